@@ -1,0 +1,77 @@
+"""The calls of the seed's own dialect, and how their answers are read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codewords_client._calls import Call, json_call, run_call
+from codewords_client._replies import Result, result
+
+_BUILDING = 900.0
+"""Seconds that a validation or a deploy may take: an environment may have to be built first."""
+
+
+def deploy_call(
+    code: str | None,
+    name: str | None,
+    *,
+    template_id: str | None,
+    service_id: str | None,
+    description: str | None,
+    public: bool,
+) -> Call:
+    """Deploy code or a template. Raises ValueError unless exactly one of them is given."""
+    if (code is None) == (template_id is None):
+        raise ValueError("deploy_workflow() needs code= or template_id=, one of the two.")
+    body = {
+        "code": code,
+        "template_id": template_id,
+        "name": name,
+        "service_id": service_id,
+        "description": description,
+    }
+    given: dict[str, Any] = {key: value for key, value in body.items() if value is not None}
+    if public:
+        given["public"] = True
+    return json_call("POST", "/deploy", given, timeout=_BUILDING)
+
+
+def validate_call(code: str) -> Call:
+    """Check code without deploying it."""
+    return json_call("POST", "/validate", {"code": code}, timeout=_BUILDING)
+
+
+def pipedream_call(
+    operation: str, app: str | None, action: str | None, props: dict[str, Any] | None, extra: dict[str, Any]
+) -> Call:
+    """Explore or use the integrations, in either dialect's names."""
+    body = {"operation": operation, "app": app, "action": action, "props": props} | extra
+    return run_call("pipedream", {key: value for key, value in body.items() if value is not None})
+
+
+def finished(record: dict[str, Any]) -> bool:
+    """Whether a run has ended, so that its log will come to an end as well."""
+    return bool(record.get("completedAt"))
+
+
+def output(record: dict[str, Any]) -> Result:
+    """A run's record as `{request_id, status, output, response_status, error, …record}`."""
+    found = record.get("responseJson")
+    head = {
+        "request_id": record.get("id"),
+        "status": record.get("status"),
+        "output": record.get("responseContent") if found is None else found,
+        "response_status": record.get("responseStatus"),
+        "error": record.get("error"),
+    }
+    return result(record | head)
+
+
+def secret_answer(body: Any) -> Result:
+    """What `manage_secrets` gives back. A list has `secrets` (what the runtime said) and `names`; never a value."""
+    found: dict[str, Any] = {"secrets": body} if isinstance(body, list) else dict(body or {})
+    listed: Any = found.get("secrets", found.get("items"))
+    if isinstance(listed, list):
+        found["secrets"] = listed
+        found["names"] = [item if isinstance(item, str) else item.get("name") for item in listed]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return result({"success": True} | found)

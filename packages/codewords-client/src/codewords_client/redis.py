@@ -1,0 +1,50 @@
+"""State between runs: a Redis of one's own, at the runtime."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import Any
+
+
+@asynccontextmanager
+async def redis_client() -> AsyncGenerator[tuple[Any, str]]:
+    """`async with redis_client() as (redis, namespace)`: a `redis.asyncio.Redis` that gives text, and the prefix for its keys.
+
+    Only keys that begin with `f"{namespace}:"` may be touched. Raises CodewordsHTTPError where the runtime has no
+    Redis to give, and ModuleNotFoundError, saying what to add to the header, where `redis` is not installed.
+    """
+    from codewords_client._async_client import AsyncCodewordsClient
+
+    async with AsyncCodewordsClient() as client:
+        given = (await client.run("redis_coordinator")).json()
+    connection = _connection(given)
+    try:
+        yield connection, str(given["namespace"]).removesuffix(":*")
+    finally:
+        close = getattr(connection, "aclose", connection.close)  # redis 4 has only the second
+        await close()
+
+
+def _connection(given: dict[str, Any]) -> Any:
+    try:
+        made: Any = import_module("redis.asyncio").Redis
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            'redis_client() needs the redis package: add "redis>=5" to the script\'s dependencies.',
+            name="redis",
+        ) from error
+    # The runtime's certificate is its own; the connection stays between the sandbox and its runtime.
+    return made(
+        host=given["redis_host"],
+        port=int(given["redis_port"]),
+        username=given["redis_user"],
+        password=given["redis_password"],
+        ssl=True,
+        ssl_cert_reqs="none",
+        ssl_check_hostname=False,
+        decode_responses=True,
+        socket_timeout=5,
+        socket_connect_timeout=5,
+    )
