@@ -1,0 +1,427 @@
+"""The nouns of the runtime, as the facade takes and gives them. Times are timezone-aware UTC."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
+RunStatus = Literal[
+    "provisioned",
+    "queued",
+    "starting",
+    "running",
+    "succeeded",
+    "failed",
+    "timed_out",
+    "cancelled",
+    "interrupted",
+]
+FINISHED: frozenset[str] = frozenset({"succeeded", "failed", "timed_out", "cancelled", "interrupted"})
+Provider = Literal["openai", "anthropic", "gemini"]
+Dialect = Literal["openai", "anthropic", "gemini"]
+"""Whose shape errors have: Gemini is also called in OpenAI's."""
+CostsBy = Literal["day", "workflow", "key", "run", "model"]
+BudgetScope = Literal["call", "run", "workflow", "key", "home"]
+BudgetPeriod = Literal["total", "month", "day"]
+"""Calendar days and months in UTC."""
+CheckStatus = Literal["passed", "failed", "warning", "note", "skipped"]
+Progress = Callable[[float, float, str], Awaitable[None]]
+"""`await progress(done, total, message)`; done ≤ total, a message a person can read."""
+
+
+async def no_progress(done: float, total: float, message: str) -> None:
+    """Drop progress: the default where nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `owner` owns workflows, runs, secrets and files; another owner's are not found.
+
+    kind: `admin` may all; `user` may use and deploy own things, not administer keys or stop the runtime;
+    `run` is a sandboxed workflow: `/run`, provider routes and files only.
+    """
+
+    owner: str
+    kind: Literal["admin", "user", "run"]
+    key_id: str | None = None
+    run_id: str | None = None
+
+
+class Model(BaseModel):
+    """Base of the models below: immutable, closed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Check(Model):
+    """One check of a validation. `line` and `column` count from 1; `fix` is what to change, if known."""
+
+    id: str
+    status: CheckStatus
+    message: str
+    line: int | None = None
+    column: int | None = None
+    fix: str | None = None
+
+
+class ValidationReport(Model):
+    """`all_passed` is true when no check failed; warnings and notes do not fail. `report` is the same as text."""
+
+    all_passed: bool
+    report: str
+    checks: list[Check]
+
+
+class Deployment(Model):
+    """A workflow as it is served now. `version` counts from 1; `version_id` names this immutable version.
+
+    `changed` is false when the code was already live and nothing was done. `isolation` is the sandbox tier.
+    """
+
+    service_id: str
+    name: str
+    version: int
+    version_id: str
+    url: str
+    description: str = ""
+    public: bool = False
+    created_at: datetime
+    changed: bool = True
+    isolation: str
+    notes: list[Check] = Field(default_factory=list[Check])
+    timings_ms: dict[str, float] = Field(default_factory=dict[str, float])
+
+
+class WorkflowSummary(Model):
+    """One line of a list."""
+
+    service_id: str
+    name: str
+    version: int
+    url: str
+    description: str = ""
+    updated_at: datetime
+
+
+class Version(Model):
+    """An immutable version of a workflow."""
+
+    version: int
+    version_id: str
+    created_at: datetime
+    active: bool
+    description: str = ""
+
+
+class WorkflowDetail(Model):
+    """A workflow with its routes, versions and last runs; `code` only when asked for."""
+
+    service_id: str
+    name: str
+    description: str
+    url: str
+    version: int
+    routes: list[dict[str, Any]]
+    env: list[dict[str, Any]]
+    dependencies: list[str]
+    versions: list[Version]
+    last_runs: list[Run] = Field(default_factory=list["Run"])
+    code: str | None = None
+
+
+class RunError(Model):
+    """Why a run did not succeed. origin `service`: the workflow; `platform`: the runtime."""
+
+    code: str
+    message: str
+    origin: Literal["platform", "service"]
+    hint: str = ""
+
+
+class Attempt(Model):
+    """One try at a run. `outcome` is a RunStatus that is final, or None while it lasts."""
+
+    number: int
+    started_at: datetime
+    ended_at: datetime | None = None
+    outcome: str | None = None
+
+
+class Step(Model):
+    """A step a workflow announced with `STEPLOG START <id>`."""
+
+    id: str
+    at: datetime
+
+
+class Run(Model):
+    """The record of a run. `response_content` is bounded text; `response_json` its JSON where it is JSON.
+
+    It waits from `created_at`, has a sandbox started for it from `started_at`, and its program is asked from
+    `running_at`. `retries`: attempts beyond the first that its header asks for. `not_before`: it was delayed to this
+    time. `depth`: how many workflows called each other before this one. `held`: a process has it; of an ended run,
+    its log may still grow.
+    """
+
+    id: str
+    owner: str
+    service_id: str | None = None
+    version: int | None = None
+    status: RunStatus
+    created_at: datetime
+    started_at: datetime | None = None
+    running_at: datetime | None = None
+    completed_at: datetime | None = None
+    response_status: int | None = None
+    response_content: str | None = None
+    response_json: Any = None
+    response_truncated: bool = False
+    correlation_id: str | None = None
+    parent_id: str | None = None
+    error: RunError | None = None
+    attempts: list[Attempt] = Field(default_factory=list[Attempt])
+    steps: list[Step] = Field(default_factory=list[Step])
+    usage: dict[str, Any] = Field(default_factory=dict[str, Any])
+    timings_ms: dict[str, float] = Field(default_factory=dict[str, float])
+    isolation: str | None = None
+    background: bool = False
+    retries: int = 0
+    depth: int = 0
+    not_before: datetime | None = None
+    schedule_id: str | None = None
+    held: bool = False
+
+
+CatchUp = Literal["skip", "once", "all"]
+Overlap = Literal["skip", "queue", "parallel"]
+
+
+class Schedule(Model):
+    """When a workflow runs by itself. `cron` is None for one that runs once. `next` are its next times, at most three.
+
+    `catch_up`: what becomes of times at which nothing could run: none, the latest, or each (at most 100) is made up
+    for. `overlap`: what becomes of a time at which the run before still goes on: nothing, a run after it, or a run
+    beside it. `jitter`: seconds over which its runs are spread. `note` says what happened at its last time, if anything
+    did; `missed` counts the times at which nothing could run.
+    """
+
+    id: str
+    service_id: str
+    name: str
+    cron: str | None
+    timezone: str
+    method: str
+    path: str
+    input: Any = None
+    catch_up: CatchUp
+    overlap: Overlap
+    jitter: float
+    paused: bool
+    created_at: datetime
+    next_at: datetime | None = None
+    next: list[datetime] = Field(default_factory=list[datetime])
+    last_at: datetime | None = None
+    last_run_id: str | None = None
+    missed: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRequest:
+    """A schedule to make: `cron` or `at` (a time like `2026-12-24T18:00`), in `timezone`."""
+
+    service_id: str
+    cron: str | None = None
+    at: str | None = None
+    timezone: str = "UTC"
+    input: Any = None
+    name: str = ""
+    method: str = "POST"
+    path: str = "/"
+    catch_up: CatchUp = "once"
+    overlap: Overlap = "skip"
+    jitter: float = 0.0
+
+
+UsageBy = Literal["workflow", "key", "day"]
+
+
+class UsageSum(Model):
+    """What the runs of one workflow, key or day used. Times in seconds, memory in bytes, cost in US dollars.
+
+    Of a key, `of` is its id, None for the home's own key. Waiting is until a sandbox is started, starting until its
+    program is asked, running until the end.
+    """
+
+    of: str | None
+    runs: int
+    succeeded: int
+    failed: int
+    waiting_seconds: float
+    starting_seconds: float
+    running_seconds: float
+    cpu_seconds: float
+    peak_memory: int | None
+    cost: float | None
+
+
+class LogLine(Model):
+    """One line of a run's log. `created_at` is fixed width, UTC, microseconds; strictly rising, ≥ 1 ms apart."""
+
+    created_at: str
+    stream: Literal["stdout", "stderr", "platform"]
+    message: str
+
+
+class Page(BaseModel, Generic[T]):
+    """A page of a list; `next_cursor` is None at the end."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+class Template(Model):
+    """A workflow to start from."""
+
+    id: str
+    title: str
+    description: str
+    code: str
+    example_input: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+
+class SecretInfo(Model):
+    """A secret without its value; no operation returns one."""
+
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    used_by: list[str] = Field(default_factory=list[str])
+
+
+class KeyInfo(Model):
+    """An API key without its text."""
+
+    id: str
+    prefix: str
+    owner: str
+    kind: Literal["admin", "user"]
+    one_time: bool
+    created_at: datetime
+    expires_at: datetime | None = None
+    used_at: datetime | None = None
+    revoked: bool = False
+
+
+class Budget(Model):
+    """A ceiling for model calls, in USD. `subject` is one workflow's or key's id; "" holds for each of them alone.
+
+    `spent` and `reserved` are told for the home and for one workflow or key.
+    """
+
+    scope: BudgetScope
+    subject: str = ""
+    period: BudgetPeriod = "total"
+    usd: float
+    spent: float | None = None
+    reserved: float | None = None
+
+
+class FileLinks(Model):
+    """Paths (no host) of a file's signed upload and download links."""
+
+    file_id: str
+    upload_path: str
+    download_path: str
+
+
+@dataclass(slots=True)
+class RunRequest:
+    """A call of a workflow or library service.
+
+    `path` starts with "/", without the query; `query` is raw; `headers` are lower-case byte pairs as an ASGI
+    scope has them. `body` yields chunks. `timeout` and `delay` are seconds; `priority` is 1 (first) to 100, among the
+    waiting runs of one caller.
+    """
+
+    service_id: str
+    method: str
+    path: str
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: AsyncIterator[bytes]
+    caller: Caller
+    request_id: str | None = None
+    correlation_id: str | None = None
+    idempotency_key: str | None = None
+    background: bool = False
+    timeout: float | None = None
+    priority: int = 50
+    delay: float = 0.0
+    schedule_id: str | None = None
+
+
+@dataclass(slots=True)
+class RunResponse:
+    """A workflow's own answer, streamed. Iterate `body` to its end or close it: closing early cancels the run."""
+
+    run_id: str
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: AsyncIterator[bytes]
+    aclose: Callable[[], Awaitable[None]] = field(repr=False)
+
+
+@dataclass(slots=True)
+class ProviderRequest:
+    """A call of a model provider, as its SDK made it.
+
+    `path` is what follows `/openai`, percent-encoded, with its first slash; `run_mount` says that it followed
+    `/run/openai`. `here` is how the caller reached that mount: `http://127.0.0.1:8765/gemini`. `length` is the body's
+    size where it was declared.
+    """
+
+    provider: Provider
+    method: str
+    path: str
+    query: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: AsyncIterator[bytes]
+    caller: Caller
+    run_mount: bool
+    here: str
+    length: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallUsage:
+    """What a model call used, by kind of token, and cost in USD; `cost` is None for a model without a price.
+
+    `estimated`: the provider did not tell.
+    """
+
+    tokens: dict[str, int]
+    cost: float | None
+    estimated: bool
+
+
+@dataclass(slots=True)
+class ProviderReply:
+    """The provider's own answer, streamed. Iterate `body` to its end, or close it, which ends the call upstream.
+
+    `used` gives what the call used once it is settled, None before and for calls that cost nothing.
+    """
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: AsyncIterator[bytes]
+    aclose: Callable[[], Awaitable[None]] = field(repr=False)
+    used: Callable[[], CallUsage | None] = field(repr=False)
+
+
+WorkflowDetail.model_rebuild()

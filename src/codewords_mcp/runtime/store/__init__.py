@@ -1,0 +1,1 @@
+"""The database, its tables by subject, and files."""

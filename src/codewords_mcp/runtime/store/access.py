@@ -1,0 +1,106 @@
+"""Keys, secrets, files and small facts of the home."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+
+from codewords_mcp.runtime.store.tables import files, keys, meta, secrets
+
+
+def get_meta(connection: Connection, name: str) -> str | None:
+    """A fact by name."""
+    return connection.execute(select(meta.c.value).where(meta.c.name == name)).scalar()
+
+
+def set_meta(connection: Connection, name: str, value: str) -> None:
+    """Set a fact."""
+    if connection.execute(update(meta).where(meta.c.name == name).values(value=value)).rowcount == 0:
+        connection.execute(insert(meta).values(name=name, value=value))
+
+
+def add_key(connection: Connection, values: dict[str, Any]) -> None:
+    """A new key row."""
+    connection.execute(insert(keys).values(values))
+
+
+def key_by_hash(connection: Connection, key_hash: str) -> RowMapping | None:
+    """The key with this hash."""
+    return connection.execute(select(keys).where(keys.c.hash == key_hash)).mappings().first()
+
+
+def spend_key(connection: Connection, key_id: str, at: int) -> bool:
+    """Mark a one-time key used; False if it was already."""
+    return (
+        connection.execute(
+            update(keys).where(keys.c.id == key_id, keys.c.used_at.is_(None)).values(used_at=at)
+        ).rowcount
+        == 1
+    )
+
+
+def revoke_key(connection: Connection, key_id: str) -> bool:
+    """Revoke; False if there is none."""
+    return connection.execute(update(keys).where(keys.c.id == key_id).values(revoked=True)).rowcount == 1
+
+
+def list_keys(connection: Connection) -> list[RowMapping]:
+    """Every key, oldest first."""
+    return list(connection.execute(select(keys).order_by(keys.c.created_at)).mappings())
+
+
+def put_secret(connection: Connection, values: dict[str, Any]) -> None:
+    """Insert or replace by (owner, name), keeping created_at."""
+    where = (secrets.c.owner == values["owner"]) & (secrets.c.name == values["name"])
+    changed = {k: values[k] for k in ("key_id", "ciphertext", "updated_at")}
+    if connection.execute(update(secrets).where(where).values(changed)).rowcount == 0:
+        connection.execute(insert(secrets).values(values))
+
+
+def list_secrets(connection: Connection, owner: str) -> list[RowMapping]:
+    """The owner's secrets by name."""
+    return list(
+        connection.execute(
+            select(secrets).where(secrets.c.owner == owner).order_by(secrets.c.name)
+        ).mappings()
+    )
+
+
+def delete_secret(connection: Connection, owner: str, name: str) -> bool:
+    """Delete; False if there is none."""
+    return (
+        connection.execute(delete(secrets).where(secrets.c.owner == owner, secrets.c.name == name)).rowcount
+        == 1
+    )
+
+
+def any_secret_key_id(connection: Connection) -> str | None:
+    """The key id of some stored secret."""
+    return connection.execute(select(secrets.c.key_id).limit(1)).scalar()
+
+
+def add_file(connection: Connection, values: dict[str, Any]) -> None:
+    """Room for a file."""
+    connection.execute(insert(files).values(values))
+
+
+def get_file(connection: Connection, file_id: str) -> RowMapping | None:
+    """A file row."""
+    return connection.execute(select(files).where(files.c.id == file_id)).mappings().first()
+
+
+def complete_file(connection: Connection, file_id: str, size: int, content_type: str) -> bool:
+    """Record an upload, once; False if it was complete."""
+    where = (files.c.id == file_id) & files.c.size.is_(None)
+    return (
+        connection.execute(update(files).where(where).values(size=size, content_type=content_type)).rowcount
+        == 1
+    )
+
+
+def expired_files(connection: Connection, at: int) -> list[str]:
+    """Remove expired rows; their ids."""
+    ids = list(connection.execute(select(files.c.id).where(files.c.expires_at < at)).scalars())
+    connection.execute(delete(files).where(files.c.id.in_(ids)))
+    return ids

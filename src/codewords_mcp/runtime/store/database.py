@@ -1,0 +1,248 @@
+"""One database, reached from async code through threads: one thread writes, a few read.
+
+Synchronous SQLAlchemy Core through threads is faster than the async drivers on SQLite and equal on PostgreSQL, and it
+is the engine that a durable queue can share in one transaction. WAL with synchronous=NORMAL survives kill -9; a power
+cut may lose the last commits and never corrupts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from codewords_mcp.errors import InvalidInput, StorageFailed
+from codewords_mcp.runtime.store.migrations import migrate
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+READERS = 4
+PATIENCE, AGAIN = 30.0, 0.2
+"""Seconds that a database server may be away, as in a restart, before what was asked for fails; between two tries."""
+OTHERS = 12
+"""Connections beside ours: those of the queue's threads, which wait for one where there is none."""
+SOON = 0.004
+"""Seconds over which `write_soon` gathers: short runs then take one transaction, not one for each of their states."""
+LOW_SPACE = 8 << 20
+"""Bytes free under which a failing write is blamed on the disk."""
+
+
+def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = "IMMEDIATE"  # a writer that has read first would be turned away, not wait
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "busy_timeout=30000",
+        "foreign_keys=ON",
+        "journal_size_limit=67108864",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def storage_error(error: Exception, home: Path) -> StorageFailed:
+    """The sentence for a database or file error of this home."""
+    text = str(error).lower()
+    if "psycopg" in type(getattr(error, "orig", error)).__module__:
+        return StorageFailed(
+            "The database server did not answer as expected.",
+            hint="See that CODEWORDS_DATABASE_URL is right and the server runs; the runtime's log has the details.",
+        )
+    try:
+        free = shutil.disk_usage(home).free
+    except OSError:
+        free = None
+    if "disk is full" in text or "no space" in text or (free is not None and free < LOW_SPACE):
+        return StorageFailed(
+            f"The disk that holds {home} is full; nothing was changed.", hint="Free some space and try again."
+        )
+    if "readonly" in text or "read-only" in text or "unable to open" in text or "permission" in text:
+        return StorageFailed(
+            f"The home {home} cannot be written.",
+            hint="Make it writable for this user, or set CODEWORDS_HOME to another folder.",
+        )
+    if "malformed" in text or "not a database" in text:
+        return StorageFailed(
+            f"The database in {home} is damaged.",
+            hint="Restore codewords.db from a backup, or move it away to start anew.",
+        )
+    return StorageFailed(
+        f"The database in {home} did not answer as expected.",
+        hint="See the runtime's log in the home's logs folder.",
+    )
+
+
+def database_url(text: str) -> URL:
+    """A database's address with the driver that we use. Raises InvalidInput."""
+    try:
+        url = make_url(text)
+        backend = {"postgres": "postgresql"}.get(url.get_backend_name(), url.get_backend_name())
+    except (ArgumentError, ValueError):
+        backend, url = "", make_url("sqlite://")
+    if backend == "postgresql":
+        return url.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and url.database:
+        return url
+    raise InvalidInput(
+        "CODEWORDS_DATABASE_URL is not the address of a PostgreSQL database.",
+        hint="Write it as postgresql://user:password@host:5432/name, or leave it out for SQLite in the home.",
+    )
+
+
+class Database:
+    """`await write(fn)` and `await read(fn)` call `fn(connection)` in a thread, in one transaction.
+
+    `write_soon(fn)` does not wait: what is asked for within some milliseconds shares a transaction, and whatever is read
+    afterwards sees it. All writes happen in the order of the calls. A crash loses what was not committed yet.
+    Raises StorageFailed when the disk is full, the home read-only or the database damaged; nothing of a failed
+    transaction stays.
+    """
+
+    def __init__(self, engine: Engine, home: Path) -> None:
+        self._engine = engine
+        self._home = home
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
+        self._soon: list[tuple[Callable[[Connection], object], asyncio.Future[None]]] = []
+        self._last: asyncio.Future[None] | None = None
+        self._closed = False
+
+    @classmethod
+    def open(cls, home: Path, url: str | None = None) -> Database:
+        """Open and migrate. Blocking. Raises StorageFailed, InvalidInput for an address that is none."""
+        target = database_url(url) if url else make_url(f"sqlite:///{home / 'codewords.db'}")
+        engine = create_engine(
+            target, pool_size=READERS + 2, max_overflow=OTHERS, pool_pre_ping=target.drivername != "sqlite"
+        )
+        if target.get_backend_name() == "sqlite":
+            event.listen(engine, "connect", _configure_sqlite)
+        try:
+            migrate(engine)
+        except (DatabaseError, OSError) as error:
+            engine.dispose()
+            raise storage_error(error, home) from error
+        return cls(engine, home)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, for who shares the database: the queue."""
+        return self._engine
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes use it too: PostgreSQL."""
+        return self._engine.dialect.name != "sqlite"
+
+    def _transact(self, fn: Callable[[Connection], T]) -> T:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with self._engine.begin() as connection:
+                    return fn(connection)
+            except (OperationalError, DatabaseError, InterfaceError) as error:
+                if _is_integrity(error):
+                    raise
+                if not (self.shared and _passes(error)) or time.monotonic() > deadline or self._closed:
+                    raise storage_error(error, self._home) from error
+            time.sleep(AGAIN)
+
+    async def write(self, fn: Callable[[Connection], T]) -> T:
+        """Run `fn` in the writer thread and commit."""
+        self.hurry()
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._transact, fn)
+
+    def write_soon(self, fn: Callable[[Connection], object]) -> asyncio.Future[None]:
+        """Run `fn` soon. The future is done when it is committed, and has its error; it need not be awaited."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        done.add_done_callback(_tell_lost)
+        if not self._soon:
+            loop.call_later(SOON, self.hurry)
+        self._soon.append((fn, done))
+        self._last = done
+        return done
+
+    def hurry(self) -> None:
+        """Begin writing now what `write_soon` has gathered."""
+        batch, self._soon = self._soon, []
+        if batch and self._closed:
+            closed = StorageFailed("The store is closed.")
+            _resolve([done for _, done in batch], [closed] * len(batch))
+        elif batch:
+            loop = asyncio.get_running_loop()
+            written = loop.run_in_executor(self._writer, self._write_batch, [fn for fn, _ in batch])
+            written.add_done_callback(lambda outcome: _resolve([done for _, done in batch], outcome.result()))
+
+    def _write_batch(self, fns: list[Callable[[Connection], object]]) -> list[Exception | None]:
+        """One transaction for all; where it fails, one for each, so that a bad one spoils no other."""
+
+        def every(connection: Connection) -> None:
+            for fn in fns:
+                fn(connection)
+
+        try:
+            self._transact(every)
+        except Exception as error:  # noqa: BLE001  # whatever it is belongs to whoever asked for the write
+            return [error] if len(fns) == 1 else [one for fn in fns for one in self._write_batch([fn])]
+        return [None] * len(fns)
+
+    async def read(self, fn: Callable[[Connection], T]) -> T:
+        """Run `fn` in a reader thread, after what was asked to be written soon."""
+        await self.drained()
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._transact, fn)
+
+    async def drained(self) -> None:
+        """Return when everything asked for with `write_soon` until now is written, or has failed."""
+        if self._last is not None and not self._last.done():
+            self.hurry()
+            await asyncio.wait({self._last})
+
+    def write_blocking(self, fn: Callable[[Connection], T]) -> T:
+        """`write` for the time before and after the event loop."""
+        return self._transact(fn)
+
+    def close(self) -> None:
+        """Finish what is queued and close. Blocking. What `write_soon` still gathers is lost: await `drained` first."""
+        self._closed = True
+        self._writer.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
+        self._engine.dispose()
+
+
+def _resolve(waiting: list[asyncio.Future[None]], outcomes: list[Exception | None]) -> None:
+    for done, error in zip(waiting, outcomes, strict=True):
+        if done.cancelled():
+            continue
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+
+def _tell_lost(done: asyncio.Future[None]) -> None:
+    if not done.cancelled() and (error := done.exception()):
+        log.error("not written", reason=str(error))
+
+
+def _passes(error: Exception) -> bool:
+    """Whether it is the connection that failed, or two transactions that met; nothing was changed."""
+    if getattr(error, "connection_invalidated", False) or isinstance(error, InterfaceError):
+        return True
+    return isinstance(error, OperationalError)
+
+
+def _is_integrity(error: Exception) -> bool:
+    from sqlalchemy.exc import IntegrityError
+
+    return isinstance(error, IntegrityError)

@@ -1,0 +1,71 @@
+"""Which processes live, by the database's own clock: clocks of machines differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, text, update
+
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.runs import UNFINISHED
+from codewords_mcp.runtime.store.tables import executors, runs
+
+_CLOCK = text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")
+
+
+def clock(connection: Connection) -> int:
+    """The database's time in µs."""
+    return now() if connection.dialect.name == "sqlite" else connection.execute(_CLOCK).scalar_one()
+
+
+def seen(connection: Connection, executor: str, version: str) -> None:
+    """This executor lives."""
+    at = clock(connection)
+    if not connection.execute(
+        update(executors).where(executors.c.id == executor).values(seen_at=at)
+    ).rowcount:
+        values = {"id": executor, "version": version, "started_at": at, "seen_at": at}
+        connection.execute(insert(executors).values(values))
+
+
+def alive(connection: Connection, ttl: float) -> set[str]:
+    """Those seen within so many seconds."""
+    since = clock(connection) - int(ttl * 1e6)
+    return set(connection.execute(select(executors.c.id).where(executors.c.seen_at >= since)).scalars())
+
+
+def bury(connection: Connection, ttl: float) -> None:
+    """Forget those that have not been seen for long."""
+    connection.execute(delete(executors).where(executors.c.seen_at < clock(connection) - int(ttl * 1e6)))
+
+
+def leave(connection: Connection, executor: str) -> None:
+    """This executor ends in order."""
+    connection.execute(delete(executors).where(executors.c.id == executor))
+
+
+def holders(connection: Connection) -> set[str]:
+    """Who holds runs that have not ended."""
+    query = select(runs.c.executor).where(runs.c.status.in_(UNFINISHED), runs.c.executor.is_not(None))
+    return set(connection.execute(query.distinct()).scalars())
+
+
+def unwanted(connection: Connection, executor: str) -> list[str]:
+    """Runs of this executor that somebody wants cancelled."""
+    query = select(runs.c.id).where(
+        runs.c.status.in_(UNFINISHED), runs.c.executor == executor, runs.c.cancel_asked.is_(True)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def ask_to_cancel(connection: Connection, run_id: str) -> bool:
+    """Tell whoever holds the run; False where it has ended."""
+    values: dict[str, Any] = {"cancel_asked": True}
+    asked = update(runs).where(runs.c.id == run_id, runs.c.status.in_(UNFINISHED)).values(values)
+    return connection.execute(asked).rowcount == 1
+
+
+def busy(connection: Connection, owner: str) -> int:
+    """Runs of this owner that have a slot, wherever."""
+    query = select(func.count()).where(runs.c.status.in_(("starting", "running")), runs.c.owner == owner)
+    return connection.execute(query).scalar_one()

@@ -1,0 +1,46 @@
+"""Numbered migrations by alembic, which is only imported when the database is not at HEAD (it costs 0.2 s)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Engine, inspect, text
+
+from codewords_mcp.errors import StorageFailed
+
+KNOWN = ("0001", "0002", "0003", "0004", "0005", "0010")
+HEAD = KNOWN[-1]
+LOCK = 0x636F6465
+"""Of PostgreSQL's advisory locks, the one that a migration holds."""
+
+
+def current(engine: Engine) -> str | None:
+    """The database's version, None for a new one."""
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def migrate(engine: Engine, target: str = HEAD) -> None:
+    """Bring the database to this version, in one transaction. Raises StorageFailed for one made by a newer release."""
+    version = current(engine)
+    if version == target:
+        return
+    if version is not None and version not in KNOWN:
+        raise StorageFailed(
+            f"This home was made by a newer version of codewords-mcp (its database is at {version}; this one knows {HEAD}).",
+            hint="Upgrade codewords-mcp, or set CODEWORDS_HOME to another folder. Nothing was changed.",
+        )
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    with engine.begin() as connection:
+        if (
+            connection.dialect.name == "postgresql"
+        ):  # replicas that start at once: one migrates, the others find it done
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, target)

@@ -1,0 +1,180 @@
+"""Run records."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from codewords_mcp.runtime.models import FINISHED, Attempt, Run, RunError, Step
+from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime
+from codewords_mcp.runtime.store.tables import runs
+
+UNFINISHED = ("queued", "starting", "running")
+
+
+def to_run(row: RowMapping) -> Run:
+    """A row as the model."""
+    attempts = [
+        Attempt(
+            number=a["number"],
+            started_at=to_datetime(a["started_at"]),
+            ended_at=optional_datetime(a["ended_at"]),
+            outcome=a["outcome"],
+        )
+        for a in row["attempts"]
+    ]
+    return Run(
+        id=row["id"],
+        owner=row["owner"],
+        service_id=row["service_id"],
+        version=row["version"],
+        status=row["status"],
+        created_at=to_datetime(row["created_at"]),
+        started_at=optional_datetime(row["started_at"]),
+        running_at=optional_datetime(row["running_at"]),
+        completed_at=optional_datetime(row["completed_at"]),
+        response_status=row["response_status"],
+        response_content=row["response_content"],
+        response_json=row["response_json"],
+        response_truncated=row["response_truncated"],
+        correlation_id=row["correlation_id"],
+        parent_id=row["parent_id"],
+        error=RunError(**row["error"]) if row["error"] else None,
+        attempts=attempts,
+        steps=[Step(id=s["id"], at=to_datetime(s["at"])) for s in row["steps"]],
+        usage=row["usage"],
+        timings_ms=row["timings"],
+        isolation=row["isolation"],
+        background=row["background"],
+        retries=row["retries"],
+        depth=row["depth"],
+        not_before=optional_datetime(row["not_before"]),
+        schedule_id=row["schedule_id"],
+        held=row["executor"] is not None,
+    )
+
+
+_DEFAULTS: dict[str, Any] = {
+    "version": None, "started_at": None, "completed_at": None, "response_status": None, "response_content": None,
+    "response_json": None, "correlation_id": None, "parent_id": None, "idempotency_key": None, "service_id": None,
+    "error": None, "isolation": None, "response_truncated": False, "attempts": [], "steps": [], "usage": {}, "timings": {},
+    "background": False, "executor": None, "running_at": None, "retries": 0, "in_queue": False, "deliveries": 0, "depth": 0,
+    "priority": 50, "not_before": None, "cancel_asked": False, "schedule_id": None,
+    "key_id": None, "cpu_seconds": None, "peak_memory": None, "cost": None,
+}  # fmt: skip
+_INSERT = insert(runs)
+
+
+def add(connection: Connection, values: dict[str, Any]) -> None:
+    """A new row; `values` needs id, owner, status, created_at."""
+    connection.execute(_INSERT, _DEFAULTS | values)
+
+
+@cache
+def _update(names: tuple[str, ...], only_from: tuple[str, ...] | None, *, held: bool) -> Update:
+    """Built once for each set of columns: building a statement costs more than running it."""
+    condition = runs.c.id == bindparam("_id")
+    if only_from is not None:
+        condition = and_(condition, runs.c.status.in_(only_from))
+    if held:
+        condition = and_(condition, runs.c.executor == bindparam("_holder"))
+    return update(runs).where(condition).values({name: bindparam(name) for name in names})
+
+
+def change(
+    connection: Connection,
+    run_id: str,
+    values: dict[str, Any],
+    *,
+    only_from: tuple[str, ...] | None = None,
+    holder: str | None = None,
+) -> bool:
+    """Set columns; with `only_from`, only if the status is one of these; with `holder`, only if that executor holds
+    the run. True if a row was changed.
+    """
+    statement = _update(tuple(values), only_from, held=holder is not None)
+    return connection.execute(statement, values | {"_id": run_id, "_holder": holder}).rowcount == 1
+
+
+def get(connection: Connection, run_id: str, owner: str | None = None) -> Run | None:
+    """By id; with `owner`, only if it is theirs."""
+    query = select(runs).where(runs.c.id == run_id)
+    if owner is not None:
+        query = query.where(runs.c.owner == owner)
+    row = connection.execute(query).mappings().first()
+    return to_run(row) if row else None
+
+
+def find_idempotent(connection: Connection, owner: str, service_id: str, key: str) -> str | None:
+    """The id of the run that first used this idempotency key."""
+    query = select(runs.c.id).where(
+        runs.c.owner == owner, runs.c.service_id == service_id, runs.c.idempotency_key == key
+    )
+    return connection.execute(query).scalar()
+
+
+def page(
+    connection: Connection,
+    owner: str,
+    *,
+    service_id: str | None,
+    status: str | None,
+    limit: int,
+    before: tuple[int, str] | None,
+) -> list[Run]:
+    """Newest first; husks that never started are left out."""
+    query = select(runs).where(runs.c.owner == owner, runs.c.status != "provisioned")
+    if service_id is not None:
+        query = query.where(runs.c.service_id == service_id)
+    if status is not None:
+        query = query.where(runs.c.status == status)
+    if before is not None:
+        query = query.where(
+            or_(runs.c.created_at < before[0], and_(runs.c.created_at == before[0], runs.c.id < before[1]))
+        )
+    query = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
+    return [to_run(row) for row in connection.execute(query).mappings()]
+
+
+def unfinished_children(connection: Connection, run_id: str) -> list[str]:
+    """Runs that this one started and that go on."""
+    query = select(runs.c.id).where(runs.c.status.in_(UNFINISHED), runs.c.parent_id == run_id)
+    return list(connection.execute(query).scalars())
+
+
+def waiting(connection: Connection, owner: str) -> int:
+    """How many runs of this owner wait for their turn."""
+    query = select(func.count()).where(runs.c.status == "queued", runs.c.owner == owner)
+    return connection.execute(query).scalar_one()
+
+
+PURGED_AT_ONCE = 500
+
+
+def purge(connection: Connection, older_than: int) -> int:
+    """Delete finished runs, and husks never used, from before `older_than` (µs), at most `PURGED_AT_ONCE`. How many."""
+    over = or_(runs.c.status.in_(tuple(FINISHED)), runs.c.status == "provisioned")
+    some = select(runs.c.id).where(over, runs.c.created_at < older_than).order_by(runs.c.created_at)
+    ids = list(connection.execute(some.limit(PURGED_AT_ONCE)).scalars())
+    if ids:
+        connection.execute(delete(runs).where(runs.c.id.in_(ids)))
+    return len(ids)
+
+
+def count(connection: Connection) -> int:
+    """All runs on record."""
+    return connection.execute(select(func.count()).select_from(runs)).scalar_one()

@@ -1,0 +1,71 @@
+"""Schedules: what runs by itself, and when next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, or_, select, update
+
+from codewords_mcp.runtime.store.runs import UNFINISHED
+from codewords_mcp.runtime.store.tables import runs, schedules
+
+
+def add(connection: Connection, values: dict[str, Any]) -> None:
+    """A new row."""
+    connection.execute(insert(schedules).values(values))
+
+
+def get(connection: Connection, schedule_id: str, owner: str) -> RowMapping | None:
+    """By id, if it is theirs."""
+    query = select(schedules).where(schedules.c.id == schedule_id, schedules.c.owner == owner)
+    return connection.execute(query).mappings().first()
+
+
+def of_owner(connection: Connection, owner: str, service_id: str | None = None) -> list[RowMapping]:
+    """The owner's, those that come next first and the paused last."""
+    query = select(schedules).where(schedules.c.owner == owner)
+    if service_id is not None:
+        query = query.where(schedules.c.service_id == service_id)
+    order = (schedules.c.paused, schedules.c.next_at.is_(None), schedules.c.next_at, schedules.c.id)
+    return list(connection.execute(query.order_by(*order)).mappings())
+
+
+def count(connection: Connection, owner: str) -> int:
+    """How many the owner has."""
+    query = select(func.count()).select_from(schedules).where(schedules.c.owner == owner)
+    return connection.execute(query).scalar_one()
+
+
+def change(connection: Connection, schedule_id: str, values: dict[str, Any]) -> None:
+    """Set columns."""
+    connection.execute(update(schedules).where(schedules.c.id == schedule_id).values(values))
+
+
+def remove(connection: Connection, schedule_id: str, owner: str) -> bool:
+    """Delete; False if there is none. Its runs stay."""
+    gone = delete(schedules).where(schedules.c.id == schedule_id, schedules.c.owner == owner)
+    return connection.execute(gone).rowcount == 1
+
+
+def _waits() -> Any:
+    return and_(schedules.c.paused.is_(False), schedules.c.next_at.is_not(None))
+
+
+def next_time(connection: Connection) -> tuple[int | None, bool]:
+    """(when the next one is due, in µs; whether any waits for the run before it to end)."""
+    earliest = connection.execute(select(func.min(schedules.c.next_at)).where(_waits())).scalar()
+    held = select(schedules.c.id).where(schedules.c.held_back > 0, schedules.c.paused.is_(False)).limit(1)
+    return earliest, connection.execute(held).first() is not None
+
+
+def take_due(connection: Connection, at: int, limit: int) -> list[RowMapping]:
+    """Those whose time has come or that held something back, locked until the transaction ends; others skip them."""
+    due = or_(and_(schedules.c.next_at.is_not(None), schedules.c.next_at <= at), schedules.c.held_back > 0)
+    query = select(schedules).where(schedules.c.paused.is_(False), due).order_by(schedules.c.next_at)
+    return list(connection.execute(query.limit(limit).with_for_update(skip_locked=True)).mappings())
+
+
+def goes_on(connection: Connection, schedule_id: str) -> bool:
+    """Whether a run of this schedule has not ended."""
+    query = select(runs.c.id).where(runs.c.schedule_id == schedule_id, runs.c.status.in_(UNFINISHED))
+    return connection.execute(query.limit(1)).first() is not None

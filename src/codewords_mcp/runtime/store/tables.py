@@ -1,0 +1,245 @@
+"""The tables. Times are integer microseconds since 1970 UTC; JSON columns hold small documents."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+meta = Table(
+    "meta", metadata, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False)
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("prefix", String(16), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("one_time", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("used_at", BigInteger),
+    Column("revoked", Boolean, nullable=False, default=False),
+)
+
+workflows = Table(
+    "workflows",
+    metadata,
+    Column("id", String(80), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("public", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("active_version", Integer, nullable=False),
+    UniqueConstraint("owner", "name", name="uq_workflows_owner_name"),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("workflow_id", String(80), ForeignKey("workflows.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("code_hash", String(64), nullable=False),
+    Column("environment", String(64), nullable=False),
+    Column("openapi", JSON, nullable=False),
+    Column("checks", JSON, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("workflow_id", "number", name="uq_versions_number"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("service_id", String(80)),
+    Column("version", Integer),
+    Column("status", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("completed_at", BigInteger),
+    Column("response_status", Integer),
+    Column("response_content", Text),
+    Column("response_json", JSON),
+    Column("response_truncated", Boolean, nullable=False, default=False),
+    Column("correlation_id", String(200)),
+    Column("parent_id", String(40)),
+    Column("idempotency_key", String(200)),
+    Column("error", JSON),
+    Column("attempts", JSON, nullable=False),
+    Column("steps", JSON, nullable=False),
+    Column("usage", JSON, nullable=False),
+    Column("timings", JSON, nullable=False),
+    Column("isolation", String(8)),
+    Column("background", Boolean, nullable=False, default=False),
+    Column("executor", String(32)),
+    Column("running_at", BigInteger),
+    Column("retries", Integer, nullable=False, default=0),
+    Column("in_queue", Boolean, nullable=False, default=False),
+    Column("deliveries", Integer, nullable=False, default=0),
+    Column("depth", Integer, nullable=False, default=0),
+    Column("priority", Integer, nullable=False, default=50),
+    Column("not_before", BigInteger),
+    Column("cancel_asked", Boolean, nullable=False, default=False),
+    Column("schedule_id", String(40)),
+    Column("key_id", String(32)),
+    Column("cpu_seconds", Float),
+    Column("peak_memory", BigInteger),
+    Column("cost", Float),
+    Index("ix_runs_schedule", "schedule_id"),
+    Index("ix_runs_owner_created", "owner", "created_at"),
+    Index("ix_runs_owner_service", "owner", "service_id", "created_at"),
+    Index("ix_runs_created", "created_at"),
+    Index("ix_runs_status", "status"),
+    UniqueConstraint("owner", "service_id", "idempotency_key", name="uq_runs_idempotency"),
+)
+
+executors = Table(
+    "executors",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("version", String(32), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("service_id", String(80), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("method", String(32), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("input", JSON),
+    Column("cron", String(200)),
+    Column("timezone", String(64), nullable=False),
+    Column("catch_up", String(8), nullable=False),
+    Column("overlap", String(8), nullable=False),
+    Column("jitter", Float, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("next_at", BigInteger),
+    Column("last_at", BigInteger),
+    Column("last_run_id", String(40)),
+    Column("missed", Integer, nullable=False),
+    Column("held_back", Integer, nullable=False),
+    Column("note", Text, nullable=False),
+    Index("ix_schedules_next", "next_at"),
+    Index("ix_schedules_owner", "owner"),
+)
+
+run_requests = Table(
+    "run_requests",
+    metadata,
+    Column("run_id", String(40), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("method", String(32), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("query", LargeBinary, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("timeout", Float),
+    Column("caller_kind", String(16), nullable=False),
+)
+
+log_chunks = Table(
+    "log_chunks",
+    metadata,
+    Column("run_id", String(40), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("first_seq", Integer, primary_key=True),
+    Column("lines", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("key_id", String(32), nullable=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("filename", String(255), nullable=False),
+    Column("content_type", String(255)),
+    Column("size", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+model_usage = Table(
+    "model_usage",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("day", String(10), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("service_id", String(80), nullable=False),
+    Column("key_id", String(32), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("nested", Boolean, nullable=False),
+    Column("provider", String(16), nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("calls", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cache_read_tokens", BigInteger, nullable=False),
+    Column("cache_write_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("audio_tokens", BigInteger, nullable=False),
+    Column("image_tokens", BigInteger, nullable=False),
+    Column("cost", BigInteger, nullable=False),
+    Column("estimated", BigInteger, nullable=False),
+    Column("unpriced", BigInteger, nullable=False),
+    Index("ix_model_usage_day", "day"),
+    Index("ix_model_usage_run", "run_id"),
+)
+
+model_reservations = Table(
+    "model_reservations",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("accounts", JSON, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("scope", String(16), primary_key=True),
+    Column("subject", String(80), primary_key=True),
+    Column("period", String(8), primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)

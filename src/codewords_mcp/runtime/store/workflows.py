@@ -1,0 +1,147 @@
+"""Workflows and their immutable versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+
+from codewords_mcp.runtime.store.tables import versions, workflows
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRow:
+    """A workflow and which version is live. Times in µs."""
+
+    id: str
+    owner: str
+    name: str
+    description: str
+    public: bool
+    created_at: int
+    updated_at: int
+    active_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """One version, whole."""
+
+    id: str
+    workflow_id: str
+    number: int
+    code: str
+    code_hash: str
+    environment: str
+    openapi: dict[str, Any]
+    checks: list[dict[str, Any]]
+    description: str
+    created_at: int
+
+
+def add(connection: Connection, row: WorkflowRow) -> None:
+    """A new workflow. Raises IntegrityError when the id or the owner's name is taken."""
+    connection.execute(insert(workflows).values({name: getattr(row, name) for name in WorkflowRow.__slots__}))
+
+
+def get(connection: Connection, workflow_id: str) -> WorkflowRow | None:
+    """By id, whoever owns it."""
+    row = connection.execute(select(workflows).where(workflows.c.id == workflow_id)).mappings().first()
+    return WorkflowRow(**row) if row else None
+
+
+def by_name(connection: Connection, owner: str, name: str) -> WorkflowRow | None:
+    """The owner's workflow of this name."""
+    row = (
+        connection.execute(select(workflows).where(workflows.c.owner == owner, workflows.c.name == name))
+        .mappings()
+        .first()
+    )
+    return WorkflowRow(**row) if row else None
+
+
+def page(
+    connection: Connection, owner: str, *, query: str, limit: int, after: tuple[int, str] | None
+) -> list[WorkflowRow]:
+    """Newest change first."""
+    statement = select(workflows).where(workflows.c.owner == owner)
+    if query:
+        text = func.lower(workflows.c.name + " " + workflows.c.description + " " + workflows.c.id)
+        statement = statement.where(text.contains(query.lower(), autoescape=True))
+    if after is not None:
+        older = workflows.c.updated_at < after[0]
+        statement = statement.where(
+            or_(older, (workflows.c.updated_at == after[0]) & (workflows.c.id < after[1]))
+        )
+    statement = statement.order_by(workflows.c.updated_at.desc(), workflows.c.id.desc()).limit(limit)
+    return [WorkflowRow(**row) for row in connection.execute(statement).mappings()]
+
+
+def change(connection: Connection, workflow_id: str, values: dict[str, Any]) -> None:
+    """Set columns of a workflow."""
+    connection.execute(update(workflows).where(workflows.c.id == workflow_id).values(values))
+
+
+def count(connection: Connection) -> int:
+    """All workflows of the home."""
+    return connection.execute(select(func.count()).select_from(workflows)).scalar_one()
+
+
+def add_version(connection: Connection, row: VersionRow) -> None:
+    """A new version. Raises IntegrityError when the number is taken."""
+    connection.execute(insert(versions).values({name: getattr(row, name) for name in VersionRow.__slots__}))
+
+
+def version(connection: Connection, workflow_id: str, number: int) -> VersionRow | None:
+    """One version, whole."""
+    row = (
+        connection.execute(
+            select(versions).where(versions.c.workflow_id == workflow_id, versions.c.number == number)
+        )
+        .mappings()
+        .first()
+    )
+    return VersionRow(**row) if row else None
+
+
+def version_by_hash(connection: Connection, workflow_id: str, code_hash: str) -> int | None:
+    """The newest version number with this code."""
+    query = select(func.max(versions.c.number)).where(
+        versions.c.workflow_id == workflow_id, versions.c.code_hash == code_hash
+    )
+    return connection.execute(query).scalar()
+
+
+def next_number(connection: Connection, workflow_id: str) -> int:
+    """One more than the highest version number."""
+    return (
+        connection.execute(
+            select(func.max(versions.c.number)).where(versions.c.workflow_id == workflow_id)
+        ).scalar()
+        or 0
+    ) + 1
+
+
+def list_versions(connection: Connection, workflow_id: str) -> list[RowMapping]:
+    """id, number, description, created_at of every version, newest first."""
+    query = select(versions.c.id, versions.c.number, versions.c.description, versions.c.created_at)
+    return list(
+        connection.execute(
+            query.where(versions.c.workflow_id == workflow_id).order_by(versions.c.number.desc())
+        ).mappings()
+    )
+
+
+def environments_in_use(connection: Connection) -> set[str]:
+    """Environments that any version needs."""
+    return set(connection.execute(select(versions.c.environment).distinct()).scalars())
+
+
+def codes_of_owner(connection: Connection, owner: str) -> list[tuple[str, str]]:
+    """(name, live code) of the owner's workflows."""
+    query = select(workflows.c.name, versions.c.code).join(
+        versions,
+        (versions.c.workflow_id == workflows.c.id) & (versions.c.number == workflows.c.active_version),
+    )
+    return [(name, code) for name, code in connection.execute(query.where(workflows.c.owner == owner)).all()]
