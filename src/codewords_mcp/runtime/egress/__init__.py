@@ -1,0 +1,10 @@
+"""Egress: the runtime's side of each sandbox's network, and the policy of what it may reach."""
+
+from __future__ import annotations
+
+from codewords_mcp.runtime.egress.events import EgressEvent
+from codewords_mcp.runtime.egress.network import Egress
+from codewords_mcp.runtime.egress.policy import HOST_ALIAS, EgressPolicy
+from codewords_mcp.runtime.egress.served import ServedNetwork
+
+__all__ = ["HOST_ALIAS", "Egress", "EgressEvent", "EgressPolicy", "ServedNetwork"]

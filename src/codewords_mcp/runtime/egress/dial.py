@@ -1,0 +1,175 @@
+"""Connects to a host on behalf of a sandbox: resolve, judge what was resolved, dial exactly that."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import ClassVar
+
+from codewords_mcp.runtime.egress.addresses import Address, parse_address
+from codewords_mcp.runtime.egress.policy import HOST_ALIAS, EgressPolicy
+
+Resolve = Callable[[str, int], Sequence[str]]
+"""`resolve(name, port)` → addresses as text. May block; raises OSError when there are none."""
+
+LOOKUP_THREADS = 16
+LOOKUPS_PER_SANDBOX = 8
+MAX_ADDRESSES = 8
+
+
+class NotConnected(Exception):  # an outcome, caught inside this room
+    """No connection came about: `host` `verb`: `reason`. `address` is the one judged or tried."""
+
+    allowed: ClassVar[bool]
+    verb: ClassVar[str]
+
+    def __init__(self, reason: str, address: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.address = address
+        self.host = ""
+
+
+class Refused(NotConnected):
+    """The policy does not let this connection be made."""
+
+    allowed, verb = False, "may not be reached"
+
+
+class Unreachable(NotConnected):
+    """The policy allows the connection, but it failed."""
+
+    allowed, verb = True, "could not be reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """A connected, non-blocking socket, owned by whoever gets it, and the address it is connected to."""
+
+    sock: socket.socket
+    address: str
+
+
+def system_resolve(host: str, port: int) -> list[str]:
+    """The system's own resolver: hosts file, DNS, whatever the machine uses."""
+    found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in found]
+
+
+class Dialler:
+    """Dials for all sandboxes, each of which brings its own `share` of the lookup threads.
+
+    Lookups have threads of their own, so that a workflow asking a dead name server holds up nothing else.
+    """
+
+    def __init__(self, resolve: Resolve, connect_timeout: float) -> None:
+        self._resolve = resolve
+        self._timeout = connect_timeout
+        self._threads = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="egress-lookup")
+
+    def close(self) -> None:
+        """Give up the lookups that wait; those under way end by themselves."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def dial(self, policy: EgressPolicy, host: str, port: int, share: asyncio.Semaphore) -> Dialled:
+        """Connect to a host (as `normal_host` gives it). Raises Refused or Unreachable within the timeout."""
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        try:
+            async with asyncio.timeout_at(deadline):
+                addresses = await self._addresses(policy, host, port, share)
+                permitted = _permitted(policy, host, port, addresses)
+                return await self._first_that_answers(permitted, port, deadline)
+        except TimeoutError:
+            raise Unreachable(f"no answer within {self._timeout:g} s") from None
+
+    async def _addresses(
+        self, policy: EgressPolicy, host: str, port: int, share: asyncio.Semaphore
+    ) -> list[Address]:
+        literal = parse_address(host)
+        if literal is not None:
+            return [literal]
+        reason = policy.may_look_up(host, port)
+        if reason:
+            raise Refused(reason)
+        if host == HOST_ALIAS:
+            texts: Sequence[str] = ("127.0.0.1",)
+        else:
+            texts = await self._look_up(host, port, share)
+        found = dict.fromkeys(address for address in map(parse_address, texts) if address is not None)
+        if not found:
+            raise Unreachable("the name was not found")
+        return list(found)[:MAX_ADDRESSES]
+
+    async def _look_up(self, host: str, port: int, share: asyncio.Semaphore) -> Sequence[str]:
+        loop = asyncio.get_running_loop()
+        await share.acquire()
+
+        def give_back(_: Future[Sequence[str]]) -> None:
+            # Only when the thread is free again, which may be after the caller stopped waiting for it.
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(share.release)
+
+        lookup = self._threads.submit(self._resolve, host, port)
+        lookup.add_done_callback(give_back)
+        try:
+            return await asyncio.wrap_future(lookup)
+        except (OSError, UnicodeError):
+            raise Unreachable("the name was not found") from None
+
+    async def _first_that_answers(self, addresses: list[str], port: int, deadline: float) -> Dialled:
+        failure = Unreachable("no address answered")
+        for index, address in enumerate(addresses):
+            left = deadline - asyncio.get_running_loop().time()
+            try:
+                async with asyncio.timeout(left / (len(addresses) - index)):
+                    return Dialled(await connect(address, port), address)
+            except TimeoutError:
+                failure = Unreachable(f"no answer within {self._timeout:g} s", address)
+            except OSError as error:
+                failure = Unreachable(os.strerror(error.errno or 0).lower(), address)
+        raise failure
+
+
+def _permitted(policy: EgressPolicy, host: str, port: int, addresses: list[Address]) -> list[str]:
+    verdicts = {str(address): policy.refusal(host, port, address) for address in addresses}
+    permitted = [address for address, reason in verdicts.items() if reason is None]
+    if not permitted:
+        address, reason = next(iter(verdicts.items()))
+        raise Refused(reason or "", address)
+    return permitted
+
+
+async def connect(address: str, port: int) -> socket.socket:
+    """A connected, non-blocking TCP socket that notices a peer that has vanished. Raises OSError."""
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        prepare(sock)
+        await asyncio.get_running_loop().sock_connect(sock, (address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+_OPTIONS = {
+    "TCP_NODELAY": 1,
+    "TCP_KEEPIDLE": 60,
+    "TCP_KEEPINTVL": 15,
+    "TCP_KEEPCNT": 4,
+    "TCP_USER_TIMEOUT": 120_000,  # milliseconds that sent data may go unacknowledged
+}
+
+
+def prepare(sock: socket.socket) -> None:
+    """Send small writes at once, and find out within two minutes when the peer is gone without a word."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _OPTIONS.items():
+        option = getattr(socket, name, None)
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -1,0 +1,115 @@
+"""Answers a sandbox's name lookups (RFC 1035) with addresses that stand for names.
+
+Nothing is asked of the outside: a name is resolved on the host only when a connection to it is made and allowed,
+so lookups carry no data out, and what a name resolves to is checked at the moment it is dialled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import NamedTuple
+
+from codewords_mcp.runtime.egress.addresses import parse_address
+from codewords_mcp.runtime.egress.names import FakeNames, normal_host
+
+TTL = 60
+"""Seconds; the address stays as long as the sandbox."""
+
+_A, _IN = 1, 1
+_NO_ERROR, _SERVER_FAILURE, _NO_NAME, _NOT_IMPLEMENTED = 0, 2, 3, 4
+_BURST = 32
+_LOOPBACK = socket.inet_aton("127.0.0.1")
+
+
+class _Question(NamedTuple):
+    name: str
+    type: int
+    raw: bytes
+
+
+class DnsResponder:
+    """Serves one UDP socket until `close`; owns it."""
+
+    def __init__(self, sock: socket.socket, names: FakeNames) -> None:
+        self._sock = sock
+        self._names = names
+        self._loop = asyncio.get_running_loop()
+        sock.setblocking(False)
+        self._loop.add_reader(sock.fileno(), self._readable)
+
+    def close(self) -> None:
+        """Stop answering. Idempotent."""
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
+
+    def _readable(self) -> None:
+        for _ in range(_BURST):
+            try:
+                query, sender = self._sock.recvfrom(4096)
+                reply = answer(query, self._names)
+                if reply is not None:
+                    self._sock.sendto(reply, sender)
+            except OSError:  # nothing more to read, or the asker is gone
+                return
+
+
+def answer(query: bytes, names: FakeNames) -> bytes | None:
+    """The reply to a query; None for what is no query, which gets silence.
+
+    A queries get an address; AAAA and all others an empty answer, so that programs use IPv4.
+    """
+    if len(query) < 12:
+        return None
+    flags, questions = struct.unpack_from("!HH", query, 2)
+    if flags & 0x8000 or questions != 1:
+        return None
+    if flags & 0x7800:
+        return _reply(query, b"", _NOT_IMPLEMENTED)
+    question = _question(query)
+    if question is None:
+        return None
+    host = normal_host(question.name)
+    if host is None or parse_address(host) is not None or host.endswith((".invalid", ".onion")):
+        return _reply(query, question.raw, _NO_NAME)
+    if question.type != _A:
+        return _reply(query, question.raw, _NO_ERROR)
+    return _address_reply(query, question, host, names)
+
+
+def _address_reply(query: bytes, question: _Question, host: str, names: FakeNames) -> bytes:
+    if host == "localhost" or host.endswith(".localhost"):
+        return _reply(query, question.raw, _NO_ERROR, _LOOPBACK)
+    address = names.address_of(host)
+    if address is None:
+        return _reply(query, question.raw, _SERVER_FAILURE)
+    return _reply(query, question.raw, _NO_ERROR, address.packed)
+
+
+def _reply(query: bytes, question: bytes, code: int, address: bytes | None = None) -> bytes:
+    flags = 0x8080 | (query[2] & 0x79) << 8 | code  # a response, recursion available; opcode and RD as asked
+    counts = (1 if question else 0, 0 if address is None else 1, 0, 0)
+    record = b"" if address is None else struct.pack("!HHHIH", 0xC00C, _A, _IN, TTL, 4) + address
+    return query[:2] + struct.pack("!HHHHH", flags, *counts) + question + record
+
+
+def _question(query: bytes) -> _Question | None:
+    labels: list[str] = []
+    at = 12
+    while at < len(query):
+        size = query[at]
+        at += 1
+        if size == 0:
+            break
+        if size > 63 or at + size > len(query):  # compression has no place in a question
+            return None
+        labels.append(query[at : at + size].decode("ascii", "replace"))
+        at += size
+    else:
+        return None
+    if at + 4 > len(query):
+        return None
+    kind, class_ = struct.unpack_from("!HH", query, at)
+    return _Question(".".join(labels), kind, query[12 : at + 4]) if class_ == _IN else None

@@ -1,0 +1,147 @@
+"""Serves the networks of all sandboxes of this runtime."""
+
+from __future__ import annotations
+
+import socket
+import weakref
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from codewords_mcp.errors import SandboxFailed
+from codewords_mcp.runtime.egress.addresses import parse_address
+from codewords_mcp.runtime.egress.dial import Dialler, Resolve, system_resolve
+from codewords_mcp.runtime.egress.events import EgressEvent
+from codewords_mcp.runtime.egress.names import normal_host
+from codewords_mcp.runtime.egress.policy import EgressPolicy
+from codewords_mcp.runtime.egress.served import RuntimeAddress, ServedNetwork
+from codewords_mcp.runtime.sandboxes.base import SandboxSockets
+
+log = structlog.get_logger(__name__)
+
+EventListener = Callable[[str, EgressEvent], None]
+"""`listener(sandbox_id, event)`, on the event loop; must not block."""
+
+MAX_CONNECTIONS = 256
+CONNECT_TIMEOUT = 10.0
+MAX_REASON = 200
+"""Characters of a reason that another machine gave."""
+
+
+class Egress:
+    """The `Network` of `sandboxes.base`: the only way out of a sandbox, from the host's side.
+
+    `runtime_address` gives host and port of the runtime's own HTTP server, asked for each connection. Each of a
+    sandbox's listeners holds `max_connections` at once. Use it from one event loop.
+    """
+
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        runtime_address: RuntimeAddress,
+        *,
+        on_event: EventListener | None = None,
+        resolve: Resolve = system_resolve,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> None:
+        self._policy = policy
+        self._own: dict[str, EgressPolicy] = {}
+        self._dialler = Dialler(resolve, connect_timeout)
+        self._runtime_address = runtime_address
+        self._on_event = on_event
+        self._max_connections = max_connections
+        self._attached: weakref.WeakSet[ServedNetwork] = weakref.WeakSet()
+        self._closed = False
+
+    def expect(self, sandbox_id: str, policy: EgressPolicy) -> None:
+        """Serve the sandbox of this id, which is about to start, under a policy of its own."""
+        self._own[sandbox_id] = policy
+
+    def forget(self, sandbox_id: str) -> None:
+        """The sandbox of this id does not start after all, or has its network already."""
+        self._own.pop(sandbox_id, None)
+
+    @property
+    def policy(self) -> EgressPolicy:
+        """What sandboxes may reach that no policy of their own is expected for."""
+        return self._policy
+
+    def describe(self, sandbox_id: str) -> dict[str, Any]:
+        """See `PolicedNetwork`."""
+        policy = self._own.get(sandbox_id, self._policy)
+        hosts = None if policy.hosts is None else sorted(policy.hosts)
+        return {"mode": policy.mode, "hosts": hosts, "private": sorted(policy.pairs)}
+
+    def report(self, sandbox_id: str, event: Mapping[str, Any]) -> None:
+        """See `PolicedNetwork`. What another machine says is bounded before anybody sees it."""
+        host = normal_host(str(event.get("host")))
+        address = parse_address(str(event.get("address")))
+        port = event.get("port")
+        if host is None or not isinstance(port, int):
+            return
+        reason = "".join(letter for letter in str(event.get("reason", "")) if letter.isprintable())[
+            :MAX_REASON
+        ]
+        known = str(address) if address else None
+        heard = EgressEvent(datetime.now(UTC), host, port, known, bool(event.get("allowed")), reason)
+        if self._on_event is not None:
+            self._on_event(sandbox_id, heard)
+
+    async def attach(self, sandbox_id: str, sockets: SandboxSockets) -> ServedNetwork:
+        """Start serving a sandbox's sockets, which it owns from here on, also when it raises.
+
+        Raises SandboxFailed when the runtime is stopping or the sockets are of no use.
+        """
+        try:
+            if self._closed:
+                raise SandboxFailed("The runtime is stopping and serves no more sandboxes.")
+            return self._serve(sandbox_id, sockets)
+        except (OSError, ValueError) as error:
+            _close(sockets)
+            raise SandboxFailed(f"The network of sandbox {sandbox_id} cannot be served.") from error
+        except SandboxFailed:
+            _close(sockets)
+            raise
+
+    def _serve(self, sandbox_id: str, sockets: SandboxSockets) -> ServedNetwork:
+        def heard(event: EgressEvent) -> None:
+            if not event.allowed:
+                log.info(
+                    "egress refused", sandbox=sandbox_id, host=event.host, port=event.port, why=event.reason
+                )
+            if self._on_event is not None:
+                self._on_event(sandbox_id, event)
+
+        for sock in _all(sockets):
+            sock.setblocking(False)  # raises for one that is closed, before anything is served
+        served = ServedNetwork(
+            sandbox_id,
+            sockets,
+            self._dialler,
+            self._own.pop(sandbox_id, self._policy),
+            self._runtime_address,
+            heard,
+            self._max_connections,
+        )
+        self._attached.add(served)
+        return served
+
+    async def close(self) -> None:
+        """Close the networks of all sandboxes. Idempotent; never raises."""
+        self._closed = True
+        self._dialler.close()
+        for served in list(self._attached):
+            await served.close()
+
+
+def _all(sockets: SandboxSockets) -> list[socket.socket]:
+    every = (sockets.runtime, sockets.connect, sockets.transparent, sockets.dns)
+    return [sock for sock in every if sock is not None]
+
+
+def _close(sockets: SandboxSockets) -> None:
+    for sock in _all(sockets):
+        sock.close()

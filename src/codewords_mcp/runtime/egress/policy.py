@@ -1,0 +1,99 @@
+"""What sandboxes may reach beside the runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from codewords_mcp.errors import InvalidInput
+from codewords_mcp.runtime.egress.addresses import Address, not_public
+from codewords_mcp.runtime.egress.names import normal_host
+
+HOST_ALIAS: Final = "host.codewords.internal"
+"""The name by which a sandbox means the runtime's machine (127.0.0.1 there), as far as `allow_private` lets it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EgressPolicy:
+    """Judges each connection by the address that is dialled, after the name was resolved.
+
+    mode `internet`: public addresses; `none`: nothing. `allow_private` are `host:port` pairs, of a name or an
+    address (IPv6 in brackets), that may be reached all the same, in either mode. `hosts`, where it is given, is all
+    that may be reached: names or addresses, `*.example.com` for every name below. Raises InvalidInput when made with
+    a pair or host that is none.
+    """
+
+    mode: Literal["internet", "none"] = "internet"
+    allow_private: frozenset[str] = frozenset()
+    hosts: frozenset[str] | None = None
+    _allowed: frozenset[tuple[str, int]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_allowed", frozenset(map(_parse_pair, self.allow_private)))
+        if self.hosts is not None:
+            object.__setattr__(self, "hosts", frozenset(map(_parse_pattern, self.hosts)))
+
+    def narrowed(self, hosts: Collection[str]) -> EgressPolicy:
+        """This policy, for a workflow that asks for these hosts only. Raises InvalidInput."""
+        return EgressPolicy(self.mode, self.allow_private, frozenset(hosts))
+
+    @property
+    def pairs(self) -> frozenset[tuple[str, int]]:
+        """`allow_private`, read."""
+        return self._allowed
+
+    def _foreign(self, host: str) -> str | None:
+        """Why a host that the workflow's own list lacks may not be reached."""
+        if self.hosts is None or host in self.hosts:
+            return None
+        above = host
+        while "." in above:
+            above = above.partition(".")[2]
+            if f"*.{above}" in self.hosts:
+                return None
+        return "the workflow's header does not list it ([tool.codewords] egress)"
+
+    def may_look_up(self, host: str, port: int) -> str | None:
+        """Why a name may not even be resolved, since that already carries data out; None if it may be."""
+        if foreign := self._foreign(host):
+            return foreign
+        if self.mode == "internet" or (host, port) in self._allowed or host == HOST_ALIAS:
+            return None
+        return "workflows have no network here (CODEWORDS_EGRESS=none)"
+
+    def refusal(self, host: str, port: int, address: Address) -> str | None:
+        """Why `host`, which resolved to `address`, may not be reached at `port`; None if it may be.
+
+        The reason completes "may not be reached: …".
+        """
+        if foreign := self._foreign(host):
+            return foreign
+        if (host, port) in self._allowed or (str(address), port) in self._allowed:
+            return None
+        if self.mode == "none":
+            return "workflows have no network here (CODEWORDS_EGRESS=none)"
+        reason = not_public(address)
+        return f"{address} is {reason}" if reason else None
+
+
+def _parse_pattern(pattern: str) -> str:
+    bare = pattern.strip().lower()
+    name = normal_host(bare.removeprefix("*."))
+    if name is None:
+        raise InvalidInput(
+            "[tool.codewords] egress lists something that is not a host.",
+            hint='Write names or addresses, for example egress = ["api.github.com", "*.example.com"], or egress = [] for none.',
+        )
+    return f"*.{name}" if bare.startswith("*.") else name
+
+
+def _parse_pair(pair: str) -> tuple[str, int]:
+    host, _, port = pair.strip().rpartition(":")
+    normal = normal_host(host)
+    if normal is None or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise InvalidInput(
+            "CODEWORDS_EGRESS_ALLOW_PRIVATE holds something that is not host:port.",
+            hint='Write for example ["127.0.0.1:5432", "db.lan:5432", "[::1]:6379"].',
+        )
+    return normal, int(port)

@@ -1,0 +1,139 @@
+"""Carries bytes between two sockets, both ways, as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Callable
+
+HALF_CLOSED_IDLE = 120.0
+"""Seconds that a connection with one direction closed may stay silent. Without it a peer that is gone, which looks
+the same as one that has only finished sending, could hold its connection for as long as the sandbox lives."""
+
+_CHUNK = 64 << 10
+_RESET = struct.pack("ii", 1, 0)
+
+
+def reset(sock: socket.socket) -> None:
+    """Close with a TCP reset, so that the peer sees a failure and not an end."""
+    with contextlib.suppress(OSError):  # closed already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    sock.close()
+
+
+async def relay(
+    client: socket.socket, upstream: socket.socket, *, to_client: bytes = b"", to_upstream: bytes = b""
+) -> None:
+    """Carry bytes both ways until both directions have ended; owns and closes both sockets, which do not block.
+
+    Each direction holds at most one chunk of 64 KiB and stops reading while the other side does not take it. An end
+    on one side is passed on alone; a failure, or cancelling this call, resets both sides.
+    """
+    pair = _Pair(client, upstream)
+    try:
+        pair.start(to_client, to_upstream)
+        await pair.done
+    finally:
+        pair.close()
+
+
+class _Pair:
+    def __init__(self, client: socket.socket, upstream: socket.socket) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = self.loop.create_future()
+        self.moved = False
+        self._sockets = (client, upstream)
+        self._flows = (_Flow(self, client, upstream), _Flow(self, upstream, client))
+        self._ended_well = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self, to_client: bytes, to_upstream: bytes) -> None:
+        for flow, first in zip(self._flows, (to_upstream, to_client), strict=True):
+            flow.start(first)
+
+    def ended(self) -> None:
+        """One direction has ended and was passed on."""
+        if all(flow.ended for flow in self._flows):
+            self._ended_well = True
+            self.finish()
+        else:
+            self._watch()
+
+    def finish(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for sock in self._sockets:
+            if sock.fileno() >= 0:
+                self.loop.remove_reader(sock.fileno())
+                self.loop.remove_writer(sock.fileno())
+            sock.close() if self._ended_well else reset(sock)
+
+    def _watch(self) -> None:
+        self.moved = False
+        self._timer = self.loop.call_later(HALF_CLOSED_IDLE, self._check)
+
+    def _check(self) -> None:
+        self._watch() if self.moved else self.finish()
+
+
+class _Flow:
+    """One direction of a pair."""
+
+    __slots__ = ("_pair", "_pending", "_source", "_target", "ended")
+
+    def __init__(self, pair: _Pair, source: socket.socket, target: socket.socket) -> None:
+        self._pair = pair
+        self._source = source
+        self._target = target
+        self._pending = memoryview(b"")
+        self.ended = False
+
+    def start(self, first: bytes) -> None:
+        self._pair.loop.add_reader(self._source.fileno(), self._guarded, self._read)
+        if first:
+            self._write(memoryview(first))
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError:
+            self._pair.finish()
+
+    def _read(self) -> None:
+        data = self._source.recv(_CHUNK)
+        self._pair.moved = True
+        if data:
+            self._write(memoryview(data))
+        else:
+            self._pair.loop.remove_reader(self._source.fileno())
+            self._end()
+
+    def _end(self) -> None:
+        self.ended = True
+        self._target.shutdown(socket.SHUT_WR)
+        self._pair.ended()
+
+    def _write(self, data: memoryview) -> None:
+        try:
+            sent = self._target.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        if sent < len(data):
+            self._pending = data[sent:]
+            self._pair.loop.remove_reader(self._source.fileno())
+            self._pair.loop.add_writer(self._target.fileno(), self._guarded, self._write_on)
+
+    def _write_on(self) -> None:
+        self._pending = self._pending[self._target.send(self._pending) :]
+        self._pair.moved = True
+        if not self._pending:
+            self._pair.loop.remove_writer(self._target.fileno())
+            self._pair.loop.add_reader(self._source.fileno(), self._guarded, self._read)

@@ -1,0 +1,175 @@
+"""One sandbox's network as the runtime serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from codewords_mcp.runtime.egress.addresses import FAKE_NETWORK, parse_address
+from codewords_mcp.runtime.egress.dial import (
+    LOOKUPS_PER_SANDBOX,
+    Dialled,
+    Dialler,
+    NotConnected,
+    Refused,
+    connect,
+)
+from codewords_mcp.runtime.egress.dns import DnsResponder
+from codewords_mcp.runtime.egress.events import EgressEvent, EventLog
+from codewords_mcp.runtime.egress.listener import Listener
+from codewords_mcp.runtime.egress.names import FakeNames
+from codewords_mcp.runtime.egress.policy import EgressPolicy
+from codewords_mcp.runtime.egress.proxy import BadRequest, read_request, reply
+from codewords_mcp.runtime.egress.relay import relay, reset
+from codewords_mcp.runtime.sandboxes.base import SandboxSockets
+
+log = structlog.get_logger(__name__)
+
+RuntimeAddress = Callable[[], tuple[str, int]]
+
+_SO_ORIGINAL_DST = 80  # linux/netfilter_ipv4.h
+REFUSAL_DELAY = 0.2
+"""Seconds that a program which does not speak first waits for its reset."""
+_SOL_IP = 0
+
+
+class ServedNetwork:
+    """The handle of an attached sandbox; serves its sockets, which it owns, until `close`."""
+
+    def __init__(
+        self,
+        sandbox_id: str,
+        sockets: SandboxSockets,
+        dialler: Dialler,
+        policy: EgressPolicy,
+        runtime_address: RuntimeAddress,
+        listener: Callable[[EgressEvent], None],
+        max_connections: int,
+    ) -> None:
+        self._sandbox_id = sandbox_id
+        self._dialler = dialler
+        self._policy = policy
+        self._runtime_address = runtime_address
+        self._log = EventLog(listener)
+        self._limit = max_connections
+        self._names = FakeNames()
+        self._share = asyncio.Semaphore(LOOKUPS_PER_SANDBOX)
+        self._dns = DnsResponder(sockets.dns, self._names) if sockets.dns else None
+        served = (
+            (sockets.runtime, self._to_runtime),
+            (sockets.connect, self._to_proxy),
+            (sockets.transparent, self._to_destination),
+        )
+        self._listeners = [
+            Listener(sock, serve, limit=max_connections, overflow=self._overflow)
+            for sock, serve in served
+            if sock is not None
+        ]
+
+    @property
+    def events(self) -> tuple[EgressEvent, ...]:
+        """The last 1000 attempts of the sandbox to connect, oldest first; also after `close`."""
+        return self._log.all()
+
+    async def close(self) -> None:
+        """Close listeners and every connection. Idempotent; never raises."""
+        if self._dns is not None:
+            self._dns.close()
+        await asyncio.gather(*(listener.close() for listener in self._listeners), return_exceptions=True)
+
+    async def _to_runtime(self, client: socket.socket) -> None:
+        try:
+            upstream = await connect(*self._runtime_address())
+        except OSError:
+            log.warning("the runtime's own port does not answer a sandbox", sandbox=self._sandbox_id)
+            reset(client)
+            return
+        await relay(client, upstream)
+
+    async def _to_destination(self, client: socket.socket) -> None:
+        """A connection that the kernel redirected. The program sees it made; a refusal is then a reset."""
+        destination = _original_destination(client)
+        if destination is None:
+            reset(client)
+            return
+        try:
+            dialled = await self._dial(*destination)
+        except NotConnected:
+            await _reset_once_heard(client)
+            return
+        await relay(client, dialled.sock)
+
+    async def _to_proxy(self, client: socket.socket) -> None:
+        try:
+            request = await read_request(client)
+            if request is None:
+                client.close()
+                return
+        except BadRequest as error:
+            await reply(client, error.status, error.sentence)
+            return
+        try:
+            dialled = await self._dial(request.host, request.port)
+        except NotConnected as error:
+            sentence = f"{error.host}:{request.port} {error.verb}: {error.reason}."
+            await reply(client, 502 if error.allowed else 403, sentence)
+            return
+        await relay(client, dialled.sock, to_client=request.to_client, to_upstream=request.to_upstream)
+
+    async def _dial(self, asked: str, port: int) -> Dialled:
+        """Connect to what the sandbox asked for, and note it. Raises NotConnected."""
+        host = asked
+        try:
+            host = self._name_behind(asked)
+            dialled = await self._dialler.dial(self._policy, host, port, self._share)
+        except NotConnected as error:
+            error.host = host
+            self._log.add(host, port, error.address, allowed=error.allowed, reason=error.reason)
+            raise
+        self._log.add(host, port, dialled.address, allowed=True)
+        return dialled
+
+    def _name_behind(self, host: str) -> str:
+        address = parse_address(host)
+        if address is None or address not in FAKE_NETWORK:
+            return host
+        name = self._names.name_of(address)
+        if name is None:
+            raise Refused(f"{address} stands for no name that was looked up here", host)
+        return name
+
+    def _overflow(self, client: socket.socket) -> None:
+        """Note a connection past the limit: by its destination, or by the listener when it names none itself."""
+        host, port = _original_destination(client) or ("localhost", client.getsockname()[1])
+        address = parse_address(host)
+        name = self._names.name_of(address) if address else None
+        reason = f"{self._limit} connections are open already"
+        self._log.add(name or host, port, None, allowed=False, reason=reason)
+
+
+async def _reset_once_heard(client: socket.socket) -> None:
+    """Reset, but not in the very moment that the program has connected: the redirect took the connection before it was
+    judged, and some clients (anyio on uvloop) trip over one that is gone while they still set it up. Most speak first.
+    """
+    try:
+        with suppress(TimeoutError, OSError):
+            async with asyncio.timeout(REFUSAL_DELAY):
+                await asyncio.get_running_loop().sock_recv(client, 1)
+    finally:
+        reset(client)
+
+
+def _original_destination(client: socket.socket) -> tuple[str, int] | None:
+    """Where the program meant to go; None when it connected to the redirected port itself."""
+    try:
+        raw = client.getsockopt(_SOL_IP, _SO_ORIGINAL_DST, 16)
+    except OSError:
+        return None
+    port, packed = struct.unpack_from("!H4s", raw, 2)
+    destination = (socket.inet_ntoa(packed), int(port))
+    return None if destination == client.getsockname() else destination
