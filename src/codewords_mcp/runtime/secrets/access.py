@@ -1,0 +1,244 @@
+"""Keys and secrets of the home, over the store."""
+
+from __future__ import annotations
+
+import os
+import secrets as random
+from pathlib import Path
+from typing import Any, Literal
+
+from codewords_mcp.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
+from codewords_mcp.runtime.models import Caller, KeyInfo, SecretInfo
+from codewords_mcp.runtime.secrets.keys import display_prefix, hash_key, new_key, new_run_key
+from codewords_mcp.runtime.secrets.names import check_name, check_value
+from codewords_mcp.runtime.secrets.vault import SealedValue, Vault
+from codewords_mcp.runtime.store import access, workflows
+from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime
+from codewords_mcp.runtime.store.database import Database
+
+HOME_OWNER = "local"
+"""Owner of what the home's admin key makes."""
+KEY_FILE = "api.key"
+_REFUSED = "That API key is not valid here."
+
+
+class RunKey:
+    """The key that a sandbox has. It acts for the run that it is bound to, and for nobody when it is not."""
+
+    def __init__(self, valid: dict[str, Caller]) -> None:
+        self.text = new_run_key()
+        self._digest = hash_key(self.text)
+        self._valid = valid
+
+    def bind(self, caller: Caller) -> None:
+        """From now on calls with this key are this caller's."""
+        self._valid[self._digest] = caller
+
+    def unbind(self) -> None:
+        """From now on this key is refused. Idempotent."""
+        self._valid.pop(self._digest, None)
+
+
+class Keyring:
+    """API keys: hashed at rest, looked up by hash, so that no comparison depends on the key's text."""
+
+    def __init__(self, database: Database, home: Path, admin_key: str | None) -> None:
+        self._db = database
+        self._home = home
+        self._admin_hash = hash_key(admin_key or self._own_key())
+        self._run_keys: dict[str, Caller] = {}
+        self._known: dict[str, Caller] = {}
+
+    def _own_key(self) -> str:
+        path = self._home / KEY_FILE
+        try:
+            text = path.read_text(encoding="utf-8").strip()
+            if text:
+                return text
+        except FileNotFoundError:
+            pass
+        key = new_key()
+        path.unlink(missing_ok=True)
+        with os.fdopen(
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+        ) as file:
+            file.write(key + "\n")
+        return key
+
+    async def authenticate(self, key: str) -> Caller:
+        """The caller behind a key; a one-time key is spent. Raises Unauthenticated."""
+        digest = hash_key(key)
+        if random.compare_digest(digest, self._admin_hash):
+            return Caller(HOME_OWNER, "admin")
+        caller = self._run_keys.get(digest) or self._known.get(digest)
+        return caller or await self._from_store(digest)
+
+    async def _from_store(self, digest: str) -> Caller:
+        row = await self._db.read(lambda c: access.key_by_hash(c, digest))
+        if row is None:
+            raise Unauthenticated(
+                _REFUSED, hint="`codewords keys create` makes one; the home's own is in its api.key file."
+            )
+        if row["revoked"]:
+            raise Unauthenticated(
+                "That API key was revoked.", hint="`codewords keys create` makes a new one."
+            )
+        if row["expires_at"] is not None and row["expires_at"] <= now():
+            raise Unauthenticated(
+                "That API key has expired.", hint="`codewords keys create` makes a new one."
+            )
+        caller = Caller(row["owner"], row["kind"], key_id=row["id"])
+        if row["one_time"]:
+            if not await self._db.write(lambda c: access.spend_key(c, row["id"], now())):
+                raise Unauthenticated(
+                    "That one-time API key was already used.",
+                    hint="`codewords keys create --one-time` makes a new one.",
+                )
+        elif row["expires_at"] is None and not self._db.shared:  # another process may revoke it
+            self._known[digest] = caller
+        return caller
+
+    def new_run_key(self) -> RunKey:
+        """A key for a sandbox: refused until it is bound to a run, never stored."""
+        return RunKey(self._run_keys)
+
+    async def create(
+        self, *, owner: str, kind: Literal["admin", "user"], one_time: bool, expires_in: float | None
+    ) -> tuple[str, KeyInfo]:
+        """A new key: its text, which is not kept, and its record. Raises InvalidInput."""
+        if not owner.isprintable() or not 0 < len(owner) <= 64:
+            raise InvalidInput("A key's owner is 1 to 64 printable characters.")
+        if expires_in is not None and expires_in <= 0:
+            raise InvalidInput("A key's lifetime is a number of seconds above 0.")
+        key, at = new_key(one_time=one_time), now()
+        values: dict[str, Any] = {
+            "id": random.token_hex(8),
+            "hash": hash_key(key),
+            "prefix": display_prefix(key),
+            "owner": owner,
+            "kind": kind,
+            "one_time": one_time,
+            "created_at": at,
+            "expires_at": None if expires_in is None else at + int(expires_in * 1e6),
+            "used_at": None,
+            "revoked": False,
+        }
+        await self._db.write(lambda c: access.add_key(c, values))
+        return key, _key_info(values)
+
+    async def list(self) -> list[KeyInfo]:
+        """Every key, without its text."""
+        return [_key_info(dict(row)) for row in await self._db.read(access.list_keys)]
+
+    async def revoke(self, key_id: str) -> None:
+        """End a key at once. Raises NotFound."""
+        if not await self._db.write(lambda c: access.revoke_key(c, key_id)):
+            raise NotFound("There is no key of that id.", hint="`codewords keys list` shows them.")
+        self._known = {digest: caller for digest, caller in self._known.items() if caller.key_id != key_id}
+
+
+def _key_info(row: dict[str, Any]) -> KeyInfo:
+    times = {name: optional_datetime(row[name]) for name in ("created_at", "expires_at", "used_at")}
+    return KeyInfo.model_validate({name: value for name, value in row.items() if name != "hash"} | times)
+
+
+def require_admin(caller: Caller, what: str) -> None:
+    """Raise Forbidden unless the caller is an admin."""
+    if caller.kind != "admin":
+        raise Forbidden(f"This key may not {what}.", hint="Use the home's admin key.")
+
+
+def refuse_run(caller: Caller, what: str) -> None:
+    """Raise Forbidden for a running workflow's key: it runs things and moves files, and administers nothing."""
+    if caller.kind == "run":
+        raise Forbidden(
+            f"A running workflow's key may not {what}.", hint="Use a person's key, outside the workflow."
+        )
+
+
+class SecretBook:
+    """Secrets by owner and name. Values go in, and out to sandboxes only."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._db = database
+        self._vault = vault
+        self._sealed: dict[str, dict[str, SealedValue]] = {}
+        """By owner, as stored: runs look here, not into the database."""
+        self._changes = 0
+
+    @property
+    def changes(self) -> int:
+        """Counts changes; what was found out at another count may be old."""
+        return self._changes
+
+    async def set(self, owner: str, name: str, value: str) -> SecretInfo:
+        """Store or replace. Raises InvalidInput, StorageFailed."""
+        check_name(name)
+        sealed = self._vault.encrypt(owner, name, check_value(value))
+        at = now()
+        row = {
+            "owner": owner,
+            "name": name,
+            "key_id": sealed.key_id,
+            "ciphertext": sealed.data,
+            "created_at": at,
+            "updated_at": at,
+        }
+        await self._db.write(lambda c: access.put_secret(c, row))
+        self._forget(owner)
+        return next(info for info in await self.list(owner) if info.name == name)
+
+    async def list(self, owner: str) -> list[SecretInfo]:
+        """Names and times."""
+        rows = await self._db.read(lambda c: access.list_secrets(c, owner))
+        users = await self._codes(owner)
+        return [
+            SecretInfo(
+                name=row["name"],
+                created_at=to_datetime(row["created_at"]),
+                updated_at=to_datetime(row["updated_at"]),
+                used_by=[workflow for workflow, code in users if declares(code, row["name"])],
+            )
+            for row in rows
+        ]
+
+    async def used_by(self, owner: str, name: str) -> list[str]:
+        """Names of the owner's workflows whose live header names it."""
+        return [workflow for workflow, code in await self._codes(owner) if declares(code, name)]
+
+    async def _codes(self, owner: str) -> list[tuple[str, str]]:
+        """(name, live code) of the owner's workflows."""
+        return await self._db.read(lambda c: workflows.codes_of_owner(c, owner))
+
+    def _forget(self, owner: str) -> None:
+        self._changes += 1
+        self._sealed.pop(owner, None)
+
+    async def names(self, owner: str) -> set[str]:
+        """Which names have a value."""
+        return {row["name"] for row in await self._db.read(lambda c: access.list_secrets(c, owner))}
+
+    async def values(self, owner: str, names: list[str]) -> dict[str, str]:
+        """Values of those that exist, for a sandbox. Raises StorageFailed when the master key is another one."""
+        sealed = self._sealed.get(owner)
+        if sealed is None:
+            changes = self._changes
+            rows = await self._db.read(lambda c: access.list_secrets(c, owner))
+            sealed = {row["name"]: SealedValue(row["key_id"], row["ciphertext"]) for row in rows}
+            if changes == self._changes:  # else what was read may be old already
+                self._sealed[owner] = sealed
+        return {name: self._vault.decrypt(owner, name, sealed[name]) for name in names if name in sealed}
+
+    async def delete(self, owner: str, name: str) -> None:
+        """Raises NotFound."""
+        deleted = await self._db.write(lambda c: access.delete_secret(c, owner, name))
+        self._forget(owner)
+        if not deleted:
+            raise NotFound(
+                f"There is no secret {name!r}." if name.isidentifier() else "There is no secret of that name."
+            )
+
+
+def declares(code: str, name: str) -> bool:
+    """Whether a script's header names this variable; a look at text, good enough to inform a person."""
+    return f'"{name}"' in code or f"'{name}'" in code

@@ -1,0 +1,46 @@
+"""API keys: made from 256 random bits, shown once, kept only as a hash."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+
+_PLAIN, _ONE_TIME, _RUN = "cwk-", "cwotk-", "cwk-run-"
+_SHOWN = 6
+
+
+def new_key(*, one_time: bool = False) -> str:
+    """A new API key: `cwk-` (reusable) or `cwotk-` (valid once) and 64 hexadecimal digits."""
+    return (_ONE_TIME if one_time else _PLAIN) + secrets.token_hex(32)
+
+
+def new_run_key() -> str:
+    """A key for one run: `cwk-run-` and 64 hexadecimal digits. Held in memory while the run lives, never stored."""
+    return _RUN + secrets.token_hex(32)
+
+
+def is_one_time(key: str) -> bool:
+    """Whether the key says that it is valid once."""
+    return key.startswith(_ONE_TIME)
+
+
+def is_run_key(key: str) -> bool:
+    """Whether the key says that it belongs to a run."""
+    return key.startswith(_RUN)
+
+
+def hash_key(key: str) -> str:
+    """What is stored: SHA-256 in hex. A slow hash is for passwords; 256 random bits need none."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def verify_key(key: str, stored_hash: str) -> bool:
+    """Compare a presented key with a stored hash in constant time."""
+    return hmac.compare_digest(hash_key(key), stored_hash)
+
+
+def display_prefix(key: str) -> str:
+    """What lists show of a key: its kind and the first 6 digits, 24 of its 256 bits."""
+    kind = next((prefix for prefix in (_RUN, _ONE_TIME, _PLAIN) if key.startswith(prefix)), "")
+    return key[: len(kind) + _SHOWN]

@@ -1,0 +1,181 @@
+"""The home's master key: from the environment, or a file in the home that only its user can read.
+
+Losing it loses the secrets, so nothing here overwrites one: not a wrong file, not a file that another
+process made in the meantime, and no new key is made while secrets of an old one are stored.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import hmac
+import os
+import secrets
+import stat
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from codewords_mcp.errors import CodewordsError, InvalidInput, StorageFailed
+
+log = structlog.get_logger(__name__)
+
+FILE_NAME = "master.key"
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class MasterKey:
+    """32 bytes, and an id that tells keys apart without telling the key. `notes` are for a person."""
+
+    material: bytes
+    source: Literal["environment", "file"]
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"MasterKey(id={self.id!r}, source={self.source!r})"
+
+    @property
+    def id(self) -> str:
+        """16 hex digits, the same for the same key; stored with what the key encrypts."""
+        return self.derive("id").hex()[:16]
+
+    def derive(self, purpose: str) -> bytes:
+        """32 bytes for one purpose, such as signing; they tell nothing of those for another."""
+        return hmac.digest(self.material, b"codewords/" + purpose.encode(), hashlib.sha256)
+
+
+def load_master_key(configured: str | None, home: Path, *, stored_key_ids: Collection[str] = ()) -> MasterKey:
+    """The key of CODEWORDS_MASTER_KEY (`configured`), else of `master.key` in the home, else a new one there.
+
+    `stored_key_ids` are the key ids of the secrets in the store. Wrong permissions of the file are repaired,
+    and a note says so. Raises InvalidInput when `configured` is not a key, and StorageFailed when the file is
+    missing though secrets are stored, is not a key, is not this home's key, or cannot be read or written.
+    """
+    key = _from_environment(configured) if configured else _from_file(home / FILE_NAME, stored_key_ids)
+    require_key(key, stored_key_ids)
+    for note in key.notes:
+        log.warning("master key", note=note)
+    return key
+
+
+def require_key(key: MasterKey, stored_key_ids: Collection[str]) -> None:
+    """Raise StorageFailed, naming the id needed, when secrets are stored that this key did not encrypt."""
+    others = sorted(set(stored_key_ids) - {key.id})
+    if others:
+        given = "CODEWORDS_MASTER_KEY" if key.source == "environment" else f"the home's {FILE_NAME}"
+        raise StorageFailed(
+            f"Stored secrets were encrypted with master key {', '.join(others)}, but {given} is key {key.id}.",
+            hint="Start with the key that they were encrypted with. Nothing was changed.",
+        )
+
+
+def _from_environment(text: str) -> MasterKey:
+    material = _parse(text)
+    if material is None:
+        raise InvalidInput(
+            "CODEWORDS_MASTER_KEY is not 32 bytes in base64 or hexadecimal.",
+            hint="Make one with `openssl rand -hex 32`, or unset it to use the key kept in the home.",
+        )
+    return MasterKey(material, "environment")
+
+
+def _from_file(path: Path, stored_key_ids: Collection[str]) -> MasterKey:
+    try:
+        found = _read(path)
+        if found is not None:
+            return found
+        if stored_key_ids:
+            raise _missing(path, stored_key_ids)
+        _create(path)
+        found = _read(path)
+    except OSError as error:
+        raise StorageFailed(
+            f"The master key {path} cannot be used: {error.strerror or 'input/output error'}.",
+            hint="Make the file and its folder readable and writable for the user that runs the runtime.",
+        ) from error
+    if found is None:
+        raise StorageFailed(f"The master key {path} vanished while it was made.", hint="Start again.")
+    return found
+
+
+def _missing(path: Path, stored_key_ids: Collection[str]) -> CodewordsError:
+    ids = ", ".join(sorted(stored_key_ids))
+    return StorageFailed(
+        f"The master key {path} is missing, but secrets encrypted with key {ids} are stored.",
+        hint="Put the file back from a backup, or set CODEWORDS_MASTER_KEY to that key. Nothing was changed.",
+    )
+
+
+def _read(path: Path) -> MasterKey | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor, encoding="ascii", errors="replace") as file:
+        notes = _repair_permissions(descriptor, path)
+        material = _parse(file.read(1024))
+    if material is None:
+        raise StorageFailed(
+            f"The master key {path} does not hold 32 bytes in base64 or hexadecimal.",
+            hint="Put the right file back from a backup. It was not changed.",
+        )
+    return MasterKey(material, "file", notes)
+
+
+def _repair_permissions(descriptor: int, path: Path) -> tuple[str, ...]:
+    mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+    if os.name != "posix" or not mode & 0o077:
+        return ()
+    os.fchmod(descriptor, 0o600)
+    note = f"{path} was open to other users of this machine (mode {mode:04o}) and is 0600 now."
+    return (f"{note} If others may have read it, set the secrets again under a new key.",)
+
+
+def _create(path: Path) -> None:
+    """Write a whole new file and give it its name in one step, unless that name is taken by then."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):  # another process was first: its key is this home's
+            os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _parse(text: str) -> bytes | None:
+    compact = text.strip()
+    for decode in (binascii.unhexlify, _base64):
+        try:
+            material = decode(compact.encode("ascii"))
+        except ValueError:
+            continue
+        if len(material) == KEY_BYTES:
+            return material
+    return None
+
+
+def _base64(text: bytes) -> bytes:
+    plain = text.translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
+    return base64.b64decode(plain + b"=" * (-len(plain) % 4), validate=True)

@@ -1,0 +1,154 @@
+"""Takes the values of secrets out of output, as it streams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from heapq import heappop, heapreplace
+from typing import Any, cast
+
+from codewords_mcp.runtime.secrets.forms import forms
+from codewords_mcp.runtime.secrets.heads import HEAD, Heads
+
+MIN_LENGTH = 6
+"""Characters of the shortest value that is scrubbed."""
+
+_DEEPEST = 300
+
+
+class Scrubber:
+    """Replaces the values of secrets by `[secret NAME]`, in every form of `forms`, across chunk boundaries.
+
+    One scrubber serves one stream: `feed` each chunk, then `flush`; `another` is for a second stream beside
+    it. `text` and `json` are for whole things and leave the stream alone. Without a value to scrub it is
+    false and hands everything back as it is.
+
+    Values of fewer than 6 characters are not scrubbed: `true` or `5432` would vanish from ordinary text
+    everywhere, and the gaps would tell the value. What a program does to a value beyond those forms
+    (compressing, reversing, spelling it out) gets through: this guards against accidents.
+
+    Only bytes that could begin a value wait for the next chunk, at most 255 of them. Forms over 256 bytes
+    are known by their first 256, and what follows is dropped for as long as it goes on as the form does: so
+    time is linear in the output, and a long value that is cut off is scrubbed too.
+    """
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        labels: dict[bytes, bytes] = {}
+        for name, value in values.items():
+            if len(value) >= MIN_LENGTH:
+                for form in forms(value):
+                    labels.setdefault(form, f"[secret {name}]".encode())
+        self._heads = Heads(sorted(labels.items())) if labels else None
+        self._held = b""
+        self._going_on: list[bytes] = []
+
+    def another(self) -> Scrubber:
+        """A scrubber of the same values for another stream, without preparing the forms again."""
+        copy = Scrubber({})
+        copy._heads = self._heads
+        return copy
+
+    def __bool__(self) -> bool:
+        return self._heads is not None
+
+    def feed(self, data: bytes) -> bytes:
+        """The next chunk, scrubbed."""
+        return data if self._heads is None else self._scrub(self._heads, data, final=False)
+
+    def flush(self) -> bytes:
+        """The end of the stream: what was still held back."""
+        if self._heads is None:
+            return b""
+        rest = self._scrub(self._heads, b"", final=True)
+        self._going_on = []
+        return rest
+
+    def text(self, text: str) -> str:
+        """A whole text, scrubbed."""
+        if self._heads is None:
+            return text
+        data = text.encode("utf-8", "surrogatepass")
+        if not self._heads.found_in(data):
+            return text
+        stream = self.another()
+        return (stream.feed(data) + stream.flush()).decode("utf-8", "surrogatepass")
+
+    def json(self, value: Any) -> Any:
+        """A JSON value with strings, keys and numbers scrubbed; a number that is a secret becomes a string.
+
+        What is nested deeper than 300 is left out, and a string in its place says so.
+        """
+        return value if self._heads is None else self._walk(value, 0)
+
+    def _walk(self, value: Any, depth: int) -> Any:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, (dict, list, tuple)):
+            return self._walk_into(cast("dict[str, Any] | list[Any]", value), depth)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            shown = repr(value)
+            scrubbed = self.text(shown)
+            return value if scrubbed == shown else scrubbed
+        return value
+
+    def _walk_into(self, value: dict[str, Any] | list[Any], depth: int) -> Any:
+        if depth >= _DEEPEST:
+            return "[nested too deeply to scrub]"
+        if not isinstance(value, dict):
+            return [self._walk(item, depth + 1) for item in value]
+        return {self.text(str(key)): self._walk(item, depth + 1) for key, item in value.items()}
+
+    def _scrub(self, heads: Heads, data: bytes, *, final: bool) -> bytes:
+        data = self._held + data
+        position = self._go_on(data, 0)
+        unfinished = [] if final else heads.unfinished(data)
+        limit = _first_from(unfinished, position, len(data))
+        places = heads.found_in(data)
+        done: list[bytes] = []
+        while places and places[0][0] < limit:
+            start, _, head = places[0]
+            if start >= position:
+                done.append(data[position:start])
+                position = self._replace(heads, head, data, start + len(head), done)
+                limit = _first_from(unfinished, position, len(data))
+            again = data.find(head, position)
+            heapreplace(places, (again, -len(head), head)) if again >= 0 else heappop(places)
+        self._held = data[limit:]
+        done.append(data[position:limit])
+        return b"".join(done)
+
+    def _replace(self, heads: Heads, head: bytes, data: bytes, end: int, done: list[bytes]) -> int:
+        """Write the label, and pass over the rest of a form longer than its head."""
+        endings = heads.endings(head)
+        if len(head) < HEAD:
+            done.append(endings[0][1])
+            return end
+        lengths = [_common(ending, data, end) for ending, _ in endings]
+        done.append(endings[lengths.index(max(lengths))][1])
+        self._going_on = [ending for ending, _ in endings]
+        return self._go_on(data, end)
+
+    def _go_on(self, data: bytes, position: int) -> int:
+        """Pass over what continues a long form; remember the forms that the next chunk may continue."""
+        if not self._going_on:
+            return position
+        lengths = [_common(ending, data, position) for ending in self._going_on]
+        pairs = zip(self._going_on, lengths, strict=True)
+        available = len(data) - position
+        self._going_on = [ending[length:] for ending, length in pairs if length == available < len(ending)]
+        return position + max(lengths)
+
+
+def _first_from(positions: list[int], least: int, default: int) -> int:
+    return next((position for position in positions if position >= least), default)
+
+
+def _common(ending: bytes, data: bytes, position: int) -> int:
+    """How many bytes of `ending` the data goes on with."""
+    low, high = 0, min(len(ending), len(data) - position)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if ending[low:middle] == data[position + low : position + middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

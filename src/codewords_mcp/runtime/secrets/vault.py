@@ -1,0 +1,73 @@
+"""The vault: secrets at rest under AES-256-GCM, each bound to its owner and name."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from codewords_mcp.errors import StorageFailed
+from codewords_mcp.runtime.secrets.master_key import MasterKey, require_key
+
+_FORMAT = b"\x01"
+_NONCE_BYTES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class SealedValue:
+    """What a row keeps.
+
+    `key_id` names the master key, 16 hex digits. `data` is format, nonce, ciphertext and tag: 29 bytes more
+    than the value in UTF-8.
+    """
+
+    key_id: str
+    data: bytes
+
+
+class Vault:
+    """Encrypts and decrypts with one master key.
+
+    Owner and name are associated data: a row that is copied to another owner or name does not decrypt.
+    Nonces are random, which bounds one key to 2³² values (NIST SP 800-38D, 8.3).
+    """
+
+    def __init__(self, master_key: MasterKey) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        self._master_key = master_key
+        self._aead = AESGCM(master_key.derive("secrets"))
+
+    @property
+    def key_id(self) -> str:
+        """The id of this vault's master key."""
+        return self._master_key.id
+
+    def encrypt(self, owner: str, name: str, value: str) -> SealedValue:
+        """Seal a value for that owner and name."""
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = self._aead.encrypt(nonce, value.encode(), _associated(owner, name))
+        return SealedValue(self.key_id, _FORMAT + nonce + sealed)
+
+    def decrypt(self, owner: str, name: str, sealed: SealedValue) -> str:
+        """The value of a row.
+
+        Raises StorageFailed when it was sealed with another master key (the message names the id needed), for
+        another owner or name, or is damaged.
+        """
+        from cryptography.exceptions import InvalidTag
+
+        require_key(self._master_key, (sealed.key_id,))
+        body = sealed.data[len(_FORMAT) :]
+        nonce, ciphertext = body[:_NONCE_BYTES], body[_NONCE_BYTES:]
+        try:
+            return self._aead.decrypt(nonce, ciphertext, _associated(owner, name)).decode()
+        except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
+            raise StorageFailed(
+                f"The stored value of secret {name} is damaged or belongs to another row.",
+                hint=f"Set it again with `codewords secrets set {name}`.",
+            ) from None
+
+
+def _associated(owner: str, name: str) -> bytes:
+    """Lengths before the parts, so that no two pairs give the same bytes."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in (_FORMAT, owner.encode(), name.encode()))
