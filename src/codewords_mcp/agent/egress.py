@@ -1,0 +1,168 @@
+"""A machine's network: the product's own egress in it, dialling out from here or by way of the runtime.
+
+With a program the host says how: {"by": "runtime"} sends every connection to it, to be judged there. {"by": "machine",
+"mode", "hosts", "private"} has them judged and dialled here; only what the operator allowed on private addresses, which
+are the runtime's and not this machine's, goes by way of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from typing import Final, Protocol
+
+from codewords_mcp.runtime.egress import HOST_ALIAS, EgressEvent, EgressPolicy, ServedNetwork
+from codewords_mcp.runtime.egress.dial import (
+    Dialled,
+    Dialler,
+    NotConnected,
+    Refused,
+    Unreachable,
+    system_resolve,
+)
+from codewords_mcp.runtime.egress.network import CONNECT_TIMEOUT, MAX_CONNECTIONS
+from codewords_mcp.runtime.sandboxes.base import SandboxSockets
+from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream, carry
+
+_NOBODY: Final = ("127.0.0.1", 9)
+_NOWHERE: Final[Json] = {"by": "machine", "mode": "none", "hosts": None, "private": []}
+
+
+class Tunnel(Protocol):
+    """The way to the runtime."""
+
+    def open(self, what: Json) -> Stream:
+        """A stream. Raises ConnectionResetError."""
+        ...
+
+    def heard(self, event: Json) -> None:
+        """Tell of an attempt to connect."""
+        ...
+
+
+class TunnelDialler(Dialler):
+    """Dials out of the runtime's machine: everything, or only what `through` names."""
+
+    def __init__(self, tunnel: Tunnel, through: frozenset[tuple[str, int]] | None) -> None:
+        super().__init__(system_resolve, CONNECT_TIMEOUT)
+        self._tunnel = tunnel
+        self._through = through
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def is_tunnelled(self, host: str, port: int) -> bool:
+        """Whether a connection goes by way of the runtime."""
+        return self._through is None or host == HOST_ALIAS or (host, port) in self._through
+
+    async def dial(self, policy: EgressPolicy, host: str, port: int, share: asyncio.Semaphore) -> Dialled:
+        """See `Dialler`."""
+        if not self.is_tunnelled(host, port):
+            return await super().dial(policy, host, port, share)
+        try:
+            async with asyncio.timeout(2 * CONNECT_TIMEOUT):
+                return await self._by_runtime(host, port)
+        except (OSError, TimeoutError):
+            raise Unreachable("the runtime did not connect to it") from None
+
+    async def _by_runtime(self, host: str, port: int) -> Dialled:
+        stream = self._tunnel.open({"to": "out", "host": host, "port": port})
+        try:
+            verdict = json.loads(await stream.read() or b"{}")
+        except BaseException:
+            stream.reset()
+            raise
+        if not verdict.get("open"):
+            kind: type[NotConnected] = Unreachable if verdict.get("allowed") else Refused
+            raise kind(verdict.get("reason") or "the runtime did not connect to it")
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=theirs)
+        task = asyncio.create_task(carry(stream, reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return Dialled(ours, host)
+
+
+@dataclass(slots=True)
+class Handle:
+    """One program's network, served."""
+
+    served: ServedNetwork
+    dialler: Dialler
+    runtime: asyncio.Server | None
+
+    async def close(self) -> None:
+        """See `NetworkHandle`."""
+        if self.runtime is not None:
+            self.runtime.close()
+        self.dialler.close()
+        await self.served.close()
+
+
+class MachineNetwork:
+    """Implements `Network` for the machine's driver."""
+
+    def __init__(self) -> None:
+        self._expected: dict[str, tuple[Json, Tunnel]] = {}
+
+    def expect(self, sandbox_id: str, how: Json, tunnel: Tunnel) -> None:
+        """A program is about to start. Raises InvalidInput for a policy that is none."""
+        self._expected[sandbox_id] = (how, tunnel)
+
+    async def attach(self, sandbox_id: str, sockets: SandboxSockets) -> Handle:
+        """See `Network`. What nobody expects, as the self-test's sandboxes, reaches nothing."""
+        how, tunnel = self._expected.pop(sandbox_id, (_NOWHERE, None))
+        if tunnel is None:
+            dialler = Dialler(system_resolve, CONNECT_TIMEOUT)
+            return Handle(
+                _serve(sandbox_id, sockets, dialler, _policy(how), _NOBODY, _unheard), dialler, None
+            )
+        through = None if how["by"] == "runtime" else frozenset((host, port) for host, port in how["private"])
+        dialler = TunnelDialler(tunnel, through)
+
+        def heard(event: EgressEvent) -> None:
+            if not dialler.is_tunnelled(event.host, event.port):  # of those the runtime knows itself
+                tunnel.heard(asdict(event) | {"at": event.at.isoformat()})
+
+        runtime = await asyncio.start_server(_to_runtime(tunnel), "127.0.0.1", 0)
+        address = runtime.sockets[0].getsockname()[:2]
+        served = _serve(sandbox_id, sockets, dialler, _policy(how), address, heard)
+        return Handle(served, dialler, runtime)
+
+
+def _policy(how: Json) -> EgressPolicy:
+    if how["by"] == "runtime":
+        return EgressPolicy()
+    hosts = how["hosts"]
+    return EgressPolicy(how["mode"], hosts=None if hosts is None else frozenset(hosts))
+
+
+def _unheard(_: EgressEvent) -> None:
+    """Nobody waits for it."""
+
+
+def _serve(
+    sandbox_id: str,
+    sockets: SandboxSockets,
+    dialler: Dialler,
+    policy: EgressPolicy,
+    runtime: tuple[str, int],
+    heard: Callable[[EgressEvent], None],
+) -> ServedNetwork:
+    for end in (sockets.runtime, sockets.connect, sockets.transparent, sockets.dns):
+        if end is not None:
+            end.setblocking(False)
+    return ServedNetwork(sandbox_id, sockets, dialler, policy, lambda: runtime, heard, MAX_CONNECTIONS)
+
+
+def _to_runtime(tunnel: Tunnel) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            await carry(tunnel.open({"to": "runtime"}), reader, writer)
+        writer.close()
+
+    return serve

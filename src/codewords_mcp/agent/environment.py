@@ -1,0 +1,59 @@
+"""Builds the machine's environment from the host's pins, by the same steps as the host's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
+from codewords_mcp.runtime.sandboxes.e2b.mux import Json
+from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
+from codewords_mcp.runtime.workflows.environment import Environments
+from codewords_mcp.runtime.workflows.script import parse_script
+from codewords_mcp.settings import Settings
+
+_WARM_SECONDS: Final = 20.0
+_WARM_POLL: Final = 0.05
+_SCRIPT: Final = """# /// script
+# requires-python = "=={python}.*"
+# dependencies = {pins}
+# [tool.codewords]
+# client = "{client}"
+# ///
+"""
+
+
+async def build(home: Path, wanted: Json, tell: Callable[[str], None]) -> EnvironmentRef:
+    """Raises EnvironmentFailed, StorageFailed."""
+    import uv
+
+    async def progress(_: float, __: float, message: str) -> None:
+        tell(message)
+
+    client = "ours" if wanted["client"] else "pypi"
+    code = _SCRIPT.format(python=wanted["python"], pins=json.dumps(wanted["pins"]), client=client)
+    environments = Environments(home, Settings(home=home), Path(uv.find_uv_bin()))
+    try:
+        return (await environments.ensure(parse_script(code), progress)).ref
+    finally:
+        await environments.close()
+
+
+async def warm(driver: LocalDriver, environment: EnvironmentRef) -> None:
+    """Have a fork server, and a blank sandbox behind it, if there can be one; else programs start by exec."""
+    await driver.prepare(environment)
+    waited = 0.0
+    while waited < _WARM_SECONDS:
+        nurseries = driver.forks.describe()
+        if not nurseries or any(one["blanks"] for one in nurseries):
+            return
+        if any(
+            "its fork server is being made" not in one["starts"] and one["starts"] != "forks"
+            for one in nurseries
+        ):
+            return
+        await asyncio.sleep(_WARM_POLL)
+        waited += _WARM_POLL

@@ -1,0 +1,234 @@
+"""One host's session: a program, its output until the host has read it, and the streams to and from it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import struct
+from collections import deque
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from websockets.asyncio.server import ServerConnection
+
+from codewords_mcp.errors import CodewordsError, SandboxFailed
+from codewords_mcp.runtime.sandboxes.base import Exit, ExitReason, Sandbox
+from codewords_mcp.runtime.sandboxes.e2b import wire
+from codewords_mcp.runtime.sandboxes.e2b.mux import MESSAGE, OUTPUT, Json, Mux, Stream, carry, frame, parse
+
+if TYPE_CHECKING:
+    from codewords_mcp.agent.server import Agent
+
+_LAST_WORDS: Final = 5.0
+"""Seconds after a program's end for its output to be taken in; it is here, only to be read."""
+_HEAD: Final = struct.Struct(">B")
+
+log = structlog.get_logger(__name__)
+
+
+class Session:
+    """Outlives its connections: a host that has lost one comes back and goes on."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._mux: Mux | None = None
+        self._connection: ServerConnection | None = None
+        self._sandbox: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()
+        self._sandbox.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._said: dict[str, Json] = {}
+        """Messages that are said again to a host that comes back."""
+        self._chunks: deque[tuple[int, bytes]] = deque()
+        self._waiting = 0
+        self._number = 0
+        self._read = asyncio.Event()
+        self._over = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.started = False
+        """Whether a program was started, or tried to be."""
+
+    async def serve(self, connection: ServerConnection) -> None:
+        """Talk to the host until the connection ends."""
+        if self._connection is not None:
+            await self._connection.close()
+        mux = Mux(connection.send, self._on_stream, first=2)
+        self._mux, self._connection = mux, connection
+        mux.say({"hello": self._agent.hello()})
+        try:
+            async for data in connection:
+                if isinstance(data, bytes):
+                    self._on_frame(mux, data)
+        finally:
+            await mux.close()
+            if self._mux is mux:
+                self._mux = self._connection = None
+
+    def open(self, what: Json) -> Stream:
+        """A stream to the host. Raises ConnectionResetError where there is none now."""
+        if self._mux is None:
+            raise ConnectionResetError("the runtime is not connected")
+        return self._mux.open(what)
+
+    def heard(self, event: Json) -> None:
+        """An attempt of the program to connect somewhere."""
+        self._say({"egress": event})
+
+    def _on_frame(self, mux: Mux, data: bytes) -> None:
+        kind, number, content = parse(data)
+        if kind == MESSAGE:
+            self._on_message(json.loads(content))
+        else:
+            mux.receive(kind, number, content)
+
+    def _on_message(self, message: Json) -> None:
+        do = message["do"]
+        if do == "start" and not self.started:
+            self.started = True
+            self._keep(self._run(message))
+        elif do == "attach":
+            self._attach(int(message["have"]))
+        elif do == "read":
+            self._acknowledge(int(message["upto"]))
+        elif do == "environment":
+            self._keep(self._build(message))
+        elif do == "usage":
+            self._keep(self._tell_usage(message["id"]))
+        elif do == "stop":
+            self._keep(self._stop(float(message["grace"])))
+        elif do == "kill":
+            self._keep(self._kill(message["reason"]))
+
+    def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _say(self, message: Json, *, again: str = "") -> None:
+        """`again`: the name under which it is repeated to a host that comes back."""
+        if again:
+            self._said[again] = message
+        if self._mux is not None:
+            self._mux.say(message)
+
+    # the program
+    async def _run(self, message: Json) -> None:
+        environment = self._agent.environment
+        try:
+            if environment is None:
+                raise SandboxFailed("This machine has no environment for programs yet.")
+            spec = wire.to_spec(message["spec"], environment)
+            self._agent.network.expect(spec.id, message["egress"], self)
+            sandbox = await self._agent.driver.start(spec)
+        except Exception as error:
+            log.exception("a program was not started")
+            known = (
+                error
+                if isinstance(error, CodewordsError)
+                else SandboxFailed("The agent could not start the program.")
+            )
+            self._sandbox.set_exception(known)
+            self._say({"failed": wire.from_error(known)}, again="failed")
+            return
+        self._sandbox.set_result(sandbox)
+        self._keep(self._watch_ready(sandbox))
+        pump = asyncio.create_task(self._pump(sandbox))
+        exit_ = await sandbox.wait()
+        self._over = True
+        self._read.set()
+        await asyncio.wait({pump}, timeout=_LAST_WORDS)
+        await self._tell_end(sandbox, exit_)
+
+    async def _watch_ready(self, sandbox: Sandbox) -> None:
+        error: CodewordsError | None = None
+        try:
+            await sandbox.wait_ready()
+        except CodewordsError as failed:
+            error = failed
+        self._say({"ready": wire.from_error(error)}, again="ready")
+
+    async def _tell_end(self, sandbox: Sandbox, exit_: Exit) -> None:
+        failure = wire.from_error(sandbox.failure())
+        usage = wire.from_usage(await sandbox.usage())
+        self._say(
+            {"ended": {"exit": wire.from_exit(exit_), "failure": failure, "usage": usage}}, again="ended"
+        )
+
+    async def _tell_usage(self, number: int) -> None:
+        with contextlib.suppress(CodewordsError):
+            usage = await (await asyncio.shield(self._sandbox)).usage()
+            self._say({"usage": wire.from_usage(usage), "id": number})
+
+    async def _stop(self, grace: float) -> None:
+        with contextlib.suppress(CodewordsError):
+            await (await asyncio.shield(self._sandbox)).stop(grace)
+
+    async def _kill(self, reason: ExitReason) -> None:
+        with contextlib.suppress(CodewordsError):
+            await (await asyncio.shield(self._sandbox)).kill(reason)
+
+    # its output
+    async def _pump(self, sandbox: Sandbox) -> None:
+        async for chunk in sandbox.output():
+            while self._waiting >= wire.OUTPUT_AHEAD and not self._over:
+                self._read.clear()
+                await self._read.wait()
+            data = _HEAD.pack(wire.STREAM_CODES[chunk.stream]) + chunk.data
+            self._chunks.append((self._number, data))
+            self._waiting += len(data)
+            if self._mux is not None:
+                self._mux.put(frame(OUTPUT, self._number, data))
+            self._number += 1
+
+    def _acknowledge(self, upto: int) -> None:
+        while self._chunks and self._chunks[0][0] < upto:
+            self._waiting -= len(self._chunks.popleft()[1])
+        self._read.set()
+
+    def _attach(self, have: int) -> None:
+        """The host is back, and has the output up to here: say what it has missed."""
+        self._acknowledge(have)
+        if self._mux is None:
+            return
+        for number, data in self._chunks:
+            self._mux.put(frame(OUTPUT, number, data))
+        for message in self._said.values():
+            self._mux.say(message)
+
+    # connections
+    def _on_stream(self, stream: Stream, _what: Json) -> None:
+        self._keep(self._connect(stream))
+
+    async def _connect(self, stream: Stream) -> None:
+        """To the program's socket: it waits there until the program serves."""
+        try:
+            sandbox = await asyncio.shield(self._sandbox)
+            reader, writer = await asyncio.open_unix_connection(sandbox.socket_path)
+        except (CodewordsError, OSError):
+            stream.reset()
+            return
+        await carry(stream, reader, writer)
+
+    # the environment
+    async def _build(self, message: Json) -> None:
+        from codewords_mcp.agent.environment import build
+
+        error: CodewordsError | None = None
+        try:
+            environment = await build(self._agent.home, message, lambda text: self._say({"progress": text}))
+            self._agent.adopt(environment)
+            await self._warm()
+        except CodewordsError as failed:
+            error = failed
+        except (OSError, ValueError):
+            log.exception("an environment was not built")
+            error = SandboxFailed("The agent could not build the environment.")
+        self._say({"environment": wire.from_error(error)})
+
+    async def _warm(self) -> None:
+        """Have a fork server and a blank sandbox in memory, where they can be had, before a snapshot is taken of it."""
+        from codewords_mcp.agent.environment import warm
+
+        environment = self._agent.environment
+        if environment is not None:
+            await warm(self._agent.driver, environment)

@@ -1,0 +1,162 @@
+"""The driver of confined sandboxes: the same for each way of confining."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from codewords_mcp.errors import SandboxFailed, SandboxUnavailable, StorageFailed
+from codewords_mcp.runtime.sandboxes.base import Capability, EnvironmentRef, Network, SandboxSpec, Tier
+from codewords_mcp.runtime.sandboxes.confined import selftest
+from codewords_mcp.runtime.sandboxes.confined.confinement import Confinement
+from codewords_mcp.runtime.sandboxes.confined.sandbox import ConfinedSandbox, Place
+from codewords_mcp.runtime.sandboxes.local import cgroups, paths
+from codewords_mcp.runtime.sandboxes.local.watchdog import Watchdog
+
+_THREADS: Final = 16
+_MOST: Final = 1024
+"""Sandboxes at once: a thread waits for each."""
+
+_UNTESTED: Final = Tier("D", "Not tested yet")
+
+
+class ConfinedDriver:
+    """Implements `Driver`. Make it with `open`."""
+
+    def __init__(
+        self,
+        confinement: Confinement,
+        instance: paths.Instance,
+        slice_: cgroups.Slice | None,
+        network: Network | None,
+    ) -> None:
+        self.tier = _UNTESTED
+        self.capabilities: frozenset[Capability] = frozenset()
+        self._confinement = confinement
+        self._instance = instance
+        self._slice = slice_
+        self._exact = slice_ is not None
+        self._network = network
+        self._live: dict[str, ConfinedSandbox] = {}
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="sandbox")
+        self._waiting = ThreadPoolExecutor(_MOST, thread_name_prefix="warden")
+        self._watchdog = Watchdog(asyncio.get_running_loop(), confinement.memory_over)
+        self._closed = False
+        self._testing: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls, confinement: Confinement, network: Network | None, run_dir: Path) -> ConfinedDriver:
+        """Clean up after earlier runtimes, then run the self-test unless its answer is known.
+
+        Raises StorageFailed where `run_dir` cannot be used.
+        """
+        try:
+            instance, slice_ = await asyncio.to_thread(_prepare, run_dir)
+        except OSError as error:
+            raise StorageFailed(f"The sandboxes' folder cannot be used: {error.strerror}.") from error
+        driver = cls(confinement, instance, slice_, network)
+        known = await asyncio.to_thread(selftest.recall, run_dir, confinement, slice_)
+        if known is not None:
+            driver._believe(known)
+        await driver.self_test()
+        return driver
+
+    @property
+    def cgroups(self) -> list[Path]:
+        """The folders below which each sandbox has its cgroup; empty where there are none."""
+        return list(self._slice.folders.values()) if self._slice else []
+
+    async def self_test(self) -> Tier:
+        """The tier that the self-test proved, waiting for it where it still runs. A failed one is tried again."""
+        if self._testing is None and self.tier.id == "D" and not self._closed:
+            self._testing = asyncio.create_task(self._test())
+        if self._testing is not None:
+            await asyncio.shield(self._testing)
+        return self.tier
+
+    async def start(self, spec: SandboxSpec) -> ConfinedSandbox:
+        """See `Driver.start`. Cancelling it destroys the sandbox."""
+        tier = await self.self_test()
+        if tier.id == "D":
+            raise SandboxUnavailable(" ".join(tier.facts) or "No isolation here.", hint=tier.fix)
+        return await self._start(spec, self._network if spec.network else None)
+
+    async def prepare(self, environment: EnvironmentRef) -> None:
+        """There is nothing to prepare: each program is started by its own Python."""
+
+    async def close(self) -> None:
+        """See `Driver.close`."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.gather(*(sandbox.kill() for sandbox in list(self._live.values())))
+        if self._testing is not None:
+            await asyncio.wait({self._testing})
+        await asyncio.to_thread(self._close)
+
+    async def _test(self) -> None:
+        self._exact = self._slice is not None
+        folder = self._instance.path
+        finding = await selftest.run(self._start, self._confinement, folder, exact=self._exact)
+        self._believe(finding)
+        self._testing = None
+        await asyncio.to_thread(selftest.remember, folder.parent, self._confinement, self._slice, finding)
+
+    def _believe(self, finding: selftest.Finding) -> None:
+        self.tier = finding.tier
+        self._exact = finding.kept.exact  # a cgroup that did not hold is worse than the watchdog
+        found: set[Capability] = set()
+        if finding.tier.id != "D":
+            if finding.kept.by_address:
+                found.add(Capability.EGRESS_RULES)
+            if finding.kept.exact:
+                found |= {Capability.EXACT_MEMORY_LIMIT, Capability.EXACT_PROCESS_LIMIT}
+        self.capabilities = frozenset(found)
+
+    async def _start(self, spec: SandboxSpec, network: Network | None) -> ConfinedSandbox:
+        if self._closed or spec.id in self._live:
+            raise SandboxFailed(
+                "The sandbox driver is closed." if self._closed else "This sandbox already runs."
+            )
+        sandbox = ConfinedSandbox(spec, self._place(spec, network))
+        self._live[spec.id] = sandbox
+        sandbox.on_end(lambda: self._live.pop(sandbox.id, None))
+        self._watchdog.watch(sandbox)
+        try:
+            await sandbox.started()
+        except BaseException:
+            await asyncio.shield(sandbox.kill())
+            raise
+        return sandbox
+
+    def _place(self, spec: SandboxSpec, network: Network | None) -> Place:
+        folders = self._instance.next_folders()
+        slice_ = self._slice if self._exact else None
+        return Place(
+            folders=folders,
+            confinement=self._confinement,
+            discard=self._instance.discard,
+            make_group=lambda: slice_.create(folders.top.name, spec.limits) if slice_ else None,
+            executor=self._executor,
+            waiting=self._waiting,
+            network=network,
+        )
+
+    def _close(self) -> None:
+        self._watchdog.close()
+        self._executor.shutdown()
+        self._waiting.shutdown()
+        if self._slice is not None:
+            self._slice.remove()
+        self._instance.close()
+
+
+def _prepare(run_dir: Path) -> tuple[paths.Instance, cgroups.Slice | None]:
+    instance = paths.Instance(run_dir)
+    paths.clean(run_dir, instance.remover)
+    slice_ = cgroups.find(f"codewords-{instance.name}")
+    if slice_ is not None:
+        instance.record(slice_)
+    return instance, slice_

@@ -1,0 +1,241 @@
+"""The self-test's program: tries what a confined sandbox must forbid, and what it must allow, and prints both as JSON.
+
+Runs as the run's main.py, by the runtime's own Python, on Linux and macOS; imports nothing of ours. Its last act is to take
+more memory than it may: surviving that is printed too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+
+_LINUX = sys.platform == "linux"
+_CLONE_NEWUSER = 0x1000_0000
+_AF_PACKET, _AF_ALG, _AF_VSOCK = 17, 38, 40
+_PLACES = ("/", "/etc") if _LINUX else ("/Users",)
+"""Folders that nobody needs to list. On macOS the loader reads the names in /."""
+_MPTCP, _MSG_FASTOPEN = 262, 0x2000_0000
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def _refused(act: Callable[[], object]) -> bool:
+    try:
+        act()
+    except OSError:
+        return True
+    return False
+
+
+def _call(name: str, *arguments: object) -> None:
+    """A C library call that reports failure by -1."""
+    if getattr(_LIBC, name)(*arguments) == -1:
+        raise OSError(ctypes.get_errno(), name)
+
+
+def _connect(family: int, address: str | tuple[str, int], protocol: int = 0) -> None:
+    with socket.socket(family, socket.SOCK_STREAM, protocol) as client:
+        client.settimeout(1)
+        with contextlib.suppress(TimeoutError):
+            client.connect(address)
+
+
+def _connect_by_sending(address: tuple[str, int]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
+        client.setblocking(False)
+        try:
+            client.sendto(b"x", _MSG_FASTOPEN, address)
+        except BlockingIOError:
+            return
+
+
+def _say(family: int, address: str | tuple[str, int]) -> None:
+    with socket.socket(family, socket.SOCK_DGRAM) as client:
+        client.sendto(b"x", address)
+
+
+def _say_by_pair(address: str) -> None:
+    one, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with one:
+        one.connect(address)
+
+
+def _open(path: str, flags: int) -> None:
+    os.close(os.open(path, flags, 0o600))
+
+
+def _unchanged(path: str, act: Callable[[], object], what: Callable[[os.stat_result], object]) -> bool:
+    """The file is as before; the act itself may pretend that it worked."""
+    before = what(os.stat(path))
+    _refused(act)
+    return what(os.stat(path)) == before
+
+
+def _files(facts: dict[str, str]) -> dict[str, bool]:
+    file, folder = facts["file"], facts["folder"]
+    systems = ("/usr", "/etc", "/tmp", "/var/tmp", "/dev/shm", sys.base_prefix, folder)
+    return {
+        "the host's files cannot be read": _refused(lambda: _open(file, os.O_RDONLY)),
+        "the host's password file cannot be read": _refused(lambda: _open("/etc/passwd", os.O_RDONLY)),
+        "the host's folders cannot be listed": all(_refused(lambda top=top: os.listdir(top)) for top in (*_PLACES, folder)),
+        "the host's files cannot be written": _refused(lambda: _open(file, os.O_WRONLY)),
+        "the host's files cannot be emptied": _refused(lambda: os.truncate(file, 0)),
+        "the host's files cannot be removed or renamed": _refused(lambda: os.unlink(file))
+        and _refused(lambda: os.rename(file, "stolen"))
+        and _refused(lambda: os.link(file, "linked")),
+        "the host's files keep their modes": _unchanged(file, lambda: os.chmod(file, 0), lambda info: info.st_mode),
+        "the host's files keep their times": _unchanged(file, lambda: os.utime(file, (1, 1)), lambda info: info.st_mtime_ns),
+        "nothing can be made outside": all(
+            _refused(lambda top=top: _open(f"{top}/codewords-canary", os.O_CREAT | os.O_WRONLY)) for top in systems
+        ),
+    }  # fmt: skip
+
+
+def _network(facts: dict[str, str]) -> dict[str, bool]:
+    here = ("127.0.0.1", int(facts["port"]))
+    elsewhere = ("192.0.2.1", 80)
+    found = {
+        "the host's loopback is out of reach": _refused(lambda: _connect(socket.AF_INET, here))
+        and _refused(lambda: _connect(socket.AF_INET6, ("::ffff:127.0.0.1", here[1]))),
+        "other networks are out of reach": _refused(lambda: _connect(socket.AF_INET, elsewhere)),
+        "no datagrams can be sent": _refused(lambda: _say(socket.AF_INET, ("192.0.2.1", 53))),
+        "the host's sockets in files are out of reach": _refused(lambda: _connect(socket.AF_UNIX, facts["named"])),
+    }  # fmt: skip
+    if _LINUX:
+        found |= {
+            "the host's abstract sockets are out of reach": _refused(
+                lambda: _connect(socket.AF_UNIX, "\0" + facts["abstract"])
+            )
+            and _refused(lambda: _say_by_pair("\0" + facts["abstract"])),
+            "no way around by other protocols": _refused(lambda: _connect(socket.AF_INET, here, _MPTCP))
+            and _refused(lambda: _connect_by_sending(here)),
+            "unusual sockets are refused": all(
+                _refused(lambda family=family: socket.socket(family, socket.SOCK_RAW).close())
+                for family in (_AF_PACKET, _AF_ALG, _AF_VSOCK, socket.AF_INET)
+            ),
+        }
+    return found
+
+
+def _hidden(victim: str, secret: str) -> bool:
+    """Variables and arguments of another process of the same user."""
+    if not _LINUX:
+        shown = subprocess.run(
+            ["/bin/ps", "-Ewwo", "command", "-p", victim], capture_output=True, check=False
+        )
+        return secret.encode() not in shown.stdout
+    return all(
+        _refused(lambda name=name: _open(f"/proc/{victim}/{name}", os.O_RDONLY))
+        for name in ("environ", "cmdline", "mem")
+    )
+
+
+def _processes(facts: dict[str, str]) -> dict[str, bool]:
+    victim, runtime = int(facts["victim"]), int(facts["runtime"])
+    found = {
+        "other processes cannot be read": _refused_or(lambda: _hidden(facts["victim"], facts["secret"])),
+        "other processes cannot be signalled": all(
+            _refused(lambda pid=pid: os.kill(pid, 0)) for pid in (victim, runtime, os.getppid())
+        ),
+        "nothing can be traced": _refused(lambda: _call("ptrace", 16 if _LINUX else 10, victim, 0, 0)),
+    }
+    if _LINUX:
+        prlimit = getattr(resource, "prlimit")  # noqa: B009  # Linux only
+        found |= {
+            "other processes keep their limits": _refused(lambda: prlimit(victim, resource.RLIMIT_NOFILE, (9, 9))),
+            "other processes keep their priority": _refused(lambda: os.setpriority(os.PRIO_PROCESS, victim, 19)),
+            "no namespaces can be made": _refused(lambda: _call("unshare", _CLONE_NEWUSER)),
+            "nothing can be mounted": _refused(lambda: _call("mount", b"none", b".", b"tmpfs", 0, None)),
+            "no memory is shared with the host": _refused(lambda: _call("shmget", 4242, 4096, 0o1666)),
+            "no privileges are left": _powerless(),
+            "forking ends": _forking_ends(int(facts["processes"])),
+        }  # fmt: skip
+    return found
+
+
+def _refused_or(act: Callable[[], bool]) -> bool:
+    try:
+        return act()
+    except OSError:
+        return True
+
+
+def _powerless() -> bool:
+    """No capability in effect or to be had, no new privileges, under a filter."""
+    with open("/proc/self/status", encoding="utf-8") as file:
+        facts = dict(line.split(":", 1) for line in file)
+    capabilities = all(int(facts[name], 16) == 0 for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"))
+    return capabilities and facts["NoNewPrivs"].strip() == "1" and facts["Seccomp"].strip() == "2"
+
+
+def _forking_ends(limit: int) -> bool:
+    children: list[int] = []
+    try:
+        for _ in range(2 * limit):
+            pid = os.fork()
+            if pid == 0:
+                signal.pause()
+            children.append(pid)
+    except OSError:
+        return True
+    finally:
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    return False
+
+
+def _needs() -> dict[str, bool]:
+    """What a workflow must be able to do."""
+    uri = os.environ["CODEWORDS_RUNTIME_URI"].removeprefix("http://")
+    host, _, port = uri.partition(":")
+    return {
+        "the runtime is in reach": _works(lambda: _hear(host, int(port))),
+        "its own files can be written": _works(lambda: _open("mine", os.O_CREAT | os.O_WRONLY)),
+        "temporary files can be made": _works(lambda: tempfile.TemporaryFile().close()),
+        "other programs can be started": _works(
+            lambda: subprocess.run([sys.executable, "-c", ""], check=True, timeout=10)
+        ),
+        "random numbers are there": _works(lambda: os.urandom(8))
+        and _works(lambda: _open("/dev/urandom", os.O_RDONLY)),
+    }
+
+
+def _works(act: Callable[[], object]) -> bool:
+    try:
+        act()
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True
+
+
+def _hear(host: str, port: int) -> None:
+    with socket.create_connection((host, port), 5) as client:
+        if client.recv(99) != b"runtime":
+            raise ConnectionRefusedError
+
+
+def _take_memory(limit: int) -> None:
+    """Twice the limit, touched. Not MemoryError: a limit on address space is not what is proved here."""
+    taken: list[bytearray] = []
+    with contextlib.suppress(MemoryError):
+        while len(taken) << 20 < 2 * limit:
+            taken.append(bytearray(1 << 20))
+            taken[-1][::4096] = b"x" * 256
+
+
+if __name__ == "__main__":
+    facts: dict[str, str] = json.loads(os.environ["PROBE"])
+    print(json.dumps({"needs": _needs()}), flush=True)
+    for acts in (_files, _network, _processes):
+        print(json.dumps({"acts": acts(facts)}), flush=True)
+    _take_memory(int(facts["memory"]))
+    print(json.dumps({"survived": True}), flush=True)

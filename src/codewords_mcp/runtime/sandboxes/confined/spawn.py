@@ -1,0 +1,134 @@
+"""The blocking part of a start: folders, sockets, the description, the warden's process. Runs in a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from codewords_mcp.runtime.sandboxes.base import SandboxSpec
+from codewords_mcp.runtime.sandboxes.confined.confinement import Confinement, Start
+from codewords_mcp.runtime.sandboxes.local import paths
+from codewords_mcp.runtime.sandboxes.local.inside import channel
+
+BOOT: Final = str(Path(__file__).parent.parent / "local" / "inside" / "boot.py")
+_BACKLOG: Final = 4096
+
+
+@dataclass(slots=True)
+class Spawned:
+    """A warden that runs. `leash`: closing it ends the sandbox; `boot` is the program's own channel to the runtime."""
+
+    process: subprocess.Popen[bytes]
+    channel: socket.socket
+    boot: socket.socket
+    leash: int
+
+    def let_go(self) -> None:
+        """End every process of the sandbox, soon. Idempotent."""
+        if self.leash >= 0:
+            os.close(self.leash)
+            self.leash = -1
+
+    def close(self) -> None:
+        """After the warden has ended."""
+        self.let_go()
+        self.channel.close()
+        self.boot.close()
+
+
+def python(spec: SandboxSpec) -> str:
+    """The environment's Python: its own link is made for a path that only sandboxes with a root of their own have."""
+    environment = spec.environment
+    return str(environment.base_prefix / "bin" / f"python{environment.python_version}")
+
+
+def variables(
+    spec: SandboxSpec, folders: paths.Folders, port: int, uri: str | None, proxy: int | None
+) -> dict[str, str]:
+    """The program's whole environment; what the workflow declares wins over our defaults, not over what it needs here."""
+    environment = spec.environment
+    site = environment.path / "lib" / f"python{environment.python_version}" / "site-packages"
+    own = {
+        "PATH": f"{environment.path}/bin:/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "FORWARDED_ALLOW_IPS": "*",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    if any((environment.base_prefix / "lib").glob("libpython*.so*")) and environment.base_prefix != Path(
+        "/usr"
+    ):
+        own["LD_LIBRARY_PATH"] = str(environment.base_prefix / "lib")
+    way_out = _proxies(proxy) if proxy else {}
+    runtime = {"CODEWORDS_RUNTIME_URI": uri, "RUNTIME_URI": uri} if uri else {}
+    fixed = {
+        "PYTHONPATH": str(site),
+        "HOME": str(folders.app),
+        "TMPDIR": str(folders.tmp),
+        "PORT": str(port),
+    }
+    return own | way_out | dict(spec.env) | runtime | fixed
+
+
+def _proxies(port: int) -> dict[str, str]:
+    proxy, local = f"http://127.0.0.1:{port}", "localhost,127.0.0.1,::1"
+    named = {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy, "ALL_PROXY": proxy, "NO_PROXY": local}
+    return named | {name.lower(): value for name, value in named.items()}
+
+
+def launch(
+    confinement: Confinement, start: Start, listener: socket.socket, outputs: tuple[int, int]
+) -> Spawned:
+    """Write the code, listen and start the warden. Closes `outputs`. Raises OSError."""
+    try:
+        (start.folders.app / "main.py").write_text(start.spec.code, encoding="utf-8", newline="")
+        listener.bind(start.folders.socket)
+        listener.listen(_BACKLOG)
+        with contextlib.ExitStack() as stack:
+            ours, theirs = channel.pair()
+            boot, boot_inside = channel.pair()
+            stack.enter_context(theirs)
+            stack.enter_context(boot_inside)
+            leash_inside, leash = os.pipe()
+            stack.callback(os.close, leash_inside)
+            described = _anonymous_file(confinement.describe(start))
+            stack.callback(os.close, described)
+            fds = (theirs.fileno(), leash_inside, described, listener.fileno(), boot_inside.fileno())
+            process = _start(confinement.warden(), fds, outputs)
+        for end in (ours, boot):
+            end.setblocking(False)
+        return Spawned(process, ours, boot, leash)
+    finally:
+        for fd in outputs:
+            os.close(fd)
+
+
+def _start(script: str, fds: tuple[int, ...], outputs: tuple[int, int]) -> subprocess.Popen[bytes]:
+    library_path = os.environ.get("LD_LIBRARY_PATH")
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", script, *map(str, fds)],
+        stdin=subprocess.DEVNULL,
+        stdout=outputs[0],
+        stderr=outputs[1],
+        pass_fds=fds,
+        cwd="/",
+        env={"LD_LIBRARY_PATH": library_path} if library_path else {},
+        start_new_session=True,
+    )
+
+
+def _anonymous_file(description: dict[str, Any]) -> int:
+    """The description never shows in an argument, an environment or a file's name."""
+    with tempfile.TemporaryFile() as file:
+        file.write(json.dumps(description).encode())
+        file.flush()
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+        return os.dup(file.fileno())

@@ -1,0 +1,60 @@
+"""Chooses the sandbox driver that the settings name, and on this machine the best isolation that can be proved."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from codewords_mcp.errors import SandboxUnavailable
+from codewords_mcp.runtime.sandboxes.base import Driver, Network
+from codewords_mcp.settings import Settings
+
+
+async def open_driver(settings: Settings, network: Network | None, run_dir: Path) -> Driver:
+    """Open the driver of `settings.sandbox`; `run_dir` (made if absent) holds what running sandboxes need on disk.
+
+    What earlier runtimes left in `run_dir` is removed. `network` serves the sandboxes' way out; None: they have none.
+    Raises SandboxUnavailable where the driver cannot exist here; a machine whose isolation fails its self-test says so
+    at the first `start`, and in `tier`.
+    """
+    if settings.sandbox == "e2b":
+        from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver
+
+        return await E2BDriver.open(settings, network, run_dir)
+    if settings.sandbox == "process":
+        from codewords_mcp.runtime.sandboxes.process import ProcessDriver
+
+        return await ProcessDriver.open(network, run_dir)
+    if sys.platform == "linux":
+        return await _on_linux(network, run_dir)
+    if sys.platform == "darwin":
+        return await _on_macos(network, run_dir)
+    from codewords_mcp.runtime.sandboxes.local import diagnosis
+
+    tier = diagnosis.none("")
+    raise SandboxUnavailable(" ".join(tier.facts), hint=tier.fix)
+
+
+async def _on_linux(network: Network | None, run_dir: Path) -> Driver:
+    """Namespaces; Landlock where they cannot be proved and it can."""
+    from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
+
+    local = await LocalDriver.open(network, run_dir)
+    if local.tier.id != "D":
+        return local
+    from codewords_mcp.runtime.sandboxes.confined.driver import ConfinedDriver
+    from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock
+
+    confined = await ConfinedDriver.open(Landlock(), network, run_dir)
+    if confined.tier.id != "D":
+        await local.close()
+        return confined
+    await confined.close()
+    return local
+
+
+async def _on_macos(network: Network | None, run_dir: Path) -> Driver:
+    from codewords_mcp.runtime.sandboxes.confined.driver import ConfinedDriver
+    from codewords_mcp.runtime.sandboxes.seatbelt.confinement import Seatbelt
+
+    return await ConfinedDriver.open(Seatbelt(), network, run_dir)

@@ -1,0 +1,180 @@
+"""Keeps the machines of living sandboxes alive, and ends those that nobody has any more.
+
+A machine's time at E2B is a lease: it is renewed while its sandbox lives, so that a runtime which is killed leaves machines
+for `ttl` seconds at most. Machines in E2B's list that carry this home's mark and belong to no living sandbox are ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+import structlog
+
+from codewords_mcp.errors import CodewordsError
+from codewords_mcp.runtime.sandboxes.e2b import failures
+from codewords_mcp.runtime.sandboxes.e2b.account import Account, Listed, Machine
+from codewords_mcp.runtime.sandboxes.e2b.cost import Size
+
+T = TypeVar("T")
+HOME: Final = "codewords-home"
+RUNTIME: Final = "codewords-runtime"
+KIND: Final = "codewords-kind"
+SWEEP_SECONDS: Final = 60.0
+_BEING_MADE: Final = timedelta(seconds=240)
+"""A machine of this runtime's that is younger may be one whose making has not come back yet."""
+_AT_ONCE: Final = 10
+
+log = structlog.get_logger(__name__)
+
+
+class Leased(Protocol):
+    """What a machine is kept for."""
+
+    @property
+    def machine(self) -> Machine:
+        """E2B's sandbox."""
+        ...
+
+    @property
+    def is_paused(self) -> bool:
+        """A paused one's time does not run."""
+        ...
+
+    def lost(self, error: CodewordsError) -> None:
+        """The machine is gone."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Tell the program's log."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What this runtime's machines carry."""
+
+    home: str
+    runtime: str
+
+    def metadata(self, kind: str) -> dict[str, str]:
+        """Of a new machine."""
+        return {HOME: self.home, RUNTIME: self.runtime, KIND: kind}
+
+
+class Leases:
+    """The keeper. `holders` gives what is alive; `known` says whether a machine is spoken for."""
+
+    def __init__(
+        self,
+        account: Account,
+        mark: Mark,
+        ttl: int,
+        holders: Callable[[], Iterable[Leased]],
+        known: Callable[[str], bool],
+    ) -> None:
+        self.size: Size | None = None
+        """Of this runtime's machines, as E2B has it."""
+        self._account = account
+        self._mark = mark
+        self._ttl = ttl
+        self._holders = holders
+        self._known = known
+        self._told: set[str] = set()
+        self._active = True
+        self._tasks = [asyncio.create_task(self._renew_always()), asyncio.create_task(self._sweep_always())]
+
+    def stir(self) -> None:
+        """A machine was made: E2B's list is looked at again."""
+        self._active = True
+
+    async def close(self) -> None:
+        """Stop, after a last look: what is there and not known is ended."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def sweep(self, *, everything: bool = False) -> int:
+        """End machines that nobody has; how many there were. Raises what listing does.
+
+        `everything`: also those that may just be being made, since nothing is any more.
+        """
+        orphans: list[str] = []
+        async for one in self._account.listed({HOME: self._mark.home}):
+            if one.metadata.get(KIND) == "program":
+                self.size = Size(one.cpu_count, one.memory_mb)
+            if not self._known(one.id) and (everything or not self._being_made(one)):
+                orphans.append(one.id)
+        await _each(orphans, self._end)
+        return len(orphans)
+
+    def _being_made(self, one: Listed) -> bool:
+        ours = one.metadata.get(RUNTIME) == self._mark.runtime
+        return ours and datetime.now(UTC) - one.started_at < _BEING_MADE
+
+    async def _end(self, number: str) -> None:
+        log.warning("ending an E2B sandbox that nobody has any more", sandbox=number)
+        await self._account.kill(number)
+
+    async def _renew_always(self) -> None:
+        while True:
+            await asyncio.sleep(self._ttl / 3)
+            await _each([one for one in self._holders() if not one.is_paused], self._renew)
+
+    async def _renew(self, holder: Leased) -> None:
+        machine = holder.machine
+        try:
+            await self._account.extend(machine, self._ttl)
+        except failures.Gone as error:
+            if not holder.is_paused:
+                holder.lost(error)
+        except CodewordsError as error:
+            if machine.id not in self._told:
+                self._told.add(machine.id)
+                holder.say(f"E2B does not extend this sandbox's time: {error.message}")
+            raise
+
+    async def _sweep_always(self) -> None:
+        while True:
+            if self._active:
+                with contextlib.suppress(CodewordsError):  # the next look finds what this one did not
+                    self._active = any(True for _ in self._holders())
+                    await self.sweep()
+            await asyncio.sleep(SWEEP_SECONDS)
+
+
+def home_mark(run_dir: Path) -> str:
+    """What tells this home's machines from others', made once and kept in its folder. Blocks. Raises OSError."""
+    run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    mark = run_dir / "e2b-home"
+    if not mark.exists():
+        mark.write_text(uuid.uuid4().hex, encoding="ascii")
+    return mark.read_text(encoding="ascii").strip()
+
+
+async def end_all(account: Account, run_dir: Path) -> int:
+    """End every machine of a home that has no runtime now; how many there were. Raises what listing does."""
+    mark = await asyncio.to_thread(home_mark, run_dir)
+    found = [one.id async for one in account.listed({HOME: mark})]
+    await _each(found, account.kill)
+    return len(found)
+
+
+async def _each(things: list[T], do: Callable[[T], Awaitable[None]]) -> None:
+    """Do it to all, some at once; what fails is logged, for the next time."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(thing: T) -> None:
+        async with gate:
+            try:
+                await do(thing)
+            except CodewordsError as error:
+                log.warning("E2B did not do what keeps sandboxes in order", reason=error.message)
+
+    await asyncio.gather(*(one(thing) for thing in things))

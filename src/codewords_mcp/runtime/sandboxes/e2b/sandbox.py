@@ -1,0 +1,321 @@
+"""One program in a machine of E2B's: what the runtime holds of it, from its start to the machine's end."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from codewords_mcp.errors import CodewordsError, SandboxFailed
+from codewords_mcp.runtime.sandboxes import explain
+from codewords_mcp.runtime.sandboxes.base import (
+    Exit,
+    ExitReason,
+    OutputChunk,
+    SandboxSpec,
+    Usage,
+)
+from codewords_mcp.runtime.sandboxes.e2b import failures, wire
+from codewords_mcp.runtime.sandboxes.e2b.account import Account
+from codewords_mcp.runtime.sandboxes.e2b.cost import Meter
+from codewords_mcp.runtime.sandboxes.e2b.link import Link
+from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream, carry
+from codewords_mcp.runtime.sandboxes.e2b.received import Received
+from codewords_mcp.runtime.sandboxes.e2b.way_out import WayOut
+
+_KILL_SECONDS: Final = 3.0
+"""For the agent to end the program in its own way; then the machine is ended with all that is in it."""
+_LINGER_SECONDS: Final = 30.0
+"""For what a program that has ended by itself had answered to be read."""
+_ANSWER_SECONDS: Final = 2.0
+_SLACK_SECONDS: Final = 30.0
+
+log = structlog.get_logger(__name__)
+
+
+class E2BSandbox:
+    """Implements `Sandbox`. Beside it: `pause` and `resume`, and a connection resumes by itself."""
+
+    def __init__(
+        self,
+        spec: SandboxSpec,
+        account: Account,
+        link: Link,
+        meter: Meter,
+        *,
+        socket_path: Path,
+        way_out: WayOut | None,
+        price: Callable[[], float],
+        ttl: int,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.id = spec.id
+        self.link = link
+        self.meter = meter
+        self.paused = False
+        self.last_used = loop.time()
+        self._spec = spec
+        self._account = account
+        self._path = socket_path
+        self._way_out = way_out
+        self._price = price
+        self._ttl = ttl
+        self._output = Received(lambda upto: link.say({"do": "read", "upto": upto}))
+        self._ready: asyncio.Future[None] = loop.create_future()
+        self._ready.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._ended: asyncio.Future[Exit] = loop.create_future()
+        self.disposed = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._reason: ExitReason | None = None
+        self._stopping = self._served = False
+        self._broken: CodewordsError | None = None
+        self._failure: CodewordsError | None = None
+        self._told: Json | None = None
+        self._usage: Usage | None = None
+        self._hurry = asyncio.Event()
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[Json]] = {}
+        self._waking = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def socket_path(self) -> str:
+        """See `Sandbox`: a socket of this host, whose connections are carried to the program."""
+        return str(self._path)
+
+    @property
+    def have(self) -> int:
+        """Chunks of output that came, for the link."""
+        return self._output.have
+
+    async def begin(self) -> None:
+        """Serve the socket and send the program on its way. Raises SandboxFailed."""
+        try:
+            self._server = await asyncio.start_unix_server(self._on_connection, str(self._path), backlog=512)
+        except OSError as error:
+            raise SandboxFailed(f"The sandbox's socket cannot be made: {error.strerror}.") from error
+        egress = self._way_out.described if self._way_out is not None else None
+        self.link.say({"do": "start", "spec": wire.from_spec(self._spec), "egress": egress})
+        bound = self._spec.limits.start_timeout + _SLACK_SECONDS
+        silent = SandboxFailed(
+            f"The E2B sandbox did not say within {bound:g} seconds that its program is ready."
+        )
+        self._timer = asyncio.get_running_loop().call_later(bound, self._not_ready, silent)
+
+    def on_end(self, then: Callable[[], object]) -> None:
+        """Call `then` when the program is gone."""
+        self._ended.add_done_callback(lambda _: then())
+
+    async def wait_ready(self) -> None:
+        """See `Sandbox`."""
+        await asyncio.shield(self._ready)
+
+    def output(self) -> AsyncIterator[OutputChunk]:
+        """See `Sandbox`."""
+        return self._output.chunks()
+
+    async def wait(self) -> Exit:
+        """See `Sandbox`."""
+        return await asyncio.shield(self._ended)
+
+    async def stop(self, grace: float) -> Exit:
+        """See `Sandbox`."""
+        self._stopping = True
+        if not self._ended.done():
+            self.link.say({"do": "stop", "grace": grace})
+            await asyncio.wait({self._ended}, timeout=grace + (_KILL_SECONDS if self.link.up else 0))
+        return await self.kill()
+
+    async def kill(self, reason: ExitReason = "killed") -> Exit:
+        """See `Sandbox`."""
+        self._hurry.set()
+        if not self._ended.done():
+            self._reason = self._reason or reason
+            self._keep(self._kill())
+        return await self.wait()
+
+    def failure(self) -> CodewordsError | None:
+        """See `Sandbox`."""
+        if not self._ended.done():
+            return None
+        if self._broken is not None:
+            return self._broken
+        exit_ = self._ended.result()
+        if self._stopping and exit_.reason in ("exited", "signaled"):
+            return None
+        return self._failure or explain.ended(exit_, self._spec.limits, served=self._served)
+
+    async def usage(self) -> Usage:
+        """See `Sandbox`."""
+        if self._usage is not None:
+            return self._usage
+        number = next(self._numbers)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        self.link.say({"do": "usage", "id": number})
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS if self.link.up else 0):
+                return self._used(await answer)
+        except TimeoutError:
+            return self._usage or self._used(None)
+        finally:
+            self._answers.pop(number, None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it listens, and nobody asks it anything."""
+        return (
+            self._served
+            and not self.paused
+            and not self._ended.done()
+            and self.link.up
+            and not self.link.busy
+        )
+
+    def say(self, text: str) -> None:
+        """A line of the platform's own in the program's output."""
+        self._output.say(text)
+
+    async def pause(self) -> None:
+        """Freeze the machine, memory and all; connections that are open break. Raises what pausing does."""
+        async with self._waking:
+            if self.paused or self._ended.done():
+                return
+            await self.link.rest()
+            try:
+                await self._account.pause(self.link.machine)
+            except CodewordsError:
+                await self.link.wake(self.link.machine)
+                raise
+            self.paused = True
+            self.meter.pause()
+
+    async def resume(self) -> None:
+        """Let it go on where it was. Raises Gone, TooBusy, SandboxUnavailable, SandboxFailed."""
+        async with self._waking:
+            if not self.paused:
+                return
+            try:
+                machine = await self._account.resume(self.link.machine, self._ttl)
+            except failures.Gone as error:
+                self.on_lost(error)
+                raise
+            self.paused = False
+            self.meter.resume()
+            await self.link.wake(machine)
+
+    # what the link hears
+    def on_message(self, message: Json) -> None:
+        """From the agent."""
+        if "ready" in message:
+            self._on_ready(wire.to_error(message["ready"]))
+        elif "ended" in message:
+            self._told = message["ended"]
+            self._failure = wire.to_error(message["ended"]["failure"])
+            self._end(wire.to_exit(message["ended"]["exit"]), message["ended"]["usage"])
+        elif "failed" in message:
+            self._broken = wire.to_error(message["failed"])
+            self._end(Exit(self._reason or "killed"), None)
+        elif "usage" in message:
+            answer = self._answers.get(message["id"])
+            if answer is not None and not answer.done():
+                answer.set_result(message["usage"])
+        elif "egress" in message and self._way_out is not None:
+            self._way_out.report(message["egress"])
+
+    def on_output(self, number: int, data: bytes) -> None:
+        """From the program."""
+        self._output.put(number, data)
+
+    def on_stream(self, stream: Stream, what: Json) -> None:
+        """The program connects to the runtime, or out by way of it."""
+        if self._way_out is None or self._ended.done():
+            stream.reset()
+        else:
+            self._keep(self._way_out.carry(stream, what))
+
+    def on_lost(self, error: CodewordsError) -> None:
+        """The machine cannot be reached any more."""
+        if not self._ended.done():
+            if self._reason is None:
+                self._broken = error
+            self._end(Exit(self._reason or "killed"), None)
+
+    # inside
+    def _on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._keep(self._carry(reader, writer))
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            if self.paused:
+                await self.resume()
+            self.last_used = loop.time()
+            stream = await self.link.open({"to": "program"})
+        except (OSError, CodewordsError) as error:
+            log.info("a connection to a sandbox was not made", sandbox=self.id, reason=str(error))
+            writer.transport.abort()
+            return
+        await carry(stream, reader, writer)
+        self.last_used = loop.time()
+
+    async def _kill(self) -> None:
+        self.link.say({"do": "kill", "reason": self._reason})
+        await asyncio.wait({self._ended}, timeout=_KILL_SECONDS if self.link.up else 0)
+        self._end(Exit(self._reason or "killed"), None)
+
+    def _on_ready(self, error: CodewordsError | None) -> None:
+        if error is None:
+            self._served = True
+            if not self._ready.done():
+                self._ready.set_result(None)
+        else:
+            self._not_ready(error)
+
+    def _not_ready(self, error: CodewordsError) -> None:
+        if not self._ready.done():
+            self._ready.set_exception(error)
+
+    def _end(self, exit_: Exit, used: Json | None) -> None:
+        """The program is gone; its machine follows, when what it said has been read."""
+        if self._ended.done():
+            return
+        self.meter.stop()
+        self._usage = self._used(used)
+        self._output.finish()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._ended.set_result(exit_)
+        gone = SandboxFailed("The sandbox was destroyed before its program listened.")
+        self._not_ready(self.failure() or gone)
+        self._keep(self._dispose())
+
+    def _used(self, told: Json | None) -> Usage:
+        cpu, peak = (told["cpu"], told["peak"]) if told else (None, None)
+        return Usage(self.meter.wall, cpu, peak, cost=round(self.meter.billed * self._price(), 8))
+
+    async def _dispose(self) -> None:
+        """Hang up, let go of the socket, and say that the machine may be ended."""
+        either = [asyncio.ensure_future(one) for one in (self._hurry.wait(), self.link.quiet())]
+        await asyncio.wait(either, timeout=_LINGER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        for one in either:
+            one.cancel()
+        if self._server is not None:
+            self._server.close()
+        self.link.break_streams()
+        await self.link.close()
+        if self._way_out is not None:
+            await self._way_out.close()
+        self._path.unlink(missing_ok=True)
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
+        self.disposed.set()
+
+    def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

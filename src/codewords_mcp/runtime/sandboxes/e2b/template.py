@@ -1,0 +1,116 @@
+"""The template that machines are made from: a Python image with this very codewords-mcp in it, whose agent runs.
+
+A machine that E2B makes from it has the agent up already, since E2B keeps a template with its memory.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import structlog
+from packaging.requirements import Requirement
+
+import codewords_mcp
+from codewords_mcp.errors import CodewordsError
+from codewords_mcp.runtime.sandboxes.e2b.account import Account
+from codewords_mcp.runtime.sandboxes.e2b.environments import is_environment
+from codewords_mcp.settings import Settings
+
+_PLACE: Final = "/opt/codewords"
+_READY: Final = "/run/codewords-agent"
+_DISTRIBUTION: Final = "codewords-mcp"
+
+log = structlog.get_logger(__name__)
+
+
+async def build(account: Account, settings: Settings, client: Path, say: Callable[[str], object]) -> None:
+    """Build it, as long as that takes, and remove the environments that were made from the last one.
+
+    `client` is the wheel of `codewords-client`; `say` hears the build's log. Raises what `Account.build` does.
+    """
+
+    def heard(entry: Any) -> None:
+        say(str(entry.message))
+
+    with _context(client) as folder:
+        await account.build(
+            _described(folder), settings.e2b_template, cpus=settings.e2b_cpus, memory_mb=settings.e2b_memory_mb,
+            on_line=heard,
+        )  # fmt: skip
+    await remove_environments(account, settings.e2b_template)
+
+
+async def remove_environments(account: Account, template: str) -> int:
+    """Remove the environments of a template; how many there were. They are built again when they are needed."""
+    found = [
+        number
+        async for number, names in account.snapshots()
+        if any(is_environment(name, template) for name in names)
+    ]
+    for number in found:
+        try:
+            await account.forget_snapshot(number)
+        except CodewordsError as error:
+            log.warning("an environment stays on E2B", snapshot=number, reason=error.message)
+    return len(found)
+
+
+def requirements() -> list[str]:
+    """What codewords-mcp needs, in the versions that are installed here, so that both ends are the same."""
+    needed = (Requirement(text) for text in metadata.requires(_DISTRIBUTION) or [])
+    return sorted(
+        f"{one.name}=={metadata.version(one.name)}"
+        for one in needed
+        if one.marker is None or one.marker.evaluate({"extra": ""})
+    )
+
+
+@contextmanager
+def _context(client: Path) -> Generator[Path]:
+    """A folder with what is copied into the template."""
+    with TemporaryDirectory(prefix="codewords-template-") as name:
+        folder = Path(name)
+        ignored = shutil.ignore_patterns("__pycache__", "_wheels")
+        package = shutil.copytree(
+            Path(codewords_mcp.__file__).parent, folder / "app" / "codewords_mcp", ignore=ignored
+        )
+        (package / "_wheels").mkdir()
+        shutil.copy(client, package / "_wheels")
+        (folder / "requirements.txt").write_text("\n".join(requirements()) + "\n", encoding="utf-8")
+        yield folder
+
+
+def _described(folder: Path) -> Any:
+    """For the SDK's builder."""
+    import e2b
+
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    install = f"{_PLACE}/venv/bin/uv pip install --quiet --compile-bytecode --python {_PLACE}/venv/bin/python"
+    install += f" -r {_PLACE}/requirements.txt"
+    bare: Any = e2b.AsyncTemplate(file_context_path=str(folder))
+    return (
+        bare.from_python_image(f"{python}-slim")
+        .set_user("root")
+        .copy("requirements.txt", f"{_PLACE}/requirements.txt", user="root")
+        .run_cmd(
+            [
+                f"python3 -m venv {_PLACE}/venv",
+                f"{_PLACE}/venv/bin/pip install --quiet uv=={metadata.version('uv')}",
+                install,
+            ],
+            user="root",
+        )
+        .copy("app", f"{_PLACE}/app", user="root")
+        .run_cmd(f"{_PLACE}/venv/bin/python -m compileall -q {_PLACE}/app", user="root")
+        .set_start_cmd(
+            f"PYTHONPATH={_PLACE}/app exec {_PLACE}/venv/bin/python -m codewords_mcp.agent --ready {_READY}",
+            f"test -e {_READY}",
+        )
+    )

@@ -1,0 +1,162 @@
+"""A sandbox's warden: the process beside the program, outside its restrictions, that starts, serves and outlives it.
+
+Started by the runtime with file descriptors: the channel, the leash (a pipe whose end of file means: end all), the
+specification, the listening Unix socket and the program's end of its channel to the runtime.
+
+warden → runtime   {"running": true, "exact": bool} · {"ports": {number: [host, port]}}
+                   {"exited": status, "cpu": seconds, "peak": bytes} · {"error": text, "errno": number, "step": name}
+runtime → warden   {"go": true} · {"signal": number}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import selectors
+import signal
+import socket
+import sys
+import threading
+from typing import Any, Final
+
+from ...local.inside import channel, linux
+from . import program, tree
+from .broker import Broker
+
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+def main() -> None:
+    """Entry point; exits the process when every process of the sandbox has ended."""
+    channel_fd, leash, spec_fd, listener, boot = (int(argument) for argument in sys.argv[1:6])
+    for fd in (channel_fd, leash, spec_fd, listener, boot):
+        os.set_inheritable(fd, False)
+    runtime = socket.socket(fileno=channel_fd)
+    try:
+        with os.fdopen(spec_fd, "rb") as file:
+            spec: dict[str, Any] = json.load(file)
+        linux.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+        if os.geteuid() == 0:
+            linux.drop_capabilities()
+        answer = channel.receive(runtime)  # the runtime has put this process into its cgroup when it says go
+        if answer is not None and answer[0].get("go"):
+            _Watch(spec, runtime, leash).run(listener, boot)
+    except Exception as error:  # noqa: BLE001  # the runtime must hear of it, and stderr is the program's
+        _say_error(runtime, error, getattr(error, "step", "isolation"))
+    _end_all()
+    os._exit(0)
+
+
+def _say_error(runtime: socket.socket, error: Exception, step: str) -> None:
+    number = error.errno if isinstance(error, OSError) else None
+    with contextlib.suppress(OSError):
+        channel.send(
+            runtime, {"error": getattr(error, "strerror", None) or str(error), "errno": number, "step": step}
+        )
+
+
+class _Watch:
+    """The program, and everything that the warden waits for."""
+
+    def __init__(self, spec: dict[str, Any], runtime: socket.socket, leash: int) -> None:
+        self._spec = spec
+        self._runtime = runtime
+        self._leash = leash
+        self._selector = selectors.DefaultSelector()
+        self._over = False
+        self._program = 0
+
+    def run(self, listener: int, boot: int) -> None:
+        """Start the program and serve it until it, or the runtime, is gone. Raises OSError where it does not start."""
+        wake, wake_inside = socket.socketpair()
+        for end in (wake, wake_inside):
+            end.setblocking(False)
+        signal.set_wakeup_fd(wake_inside.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, _wake)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        started = program.start(self._spec, listener, boot)
+        self._program = started.pid
+        for fd in (listener, boot):
+            os.close(fd)
+        _release_output()
+        limit: int = self._spec["limits"]["processes"]
+        broker = Broker(started.questions, started.pid, self._spec["ports"], limit, self._say_ports)
+        threading.Thread(target=broker.serve, daemon=True).start()
+        channel.send(self._runtime, {"running": True, "exact": broker.exact})
+        self._selector.register(self._leash, selectors.EVENT_READ, self._on_leash)
+        self._selector.register(self._runtime, selectors.EVENT_READ, self._on_runtime)
+        self._selector.register(wake, selectors.EVENT_READ, lambda: wake.recv(4096))
+        while not self._over and not self._reap():
+            for key, _ in self._selector.select():
+                key.data()
+        broker.closed = True
+
+    def _on_leash(self) -> None:
+        self._over = True
+
+    def _on_runtime(self) -> None:
+        received = channel.receive(self._runtime)
+        if received is None:
+            self._over = True
+            return
+        number = received[0].get("signal")
+        if isinstance(number, int):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._program, number)
+
+    def _say_ports(self, ports: dict[int, tuple[str, int]]) -> None:
+        with contextlib.suppress(OSError):
+            channel.send(self._runtime, {"ports": {str(number): place for number, place in ports.items()}})
+
+    def _reap(self) -> bool:
+        """Collect the dead; True once the program is among them."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return False
+                if pid == self._program:
+                    self._say_exited(status)
+                    return True
+        return False
+
+    def _say_exited(self, status: int) -> None:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        message = {
+            "exited": os.waitstatus_to_exitcode(status),
+            "cpu": used.ru_utime + used.ru_stime,
+            "peak": used.ru_maxrss * 1024,
+        }
+        with contextlib.suppress(OSError):
+            channel.send(self._runtime, message)
+
+
+def _end_all() -> None:
+    """Kill and collect until there are no children: what they leave behind becomes ours, and its turn comes.
+
+    Nobody answers the program's questions any more, so where those count processes, none can be made meanwhile.
+    """
+    while True:
+        for pid in tree.children(os.getpid()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _wake(_number: int, _frame: object) -> None:
+    """A handler, so that the signal wakes the loop."""
+
+
+def _release_output() -> None:
+    """The warden writes nothing: the pipes end when the program's processes end."""
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)

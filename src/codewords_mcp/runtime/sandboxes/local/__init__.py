@@ -1,0 +1,1 @@
+"""The local driver: Linux namespaces. `inside` runs in the sandbox's own processes, the rest in the runtime."""

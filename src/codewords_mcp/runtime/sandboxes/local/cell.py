@@ -1,0 +1,256 @@
+"""The isolation of one sandbox, seen from the host: folders, processes, output, cgroup. It knows no workflow.
+
+`Cell` is what the two ways to make one share. `ExecCell` starts a launcher and a new interpreter, and needs to know the
+program for that; `forking.ForkCell` forks one from a fork server, and is told its program later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from codewords_mcp.errors import SandboxFailed
+from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
+from codewords_mcp.runtime.sandboxes.local import cgroups, paths, spawn
+from codewords_mcp.runtime.sandboxes.local.link import Link
+from codewords_mcp.runtime.sandboxes.output import Output
+
+T = TypeVar("T")
+
+SETUP_SECONDS: Final = 30.0
+"""For the machine to make a sandbox; takes some 50 ms, more when a hundred start at once."""
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a driver gives a cell: where it lives, as whom on the host, in which group, and threads for what blocks.
+
+    `exact_memory`: whether `make_group` gives one.
+    """
+
+    folders: paths.Folders
+    uid: int | None
+    discard: Callable[[paths.Folders], None]
+    make_group: Callable[[Limits], cgroups.Group | None]
+    exact_memory: bool
+    give_back: Callable[[], None]
+    executor: Executor
+
+
+class Cell:
+    """`stand` makes it, `run` tells it what to run. Who has it calls `close` and `remove` once `link.gone` is set."""
+
+    setup_seconds: float = SETUP_SECONDS
+
+    def __init__(self, place: Place) -> None:
+        loop = asyncio.get_running_loop()
+        self.place = place
+        self.output = Output()
+        self.link: Link | None = None
+        self.group: cgroups.Group | None = None
+        self.init_pid: int | None = None
+        """Host pid of process 1 while it lives, for the watchdog."""
+        self.transparent = False
+        """Whether the kernel redirects every TCP connection to the runtime's policy. After `stand`."""
+        self.broken: SandboxFailed | None = None
+        self._forked: asyncio.Future[int] = loop.create_future()
+        self._listeners: asyncio.Future[dict[str, socket.socket]] = loop.create_future()
+        self._running: asyncio.Future[None] = loop.create_future()
+        self._joining: asyncio.Task[None] | None = None
+        self._doomed = False
+        self._hear: Callable[[dict[str, Any]], None] | None = None
+        self._unheard: list[dict[str, Any]] = []
+
+    @property
+    def told(self) -> bool:
+        """Whether its program has begun."""
+        return self._running.done()
+
+    async def stand(self) -> None:
+        """Return when the isolation stands and nothing runs in it yet. Raises SandboxFailed, OSError."""
+        raise NotImplementedError
+
+    async def run(self, spec: SandboxSpec) -> None:
+        """Start the program. Raises SandboxFailed, OSError."""
+        raise NotImplementedError
+
+    def hear(self, then: Callable[[dict[str, Any]], None]) -> None:
+        """Give what the program is said to do to `then`, and what was said before."""
+        self._hear = then
+        while self._unheard:
+            then(self._unheard.pop(0))
+
+    def take_listeners(self) -> dict[str, socket.socket]:
+        """The sockets of its network, to whoever serves them. Once."""
+        listeners, self._listeners = self._listeners.result(), asyncio.get_running_loop().create_future()
+        self._listeners.set_result({})
+        return listeners
+
+    def kill(self) -> None:
+        """Begin to end every process, also those still to come."""
+        self._doomed = True
+        if self.link is not None:
+            self.link.kill()
+
+    async def gone(self) -> None:
+        """Return when every process has ended, everything they said was heard, and nothing is done for them any more."""
+        if self.link is not None:
+            await self.link.gone.wait()
+            self.link.drain()
+        if self._joining is not None:
+            await asyncio.wait({self._joining})
+
+    def close(self) -> None:
+        """Let go of pipes and sockets. After `gone`."""
+        self.init_pid = None
+        self.output.finish()
+        if self.link is not None:
+            self.link.close()
+        if self._listeners.done():
+            for listener in self.take_listeners().values():
+                listener.close()
+
+    def remove(self) -> None:
+        """Remove group and folders, give back the rest; blocks for some milliseconds."""
+        name = self.place.folders.top.name
+        if self.group is not None and not self.group.remove():
+            logger.warning("a sandbox's cgroup stays", folder=name)
+        try:
+            self.place.discard(self.place.folders)
+        except OSError as error:
+            logger.warning("a sandbox's folder stays", folder=name, error=str(error))
+        self.place.give_back()
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Do something that blocks."""
+        return await asyncio.get_running_loop().run_in_executor(self.place.executor, work)
+
+    def _connect(self, messages: socket.socket, launcher: spawn.Spawned | None = None) -> Link:
+        self.output.start()
+        self.link = Link(messages, self._on_message, launcher)
+        if self._doomed:
+            self.link.kill()
+        return self.link
+
+    async def _expect(self, message: asyncio.Future[T]) -> T:
+        """A message from inside, or SandboxFailed when the processes end, or are silent, first."""
+        assert self.link is not None  # noqa: S101  # connected before anything is expected
+        gone = asyncio.ensure_future(self.link.gone.wait())
+        try:
+            await asyncio.wait(
+                {message, gone}, timeout=self.setup_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            gone.cancel()
+        if not message.done():
+            self.link.drain()
+        if message.done():
+            return message.result()
+        if self.broken is not None:
+            raise self.broken
+        if self._doomed:
+            raise SandboxFailed("The sandbox was destroyed while it was being made.")
+        if gone.done():
+            raise SandboxFailed("The sandbox's processes ended before the sandbox stood.")
+        raise SandboxFailed(f"The sandbox did not stand within {self.setup_seconds:g} seconds.")
+
+    async def _settle(self, pid: int, limits: Limits) -> None:
+        """Move process 1 into the group, made if it is not there, while it sets its own part up."""
+        self._joining = asyncio.create_task(self._join_group(pid, limits))
+        self._joining.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await self._expect(self._listeners)
+        await self._joining
+
+    async def _join_group(self, pid: int, limits: Limits) -> None:
+        """May take 20 ms (see `Group.add`)."""
+
+        def join() -> cgroups.Group | None:
+            group = self.group or self.place.make_group(limits)
+            if group is not None:
+                with contextlib.suppress(
+                    ProcessLookupError
+                ):  # then whoever expects a message says why it is gone
+                    group.add(pid)
+            return group
+
+        self.group = await self.in_thread(join)
+
+    def _on_message(self, message: dict[str, Any], fds: list[int]) -> None:
+        if "forked" in message and self.link is not None and fds:
+            self.link.adopt(fds[0])
+            pid = message["forked"]
+            _resolve(self._forked, pid if pid is not True else host_pid(fds[0]))
+        elif "standing" in message:
+            sockets = {
+                name: socket.socket(fileno=fd) for name, fd in zip(message["listeners"], fds, strict=True)
+            }
+            self.transparent = "transparent" in sockets
+            _resolve(self._listeners, sockets)
+        elif "running" in message:
+            _resolve(self._running, None)
+        elif "error" in message:
+            self._on_error(message)
+        elif self._hear is not None:
+            self._hear(message)
+        else:
+            self._unheard.append(message)
+
+    def _on_error(self, message: dict[str, Any]) -> None:
+        logger.error("a sandbox broke", folder=self.place.folders.top.name, **message)
+        what = "run the environment's Python" if message["step"] == "exec" else "isolate the sandbox"
+        number = message.get("errno")
+        detail = f" ({os.strerror(number)})" if isinstance(number, int) else ""
+        self.broken = SandboxFailed(
+            f"This machine could not {what}{detail}.", hint="`codewords-mcp doctor` says what works here."
+        )
+
+
+class ExecCell(Cell):
+    """A cell whose program is started by exec."""
+
+    def __init__(self, place: Place, spec: SandboxSpec) -> None:
+        super().__init__(place)
+        self._spec = spec
+
+    async def stand(self) -> None:
+        """See `Cell`."""
+        limits, place = self._spec.limits, self.place
+        self.group = await self.in_thread(lambda: place.make_group(limits))
+        outputs = self.output.open()
+        exact = self.group is not None
+        spawned = await self.in_thread(
+            lambda: spawn.launch(self._spec, place.folders, place.uid, exact_memory=exact, outputs=outputs)
+        )
+        self._connect(spawned.channel, spawned)
+        self.init_pid = await self._expect(self._forked)
+        await self._settle(self.init_pid, limits)
+
+    async def run(self, spec: SandboxSpec) -> None:  # noqa: ARG002  # it knows
+        """See `Cell`."""
+        assert self.link is not None  # noqa: S101
+        self.link.send({"go": True})
+        await self._expect(self._running)
+
+
+def _resolve(future: asyncio.Future[T], value: T) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def host_pid(pidfd: int) -> int:
+    """The number, here, of a process that knows only its number inside."""
+    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:  # noqa: PTH123  # on the way of each start
+        for line in file:
+            if line.startswith("Pid:"):
+                return int(line.split()[1])
+    return -1

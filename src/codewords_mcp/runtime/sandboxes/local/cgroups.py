@@ -1,0 +1,269 @@
+"""Limits that the kernel holds exactly, where this process may make cgroups: v2 (delegated or root) or v1 (root).
+
+A *slice* is one driver's parent group; each sandbox gets a group below it. Detection is by trying: a group is made, a
+limit written, a process moved. Nothing here raises to a run: without cgroups the limits are best effort (tier B).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from codewords_mcp.runtime.sandboxes.base import Limits
+
+_NEEDED = ("memory", "pids")
+_REMOVE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A mounted hierarchy: its folder, the path in it that is mounted, its controllers (empty for v2)."""
+
+    folder: Path
+    root: str
+    controllers: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupUsage:
+    """What a group counted. None where its controller is not there."""
+
+    cpu_seconds: float | None
+    peak_memory: int | None
+    oom_kills: int
+
+
+class Group:
+    """One sandbox's cgroup: a folder in v2, one a controller in v1."""
+
+    def __init__(self, folders: dict[str, Path]) -> None:
+        self._folders = folders
+
+    def add(self, pid: int) -> None:
+        """Move a process in. May take 20 ms while the kernel waits for a grace period. Raises OSError."""
+        for folder in dict.fromkeys(self._folders.values()):
+            (folder / "cgroup.procs").write_text(str(pid), encoding="utf-8")
+
+    def limit(self, limits: Limits) -> None:
+        """Set its limits. Raises OSError."""
+        for controller, folder in self._folders.items():
+            for file, value, required in _settings(controller, limits):
+                try:
+                    (folder / file).write_text(value, encoding="utf-8")
+                except OSError:
+                    if required:
+                        raise
+
+    def kill(self) -> None:
+        """SIGKILL everything in it, including what was forked meanwhile (the pid limit ends that race)."""
+        for folder in dict.fromkeys(self._folders.values()):
+            with contextlib.suppress(OSError):
+                (folder / "cgroup.kill").write_text("1", encoding="utf-8")
+                continue
+            with contextlib.suppress(OSError):
+                for line in (folder / "cgroup.procs").read_text(encoding="utf-8").split():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(line), signal.SIGKILL)
+
+    def usage(self) -> GroupUsage:
+        """Counters so far; zeros and None once removed."""
+        v2 = "unified" in self._folders
+        memory = self._folders.get("unified") or self._folders.get("memory")
+        peak = _number(memory, "memory.peak" if v2 else "memory.max_usage_in_bytes")
+        events = _fields(memory, "memory.events" if v2 else "memory.oom_control")
+        return GroupUsage(self._cpu_seconds(), peak, events.get("oom_kill", 0))
+
+    def _cpu_seconds(self) -> float | None:
+        if "unified" in self._folders:
+            used = _fields(self._folders["unified"], "cpu.stat").get("usage_usec")
+            return None if used is None else used / 1e6
+        used = _number(self._folders.get("cpuacct"), "cpuacct.usage")
+        return None if used is None else used / 1e9
+
+    def remove(self) -> bool:
+        """Remove the group, waiting up to 5 s for its last processes to go. False if it stays."""
+        return not [folder for folder in self._folders.values() if not _remove(folder)]
+
+
+class Slice:
+    """The parent of a driver's groups. `folders` is by controller in v1, {"unified": …} in v2."""
+
+    def __init__(self, folders: dict[str, Path]) -> None:
+        self.folders = folders
+        self.version = 2 if "unified" in folders else 1
+
+    def create(self, name: str, limits: Limits) -> Group:
+        """A group with limits. Raises OSError."""
+        group = Group({controller: folder / name for controller, folder in self.folders.items()})
+        for folder in self.folders.values():
+            (folder / name).mkdir(exist_ok=True)
+        group.limit(limits)
+        return group
+
+    def remove(self) -> None:
+        """Remove the slice and what is left below it."""
+        for folder in self.folders.values():
+            remove_slice(folder)
+
+
+def remove_slice(folder: Path) -> None:
+    """Kill and remove every group below `folder`, and itself: for drivers, and for the janitor. Never raises."""
+    with contextlib.suppress(OSError):
+        for child in [entry for entry in folder.iterdir() if entry.is_dir()]:
+            group = Group({"any": child})
+            group.kill()
+            group.remove()
+    _remove(folder)
+
+
+def _settings(controller: str, limits: Limits) -> Iterator[tuple[str, str, bool]]:
+    """(file, value, required): one more process for process 1; no swap, where the kernel counts it."""
+    memory, processes = str(limits.memory), str(limits.processes + 1)
+    if controller == "unified":
+        yield "memory.max", memory, True
+        yield "memory.swap.max", "0", False
+        yield "memory.oom.group", "1", False
+        yield "pids.max", processes, True
+        yield "cpu.weight", "50", False
+    elif controller == "memory":
+        # The sum with swap may never be less than memory alone: first for a higher limit, last for a lower one.
+        yield "memory.memsw.limit_in_bytes", memory, False
+        yield "memory.limit_in_bytes", memory, True
+        yield "memory.memsw.limit_in_bytes", memory, False
+    elif controller == "pids":
+        yield "pids.max", processes, True
+    elif controller == "cpu":
+        yield "cpu.shares", "512", False
+
+
+def find(name: str) -> Slice | None:
+    """A slice called `name` that works here, or None. Moves no process but a child that it makes for the test."""
+    mounts, own = _mounts(), _own_paths()
+    return _find_v2(name, mounts, own) or _find_v1(name, mounts, own)
+
+
+def _find_v2(name: str, mounts: list[Mount], own: dict[str, str]) -> Slice | None:
+    for mount in (mount for mount in mounts if not mount.controllers):
+        here = _folder(mount, own.get("", "/"))
+        # A group with processes in it may not hand controllers down (except the host's root): try upwards.
+        for parent in [here, *here.parents]:
+            if not parent.is_relative_to(mount.folder):
+                break
+            candidate = Slice({"unified": parent / name})
+            if _works(candidate):
+                return candidate
+    return None
+
+
+def _find_v1(name: str, mounts: list[Mount], own: dict[str, str]) -> Slice | None:
+    folders: dict[str, Path] = {}
+    for controller in (*_NEEDED, "cpu", "cpuacct"):
+        mount = next((mount for mount in mounts if controller in mount.controllers), None)
+        if mount is not None:
+            folders[controller] = _folder(mount, own.get(controller, "/")) / name
+    candidate = Slice(folders)
+    return candidate if set(_NEEDED) <= folders.keys() and _works(candidate) else None
+
+
+def _works(candidate: Slice) -> bool:
+    """Make the slice, put a process under limits in it."""
+    try:
+        for controller, folder in candidate.folders.items():
+            folder.mkdir()
+            if controller == "unified":
+                _hand_down(folder.parent)
+                _hand_down(folder)
+        group = candidate.create("probe", Limits())
+        try:
+            _try_moving(group)
+        finally:
+            group.remove()
+    except OSError:
+        candidate.remove()
+        return False
+    return True
+
+
+def _hand_down(folder: Path) -> None:
+    """Let children of `folder` have the controllers. Raises OSError where memory and pids cannot be had."""
+    control = folder / "cgroup.subtree_control"
+    have = set(control.read_text(encoding="utf-8").split())
+    for controller in (*_NEEDED, "cpu"):
+        if controller in have:
+            continue
+        try:
+            control.write_text(f"+{controller}", encoding="utf-8")
+        except OSError:
+            if controller in _NEEDED:
+                raise
+
+
+def _try_moving(group: Group) -> None:
+    with subprocess.Popen(["/bin/sh", "-c", "read _"], stdin=subprocess.PIPE) as child:
+        group.add(child.pid)
+
+
+def _folder(mount: Mount, path: str) -> Path:
+    """Where a group's path lies below a mount, which may show a part of the hierarchy only (containers)."""
+    relative = path.removeprefix(mount.root.rstrip("/")) if mount.root != "/" else path
+    folder = mount.folder / relative.lstrip("/")
+    return folder if ".." not in relative and folder.is_dir() else mount.folder
+
+
+def _own_paths() -> dict[str, str]:
+    """This process's group by controller; "" is v2."""
+    paths: dict[str, str] = {}
+    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+        _, controllers, path = line.split(":", 2)
+        paths |= dict.fromkeys(controllers.split(","), path)
+    return paths
+
+
+def _mounts() -> list[Mount]:
+    found: list[Mount] = []
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        fields, _, tail = line.partition(" - ")
+        kind, _, options = tail.split(" ", 2)
+        parts = fields.split(" ")
+        if kind == "cgroup2":
+            found.append(Mount(Path(parts[4]), parts[3], frozenset()))
+        elif kind == "cgroup":
+            found.append(Mount(Path(parts[4]), parts[3], frozenset(options.split(","))))
+    return found
+
+
+def _remove(folder: Path) -> bool:
+    end = time.monotonic() + _REMOVE_SECONDS
+    while True:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > end:
+                return False
+            time.sleep(0.002)  # the kernel takes a moment after the last process is reaped
+        else:
+            return True
+
+
+def _number(folder: Path | None, name: str) -> int | None:
+    with contextlib.suppress(OSError, ValueError):
+        return None if folder is None else int((folder / name).read_text(encoding="utf-8"))
+    return None
+
+
+def _fields(folder: Path | None, name: str) -> dict[str, int]:
+    """A file of `key value` lines."""
+    with contextlib.suppress(OSError, ValueError):
+        if folder is not None:
+            lines = (line.split() for line in (folder / name).read_text(encoding="utf-8").splitlines())
+            return {key: int(value) for key, value in lines}
+    return {}

@@ -1,0 +1,249 @@
+"""Why this machine isolates as it does, and what a person can do about it: every sentence of it, for `doctor`, for a
+tool's reply and for the page (docs/guides/isolation.md), which quotes this file.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from codewords_mcp.runtime.sandboxes.base import Tier
+
+ELSEWHERE: Final = (
+    "Or use a Linux virtual machine, E2B (CODEWORDS_SANDBOX=e2b) or a remote runtime (CODEWORDS_RUNTIME_URL); "
+    "for development only, CODEWORDS_SANDBOX=process runs workflows without isolation."
+)
+TRIED: Final = "The self-test tried {count} forbidden acts, and all were refused."
+
+C_HOLDS: Final = (
+    "A run can read the Python installation, its environment, system libraries and certificates, write its own two folders, and "
+    "reach no other process; Landlock, a system call filter and a warden hold it."
+)
+C_NETWORK: Final = (
+    "Its only way out are TCP connections to the runtime and to its proxy; clients that ignore HTTP_PROXY and HTTPS_PROXY reach "
+    "nothing."
+)
+C_NETWORK_BY_PORT: Final = (
+    "Its only way out are the port numbers of the runtime and of its proxy, on whatever address: this kernel or container does "
+    "not let the warden make connections for it (pidfd_getfd), so a listed-hosts policy can be evaded."
+)
+C_EXACT: Final = "Memory and processes are held by a cgroup."
+C_BEST_EFFORT: Final = (
+    "Memory is held by resource limits and a watchdog, best effort, since no cgroup may be made here."
+)
+C_WEAKER: Final = (
+    "Weaker than with namespaces: a run sees that files exist, their sizes and times, and that processes exist; /tmp and "
+    "/dev/shm are not its own (TMPDIR is), so multiprocessing locks are missing; Unix sockets, UDP, chmod and inotify do "
+    "nothing for it."
+)
+C_SIGNALS: Final = (
+    "Landlock version {version} (before Linux 6.12) does not hold back signals: the warden judges each of them instead."
+)  # fmt: skip
+C_ROOT: Final = "The runtime is root, so runs are root without capabilities; an ordinary user would be safer."
+
+NO_LANDLOCK: Final = (
+    "The kernel has no Landlock, or it is not among its security modules (the boot option lsm=)."
+)
+OLD_LANDLOCK: Final = (
+    "The kernel's Landlock is version {version}; version 4 (Linux 6.7) is needed, which knows TCP."
+)
+UNKNOWN_MACHINE: Final = "{machine} machines are not supported yet."
+
+APPARMOR: Final = (
+    "AppArmor forbids user namespaces to ordinary programs (the default of Ubuntu 23.10 and later)."
+)
+CLONE_OFF: Final = "The kernel forbids user namespaces to ordinary users."
+NONE_LEFT: Final = "The kernel allows no user namespaces."
+CONTAINER: Final = "The runtime is in a container, which by default may not make namespaces."
+CONTAINER_FIX: Final = (
+    "Start the container with --privileged, or with --cap-add SYS_ADMIN --cap-add NET_ADMIN --security-opt seccomp=unconfined "
+    "--security-opt apparmor=unconfined --security-opt systempaths=unconfined."
+)
+WSL1: Final = "This is WSL 1, which has no Linux kernel and so no isolation."
+WSL1_FIX: Final = "In a Windows terminal: wsl --set-version <distribution> 2 (wsl --list names it)."
+WINDOWS: Final = "Windows has no isolation that a workflow could run in; inside WSL2 there is."
+WINDOWS_FIX: Final = (
+    "In a Windows terminal, once: wsl --install -d Debian. Then install codewords-mcp in Linux and let the chat host start "
+    "wsl.exe --exec <path>/codewords-mcp."
+)
+WSL_HOME: Final = (
+    "The home is on a Windows drive, where environments are slow and sockets and file modes do not work."
+)
+WSL_HOME_FIX: Final = "Set CODEWORDS_HOME to a folder of Linux's own, not below /mnt."
+NO_SEATBELT: Final = "/usr/bin/sandbox-exec, which starts programs under a Seatbelt profile, is not here."
+OTHER_SYSTEM: Final = "Sandboxes need Linux or macOS; this is {system}."
+
+M_HOLDS: Final = (
+    "A run can read the Python installation, its environment, system libraries and certificates, and write its own two folders; "
+    "a Seatbelt profile made for it holds it."
+)
+M_NETWORK: Final = (
+    "Its only way out are TCP connections to the runtime and to its proxy; clients that ignore HTTP_PROXY and HTTPS_PROXY reach "
+    "nothing. Ports that it opens are seen by other programs of this Mac."
+)
+M_BEST_EFFORT: Final = (
+    "Memory, processes and disk are held by a watchdog, best effort: macOS has no limit that counts per run."
+)
+M_FIX: Final = "For exact limits and a system of its own for each run, use a Linux virtual machine (Lima, Docker, UTM) or E2B."
+
+DELEGATE: Final = "For exact limits: systemd-run --user --scope -p Delegate=yes codewords-mcp serve"
+DELEGATE_CONTROLLERS: Final = (
+    "For exact limits let systemd give its users the memory and pids controllers: sudo systemctl edit user@.service, with the "
+    "lines [Service] and Delegate=cpu memory pids; log in again, then: "
+    "systemd-run --user --scope -p Delegate=yes codewords-mcp serve"
+)
+NO_SYSTEMD: Final = (
+    "For exact limits run the runtime where it may make cgroups: under systemd with Delegate=yes, or as root."
+)
+WSL_SYSTEMD: Final = (
+    "For exact limits turn systemd on in WSL2: the lines [boot] and systemd=true in /etc/wsl.conf, then wsl --shutdown in a "
+    "Windows terminal, then: systemd-run --user --scope -p Delegate=yes codewords-mcp serve"
+)
+CONTAINER_LIMITS: Final = (
+    "For exact limits give the container a cgroup that it may write: --privileged, or --cgroupns=private with /sys/fs/cgroup "
+    "mounted writable."
+)
+
+_ALLOW: Final = "Allow them: echo {} | sudo tee /etc/sysctl.d/60-codewords.conf && sudo sysctl --system"
+_PROFILE_PATH: Final = "/etc/apparmor.d/codewords-mcp"
+_PROFILE: Final = """abi <abi/4.0>,
+include <tunables/global>
+profile codewords-mcp "{python}" flags=(unconfined) {{
+  userns,
+  include if exists <local/codewords-mcp>
+}}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where the facts come from. `root` is the file system's root, so that a test can describe another machine."""
+
+    root: Path = Path("/")
+    system: str = sys.platform
+    architecture: str = field(default_factory=platform.machine)
+    user: int = field(default_factory=lambda: os.geteuid() if hasattr(os, "geteuid") else -1)
+    python: str = field(default_factory=lambda: os.path.realpath(sys.executable))
+
+    def setting(self, name: str) -> str:
+        """A file below /proc/sys; empty where it is not."""
+        return self.text(f"proc/sys/{name}")
+
+    def text(self, path: str) -> str:
+        """A small file; empty where it is not."""
+        try:
+            return (self.root / path).read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:
+            return ""
+
+    def has(self, path: str) -> bool:
+        """Whether there is such a file."""
+        return (self.root / path).exists()
+
+    @property
+    def in_container(self) -> bool:
+        """Whether this is a container: Docker, Podman, Kubernetes, LXC."""
+        if self.has(".dockerenv") or self.has("run/.containerenv"):
+            return True
+        return any(name in self.text("proc/1/cgroup") for name in ("/docker", "/kubepods", "/lxc", "/libpod"))
+
+    @property
+    def wsl(self) -> int:
+        """1 or 2 inside the Windows Subsystem for Linux, else 0."""
+        release = self.setting("kernel/osrelease")
+        if "microsoft" not in release.lower():
+            return 0
+        return 1 if release.startswith("4.4.") else 2
+
+
+def none(reason: str, machine: Machine | None = None) -> Tier:
+    """Tier D, with the likely cause and its fix."""
+    cause, fix = blocked(machine)
+    facts = tuple(dict.fromkeys(fact for fact in (reason, cause) if fact))
+    return Tier("D", "No isolation", facts, f"{fix} {ELSEWHERE}".strip())
+
+
+def exact_limits(machine: Machine | None = None) -> str:
+    """How to have limits held by cgroups: from tier B to A, and in C."""
+    machine = machine or Machine()
+    if machine.in_container:
+        return CONTAINER_LIMITS
+    if not machine.has("run/systemd/system"):
+        return WSL_SYSTEMD if machine.wsl else NO_SYSTEMD
+    user = (
+        f"sys/fs/cgroup/user.slice/user-{machine.user}.slice/user@{machine.user}.service/cgroup.controllers"
+    )
+    if machine.has(user) and not {"memory", "pids"} <= set(machine.text(user).split()):
+        return DELEGATE_CONTROLLERS
+    return DELEGATE
+
+
+def better_than_c(machine: Machine | None = None) -> str:
+    """How to have namespaces where Landlock stands in for them."""
+    cause, fix = blocked(machine)
+    return f"For namespaces, which hold more: {cause} {fix}" if fix else ""
+
+
+def blocked(machine: Machine | None = None) -> tuple[str, str]:
+    """What likely keeps this machine from isolating by namespaces, and its fix; empty where it is not known."""
+    machine = machine or Machine()
+    if machine.system == "win32":
+        return WINDOWS, WINDOWS_FIX
+    if machine.system == "darwin":
+        return "", ""
+    if machine.system != "linux":
+        return OTHER_SYSTEM.format(system=machine.system), ""
+    if machine.architecture not in ("x86_64", "aarch64"):
+        return UNKNOWN_MACHINE.format(machine=machine.architecture), ""
+    if machine.wsl == 1:
+        return WSL1, WSL1_FIX
+    if machine.setting("user/max_user_namespaces") == "0":
+        return NONE_LEFT, _ALLOW.format("user.max_user_namespaces=65536")
+    if machine.in_container:
+        return CONTAINER, CONTAINER_FIX
+    if machine.user != 0:
+        return _forbidden_to_users(machine)
+    return "", ""
+
+
+def _forbidden_to_users(machine: Machine) -> tuple[str, str]:
+    if machine.setting("kernel/unprivileged_userns_clone") == "0":
+        return CLONE_OFF, _ALLOW.format("kernel.unprivileged_userns_clone=1")
+    if machine.setting("kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return APPARMOR, _apparmor_fix(machine.python)
+    return "", ""
+
+
+def system(home: str, machine: Machine | None = None) -> tuple[str, str, str]:
+    """What `doctor` says of the system itself, whether or not a runtime answers: (level, sentence, fix); level "ok", "warning"
+    or "failed".
+    """
+    machine = machine or Machine()
+    if machine.system not in ("linux", "darwin"):
+        return "failed", *blocked(machine)
+    if machine.wsl == 1:
+        return "failed", WSL1, WSL1_FIX
+    if machine.wsl and home.startswith("/mnt/"):
+        return "warning", WSL_HOME, WSL_HOME_FIX
+    kind = {"darwin": "macOS"}.get(machine.system, "Linux in WSL2" if machine.wsl else "Linux")
+    where = ", in a container" if machine.in_container else ""
+    return "ok", f"{kind} on {machine.architecture}{where}", ""
+
+
+def apparmor_profile(python: str) -> str:
+    """The AppArmor profile that gives user namespaces to one Python, and to nothing else."""
+    escaped = "".join(f"\\{letter}" if letter in '\\"*?[]{}^' else letter for letter in python)
+    return _PROFILE.format(python=escaped)
+
+
+def _apparmor_fix(python: str) -> str:
+    """Not by switching the restriction off for everybody (kernel.apparmor_restrict_unprivileged_userns=0)."""
+    lines = " ".join(shlex.quote(line) for line in apparmor_profile(python).splitlines())
+    return (
+        f"Allow them to the runtime's Python alone: printf '%s\\n' {lines} | sudo tee {_PROFILE_PATH} "
+        f"&& sudo apparmor_parser -r {_PROFILE_PATH}"
+    )

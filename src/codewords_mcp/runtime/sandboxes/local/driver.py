@@ -1,0 +1,215 @@
+"""The local driver: sandboxes by Linux namespaces, as root or as an ordinary user."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import structlog
+
+from codewords_mcp.errors import SandboxFailed, SandboxUnavailable, StorageFailed
+from codewords_mcp.runtime.sandboxes.base import (
+    Capability,
+    EnvironmentRef,
+    Limits,
+    Network,
+    SandboxSpec,
+    Tier,
+)
+from codewords_mcp.runtime.sandboxes.local import cgroups, paths, selftest
+from codewords_mcp.runtime.sandboxes.local.cell import Cell, ExecCell, Place
+from codewords_mcp.runtime.sandboxes.local.forking import Ground
+from codewords_mcp.runtime.sandboxes.local.forks import Forks
+from codewords_mcp.runtime.sandboxes.local.sandbox import LocalSandbox
+from codewords_mcp.runtime.sandboxes.local.slots import Slots
+from codewords_mcp.runtime.sandboxes.local.watchdog import Watchdog
+
+_THREADS = 16
+"""For what blocks while sandboxes start: process creation, cgroup moves. They live as long as the driver: a launcher
+dies with the thread that made it."""
+
+_UNTESTED = Tier("D", "Not tested yet")
+
+logger = structlog.get_logger(__name__)
+
+
+class LocalDriver:
+    """Implements `Driver`. Make it with `open`."""
+
+    def __init__(
+        self,
+        instance: paths.Instance,
+        slice_: cgroups.Slice | None,
+        network: Network | None,
+        *,
+        forking: bool,
+        blanks: int,
+    ) -> None:
+        self.tier = _UNTESTED
+        self.capabilities: frozenset[Capability] = frozenset()
+        self._instance = instance
+        self._slice = slice_
+        self._exact = slice_ is not None
+        self._network = network
+        self._slots = Slots.for_this_user()
+        self._live: dict[str, LocalSandbox] = {}
+        self._starting: set[str] = set()
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="sandbox")
+        self.forks = Forks(
+            Ground(instance, self._slots, self._make_group, self._holds_memory, self._executor), blanks
+        )
+        self._watchdog = Watchdog(asyncio.get_running_loop())
+        self._closed = False
+        self._forking = forking
+        self._testing: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(
+        cls, network: Network | None, run_dir: Path, *, forking: bool = True, blanks: int = 4
+    ) -> LocalDriver:
+        """Clean up after earlier runtimes, find what this machine offers, run the self-test unless its answer is known.
+
+        Without `forking` every program is started by exec. `blanks` is how many sandboxes may wait for a program in an
+        environment that is used much.
+        Raises StorageFailed where `run_dir` cannot be used.
+        """
+        try:
+            instance, slice_, known = await asyncio.to_thread(_prepare, run_dir)
+        except OSError as error:
+            raise StorageFailed(f"The sandboxes' folder cannot be used: {error.strerror}.") from error
+        driver = cls(instance, slice_, network, forking=forking, blanks=blanks)
+        if known is not None:
+            driver._believe(known)
+        await driver.self_test()
+        return driver
+
+    @property
+    def cgroups(self) -> list[Path]:
+        """The folders below which each sandbox has its cgroup; empty where there are none."""
+        return list(self._slice.folders.values()) if self._slice else []
+
+    @property
+    def kept(self) -> set[str]:
+        """Names of cgroups and folders that are no running sandbox's: fork servers', and of what is ready for the next."""
+        return self.forks.names
+
+    async def self_test(self) -> Tier:
+        """The tier that the self-test proved, waiting for it where it still runs. A failed one is tried again."""
+        if self._testing is None and self.tier.id == "D" and not self._closed:
+            self._testing = asyncio.create_task(self._test())
+        if self._testing is not None:
+            await asyncio.shield(self._testing)
+        return self.tier
+
+    async def start(self, spec: SandboxSpec) -> LocalSandbox:
+        """See `Driver.start`. Cancelling it destroys the sandbox."""
+        tier = await self.self_test()
+        if tier.id == "D":
+            raise SandboxUnavailable(" ".join(tier.facts) or "No isolation here.", hint=tier.fix)
+        if spec.id in self._starting or spec.id in self._live:
+            raise SandboxFailed("This sandbox already runs.")
+        self._starting.add(spec.id)
+        try:
+            return await self._start(spec)
+        finally:
+            self._starting.discard(spec.id)
+
+    async def prepare(self, environment: EnvironmentRef) -> None:
+        """See `Driver.prepare`: a fork server is on its way when this returns."""
+        if self._forking and not self._closed and self.tier.id != "D":
+            self.forks.prepare(environment)
+
+    async def close(self) -> None:
+        """See `Driver.close`."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.gather(*(sandbox.kill() for sandbox in list(self._live.values())))
+        await self.forks.close()
+        if self._testing is not None:
+            await asyncio.wait({self._testing})
+        await asyncio.to_thread(self._close)
+
+    async def _test(self) -> None:
+        self._exact = self._slice is not None
+        finding = await selftest.run(self._start_by_exec, self._instance.path, self._slice)
+        self._believe(finding)
+        self._testing = None
+        await asyncio.to_thread(selftest.remember, self._instance.tier_path, self._slice, finding)
+
+    def _believe(self, finding: selftest.Finding) -> None:
+        self.tier = finding.tier
+        self._exact = finding.tier.id == "A"  # a cgroup that did not hold is worse than the watchdog
+        found: set[Capability] = set()
+        if finding.tier.id in ("A", "B"):
+            found |= {Capability.EXACT_PROCESS_LIMIT, Capability.EGRESS_RULES}
+        if finding.tier.id == "A":
+            found.add(Capability.EXACT_MEMORY_LIMIT)
+        if finding.transparent:
+            found.add(Capability.TRANSPARENT_EGRESS)
+        self.capabilities = frozenset(found)
+
+    async def _start(self, spec: SandboxSpec) -> LocalSandbox:
+        cell = await self.forks.cell(spec) if self._forking else None
+        if cell is not None:
+            try:
+                return await self._start_in(cell, spec)
+            except SandboxFailed as error:
+                if cell.told or self._closed:
+                    raise
+                logger.warning("a fork failed; starting by exec", sandbox=spec.id, reason=error.message)
+                self.forks.suspect(cell)
+        return await self._start_by_exec(spec)
+
+    async def _start_by_exec(self, spec: SandboxSpec) -> LocalSandbox:
+        return await self._start_in(ExecCell(self._place(), spec), spec)
+
+    async def _start_in(self, cell: Cell, spec: SandboxSpec) -> LocalSandbox:
+        if self._closed:
+            raise SandboxFailed("The sandbox driver is closed.")
+        sandbox = LocalSandbox(spec, cell, self._network if spec.network else None)
+        self._live[spec.id] = sandbox
+        sandbox.on_end(lambda: self._live.pop(spec.id, None))
+        self._watchdog.watch(sandbox)
+        try:
+            await sandbox.started()
+        except BaseException:
+            await asyncio.shield(sandbox.kill())
+            raise
+        return sandbox
+
+    def _place(self) -> Place:
+        folders = self._instance.next_folders()
+        uid = self._slots.take()
+        return Place(
+            folders=folders,
+            uid=uid,
+            discard=self._instance.discard,
+            make_group=lambda limits: self._make_group(folders.top.name, limits),
+            exact_memory=self._holds_memory(),
+            give_back=lambda: self._slots.give_back(uid),
+            executor=self._executor,
+        )
+
+    def _make_group(self, name: str, limits: Limits) -> cgroups.Group | None:
+        return self._slice.create(name, limits) if self._slice is not None and self._exact else None
+
+    def _holds_memory(self) -> bool:
+        return self._slice is not None and self._exact
+
+    def _close(self) -> None:
+        self._watchdog.close()
+        self._executor.shutdown()
+        if self._slice is not None:
+            self._slice.remove()
+        self._instance.close()
+
+
+def _prepare(run_dir: Path) -> tuple[paths.Instance, cgroups.Slice | None, selftest.Finding | None]:
+    instance = paths.Instance(run_dir)
+    paths.clean(run_dir, instance.remover)
+    slice_ = cgroups.find(f"codewords-{instance.name}")
+    if slice_ is not None:
+        instance.record(slice_)
+    return instance, slice_, selftest.recall(instance.tier_path, slice_)

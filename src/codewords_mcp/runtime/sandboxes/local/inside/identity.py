@@ -1,0 +1,154 @@
+"""Who the program is: user 1000 of a user namespace of its own, without capabilities, under the filter."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+from collections.abc import Callable, Generator
+from typing import Final
+
+from . import linux
+
+INNER_ID: Final = 1000
+SERVER_ID: Final = 1
+_COUNTERS: Final = {"max_inotify_instances": "16", "max_inotify_watches": "8192"}
+"""What the kernel counts by user, in every user namespace up to the host's: one sandbox may have an eighth of the usual
+instances, and leaves others, and as an ordinary user the person whose machine this is, theirs."""
+_SIGNALS: Final = 1024
+"""Queued signals and timers, counted likewise."""
+
+
+def enter_namespaces(uid: int | None) -> None:
+    """Leave the host's namespaces. As root (`uid` given) the new ones belong to the host's root, so that the program
+    has no power over them in any user namespace it could reach; else to a user namespace of the caller's own.
+    """
+    flags = (
+        linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWNET | linux.CLONE_NEWPID
+    )
+    if uid is not None:
+        linux.unshare(flags)
+        return
+    outer_uid, outer_gid = os.geteuid(), os.getegid()
+    linux.unshare(flags | linux.CLONE_NEWUSER)
+    _map_ids(0, outer_uid, outer_gid)
+
+
+def enter_server_namespaces(first: int | None, count: int, build: Callable[[], None]) -> None:
+    """For a fork server: namespaces of its own under a user namespace in which it may make more, as user 1 of it.
+
+    As root (`first` given) its ids 0 to `count` are the host's from `first` on: nobody's. `build` mounts its root while
+    the host's files can still be read. The caller's children are in the new pid namespace, itself is not.
+    It is made as that user, not as root: what is counted by user counts for whoever made the namespace, too.
+    Not user 0: that one owns what the kernel shows in /proc of processes which nobody may look into.
+    """
+    flags = linux.ALL_NAMESPACES & ~linux.CLONE_NEWCGROUP
+    if first is None:
+        outer_uid, outer_gid = os.geteuid(), os.getegid()
+        linux.unshare(flags)
+        _map_ids(SERVER_ID, outer_uid, outer_gid)
+        build()
+        return
+    linux.unshare(linux.CLONE_NEWNS)
+    build()
+    os.setgroups([])
+    own = first + SERVER_ID
+    with _mapped_by_root(f"0 {first} {count}"):
+        os.setresgid(own, own, own)
+        os.setresuid(own, own, own)
+        linux.unshare(flags)
+
+
+@contextlib.contextmanager
+def _mapped_by_root(line: str) -> Generator[None, None, None]:
+    """Inside, this process enters a user namespace; a child that stayed outside then writes its maps."""
+    pid = os.getpid()
+    ready, ready_inside = os.pipe()
+    mapper = os.fork()
+    if mapper == 0:
+        status = 1
+        try:
+            os.close(ready_inside)
+            if os.read(ready, 1):
+                _write(f"/proc/{pid}/uid_map", line)
+                _write(f"/proc/{pid}/gid_map", line)
+                status = 0
+        finally:
+            os._exit(status)
+    try:
+        yield
+        os.write(ready_inside, b"x")
+    finally:
+        os.close(ready_inside)
+        os.close(ready)
+        _, status = os.waitpid(mapper, 0)
+    if status:
+        raise OSError(1, "the fork server's ids could not be mapped")
+
+
+def become(uid: int | None, counters: int) -> None:
+    """Become user 1000, mapped to `uid` of this user namespace (or to the caller's own), in a last user namespace.
+
+    `counters` is from `rootfs.enter`, and closed.
+    """
+    if uid is not None:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+        linux.prctl(linux.PR_SET_DUMPABLE, 1)  # cleared by setuid; /proc/self must be ours to write the maps
+    outer_uid, outer_gid = os.geteuid(), os.getegid()
+    linux.unshare(linux.CLONE_NEWUSER)
+    _map_ids(INNER_ID, outer_uid, outer_gid)
+    for name, value in _COUNTERS.items():
+        with contextlib.suppress(FileNotFoundError):  # a kernel without inotify
+            _write(name, value, folder=counters)
+    os.close(counters)
+
+
+def lock_down(program: bytes) -> None:
+    """No way back: no new privileges, no capabilities, the system call filter, no ptrace into this process."""
+    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+    linux.drop_capabilities()
+    linux.prctl(linux.PR_SET_DUMPABLE, 0)
+    linux.load_seccomp(program)
+
+
+def limit(*, files: int, disk: int, processes: int, memory: int | None) -> None:
+    """Resource limits. Call after `become`: the process limit counts per user namespace then, not per host user.
+
+    `memory` is None where a cgroup holds it. RLIMIT_DATA stops heaps at the limit; RLIMIT_AS also stops shared anonymous
+    maps, with room for address space that is reserved but unused (threads' stacks).
+    """
+    wanted = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NOFILE: files,
+        resource.RLIMIT_FSIZE: disk,
+        resource.RLIMIT_NPROC: processes,
+        resource.RLIMIT_MEMLOCK: 64 << 10,
+        resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_SIGPENDING: _SIGNALS,
+    }
+    if memory is not None:
+        wanted[resource.RLIMIT_DATA] = memory
+        wanted[resource.RLIMIT_AS] = 2 * memory + (4 << 30)
+    for which, value in wanted.items():
+        _, hard = resource.getrlimit(which)
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)  # noqa: PLW2901
+        resource.setrlimit(which, (value, value))
+
+
+def _map_ids(inner: int, outer_uid: int, outer_gid: int) -> None:
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{inner} {outer_uid} 1"),
+        ("gid_map", f"{inner} {outer_gid} 1"),
+    ):
+        _write(f"/proc/self/{name}", text)
+
+
+def _write(path: str, text: str, folder: int | None = None) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)

@@ -1,0 +1,60 @@
+"""Makes one sandbox: leaves the host's namespaces, builds the root, forks process 1 and waits for it.
+
+Started by the runtime with three file descriptors: the channel, the specification (JSON in a memory file, so that it
+never shows in an argument or an environment) and the listening Unix socket. Without the last it makes a fork server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+from typing import Any
+
+from . import channel, identity, init, linux, rootfs, server
+
+
+def main() -> None:
+    """Entry point; exits the process when the sandbox is over."""
+    fds = [int(argument) for argument in sys.argv[1:]]
+    for fd in fds:
+        os.set_inheritable(fd, False)
+    runtime = socket.socket(fileno=fds[0])
+    try:
+        spec = _read_spec(fds[1])
+        if len(fds) > 2:
+            _launch(spec, runtime, socket.socket(fileno=fds[2]))
+        else:
+            server.launch(spec, runtime)
+    except Exception as error:  # noqa: BLE001  # the runtime must hear of it, and stderr is the program's
+        number = error.errno if isinstance(error, OSError) else None
+        with contextlib.suppress(OSError):
+            channel.send(runtime, {"error": str(error), "errno": number, "step": "isolation"})
+        os._exit(1)
+    os._exit(0)
+
+
+def _read_spec(fd: int) -> dict[str, Any]:
+    with os.fdopen(fd, "rb") as file:
+        return json.load(file)
+
+
+def _launch(spec: dict[str, Any], runtime: socket.socket, listener: socket.socket) -> None:
+    linux.die_with_parent()
+    if os.getppid() != spec["parent"]:
+        return  # the runtime died before it could take us along
+    identity.enter_namespaces(spec["uid"])
+    rootfs.build(rootfs.Sources(**spec["sources"]))
+    pid = os.fork()
+    if pid == 0:
+        init.run(spec, runtime, listener)
+        os._exit(0)
+    pidfd = os.pidfd_open(pid)
+    channel.send(runtime, {"forked": pid}, [pidfd])
+    os.close(pidfd)
+    runtime.close()
+    listener.close()
+    os.closerange(0, 3)
+    os.waitpid(pid, 0)

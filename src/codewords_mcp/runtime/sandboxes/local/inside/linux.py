@@ -1,0 +1,222 @@
+"""Linux system calls that the standard library lacks, through ctypes. Each raises OSError that names the step."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+from typing import Final
+
+CLONE_FILES: Final = 0x0000_0400
+CLONE_THREAD: Final = 0x0001_0000
+CLONE_NEWNS: Final = 0x0002_0000
+CLONE_NEWCGROUP: Final = 0x0200_0000
+CLONE_NEWUTS: Final = 0x0400_0000
+CLONE_NEWIPC: Final = 0x0800_0000
+CLONE_NEWUSER: Final = 0x1000_0000
+CLONE_NEWPID: Final = 0x2000_0000
+CLONE_NEWNET: Final = 0x4000_0000
+CLONE_NEWTIME: Final = 0x0000_0080
+ALL_NAMESPACES: Final = (
+    CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
+)
+
+MS_RDONLY: Final = 0x1
+MS_NOSUID: Final = 0x2
+MS_NODEV: Final = 0x4
+MS_NOEXEC: Final = 0x8
+MS_REMOUNT: Final = 0x20
+MS_BIND: Final = 0x1000
+MS_REC: Final = 0x4000
+MS_PRIVATE: Final = 0x4_0000
+MNT_DETACH: Final = 0x2
+
+PR_SET_PDEATHSIG: Final = 1
+PR_SET_DUMPABLE: Final = 4
+PR_SET_SECCOMP: Final = 22
+PR_CAPBSET_DROP: Final = 24
+PR_SET_SECUREBITS: Final = 28
+PR_SET_NO_NEW_PRIVS: Final = 38
+PR_CAP_AMBIENT: Final = 47
+_PR_CAP_AMBIENT_RAISE: Final = 2
+_PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
+CAP_SETGID: Final = 6
+CAP_SETUID: Final = 7
+CAP_SETPCAP: Final = 8
+CAP_NET_BIND_SERVICE: Final = 10
+CAP_NET_ADMIN: Final = 12
+CAP_SYS_CHROOT: Final = 18
+CAP_SYS_ADMIN: Final = 21
+_SECUREBITS_ALL_LOCKED: Final = 0xEF
+"""NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE, each with its lock, and the lock of KEEP_CAPS (capabilities(7))."""
+_CAPABILITY_VERSION_3: Final = 0x2008_0522
+_SYS_PIDFD_GETFD: Final = 438
+_SYS_MOUNT_SETATTR: Final = 442
+_AT_FDCWD: Final = -100
+_AT_RECURSIVE: Final = 0x8000
+_SYS_PIVOT_ROOT: Final = {"x86_64": 155, "aarch64": 41}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, step: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{step}: {os.strerror(number)}")
+
+
+def unshare(flags: int) -> None:
+    """Leave the namespaces that `flags` name for fresh ones."""
+    _check(_libc.unshare(flags), f"unshare {flags:#x}")
+
+
+def setns(fd: int, kind: int) -> None:
+    """Enter the namespace that `fd` refers to; for pid namespaces, children do."""
+    _check(_libc.setns(fd, kind), f"setns {kind:#x}")
+
+
+def mount(source: str, target: str, kind: str | None = None, flags: int = 0, data: str | None = None) -> None:
+    """mount(2)."""
+    _check(
+        _libc.mount(
+            source.encode(),
+            target.encode(),
+            kind.encode() if kind else None,
+            ctypes.c_ulong(flags),
+            data.encode() if data else None,
+        ),
+        f"mount {kind or 'bind'} on {target}",
+    )
+
+
+def bind(source: str, target: str, flags: int = MS_NOSUID | MS_NODEV) -> None:
+    """Bind a file or tree at `target` with the MS_ flags RDONLY, NOSUID, NODEV, NOEXEC on all of it.
+
+    Submounts come along: in a user namespace the kernel refuses to bind a tree without them.
+    """
+    mount(source, target, None, MS_BIND | MS_REC)
+    if not _set_attributes(target, flags):
+        mount("none", target, None, MS_BIND | MS_REMOUNT | flags | _locked_flags(target))
+
+
+def _set_attributes(target: str, flags: int) -> bool:
+    """mount_setattr(2) on the tree; its MOUNT_ATTR_ bits equal the MS_ ones. False before Linux 5.12."""
+    attributes = struct.pack("=QQQQ", flags, 0, 0, 0)
+    result = _libc.syscall(
+        ctypes.c_long(_SYS_MOUNT_SETATTR),
+        ctypes.c_int(_AT_FDCWD),
+        target.encode(),
+        ctypes.c_uint(_AT_RECURSIVE),
+        attributes,
+        ctypes.c_size_t(len(attributes)),
+    )
+    if result != 0 and ctypes.get_errno() == errno.ENOSYS:
+        return False
+    _check(result, f"mount_setattr on {target}")
+    return True
+
+
+def _locked_flags(target: str) -> int:
+    """In a user namespace a remount has to ask again for the flags that the source already has."""
+    have = os.statvfs(target).f_flag
+    flags = have & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    for seen, asked in ((0x400, 0x400), (0x800, 0x800), (0x1000, 0x20_0000)):  # noatime, nodiratime, relatime
+        flags |= asked if have & seen else 0
+    return flags
+
+
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    """pidfd_getfd(2): another process's file, as one of this one's. Takes the right to trace it."""
+    taken = _libc.syscall(
+        ctypes.c_long(_SYS_PIDFD_GETFD), ctypes.c_int(pidfd), ctypes.c_int(fd), ctypes.c_uint(0)
+    )
+    if taken < 0:
+        _check(taken, "pidfd_getfd")
+    return int(taken)
+
+
+def unmount(target: str) -> None:
+    """Detach a mount, also a busy one."""
+    _check(_libc.umount2(target.encode(), MNT_DETACH), f"umount {target}")
+
+
+def pivot_root(new: str, old: str) -> None:
+    """pivot_root(2)."""
+    number = _SYS_PIVOT_ROOT.get(platform.machine())
+    if number is None:
+        raise OSError(errno.ENOSYS, f"pivot_root: no support for {platform.machine()} machines yet")
+    _check(_libc.syscall(ctypes.c_long(number), new.encode(), old.encode()), "pivot_root")
+
+
+def prctl(option: int, argument: int = 0) -> None:
+    """prctl(2) with one argument."""
+    zero = ctypes.c_ulong(0)
+    _check(_libc.prctl(option, ctypes.c_ulong(argument), zero, zero, zero), f"prctl {option}")
+
+
+def die_with_parent() -> None:
+    """SIGKILL for this process when the thread that made it ends. Cleared by setuid: call again after it."""
+    prctl(PR_SET_PDEATHSIG, 9)
+
+
+class _CapHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _CapData(ctypes.Structure):
+    _fields_ = (
+        ("effective", ctypes.c_uint32),
+        ("permitted", ctypes.c_uint32),
+        ("inheritable", ctypes.c_uint32),
+    )
+
+
+def keep_capabilities(kept: tuple[int, ...]) -> None:
+    """Have these over exec, as whichever user, and never any other. Takes CAP_SETPCAP."""
+    zero = ctypes.c_ulong(0)
+    mask = sum(1 << capability for capability in kept)
+    words = (mask & 0xFFFF_FFFF, mask >> 32)
+    data = (_CapData * 2)(*(_CapData(word, word, word) for word in words))
+    _drop_from_bounding_set(kept)
+    _check(_libc.capset(ctypes.byref(_CapHeader(_CAPABILITY_VERSION_3, 0)), data), "capset")
+    for capability in kept:
+        raised = _libc.prctl(
+            PR_CAP_AMBIENT, ctypes.c_ulong(_PR_CAP_AMBIENT_RAISE), ctypes.c_ulong(capability), zero, zero
+        )
+        _check(raised, f"ambient capability {capability}")
+
+
+def _drop_from_bounding_set(kept: tuple[int, ...] = ()) -> None:
+    zero = ctypes.c_ulong(0)
+    for capability in range(64):
+        if capability in kept:
+            continue
+        if _libc.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(capability), zero, zero, zero) != 0:
+            break  # past the kernel's last capability
+
+
+def drop_capabilities() -> None:
+    """Give up every capability for good: bounding, ambient, permitted, effective, inheritable."""
+    zero = ctypes.c_ulong(0)
+    _drop_from_bounding_set()
+    prctl(PR_SET_SECUREBITS, _SECUREBITS_ALL_LOCKED)
+    _check(
+        _libc.prctl(PR_CAP_AMBIENT, ctypes.c_ulong(_PR_CAP_AMBIENT_CLEAR_ALL), zero, zero, zero),
+        "ambient caps",
+    )
+    header = _CapHeader(_CAPABILITY_VERSION_3, 0)
+    _check(_libc.capset(ctypes.byref(header), (_CapData * 2)()), "capset")
+
+
+class _SockFprog(ctypes.Structure):
+    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+def load_seccomp(program: bytes) -> None:
+    """Install a BPF filter for this process and all it starts. Needs no_new_privs."""
+    buffer = ctypes.create_string_buffer(program, len(program))
+    fprog = _SockFprog(len(program) // 8, ctypes.cast(buffer, ctypes.c_void_p))
+    zero = ctypes.c_ulong(0)
+    _check(_libc.prctl(PR_SET_SECCOMP, ctypes.c_ulong(2), ctypes.byref(fprog), zero, zero), "seccomp")

@@ -1,0 +1,104 @@
+"""What a fork server imports before the first program asks for it: well-known packages that do nothing at import.
+
+Only names of this list, and only where the environment has the distribution that they belong to: whatever else a
+workflow needs it imports itself, in its own sandbox. Every fork starts with these, warmed up (`warm`).
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import sys
+from typing import Final
+
+_STANDARD: Final = (
+    "asyncio", "concurrent.futures.thread", "contextvars", "csv", "dataclasses", "datetime", "decimal",
+    "email.message", "email.mime.multipart", "email.mime.text", "email.parser", "encodings.idna", "enum", "functools",
+    "hashlib", "hmac", "html", "http.client", "http.cookies", "inspect", "io", "ipaddress", "json", "logging.config",
+    "logging.handlers", "mimetypes", "multiprocessing", "pathlib", "pprint", "queue", "random", "secrets", "shutil",
+    "ssl", "statistics", "string", "subprocess", "tempfile", "textwrap", "typing", "unicodedata", "urllib.parse",
+    "urllib.request", "uuid", "xml.etree.ElementTree", "zipfile", "zoneinfo",
+)  # fmt: skip
+_PACKAGES: Final[dict[str, tuple[str, ...]]] = {
+    "typing-extensions": ("typing_extensions",),
+    "annotated-types": ("annotated_types",),
+    "pydantic-core": ("pydantic_core",),
+    "pydantic": ("pydantic", "pydantic.networks", "pydantic.deprecated.class_validators"),
+    "pydantic-settings": ("pydantic_settings",),
+    "anyio": ("anyio", "anyio._backends._asyncio", "anyio.to_thread"),
+    "starlette": (
+        "starlette.applications", "starlette.middleware.cors", "starlette.responses", "starlette.staticfiles",
+        "starlette.websockets",
+    ),
+    "fastapi": (
+        "fastapi", "fastapi.encoders", "fastapi.exceptions", "fastapi.middleware.cors", "fastapi.openapi.utils",
+        "fastapi.responses", "fastapi.security",
+    ),
+    "h11": ("h11",),
+    "httptools": ("httptools",),
+    "uvloop": ("uvloop",),
+    "websockets": ("websockets", "websockets.legacy.server", "websockets.legacy.handshake"),
+    "click": ("click",),
+    "uvicorn": (
+        "uvicorn", "uvicorn.lifespan.on", "uvicorn.lifespan.off", "uvicorn.logging", "uvicorn.loops.auto",
+        "uvicorn.loops.uvloop", "uvicorn.middleware.proxy_headers", "uvicorn.protocols.http.auto",
+        "uvicorn.protocols.http.h11_impl", "uvicorn.protocols.http.httptools_impl",
+        "uvicorn.protocols.websockets.auto", "uvicorn.protocols.websockets.websockets_impl",
+        "uvicorn.protocols.websockets.websockets_sansio_impl",
+    ),
+    "httpcore": ("httpcore",),
+    "certifi": ("certifi",),
+    "httpx": ("httpx",),
+    "requests": ("requests",),
+    "structlog": ("structlog", "structlog.stdlib"),
+    "python-dotenv": ("dotenv",),
+    "python-multipart": ("python_multipart",),
+    "jinja2": ("jinja2",),
+    "beautifulsoup4": ("bs4",),
+    "tenacity": ("tenacity",),
+    "codewords-client": ("codewords_client",),
+    "openai": ("openai", "openai.resources.chat", "openai.resources.responses"),
+    "anthropic": ("anthropic", "anthropic.resources.messages"),
+    "slack-sdk": ("slack_sdk", "slack_sdk.web.async_client"),
+}  # fmt: skip
+
+
+def run(packages: str) -> list[str]:
+    """Import what is there of the list; the names. Raises ImportError where a module of an installed package is broken.
+
+    A module that this version of its package does not have is fine.
+    """
+    imported: list[str] = []
+    installed = _installed(packages) if packages else frozenset[str]()
+    wanted = [
+        *_STANDARD,
+        *(name for package, names in _PACKAGES.items() if package in installed for name in names),
+    ]
+    for name in wanted:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError:
+            continue
+        except BaseException as error:  # sys.exit too: the program shall see it, not its server
+            raise ImportError(f"{name}: {type(error).__name__}") from error
+        imported.append(name)
+    return imported
+
+
+def _installed(packages: str) -> frozenset[str]:
+    """Normalised names of the distributions in a folder of packages."""
+    return frozenset(
+        name.partition("-")[0].lower().replace("_", "-").replace(".", "-")
+        for name in os.listdir(packages)
+        if name.endswith(".dist-info")
+    )
+
+
+def settle() -> None:
+    """Leave nothing for the first fork to collect, and let no collection touch what forks share."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    importlib.invalidate_caches()
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,247 @@
+"""A sandbox's own root: a small read-only tmpfs with what a Python program needs, at neutral paths.
+
+/usr and its links, the Python installation at /python, the environment at /env, certificates and the linker's cache are
+read-only binds; /app and /tmp are the run's own folders on disk; /dev, /proc and the files of /etc are made anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from . import linux
+
+BOOT: Final = "/.codewords/boot.py"
+SERVER_ROOT: Final = "/root"
+SERVER_SANDBOXES: Final = "/sandboxes"
+_SERVER_SELF: Final = "/self"
+
+_NODE_FLAGS: Final = linux.MS_NOSUID | linux.MS_NOEXEC
+_READONLY: Final = linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV
+_TMPFS: Final = linux.MS_NOSUID | linux.MS_NODEV
+_DEVICES: Final = ("null", "zero", "full", "random", "urandom")
+_DEVICE_LINKS: Final = {
+    "fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2",
+}  # fmt: skip
+_TOP_LEVEL: Final = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_ETC_BINDS: Final = (
+    # Never /etc/ssl or /etc/pki whole: they hold private keys beside the certificates.
+    "/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/ssl/openssl.cnf", "/etc/ssl/ca-bundle.pem", "/etc/pki/ca-trust",
+    "/etc/pki/tls/certs", "/etc/pki/tls/cert.pem", "/etc/pki/tls/openssl.cnf", "/etc/crypto-policies",
+    "/etc/ca-certificates", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives",
+    "/etc/mime.types", "/etc/protocols", "/etc/services", "/etc/localtime",
+)  # fmt: skip
+_ETC_FILES: Final = {
+    "passwd": "root:x:0:0:root:/:/bin/sh\nsandbox:x:1000:1000:sandbox:/app:/bin/sh\n"
+    "nobody:x:65534:65534:nobody:/:/bin/false\n",
+    "group": "root:x:0:\nsandbox:x:1000:\nnogroup:x:65534:\n",
+    "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
+    "hostname": "sandbox\n",
+    "resolv.conf": "nameserver 127.0.0.1\noptions timeout:5 attempts:1\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+}
+_PROC_READONLY: Final = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+_PROC_MASKED: Final = (
+    "kcore",
+    "keys",
+    "timer_list",
+    "sched_debug",
+    "latency_stats",
+    "kmsg",
+    "kallsyms",
+    "modules",
+)
+_PROC_EMPTIED: Final = ("acpi", "asound", "scsi", "driver")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Host paths that go into the root. `python` is None where the installation is /usr itself; `app` and `tmp` are None
+    for a root that many sandboxes are made from.
+    """
+
+    root: str
+    app: str | None
+    tmp: str | None
+    environment: str
+    python: str | None
+    boot: str
+
+
+def build(sources: Sources) -> None:
+    """Mount everything but /proc below `sources.root`. Needs a mount namespace of one's own."""
+    root = sources.root
+    linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+    linux.mount("tmpfs", root, "tmpfs", _TMPFS, "size=2m,nr_inodes=4096,mode=755")
+    _bind_folder("/usr", root + "/usr")
+    for name in _TOP_LEVEL:
+        if os.path.islink("/" + name):
+            os.symlink(os.readlink("/" + name), f"{root}/{name}")
+        elif os.path.isdir("/" + name):
+            _bind_folder("/" + name, f"{root}/{name}")
+    _bind_folder(sources.environment, root + "/env")
+    if sources.python is not None:
+        _bind_folder(sources.python, root + "/python")
+    _make_etc(root)
+    _make_dev(root)
+    for name in ("proc", "app", "tmp", "run", "var", "var/tmp", ".codewords"):
+        os.mkdir(f"{root}/{name}")
+    _copy(sources.boot, root + BOOT)
+    if sources.app is not None and sources.tmp is not None:
+        bind_own(root, sources.app, sources.tmp)
+
+
+def enter(root: str) -> int:
+    """Mount /proc of this process's pid namespace, make `root` the root, and let the host's go.
+
+    Returns a descriptor for `identity.become`: the last writable way to the counters of a user namespace.
+    """
+    # Before pivoting: the kernel allows a new /proc only where a fully visible one is still in sight.
+    _mount_proc(root)
+    counters = _open_counters(root)
+    restrict_proc(root)
+    linux.mount(root, root, None, linux.MS_BIND | linux.MS_REC)  # this namespace's own, to pivot to
+    _pivot_to(root)
+    linux.mount("none", "/", None, linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY | _TMPFS)
+    return counters
+
+
+def build_server(outer: str, sources: Sources, sandboxes: str) -> None:
+    """A fork server's own tree at `outer`: the folder of its sandboxes' folders, and what each sandbox's root is made of.
+
+    Needs a mount namespace of one's own. Makes it the working folder: as the user that it will be, the server may not
+    walk there.
+    """
+    linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+    linux.mount("tmpfs", outer, "tmpfs", _TMPFS, "size=64k,nr_inodes=16,mode=755")
+    for name in (SERVER_ROOT, SERVER_SANDBOXES, _SERVER_SELF):
+        os.mkdir(outer + name)
+    linux.bind(sandboxes, outer + SERVER_SANDBOXES)
+    build(sources)
+    os.chdir(outer)
+
+
+def enter_server(covered: list[str]) -> None:
+    """Make the working folder the root and let the host's go; /proc is left unrestricted.
+
+    `covered` are folders below it that an empty one hides for now.
+    """
+    _mount_proc("." + SERVER_ROOT)
+    linux.mount(".", "." + _SERVER_SELF, None, linux.MS_BIND | linux.MS_REC)  # its own mount, to pivot to
+    _pivot_to("." + _SERVER_SELF)
+    root = SERVER_ROOT
+    linux.mount(root, root, None, linux.MS_BIND | linux.MS_REC)  # its own mount, for sandboxes to pivot to
+    linux.mount("none", root, None, linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY | _TMPFS)
+    for folder in covered:
+        linux.mount("tmpfs", folder, "tmpfs", _TMPFS, "size=1m,nr_inodes=64,mode=755")
+
+
+def enter_forked(name: str) -> int:
+    """In a fork of the server: a root like the server's, with a /proc, /app, /tmp and /dev/shm of its own.
+
+    Returns what `enter` returns.
+    """
+    # The server lives in the sandboxes' root, so this process has to get out of it first.
+    os.chdir("/")
+    os.chroot("/proc")
+    os.chdir("..")
+    os.chroot(".")
+    own = f"{SERVER_SANDBOXES}/{name}"
+    _mount_proc(SERVER_ROOT)
+    counters = _open_counters(SERVER_ROOT)
+    restrict_proc(SERVER_ROOT)
+    bind_own(SERVER_ROOT, own + "/app", own + "/tmp")
+    mount_shared_memory(SERVER_ROOT)
+    _pivot_to(SERVER_ROOT)
+    return counters
+
+
+def _pivot_to(root: str) -> None:
+    """Make a mount the root and detach the old one, which for a moment lies on top of it (pivot_root(2))."""
+    os.chdir(root)
+    linux.pivot_root(".", ".")
+    linux.unmount(".")
+    os.chdir("/")
+
+
+def bind_own(root: str, app: str, tmp: str) -> None:
+    """What belongs to one run alone."""
+    linux.bind(app, root + "/app")
+    linux.bind(tmp, root + "/tmp")
+    linux.bind(tmp, root + "/var/tmp")
+
+
+def _mount_proc(root: str) -> None:
+    """This process's pid namespace at /proc of a root."""
+    linux.mount("proc", root + "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
+
+
+def _open_counters(root: str) -> int:
+    return os.open(root + "/proc/sys/user", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def mount_shared_memory(root: str) -> None:
+    """A /dev/shm of one's own, of 64 MiB."""
+    flags = _TMPFS | linux.MS_NOEXEC
+    linux.mount("tmpfs", root + "/dev/shm", "tmpfs", flags, "size=64m,nr_inodes=16384,mode=1777")
+
+
+def _bind_folder(source: str, target: str) -> None:
+    os.mkdir(target)
+    linux.bind(source, target, _READONLY)
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _copy(source: str, target: str) -> None:
+    with open(source, encoding="utf-8") as file:
+        _write(target, file.read())
+
+
+def _make_etc(root: str) -> None:
+    os.mkdir(root + "/etc")
+    for name, text in _ETC_FILES.items():
+        _write(f"{root}/etc/{name}", text)
+    for path in _ETC_BINDS:
+        if not os.path.exists(path):
+            continue
+        target = root + path
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        if os.path.isdir(path):
+            _bind_folder(path, target)
+        else:
+            _write(target, "")
+            linux.bind(path, target, _READONLY)
+
+
+def _make_dev(root: str) -> None:
+    os.mkdir(root + "/dev")
+    for name in _DEVICES:
+        target = f"{root}/dev/{name}"
+        _write(target, "")
+        linux.bind("/dev/" + name, target, _NODE_FLAGS)
+    for name, destination in _DEVICE_LINKS.items():
+        os.symlink(destination, f"{root}/dev/{name}")
+    os.mkdir(root + "/dev/shm")
+    mount_shared_memory(root)
+
+
+def restrict_proc(root: str) -> None:
+    """As container engines do: kernel settings read-only, kernel internals out of sight. Absent entries are fine."""
+    proc = root + "/proc"
+    for name in _PROC_READONLY:
+        if os.path.exists(f"{proc}/{name}"):
+            linux.bind(f"{proc}/{name}", f"{proc}/{name}", _READONLY | linux.MS_NOEXEC)
+    for name in _PROC_MASKED:
+        with contextlib.suppress(FileNotFoundError):
+            linux.mount(root + "/dev/null", f"{proc}/{name}", None, linux.MS_BIND)
+    for name in _PROC_EMPTIED:
+        if os.path.isdir(f"{proc}/{name}"):
+            linux.mount(
+                "tmpfs", f"{proc}/{name}", "tmpfs", linux.MS_RDONLY | _TMPFS, "size=4k,nr_inodes=2,mode=555"
+            )

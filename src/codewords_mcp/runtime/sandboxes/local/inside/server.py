@@ -1,0 +1,134 @@
+"""Makes a fork server: namespaces and a root like a sandbox's, process 1 of them, and the environment's Python in them.
+
+Started by the runtime like a launcher, under its own Python. Three processes come of it: this one waits outside;
+process 1 adopts the sandboxes of a server that has died, so that they go on; the server itself (`zygote`) is the
+environment's Python. All of them, and every sandbox, end with the runtime.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from . import channel, identity, linux, rootfs, seccomp
+
+CONTROL_FD: Final = 3
+ENTRY: Final = "/.codewords/zygote.py"
+_PIDS_BELOW_MAX: Final = 512
+_CAPABILITIES: Final = (
+    linux.CAP_SETGID, linux.CAP_SETUID, linux.CAP_SETPCAP, linux.CAP_NET_BIND_SERVICE, linux.CAP_NET_ADMIN,
+    linux.CAP_SYS_CHROOT, linux.CAP_SYS_ADMIN,
+)  # fmt: skip
+"""In its own user namespace: what making a sandbox takes."""
+
+
+def launch(spec: dict[str, Any], runtime: socket.socket) -> None:
+    """Returns when the server and all its sandboxes have ended."""
+    linux.die_with_parent()
+    if os.getppid() != spec["parent"]:
+        return  # the runtime died before it could take us along
+    answer = channel.receive(runtime)
+    if answer is None or not answer[0].get("go"):
+        return  # it says so once this process is in its cgroup
+    files = _own_files()
+    sources = rootfs.Sources(**spec["sources"])
+    identity.enter_server_namespaces(
+        spec["first_id"],
+        spec["ids"],
+        lambda: rootfs.build_server(spec["root"], sources, spec["sandboxes"]),
+    )
+    linux.prctl(linux.PR_SET_DUMPABLE, 1)  # cleared by setuid, as was this:
+    linux.die_with_parent()
+    if os.getppid() != spec["parent"]:
+        return
+    pid = os.fork()
+    if pid == 0:
+        _reporting(runtime, lambda: _adopt_orphans(spec, runtime, files))
+    runtime.close()
+    os.closerange(0, 3)
+    os.waitpid(pid, 0)
+
+
+def _adopt_orphans(spec: dict[str, Any], runtime: socket.socket, files: dict[str, bytes]) -> None:
+    """Be process 1 of the server's pid namespace: start the server, then collect the dead until none is left."""
+    linux.die_with_parent()
+    packages: str | None = spec["packages"]
+    covered = ["/.codewords"] + ([packages] if packages else [])
+    rootfs.enter_server([rootfs.SERVER_ROOT + folder for folder in covered])
+    _write_files(files)
+    _skip_pids()
+    rootfs.restrict_proc(rootfs.SERVER_ROOT)
+    pid = os.fork()
+    if pid == 0:
+        _reporting(runtime, lambda: _become_server(spec, runtime, covered))
+    pidfd = os.pidfd_open(pid)
+    channel.send(runtime, {"server": pid}, [pidfd])
+    os.close(pidfd)
+    runtime.close()
+    os.closerange(0, 3)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.wait()
+    os._exit(0)
+
+
+def _become_server(spec: dict[str, Any], runtime: socket.socket, covered: list[str]) -> None:
+    os.chroot(rootfs.SERVER_ROOT)
+    os.chdir("/")
+    os.setsid()
+    os.dup2(runtime.fileno(), CONTROL_FD)
+    linux.keep_capabilities(_CAPABILITIES)
+    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+    linux.load_seccomp(seccomp.assemble(server=True))
+    arguments = ["/env/bin/python", ENTRY, spec["packages"] or "", *covered]
+    os.execve(arguments[0], arguments, spec["variables"])  # noqa: S606
+
+
+def _reporting(runtime: socket.socket, work: Callable[[], None]) -> NoReturn:
+    """In a child: nothing returns from it into its parent's code, and the runtime hears why it failed."""
+    try:
+        work()
+    except BaseException as error:  # noqa: BLE001
+        with contextlib.suppress(OSError):
+            channel.send(runtime, {"error": str(error), "step": "fork server"})
+    finally:
+        os._exit(1)
+
+
+def _skip_pids() -> None:
+    """Give the server a number that no program will have in its own pid namespace.
+
+    OpenSSL 3 and others reseed their random numbers after a fork only where getpid() gives another number than before.
+    """
+    settings = rootfs.SERVER_ROOT + "/proc/sys/kernel"
+    with open(f"{settings}/pid_max", encoding="utf-8") as file:
+        highest = int(file.read())
+    with open(f"{settings}/ns_last_pid", "w", encoding="utf-8") as file:
+        file.write(str(highest - _PIDS_BELOW_MAX))
+
+
+def _own_files() -> dict[str, bytes]:
+    """This package's sources: once the host's files are out of sight, the environment's Python reads them from memory."""
+    folder = os.path.dirname(__file__)
+    found: dict[str, bytes] = {}
+    for name in os.listdir(folder):
+        if name.endswith(".py"):
+            with open(f"{folder}/{name}", "rb") as file:
+                found[name] = file.read()
+    return found
+
+
+def _write_files(files: dict[str, bytes]) -> None:
+    home = rootfs.SERVER_ROOT + os.path.dirname(ENTRY)
+    os.mkdir(home + "/inside")
+    for name, data in files.items():
+        _write(f"{home}/inside/{name}", data)
+    _write(rootfs.SERVER_ROOT + ENTRY, b"from inside.zygote import main\n\nmain()()\n")
+
+
+def _write(path: str, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)

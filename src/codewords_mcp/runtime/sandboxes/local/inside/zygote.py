@@ -1,0 +1,105 @@
+"""The fork server itself: the environment's Python with well-known packages imported, waiting to fork.
+
+It knows no workflow, no secret and no network. Each fork is handed straight to `forked`; the server never waits for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from . import boot, channel, forked, linux, preload, seccomp, warm
+from .server import CONTROL_FD
+
+Program = Callable[[], None]
+
+
+def main() -> Program:
+    """Prepare, say so, serve. Returns in a fork only, with what that has to run at the bottom of its stack."""
+    began = time.perf_counter()
+    control = socket.socket(fileno=CONTROL_FD)
+    control.set_inheritable(False)
+    packages, covered = sys.argv[1], sys.argv[2:]
+    hook = boot.UvicornHook()
+    try:
+        for folder in covered:  # this package is loaded, and no .pth file of the environment was looked at
+            linux.unmount(folder)
+        sys.meta_path.insert(0, hook)  # type: ignore[arg-type]
+        imported = preload.run(packages)
+        warm.requests()
+        warm.server()
+        preload.settle()
+        _check_quiet(control)
+    except Exception as error:  # noqa: BLE001  # whatever it is, programs start without a fork server then
+        channel.send(control, {"refused": str(error)[:500]})
+        os._exit(1)
+    filters = {exact: seccomp.assemble(exact_memory=exact) for exact in (True, False)}
+    kit = forked.Kit(hook, packages, filters, _is_hooked(packages), forked.own_modules())
+    seconds = time.perf_counter() - began
+    channel.send(control, {"ready": True, "modules": len(imported), "seconds": round(seconds, 3)})
+    return _serve(control, kit)
+
+
+def _check_quiet(control: socket.socket) -> None:
+    """Forking is only right where nothing else goes on. Raises RuntimeError that says what does."""
+    threads = len(os.listdir("/proc/self/task"))
+    if threads != 1:
+        raise RuntimeError(f"a package started {threads - 1} thread(s) when it was imported")
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+        raise RuntimeError("a package started a process when it was imported")
+    listing = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY)
+    files = {int(name) for name in os.listdir(listing)} - {0, 1, 2, control.fileno(), listing}
+    os.close(listing)
+    if len(files) > 1:  # one is the listing's own
+        raise RuntimeError(f"a package keeps {len(files) - 1} file(s) open")
+
+
+def _is_hooked(packages: str) -> bool:
+    """Whether the environment has code that Python runs as it starts; each program then has to run it."""
+    if not packages:
+        return False
+    return any(name.endswith(".pth") or name.startswith("sitecustomize") for name in os.listdir(packages))
+
+
+def _serve(control: socket.socket, kit: forked.Kit) -> Program:
+    own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    signal.signal(signal.SIGCHLD, _reap)
+    while True:
+        received = channel.receive(control)
+        if received is None:
+            os._exit(0)
+        message, fds = received
+        try:
+            # Without entering its own first, a process can have only one pid namespace for its children.
+            linux.setns(own_pids, linux.CLONE_NEWPID)
+            linux.unshare(linux.CLONE_NEWPID)
+            pid = os.fork()
+        except OSError as error:
+            _tell(fds[0], error)
+        else:
+            if pid == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                control.close()
+                os.close(own_pids)
+                return forked.start(kit, message, fds)
+        for fd in fds:
+            os.close(fd)
+
+
+def _reap(_number: int, _frame: object) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _tell(fd: int, error: OSError) -> None:
+    with socket.socket(fileno=os.dup(fd)) as sandbox, contextlib.suppress(OSError):
+        message: dict[str, Any] = {"error": str(error), "errno": error.errno, "step": "fork"}
+        channel.send(sandbox, message)

@@ -1,0 +1,124 @@
+"""The event loop's hold on a sandbox's processes: their messages, their end, and the ways to end them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+
+from codewords_mcp.runtime.sandboxes.local.inside import channel
+from codewords_mcp.runtime.sandboxes.local.spawn import Spawned
+
+KILL_SECONDS: Final = 10.0
+"""For the kernel to end a sandbox's processes; takes some milliseconds. Then the launcher itself is killed."""
+
+logger = structlog.get_logger(__name__)
+
+
+class Link:
+    """Delivers each message to `on_message(message, fds)`, which owns the fds; `gone` is set when every process ended.
+
+    With a launcher that is its end, since it waits for the others; without, in a sandbox that was forked, process 1's.
+    """
+
+    def __init__(
+        self,
+        messages: socket.socket,
+        on_message: Callable[[dict[str, Any], list[int]], None],
+        launcher: Spawned | None = None,
+    ) -> None:
+        self.gone = asyncio.Event()
+        self._messages = messages
+        self._on_message = on_message
+        self._launcher = launcher
+        self._init: int | None = None
+        self._doomed = False
+        self._killing: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        if launcher is not None:
+            self._loop.add_reader(launcher.pidfd, self._on_gone, launcher.pidfd)
+        self._loop.add_reader(messages.fileno(), self._on_readable)
+
+    def adopt(self, pidfd: int) -> None:
+        """Process 1 is there; from now on `kill` goes to it."""
+        self._init = pidfd
+        if self._launcher is None:
+            self._loop.add_reader(pidfd, self._on_gone, pidfd)
+        if self._doomed:
+            self._kill_init()
+
+    def send(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
+        """Tell process 1 something. Silent when it is gone."""
+        with contextlib.suppress(OSError):
+            channel.send(self._messages, message, fds)
+
+    def kill(self, *, insist: bool = True) -> None:
+        """End every process. Before process 1 is known, hanging up does it: whoever sets the sandbox up then stops."""
+        if self.gone.is_set() or self._killing is not None:
+            return
+        self._doomed = True
+        if insist:
+            self._killing = self._loop.call_later(KILL_SECONDS, self._insist)
+        if self._init is not None:
+            self._kill_init()
+        else:
+            with contextlib.suppress(OSError):
+                self._messages.shutdown(socket.SHUT_RDWR)
+
+    def kill_launcher(self) -> None:
+        """End the process outside, and with it, at once, all that it made: also what process 1 would wait for."""
+        if self._launcher is not None and not self.gone.is_set():
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._launcher.pidfd, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Let go of everything. Only after `gone`."""
+        if self._killing is not None:
+            self._killing.cancel()
+        self._loop.remove_reader(self._messages.fileno())
+        if self._launcher is not None:
+            self._launcher.reap()
+        self._messages.close()
+        if self._init is not None:
+            self._loop.remove_reader(self._init)
+            os.close(self._init)
+
+    def drain(self) -> None:
+        """Deliver what was sent before the end."""
+        self._on_readable()
+
+    def _kill_init(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._init or -1, signal.SIGKILL)
+
+    def _insist(self) -> None:
+        logger.error("a sandbox's processes did not end", init=self._init)
+        if self._launcher is None:
+            self.gone.set()
+        else:
+            self.kill_launcher()
+
+    def _on_gone(self, pidfd: int) -> None:
+        self._loop.remove_reader(pidfd)
+        self.gone.set()
+
+    def _on_readable(self) -> None:
+        while True:
+            try:
+                received = channel.receive(self._messages)
+            except BlockingIOError:
+                return
+            except OSError:
+                received = None
+            if received is None:
+                self._loop.remove_reader(self._messages.fileno())
+                if self._launcher is None and self._init is None:
+                    self.gone.set()  # nothing was forked, or what was has ended at once
+                return
+            self._on_message(*received)

@@ -1,0 +1,193 @@
+"""What a sandbox holds right now, seen from the host: its processes, memory, files. For limits the kernel does not keep.
+
+The program is hostile: it swaps folders for links while we look, hides files by unlinking them and in sockets, processes
+by forking twice, and a process by ending its first thread. Every walk is bounded, follows no link, and reads only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from codewords_mcp.runtime.sandboxes.local import inflight
+
+LimitReason = Literal["out_of_memory", "disk_full"]
+MAX_FILES = 100_000
+"""Files and folders that a run may have."""
+MAX_DEPTH = 64
+"""Folders in folders; deeper ones would be out of reach of any path, so they count as too many."""
+FEW_SOCKETS = 128
+"""Sockets that are not asked how many bytes wait in them: each holds some 200 KiB at most."""
+_PROC = "/proc"
+
+
+@dataclass(slots=True)
+class Held:
+    """A sum that stops as soon as it is over its limit."""
+
+    limit: int
+    size: int = 0
+    files: int = 0
+    too_deep: bool = False
+    seen: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
+
+    @property
+    def over(self) -> bool:
+        """Whether it is past a limit."""
+        return self.size > self.limit or self.files > MAX_FILES or self.too_deep
+
+    def add(self, info: os.stat_result) -> None:
+        """Count a file once, whatever its links and openers."""
+        if info.st_nlink != 1 and not stat.S_ISDIR(info.st_mode):
+            key = (info.st_dev, info.st_ino)
+            if key in self.seen:
+                return
+            self.seen.add(key)
+        self.size += info.st_blocks * 512
+        self.files += 1
+
+
+def processes(init: int) -> list[int]:
+    """Host pids of a sandbox's processes: process 1 and all its descendants, since orphans become its children."""
+    found = [init]
+    for pid in found:
+        with contextlib.suppress(OSError):
+            for thread in os.listdir(f"{_PROC}/{pid}/task"):
+                found += [int(child) for child in _read(f"{_PROC}/{pid}/task/{thread}/children").split()]
+    return found
+
+
+def memory_over(pids: list[int], limit: int) -> bool:
+    """Whether they hold more than `limit` bytes of memory together, shared pages counted once."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    resident = 0
+    for pid in pids:
+        fields = _read(_living(pid) + "/statm").split()
+        resident += int(fields[1]) * page if fields else 0
+    hidden = Held(limit)
+    sockets: dict[int, list[int]] = {}
+    for pid, number, info in _open_files(pids):
+        if stat.S_ISSOCK(info.st_mode):
+            sockets.setdefault(pid, []).append(number)
+        elif _is_unlinked(info) and info.st_dev in _shared_memory_devices():
+            hidden.add(info)
+    beside = hidden.size
+    if sum(map(len, sockets.values())) > FEW_SOCKETS:
+        beside += inflight.queued(sockets)
+    if resident + beside <= limit:  # cheap, and never less than the truth
+        return False
+    return sum(_proportional(pid) for pid in pids) + beside > limit
+
+
+def disk_over(folders: list[Path], pids: list[int], limit: int) -> bool:
+    """Whether the folders, and files that were unlinked while open or mapped, are over `limit` bytes or MAX_FILES."""
+    held = Held(limit)
+    devices: set[int] = set()
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            devices.add(os.fstat(fd).st_dev)
+            _walk(fd, held, 0)
+    for _, _, info in _open_files(pids):
+        if _is_unlinked(info) and info.st_dev in devices:
+            held.add(info)
+        if held.over:
+            break
+    return held.over or held.size + _unlinked_mapped(pids, devices, held.seen) > limit
+
+
+def _walk(folder: int, held: Held, depth: int) -> None:
+    """Add what is below an open folder, and close it."""
+    held.too_deep = held.too_deep or depth > MAX_DEPTH
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if held.over:
+                    return
+                with contextlib.suppress(OSError):
+                    held.add(entry.stat(follow_symlinks=False))
+                    if entry.is_dir(follow_symlinks=False):
+                        _walk(_open_inner(entry.name, folder), held, depth + 1)
+    finally:
+        os.close(folder)
+
+
+def _open_inner(name: str, folder: int) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(name, flags, dir_fd=folder)
+
+
+def _is_unlinked(info: os.stat_result) -> bool:
+    return info.st_nlink == 0 and stat.S_ISREG(info.st_mode)
+
+
+def _open_files(pids: list[int]) -> Iterator[tuple[int, int, os.stat_result]]:
+    """(pid, descriptor, file) of all that is open, and of what is on its way to a process, by the socket it waits in."""
+    for pid in pids:
+        folder = _living(pid) + "/fd"
+        with contextlib.suppress(OSError):
+            for name in os.listdir(folder):
+                with contextlib.suppress(OSError):
+                    info = os.stat(f"{folder}/{name}")
+                    yield pid, int(name), info
+                    if stat.S_ISSOCK(info.st_mode):
+                        for inner in inflight.waiting(pid, int(name)):
+                            if stat.S_ISREG(inner.st_mode):
+                                yield pid, int(name), inner
+
+
+def _living(pid: int) -> str:
+    """A process's folder in /proc, or a thread's where the first thread has ended: then the process's own is empty."""
+    own = f"{_PROC}/{pid}"
+    if _read(own + "/statm").startswith("0 "):
+        with contextlib.suppress(OSError):
+            for thread in os.listdir(own + "/task"):
+                if not _read(f"{own}/task/{thread}/statm").startswith("0 "):
+                    return f"{own}/task/{thread}"
+    return own
+
+
+def _unlinked_mapped(pids: list[int], devices: set[int], seen: set[tuple[int, int]]) -> int:
+    """Bytes mapped of files that have neither a name nor a descriptor any more."""
+    sizes: dict[tuple[int, int], int] = {}
+    for pid in pids:
+        for line in _read(_living(pid) + "/maps").splitlines():
+            if not line.endswith("(deleted)"):
+                continue
+            span, _, _, device, inode = line.split()[:5]
+            major, minor = (int(part, 16) for part in device.split(":"))
+            key = (os.makedev(major, minor), int(inode))
+            if key[0] in devices and key not in seen:
+                start, end = (int(part, 16) for part in span.split("-"))
+                sizes[key] = max(sizes.get(key, 0), end - start)
+    return sum(sizes.values())
+
+
+def _shared_memory_devices() -> set[int]:
+    """The kernel's own tmpfs, where memory files live: all of them are on one device."""
+    fd = os.memfd_create("probe", os.MFD_CLOEXEC)
+    try:
+        return {os.fstat(fd).st_dev}
+    finally:
+        os.close(fd)
+
+
+def _proportional(pid: int) -> int:
+    for line in _read(_living(pid) + "/smaps_rollup").splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _read(path: str) -> str:
+    """A file of /proc; empty when its process is gone."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

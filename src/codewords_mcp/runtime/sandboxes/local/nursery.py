@@ -1,0 +1,251 @@
+"""One environment's fork server, and the blank sandboxes forked from it before anybody asks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections import deque
+from typing import Any, Final
+
+import structlog
+
+from codewords_mcp.errors import CodewordsError
+from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
+from codewords_mcp.runtime.sandboxes.local.forking import ForkCell, ForkServer, Ground
+
+PATIENCE: Final = 0.3
+"""Seconds that a start waits for a server which others wait for already; about what exec takes longer than that."""
+CROWDED: Final = 10.0
+"""The same while as many programs as there are processors start by exec: one more would only make all of them slower."""
+MAX_FORKS: Final = 10_000
+"""Forks of one server before another takes its place: they share its memory layout."""
+BLANKS_IDLE: Final = 300.0
+"""Seconds without a start after which no blank sandboxes are kept."""
+_RETRY: Final = (1.0, 10.0, 60.0, 600.0)
+"""Seconds to wait before a server that failed is tried again; then the last one each time."""
+_BUSY: Final = 15
+"""Starts in a second from which on blanks would cost more than they save: each start is a fork then anyway."""
+_SETTLE: Final = 0.03
+"""Seconds after a start before the next blank is made, so that the two do not compete."""
+_PROCESSORS: Final = os.cpu_count() or 1
+
+logger = structlog.get_logger(__name__)
+
+
+class Nursery:
+    """Gives cells for an environment while its server is well; says why not where it is not."""
+
+    def __init__(self, environment: EnvironmentRef, ground: Ground, most_blanks: int) -> None:
+        self.environment = environment
+        self.last_used = time.monotonic()
+        self.why_not = ""
+        """Why the last start was no fork."""
+        self._ground = ground
+        self._most_blanks = most_blanks
+        self._server: ForkServer | None = None
+        self._booting: asyncio.Task[None] | None = None
+        self._boot_began = 0.0
+        self._execs = 0
+        """Programs started by exec since then."""
+        self._blanks: deque[ForkCell] = deque()
+        self._unclaimed: set[ForkCell] = set()
+        self._making: asyncio.Task[None] | None = None
+        self._failures = 0
+        self._retry_at = 0.0
+        self._starts: deque[float] = deque(maxlen=64)
+        self._discarding: set[asyncio.Task[None]] = set()
+        self._retired: set[ForkServer] = set()
+        self._closed = False
+
+    @property
+    def blanks(self) -> int:
+        """Blank sandboxes that are ready."""
+        return len(self._blanks)
+
+    @property
+    def names(self) -> set[str]:
+        """Folder names of its servers and blanks."""
+        servers = {server for server in (self._server, *self._retired) if server is not None}
+        return {server.name for server in servers} | {cell.place.folders.top.name for cell in self._unclaimed}
+
+    def describe(self) -> dict[str, Any]:
+        """For `doctor` and logs: what starts do here, and why."""
+        server = self._server
+        state = "forks" if server is not None and server.ready else f"starts by exec: {self.why_not}"
+        facts = server.facts if server is not None else {}
+        forks = server.forks if server is not None else 0
+        return {
+            "environment": str(self.environment.path), "starts": state, "blanks": self.blanks, "forks": forks, **facts,
+        }  # fmt: skip
+
+    async def cell(self, *, network: bool) -> ForkCell | None:
+        """A cell, blank or to be forked; None where there is no server now, with `why_not` set."""
+        now = time.monotonic()
+        self.last_used = now
+        self._starts.append(now)
+        server = self._server
+        if server is None or not server.ready:
+            if not self.prepare() or not await self._comes(now):
+                self._execs += 1
+                return None
+            server = self._server
+            if server is None or not server.ready:
+                return None
+        self._plan_blanks()
+        while network and self._blanks:
+            blank = self._blanks.popleft()
+            if blank.link is not None and not blank.link.gone.is_set():
+                self._unclaimed.discard(blank)
+                return blank
+            self._discard(blank)
+        return server.cell(early=False, network=network)
+
+    async def _comes(self, now: float) -> bool:
+        """Wait for the server that is being made, where that is quicker than exec."""
+        crowded = self._execs >= _PROCESSORS
+        if self._booting is None or (not crowded and now - self._boot_began < PATIENCE / 2):
+            return False  # exec is as quick as a server that has only just begun
+        done, _ = await asyncio.wait({self._booting}, timeout=CROWDED if crowded else PATIENCE)
+        return bool(done)
+
+    def prepare(self) -> bool:
+        """See to it that a server is there, or is coming; False where there will be none for now."""
+        server = self._server
+        if self._closed:
+            return False
+        if server is not None and server.refusal is None and server.forks < MAX_FORKS:
+            return True
+        if self._booting is not None:
+            return True
+        now = time.monotonic()
+        if now < self._retry_at:
+            return False
+        self.why_not = "its fork server is being made"
+        self._boot_began = now
+        self._execs = 0
+        self._booting = asyncio.create_task(self._boot(), name=f"fork server {self.environment.path}")
+        return True
+
+    def has(self, server: ForkServer) -> bool:
+        """Whether this is its server."""
+        return self._server is server
+
+    def suspect(self) -> None:
+        """A fork failed or did not come: this server is not asked again."""
+        if self._server is not None:
+            self._replace(None)
+            self._failed("a fork failed")
+
+    def trim(self, blanks_idle: float) -> None:
+        """Let blanks go when nothing was started for so long."""
+        if time.monotonic() - self.last_used > blanks_idle:
+            while self._blanks:
+                self._discard(self._blanks.popleft())
+
+    async def close(self) -> None:
+        """End server and blanks. What was claimed is not ours and has to be ended before."""
+        self._closed = True
+        for task in (self._booting, self._making):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        self.trim(-1)
+        self._replace(None)
+        await asyncio.gather(*self._discarding)
+        for server in list(self._retired):
+            server.retire(insist=True)
+            await server.ended.wait()
+
+    async def _boot(self) -> None:
+        server = ForkServer(self.environment, self._ground)
+        if self._server is None or not self._server.ready:
+            self._server = server
+        try:
+            await server.boot()
+        except asyncio.CancelledError:
+            self._retire(server)
+            raise
+        finally:
+            self._booting = None
+        if server.refusal is not None:
+            self._failed(server.refusal)
+            self._retire(server)
+            if self._server is server:
+                self._server = None
+            return
+        self._failures = 0
+        self._replace(server)
+        self._plan_blanks()
+
+    def _replace(self, server: ForkServer | None) -> None:
+        old, self._server = self._server, server
+        if old is not None and old is not server:
+            self._retire(old)
+
+    def _retire(self, server: ForkServer) -> None:
+        server.retire()
+        if not server.ended.is_set():
+            self._retired.add(server)
+            task = asyncio.create_task(server.ended.wait())
+            task.add_done_callback(lambda _: self._retired.discard(server))
+
+    def _failed(self, why: str) -> None:
+        self.why_not = why
+        self._retry_at = time.monotonic() + _RETRY[min(self._failures, len(_RETRY) - 1)]
+        self._failures += 1
+        logger.warning("no fork server", environment=str(self.environment.path), reason=why)
+
+    def _plan_blanks(self) -> None:
+        if self._making is None and not self._closed:
+            self._making = asyncio.create_task(self._make_blanks())
+
+    async def _make_blanks(self) -> None:
+        try:
+            while self.blanks < self._wanted():
+                await asyncio.sleep(_SETTLE)
+                server = self._server
+                if server is None or not server.ready:
+                    return
+                await self._make_blank(server)
+        finally:
+            self._making = None
+
+    async def _make_blank(self, server: ForkServer) -> None:
+        cell = server.cell(early=True, network=True)
+        self._unclaimed.add(cell)
+        try:
+            await cell.stand()
+            async with asyncio.timeout(cell.setup_seconds):
+                await cell.waiting
+        except (CodewordsError, OSError, TimeoutError) as error:
+            logger.warning("no blank sandbox", reason=str(error))
+            self._discard(cell)
+            self.suspect()
+        except asyncio.CancelledError:
+            self._discard(cell)
+            raise
+        else:
+            self._blanks.append(cell)
+
+    def _wanted(self) -> int:
+        """Blanks to keep: by how often programs were started lately."""
+        now = time.monotonic()
+        if now - self.last_used > BLANKS_IDLE:
+            return 0
+        last_second = sum(now - start < 1 for start in self._starts)
+        if last_second >= _BUSY:
+            return 0
+        last_ten = sum(now - start < 10 for start in self._starts)
+        return min(self._most_blanks, 2 if last_ten < 10 else 3 if last_ten < 30 else 4)
+
+    def _discard(self, cell: ForkCell) -> None:
+        async def discard() -> None:
+            await cell.discard()
+            self._unclaimed.discard(cell)
+
+        task = asyncio.create_task(discard())
+        self._discarding.add(task)
+        task.add_done_callback(self._discarding.discard)

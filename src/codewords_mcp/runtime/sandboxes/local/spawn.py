@@ -1,0 +1,238 @@
+"""What is made on the host for a sandbox: folders, socket, code, and the launcher's process. Blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Limits, SandboxSpec
+from codewords_mcp.runtime.sandboxes.local import paths
+from codewords_mcp.runtime.sandboxes.local.inside import channel, rootfs
+
+_HERE = Path(__file__).parent
+_LAUNCH = str(_HERE / "launch.py")
+BOOT = str(_HERE / "inside" / "boot.py")
+_BACKLOG = 4096
+MAIN = "/app/main.py"
+
+
+@dataclass(slots=True)
+class Spawned:
+    """A launcher that runs. `channel` is non-blocking; `pidfd` is readable when the launcher has ended, which it does
+    after every process of the sandbox.
+    """
+
+    process: subprocess.Popen[bytes]
+    pidfd: int
+    channel: socket.socket
+
+    def reap(self) -> None:
+        """Collect the ended launcher."""
+        self.process.wait()
+        os.close(self.pidfd)
+
+
+def variables(spec: SandboxSpec) -> dict[str, str]:
+    """The program's whole environment; what the workflow declares wins over our defaults, not over PORT."""
+    return defaults(spec.environment.base_prefix) | dict(spec.env) | {"PORT": str(spec.port)}
+
+
+@functools.lru_cache(maxsize=64)
+def _library_path(python: Path) -> str | None:
+    """Where an installation's shared library is inside, if it has one."""
+    if _python_source(python) is None or not any((python / "lib").glob("libpython*.so*")):
+        return None
+    return "/python/lib"
+
+
+def defaults(python: Path) -> dict[str, str]:
+    """What every program's environment begins with; `python` is the installation that it runs on."""
+    own = {
+        "PATH": "/env/bin:/usr/local/bin:/usr/bin:/bin",
+        "HOME": "/app",
+        "TMPDIR": "/tmp",  # noqa: S108
+        "LANG": "C.UTF-8",
+        "FORWARDED_ALLOW_IPS": "*",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",  # the same order of sets in each run, and in forks of one server
+    }
+    library_path = _library_path(python)
+    return own | ({"LD_LIBRARY_PATH": library_path} if library_path else {})
+
+
+def launch(
+    spec: SandboxSpec,
+    folders: paths.Folders,
+    uid: int | None,
+    *,
+    exact_memory: bool,
+    outputs: tuple[int, int],
+) -> Spawned:
+    """Write the code, bind the socket and start the launcher. Closes `outputs`. Raises OSError."""
+    try:
+        folders.make(uid)
+        write_code(folders, spec.code, uid)
+        own_outputs(outputs, uid)
+        with contextlib.ExitStack() as stack:
+            listener = stack.enter_context(open_listener(folders))
+            ours, theirs = channel.pair()
+            stack.enter_context(theirs)
+            description = _describe(spec, folders, uid, exact_memory=exact_memory)
+            memory = memory_file(json.dumps(description).encode())
+            stack.callback(os.close, memory)
+            process = _start((theirs.fileno(), memory, listener.fileno()), outputs)
+        ours.setblocking(False)
+        return Spawned(process, os.pidfd_open(process.pid), ours)
+    finally:
+        for fd in outputs:
+            os.close(fd)
+
+
+def launch_server(description: dict[str, Any], outputs: tuple[int, int]) -> Spawned:
+    """Start a fork server's launcher. Closes `outputs`. Raises OSError."""
+    try:
+        ours, theirs = channel.pair()
+        with theirs:
+            memory = memory_file(json.dumps(description).encode())
+            try:
+                process = _start((theirs.fileno(), memory), outputs)
+            finally:
+                os.close(memory)
+        ours.setblocking(False)
+        return Spawned(process, os.pidfd_open(process.pid), ours)
+    finally:
+        for fd in outputs:
+            os.close(fd)
+
+
+def describe_server(
+    environment: EnvironmentRef, top: Path, sandboxes: Path, first_id: int | None, ids: int
+) -> dict[str, Any]:
+    """What the launcher of a fork server is told. `top` has its root's mount point, `sandboxes` its forks' folders."""
+    root = str(top / "root")
+    packages = Path("lib") / f"python{environment.python_version}" / "site-packages"
+    sources = rootfs.Sources(
+        root=root + rootfs.SERVER_ROOT,
+        app=None,
+        tmp=None,
+        environment=str(environment.path),
+        python=_python_source(environment.base_prefix),
+        boot=BOOT,
+    )
+    return {
+        "parent": os.getpid(),
+        "first_id": first_id,
+        "ids": ids,
+        "root": root,
+        "sources": asdict(sources),
+        "sandboxes": str(sandboxes),
+        "packages": f"/env/{packages}" if (environment.path / packages).is_dir() else None,
+        "variables": defaults(environment.base_prefix),
+    }
+
+
+def own_outputs(outputs: tuple[int, int], uid: int | None) -> None:
+    """Make the pipes the program's own, so that it can open /dev/stdout by name. Raises OSError."""
+    for fd in outputs:
+        os.fchown(fd, uid if uid is not None else -1, -1)
+
+
+def _start(fds: tuple[int, ...], outputs: tuple[int, int]) -> subprocess.Popen[bytes]:
+    library_path = os.environ.get("LD_LIBRARY_PATH")
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", _LAUNCH, *map(str, fds)],
+        stdin=subprocess.DEVNULL,
+        stdout=outputs[0],
+        stderr=outputs[1],
+        pass_fds=fds,
+        cwd="/",
+        env={"LD_LIBRARY_PATH": library_path} if library_path else {},
+        start_new_session=True,
+    )
+
+
+def open_listener(folders: paths.Folders) -> socket.socket:
+    """The sandbox's socket. Bound by way of a file descriptor: the program can ask for its name, which would be a path of
+    the host. Raises OSError.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    top = os.open(folders.top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        listener.bind(f"/proc/self/fd/{top}/sock")
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.close(top)
+    return listener
+
+
+def write_code(folders: paths.Folders, code: str, uid: int | None) -> None:
+    """Make /app/main.py. Raises OSError."""
+    fd = os.open(
+        folders.app / "main.py", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+    )
+    with os.fdopen(fd, "wb") as file:
+        file.write(code.encode())
+        os.fchmod(fd, 0o644)
+        if uid is not None:
+            os.fchown(fd, uid, uid)
+
+
+def memory_file(data: bytes) -> int:
+    """A file that has no name anywhere, at its beginning. Raises OSError."""
+    fd = os.memfd_create("spec", os.MFD_CLOEXEC)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _describe(
+    spec: SandboxSpec, folders: paths.Folders, uid: int | None, *, exact_memory: bool
+) -> dict[str, Any]:
+    sources = rootfs.Sources(
+        root=str(folders.root),
+        app=str(folders.app),
+        tmp=str(folders.tmp),
+        environment=str(spec.environment.path),
+        python=_python_source(spec.environment.base_prefix),
+        boot=BOOT,
+    )
+    return {
+        "parent": os.getpid(),
+        "uid": uid,
+        "root": str(folders.root),
+        "sources": asdict(sources),
+        "network": spec.network,
+        "port": spec.port,
+        "argv": ["/env/bin/python", rootfs.BOOT, MAIN],
+        "variables": variables(spec),
+        "limits": describe_limits(spec.limits, exact_memory=exact_memory),
+    }
+
+
+def describe_limits(limits: Limits, *, exact_memory: bool) -> dict[str, int | None]:
+    """What a program's process is limited to by itself; memory only where no cgroup holds it."""
+    return {
+        "files": limits.files,
+        "disk": limits.disk,
+        "processes": limits.processes,
+        "memory": None if exact_memory else limits.memory,
+    }
+
+
+def _python_source(base_prefix: Path) -> str | None:
+    """The installation to show at /python; None where it is /usr, which is there anyway."""
+    return None if base_prefix == Path("/usr") else str(base_prefix)

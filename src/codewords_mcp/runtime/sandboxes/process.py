@@ -1,0 +1,360 @@
+"""The development driver: the workflow's Python as an ordinary process, without any isolation.
+
+For machines that have none, and only where a person sets CODEWORDS_SANDBOX=process: the program sees and may change
+whatever this user may. Limits are not held. The protocol is the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from codewords_mcp.errors import CodewordsError, SandboxFailed, StorageFailed
+from codewords_mcp.runtime.sandboxes import explain
+from codewords_mcp.runtime.sandboxes.base import (
+    Capability,
+    EnvironmentRef,
+    Exit,
+    ExitReason,
+    Network,
+    NetworkHandle,
+    OutputChunk,
+    SandboxSockets,
+    SandboxSpec,
+    Tier,
+    Usage,
+)
+from codewords_mcp.runtime.sandboxes.local import paths
+from codewords_mcp.runtime.sandboxes.local.inside import channel
+from codewords_mcp.runtime.sandboxes.output import Output
+
+_BOOT: Final = str(Path(__file__).parent / "local" / "inside" / "boot.py")
+_PORT_POLL: Final = 0.1
+_CHUNK: Final = 64 << 10
+_MOST: Final = 256
+"""Programs at once: a thread waits for each."""
+
+logger = structlog.get_logger(__name__)
+
+
+class ProcessSandbox:
+    """Implements `Sandbox` over one process group."""
+
+    def __init__(
+        self,
+        spec: SandboxSpec,
+        instance: paths.Instance,
+        network: Network | None,
+        threads: ThreadPoolExecutor,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self.id = spec.id
+        self._spec = spec
+        self._instance = instance
+        self._folders = instance.next_folders()
+        self._network = network
+        self._threads = threads
+        self._output = Output()
+        self._ready: asyncio.Future[None] = loop.create_future()
+        self._ready.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._ended: asyncio.Future[Exit] = loop.create_future()
+        self._began = time.monotonic()
+        self._wall: float | None = None
+        self._served = False
+        self._reason: ExitReason | None = None
+        self._stopping = False
+        self._handle: NetworkHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._bridge: asyncio.Server | None = None
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+
+    @property
+    def socket_path(self) -> str:
+        """See `Sandbox`."""
+        return self._folders.socket
+
+    async def start(self) -> None:
+        """Start the program. Raises SandboxFailed."""
+        try:
+            self._folders.make(None)
+            (self._folders.app / "main.py").write_text(self._spec.code, encoding="utf-8", newline="")
+            self._listener.bind(self._folders.socket)
+            self._listener.listen(512)
+            self._port, uri = await self._ports()
+            self._process = self._spawn(uri)
+        except OSError as error:
+            await self._give_up()
+            raise SandboxFailed(f"The environment's Python did not start: {error.strerror}.") from error
+        self._output.start()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._boot.fileno(), self._on_boot)
+        self._keep(self._watch_port())
+        self._keep(self._await_end())
+        limit = self._spec.limits.start_timeout
+        timer = loop.call_later(limit, self._not_ready, explain.no_port(self._port, limit))
+        self._ready.add_done_callback(lambda _: timer.cancel())
+
+    def on_end(self, then: Callable[[], object]) -> None:
+        """Call `then` when the process is gone."""
+        self._ended.add_done_callback(lambda _: then())
+
+    async def _give_up(self) -> None:
+        """Nothing runs: let go of what was made."""
+        self._output.finish()
+        self._listener.close()
+        if self._handle is not None:
+            await self._handle.close()
+        self._discard()
+        self._ended.set_result(Exit("killed"))
+
+    async def _ports(self) -> tuple[int, str | None]:
+        """A free port for the program, and the address at which it finds the runtime."""
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port: int = probe.getsockname()[1]
+        if self._network is None:
+            return port, None
+        runtime = socket.create_server(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{runtime.getsockname()[1]}"
+        self._handle = await self._network.attach(self.id, SandboxSockets(runtime))
+        return port, uri
+
+    def _spawn(self, uri: str | None) -> subprocess.Popen[bytes]:
+        environment = self._spec.environment
+        python = environment.base_prefix / "bin" / f"python{environment.python_version}"
+        site = environment.path / "lib" / f"python{environment.python_version}" / "site-packages"
+        runtime = {"CODEWORDS_RUNTIME_URI": uri, "RUNTIME_URI": uri} if uri else {}
+        variables = {
+            "PATH": f"{environment.path}/bin:/usr/bin:/bin",
+            "LD_LIBRARY_PATH": str(environment.base_prefix / "lib"),
+            "LANG": "C.UTF-8",
+            "FORWARDED_ALLOW_IPS": "*",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **self._spec.env,
+            **runtime,
+            "PYTHONPATH": str(site),
+            "HOME": str(self._folders.app),
+            "TMPDIR": str(self._folders.tmp),
+            "PORT": str(self._port),
+        }
+        outputs = self._output.open()
+        self._boot, boot = channel.pair()
+        self._boot.setblocking(False)
+        fds = (self._listener.fileno(), boot.fileno())
+        try:
+            return subprocess.Popen(
+                [python, _BOOT, str(self._folders.app / "main.py"), *map(str, fds), str(self._port)],
+                stdin=subprocess.DEVNULL,
+                stdout=outputs[0],
+                stderr=outputs[1],
+                pass_fds=fds,
+                cwd=self._folders.app,
+                env=variables,
+                start_new_session=True,
+            )
+        finally:
+            boot.close()
+            for fd in outputs:
+                os.close(fd)
+
+    async def wait_ready(self) -> None:
+        """See `Sandbox`."""
+        await asyncio.shield(self._ready)
+
+    def output(self) -> AsyncIterator[OutputChunk]:
+        """See `Sandbox`."""
+        return self._output.chunks()
+
+    async def wait(self) -> Exit:
+        """See `Sandbox`."""
+        return await asyncio.shield(self._ended)
+
+    async def stop(self, grace: float) -> Exit:
+        """See `Sandbox`."""
+        self._stopping = True
+        if not self._ended.done():
+            self._signal(signal.SIGTERM)
+            await asyncio.wait({self._ended}, timeout=grace)
+        return await self.kill()
+
+    async def kill(self, reason: ExitReason = "killed") -> Exit:
+        """See `Sandbox`; reaches what stayed in the program's process group."""
+        if not self._ended.done():
+            self._reason = self._reason or reason
+            self._signal(signal.SIGKILL)
+        return await self.wait()
+
+    def failure(self) -> CodewordsError | None:
+        """See `Sandbox`."""
+        if not self._ended.done() or (
+            self._stopping and self._ended.result().reason in ("exited", "signaled")
+        ):
+            return None
+        return explain.ended(self._ended.result(), self._spec.limits, served=self._served)
+
+    async def usage(self) -> Usage:
+        """See `Sandbox`; wall time only."""
+        return Usage(self._wall if self._wall is not None else time.monotonic() - self._began)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    def _discard(self) -> None:
+        try:
+            self._instance.discard(self._folders)
+        except OSError as error:
+            logger.warning("a sandbox's folder stays", sandbox=self.id, error=str(error))
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _on_boot(self) -> None:
+        try:
+            received = channel.receive(self._boot)
+        except BlockingIOError:
+            return
+        except OSError:
+            received = None
+        if received is None:
+            asyncio.get_running_loop().remove_reader(self._boot.fileno())
+            return
+        message, fds = received
+        for fd in fds:
+            os.close(fd)
+        if "serving" in message:
+            if isinstance(message["serving"], int):
+                self._output.say(explain.served_elsewhere(self._port, message["serving"]))
+            self._now_ready()
+
+    async def _watch_port(self) -> None:
+        """For servers that bind the port themselves: carry connections there from the Unix socket."""
+        while not self._ready.done():
+            await asyncio.sleep(_PORT_POLL)
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", self._port)
+                writer.close()
+                self._bridge = await asyncio.start_unix_server(self._carry, sock=self._listener)
+                self._now_ready()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        except OSError:
+            writer.close()
+            return
+        with contextlib.suppress(OSError):
+            await asyncio.gather(_pour(reader, inner_writer), _pour(inner_reader, writer))
+        for end in (writer, inner_writer):
+            end.close()
+
+    def _now_ready(self) -> None:
+        self._served = True
+        if not self._ready.done():
+            self._ready.set_result(None)
+
+    def _not_ready(self, error: CodewordsError) -> None:
+        if not self._ready.done():
+            self._ready.set_exception(error)
+
+    async def _await_end(self) -> None:
+        loop = asyncio.get_running_loop()
+        status = await loop.run_in_executor(self._threads, self._process.wait)
+        self._signal(signal.SIGKILL)  # what the program left in its group
+        self._wall = time.monotonic() - self._began
+        self._output.finish()
+        loop.remove_reader(self._boot.fileno())
+        self._boot.close()
+        if self._bridge is not None:
+            self._bridge.close()
+        self._listener.close()
+        if self._handle is not None:
+            await self._handle.close()
+        self._discard()
+        self._ended.set_result(_exit(status, self._reason))
+        self._not_ready(self.failure() or SandboxFailed("The process was ended before its program listened."))
+
+
+async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(_CHUNK):
+        writer.write(data)
+        await writer.drain()
+    writer.write_eof()
+
+
+def _exit(status: int, reason: ExitReason | None) -> Exit:
+    if reason is not None:
+        return Exit(reason)
+    return Exit("exited", code=status) if status >= 0 else Exit("signaled", signal=-status)
+
+
+class ProcessDriver:
+    """Implements `Driver`. Make it with `open`."""
+
+    capabilities: frozenset[Capability] = frozenset()
+    tier = Tier(
+        "P",
+        "No isolation (development)",
+        ("Workflows run as ordinary processes of this user: they can read and change its files.",),
+        "Unset CODEWORDS_SANDBOX.",
+    )
+
+    def __init__(self, instance: paths.Instance, network: Network | None) -> None:
+        self._instance = instance
+        self._network = network
+        self._live: dict[str, ProcessSandbox] = {}
+        self._threads = ThreadPoolExecutor(_MOST, thread_name_prefix="process")
+        self._closed = False
+
+    @classmethod
+    async def open(cls, network: Network | None, run_dir: Path) -> ProcessDriver:
+        """Raises StorageFailed where `run_dir` cannot be used."""
+        logger.warning("CODEWORDS_SANDBOX=process: workflows run without isolation, for development only")
+        try:
+            instance = await asyncio.to_thread(paths.Instance, run_dir)
+            await asyncio.to_thread(paths.clean, run_dir, instance.remover)
+            return cls(instance, network)
+        except OSError as error:
+            raise StorageFailed(f"The sandboxes' folder cannot be used: {error.strerror}.") from error
+
+    async def self_test(self) -> Tier:
+        """There is nothing to test."""
+        return self.tier
+
+    async def start(self, spec: SandboxSpec) -> ProcessSandbox:
+        """See `Driver.start`. Raises SandboxFailed."""
+        if self._closed or spec.id in self._live:
+            raise SandboxFailed(
+                "The sandbox driver is closed." if self._closed else "This sandbox already runs."
+            )
+        network = self._network if spec.network else None
+        sandbox = ProcessSandbox(spec, self._instance, network, self._threads)
+        self._live[spec.id] = sandbox
+        sandbox.on_end(lambda: self._live.pop(spec.id, None))
+        await sandbox.start()
+        return sandbox
+
+    async def prepare(self, environment: EnvironmentRef) -> None:
+        """There is nothing to prepare."""
+
+    async def close(self) -> None:
+        """See `Driver.close`."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.gather(*(sandbox.kill() for sandbox in list(self._live.values())))
+        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._instance.close)

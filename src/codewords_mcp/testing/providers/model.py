@@ -1,0 +1,168 @@
+"""What a stand-in provider is asked, what it answers, and how a model's name steers it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+Json = dict[str, Any]
+
+
+def part(value: Any, *path: str) -> Json:
+    """The object at a path of keys, {} where there is none."""
+    for name in path:
+        value = cast("Json", value).get(name) if isinstance(value, dict) else None
+    return cast("Json", value) if isinstance(value, dict) else {}
+
+
+CUT: Any = object()
+"""In a stream: the connection breaks off here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as it arrived. Header names are lower case; `path` is without the query."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+    provider: str = ""
+
+    @property
+    def json(self) -> Json:
+        """The body where it is a JSON object, else {}."""
+        if self.body.lstrip()[:1] != b"{":
+            return {}
+        try:
+            parsed: Any = json.loads(self.body)
+        except ValueError:
+            return {}
+        return part(parsed)
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer: `body`, or `stream` of pieces with `delay` seconds before each; `wait` seconds before the first byte."""
+
+    status: int = 200
+    body: bytes = b""
+    stream: list[Any] | None = None
+    media: str = "application/json"
+    headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    delay: float = 0.0
+    wait: float = 0.0
+    usage: Json = field(default_factory=Json)
+    """What this answer bills, in the provider's own names; tallied by the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What a model's name asks for, in parts joined by dashes: `err-429`, `ra2` (retry-after), `c64` pieces, `d25` ms between
+    them, `w500` ms before the first byte, `mb10` megabytes of text, `gzip`, `cut`, `midstream` (an error inside the stream),
+    `nousage`, `twice` (usage told twice), `loose` (an answer that breaks its schema), `mends` (one that does until it is told),
+    `short` (an answer that ended at its limit of tokens).
+    """
+
+    status: int = 200
+    retry_after: str | None = None
+    pieces: int = 16
+    delay: float = 0.0
+    wait: float = 0.0
+    megabytes: int = 0
+    flags: frozenset[str] = frozenset()
+
+
+_FLAGS = frozenset({"gzip", "cut", "midstream", "nousage", "twice", "loose", "mends", "short"})
+
+
+def steer(model: str) -> Steering:
+    """Read a model's name."""
+
+    def number(mark: str, usual: int) -> int:
+        found = re.search(rf"(?:^|-){mark}(\d+)(?=-|$)", model)
+        return int(found[1]) if found else usual
+
+    retry_after = number("ra", -1)
+    return Steering(
+        number("err-", 200),
+        str(retry_after) if retry_after >= 0 else None,
+        number("c", 16),
+        number("d", 0) / 1000,
+        number("w", 0) / 1000,
+        number("mb", 0),
+        frozenset(model.split("-")) & _FLAGS,
+    )
+
+
+def dumped(value: Any) -> bytes:
+    """Compact JSON."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+_WORDS = (
+    "Hello",
+    " from",
+    " the",
+    " stand",
+    "-in",
+    ",",
+    " one",
+    " word",
+    " after",
+    " another",
+    " and",
+    " no",
+    " more",
+    " of",
+    " it",
+    ".",
+)
+
+
+def words(count: int) -> list[str]:
+    """So many pieces of text."""
+    return [_WORDS[index % len(_WORDS)] for index in range(count)]
+
+
+def text_of(steering: Steering) -> str:
+    """The whole text of an answer."""
+    return "x" * (steering.megabytes << 20) if steering.megabytes else "".join(words(steering.pieces))
+
+
+def input_tokens(request: Request) -> int:
+    """What a prompt counts here: a quarter of its bytes, 7 at the least."""
+    return max(7, len(request.body) // 4)
+
+
+def sample(schema: Json, definitions: Json | None = None) -> Any:
+    """A value that satisfies a JSON Schema, the smallest that comes to mind. Gemini's upper-case types are read too."""
+    known: Json = definitions or part(schema, "$defs")
+    if "$ref" in schema:
+        return sample(part(known, str(schema["$ref"]).rsplit("/", 1)[-1]), known)
+    if schema.get("enum"):
+        return schema["enum"][0]
+    if "const" in schema:
+        return schema["const"]
+    for word in ("anyOf", "oneOf", "allOf"):
+        if schema.get(word):
+            return sample(schema[word][0], known)
+    kind: Any = schema.get("type", "object")
+    kind = str(cast("list[Any]", kind)[0] if isinstance(kind, list) else kind).lower()
+    if kind == "object":
+        return {name: sample(value, known) for name, value in part(schema, "properties").items()}
+    if kind == "array":
+        return [sample(part(schema, "items") or {"type": "string"}, known)]
+    return {"integer": 1, "number": 1.5, "boolean": True, "null": None}.get(kind, "sample")
+
+
+def structured(request: Request, schema: Json | None, steering: Steering) -> str | None:
+    """The text of a structured answer, or None where none was asked for."""
+    if not schema:
+        return None
+    told = b"does not fit" in request.body
+    breaks = "loose" in steering.flags or ("mends" in steering.flags and not told)
+    return '{"unasked": 1}' if breaks else json.dumps(sample(schema))

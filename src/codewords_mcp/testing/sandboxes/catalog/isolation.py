@@ -1,0 +1,234 @@
+"""Two sandboxes, side by side or one after the other, that know nothing of each other, nor of the host."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import sys
+from typing import Any
+
+from codewords_mcp.testing.sandboxes import programs
+from codewords_mcp.testing.sandboxes.expecting import expect, same, together
+from codewords_mcp.testing.sandboxes.model import Need
+from codewords_mcp.testing.sandboxes.registry import check
+from codewords_mcp.testing.sandboxes.stage import Context
+
+NONE: list[str] = []
+
+_PROCESSES = """
+def processes():
+    "What can be read of every process in sight: arguments and variables."
+    import os, subprocess
+    if not os.path.isdir("/proc/self"):
+        return subprocess.run(["ps", "axewww"], capture_output=True, encoding="utf-8").stdout
+    seen = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        for name in ("cmdline", "environ"):
+            try:
+                seen.append(open(f"/proc/{pid}/{name}", errors="replace").read())
+            except OSError:
+                pass
+    return " ".join(seen)
+"""
+
+
+@check("isolation.files", Need.ISOLATION)
+async def files(context: Context) -> None:
+    """Two sandboxes at once do not see each other's files."""
+    mark = secrets.token_hex(8)
+    write = f"""
+    import os
+    for folder in ("/app", "/tmp", "/var/tmp", "/dev/shm"):
+        if os.path.isdir(folder):
+            try:
+                open(f"{{folder}}/{mark}", "w").close()
+            except OSError:
+                pass
+    print("written", flush=True)
+    import time; time.sleep(600)
+    """
+    look = f"""
+    import json, os
+    tops = ["/app", "/tmp", "/var", "/dev", "/run", "/home", "/root", "/mnt", "/srv", "/opt", "/media"]
+    print(json.dumps([folder for top in tops for folder, _, names in os.walk(top) if {mark!r} in names]))
+    """
+    async with context.running(write) as program:
+        await program.until_printed(b"written")
+        same(await context.report(look), [], "Folders where another sandbox's file is seen")
+
+
+@check("isolation.processes", Need.ISOLATION)
+async def processes(context: Context) -> None:
+    """A sandbox sees no process of another one, nor of the host."""
+    mark = secrets.token_hex(8)
+    code = f"""
+    import subprocess, sys, time
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", {mark!r}])
+    print("started", flush=True)
+    time.sleep(600)
+    """
+    look = """
+    import json
+    print(json.dumps(processes()))
+    """
+    async with context.running(code, env={"OTHERS": mark}) as program:
+        await program.until_printed(b"started")
+        host = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "input()", mark, stdin=asyncio.subprocess.PIPE
+        )
+        try:
+            seen = await context.report(_PROCESSES, look)
+        finally:
+            await host.communicate(b"\n")
+    expect(mark not in seen, "A process of another sandbox, or of the host, is seen.")
+
+
+@check("isolation.ports", Need.ISOLATION)
+async def ports(context: Context) -> None:
+    """Two sandboxes listen on the same ports, each reached by itself alone."""
+    code = """
+    import json, os, socket, threading
+    name = os.environ["NAME"]
+    tcp = socket.create_server(("127.0.0.1", 7000))
+    local = socket.socket(socket.AF_UNIX)
+    local.bind("\\0conformance" if os.path.isdir("/proc") else "/tmp/conformance")
+    local.listen()
+    def answer(server):
+        while True:
+            server.accept()[0].sendall(name.encode())
+    for server in (tcp, local):
+        threading.Thread(target=answer, args=(server,), daemon=True).start()
+    unix = socket.socket(socket.AF_UNIX)
+    unix.connect(local.getsockname())
+    serve(json.dumps([socket.create_connection(("127.0.0.1", 7000)).recv(99).decode(), unix.recv(99).decode()]))
+    """
+
+    async def one(name: str, others: asyncio.Barrier) -> Any:
+        async with context.running(programs.LITTLE, code, env={"NAME": name}) as program:
+            await program.ready()
+            await others.wait()  # all of them hold the ports now
+            return await program.ask_json(b"/")
+
+    barrier = asyncio.Barrier(3)
+    names = ("one", "two", "three")
+    answers = await together(*(one(name, barrier) for name in names))
+    same(answers, [[name, name] for name in names], "Whom each sandbox reached on the ports")
+
+
+@check("isolation.host-loopback", Need.ISOLATION)
+async def host_loopback(context: Context) -> None:
+    """The host's loopback and its abstract sockets are out of reach."""
+    name = f"conformance-{secrets.token_hex(8)}"
+    code = """
+    import json, os, socket
+    reached = []
+    port, name = int(os.environ["TARGET"]), os.environ["NAME"]
+    for family, address in ((socket.AF_INET, ("127.0.0.1", port)), (socket.AF_UNIX, "\\0" + name)):
+        try:
+            link = socket.socket(family)
+            link.settimeout(5)
+            link.connect(address)
+            reached.append(link.recv(100).decode())
+        except OSError:
+            pass
+    print(json.dumps(reached))
+    """
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
+        unix.bind("\0" + name if sys.platform == "linux" else str(context.folder / name))
+        unix.listen()
+        for listener in (tcp, unix):
+            listener.setblocking(False)
+            asyncio.get_running_loop().add_reader(listener, _greet, listener)
+        try:
+            env = {"TARGET": str(tcp.getsockname()[1]), "NAME": name}
+            same(await context.report(code, env=env), [], "What the host's services said")
+        finally:
+            for listener in (tcp, unix):
+                asyncio.get_running_loop().remove_reader(listener)
+
+
+def _greet(listener: socket.socket) -> None:
+    link, _ = listener.accept()
+    with link:
+        link.sendall(b"host")
+
+
+@check("isolation.identity", Need.ISOLATION)
+async def identity(context: Context) -> None:
+    """A program has no privileges, and cannot become another user."""
+    code = """
+    import json, os
+    status = open("/proc/self/status").read() if os.path.isdir("/proc/self") else ""
+    fields = dict(line.split(":\\t") for line in status.splitlines() if ":\\t" in line)
+    became = []
+    for name in ("setuid", "setgid"):
+        try:
+            getattr(os, name)(0)
+            became.append(name)
+        except OSError:
+            pass
+    held = [name for name in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb") if int(fields.get(name, "0"), 16)]
+    print(json.dumps([os.getuid() == 0, became, held, fields.get("NoNewPrivs", "1")]))
+    """
+    root, became, held, locked = await context.report(code)
+    same(
+        (root, became, held, locked),
+        (False, NONE, NONE, "1"),
+        "Root, what it became, capabilities, no new privileges",
+    )
+
+
+_POISON = """
+import builtins, json, os, random, socket, sys, tempfile, time, uuid
+folder, temporary = os.path.dirname(__file__), tempfile.gettempdir()
+seen = [
+    getattr(json, "poison", None), getattr(builtins, "poison", None), os.environ.get("POISON"),
+    os.path.exists(os.path.join(temporary, "poison")), os.umask(0o022) == 0o022, time.tzname[0], sys.getrecursionlimit(),
+    "poison" in sys.modules, os.path.samefile(os.getcwd(), folder), len(sys.path) == len(set(sys.path)), os.listdir(folder),
+]
+names = tempfile._get_candidate_names()
+unique = [random.random(), random.getrandbits(64), str(uuid.uuid4()), os.urandom(8).hex(), next(names)]
+json.poison = builtins.poison = sys.modules["poison"] = os.environ["POISON"] = "yes"
+os.umask(0o077)
+os.environ["TZ"] = "Asia/Tokyo"
+time.tzset()
+sys.setrecursionlimit(5000)
+sys.path.append(sys.path[0])
+open(os.path.join(temporary, "poison"), "w").close()
+open(os.path.join(folder, "json.py"), "w").close()
+os.chdir("/")
+random.seed(1)
+print(sys.modules["json"].dumps([seen, unique, os.getpid()]))
+"""
+
+
+@check("isolation.no-state")
+async def no_state(context: Context) -> None:
+    """The same program, run again and again from one environment, finds nothing of its earlier runs."""
+    runs = [await context.report(_POISON) for _ in range(4)]
+    first = runs[0][0]
+    same(
+        first[:5],
+        [None, None, None, False, True],
+        "Traces that the first run found, and whether its umask is 022",
+    )
+    for number, run in enumerate(runs[1:], 2):
+        same(run[0], first, f"What run {number} found, beside the first")
+    for number, what in enumerate(("random()", "getrandbits()", "uuid4()", "urandom()", "a temporary name")):
+        values = [run[1][number] for run in runs]
+        same(len(set(values)), len(values), f"How many different values of {what} there were")
+
+
+@check("isolation.imports")
+async def imports(context: Context) -> None:
+    """A module that one sandbox imported and changed is whole in the next one."""
+    code = """
+    import json, fastapi, uvicorn, starlette.routing
+    seen = [getattr(module, "poison", None) for module in (fastapi, uvicorn, starlette.routing)] + [callable(fastapi.FastAPI)]
+    fastapi.poison = uvicorn.poison = starlette.routing.poison = "yes"
+    fastapi.FastAPI = None
+    print(json.dumps(seen))
+    """
+    for _ in range(2):
+        same(await context.report(code), [None, None, None, True], "The modules")

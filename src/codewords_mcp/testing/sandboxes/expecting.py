@@ -1,0 +1,115 @@
+"""How checks say what they expect: they raise `Broken`, since an `assert` is gone under `python -O`."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+from codewords_mcp.errors import CodewordsError
+from codewords_mcp.testing.sandboxes.model import Broken
+
+T = TypeVar("T")
+E = TypeVar("E", bound=CodewordsError)
+PATIENCE: Final = 30.0
+"""Seconds to wait for what takes milliseconds."""
+_SHOWN: Final = 600
+
+
+def show(value: object) -> str:
+    """A value in a message, shortened."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
+
+
+def expect(holds: object, sentence: str) -> None:
+    """Raise `Broken(sentence)` unless `holds`."""
+    if not holds:
+        raise Broken(sentence)
+
+
+def same(seen: object, wanted: object, what: str) -> None:
+    """Raise `Broken` unless both are equal. `what` names what was looked at."""
+    if seen != wanted:
+        raise Broken(f"{what}: expected {show(wanted)}, saw {show(seen)}.")
+
+
+async def within(awaited: Awaitable[T], what: str, seconds: float = PATIENCE) -> T:
+    """The result, or `Broken` where it does not come. `what` completes "… did not happen"."""
+    bound = asyncio.timeout(seconds)
+    try:
+        async with bound:
+            return await awaited
+    except TimeoutError:
+        if bound.expired():
+            raise Broken(f"{what} did not happen within {seconds:g} seconds.") from None
+        raise
+
+
+async def raises(kind: type[E], awaited: Awaitable[object], what: str) -> E:
+    """The error of this kind that `awaited` raises; `Broken` where it returns, raises another, or hangs."""
+    try:
+        result = await within(awaited, what)
+    except kind as error:
+        return error
+    except Broken:
+        raise
+    except Exception as error:
+        raise Broken(
+            f"{what}: expected {kind.__name__}, was raised {type(error).__name__}: {error}"
+        ) from error
+    raise Broken(f"{what}: expected {kind.__name__}, returned {show(result)}.")
+
+
+async def together(*works: Coroutine[Any, Any, T]) -> list[T]:
+    """Their results, in order. Where one raises, the others are cancelled, and that is raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        for task in tasks:
+            _ = task.cancelled() or task.exception()  # else asyncio logs it as never seen
+
+
+async def until(holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
+    """Wait for what no event tells: a file that goes, a process that ends. `holds` may be async."""
+
+    async def poll() -> None:
+        while True:
+            value = holds()
+            if await value if inspect.isawaitable(value) else value:
+                return
+            await asyncio.sleep(0.02)
+
+    await within(poll(), what, seconds)
+
+
+async def settled(read: Callable[[], Awaitable[int] | int], enough: int) -> int:
+    """A number that grew and no longer does, or is past `enough`. Being slow to grow looks the same: never failing for it."""
+    before = -1
+    while True:
+        value = read()
+        number = await value if inspect.isawaitable(value) else value
+        if number == before or number > enough:
+            return number
+        before = number
+        await asyncio.sleep(0.2)
+
+
+@asynccontextmanager
+async def background(work: Awaitable[T]) -> AsyncGenerator[asyncio.Future[T]]:
+    """`work` as a task, cancelled at the end if it still runs; what it raises is for whoever awaits it."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        ended, _ = await asyncio.wait({task}, timeout=PATIENCE)
+        expect(ended, "A call that was cancelled did not end.")
+        if not task.cancelled():
+            task.exception()

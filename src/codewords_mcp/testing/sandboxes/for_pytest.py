@@ -1,0 +1,54 @@
+"""One pytest test a check, for a driver of yours:
+
+    @pytest.fixture(scope="session")
+    async def context():
+        async with open_context(make_driver, await build_environment(folder)) as opened:
+            yield opened
+
+    @parametrize()
+    async def test_my_driver(check, context):
+        await holds(check, context)
+
+Async fixtures and tests need a plugin: anyio's, with a session-wide `anyio_backend` of "asyncio", or pytest-asyncio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import pytest
+
+from codewords_mcp.runtime.sandboxes.base import Driver
+from codewords_mcp.testing.sandboxes.model import Check, Outcome
+from codewords_mcp.testing.sandboxes.registry import checks
+from codewords_mcp.testing.sandboxes.runner import run_check
+from codewords_mcp.testing.sandboxes.stage import Context
+
+
+def parametrize(
+    *,
+    only: Collection[str] | None = None,
+    driver: type[Driver] | None = None,
+    marks: Mapping[str, pytest.MarkDecorator] | None = None,
+) -> pytest.MarkDecorator:
+    """Give a test the argument `check`, for each check or those whose id or area is in `only`.
+
+    `driver`: a class whose claims are its attributes; checks that need others are left out. `marks`: by id.
+    """
+    chosen = [one for one in checks(only) if driver is None or not one.missing(driver)]
+    marks = marks or {}
+    rows = [pytest.param(one, id=one.id, marks=[marks[one.id]] if one.id in marks else []) for one in chosen]
+    return pytest.mark.parametrize("check", rows)
+
+
+async def holds(check: Check, context: Context) -> None:
+    """Run a check: the test fails where it does, and is skipped where the driver does not claim what it needs."""
+    judge(await run_check(check, context))
+
+
+def judge(outcome: Outcome) -> None:
+    """Make an outcome the test's."""
+    if outcome.status == "skipped":
+        pytest.skip(f"{outcome.check.sentence} {outcome.reason}")
+    if outcome.status == "failed":
+        pytest.fail(f"{outcome.check.sentence}\n{outcome.reason}", pytrace=False)
