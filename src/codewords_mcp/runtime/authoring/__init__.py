@@ -1,0 +1,1 @@
+"""Writing workflows: templates to start from."""

@@ -1,0 +1,225 @@
+"""The check that runs the script: in a sandbox without any network, with stand-ins for its secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from codewords_mcp.errors import CodewordsError, ProgramFailed, SandboxUnavailable
+from codewords_mcp.runtime.models import Check
+from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Limits, Sandbox, SandboxSpec
+from codewords_mcp.runtime.workflows.crash import explain_crash
+from codewords_mcp.runtime.workflows.repair import runnable_code
+from codewords_mcp.runtime.workflows.script import Script
+
+PORT = 8000
+STAND_IN = "validation-stand-in"
+"""The value of every required variable while a script is checked; no secret is ever read for it."""
+_RUNTIME = "http://127.0.0.1:8765"
+_ASK_TIMEOUT = 20.0
+_MAX_OPENAPI = 4 << 20
+_KEPT_OUTPUT = 64 << 10
+_MAIN_BLOCK = """End the script with:
+if __name__ == "__main__":
+    import os
+    import uvicorn
+    uvicorn.run(app, host="0.0.0.0", port=int(os.environ["PORT"]))"""
+_OPENAPI_FIX = "Leave FastAPI's `openapi_url` at its default, /openapi.json, and open without a key."
+
+
+@dataclass(slots=True)
+class Boot:
+    """What starting the script showed. `openapi` is None where it gave none."""
+
+    checks: list[Check] = field(default_factory=list[Check])
+    openapi: dict[str, Any] | None = None
+
+
+class _Output:
+    """The end of what the program wrote, as it comes."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self._task = asyncio.create_task(self._read(sandbox))
+
+    async def _read(self, sandbox: Sandbox) -> None:
+        async for chunk in sandbox.output():
+            self._chunks.append(chunk.data)
+            self._size += len(chunk.data)
+            while self._size > _KEPT_OUTPUT and len(self._chunks) > 1:
+                self._size -= len(self._chunks.popleft())
+
+    async def text(self) -> str:
+        """All of it, once the sandbox has ended."""
+        async with asyncio.timeout(10):
+            await asyncio.gather(self._task, return_exceptions=True)
+        return b"".join(self._chunks)[-_KEPT_OUTPUT:].decode(errors="replace")
+
+
+async def boot(script: Script, environment: EnvironmentRef, driver: Driver, limits: Limits) -> Boot:
+    """Start the script, wait for its port and ask for its OpenAPI; the sandbox is gone when this returns.
+
+    Raises SandboxFailed where the sandbox broke. Everything that the program does wrong is a failed check.
+    """
+    result = Boot()
+    spec = SandboxSpec(
+        id=f"validate-{uuid.uuid4().hex[:12]}",
+        environment=environment,
+        code=runnable_code(script),
+        env=_env(script),
+        limits=limits,
+        port=PORT,
+        network=False,
+    )
+    try:
+        sandbox = await driver.start(spec)
+    except SandboxUnavailable as error:
+        result.checks.append(
+            Check(id="starts", status="failed", message=error.message, fix=error.hint or None)
+        )
+        return result
+    output = _Output(sandbox)
+    try:
+        await sandbox.wait_ready()
+        result.checks.append(
+            Check(id="starts", status="passed", message="The program starts without any network.")
+        )
+        result.checks.append(Check(id="port", status="passed", message="It listens on PORT."))
+        await _ask(script, sandbox, result)
+    except ProgramFailed as error:
+        await sandbox.kill()
+        result.checks.append(_failed(error, script, await output.text()))
+    finally:
+        await sandbox.kill()
+        await output.text()
+    return result
+
+
+def _env(script: Script) -> dict[str, str]:
+    declared = {
+        variable.name: STAND_IN if variable.default is None else variable.default for variable in script.env
+    }
+    return {"LOGLEVEL": "INFO", **declared} | {
+        "PORT": str(PORT),
+        "CODEWORDS_API_KEY": "cwk-" + STAND_IN,
+        "CODEWORDS_RUNTIME_URI": _RUNTIME,
+        "RUNTIME_URI": _RUNTIME,
+        "SERVICE_ID": "validation_00000000",
+        "CODEWORDS_SERVICE_ROOT": "/run/validation_00000000",
+        "PYTHONHASHSEED": "0",
+    }
+
+
+def _failed(error: ProgramFailed, script: Script, output: str) -> Check:
+    crash = explain_crash(script, output)
+    if error.code in {"program_no_port", "program_wrong_port"}:
+        return Check(id="port", status="failed", message=error.message, fix=error.hint or None)
+    if crash is not None:
+        return crash
+    if error.code == "program_exited" and error.exit_code == 0:
+        return Check(
+            id="starts",
+            status="failed",
+            message="The program ended at once without serving anything.",
+            fix=_MAIN_BLOCK,
+        )
+    return Check(id="starts", status="failed", message=error.message, fix=error.hint or None)
+
+
+async def _ask(script: Script, sandbox: Sandbox, result: Boot) -> None:
+    from codewords_mcp.runtime.sandboxes import http1
+
+    try:
+        async with asyncio.timeout(_ASK_TIMEOUT):
+            reply = await http1.request(
+                sandbox.socket_path, "GET", b"/openapi.json", [(b"accept", b"application/json")], None
+            )
+            try:
+                status, body = reply.status, await _read(reply)
+            finally:
+                await reply.aclose()
+    except TimeoutError:
+        message = f"The program listens, but did not answer within {_ASK_TIMEOUT:.0f} s."
+        result.checks.append(
+            Check(
+                id="openapi",
+                status="failed",
+                message=message,
+                fix="Do slow work when asked, not while the app starts.",
+            )
+        )
+        return
+    except CodewordsError as error:
+        result.checks.append(
+            Check(id="openapi", status="failed", message=error.message, fix=error.hint or None)
+        )
+        return
+    result.checks.append(_judge(script, status, body, result))
+
+
+async def _read(reply: Any) -> bytes:
+    body = bytearray()
+    async for chunk in reply.body:
+        body += chunk
+        if len(body) > _MAX_OPENAPI:
+            break
+    return bytes(body)
+
+
+def _judge(script: Script, status: int, body: bytes, result: Boot) -> Check:
+    document = _document(body) if status == 200 else None
+    if document is not None:
+        result.openapi = document
+        return _routes(document)
+    if script.look.app and status in {401, 403, 404}:
+        return Check(
+            id="openapi",
+            status="warning",
+            fix=_OPENAPI_FIX,
+            message=f"The app hides its OpenAPI (status {status}), so nobody can see which input it takes.",
+        )
+    if status >= 500:
+        return Check(
+            id="openapi",
+            status="failed",
+            message=f"The app fails to describe itself (status {status} for /openapi.json).",
+            fix="Look for a model or a response type that FastAPI cannot describe.",
+        )
+    return Check(
+        id="openapi",
+        status="failed",
+        message="What listens is not a FastAPI app: it gives no OpenAPI at /openapi.json.",
+        fix="Make a FastAPI app, as in `app = FastAPI(title=…)`, and serve it with uvicorn.",
+    )
+
+
+def _document(body: bytes) -> dict[str, Any] | None:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict) or "openapi" not in document:
+        return None
+    return cast("dict[str, Any]", document)
+
+
+def _routes(document: dict[str, Any]) -> Check:
+    paths = document.get("paths")
+    count = len(cast("dict[str, Any]", paths)) if isinstance(paths, dict) else 0
+    if not count:
+        return Check(
+            id="openapi",
+            status="warning",
+            message="The app has no route, so it can answer nothing.",
+            fix='Add one, as in @app.post("/").',
+        )
+    return Check(
+        id="openapi",
+        status="passed",
+        message=f"It is a FastAPI app with {count} path{'s' if count > 1 else ''}.",
+    )

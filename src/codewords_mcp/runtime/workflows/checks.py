@@ -1,0 +1,189 @@
+"""Validation: from what costs microseconds to starting the script in a sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from codewords_mcp.errors import EnvironmentFailed, InvalidScript
+from codewords_mcp.runtime.models import Check, Progress, ValidationReport, no_progress
+from codewords_mcp.runtime.sandboxes.base import Driver, Limits
+from codewords_mcp.runtime.workflows.boot import boot
+from codewords_mcp.runtime.workflows.environment import Environment, Environments
+from codewords_mcp.runtime.workflows.leaks import check_leaks
+from codewords_mcp.runtime.workflows.lint import lint
+from codewords_mcp.runtime.workflows.report import make_report
+from codewords_mcp.runtime.workflows.script import DEFAULT_MAX_CODE, Script, Unreadable, parse_script
+from codewords_mcp.runtime.workflows.variables import check_variables
+
+_STEPS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """A report with what was made on the way; what was not reached is None.
+
+    `openapi` is the app's own document. `timings_ms`: parse, look, environment, boot, total.
+    """
+
+    report: ValidationReport
+    script: Script | None
+    environment: Environment | None
+    openapi: dict[str, Any] | None
+    timings_ms: dict[str, float]
+
+
+async def validate(
+    code: str,
+    *,
+    environments: Environments,
+    driver: Driver,
+    known_secrets: Collection[str] = (),
+    progress: Progress = no_progress,
+    limits: Limits | None = None,
+    max_code: int = DEFAULT_MAX_CODE,
+) -> Validation:
+    """Run every check that can be run; `known_secrets` are names that have a value, `max_code` is in bytes.
+
+    Whatever is wrong with the script is a failed check. Raises StorageFailed and SandboxFailed only: what is wrong
+    with the runtime's own home or sandbox.
+    """
+    work = _Work(environments, driver, known_secrets, progress, limits or Limits(), max_code)
+    with work.timed("total"):
+        await work.run(code)
+    return Validation(make_report(work.checks), work.script, work.environment, work.openapi, work.timings_ms)
+
+
+class _Work:
+    """One validation as it goes."""
+
+    def __init__(
+        self,
+        environments: Environments,
+        driver: Driver,
+        known_secrets: Collection[str],
+        progress: Progress,
+        limits: Limits,
+        max_code: int,
+    ) -> None:
+        self._environments = environments
+        self._driver = driver
+        self._known = known_secrets
+        self._progress = progress
+        self._limits = limits
+        self._max_code = max_code
+        self.checks: list[Check] = []
+        self.timings_ms: dict[str, float] = {}
+        self.script: Script | None = None
+        self.environment: Environment | None = None
+        self.openapi: dict[str, Any] | None = None
+
+    async def run(self, code: str) -> None:
+        await self._progress(0, _STEPS, "Reading the script")
+        with self.timed("parse"):
+            script = await self._parse(code)
+        if script is None:
+            return
+        with self.timed("look"):
+            await self._look(script)
+        if self._failed():
+            return
+        await self._progress(1, _STEPS, "Preparing its environment")
+        with self.timed("environment"):
+            environment = await self._build(script)
+        if environment is None:
+            return
+        await self._progress(3, _STEPS, "Starting it in a sandbox")
+        with self.timed("boot"):
+            result = await boot(script, environment.ref, self._driver, self._limits)
+        self.checks += result.checks
+        self.openapi = result.openapi
+        await self._progress(_STEPS, _STEPS, "Checked")
+
+    async def _parse(self, code: str) -> Script | None:
+        try:
+            script = await asyncio.to_thread(parse_script, code, max_code=self._max_code)
+        except InvalidScript as error:
+            one = "parse" if isinstance(error, Unreadable) else "header"
+            if one == "header":
+                self.checks.append(_passed("parse", "The script is valid Python."))
+            failed = Check(
+                id=one,
+                status="failed",
+                message=error.message,
+                line=error.line,
+                column=error.column,
+                fix=error.hint or None,
+            )
+            self.checks.append(failed)
+            return None
+        self.script = script
+        self.checks += [
+            _passed("parse", "The script is valid Python."),
+            _passed("header", "Its header declares Python and packages."),
+        ]
+        self.checks += script.notes
+        return script
+
+    async def _look(self, script: Script) -> None:
+        self.checks.append(_app(script))
+        self.checks += await lint(script)
+        self.checks += await asyncio.to_thread(check_leaks, script, self._known)
+        self.checks += await asyncio.to_thread(check_variables, script, self._known)
+
+    async def _build(self, script: Script) -> Environment | None:
+        async def scaled(done: float, total: float, message: str) -> None:
+            await self._progress(1 + 2 * done / total, _STEPS, message)
+
+        try:
+            environment = await self._environments.ensure(script, scaled)
+        except EnvironmentFailed as error:
+            self.checks.append(
+                Check(id="dependencies", status="failed", message=error.message, fix=error.hint or None)
+            )
+            return None
+        self.environment = environment
+        packages = environment.lock.count("==")
+        self.checks.append(_passed("dependencies", f"{packages} packages, locked."))
+        how = "built" if environment.built else "there already"
+        self.checks.append(
+            _passed("environment", f"The environment for Python {environment.python_version} is {how}.")
+        )
+        return environment
+
+    def _failed(self) -> bool:
+        return any(check.status == "failed" for check in self.checks)
+
+    @contextmanager
+    def timed(self, name: str) -> Generator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings_ms[name] = round((time.perf_counter() - started) * 1000, 1)
+
+
+def _passed(one: str, message: str) -> Check:
+    return Check(id=one, status="passed", message=message)
+
+
+def _app(script: Script) -> Check:
+    if script.look.app:
+        return Check(
+            id="app",
+            status="passed",
+            line=script.look.app_line,
+            message=f"`{script.look.app}` is its FastAPI app.",
+        )
+    if script.look.mentions_fastapi:
+        return _passed("app", "It makes a FastAPI app; starting it will show.")
+    return Check(
+        id="app",
+        status="failed",
+        message="The script has no FastAPI app, and a workflow is one.",
+        fix='from fastapi import FastAPI; app = FastAPI(title="…"); then a route such as @app.post("/")',
+    )

@@ -1,0 +1,241 @@
+"""What a header declares: its Python, its packages, its variables and connections, its options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, cast
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from codewords_mcp.errors import InvalidScript
+from codewords_mcp.runtime.models import Check
+from codewords_mcp.runtime.workflows.header import Header
+
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CONNECTION = re.compile(r"PIPEDREAM_([A-Z0-9_]+)_ACCESS")
+_TOP_LEVEL = frozenset({"dependencies", "requires-python", "tool"})
+_NUMBERS = {
+    "concurrency": (
+        1,
+        1000,
+        "It is how many runs one instance serves at once, for example `# concurrency = 16`.",
+    ),
+    "retries": (
+        0,
+        10,
+        "It is how often a background run that failed is tried again, for example `# retries = 3`.",
+    ),
+    "timeout": (
+        1,
+        86400,
+        "It is how many seconds a background run may take, for example `# timeout = 3600`.",
+    ),
+}
+"""key: least, most, what it is."""
+_BUDGETS = frozenset({"call", "run", "day", "month", "total"})
+_CODEWORDS_KEYS = frozenset({"budget", "client", "concurrency", "egress", "isolation", "retries", "timeout"})
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}")
+_MOST = 500
+_NOT_AN_INDEX = ("-", ".", "/", "~", "git+", "http:", "https:", "file:")
+_INDEX_ONLY = "only packages of the index can be installed"
+_ENV_FORM = 'Each entry is "NAME=value" for a default or "NAME" for one that must be set.'
+
+
+@dataclass(frozen=True, slots=True)
+class EnvVar:
+    """A variable the header declares: with a default, or required."""
+
+    name: str
+    default: str | None
+    required: bool
+
+
+def requires_python(header: Header) -> SpecifierSet:
+    """The Python that the script asks for; empty for any. Raises InvalidScript."""
+    value = header.data.get("requires-python", "")
+    try:
+        if isinstance(value, str):
+            return SpecifierSet(value)
+    except InvalidSpecifier:
+        pass
+    line = header.line_of("requires-python")
+    raise _wrong(
+        f"`requires-python` on line {line} is not a version specifier.",
+        hint='Write it as `# requires-python = "==3.11.*"` or `">=3.11"`.',
+        line=line,
+    )
+
+
+def dependencies(header: Header) -> tuple[str, ...]:
+    """Normalised requirements, in the header's order. Raises InvalidScript with the line of the first bad one."""
+    entries = _strings(header, header.data.get("dependencies", []), "dependencies")
+    return tuple(_dependency(header, number, entry) for number, entry in enumerate(entries, start=1))
+
+
+def environment_variables(header: Header) -> tuple[tuple[EnvVar, ...], tuple[str, ...], list[Check]]:
+    """(variables, app slugs of connections, notes). Raises InvalidScript for a name that no environment can hold."""
+    declared: dict[str, EnvVar] = {}
+    connections: dict[str, None] = {}
+    notes: list[Check] = []
+    for entry in _strings(header, header.tool("env-checker").get("env_vars", []), "env_vars"):
+        variable = _variable(entry)
+        if variable is None:
+            line = _line(header, entry, "env_vars")
+            message = f"A variable on line {line} has a name or a value that no environment can hold."
+            raise _wrong(message, hint=_ENV_FORM, line=line)
+        if connection := _CONNECTION.fullmatch(variable.name):
+            connections[connection[1].lower()] = None
+            continue
+        if variable.name in declared:
+            line = _line(header, entry, "env_vars")
+            notes.append(_note(f"{variable.name} is declared twice; the last one counts.", line))
+        declared[variable.name] = variable
+    return tuple(declared.values()), tuple(connections), notes
+
+
+def tool(header: Header) -> tuple[Mapping[str, Any], list[Check]]:
+    """(`[tool.codewords]`, notes on keys that do nothing). Raises InvalidScript for a value that means nothing."""
+    table = header.tool("codewords")
+    if table.get("client", "ours") not in ("ours", "pypi"):
+        line = header.line_of("client")
+        raise _wrong(
+            f'`client` on line {line} is neither "ours" nor "pypi".',
+            hint='Leave it out for the runtime\'s own client, or write `# client = "pypi"`.',
+            line=line,
+        )
+    _check_tool(header, table)
+    notes = [
+        _note(f"`{key[:40]}` in [tool.codewords] is not known and does nothing.", header.line_of(key))
+        for key in _first(table, _CODEWORDS_KEYS)
+    ]
+    return MappingProxyType(dict(table)), notes
+
+
+def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
+    hosts = table.get("egress")
+    if hosts is not None and not (
+        isinstance(hosts, list) and all(_is_host(host) for host in cast("list[Any]", hosts))
+    ):
+        raise _wrong(
+            "`egress` in [tool.codewords] is not a list of hosts.",
+            hint='Write for example `# egress = ["api.github.com", "*.example.com"]`, or `# egress = []` for none.',
+            line=header.line_of("egress"),
+        )
+    if table.get("isolation", "execution") not in ("execution", "instance"):
+        raise _wrong(
+            '`isolation` in [tool.codewords] is neither "execution" nor "instance".',
+            hint='Leave it out for a sandbox per run, or write `# isolation = "instance"` for one that serves many.',
+            line=header.line_of("isolation"),
+        )
+    for key, (least, most, hint) in _NUMBERS.items():
+        value = table.get(key, least)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise _wrong(
+                f"`{key}` in [tool.codewords] is not a whole number from {least} to {most}.",
+                hint=hint,
+                line=header.line_of(key),
+            )
+    _check_budget(header, table)
+
+
+def _check_budget(header: Header, table: Mapping[str, Any]) -> None:
+    budget: Any = table.get("budget", {})
+    fits = isinstance(budget, dict) and all(
+        name in _BUDGETS and type(usd) in {int, float} and 0 <= usd <= 1_000_000
+        for name, usd in cast("dict[str, Any]", budget).items()
+    )
+    if not fits:
+        raise _wrong(
+            f"`budget` in [tool.codewords] is not a table of amounts in USD for {', '.join(sorted(_BUDGETS))}.",
+            hint="Write for example `# budget = {run = 0.50, day = 5}`.",
+            line=header.line_of("budget"),
+        )
+
+
+def _is_host(value: Any) -> bool:
+    return isinstance(value, str) and _HOST.fullmatch(value) is not None
+
+
+def unknown_keys(header: Header) -> list[Check]:
+    """Notes on what a header holds or lacks without harm."""
+    notes = [
+        _note(f"`{key[:40]}` is not a key of a PEP 723 header and does nothing.", header.line_of(key))
+        for key in _first(header.data, _TOP_LEVEL)
+    ]
+    if "uv" in header.data.get("tool", {}):
+        message = "[tool.uv] is not read: packages come from the runtime's index only."
+        notes.append(_note(message, header.line_of("tool.uv")))
+    if "requires-python" not in header.data:
+        message = "`requires-python` is missing; the runtime's own Python is taken."
+        notes.append(_note(message, header.first_line, fix='# requires-python = "==3.11.*"'))
+    return notes
+
+
+def _first(table: Mapping[str, Any], known: frozenset[str]) -> list[str]:
+    """The first keys that are not known; nobody reads hundreds of notes."""
+    return [key for key in table if key not in known][:10]
+
+
+def _dependency(header: Header, number: int, entry: str) -> str:
+    if entry.lstrip().startswith(_NOT_AN_INDEX):
+        line = _line(header, entry, "dependencies")
+        raise _wrong(
+            f"Dependency {number} on line {line} is an option, a path or an address; {_INDEX_ONLY}.",
+            hint='Name the package and its version, as in `"httpx==0.28.1"`.',
+            line=line,
+        )
+    try:
+        requirement = Requirement(entry)
+    except (InvalidRequirement, RecursionError):
+        line = _line(header, entry, "dependencies")
+        raise _wrong(
+            f"Dependency {number} on line {line} is not a requirement that PEP 508 knows.",
+            hint='Write it as `"name==1.2.3"`, `"name>=1.2,<2"` or `"name[extra]==1.2.3"`.',
+            line=line,
+        ) from None
+    if requirement.url is not None:
+        line = _line(header, entry, "dependencies")
+        raise _wrong(
+            f"Dependency {number} on line {line} ({requirement.name}) comes from an address; {_INDEX_ONLY}.",
+            hint=f'Write it as `"{requirement.name}==<version>"`.',
+            line=line,
+        )
+    requirement.name = re.sub(r"[-_.]+", "-", requirement.name).lower()
+    return str(requirement)
+
+
+def _variable(entry: str) -> EnvVar | None:
+    name, has_default, default = entry.partition("=")
+    if not _ENV_NAME.fullmatch(name.strip()) or "\0" in default:
+        return None
+    return EnvVar(name.strip(), default.strip() if has_default else None, required=not has_default)
+
+
+def _strings(header: Header, value: object, key: str) -> list[str]:
+    """The list of strings under a key. Raises InvalidScript for anything else."""
+    line = header.line_of(f"{key} ", f"{key}=")
+    items = cast("list[object]", value) if isinstance(value, list) else [None]
+    strings = [item for item in items if isinstance(item, str)]
+    if len(strings) < len(items):
+        hint = f'Write it as `# {key} = ["…", "…"]`.'
+        raise _wrong(f"`{key}` on line {line} must be a list of strings.", hint=hint, line=line)
+    if len(strings) > _MOST:
+        hint = f"Leave out what the script does not need; {_MOST} are allowed."
+        raise _wrong(f"`{key}` on line {line} has {len(strings)} entries.", hint=hint, line=line)
+    return strings
+
+
+def _line(header: Header, entry: str, key: str) -> int:
+    return header.line_of(f'"{entry}"', f"'{entry}'", entry, key)
+
+
+def _wrong(message: str, *, hint: str, line: int) -> InvalidScript:
+    return InvalidScript(message, hint=hint, line=line, column=1)
+
+
+def _note(message: str, line: int, fix: str | None = None) -> Check:
+    return Check(id="header", status="note", message=message, line=line, fix=fix)

@@ -1,0 +1,338 @@
+"""Deployments: a name or id, its immutable versions, and which of them is live."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+import unicodedata
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any, cast
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
+from codewords_mcp.runtime.models import (
+    Caller,
+    Check,
+    Deployment,
+    Page,
+    Progress,
+    Version,
+    WorkflowDetail,
+    WorkflowSummary,
+)
+from codewords_mcp.runtime.store import workflows as rows
+from codewords_mcp.runtime.store.clock import now, to_datetime
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.workflows import VersionRow, WorkflowRow
+from codewords_mcp.runtime.workflows.checks import Validation
+from codewords_mcp.runtime.workflows.script import parse_script
+
+MAX_NAME = 100
+MAX_DESCRIPTION = 2000
+MAX_SCHEMA_DEPTH = 12
+"""References nested deeper end in `{}`: a schema may name itself."""
+Validate = Callable[[str, Progress], Awaitable[Validation]]
+
+
+class Deployments:
+    """Every workflow of the home."""
+
+    def __init__(
+        self, database: Database, url_of: Callable[[str], str], isolation: Callable[[], Awaitable[str]]
+    ) -> None:
+        self._db = database
+        self._url_of = url_of
+        self._isolation = isolation
+
+    async def deploy(
+        self,
+        caller: Caller,
+        code: str,
+        *,
+        name: str | None,
+        service_id: str | None,
+        description: str,
+        public: bool | None,
+        validate: Validate,
+        progress: Progress,
+    ) -> Deployment:
+        """See `Runtime.deploy`."""
+        began = time.perf_counter()
+        name = None if name is None else check_name(name)
+        if len(description) > MAX_DESCRIPTION:
+            raise InvalidInput(f"A description has at most {MAX_DESCRIPTION} characters.")
+        target = await self._target(caller, name, service_id)
+        if target is not None and (same := await self._same(target, code, name, description)):
+            return same
+        validation = await validate(code, progress)
+        report, script, environment = validation.report, validation.script, validation.environment
+        if not report.all_passed or script is None or environment is None:
+            raise ValidationFailed(
+                "The workflow was not deployed: a check failed."
+                + (f" Version {target.active_version} goes on serving." if target else ""),
+                report=report.model_dump(),
+                hint=_first_failure(report.checks),
+            )
+        title = name or (target.name if target else _title(validation.openapi))
+        if target is None and name is None:
+            target = await self._target(caller, title, None)
+            if target is not None and (same := await self._same(target, code, None, description)):
+                return same
+        description = (
+            description
+            or (target.description if target else "")
+            or str((validation.openapi or {}).get("info", {}).get("description") or "")
+        )
+        version = VersionRow(
+            id=secrets.token_hex(16),
+            workflow_id="",
+            number=0,
+            code=code,
+            code_hash=script.code_hash,
+            environment=environment.hash,
+            openapi=validation.openapi or {},
+            checks=[c.model_dump() for c in report.checks],
+            description=description[:MAX_DESCRIPTION],
+            created_at=now(),
+        )
+        workflow, version = await self._store(caller, title, target, version, public=public)
+        timings = dict(validation.timings_ms) | {"total": round((time.perf_counter() - began) * 1000, 1)}
+        return await self._deployment(workflow, version, changed=True, timings=timings)
+
+    async def _target(self, caller: Caller, name: str | None, service_id: str | None) -> WorkflowRow | None:
+        if service_id is not None:
+            return await self._own(caller, service_id)
+        return None if name is None else await self._db.read(lambda c: rows.by_name(c, caller.owner, name))
+
+    async def _same(
+        self, target: WorkflowRow, code: str, name: str | None, description: str
+    ) -> Deployment | None:
+        live = await self._db.read(lambda c: rows.version(c, target.id, target.active_version))
+        if live is None or live.code != code:
+            return None
+        changes = {
+            k: v
+            for k, v in {"name": name, "description": description or None}.items()
+            if v is not None and getattr(target, k) != v
+        }
+        if changes:
+            await self._change(target.id, changes)
+            target = replace(target, **changes)
+        return await self._deployment(target, live, changed=bool(changes))
+
+    async def _change(self, workflow_id: str, values: dict[str, Any]) -> None:
+        try:
+            await self._db.write(lambda c: rows.change(c, workflow_id, values | {"updated_at": now()}))
+        except IntegrityError as error:
+            raise Conflict("Another workflow of yours has this name.", hint="Choose another name.") from error
+
+    async def _store(
+        self,
+        caller: Caller,
+        name: str,
+        target: WorkflowRow | None,
+        version: VersionRow,
+        *,
+        public: bool | None,
+    ) -> tuple[WorkflowRow, VersionRow]:
+        def write(connection: Connection) -> tuple[WorkflowRow, VersionRow]:
+            at = version.created_at
+            current = (
+                rows.get(connection, target.id) if target else rows.by_name(connection, caller.owner, name)
+            )
+            if current is None:
+                workflow = WorkflowRow(
+                    new_service_id(name), caller.owner, name, version.description, bool(public), at, at, 1
+                )
+                rows.add(connection, workflow)
+            else:
+                number = rows.next_number(connection, current.id)
+                shared = current.public if public is None else public
+                values = {
+                    "name": name,
+                    "description": version.description,
+                    "public": shared,
+                    "updated_at": at,
+                    "active_version": number,
+                }
+                rows.change(connection, current.id, values)
+                workflow = replace(current, **values)
+            stored = replace(version, workflow_id=workflow.id, number=workflow.active_version)
+            rows.add_version(connection, stored)
+            return workflow, stored
+
+        try:
+            return await self._db.write(write)
+        except IntegrityError as error:
+            raise Conflict(
+                "Another workflow of yours has this name.",
+                hint="Choose another name, or deploy to that workflow's id.",
+            ) from error
+
+    async def rollback(self, caller: Caller, service_id: str, number: int) -> Deployment:
+        """See `Runtime.rollback`."""
+        workflow = await self._own(caller, service_id)
+        version = await self._db.read(lambda c: rows.version(c, service_id, number))
+        if version is None:
+            raise NotFound(
+                f"{workflow.name} has no version {number}.",
+                hint=f"`codewords show {service_id}` lists its versions.",
+            )
+        changed = workflow.active_version != number
+        if changed:
+            values = {"active_version": number, "updated_at": now()}
+            await self._db.write(lambda c: rows.change(c, service_id, values))
+            workflow = replace(workflow, **values)
+        return await self._deployment(workflow, version, changed=changed)
+
+    async def list(
+        self, caller: Caller, *, query: str, limit: int, after: tuple[int, str] | None
+    ) -> Page[WorkflowSummary]:
+        """Newest change first; the cursor is of the last item."""
+        found = await self._db.read(
+            lambda c: rows.page(c, caller.owner, query=query, limit=limit + 1, after=after)
+        )
+        items = [
+            WorkflowSummary(
+                service_id=w.id,
+                name=w.name,
+                version=w.active_version,
+                url=self._url_of(w.id),
+                description=w.description,
+                updated_at=to_datetime(w.updated_at),
+            )
+            for w in found[:limit]
+        ]
+        cursor = f"{found[limit - 1].updated_at}.{found[limit - 1].id}" if len(found) > limit else None
+        return Page[WorkflowSummary](items=items, next_cursor=cursor)
+
+    async def get(
+        self, caller: Caller, service_id: str, *, number: int | None, include_code: bool
+    ) -> WorkflowDetail:
+        """A workflow with one of its versions, the live one by default. Raises NotFound."""
+        workflow = await self._own(caller, service_id)
+        wanted = workflow.active_version if number is None else number
+        version = await self._db.read(lambda c: rows.version(c, service_id, wanted))
+        if version is None:
+            raise NotFound(
+                f"{workflow.name} has no version {wanted}.",
+                hint=f"Its live version is {workflow.active_version}.",
+            )
+        known = await self._db.read(lambda c: rows.list_versions(c, service_id))
+        script = parse_script(version.code)
+        return WorkflowDetail(
+            service_id=workflow.id,
+            name=workflow.name,
+            description=workflow.description,
+            url=self._url_of(workflow.id),
+            version=version.number,
+            routes=routes_of(version.openapi),
+            env=[{"name": v.name, "default": v.default, "required": v.required} for v in script.env],
+            dependencies=list(script.dependencies),
+            versions=[
+                Version(
+                    version=v["number"],
+                    version_id=v["id"],
+                    created_at=to_datetime(v["created_at"]),
+                    active=v["number"] == workflow.active_version,
+                    description=v["description"],
+                )
+                for v in known
+            ],
+            code=version.code if include_code else None,
+        )
+
+    async def _own(self, caller: Caller, service_id: str) -> WorkflowRow:
+        row = await self._db.read(lambda c: rows.get(c, service_id))
+        if row is None or row.owner != caller.owner:
+            raise NotFound("There is no workflow of that id.", hint="`codewords list` shows your workflows.")
+        return row
+
+    async def _deployment(
+        self,
+        workflow: WorkflowRow,
+        version: VersionRow,
+        *,
+        changed: bool,
+        timings: dict[str, float] | None = None,
+    ) -> Deployment:
+        checks = [Check(**check) for check in version.checks]
+        return Deployment(
+            service_id=workflow.id,
+            name=workflow.name,
+            version=version.number,
+            version_id=version.id,
+            url=self._url_of(workflow.id),
+            description=workflow.description,
+            public=workflow.public,
+            created_at=to_datetime(version.created_at),
+            changed=changed,
+            isolation=await self._isolation(),
+            notes=[c for c in checks if c.status in ("warning", "note")],
+            timings_ms=timings or {},
+        )
+
+
+def check_name(name: str) -> str:
+    """Trimmed. Raises InvalidInput. Any printable text is a name: ids are made from it, never paths."""
+    name = name.strip()
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise InvalidInput(
+            f"A workflow's name is 1 to {MAX_NAME} printable characters.",
+            hint='For example "Website monitor".',
+        )
+    return name
+
+
+def new_service_id(name: str) -> str:
+    """`<slug>_<8 hex>`: lower-case ASCII letters, digits and underscores."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:40].strip("_") or "workflow"
+    return f"{slug}_{secrets.token_hex(4)}"
+
+
+def routes_of(openapi: dict[str, Any]) -> list[dict[str, Any]]:
+    """[{method, path, summary, input}] of an OpenAPI document; `input` is the JSON body's schema, references resolved."""
+    routes: list[dict[str, Any]] = []
+    for path, operations in openapi.get("paths", {}).items():
+        for method, operation in operations.items():
+            body = (
+                operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+            )
+            summary = operation.get("description") or operation.get("summary") or ""
+            routes.append(
+                {"method": method.upper(), "path": path, "summary": summary, "input": _resolve(body, openapi)}
+            )
+    return routes
+
+
+def _resolve(schema: Any, openapi: dict[str, Any], depth: int = 0) -> Any:
+    if depth > MAX_SCHEMA_DEPTH:
+        return {}
+    if isinstance(schema, list):
+        return [_resolve(item, openapi, depth + 1) for item in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    fields = cast("dict[str, Any]", schema)
+    if isinstance(reference := fields.get("$ref"), str):
+        name = reference.rsplit("/", 1)[-1]
+        return _resolve(openapi.get("components", {}).get("schemas", {}).get(name, {}), openapi, depth + 1)
+    return {key: _resolve(value, openapi, depth + 1) for key, value in fields.items()}
+
+
+def _title(openapi: dict[str, Any] | None) -> str:
+    title = str((openapi or {}).get("info", {}).get("title") or "").strip()
+    cleaned = "".join(c for c in title if c.isprintable())[:MAX_NAME].strip()
+    return cleaned if cleaned and cleaned != "FastAPI" else "workflow"
+
+
+def _first_failure(checks: list[Check]) -> str:
+    failed = next((c for c in checks if c.status == "failed"), None)
+    if failed is None:
+        return ""
+    place = f" (line {failed.line})" if failed.line else ""
+    return f"{failed.message}{place}" + (f" Fix: {failed.fix}" if failed.fix else "")

@@ -1,0 +1,143 @@
+"""What uv says when it cannot resolve, as one sentence that names the package.
+
+uv explains itself in a proof of several lines; the sentence takes the step of it that a person can act on. Only package
+names, versions and specifiers of the output get into it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from packaging.requirements import Requirement
+
+from codewords_mcp.errors import EnvironmentFailed
+
+_NAME = r"([A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?)(?:\[[A-Za-z0-9,._-]*\])?"
+_ONE = r"(?:==|>=|<=|~=|!=|<|>)[A-Za-z0-9.+!*_-]{1,40}"
+_SPEC = rf"((?:{_ONE})(?:,{_ONE}){{0,5}})"
+_MARKER = r"(?:\{[^}]{0,300}\})?"
+_OFFLINE = "network was disabled"
+_UNREACHABLE = re.compile(
+    r"Failed to fetch|error sending request|dns error|Connection refused|operation timed out"
+)
+_NOT_FOUND = re.compile(rf"{_NAME} was not found in the (?:package registry|cache|provided)")
+_NO_WHEEL = re.compile(rf"{_NAME}{_SPEC}? has no (?:usable )?wheels")
+_NO_VERSION = re.compile(rf"there (?:is|are) no versions? of {_NAME}")
+_ONLY = re.compile(rf"only {_NAME}<=([A-Za-z0-9.+!]{{1,40}}) is available")
+_TWICE = re.compile(rf"you require {_NAME}{_SPEC} and {_NAME}{_SPEC}")
+_DEPENDS = re.compile(rf"{_NAME}{_SPEC}? depends on (?:one of: )?{_NAME}{_MARKER}{_SPEC}")
+
+
+def explain(stderr: str, python: str, requirements: Iterable[str] = ()) -> EnvironmentFailed:
+    """The error for a failed `uv pip compile` or `install` of these requirements for a Python ("3.11")."""
+    text = " ".join(stderr.split())
+    asked = {requirement.name: str(requirement) for requirement in map(Requirement, requirements)}
+    return (
+        _index(text)
+        or _missing(text)
+        or _twice(text)
+        or _conflict(text, asked)
+        or _wrong_python(text, python)
+        or _wheelless(text, python)
+        or _version(text, asked)
+        or EnvironmentFailed(
+            "The dependencies cannot be installed together.",
+            hint="Loosen the pins, or leave packages out one by one to find which.",
+        )
+    )
+
+
+def _index(text: str) -> EnvironmentFailed | None:
+    if _OFFLINE in text:
+        return EnvironmentFailed(
+            "A package is not in the cache, and the index was not asked since UV_OFFLINE is set.",
+            hint="Unset UV_OFFLINE and try again.",
+        )
+    if _UNREACHABLE.search(text):
+        return EnvironmentFailed(
+            "The package index cannot be reached from this machine.",
+            hint="Check the network or UV_DEFAULT_INDEX, then try again.",
+        )
+    return None
+
+
+def _missing(text: str) -> EnvironmentFailed | None:
+    found = _NOT_FOUND.search(text)
+    if found is None:
+        return None
+    return EnvironmentFailed(
+        f"No package called {found[1]} is in the index.",
+        hint="Check its spelling: the name to install can differ from the one to import.",
+    )
+
+
+def _twice(text: str) -> EnvironmentFailed | None:
+    found = _TWICE.search(text)
+    if found is None or found[1] != found[3]:
+        return None
+    return EnvironmentFailed(
+        f"The script asks for {found[1]}{found[2]} and for {found[3]}{found[4]} at once.",
+        hint="Keep one of them.",
+    )
+
+
+def _conflict(text: str, asked: dict[str, str]) -> EnvironmentFailed | None:
+    """A package that needs another version of one that the script pins; without such a pin, of whatever it needs."""
+    steps = [step for step in _DEPENDS.finditer(text) if step[3] != "Python"]
+    step = next((step for step in steps if step[3] in asked), None)
+    if step is None and ("depends on Python" in text or "has no" in text or not steps):
+        return None
+    step = step or steps[0]
+    package, other = step[1], step[3]
+    rival = next((one for one in steps if one[3] == other and one[1] != package), None)
+    if other in asked:
+        against = f"the script asks for {asked[other]}"
+    elif rival is not None:
+        against = f"{rival[1]}{rival[2] or ''} needs {other}{rival[4]}"
+    else:
+        against = "other dependencies of the script do not fit that"
+    return EnvironmentFailed(
+        f"{package}{step[2] or ''} needs {other}{step[4]}, but {against}.",
+        hint=_hint(package, rival[1] if rival and other not in asked else other),
+    )
+
+
+def _hint(package: str, other: str) -> str:
+    hint = f"Change the version of {package} or of {other}, or leave one pin out."
+    if package == "codewords-client":
+        hint += ' The runtime brings its own client; `[tool.codewords] client = "pypi"` takes the pinned one.'
+    return hint
+
+
+def _wrong_python(text: str, python: str) -> EnvironmentFailed | None:
+    step = next((step for step in _DEPENDS.finditer(text) if step[3] == "Python"), None)
+    if step is None:
+        return None
+    return EnvironmentFailed(
+        f"{step[1]}{step[2] or ''} needs Python {step[4]}, and the script runs on {python}.",
+        hint="Change `requires-python`, or take another version of the package.",
+    )
+
+
+def _wheelless(text: str, python: str) -> EnvironmentFailed | None:
+    found = _NO_WHEEL.search(text)
+    if found is None:
+        return None
+    return EnvironmentFailed(
+        f"{found[1]}{found[2] or ''} has no wheel for Python {python} on this machine, "
+        "and building it from source would run its code outside the sandbox.",
+        hint=f"Take a version of {found[1]} that comes with one, another `requires-python`, or another package.",
+    )
+
+
+def _version(text: str, asked: dict[str, str]) -> EnvironmentFailed | None:
+    only = _ONLY.search(text)
+    found = only or _NO_VERSION.search(text)
+    if found is None:
+        return None
+    newest = f"; the newest is {only[2]}" if only else ""
+    return EnvironmentFailed(
+        f"No version of {found[1]} matches {asked.get(found[1], 'what is asked for')}{newest}.",
+        hint=f"Take a version of {found[1]} that exists, or leave the pin out.",
+    )

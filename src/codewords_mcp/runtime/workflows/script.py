@@ -1,0 +1,163 @@
+"""A workflow's script: its code, and what its header declares."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+import threading
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from codewords_mcp.errors import InvalidScript
+from codewords_mcp.runtime.models import Check
+from codewords_mcp.runtime.workflows.declarations import (
+    EnvVar,
+    dependencies,
+    environment_variables,
+    requires_python,
+    tool,
+    unknown_keys,
+)
+from codewords_mcp.runtime.workflows.header import normalise, read_header
+from codewords_mcp.runtime.workflows.look import Look, look
+
+DEFAULT_MAX_CODE = 1 << 20
+_warnings_filter = threading.Lock()
+
+
+class Unreadable(InvalidScript):
+    """Code that is no Python text at all, as against a header that is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a script declares and what reading it without running shows.
+
+    `code` is letter for letter what came in, `code_hash` its SHA-256 in hex. `requires_python` is a PEP 440 specifier,
+    empty for any. `dependencies` are normalised requirements in the header's order. `connections` are app slugs, from
+    `PIPEDREAM_<APP>_ACCESS`. `tool` is `[tool.codewords]`. `tree` is None where only a newer Python can parse the code.
+    """
+
+    code: str
+    code_hash: str
+    requires_python: str
+    dependencies: tuple[str, ...]
+    env: tuple[EnvVar, ...]
+    connections: tuple[str, ...]
+    tool: Mapping[str, Any]
+    notes: tuple[Check, ...]
+    look: Look
+    tree: ast.Module | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def uses_our_client(self) -> bool:
+        """True where `codewords-client` is declared and the header does not insist on the registry's."""
+        names = {Requirement(one).name for one in self.dependencies}
+        return "codewords-client" in names and self.tool.get("client", "ours") == "ours"
+
+
+def parse_script(code: str, *, max_code: int = DEFAULT_MAX_CODE) -> Script:
+    """Read a script without running it; `max_code` is in bytes.
+
+    Raises InvalidScript, with line and column where there is a place: empty, too large, not text, not Python, or a
+    header that is missing, doubled, unclosed or wrong.
+    """
+    text = _text(code, max_code)
+    try:
+        header = read_header(text)
+    except InvalidScript as no_header:
+        _parse(text)  # that it is not Python at all matters more than its missing header
+        raise no_header from None
+    requires = requires_python(header)
+    tree = _tree(text, requires)
+    env, connections, env_notes = environment_variables(header)
+    options, tool_notes = tool(header)
+    looked = look(tree, text)
+    return Script(
+        code=code,
+        code_hash=hashlib.sha256(code.encode()).hexdigest(),
+        requires_python=str(requires),
+        dependencies=dependencies(header),
+        env=env,
+        connections=connections,
+        tool=options,
+        notes=(*unknown_keys(header), *env_notes, *tool_notes, *looked.notes),
+        look=looked,
+        tree=tree,
+    )
+
+
+def _text(code: str, max_code: int) -> str:
+    if len(code) > max_code:  # before encoding or reading any of it
+        raise _too_large(len(code), max_code)
+    try:
+        size = len(code.encode())
+    except UnicodeEncodeError as error:
+        before = normalise(code[: error.start])
+        raise Unreadable(
+            "The script holds half of a surrogate pair, which no file can store.",
+            hint="Write the character itself, or its escape such as `\\U0001f6a8`.",
+            line=before.count("\n") + 1,
+            column=len(before) - before.rfind("\n"),
+        ) from None
+    if size > max_code:
+        raise _too_large(size, max_code)
+    text = normalise(code)
+    if not text.strip():
+        raise Unreadable(
+            "The script is empty.",
+            hint="Send the code of a workflow; `list_templates` has some to start from.",
+        )
+    if "\0" in text:
+        before = text[: text.index("\0")]
+        raise Unreadable(
+            "The script holds a NUL byte; it is not a text file.",
+            hint="Send the script as UTF-8 text.",
+            line=before.count("\n") + 1,
+            column=len(before) - before.rfind("\n"),
+        )
+    return text
+
+
+def _too_large(size: int, limit: int) -> Unreadable:
+    return Unreadable(
+        f"The script has {size:,} bytes; the limit is {limit:,}.",
+        hint="Move data out of the code: upload it as a file, or fetch it when the workflow runs.",
+    )
+
+
+def _parse(text: str) -> ast.Module:
+    try:
+        with _warnings_filter, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except SyntaxError as error:
+        line, column = error.lineno, error.offset
+        where = f" (line {line}, column {column})" if line else ""
+        raise Unreadable(
+            f"The script is not valid Python{where}: {error.msg}.",
+            hint="Correct that line; the code must parse before anything else is looked at.",
+            line=line,
+            column=column,
+        ) from None
+    except (RecursionError, MemoryError, ValueError):
+        raise Unreadable(
+            "The script is nested too deeply to be read.", hint="Split the deepest expression into steps."
+        ) from None
+
+
+def _tree(text: str, requires: SpecifierSet) -> ast.Module | None:
+    """The syntax tree; None where the script asks for another Python than ours and only that one may know its syntax."""
+    try:
+        return _parse(text)
+    except Unreadable:
+        ours = ".".join(str(part) for part in sys.version_info[:3])
+        if requires.contains(ours, prereleases=True):
+            raise
+        return None
