@@ -1,0 +1,1 @@
+"""Runs: admission, execution, logs, and what is asked about them."""

@@ -1,0 +1,477 @@
+"""Runs that nobody holds a connection for: accepted once, carried out until they end, whatever happens in between.
+
+Accepting writes the run's row and its request in one transaction; from then on it is not lost. A run under its limits
+starts at once, held by this process; one that has to wait has its place in the queue from the same transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, RowMapping
+
+from codewords_mcp.errors import CodewordsError, RunCancelled, TooBusy
+from codewords_mcp.runtime.models import Caller, RunRequest
+from codewords_mcp.runtime.runs.execution import Execution, Try
+from codewords_mcp.runtime.runs.floor import Floor, new_id, queue_full
+from codewords_mcp.runtime.runs.journal import RunLog
+from codewords_mcp.runtime.runs.launch import Kit
+from codewords_mcp.runtime.runs.queue import RunQueue
+from codewords_mcp.runtime.runs.request_headers import AUTH
+from codewords_mcp.runtime.store import executors, logs, recovery, requests
+from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store.clock import now
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+"""Seconds before the second attempt, doubled before each further one up to the longest, half of it at random."""
+TURN = 0.2
+"""Seconds between looks at what the other processes have running."""
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Work:
+    """What is carried out: a request that can be read again, and how often it may be tried."""
+
+    request: RunRequest
+    body: bytes
+    correlation_id: str
+    depth: int
+    retries: int
+    attempts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    next_seq: int = 0
+    last_line: str | None = None
+    not_before: float = 0.0
+    """Seconds since 1970."""
+
+
+class BackgroundRuns:
+    """Accepts runs, carries out what is this process's turn, and goes on with what others left."""
+
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+        self._queue = RunQueue(
+            floor.database.engine,
+            floor.executor,
+            limit=floor.settings.concurrency,
+            carry=self.carry,
+        )
+        self._in_line: Counter[str] = Counter()
+        """Runs of each owner that this process has put into the queue and that have not been taken out."""
+        self._owners: dict[str, str] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Runs that this process knows to be in the queue."""
+        return self._in_line.total()
+
+    # accepting
+
+    async def accept(self, request: RunRequest) -> str:
+        """Record the run for good, then start it or let it wait; the id, or that of the idempotency key's first run.
+
+        Raises NotFound, Conflict, TooBusy, StorageFailed.
+        """
+        floor, owner = self._floor, request.caller.owner
+        request.background = True
+        body = b"".join([chunk async for chunk in request.body])
+        servable = await floor.catalog.find(request.caller, request.service_id)
+        depth = await floor.depth_of(request)
+        run_id, nested = request.request_id or new_id(), request.caller.kind == "run"
+        kit = await floor.launcher.kit(request, servable)
+        claimed = not await self._busy_elsewhere(owner, nested=nested) and self._claim(
+            owner, nested=nested, delayed=request.delay > 0
+        )
+        if not claimed:
+            await self._check_room(owner)
+            await self._queue.open()
+        row = floor.row(request, servable, run_id, depth=depth) | {
+            "background": True,
+            "retries": servable.retries,
+            "priority": request.priority,
+        }
+        work = Work(request, body, str(row["correlation_id"]), depth, servable.retries)
+        try:
+            first = await self._record(request, row, body, claimed=claimed)
+        except BaseException:
+            if claimed:
+                floor.admission.give_back(owner)
+            raise
+        if first is not None:
+            if claimed:
+                floor.admission.give_back(owner)
+            return first
+        if claimed:
+            run = BackgroundRun(floor, run_id, work)
+            floor.enter(run, run.live(kit))
+        else:
+            self._lines_up(run_id, owner)
+        return run_id
+
+    async def _busy_elsewhere(self, owner: str, *, nested: bool) -> bool:
+        """Whether all processes together have as many runs of this owner as are allowed."""
+        if nested or not self._floor.database.shared:
+            return False
+        busy = await self._floor.database.read(lambda c: executors.busy(c, owner))
+        return busy >= self._floor.settings.concurrency
+
+    def _claim(self, owner: str, *, nested: bool, delayed: bool) -> bool:
+        # behind those that wait already, but for a call that a running workflow makes: it would wait for itself
+        if delayed or (self._in_line[owner] and not nested):
+            return False
+        return self._floor.admission.claim(owner, nested=nested)
+
+    async def _check_room(self, owner: str) -> None:
+        waiting = await self._floor.database.read(lambda c: rows.waiting(c, owner))
+        if waiting >= self._floor.settings.queue_limit:
+            raise queue_full(waiting)
+
+    async def _record(
+        self, request: RunRequest, row: dict[str, Any], body: bytes, *, claimed: bool
+    ) -> str | None:
+        delay = request.delay
+        if not claimed:
+            row |= {"status": "queued", "executor": None, "started_at": None, "attempts": []}
+            row |= {"in_queue": True, "deliveries": 1}
+            row["not_before"] = row["created_at"] + int(delay * 1e6) if delay > 0 else None
+
+        def more(connection: Connection) -> None:
+            requests.add(connection, _stored(request, row["id"], body))
+            if not claimed:
+                self._queue.put(
+                    connection, row["id"], 1, owner=row["owner"], priority=row["priority"], delay=delay
+                )
+
+        return await self._floor.record_once(request, row, more)
+
+    def _lines_up(self, run_id: str, owner: str) -> None:
+        if run_id not in self._owners:
+            self._owners[run_id] = owner
+            self._in_line[owner] += 1
+
+    def _left_line(self, run_id: str) -> None:
+        if owner := self._owners.pop(run_id, None):
+            self._in_line[owner] -= 1
+            if self._in_line[owner] <= 0:
+                del self._in_line[owner]
+
+    # carrying out
+
+    async def carry(self, run_id: str) -> None:
+        """Carry out a run that waits, to its end; nothing, where somebody else has it or it is over."""
+        floor = self._floor
+        self._left_line(run_id)
+        work = await floor.database.write(lambda c: _take(c, run_id, floor.executor))
+        if work is None:
+            return
+        run = BackgroundRun(floor, run_id, work)
+        floor.enter(run, run.live(None))
+        await asyncio.wait({run.task} if run.task else set())
+
+    def begin(self, run_id: str) -> None:
+        """Carry out a run that was recorded as waiting and held by this process."""
+        self._floor.spawn(self._begin(run_id), name=f"begin {run_id}")
+
+    async def _begin(self, run_id: str) -> None:
+        work = await self._floor.database.read(lambda c: _work(c, run_id))
+        if work is not None:
+            run = BackgroundRun(self._floor, run_id, work)
+            self._floor.enter(run, run.live(None))
+
+    async def withdraw(self, run_id: str) -> bool:
+        """Cancel a run that waits and that nobody holds; False where it is not one."""
+        error = {"code": RunCancelled.code, "message": "The run was cancelled before it started."}
+        values = {"status": "cancelled", "completed_at": now(), "error": error | {"origin": "platform"}}
+
+        def write(connection: Connection) -> int | None:
+            row = requests.load(connection, run_id)
+            if row is None or row["executor"] is not None:
+                return None
+            if not rows.change(connection, run_id, values, only_from=("queued",)):
+                return None
+            requests.forget(connection, run_id)
+            return row["deliveries"]
+
+        deliveries = await self._floor.database.write(write)
+        if deliveries is None:
+            return False
+        self._left_line(run_id)
+        self._floor.tell(run_id)
+        if self._queue.is_open and deliveries:
+            await asyncio.to_thread(self._queue.withdraw, run_id, deliveries)
+        return True
+
+    # going on
+
+    async def recover(self) -> None:
+        """Go on with what waits since before this process: give it to the queue, of which the dead hold nothing."""
+        database = self._floor.database
+        if not await database.read(recovery.waiting_anywhere):
+            return
+        await self._queue.open()
+        await self.take_over({self._floor.executor})
+
+    @property
+    def in_queue(self) -> bool:
+        """Whether this process takes part in the line."""
+        return self._queue.is_open
+
+    async def open_queue(self) -> None:
+        """Take part in the line from now on. Raises StorageFailed."""
+        await self._queue.open()
+
+    async def take_over(self, alive: set[str]) -> None:
+        """Put what nobody has into the queue again; `alive` are the executors that still hold theirs."""
+        database = self._floor.database
+        lost = await asyncio.to_thread(self._queue.take_back, alive)
+        if lost:
+            await database.write(lambda c: recovery.stranded(c, lost))
+        while await database.write(self._deliver):
+            pass
+
+    def _deliver(self, connection: Connection) -> int:
+        found = recovery.undelivered(connection)
+        at = now()
+        for row in found:
+            delivery = row["deliveries"] + 1
+            rows.change(connection, row["id"], {"in_queue": True, "deliveries": delivery})
+            delay = max(0.0, ((row["not_before"] or 0) - at) / 1e6)
+            self._queue.put(
+                connection, row["id"], delivery, owner=row["owner"], priority=row["priority"], delay=delay
+            )
+        return len(found)
+
+    async def tidy(self) -> None:
+        """Remove what the queue keeps of runs that ended long ago."""
+        if self._queue.is_open:
+            await asyncio.to_thread(self._queue.purge)
+
+    async def close(self) -> None:
+        """Take no more runs, and let go of those that are here, so that they can be gone on with."""
+        await self._queue.close()
+        executor = self._floor.executor
+        await self._floor.database.write(lambda c: recovery.abandon(c, [executor]))
+
+
+class BackgroundRun:
+    """One run, attempt after attempt."""
+
+    def __init__(self, floor: Floor, run_id: str, work: Work) -> None:
+        self.run_id = run_id
+        self.correlation_id = work.correlation_id
+        self.depth = work.depth
+        self.settled = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+        self._floor = floor
+        self._work = work
+        self._execution: Execution | None = None
+        self._why = ""
+        self._stopped = False
+
+    def cancel(self, why: str) -> None:
+        """See `ActiveRun`."""
+        if self._why or self.task is None:
+            return
+        self._why = why
+        if self._execution is not None:
+            self._execution.cancel(why)
+        else:
+            self.task.cancel()
+
+    def stop(self) -> None:
+        """See `ActiveRun`."""
+        self._stopped = True
+        if self._execution is not None:
+            self._execution.stop()
+        elif self.task is not None:
+            self.task.cancel()
+
+    async def live(self, kit: Kit | None) -> None:
+        """The run's whole life here. `kit`: its first attempt is recorded, has a slot, and needs only to be made."""
+        floor = self._floor
+        run_log = floor.journal.open(self.run_id, self._work.next_seq, self._work.last_line)
+        try:
+            if (early := self._work.not_before - time.time()) > 0:
+                await asyncio.sleep(early)
+            await self._attempts(run_log, kit)
+        except asyncio.CancelledError:
+            await self._broken_off()
+        finally:
+            floor.journal.close(run_log)
+            self.settled.set()
+            floor.leave(self.run_id)
+
+    async def _attempts(self, run_log: RunLog, kit: Kit | None) -> None:
+        while True:
+            number = len(self._work.attempts) + 1
+            if number > 1:
+                run_log.say(self._announcement(number))
+            execution = await self._attempt(run_log, kit)
+            self._execution = None
+            if execution is None or not execution.again or self._stopped:
+                return
+            self._work.attempts, kit = execution.attempts, None
+            if self._why:  # came while the attempt was cleaning up
+                raise asyncio.CancelledError
+            run_log.end()
+            await asyncio.sleep(pause_after(number))
+
+    def _announcement(self, number: int) -> str:
+        before = self._work.attempts[-1]
+        return f"attempt {number} of {self._work.retries + 1}: attempt {before['number']} {before['outcome']}"
+
+    async def _attempt(self, run_log: RunLog, kit: Kit | None) -> Execution | None:
+        """One attempt; None where it could not be made, which the record tells."""
+        floor, owner, first = self._floor, self._work.request.caller.owner, kit is not None
+        priority = self._work.request.priority
+        async with floor.admission.slot(owner, claimed=first, patient=True, priority=priority):
+            try:
+                kit = kit or await self._kit()
+                self._work.retries = max(self._work.retries, kit.servable.retries)
+            except CodewordsError as error:
+                await self._settle(error)
+                return None
+            if not first:
+                await self._until_turn(owner)
+            await self._until_room(run_log)
+            execution = self._execution = self._make(run_log, kit, queued=not first)
+            await execution.attempt()
+        return execution
+
+    async def _until_turn(self, owner: str) -> None:
+        """The slot is this process's; where others share the database, the limit is for all of them together."""
+        floor = self._floor
+        while floor.database.shared:
+            if await floor.database.read(lambda c: executors.busy(c, owner)) < floor.settings.concurrency:
+                return
+            await asyncio.sleep(TURN)
+
+    async def _until_room(self, run_log: RunLog) -> None:
+        """Wait for memory of the machine, as long as it takes: nobody would come back for a run that was turned away."""
+        tell = run_log.say
+        while True:
+            try:
+                return await self._floor.headroom.enter(tell)
+            except TooBusy:
+                tell = _nobody
+
+    async def _kit(self) -> Kit:
+        """What is live now, since the wait may have been long. Raises NotFound, EnvironmentFailed."""
+        request = self._work.request
+        servable = await self._floor.catalog.find(request.caller, request.service_id)
+        return await self._floor.launcher.kit(request, servable)
+
+    def _make(self, run_log: RunLog, kit: Kit, *, queued: bool) -> Execution:
+        floor, work, servable = self._floor, self._work, kit.servable
+        floor.lineage.begin(self.run_id, work.request.caller, servable.service_id, servable.budget)
+        work.request.body = replayed(work.body)
+        recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        recorded.set_result(None)
+        number = len(work.attempts) + 1
+        execution = Execution(
+            self.run_id,
+            work.request,
+            database=floor.database,
+            run_log=run_log,
+            kept=floor.settings.max_response_kept,
+            timeout=work.request.timeout or kit.servable.timeout or floor.settings.run_timeout,
+            kit=kit,
+            recorded=recorded,
+            queued=queued,
+            supply=floor.supply,
+            correlation_id=work.correlation_id,
+            executor=floor.executor,
+            depth=work.depth,
+            turn=Try(number, tuple(work.attempts), work.retries + 1 - number),
+        )
+        execution.task = self.task
+        return execution
+
+    async def _broken_off(self) -> None:
+        """Between attempts: cancelled for good, or left as it is for whoever goes on with it."""
+        if not self._stopped:
+            await self._settle(RunCancelled(f"The run was cancelled: {self._why or 'it was asked to'}."))
+
+    async def _settle(self, error: CodewordsError) -> None:
+        status = "cancelled" if isinstance(error, RunCancelled) else "failed"
+        about = {"code": error.code, "message": error.message, "origin": error.origin, "hint": error.hint}
+        values = {"status": status, "completed_at": now(), "error": about, "attempts": self._work.attempts}
+
+        def write(connection: Connection) -> None:
+            rows.change(connection, self.run_id, values, holder=self._floor.executor)
+            requests.forget(connection, self.run_id)
+
+        await self._floor.database.write(write)
+
+
+def _nobody(_sentence: str) -> None:
+    """It was said once."""
+
+
+def pause_after(attempt: int) -> float:
+    """Seconds to wait after this attempt (from 1) has failed."""
+    longest = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
+    return longest * random.uniform(0.5, 1)  # noqa: S311  # spreads load, guards nothing
+
+
+async def replayed(data: bytes) -> AsyncIterator[bytes]:
+    """A body that is here already."""
+    yield data
+
+
+def _stored(request: RunRequest, run_id: str, body: bytes) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "method": request.method,
+        "path": request.path,
+        "query": request.query,
+        "headers": [
+            [name.decode("latin-1"), value.decode("latin-1")]
+            for name, value in request.headers
+            if name not in AUTH
+        ],
+        "body": body,
+        "timeout": request.timeout,
+        "caller_kind": request.caller.kind,
+    }
+
+
+def _take(connection: Connection, run_id: str, executor: str) -> Work | None:
+    """Hold the run, and what it was asked; None where it is not to be had."""
+    return _work(connection, run_id) if recovery.claim(connection, run_id, executor) else None
+
+
+def _work(connection: Connection, run_id: str) -> Work | None:
+    row = requests.load(connection, run_id)
+    if row is None:
+        return None
+    next_seq, last_line = logs.end_of(connection, run_id)
+    return Work(
+        _request(row), row["body"], row["correlation_id"], row["depth"], row["retries"], row["attempts"],
+        next_seq, last_line, (row["not_before"] or 0) / 1e6,
+    )  # fmt: skip
+
+
+def _request(row: RowMapping) -> RunRequest:
+    return RunRequest(
+        row["service_id"],
+        row["method"],
+        row["path"],
+        row["query"],
+        [(name.encode("latin-1"), value.encode("latin-1")) for name, value in row["headers"]],
+        replayed(row["body"]),
+        Caller(row["owner"], row["caller_kind"], run_id=row["parent_id"]),
+        correlation_id=row["correlation_id"],
+        background=True,
+        timeout=row["timeout"],
+        priority=row["priority"],
+        schedule_id=row["schedule_id"],
+    )

@@ -1,0 +1,130 @@
+"""What a service id stands for: the live version of a workflow, ready to start."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import cast
+
+from sqlalchemy import Connection
+
+from codewords_mcp.errors import NotFound
+from codewords_mcp.runtime.models import Caller, no_progress
+from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
+from codewords_mcp.runtime.store import workflows as rows
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.workflows.environment import Environments
+from codewords_mcp.runtime.workflows.repair import runnable_code
+from codewords_mcp.runtime.workflows.script import Script, parse_script
+
+CACHED = 256
+INSTANCE_CONCURRENCY = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Servable:
+    """A live version with all that a sandbox needs."""
+
+    service_id: str
+    owner: str
+    public: bool
+    version: int
+    script: Script
+    code: str
+    environment: EnvironmentRef
+
+    @property
+    def keep_warm(self) -> bool:
+        """Whether its header asks for a sandbox that serves many runs."""
+        return self.script.tool.get("isolation") == "instance"
+
+    @property
+    def egress(self) -> tuple[str, ...] | None:
+        """The only hosts that it may reach, where its header lists them."""
+        hosts = self.script.tool.get("egress")
+        return None if hosts is None else tuple(hosts)
+
+    @property
+    def budget(self) -> dict[str, float]:
+        """What its header says under `[tool.codewords.budget]`: scope → USD."""
+        found: object = self.script.tool.get("budget")
+        return cast("dict[str, float]", found) if isinstance(found, dict) else {}
+
+    @property
+    def instance_concurrency(self) -> int:
+        """Runs at once that one such sandbox serves."""
+        asked = self.script.tool.get("concurrency")
+        return asked if isinstance(asked, int) and asked >= 1 else INSTANCE_CONCURRENCY
+
+    @property
+    def retries(self) -> int:
+        """Attempts beyond the first at a background run; none unless its header asks."""
+        return int(self.script.tool.get("retries", 0))
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that a background run may take, where its header says."""
+        seconds = self.script.tool.get("timeout")
+        return None if seconds is None else float(seconds)
+
+
+class Catalog:
+    """Finds servables by id; parsed scripts and environments are kept for the hot path."""
+
+    def __init__(self, database: Database, environments: Environments) -> None:
+        self._db = database
+        self._environments = environments
+        self._cache: OrderedDict[str, Servable] = OrderedDict()
+
+    def forget(self, service_id: str) -> None:
+        """A deploy or rollback changed what is live."""
+        self._cache.pop(service_id, None)
+
+    async def find(self, caller: Caller, service_id: str) -> Servable:
+        """The live version, if it is the caller's or public.
+
+        Raises NotFound; EnvironmentFailed when its environment is gone and cannot be built again.
+        """
+        servable = self._cache.get(service_id)
+        if servable is None or (self._db.shared and not await self._is_live(servable)):
+            servable = await self._load(service_id)
+        if servable is None or not (servable.owner == caller.owner or servable.public):
+            raise NotFound(
+                "There is no workflow or service of that id.",
+                hint="`codewords list` shows your workflows.",
+            )
+        self._cache[service_id] = servable
+        self._cache.move_to_end(service_id)
+        while len(self._cache) > CACHED:
+            self._cache.popitem(last=False)
+        return servable
+
+    async def _is_live(self, servable: Servable) -> bool:
+        """Whether no other process has deployed or rolled back meanwhile."""
+        row = await self._db.read(lambda c: rows.get(c, servable.service_id))
+        return row is not None and (row.active_version, row.public) == (servable.version, servable.public)
+
+    async def _load(self, service_id: str) -> Servable | None:
+        if not service_id.isascii():
+            return None
+
+        def query(connection: Connection) -> tuple[rows.WorkflowRow, rows.VersionRow] | None:
+            workflow = rows.get(connection, service_id)
+            version = workflow and rows.version(connection, service_id, workflow.active_version)
+            return (workflow, version) if workflow and version else None
+
+        found = await self._db.read(query)
+        if found is None:
+            return None
+        workflow, version = found
+        script = parse_script(version.code)
+        environment = await self._environments.ensure(script, no_progress)
+        return Servable(
+            service_id,
+            workflow.owner,
+            workflow.public,
+            version.number,
+            script,
+            runnable_code(script),
+            environment.ref,
+        )

@@ -1,0 +1,299 @@
+"""From a request to a run: record, admission, environment, execution; and what is asked about runs afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from codewords_mcp.errors import CodewordsError, Conflict, NotFound, RunCancelled
+from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Run, RunRequest, RunResponse
+from codewords_mcp.runtime.runs.background import BackgroundRuns, replayed
+from codewords_mcp.runtime.runs.execution import Execution
+from codewords_mcp.runtime.runs.floor import Floor, new_id, shown
+from codewords_mcp.runtime.runs.served import serve
+from codewords_mcp.runtime.services import refuse_planned
+from codewords_mcp.runtime.services.base import Service
+from codewords_mcp.runtime.store import executors, logs
+from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store.clock import now
+
+POLL = 1.0
+"""Seconds between looks at a run of which no news comes."""
+CANCEL_POLL = 0.25
+CLEANED_WITHIN = 20.0
+"""Seconds after a run's grace within which its sandbox is gone and its last output stored."""
+CANCELLED_WITHIN = 30.0
+"""Seconds that a cancel waits for the sandbox's end."""
+
+
+class Dispatcher:
+    """Every run of the home that is in flight, and the doors to it."""
+
+    def __init__(self, floor: Floor, services: Iterable[Service] = ()) -> None:
+        self._floor = floor
+        self._db = floor.database
+        self._journal = floor.journal
+        self._active = floor.active
+        self.background = BackgroundRuns(floor)
+        self._services = {service.name: service for service in services}
+
+    @property
+    def active(self) -> int:
+        """Runs in flight, queued ones included."""
+        return len(self._floor.tasks) + self.background.waiting
+
+    @property
+    def last_activity(self) -> float:
+        """When a run last came or went, by the monotonic clock."""
+        return self._floor.last_activity
+
+    async def provision(self, caller: Caller) -> str:
+        """A husk: an id whose log can be followed before anything runs."""
+        run_id = new_id()
+        await self._db.write(
+            lambda c: rows.add(
+                c, {"id": run_id, "owner": caller.owner, "status": "provisioned", "created_at": now()}
+            )
+        )
+        return run_id
+
+    async def run(self, request: RunRequest) -> RunResponse:
+        """Run in the foreground and stream the answer. See `Runtime.run`."""
+        if service := self._services.get(request.service_id):
+            return await serve(self._floor, service, request)
+        execution = await self._launch(request)
+        if isinstance(execution, str):
+            return _replay(await self.wait(request.caller, execution, self._floor.settings.sync_timeout))
+        try:
+            answer = await asyncio.shield(execution.answered)
+        except asyncio.CancelledError:
+            if not execution.answered.cancelled():
+                await execution.hang_up()
+            raise
+        except CodewordsError as error:
+            error.run_id = execution.run_id
+            raise
+        body = execution.body()
+        return RunResponse(execution.run_id, answer.status, answer.headers, body, _closer(execution, body))
+
+    async def start(self, request: RunRequest) -> str:
+        """Run in the background; the id at once, when the run is recorded for good."""
+        self._floor.last_activity = time.monotonic()
+        refuse_planned(request.service_id)
+        if service := self._services.get(request.service_id):
+            request.background = True
+            return (await serve(self._floor, service, request)).run_id
+        return await self.background.accept(request)
+
+    async def websocket(self, request: RunRequest, subprotocols: list[str]) -> Any:
+        """See `Runtime.websocket`."""
+        from codewords_mcp.runtime.runs.websocket import WebSocketExecution
+
+        execution = await self._launch(
+            request, lambda *a, **k: WebSocketExecution(*a, subprotocols=subprotocols, **k)
+        )
+        if isinstance(execution, str):
+            raise Conflict("A websocket cannot be replayed.", hint="Leave the Idempotency-Key out.")
+        return await execution.session()
+
+    async def get(self, caller: Caller, run_id: str) -> Run:
+        """The record. Raises NotFound."""
+        run = await self._db.read(lambda c: rows.get(c, run_id, caller.owner))
+        if run is None:
+            raise NotFound(f"There is no run {shown(run_id)}.", hint="`codewords runs` shows your runs.")
+        return run
+
+    async def wait(self, caller: Caller, run_id: str, seconds: float) -> Run:
+        """The record when it is final, or as it is after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with self._floor.news(run_id) as news:  # before the look, so that nothing falls between the two
+                run = await self.get(caller, run_id)
+                left = deadline - time.monotonic()
+                if run.status in FINISHED or left <= 0:
+                    return run
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(news.wait(), min(left, POLL))
+
+    async def cancel(self, caller: Caller, run_id: str) -> Run:
+        """End a run; its sandbox is gone when this returns. Raises NotFound, Conflict."""
+        run = await self.get(caller, run_id)
+        if run.status in FINISHED:
+            raise Conflict(f"The run {run_id} has already ended ({run.status}).")
+        await self._cancel(run)
+        for child in await self._db.read(lambda c: rows.unfinished_children(c, run_id)):
+            with suppress(Conflict):  # it ended by itself
+                await self.cancel(caller, child)
+        return await self.get(caller, run_id)
+
+    async def _cancel(self, run: Run) -> None:
+        """End it wherever it is; it may be on its way from the line to a process, or be another's."""
+        deadline = time.monotonic() + CANCELLED_WITHIN
+        while run.status not in FINISHED and time.monotonic() < deadline:
+            execution = self._active.get(run.id)
+            if execution is not None:
+                execution.cancel("it was asked to")
+                await asyncio.wait({execution.task} if execution.task else set(), timeout=CANCELLED_WITHIN)
+                return
+            if await self._withdraw(run):
+                return
+            with self._floor.news(run.id) as news:
+                if await self._db.write(lambda c, one=run.id: executors.ask_to_cancel(c, one)):
+                    if self._floor.listener is not None:
+                        self._floor.listener(run.id)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(news.wait(), CANCEL_POLL)
+            run = await self.get(Caller(run.owner, "user"), run.id)
+
+    async def _withdraw(self, run: Run) -> bool:
+        """Cancel what nobody has begun; False where somebody has it."""
+        if run.status == "provisioned":
+            ended = {"status": "cancelled", "completed_at": now()}
+            return await self._db.write(lambda c: rows.change(c, run.id, ended, only_from=("provisioned",)))
+        return await self.background.withdraw(run.id)
+
+    async def follow(
+        self, caller: Caller, run_id: str, *, after: str | None, follow: bool
+    ) -> AsyncIterator[LogLine | None]:
+        """Log lines, live. Raises NotFound at the first step."""
+        await self.get(caller, run_id)
+
+        async def ended() -> bool:
+            run = await self.get(caller, run_id)
+            return run.status in FINISHED and run_id not in self._active and not self._grows_elsewhere(run)
+
+        async for line in self._journal.follow(run_id, after=after, follow=follow, ended=ended):
+            yield line
+
+    def _grows_elsewhere(self, run: Run) -> bool:
+        """Whether another process may still add to the log of an ended run."""
+        if not (self._db.shared and run.held and run.completed_at):
+            return False
+        since = (datetime.now(UTC) - run.completed_at).total_seconds()
+        return since < self._floor.settings.grace_timeout + CLEANED_WITHIN
+
+    async def tail(self, caller: Caller, run_id: str, limit: int) -> list[LogLine]:
+        """The last stored lines."""
+        await self.get(caller, run_id)
+        return await self._db.read(lambda c: logs.last(c, run_id, limit))
+
+    async def close(self, drain: float) -> None:
+        """Let runs finish for `drain` seconds, then end the rest; background runs can be gone on with."""
+        tasks = self._floor.tasks
+        if tasks:
+            await asyncio.wait(tasks, timeout=drain)
+        for execution in list(self._active.values()):
+            execution.stop()
+        if tasks:
+            await asyncio.wait(tasks, timeout=30)
+        await self.background.close()
+
+    # the path of one run that somebody waits for
+
+    async def _launch(self, request: RunRequest, make: Callable[..., Execution] = Execution) -> Any:
+        """The execution, already on its way; or the id of the run that first used the idempotency key."""
+        floor, owner = self._floor, request.caller.owner
+        floor.last_activity = time.monotonic()
+        refuse_planned(request.service_id)
+        servable = await floor.catalog.find(request.caller, request.service_id)
+        nested = request.caller.kind == "run"
+        waits = not nested and floor.admission.would_wait(owner)
+        depth = await floor.depth_of(request)
+        kit = await floor.launcher.kit(request, servable)
+        row = floor.row(request, servable, request.request_id or new_id(), depth=depth)
+        if waits:
+            row |= {"status": "queued", "started_at": None, "attempts": []}
+        recorded = self._record(request, row)
+        if isinstance(recorded, asyncio.Task) and (first := await recorded):
+            return first
+        run_id = row["id"]
+        execution = make(
+            run_id,
+            request,
+            database=floor.database,
+            run_log=floor.journal.open(run_id),
+            kept=floor.settings.max_response_kept,
+            timeout=request.timeout or floor.settings.sync_timeout,
+            kit=kit,
+            recorded=recorded,
+            queued=waits,
+            supply=floor.supply,
+            correlation_id=row["correlation_id"],
+            executor=floor.executor,
+            depth=depth,
+        )
+        floor.lineage.begin(run_id, request.caller, servable.service_id, servable.budget)
+        floor.enter(execution, self._live(execution, nested=nested))
+        return execution
+
+    def _record(self, request: RunRequest, row: dict[str, Any]) -> asyncio.Future[Any]:
+        """The write of the run's row: soon, or a task that may give the first run of an idempotency key."""
+        if request.request_id is None and request.idempotency_key is None:
+            return self._db.write_soon(lambda c: rows.add(c, row))
+        return asyncio.ensure_future(self._floor.record_once(request, row))
+
+    async def _live(self, execution: Execution, *, nested: bool) -> None:
+        try:
+            try:
+                async with self._floor.admission.slot(execution.request.caller.owner, nested=nested):
+                    await self._floor.headroom.enter(execution.run_log.say)
+                    await execution.attempt()
+            except asyncio.CancelledError:
+                await execution.refuse(RunCancelled("The run was cancelled before it started."))
+            except CodewordsError as error:
+                await execution.refuse(error)
+        finally:
+            self._journal.close(execution.run_log)
+            self._floor.leave(execution.run_id)
+
+
+def _closer(execution: Execution, body: AsyncIterator[bytes]) -> Callable[[], Awaitable[None]]:
+    async def close() -> None:
+        await body.aclose()  # type: ignore[attr-defined]  # an async generator
+        if not execution.settled.is_set():
+            await execution.hang_up()
+
+    return close
+
+
+def _replay(run: Run) -> RunResponse:
+    """The first run's answer again, for a repeated idempotency key."""
+    if run.status not in FINISHED:
+        raise Conflict(
+            f"The run {run.id} with this Idempotency-Key is still going on.",
+            hint=f"GET /result/{run.id} waits for it.",
+        )
+    if run.response_status is None:
+        raise Conflict(
+            f"The run {run.id} with this Idempotency-Key ended without an answer ({run.status}).",
+            hint="Use a new key to run again.",
+        )
+    content = (run.response_content or "").encode()
+    kind = (
+        b"application/json"
+        if run.response_json is not None or _is_json(content)
+        else b"text/plain; charset=utf-8"
+    )
+    headers = [
+        (b"content-type", kind),
+        (b"content-length", str(len(content)).encode()),
+        (b"x-request-id", run.id.encode()),
+        (b"idempotent-replay", b"true"),
+    ]
+
+    async def nothing_to_close() -> None:
+        return None
+
+    return RunResponse(run.id, run.response_status, headers, replayed(content), nothing_to_close)
+
+
+def _is_json(content: bytes) -> bool:
+    with suppress(ValueError):
+        json.loads(content)
+        return True
+    return False

@@ -1,0 +1,464 @@
+"""One run from its place in the queue to its destroyed sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+
+from codewords_mcp.errors import (
+    CodewordsError,
+    ProgramFailed,
+    RunCancelled,
+    RunInterrupted,
+    RunTimedOut,
+    SandboxFailed,
+)
+from codewords_mcp.runtime.models import Caller, RunError, RunRequest
+from codewords_mcp.runtime.runs.journal import RunLog
+from codewords_mcp.runtime.runs.launch import Kit
+from codewords_mcp.runtime.runs.lease import Lease
+from codewords_mcp.runtime.runs.request_headers import Headers, to_caller, to_workflow, value_of
+from codewords_mcp.runtime.runs.supply import Supply
+from codewords_mcp.runtime.sandboxes import http1
+from codewords_mcp.runtime.sandboxes.base import Sandbox
+from codewords_mcp.runtime.secrets.scrub import Scrubber
+from codewords_mcp.runtime.store import requests
+from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database
+
+log = structlog.get_logger(__name__)
+CHUNKS_AHEAD = 8
+"""Chunks of an answer that wait for a slow caller before the workflow is held back."""
+EXPLAIN_WAIT = 2.0
+"""Seconds to wait for a sandbox's end to explain a broken connection."""
+RETRIED = frozenset({"failed", "timed_out", "interrupted"})
+"""Outcomes after which a run that asks for retries is tried again."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """Status and headers of the workflow's own answer."""
+
+    status: int
+    headers: Headers
+
+
+@dataclass(slots=True)
+class Kept:
+    """The beginning of a response body, for the record."""
+
+    room: int
+    data: bytearray = field(default_factory=bytearray)
+    truncated: bool = False
+
+    def add(self, chunk: bytes) -> None:
+        """Keep what fits."""
+        free = self.room - len(self.data)
+        self.data += chunk[:free]
+        self.truncated = self.truncated or len(chunk) > free
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Which attempt at a run this is, what the others came to, and how many may still follow."""
+
+    number: int = 1
+    earlier: tuple[dict[str, Any], ...] = ()
+    left: int = 0
+
+
+class Execution:
+    """One attempt at a run, in flight. `attempt()` is its whole life and never raises; `answered` and `chunks` give the
+    answer out. Everything that it writes is for as long as `executor` holds the run.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        request: RunRequest,
+        *,
+        database: Database,
+        run_log: RunLog,
+        timeout: float,
+        kept: int,
+        kit: Kit,
+        supply: Supply,
+        recorded: asyncio.Future[Any],
+        queued: bool,
+        correlation_id: str,
+        executor: str,
+        depth: int = 0,
+        turn: Try | None = None,
+    ) -> None:
+        self.run_id = run_id
+        self.depth = depth
+        self.request = request
+        self.answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.answered.add_done_callback(_retrieve)
+        self.chunks: asyncio.Queue[bytes | CodewordsError | None] = asyncio.Queue(CHUNKS_AHEAD)
+        self.settled = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+        self._db = database
+        self.run_log = run_log
+        self._timeout = timeout
+        self._kit = kit
+        self._supply = supply
+        self._recorded = recorded
+        self._queued = queued
+        self._scrubber = Scrubber(kit.secrets)
+        self.correlation_id = correlation_id
+        self._kept = Kept(kept)
+        self._answer: Answer | None = None
+        self._executor = executor
+        self._try = turn or Try()
+        self.outcome: str | None = None
+        """The status that this attempt ended with."""
+        self._cancelled = ""
+        self._stopped = False
+        self._finishing = False
+        self._born = time.perf_counter()
+        self._began_at: int | None = None
+        self._timings: dict[str, float] = {}
+        self._isolation: str | None = None
+
+    def cancel(self, why: str) -> None:
+        """End the run soon; wait for `settled` and the task."""
+        if self._cancelled or self._finishing or self.task is None:
+            return
+        self._cancelled = why
+        self.task.cancel()
+
+    def stop(self) -> None:
+        """The runtime is ending. A run that somebody waits for is cancelled; one in the background is interrupted."""
+        self._stopped = self.request.background
+        self.cancel("the runtime is stopping")
+
+    @property
+    def again(self) -> bool:
+        """Whether another attempt is to follow."""
+        return self.outcome in RETRIED and self._try.left > 0
+
+    async def attempt(self) -> None:
+        """Take a sandbox, get the answer, settle, clean up. Never raises, but for being cancelled while cleaning."""
+        error: CodewordsError | None = None
+        lease: Lease | None = None
+        try:
+            async with asyncio.timeout(self._timeout):
+                self._begin()
+                if self.request.background:
+                    await self._on_record()  # that it was tried is known before anything happens
+                lease = await self._take()
+                if not lease.shared:
+                    await self._on_record()  # what reaches its sandbox is on record first
+                await self._serve(lease)
+                await self._settle(None)
+                await self._give(None)
+        except TimeoutError:
+            error = self._timed_out()
+        except asyncio.CancelledError:
+            error = self._broken_off()
+        except CodewordsError as failure:
+            error = failure
+        except Exception:
+            log.exception("run failed in the runtime", run_id=self.run_id)
+            error = SandboxFailed(
+                "The runtime failed while it ran this workflow.", hint="The runtime's log has the details."
+            )
+        await self._finish(lease, error)
+
+    async def refuse(self, error: CodewordsError) -> None:
+        """Settle a run that never started."""
+        await self._finish(None, error)
+
+    async def _on_record(self) -> None:
+        if not self._recorded.done():
+            self._db.hurry()
+        await self._recorded
+
+    def _change(
+        self, values: dict[str, Any], only_from: tuple[str, ...] | None = None
+    ) -> asyncio.Future[None]:
+        return self._db.write_soon(
+            lambda c: rows.change(c, self.run_id, values, only_from=only_from, holder=self._executor)
+        )
+
+    def _broken_off(self) -> CodewordsError:
+        if self._stopped:
+            return RunInterrupted(
+                "The runtime stopped while this run was in flight.",
+                hint="Run it again if it is safe to do so.",
+            )
+        return RunCancelled(f"The run was cancelled: {self._cancelled or 'the runtime is stopping'}.")
+
+    def _timed_out(self) -> RunTimedOut:
+        return RunTimedOut(
+            f"The workflow did not finish within {self._timeout:g} s; its sandbox was ended.",
+            hint="Run it in the background for longer work (run_async, `codewords run --async`), or make it quicker.",
+        )
+
+    async def _take(self) -> Lease:
+        caller = Caller(self.request.caller.owner, "run", run_id=self.run_id)
+        lease = await self._supply.take(self._kit, caller, self.run_log)
+        self._isolation = lease.tier
+        self._mark("sandbox")
+        for name in self._kit.missing:
+            # not a refusal: a program may declare what it only sometimes needs
+            self.run_log.say(
+                f"{name} is declared but has no value; set it with `codewords secrets set {name}`"
+            )
+        return lease
+
+    def _begin(self) -> None:
+        self._began_at = now()
+        self._timings["queued"] = self._elapsed()
+        if self._queued:
+            values = {
+                "status": "starting",
+                "started_at": self._began_at,
+                "running_at": None,
+                "version": self._kit.servable.version,
+                "retries": self._try.number - 1 + self._try.left,
+                "attempts": self._attempts(None, None),
+            }
+            begun = self._change(values)
+            if self.request.background:
+                self._recorded = begun
+
+    def _attempts(self, ended_at: int | None, outcome: str | None) -> list[dict[str, Any]]:
+        this = {"number": self._try.number, "started_at": self._began_at, "ended_at": ended_at}
+        return [*self._try.earlier, this | {"outcome": outcome}]
+
+    def _elapsed(self) -> float:
+        return round((time.perf_counter() - self._born) * 1000, 2)
+
+    def _mark(self, name: str) -> None:
+        self._timings[name] = round(self._elapsed() - sum(self._timings.values()), 2)
+
+    async def _serve(self, lease: Lease) -> None:
+        sandbox = lease.sandbox
+        ready = None if lease.ready else asyncio.create_task(sandbox.wait_ready())
+        asking = asyncio.create_task(self._ask(lease))
+        try:
+            if ready is not None:
+                await self._until_ready(ready, asking)
+            self._mark("ready")
+            if not lease.shared:
+                running = {"status": "running", "isolation": lease.tier, "running_at": now()}
+                self._change(running, only_from=("starting",))
+            reply = await asking
+            self._mark("answer")
+            await self._pass_on(reply)
+        except ProgramFailed as error:
+            raise await self._explain(sandbox, error) from error
+        finally:
+            for task in (ready, asking):
+                if task is not None and not task.done():
+                    task.cancel()
+                    with suppress(asyncio.CancelledError, CodewordsError):
+                        await task
+            if asking.done() and not asking.cancelled() and asking.exception() is None:
+                await asking.result().aclose()
+
+    async def _until_ready(self, ready: asyncio.Task[None], asking: asyncio.Task[http1.Reply]) -> None:
+        await asyncio.wait({ready, asking}, return_when=asyncio.FIRST_COMPLETED)
+        if ready.done() or asking.exception() is not None:
+            await ready
+        else:
+            ready.cancel()  # an answer is the best proof of readiness
+
+    async def _ask(self, lease: Lease) -> http1.Reply:
+        request = self.request
+        target = quote(request.path, safe="/%:@!$&'()*+,;=~-._").encode()
+        if request.query:
+            target += b"?" + request.query
+        headers = to_workflow(
+            request.headers,
+            run_id=self.run_id,
+            correlation_id=self.correlation_id,
+            caller_id=request.caller.owner,
+            plain=bool(self._scrubber),
+            schedule_id=request.schedule_id,
+        )
+        return await http1.request(
+            lease.sandbox.socket_path,
+            request.method,
+            target,
+            headers,
+            request.body,
+            connections=lease.connections,
+        )
+
+    async def _explain(self, sandbox: Sandbox, error: ProgramFailed) -> CodewordsError:
+        """A broken connection is a symptom: the sandbox's end tells the cause, if it comes."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(sandbox.wait())), EXPLAIN_WAIT)
+        return sandbox.failure() or error
+
+    async def _pass_on(self, reply: http1.Reply) -> None:
+        scrubber = self._scrubber.another()
+        headers = to_caller(
+            reply.headers, run_id=self.run_id, keep_length=not self._scrubber, failed=reply.status >= 400
+        )
+        self._answer = Answer(reply.status, headers)
+        self.answered.set_result(self._answer)
+        expected = int(value_of(headers, b"content-length") or -1)
+        seen = 0
+        async for raw in reply.body:
+            seen += len(raw)
+            chunk = scrubber.feed(raw)
+            self._kept.add(chunk)
+            if seen == expected > 0:
+                await self._settle(
+                    None
+                )  # before its last byte, so that whoever has the answer finds the record
+            if chunk:
+                await self._give(chunk)
+        if rest := scrubber.flush():
+            self._kept.add(rest)
+            await self._give(rest)
+
+    async def _give(self, item: bytes | CodewordsError | None) -> None:
+        if not self.request.background:
+            await self.chunks.put(item)
+
+    async def _finish(self, lease: Lease | None, error: CodewordsError | None) -> None:
+        self._finishing = True
+        if lease is not None and error is not None:
+            await lease.kill("timed_out" if isinstance(error, RunTimedOut) else "killed")
+        await self._settle(error)
+        if error is not None:
+            if not self.answered.done():
+                self.answered.set_exception(error)
+            if self.chunks.full():
+                self.chunks.get_nowait()  # a caller that stopped reading gets the error, not the chunk before it
+            self.chunks.put_nowait(error)
+        if lease is None:
+            return
+        usage = await lease.release()
+        if usage is not None:
+            used = self._egress() | {
+                name: getattr(usage, name) for name in ("wall_seconds", "cpu_seconds", "peak_memory")
+            }
+            if usage.cost is not None:  # of a machine that is rented
+                used["cost"] = usage.cost
+            columns = {name: used.get(name) for name in ("cpu_seconds", "peak_memory", "cost")}
+            self._change({"usage": used, "steps": self._steps()} | columns)
+
+    def _egress(self) -> dict[str, Any]:
+        """Under which policy the workflow could go out, and what it connected to."""
+        hosts = self._kit.servable.egress
+        policy = "default" if hosts is None else list(hosts)
+        return {"egress": {"policy": policy, "reached": self.run_log.destinations}}
+
+    def _steps(self) -> list[dict[str, Any]]:
+        return [{"id": step.id, "at": round(step.at.timestamp() * 1e6)} for step in self.run_log.steps]
+
+    async def _settle(self, error: CodewordsError | None) -> None:
+        """Write the final record; whoever asks for it afterwards finds it, and what was printed before the answer."""
+        if self.settled.is_set():
+            return
+        await self.run_log.flush()
+        ended = max(now(), self._began_at or 0)  # also where the clock was set back meanwhile
+        self._timings["total"] = self._elapsed()
+        self.outcome = status = _final_status(error, self._answer)
+        values: dict[str, Any] = {
+            "status": "queued" if self.again else status,
+            "started_at": self._began_at,
+            "completed_at": None if self.again else ended,
+            "isolation": self._isolation,
+            "timings": self._timings,
+            "error": _error_record(error, self._answer),
+            "steps": self._steps(),
+            "usage": self._egress(),
+            "attempts": self._attempts(ended, status) if self._began_at else list(self._try.earlier),
+        } | self._response_record()
+        self.attempts: list[dict[str, Any]] = values["attempts"]
+        self._change(values)
+        if self.request.background and not self.again:
+            self._db.write_soon(lambda c: requests.forget(c, self.run_id))
+        self.settled.set()
+        self.run_log.settled()
+
+    def _response_record(self) -> dict[str, Any]:
+        if self._answer is None:
+            return {}
+        data = bytes(self._kept.data)
+        content: str | None = None
+        with suppress(UnicodeDecodeError):
+            content = data.decode()
+        if content is None and self._kept.truncated:
+            content = data.decode("utf-8", "ignore")
+        parsed: Any = None
+        if (
+            content
+            and not self._kept.truncated
+            and "json" in (value_of(self._answer.headers, b"content-type") or "")
+        ):
+            with suppress(ValueError):
+                parsed = json.loads(content)
+        return {
+            "response_status": self._answer.status,
+            "response_content": None
+            if content is None
+            else content.replace("\x00", "\ufffd"),  # PostgreSQL takes none
+            "response_json": parsed,
+            "response_truncated": self._kept.truncated,
+        }
+
+    async def body(self) -> AsyncIterator[bytes]:
+        """The answer's bytes for one caller; a break before the end cancels the run."""
+        whole = False
+        try:
+            while (item := await self.chunks.get()) is not None:
+                if isinstance(item, CodewordsError):
+                    whole = True
+                    raise item
+                yield item
+            whole = True
+        finally:
+            if not whole:
+                await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """The caller has gone: cancel and wait until the record says so."""
+        self.cancel("the caller hung up")
+        await asyncio.shield(self.settled.wait())
+
+
+def _retrieve(future: asyncio.Future[Answer]) -> None:
+    # whoever awaits it sees the error; when nobody does, asyncio need not complain
+    if not future.cancelled():
+        future.exception()
+
+
+def _final_status(error: CodewordsError | None, answer: Answer | None) -> str:
+    if isinstance(error, RunTimedOut):
+        return "timed_out"
+    if isinstance(error, RunCancelled):
+        return "cancelled"
+    if isinstance(error, RunInterrupted):
+        return "interrupted"
+    return "succeeded" if error is None and answer is not None and 200 <= answer.status < 300 else "failed"
+
+
+def _error_record(error: CodewordsError | None, answer: Answer | None) -> dict[str, Any] | None:
+    if error is not None:
+        return RunError(
+            code=error.code, message=error.message, origin=error.origin, hint=error.hint
+        ).model_dump()
+    if answer is not None and not 200 <= answer.status < 300:
+        return RunError(
+            code="workflow_answered_error",
+            message=f"The workflow answered {answer.status}.",
+            origin="service",
+        ).model_dump()
+    return None

@@ -1,0 +1,241 @@
+"""What all runs of this process share: where they happen."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from codewords_mcp.errors import Conflict, NotFound, TooBusy
+from codewords_mcp.runtime.gateway.lineage import Lineage
+from codewords_mcp.runtime.models import FINISHED, RunRequest
+from codewords_mcp.runtime.runs.admission import Admission
+from codewords_mcp.runtime.runs.catalog import Catalog, Servable
+from codewords_mcp.runtime.runs.headroom import Headroom
+from codewords_mcp.runtime.runs.journal import Journal
+from codewords_mcp.runtime.runs.launch import Launcher
+from codewords_mcp.runtime.runs.request_headers import value_of
+from codewords_mcp.runtime.runs.supply import Supply
+from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.settings import Settings
+
+MAX_DEPTH = 20
+"""Workflows that may call each other in a chain: beyond it is one that calls itself without end."""
+
+
+class ActiveRun(Protocol):
+    """A run that this process carries out."""
+
+    run_id: str
+    correlation_id: str
+    depth: int
+    settled: asyncio.Event
+    task: asyncio.Task[None] | None
+
+    def cancel(self, why: str) -> None:
+        """End it soon; wait for `settled` and the task."""
+        ...
+
+    def stop(self) -> None:
+        """The runtime is ending: end it soon, in a way that it can be gone on with where that is possible."""
+        ...
+
+
+@dataclass(slots=True)
+class News:
+    """What is asked about one run, and by how many."""
+
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+    askers: int = 0
+
+
+@dataclass(slots=True)
+class Floor:
+    """The parts that a run passes through, and the runs that are there now. `executor` names this process start."""
+
+    database: Database
+    journal: Journal
+    admission: Admission
+    headroom: Headroom
+    catalog: Catalog
+    launcher: Launcher
+    supply: Supply
+    settings: Settings
+    lineage: Lineage
+    executor: str = field(default_factory=lambda: uuid.uuid4().hex)
+    active: dict[str, ActiveRun] = field(default_factory=dict[str, ActiveRun])
+    tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    last_activity: float = field(default_factory=time.monotonic)
+    listener: Callable[[str], None] | None = None
+    """Told of each run that changed, where other processes want to know."""
+    _news: dict[str, News] = field(default_factory=dict[str, News])
+
+    def __post_init__(self) -> None:
+        self.journal.settled = self.tell
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """A task that counts as activity."""
+        task = asyncio.create_task(coroutine, name=name)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    def enter(self, run: ActiveRun, life: Coroutine[Any, Any, None]) -> None:
+        """The run lives here from now on, until `leave`."""
+        self.active[run.run_id] = run
+        run.task = self.spawn(life, name=f"run {run.run_id}")
+        self.tell(run.run_id)
+
+    def leave(self, run_id: str) -> None:
+        """The run is here no more, for good or for now."""
+        self.active.pop(run_id, None)
+        self.lineage.end(run_id)
+        if self.database.shared:  # followers elsewhere wait for it: no line comes any more
+            free = {"executor": None}
+            self.database.write_soon(
+                lambda c: rows.change(c, run_id, free, only_from=tuple(FINISHED), holder=self.executor)
+            )
+        self.journal.tell(run_id)
+        self.tell(run_id)
+        self.last_activity = time.monotonic()
+
+    @contextmanager
+    def news(self, run_id: str) -> Generator[asyncio.Event]:
+        """Set when the run comes to this process, leaves it or is settled. Ask before looking at the record."""
+        asked = self._news.setdefault(run_id, News())
+        asked.askers += 1
+        try:
+            yield asked.came
+        finally:
+            asked.askers -= 1
+            if not asked.askers and self._news.get(run_id) is asked:
+                del self._news[run_id]
+
+    def tell(self, run_id: str) -> None:
+        """Let whoever waits for this run look again."""
+        if asked := self._news.pop(run_id, None):
+            asked.came.set()
+        if self.listener is not None:
+            self.listener(run_id)
+
+    def heard(self, run_id: str) -> None:
+        """Another process has told of this run; `*` stands for any."""
+        for one in [*self._news, *self.journal.awaited] if run_id == "*" else [run_id]:
+            self.journal.wake(one)
+            if asked := self._news.pop(one, None):
+                asked.came.set()
+
+    async def depth_of(self, request: RunRequest) -> int:
+        """How deep in a chain of calls this run would be. Raises Conflict beyond MAX_DEPTH."""
+        parent_id = request.caller.run_id
+        if parent_id is None:
+            return 0
+        parent: Any = self.active.get(parent_id) or await self.database.read(lambda c: rows.get(c, parent_id))
+        depth = parent.depth + 1 if parent else 1
+        if depth > MAX_DEPTH:
+            raise Conflict(
+                f"Workflows call each other {MAX_DEPTH} deep, which is the limit.",
+                hint="Look for a workflow that calls itself without end.",
+            )
+        return depth
+
+    def correlation_of(self, request: RunRequest, run_id: str) -> str:
+        """The chain of calls that this run belongs to: as given, else its parent's, else its own."""
+        parent = self.active.get(request.caller.run_id or "")
+        given = request.correlation_id or value_of(request.headers, b"x-correlation-id")
+        return (given or (parent.correlation_id if parent else "") or "")[:200] or run_id
+
+    def row(self, request: RunRequest, servable: Servable, run_id: str, *, depth: int) -> dict[str, Any]:
+        """The row of a run that begins now, held by this process."""
+        at = now()
+        return {
+            "id": run_id,
+            "owner": request.caller.owner,
+            "created_at": at,
+            "service_id": servable.service_id,
+            "version": servable.version,
+            "status": "starting",
+            "correlation_id": self.correlation_of(request, run_id),
+            "parent_id": request.caller.run_id,
+            "idempotency_key": request.idempotency_key,
+            "key_id": request.caller.key_id,
+            "executor": self.executor,
+            "depth": depth,
+            "started_at": at,
+            "attempts": [first_attempt(at)],
+        }
+
+    async def record_once(self, request: RunRequest, row: dict[str, Any], more: Any = None) -> str | None:
+        """Write the row, with `more(connection)` in the same transaction; or the id of the run that first used the
+        idempotency key. Raises NotFound and Conflict for a provisioned id that is not one, or was used.
+        """
+        try:
+            return await self.database.write(lambda c: _record(c, request, row, more))
+        except IntegrityError:
+            if not request.idempotency_key:
+                raise
+            # two first uses of one idempotency key at once: the other one won
+            return await self.database.read(lambda c: _first(c, request, row))
+
+
+def first_attempt(at: int) -> dict[str, Any]:
+    """The first entry of `attempts`, begun at this time."""
+    return {"number": 1, "started_at": at, "ended_at": None, "outcome": None}
+
+
+def new_id() -> str:
+    """A run id: random, 128 bits."""
+    return str(uuid.uuid4())
+
+
+def shown(run_id: str) -> str:
+    """A run id in a sentence: only if it looks like one."""
+    return run_id if len(run_id) <= 40 and run_id.replace("-", "").isalnum() else "of that id"
+
+
+def queue_full(waiting: int) -> TooBusy:
+    """The refusal of a run that would have to wait behind too many."""
+    return TooBusy(
+        f"{waiting} runs are waiting, which is the limit.",
+        retry_after=5,
+        hint="Try again in some seconds, or raise CODEWORDS_CONCURRENCY or CODEWORDS_QUEUE_LIMIT.",
+    )
+
+
+def _first(connection: Connection, request: RunRequest, row: dict[str, Any]) -> str | None:
+    key = request.idempotency_key
+    return key and rows.find_idempotent(connection, row["owner"], row["service_id"], key)
+
+
+def _record(connection: Connection, request: RunRequest, row: dict[str, Any], more: Any) -> str | None:
+    if first := _first(connection, request, row):
+        return first
+    if request.request_id is None:
+        rows.add(connection, row)
+    else:
+        _use_provisioned(connection, row)
+    if more is not None:
+        more(connection)
+    return None
+
+
+def _use_provisioned(connection: Connection, row: dict[str, Any]) -> None:
+    run_id = row["id"]
+    if rows.get(connection, run_id, row["owner"]) is None:
+        raise NotFound(
+            f"There is no provisioned request {shown(run_id)}.", hint="POST /provision-request gives one."
+        )
+    values = {name: value for name, value in row.items() if name not in {"id", "owner", "created_at"}}
+    if not rows.change(connection, run_id, values, only_from=("provisioned",)):
+        raise Conflict(
+            f"The provisioned request {run_id} was already used.", hint="Provision one request per run."
+        )

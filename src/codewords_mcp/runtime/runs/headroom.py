@@ -1,0 +1,147 @@
+"""Whether there is memory for another sandbox, by what is in use and not by what programs might take.
+
+A hundred runs with a limit of 2 GiB each fit into a small machine, since most take a few MiB. What must not happen is that
+they start until the kernel has to end one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from codewords_mcp.errors import TooBusy
+
+SHARE: Final = 0.1
+MOST: Final = 512 << 20
+"""Without a setting, a tenth of the machine's memory stays free, and no more than this."""
+PATIENCE: Final = 30.0
+"""Seconds that a run waits for memory before it is turned away."""
+STARTING: Final = 32 << 20
+SETTLE: Final = 1.0
+"""A run that was let in has not taken its memory yet: for so many seconds it counts so many bytes."""
+FRESH: Final = 0.25
+"""Seconds that a measurement is good for: one costs up to a millisecond. Who was let in meanwhile is counted."""
+_POLL: Final = 0.1
+_UNLIMITED: Final = 1 << 60
+"""cgroup v1 writes no limit as a number near 2^63."""
+
+
+def available(root: Path = Path("/")) -> int | None:
+    """Bytes that can still be taken: the machine's, or less where a control group of ours has a limit. None: not Linux."""
+    machine = _meminfo(root).get("MemAvailable")
+    if machine is None:
+        return None
+    return min([machine, *_groups(root)])
+
+
+def total(root: Path = Path("/")) -> int:
+    """Bytes of the machine; 0 where it does not say."""
+    return _meminfo(root).get("MemTotal", 0)
+
+
+def _meminfo(root: Path) -> dict[str, int]:
+    try:
+        lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return {}
+    return {name: int(rest.split()[0]) << 10 for name, _, rest in (line.partition(":") for line in lines)}
+
+
+def _groups(root: Path) -> list[int]:
+    """What the groups that hold this process leave, from its own up to the topmost that can be seen.
+
+    Format of /proc/self/cgroup: cgroups(7). Page cache that the kernel can drop is not in use.
+    """
+    found: list[int] = []
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        if number == "0":
+            top, limit, used = root / "sys/fs/cgroup", "memory.max", "memory.current"
+        elif "memory" in controllers.split(","):
+            top, limit, used = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+        else:
+            continue
+        group = top / path.lstrip("/")
+        for folder in [group, *group.parents]:
+            left = _left(folder, limit, used)
+            if left is not None:
+                found.append(left)
+            if folder == top:
+                break
+    return found
+
+
+def _left(folder: Path, limit: str, used: str) -> int | None:
+    try:
+        most = int((folder / limit).read_text(encoding="ascii"))
+        taken = int((folder / used).read_text(encoding="ascii"))
+        statistics = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):  # not there, or "max"
+        return None
+    if most >= _UNLIMITED:
+        return None
+    cache = dict(line.split() for line in statistics).get("inactive_file", "0")
+    return max(0, most - taken + int(cache))
+
+
+class Headroom:
+    """Lets runs in while memory is left. `reserve`: bytes that stay free, None for the default; 0 lets everybody in."""
+
+    def __init__(
+        self,
+        reserve: int | None,
+        *,
+        measure: Callable[[], int | None] = available,
+        patience: float = PATIENCE,
+        fresh: float = FRESH,
+    ) -> None:
+        self._reserve = min(MOST, int(total() * SHARE)) if reserve is None else reserve
+        self._measure = measure
+        self._patience = patience
+        self._fresh = fresh
+        self._measured: tuple[float, int | None] = (-fresh, None)
+        self._let_in: deque[float] = deque()
+
+    def has_room(self) -> bool:
+        """Whether another sandbox may start now."""
+        return self._missing() is None
+
+    async def enter(self, tell: Callable[[str], None]) -> None:
+        """Return when a run may start, having counted it. `tell` hears once that it has to wait. Raises TooBusy."""
+        deadline: float | None = None
+        while (left := self._missing()) is not None:
+            if deadline is None:
+                deadline = time.monotonic() + self._patience
+                tell("Waiting for memory of this machine.")
+            if time.monotonic() >= deadline:
+                raise TooBusy(
+                    f"This machine has {left >> 20} MiB of memory left, and runs start only while "
+                    f"{self._reserve >> 20} MiB would stay free.",
+                    retry_after=5,
+                    hint="Try again when other runs or programs have ended, or set CODEWORDS_MEMORY_RESERVE lower.",
+                )
+            await asyncio.sleep(_POLL)
+        self._let_in.append(time.monotonic())
+
+    def _missing(self) -> int | None:
+        """The bytes that are left, where they are too few; else None."""
+        if not self._reserve:
+            return None
+        now = time.monotonic()
+        if now - self._measured[0] >= self._fresh:
+            self._measured = now, self._measure()
+        left = self._measured[1]
+        if left is None:
+            return None
+        while self._let_in and self._let_in[0] < now - SETTLE:
+            self._let_in.popleft()
+        left -= len(self._let_in) * STARTING
+        return max(0, left) if left < self._reserve else None

@@ -1,0 +1,97 @@
+"""A run's hold on a sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from codewords_mcp.runtime.runs.journal import RunLog
+from codewords_mcp.runtime.sandboxes.base import STREAMS, ExitReason, Sandbox, Stream, Usage
+from codewords_mcp.runtime.sandboxes.http1 import Connections
+from codewords_mcp.runtime.secrets.access import RunKey
+from codewords_mcp.runtime.secrets.scrub import Scrubber
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A started sandbox with its key. `ready`: it listens already."""
+
+    sandbox: Sandbox
+    key: RunKey
+    ready: bool
+    tier: str
+
+
+class Lease(Protocol):
+    """What an execution needs of its sandbox, its own or shared."""
+
+    sandbox: Sandbox
+    tier: str
+    ready: bool
+    """The program listens already."""
+    shared: bool
+    """Other runs use it too: it is not ended with this one."""
+    connections: Connections | None
+
+    async def kill(self, reason: ExitReason) -> None:
+        """The run has failed: end its sandbox now, if it is its own."""
+        ...
+
+    async def release(self) -> Usage | None:
+        """The run is settled: let the program finish what it still does, end it, take in its last output.
+        What it used, where that can be told for one run.
+        """
+        ...
+
+
+class OneShot:
+    """A sandbox of a run's own."""
+
+    shared = False
+    connections: Connections | None = None
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        run_log: RunLog,
+        secrets: dict[str, str],
+        *,
+        grace: float,
+        forget: Callable[[str], None],
+    ) -> None:
+        self.sandbox = prepared.sandbox
+        self.tier = prepared.tier
+        self.ready = prepared.ready
+        self._key = prepared.key
+        self._grace = grace
+        self._forget = forget
+        self._pump = asyncio.create_task(pump(prepared.sandbox, [run_log], secrets))
+
+    async def kill(self, reason: ExitReason) -> None:
+        """See `Lease`."""
+        await self.sandbox.kill(reason)
+
+    async def release(self) -> Usage | None:
+        """See `Lease`."""
+        await self.sandbox.stop(self._grace)
+        self._key.unbind()
+        self._forget(self.sandbox.id)
+        usage = await self.sandbox.usage()
+        await self._pump
+        return usage
+
+
+async def pump(sandbox: Sandbox, logs: list[RunLog], secrets: dict[str, str]) -> None:
+    """Carry output, scrubbed, into whichever logs are in the list at the time."""
+    first = Scrubber(secrets)
+    scrubbers: dict[Stream, Scrubber] = {stream: first.another() for stream in STREAMS}
+    async for chunk in sandbox.output():
+        data = scrubbers[chunk.stream].feed(chunk.data)
+        for run_log in logs:
+            run_log.write(chunk.stream, data)
+    for stream, scrubber in scrubbers.items():
+        rest = scrubber.flush()
+        for run_log in logs:
+            run_log.write(stream, rest)

@@ -1,0 +1,185 @@
+"""The line in which background runs wait, kept in the store's own database: `dbos` behind a few verbs.
+
+dbos gives what is hard to get right: entries written in the caller's transaction, claimed once whoever competes for
+them, per owner no more at a time than allowed, in order of priority, and not before their time. An entry only says
+"carry out this run"; the truth about a run is its row (store/recovery.py), so an entry that comes twice, or late, does
+no harm. No private name of dbos is used. It is imported and started when the first run has to wait, not before: it
+takes half a second, 55 MB and some threads, and most homes never have a line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from sqlalchemy import Connection, Engine
+
+from codewords_mcp.errors import CodewordsError, StorageFailed
+
+if TYPE_CHECKING:
+    from dbos import DBOSClient
+
+NAME = "codewords"
+QUEUE = "runs"
+WORKFLOW = "codewords.run.v1"
+VERSION = "1"
+"""dbos hands work only to executors of the same application version; ours means the shape of `WORKFLOW`, not a release."""
+POLL = 0.1
+AHEAD = 32
+"""Entries of one owner claimed beyond the limit, so that a slot that becomes free need not wait for a look at the queue."""
+KEPT = 86400.0
+"""Seconds that entries which are done stay, for whoever looks into a problem."""
+PAGE = 1000
+log = structlog.get_logger(__name__)
+
+
+class RunQueue:
+    """Runs that wait for their turn. `carry(run_id)` is awaited, on the loop that opened the queue, for each in turn."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        executor: str,
+        *,
+        limit: int,
+        carry: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._engine = engine
+        self._executor = executor
+        self._limit = limit + AHEAD
+        self._carry = carry
+        self._opening = asyncio.Lock()
+        self._client: DBOSClient | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this process takes part: it puts in and is given runs."""
+        return self._client is not None
+
+    async def open(self) -> None:
+        """Take part from now on. Idempotent. Raises StorageFailed."""
+        async with self._opening:
+            if self._client is not None:
+                return
+            loop, began = asyncio.get_running_loop(), time.monotonic()
+            try:
+                self._client = await asyncio.to_thread(self._launch, loop)
+            except CodewordsError:
+                raise
+            except Exception as error:
+                log.exception("the queue did not open")
+                raise StorageFailed(
+                    "The queue of waiting runs could not be opened.",
+                    hint="The runtime's log has the details.",
+                ) from error
+            log.debug("queue opened", seconds=round(time.monotonic() - began, 2))
+
+    def _launch(self, loop: asyncio.AbstractEventLoop) -> DBOSClient:
+        # In a thread without a loop, so that dbos keeps to a loop and threads of its own and leaves ours alone.
+        from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
+
+        global _taken  # noqa: PLW0603  # dbos is one per process, and so is its queue
+        if _taken is not None:
+            raise StorageFailed("Another runtime of this process has a queue open; one process has one.")
+        serializer = DBOSPortableJSONSerializer()
+        DBOS(
+            config={
+                "name": NAME,
+                "system_database_engine": self._engine,
+                "executor_id": self._executor,
+                "application_version": VERSION,
+                "serializer": serializer,
+                "log_level": "ERROR",
+            }
+        )
+        _taken = self
+
+        async def carry(run_id: str) -> None:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._carried(run_id), loop))
+
+        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)(carry)
+        DBOS.launch()
+        DBOS.register_queue(QUEUE, partition_concurrency=self._limit, polling_interval_sec=POLL)
+        return DBOSClient(system_database_engine=self._engine, serializer=serializer, application_name=NAME)
+
+    async def _carried(self, run_id: str) -> None:
+        try:
+            await self._carry(run_id)
+        except Exception:
+            # the run's row says what became of it; the entry is done either way
+            log.exception("a queued run was not carried out", run_id=run_id)
+
+    def put(
+        self, connection: Connection, run_id: str, delivery: int, *, owner: str, priority: int, delay: float
+    ) -> None:
+        """Add a run in the caller's transaction, the `delivery`th time. Needs the queue open; blocking."""
+        options: Any = {
+            "queue_name": QUEUE,
+            "workflow_name": WORKFLOW,
+            "workflow_id": f"{run_id}/{delivery}",
+            "queue_partition_key": owner,
+            "priority": priority,
+        }
+        if delay > 0:
+            options["delay_seconds"] = delay
+        self._open_client.enqueue_in_transaction(connection, options, run_id)
+
+    @property
+    def _open_client(self) -> DBOSClient:
+        if self._client is None:
+            raise StorageFailed("The queue of waiting runs is not open.")
+        return self._client
+
+    def withdraw(self, run_id: str, deliveries: int) -> None:
+        """The run has ended: take its entry out. Blocking."""
+        self._open_client.cancel_workflow(f"{run_id}/{deliveries}")
+
+    def take_back(self, alive: Collection[str]) -> list[str]:
+        """Take out what was given to executors that are not among these; the runs that they were. Blocking."""
+        entries = self._open_client.list_workflows(
+            status="PENDING", queue_name=QUEUE, load_input=False, load_output=False
+        )
+        dead = [e.workflow_id for e in entries if e.executor_id not in alive]
+        if dead:
+            self._open_client.cancel_workflows(dead)
+        return [entry.rpartition("/")[0] for entry in dead]
+
+    def purge(self) -> int:
+        """Delete entries that were done long ago; how many. Blocking."""
+        before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - KEPT))
+        gone = 0
+        while True:
+            entries = self._open_client.list_workflows(
+                status=["SUCCESS", "ERROR", "CANCELLED"],
+                queue_name=QUEUE,
+                end_time=before,
+                limit=PAGE,
+                load_input=False,
+                load_output=False,
+            )
+            self._open_client.delete_workflows([e.workflow_id for e in entries])
+            gone += len(entries)
+            if len(entries) < PAGE:
+                return gone
+
+    async def close(self) -> None:
+        """Take part no more; what waits goes on waiting."""
+        async with self._opening:
+            if self._client is not None:
+                await asyncio.to_thread(self._leave)
+                self._client = None
+
+    def _leave(self) -> None:
+        from dbos import DBOS
+
+        global _taken  # noqa: PLW0603
+        if self._client is not None:
+            self._client.destroy()
+        DBOS.destroy(destroy_registry=True)
+        _taken = None
+
+
+_taken: RunQueue | None = None

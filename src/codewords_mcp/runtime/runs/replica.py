@@ -1,0 +1,182 @@
+"""This process among others on one database: it says that it lives, hears of the others, and takes over from the dead.
+
+Everything here is level-triggered: it looks at what is so, not at what happened, so that a message or a round that is
+lost costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from sqlalchemy import Connection, text
+
+from codewords_mcp import __version__
+from codewords_mcp.errors import CodewordsError
+from codewords_mcp.runtime.runs.background import BackgroundRuns
+from codewords_mcp.runtime.runs.floor import Floor
+from codewords_mcp.runtime.store import executors, recovery
+
+if TYPE_CHECKING:
+    import psycopg
+
+BEAT = 0.5
+"""Seconds between two rounds."""
+LONG_DEAD = 100
+"""An executor that was not seen for so many times its time to live is forgotten."""
+CHANNEL = "codewords"
+SPACING = 0.02
+"""Seconds between two notifications of a process at the least: each stops all commits for an instant."""
+LARGEST = 7000
+"""Bytes of a notification; PostgreSQL takes 8000. Larger ones say only that something happened."""
+log = structlog.get_logger(__name__)
+
+
+class Replica:
+    """Runs from `open` to `close`, on a shared database."""
+
+    def __init__(self, floor: Floor, background: BackgroundRuns, *, ttl: float) -> None:
+        self._floor = floor
+        self._background = background
+        self._ttl = ttl
+        self._tasks: list[asyncio.Task[None]] = []
+        self._told: set[str] = set()
+        self._news = asyncio.Event()
+        self._ear: _Ear | None = None
+        self._renewed = time.monotonic()
+
+    async def open(self) -> None:
+        """Be one of them. Raises StorageFailed."""
+        await self._round()
+        await self._background.open_queue()
+        self._ear = _Ear(self._floor.database.engine.url.render_as_string(hide_password=False), self._hear)
+        self._floor.journal.listener = self._floor.listener = self._tell
+        self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._speak())]
+
+    async def close(self) -> None:
+        """Leave in order; what was held is free already."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._ear is not None:
+            await asyncio.to_thread(self._ear.close)
+        if self._tasks:
+            await self._floor.database.write(lambda c: executors.leave(c, self._floor.executor))
+
+    async def _beat(self) -> None:
+        while True:
+            try:
+                await asyncio.wait_for(self._round(), self._ttl)
+            except (CodewordsError, TimeoutError) as error:
+                log.warning("this replica could not say that it lives", reason=str(error))
+            except Exception:
+                log.exception("a round of this replica failed")
+            if time.monotonic() - self._renewed > self._ttl / 2:
+                self._fence()
+            await asyncio.sleep(BEAT)
+
+    def _fence(self) -> None:
+        """The others take this one for dead soon, and its runs: it must not go on with them."""
+        for run in list(self._floor.active.values()):
+            run.stop()
+
+    async def _round(self) -> None:
+        floor = self._floor
+        dead, unwanted = await floor.database.write(self._look)
+        self._renewed = time.monotonic()
+        for run_id in unwanted:
+            if run := floor.active.get(run_id):
+                run.cancel("it was asked to")
+        if dead:
+            log.warning("replicas are gone; their runs are gone on with", executors=sorted(dead))
+            left = await floor.database.write(lambda c: recovery.abandon(c, dead))
+            for run_id in (*left.interrupted, *left.again):
+                self._tell(run_id)
+        if self._background.in_queue:
+            await self._background.take_over(await floor.database.read(self._alive))
+
+    def _look(self, connection: Connection) -> tuple[set[str], list[str]]:
+        """Say that we live; (who died holding runs, our runs that somebody wants cancelled)."""
+        me = self._floor.executor
+        executors.seen(connection, me, __version__)
+        dead = executors.holders(connection) - self._alive(connection)
+        executors.bury(connection, self._ttl * LONG_DEAD)
+        return dead, executors.unwanted(connection, me)
+
+    def _alive(self, connection: Connection) -> set[str]:
+        return executors.alive(connection, self._ttl) | {self._floor.executor}
+
+    # telling and hearing what changed
+
+    def _tell(self, run_id: str) -> None:
+        self._told.add(run_id)
+        self._news.set()
+
+    async def _speak(self) -> None:
+        while True:
+            await self._news.wait()
+            await self._floor.database.drained()  # what is told of can be read
+            told, self._told = self._told, set()
+            self._news.clear()
+            payload = json.dumps([self._floor.executor[:8], *told])
+            if len(payload) > LARGEST:
+                payload = json.dumps([self._floor.executor[:8], "*"])
+            with suppress(CodewordsError):
+                await self._floor.database.write(
+                    lambda c, payload=payload: c.execute(
+                        text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": payload}
+                    )
+                )
+            await asyncio.sleep(SPACING)
+
+    def _hear(self, payload: str) -> None:
+        try:
+            sender, *run_ids = json.loads(payload)
+        except ValueError:
+            return
+        if sender != self._floor.executor[:8]:
+            for run_id in run_ids:
+                self._floor.heard(run_id)
+
+
+class _Ear:
+    """A thread with a connection of its own that listens; where it breaks, it connects again."""
+
+    def __init__(self, url: str, hear: Any) -> None:
+        self._url = url.replace("postgresql+psycopg://", "postgresql://")
+        self._hear = hear
+        self._loop = asyncio.get_running_loop()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="listen", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        import psycopg
+
+        while not self._closing.is_set():
+            try:
+                with psycopg.connect(self._url, autocommit=True) as connection:
+                    connection.execute(f"LISTEN {CHANNEL}")
+                    self._say("*")  # whatever was missed meanwhile
+                    self._listen(connection)
+            except psycopg.Error:
+                self._closing.wait(BEAT)
+
+    def _listen(self, connection: psycopg.Connection[Any]) -> None:
+        while not self._closing.is_set():
+            for heard in connection.notifies(timeout=0.5):
+                self._loop.call_soon_threadsafe(self._hear, heard.payload)
+
+    def _say(self, run_id: str) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._hear, json.dumps(["", run_id]))
+
+    def close(self) -> None:
+        """End the thread. Blocking."""
+        self._closing.set()
+        self._thread.join(5)

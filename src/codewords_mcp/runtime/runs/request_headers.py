@@ -1,0 +1,85 @@
+"""Which headers pass between caller, runtime and workflow."""
+
+from __future__ import annotations
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+AUTH = frozenset({b"authorization", b"x-api-key", b"x-codewords-api-key", b"x-goog-api-key", b"cookie"})
+OURS = frozenset(
+    {
+        b"x-request-id",
+        b"x-correlation-id",
+        b"codewords-caller-id",
+        b"x-scheduled-request-id",
+        b"x-provisioned-request-id",
+        b"idempotency-key",
+        b"codewords-priority",
+        b"codewords-delay",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        b"forwarded",
+        b"expect",
+        b"error-origin",
+    }
+)
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def value_of(headers: Headers, name: bytes) -> str | None:
+    """The first value of a lower-case name, as text."""
+    return next((v.decode("latin-1") for n, v in headers if n == name), None)
+
+
+def to_workflow(
+    headers: Headers,
+    *,
+    run_id: str,
+    correlation_id: str,
+    caller_id: str,
+    plain: bool,
+    schedule_id: str | None = None,
+) -> Headers:
+    """The caller's headers without hop-by-hop and auth, with ours. `plain` asks for an uncompressed answer, which
+    is what secrets can be scrubbed from.
+    """
+    dropped = HOP_BY_HOP | AUTH | OURS | _named_by_connection(headers)
+    kept = [(n, v) for n, v in headers if n not in dropped and not (plain and n == b"accept-encoding")]
+    return [
+        *kept,
+        (b"x-request-id", run_id.encode()),
+        (b"x-correlation-id", correlation_id.encode("latin-1", "replace")),
+        (b"codewords-caller-id", caller_id.encode("latin-1", "replace")),
+        (b"x-forwarded-for", b"127.0.0.1"),
+        *([(b"x-scheduled-request-id", schedule_id.encode())] if schedule_id else []),
+    ]
+
+
+def to_caller(headers: Headers, *, run_id: str, keep_length: bool, failed: bool) -> Headers:
+    """The workflow's headers without hop-by-hop, with the run's id; an error is marked as the service's."""
+    dropped = (
+        HOP_BY_HOP
+        | {b"x-request-id", b"error-origin"}
+        | (frozenset[bytes]() if keep_length else {b"content-length"})
+    )
+    kept = [(n.lower(), v) for n, v in headers if n.lower() not in dropped]
+    kept.append((b"x-request-id", run_id.encode()))
+    if failed:
+        kept.append((b"error-origin", b"service"))
+    return kept
+
+
+def _named_by_connection(headers: Headers) -> frozenset[bytes]:
+    return frozenset(t.strip().lower() for n, v in headers if n == b"connection" for t in v.split(b","))

@@ -1,0 +1,138 @@
+"""A websocket to a workflow, passed through message by message."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+from websockets.asyncio.client import ClientConnection, connect, unix_connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.typing import Subprotocol
+
+from codewords_mcp.errors import ProgramFailed, RunCancelled
+from codewords_mcp.runtime.runs.execution import Answer, Execution
+from codewords_mcp.runtime.runs.lease import Lease
+from codewords_mcp.runtime.runs.request_headers import to_workflow
+from codewords_mcp.runtime.sandboxes.base import Sandbox
+from codewords_mcp.runtime.secrets.scrub import Scrubber
+
+MAX_MESSAGE = 16 << 20
+"""Bytes of one message."""
+
+
+class WebSocketSession:
+    """The caller's end of a workflow's websocket."""
+
+    def __init__(self, run_id: str, connection: ClientConnection, scrubber: Scrubber) -> None:
+        self.run_id = run_id
+        self._connection = connection
+        self._scrubber = scrubber
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that the workflow chose."""
+        return self._connection.subprotocol
+
+    async def receive(self) -> str | bytes | None:
+        """The workflow's next message, None when it has closed."""
+        with suppress(ConnectionClosed):
+            message = await self._connection.recv()
+            return self._scrubber.text(message) if isinstance(message, str) else message
+        return None
+
+    async def send(self, message: str | bytes) -> None:
+        """Pass a message on; dropped when the workflow has closed."""
+        with suppress(ConnectionClosed):
+            await self._connection.send(message)
+
+    @property
+    def close_code(self) -> int:
+        """Why the workflow closed: RFC 6455, 7.4; 1006 when it broke off."""
+        return self._connection.close_code or 1006
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """The caller has closed."""
+        await self._connection.close(code, reason)
+
+
+class WebSocketExecution(Execution):
+    """A run whose answer is a websocket; it ends when either side closes."""
+
+    def __init__(self, *args: Any, subprotocols: list[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._subprotocols = [Subprotocol(name) for name in subprotocols]
+        self._session: asyncio.Future[WebSocketSession] = asyncio.get_running_loop().create_future()
+
+    async def session(self) -> WebSocketSession:
+        """The open session. Raises what the run failed of. Cancelling this cancels the run."""
+        try:
+            await asyncio.wait({self._session, self.answered}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await self.hang_up()
+            raise
+        if not self._session.done():
+            await self.answered  # failed before it opened: this raises
+            raise RunCancelled("The websocket closed before it opened.")
+        return self._session.result()
+
+    async def _serve(self, lease: Lease) -> None:
+        sandbox = lease.sandbox
+        try:
+            if not lease.ready:
+                await sandbox.wait_ready()
+            self._mark("ready")
+            async with self._connect(sandbox) as connection:
+                self._mark("answer")
+                self._session.set_result(WebSocketSession(self.run_id, connection, self._scrubber.another()))
+                await connection.wait_closed()
+                self._answer = Answer(200, [])
+        except InvalidStatus as error:
+            status = error.response.status_code
+            raise ProgramFailed(
+                "program_bad_reply",
+                f"The workflow refused the websocket with status {status}.",
+                hint="Check the path; /openapi.json does not list websockets.",
+            ) from error
+        except (InvalidHandshake, OSError, EOFError) as error:
+            raise await self._explain(
+                sandbox, ProgramFailed("program_bad_reply", "The workflow did not open the websocket.")
+            ) from error
+
+    def _connect(self, sandbox: Sandbox) -> connect:
+        request = self.request
+        target = quote(request.path, safe="/%:@!$&'()*+,;=~-._") + (
+            "?" + request.query.decode("latin-1") if request.query else ""
+        )
+        headers = to_workflow(
+            request.headers,
+            run_id=self.run_id,
+            correlation_id=self.correlation_id,
+            caller_id=request.caller.owner,
+            plain=bool(self._scrubber),
+        )
+        own = {b"host", b"origin", b"content-length", b"user-agent"}
+        kept = [
+            (n.decode("latin-1"), v.decode("latin-1"))
+            for n, v in headers
+            if not n.startswith(b"sec-websocket") and n not in own
+        ]
+        return unix_connect(
+            sandbox.socket_path,
+            f"ws://workflow{target}",
+            additional_headers=kept,
+            subprotocols=self._subprotocols or None,
+            compression=None,
+            max_size=MAX_MESSAGE,
+            proxy=None,
+            ping_interval=None,
+            user_agent_header=None,
+        )
+
+
+async def no_body() -> AsyncIterator[bytes]:
+    """The request body of a websocket."""
+    for nothing in ():
+        yield nothing

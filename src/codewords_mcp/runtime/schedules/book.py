@@ -1,0 +1,156 @@
+"""The owner's schedules: made, shown, paused, gone on with, deleted."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+from sqlalchemy import Connection, RowMapping
+
+from codewords_mcp.errors import Conflict, InvalidInput, NotFound, TooBusy
+from codewords_mcp.runtime.models import CatchUp, Overlap, Schedule, ScheduleRequest
+from codewords_mcp.runtime.schedules import cron
+from codewords_mcp.runtime.store import schedules as rows
+from codewords_mcp.runtime.store import workflows
+from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime, to_micros
+from codewords_mcp.runtime.store.database import Database
+
+SHOWN = 3
+MAX_JITTER = 3600.0
+METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
+
+
+class ScheduleBook:
+    """Schedules by owner. `changed` is called when the next time may have become an earlier one."""
+
+    def __init__(self, database: Database, *, limit: int) -> None:
+        self._db = database
+        self._limit = limit
+        self.changed: Callable[[], None] = lambda: None
+
+    async def create(self, owner: str, asked: ScheduleRequest) -> Schedule:
+        """Raises InvalidInput, NotFound for a workflow that is not theirs or public, TooBusy at the limit."""
+        where = cron.zone(asked.timezone)
+        _check_choices(asked)
+        if (asked.cron is None) == (asked.at is None):
+            raise InvalidInput(
+                "A schedule has either a cron expression or one time.",
+                hint='Give cron_expression ("0 9 * * *") or at ("2026-12-24T18:00").',
+            )
+        if asked.cron is not None:
+            expression: str | None = cron.check(asked.cron)
+            first = cron.next_times(expression or "", where, datetime.now(UTC), 1)[0]
+        else:
+            expression, first = None, cron.once_at(asked.at or "", where)
+            if first <= datetime.now(UTC):
+                raise InvalidInput("This time is over.", hint="Give a time that is still to come.")
+        row = {
+            "id": f"sch_{uuid.uuid4().hex}",
+            "owner": owner,
+            "service_id": asked.service_id,
+            "name": asked.name[:200],
+            "method": asked.method,
+            "path": "/" + asked.path.lstrip("/"),
+            "input": asked.input,
+            "cron": expression,
+            "timezone": asked.timezone,
+            "catch_up": asked.catch_up,
+            "overlap": asked.overlap,
+            "jitter": float(asked.jitter),
+            "paused": False,
+            "created_at": now(),
+            "next_at": to_micros(first),
+            "missed": 0,
+            "held_back": 0,
+            "note": "",
+        }
+        await self._db.write(lambda c: self._add(c, row))
+        self.changed()
+        return await self.get(owner, str(row["id"]))
+
+    def _add(self, connection: Connection, row: dict[str, Any]) -> None:
+        workflow = workflows.get(connection, row["service_id"])
+        if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
+            raise NotFound("There is no workflow of that id.", hint="`codewords list` shows your workflows.")
+        if rows.count(connection, row["owner"]) >= self._limit:
+            raise TooBusy(
+                f"There are {self._limit} schedules, which is the limit.",
+                retry_after=60,
+                hint="Delete one, or raise CODEWORDS_SCHEDULE_LIMIT.",
+            )
+        rows.add(connection, row)
+
+    async def list(self, owner: str, service_id: str | None = None) -> list[Schedule]:
+        """Those that come next first."""
+        return [_schedule(row) for row in await self._db.read(lambda c: rows.of_owner(c, owner, service_id))]
+
+    async def get(self, owner: str, schedule_id: str) -> Schedule:
+        """Raises NotFound."""
+        row = await self._db.read(lambda c: rows.get(c, schedule_id, owner))
+        if row is None:
+            raise _unknown()
+        return _schedule(row)
+
+    async def pause(self, owner: str, schedule_id: str) -> Schedule:
+        """Nothing runs until it is resumed. Raises NotFound."""
+        await self.get(owner, schedule_id)
+        await self._db.write(lambda c: rows.change(c, schedule_id, {"paused": True, "held_back": 0}))
+        return await self.get(owner, schedule_id)
+
+    async def resume(self, owner: str, schedule_id: str) -> Schedule:
+        """Go on with its next time from now: a pause is nothing that was missed. Raises NotFound, Conflict."""
+        row = await self._db.read(lambda c: rows.get(c, schedule_id, owner))
+        if row is None:
+            raise _unknown()
+        if not row["paused"]:
+            return _schedule(row)
+        coming = optional_datetime(row["next_at"])
+        if row["cron"] is not None:
+            coming = cron.next_times(row["cron"], cron.zone(row["timezone"]), datetime.now(UTC), 1)[0]
+        if coming is None or coming <= datetime.now(UTC):
+            raise Conflict("The one time of this schedule is over.", hint="Make a new one.")
+        values = {"paused": False, "next_at": to_micros(coming), "note": ""}
+        await self._db.write(lambda c: rows.change(c, schedule_id, values))
+        self.changed()
+        return await self.get(owner, schedule_id)
+
+    async def delete(self, owner: str, schedule_id: str) -> None:
+        """Its runs stay. Raises NotFound."""
+        if not await self._db.write(lambda c: rows.remove(c, schedule_id, owner)):
+            raise _unknown()
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no schedule of that id.", hint="`codewords schedules list` shows yours.")
+
+
+def _check_choices(asked: ScheduleRequest) -> None:
+    for name, value, allowed in (
+        ("catch_up", asked.catch_up, get_args(CatchUp)),
+        ("overlap", asked.overlap, get_args(Overlap)),
+        ("method", asked.method, METHODS),
+    ):
+        if value not in allowed:
+            raise InvalidInput(f"`{name}` must be one of {', '.join(allowed)}.")
+    if not 0 <= asked.jitter <= MAX_JITTER:
+        raise InvalidInput(f"`jitter` must be 0 to {MAX_JITTER:g} seconds.")
+
+
+def _schedule(row: RowMapping) -> Schedule:
+    next_at = optional_datetime(row["next_at"])
+    coming: list[datetime] = []
+    if next_at is not None and not row["paused"]:
+        coming = [next_at]
+        if row["cron"] is not None:
+            coming += cron.next_times(row["cron"], cron.zone(row["timezone"]), next_at, SHOWN - 1)
+    plain = ("id", "service_id", "name", "cron", "timezone", "method", "path", "input", "catch_up", "overlap",
+             "jitter", "paused", "last_run_id", "missed", "note")  # fmt: skip
+    return Schedule(
+        **{name: row[name] for name in plain},
+        created_at=to_datetime(row["created_at"]),
+        next_at=None if row["paused"] else next_at,
+        next=coming,
+        last_at=optional_datetime(row["last_at"]),
+    )
