@@ -1,0 +1,81 @@
+"""What crosses the gateway: everything but connection matters, what is between caller and runtime, and the key."""
+
+from __future__ import annotations
+
+import re
+
+from codewords_mcp.runtime.gateway.providers import Route
+
+Headers = list[tuple[bytes, bytes]]
+
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te",
+        b"trailer", b"transfer-encoding", b"upgrade",
+    }
+)  # fmt: skip
+_OURS = frozenset(
+    {
+        b"authorization", b"x-api-key", b"x-goog-api-key", b"x-codewords-api-key", b"x-correlation-id",
+        b"x-provisioned-request-id", b"x-request-id", b"idempotency-replay", b"codewords-caller-id", b"run-as-template",
+    }
+)  # fmt: skip
+_CALLERS_PLACE = frozenset(
+    {
+        b"host", b"cookie", b"origin", b"referer", b"forwarded", b"x-forwarded-for", b"x-forwarded-host",
+        b"x-forwarded-proto", b"x-real-ip",
+    }
+)  # fmt: skip
+# With these a GET would be a POST to the provider, and pass as free of charge.
+_METHOD_OVERRIDES = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
+# The answer must be readable, to count what it used; compressed answers that come all the same are passed on as they are.
+_DROPPED_INWARD = _HOP_BY_HOP | _OURS | _CALLERS_PLACE | _METHOD_OVERRIDES | {b"accept-encoding", b"expect"}
+_DROPPED_OUTWARD = _HOP_BY_HOP | {b"date", b"server", b"set-cookie", b"alt-svc", b"strict-transport-security"}
+_BEARER_SINCE = b"2026-10-21"
+"""The Anthropic API version from which its SDK sends the key as a bearer token (anthropic 2.0)."""
+_KEY_PARAMETER = re.compile(rb"(^|&)key=[^&]*")
+
+
+def to_provider(headers: Headers, route: Route, key: str) -> list[tuple[str, str]]:
+    """The caller's headers with the provider's key where the provider expects it."""
+    named = _named_by_connection(headers)
+    kept = [
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in headers
+        if name not in _DROPPED_INWARD and name not in named
+    ]
+    kept.append(("accept-encoding", "identity"))
+    kept.append(_credential(headers, route, key))
+    return kept
+
+
+def _named_by_connection(headers: Headers) -> frozenset[bytes]:
+    for name, value in headers:
+        if name == b"connection" and value.lower() not in {b"keep-alive", b"close"}:
+            return frozenset(part.strip().lower() for part in value.split(b","))
+    return frozenset()
+
+
+def _credential(headers: Headers, route: Route, key: str) -> tuple[str, str]:
+    if route.dialect == "openai":
+        return "authorization", f"Bearer {key}"
+    if route.provider == "gemini":
+        return "x-goog-api-key", key
+    came = dict(headers)
+    if b"authorization" in came and came.get(b"anthropic-version", b"") >= _BEARER_SINCE:
+        return "authorization", f"Bearer {key}"
+    return "x-api-key", key
+
+
+def to_caller(raw: tuple[tuple[bytes, bytes], ...], *, edited: bool) -> Headers:
+    """The provider's headers, names in lower case. `edited`: the body may lose bytes, so its length is not told."""
+    return [
+        (lower, value)
+        for lower, value in ((name.lower(), value) for name, value in raw)
+        if lower not in _DROPPED_OUTWARD and not (edited and lower == b"content-length")
+    ]
+
+
+def without_key(query: bytes) -> bytes:
+    """The query without `key=`, in which Gemini's REST callers send theirs."""
+    return _KEY_PARAMETER.sub(b"", query).lstrip(b"&") if b"key=" in query else query

@@ -1,0 +1,195 @@
+"""The books of model calls: sums in memory, written soon, so that a call never waits for the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from codewords_mcp.runtime.gateway.lineage import Origin
+from codewords_mcp.runtime.gateway.prices import USD
+from codewords_mcp.runtime.gateway.usage import Tokens
+from codewords_mcp.runtime.models import CostsBy, Provider, Run
+from codewords_mcp.runtime.store import budgets as budget_rows
+from codewords_mcp.runtime.store import model_usage as rows
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database
+
+SOON = 0.1
+"""Seconds over which sums are gathered. A runtime that is killed loses at most that."""
+KEPT_DAYS = 400
+_FIELDS = {
+    "input_tokens": "input_tokens", "output_tokens": "output_tokens", "cache_read_tokens": "cache_read_tokens",
+    "cache_write_tokens": "cache_write_tokens", "output_reasoning_tokens": "reasoning_tokens",
+    "input_audio_tokens": "audio_tokens", "output_audio_tokens": "audio_tokens", "input_image_tokens": "image_tokens",
+    "output_image_tokens": "image_tokens",
+}  # fmt: skip
+
+
+class Ledger:
+    """Adds calls up, on their run and the runs above it."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._sums: dict[rows.Account, Counter[str]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._opened: dict[str, dict[str, Any]] = {}
+        self._lasting: dict[str, dict[str, Any]] = {}
+        """Calls that were in flight at the last flush: those that last are written down at the next."""
+        self._ids = itertools.count()
+        self._mark = uuid.uuid4().hex[:24]
+        self._written: set[str] = set()
+        self._closed: list[str] = []
+        self._reading = 0
+
+    def record(
+        self,
+        origin: Origin,
+        provider: Provider,
+        model: str,
+        tokens: Tokens,
+        *,
+        cost: int | None,
+        estimated: bool,
+    ) -> None:
+        """Count one call; `cost` in picodollars, None where the model has no price."""
+        counts = Counter(
+            {"calls": 1, "cost": cost or 0, "estimated": int(estimated), "unpriced": int(cost is None)}
+        )
+        for name, count in tokens.items():
+            if name in _FIELDS:
+                counts[_FIELDS[name]] += count
+        for account in _accounts(origin, provider, model):
+            found = self._sums.get(account)
+            if found is None:
+                self._sums[account] = counts.copy()
+            else:
+                found.update(counts)
+        self.touch()
+
+    def hold(self, origin: Origin, provider: Provider, model: str, amount: int) -> str:
+        """A call in flight may cost so much: written down if it lasts longer than `SOON`. Its id."""
+        held = f"{self._mark}{next(self._ids)}"
+        accounts = [list(account) for account in _accounts(origin, provider, model)]
+        self._opened[held] = {"id": held, "opened_at": now(), "accounts": accounts, "amount": amount}
+        self.touch()
+        return held
+
+    def release(self, held: str) -> None:
+        """It is settled."""
+        if self._opened.pop(held, None) or self._lasting.pop(held, None):
+            return
+        if held in self._written:
+            self._written.discard(held)
+            self._closed.append(held)
+            self.touch()
+
+    def touch(self) -> None:
+        """Something is to be written soon."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SOON, self.flush)
+
+    def flush(self) -> None:
+        """Hand what was gathered to the store; whoever reads from now on sees it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._reading:
+            self.touch()
+            return
+        sums, self._sums = self._sums, {}
+        opened, self._lasting, self._opened = list(self._lasting.values()), self._opened, {}
+        closed, self._closed = self._closed, []
+        self._written.update(one["id"] for one in opened)
+        if sums or opened or closed:
+            self._db.write_soon(lambda c: _write(c, sums, opened, closed))
+        if self._lasting:
+            self.touch()
+
+    async def spent(self, *, since: str, **matching: str) -> int:
+        """Picodollars of what was recorded until now; what is recorded from now on is not in it, however long it takes."""
+        self.flush()
+        self._reading += 1
+        try:
+            return await self._db.read(lambda c: rows.spent(c, since=since, **matching))
+        finally:
+            self._reading -= 1
+
+    async def with_costs(self, runs: list[Run]) -> list[Run]:
+        """The runs with `cost` and `models` in their usage, where they called models."""
+        if not runs:
+            return runs
+        self.flush()
+        found = await self._db.read(lambda c: rows.of_runs(c, [run.id for run in runs]))
+        by_run: dict[str, list[RowMapping]] = {}
+        for row in found:
+            by_run.setdefault(row["run_id"], []).append(row)
+        return [_with_cost(run, by_run[run.id]) if run.id in by_run else run for run in runs]
+
+    async def totals(self, by: CostsBy, *, owner: str | None, days: int, limit: int) -> list[dict[str, Any]]:
+        """Sums by one dimension over the last days, in USD; of every owner where none is named."""
+        self.flush()
+        since = _day(time.time() - (days - 1) * 86400)
+        found = await self._db.read(lambda c: rows.totals(c, by, owner=owner, since=since, limit=limit))
+        return [in_usd(row) for row in found]
+
+    async def purge(self) -> None:
+        """Forget what is older than `KEPT_DAYS`."""
+        await self._db.write(lambda c: rows.purge(c, _day(time.time() - KEPT_DAYS * 86400)))
+
+
+def _accounts(origin: Origin, provider: Provider, model: str) -> list[rows.Account]:
+    """The rows that a call is counted in: its run's, and one for each run above it."""
+    service = origin.services[0] if origin.services else ""
+    place = (today(), origin.owner, service, origin.key_id)
+    return [
+        rows.Account(*place, run_id, depth > 0, provider, model[:200])
+        for depth, run_id in enumerate(origin.runs or ("",))
+    ]
+
+
+def _write(
+    connection: Connection,
+    sums: Mapping[rows.Account, Mapping[str, int]],
+    opened: list[dict[str, Any]],
+    closed: list[str],
+) -> None:
+    rows.add(connection, sums)
+    budget_rows.open_reservations(connection, opened)
+    budget_rows.close_reservations(connection, closed)
+
+
+def _with_cost(run: Run, found: list[RowMapping]) -> Run:
+    models = [in_usd(row) for row in found]
+    for model in models:
+        del model["run_id"]
+    told = {"cost": round(sum(row["cost"] for row in found) / USD, 12), "models": models}
+    return run.model_copy(update={"usage": run.usage | told})
+
+
+def in_usd(row: RowMapping) -> dict[str, Any]:
+    """A row of sums as a person reads it: `cost` in USD."""
+    counts = {name: int(row[name]) for name in rows.COUNTERS}
+    return dict(row) | counts | {"cost": round(counts["cost"] / USD, 12)}
+
+
+def _day(at: float) -> str:
+    return _day_text(int(at) // 86400)
+
+
+@lru_cache(maxsize=8)
+def _day_text(number: int) -> str:
+    return datetime.fromtimestamp(number * 86400, UTC).strftime("%Y-%m-%d")
+
+
+def today() -> str:
+    """The day in UTC, as it is written."""
+    return _day(time.time())

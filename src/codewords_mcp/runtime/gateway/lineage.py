@@ -1,0 +1,57 @@
+"""Whose call it is: the run that a key acts for, the runs that started it, their workflows, and who asked first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from codewords_mcp.runtime.models import Caller
+
+DEEPEST = 32
+"""Runs of a chain that a call is counted on; one that is nested deeper is counted on the nearest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a call is counted on. `runs` and `services` begin with the nearest; `key_id` is the first caller's.
+
+    The home's own key has the id "".
+    """
+
+    owner: str
+    key_id: str
+    runs: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    limits: tuple[dict[str, float], ...] = ()
+    """What the headers of `services` say under `[tool.codewords.budget]`."""
+
+
+class Lineage:
+    """Runs that are alive, by id."""
+
+    def __init__(self) -> None:
+        self._alive: dict[str, Origin] = {}
+        self.on_end: Callable[[str], None] = lambda _run_id: None
+
+    def begin(
+        self, run_id: str, caller: Caller, service_id: str, budget: dict[str, float] | None = None
+    ) -> None:
+        """A run has been recorded."""
+        parent = self.origin(caller)
+        self._alive[run_id] = Origin(
+            caller.owner,
+            parent.key_id,
+            (run_id, *parent.runs)[:DEEPEST],
+            (service_id, *parent.services)[:DEEPEST],
+            (budget or {}, *parent.limits)[:DEEPEST],
+        )
+
+    def end(self, run_id: str) -> None:
+        """It and its sandbox are gone. Idempotent."""
+        if self._alive.pop(run_id, None) is not None:
+            self.on_end(run_id)
+
+    def origin(self, caller: Caller) -> Origin:
+        """What a call of this caller is counted on."""
+        alive = self._alive.get(caller.run_id or "")
+        return alive or Origin(caller.owner, caller.key_id or "", (caller.run_id,) if caller.run_id else ())

@@ -1,0 +1,108 @@
+"""Settles calls: what the provider told, or the best estimate, marked as one."""
+
+from __future__ import annotations
+
+from codewords_mcp.errors import InvalidInput, UnpricedModel
+from codewords_mcp.runtime.gateway.budgets import Budgets
+from codewords_mcp.runtime.gateway.estimates import estimate as estimate_most
+from codewords_mcp.runtime.gateway.exchange import Exchange
+from codewords_mcp.runtime.gateway.ledger import Ledger
+from codewords_mcp.runtime.gateway.prices import USD, Prices
+from codewords_mcp.runtime.gateway.tap import Reading
+from codewords_mcp.runtime.gateway.usage import Tokens
+from codewords_mcp.runtime.models import CallUsage
+
+BYTES_PER_TOKEN = 4
+"""Of English text, by every tokenizer of the three providers; used only where nothing was told."""
+
+
+class Meter:
+    """Reserves what calls may cost, prices what they used, and writes it into the books."""
+
+    def __init__(self, prices: Prices, ledger: Ledger, budgets: Budgets) -> None:
+        self._prices = prices
+        self._ledger = ledger
+        self._budgets = budgets
+
+    async def reserve(self, call: Exchange) -> None:
+        """Take what the call may cost from every budget that applies to it.
+
+        Raises BudgetExceeded; UnpricedModel where nobody can say what it costs; InvalidInput for a body that says nothing.
+        """
+        if call.route.kind == "free":
+            return
+        limits = await self._budgets.limits(call.origin)
+        if not limits:
+            return
+        asked = call.asked
+        if asked is None:
+            raise UnpricedModel(
+                "What such a call costs is told by no answer, so it is refused while a budget applies.",
+                hint="Make it from outside, with a key that has no budget.",
+            )
+        if not asked.readable:
+            raise InvalidInput(
+                "The body is not a JSON object that names a model, so it cannot be held to its budget."
+            )
+        most = estimate_most(asked, self._prices)
+        if most is None:
+            raise UnpricedModel(
+                "This model has no known price, so it is refused while a budget applies.",
+                hint="CODEWORDS_MODEL_PRICES gives it one, in USD a million tokens.",
+            )
+        call.reservation = await self._budgets.reserve(limits, most)
+        call.reservation.held = self._ledger.hold(call.origin, call.route.provider, asked.model, most.most)
+
+    def settle(self, call: Exchange, reading: Reading) -> None:
+        """See `Books`. A refusal of the provider, and a call that never reached it, cost nothing."""
+        cost = self._count(call, reading)
+        if call.reservation is not None:
+            self._ledger.release(call.reservation.held)
+        self._budgets.settle(call.origin, call.reservation, cost)
+
+    def _count(self, call: Exchange, reading: Reading) -> int:
+        """Write the call down; what it cost."""
+        if call.status >= 300 or not call.sent or call.route.kind == "free":
+            return 0
+        provider, asked = call.route.provider, call.asked
+        if asked is None:
+            self._ledger.record(call.origin, provider, _path_of(call), {}, cost=None, estimated=False)
+            return 0
+        tokens = reading.tokens if reading.whole else None
+        estimated = tokens is None
+        if tokens is None:
+            tokens = estimate(call, reading)
+        cost = self._price(call, reading, tokens)
+        if estimated and call.reservation is not None:
+            cost = max(cost or 0, call.reservation.amount)
+        self._ledger.record(
+            call.origin, provider, asked.model or reading.model, tokens, cost=cost, estimated=estimated
+        )
+        call.used = CallUsage(tokens, None if cost is None else cost / USD, estimated)
+        return cost or 0
+
+    def _price(self, call: Exchange, reading: Reading, tokens: Tokens) -> int | None:
+        """By the model that answered, else by the one that was asked for: an alias, a name that only we know."""
+        provider, asked = call.route.provider, call.asked.model if call.asked is not None else ""
+        first = asked if self._prices.is_own(asked) else reading.model or asked
+        for model in dict.fromkeys((first, asked)):
+            cost = self._prices.cost(provider, model, tokens, reading.tier)
+            if cost is not None:
+                return cost
+        return None
+
+
+def estimate(call: Exchange, reading: Reading) -> Tokens:
+    """Tokens of a call that told none, or only its first word: pieces of a stream are about a token each."""
+    told = dict(reading.tokens or {})
+    assert call.asked is not None  # noqa: S101  # only such calls are counted
+    plain = call.passed // BYTES_PER_TOKEN if not reading.events else 0
+    if "input_tokens" not in told:
+        told["input_tokens"] = max(1, len(call.asked.body) // BYTES_PER_TOKEN)
+    told["output_tokens"] = max(told.get("output_tokens", 0), reading.events, plain)
+    return told
+
+
+def _path_of(call: Exchange) -> str:
+    """What stands for a model where none is known: the path, without ids."""
+    return "/".join(part for part in call.route.path.split("/")[:5] if not any(c.isdigit() for c in part[2:]))

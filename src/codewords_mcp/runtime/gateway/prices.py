@@ -1,0 +1,215 @@
+"""What tokens cost: the tables of genai-prices, a person's own prices before them, aliases for names they lack.
+
+Amounts are whole picodollars, 10⁻¹² USD, so that sums are exact; a price of 1 USD for a million tokens is 10⁶ of them a
+token. genai-prices takes 60 µs and more a call; for text its rates are compiled once and multiplied here, and everything
+else (audio, images, video) is left to it.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING, Any
+
+from codewords_mcp.runtime.gateway.usage import Tokens
+from codewords_mcp.runtime.models import Provider
+
+if TYPE_CHECKING:
+    from genai_prices.types import ModelInfo, ModelPrice
+
+USD = 10**12
+"""Picodollars."""
+_NAMES: dict[Provider, str] = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
+_TEXT = frozenset(
+    {
+        "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_5m_tokens",
+        "cache_write_1h_tokens", "output_reasoning_tokens", "web_searches",
+    }
+)  # fmt: skip
+_BY_TEXT = {
+    "input_mtok": "input", "output_mtok": "output", "cache_read_mtok": "cache_read", "cache_write_mtok": "cache_write",
+    "cache_write_1h_mtok": "cache_write_1h", "web_searches_kcount": "web_search",
+}  # fmt: skip
+_OTHER_USES = ("audio", "image", "video", "storage")
+_DAY = 86400
+_KEPT = 2048
+_OWN = ("input", "output", "cached")
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Picodollars a token, or a web search, of one model while one tier holds."""
+
+    input: int
+    output: int
+    cache_read: int
+    cache_write: int
+    cache_write_1h: int
+    web_search: int = 0
+
+    def cost(self, tokens: Tokens) -> int:
+        """Of text; parts of the input that have a rate of their own are taken out of the rest."""
+        read, written = tokens.get("cache_read_tokens", 0), tokens.get("cache_write_tokens", 0)
+        for_an_hour = min(written, tokens.get("cache_write_1h_tokens", 0))
+        plain = max(0, tokens["input_tokens"] - read - written)
+        return (
+            plain * self.input
+            + tokens.get("output_tokens", 0) * self.output
+            + read * self.cache_read
+            + (written - for_an_hour) * self.cache_write
+            + for_an_hour * self.cache_write_1h
+            + tokens.get("web_searches", 0) * self.web_search
+        )
+
+
+@dataclass(slots=True)
+class _Known:
+    """A model as it is priced today. `tiers`: (more input tokens than this, rates), highest first."""
+
+    tiers: list[tuple[int, Rates]]
+    simple: bool
+    price: ModelPrice | None
+    window: int | None
+    other_input: int = 0
+    """Of the dearest kind of input that is no text, a token."""
+    other_output: int = 0
+
+    def rates(self, input_tokens: int) -> Rates:
+        for above, rates in self.tiers:
+            if input_tokens > above:
+                return rates
+        return self.tiers[-1][1]
+
+
+class Prices:
+    """Prices calls. `own`: model → {input, output, cached?} in USD a million tokens; `aliases`: name → name."""
+
+    def __init__(self, own: dict[str, dict[str, float]], aliases: dict[str, str]) -> None:
+        self._own = {model: _own_rates(prices) for model, prices in own.items()}
+        self._aliases = aliases
+        self._known: dict[tuple[Provider, str, str], _Known | None] = {}
+        self._day = 0
+
+    def cost(self, provider: Provider, model: str, tokens: Tokens, tier: str = "") -> int | None:
+        """Picodollars; None for a model that has no price. `tier` is the service tier that the answer names."""
+        known = self._find(provider, model, tier)
+        if known is None:
+            return None
+        if known.price is None or (known.simple and tokens.keys() <= _TEXT):
+            return known.rates(tokens["input_tokens"]).cost(tokens)
+        return _by_genai(known.price, tokens)
+
+    def highest(self, provider: Provider, model: str, input_tokens: int) -> Rates | None:
+        """What each token may cost at the most, of whatever kind, in a call with so many input tokens; None without a price."""
+        known = self._find(provider, model, "")
+        if known is None:
+            return None
+        base = known.rates(input_tokens)
+        dearest_in, dearest_out = max(base.input, known.other_input), max(base.output, known.other_output)
+        return replace(base, input=dearest_in, output=dearest_out)
+
+    def window(self, provider: Provider, model: str) -> int | None:
+        """How many tokens the model takes in, where that is known."""
+        known = self._find(provider, model, "")
+        return known.window if known is not None else None
+
+    def is_own(self, model: str) -> bool:
+        """Whether a person priced this name, or what it stands for."""
+        return model in self._aliases or model in self._own
+
+    def real_name(self, model: str) -> str:
+        """The name behind an alias."""
+        return self._aliases.get(model, model)
+
+    def _find(self, provider: Provider, model: str, tier: str) -> _Known | None:
+        day = int(time.time()) // _DAY
+        if day != self._day or len(self._known) > _KEPT:
+            self._known.clear()
+            self._day = day
+        key = (provider, model, tier)
+        if key not in self._known:
+            self._known[key] = self._look(provider, model, tier)
+        return self._known[key]
+
+    def _look(self, provider: Provider, model: str, tier: str) -> _Known | None:
+        name = model.rpartition("/")[2]
+        name = self.real_name(name)
+        if name in self._own:
+            return _Known([(-1, self._own[name])], simple=True, price=None, window=None)
+        found = _in_tables(_NAMES[provider], name) if name else None
+        if found is None:
+            return None
+        from datetime import UTC, datetime
+
+        context = {"speed": tier} if provider == "anthropic" else {"service_tier": tier}
+        price = found.get_prices(datetime.now(UTC), context if tier else None)
+        return _compiled(price, found.context_window)
+
+
+def _own_rates(prices: dict[str, float]) -> Rates:
+    unit = {name: round(prices[name] * 10**6) for name in _OWN if name in prices}
+    asked = unit.get("input", 0)
+    return Rates(asked, unit.get("output", 0), unit.get("cached", asked), asked, asked)
+
+
+def _in_tables(provider: str, model: str) -> ModelInfo | None:
+    from genai_prices.data_snapshot import get_snapshot
+
+    providers = get_snapshot().providers
+    listed = next(one for one in providers if one.id == provider)
+    return listed.find_model(model, all_providers=providers)
+
+
+def _compiled(price: ModelPrice, window: int | None) -> _Known | None:
+    """Rates for each tier of input tokens, where text is all that the model bills."""
+    from genai_prices.types import TieredPrices
+
+    values: dict[str, Any] = {name: value for name, value in vars(price).items() if value is not None}
+    if not {"input_mtok", "output_mtok"} & values.keys():
+        return None  # by the second, the character or the picture: nothing that a reply tells
+    extra = [name for name in values if name not in _BY_TEXT and not any(use in name for use in _OTHER_USES)]
+    starts = {-1} | {
+        tier.start for value in values.values() if isinstance(value, TieredPrices) for tier in value.tiers
+    }
+    tiers = [(start, _rates_at(values, start)) for start in sorted(starts, reverse=True)]
+    others = {
+        name: _at(values[name], 1 << 60) for name in values if name not in _BY_TEXT and name.endswith("_mtok")
+    }
+    dear = [
+        max((cost for name, cost in others.items() if name.startswith(way)), default=0)
+        for way in ("in", "out")
+    ]
+    return _Known(tiers, not extra, price, window, *dear)
+
+
+def _rates_at(values: dict[str, Any], start: int) -> Rates:
+    unit = {ours: _at(values[name], start) for name, ours in _BY_TEXT.items() if name in values}
+    asked = unit.get("input", 0)
+    written = unit.get("cache_write", asked)
+    return Rates(
+        asked,
+        unit.get("output", 0),
+        unit.get("cache_read", asked),
+        written,
+        unit.get("cache_write_1h", written),
+        unit.get("web_search", 0) * 1000,
+    )
+
+
+def _at(value: Any, start: int) -> int:
+    """A price, per million, in the tier that begins above `start` input tokens, as picodollars for one."""
+    tiers = getattr(value, "tiers", ())
+    reached = [tier.price for tier in tiers if tier.start <= start]
+    base = value.base if hasattr(value, "base") else value
+    return int((reached[-1] if reached else base) * 10**6)
+
+
+def _by_genai(price: ModelPrice, tokens: Tokens) -> int | None:
+    from genai_prices import Usage
+
+    try:
+        total = price.calc_price(Usage(**tokens))["total_price"]
+    except ValueError:
+        return None
+    return int((total * Decimal(USD)).to_integral_value(ROUND_HALF_UP))

@@ -1,0 +1,138 @@
+"""Which upstream address a path means, and what a call to it is: metered, free, or spending what nobody can count.
+
+Paths come as the SDKs send them with the base URLs of the wire contract: OpenAI's with or without `/v1`, Anthropic's
+and Gemini's with their version. `/run/gemini/v1/…` is Google's OpenAI-compatible interface.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import unquote
+
+from codewords_mcp.errors import NotFound
+from codewords_mcp.runtime.models import Dialect, Provider
+from codewords_mcp.settings import Settings
+
+Kind = Literal["metered", "free", "unmetered"]
+"""`unmetered` spends money that no reply tells: batches, fine-tuning, video. Where a budget applies it is refused."""
+Flavor = Literal[
+    "chat", "completions", "responses", "embeddings", "images", "audio", "messages", "generate", "embed", ""
+]
+
+COMPATIBLE = "/v1beta/openai"
+"""Where Google serves its OpenAI-compatible interface."""
+
+_OPENAI: dict[str, Flavor] = {
+    "/chat/completions": "chat",
+    "/completions": "completions",
+    "/responses": "responses",
+    "/embeddings": "embeddings",
+    "/images/generations": "images",
+    "/images/edits": "images",
+    "/images/variations": "images",
+    "/audio/transcriptions": "audio",
+    "/audio/translations": "audio",
+}
+_OPENAI_FREE = re.compile(r"/(files|uploads)(/.*)?|/moderations|/responses/(input_tokens|compact)|.+/cancel")
+_ANTHROPIC_FREE = re.compile(r"/v1/(messages/count_tokens|files(/.*)?|.+/cancel)")
+_GEMINI_FREE = re.compile(r"/upload/.+|/v\w+/files(/.*)?|.+:(countTokens|cancel)")
+_GEMINI_VERB = re.compile(r"/v\w+/(?:models|tunedModels|publishers/google/models)/([^/:]+):(\w+)")
+_GEMINI: dict[str, Flavor] = {
+    "generateContent": "generate",
+    "streamGenerateContent": "generate",
+    "embedContent": "embed",
+    "batchEmbedContents": "embed",
+}
+_READING = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a call goes. `model` is known here only where the path names it; `dialect` is how its errors look."""
+
+    provider: Provider
+    dialect: Dialect
+    path: str
+    kind: Kind
+    flavor: Flavor = ""
+    model: str = ""
+
+
+def find_route(provider: Provider, method: str, path: str, *, run_mount: bool) -> Route:
+    """The route of a path, percent-encoded, behind `/openai` or `/run/openai` (`run_mount`).
+
+    Raises NotFound for a path with `.`, `..` or empty parts: what it means is for each server to guess.
+    """
+    plain = unquote(path)
+    if (
+        any(part in {"", ".", ".."} for part in plain.split("/")[1:-1])
+        or "\\" in plain
+        or plain.endswith(("/.", "/.."))
+    ):
+        raise NotFound(
+            "A path at a provider has no empty or dotted parts.", hint="Send the path as the SDK does."
+        )
+    if provider == "openai":
+        rest = _without(path, "/v1")
+        return _openai_route("openai", rest, method, _without(plain, "/v1"))
+    if provider == "anthropic":
+        return _anthropic_route(path, method, plain)
+    return _gemini_route(path, method, plain, run_mount=run_mount)
+
+
+def _without(path: str, prefix: str) -> str:
+    return path[len(prefix) :] or "/" if path == prefix or path.startswith(prefix + "/") else path
+
+
+def _openai_route(provider: Provider, path: str, method: str, plain: str) -> Route:
+    flavor = _OPENAI.get(plain, "") if method == "POST" else ""
+    kind = _kind(method, flavor, free=bool(_OPENAI_FREE.fullmatch(plain)))
+    return Route(provider, "openai", path, kind, flavor)
+
+
+def _anthropic_route(path: str, method: str, plain: str) -> Route:
+    flavor: Flavor = "messages" if method == "POST" and plain == "/v1/messages" else ""
+    return Route(
+        "anthropic",
+        "anthropic",
+        path,
+        _kind(method, flavor, free=bool(_ANTHROPIC_FREE.fullmatch(plain))),
+        flavor,
+    )
+
+
+def _gemini_route(path: str, method: str, plain: str, *, run_mount: bool) -> Route:
+    if plain.startswith(COMPATIBLE + "/"):
+        return _compatible(path[len(COMPATIBLE) :], method, plain[len(COMPATIBLE) :])
+    under_v1 = _without(plain, "/v1")
+    if under_v1 != plain and ":" not in plain and (run_mount or under_v1 in _OPENAI):
+        return _compatible(_without(path, "/v1"), method, under_v1)
+    match = _GEMINI_VERB.fullmatch(plain) if method == "POST" else None
+    flavor: Flavor = _GEMINI.get(match[2], "") if match else ""
+    kind = _kind(method, flavor, free=bool(_GEMINI_FREE.fullmatch(plain)))
+    return Route("gemini", "gemini", path, kind, flavor, match[1] if match else "")
+
+
+def _compatible(path: str, method: str, plain: str) -> Route:
+    route = _openai_route("gemini", path, method, plain)
+    return Route("gemini", "openai", COMPATIBLE + path, route.kind, route.flavor)
+
+
+def _kind(method: str, flavor: Flavor, *, free: bool) -> Kind:
+    if flavor:
+        return "metered"
+    return "free" if free or method in _READING else "unmetered"
+
+
+def base_urls(settings: Settings) -> dict[Provider, str]:
+    """Where each provider is, without a trailing slash, such that a route's path can be put behind it."""
+    openai = settings.openai_base_url.rstrip("/")
+    if openai.count("/") == 2:  # the two of "://": no path
+        openai += "/v1"
+    return {
+        "openai": openai,
+        "anthropic": settings.anthropic_base_url.rstrip("/").removesuffix("/v1"),
+        "gemini": settings.gemini_base_url.rstrip("/").removesuffix(COMPATIBLE).removesuffix("/v1beta"),
+    }

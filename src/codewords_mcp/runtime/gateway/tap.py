@@ -1,0 +1,263 @@
+"""Reads what a call used off the answer as it passes, without holding it up.
+
+Nothing is parsed while bytes pass: the last piece that told usage is kept, and read at the end. One thing is ever
+changed: OpenAI's streams tell usage only when asked, so the gateway asks, and takes out what its caller did not ask for.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+
+from pydantic_core import from_json
+
+from codewords_mcp.runtime.gateway.providers import Flavor
+from codewords_mcp.runtime.gateway.usage import Json, Tokens, read_usage
+
+WHOLE = 1 << 20
+"""Bytes of a plain answer that are kept to be read whole; of a longer one only the end is, where usage stands."""
+_END = 128 << 10
+_LONGEST_EVENT = 32 << 20
+_NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,')
+_TOLD = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{')
+_NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
+_USAGE = re.compile(r'"(?:usage|usageMetadata)"\s*:\s*(?=\{)')
+
+
+@dataclass(slots=True)
+class Reading:
+    """What an answer told. `tokens` is None where it told nothing; `events` counts its pieces, for an estimate.
+
+    `whole`: the last word on usage was among what passed; a stream that ended early may have told a first word only.
+    """
+
+    model: str = ""
+    tier: str = ""
+    tokens: Tokens | None = None
+    events: int = 0
+    whole: bool = False
+
+
+class Tap(Protocol):
+    """Sees every piece of an answer."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What to pass on for this piece."""
+        ...
+
+    def rest(self) -> bytes:
+        """What was held back and must still be passed on at the end."""
+        ...
+
+    def read(self) -> Reading:
+        """What was told until now."""
+        ...
+
+
+@dataclass(slots=True)
+class PlainTap:
+    """For an answer in one piece of JSON."""
+
+    flavor: Flavor
+    _kept: list[bytes] = field(default_factory=list[bytes])
+    _size: int = 0
+    _cut: bool = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        """See `Tap`."""
+        self._kept.append(chunk)
+        self._size += len(chunk)
+        if self._size > WHOLE:
+            end = b"".join(self._kept)[-_END:]
+            self._kept, self._size, self._cut = [end], len(end), True
+        return chunk
+
+    def rest(self) -> bytes:
+        """See `Tap`."""
+        return b""
+
+    def read(self) -> Reading:
+        """See `Tap`."""
+        data = b"".join(self._kept)
+        if self._cut:
+            return _reading(self.flavor, _usage_at_the_end(data))
+        parsed = _parsed(data)
+        if isinstance(parsed, list):  # Gemini streams without `alt=sse` are a list of answers
+            items = cast("list[Any]", parsed)
+            parsed = next((item for item in reversed(items) if "usageMetadata" in _object(item)), None)
+        return _reading(self.flavor, _object(parsed))
+
+
+class StreamTap:
+    """For server-sent events. `strip`: usage was asked for by us, and is taken out again."""
+
+    def __init__(self, flavor: Flavor, *, strip: bool) -> None:
+        self._flavor: Flavor = flavor
+        self._strip = strip
+        self._held = b""
+        self._separator = b""
+        self._first = b""
+        self._last = b""
+        self._events = 0
+        self._blind = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        """See `Tap`."""
+        if self._blind:
+            return chunk
+        data = self._held + chunk if self._held else chunk
+        if not self._separator:
+            self._separator = _separator_of(data)
+        end = data.rfind(self._separator) if self._separator else -1
+        if end < 0:
+            return self._hold(data, chunk)
+        end += len(self._separator)
+        block, self._held = data[:end], data[end:]
+        self._events += block.count(self._separator)
+        if b'"usage' in block:
+            block = self._look(block)
+        return block if self._strip else chunk
+
+    def rest(self) -> bytes:
+        """See `Tap`."""
+        held, self._held = self._held, b""
+        return held if self._strip else b""
+
+    def _hold(self, data: bytes, chunk: bytes) -> bytes:
+        self._held = data
+        if len(data) > _LONGEST_EVENT:
+            self._blind, self._held = True, b""
+            return data if self._strip else chunk
+        return b"" if self._strip else chunk
+
+    def _look(self, block: bytes) -> bytes:
+        kept: list[bytes] = []
+        for event in block.split(self._separator):
+            if _TOLD.search(event):
+                self._note(event)
+                if self._strip and _NO_CHOICES.search(event):
+                    continue
+            kept.append(_NULL_USAGE.sub(b"", event, count=1) if self._strip else event)
+        return self._separator.join(kept) if self._strip else block
+
+    def _note(self, event: bytes) -> None:
+        if b'"message_start"' in event and self._flavor == "messages":
+            self._first = event
+        else:
+            self._last = event
+
+    def read(self) -> Reading:
+        """See `Tap`."""
+        first, last = _object(_parsed(_data_of(self._first))), _object(_parsed(_data_of(self._last)))
+        if self._flavor == "messages":
+            found, whole = _merged(first, last), bool(last)
+        elif self._flavor == "responses":
+            found, whole = _object(last.get("response")), bool(last)
+        else:
+            found, whole = last, bool(last) and (self._flavor != "generate" or _is_finished(last))
+        reading = _reading(self._flavor, found)
+        reading.events = self._events
+        reading.whole = whole and reading.tokens is not None
+        return reading
+
+
+class CompressedTap:
+    """Reads a compressed answer beside passing it on; where it cannot be opened, usage is not known."""
+
+    def __init__(self, inner: Tap) -> None:
+        self._inner = inner
+        self._opener = zlib.decompressobj(47)  # gzip or zlib, told apart by their head
+        self._broken = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        """See `Tap`."""
+        if not self._broken:
+            try:
+                self._inner.feed(self._opener.decompress(chunk))
+            except zlib.error:
+                self._broken = True
+        return chunk
+
+    def rest(self) -> bytes:
+        """See `Tap`."""
+        return b""
+
+    def read(self) -> Reading:
+        """See `Tap`."""
+        return self._inner.read()
+
+
+def tap_for(flavor: Flavor, media: str, encoding: str, *, strip: bool) -> Tap:
+    """The tap for an answer, by its content type and content encoding."""
+    compressed = encoding not in {"", "identity"}
+    tap: Tap = (
+        StreamTap(flavor, strip=strip and not compressed) if "event-stream" in media else PlainTap(flavor)
+    )
+    return CompressedTap(tap) if compressed else tap
+
+
+def _separator_of(data: bytes) -> bytes:
+    unix, dos = data.find(b"\n\n"), data.find(b"\r\n\r\n")
+    if dos >= 0 and (unix < 0 or dos < unix):
+        return b"\r\n\r\n"
+    return b"\n\n" if unix >= 0 else b""
+
+
+def _data_of(event: bytes) -> bytes:
+    start = event.find(b"data:")
+    return event[start + 5 :].strip() if start >= 0 else b""
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return from_json(data) if data else None
+    except ValueError:
+        return None
+
+
+def _object(value: Any) -> Json:
+    return cast("Json", value) if isinstance(value, dict) else {}
+
+
+def _merged(first: Json, last: Json) -> Json:
+    """Anthropic tells input and cache at the start and the output, counted up, at the end."""
+    message = _object(first.get("message"))
+    told = {name: value for name, value in _object(last.get("usage")).items() if value is not None}
+    return message | {"usage": _object(message.get("usage")) | told} if message else last
+
+
+def _is_finished(event: Json) -> bool:
+    candidates: Any = event.get("candidates")
+    return isinstance(candidates, list) and any(
+        "finishReason" in _object(candidate) for candidate in cast("list[Any]", candidates)
+    )
+
+
+def _usage_at_the_end(data: bytes) -> Json:
+    """The last usage object of a long answer's end."""
+    text = data.decode("utf-8", "replace")
+    found = list(_USAGE.finditer(text))
+    if not found:
+        return {}
+    import json
+
+    try:
+        usage, _ = json.JSONDecoder().raw_decode(text, found[-1].end())
+    except ValueError:
+        return {}
+    return {"usage": usage, "usageMetadata": usage}
+
+
+def _reading(flavor: Flavor, answer: Json) -> Reading:
+    usage = _object(answer.get("usageMetadata" if flavor in {"generate", "embed"} else "usage"))
+    model = answer.get("model") or answer.get("modelVersion")
+    tier = usage.get("speed") if flavor == "messages" else answer.get("service_tier")
+    tokens = read_usage(flavor, usage) if usage else None
+    return Reading(
+        model if isinstance(model, str) else "",
+        tier if isinstance(tier, str) and tier not in {"auto", "standard"} else "",
+        tokens,
+        whole=tokens is not None,
+    )

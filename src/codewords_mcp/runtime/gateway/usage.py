@@ -1,0 +1,126 @@
+"""What a provider says that a call used, in one set of names whichever interface it spoke.
+
+Names are those of genai-prices: `input_tokens` counts cached ones too, `output_tokens` the reasoning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from codewords_mcp.runtime.gateway.providers import Flavor
+
+Tokens = dict[str, int]
+Json = dict[str, Any]
+_MOST = 1 << 40
+"""No call uses more of anything; a greater number is a mistake."""
+
+
+def read_usage(flavor: Flavor, usage: Json) -> Tokens | None:
+    """The tokens of a usage object; None where it says nothing that can be trusted: negative, fractional, absent."""
+    read = _READERS.get(flavor, _openai)
+    tokens = read(usage)
+    if tokens is None or any(not 0 <= count <= _MOST for count in tokens.values()):
+        return None
+    return {
+        name: count for name, count in tokens.items() if count or name in {"input_tokens", "output_tokens"}
+    }
+
+
+def _number(value: Any) -> int:
+    """A count; -1, which no usage may hold, for what is none. Absent is 0."""
+    if value is None:
+        return 0
+    return value if type(value) is int else -1
+
+
+def _part(value: Any, name: str) -> Json:
+    found: Any = cast("Json", value).get(name) if isinstance(value, dict) else None
+    return cast("Json", found) if isinstance(found, dict) else {}
+
+
+def _openai(usage: Json) -> Tokens | None:
+    """Chat and embeddings say `prompt_tokens`, responses, images and audio `input_tokens`."""
+    asked = usage.get("prompt_tokens", usage.get("input_tokens"))
+    if asked is None:
+        return None
+    read = (
+        _part(usage, "prompt_tokens_details")
+        or _part(usage, "input_tokens_details")
+        or _part(usage, "input_token_details")
+    )
+    written = (
+        _part(usage, "completion_tokens_details")
+        or _part(usage, "output_tokens_details")
+        or _part(usage, "output_token_details")
+    )
+    return {
+        "input_tokens": _number(asked),
+        "output_tokens": _number(usage.get("completion_tokens", usage.get("output_tokens"))),
+        "cache_read_tokens": _number(read.get("cached_tokens")),
+        "cache_write_tokens": _number(read.get("cache_write_tokens")),
+        "input_audio_tokens": _number(read.get("audio_tokens")),
+        "input_image_tokens": _number(read.get("image_tokens")),
+        "output_reasoning_tokens": _number(written.get("reasoning_tokens")),
+        "output_audio_tokens": _number(written.get("audio_tokens")),
+        "output_image_tokens": _number(written.get("image_tokens")),
+    }
+
+
+def _anthropic(usage: Json) -> Tokens | None:
+    """Its `input_tokens` leave the cache out; web searches are billed apart."""
+    if usage.get("input_tokens") is None:
+        return None
+    written, read = (
+        _number(usage.get("cache_creation_input_tokens")),
+        _number(usage.get("cache_read_input_tokens")),
+    )
+    split, tools = _part(usage, "cache_creation"), _part(usage, "server_tool_use")
+    asked = _number(usage.get("input_tokens"))
+    return {
+        "input_tokens": asked + written + read if min(asked, written, read) >= 0 else -1,
+        "output_tokens": _number(usage.get("output_tokens")),
+        "cache_read_tokens": read,
+        "cache_write_tokens": written,
+        "cache_write_5m_tokens": _number(split.get("ephemeral_5m_input_tokens")),
+        "cache_write_1h_tokens": _number(split.get("ephemeral_1h_input_tokens")),
+        "output_reasoning_tokens": _number(_part(usage, "output_tokens_details").get("thinking_tokens")),
+        "web_searches": _number(tools.get("web_search_requests")),
+    }
+
+
+def _gemini(usage: Json) -> Tokens | None:
+    """Thoughts are billed as output beside the candidates, tool results as input beside the prompt."""
+    if not any(name.endswith("TokenCount") for name in usage):
+        return None
+    prompt, tools = _number(usage.get("promptTokenCount")), _number(usage.get("toolUsePromptTokenCount"))
+    answer, thoughts = _number(usage.get("candidatesTokenCount")), _number(usage.get("thoughtsTokenCount"))
+    told = ("promptTokensDetails", "toolUsePromptTokensDetails")
+    return {
+        "input_tokens": prompt + tools if min(prompt, tools) >= 0 else -1,
+        "output_tokens": answer + thoughts if min(answer, thoughts) >= 0 else -1,
+        "cache_read_tokens": _number(usage.get("cachedContentTokenCount")),
+        "output_reasoning_tokens": thoughts,
+        "input_audio_tokens": sum(_of_kind(usage, name, "AUDIO") for name in told),
+        "input_image_tokens": sum(_of_kind(usage, name, "IMAGE", "DOCUMENT") for name in told),
+        "input_video_tokens": sum(_of_kind(usage, name, "VIDEO") for name in told),
+        "cache_audio_read_tokens": _of_kind(usage, "cacheTokensDetails", "AUDIO"),
+        "output_audio_tokens": _of_kind(usage, "candidatesTokensDetails", "AUDIO"),
+        "output_image_tokens": _of_kind(usage, "candidatesTokensDetails", "IMAGE", "DOCUMENT"),
+        "output_video_tokens": _of_kind(usage, "candidatesTokensDetails", "VIDEO"),
+    }
+
+
+def _of_kind(usage: Json, name: str, *kinds: str) -> int:
+    listed: Any = usage.get(name)
+    if not isinstance(listed, list):
+        return 0
+    items = (cast("Json", item) for item in cast("list[Any]", listed) if isinstance(item, dict))
+    return sum(_number(item.get("tokenCount")) for item in items if item.get("modality") in kinds)
+
+
+_READERS: dict[Flavor, Callable[[Json], Tokens | None]] = {
+    "messages": _anthropic,
+    "generate": _gemini,
+    "embed": _gemini,
+}

@@ -1,0 +1,29 @@
+"""What a workflow that declares a provider's key finds in its environment: its run's key, and where to send it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_ROUTES = {
+    "OPENAI_API_KEY": ("OPENAI_BASE_URL", "/run/openai/v1"),
+    "ANTHROPIC_API_KEY": ("ANTHROPIC_BASE_URL", "/run/anthropic"),
+    "GEMINI_API_KEY": ("GOOGLE_GEMINI_BASE_URL", "/gemini"),
+    "GOOGLE_API_KEY": ("GOOGLE_GEMINI_BASE_URL", "/gemini"),
+}
+"""Name of a key → (the variable from which that provider's SDK takes its address, our path)."""
+PROVIDER_KEYS = frozenset(_ROUTES)
+
+
+def provider_variables(declared: Iterable[str], *, key: str, runtime: str) -> dict[str, str]:
+    """The variables for the provider keys among the declared names; `key` is the run's, `runtime` how it is reached.
+
+    The provider's own key thereby never enters a sandbox. A workflow that declares an address too means another
+    provider of that interface, and keeps both as they are.
+    """
+    names = set(declared)
+    found: dict[str, str] = {}
+    for name in names & _ROUTES.keys():
+        address, path = _ROUTES[name]
+        if address not in names:
+            found |= {name: key, address: runtime + path}
+    return found

@@ -1,0 +1,86 @@
+"""The facade's part about models: calls of providers, what they cost, budgets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.runtime.house import House
+from codewords_mcp.runtime.models import (
+    Budget,
+    BudgetPeriod,
+    BudgetScope,
+    Caller,
+    CostsBy,
+    Provider,
+    ProviderReply,
+    ProviderRequest,
+)
+from codewords_mcp.runtime.secrets.access import refuse_run, require_admin
+
+
+class ModelCalls:
+    """What `Runtime` offers beside workflows, runs, secrets and files."""
+
+    _house: House
+
+    async def ask_provider(self, request: ProviderRequest) -> ProviderReply:
+        """Call a model provider and stream its answer. Cancelling, or closing the reply early, aborts the call.
+
+        Raises NotFound, ServiceNotAvailable without a key for the provider, ProviderUnavailable, ProviderTimedOut.
+        """
+        return await self._house.gateway.ask(request)
+
+    async def ask_model(self, caller: Caller, provider: Provider, body: bytes) -> dict[str, Any]:
+        """The simple form: `{model, prompt, example_output?, …}` as JSON → `{response, model, usage, cost}`.
+
+        Raises InvalidInput, NotFound for a model that is gone, ModelAnswerInvalid, ProviderRefused, and what
+        `ask_provider` raises.
+        """
+        from codewords_mcp.runtime.services.simple.form import ask
+
+        return await ask(self._house.gateway, caller, provider, body)
+
+    async def costs(
+        self, caller: Caller, *, by: CostsBy = "day", days: int = 30, limit: int = 100
+    ) -> list[dict[str, Any]]:
+        """What model calls used and cost in the last days, summed by one dimension; USD. An admin sees every owner's.
+
+        Items have the dimension's fields, then calls, tokens by kind, `cost`, `estimated` and `unpriced` calls.
+        Raises InvalidInput for days or a limit that are none.
+        """
+        refuse_run(caller, "see costs")
+        if not 1 <= days <= 400 or not 1 <= limit <= 1000:
+            raise InvalidInput("days is 1 to 400, limit 1 to 1000.")
+        owner = None if caller.kind == "admin" else caller.owner
+        return await self._house.gateway.ledger.totals(by, owner=owner, days=days, limit=limit)
+
+    async def list_budgets(self, caller: Caller) -> list[Budget]:
+        """Every budget of the home, those of the settings first. Admin only."""
+        require_admin(caller, "see budgets")
+        return await self._house.gateway.budgets.list()
+
+    async def set_budget(
+        self,
+        caller: Caller,
+        scope: BudgetScope,
+        usd: float,
+        *,
+        subject: str = "",
+        period: BudgetPeriod = "total",
+    ) -> Budget:
+        """Set or replace; it holds from the next call on. Admin only. Raises InvalidInput."""
+        require_admin(caller, "set budgets")
+        return await self._house.gateway.budgets.set(scope, subject, period, usd)
+
+    async def remove_budget(
+        self, caller: Caller, scope: BudgetScope, *, subject: str = "", period: BudgetPeriod = "total"
+    ) -> None:
+        """Admin only. Raises NotFound."""
+        require_admin(caller, "remove budgets")
+        if not await self._house.gateway.budgets.remove(scope, subject, period):
+            raise NotFound("There is no such budget.", hint="`codewords budget list` shows them.")
+
+    def upload_caller(self, query: bytes) -> Caller:
+        """Who began the upload to Gemini whose ticket is in a query. Raises Unauthenticated."""
+        return self._house.gateway.upload_caller(query)
