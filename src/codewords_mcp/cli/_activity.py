@@ -1,0 +1,40 @@
+"""Whether anybody uses the runtime: what the idle end looks at."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class Activity:
+    """Wraps the application. A chat host that merely listens (the GET stream of `/mcp`) or asks for liveness is no use."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._open = 0
+        self._last = time.monotonic()
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the last request ended, 0 while one is served."""
+        return 0.0 if self._open else time.monotonic() - self._last
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve and count."""
+        if scope["type"] == "lifespan" or _only_listens(scope):
+            await self._app(scope, receive, send)
+            return
+        self._open += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._open -= 1
+            self._last = time.monotonic()
+
+
+def _only_listens(scope: Scope) -> bool:
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return False
+    path: str = scope["path"]
+    return path == "/healthz" or path.rstrip("/").endswith("/mcp")

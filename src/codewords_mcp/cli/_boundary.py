@@ -1,0 +1,95 @@
+"""The one place where a command's failure becomes words on stderr and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any, cast
+
+import typer
+
+from codewords_mcp.cli import _output
+from codewords_mcp.errors import CodewordsError, InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OK, FAILED, USAGE, PLATFORM, INTERRUPTED = 0, 1, 2, 3, 130
+
+# Newer Typers carry their own copy of click; a base of BadParameter is the right class in either case.
+_ClickError: type[Exception] = typer.BadParameter.__mro__[2]
+
+_WORKFLOW_CODES = frozenset(
+    {"validation_failed", "invalid_script", "environment_failed", "run_timed_out", "run_cancelled"}
+)
+_USAGE_CODES = frozenset({"invalid_input", "body_too_large", "not_found", "conflict"})
+
+
+def exit_code(error: CodewordsError) -> int:
+    """The exit code that tells a script whose fault it was."""
+    if error.origin == "service" or error.code in _WORKFLOW_CODES:
+        return FAILED
+    return USAGE if error.code in _USAGE_CODES else PLATFORM
+
+
+def run_app(app: typer.Typer, name: str, argv: Sequence[str]) -> int:
+    """Run a Typer app over `argv`; returns the exit code.
+
+    With `--json` in `argv` a failure is also a JSON object on stdout: `{"error": {code, message, …}}`.
+    """
+    as_json = "--json" in argv
+    try:
+        result: Any = app(args=list(argv), prog_name=name, standalone_mode=False)
+    except CodewordsError as error:
+        _report(error, as_json=as_json)
+        return exit_code(error)
+    except _ClickError as error:
+        if (
+            type(error).__name__ == "NoArgsIsHelpError"
+        ):  # its message is the help, which Typer has drawn already
+            return USAGE
+        _report(_usage(error), as_json=as_json)
+        return USAGE
+    except typer.Abort:
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _reader_gone()
+    except Exception as error:  # the last resort: a person gets a sentence, a developer the traceback
+        if os.environ.get("CODEWORDS_LOG_LEVEL", "").upper() == "DEBUG":
+            raise
+        _report(_broken(error), as_json=as_json)
+        return PLATFORM
+    return result if isinstance(result, int) else OK
+
+
+def _report(error: CodewordsError, *, as_json: bool) -> None:
+    if as_json:
+        _output.print_json({"error": error.to_dict()})
+    _output.error(error.message, error.hint)
+
+
+def _usage(error: Exception) -> InvalidInput:
+    """A parser's complaint as one of ours, with the command whose help explains it."""
+    context: Any = getattr(error, "ctx", None)
+    message: str = cast("Any", error).format_message()
+    path: str = context.command_path if context is not None else ""
+    return InvalidInput(
+        message.rstrip(".") + ".", hint=f"`{path} --help` shows what it takes." if path else ""
+    )
+
+
+def _broken(error: Exception) -> CodewordsError:
+    return CodewordsError(
+        f"This command broke: {type(error).__name__}: {error}",
+        hint="That is a fault of codewords-mcp. CODEWORDS_LOG_LEVEL=DEBUG shows where.",
+    )
+
+
+def _reader_gone() -> int:
+    """The reader of our pipe went away (`| head`): nobody is left to tell, and Python must not complain."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAILED

@@ -1,0 +1,192 @@
+"""One run asked for by a person: its input, the call, its answer on the way to a terminal or a pipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codewords_mcp.cli import _output
+from codewords_mcp.cli._boundary import FAILED, OK
+from codewords_mcp.cli._client import SLOW, Client, Json, remote_error
+from codewords_mcp.errors import CodewordsError, InvalidInput, RunTimedOut, RuntimeUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+
+_STYLES = {
+    "succeeded": "green",
+    "failed": "red",
+    "timed_out": "red",
+    "cancelled": "yellow",
+    "interrupted": "yellow",
+}
+
+
+def read_input(data: str | None) -> bytes:
+    """The JSON bytes of `--input`. Raises InvalidInput where it is not JSON or cannot be read."""
+    if data is None:
+        return b"{}"
+    try:
+        raw = (
+            sys.stdin.buffer.read()
+            if data == "-"
+            else Path(data[1:]).read_bytes()
+            if data.startswith("@")
+            else data.encode()
+        )
+    except OSError as error:
+        raise InvalidInput(
+            f"{data[1:]} cannot be read: {error.strerror}.", hint="--input @FILE takes a JSON file."
+        ) from error
+    try:
+        json.loads(raw)
+    except ValueError as error:
+        where = (
+            f" (line {error.lineno}, column {error.colno}: {error.msg})"
+            if isinstance(error, json.JSONDecodeError)
+            else ""
+        )
+        raise InvalidInput(
+            f"--input is not JSON{where}.", hint="""Quote it for the shell: --input '{"name": "Ada"}'."""
+        ) from error
+    return raw
+
+
+@dataclass
+class Call:
+    """One run asked for by a person, under an id known before it starts, so that Ctrl-C can cancel it."""
+
+    client: Client
+    run_id: str
+    target: str
+    method: str
+    body: bytes | None
+    timeout: float | None
+
+    def __post_init__(self) -> None:
+        self.deadline = None if self.timeout is None else time.monotonic() + self.timeout
+        self.headers = {"X-Provisioned-Request-Id": self.run_id}
+        if self.body is not None:
+            self.headers["Content-Type"] = "application/json"
+
+    def start(self, *, as_json: bool) -> int:
+        with self.client.stream(
+            self.method, f"/run_async{self.target}", content=self.body, headers=self.headers, timeout=30
+        ) as response:
+            content = response.read()
+            if response.is_error:
+                raise remote_error(response.status_code, content)
+        run_id = str(json.loads(content)["request_id"])
+        if as_json:
+            _output.print_json({"id": run_id, "request_id": run_id})
+        else:
+            _output.line(run_id)
+            _output.note(f"Follow it: codewords logs {run_id} -f")
+        return OK
+
+    def wait(self, *, as_json: bool) -> int:
+        started = time.monotonic()
+        with _output.spinner(f"Running {self.run_id}"):
+            answer = self._answer(pass_on=not as_json and not sys.stdout.isatty())
+        record = self.client.record("GET", f"/request/{self.run_id}")
+        if as_json:
+            _output.print_json(record)
+        elif not _is_ours(record):
+            _print_answer(answer)
+        return self._verdict(record, time.monotonic() - started)
+
+    def _answer(self, *, pass_on: bool) -> Answer:
+        """Read the workflow's answer, handing its bytes to a pipe as they come."""
+        try:
+            with self.client.stream(
+                self.method,
+                f"/run{self.target}",
+                content=self.body,
+                headers=self.headers,
+                timeout=self._patience(),
+            ) as response:
+                if response.headers.get("error-origin") == "platform":
+                    raise remote_error(response.status_code, response.read())
+                return Answer(response, self._bounded(response.iter_bytes()), pass_on=pass_on)
+        except RuntimeUnavailable:
+            if self.deadline is None or time.monotonic() < self.deadline:
+                raise
+            raise self._over() from None
+
+    def _patience(self) -> float:
+        return SLOW if self.deadline is None else max(self.deadline - time.monotonic(), 0.1)
+
+    def _bounded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+            if self.deadline is not None and time.monotonic() > self.deadline:
+                raise self._over()
+
+    def _over(self) -> RunTimedOut:
+        cancel_quietly(self.client, self.run_id)
+        return RunTimedOut(
+            f"The run {self.run_id} did not answer within {self.timeout:g} s and was cancelled.",
+            hint="Give a longer --timeout, or --async.",
+        )
+
+    def _verdict(self, record: Json, seconds: float) -> int:
+        error: Json = record.get("error") or {}
+        status = str(record["status"])
+        _output.note(f"{self.run_id} {status} in {seconds:.2f} s", _STYLES.get(status, "dim"))
+        if status == "succeeded":
+            return OK
+        message = error.get("message") or f"The workflow answered {record.get('responseStatus')}."
+        _output.error(message, error.get("hint") or f"What it wrote: codewords logs {self.run_id}")
+        return FAILED
+
+
+class Answer:
+    """A workflow's answer, read to its end: kept for a terminal, or already passed on to a pipe."""
+
+    def __init__(self, response: httpx.Response, chunks: Iterator[bytes], *, pass_on: bool) -> None:
+        self.content_type: str = response.headers.get("content-type", "")
+        self.passed_on = pass_on
+        self.content = b""
+        if not pass_on:
+            self.content = b"".join(chunks)
+            return
+        for chunk in chunks:
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+
+
+def _is_ours(record: Json) -> bool:
+    """Whether the answer only tells that the program gave none (it exited, never listened …)."""
+    error: Json = record.get("error") or {}
+    return str(error.get("code")).startswith("program_")
+
+
+def _print_answer(answer: Answer) -> None:
+    if answer.passed_on:
+        return
+    if "json" in answer.content_type:
+        try:
+            _output.print_json(json.loads(answer.content))
+        except ValueError:
+            pass
+        else:
+            return
+    if answer.content_type.startswith("text/") or "json" in answer.content_type:
+        _output.line(answer.content.decode(errors="replace").rstrip("\n"))
+    elif answer.content:
+        kind = answer.content_type or "no stated type"
+        _output.note(f"{len(answer.content)} bytes of {kind}: send them to a file with `> FILE`.")
+
+
+def cancel_quietly(client: Client, id_: str) -> None:
+    """Cancel a run that nobody waits for any more; that it has ended already is as good."""
+    try:
+        client.call("POST", f"/runs/{id_}/cancel")
+    except CodewordsError:
+        return

@@ -1,0 +1,206 @@
+"""The commands' way to a runtime: HTTP, and one way back from an error on the wire to a `CodewordsError`."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from codewords_mcp.errors import CodewordsError, RuntimeUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+
+    import httpx
+
+Json = dict[str, Any]
+
+QUICK = 30.0
+"""Seconds between two bytes of an answer that the runtime only looks up."""
+SLOW = 900.0
+"""Seconds between two bytes where an environment may be built or a workflow may run."""
+
+
+class RemoteError(CodewordsError):
+    """An error as the runtime sent it; `code`, `origin` and the details are the wire's."""
+
+    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
+        super().__init__(
+            str(body.get("message") or f"The runtime answered {status}."), hint=str(body.get("hint") or "")
+        )
+        self.code = str(body.get("code") or "internal_error")  # pyright: ignore[reportAttributeAccessIssue]  # the wire's
+        self.status = status  # pyright: ignore[reportAttributeAccessIssue]
+        self.origin = "service" if body.get("origin") == "service" else "platform"  # pyright: ignore[reportAttributeAccessIssue]
+        self.body = dict(body)
+
+    def details(self) -> dict[str, Any]:
+        """What the wire carried beside code, message, hint and origin."""
+        return {
+            key: value for key, value in self.body.items() if key not in {"code", "message", "hint", "origin"}
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a runtime is and the key for it; `url` has no trailing slash."""
+
+    url: str
+    key: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that every request carries."""
+        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+
+
+class Client:
+    """A runtime behind its HTTP door. Every method raises `CodewordsError` subclasses only."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        import httpx
+
+        self.endpoint = endpoint
+        # A proxy of the environment must never see the key of a loopback runtime.
+        self._http = httpx.Client(
+            base_url=endpoint.url,
+            headers=endpoint.headers,
+            timeout=httpx.Timeout(QUICK, connect=10),
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._http.close()
+
+    def call(self, method: str, path: str, *, body: Any = None, params: Json | None = None) -> Any:
+        """One request with a JSON answer; None where the answer has no body."""
+        with self._translated():
+            response = self._http.request(method, path, json=body, params=_given(params))
+        if response.is_error:
+            raise remote_error(response.status_code, response.content)
+        return _decode(response.content) if response.content else None
+
+    def record(self, method: str, path: str, *, body: Any = None, params: Json | None = None) -> Json:
+        """`call` where the answer is an object."""
+        answer = self.call(method, path, body=body, params=params)
+        if not isinstance(answer, dict):
+            raise _not_ours()
+        return cast("Json", answer)
+
+    def items(self, path: str) -> list[Json]:
+        """GET a list that is not paged: a bare array, or the first value of an object."""
+        answer = self.call("GET", path)
+        if isinstance(answer, dict):
+            answer = next(iter(cast("Json", answer).values()), None)
+        if not isinstance(answer, list):
+            raise _not_ours()
+        return cast("list[Json]", answer)
+
+    def call_with_progress(self, path: str, body: Any, report: Callable[[str], None]) -> Json:
+        """POST and follow the progress lines of the answer; returns its result."""
+        headers = {"Accept": "application/x-ndjson"}
+        for item in self.lines("POST", path, body=body, headers=headers, timeout=SLOW):
+            if item is None:
+                continue
+            if "progress" in item:
+                report(str(item["progress"].get("message") or ""))
+            elif "error" in item:
+                raise RemoteError(int(item.get("status") or 0), item["error"])
+            else:
+                return cast("Json", item.get("result", item))
+        raise RuntimeUnavailable(
+            "The runtime ended its answer before the result.",
+            hint="Try again; `codewords doctor` says how it is.",
+        )
+
+    def lines(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        params: Json | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = QUICK,
+    ) -> Iterator[Json | None]:
+        """The JSON objects of an NDJSON answer as they come; None for a blank line, which is a heartbeat."""
+        with (
+            self._translated(),
+            self._http.stream(
+                method, path, json=body, params=_given(params), headers=headers, timeout=timeout
+            ) as response,
+        ):
+            if response.is_error:
+                raise remote_error(response.status_code, response.read())
+            for text in response.iter_lines():
+                yield cast("Json", _decode(text.encode())) if text.strip() else None
+
+    @contextmanager
+    def stream(
+        self, method: str, path: str, *, content: bytes | None, headers: Mapping[str, str], timeout: float
+    ) -> Generator[httpx.Response]:
+        """An answer whose body the caller reads; leaving early hangs up. `timeout`: seconds between bytes."""
+        with (
+            self._translated(),
+            self._http.stream(method, path, content=content, headers=headers, timeout=timeout) as response,
+        ):
+            yield response
+
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        import httpx
+
+        url = self.endpoint.url
+        try:
+            yield
+        except httpx.ConnectError as error:
+            raise RuntimeUnavailable(
+                f"No runtime answers at {url}.",
+                hint="Check CODEWORDS_RUNTIME_URL, or start one with `codewords-mcp serve`.",
+            ) from error
+        except httpx.TimeoutException as error:
+            raise RuntimeUnavailable(
+                f"The runtime at {url} did not answer in time.", hint="`codewords doctor` says how it is."
+            ) from error
+        except httpx.InvalidURL as error:
+            raise RuntimeUnavailable(
+                f"{url} is not an address.", hint="CODEWORDS_RUNTIME_URL looks like http://host:8765."
+            ) from error
+        except httpx.HTTPError as error:
+            raise RuntimeUnavailable(
+                f"The connection to the runtime at {url} broke off.", hint="Try again."
+            ) from error
+
+
+def remote_error(status: int, content: bytes) -> RemoteError:
+    """The error in an answer's body, in whichever envelope it came."""
+    try:
+        body = json.loads(content)
+    except ValueError:
+        body = None
+    if isinstance(body, dict):
+        record = cast("Json", body)
+        inner = record.get("error")
+        return RemoteError(status, cast("Json", inner) if isinstance(inner, dict) else record)
+    return RemoteError(status, {"message": f"The runtime answered {status} without saying why."})
+
+
+def _given(params: Json | None) -> Json | None:
+    return {key: value for key, value in params.items() if value is not None} if params else None
+
+
+def _decode(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise _not_ours() from error
+
+
+def _not_ours() -> RuntimeUnavailable:
+    return RuntimeUnavailable(
+        "What answered is not a CodeWords runtime, or one of another version.",
+        hint="Check CODEWORDS_RUNTIME_URL; `codewords doctor` shows both versions.",
+    )

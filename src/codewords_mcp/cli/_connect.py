@@ -1,0 +1,70 @@
+"""Which runtime a command talks to: that of CODEWORDS_RUNTIME_URL, else the home's, started if none runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codewords_mcp import home
+from codewords_mcp.cli import _output
+from codewords_mcp.cli._client import Client, Endpoint
+from codewords_mcp.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from codewords_mcp.settings import Settings
+
+KEY_FILE = "api.key"
+"""In the home: the admin key that the runtime made for itself."""
+
+
+def read_settings() -> Settings:
+    """The settings of this environment. Raises InvalidInput for a value that a setting does not take."""
+    from pydantic import ValidationError
+
+    from codewords_mcp.settings import Settings
+
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue]  # every field has a default, which pyright does not see
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = f"CODEWORDS_{str(first['loc'][0]).upper()}" if first["loc"] else "A CODEWORDS_ variable"
+        raise InvalidInput(
+            f"{name} cannot be used: {first['msg']}.", hint="docs/reference/settings.md says what it takes."
+        ) from error
+
+
+def connect() -> Client:
+    """A client of the runtime that this person's settings name; the home's is started when none runs.
+
+    Raises StorageFailed and RuntimeUnavailable as `home.ensure` does.
+    """
+    return Client(endpoint())
+
+
+def endpoint() -> Endpoint:
+    """Address and key of that runtime. Raises as `connect` does."""
+    remote = remote_endpoint()
+    return remote if remote is not None else _home_endpoint()
+
+
+def remote_endpoint() -> Endpoint | None:
+    """The runtime of CODEWORDS_RUNTIME_URL with CODEWORDS_API_KEY, or None where the home's own is meant."""
+    settings = read_settings()
+    if not settings.runtime_url:
+        return None
+    return Endpoint(settings.runtime_url.rstrip("/"), settings.api_key or "")
+
+
+def _home_endpoint() -> Endpoint:
+    folder = home.home_folder()
+    found = home.find(folder)
+    if found is None:
+        with _output.spinner("Starting the runtime") as say:
+            found = home.ensure(folder, say=say)
+    return Endpoint(found.url, found.token)
+
+
+def key_file() -> Path | None:
+    """The file that holds the home's admin key, or None where the key is CODEWORDS_API_KEY."""
+    path = Path(home.home_folder()) / KEY_FILE
+    return path if not read_settings().api_key and path.is_file() else None

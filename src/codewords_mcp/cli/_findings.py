@@ -1,0 +1,202 @@
+"""What `doctor` finds: facts of the runtime, from its status, and facts of this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from codewords_mcp import __version__, home
+from codewords_mcp.cli._connect import KEY_FILE, read_settings
+
+if TYPE_CHECKING:
+    from codewords_mcp.cli._client import Json
+
+Status = Literal["ok", "note", "warning", "failed"]
+
+LOW_DISK = 2 << 30
+"""Bytes under which building environments is likely to fail."""
+
+_LIMITS = {
+    "memory_limit": ("memory", "exact_memory_limit"),
+    "disk_limit": ("disk", "exact_disk_limit"),
+    "process_limit": ("processes", "exact_process_limit"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fact. `failed` means that workflows cannot run; `fix` is what to do about it, if anything."""
+
+    id: str
+    status: Status
+    detail: str
+    fix: str = ""
+
+
+def runtime_findings(status: Json) -> list[Finding]:
+    """Facts that the runtime itself tells."""
+    return [
+        _version(status),
+        _runtime(status),
+        *_sandbox(status["sandbox"]),
+        _limits(status.get("limits") or {}, status["sandbox"].get("capabilities") or []),
+        *_store(status.get("store") or {}),
+        *_secrets(status.get("secrets") or {}),
+        _services(),
+    ]
+
+
+def machine_findings() -> list[Finding]:
+    """Facts of this machine and the home on it."""
+    folder = Path(home.home_folder())
+    uv = _find_uv()
+    return [
+        _system(folder),
+        Finding("home", "ok", str(folder)),
+        _key(folder),
+        _disk(folder),
+        _uv(uv),
+        *([_pythons(uv)] if uv else []),
+    ]
+
+
+def _version(status: Json) -> Finding:
+    theirs = status["version"]
+    if theirs == __version__:
+        return Finding("version", "ok", __version__)
+    said = f"This command is {__version__}, the runtime is {theirs}."
+    return Finding(
+        "version", "warning", said, "`codewords stop` ends it; the next command starts the new one."
+    )
+
+
+def _runtime(status: Json) -> Finding:
+    info = home.find(home.home_folder()) if not read_settings().runtime_url else None
+    runs: Json = status.get("runs") or {}
+    pid = f", pid {info.pid}" if info else ""
+    counts = f"{status.get('workflows', 0)} workflows, {runs.get('active', 0)} runs active, {runs.get('queued', 0)} queued"
+    return Finding("runtime", "ok", f"{status['base_url']}{pid}, {counts}")
+
+
+def _sandbox(sandbox: Json) -> list[Finding]:
+    tier = str(sandbox["tier"])
+    level: Status = "ok" if tier in {"A", "M", "V"} else "warning"
+    if not sandbox.get("ready", tier != "D"):
+        level = "failed"
+    facts: list[str] = sandbox.get("facts") or []
+    said = Finding("sandbox", level, f"tier {tier}: {sandbox.get('title')}", str(sandbox.get("fix") or ""))
+    return [said, *(Finding("sandbox", "note", fact) for fact in facts)]
+
+
+def _limits(limits: Json, capabilities: list[str]) -> Finding:
+    """Limits of one run; "at best" where this machine's sandbox cannot hold them exactly."""
+    parts: list[str] = []
+    for name, (words, capability) in _LIMITS.items():
+        if name in limits:
+            value = size(limits[name]) if limits[name] >= 1 << 20 else str(limits[name])
+            parts.append(f"{words} {value} ({'exact' if capability in capabilities else 'best effort'})")
+    for name, words in (("sync_timeout", "a waited-for run"), ("run_timeout", "a background run")):
+        if name in limits:
+            parts.append(f"{words} {limits[name]:g} s")
+    if "concurrency" in limits:
+        parts.append(f"{limits['concurrency']} at once")
+    return Finding("limits", "ok", ", ".join(parts))
+
+
+def _store(store: Json) -> list[Finding]:
+    return [Finding("store", "ok", str(store["kind"]))] if store.get("kind") else []
+
+
+def _secrets(secrets: Json) -> list[Finding]:
+    source = {"environment": "CODEWORDS_MASTER_KEY", "file": "a file in the home"}.get(
+        str(secrets.get("master_key"))
+    )
+    notes: list[str] = secrets.get("notes") or []
+    said = Finding(
+        "secrets", "ok", f"encrypted; the master key comes from {source or secrets.get('master_key')}"
+    )
+    return [said, *(Finding("secrets", "note", note) for note in notes)]
+
+
+def _services() -> Finding:
+    from codewords_mcp.runtime.services import PLANNED
+
+    names = ", ".join(sorted(PLANNED))
+    return Finding(
+        "off",
+        "note",
+        f"Not in this version: {names}. A workflow that calls one gets `service_not_available`.",
+    )
+
+
+def _system(folder: Path) -> Finding:
+    from codewords_mcp.runtime.sandboxes.local import diagnosis
+
+    level, said, fix = diagnosis.system(str(folder))
+    return Finding("system", cast("Status", level), said, fix)
+
+
+def _key(folder: Path) -> Finding:
+    if read_settings().api_key:
+        return Finding("key", "ok", "the admin key is CODEWORDS_API_KEY")
+    return Finding("key", "ok", f"the admin key is in {folder / KEY_FILE}")
+
+
+def _disk(folder: Path) -> Finding:
+    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    free = shutil.disk_usage(there).free
+    if free < LOW_DISK:
+        fix = "Make room, or set CODEWORDS_HOME to a folder on another disk."
+        return Finding("disk", "warning", f"{size(free)} free; an environment takes about 100 MB.", fix)
+    return Finding("disk", "ok", f"{size(free)} free")
+
+
+def _find_uv() -> str | None:
+    try:
+        from uv import find_uv_bin
+
+        return find_uv_bin()
+    except (ImportError, FileNotFoundError):
+        return shutil.which("uv")
+
+
+def _uv(uv: str | None) -> Finding:
+    if uv is None:
+        return Finding(
+            "uv", "failed", "The program uv is missing, so no environment can be built.", "pip install uv"
+        )
+    return Finding("uv", "ok", (_output_of([uv, "--version"]).splitlines() or [uv])[0])
+
+
+def _pythons(uv: str) -> Finding:
+    versions: set[str] = set()
+    try:
+        found: list[dict[str, Any]] = json.loads(
+            _output_of([uv, "python", "list", "--only-installed", "--output-format", "json"])
+        )
+        versions = {str(item["version"]) for item in found}
+    except (ValueError, KeyError, TypeError):
+        pass
+    if not versions:
+        return Finding("python", "note", "uv finds none here, and fetches one when a workflow needs it.")
+    return Finding("python", "ok", ", ".join(sorted(versions, key=home.version_key)))
+
+
+def _output_of(command: list[str]) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=20, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def size(number: float) -> str:
+    """Bytes for people: `2 GB`, `1.5 GB`, `300 MB`."""
+    for unit in ("bytes", "KB", "MB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}"
+        number /= 1024
+    return f"{number:.1f}".removesuffix(".0") + " GB"

@@ -1,0 +1,210 @@
+"""From an open home to its orderly end: what the runtime's process does while it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Generator
+from datetime import UTC, datetime
+
+import structlog
+import uvicorn
+import uvloop
+
+from codewords_mcp import __version__, home
+from codewords_mcp._hold import Hold
+from codewords_mcp.cli._activity import Activity
+from codewords_mcp.cli.serve import Starter
+from codewords_mcp.http.app import create_app
+from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.secrets.access import KEY_FILE
+from codewords_mcp.server import create_mcp_app
+from codewords_mcp.settings import Settings
+
+DRAIN = 10.0
+"""Seconds that runs may go on once the runtime was told to end; then they are cancelled."""
+_HANG_UP = 1.0
+"""Seconds that open connections get after that."""
+_LAST_CALL = 0.3
+"""Seconds between telling fronts to stay away and closing the door on an idle end."""
+_FORCED_EXIT = 2.0
+_KEEP_ALIVE = 75
+_LOG_CHECK = 60.0
+log = structlog.get_logger(__name__)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says when it listens and leaves the signals to us."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:  # pyright: ignore[reportDeprecated]
+        yield
+
+
+class Lifecycle:
+    """Open, serve, publish, wait for a reason to end, drain, close."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        hold: Hold,
+        listener: socket.socket,
+        url: str,
+        starter: Starter,
+        *,
+        detached: bool,
+    ) -> None:
+        self._settings = settings
+        self._hold = hold
+        self._listener = listener
+        self._url = url
+        self._starter = starter
+        self._detached = detached
+        self._started_at = datetime.now(UTC).isoformat()
+        self._exit_code = 0
+        self._signals = 0
+
+    def run(self) -> int:
+        """Live; the exit code. Raises what opening the runtime raises."""
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._live())
+        return self._exit_code
+
+    async def _live(self) -> None:
+        self._stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number)
+        async with Runtime.open(self._settings) as runtime:
+            runtime.base_url = self._url
+            mcp_app, mcp_lifespan = create_mcp_app(runtime, self._settings)
+            self._activity = Activity(
+                create_app(runtime, self._settings, mcp_app, on_stop=self._stopping.set)
+            )
+            async with mcp_lifespan():
+                await self._serve(runtime)
+
+    async def _serve(self, runtime: Runtime) -> None:
+        self._server = _Server(
+            uvicorn.Config(
+                self._activity,
+                http="httptools",
+                ws="websockets-sansio",
+                loop="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE,
+                timeout_graceful_shutdown=int(_HANG_UP),
+            )
+        )
+        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        try:
+            await self._until_told(serving, runtime)
+            await self._drain(runtime)
+        finally:
+            self._server.should_exit = True
+            await serving
+
+    async def _until_told(self, serving: asyncio.Task[None], runtime: Runtime) -> None:
+        listening = asyncio.create_task(self._server.listening.wait())
+        await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
+        listening.cancel()
+        if serving.done():
+            return
+        self._publish()
+        reasons = {serving, asyncio.create_task(self._stopping.wait())}
+        if self._detached:
+            reasons |= {asyncio.create_task(self._bound_log())}
+            if self._settings.idle_timeout:
+                reasons |= {asyncio.create_task(self._until_idle(runtime))}
+        came, others = await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
+        for task in others - {serving}:
+            task.cancel()
+        for task in came - {serving}:
+            task.result()
+
+    def _publish(self) -> None:
+        self._hold.publish(self._info())
+        self._starter.ready()
+        log.info("the runtime listens", url=self._url, home=str(self._settings.home), version=__version__)
+
+    def _info(self) -> home.RuntimeInfo:
+        key = self._settings.api_key or (self._settings.home / KEY_FILE).read_text(encoding="utf-8").strip()
+        return home.RuntimeInfo(
+            self._url, os.getpid(), __version__, key, self._started_at, recovered=self._hold.recovered
+        )
+
+    async def _until_idle(self, runtime: Runtime) -> None:
+        limit = self._settings.idle_timeout
+        while True:
+            idle = 0 if runtime.awaits_schedule else runtime.idle_seconds
+            left = limit - min(idle, self._activity.idle_seconds)
+            if left > 0:
+                await asyncio.sleep(left)
+                continue
+            # Whoever comes from now on waits for the next runtime; whoever was on the way is still served.
+            self._hold.retire()
+            await asyncio.sleep(_LAST_CALL)
+            if min(runtime.idle_seconds, self._activity.idle_seconds) >= limit:
+                log.info("the runtime ends: nobody used it", seconds=limit)
+                return
+            self._hold.publish(self._info())
+
+    async def _bound_log(self) -> None:
+        """Keep the file that stdout and stderr go to within its bound, whoever writes to it."""
+        path = home.log_path(str(self._settings.home))
+        while True:
+            await asyncio.sleep(_LOG_CHECK)
+            with contextlib.suppress(OSError):
+                if os.stat(1).st_size > home.LOG_LIMIT:
+                    await asyncio.to_thread(_copy_and_truncate, path)
+
+    async def _drain(self, runtime: Runtime) -> None:
+        """Let runs come to their end for a while, with the door closed."""
+        self._hold.retire()
+        for server in getattr(self._server, "servers", ()):
+            server.close()
+        began = time.monotonic()
+        # The facade says since when it is idle, and has no event for its becoming so.
+        while not self._forced and time.monotonic() - began < DRAIN and runtime.idle_seconds == 0:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        log.info("the runtime ends", drained=runtime.idle_seconds > 0)
+
+    @property
+    def _forced(self) -> bool:
+        return self._signals > 1
+
+    def _on_signal(self, number: int) -> None:
+        self._signals += 1
+        self._stopping.set()
+        if self._forced:
+            self._exit_code = 130 if number == signal.SIGINT else 0
+            self._server.force_exit = True
+            # Sandboxes are still ended and the store closed, if that takes no time.
+            asyncio.get_running_loop().call_later(_FORCED_EXIT, self._leave_at_once)
+
+    def _leave_at_once(self) -> None:
+        self._hold.retire()
+        os._exit(self._exit_code)
+
+
+def _copy_and_truncate(path: str) -> None:
+    """The writers hold the file open for appending, so it cannot be renamed away from them."""
+    import shutil
+
+    shutil.copyfile(path, path + ".1")
+    os.truncate(path, 0)

@@ -1,0 +1,160 @@
+"""What the commands print: results on stdout, everything about them on stderr.
+
+On a terminal tables are drawn and JSON is coloured; in a pipe a table is tab-separated lines without a
+header, as `gh` does, so that `cut` and `awk` see whole values. Text from outside loses its control characters
+first: a log line must not be able to move a person's cursor.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from rich.console import Console
+
+# ESC sequences (CSI, OSC, two-byte), then any control character but tab and newline.
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
+
+
+def clean(text: str) -> str:
+    """Text from outside without escape sequences and control characters."""
+    return _CONTROL.sub("", text)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console that leaves strings alone: no markup, no guessing at numbers and paths."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on one stdout line when piped, indented for eyes on a terminal."""
+    indent = 2 if sys.stdout.isatty() else None
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    if sys.stdout.isatty():
+        from rich.json import JSON
+
+        console().print(JSON(text), soft_wrap=True)
+    else:
+        _write(text + "\n")
+
+
+def line(text: str = "", style: str = "") -> None:
+    """A line of a result on stdout, never wrapped."""
+    _styled_line(clean(text), style, stderr=False)
+
+
+def clipped(text: str, style: str = "") -> None:
+    """A line on stdout that ends with the terminal's edge."""
+    text = clean(text)
+    if not sys.stdout.isatty():
+        _write(text + "\n")
+        return
+    from rich.text import Text
+
+    console().print(Text(text, style), no_wrap=True, overflow="ellipsis")
+
+
+def note(text: str, style: str = "dim", *, always: bool = False) -> None:
+    """A line about the result on stderr, for a person at a terminal; with `always` in a pipe too."""
+    if always or sys.stderr.isatty():
+        _styled_line(clean(text), style, stderr=True)
+
+
+def labelled(mark: str, style: str, label: str, text: str) -> None:
+    """`✓ label   text` on stdout; on a terminal a long text wraps under itself."""
+    text = clean(text)
+    if not sys.stdout.isatty():
+        _write(f"{mark or ' '} {label:<9} {text}".rstrip() + "\n")
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=1)
+    grid.add_column(width=9)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(mark, style), Text(label, "bold"), Text(text))
+    console().print(grid)
+
+
+def error(message: str, hint: str = "") -> None:
+    """`error: sentence` and `hint: what to do` on stderr."""
+    for label, style, text in (("error", "bold red", message), ("hint", "bold cyan", hint)):
+        if not text:
+            continue
+        if sys.stderr.isatty():
+            from rich.text import Text
+
+            console(stderr=True).print(Text.assemble((f"{label}: ", style), clean(text)))
+        else:
+            sys.stderr.write(f"{label}: {clean(text)}\n")
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
+    """Rows on stdout; `empty` on stderr when there are none."""
+    if not rows:
+        note(empty)
+        return
+    cells = [[re.sub(r"\s+", " ", clean(cell)) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        _write("".join("\t".join(row) + "\n" for row in cells))
+        return
+    _draw([list(headers), *cells])
+
+
+def _draw(lines: list[list[str]]) -> None:
+    """Aligned columns, of which only the last gives way on a narrow terminal: people copy from the first ones."""
+    from rich.cells import cell_len, set_cell_size
+    from rich.text import Text
+
+    shown = console()
+    widths = [max(cell_len(line[index]) for line in lines) + 2 for index in range(len(lines[0]) - 1)]
+    for number, cells in enumerate(lines):
+        text = (
+            "".join(set_cell_size(cell, width) for cell, width in zip(cells, widths, strict=False))
+            + cells[-1]
+        )
+        shown.print(Text(text, "bold" if number == 0 else ""), no_wrap=True, overflow="ellipsis")
+
+
+@contextmanager
+def spinner(message: str) -> Generator[Callable[[str], None]]:
+    """A moving line on stderr while the block runs; yields what changes its text. Silent when piped."""
+    if not sys.stderr.isatty():
+        yield lambda _text: None
+        return
+    shown = console(stderr=True)
+    with shown.status(_fit(message, shown.width)) as status:
+        yield lambda text: status.update(_fit(clean(text), shown.width))
+
+
+def _fit(text: str, width: int) -> str:
+    from rich.markup import escape
+
+    room = max(width - 4, 10)
+    return escape(text if len(text) <= room else text[: room - 1] + "…")
+
+
+def _styled_line(text: str, style: str, *, stderr: bool) -> None:
+    stream = sys.stderr if stderr else sys.stdout
+    if style and stream.isatty():
+        from rich.text import Text
+
+        console(stderr=stderr).print(Text(text, style), soft_wrap=True)
+    else:
+        stream.write(text + "\n")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

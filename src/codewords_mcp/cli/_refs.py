@@ -1,0 +1,65 @@
+"""What people type for a workflow or a run, as the id that the runtime wants."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
+
+import typer
+
+from codewords_mcp.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from codewords_mcp.cli._client import Client
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
+WorkflowRef = Annotated[
+    str,
+    typer.Argument(
+        metavar="WORKFLOW",
+        help="A workflow's id or name, as `codewords list` shows them.",
+        show_default=False,
+    ),
+]
+RunRef = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="A run's id, as `codewords runs` shows it, or `last`.", show_default=False
+    ),
+]
+
+_ID = re.compile(r".+_[0-9a-f]{8}")
+
+
+def part(text: str) -> str:
+    """One id as one part of a path, whatever characters were typed. Raises InvalidInput for no id."""
+    if not text or text in {".", ".."}:
+        raise InvalidInput("An id is missing.", hint="`codewords list` and `codewords runs` show ids.")
+    return quote(text, safe="")
+
+
+def workflow_id(client: Client, given: str) -> str:
+    """The id of the workflow that was named. What is no workflow's name is taken as an id (a library service's).
+
+    Raises InvalidInput where several workflows have the name.
+    """
+    if _ID.fullmatch(given):
+        return given
+    page = client.record("GET", "/workflows", params={"query": given, "limit": 100})
+    ids = [str(item["service_id"]) for item in page["items"] if item["name"] == given]
+    if len(ids) > 1:
+        raise InvalidInput(
+            f"{len(ids)} workflows have this name: {', '.join(ids)}.", hint="Give the id of one of them."
+        )
+    return ids[0] if ids else given
+
+
+def run_id(client: Client, given: str) -> str:
+    """The id of the run that was meant. Raises NotFound where `last` finds none."""
+    if given != "last":
+        return given
+    newest = client.record("GET", "/runs", params={"limit": 1})["items"]
+    if not newest:
+        raise NotFound("There is no run yet.", hint="`codewords run WORKFLOW` makes one.")
+    return str(newest[0]["id"])

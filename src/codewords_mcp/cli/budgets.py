@@ -1,0 +1,134 @@
+"""`codewords budget set | list | rm`: ceilings for model calls."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from codewords_mcp.cli import _output
+from codewords_mcp.cli._boundary import OK
+from codewords_mcp.cli._connect import connect
+from codewords_mcp.cli._refs import AsJson, workflow_id
+from codewords_mcp.cli.costs import money
+from codewords_mcp.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from codewords_mcp.cli._client import Client
+
+app = typer.Typer(no_args_is_help=True, help="Ceilings for model calls in USD. They are never crossed.")
+
+
+class Scope(StrEnum):
+    """What a budget is for."""
+
+    call = "call"
+    run = "run"
+    workflow = "workflow"
+    key = "key"
+    day = "day"
+    home = "home"
+
+
+class Period(StrEnum):
+    """How long a budget lasts before it begins anew, by the calendar in UTC."""
+
+    total = "total"
+    month = "month"
+    day = "day"
+
+
+ScopeArgument = Annotated[
+    Scope,
+    typer.Argument(
+        help="Each `call`, `run`, `workflow` or `key`; all of this `home`; `day` is the home's for each day.",
+        show_default=False,
+    ),
+]
+Of = Annotated[
+    str | None, typer.Option("--of", metavar="ID", help="One workflow or key only.", show_default=False)
+]
+Per = Annotated[Period, typer.Option("--per", help="For ever, each month or each day.")]
+
+
+@app.command("set")
+def set_budget(
+    scope: ScopeArgument,
+    usd: Annotated[float, typer.Argument(min=0, metavar="USD", help="The ceiling.", show_default=False)],
+    of: Of = None,
+    per: Per = Period.total,
+    as_json: AsJson = False,
+) -> int:
+    """Set a budget. It holds from the next call on."""
+    with connect() as client:
+        where, subject, period = _place(client, scope, of, per)
+        made = client.record(
+            "PUT", f"/budgets/{where}", body={"usd": usd, "subject": subject, "period": period}
+        )
+    if as_json:
+        _output.print_json(made)
+    else:
+        _output.line(
+            f"{_name(made)}: at most {money(usd)} USD. A call that may cost more than is left is not made."
+        )
+    return OK
+
+
+@app.command("list")
+def list_budgets(as_json: AsJson = False) -> int:
+    """List the budgets, and what is spent of them."""
+    with connect() as client:
+        items = client.items("/budgets")
+    if as_json:
+        _output.print_json(items)
+        return OK
+    rows = [
+        [
+            _name(one),
+            money(one["usd"]),
+            *("" if one[field] is None else money(one[field]) for field in ("spent", "reserved")),
+        ]
+        for one in items
+    ]
+    _output.table(
+        ["BUDGET", "USD", "SPENT", "RESERVED"],
+        rows,
+        empty="No budgets. `codewords budget set run 1` sets one.",
+    )
+    return OK
+
+
+@app.command("rm")
+def remove_budget(
+    scope: ScopeArgument, of: Of = None, per: Per = Period.total, as_json: AsJson = False
+) -> int:
+    """Remove a budget."""
+    with connect() as client:
+        where, subject, period = _place(client, scope, of, per)
+        client.call("DELETE", f"/budgets/{where}", params={"subject": subject, "period": period})
+    removed = {"scope": where, "subject": subject, "period": period}
+    if as_json:
+        _output.print_json(removed | {"removed": True})
+    else:
+        _output.line(f"{_name(removed)}: no budget any more.")
+    return OK
+
+
+def _place(client: Client, scope: Scope, of: str | None, per: Period) -> tuple[str, str, str]:
+    """(scope, subject, period) as the runtime names them. Raises InvalidInput."""
+    if scope is Scope.day:
+        if of or per is not Period.total:
+            raise InvalidInput(
+                "`day` is the home's budget for each day.",
+                hint="For a workflow: `workflow … --of ID --per day`.",
+            )
+        return "home", "", "day"
+    subject = workflow_id(client, of) if of and scope is Scope.workflow else of or ""
+    return scope.value, subject, per.value
+
+
+def _name(budget: dict[str, Any]) -> str:
+    scope, subject, period = budget["scope"], budget["subject"], budget["period"]
+    whose = f"{scope} {subject}" if subject else scope if scope == "home" else f"each {scope}"
+    return whose if period == "total" else f"{whose}, each {period}"

@@ -1,0 +1,196 @@
+"""`codewords run | logs | runs | cancel`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from codewords_mcp.cli import _output
+from codewords_mcp.cli._boundary import INTERRUPTED, OK
+from codewords_mcp.cli._call import Call, cancel_quietly, read_input
+from codewords_mcp.cli._client import Client, Json
+from codewords_mcp.cli._connect import connect
+from codewords_mcp.cli._refs import AsJson, RunRef, WorkflowRef, part, run_id, workflow_id
+from codewords_mcp.cli.workflows import pages
+from codewords_mcp.errors import RuntimeUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Level(StrEnum):
+    """Levels of log lines; a line that says none counts as info."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+    critical = "critical"
+
+
+_FINISHED = frozenset({"succeeded", "failed", "timed_out", "cancelled", "interrupted"})
+
+
+def run(
+    workflow: WorkflowRef,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="JSON|@FILE|-",
+            help="The input: JSON, a file, or stdin. `{}` without it.",
+            show_default=False,
+        ),
+    ] = None,
+    path: Annotated[str, typer.Option(help="The workflow's route.")] = "/",
+    method: Annotated[str, typer.Option(help="The HTTP method.")] = "POST",
+    background: Annotated[bool, typer.Option("--async", help="Start it and print the run's id.")] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="SECONDS", help="Cancel the run after this long.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Run a workflow and print its answer.
+
+    Ctrl-C cancels the run. A run that is waited for may take 120 s: start longer ones with `--async`, then
+    follow them with `codewords logs RUN -f`. With `--json` the run's record is printed, not the bare answer.
+    """
+    body = None if method.upper() == "GET" else read_input(data)
+    with connect() as client:
+        target = f"/{part(workflow_id(client, workflow))}/{path.lstrip('/')}"
+        provisioned = str(client.record("POST", "/provision-request")["request_id"])
+        call = Call(client, provisioned, target, method.upper(), body, timeout)
+        try:
+            return call.start(as_json=as_json) if background else call.wait(as_json=as_json)
+        except KeyboardInterrupt:
+            cancel_quietly(client, provisioned)
+            _output.note(f"Cancelled {provisioned}.", "yellow", always=True)
+            return INTERRUPTED
+
+
+def logs(
+    run: RunRef,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+    level: Annotated[
+        Level | None, typer.Option(help="Only lines of this level and above.", show_default=False)
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON array; with -f one object a line.")
+    ] = False,
+) -> int:
+    """Print what a run wrote. Ctrl-C stops printing; the run goes on."""
+    with connect() as client:
+        found = _log_lines(client, run_id(client, run), follow=follow, level=level)
+        try:
+            if as_json and not follow:
+                _output.print_json(list(found))
+                return OK
+            for entry in found:
+                _print_log(entry, as_json=as_json)
+        except KeyboardInterrupt:
+            return OK
+    return OK
+
+
+def runs(
+    workflow: Annotated[
+        str | None, typer.Option(metavar="WORKFLOW", help="Only runs of this workflow.", show_default=False)
+    ] = None,
+    status: Annotated[
+        str | None,
+        typer.Option(help="Only runs with this status: running, succeeded, failed …", show_default=False),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20,
+    as_json: AsJson = False,
+) -> int:
+    """List the last runs, newest first."""
+    with connect() as client:
+        items = pages(
+            client,
+            "/runs",
+            {"service_id": workflow and workflow_id(client, workflow), "status": status},
+            limit,
+        )
+    if as_json:
+        _output.print_json(items)
+        return OK
+    rows = [
+        [r["id"], r["status"], _seconds(r), _when(r["createdAt"]), r.get("serviceId") or ""] for r in items
+    ]
+    headers = ["RUN", "STATUS", "TOOK", "AGE", "WORKFLOW"]
+    _output.table(headers, rows, empty="No runs. `codewords run WORKFLOW` makes one.")
+    return OK
+
+
+def cancel(run: RunRef, as_json: AsJson = False) -> int:
+    """Cancel a run; its sandbox is gone when this returns."""
+    with connect() as client:
+        record = client.record("POST", f"/runs/{part(run_id(client, run))}/cancel")
+    if as_json:
+        _output.print_json(record)
+    else:
+        _output.line(f"{record['id']} is {record['status']}.")
+    return OK
+
+
+def _log_lines(client: Client, id_: str, *, follow: bool, level: Level | None) -> Iterator[Json]:
+    """The log's entries; a follower that loses the runtime goes on after the last entry it has seen."""
+    after: str | None = None
+    failures = 0
+    while True:
+        try:
+            asked = {"after": after, "follow": None if follow else 0, "level": level and level.value}
+            for entry in client.lines("GET", f"/logs/{part(id_)}", params=asked):
+                failures = 0
+                if entry is not None:
+                    after = entry["createdAt"]
+                    yield entry
+        except RuntimeUnavailable:
+            failures += 1
+            if not follow or failures > 3:
+                raise
+            time.sleep(1)
+            continue
+        return
+
+
+def _print_log(entry: Json, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+        return
+    stream: Any = entry.get("stream")
+    style = "yellow" if stream == "platform" else ""
+    when = str(entry["createdAt"])[11:23]
+    text = str(entry.get("message", ""))
+    _output.line(f"{when}  {'· ' if stream == 'platform' else ''}{text}", style)
+    sys.stdout.flush()
+
+
+def _when(created: str) -> str:
+    """How long ago, for a terminal; the time itself, for a pipe."""
+    if not sys.stdout.isatty():
+        return created
+    from datetime import UTC, datetime
+
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds()
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def _seconds(record: Json) -> str:
+    from datetime import datetime
+
+    start, end = record.get("startedAt"), record.get("completedAt")
+    if not start or not end:
+        return "" if record["status"] in _FINISHED else "…"
+    return f"{(datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds():.2f} s"

@@ -1,0 +1,207 @@
+"""`codewords schedules create | list | show | pause | resume | rm`."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from codewords_mcp.cli import _output
+from codewords_mcp.cli._boundary import OK
+from codewords_mcp.cli._call import read_input
+from codewords_mcp.cli._client import Json
+from codewords_mcp.cli._connect import connect
+from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
+from codewords_mcp.errors import InvalidInput
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Workflows that run by themselves.")
+
+ScheduleRef = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="A schedule's id, as `codewords schedules list` shows it.", show_default=False
+    ),
+]
+
+
+class CatchUp(StrEnum):
+    """What becomes of times at which nothing could run."""
+
+    skip = "skip"
+    once = "once"
+    all = "all"
+
+
+class Overlap(StrEnum):
+    """What becomes of a time at which the run before still goes on."""
+
+    skip = "skip"
+    queue = "queue"
+    parallel = "parallel"
+
+
+@app.command()
+def create(
+    workflow: WorkflowRef,
+    cron: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="CRON", help='Like "0 9 * * MON-FRI", or @hourly, @daily …', show_default=False
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Once, at a time like 2026-12-24T18:00.", show_default=False),
+    ] = None,
+    timezone: Annotated[
+        str | None,
+        typer.Option(
+            "--timezone", "-z", metavar="ZONE", help="This machine's without it.", show_default=False
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--input", "-i", metavar="JSON|@FILE|-", help="The input of its runs.", show_default=False
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="A name for people.", show_default=False)] = "",
+    path: Annotated[str, typer.Option(help="The workflow's route.")] = "/",
+    catch_up: Annotated[
+        CatchUp,
+        typer.Option(help="Times that were missed while nothing could run: make up for none, one, all."),
+    ] = CatchUp.once,
+    overlap: Annotated[
+        Overlap, typer.Option(help="The run before has not ended: no run, one after it, one beside it.")
+    ] = Overlap.skip,
+    jitter: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Spread its runs over this long.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> int:
+    """Let a workflow run at its times, and print the schedule's id.
+
+    For example: `codewords schedules create report "0 9 * * MON-FRI" -z Europe/Berlin`.
+    """
+    if (cron is None) == (at is None):
+        raise InvalidInput(
+            "Give either CRON or --at TIME.", hint="`codewords schedules create --help` shows both."
+        )
+    with connect() as client:
+        body: dict[str, Any] = {
+            "service_id": workflow_id(client, workflow),
+            "timezone": timezone or _own_zone(),
+            "name": name,
+            "path": path,
+            "catch_up": catch_up.value,
+            "overlap": overlap.value,
+            "jitter": jitter,
+        }
+        body |= {"cron": cron} if cron else {"at": at}
+        if data is not None:
+            body["input"] = json.loads(read_input(data))
+        made = client.record("POST", "/schedules", body=body)
+    if as_json:
+        _output.print_json(made)
+        return OK
+    _output.line(str(made["id"]))
+    _output.note(f"Next: {', '.join(_minute(moment) for moment in made['next'])} UTC.")
+    return OK
+
+
+@app.command("list")
+def list_schedules(as_json: AsJson = False) -> int:
+    """List the schedules, those that come next first."""
+    with connect() as client:
+        items = client.items("/schedules")
+    if as_json:
+        _output.print_json(items)
+        return OK
+    rows = [[s["id"], s["service_id"], _when(s), _next(s), s["note"]] for s in items]
+    headers = ["ID", "WORKFLOW", "WHEN", "NEXT (UTC)", "NOTE"]
+    _output.table(
+        headers, rows, empty='No schedules. `codewords schedules create WORKFLOW "0 9 * * *"` makes one.'
+    )
+    return OK
+
+
+@app.command()
+def show(schedule: ScheduleRef, as_json: AsJson = False) -> int:
+    """Show one schedule: its next times, its last run, what it missed."""
+    with connect() as client:
+        _tell(client.record("GET", f"/schedules/{part(schedule)}"), as_json=as_json)
+    return OK
+
+
+@app.command()
+def pause(schedule: ScheduleRef, as_json: AsJson = False) -> int:
+    """Let nothing run until it is resumed."""
+    with connect() as client:
+        _tell(client.record("POST", f"/schedules/{part(schedule)}/pause"), as_json=as_json)
+    return OK
+
+
+@app.command()
+def resume(schedule: ScheduleRef, as_json: AsJson = False) -> int:
+    """Go on with its next time from now."""
+    with connect() as client:
+        _tell(client.record("POST", f"/schedules/{part(schedule)}/resume"), as_json=as_json)
+    return OK
+
+
+@app.command("rm")
+def remove(schedule: ScheduleRef, as_json: AsJson = False) -> int:
+    """Delete a schedule; its runs stay."""
+    with connect() as client:
+        client.call("DELETE", f"/schedules/{part(schedule)}")
+    if as_json:
+        _output.print_json({"id": schedule, "deleted": True})
+    else:
+        _output.line(f"{schedule} is deleted.")
+    return OK
+
+
+def _tell(schedule: Json, *, as_json: bool) -> None:
+    if as_json:
+        _output.print_json(schedule)
+        return
+    facts = {
+        "schedule": schedule["id"],
+        "workflow": schedule["service_id"],
+        "when": _when(schedule),
+        "next": ", ".join(_minute(moment) for moment in schedule["next"]) or "-",
+        "last run": schedule["last_run_id"] or "-",
+        "missed": schedule["missed"],
+        "note": schedule["note"] or "-",
+    }
+    for label, value in facts.items():
+        _output.line(f"{label:9} {value}")
+
+
+def _when(schedule: Json) -> str:
+    text = f"{schedule['cron'] or 'once'} {schedule['timezone']}"
+    return f"{text}, paused" if schedule["paused"] else text
+
+
+def _next(schedule: Json) -> str:
+    return _minute(schedule["next_at"]) if schedule["next_at"] else "-"
+
+
+def _minute(moment: str) -> str:
+    return str(moment)[:16].replace("T", " ")
+
+
+def _own_zone() -> str:
+    """This machine's IANA zone, where it says one."""
+    import os
+    from pathlib import Path
+
+    named = os.environ.get("TZ", "").lstrip(":")
+    if named and not named.startswith("/"):
+        return named
+    link = Path("/etc/localtime")
+    target = str(link.resolve()) if link.is_symlink() else ""
+    _, marker, zone = target.partition("/zoneinfo/")
+    return zone if marker else "UTC"

@@ -1,0 +1,106 @@
+"""`codewords secrets set | list | rm`: values come from a hidden prompt or stdin, never from an argument."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Annotated
+
+import typer
+
+from codewords_mcp.cli import _output
+from codewords_mcp.cli._boundary import OK
+from codewords_mcp.cli._connect import connect
+from codewords_mcp.cli._refs import AsJson, part
+from codewords_mcp.errors import InvalidInput
+
+app = typer.Typer(
+    no_args_is_help=True, help="Secrets that workflows declare by name. No command shows a value."
+)
+
+_NAME = re.compile(r"[A-Z_][A-Z0-9_]*\Z")
+
+
+@app.command("set")
+def set_secret(
+    # A list, though one name is wanted: the parser's complaint about a second argument would print it.
+    name: Annotated[
+        list[str], typer.Argument(metavar="NAME", help="Like SLACK_BOT_TOKEN.", show_default=False)
+    ],
+    as_json: AsJson = False,
+) -> int:
+    """Store a secret. Its value is asked for, or read from stdin.
+
+    For example: `pass show slack | codewords secrets set SLACK_BOT_TOKEN`.
+    """
+    checked = _one_name(name)
+    value = _read_value(checked)
+    with connect() as client:
+        stored = client.call("PUT", f"/secrets/{part(checked)}", body={"value": value})
+    if as_json:
+        _output.print_json(stored if stored is not None else {"name": checked})
+    else:
+        _output.line(f"{checked} is stored. Workflows that declare it get it from their next run on.")
+    return OK
+
+
+@app.command("list")
+def list_secrets(as_json: AsJson = False) -> int:
+    """List the names, and which workflows use them."""
+    with connect() as client:
+        items = client.items("/secrets")
+    if as_json:
+        _output.print_json(items)
+    else:
+        rows = [
+            [s["name"], str(s["updated_at"])[:16].replace("T", " "), ", ".join(s.get("used_by", []))]
+            for s in items
+        ]
+        _output.table(
+            ["NAME", "UPDATED (UTC)", "USED BY"],
+            rows,
+            empty="No secrets. `codewords secrets set NAME` stores one.",
+        )
+    return OK
+
+
+@app.command("rm")
+def remove_secret(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The secret to delete.", show_default=False)],
+    as_json: AsJson = False,
+) -> int:
+    """Delete a secret."""
+    checked = _one_name([name])
+    with connect() as client:
+        client.call("DELETE", f"/secrets/{part(checked)}")
+    if as_json:
+        _output.print_json({"name": checked, "deleted": True})
+    else:
+        _output.line(f"{checked} is deleted.")
+    return OK
+
+
+def _one_name(given: list[str]) -> str:
+    """The name, checked without ever repeating what was typed: it may be a value."""
+    hint = "Type `codewords secrets set NAME`, then the value when asked. Your shell may keep what was typed."
+    if len(given) != 1 or "=" in given[0]:
+        raise InvalidInput("A secret's value is never an argument.", hint=hint)
+    if not _NAME.match(given[0]):
+        raise InvalidInput("That is not a secret's name: capital letters, digits and _ only.", hint=hint)
+    return given[0]
+
+
+def _read_value(name: str) -> str:
+    if sys.stdin.isatty():
+        import getpass
+
+        return getpass.getpass(f"Value of {name} (not shown): ")
+    raw = sys.stdin.buffer.read()
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            "The value on stdin is not UTF-8 text.", hint="Encode binary values, for example with base64."
+        ) from error
+    # `echo value |` adds a newline that nobody means; inner newlines (a PEM key) stay.
+    return text.removesuffix("\n").removesuffix("\r")

@@ -1,0 +1,56 @@
+"""`codewords usage`: what runs used, in sums."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from codewords_mcp.cli import _output
+from codewords_mcp.cli._boundary import OK
+from codewords_mcp.cli._client import Json, remote_error
+from codewords_mcp.cli._connect import connect
+from codewords_mcp.cli._refs import AsJson
+
+
+class By(StrEnum):
+    """What to sum by."""
+
+    workflow = "workflow"
+    key = "key"
+    day = "day"
+
+
+def usage(
+    by: Annotated[By, typer.Option(help="What to sum by.")] = By.workflow,
+    days: Annotated[int, typer.Option(min=1, max=3660, help="Of the last so many days.")] = 30,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for a spreadsheet.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Sum up what runs used: time waiting, starting and running, CPU, memory, cost."""
+    params: Json = {"by": by.value, "days": days}
+    with connect() as client:
+        if as_csv:
+            query = f"/usage?by={by.value}&days={days}&format=csv"
+            with client.stream("GET", query, content=None, headers={}, timeout=60) as response:
+                content = response.read()
+                if response.is_error:
+                    raise remote_error(response.status_code, content)
+            sys.stdout.buffer.write(content)
+            return OK
+        items = client.record("GET", "/usage", params=params)["items"]
+    if as_json:
+        _output.print_json(items)
+        return OK
+    headers = [by.value.upper(), "RUNS", "FAILED", "WAITED", "STARTED", "RAN", "CPU", "MEMORY", "COST"]
+    _output.table(headers, [_row(one) for one in items], empty=f"No runs in {days} days.")
+    return OK
+
+
+def _row(one: Json) -> list[str]:
+    times = [f"{one[f'{name}_seconds']:.1f} s" for name in ("waiting", "starting", "running", "cpu")]
+    memory = "" if one["peak_memory"] is None else f"{one['peak_memory'] / (1 << 20):.0f} MiB"
+    cost = "" if one["cost"] is None else f"{one['cost']:.4f}"
+    return [str(one["of"]), str(one["runs"]), str(one["failed"]), *times, memory, cost]

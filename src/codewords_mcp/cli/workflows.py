@@ -1,0 +1,271 @@
+"""`codewords validate | deploy | list | show | rollback | templates`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from codewords_mcp.cli import _output
+from codewords_mcp.cli._boundary import FAILED, OK
+from codewords_mcp.cli._client import Client, Json, RemoteError
+from codewords_mcp.cli._connect import connect
+from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
+from codewords_mcp.errors import InvalidInput
+
+_MARKS = {
+    "passed": ("✓", "green"),
+    "failed": ("✗", "bold red"),
+    "warning": ("!", "yellow"),
+    "note": ("i", "cyan"),
+    "skipped": ("-", "dim"),
+}
+
+
+def validate(
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="A workflow's Python file; `-` reads stdin.", show_default=False),
+    ],
+    as_json: AsJson = False,
+) -> int:
+    """Check a workflow without deploying it."""
+    code = read_code(file)
+    with connect() as client, _output.spinner(f"Checking {_title(file)}") as say:
+        report = client.call_with_progress("/validate", {"code": code}, say)
+    if as_json:
+        _output.print_json(report)
+    else:
+        _print_checks(report, _title(file))
+    return OK if report["all_passed"] else FAILED
+
+
+def deploy(
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE", help="A workflow's Python file; `-` reads stdin.", show_default=False),
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option(metavar="ID", help="Deploy a template instead of a file.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The workflow's name; the file's name otherwise.")] = None,
+    service_id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="Make a new version of this workflow.")
+    ] = None,
+    description: Annotated[str, typer.Option(help="One line for lists.")] = "",
+    as_json: AsJson = False,
+) -> int:
+    """Check a workflow, build its environment and make it live.
+
+    A file of the same name becomes a new version; the same code again changes nothing. When a check fails,
+    the version that was live goes on serving.
+    """
+    if (file is None) == (template is None):
+        raise InvalidInput(
+            "Give either a file or --template ID.", hint="`codewords templates` lists the templates."
+        )
+    body: Json = {"name": name, "service_id": service_id, "description": description or None}
+    if file is None:
+        body["template_id"] = template
+    else:
+        body["code"] = read_code(file)
+        body["name"] = name or (None if service_id or file == "-" else Path(file).stem)
+    body = {key: value for key, value in body.items() if value is not None}
+    subject = _title(file) if file else f"template {template}"
+    try:
+        with connect() as client, _output.spinner(f"Deploying {subject}") as say:
+            done = client.call_with_progress("/deploy", body, say)
+    except RemoteError as error:
+        report = error.details().get("report")
+        if report and not as_json:
+            _print_checks(report, subject)
+        raise
+    if as_json:
+        _output.print_json(done)
+    else:
+        _print_deployment(done)
+    return OK
+
+
+def list_workflows(
+    query: Annotated[
+        str, typer.Option("--query", "-q", help="Only names and descriptions with this text.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 50,
+    as_json: AsJson = False,
+) -> int:
+    """List the deployed workflows."""
+    with connect() as client:
+        items = pages(client, "/workflows", {"query": query or None}, limit)
+    if as_json:
+        _output.print_json(items)
+    else:
+        rows = [
+            [
+                w["service_id"],
+                f"v{w['version']}",
+                w["name"],
+                _day(w.get("updated_at")),
+                w.get("description", ""),
+            ]
+            for w in items
+        ]
+        _output.table(
+            ["ID", "VERSION", "NAME", "UPDATED", "DESCRIPTION"],
+            rows,
+            empty="Nothing is deployed yet. Try `codewords deploy --template greeting`.",
+        )
+    return OK
+
+
+def show(
+    workflow: WorkflowRef,
+    code: Annotated[bool, typer.Option("--code", help="Print the code and nothing else.")] = False,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="Of this version; the live one otherwise.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Show one workflow: its address, routes, versions and last runs."""
+    with connect() as client:
+        detail = client.record(
+            "GET",
+            f"/workflows/{part(workflow_id(client, workflow))}",
+            params={"version": version, "code": 1 if code else None},
+        )
+    if as_json:
+        _output.print_json(detail)
+    elif code:
+        sys.stdout.write(detail["code"])
+    else:
+        _print_detail(detail)
+    return OK
+
+
+def rollback(
+    workflow: WorkflowRef,
+    version: Annotated[
+        int,
+        typer.Argument(
+            min=1, help="The version to make live, as `codewords show` lists them.", show_default=False
+        ),
+    ],
+    as_json: AsJson = False,
+) -> int:
+    """Make an earlier (or later) version live, at once."""
+    with connect() as client:
+        done = client.record(
+            "POST", f"/workflows/{part(workflow_id(client, workflow))}/rollback", body={"version": version}
+        )
+    if as_json:
+        _output.print_json(done)
+    else:
+        _output.line(f"{done['service_id']} now serves version {done['version']}.")
+    return OK
+
+
+def templates(as_json: AsJson = False) -> int:
+    """List the workflows to start from."""
+    with connect() as client:
+        items = client.items("/templates")
+    if as_json:
+        _output.print_json(items)
+    else:
+        _output.table(
+            ["ID", "TITLE", "DESCRIPTION"],
+            [[t["id"], t["title"], t["description"]] for t in items],
+            empty="No templates.",
+        )
+    return OK
+
+
+def read_code(file: str) -> str:
+    """The text of a file or of stdin (`-`). Raises InvalidInput when it cannot be read as UTF-8."""
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        # newline handling is the script parser's: CRLF must reach it as it is.
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"{_title(file)} is not UTF-8 text (byte {error.start}).", hint="Save it as UTF-8."
+        ) from error
+    except OSError as error:
+        raise InvalidInput(
+            f"{file} cannot be read: {error.strerror}.", hint="Give the path of a workflow's Python file."
+        ) from error
+
+
+def pages(client: Client, path: str, params: Json, limit: int) -> list[Json]:
+    """Up to `limit` items of a paged list."""
+    items: list[Json] = []
+    cursor: str | None = None
+    while len(items) < limit:
+        page = client.record(
+            "GET", path, params={**params, "limit": min(limit - len(items), 100), "cursor": cursor}
+        )
+        items += page["items"]
+        cursor = page.get("next_cursor")
+        if not cursor or not page["items"]:
+            break
+    return items[:limit]
+
+
+def _title(file: str) -> str:
+    return "stdin" if file == "-" else file
+
+
+def _day(timestamp: Any) -> str:
+    return str(timestamp or "")[:16].replace("T", " ")
+
+
+def _print_checks(report: Json, subject: str) -> None:
+    for check in report["checks"]:
+        mark, style = _MARKS.get(check["status"], ("?", ""))
+        place = f"{subject}:{check['line']}:{check.get('column') or 1}: " if check.get("line") else ""
+        _output.line(f"{mark} {check['id']}: {place}{check['message']}", style)
+        if check.get("fix"):
+            _output.line(f"    {check['fix']}".replace("\n", "\n    "))
+    failed = sum(check["status"] == "failed" for check in report["checks"])
+    verdict = (
+        "All checks passed."
+        if report["all_passed"]
+        else f"{failed} of {len(report['checks'])} checks failed."
+    )
+    _output.line(f"{subject}: {verdict}", "bold green" if report["all_passed"] else "bold red")
+
+
+def _print_deployment(done: Json) -> None:
+    verb = "is live" if done.get("changed", True) else "was live already, nothing changed"
+    _output.line(f"{done['service_id']} version {done['version']} {verb}.", "bold green")
+    _output.line(f"  url        {done['url']}")
+    _output.line(f"  isolation  {done['isolation']}")
+    for check in done.get("notes", []):
+        place = f"line {check['line']}: " if check.get("line") else ""
+        _output.line(
+            f"  {check['status']:<9}  {place}{check['message']}",
+            "yellow" if check["status"] == "warning" else "",
+        )
+    _output.note(f"Run it: codewords run {done['service_id']} --input '{{…}}'")
+
+
+def _print_detail(detail: Json) -> None:
+    _output.line(f"{detail['name']}  {detail['service_id']}  version {detail['version']}", "bold")
+    if detail.get("description"):
+        _output.line(detail["description"])
+    _output.line(f"url       {detail['url']}")
+    for route in detail.get("routes", []):
+        words = (str(route.get(key) or "") for key in ("method", "path", "summary"))
+        _output.line("route     " + "  ".join(words).rstrip())
+    if detail.get("env"):
+        _output.line("env       " + ", ".join(str(item.get("name")) for item in detail["env"]))
+    if detail.get("dependencies"):
+        _output.line("needs     " + ", ".join(detail["dependencies"]))
+    for version in detail.get("versions", []):
+        live = "  live" if version["active"] else ""
+        _output.line(f"version   {version['version']}  {_day(version['created_at'])}{live}")
+    for run in detail.get("last_runs", []):
+        _output.line(
+            f"run       {run['id']}  {run['status']}  {_day(run.get('createdAt') or run.get('created_at'))}"
+        )

@@ -1,0 +1,94 @@
+"""The house itself: liveness, status, keys, and its end."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import Response
+
+from codewords_mcp import __version__
+from codewords_mcp.http.bodies import Body, read_body
+from codewords_mcp.http.house import House, caller, house, runtime
+from codewords_mcp.http.operations import Operation, items_of
+from codewords_mcp.http.replies import JsonReply
+from codewords_mcp.runtime.models import KeyInfo
+
+
+class KeyBody(Body):
+    """`expires_in` is seconds; without it the key lives until it is revoked."""
+
+    owner: str | None = None
+    kind: Literal["admin", "user"] = "user"
+    one_time: bool = False
+    expires_in: float | None = None
+
+
+async def healthz(_request: Request) -> Response:
+    """Liveness: no key, nothing private."""
+    return JsonReply({"status": "ok", "version": __version__})
+
+
+async def status(request: Request) -> Response:
+    """What `codewords doctor` shows."""
+    return JsonReply(await runtime(request.scope).status())
+
+
+async def create_key(request: Request) -> Response:
+    """Make a key; its text is in this answer and nowhere else."""
+    body = await read_body(request, KeyBody)
+    text, info = await runtime(request.scope).create_key(
+        caller(request.scope),
+        owner=body.owner,
+        kind=body.kind,
+        one_time=body.one_time,
+        expires_in=body.expires_in,
+    )
+    return JsonReply({"key": text, **info.model_dump()}, status_code=201)
+
+
+async def list_keys(request: Request) -> Response:
+    """Keys without their text."""
+    return JsonReply({"items": await runtime(request.scope).list_keys(caller(request.scope))})
+
+
+async def revoke_key(request: Request) -> Response:
+    """The key is refused from now on."""
+    await runtime(request.scope).revoke_key(caller(request.scope), request.path_params["key_id"])
+    return Response(status_code=204)
+
+
+async def stop(request: Request) -> Response:
+    """Answer, then ask the process to end."""
+    reply = JsonReply({"stopping": True}, status_code=202)
+    reply.background = BackgroundTask(_stop, house(request.scope))
+    return reply
+
+
+async def _stop(parts: House) -> None:
+    # A coroutine, since a plain function would be called in a thread, where the server's loop must not be touched.
+    parts.on_stop()
+
+
+_KEY: dict[str, Any] = {
+    "allOf": [{"type": "object", "properties": {"key": {"type": "string"}}, "required": ["key"]}, KeyInfo]
+}
+
+OPERATIONS = [
+    Operation(
+        "GET", "/healthz", "Liveness", healthz, access="open", tag="runtime",
+        reply={"type": "object", "properties": {"status": {"type": "string"}, "version": {"type": "string"}}},
+    ),
+    Operation("GET", "/status", "What works here and what doesn't", status, tag="runtime", reply={"type": "object"}),
+    Operation(
+        "GET", "/keys", "List keys", list_keys, access="admin", tag="keys",
+        reply=items_of(KeyInfo),
+    ),
+    Operation("POST", "/keys", "Make a key", create_key, access="admin", tag="keys", body=KeyBody, reply=_KEY, status=201),
+    Operation("DELETE", "/keys/{key_id}", "Revoke a key", revoke_key, access="admin", tag="keys", status=204),
+    Operation(
+        "POST", "/stop", "End the runtime", stop, access="admin", tag="runtime", status=202,
+        reply={"type": "object", "properties": {"stopping": {"type": "boolean"}}},
+    ),
+]  # fmt: skip

@@ -1,0 +1,116 @@
+"""Keys: who asks, found once per request and put into the scope. Every route needs one but those of `is_open`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from codewords_mcp.errors import Forbidden, Unauthenticated
+from codewords_mcp.http.headers import Headers
+from codewords_mcp.http.house import CALLER
+from codewords_mcp.runtime.models import Caller
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.runtime import Runtime
+
+OPEN_PATHS = frozenset({"/healthz"})
+OPEN_PREFIXES = ("/secrets/enter/", "/file/")
+"""Their secret is in the path: a nonce, a signed token."""
+
+PAGES = frozenset({"/", "/docs", "/openapi.json"})
+"""What a person opens in a browser, which can send a key as the password of Basic authentication only."""
+
+_PROVIDERS = ("openai", "anthropic", "gemini")
+PROVIDER_PREFIXES = tuple(f"{prefix}/{name}/" for prefix in ("", "/run") for name in _PROVIDERS)
+_GEMINI = ("/gemini/", "/run/gemini/")
+_TICKET = b"gw_ticket="
+
+_MAX_KEY = 512
+_HINT = "Send it as `Authorization: Bearer <key>` or `X-API-Key`; `codewords keys create` makes one."
+
+
+def is_open(path: str) -> bool:
+    """Whether a path needs no key."""
+    return path in OPEN_PATHS or any(path.startswith(prefix) and path != prefix for prefix in OPEN_PREFIXES)
+
+
+class KeyGuard:
+    """Finds the caller. The key is looked up once, since looking spends a one-time key."""
+
+    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
+        self.app = app
+        self._runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. Raises Unauthenticated."""
+        if scope["type"] != "lifespan" and not is_open(scope["path"]):
+            scope[CALLER] = await self._find(scope)
+        await self.app(scope, receive, send)
+
+    async def _find(self, scope: Scope) -> Caller:
+        path, query = scope["path"], scope["query_string"]
+        if _TICKET in query and path.startswith(_GEMINI):
+            # The second leg of an upload: Google's SDK sends it without a key.
+            return self._runtime.upload_caller(query)
+        return await self._runtime.authenticate(find_key(scope["headers"], path, query))
+
+
+def find_key(headers: Headers, path: str, query: bytes = b"") -> str:
+    """The one key of a request, by whichever of its headers; for Gemini also by `?key=`. Raises Unauthenticated."""
+    keys: set[str] = set()
+    if b"key=" in query and path.startswith(_GEMINI):
+        keys.update(value for name, value in parse_qsl(query.decode("latin-1")) if name == "key")
+    for name, value in headers:
+        if name == b"authorization":
+            keys.add(_of_authorization(value.decode("latin-1").strip(), path))
+        elif name in {b"x-api-key", b"x-codewords-api-key"} or (
+            name == b"x-goog-api-key" and path.startswith(PROVIDER_PREFIXES)
+        ):
+            keys.add(value.decode("latin-1").strip())
+    keys.discard("")
+    if not keys:
+        raise Unauthenticated("This request carries no key.", hint=_HINT)
+    if len(keys) > 1:
+        raise Unauthenticated("This request carries two different keys.", hint="Send one key, in one header.")
+    key = keys.pop()
+    if len(key) > _MAX_KEY or not key.isascii() or not key.isprintable() or " " in key:
+        raise Unauthenticated("What this request carries as its key is not one.", hint=_HINT)
+    return key
+
+
+def _of_authorization(value: str, path: str) -> str:
+    scheme, _, rest = value.partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    if scheme.lower() == "basic" and path in PAGES:
+        return _password(rest.strip())
+    return value
+
+
+def _password(encoded: str) -> str:
+    try:
+        return base64.b64decode(encoded, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def refuse_run_key(caller: Caller) -> None:
+    """Raise Forbidden for the key of a run: a workflow may use the runtime, not administer it."""
+    if caller.kind == "run":
+        raise Forbidden(
+            "The key of a run may call workflows, services and files, nothing that administers.",
+            hint="Do this with a user's key, from outside of the workflow.",
+        )
+
+
+def require_admin(caller: Caller) -> None:
+    """Raise Forbidden for every key but an admin's."""
+    if caller.kind != "admin":
+        raise Forbidden(
+            "This needs an admin key.",
+            hint="The home's own key is one: `codewords keys list` shows which are.",
+        )

@@ -1,0 +1,143 @@
+"""JSON bodies and query parameters, checked, with a sentence for each thing that is wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+from starlette.requests import Request
+
+from codewords_mcp.errors import BodyTooLarge, InvalidInput
+from codewords_mcp.http.connection import too_large
+from codewords_mcp.http.headers import content_length
+from codewords_mcp.http.house import house
+
+B = TypeVar("B", bound="Body")
+
+_SHOWABLE = re.compile(r"[\w.\-]{1,64}")
+_SENTENCES = {
+    "missing": "`{field}` is missing.",
+    "string_type": "`{field}` must be a string.",
+    "bool_type": "`{field}` must be true or false.",
+    "int_type": "`{field}` must be a whole number.",
+    "float_type": "`{field}` must be a number.",
+    "model_type": "The body must be a JSON object.",
+}
+
+
+class Body(BaseModel):
+    """A request body: strict types, nothing unknown, and never shown in an error, since it may hold a secret."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+async def read_body(request: Request, model: type[B]) -> B:
+    """The body as the model. Raises InvalidInput with every fault, BodyTooLarge."""
+    data = parse_json(await read_bytes(request, house(request.scope).settings.max_body))
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        faults = " ".join(
+            dict.fromkeys(_sentence(fault, model) for fault in error.errors(include_input=False))
+        )
+        raise InvalidInput(faults) from None
+
+
+async def read_bytes(
+    request: Request, limit: int, refusal: Callable[[int], BodyTooLarge] = too_large
+) -> bytes:
+    """The whole body. Raises `refusal(limit)` once it passes `limit` bytes, ClientDisconnect."""
+    declared = content_length(request.scope["headers"])
+    if declared is not None and declared > limit:
+        raise refusal(limit)
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > limit:
+            raise refusal(limit)
+    return bytes(data)
+
+
+def parse_json(data: bytes) -> Any:
+    """JSON, or InvalidInput that says where it stops being JSON."""
+    if not data.strip():
+        raise InvalidInput("The body is empty.", hint="Send a JSON object.")
+    try:
+        return json.loads(data)
+    except UnicodeDecodeError:
+        raise InvalidInput("The body is not UTF-8 text.", hint="Send JSON in UTF-8.") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise InvalidInput(
+            f"The body is not JSON: {error.msg} at {where}.", hint="Send a JSON object."
+        ) from None
+    except RecursionError:
+        raise InvalidInput("The body is nested too deeply.", hint="Send a flat JSON object.") from None
+
+
+def _sentence(fault: ErrorDetails, model: type[Body]) -> str:
+    field = ".".join(_shown(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = ", ".join(f"`{name}`" for name in model.model_fields)
+        return f"`{field}` is not a field of this request; it takes {known}."
+    template = _SENTENCES.get(fault["type"])
+    if template:
+        return template.format(field=field)
+    return f"`{field}`: {fault['msg'][:1].lower()}{fault['msg'][1:]}."
+
+
+def _shown(part: str | int) -> str:
+    text = str(part)
+    return text if _SHOWABLE.fullmatch(text) else "(a name of other characters)"
+
+
+def query_int(request: Request, name: str, *, low: int, high: int) -> int | None:
+    """A whole number of the query within bounds, or None. Raises InvalidInput."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    # No number of ours is longer, and int() of a huge text would take its time.
+    if not text.isascii() or not text.isdigit() or len(text) > 15 or not low <= int(text) <= high:
+        raise InvalidInput(f"`{name}` must be a whole number from {low} to {high}.")
+    return int(text)
+
+
+def query_flag(request: Request, name: str, *, default: bool) -> bool:
+    """1, true, yes or 0, false, no of the query. Raises InvalidInput."""
+    text = request.query_params.get(name)
+    known: Mapping[str, bool] = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "0": False,
+        "false": False,
+        "no": False,
+    }
+    if text is None:
+        return default
+    if text.lower() not in known:
+        raise InvalidInput(f"`{name}` must be 1 or 0.")
+    return known[text.lower()]
+
+
+def query_wait(request: Request, *, usual: float, most: float) -> float:
+    """`?timeout=N` in seconds; over 1000 it is milliseconds, as one public client sends it. Raises InvalidInput.
+
+    `usual` where it is not given, since one public client then neither says how long nor asks again. No more than
+    `most`: every wait is bounded.
+    """
+    text = request.query_params.get("timeout")
+    if text is None:
+        return min(usual, most)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise InvalidInput("`timeout` must be a number of seconds, 0 or more.")
+    return min(seconds / 1000 if seconds > 1000 else seconds, most)

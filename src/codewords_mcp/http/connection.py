@@ -1,0 +1,132 @@
+"""The client's side of one exchange: its body as it comes, and whether it is still there.
+
+ASGI has one `receive` for both. Whoever only reads the body never learns that the client hung up while the run
+waited in the queue; so one task reads ahead, and ends the block that serves the request when the client is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
+
+from starlette.types import Receive
+
+from codewords_mcp.errors import BodyTooLarge, CodewordsError, RunCancelled
+from codewords_mcp.http.headers import Headers, content_length
+
+READ_AHEAD = 1 << 20
+"""Bytes kept before the client is made to wait. A hang-up behind more than this is seen when the body is read on."""
+
+
+class ClientGoneError(Exception):
+    """The client hung up: nobody is left to answer."""
+
+
+class Connection:
+    """Use as `async with`: the block is cancelled and left with `ClientGoneError` when the client hangs up, and with
+    `BodyTooLarge` when its body passes `limit` bytes.
+    """
+
+    def __init__(
+        self, receive: Receive, headers: Headers, *, limit: int, setting: str = "CODEWORDS_MAX_BODY"
+    ) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._setting = setting
+        self._declared = content_length(headers)
+        self._chunks: deque[bytes] = deque()
+        self._held = 0
+        self._complete = False
+        self._answered = False
+        self._broken: CodewordsError | None = None
+        self._gone = False
+        self._readable = asyncio.Event()
+        self._roomy = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        """Start watching. Raises BodyTooLarge for a declared size over the limit, before a byte is read."""
+        if self._declared is not None and self._declared > self._limit:
+            raise too_large(self._limit, self._setting)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # a coroutine always runs in a task
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._watcher = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """As `asyncio.timeout` does it: our own cancellation becomes the error, another's stays one."""
+        self._watcher.cancel()
+        if not self._gone:
+            return
+        others = self._task.uncancel() > self._cancelling
+        if error is not None and not others:
+            raise ClientGoneError from None
+
+    def answered(self) -> None:
+        """The answer is whole; a client that leaves now cancels nothing."""
+        self._answered = True
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body. Raises what ended it early: BodyTooLarge, RunCancelled when the client hung up."""
+        while True:
+            while self._chunks:
+                chunk = self._chunks.popleft()
+                self._held -= len(chunk)
+                self._roomy.set()
+                yield chunk
+            if self._broken is not None:
+                raise self._broken
+            if self._complete:
+                return
+            self._readable.clear()
+            await self._readable.wait()
+
+    async def _watch(self) -> None:
+        total = 0
+        while True:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                return self._hang_up()
+            if self._complete:
+                continue
+            chunk: bytes = message.get("body", b"")
+            total += len(chunk)
+            if total > self._limit:
+                return self._break(too_large(self._limit, self._setting))
+            self._take(chunk, last=not message.get("more_body", False))
+            while self._held > READ_AHEAD and not self._complete:
+                self._roomy.clear()
+                await self._roomy.wait()
+
+    def _take(self, chunk: bytes, *, last: bool) -> None:
+        if chunk:
+            self._chunks.append(chunk)
+            self._held += len(chunk)
+        self._complete = last
+        self._readable.set()
+
+    def _break(self, failure: CodewordsError) -> None:
+        self._broken = failure
+        self._readable.set()
+
+    def _hang_up(self) -> None:
+        if self._answered:
+            return
+        if not self._complete:
+            self._break(RunCancelled("The caller hung up before its request was whole."))
+        self._gone = True
+        self._task.cancel()
+
+
+def too_large(limit: int, setting: str = "CODEWORDS_MAX_BODY") -> BodyTooLarge:
+    """The refusal of a body over `limit` bytes; `setting` is what raises the limit."""
+    return BodyTooLarge(
+        f"The body is larger than {limit:,} bytes, the most that this runtime takes here.",
+        hint=f"Send large data as a file (POST /file) and pass its link, or raise {setting}.",
+    )

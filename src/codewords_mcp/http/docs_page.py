@@ -1,0 +1,71 @@
+"""/ and /docs: what this is, and every route, as plain pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from html import escape
+from itertools import groupby
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from codewords_mcp import __version__
+from codewords_mcp.http.house import own_url
+from codewords_mcp.http.operations import Operation
+from codewords_mcp.http.pages import page, prose
+
+_TITLES = {"mcp": "MCP"}
+_KEYS = {"open": "no key", "run": "any key", "user": "user key", "admin": "admin key"}
+
+
+async def index(request: Request) -> Response:
+    """What answers here and where to go."""
+    url = escape(own_url(request.scope))
+    return page(
+        "codewords-mcp runtime",
+        f"<h1>codewords-mcp runtime {escape(__version__)}</h1>"
+        "<p>It turns Python files into deployed, isolated HTTP services. Unofficial, compatible with CodeWords scripts"
+        " and clients.</p><table>"
+        f"<tr><th>Chat hosts</th><td><code>{url}/mcp</code> (MCP over streamable HTTP)</td></tr>"
+        f"<tr><th>Programs</th><td><code>POST {url}/run/&lt;service_id&gt;/</code></td></tr>"
+        '<tr><th>Every route</th><td><a href="/docs">/docs</a>, <a href="/openapi.json">/openapi.json</a></td></tr>'
+        "<tr><th>Its state</th><td><code>codewords doctor</code></td></tr></table>",
+    )
+
+
+async def docs(request: Request, *, operations: Sequence[Operation]) -> Response:
+    """Every route in one table a tag."""
+    ordered = sorted(operations, key=lambda operation: operation.tag)
+    sections = "".join(
+        f"<h2>{escape(_TITLES.get(tag, tag.title()))}</h2><table>{''.join(map(_row, group))}</table>"
+        for tag, group in groupby(ordered, key=lambda operation: operation.tag)
+    )
+    return page(
+        "API",
+        f"<h1>API of {escape(own_url(request.scope))}</h1><p>The key goes into <code>Authorization: Bearer</code> or"
+        f' <code>X-API-Key</code>. For tools: <a href="/openapi.json">/openapi.json</a>.</p>{sections}',
+        wide=True,
+    )
+
+
+def page_operations(table: Sequence[Operation]) -> list[Operation]:
+    """The two pages over a table."""
+    return [
+        Operation("GET", "/", "What this is", index, access="run", tag="runtime", media="text/html"),
+        Operation(
+            "GET", "/docs", "These routes as a page", partial(docs, operations=table), access="run", tag="runtime",
+            media="text/html",
+        ),
+    ]  # fmt: skip
+
+
+def _row(operation: Operation) -> str:
+    method = "ANY" if operation.method == "*" else operation.method
+    taken = [parameter.name for parameter in operation.parameters]
+    names = f'<br><span class="dim">Takes {escape(", ".join(taken))}.</span>' if taken else ""
+    more = f'<br><span class="dim">{prose(operation.description)}</span>' if operation.description else ""
+    return (
+        f"<tr><th><code>{method} {escape(operation.path)}</code></th>"
+        f'<td>{escape(operation.summary)} <span class="dim">({_KEYS[operation.access]})</span>{more}{names}</td></tr>'
+    )

@@ -1,0 +1,181 @@
+"""Calls of model providers, as their SDKs make them, on bare ASGI; and errors as those SDKs read them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from codewords_mcp.errors import CodewordsError, MethodNotAllowed
+from codewords_mcp.http.connection import ClientGoneError, Connection
+from codewords_mcp.http.headers import content_length
+from codewords_mcp.http.house import ERROR_PAGE, caller, house, own_url, runtime
+from codewords_mcp.http.operations import Operation
+from codewords_mcp.http.provider_errors import dialect_of, provider_reply
+from codewords_mcp.http.replies import JsonReply
+from codewords_mcp.runtime.models import Provider, ProviderReply, ProviderRequest
+
+PROVIDERS: tuple[Provider, ...] = ("openai", "anthropic", "gemini")
+STALLED = 300.0
+"""Seconds that a client may leave a piece of its answer unread."""
+_UPLOADS = ("/files", "/uploads", "/upload/")
+
+_FORM: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "model": {"type": "string"}, "prompt": {"type": "string"}, "example_output": {}, "system": {"type": "string"},
+        "images": {"type": "array", "items": {"type": "string"}}, "temperature": {"type": "number"},
+        "max_tokens": {"type": "integer"},
+    },
+    "required": ["model", "prompt"],
+}  # fmt: skip
+_ANSWER: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "response": {}, "model": {"type": "string"}, "usage": {"type": "object"}, "cost": {"type": ["number", "null"]},
+    },
+    "required": ["response", "model", "usage", "cost"],
+}  # fmt: skip
+
+_PASSING = [
+    Operation(
+        "*", path, f"Call {title} as its own SDK does",
+        access="run", tag="providers", media="*/*", body={}, body_media="*/*",
+        description="Status, headers and body are the provider's own, streamed as they come. The key is a CodeWords key, "
+        "in the header in which the SDK sends one; the provider's key stays in the runtime. Errors of the gateway have the "
+        "provider's shape and `Error-Origin: platform`.",
+    )
+    for path, title in (
+        ("/openai/{path}", "OpenAI"),
+        ("/run/openai/v1/{path}", "OpenAI"),
+        ("/anthropic/{path}", "Anthropic"),
+        ("/run/anthropic/{path}", "Anthropic"),
+        ("/gemini/{path}", "Gemini"),
+        ("/run/gemini/v1/{path}", "Gemini, in its OpenAI-compatible form,"),
+    )
+]  # fmt: skip
+_SIMPLE = [
+    Operation(
+        "POST", f"/run/{name}/", f"Ask {name} one prompt", access="run", tag="models",
+        description="`example_output` is a JSON Schema or an example of the answer; `images` are https or data URLs. The "
+        "model `echo` asks nobody and says so. `cost` is in USD, null for a model without a price.",
+        body=_FORM, reply=_ANSWER,
+    )
+    for name in PROVIDERS
+]  # fmt: skip
+OPERATIONS = [*_PASSING, *_SIMPLE]
+
+
+def provider_of(path: str) -> tuple[Provider, bool, str] | None:
+    """(provider, whether it is mounted under /run, what follows) of a pass-through path; None for every other."""
+    _, first, rest = (*path.split("/", 2), "", "")[:3]
+    run_mount = first == "run"
+    if run_mount:
+        first, _, rest = rest.partition("/")
+    if first not in PROVIDERS or not rest.strip("/"):
+        return None
+    return first, run_mount, f"/{rest.lstrip('/')}"
+
+
+def simple_of(path: str) -> Provider | None:
+    """The provider of a simple form's path, `/run/openai` with or without a slash; None for every other."""
+    name = path.strip("/").removeprefix("run/")
+    return name if path.startswith("/run/") and name in PROVIDERS else None
+
+
+class ProviderErrors:
+    """Lets whatever is refused on a provider's path be told in that provider's words."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http" and (found := provider_of(scope["path"])):
+            dialect = dialect_of(*found)
+
+            def page(error: CodewordsError) -> Response:
+                return provider_reply(dialect, error)
+
+            scope[ERROR_PAGE] = page
+        await self.app(scope, receive, send)
+
+
+async def serve_provider(scope: Scope, receive: Receive, send: Send) -> None:
+    """A call that passes through. A client that hangs up half-way ends it at the provider too."""
+    settings, headers = house(scope).settings, scope["headers"]
+    request = _request(scope)
+    uploads = request.path.startswith(_UPLOADS) or any(f"{part}/" in request.path for part in _UPLOADS[:2])
+    limit, setting = (
+        (settings.max_file, "CODEWORDS_MAX_FILE") if uploads else (settings.max_body, "CODEWORDS_MAX_BODY")
+    )
+    async with Connection(receive, headers, limit=limit, setting=setting) as connection:
+        request.body = connection.chunks()
+        reply = await runtime(scope).ask_provider(request)
+        await pass_on(reply, connection, send)
+
+
+async def serve_simple(scope: Scope, receive: Receive, send: Send) -> None:
+    """`POST /run/openai`: one prompt, one answer."""
+    provider = simple_of(scope["path"])
+    assert provider is not None  # noqa: S101  # only such paths are dispatched here
+    if scope["method"] != "POST":
+        raise MethodNotAllowed(
+            "The simple form takes POST.", allow=["POST"], hint="Send {model, prompt} as JSON."
+        )
+    async with Connection(receive, scope["headers"], limit=house(scope).settings.max_body) as connection:
+        body = b"".join([chunk async for chunk in connection.chunks()])
+        answer = await runtime(scope).ask_model(caller(scope), provider, body)
+        connection.answered()
+    await JsonReply(answer)(scope, receive, send)
+
+
+async def pass_on(reply: ProviderReply, connection: Connection, send: Send) -> None:
+    """Piece by piece. The last piece of an answer whose length is known ends it: one event less for each call.
+
+    Raises ClientGoneError for a client that stops reading for `STALLED` seconds, which ends the provider's call too.
+    """
+    left = content_length(reply.headers) or -1
+    try:
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+        async for chunk in reply.body:
+            left -= len(chunk)
+            if left == 0:
+                connection.answered()
+            async with asyncio.timeout(STALLED):
+                await send({"type": "http.response.body", "body": chunk, "more_body": left != 0})
+        if left != 0:
+            connection.answered()
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+    except TimeoutError:
+        raise ClientGoneError from None
+    finally:
+        await reply.aclose()
+
+
+def _request(scope: Scope) -> ProviderRequest:
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    found = provider_of(raw.decode("latin-1").partition("?")[0]) or provider_of(quote(scope["path"]))
+    assert found is not None  # noqa: S101  # only such paths are dispatched here
+    provider, run_mount, path = found
+    mount = f"/run/{provider}" if run_mount else f"/{provider}"
+    return ProviderRequest(
+        provider=provider,
+        method=scope["method"],
+        path=path,
+        query=scope["query_string"],
+        headers=scope["headers"],
+        body=_nothing(),
+        caller=caller(scope),
+        run_mount=run_mount,
+        here=own_url(scope) + mount,
+        length=content_length(scope["headers"]),
+    )
+
+
+async def _nothing():  # noqa: ANN202  # replaced before it is read
+    for chunk in ():
+        yield chunk

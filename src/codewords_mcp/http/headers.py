@@ -1,0 +1,67 @@
+"""Which headers the door keeps for itself. What else a workflow sees or answers is the runtime's to filter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+
+from codewords_mcp.errors import InvalidInput
+
+Headers = list[tuple[bytes, bytes]]
+
+CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"x-codewords-api-key", b"x-goog-api-key"})
+"""They end at the door: nothing behind it has a use for the key itself."""
+
+_NAME = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+def first(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """The value of the first header of this lower-case name."""
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
+
+
+def inward(headers: Headers) -> Headers:
+    """The caller's headers without its credentials."""
+    return [pair for pair in headers if pair[0] not in CREDENTIALS]
+
+
+def outward(headers: Headers) -> Headers:
+    """A workflow's headers without its date: the server that answers adds its own."""
+    return [pair for pair in headers if pair[0] != b"date"]
+
+
+def token(headers: Headers, name: bytes) -> str | None:
+    """An id that came in a header: 1 to 200 visible ASCII characters. Raises InvalidInput."""
+    value = first(headers, name)
+    if value is None:
+        return None
+    text = value.decode("latin-1").strip()
+    if not _NAME.fullmatch(text):
+        title = name.decode().title()
+        raise InvalidInput(
+            f"The header {title} is not an id.",
+            hint="Send 1 to 200 visible ASCII characters, or leave it out.",
+        )
+    return text
+
+
+def number(headers: Headers, name: bytes, *, low: float, high: float, usual: float) -> float:
+    """A number that came in a header, `usual` without it. Raises InvalidInput."""
+    value = first(headers, name)
+    if value is None:
+        return usual
+    with suppress(ValueError):
+        found = float(value)
+        if low <= found <= high:
+            return found
+    raise InvalidInput(f"The header {name.decode().title()} is not a number from {low:g} to {high:g}.")
+
+
+def content_length(headers: Headers) -> int | None:
+    """The declared size of the body in bytes, or None. Servers refuse malformed ones before us."""
+    value = first(headers, b"content-length")
+    return int(value) if value is not None and value.isdigit() else None

@@ -1,0 +1,111 @@
+"""Host and Origin checks: a web page must not reach a loopback runtime by a name that it controls.
+
+DNS rebinding makes a page's own name resolve to 127.0.0.1; the browser then sends that name as `Host`. A page of
+another site that asks directly shows in `Origin`. The MCP specification requires both checks.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from codewords_mcp.errors import Forbidden, WrongHost
+from codewords_mcp.http.headers import Headers
+from codewords_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.runtime import Runtime
+
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::\d{1,5})?")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(.+)")
+
+
+class Trust:
+    """Which names are this runtime's, and which web origins may ask it."""
+
+    def __init__(self, runtime: Runtime, settings: Settings) -> None:
+        self._runtime = runtime
+        self._bound = settings.host.lower()
+        self._hosts = frozenset(name.lower() for name in settings.allowed_hosts)
+        self._origins = frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins)
+
+    def is_ours(self, name: str, authority: str) -> bool:
+        """Whether a Host, given as its name and whole, means this runtime."""
+        if is_loopback(name) or name in self._hosts or authority in self._hosts or name == self._bound:
+            return True
+        if self._bound in {"0.0.0.0", "::"} and _is_address(name):
+            # Bound everywhere, so any address of the machine is ours; rebinding needs a name, never an address.
+            return True
+        return name == urlsplit(self._runtime.base_url).hostname
+
+    def is_foreign_but_trusted(self, origin: str) -> bool:
+        """Whether an origin, in lower case, is configured or of this machine."""
+        match = _ORIGIN.fullmatch(origin)
+        name = host_name(match[1]) if match else None
+        return origin in self._origins or (name is not None and is_loopback(name))
+
+
+class HostGuard:
+    """Refuses a Host that is not ours (421) and an Origin that is not trusted (403)."""
+
+    def __init__(self, app: ASGIApp, trust: Trust) -> None:
+        self.app = app
+        self._trust = trust
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. Raises WrongHost, Forbidden."""
+        if scope["type"] != "lifespan":
+            authority = self._check_host(scope["headers"])
+            self._check_origin(scope["headers"], authority)
+        await self.app(scope, receive, send)
+
+    def _check_host(self, headers: Headers) -> str:
+        values = [value for name, value in headers if name == b"host"]
+        authority = values[0].decode("latin-1").lower() if len(values) == 1 else ""
+        name = host_name(authority)
+        if name is None or not self._trust.is_ours(name, authority):
+            raise WrongHost(
+                "The Host of this request is not a name of this runtime.",
+                hint="Ask it by its address, or add the name to CODEWORDS_ALLOWED_HOSTS.",
+            )
+        return authority
+
+    def _check_origin(self, headers: Headers, authority: str) -> None:
+        for name, value in headers:
+            if name != b"origin":
+                continue
+            origin = value.decode("latin-1").lower()
+            match = _ORIGIN.fullmatch(origin)
+            own = match is not None and match[1] == authority
+            if not own and not self._trust.is_foreign_but_trusted(origin):
+                raise Forbidden(
+                    "Pages of this Origin may not ask this runtime.",
+                    hint="Add the origin to CODEWORDS_ALLOWED_ORIGINS if it is yours.",
+                )
+
+
+def host_name(authority: str) -> str | None:
+    """`name[:port]` → the name without brackets and a last dot; None for what is no authority."""
+    match = _AUTHORITY.fullmatch(authority)
+    return match[1].strip("[]").rstrip(".") or None if match else None
+
+
+@lru_cache(maxsize=256)
+def is_loopback(name: str) -> bool:
+    """Whether a host name means this machine, whatever its DNS says (RFC 6761 for `localhost`)."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    return _is_address(name) and ipaddress.ip_address(name).is_loopback
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,183 @@
+"""/openapi.json, made from the table of operations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, cast
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from codewords_mcp import __version__
+from codewords_mcp.http.house import own_url
+from codewords_mcp.http.operations import Operation, Parameter, Schema
+from codewords_mcp.http.replies import JsonReply
+
+_METHODS = ("get", "post", "put", "patch", "delete")
+_REF = "#/components/schemas/{model}"
+_NULLABLE = ["string", "null"]
+
+_ERROR: dict[str, Any] = {
+    "type": "object",
+    "required": ["error", "detail"],
+    "properties": {
+        "detail": {"type": "string", "description": "What was wrong and what to do, as one text."},
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "origin"],
+            "properties": {
+                "code": {"type": "string"},
+                "message": {"type": "string"},
+                "hint": {"type": "string"},
+                "origin": {"type": "string", "enum": ["platform", "service"]},
+            },
+        },
+    },
+}
+
+_RECORD: dict[str, Any] = {
+    "type": "object",
+    "required": ["id", "status", "createdAt"],
+    "properties": {
+        **{name: {"type": "string"} for name in ("id", "userId", "createdAt", "status")},
+        **{
+            name: {"type": _NULLABLE}
+            for name in (
+                "serviceId", "startedAt", "completedAt", "responseContent", "correlationId", "parentRequestId",
+                "scheduledRequestId", "isolation",
+            )
+        },
+        "version": {"type": ["integer", "null"]},
+        "responseStatus": {"type": ["integer", "null"]},
+        "responseJson": {},
+        "responseTruncated": {"type": "boolean"},
+        "cost": {},
+        "usage": {"type": "object"},
+        "error": {"type": ["object", "null"]},
+        "attempts": {"type": "array", "items": {"type": "object"}},
+        "steps": {"type": "array", "items": {"type": "object"}},
+        "timings": {"type": "object"},
+    },
+}  # fmt: skip
+
+
+def document(operations: Iterable[Operation], url: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of these operations, for a runtime that is reached at `url`."""
+    schemas: dict[str, Any] = {"Error": _ERROR, "RequestRecord": _RECORD}
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        described = _operation(operation, schemas)
+        methods = _METHODS if operation.method == "*" else (operation.method.lower(),)
+        for method in methods:
+            suffix = f"_{method}" if operation.method == "*" else ""
+            paths.setdefault(operation.path, {})[method] = described | {
+                "operationId": _id(operation) + suffix
+            }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "codewords-mcp runtime",
+            "version": __version__,
+            "description": "Deploys, runs and looks into workflows. Unofficial, compatible with CodeWords clients.",
+        },
+        "servers": [{"url": url}],
+        "security": [{"bearer": []}, {"apiKey": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The key, with or without `Bearer`.",
+                },
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            },
+        },
+    }
+
+
+async def openapi(request: Request, *, operations: Sequence[Operation]) -> Response:
+    """The document."""
+    return JsonReply(document(operations, own_url(request.scope)))
+
+
+def operations_for(table: Sequence[Operation]) -> Operation:
+    """The route that describes a table."""
+    return Operation(
+        "GET", "/openapi.json", "This description", partial(openapi, operations=table), access="run", tag="runtime",
+        reply={"type": "object"},
+    )  # fmt: skip
+
+
+def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+    reply: dict[str, Any] = {"description": operation.summary}
+    if operation.status != 204:
+        reply["content"] = {operation.media: {"schema": _schema(operation.reply, schemas)}}
+    error = {
+        "description": "An error",
+        "content": {"application/json": {"schema": {"$ref": _REF.format(model="Error")}}},
+    }
+    described: dict[str, Any] = {
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "parameters": [
+            *map(_path_parameter, _path_names(operation.path)),
+            *map(_parameter, operation.parameters),
+        ],
+        "responses": {str(operation.status): reply, "default": error},
+        "x-key": operation.access,
+    }
+    if operation.description:
+        described["description"] = operation.description
+    if operation.body is not None:
+        content = {operation.body_media: {"schema": _schema(operation.body, schemas)}}
+        described["requestBody"] = {"content": content, "required": bool(operation.body)}
+    if operation.access == "open":
+        described["security"] = []
+    return described
+
+
+def _schema(schema: Schema | None, schemas: dict[str, Any]) -> dict[str, Any]:
+    """A schema with its models as references, which are added to `schemas`."""
+    if schema is None:
+        return {}
+    return cast("dict[str, Any]", _resolve(schema, schemas))
+
+
+def _resolve(node: Any, schemas: dict[str, Any]) -> Any:
+    if isinstance(node, type) and issubclass(node, BaseModel):
+        full = node.model_json_schema(ref_template=_REF)
+        schemas.update(full.pop("$defs", {}))
+        schemas[node.__name__] = full
+        return {"$ref": _REF.format(model=node.__name__)}
+    if isinstance(node, dict):
+        return {key: _resolve(value, schemas) for key, value in cast("dict[str, Any]", node).items()}
+    if isinstance(node, list):
+        return [_resolve(item, schemas) for item in cast("list[Any]", node)]
+    return cast("Any", node)
+
+
+def _path_names(path: str) -> list[str]:
+    return re.findall(r"{(\w+)}", path)
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": parameter.where,
+        "description": parameter.description,
+        "required": parameter.required,
+        "schema": parameter.schema,
+    }
+
+
+def _id(operation: Operation) -> str:
+    return re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_")

@@ -1,0 +1,71 @@
+"""Long work behind one request: plain JSON at its end, or progress as lines while it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from codewords_mcp.http.connection import Connection
+from codewords_mcp.http.errors import outcome
+from codewords_mcp.http.house import house
+from codewords_mcp.http.replies import HEARTBEAT, NDJSON, JsonReply, LineStream, line
+from codewords_mcp.runtime.models import Progress, no_progress
+
+Work = Callable[[Progress], Awaitable[Any]]
+
+
+async def answer(request: Request, work: Work) -> Response:
+    """Do the work and answer with its result. A client that hangs up ends the work.
+
+    With `Accept: application/x-ndjson`: `{"progress": {done, total, message}}` lines, then `{"result"}` or
+    `{"error", "detail", "status"}`.
+    """
+    if NDJSON in request.headers.get("accept", ""):
+        return LineStream(_lines(work, request.scope), NDJSON)
+    return JsonReply(await watched(request, work(no_progress)))
+
+
+async def watched(request: Request, work: Awaitable[Any]) -> Any:
+    """Await the work, but no longer than the client waits for it. Raises ClientGoneError."""
+    limit = house(request.scope).settings.max_body
+    async with Connection(request.receive, request.scope["headers"], limit=limit):
+        return await work
+
+
+async def _lines(work: Work, scope: Scope) -> AsyncIterator[bytes]:
+    lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    async def progress(done: float, total: float, message: str) -> None:
+        lines.put_nowait(line({"progress": {"done": done, "total": total, "message": message}}))
+
+    async def do() -> None:
+        try:
+            lines.put_nowait(line(await outcome(work(progress), scope)))
+        finally:
+            lines.put_nowait(None)
+
+    task = asyncio.create_task(do())
+    try:
+        async for item in _with_heartbeat(lines):
+            yield item
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def _with_heartbeat(lines: asyncio.Queue[bytes | None]) -> AsyncIterator[bytes]:
+    while True:
+        try:
+            async with asyncio.timeout(HEARTBEAT):
+                item = await lines.get()
+        except TimeoutError:
+            yield b"\n"
+            continue
+        if item is None:
+            return
+        yield item

@@ -1,0 +1,81 @@
+"""The wire form of runs and log lines: the camelCase that the public clients read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, cast
+
+from codewords_mcp.runtime.log_text import fields_of, level_of
+from codewords_mcp.runtime.models import Attempt, LogLine, Run, Step
+
+
+def timestamp(moment: datetime | None) -> str | None:
+    """Fixed width, UTC, microseconds: text order is time order."""
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def run_record(run: Run) -> dict[str, Any]:
+    """The request record of the wire contract; `runningAt`, `notBefore`, `steps`, `timings`, `isolation` and
+    `responseTruncated` are ours.
+    """
+    return {
+        "id": run.id,
+        "userId": run.owner,
+        "serviceId": run.service_id,
+        "version": run.version,
+        "createdAt": timestamp(run.created_at),
+        "startedAt": timestamp(run.started_at),
+        "runningAt": timestamp(run.running_at),
+        "completedAt": timestamp(run.completed_at),
+        "notBefore": timestamp(run.not_before),
+        "status": run.status,
+        "responseStatus": run.response_status,
+        "responseContent": run.response_content,
+        "responseJson": run.response_json,
+        "responseTruncated": run.response_truncated,
+        "correlationId": run.correlation_id,
+        "parentRequestId": run.parent_id,
+        "scheduledRequestId": run.schedule_id,
+        # No price reaches a run yet; the name is there, since clients declare it.
+        "cost": run.usage.get("cost"),
+        "usage": run.usage,
+        "error": run.error.model_dump() if run.error else None,
+        "attempts": [_attempt(attempt) for attempt in run.attempts],
+        "steps": [_step(step) for step in run.steps],
+        "timings": run.timings_ms,
+        "isolation": run.isolation,
+    }
+
+
+def result_record(run: Run) -> dict[str, Any]:
+    """The record, plus the keys of an object answer that do not collide: public documents show both readings."""
+    record = run_record(run)
+    answer: object = run.response_json
+    if isinstance(answer, dict):
+        return cast("dict[str, Any]", answer) | record
+    return record
+
+
+def log_record(entry: LogLine) -> dict[str, Any]:
+    """One log line. `createdAt` is what a client passes as `after`; `level` and, of a JSON line, `fields` are ours."""
+    record: dict[str, Any] = {
+        "createdAt": entry.created_at,
+        "stream": entry.stream,
+        "message": entry.message,
+        "level": level_of(entry.message),
+    }
+    fields = fields_of(entry.message)
+    return record if fields is None else record | {"fields": fields}
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "startedAt": timestamp(attempt.started_at),
+        "endedAt": timestamp(attempt.ended_at),
+        "outcome": attempt.outcome,
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {"id": step.id, "at": timestamp(step.at)}

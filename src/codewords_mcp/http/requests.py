@@ -1,0 +1,159 @@
+"""What is asked about runs: provision, result, record, log, list, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import get_args
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from codewords_mcp.errors import InvalidInput, RunPending
+from codewords_mcp.http.bodies import query_flag, query_int, query_wait
+from codewords_mcp.http.house import caller, house, runtime
+from codewords_mcp.http.operations import Operation, Parameter, page_of
+from codewords_mcp.http.progress import watched
+from codewords_mcp.http.records import log_record, result_record, run_record
+from codewords_mcp.http.replies import NDJSON, SSE, JsonReply, LineStream, line
+from codewords_mcp.runtime.log_text import LEVELS, at_least
+from codewords_mcp.runtime.models import FINISHED, LogLine, RunStatus
+
+RECORD = {"$ref": "#/components/schemas/RequestRecord"}
+_LIMIT = Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": 20})
+_CURSOR = Parameter("cursor", "`next_cursor` of the page before.", {"type": "string"})
+
+
+async def provision(request: Request) -> Response:
+    """A run id whose log can be followed before the run starts."""
+    run_id = await runtime(request.scope).provision(caller(request.scope))
+    return JsonReply({"request_id": run_id}, headers={"X-Request-Id": run_id})
+
+
+async def result(request: Request) -> Response:
+    """The record once the run has ended; 504 while it has not, since the public clients retry only that."""
+    scope, run_id = request.scope, _run_id(request)
+    settings = house(scope).settings
+    seconds = query_wait(request, usual=settings.sync_timeout, most=settings.run_timeout)
+    run = await watched(request, runtime(scope).get_run(caller(scope), run_id, wait=seconds))
+    if run.status not in FINISHED:
+        raise RunPending(
+            f"The run has not ended yet: it is {run.status}.", hint="Ask again, with a longer timeout."
+        )
+    return JsonReply(result_record(run), headers={"X-Request-Id": run.id})
+
+
+async def record(request: Request) -> Response:
+    """The record as it is."""
+    run = await runtime(request.scope).get_run(caller(request.scope), _run_id(request))
+    return JsonReply(run_record(run), headers={"X-Request-Id": run.id})
+
+
+async def cancel(request: Request) -> Response:
+    """Cancel; the sandbox is gone when this answers."""
+    run = await runtime(request.scope).cancel_run(caller(request.scope), _run_id(request))
+    return JsonReply(run_record(run), headers={"X-Request-Id": run.id})
+
+
+async def list_runs(request: Request) -> Response:
+    """Newest first."""
+    query = request.query_params
+    status = query.get("status")
+    if status is not None and status not in get_args(RunStatus):
+        raise InvalidInput(f"`status` must be one of {', '.join(get_args(RunStatus))}.")
+    page = await runtime(request.scope).list_runs(
+        caller(request.scope),
+        service_id=query.get("service_id"),
+        status=status,
+        limit=query_int(request, "limit", low=1, high=100) or 20,
+        cursor=query.get("cursor"),
+    )
+    return JsonReply({"items": [run_record(run) for run in page.items], "next_cursor": page.next_cursor})
+
+
+async def logs(request: Request) -> Response:
+    """The log as NDJSON, whatever `Accept` says: the public clients ask for SSE and parse lines."""
+    scope, run_id = request.scope, _run_id(request)
+    form = request.query_params.get("format", "ndjson")
+    if form not in {"ndjson", "sse"}:
+        raise InvalidInput("`format` must be ndjson or sse.")
+    after = request.query_params.get("after") or request.headers.get("last-event-id")
+    follow = query_flag(request, "follow", default=True)
+    level = request.query_params.get("level", LEVELS[0])
+    if level not in LEVELS:
+        raise InvalidInput(f"`level` must be one of {', '.join(LEVELS)}.")
+    await runtime(scope).get_run(caller(scope), run_id)  # an unknown id is told before the stream starts
+    entries = runtime(scope).logs(caller(scope), run_id, after=after or None, follow=follow)
+    if level != LEVELS[0]:
+        entries = _at_least(entries, level)
+    if form == "sse":
+        return LineStream(_sse(entries), SSE)
+    return LineStream(_ndjson(entries), NDJSON)
+
+
+async def _at_least(entries: AsyncIterator[LogLine | None], level: str) -> AsyncIterator[LogLine | None]:
+    async for entry in entries:
+        if entry is None or at_least(entry.message, level):
+            yield entry
+
+
+async def _ndjson(entries: AsyncIterator[LogLine | None]) -> AsyncIterator[bytes]:
+    async for entry in entries:
+        yield b"\n" if entry is None else line(log_record(entry))
+
+
+async def _sse(entries: AsyncIterator[LogLine | None]) -> AsyncIterator[bytes]:
+    async for entry in entries:
+        if entry is None:
+            yield b": still here\n\n"
+        else:
+            yield b"id: " + entry.created_at.encode() + b"\ndata: " + line(log_record(entry)) + b"\n"
+    yield b"event: end\ndata: {}\n\n"
+
+
+def _run_id(request: Request) -> str:
+    return str(request.path_params["run_id"])
+
+
+OPERATIONS = [
+    Operation(
+        "POST", "/provision-request", "Get a run id before the run", provision, access="run", tag="runs",
+        description="Its log can be followed at once; pass it as `X-Provisioned-Request-Id`.",
+        reply={"type": "object", "properties": {"request_id": {"type": "string"}}, "required": ["request_id"]},
+    ),
+    Operation(
+        "GET", "/result/{run_id}", "Wait for the result of a run", result, access="run", tag="runs", reply=RECORD,
+        description="200 with the record also for a failed run, plus the keys of an object `responseJson` that do not "
+        "collide with it. 504 with the code `run_pending` while the run goes on.",
+        parameters=(Parameter("timeout", "Seconds to wait; over 1000 they are milliseconds.", {"type": "number", "default": 0}),),
+    ),
+    Operation("GET", "/request/{run_id}", "The record of a run", record, access="run", tag="runs", reply=RECORD),
+    Operation(
+        "GET", "/logs/{run_id}", "Follow the log of a run", logs, access="run", tag="runs", media=NDJSON,
+        description="One JSON object a line, live; an empty line about every 5 s says that the run goes on.",
+        parameters=(
+            Parameter("after", "Only lines later than this `createdAt`.", {"type": "string"}),
+            Parameter("level", "Only lines of this level and above.", {"type": "string", "enum": list(LEVELS)}),
+            Parameter("format", "`sse` for server-sent events.", {"type": "string", "enum": ["ndjson", "sse"]}),
+            Parameter("follow", "0 ends with the last stored line.", {"type": "integer", "enum": [0, 1], "default": 1}),
+        ),
+        reply={
+            "type": "object",
+            "properties": {
+                "createdAt": {"type": "string"}, "message": {"type": "string"},
+                "stream": {"type": "string", "enum": ["stdout", "stderr", "platform"]},
+                "level": {"type": ["string", "null"], "enum": [*LEVELS, None]},
+                "fields": {"type": "object"},
+            },
+        },
+    ),
+    Operation(
+        "GET", "/runs", "List runs, newest first", list_runs, tag="runs",
+        reply=page_of(RECORD),
+        parameters=(
+            Parameter("service_id", "Only of this workflow.", {"type": "string"}),
+            Parameter("status", "Only with this status.", {"type": "string", "enum": list(get_args(RunStatus))}),
+            _LIMIT, _CURSOR,
+        ),
+    ),
+    Operation("POST", "/runs/{run_id}/cancel", "Cancel a run", cancel, tag="runs", reply=RECORD),
+]  # fmt: skip

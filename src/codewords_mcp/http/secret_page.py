@@ -1,0 +1,135 @@
+"""The page on which a person types a secret's value, so that it never passes through a chat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from codewords_mcp.errors import BodyTooLarge, CodewordsError, Forbidden, InvalidInput, NotFound
+from codewords_mcp.http.bodies import read_bytes
+from codewords_mcp.http.house import ERROR_PAGE, runtime
+from codewords_mcp.http.operations import Operation
+from codewords_mcp.http.pages import page, prose
+
+MAX_FORM = 1 << 18
+"""Bytes of the form; percent-encoding makes up to three of one."""
+_SHOWN = 20
+
+
+async def show(request: Request) -> Response:
+    """The form, while the link is good; looking does not spend it."""
+    request.scope[ERROR_PAGE] = _sorry
+    name, users = await runtime(request.scope).peek_secret_entry(_nonce(request))
+    return _form(name, users)
+
+
+async def store(request: Request) -> Response:
+    """Store the value and spend the link. A value that cannot be stored gets the form again, with the reason."""
+    request.scope[ERROR_PAGE] = _sorry
+    _require_same_origin(request)
+    name, users = await runtime(request.scope).peek_secret_entry(_nonce(request))
+    request.scope[ERROR_PAGE] = _form_again(name, users)
+    value = _value(await read_bytes(request, MAX_FORM, _too_large))
+    stored = await runtime(request.scope).redeem_secret_entry(_nonce(request), value)
+    return page(
+        f"{stored} is stored",
+        f'<h1 class="good">{escape(stored)} is stored</h1>'
+        "<p>It is encrypted on this machine. Workflows that declare it get it from their next run on.</p>"
+        '<p class="last">You can close this page and go back to your conversation.</p>',
+    )
+
+
+def _too_large(_limit: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        "The value is too large for this page.", hint="Use `codewords secrets set` in a terminal."
+    )
+
+
+def _value(data: bytes) -> str:
+    try:
+        fields = parse_qs(data.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=4)
+    except ValueError:
+        raise InvalidInput("The form did not arrive whole.", hint="Type the value again.") from None
+    single, lines = fields.get("value", [""])[0], fields.get("lines", [""])[0].replace("\r\n", "\n")
+    if single and lines:
+        raise InvalidInput("Both fields hold a value.", hint="Use one of them.")
+    if not single and not lines:
+        raise InvalidInput("The value is empty.", hint="Type or paste it.")
+    return single or lines
+
+
+def _require_same_origin(request: Request) -> None:
+    """The link is secret, so nobody else can post to it; a browser that says it does so for another site is refused."""
+    origin = request.headers.get("origin")
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    if site != "same-origin" or (origin and origin.partition("://")[2] != request.headers["host"]):
+        raise Forbidden(
+            "This form was sent from another site.", hint="Open the link itself and type the value there."
+        )
+
+
+def _form(name: str, users: list[str], *, problem: str = "", status: int = 200) -> Response:
+    alert = f'<p class="bad" role="alert">{prose(problem)}</p>' if problem else ""
+    return page(
+        f"Set {name}",
+        f"<h1>Set the secret <code>{escape(name)}</code></h1>{_used_by(users)}{alert}"
+        '<form method="post" autocomplete="off">'
+        '<label for="value">Value</label>'
+        '<input id="value" name="value" type="password" autocomplete="off" autocapitalize="none" autocorrect="off"'
+        ' spellcheck="false" autofocus>'
+        "<details><summary>The value has several lines</summary>"
+        '<textarea name="lines" aria-label="Value of several lines" autocomplete="off" autocapitalize="none"'
+        ' spellcheck="false"></textarea></details>'
+        "<button>Store</button></form>"
+        '<p class="dim last">It goes to this runtime only, is kept encrypted and is not shown again: not here, not to'
+        " the assistant. This link works once, for ten minutes.</p>",
+        status=status,
+    )
+
+
+def _used_by(users: list[str]) -> str:
+    if not users:
+        return "<p>No deployed workflow uses it yet; one that declares it will.</p>"
+    items = "".join(f"<li>{escape(user)}</li>" for user in users[:_SHOWN])
+    more = f"<li>and {len(users) - _SHOWN} more</li>" if len(users) > _SHOWN else ""
+    return f"<p>These workflows will use it:</p><ul>{items}{more}</ul>"
+
+
+def _form_again(name: str, users: list[str]) -> Callable[[CodewordsError], Response]:
+    def render(error: CodewordsError) -> Response:
+        if isinstance(error, InvalidInput):
+            return _form(name, users, problem=str(error), status=error.status)
+        return _sorry(error)
+
+    return render
+
+
+def _sorry(error: CodewordsError) -> Response:
+    title = "This link no longer works" if isinstance(error, NotFound) else "The value was not stored"
+    hint = f'<p class="last">{prose(error.hint)}</p>' if error.hint else ""
+    return page(
+        title,
+        f'<h1 class="bad">{title}</h1><p>{prose(error.message)}</p>{hint}',
+        status=error.status,
+    )
+
+
+def _nonce(request: Request) -> str:
+    return str(request.path_params["nonce"])
+
+
+OPERATIONS = [
+    Operation(
+        "GET", "/secrets/enter/{nonce}", "The page to type a secret on", show,
+        access="open", tag="secrets", media="text/html",
+    ),
+    Operation(
+        "POST", "/secrets/enter/{nonce}", "Store what was typed", store,
+        access="open", tag="secrets", media="text/html", body_media="application/x-www-form-urlencoded",
+        body={"type": "object", "properties": {"value": {"type": "string"}, "lines": {"type": "string"}}},
+    ),
+]  # fmt: skip

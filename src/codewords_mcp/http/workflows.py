@@ -1,0 +1,143 @@
+"""Deploy, validate, look at and roll back workflows."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from codewords_mcp.http.bodies import Body, query_flag, query_int, read_body
+from codewords_mcp.http.house import caller, runtime
+from codewords_mcp.http.operations import Operation, Parameter, items_of, page_of
+from codewords_mcp.http.progress import answer
+from codewords_mcp.http.replies import JsonReply
+from codewords_mcp.runtime.models import (
+    Deployment,
+    Progress,
+    Template,
+    ValidationReport,
+    WorkflowDetail,
+    WorkflowSummary,
+)
+
+_MANY = 1 << 31
+
+
+class ValidateBody(Body):
+    """`code` is the whole file, with its PEP 723 header."""
+
+    code: str
+
+
+class DeployBody(Body):
+    """Either `code` or `template_id`. With `service_id`, a new version of that workflow."""
+
+    code: str | None = None
+    template_id: str | None = None
+    name: str | None = None
+    service_id: str | None = None
+    description: str = ""
+    public: bool | None = None
+
+
+class RollbackBody(Body):
+    """The version to serve, as GET /workflows/{service_id} lists them."""
+
+    version: int
+
+
+async def validate(request: Request) -> Response:
+    """Run every check; a failing check is a result, not an error."""
+    body = await read_body(request, ValidateBody)
+
+    async def work(progress: Progress) -> ValidationReport:
+        return await runtime(request.scope).validate(caller(request.scope), body.code, progress=progress)
+
+    return await answer(request, work)
+
+
+async def deploy(request: Request) -> Response:
+    """Validate, build and make live; any failure leaves the version before serving."""
+    body = await read_body(request, DeployBody)
+
+    async def work(progress: Progress) -> Deployment:
+        return await runtime(request.scope).deploy(
+            caller(request.scope),
+            code=body.code,
+            template_id=body.template_id,
+            name=body.name,
+            service_id=body.service_id,
+            description=body.description,
+            public=body.public,
+            progress=progress,
+        )
+
+    return await answer(request, work)
+
+
+async def list_templates(request: Request) -> Response:
+    """The gallery."""
+    return JsonReply({"items": await runtime(request.scope).list_templates()})
+
+
+async def list_workflows(request: Request) -> Response:
+    """By last change."""
+    page = await runtime(request.scope).list_workflows(
+        caller(request.scope),
+        query=request.query_params.get("query", ""),
+        limit=query_int(request, "limit", low=1, high=100) or 20,
+        cursor=request.query_params.get("cursor"),
+    )
+    return JsonReply(page)
+
+
+async def get_workflow(request: Request) -> Response:
+    """One workflow, with its code only when asked for."""
+    detail = await runtime(request.scope).get_workflow(
+        caller(request.scope),
+        request.path_params["service_id"],
+        version=query_int(request, "version", low=1, high=_MANY),
+        include_code=query_flag(request, "code", default=False),
+    )
+    return JsonReply(detail)
+
+
+async def rollback(request: Request) -> Response:
+    """Make an earlier or later version live, at once."""
+    body = await read_body(request, RollbackBody)
+    service_id = request.path_params["service_id"]
+    return JsonReply(await runtime(request.scope).rollback(caller(request.scope), service_id, body.version))
+
+
+_STREAMS = "Takes a while: with `Accept: application/x-ndjson` it streams `{progress}` lines, then `{result}` or `{error}`."
+
+OPERATIONS = [
+    Operation(
+        "POST", "/validate", "Check a workflow's code", validate,
+        description=_STREAMS, body=ValidateBody, reply=ValidationReport,
+    ),
+    Operation("POST", "/deploy", "Deploy code or a template", deploy, description=_STREAMS, body=DeployBody, reply=Deployment),
+    Operation(
+        "GET", "/templates", "Workflows to start from", list_templates,
+        reply=items_of(Template),
+    ),
+    Operation(
+        "GET", "/workflows", "List workflows", list_workflows,
+        parameters=(
+            Parameter("query", "Only names and descriptions with this text.", {"type": "string"}),
+            Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": 20}),
+            Parameter("cursor", "`next_cursor` of the page before.", {"type": "string"}),
+        ),
+        reply=page_of(WorkflowSummary),
+    ),
+    Operation(
+        "GET", "/workflows/{service_id}", "One workflow: routes, versions, last runs", get_workflow, reply=WorkflowDetail,
+        parameters=(
+            Parameter("version", "Of this version; the live one otherwise.", {"type": "integer"}),
+            Parameter("code", "1 adds the code.", {"type": "integer", "enum": [0, 1], "default": 0}),
+        ),
+    ),
+    Operation(
+        "POST", "/workflows/{service_id}/rollback", "Make another version live", rollback,
+        body=RollbackBody, reply=Deployment,
+    ),
+]  # fmt: skip

@@ -1,0 +1,239 @@
+"""Builds the rooms of one home and joins them; nothing else knows them all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from codewords_mcp.errors import CodewordsError, StorageFailed
+from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
+from codewords_mcp.runtime.gateway.gateway import Gateway
+from codewords_mcp.runtime.runs.admission import Admission
+from codewords_mcp.runtime.runs.catalog import Catalog
+from codewords_mcp.runtime.runs.dispatch import Dispatcher
+from codewords_mcp.runtime.runs.floor import Floor
+from codewords_mcp.runtime.runs.headroom import Headroom
+from codewords_mcp.runtime.runs.journal import Journal
+from codewords_mcp.runtime.runs.launch import Launcher
+from codewords_mcp.runtime.runs.replica import Replica
+from codewords_mcp.runtime.runs.supply import Supply
+from codewords_mcp.runtime.runs.ticker import Ticker
+from codewords_mcp.runtime.sandboxes.base import Driver
+from codewords_mcp.runtime.sandboxes.drivers import open_driver
+from codewords_mcp.runtime.schedules.book import ScheduleBook
+from codewords_mcp.runtime.secrets import SecretEntries, Vault, load_master_key
+from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
+from codewords_mcp.runtime.services.schedule_runs import ScheduleRuns
+from codewords_mcp.runtime.store import access, recovery
+from codewords_mcp.runtime.store import budgets as budget_rows
+from codewords_mcp.runtime.store import runs as run_rows
+from codewords_mcp.runtime.store import workflows as workflow_rows
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database, storage_error
+from codewords_mcp.runtime.store.files import Files
+from codewords_mcp.runtime.workflows.deployments import Deployments
+from codewords_mcp.runtime.workflows.environment import Environments
+from codewords_mcp.settings import Settings
+
+DRAIN = 5.0
+"""Seconds that runs may go on when the runtime stops, before they are cancelled."""
+log = structlog.get_logger(__name__)
+
+
+class House:
+    """The rooms, open. Use `await House.open(settings)` and `await house.close()`."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        home = settings.home
+        self.base_url = f"http://{settings.host}:{settings.port}"
+        self._settings = settings
+        self._driver: Driver | None = None
+        self._driver_lock = asyncio.Lock()
+        self.database = database
+        stored = database.write_blocking(access.any_secret_key_id)
+        master_key = load_master_key(settings.master_key, home, stored_key_ids=[stored] if stored else [])
+        self.master_key_source, self.master_key_notes = master_key.source, master_key.notes
+        self.keyring = Keyring(database, home, settings.api_key)
+        self.secrets = SecretBook(database, Vault(master_key))
+        self.entries = SecretEntries()
+        self.gateway = Gateway(self.secrets, database, settings)
+        self.files = Files(
+            database,
+            settings.files or home / "files",
+            master_key.derive("files").hex(),
+            ttl=settings.file_ttl,
+            max_bytes=settings.max_file,
+        )
+        self.environments = Environments(home, settings, _uv())
+        self.deployments = Deployments(
+            database, lambda service_id: f"{self.base_url}/run/{service_id}/", self._isolation
+        )
+        self.catalog = Catalog(database, self.environments)
+        self.admission = Admission(settings.concurrency, settings.queue_limit)
+        self.egress = Egress(
+            EgressPolicy(settings.egress, frozenset(settings.egress_allow_private)),
+            self._address,
+            on_event=self._heard,
+        )
+        # sandboxes on E2B take nothing of this machine's memory
+        headroom = Headroom(0 if settings.sandbox == "e2b" else settings.memory_reserve)
+        launcher = Launcher(self.keyring, self.secrets, settings)
+        self.supply = Supply(
+            launcher,
+            self.driver,
+            self.egress,
+            grace=settings.grace_timeout,
+            ready=settings.ready_sandboxes,
+            has_room=headroom.has_room,
+        )
+        journal = Journal(database, settings.max_log_bytes)
+        floor = Floor(
+            database,
+            journal,
+            self.admission,
+            headroom,
+            self.catalog,
+            launcher,
+            self.supply,
+            settings,
+            self.gateway.lineage,
+        )
+        self.schedules = ScheduleBook(database, limit=settings.schedule_limit)
+        self.dispatcher = Dispatcher(floor, [ScheduleRuns(self.schedules)])
+        self.ticker = Ticker(floor, self.dispatcher.background)
+        self.schedules.changed = self.ticker.wake
+        self.replica = (
+            Replica(floor, self.dispatcher.background, ttl=settings.replica_ttl) if database.shared else None
+        )
+
+    def forget(self, service_id: str) -> None:
+        """What is live of this service has changed."""
+        self.catalog.forget(service_id)
+        self.supply.forget(service_id)
+
+    @classmethod
+    async def open(cls, settings: Settings) -> House:
+        """Raises StorageFailed, InvalidInput."""
+        house = await asyncio.to_thread(cls._open_blocking, settings)
+        if house.replica is not None:
+            await house.replica.open()
+        return house
+
+    @classmethod
+    def _open_blocking(cls, settings: Settings) -> House:
+        home = settings.home
+        try:
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            probe = home / f".probe-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise storage_error(error, home) from error
+        database = Database.open(home, settings.database_url)
+        try:
+            # who shares a database is taken over from by the others, not by its next start
+            left = recovery.Abandoned() if database.shared else database.write_blocking(recovery.abandon)
+            unsettled = 0 if database.shared else database.write_blocking(budget_rows.settle_left)
+            house = cls(settings, database)
+        except OSError as error:
+            database.close()
+            raise storage_error(error, home) from error
+        except CodewordsError:
+            database.close()
+            raise
+        if left.interrupted or left.again:
+            log.warning(
+                "runs were in flight when the runtime stopped",
+                interrupted=len(left.interrupted),
+                go_on=len(left.again),
+            )
+        if unsettled:
+            log.warning("model calls were settled at what they had reserved", calls=unsettled)
+        return house
+
+    async def driver(self) -> Driver:
+        """The sandbox driver, opened and self-tested at the first call. Raises SandboxUnavailable, each time anew."""
+        if self._driver is None:
+            async with self._driver_lock:
+                if self._driver is None:
+                    self._driver = await open_driver(self._settings, self.egress, self._settings.home / "run")
+        return self._driver
+
+    async def _isolation(self) -> str:
+        try:
+            return (await self.driver()).tier.id
+        except CodewordsError:
+            return "D"
+
+    async def sandbox_status(self) -> dict[str, Any]:
+        """Tier and capabilities; or why there are no sandboxes."""
+        try:
+            driver = await self.driver()
+        except CodewordsError as error:
+            return {
+                "ready": False,
+                "tier": "D",
+                "title": "no isolation",
+                "facts": [error.message],
+                "fix": error.hint,
+                "capabilities": [],
+            }
+        tier = driver.tier
+        return {
+            "ready": True,
+            "tier": tier.id,
+            "title": tier.title,
+            "facts": list(tier.facts),
+            "fix": tier.fix,
+            "capabilities": sorted(c.value for c in driver.capabilities),
+        }
+
+    def _heard(self, sandbox_id: str, event: EgressEvent) -> None:
+        self.supply.heard(sandbox_id, event)
+
+    def _address(self) -> tuple[str, int]:
+        host, _, port = self.base_url.removeprefix("http://").rpartition(":")
+        return ("127.0.0.1" if host in {"0.0.0.0", "localhost"} else host.strip("[]")), int(port)
+
+    async def tidy(self, settings: Settings) -> None:
+        """Remove runs, files and environments past their time."""
+        before = now() - int(settings.run_ttl * 1e6)
+        while await self.database.write(lambda c: run_rows.purge(c, before)) == run_rows.PURGED_AT_ONCE:
+            pass  # piece by piece, so that runs need not wait for a large one
+        await self.dispatcher.background.tidy()
+        await self.gateway.ledger.purge()
+        await self.files.expire()
+        in_use = await self.database.read(workflow_rows.environments_in_use)
+        await self.environments.collect(in_use, settings.environment_ttl)
+
+    async def close(self) -> None:
+        """End every run and sandbox, write what is left, close the store."""
+        began = time.monotonic()
+        await self.dispatcher.close(DRAIN)
+        if self.replica is not None:
+            await self.replica.close()
+        await self.gateway.close()
+        await self.supply.close()
+        if self._driver is not None:
+            await self._driver.close()
+        await self.environments.close()
+        await self.database.drained()
+        await asyncio.to_thread(self.database.close)
+        log.debug("house closed", seconds=round(time.monotonic() - began, 2))
+
+
+def _uv() -> Path:
+    import uv
+
+    try:
+        return Path(uv.find_uv_bin())
+    except FileNotFoundError as error:
+        raise StorageFailed(
+            "uv is not installed beside codewords-mcp.",
+            hint="Reinstall codewords-mcp; uv is one of its dependencies.",
+        ) from error

@@ -1,0 +1,490 @@
+"""The facade: everything that tools, routes and commands may ask of the runtime."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+from codewords_mcp import __version__
+from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
+from codewords_mcp.runtime.authoring.templates import templates
+from codewords_mcp.runtime.house import House
+from codewords_mcp.runtime.model_calls import ModelCalls
+from codewords_mcp.runtime.models import (
+    Caller,
+    Deployment,
+    FileLinks,
+    KeyInfo,
+    LogLine,
+    Page,
+    Progress,
+    Run,
+    RunRequest,
+    RunResponse,
+    Schedule,
+    ScheduleRequest,
+    SecretInfo,
+    Template,
+    UsageBy,
+    UsageSum,
+    ValidationReport,
+    WorkflowDetail,
+    WorkflowSummary,
+    no_progress,
+)
+from codewords_mcp.runtime.runs.launch import limits_of
+from codewords_mcp.runtime.secrets.access import refuse_run, require_admin
+from codewords_mcp.runtime.secrets.names import check_name, check_value
+from codewords_mcp.runtime.store import runs as run_rows
+from codewords_mcp.runtime.store import usage
+from codewords_mcp.runtime.store import workflows as workflow_rows
+from codewords_mcp.runtime.store.clock import now, to_text
+from codewords_mcp.runtime.workflows.checks import Validation, validate
+from codewords_mcp.settings import Settings
+
+MAX_PAGE = 100
+HOUSEKEEPING = 600.0
+"""Seconds between removals of what is past its time."""
+log = structlog.get_logger(__name__)
+
+
+class Runtime(ModelCalls):
+    """One home's runtime. Open it with `Runtime.open(settings)`; all methods are for that event loop.
+
+    Every method raises `CodewordsError` subclasses only; what is not the caller's is `NotFound`.
+    """
+
+    def __init__(self, settings: Settings, house: House) -> None:
+        self.settings = settings
+        self._house = house
+        self._validating = 0
+        self._started = time.time()
+
+    @property
+    def base_url(self) -> str:
+        """How people reach this runtime: `http://127.0.0.1:8765`, no trailing slash. `serve` sets it after binding."""
+        return self._house.base_url
+
+    @base_url.setter
+    def base_url(self, url: str) -> None:
+        self._house.base_url = url
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings) -> AsyncGenerator[Runtime]:
+        """Open the home: migrate the store, mark runs a crash left as `interrupted`, find the sandbox tier.
+
+        Raises StorageFailed when the home cannot be written, is damaged or is newer.
+        """
+        house = await House.open(settings)
+        keepers = [asyncio.create_task(_keep_house(house, settings)), asyncio.create_task(house.ticker.run())]
+        try:
+            yield cls(settings, house)
+        finally:
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.gather(*keepers, return_exceptions=True)
+            await house.close()
+
+    # keys
+
+    async def authenticate(self, key: str) -> Caller:
+        """The caller behind a key. Raises Unauthenticated. A one-time key is spent by this call."""
+        return await self._house.keyring.authenticate(key)
+
+    async def create_key(
+        self,
+        caller: Caller,
+        *,
+        owner: str | None = None,
+        kind: Literal["admin", "user"] = "user",
+        one_time: bool = False,
+        expires_in: float | None = None,
+    ) -> tuple[str, KeyInfo]:
+        """Make a key: (its text, shown once; its record). Admin only."""
+        require_admin(caller, "make keys")
+        return await self._house.keyring.create(
+            owner=owner or caller.owner, kind=kind, one_time=one_time, expires_in=expires_in
+        )
+
+    async def list_keys(self, caller: Caller) -> list[KeyInfo]:
+        """Every key of the home. Admin only."""
+        require_admin(caller, "list keys")
+        return await self._house.keyring.list()
+
+    async def revoke_key(self, caller: Caller, key_id: str) -> None:
+        """End a key at once. Admin only. Raises NotFound."""
+        require_admin(caller, "revoke keys")
+        await self._house.keyring.revoke(key_id)
+
+    # workflows
+
+    async def validate(
+        self, caller: Caller, code: str, *, progress: Progress = no_progress
+    ) -> ValidationReport:
+        """Run every check on the code. A failing check is a result, not a raise."""
+        return (await self._validate(caller, code, progress)).report
+
+    async def _validate(self, caller: Caller, code: str, progress: Progress) -> Validation:
+        house = self._house
+        self._validating += 1
+        try:
+            return await validate(
+                code,
+                environments=house.environments,
+                driver=await house.driver(),
+                known_secrets=await house.secrets.names(caller.owner),
+                max_code=self.settings.max_code,
+                limits=limits_of(self.settings),
+                progress=progress,
+            )
+        finally:
+            self._validating -= 1
+
+    async def deploy(
+        self,
+        caller: Caller,
+        *,
+        code: str | None = None,
+        template_id: str | None = None,
+        name: str | None = None,
+        service_id: str | None = None,
+        description: str = "",
+        public: bool | None = None,
+        progress: Progress = no_progress,
+    ) -> Deployment:
+        """Validate, build and make live. Same code as live: nothing changes, `changed` is false.
+
+        Without `service_id`, a workflow of the same name of this owner gets a new version; else a new one is made.
+        Raises InvalidInput, ValidationFailed (the old version goes on serving), NotFound, Forbidden, StorageFailed.
+        """
+        refuse_run(caller, "deploy workflows")
+        if (code is None) == (template_id is None):
+            raise InvalidInput(
+                "A deploy takes either code or template_id.",
+                hint="Send the workflow's Python code, or the id of a template.",
+            )
+        if code is None:
+            template = next((t for t in templates() if t.id == template_id), None)
+            if template is None:
+                raise NotFound("There is no template of that id.", hint="GET /templates lists them.")
+            code = template.code
+        deployment = await self._house.deployments.deploy(
+            caller,
+            code,
+            name=name,
+            service_id=service_id,
+            description=description,
+            public=public,
+            validate=lambda text, report: self._validate(caller, text, report),
+            progress=progress,
+        )
+        self._house.forget(deployment.service_id)
+        return deployment
+
+    async def list_workflows(
+        self, caller: Caller, *, query: str = "", limit: int = 20, cursor: str | None = None
+    ) -> Page[WorkflowSummary]:
+        """Last changed first."""
+        return await self._house.deployments.list(
+            caller, query=query, limit=_limit(limit), after=_cursor(cursor)
+        )
+
+    async def get_workflow(
+        self, caller: Caller, service_id: str, *, version: int | None = None, include_code: bool = False
+    ) -> WorkflowDetail:
+        """Routes, variables, versions and the last five runs. Raises NotFound."""
+        detail = await self._house.deployments.get(
+            caller, service_id, number=version, include_code=include_code
+        )
+        last = await self.list_runs(caller, service_id=service_id, limit=5)
+        return detail.model_copy(update={"last_runs": last.items})
+
+    async def rollback(self, caller: Caller, service_id: str, version: int) -> Deployment:
+        """Make an earlier (or later) version live at once. Raises NotFound."""
+        refuse_run(caller, "roll workflows back")
+        deployment = await self._house.deployments.rollback(caller, service_id, version)
+        self._house.forget(service_id)
+        return deployment
+
+    async def list_templates(self) -> list[Template]:
+        """Workflows to start from."""
+        return templates()
+
+    # runs
+
+    async def provision(self, caller: Caller) -> str:
+        """A run id whose log can be followed before the run starts."""
+        return await self._house.dispatcher.provision(caller)
+
+    async def run(self, request: RunRequest) -> RunResponse:
+        """Run and stream the answer. Cancelling the awaiting task, or closing the body early, cancels the run.
+
+        Raises NotFound, TooBusy, RunTimedOut, ProgramFailed, ServiceNotAvailable, SandboxFailed …; the run's record
+        has it too, and the error's `run_id` names it.
+        """
+        return await self._house.dispatcher.run(request)
+
+    async def start_run(self, request: RunRequest) -> str:
+        """Run in the background; the id at once."""
+        return await self._house.dispatcher.start(request)
+
+    async def call(
+        self,
+        caller: Caller,
+        service_id: str,
+        *,
+        path: str = "/",
+        data: Any = None,
+        method: str = "POST",
+        wait: float = 40.0,
+    ) -> Run:
+        """`start_run` with JSON `data`, then wait up to `wait` seconds: the finished record, or the unfinished one."""
+        body = b"" if data is None else json.dumps(data).encode()
+        headers = [(b"accept", b"application/json"), (b"content-length", str(len(body)).encode())]
+        if body:
+            headers.append((b"content-type", b"application/json"))
+        path, _, query = ("/" + path.lstrip("/")).partition("?")
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield body
+
+        request = RunRequest(service_id, method.upper(), path, query.encode(), headers, chunks(), caller)
+        run_id = await self.start_run(request)
+        return await self.get_run(caller, run_id, wait=wait)
+
+    async def get_run(self, caller: Caller, run_id: str, *, wait: float = 0.0) -> Run:
+        """The record; with `wait`, returns as soon as it is finished or the seconds are over."""
+        run = await self._house.dispatcher.wait(caller, run_id, wait)
+        return (await self._house.gateway.ledger.with_costs([run]))[0]
+
+    async def list_runs(
+        self,
+        caller: Caller,
+        *,
+        service_id: str | None = None,
+        status: str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> Page[Run]:
+        """Newest first."""
+        size, before = _limit(limit), _cursor(cursor)
+        items = await self._house.database.read(
+            lambda c: run_rows.page(
+                c, caller.owner, service_id=service_id, status=status, limit=size + 1, before=before
+            )
+        )
+        last = items[size - 1] if len(items) > size else None
+        micros = None if last is None else round(last.created_at.timestamp() * 1e6)
+        items = await self._house.gateway.ledger.with_costs(items)
+        return Page[Run](items=items[:size], next_cursor=None if last is None else f"{micros}.{last.id}")
+
+    async def cancel_run(self, caller: Caller, run_id: str) -> Run:
+        """Cancel; the sandbox is gone when this returns. A finished run: Conflict."""
+        return await self._house.dispatcher.cancel(caller, run_id)
+
+    def logs(
+        self, caller: Caller, run_id: str, *, after: str | None = None, follow: bool = True
+    ) -> AsyncIterator[LogLine | None]:
+        """Lines after the `created_at` given; None about every 5 s as a heartbeat while following. Ends soon after the run ends.
+
+        Raises NotFound at the first step.
+        """
+        return self._house.dispatcher.follow(caller, run_id, after=after, follow=follow)
+
+    async def tail(self, caller: Caller, run_id: str, *, limit: int = 50) -> list[LogLine]:
+        """The last lines, without waiting."""
+        return await self._house.dispatcher.tail(caller, run_id, limit)
+
+    async def websocket(self, request: RunRequest, subprotocols: list[str]) -> Any:
+        """Open a websocket to a workflow; returns a `WebSocketSession` (runs/websocket.py): `subprotocol`, `receive()`
+        (None when the workflow closed, then `close_code`), `send()`, `close(code, reason)`.
+        """
+        return await self._house.dispatcher.websocket(request, subprotocols)
+
+    async def usage(self, caller: Caller, *, by: UsageBy = "workflow", days: int = 30) -> list[UsageSum]:
+        """What the caller's runs of the last days used; for an admin, everybody's. Days are UTC."""
+        until = now() + 1
+        owner = None if caller.kind == "admin" else caller.owner
+        since = until - days * usage.DAY
+        rows = await self._house.database.read(
+            lambda c: usage.sums(c, owner, by=by, since=since, until=until)
+        )
+        if by == "day":
+            rows = [row | {"of": to_text(row["of"])[:10]} for row in rows]
+        return [UsageSum.model_validate(row) for row in rows]
+
+    # schedules
+
+    async def create_schedule(self, caller: Caller, asked: ScheduleRequest) -> Schedule:
+        """Let a workflow run by itself. Raises InvalidInput (with a caret under what is wrong in a cron expression),
+        NotFound, TooBusy.
+        """
+        refuse_run(caller, "make schedules this way; it calls the service schedule_runs")
+        return await self._house.schedules.create(caller.owner, asked)
+
+    async def list_schedules(self, caller: Caller, *, service_id: str | None = None) -> list[Schedule]:
+        """Those that come next first."""
+        return await self._house.schedules.list(caller.owner, service_id)
+
+    async def get_schedule(self, caller: Caller, schedule_id: str) -> Schedule:
+        """Raises NotFound."""
+        return await self._house.schedules.get(caller.owner, schedule_id)
+
+    async def pause_schedule(self, caller: Caller, schedule_id: str) -> Schedule:
+        """Nothing runs until it is resumed. Raises NotFound."""
+        return await self._house.schedules.pause(caller.owner, schedule_id)
+
+    async def resume_schedule(self, caller: Caller, schedule_id: str) -> Schedule:
+        """Go on with the next time from now. Raises NotFound; Conflict where its only time is over."""
+        return await self._house.schedules.resume(caller.owner, schedule_id)
+
+    async def delete_schedule(self, caller: Caller, schedule_id: str) -> None:
+        """Its runs stay. Raises NotFound."""
+        await self._house.schedules.delete(caller.owner, schedule_id)
+
+    # secrets
+
+    async def set_secret(self, caller: Caller, name: str, value: str) -> SecretInfo:
+        """Store. Raises InvalidInput for a bad name (A-Z, 0-9, _; reserved names) or an empty, too long or non-text value."""
+        refuse_run(caller, "set secrets")
+        return await self._house.secrets.set(caller.owner, name, value)
+
+    async def list_secrets(self, caller: Caller) -> list[SecretInfo]:
+        """Names and times, never values."""
+        refuse_run(caller, "list secrets")
+        return await self._house.secrets.list(caller.owner)
+
+    async def delete_secret(self, caller: Caller, name: str) -> None:
+        """Raises NotFound."""
+        refuse_run(caller, "delete secrets")
+        await self._house.secrets.delete(caller.owner, name)
+
+    async def secret_entry(self, caller: Caller, name: str) -> str:
+        """A one-time URL of a page on which a person types the value; lives 10 minutes. Raises InvalidInput."""
+        refuse_run(caller, "set secrets")
+        nonce = self._house.entries.create(caller.owner, check_name(name))
+        return f"{self.base_url}/secrets/enter/{nonce}"
+
+    async def peek_secret_entry(self, nonce: str) -> tuple[str, list[str]]:
+        """(name, workflows that will use it) for the page, without spending the nonce. Raises NotFound."""
+        entry = self._house.entries.peek(nonce)
+        return entry.name, await self._house.secrets.used_by(entry.owner, entry.name)
+
+    async def redeem_secret_entry(self, nonce: str, value: str) -> str:
+        """Store the value and spend the nonce; the name. Raises NotFound, InvalidInput (nonce stays valid)."""
+        self._house.entries.peek(nonce)
+        checked = check_value(value)
+        entry = self._house.entries.redeem(nonce)
+        await self._house.secrets.set(entry.owner, entry.name, checked)
+        return entry.name
+
+    # files
+
+    async def create_file(self, caller: Caller, filename: str) -> FileLinks:
+        """Room for a file, with signed links. Raises InvalidInput for names with path parts."""
+        return await self._house.files.create(caller, filename)
+
+    async def write_file(self, token: str, chunks: AsyncIterator[bytes], content_type: str) -> int:
+        """Store an upload by its signed token, once; its size. Raises Unauthenticated, Conflict, BodyTooLarge, StorageFailed."""
+        return await self._house.files.write(token, chunks, content_type)
+
+    async def read_file(self, token: str) -> tuple[str, str, int, AsyncIterator[bytes]]:
+        """(filename, content type, size, chunks) by the signed download token. Raises Unauthenticated, NotFound."""
+        return await self._house.files.read(token)
+
+    # the house
+
+    async def status(self) -> dict[str, Any]:
+        """For `doctor`: version, home, tier, limits, counts; `sandbox.ready` is false where no workflow can run."""
+        house = self._house
+        return {
+            "version": __version__,
+            "home": str(self.settings.home),
+            "base_url": self.base_url,
+            "started_at": self._started,
+            "sandbox": await house.sandbox_status(),
+            "providers": await house.gateway.keys.configured(),
+            "secrets": {"master_key": house.master_key_source, "notes": list(house.master_key_notes)},
+            "store": {
+                "kind": "PostgreSQL" if self.settings.database_url else "SQLite",
+                "disk_free": _disk_free(self.settings.home),
+            },
+            "workflows": await house.database.read(workflow_rows.count),
+            "runs": {
+                "recorded": await house.database.read(run_rows.count),
+                "active": house.admission.active,
+                "queued": house.admission.queued,
+            },
+            "limits": {
+                name: getattr(self.settings, name)
+                for name in (
+                    "memory_limit",
+                    "disk_limit",
+                    "process_limit",
+                    "sync_timeout",
+                    "run_timeout",
+                    "concurrency",
+                    "queue_limit",
+                    "egress",
+                )
+            },
+        }
+
+    @property
+    def awaits_schedule(self) -> bool:
+        """Whether something is to run by itself: such a runtime does not end for want of callers."""
+        return self._house.ticker.armed
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the last run or validation ended, 0 while one goes on."""
+        if self._house.dispatcher.active or self._validating:
+            return 0.0
+        return time.monotonic() - self._house.dispatcher.last_activity
+
+
+async def _keep_house(house: House, settings: Settings) -> None:
+    """Find the tier and go on with runs that wait, at once; then remove now and then what is past its time."""
+    with suppress(CodewordsError):
+        await house.driver()
+    try:
+        await house.dispatcher.background.recover()
+    except CodewordsError as error:
+        log.error("waiting runs are not gone on with", reason=error.message)
+    while True:
+        try:
+            await house.tidy(settings)
+        except CodewordsError as error:
+            log.warning("housekeeping failed", reason=error.message)
+        await asyncio.sleep(HOUSEKEEPING)
+
+
+def _limit(limit: int) -> int:
+    if not 1 <= limit <= MAX_PAGE:
+        raise InvalidInput(f"limit is 1 to {MAX_PAGE}.")
+    return limit
+
+
+def _cursor(cursor: str | None) -> tuple[int, str] | None:
+    if cursor is None:
+        return None
+    micros, _, item = cursor.partition(".")
+    if not (micros.isdecimal() and micros.isascii() and item and len(cursor) < 200):
+        raise InvalidInput(
+            "This cursor is not one that a list gave.", hint="Use next_cursor as it came, or leave it out."
+        )
+    return int(micros), item
+
+
+def _disk_free(home: Path) -> int:
+    import shutil
+
+    return shutil.disk_usage(home).free

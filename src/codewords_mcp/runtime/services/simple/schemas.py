@@ -1,0 +1,202 @@
+"""Shapes of answers: a JSON Schema, or an example from which one is made, and what each provider takes of it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+Json = dict[str, Any]
+WRAPPED = "value"
+"""Providers answer objects only; another shape travels under this name."""
+_ANNOTATIONS = frozenset(
+    {"default", "title", "examples", "example", "$schema", "$id", "$comment", "deprecated", "readOnly"}
+)
+_DEEPEST = 40
+
+
+def _part(schema: Json, name: str) -> Json:
+    found: Any = schema.get(name)
+    return cast("Json", found) if isinstance(found, dict) else {}
+
+
+def _definitions(root: Json) -> Json:
+    return _part(root, "$defs") or _part(root, "definitions")
+
+
+def schema_of(example: Any) -> Json:
+    """The schema that was meant: a schema as it is, or that of the example."""
+    return cast("Json", example) if is_schema(example) else infer(example)
+
+
+def is_schema(value: Any) -> bool:
+    """Whether an example is a JSON Schema itself. `{"type": "invoice"}` is an example, `{"type": "object", …}` is not."""
+    if not isinstance(value, dict):
+        return False
+    found = cast("Json", value)
+    if "$schema" in found or "$ref" in found:
+        return True
+    if isinstance(found.get("properties"), dict):
+        return found.get("type", "object") == "object"
+    if found.get("type") == "array":
+        return isinstance(found.get("items"), dict)
+    return any(isinstance(found.get(word), list) for word in ("anyOf", "oneOf", "allOf"))
+
+
+def infer(value: Any, depth: int = 0) -> Json:
+    """The schema of an example: every field of an object is required, a list has items like its first."""
+    if isinstance(value, bool):
+        return {"type": "boolean"}
+    if isinstance(value, int):
+        return {"type": "integer"}
+    if isinstance(value, float):
+        return {"type": "number"}
+    if isinstance(value, str):
+        return {"type": "string"}
+    if isinstance(value, list):
+        first: Any = cast("list[Any]", value)[0] if value else ""
+        return {"type": "array", "items": infer(first, depth + 1)}
+    if isinstance(value, dict) and depth < _DEEPEST:
+        fields = cast("Json", value)
+        parts = {name: infer(part, depth + 1) for name, part in fields.items()}
+        return {
+            "type": "object",
+            "properties": parts,
+            "required": list(fields),
+            "additionalProperties": False,
+        }
+    return {"type": ["string", "null"]}
+
+
+def as_object(schema: Json) -> tuple[Json, bool]:
+    """(a schema of an object, whether it wraps the one that was meant)."""
+    if schema.get("type") == "object" or "properties" in schema:
+        return schema, False
+    definitions = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
+    inner = {name: part for name, part in schema.items() if name not in definitions}
+    wrapped: Json = {
+        "type": "object",
+        "properties": {WRAPPED: inner},
+        "required": [WRAPPED],
+        "additionalProperties": False,
+    }
+    return wrapped | definitions, True
+
+
+def is_closed(schema: Any) -> bool:
+    """Whether every object in it names its fields: what OpenAI's strict mode and Anthropic can hold a model to."""
+    if isinstance(schema, list):
+        return all(is_closed(part) for part in cast("list[Any]", schema))
+    if not isinstance(schema, dict):
+        return True
+    found = cast("Json", schema)
+    if found.get("type") == "object" and (
+        "properties" not in found or isinstance(found.get("additionalProperties"), dict)
+    ):
+        return False
+    if "patternProperties" in found or "allOf" in found or "not" in found:
+        return False
+    return all(is_closed(part) for part in found.values())
+
+
+def strict(schema: Any, *, all_required: bool) -> Any:
+    """The schema with every object closed and without annotations.
+
+    `all_required`: OpenAI wants every field named as required, so that one that may be absent may be null instead.
+    """
+    if isinstance(schema, list):
+        return [strict(part, all_required=all_required) for part in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    found = cast("Json", schema)
+    if "$ref" in found:
+        return {"$ref": found["$ref"]}
+    made: Json = {}
+    for name, part in found.items():
+        if name in {"properties", "$defs", "definitions"} and isinstance(part, dict):
+            named = cast("Json", part)
+            made[name] = {field: strict(one, all_required=all_required) for field, one in named.items()}
+        elif name not in _ANNOTATIONS:
+            made[name] = (
+                strict(part, all_required=all_required) if name not in {"enum", "const", "required"} else part
+            )
+    if made.get("type") == "object" or "properties" in made:
+        made["additionalProperties"] = False
+        if all_required:
+            _require_all(made)
+    return made
+
+
+def _require_all(made: Json) -> None:
+    fields: Json = made.get("properties", {})
+    required: list[str] = made.get("required", [])
+    made["properties"] = {
+        name: part if name in required or _takes_null(part) else {"anyOf": [part, {"type": "null"}]}
+        for name, part in fields.items()
+    }
+    made["required"] = list(fields)
+
+
+def _takes_null(part: Json) -> bool:
+    kinds: Any = part.get("type")
+    if kinds == "null" or (isinstance(kinds, list) and "null" in kinds):
+        return True
+    options: Any = part.get("anyOf")
+    return isinstance(options, list) and any(_takes_null(one) for one in cast("list[Json]", options))
+
+
+def without_unasked_nulls(value: Any, schema: Json, root: Json | None = None, depth: int = 0) -> Any:
+    """The value without nulls for fields that may be absent but not be null: those stand in for absence in strict mode."""
+    root = schema if root is None else root
+    if depth > _DEEPEST:
+        return value
+    if "$ref" in schema:
+        name = str(schema["$ref"]).rsplit("/", 1)[-1]
+        schema = _part(_definitions(root), name)
+    if isinstance(value, list):
+        inner = _part(schema, "items")
+        return [without_unasked_nulls(one, inner, root, depth + 1) for one in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    fields, required = _part(schema, "properties"), cast("list[str]", schema.get("required") or [])
+    kept: Json = {}
+    for name, part in cast("Json", value).items():
+        told = _part(fields, name)
+        if part is None and name in fields and name not in required and not _takes_null(told) and told:
+            continue
+        kept[name] = without_unasked_nulls(part, told, root, depth + 1)
+    return kept
+
+
+def complaint(value: Any, schema: Json) -> str | None:
+    """What is wrong with a value, in words for the model that made it; None where nothing is."""
+    import jsonschema
+    from jsonschema.exceptions import SchemaError
+
+    library: Any = jsonschema  # its types are not all told
+    try:
+        found: Any = library.exceptions.best_match(library.Draft202012Validator(schema).iter_errors(value))
+    except (SchemaError, RecursionError):
+        return None
+    if found is None:
+        return None
+    place = "/".join(str(part) for part in found.absolute_path)
+    return f"at {place or 'the top'}: {found.message[:500]}"
+
+
+def sample(schema: Json, root: Json | None = None, depth: int = 0) -> Any:
+    """A value of this shape, always the same: what the echo model answers."""
+    root = schema if root is None else root
+    if "$ref" in schema and depth < _DEEPEST:
+        return sample(_part(_definitions(root), str(schema["$ref"]).rsplit("/", 1)[-1]), root, depth + 1)
+    for word in ("enum", "anyOf", "oneOf", "allOf"):
+        options: Any = schema.get(word)
+        if options:
+            return options[0] if word == "enum" else sample(options[0], root, depth + 1)
+    if "const" in schema:
+        return schema["const"]
+    kind: Any = schema.get("type", "object" if "properties" in schema else "string")
+    kind = cast("list[str]", kind)[0] if isinstance(kind, list) else kind
+    if kind == "object":
+        return {name: sample(part, root, depth + 1) for name, part in _part(schema, "properties").items()}
+    if kind == "array":
+        return [sample(_part(schema, "items") or {"type": "string"}, root, depth + 1)]
+    return {"integer": 0, "number": 0.0, "boolean": False, "null": None}.get(str(kind), "[echo]")

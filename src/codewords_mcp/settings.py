@@ -1,0 +1,87 @@
+"""All settings, one class. Each is an environment variable `CODEWORDS_<NAME>`; docs/reference/settings.md is made from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_path
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _default_home() -> Path:
+    return user_data_path("codewords")
+
+
+class Settings(BaseSettings):
+    """The runtime's settings. Sizes are bytes, times are seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="CODEWORDS_", extra="ignore", frozen=True)
+
+    # fmt: off
+    home: Path = Field(default_factory=_default_home, description="Folder with database, environments, files and logs.")
+    host: str = Field(default="127.0.0.1", description="Address that `serve` binds. Another address than loopback needs a key.")
+    port: int = Field(default=8765, ge=0, le=65535, description="Port that `serve` binds; 0 takes a free one. A detached runtime takes a free one when this is taken.")
+    allowed_hosts: list[str] = Field(default_factory=list, description="Names, beside loopback and the bound address, under which the runtime may be asked (JSON list); any other Host gets 421.")
+    allowed_origins: list[str] = Field(default_factory=list, description="Web origins, beside the runtime's own and loopback, whose pages may ask the runtime (JSON list); any other Origin gets 403.")
+    api_key: str | None = Field(default=None, description="The home's admin key. Without it one is made at first start and kept in the home (0600).")
+    master_key: str | None = Field(default=None, description="Key that encrypts secrets, 32 bytes in base64 or hex. Without it one is made and kept in the home (0600).")
+    runtime_url: str | None = Field(default=None, description="A remote runtime that the front and the CLI connect to instead of starting one.")
+    sandbox: Literal["local", "e2b", "process"] = Field(default="local", description="Sandbox driver. `process` has no isolation and is for development only.")
+    idle_timeout: float = Field(default=1800, ge=0, description="Seconds without a request after which a detached runtime ends itself; 0 never.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Level of the runtime's own log.")
+
+    sync_timeout: float = Field(default=120, gt=0, description="Seconds a synchronous run may take before 504.")
+    run_timeout: float = Field(default=900, gt=0, description="Seconds a background run may take.")
+    start_timeout: float = Field(default=60, gt=0, description="Seconds a workflow has to open its port.")
+    grace_timeout: float = Field(default=10, ge=0, description="Seconds a workflow may work on after its response (background tasks).")
+    concurrency: int = Field(default=100, ge=1, description="Runs at once per caller; more wait in a queue.")
+    memory_reserve: int | None = Field(default=None, ge=0, description="Bytes of this machine's memory that runs leave free: below that, new ones wait, then get 429. Default: a tenth of it, at most 512 MiB.")
+    queue_limit: int = Field(default=1000, ge=0, description="Runs waiting per caller before 429.")
+    schedule_limit: int = Field(default=1000, ge=0, description="Schedules per caller.")
+    memory_limit: int = Field(default=2 << 30, gt=0, description="Bytes of memory per run.")
+    disk_limit: int = Field(default=10 << 30, gt=0, description="Bytes of temporary disk per run.")
+    ready_sandboxes: bool = Field(default=True, description="Keep sandboxes started for workflows that run often; each still serves one run.")
+    process_limit: int = Field(default=256, gt=0, description="Processes and threads per run.")
+    egress: Literal["internet", "none"] = Field(default="internet", description="What a workflow may reach beside the runtime: the public internet, or nothing.")
+    egress_allow_private: list[str] = Field(default_factory=list, description="host:port pairs on private or loopback addresses that workflows may reach all the same (for tests and local services).")
+
+    public_url: str | None = Field(default=None, description="URL under which sandboxes that run elsewhere (E2B) reach this runtime, without a path. Without it they reach it through their own connection.")
+    e2b_template: str = Field(default="codewords", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name of the E2B template that `codewords e2b build-template` makes.")
+    e2b_domain: str | None = Field(default=None, description="Domain of E2B, or of a cloud that speaks its API; default E2B_DOMAIN, else e2b.app.")
+    e2b_api_url: str | None = Field(default=None, description="URL of E2B's API where it is not api.DOMAIN (self-hosted, tests); default E2B_API_URL.")
+    e2b_sandbox_url: str | None = Field(default=None, description="URL of E2B's edge where sandboxes have no names of their own (self-hosted, tests); default E2B_SANDBOX_URL.")
+    e2b_proxy: str | None = Field(default=None, description="URL of the HTTP proxy through which E2B is reached; default what HTTPS_PROXY says.")
+    e2b_ttl: int = Field(default=120, ge=15, description="Seconds that an E2B sandbox outlives a runtime that has died; a living one renews it.")
+    e2b_sandboxes: int = Field(default=20, ge=1, description="E2B sandboxes at once at most; plans allow 20 (Hobby) or 100 (Pro) and more.")
+    e2b_creates: float = Field(default=1, gt=0, description="E2B sandboxes made in a second at most; plans allow 1 (Hobby) or 5 (Pro).")
+    e2b_spares: int = Field(default=0, ge=0, description="E2B sandboxes kept waiting for each environment in use. They start at once and cost as if they ran.")
+    e2b_pause_after: float = Field(default=0, ge=0, description="Seconds without a request after which an idle E2B sandbox is paused until the next; 0 never.")
+    e2b_egress: Literal["machine", "runtime"] = Field(default="machine", description="Where connections of programs on E2B are made: from their machine by the runtime's policy, or all through the runtime.")
+    e2b_cpus: int = Field(default=2, ge=1, description="Processors of the E2B template.")
+    e2b_memory_mb: int = Field(default=2048, ge=512, description="MiB of memory of the E2B template.")
+    e2b_cpu_price: float = Field(default=0.000014, ge=0, description="US dollars that E2B takes for a processor and second.")
+    e2b_memory_price: float = Field(default=0.0000045, ge=0, description="US dollars that E2B takes for a GiB of memory and second.")
+    openai_base_url: str = Field(default="https://api.openai.com/v1", description="Where the gateway reaches OpenAI.")
+    anthropic_base_url: str = Field(default="https://api.anthropic.com", description="Where the gateway reaches Anthropic.")
+    gemini_base_url: str = Field(default="https://generativelanguage.googleapis.com", description="Where the gateway reaches Gemini.")
+    model_prices: dict[str, dict[str, float]] = Field(default_factory=dict, description="Prices of models, before those that come with the runtime: JSON, model to `input`, `output` and `cached`, in USD a million tokens.")
+    model_aliases: dict[str, str] = Field(default_factory=dict, description="Names of models that stand for others: JSON. A call is priced as the other; the simple form asks for the other.")
+    budgets: dict[str, float] = Field(default_factory=dict, description="Budgets for model calls in USD, beside those of `codewords budget`: JSON with `call`, `run`, `workflow`, `key`, `day` (the home's, each day) and `home`.")
+    provider_rates: dict[str, float] = Field(default_factory=dict, description="Calls a minute of `openai`, `anthropic` and `gemini` (JSON); those over it wait their turn, up to 30 s, and the keys that wait take turns. Default: no limit.")
+    provider_connect_timeout: float = Field(default=10, gt=0, description="Seconds to reach a model provider.")
+    provider_timeout: float = Field(default=600, gt=0, description="Seconds to wait for each piece of a model provider's answer, the first included.")
+
+    max_body: int = Field(default=64 << 20, gt=0, description="Bytes of a request body.")
+    max_code: int = Field(default=1 << 20, gt=0, description="Bytes of a workflow's code.")
+    max_response_kept: int = Field(default=1 << 20, ge=0, description="Bytes of a response kept in the run record; the caller gets all of it.")
+    max_log_bytes: int = Field(default=10 << 20, gt=0, description="Bytes of log kept per run; a marker line says where it was cut.")
+    max_file: int = Field(default=512 << 20, gt=0, description="Bytes of an uploaded file.")
+    file_ttl: float = Field(default=7 * 86400, gt=0, description="Seconds an uploaded file and its links live.")
+    run_ttl: float = Field(default=30 * 86400, gt=0, description="Seconds a finished run and its logs are kept.")
+    environment_ttl: float = Field(default=7 * 86400, gt=0, description="Seconds an unused environment is kept.")
+    python_downloads: bool = Field(default=True, description="Let uv fetch a Python that a workflow needs and this machine lacks.")
+    database_url: str | None = Field(default=None, description="`postgresql://user:password@host:5432/name`: a database that several runtimes share; default is SQLite in the home.")
+    replica_ttl: float = Field(default=15, ge=1, description="Seconds after which a runtime that shares a database and gives no sign of life is taken over from.")
+    files: Path | None = Field(default=None, description="Folder of uploaded files, shared by all runtimes of a database; default is in the home.")

@@ -1,0 +1,45 @@
+"""The tools, one file each. They ask the facade, never a room below it, and never catch: `_tool.py` is the boundary."""
+
+from __future__ import annotations
+
+from mcp.server.mcpserver.tools import Tool
+
+
+def all_tools() -> list[Tool]:
+    """Every tool, in the order a workflow's life takes: the order of `tools/list`."""
+    from codewords_mcp.tools import (
+        cancel_run,
+        change_schedule,
+        delete_secret,
+        deploy_workflow,
+        get_run,
+        get_workflow,
+        list_schedules,
+        list_secrets,
+        list_templates,
+        list_workflows,
+        rollback_workflow,
+        run_workflow,
+        schedule_workflow,
+        set_secret,
+        validate_workflow,
+    )
+
+    modules = (
+        list_templates,
+        validate_workflow,
+        deploy_workflow,
+        run_workflow,
+        get_run,
+        cancel_run,
+        list_workflows,
+        get_workflow,
+        rollback_workflow,
+        schedule_workflow,
+        list_schedules,
+        change_schedule,
+        list_secrets,
+        set_secret,
+        delete_secret,
+    )
+    return [module.TOOL for module in modules]

@@ -1,0 +1,60 @@
+"""The tools' one boundary: whatever a tool raises leaves as an `isError` result in our words."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from mcp_types import CallToolResult, TextContent
+from pydantic import ValidationError
+
+from codewords_mcp.door.errors import foreseen
+from codewords_mcp.errors import CodewordsError, InvalidInput, ValidationFailed
+from codewords_mcp.runtime.models import ValidationReport
+from codewords_mcp.tools._checks import lines_of
+
+ERROR_KEY = "codewords/error"
+"""Where a result's `_meta` carries the error as data: `{code, message, origin, hint?, …}`."""
+
+
+class TookTooLong(CodewordsError):
+    """A tool that did not answer in time. What it started in the runtime goes on there."""
+
+    code = "took_too_long"
+    status = 504
+
+
+def failure(error: BaseException, tool: str) -> CallToolResult:
+    """Any exception as a result: `code: message`, the hint on a line of its own, and the failing checks of a deploy."""
+    known = foreseen(error, tool)
+    lines = [f"{known.code}: {known.message}"]
+    if isinstance(known, ValidationFailed):
+        report = ValidationReport.model_validate(known.report)
+        lines += lines_of([check for check in report.checks if check.status == "failed"])
+    if known.hint:
+        lines.append(known.hint)
+    body = {key: value for key, value in known.to_dict().items() if key != "report"}
+    return CallToolResult(
+        content=[TextContent(type="text", text="\n".join(lines))], is_error=True, _meta={ERROR_KEY: body}
+    )
+
+
+def bad_arguments(error: ValidationError, accepted: list[str]) -> InvalidInput:
+    """What is wrong with which argument, never the value: it may be a secret that went the wrong way."""
+    faults: dict[str, str] = {}
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        name = str(fault["loc"][0]) if fault["loc"] else ""
+        faults.setdefault(name if name in accepted else "arguments", cast("Any", fault)["msg"])
+    told = "; ".join(f"`{name}`: {message[:1].lower()}{message[1:]}" for name, message in faults.items())
+    return InvalidInput(f"Bad arguments: {told}.", hint=_accepts(accepted))
+
+
+def unknown_arguments(names: list[str], accepted: list[str]) -> InvalidInput:
+    """Arguments that the tool does not have. Only what looks like a name is repeated."""
+    told = ", ".join(
+        f"`{name}`" if name.isidentifier() and len(name) <= 32 else "(not a name)" for name in sorted(names)
+    )
+    return InvalidInput(f"Unknown argument {told}; nothing was done.", hint=_accepts(accepted))
+
+
+def _accepts(accepted: list[str]) -> str:
+    return f"The tool takes {', '.join(accepted)}." if accepted else "The tool takes no arguments."

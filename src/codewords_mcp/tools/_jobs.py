@@ -1,0 +1,33 @@
+"""Validating and deploying may build an environment for minutes: the tool then answers, and the work goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.runtime.models import Caller, Progress
+from codewords_mcp.tools._tool import WORK_WITHIN
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.runtime import Runtime
+
+T = TypeVar("T")
+Work = Callable[["Runtime", Caller, Progress], Awaitable[T]]
+
+
+async def joined(ctx: DoorContext, kind: str, content: list[Any], work: Work[T]) -> T | None:
+    """The result of `work`, or None when it takes longer than a tool may: the same call later joins it.
+
+    `content` is what makes two calls the same; each caller has its own work. Raises what the work raises, and TooBusy.
+    """
+    runtime, caller = asking(ctx)
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return await ctx.request_context.lifespan_context.jobs.join(
+        (caller, kind, digest),
+        lambda progress: work(runtime, caller, progress),
+        wait=WORK_WITHIN,
+        progress=ctx.report_progress,
+    )

@@ -1,0 +1,176 @@
+"""A run as a tool tells it: status, result and log, bounded and fenced, and the exact next call."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from mcp_types import CallToolResult
+from pydantic import BaseModel, Field
+
+from codewords_mcp.door.text import clean, clean_json, compact, cut, fence, one_line
+from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Progress, Run
+from codewords_mcp.tools._tool import answer
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.runtime import Runtime
+
+_RESULT_KEPT = 16_000
+_RESULT_SHOWN = 6_000
+_LOG_LINE = 1_000
+_LOG_SHOWN = 12_000
+_SLICE = 5.0
+_LOG_ENDS_WITHIN = 3.0
+
+
+class RunFailure(BaseModel):
+    """Why a run did not succeed."""
+
+    code: str
+    message: str
+    origin: str
+    hint: str | None = None
+
+
+class RunResult(BaseModel):
+    """`result` is data from the workflow; cut to text when it is long."""
+
+    run_id: str
+    workflow_id: str | None = None
+    version: int | None = None
+    status: str
+    http_status: int | None = None
+    seconds: float | None = None
+    timings_ms: dict[str, float] = Field(default_factory=dict)
+    isolation: str | None = None
+    cost_usd: float | None = None
+    result: Any = None
+    result_cut: bool | None = None
+    error: RunFailure | None = None
+    logs: list[str] = []
+    next: str | None = None
+
+
+async def follow(runtime: Runtime, caller: Caller, run: Run, *, seconds: float, progress: Progress) -> Run:
+    """Wait up to `seconds` for the run's end, telling progress at least every 5 s; the record as it is then."""
+    start = time.monotonic()
+    while run.status not in FINISHED and (waited := time.monotonic() - start) < seconds:
+        await progress(waited, seconds, _stage(run))
+        run = await runtime.get_run(caller, run.id, wait=min(seconds - waited, _SLICE))
+    return run
+
+
+async def last_lines(runtime: Runtime, caller: Caller, run: Run, limit: int) -> list[LogLine]:
+    """The log's last lines; of a run that failed, those too that its program wrote after its answer: the traceback."""
+    if run.status in FINISHED and run.status != "succeeded":
+        seen = await runtime.tail(caller, run.id, limit=1)
+        with anyio.move_on_after(_LOG_ENDS_WITHIN):
+            async for _ in runtime.logs(caller, run.id, after=seen[-1].created_at if seen else None):
+                pass
+    return await runtime.tail(caller, run.id, limit=limit)
+
+
+def _stage(run: Run) -> str:
+    step = f", step {one_line(run.steps[-1].id, 60)}" if run.steps else ""
+    return f"Run {run.id}: {run.status}{step}"
+
+
+def answer_run(run: Run, logs: list[LogLine]) -> CallToolResult:
+    """The record and the log lines given, as a tool's result."""
+    result, result_cut = _result(run)
+    data = RunResult(
+        run_id=run.id,
+        workflow_id=run.service_id,
+        version=run.version,
+        status=run.status,
+        http_status=run.response_status,
+        seconds=_seconds(run),
+        timings_ms={name: round(value, 1) for name, value in run.timings_ms.items()},
+        isolation=run.isolation,
+        cost_usd=run.usage.get("cost"),
+        result=result,
+        result_cut=result_cut or None,
+        error=_error(run),
+        logs=_log(logs),
+        next=_next_call(run),
+    )
+    return answer(data, _text(data))
+
+
+def _result(run: Run) -> tuple[Any, bool]:
+    """The JSON result, or the text; whether it was cut."""
+    value = (
+        clean_json(run.response_json) if run.response_json is not None else clean(run.response_content or "")
+    )
+    text = compact(value)
+    if len(text) > _RESULT_KEPT:
+        return cut(text, _RESULT_KEPT), True
+    return value if value != "" else None, run.response_truncated
+
+
+def _seconds(run: Run) -> float | None:
+    if run.started_at is None or run.completed_at is None:
+        return None
+    return round((run.completed_at - run.started_at).total_seconds(), 3)
+
+
+def _error(run: Run) -> RunFailure | None:
+    if run.error is None:
+        return None
+    error = run.error
+    return RunFailure(
+        code=error.code,
+        message=one_line(error.message, 600),
+        origin=error.origin,
+        hint=one_line(error.hint, 600) or None,
+    )
+
+
+def _log(lines: list[LogLine]) -> list[str]:
+    """The last lines that fit, each cut."""
+    kept: list[str] = []
+    room = _LOG_SHOWN
+    for line in reversed(lines):
+        text = cut(clean(line.message), _LOG_LINE)
+        room -= len(text) + 1
+        if room < 0:
+            break
+        kept.append(text if line.stream == "stdout" else f"[{line.stream}] {text}")
+    return kept[::-1]
+
+
+def _next_call(run: Run) -> str | None:
+    if run.status in FINISHED:
+        return None
+    return f"get_run(run_id={json.dumps(run.id)}, wait_seconds=40)"
+
+
+def _text(data: RunResult) -> str:
+    parts = [_headline(data)]
+    if data.error is not None:
+        parts.append(
+            f"{data.error.code} ({data.error.origin}): {data.error.message} {data.error.hint or ''}".rstrip()
+        )
+    if data.result is not None:
+        parts.append(fence("Result", compact(data.result), _RESULT_SHOWN))
+    if data.logs:
+        parts.append(fence(f"Last {len(data.logs)} log lines", "\n".join(data.logs), _LOG_SHOWN))
+    if data.next is not None:
+        parts.append(f"It goes on. Next: {data.next}")
+    return "\n".join(parts)
+
+
+def _headline(data: RunResult) -> str:
+    took = f" in {data.seconds:g} s" if data.seconds is not None else ""
+    facts = [f"Run {data.run_id} {data.status.replace('_', ' ')}{took}"]
+    if data.http_status is not None:
+        facts.append(f"HTTP {data.http_status}")
+    if data.version is not None:
+        facts.append(f"version {data.version}")
+    if data.isolation is not None:
+        facts.append(f"isolation {data.isolation}")
+    if data.cost_usd is not None:
+        facts.append(f"model calls cost {data.cost_usd:.6g} USD")
+    return ", ".join(facts) + "."

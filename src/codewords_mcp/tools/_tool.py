@@ -1,0 +1,117 @@
+"""How a tool of this server is made: lean schemas, annotations, strict arguments, one boundary, bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+from mcp.server.mcpserver.tools import Tool
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import BaseModel, ValidationError
+
+from codewords_mcp.door.context import caller_of
+from codewords_mcp.errors import Forbidden
+from codewords_mcp.tools._errors import TookTooLong, bad_arguments, failure, unknown_arguments
+from codewords_mcp.tools._schema import lean
+
+ANSWER_WITHIN = 44.0
+"""Seconds in which every tool answers: chat hosts give up between 60 s and some minutes, some sooner."""
+
+WORK_WITHIN = 38.0
+"""Seconds a tool waits for work that goes on behind it, before it answers with a handle."""
+
+READS = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+WRITES = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+ADDS = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
+)
+DESTROYS = ToolAnnotations(
+    read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
+)
+EXECUTES = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
+)
+
+
+class DoorTool(Tool):
+    """A tool whose `run` never raises but for protocol errors, and never echoes an argument's value.
+
+    One that `administers` is closed to the key of a run: a workflow may use the runtime, not administer it.
+    """
+
+    administers: bool = False
+
+    async def run(
+        self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
+    ) -> Any:
+        accepted = list(self.parameters.get("properties", {}))
+        try:
+            if unknown := [name for name in arguments if name not in accepted]:
+                raise unknown_arguments(unknown, accepted)
+            if self.administers and caller_of(context.request_context).kind == "run":
+                raise _not_for_workflows()
+            async with asyncio.timeout(ANSWER_WITHIN):
+                return await super().run(arguments, context, convert_result=convert_result)
+        except TimeoutError:  # the limit above: a TimeoutError of the tool's own arrives wrapped
+            return failure(_too_slow(), self.name)
+        except MCPError:
+            raise
+        except ToolError as error:
+            return failure(_cause(error, accepted), self.name)
+        except Exception as error:  # noqa: BLE001  # the boundary
+            return failure(error, self.name)
+
+
+def _cause(error: ToolError, accepted: list[str]) -> BaseException:
+    """What the SDK wrapped: bad arguments, or what the tool's function raised."""
+    cause = error.__cause__ or error
+    if isinstance(cause, ValidationError) and not isinstance(error, UnexpectedToolError):
+        return bad_arguments(cause, accepted)
+    return cause
+
+
+def _not_for_workflows() -> Forbidden:
+    return Forbidden(
+        "The key of a run may look and run, not deploy, roll back or touch secrets.",
+        hint="Do this with a user's key, from outside of the workflow.",
+    )
+
+
+def _too_slow() -> TookTooLong:
+    return TookTooLong(
+        f"The runtime did not answer within {ANSWER_WITHIN:.0f} s.",
+        hint="Try again; `codewords doctor` in a terminal shows what is slow or broken.",
+    )
+
+
+def tool(
+    fn: Callable[..., Any], *, title: str, hints: ToolAnnotations, administers: bool = False
+) -> DoorTool:
+    """Make the tool of a function; its docstring is the description, on one line."""
+    made = cast(
+        "DoorTool",
+        DoorTool.from_function(
+            fn, title=title, description=" ".join((fn.__doc__ or "").split()), annotations=hints
+        ),
+    )
+    made.administers = administers
+    made.parameters = lean(made.parameters) | {"additionalProperties": False}
+    metadata = made.fn_metadata
+    metadata.output_schema = metadata.output_schema and lean(metadata.output_schema)
+    return made
+
+
+def answer(data: BaseModel, text: str) -> CallToolResult:
+    """A tool's result: structured data without its absent values, and the same in few words."""
+    return CallToolResult(
+        content=[TextContent(type="text", text=text)],
+        structured_content=data.model_dump(mode="json", exclude_none=True),
+    )

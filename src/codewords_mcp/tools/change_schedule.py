@@ -1,0 +1,35 @@
+"""`change_schedule`: pause, go on with or delete one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from mcp_types import CallToolResult
+from pydantic import BaseModel
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.tools._schedules import ScheduleItem, item, line
+from codewords_mcp.tools._tool import DESTROYS, answer, tool
+
+
+class ChangedSchedule(BaseModel):
+    """The schedule as it is now; without it, it is deleted."""
+
+    schedule_id: str
+    schedule: ScheduleItem | None = None
+
+
+async def change_schedule(
+    ctx: DoorContext, schedule_id: str, action: Literal["pause", "resume", "delete"]
+) -> Annotated[CallToolResult, ChangedSchedule]:
+    """Pause, resume or delete a schedule. Its runs stay."""
+    runtime, caller = asking(ctx)
+    if action == "delete":
+        await runtime.delete_schedule(caller, schedule_id)
+        return answer(ChangedSchedule(schedule_id=schedule_id), "It is deleted.")
+    act = runtime.pause_schedule if action == "pause" else runtime.resume_schedule
+    data = item(await act(caller, schedule_id))
+    return answer(ChangedSchedule(schedule_id=data.schedule_id, schedule=data), line(data))
+
+
+TOOL = tool(change_schedule, title="Change schedule", hints=DESTROYS, administers=True)

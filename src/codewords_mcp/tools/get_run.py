@@ -1,0 +1,29 @@
+"""`get_run`: a run's state, result and log."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from mcp_types import CallToolResult
+from pydantic import Field
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.tools._arguments import RunId, WaitSeconds
+from codewords_mcp.tools._runs import RunResult, answer_run, follow, last_lines
+from codewords_mcp.tools._tool import READS, tool
+
+
+async def get_run(
+    ctx: DoorContext,
+    run_id: RunId,
+    wait_seconds: WaitSeconds = 0,
+    log_lines: Annotated[int, Field(ge=0, le=200)] = 20,
+) -> Annotated[CallToolResult, RunResult]:
+    """Get a run's status, timings, result, error and last log lines; optionally wait for its end."""
+    runtime, caller = asking(ctx)
+    run = await runtime.get_run(caller, run_id)
+    run = await follow(runtime, caller, run, seconds=wait_seconds, progress=ctx.report_progress)
+    return answer_run(run, await last_lines(runtime, caller, run, log_lines) if log_lines else [])
+
+
+TOOL = tool(get_run, title="Get run", hints=READS)

@@ -1,0 +1,28 @@
+"""`list_schedules`: what runs by itself, and when next."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from mcp_types import CallToolResult
+from pydantic import BaseModel
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.tools._schedules import ScheduleItem, item, line
+from codewords_mcp.tools._tool import READS, answer, tool
+
+
+class ScheduleList(BaseModel):
+    """All schedules of the caller."""
+
+    schedules: list[ScheduleItem]
+
+
+async def list_schedules(ctx: DoorContext) -> Annotated[CallToolResult, ScheduleList]:
+    """List schedules: next times, last run, what was missed."""
+    runtime, caller = asking(ctx)
+    items = [item(one) for one in await runtime.list_schedules(caller)]
+    return answer(ScheduleList(schedules=items), "\n".join(map(line, items)) or "No schedules.")
+
+
+TOOL = tool(list_schedules, title="List schedules", hints=READS)

@@ -1,0 +1,60 @@
+"""`list_workflows`: what is deployed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from mcp_types import CallToolResult
+from pydantic import BaseModel
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.text import one_line
+from codewords_mcp.tools._arguments import Cursor, Limit
+from codewords_mcp.tools._tool import READS, answer, tool
+
+
+class WorkflowItem(BaseModel):
+    """A deployed workflow."""
+
+    workflow_id: str
+    name: str
+    version: int
+    url: str
+    description: str | None = None
+
+
+class WorkflowList(BaseModel):
+    """A page of workflows."""
+
+    workflows: list[WorkflowItem]
+    next_cursor: str | None = None
+
+
+async def list_workflows(
+    ctx: DoorContext, query: str = "", limit: Limit = 20, cursor: Cursor = None
+) -> Annotated[CallToolResult, WorkflowList]:
+    """List deployed workflows, or find them by text."""
+    runtime, caller = asking(ctx)
+    page = await runtime.list_workflows(caller, query=query, limit=limit, cursor=cursor)
+    items = [
+        WorkflowItem(
+            workflow_id=w.service_id,
+            name=one_line(w.name, 80),
+            version=w.version,
+            url=w.url,
+            description=one_line(w.description, 160) or None,
+        )
+        for w in page.items
+    ]
+    lines = [
+        f"{w.workflow_id} v{w.version}: {w.name}" + (f". {w.description}" if w.description else "")
+        for w in items
+    ]
+    if page.next_cursor:
+        lines.append(f'More: cursor="{page.next_cursor}"')
+    return answer(
+        WorkflowList(workflows=items, next_cursor=page.next_cursor), "\n".join(lines) or "No workflows."
+    )
+
+
+TOOL = tool(list_workflows, title="List workflows", hints=READS)

@@ -1,0 +1,43 @@
+"""`run_workflow`: call a deployed workflow and wait a while for its answer."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Annotated, Any, Literal
+
+import anyio
+from mcp_types import CallToolResult
+from pydantic import Field
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.errors import CodewordsError
+from codewords_mcp.runtime.models import FINISHED
+from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
+from codewords_mcp.tools._runs import RunResult, answer_run, follow, last_lines
+from codewords_mcp.tools._tool import EXECUTES, tool
+
+_LOGS_OF_A_FAILURE = 20
+
+
+async def run_workflow(
+    ctx: DoorContext,
+    workflow_id: WorkflowId,
+    input: Annotated[Any, Field(description="JSON body; get_workflow shows its shape")] = None,  # noqa: A002  # the word a model expects
+    path: Annotated[str, Field(description="Route, with its query")] = "/",
+    method: Literal["POST", "GET", "PUT", "PATCH", "DELETE"] = "POST",
+    wait_seconds: WaitSeconds = 25,
+) -> Annotated[CallToolResult, RunResult]:
+    """Run a workflow in a sandbox and wait for its result. A longer run goes on: the answer has its run_id and the next call."""
+    runtime, caller = asking(ctx)
+    run = await runtime.call(caller, workflow_id, path=path, data=input, method=method, wait=0)
+    try:
+        run = await follow(runtime, caller, run, seconds=wait_seconds, progress=ctx.report_progress)
+    except anyio.get_cancelled_exc_class():
+        with anyio.move_on_after(5, shield=True), contextlib.suppress(CodewordsError):
+            await runtime.cancel_run(caller, run.id)
+        raise
+    failed = run.status in FINISHED and run.status != "succeeded"
+    return answer_run(run, await last_lines(runtime, caller, run, _LOGS_OF_A_FAILURE) if failed else [])
+
+
+TOOL = tool(run_workflow, title="Run workflow", hints=EXECUTES)

@@ -1,0 +1,36 @@
+"""`schedule_workflow`: let a workflow run by itself."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from mcp_types import CallToolResult
+from pydantic import Field
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.runtime.models import ScheduleRequest
+from codewords_mcp.tools._arguments import WorkflowId
+from codewords_mcp.tools._schedules import ScheduleItem, item, line
+from codewords_mcp.tools._tool import ADDS, answer, tool
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+async def schedule_workflow(
+    ctx: DoorContext,
+    workflow_id: WorkflowId,
+    when: Annotated[str, Field(description='"0 9 * * MON-FRI", "@daily" or, once, "2026-12-24T18:00"')],
+    timezone: Annotated[str, Field(description="IANA name; ask the user")],
+    input: Annotated[Any, Field(description="JSON body of its runs")] = None,  # noqa: A002  # as in run_workflow
+) -> Annotated[CallToolResult, ScheduleItem]:
+    """Let a workflow run by itself, also while this chat is closed."""
+    runtime, caller = asking(ctx)
+    once = _TIME.match(when.strip()) is not None
+    cron, at = (None, when) if once else (when, None)
+    asked = ScheduleRequest(workflow_id, cron=cron, at=at, timezone=timezone, input=input)
+    data = item(await runtime.create_schedule(caller, asked))
+    return answer(data, line(data))
+
+
+TOOL = tool(schedule_workflow, title="Schedule workflow", hints=ADDS, administers=True)

@@ -1,0 +1,110 @@
+"""`set_secret`: a person types the value on a page; it never passes through the chat."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from typing import Annotated, Literal
+
+import anyio
+from mcp_types import CallToolResult, ElicitRequest, ElicitRequestURLParams, ElicitResult, InputRequiredResult
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import BaseModel, Field
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.tools._tool import WRITES, answer, tool
+
+_CONSENT_WITHIN = 20.0
+_TYPED_WITHIN = 20.0
+_LOOK_EVERY = 0.5
+_QUESTION = "secret"
+
+
+class SecretEntry(BaseModel):
+    """How the value gets stored, never the value."""
+
+    name: str
+    status: Literal["waiting", "stored", "declined"]
+    url: str | None = None
+    command: str
+
+
+async def set_secret(
+    ctx: DoorContext, name: Annotated[str, Field(description="Like STRIPE_API_KEY")]
+) -> Annotated[CallToolResult, SecretEntry] | InputRequiredResult:
+    """Let the user store a secret: gives a one-time page where they type the value. Never ask for a value in chat."""
+    if ctx.input_responses is not None and ctx.request_state is not None:
+        return await _after_question(ctx, name, json.loads(ctx.request_state))
+    runtime, caller = asking(ctx)
+    before = await _stored_at(ctx, name)
+    url = await runtime.secret_entry(caller, name)
+    if not _opens_pages(ctx):
+        return _told(name, "waiting", url)
+    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        # The server may not ask here: the client asks, and calls again with the answer and this (sealed) state.
+        page = ElicitRequest(params=ElicitRequestURLParams(message=_message(name), url=url))
+        state = json.dumps({"url": url, "before": before})
+        return InputRequiredResult(input_requests={_QUESTION: page}, request_state=state)
+    return await _ask_now(ctx, name, url, before)
+
+
+async def _after_question(ctx: DoorContext, name: str, state: dict[str, str]) -> CallToolResult:
+    reply = (ctx.input_responses or {}).get(_QUESTION)
+    if not isinstance(reply, ElicitResult) or reply.action != "accept":
+        return _told(name, "declined")
+    return await _once_typed(ctx, name, state["url"], state["before"])
+
+
+async def _ask_now(ctx: DoorContext, name: str, url: str, before: str) -> CallToolResult:
+    """Ask within this call, as clients up to 2025-11-25 are asked. One that does not answer gets the address as text."""
+    question = secrets.token_urlsafe(16)
+    reply = None
+    with anyio.move_on_after(_CONSENT_WITHIN):
+        reply = await ctx.elicit_url(_message(name), url, question)
+    if reply is None:
+        return _told(name, "waiting", url)
+    if reply.action != "accept":
+        return _told(name, "declined")
+    result = await _once_typed(ctx, name, url, before)
+    await ctx.session.send_elicit_complete(question, ctx.request_id)
+    return result
+
+
+async def _once_typed(ctx: DoorContext, name: str, url: str, before: str) -> CallToolResult:
+    end = time.monotonic() + _TYPED_WITHIN
+    while time.monotonic() < end:
+        if await _stored_at(ctx, name) != before:
+            return _told(name, "stored")
+        await anyio.sleep(_LOOK_EVERY)  # the page is another request: the store is where the two meet
+    return _told(name, "waiting", url)
+
+
+async def _stored_at(ctx: DoorContext, name: str) -> str:
+    runtime, caller = asking(ctx)
+    return next((s.updated_at.isoformat() for s in await runtime.list_secrets(caller) if s.name == name), "")
+
+
+def _opens_pages(ctx: DoorContext) -> bool:
+    can = ctx.client_capabilities
+    return bool(can and can.elicitation and can.elicitation.url is not None)
+
+
+def _message(name: str) -> str:
+    return f"Enter the value of {name} on this page of your own CodeWords runtime. The assistant does not see it."
+
+
+def _told(
+    name: str, status: Literal["waiting", "stored", "declined"], url: str | None = None
+) -> CallToolResult:
+    data = SecretEntry(name=name, status=status, url=url, command=f"codewords secrets set {name}")
+    text = {
+        "waiting": f"Ask the user to open {url} (works once, for 10 minutes) and type the value there, "
+        f"or to run `{data.command}` in a terminal. list_secrets tells when it is stored.",
+        "stored": f"{name} is stored.",
+        "declined": f"The user declined; {name} is unchanged.",
+    }
+    return answer(data, text[status])
+
+
+TOOL = tool(set_secret, title="Set secret", hints=WRITES, administers=True)

@@ -1,0 +1,57 @@
+"""`validate_workflow`: every check on a workflow's code, in order of cost."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from mcp_types import CallToolResult
+from pydantic import BaseModel, Field
+
+from codewords_mcp.door.context import DoorContext
+from codewords_mcp.runtime.models import ValidationReport
+from codewords_mcp.tools._checks import CheckItem, items_of, lines_of
+from codewords_mcp.tools._jobs import joined
+from codewords_mcp.tools._tool import READS, answer, tool
+
+
+class Validation(BaseModel):
+    """What did not simply pass; only `status` while the environment is being built."""
+
+    status: Literal["done", "building"]
+    all_passed: bool | None = None
+    checks: list[CheckItem] = []
+
+
+async def validate_workflow(
+    ctx: DoorContext,
+    code: Annotated[str, Field(description="The whole Python file")],
+) -> Annotated[CallToolResult, Validation]:
+    """Check a workflow's code without deploying it: header, syntax, dependencies, and that it starts in a sandbox.
+
+    Failing checks come with line, column and fix. A workflow is a FastAPI app under a PEP 723 header; see list_templates.
+    """
+    report = await joined(
+        ctx,
+        "validate",
+        [code],
+        lambda runtime, caller, progress: runtime.validate(caller, code, progress=progress),
+    )
+    if report is None:
+        text = "Still building the environment. Call validate_workflow again with the same code: it joins this work."
+        return answer(Validation(status="building"), text)
+    return _answer(report)
+
+
+def _answer(report: ValidationReport) -> CallToolResult:
+    passed = sum(check.status == "passed" for check in report.checks)
+    failed = sum(check.status == "failed" for check in report.checks)
+    head = (
+        f"All {passed} checks passed. Next: deploy_workflow."
+        if report.all_passed
+        else f"{failed} failed, {passed} passed."
+    )
+    data = Validation(status="done", all_passed=report.all_passed, checks=items_of(report.checks))
+    return answer(data, "\n".join([head, *lines_of(report.checks)]))
+
+
+TOOL = tool(validate_workflow, title="Validate workflow", hints=READS)
