@@ -1,0 +1,185 @@
+"""What the sandbox benchmarks share: the greeting workflow, its environment, drivers, and `uv run` of the same file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(PROJECT), str(Path(__file__).parent)]
+
+import structlog  # noqa: E402
+import uv  # noqa: E402
+from _bench import clean_environment  # noqa: E402
+from tests.workshop import warm_folder  # noqa: E402
+
+from codewords_mcp.runtime.authoring.templates import templates  # noqa: E402
+from codewords_mcp.runtime.sandboxes import http1  # noqa: E402
+from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Sandbox, SandboxSpec  # noqa: E402
+from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver  # noqa: E402
+from codewords_mcp.runtime.workflows.environment import Environments  # noqa: E402
+from codewords_mcp.runtime.workflows.script import parse_script  # noqa: E402
+from codewords_mcp.settings import Settings  # noqa: E402
+
+CODE = next(template.code for template in templates() if template.id == "greeting")
+BODY = b'{"name": "Ada"}'
+ANSWER = {"message": "Hello Ada!"}
+PEER_NAME = "`uv run --script` of the same file, its environment and wheels warm, offline"
+_HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+_PORTS = iter(range(23_000, 32_000))
+
+
+def quiet() -> None:
+    """Only what went wrong, and not on stdout."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(30),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+async def greeting_environment() -> EnvironmentRef:
+    """The environment that a deploy of the greeting workflow would get; built the first time."""
+    environments = Environments(warm_folder(), Settings(home=warm_folder()), Path(uv.find_uv_bin()))
+    try:
+        return (await environments.ensure(parse_script(CODE))).ref
+    finally:
+        await environments.close()
+
+
+@asynccontextmanager
+async def open_driver(
+    environment: EnvironmentRef, *, forking: bool = True, blanks: int = 0
+) -> AsyncGenerator[LocalDriver]:
+    """The local driver, with the environment's fork server up."""
+    with tempfile.TemporaryDirectory(prefix="codewords-bench-") as folder:
+        driver = await LocalDriver.open(None, Path(folder) / "run", forking=forking, blanks=blanks)
+        try:
+            if driver.tier.id == "D":
+                raise SystemExit(f"No sandboxes here: {' '.join(driver.tier.facts)}")
+            if forking:
+                await driver.prepare(environment)
+                await until(lambda: any(one["starts"] == "forks" for one in driver.forks.describe()))
+            yield driver
+        finally:
+            await driver.close()
+
+
+async def until(true: object, seconds: float = 30) -> None:
+    """Wait for a condition."""
+    async with asyncio.timeout(seconds):
+        while not true():  # type: ignore[operator]
+            await asyncio.sleep(0.002)
+
+
+_numbers = iter(range(1, 1_000_000))
+
+
+def spec(environment: EnvironmentRef) -> SandboxSpec:
+    """Another execution, with the variables that a run has."""
+    env = {
+        "LOGLEVEL": "INFO",
+        "CODEWORDS_API_KEY": "k",
+        "CODEWORDS_RUNTIME_URI": "http://127.0.0.1:8765",
+        "PYTHONHASHSEED": "0",
+    }
+    return SandboxSpec(f"bench-{next(_numbers)}", environment, CODE, env)
+
+
+async def ask(path: str) -> None:
+    """One request to the greeting workflow, answer checked."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield BODY
+
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY))]
+    reply = await http1.request(path, "POST", b"/", headers, body())
+    answer = b"".join([chunk async for chunk in reply.body])
+    if reply.status != 200 or json.loads(answer) != ANSWER:
+        raise AssertionError(f"{reply.status} {answer!r}")
+
+
+async def drain(sandbox: Sandbox) -> bytes:
+    """Read its output to the end."""
+    return b"".join([chunk.data async for chunk in sandbox.output()])
+
+
+async def execute(driver: LocalDriver, environment: EnvironmentRef) -> float:
+    """Milliseconds from asking for a sandbox to the whole answer of its program. The sandbox is gone afterwards."""
+    began = time.perf_counter()
+    sandbox = await driver.start(spec(environment))
+    reading = asyncio.create_task(drain(sandbox))
+    try:
+        async with asyncio.timeout(60):
+            await ask(sandbox.socket_path)
+        took = (time.perf_counter() - began) * 1000
+    finally:
+        await sandbox.kill()
+        await reading
+    return took
+
+
+class UvRun:
+    """`uv run --script`, as quick as it can be: everything cached, the interpreter named, no network."""
+
+    def __init__(self, folder: Path, environment: EnvironmentRef) -> None:
+        self.script = folder / "greeting.py"
+        self.script.write_text(CODE, encoding="utf-8")
+        python = environment.base_prefix / "bin" / f"python{environment.python_version}"
+        self.env = clean_environment(
+            UV_CACHE_DIR=str(warm_folder() / "bench-uv-cache"), UV_PYTHON=str(python), UV_NO_PROGRESS="1", LOGLEVEL="INFO",
+        )  # fmt: skip
+        self.milliseconds()  # fetches and builds what is missing
+        self.env["UV_OFFLINE"] = "1"
+
+    @contextmanager
+    def running(self) -> Iterator[tuple[int, int]]:
+        """The process; its port and pid."""
+        port = next(_PORTS)
+        process = subprocess.Popen(
+            [uv.find_uv_bin(), "run", "-q", "--script", str(self.script)],
+            env=self.env | {"PORT": str(port)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            yield port, process.pid
+        finally:
+            os.killpg(process.pid, 9)
+            process.wait()
+
+    def milliseconds(self) -> float:
+        """From starting the process to the whole answer."""
+        began = time.perf_counter()
+        with self.running() as (port, _):
+            ask_port(port)
+            return (time.perf_counter() - began) * 1000
+
+
+def ask_port(port: int, seconds: float = 120) -> None:
+    """One request to a port that may not be open yet."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
+                connection.sendall(_HEAD % len(BODY) + BODY)
+                answer = b""
+                while data := connection.recv(65536):
+                    answer += data
+        except ConnectionRefusedError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.001)
+            continue
+        if b" 200 " not in answer[:20]:
+            raise AssertionError(answer[:200])
+        return
