@@ -1,0 +1,14 @@
+"""The environment of the hostile programs."""
+
+from __future__ import annotations
+
+import pytest
+from tests.integration.sandboxes.stage import build_environment
+
+from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
+
+
+@pytest.fixture(scope="session")
+def environment() -> EnvironmentRef:
+    """FastAPI, uvicorn, hypercorn."""
+    return build_environment()

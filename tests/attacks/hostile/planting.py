@@ -1,0 +1,110 @@
+"""Leaves traps on disk for whoever measures, serves or removes the files of a sandbox."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import threading
+import time
+
+from tests.attacks.hostile.acting import fact, say
+
+
+def links() -> None:
+    """Links of both kinds to the host's canary, under every name that cleaning up might follow."""
+    canary = fact("canary_folder")
+    for folder in ("/tmp", "/app"):
+        for name in (
+            "a",
+            "app",
+            "tmp",
+            "root",
+            "sock",
+            "lock",
+            "cgroups",
+            "removed-1",
+            ".deep-0-0000000000000000",
+        ):
+            with contextlib.suppress(OSError):
+                os.symlink(canary, f"{folder}/{name}")
+        os.makedirs(f"{folder}/deep/" + "d/" * 45, exist_ok=True)
+        os.symlink(canary, f"{folder}/deep/" + "d/" * 45 + "link")
+        os.symlink("/proc/self/root" + canary, f"{folder}/proc-link")
+        os.symlink("../" * 40 + canary.lstrip("/"), f"{folder}/up-link")
+    os.unlink("/app/main.py")
+    os.symlink(f"{canary}/kept", "/app/main.py")
+
+
+def measured() -> None:
+    """Links to folders far larger than the disk limit: whoever follows them ends the program."""
+    for number in range(50):
+        os.symlink("/usr", f"/tmp/usr{number}")
+        os.symlink("/python", f"/app/python{number}")
+        os.symlink(f"/tmp/loop{(number + 1) % 50}", f"/tmp/loop{number}")
+    with contextlib.suppress(OSError):
+        os.link("/tmp/loop0", "/tmp/hard")
+
+
+def swapping() -> None:
+    """Folders that become links, and links that become folders, while somebody walks them."""
+    canary = fact("canary_folder")
+
+    def swap(number: int) -> None:
+        base = f"/tmp/swap{number}"
+        while True:
+            with contextlib.suppress(OSError):
+                os.makedirs(f"{base}/in/in", exist_ok=True)
+                os.rename(base, f"{base}-away")
+                os.symlink(canary, base)
+                time.sleep(0.0005)
+                os.unlink(base)
+                shutil.rmtree(f"{base}-away", ignore_errors=True)
+
+    for number in range(4):
+        threading.Thread(target=swap, args=(number,), daemon=True).start()
+
+
+def odd() -> None:
+    """Names and kinds that trip up whoever reads or removes them."""
+    for name in (
+        b"new\nline",
+        b"\xff\xfe\xfd",
+        b"-rf",
+        b"--",
+        b"*",
+        b"$(reboot)",
+        b"x" * 255,
+        b" ",
+        b"\x1b[2J",
+        b"...",
+    ):
+        with contextlib.suppress(OSError):
+            os.close(os.open(b"/tmp/" + name, os.O_CREAT | os.O_WRONLY))
+            os.mkdir(b"/app/" + name)
+    os.mkfifo("/tmp/fifo")
+    os.unlink("/app/main.py")
+    os.mkfifo("/app/main.py")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind("/tmp/socket")
+    for folder in ("/tmp/shut", "/app/shut"):
+        os.makedirs(f"{folder}/inner/inner")
+        os.close(os.open(f"{folder}/inner/file", os.O_CREAT | os.O_WRONLY))
+        os.chmod(f"{folder}/inner", 0)
+        os.chmod(folder, 0)
+    os.chmod("/tmp", 0)
+    os.chmod("/app", 0)
+
+
+def many() -> None:
+    """Twenty thousand files, most of them names of one."""
+    os.close(os.open("/tmp/one", os.O_CREAT | os.O_WRONLY))
+    for number in range(20_000):
+        os.link("/tmp/one", f"/tmp/n{number}")
+
+
+if __name__ == "__main__":
+    {"links": links, "measured": measured, "swapping": swapping, "odd": odd, "many": many}[fact("trap")]()
+    say({"planted": True})
+    time.sleep(600)

@@ -1,0 +1,72 @@
+"""A harmless program beside a hostile one: it has things to steal, and says at its end whether they are as they were."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import random
+import signal
+import socket
+import ssl
+import time
+import uuid
+
+from tests.attacks.hostile.acting import say, system
+
+FILES = ("/tmp/victim", "/app/victim", "/dev/shm/victim", "/var/tmp/victim-too")
+KEY = 0x5EC2E7
+PORT = 7000
+
+
+def _serve() -> list[socket.socket]:
+    tcp = socket.create_server(("127.0.0.1", PORT))
+    abstract = socket.socket(socket.AF_UNIX)
+    abstract.bind("\0victim")
+    abstract.listen()
+    return [tcp, abstract]
+
+
+def main() -> None:
+    secret = os.environ["ENV_SECRET"]
+    for path in FILES:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(secret)
+    listeners = _serve()
+    with contextlib.suppress(
+        OSError
+    ):  # where nothing but a watchdog holds its memory, there is none of this kind
+        system("shmget", KEY, 4096, 0o1666)
+    system("semget", KEY, 1, 0o1666)
+    system("msgget", KEY, 0o1666)
+    shared = os.path.realpath(os.__file__)
+    lock = os.open(shared, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda _number, _frame: stopped.append(1))
+    say(
+        {
+            "ready": True,
+            "random": [random.random(), str(uuid.uuid4()), ssl.RAND_bytes(8).hex(), random.getrandbits(64)],
+        }
+    )
+    while not stopped:  # what a program does all day: look at files of its packages, and its own
+        for path in (shared, "/app/main.py", *FILES[:3]):
+            os.close(os.open(path, os.O_RDONLY))
+        time.sleep(0.01)
+    intact = all(open(path, encoding="utf-8").read() == secret for path in FILES)  # noqa: SIM115
+    quiet = not any(_asked(listener) for listener in listeners)
+    say({"intact": intact, "quiet": quiet})
+
+
+def _asked(listener: socket.socket) -> bool:
+    listener.setblocking(False)
+    try:
+        listener.accept()
+    except BlockingIOError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()

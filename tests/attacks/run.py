@@ -1,0 +1,144 @@
+"""Make every attack, as the user that runs this: `python -m tests.attacks.run report.json`.
+
+With `--unprotected` the attempts are made by programs in no sandbox at all, which shows that they are true ones. That is
+for an ordinary user only: as root they would do what they say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from tests.attacks import catalog
+from tests.attacks.ground import Ground, ground
+from tests.attacks.probes import Result
+from tests.attacks.scenes import answers, bombs, company, keys, leftovers
+from tests.attacks.stage import Stage
+from tests.integration.sandboxes.stage import build_environment, fork_server
+
+from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
+from codewords_mcp.runtime.sandboxes.local import measure
+from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
+from codewords_mcp.runtime.sandboxes.process import ProcessDriver
+
+WAYS: Final = ("exec", "fork")
+_MAX_FILES: Final = 3000
+"""In place of the driver's own bound of files, which would keep a slow disk busy for minutes."""
+_UNPROTECTED: Final = ("files", "calls", "kernel", "sockets")
+"""Groups without an act that would end, or change, the user's own programs."""
+
+
+async def attack(environment: EnvironmentRef, folder: Path, *, with_keys: bool) -> dict[str, Any]:
+    """The report: who attacked what, and what came of each probe in each way that a sandbox starts."""
+    measure.MAX_FILES = _MAX_FILES
+    results: list[Result] = []
+    seconds: dict[str, float] = {}
+    tier = ""
+    for way in WAYS:
+        own = folder / way
+        own.mkdir(mode=0o755)
+        async with ground(own) as around, _stage(around, environment, way) as (stage, driver):
+            tier = driver.tier.id
+            results += await _all(stage, around, seconds)
+    if with_keys:
+        results += await _timed(seconds, "keys", keys.play(folder))
+    return _report(tier, results) | {"seconds": seconds}
+
+
+async def attack_unprotected(environment: EnvironmentRef, folder: Path) -> dict[str, Any]:
+    """What the attempts get without a sandbox."""
+    async with ground(folder) as around:
+        driver = await ProcessDriver.open(around.egress, folder / "run")
+        stage = Stage(driver, environment, "none", {**around.facts, "run_dir": str(folder)})
+        try:
+            groups = [group for group in catalog.ALONE if group.name in _UNPROTECTED]
+            made = await asyncio.gather(*(stage.attempts(group) for group in groups))
+        finally:
+            await driver.close()
+    return _report("none", [result for results in made for result in results])
+
+
+def _report(tier: str, results: list[Result]) -> dict[str, Any]:
+    user = "root" if os.geteuid() == 0 else "user"
+    return {"user": user, "tier": tier, "results": [asdict(one) for one in results]}
+
+
+@asynccontextmanager
+async def _stage(
+    around: Ground, environment: EnvironmentRef, way: str
+) -> AsyncGenerator[tuple[Stage, LocalDriver]]:
+    run_dir = around.folder / "run"
+    run_dir.mkdir()
+    driver = await LocalDriver.open(around.egress, run_dir, forking=way == "fork", blanks=0)
+    try:
+        if way == "fork":
+            await fork_server(driver, environment)
+        yield Stage(driver, environment, way, {**around.facts, "run_dir": str(run_dir)}), driver
+    finally:
+        await driver.close()
+
+
+async def _all(stage: Stage, around: Ground, seconds: dict[str, float]) -> list[Result]:
+    """Every section, and those that the way of starting makes no difference to once, in forks."""
+    results: list[Result] = []
+    once = stage.way == "fork"
+    for group in catalog.ALONE if once else catalog.ALONE[:-1]:
+        results += await _timed(seconds, f"{group.name} {stage.way}", stage.attempts(group))
+    results += await _timed(seconds, f"neighbours {stage.way}", company.beside(stage))
+    results += await _timed(seconds, f"inherited {stage.way}", company.after(stage))
+    if once:
+        results += company.egress_account(around, stage.way)
+        results += await _timed(seconds, "answers", answers.play(stage))
+        results += await _timed(seconds, "leftovers", leftovers.play(stage, around.folder / "run"))
+        results += await _timed(seconds, "bombs", bombs.play(stage))
+    return results
+
+
+async def _timed(seconds: dict[str, float], name: str, section: Any) -> list[Result]:
+    began = time.monotonic()
+    results: list[Result] = await section
+    seconds[name] = round(time.monotonic() - began, 1)
+    return results
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("report", type=Path)
+    parser.add_argument("--keys", action="store_true", help="also the probes of the whole runtime")
+    parser.add_argument("--unprotected", action="store_true", help="without a sandbox; never as root")
+    arguments = parser.parse_args()
+    if arguments.unprotected and os.geteuid() == 0:
+        sys.exit("Without a sandbox the attempts are for an ordinary user only.")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    environment = build_environment()
+    with tempfile.TemporaryDirectory(prefix="codewords-attacks-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        if arguments.unprotected:
+            found = asyncio.run(attack_unprotected(environment, folder))
+        else:
+            found = asyncio.run(attack(environment, folder, with_keys=arguments.keys))
+    arguments.report.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    bad = [one for one in found["results"] if not one["held"]]
+    for one in bad:
+        print(f"not held: {one['id']} [{one['way']}]: {one['saw']}")
+    print(
+        f"{len(found['results'])} results, {len(bad)} not held, tier {found['tier']}, {found.get('seconds')}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""kill -9 of a runtime that has background runs: none is lost, none is doubled, and the record tells what happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.front.peer import until
+from tests.integration.runtime.test_background import WORK, with_options
+from tests.serving import ServedRuntime, start_runtime
+from tests.workshop import make_home
+
+pytestmark = pytest.mark.slow
+
+
+def start(runtime: ServedRuntime, service: str, name: str, seconds: float = 0, delay: float = 0) -> str:
+    """A background run; its id."""
+    request = urllib.request.Request(
+        f"{runtime.url}/run_async/{service}/",
+        data=f'{{"name": "{name}", "seconds": {seconds}}}'.encode(),
+        headers={
+            "Authorization": runtime.key,
+            "Content-Type": "application/json",
+            "Codewords-Delay": str(delay),
+        },
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return answer.headers["X-Request-Id"]
+
+
+def record(runtime: ServedRuntime, run_id: str) -> Any:
+    return runtime.call("GET", f"/request/{run_id}")
+
+
+def result(runtime: ServedRuntime, run_id: str) -> Any:
+    return runtime.call("GET", f"/result/{run_id}?timeout=120")
+
+
+def running(runtime: ServedRuntime, *run_ids: str) -> None:
+    for run_id in run_ids:
+        until(lambda one=run_id: record(runtime, one)["status"] == "running", "the run to be running")
+
+
+def kill(runtime: ServedRuntime) -> None:
+    os.kill(runtime.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, runtime.pid, os.WEXITED | os.WNOWAIT)
+
+
+def outcomes(run: Any) -> list[str]:
+    return [attempt["outcome"] for attempt in run["attempts"]]
+
+
+@pytest.mark.requirement("runs:durable", "runs:crash-truth", "runs:retries", "runs:line")
+def test_after_a_kill_each_accepted_run_ends_once_and_its_record_tells_what_happened(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    with start_runtime(home, CODEWORDS_CONCURRENCY="2") as runtime:
+        plain = runtime.deploy(WORK, "plain")
+        again = runtime.deploy(with_options(WORK, "retries = 1"), "again")
+        begun, retried = (start(runtime, service, "x", seconds=4) for service in (plain, again))
+        running(runtime, begun, retried)
+        waiting = [start(runtime, plain, f"waiting {n}") for n in range(3)]
+        delayed = start(runtime, plain, "delayed", delay=0.5)
+        kill(runtime)
+    with start_runtime(home, CODEWORDS_CONCURRENCY="2") as runtime:
+        assert record(runtime, begun)["status"] == "interrupted"
+        ended = [result(runtime, one) for one in (begun, retried, *waiting, delayed)]
+        assert [run["status"] for run in ended] == ["interrupted"] + ["succeeded"] * 5
+        assert outcomes(ended[0]) == ["interrupted"]
+        assert outcomes(ended[1]) == ["interrupted", "succeeded"]
+        assert [outcomes(run) for run in ended[2:]] == [["succeeded"]] * 4
+        log = [line["message"] for line in lines(runtime, retried)]
+        assert log.count("began x") == 2
+        assert "attempt 2 of 2: attempt 1 interrupted" in log
+
+
+def lines(runtime: ServedRuntime, run_id: str) -> list[Any]:
+    import json
+
+    request = urllib.request.Request(f"{runtime.url}/logs/{run_id}", headers={"Authorization": runtime.key})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return [json.loads(line) for line in answer.read().splitlines() if line]
+
+
+@pytest.mark.requirement("runs:durable", "runs:once", "runs:crash-truth")
+def test_killed_again_and_again_under_load_nothing_is_lost_and_nothing_done_twice(tmp_path: Path) -> None:
+    home, accepted = make_home(tmp_path / "home"), list[str]()
+    for _ in range(4):
+        with start_runtime(home, CODEWORDS_CONCURRENCY="4") as runtime:
+            service = runtime.deploy(with_options(WORK, "retries = 10"), "again")
+            accepted += [start(runtime, service, str(n), seconds=0.3) for n in range(12)]
+            deadline = time.monotonic() + 60
+            while not any(record(runtime, one)["attempts"] for one in accepted[-12:]):
+                assert time.monotonic() < deadline
+            kill(runtime)
+    with start_runtime(home, CODEWORDS_CONCURRENCY="4") as runtime:
+        ended = [result(runtime, one) for one in accepted]
+    assert [run["status"] for run in ended] == ["succeeded"] * len(accepted)
+    for run in ended:
+        assert outcomes(run) == ["interrupted"] * (len(run["attempts"]) - 1) + ["succeeded"]
+        assert [attempt["number"] for attempt in run["attempts"]] == [*range(1, len(run["attempts"]) + 1)]
+
+
+@pytest.mark.requirement("schedules:survive", "schedules:exactly-once", "schedules:missed")
+def test_times_that_came_while_the_runtime_was_dead_are_made_up_for_once(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    soon = datetime.now(UTC) + timedelta(seconds=8)
+    with start_runtime(home) as runtime:
+        service = runtime.deploy(WORK, "work")
+        body = {"service_id": service, "at": soon.isoformat(), "input": {"name": "by itself"}}
+        made = [runtime.call("POST", "/schedules", body)["id"] for _ in range(5)]
+        yearly = runtime.call("POST", "/schedules", {"service_id": service, "cron": "@yearly"})
+        kill(runtime)
+    until(lambda: datetime.now(UTC) > soon, "the time to come while nobody is there")
+    for _ in range(2):
+        with start_runtime(home) as runtime:
+            until(lambda: len(fired(runtime, service)) >= len(made), "the runs to be started")
+            assert sorted(run["scheduledRequestId"] for run in fired(runtime, service)) == sorted(made)
+            ended = [result(runtime, run["id"]) for run in fired(runtime, service)]
+            assert [run["status"] for run in ended] == ["succeeded"] * len(made)
+            assert runtime.call("GET", f"/schedules/{yearly['id']}") == yearly
+            kill(runtime)
+
+
+def fired(runtime: ServedRuntime, service: str) -> list[Any]:
+    return list(runtime.call("GET", f"/runs?service_id={service}&limit=100")["items"])

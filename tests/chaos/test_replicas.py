@@ -1,0 +1,168 @@
+"""Several runtimes on one PostgreSQL: any of them answers for any run, and what one leaves the others go on with."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import urllib.request
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.chaos.test_background import fired, kill, outcomes, record, result, running, start
+from tests.integration.front.peer import until
+from tests.integration.runtime.test_background import WORK, with_options
+from tests.postgres import Postgres
+from tests.serving import ServedRuntime, start_runtime
+from tests.workshop import make_home
+
+pytestmark = pytest.mark.slow
+
+SHARED = {
+    "CODEWORDS_API_KEY": "cwk-replicas-share-their-admin-key",
+    "CODEWORDS_MASTER_KEY": "a1" * 32,
+    "CODEWORDS_REPLICA_TTL": "2",
+}
+Replicas = Callable[..., list[ServedRuntime]]
+
+
+@pytest.fixture
+def replicas(postgres: Postgres, tmp_path: Path) -> Iterator[Replicas]:
+    """Start so many runtimes on one new database; called again, so many more on the same."""
+    url, homes = postgres.url(), (tmp_path / f"home {n}" for n in range(100))
+    with ExitStack() as stack:
+
+        def start_some(count: int, **env: str) -> list[ServedRuntime]:
+            shared = (
+                SHARED | {"CODEWORDS_DATABASE_URL": url, "CODEWORDS_FILES": str(tmp_path / "files")} | env
+            )
+            return [
+                stack.enter_context(start_runtime(make_home(next(homes)), **shared)) for _ in range(count)
+            ]
+
+        yield start_some
+
+
+@contextlib.contextmanager
+def log_of(runtime: ServedRuntime, run_id: str) -> Generator[Iterator[str]]:
+    request = urllib.request.Request(f"{runtime.url}/logs/{run_id}", headers={"Authorization": runtime.key})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        yield (json.loads(line)["message"] for line in answer if line.strip())
+
+
+@pytest.mark.requirement("replicas:any-answers")
+def test_any_replica_answers_for_a_run_of_another_and_cancels_it(replicas: Replicas) -> None:
+    one, other = replicas(2)
+    service = one.deploy(WORK, "work")
+    done = start(other, service, "x")
+    assert result(one, done)["responseJson"] == {"name": "x"}
+    long = start(one, service, "long", seconds=600)
+    with log_of(other, long) as lines:
+        assert "began long" in lines, "the log is followed from the other replica while it grows"
+        cancelled = other.call("POST", f"/runs/{long}/cancel")
+        assert cancelled["status"] == "cancelled"
+        list(lines)  # it ends there too
+    assert record(one, long)["status"] == "cancelled"
+
+
+@pytest.mark.requirement("replicas:deployments")
+def test_what_one_replica_deploys_revokes_or_stores_holds_for_all_at_once(replicas: Replicas) -> None:
+    one, other = replicas(2)
+    service = one.deploy(WORK, "work")
+    assert result(other, start(other, service, "x"))["version"] == 1
+    other.call("POST", "/deploy", {"code": WORK + "\n# another\n", "service_id": service}, timeout=300)
+    assert result(one, start(one, service, "x"))["version"] == 2
+    made = one.call("POST", "/keys", {"owner": "grace"})
+    as_user = ServedRuntime(other.url, made["key"], other.pid, other.home)
+    assert as_user.call("GET", "/workflows")["items"] == []
+    one.call("DELETE", f"/keys/{made['id']}")
+    with pytest.raises(AssertionError, match="401"):
+        as_user.call("GET", "/workflows")
+    links = one.call("POST", "/file?filename=a.txt")
+    upload = links["upload_uri"].split("/", 3)[3]
+    put = urllib.request.Request(
+        f"{other.url}/{upload}", data=b"hello", method="PUT", headers=links["upload_headers"]
+    )
+    urllib.request.urlopen(put, timeout=60).close()
+    with urllib.request.urlopen(f"{one.url}/{links['download_uri'].split('/', 3)[3]}", timeout=60) as down:
+        assert down.read() == b"hello"
+
+
+@pytest.mark.requirement("replicas:take-over", "runs:crash-truth", "runs:once")
+def test_the_runs_of_a_replica_that_dies_are_gone_on_with_by_the_others(replicas: Replicas) -> None:
+    doomed, other = replicas(2, CODEWORDS_CONCURRENCY="4")
+    plain = doomed.deploy(WORK, "plain")
+    again = doomed.deploy(with_options(WORK, "retries = 2"), "again")
+    begun = start(doomed, plain, "begun", seconds=600)
+    retried = [start(doomed, again, f"r{n}", seconds=3) for n in range(3)]
+    running(doomed, begun, *retried)
+    waiting = [start(doomed, plain, f"w{n}") for n in range(4)]
+    kill(doomed)
+    ended = [result(other, run_id) for run_id in (begun, *retried, *waiting)]
+    assert [run["status"] for run in ended] == ["interrupted"] + ["succeeded"] * 7
+    assert [outcomes(run) for run in ended[1:4]] == [["interrupted", "succeeded"]] * 3
+    assert [outcomes(run) for run in ended[4:]] == [["succeeded"]] * 4
+
+
+@pytest.mark.requirement("replicas:rolling")
+def test_an_orderly_stop_hands_over_what_it_does_not_finish(replicas: Replicas) -> None:
+    first, second = replicas(2, CODEWORDS_CONCURRENCY="1")
+    service = first.deploy(with_options(WORK, "retries = 1"), "work")
+    long = start(first, service, "long", seconds=18)
+    running(first, long)
+    waiting = [start(first, service, f"w{n}") for n in range(3)]
+    os.kill(first.pid, signal.SIGTERM)
+    os.waitid(os.P_PID, first.pid, os.WEXITED | os.WNOWAIT)
+    ended = [result(second, run_id) for run_id in (long, *waiting)]
+    assert [run["status"] for run in ended] == ["succeeded"] * 4
+    assert [len(run["attempts"]) for run in ended] == [2, 1, 1, 1]
+
+
+@pytest.mark.requirement("schedules:exactly-once", "replicas:any-answers")
+def test_a_time_fires_once_among_replicas(replicas: Replicas) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    several = replicas(3)
+    service = several[0].deploy(WORK, "work")
+    soon = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
+    body = {"service_id": service, "at": soon, "input": {"name": "n"}}
+    made = [several[n % 3].call("POST", "/schedules", body)["id"] for n in range(12)]
+    until(lambda: len(fired(several[1], service)) >= len(made), "every schedule to fire")
+    ended = [result(several[2], run["id"]) for run in fired(several[1], service)]
+    assert sorted(run["scheduledRequestId"] for run in ended) == sorted(made)
+    assert [outcomes(run) for run in ended] == [["succeeded"]] * len(made)
+
+
+@pytest.mark.requirement("replicas:database-away", "runs:durable")
+def test_a_database_that_crashes_and_comes_back_loses_no_run(replicas: Replicas, postgres: Postgres) -> None:
+    one, other = replicas(2)
+    service = one.deploy(with_options(WORK, "retries = 5"), "work")
+    accepted = [start(runtime, service, "x", seconds=2) for runtime in (one, other) for _ in range(4)]
+    running(one, *accepted)
+    postgres.end(signal.SIGQUIT)
+    postgres.start()
+    ended = [result(other, run_id) for run_id in accepted]
+    assert [run["status"] for run in ended] == ["succeeded"] * len(accepted)
+    assert result(one, start(one, service, "after"))["status"] == "succeeded"
+
+
+@pytest.mark.requirement("replicas:take-over", "runs:once", "runs:durable")
+def test_replicas_killed_one_after_the_other_under_load_lose_and_double_nothing(replicas: Replicas) -> None:
+    live = replicas(2, CODEWORDS_CONCURRENCY="6")
+    service = live[0].deploy(with_options(WORK, "retries = 10"), "work")
+    accepted: list[str] = []
+    for _ in range(4):
+        for runtime in live:
+            accepted += [start(runtime, service, "x", seconds=0.5) for _ in range(6)]
+        begun, witness = accepted[-12], live[1]
+        until(lambda b=begun, w=witness: bool(record(w, b)["attempts"]), "a run to begin")
+        kill(live.pop(0))
+        live += replicas(1, CODEWORDS_CONCURRENCY="6")
+    ended: list[Any] = [result(live[0], run_id) for run_id in accepted]
+    assert [run["status"] for run in ended] == ["succeeded"] * len(accepted)
+    for run in ended:
+        assert outcomes(run) == ["interrupted"] * (len(run["attempts"]) - 1) + ["succeeded"]

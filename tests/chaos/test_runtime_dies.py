@@ -1,0 +1,168 @@
+"""kill -9 of the runtime, between calls and during them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.front.peer import ENVELOPE, Json, Peer, Standin, texts, until
+
+from codewords_mcp import home as homes
+
+Front = Callable[..., Peer]
+ERAS = pytest.mark.parametrize("era", ["legacy", "modern"])
+SLOW_WORKFLOW = """\
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["codewords-client", "fastapi"]
+# ///
+import asyncio
+
+from codewords_client import run_service
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/")
+async def main(body: dict):
+    print("working", flush=True)
+    await asyncio.sleep(body["seconds"])
+    return {"done": True}
+
+
+if __name__ == "__main__":
+    run_service(app)
+"""
+
+
+def kill_runtime(home: Path) -> int:
+    pid = homes.holder(str(home))
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: homes.holder(str(home)) is None, "the kernel to let go of the lock")
+    return pid
+
+
+def opened(front: Front, era: str, **env: str) -> Peer:
+    peer = front(**env)
+    if era == "legacy":
+        peer.initialize()
+    return peer
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("front:crash-restart", "front:crash-note")
+@ERAS
+def test_the_call_after_a_crash_is_carried_out_by_another_runtime_and_says_so_once(
+    front: Front, home: Path, era: str
+) -> None:
+    peer = opened(front, era)
+    before = texts(peer.call(era, "list_templates"))
+    dead = kill_runtime(home)
+    after = texts(peer.call(era, "list_templates"))
+    assert after[0].startswith("Note: the runtime had stopped and was started again")
+    assert after[1:] == before
+    assert texts(peer.call(era, "list_templates")) == before
+    assert "the runtime had stopped and was started again" in peer.errors
+    assert homes.holder(str(home)) not in {None, dead}
+    assert peer.end() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("front:crash-restart")
+def test_a_restart_adds_no_message_that_the_host_did_not_ask_for(front: Front, home: Path) -> None:
+    peer = opened(front, "legacy")
+    peer.request("logging/setLevel", {"level": "info"})
+    kill_runtime(home)
+    peer.request("tools/list")
+    peer.request("ping")
+    assert peer.end() == 0
+    assert len(peer.lines) == 4
+
+
+@pytest.mark.requirement("front:crash-in-flight")
+@ERAS
+def test_a_call_in_flight_gets_an_error_that_says_what_happened_and_how_to_go_on(
+    standin: Callable[..., Standin], front: Front, home: Path, tmp_path: Path, era: str
+) -> None:
+    runtime = standin(STANDIN_MARKS=str(tmp_path))
+    peer = opened(front, era)
+    params: Json = {"name": "hang", "arguments": {"name": "x"}} | (
+        {"_meta": ENVELOPE} if era == "modern" else {}
+    )
+    request = peer.ask("tools/call", params)
+    until((tmp_path / "x-started").exists, "the call to start")
+    runtime.kill()
+    error = peer.answer(request)["error"]
+    assert error["code"] == -32000
+    assert "while this call was in flight" in error["message"]
+    assert "interrupted" in error["message"]
+    assert "get_run" in error["message"]
+    again = standin()
+    assert again.process.poll() is None
+    assert texts(peer.call(era, "add", {"a": 1, "b": 2}))[-1] == "3"
+
+
+@pytest.mark.requirement("front:session-again")
+def test_the_log_level_that_the_host_chose_is_said_again_to_the_next_runtime(
+    standin: Callable[..., Standin], front: Front, tmp_path: Path
+) -> None:
+    marks = [tmp_path / "first", tmp_path / "second"]
+    for folder in marks:
+        folder.mkdir()
+    runtime = standin(STANDIN_MARKS=str(marks[0]))
+    peer = opened(front, "legacy")
+    assert peer.request("logging/setLevel", {"level": "warning"})["result"] == {}
+    runtime.kill()
+    standin(STANDIN_MARKS=str(marks[1]))
+    assert texts(peer.call("legacy", "add", {"a": 1, "b": 2}))[-1] == "3"
+    assert (marks[1] / "level-warning").exists()
+    answered = [one["id"] for one in map(json.loads, peer.lines) if "id" in one]
+    assert answered == [1, 2, 3], peer.lines
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("runs:interrupted-by-crash", "home:survives-crash")
+def test_a_run_in_flight_is_interrupted_and_what_is_deployed_and_logged_is_still_there(
+    front: Front, home: Path
+) -> None:
+    peer = opened(front, "modern")
+    deployed = result(peer, "deploy_workflow", code=SLOW_WORKFLOW, name="slow")
+    workflow = deployed["workflow_id"]
+    finished = result(peer, "run_workflow", workflow_id=workflow, input={"seconds": 0})
+    assert finished["status"] == "succeeded"
+    running = result(peer, "run_workflow", workflow_id=workflow, input={"seconds": 600}, wait_seconds=0)[
+        "run_id"
+    ]
+    until(lambda: "working" in str(result(peer, "get_run", run_id=running)), "the workflow to print")
+    waiting = peer.ask(
+        "tools/call",
+        {"name": "get_run", "arguments": {"run_id": running, "wait_seconds": 40}, "_meta": ENVELOPE},
+    )
+    kill_runtime(home)
+    assert "interrupted" in peer.answer(waiting)["error"]["message"]
+
+    after = result(peer, "get_run", run_id=running)
+    assert after["status"] == "interrupted"
+    assert "working" in str(after)
+    kept = result(peer, "get_workflow", workflow_id=workflow)
+    assert [(run["run_id"], run["status"]) for run in kept["last_runs"]] == [
+        (running, "interrupted"),
+        (finished["run_id"], "succeeded"),
+    ]
+    assert [version["version"] for version in kept["versions"]] == [deployed["version"]]
+    again = result(peer, "run_workflow", workflow_id=workflow, input={"seconds": 0})
+    assert again["status"] == "succeeded"
+
+
+def result(peer: Peer, tool: str, **arguments: Any) -> Json:
+    answer = peer.call("modern", tool, arguments)
+    assert "result" in answer, answer
+    assert not answer["result"].get("isError"), texts(answer)
+    return answer["result"]["structuredContent"]

@@ -1,0 +1,73 @@
+"""One runtime for all of these tests, with the workflow that the published clients call."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.compat.registries import node_client, python_client
+from tests.serving import ServedRuntime, start_runtime
+
+HERE = Path(__file__).parent
+DRIVERS = HERE / "drivers"
+Steps = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[ServedRuntime]:
+    """A real runtime in a home of its own."""
+    with start_runtime(tmp_path_factory.mktemp("home")) as runtime:
+        yield runtime
+
+
+@pytest.fixture(scope="session")
+def service(served: ServedRuntime) -> str:
+    """The id of the workflow in workflow.py."""
+    return served.deploy((HERE / "workflow.py").read_text(encoding="utf-8"), "Compatibility")
+
+
+@pytest.fixture(scope="session")
+def drive_python(
+    served: ServedRuntime, service: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, str], Steps]:
+    """What a published Python client of a version and kind sees, step by step; driven once."""
+    file = tmp_path_factory.mktemp("upload") / "report.csv"
+    file.write_bytes(b"a,b\n1,2\n" * 1000)
+    seen: dict[tuple[str, str], Steps] = {}
+
+    def drive(version: str, kind: str) -> Steps:
+        if (version, kind) not in seen:
+            seen[version, kind] = _driven(
+                [python_client(version), DRIVERS / "python_driver.py", kind, service, file], served
+            )
+        return seen[version, kind]
+
+    return drive
+
+
+@pytest.fixture(scope="session")
+def node_steps(served: ServedRuntime, service: str) -> Steps:
+    """What the published npm client sees, step by step."""
+    return _driven(["node", DRIVERS / "node_driver.cjs", node_client(), service], served)
+
+
+def _driven(command: list[str | Path], served: ServedRuntime) -> Steps:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    done = subprocess.run(
+        command,
+        env=kept | served.environment(),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+    result = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    assert result, f"exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    steps: Steps = json.loads(result[-1].removeprefix("RESULT "))
+    steps["stdout"] = done.stdout
+    return steps

@@ -1,0 +1,110 @@
+"""The published clients, installed from their registries once and kept between test sessions."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PYTHON_CLIENTS = ("0.2.4", "0.3.5", "0.4.11")
+NODE_CLIENT = "0.1.6"
+PROVIDER_SDKS = {
+    "newest": ("openai==3.57.0", "anthropic==2.14.0", "google-genai==3.6.1"),
+    # httpx 0.28 dropped what openai 1.40 and anthropic 0.34 pass to it
+    "oldest": ("openai==1.40.0", "anthropic==0.34.0", "google-genai==1.0.0", "httpx<0.28"),
+}
+"""The official SDKs of model providers that the gateway is held to."""
+_SECONDS = 300
+
+
+def python_client(version: str) -> Path:
+    """A Python that has the published codewords-client of this version."""
+    folder = _made(
+        f"codewords-client-{version}-py{sys.version_info[0]}{sys.version_info[1]}",
+        lambda at: _venv(at, f"codewords-client=={version}"),
+    )
+    return folder / "bin" / "python"
+
+
+def provider_sdks(age: str) -> Path:
+    """A Python that has the providers' SDKs, "newest" or "oldest"."""
+    packages = PROVIDER_SDKS[age]
+    name = "-".join(package.replace("==", "-").replace("<", "-") for package in packages)
+    return (
+        _made(f"sdks-{name}-py{sys.version_info[0]}{sys.version_info[1]}", lambda at: _venv(at, *packages))
+        / "bin/python"
+    )
+
+
+def node_client() -> Path:
+    """A folder whose node_modules has the published @codewords/client. Skips where there is no Node.js."""
+    if not shutil.which("npm") or not shutil.which("node"):
+        _absent("Node.js and npm are not installed")
+    return _made(f"codewords-client-npm-{NODE_CLIENT}", _node_modules)
+
+
+def _venv(folder: Path, *packages: str) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    _run([uv, "venv", "--quiet", "--python", sys.executable, folder])
+    _run(
+        [
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--compile-bytecode",
+            "--python",
+            folder / "bin" / "python",
+            *packages,
+        ]
+    )
+
+
+def _node_modules(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "package.json").write_text('{"private": true}', encoding="utf-8")
+    _run(
+        ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", f"@codewords/client@{NODE_CLIENT}"],
+        cwd=folder,
+    )
+
+
+def _made(name: str, make: Callable[[Path], None]) -> Path:
+    """A folder made once, of this user alone; two sessions at once each make it, and one is kept."""
+    root = Path(
+        os.environ.get("CODEWORDS_TEST_CACHE")
+        or Path(tempfile.gettempdir()) / f"codewords-tests-{os.getuid()}"
+    )
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if root.stat().st_uid != os.getuid():
+        pytest.fail(f"{root} belongs to somebody else; set CODEWORDS_TEST_CACHE to a folder of yours")
+    folder = root / name
+    ready = folder / ".ready"
+    if not ready.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        make(folder)
+        ready.touch()
+    return folder
+
+
+def _run(command: list[str | Path], cwd: Path | None = None) -> None:
+    # Bytecode written once saves a second in each start of a driver.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(
+        command, env=env, cwd=cwd, capture_output=True, encoding="utf-8", timeout=_SECONDS, check=False
+    )
+    if done.returncode:
+        _absent(f"{command[0]} could not install the published client: {done.stderr.strip()[-500:]}")
+
+
+def _absent(reason: str) -> None:
+    """Without a registry there is nothing to compare with; where the suite decides, that is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)

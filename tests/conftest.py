@@ -1,0 +1,77 @@
+"""Fixtures for every test."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import os
+from collections.abc import Awaitable, Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.postgres import Postgres, serving_postgres
+
+PROJECT = Path(__file__).resolve().parent.parent
+SHARED = PROJECT.parent / "shared"
+
+# A property is tested, not the machine's speed.
+settings.register_profile("codewords", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("codewords")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The runtime runs on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def seed_examples() -> Path:
+    """The seed's four programs; tests that need them skip where the folder is absent."""
+    path = SHARED / "seed" / "examples"
+    if not path.is_dir():
+        pytest.skip("the seed's example programs are not beside this checkout (../shared/seed/examples)")
+    return path
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where CI is true everything a test needs is there: a test that skips has failed."""
+    report = yield
+    if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} skipped where nothing may be missing: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that lets a CancelledError out fails alone. It would end the task in which anyio runs every later test."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.obj = _contained(item.obj)
+
+
+def _contained(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def contained(**arguments: Any) -> None:
+        try:
+            await test(**arguments)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise AssertionError("a CancelledError that nobody asked for came out of the test") from error
+
+    return contained
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Generator[Postgres]:
+    """A PostgreSQL server for this session's tests."""
+    with serving_postgres() as server:
+        yield server

@@ -1,0 +1,118 @@
+"""A person at a shell: the real commands as programs, in a home of their own, piped or on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+BIN = Path(sys.executable).parent
+_REDRAWN = re.compile(r"[^\n]*\r\x1b\[2K")
+_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\r")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a piped command left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Stdout as the one JSON value that it must be."""
+        return json.loads(self.out)
+
+
+@dataclass
+class Shell:
+    """Runs `codewords` and `codewords-mcp` with `CODEWORDS_HOME` set; `extra` is merged over the environment."""
+
+    home: Path
+    extra: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def env(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("CODEWORDS_")}
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)
+        path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+        return (
+            kept
+            | {"CODEWORDS_HOME": str(self.home), "PATH": path, "TERM": "xterm", "COLUMNS": "80"}
+            | self.extra
+        )
+
+    def __call__(self, *words: str, stdin: str = "", timeout: float = 110) -> Result:
+        """One command with everything piped."""
+        done = subprocess.run(
+            [str(BIN / words[0]), *words[1:]], input=stdin, capture_output=True, encoding="utf-8",
+            timeout=timeout, env=self.env, check=False,
+        )  # fmt: skip
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """A command that goes on, piped; the caller ends it."""
+        return subprocess.Popen(
+            [str(BIN / words[0]), *words[1:]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            encoding="utf-8", env=self.env,
+        )  # fmt: skip
+
+
+class Terminal:
+    """A command on a terminal of 80 columns: what it shows, and keys typed into it."""
+
+    def __init__(self, shell: Shell, *words: str) -> None:
+        self.shown = ""
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            os.execve(str(BIN / words[0]), list(words), shell.env)
+        self._wait: int | None = None
+
+    @property
+    def plain(self) -> str:
+        """What was shown, without colours, cursor movement and lines that were drawn over."""
+        return _CONTROL.sub("", _REDRAWN.sub("", self.shown))
+
+    def expect(self, text: str, timeout: float = 60) -> None:
+        """Read until the text was shown."""
+        deadline = time.monotonic() + timeout
+        while text not in _CONTROL.sub("", self.shown):
+            assert self._read(deadline - time.monotonic()), (
+                f"{text!r} did not come; shown so far: {self.plain!r}"
+            )
+
+    def type(self, keys: str) -> None:
+        os.write(self._fd, keys.encode())
+
+    def interrupt(self) -> None:
+        os.kill(self.pid, signal.SIGINT)
+
+    def end(self, timeout: float = 60) -> int:
+        """Read to the end; the exit code."""
+        deadline = time.monotonic() + timeout
+        while self._read(deadline - time.monotonic()):
+            pass
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self._fd)
+        return os.waitstatus_to_exitcode(status)
+
+    def _read(self, timeout: float) -> bool:
+        """One chunk; False at the end of what it shows. Fails when nothing comes in time."""
+        ready, _, _ = select.select([self._fd], [], [], max(timeout, 0))
+        assert ready, f"nothing more came; shown so far: {self.plain!r}"
+        try:
+            data = os.read(self._fd, 65536)
+        except OSError:  # Linux: the program's side is closed
+            return False
+        self.shown += data.decode(errors="replace")
+        return bool(data)

@@ -1,0 +1,232 @@
+"""The commands against the real runtime, sandbox and environments."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from tests.integration.cli.terminal import Shell, Terminal
+
+pytestmark = pytest.mark.slow
+
+ADA = '{"name": "Ada"}'
+
+
+@pytest.mark.requirement("cli:run", "cli:plain-when-piped")
+def test_run_passes_the_answer_on_as_it_came(shell: Shell, greeting: str) -> None:
+    result = shell("codewords", "run", greeting, "--input", ADA)
+    assert (result.code, json.loads(result.out)) == (0, {"message": "Hello Ada!"})
+    assert result.err == ""
+
+
+@pytest.mark.requirement("cli:run")
+def test_the_input_comes_from_a_file_or_stdin_too(shell: Shell, greeting: str, tmp_path: Path) -> None:
+    file = tmp_path / "input.json"
+    file.write_text(ADA, encoding="utf-8")
+    assert "Hello Ada!" in shell("codewords", "run", greeting, "--input", f"@{file}").out
+    assert "Hello Ada!" in shell("codewords", "run", greeting, "--input", "-", stdin=ADA).out
+
+
+@pytest.mark.requirement("cli:run", "cli:json-only-stdout")
+def test_run_with_json_prints_the_record_of_the_run(shell: Shell, greeting: str) -> None:
+    record = shell("codewords", "run", "greeting", "--input", ADA, "--json").json
+    assert record["serviceId"] == greeting
+    assert (record["status"], record["responseStatus"], record["responseJson"]) == (
+        "succeeded",
+        200,
+        {"message": "Hello Ada!"},
+    )
+
+
+@pytest.mark.requirement("cli:run", "cli:exit-codes")
+def test_a_workflow_that_answers_an_error_ends_with_1_and_its_answer_is_printed(
+    shell: Shell, greeting: str, slow: str
+) -> None:
+    refused = shell("codewords", "run", greeting, "--input", "{}")
+    assert (refused.code, "detail" in json.loads(refused.out)) == (1, True)
+    assert "error: " in refused.err
+    teapot = shell("codewords", "run", slow, "--path", "/teapot")
+    assert (teapot.code, teapot.out) == (1, "short and stout")
+    assert "418" in teapot.err
+
+
+@pytest.mark.requirement("cli:exit-codes")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "no-such_00000000"],
+        ["show", "no-such"],
+        ["logs", "no-such"],
+        ["cancel", "no-such"],
+        ["rollback", "no-such", "1"],
+    ],
+)
+def test_an_unknown_id_ends_with_2(shell: Shell, words: list[str]) -> None:
+    result = shell("codewords", *words)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("error: ")
+
+
+@pytest.mark.requirement("cli:run-timeout", "cli:exit-codes")
+def test_a_run_that_passes_its_timeout_is_cancelled(shell: Shell, slow: str) -> None:
+    result = shell("codewords", "run", slow, "--path", "/wait", "--timeout", "2")
+    assert result.code == 1
+    assert "was cancelled" in result.err
+    newest = shell("codewords", "runs", "--workflow", slow, "--limit", "1", "--json").json[0]
+    assert newest["status"] == "cancelled"
+
+
+@pytest.mark.requirement("cli:run-cancel")
+def test_ctrl_c_cancels_the_run(shell: Shell, slow: str) -> None:
+    terminal = Terminal(shell, "codewords", "run", slow, "--path", "/wait")
+    terminal.expect("Running")
+    run_id = _wait_for_running(shell, slow)
+    terminal.interrupt()
+    assert terminal.end() == 130
+    assert f"Cancelled {run_id}" in terminal.plain
+    assert (
+        shell("codewords", "runs", "--workflow", slow, "--limit", "1", "--json").json[0]["status"]
+        == "cancelled"
+    )
+
+
+def _wait_for_running(shell: Shell, workflow: str) -> str:
+    """The id of the newest run, once it has written its first line."""
+    newest = shell("codewords", "runs", "--workflow", workflow, "--limit", "1", "--json").json[0]
+    following = shell.start("codewords", "logs", "-f", newest["id"])
+    assert following.stdout is not None
+    try:
+        assert any("waiting" in line for line in following.stdout)
+    finally:
+        following.kill()
+        following.communicate(timeout=10)
+    return str(newest["id"])
+
+
+@pytest.mark.requirement("cli:run-async", "cli:cancel")
+def test_a_run_in_the_background_gives_its_id_and_can_be_cancelled(shell: Shell, slow: str) -> None:
+    run_id = shell("codewords", "run", slow, "--path", "/wait", "--async").out.strip()
+    cancelled = shell("codewords", "cancel", run_id, "--json").json
+    assert (cancelled["id"], cancelled["status"]) == (run_id, "cancelled")
+    again = shell("codewords", "cancel", run_id)
+    assert again.code == 2
+
+
+@pytest.mark.requirement("cli:logs", "cli:no-control-chars")
+def test_logs_follow_a_run_as_it_writes_and_ctrl_c_only_stops_the_printing(shell: Shell, slow: str) -> None:
+    run_id = shell("codewords", "run", slow, "--path", "/wait", "--async").out.strip()
+    following = shell.start("codewords", "logs", "-f", run_id)
+    assert following.stdout is not None
+    line = next(line for line in following.stdout if "waiting" in line)
+    assert line.endswith("waiting now\n"), "the sequence that clears a screen is taken out"
+    following.send_signal(signal.SIGINT)
+    following.communicate(timeout=20)
+    assert following.returncode == 0
+    assert shell("codewords", "cancel", run_id).code == 0
+
+
+@pytest.mark.requirement("cli:logs", "cli:json-only-stdout")
+def test_logs_of_a_run_that_has_ended_are_an_array_with_json(shell: Shell, greeting: str) -> None:
+    run_id = shell("codewords", "run", greeting, "--input", ADA, "--json").json["id"]
+    entries = shell("codewords", "logs", run_id, "--json").json
+    assert {"createdAt", "stream", "message"} <= set(entries[0])
+    lines = shell("codewords", "logs", "-f", run_id, "--json").out.splitlines()
+    assert [json.loads(line) for line in lines] == entries
+    assert len(shell("codewords", "logs", "last").out.splitlines()) == len(entries)
+
+
+@pytest.mark.requirement("cli:runs")
+def test_runs_list_id_service_status_and_time_newest_first(shell: Shell, greeting: str) -> None:
+    shell("codewords", "run", greeting, "--input", ADA)
+    items = shell("codewords", "runs", "--json").json
+    assert {"id", "serviceId", "status", "createdAt"} <= set(items[0])
+    assert [item["createdAt"] for item in items] == sorted(
+        (item["createdAt"] for item in items), reverse=True
+    )
+    only = shell("codewords", "runs", "--workflow", "greeting", "--status", "succeeded", "--json").json
+    assert {(item["serviceId"], item["status"]) for item in only} == {(greeting, "succeeded")}
+    first = shell("codewords", "runs", "--limit", "1").out.split("\t")
+    assert len(first) == 5
+
+
+@pytest.mark.requirement("cli:list", "cli:plain-when-piped")
+def test_a_list_in_a_pipe_is_tab_separated_and_on_a_terminal_a_table(shell: Shell, greeting: str) -> None:
+    rows = [line.split("\t") for line in shell("codewords", "list").out.splitlines()]
+    assert [greeting, "v1", "greeting"] in [row[:3] for row in rows]
+    table = Terminal(shell, "codewords", "list")
+    assert table.end() == 0
+    assert "ID" in table.plain.splitlines()[0]
+    assert greeting in table.plain
+    assert all(len(line) <= 80 for line in table.plain.splitlines())
+
+
+@pytest.mark.requirement("cli:show")
+def test_show_tells_address_routes_and_versions_and_prints_the_code_alone(
+    shell: Shell, greeting: str
+) -> None:
+    detail = shell("codewords", "show", "greeting", "--json").json
+    assert detail["service_id"] == greeting
+    shown = shell("codewords", "show", greeting).out
+    assert detail["url"] in shown
+    assert shell("codewords", "show", greeting, "--code").out.startswith("# /// script")
+
+
+@pytest.mark.requirement("cli:deploy", "cli:rollback")
+def test_a_deploy_of_the_same_name_is_a_new_version_and_rollback_brings_the_old_one_back(
+    shell: Shell, slow: str, tmp_path: Path
+) -> None:
+    code = shell("codewords", "show", slow, "--code").out
+    file = tmp_path / "slow.py"
+    file.write_text(code.replace("short and stout", "tall and thin"), encoding="utf-8")
+    assert "version 2 is live" in shell("codewords", "deploy", str(file)).out
+    assert "nothing changed" in shell("codewords", "deploy", str(file)).out
+    assert shell("codewords", "run", slow, "--path", "/teapot").out == "tall and thin"
+    assert shell("codewords", "rollback", "slow", "1").out == f"{slow} now serves version 1.\n"
+    assert shell("codewords", "run", slow, "--path", "/teapot").out == "short and stout"
+
+
+@pytest.mark.requirement("cli:validate", "cli:deploy", "cli:exit-codes")
+def test_code_that_does_not_pass_ends_with_1_and_says_where(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text("# /// script\n# dependencies = []\n# ///\ndef f(:\n", encoding="utf-8")
+    checked = shell("codewords", "validate", str(file))
+    assert checked.code == 1
+    assert f"{file}:4:" in checked.out
+    assert shell("codewords", "validate", str(file), "--json").json["all_passed"] is False
+    deployed = shell("codewords", "deploy", str(file))
+    assert deployed.code == 1
+    assert f"{file}:4:" in deployed.out
+    refused = shell("codewords", "deploy", str(file), "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (1, "validation_failed")
+    assert "broken" not in shell("codewords", "list").out
+
+
+@pytest.mark.requirement("cli:validate")
+def test_code_from_stdin_is_validated_and_passes(shell: Shell, greeting: str) -> None:
+    code = shell("codewords", "show", greeting, "--code").out
+    result = shell("codewords", "validate", "-", stdin=code)
+    assert result.code == 0
+    assert "stdin: All checks passed." in result.out
+
+
+@pytest.mark.requirement("cli:run")
+def test_bytes_reach_a_pipe_whole_and_a_terminal_not_at_all(shell: Shell, slow: str, tmp_path: Path) -> None:
+    import subprocess
+
+    from tests.integration.cli.terminal import BIN
+
+    words = [str(BIN / "codewords"), "run", slow, "--path", "/binary", "--method", "GET"]
+    assert subprocess.run(words, capture_output=True, timeout=60, env=shell.env, check=True).stdout == bytes(
+        range(256)
+    )
+    terminal = Terminal(shell, "codewords", *words[1:])
+    assert terminal.end() == 0
+    assert "256 bytes of application/octet-stream" in terminal.plain
+
+
+@pytest.mark.requirement("cli:templates")
+def test_templates_are_listed(shell: Shell) -> None:
+    assert "greeting" in [line.split("\t")[0] for line in shell("codewords", "templates").out.splitlines()]
+    assert "greeting" in [item["id"] for item in shell("codewords", "templates", "--json").json]

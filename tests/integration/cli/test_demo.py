@@ -1,0 +1,51 @@
+"""`codewords-mcp demo`: the main job, checked step by step."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from tests.integration.cli.terminal import Shell, Terminal
+
+STEPS = ["connect", "template", "validate", "deploy", "run", "logs", "url"]
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("demo:steps", "demo:json", "demo:url-outlives")
+def test_the_demo_checks_every_step_and_its_curl_line_works_afterwards(shell: Shell) -> None:
+    result = shell("codewords-mcp", "demo", "--json")
+    assert result.code == 0, result.out + result.err
+    told = result.json
+    assert [(step["id"], step["ok"]) for step in told["steps"]] == [(step, True) for step in STEPS]
+    assert told["result"] == {"message": "Hello Ada!"}
+    assert told["isolation"]
+    assert told["logs"]
+    again = subprocess.run(
+        ["sh", "-c", told["curl"]],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        env=shell.env,
+        check=False,
+    )
+    assert "Hello Ada!" in again.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("demo:steps")
+def test_the_demo_fits_a_terminal_of_80_columns(shell: Shell) -> None:
+    terminal = Terminal(shell, "codewords-mcp", "demo")
+    assert terminal.end(110) == 0
+    told, _, curl = terminal.plain.partition("Try it yourself:")
+    assert "curl -s" in curl
+    assert [line for line in told.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.requirement("demo:failure")
+def test_a_step_that_fails_is_named_with_what_to_do_and_ends_with_1(empty: Shell) -> None:
+    empty.home.write_text("a file where the home should be", encoding="utf-8")
+    result = empty("codewords-mcp", "demo")
+    assert result.code == 1
+    assert "✗ Connect" in result.out
+    assert "hint: " in result.err
+    assert empty("codewords-mcp", "demo", "--json").json["steps"][0]["ok"] is False

@@ -1,0 +1,56 @@
+"""A runtime behind a real server, whose providers are the loopback ones with keys that they insist on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from tests.integration.http.doors import ADMIN_KEY, Door
+
+from codewords_mcp.settings import Settings
+from codewords_mcp.testing.providers import LoopbackProviders, loopback_providers
+
+KEYS = {"openai": "sk-real-openai-key", "anthropic": "sk-ant-real-key", "gemini": "AIza-real-key"}
+MAX_BODY = 16 << 20
+STEERED = ("gpt-4o-mini-w200", "gpt-4o-mini-cut", "err-400")
+"""Models that are priced as gpt-4o-mini, and steer the stand-in."""
+
+
+@pytest.fixture(scope="session")
+def providers() -> Iterator[LoopbackProviders]:
+    with loopback_providers(KEYS) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def door(tmp_path_factory: pytest.TempPathFactory, providers: LoopbackProviders) -> Iterator[Door]:
+    """OpenAI's and Gemini's keys are secrets of the home, Anthropic's is in the runtime's environment."""
+    settings = Settings.model_validate(
+        {
+            "home": tmp_path_factory.mktemp("home"),
+            "port": 0,
+            "api_key": ADMIN_KEY,
+            "max_body": MAX_BODY,
+            "openai_base_url": providers.url,
+            "anthropic_base_url": providers.url,
+            "gemini_base_url": providers.url,
+            "model_aliases": dict.fromkeys(STEERED, "gpt-4o-mini"),
+        }
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("OPENAI_API_KEY", "GEMINI_API_KEY"):
+            patch.delenv(name, raising=False)
+        patch.setenv("ANTHROPIC_API_KEY", KEYS["anthropic"])
+        with Door(settings) as opened:
+            with opened.client() as client:
+                for name in ("openai", "gemini"):
+                    answer = client.put(f"/secrets/{name.upper()}_API_KEY", json={"value": KEYS[name]})
+                    assert answer.status_code == 200, answer.text
+            yield opened
+
+
+@pytest.fixture
+def http(door: Door) -> Iterator[httpx.Client]:
+    with door.client() as client:
+        yield client

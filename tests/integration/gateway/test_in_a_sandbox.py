@@ -1,0 +1,94 @@
+"""Workflows that call providers with their SDKs, from inside a sandbox: with the run's key, never the provider's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from tests.compat.registries import PROVIDER_SDKS
+from tests.integration.http.doors import ADMIN_KEY, Door
+from tests.workshop import MAIN
+
+from codewords_mcp.testing.providers import LoopbackProviders
+
+from .conftest import KEYS
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.requirement("gateway:sandbox")]
+
+HEADER = f"""# /// script
+# requires-python = "==3.11.*"
+# dependencies = ["fastapi==0.115.12", "uvicorn[standard]==0.34.2", {", ".join(f'"{one}"' for one in PROVIDER_SDKS["newest"])}]
+# [tool.env-checker]
+# env_vars = ["PORT=8000", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"]
+# ///
+"""
+BODY = """
+import os
+import anthropic
+import openai
+from fastapi import FastAPI
+from google import genai
+
+app = FastAPI(title="Three providers")
+HI = [{"role": "user", "content": "hi"}]
+
+
+@app.post("/")
+def ask():
+    chat = openai.OpenAI().chat.completions.create(model="gpt-4o-mini-c4", messages=HI)
+    message = anthropic.Anthropic().messages.create(model="claude-sonnet-4-6-c4", max_tokens=9, messages=HI)
+    google = genai.Client()
+    made = google.models.generate_content(model="gemini-2.5-flash-c4", contents="hi")
+    return [chat.choices[0].message.content, message.content[0].text, made.text]
+
+
+@app.post("/later")
+async def later():
+    chat = await openai.AsyncOpenAI().chat.completions.create(model="gpt-4o-mini-c4", messages=HI, stream=True)
+    text = "".join([chunk.choices[0].delta.content or "" async for chunk in chat])
+    message = await anthropic.AsyncAnthropic().messages.create(model="claude-sonnet-4-6-c4", max_tokens=9, messages=HI)
+    google = genai.Client()
+    made = await google.aio.models.generate_content(model="gemini-2.5-flash-c4", contents="hi")
+    return [text, message.content[0].text, made.text]
+
+
+@app.post("/environment")
+def environment():
+    return dict(os.environ)
+"""
+
+
+@pytest.fixture(scope="module")
+def service(door: Door) -> str:
+    with door.client() as client:
+        answer = client.post("/deploy", json={"code": HEADER + BODY + MAIN, "name": "Three"}, timeout=500)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["service_id"]
+
+
+@pytest.mark.parametrize("path", ["", "later"])
+def test_every_sdk_with_its_defaults_is_answered_through_the_gateway(
+    http: httpx.Client, providers: LoopbackProviders, service: str, path: str
+) -> None:
+    before = len(providers.requests)
+    answer = http.post(f"/run/{service}/{path}", json={})
+    assert answer.status_code == 200, http.get(f"/logs/{answer.headers['x-request-id']}").text[-4000:]
+    assert answer.json() == ["Hello from the stand"] * 3
+    asked = list(providers.requests)[before:]
+    assert [request.provider for request in asked] == ["openai", "anthropic", "gemini"]
+
+
+def test_the_providers_keys_are_not_in_the_sandbox_and_its_own_key_ends_with_the_run(
+    door: Door, http: httpx.Client, service: str
+) -> None:
+    seen: dict[str, Any] = http.post(f"/run/{service}/environment", json={}).json()
+    assert not [value for value in seen.values() if value in KEYS.values() or value == ADMIN_KEY]
+    assert seen["OPENAI_API_KEY"] == seen["ANTHROPIC_API_KEY"] == seen["CODEWORDS_API_KEY"]
+    run = http.get("/runs", params={"limit": 1}).json()["items"][0]["id"]
+    http.get(f"/result/{run}?timeout=30")
+    with door.client(key=seen["CODEWORDS_API_KEY"]) as late:
+        answer = late.get("/openai/models")
+        while answer.status_code == 200:  # the sandbox has its grace after the answer
+            answer = late.get("/openai/models")
+    assert answer.status_code == 401

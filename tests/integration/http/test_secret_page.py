@@ -1,0 +1,138 @@
+"""The page on which a person types a secret."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+
+from codewords_mcp.runtime.models import Caller
+
+from .doors import Door
+
+pytestmark = [pytest.mark.requirement("http:secret-page")]
+
+
+@pytest.fixture
+def browser(door: Door):
+    """A client that has no key, as a browser has none."""
+    with httpx.Client(timeout=30, trust_env=False) as client:
+        yield client
+
+
+def link(http: httpx.Client, name: str = "PROBE_SECRET") -> str:
+    """A new one-time link."""
+    return http.post(f"/secrets/{name}/entry").json()["url"]
+
+
+def test_what_is_typed_reaches_the_workflow_and_nobody_else(
+    http: httpx.Client, browser: httpx.Client, door: Door, probe: str
+) -> None:
+    url = link(http)
+    assert url.startswith(f"{door.url}/secrets/enter/")
+    page = browser.get(url)
+    assert page.status_code == 200
+    assert "PROBE_SECRET" in page.text
+    assert "Probe" in page.text or probe in page.text
+    assert 'type="password"' in page.text
+    done = browser.post(
+        url,
+        data={"value": "typed by hand", "lines": ""},
+        headers={"Origin": door.url, "Sec-Fetch-Site": "same-origin"},
+    )
+    assert done.status_code == 200
+    assert "PROBE_SECRET is stored" in done.text
+    assert "typed by hand" not in done.text
+    assert http.get(f"/run/{probe}/secret").json() == {"length": len("typed by hand")}
+    http.delete("/secrets/PROBE_SECRET")
+
+
+def test_a_link_works_once(http: httpx.Client, browser: httpx.Client) -> None:
+    url = link(http, "ONCE")
+    assert browser.post(url, data={"value": "a"}).status_code == 200
+    for answer in (browser.get(url), browser.post(url, data={"value": "b"}), browser.get(url + "x")):
+        assert answer.status_code == 404
+        assert "This link no longer works" in answer.text
+        assert answer.headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.parametrize(
+    ("form", "sentence"),
+    [
+        (b"value=&lines=", "The value is empty."),
+        (b"", "The value is empty."),
+        (b"value=a&lines=b", "Both fields hold a value."),
+        (b"value=%00", ""),
+        (b"&".join([b"a=1"] * 50), "The form did not arrive whole."),
+        (b"\xff=\xff", "The form did not arrive whole."),
+    ],
+)
+def test_a_value_that_cannot_be_stored_gets_the_form_again(
+    http: httpx.Client, browser: httpx.Client, form: bytes, sentence: str
+) -> None:
+    url = link(http, "AGAIN")
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = browser.post(url, content=form, headers=headers)
+    assert answer.status_code == 400
+    assert sentence in answer.text
+    assert 'role="alert"' in answer.text
+    assert browser.post(url, data={"value": "good"}).status_code == 200, "the link is still good"
+
+
+def test_a_form_that_is_too_large_is_refused(http: httpx.Client, browser: httpx.Client) -> None:
+    answer = browser.post(link(http, "LARGE"), data={"value": "x" * (1 << 19)})
+    assert answer.status_code == 413
+    assert "codewords secrets set" in answer.text
+
+
+def test_lines_keep_their_breaks(http: httpx.Client, browser: httpx.Client, probe: str) -> None:
+    answer = browser.post(link(http), data={"value": "", "lines": "one\r\ntwo"})
+    assert answer.status_code == 200
+    assert http.get(f"/run/{probe}/secret").json() == {"length": len("one\ntwo")}
+    http.delete("/secrets/PROBE_SECRET")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "http://localhost:9"},
+        {"Origin": "null"},
+        {"Origin": "https://evil.example"},
+    ],
+)
+def test_another_site_cannot_send_the_form(
+    http: httpx.Client, browser: httpx.Client, headers: dict[str, str]
+) -> None:
+    url = link(http, "CROSS")
+    assert browser.post(url, data={"value": "x"}, headers=headers).status_code == 403
+    assert "CROSS" not in http.get("/secrets").text
+
+
+def test_the_page_is_sealed_off(http: httpx.Client, browser: httpx.Client) -> None:
+    page = browser.get(link(http, "SEALED"))
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "form-action 'self'" in policy
+    assert page.headers["cache-control"] == "no-store"
+    assert page.headers["referrer-policy"] == "same-origin"
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert not re.search(r"<script|https?://|@import|url\(", page.text)
+
+
+def test_names_of_workflows_are_text_on_the_page(
+    door: Door, browser: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = door.ask(lambda runtime: runtime.secret_entry(Caller("local", "admin"), "SHOWN"))
+
+    async def peek(nonce: str) -> tuple[str, list[str]]:
+        return "SHOWN", [f"<b>{number}</b>" for number in range(30)]
+
+    monkeypatch.setattr(door.runtime, "peek_secret_entry", peek)
+    page = browser.get(url).text
+    assert "<b>" not in page
+    assert "&lt;b&gt;19&lt;/b&gt;" in page
+    assert "and 10 more" in page

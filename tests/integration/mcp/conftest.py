@@ -1,0 +1,43 @@
+"""The door over HTTP under a client of each protocol era."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+from mcp import Client
+
+from codewords_mcp.settings import Settings
+
+from .connecting import Era, over_http, serving
+from .fake import ANN, BOB, FakeRuntime
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path)
+
+
+@pytest.fixture
+def runtime() -> FakeRuntime:
+    return FakeRuntime()
+
+
+@pytest.fixture(params=["legacy", "2026-07-28"])
+def era(request: pytest.FixtureRequest) -> Era:
+    return request.param
+
+
+@pytest.fixture
+async def url(runtime: FakeRuntime, settings: Settings) -> AsyncGenerator[str]:
+    """The door over HTTP; the keys of its callers are "ann" and "bob"."""
+    async with serving(runtime, settings, {"ann": ANN, "bob": BOB}) as address:
+        yield address
+
+
+@pytest.fixture
+async def client(url: str, era: Era) -> AsyncGenerator[Client]:
+    """Ann's client over HTTP."""
+    async with over_http(url, "ann", era) as connected:
+        yield connected

@@ -1,0 +1,88 @@
+"""Clients on the door: in this process, and over real HTTP behind a stand-in for the HTTP door's authentication."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Literal
+
+import httpx2
+import uvicorn
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import (
+    EmptyResult,
+    SubscribeRequest,
+    SubscribeRequestParams,
+    UnsubscribeRequest,
+    UnsubscribeRequestParams,
+)
+from starlette.types import Receive, Scope, Send
+
+from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.server import create_mcp_app, create_server
+from codewords_mcp.settings import Settings
+
+Era = Literal["legacy", "2026-07-28"]
+ERAS: tuple[Era, ...] = ("legacy", "2026-07-28")
+
+
+@asynccontextmanager
+async def serving(runtime: Runtime, settings: Settings, keys: dict[str, Caller]) -> AsyncGenerator[str]:
+    """The door under a real uvicorn; each key is its caller. Gives the URL of `/mcp`."""
+    app, lifespan = create_mcp_app(runtime, settings)
+
+    async def authenticated(scope: Scope, receive: Receive, send: Send) -> None:
+        key = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
+        if key in keys:
+            scope["codewords.caller"] = keys[key]
+        await app(scope, receive, send)
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(authenticated, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    async with lifespan():
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
+        finally:
+            server.should_exit = True
+            await task
+
+
+@asynccontextmanager
+async def over_http(url: str, key: str, era: Era, **options: Any) -> AsyncGenerator[Client]:
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(
+            httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=httpx2.Timeout(30))
+        )
+        client = Client(streamable_http_client(url, http_client=http), mode=era, **options)
+        yield await stack.enter_async_context(client)
+
+
+def in_process(runtime: Runtime, settings: Settings, caller: Caller, era: Era, **options: Any) -> Client:
+    return Client(create_server(runtime, settings, caller=caller), mode=era, **options)
+
+
+def text_of(result: Any) -> str:
+    return "\n".join(item.text for item in result.content)
+
+
+def data_of(result: Any) -> dict[str, Any]:
+    """The structured content of a result that is not an error."""
+    assert not result.is_error, text_of(result)
+    return result.structured_content
+
+
+async def subscribe(client: Client, uri: str) -> None:
+    """As clients up to 2025-11-25 do; the client's own method is deprecated, the protocol's is what we serve."""
+    request = SubscribeRequest(params=SubscribeRequestParams(uri=uri))
+    await client.session.send_request(request, EmptyResult)
+
+
+async def unsubscribe(client: Client, uri: str) -> None:
+    request = UnsubscribeRequest(params=UnsubscribeRequestParams(uri=uri))
+    await client.session.send_request(request, EmptyResult)

@@ -1,0 +1,318 @@
+"""A small facade in memory: what the door's own behaviour is tested against. The real runtime has its own tests."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from codewords_mcp.errors import Forbidden, NotFound, ValidationFailed
+from codewords_mcp.runtime.models import (
+    FINISHED,
+    Caller,
+    Check,
+    Deployment,
+    LogLine,
+    Page,
+    Progress,
+    Run,
+    RunError,
+    SecretInfo,
+    Template,
+    ValidationReport,
+    Version,
+    WorkflowDetail,
+    WorkflowSummary,
+    no_progress,
+)
+from codewords_mcp.runtime.runtime import Runtime
+
+ANN = Caller(owner="ann", kind="admin", key_id="k-ann")
+BOB = Caller(owner="bob", kind="user", key_id="k-bob")
+
+BASE_URL = "http://127.0.0.1:8765"
+
+FAILING = ValidationReport(
+    all_passed=False,
+    report="…",
+    checks=[
+        Check(id="parse", status="passed", message="The header is complete."),
+        Check(
+            id="syntax",
+            status="failed",
+            message="unexpected indent",
+            line=12,
+            column=5,
+            fix="Remove 4 spaces.",
+        ),
+        Check(id="imports", status="note", message="`os` is used and never imported.", line=3),
+    ],
+)
+
+
+class Gate:
+    """Work that waits until the test lets it go, and tells when it was started and cancelled."""
+
+    def __init__(self) -> None:
+        self.started = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.cancelled = asyncio.Event()
+        self.calls = 0
+
+    async def __call__(self) -> None:
+        self.calls += 1
+        self.started.set()
+        try:
+            await self.go_on.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+
+
+class FakeRuntime(Runtime):
+    """Deploys what does not say "broken"; a workflow answers what it was given, or waits at `gate`."""
+
+    def __init__(self) -> None:  # the real one opens a home
+        self.gate: Gate | None = None
+        self.crash: Exception | None = None
+        self.log_text = "working"
+        self.result: Any = None
+        self.failure: RunError | None = None
+        self._ids = itertools.count(1)
+        self._live: dict[tuple[str, str], Deployment] = {}
+        self._code: dict[str, str] = {}
+        self._runs: dict[str, Run] = {}
+        self._ended: dict[str, asyncio.Event] = {}
+        self._printed: dict[str, asyncio.Queue[LogLine | None]] = {}
+        self._secrets: dict[tuple[str, str], SecretInfo] = {}
+        self.entries: dict[str, tuple[Caller, str]] = {}
+
+    async def _pass_gate(self, progress: Progress) -> None:
+        if self.crash is not None:
+            raise self.crash
+        await progress(1, 2, "Building the environment")
+        if self.gate is not None:
+            await self.gate()
+
+    async def list_templates(self) -> list[Template]:
+        return [
+            Template(
+                id="greeting",
+                title="Greeting",
+                description="Says hello.",
+                code="print('hi')",
+                example_input={"name": "Ada"},
+            )
+        ]
+
+    async def validate(
+        self, caller: Caller, code: str, *, progress: Progress = no_progress
+    ) -> ValidationReport:
+        await self._pass_gate(progress)
+        if "broken" in code:
+            return FAILING
+        return ValidationReport(
+            all_passed=True, report="", checks=[Check(id="parse", status="passed", message="ok")]
+        )
+
+    async def deploy(
+        self,
+        caller: Caller,
+        *,
+        code: str | None = None,
+        template_id: str | None = None,
+        name: str | None = None,
+        service_id: str | None = None,
+        description: str = "",
+        public: bool | None = None,
+        progress: Progress = no_progress,
+    ) -> Deployment:
+        if caller.kind == "run":
+            raise Forbidden("A workflow may not deploy.")
+        await self._pass_gate(progress)
+        code = code or "print('hi')"
+        if "broken" in code:
+            raise ValidationFailed(
+                "1 check failed; nothing was deployed.", report=FAILING.model_dump(mode="json")
+            )
+        service_id = service_id or f"{name or 'workflow'}_{next(self._ids):08x}"
+        before = self._live.get((caller.owner, service_id))
+        live = Deployment(
+            service_id=service_id,
+            name=name or service_id,
+            version=before.version + 1 if before else 1,
+            version_id="v",
+            url=f"{BASE_URL}/run/{service_id}/",
+            description=description,
+            created_at=datetime.now(UTC),
+            isolation="A",
+        )
+        self._live[caller.owner, service_id] = live
+        self._code[service_id] = code
+        return live
+
+    def _workflow(self, caller: Caller, service_id: str) -> Deployment:
+        live = self._live.get((caller.owner, service_id))
+        if live is None:
+            raise NotFound("There is no workflow of that id.", hint="list_workflows lists yours.")
+        return live
+
+    async def list_workflows(
+        self, caller: Caller, *, query: str = "", limit: int = 20, cursor: str | None = None
+    ) -> Page[WorkflowSummary]:
+        mine = [
+            live for (owner, _), live in self._live.items() if owner == caller.owner and query in live.name
+        ]
+        start = int(cursor or 0)
+        items = [
+            WorkflowSummary(
+                service_id=w.service_id,
+                name=w.name,
+                version=w.version,
+                url=w.url,
+                description=w.description,
+                updated_at=w.created_at,
+            )
+            for w in mine[start : start + limit]
+        ]
+        return Page(items=items, next_cursor=str(start + limit) if len(mine) > start + limit else None)
+
+    async def get_workflow(
+        self, caller: Caller, service_id: str, *, version: int | None = None, include_code: bool = False
+    ) -> WorkflowDetail:
+        live = self._workflow(caller, service_id)
+        return WorkflowDetail(
+            service_id=service_id,
+            name=live.name,
+            description=live.description,
+            url=live.url,
+            version=live.version,
+            routes=[{"method": "POST", "path": "/", "input": {"name": "string"}}],
+            env=[{"name": "PORT"}],
+            dependencies=["fastapi==0.115.12"],
+            versions=[Version(version=live.version, version_id="v", created_at=live.created_at, active=True)],
+            last_runs=[run for run in self._runs.values() if run.service_id == service_id],
+            code=self._code[service_id] if include_code else None,
+        )
+
+    async def rollback(self, caller: Caller, service_id: str, version: int) -> Deployment:
+        live = self._workflow(caller, service_id).model_copy(update={"version": version})
+        self._live[caller.owner, service_id] = live
+        return live
+
+    async def call(
+        self,
+        caller: Caller,
+        service_id: str,
+        *,
+        path: str = "/",
+        data: Any = None,
+        method: str = "POST",
+        wait: float = 40.0,
+    ) -> Run:
+        if self.crash is not None:
+            raise self.crash
+        self._workflow(caller, service_id)
+        run = Run(
+            id=f"run-{next(self._ids)}",
+            owner=caller.owner,
+            service_id=service_id,
+            version=1,
+            status="running",
+            created_at=datetime.now(UTC),
+            started_at=datetime.now(UTC),
+            isolation="A",
+        )
+        self._runs[run.id] = run
+        self._ended[run.id] = asyncio.Event()
+        if self.gate is None:
+            self.finish(run.id, data if self.result is None else self.result)
+        return await self.get_run(caller, run.id, wait=wait)
+
+    @property
+    def newest(self) -> str:
+        """The id of the newest run."""
+        return list(self._runs)[-1]
+
+    def finish(self, run_id: str, result: Any, status: str = "succeeded") -> None:
+        failed = self.failure is not None
+        self._runs[run_id] = self._runs[run_id].model_copy(
+            update={
+                "status": "failed" if failed else status,
+                "completed_at": datetime.now(UTC),
+                "response_status": 500 if failed else 200,
+                "response_json": result,
+                "error": self.failure,
+            }
+        )
+        self._ended[run_id].set()
+
+    async def get_run(self, caller: Caller, run_id: str, *, wait: float = 0.0) -> Run:
+        run = self._runs.get(run_id)
+        if run is None or run.owner != caller.owner:
+            raise NotFound("There is no run of that id.", hint="run_workflow answers with one.")
+        if wait and run.status not in FINISHED:
+            if self.gate is not None:
+                self.gate.started.set()
+            with_limit = asyncio.wait_for(self._ended[run_id].wait(), wait)
+            with suppress(TimeoutError):
+                await with_limit
+        return self._runs[run_id]
+
+    async def cancel_run(self, caller: Caller, run_id: str) -> Run:
+        self.finish(run_id, None, "cancelled")
+        if self.gate is not None:
+            self.gate.cancelled.set()
+        return self._runs[run_id]
+
+    async def list_runs(
+        self,
+        caller: Caller,
+        *,
+        service_id: str | None = None,
+        status: str | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> Page[Run]:
+        return Page(items=[run for run in self._runs.values() if run.owner == caller.owner][:limit])
+
+    async def tail(self, caller: Caller, run_id: str, *, limit: int = 50) -> list[LogLine]:
+        return [
+            LogLine(created_at=f"2026-01-01T00:00:0{n}.000000Z", stream="stdout", message=text)
+            for n, text in enumerate(self.log_text.splitlines())
+        ][-limit:]
+
+    def print(self, run_id: str, text: str) -> None:
+        """A line that a running workflow prints."""
+        line = LogLine(created_at="2026-01-02T00:00:00.000000Z", stream="stdout", message=text)
+        self._printed.setdefault(run_id, asyncio.Queue()).put_nowait(line)
+
+    async def logs(
+        self, caller: Caller, run_id: str, *, after: str | None = None, follow: bool = True
+    ) -> AsyncIterator[LogLine | None]:
+        lines = self._printed.setdefault(run_id, asyncio.Queue())
+        while self._runs[run_id].status not in FINISHED:
+            yield await lines.get()
+
+    async def list_secrets(self, caller: Caller) -> list[SecretInfo]:
+        return [info for (owner, _), info in self._secrets.items() if owner == caller.owner]
+
+    async def secret_entry(self, caller: Caller, name: str) -> str:
+        nonce = f"nonce{next(self._ids)}"
+        self.entries[nonce] = (caller, name)
+        return f"{BASE_URL}/secrets/{nonce}"
+
+    async def redeem_secret_entry(self, nonce: str, value: str) -> str:
+        caller, name = self.entries.pop(nonce)
+        now = datetime.now(UTC)
+        self._secrets[caller.owner, name] = SecretInfo(
+            name=name, created_at=now, updated_at=now, used_by=["greeting_1"]
+        )
+        return name
+
+    async def delete_secret(self, caller: Caller, name: str) -> None:
+        if self._secrets.pop((caller.owner, name), None) is None:
+            raise NotFound("There is no secret of that name.", hint="list_secrets lists them.")

@@ -1,0 +1,56 @@
+"""Programs from npm, kept in a temporary folder between runs."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+TYPESCRIPT = ("@modelcontextprotocol/sdk@1.32.2", "@modelcontextprotocol/client@2.4.0")
+INSPECTOR = ("@modelcontextprotocol/inspector@2.12.0",)
+
+
+def installed(*packages: str) -> Path:
+    """The folder with these packages. Skips the test where npm cannot get them, and fails it where CI is true."""
+    name = "-".join(re.sub(r"\W+", "_", package) for package in packages)
+    folder = Path(tempfile.gettempdir()) / f"codewords-npm-{getpass.getuser()}" / name
+    if not (folder / "complete").exists():
+        _install(folder, packages)
+    return folder
+
+
+def _install(folder: Path, packages: tuple[str, ...]) -> None:
+    npm = shutil.which("npm")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "package.json").write_text('{"type": "module", "private": true}', encoding="utf-8")
+    command = [npm or "npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", *packages]
+    try:
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=120)
+    except (OSError, subprocess.SubprocessError) as error:
+        told = f"npm cannot install {', '.join(packages)}: {type(error).__name__}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(told)
+        pytest.skip(told)
+    (folder / "complete").touch()
+
+
+async def node(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """(exit code, stdout, stderr) of node with these arguments, in the folder."""
+    process = await asyncio.create_subprocess_exec(
+        "node", *arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(60):
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode or 0, out.decode(), err.decode()

@@ -1,0 +1,163 @@
+"""Resources, their list, completion of their ids, and subscriptions to runs, in both eras."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import anyio
+import mcp_types as types
+import pytest
+from mcp import Client, MCPError
+from mcp.client.subscriptions import ResourceUpdated
+from mcp_types import PromptReference, ResourceTemplateReference
+
+from codewords_mcp.resources import subscriptions
+
+from .connecting import data_of, over_http, subscribe, unsubscribe
+from .fake import FakeRuntime, Gate
+
+pytestmark = pytest.mark.anyio
+
+
+async def _run(client: Client) -> tuple[str, str]:
+    live = data_of(await client.call_tool("deploy_workflow", {"code": "print('hi')", "name": "greeting"}))
+    run = data_of(
+        await client.call_tool("run_workflow", {"workflow_id": live["workflow_id"], "wait_seconds": 0})
+    )
+    return live["workflow_id"], run["run_id"]
+
+
+def _text(result: Any) -> str:
+    [content] = result.contents
+    return content.text
+
+
+@pytest.mark.requirement("mcp:resources")
+async def test_a_workflow_reads_as_its_summary_and_code(client: Client) -> None:
+    workflow_id, _ = await _run(client)
+    page = await client.read_resource(f"workflow://{workflow_id}")
+    assert page.contents[0].mime_type == "text/markdown"
+    assert _text(page).startswith("# greeting\n")
+    assert "```python\nprint('hi')\n```" in _text(page)
+
+
+@pytest.mark.requirement("mcp:resources")
+async def test_a_run_reads_as_its_record_and_its_log_as_text(client: Client) -> None:
+    _, run_id = await _run(client)
+    record = json.loads(_text(await client.read_resource(f"run://{run_id}")))
+    log = await client.read_resource(f"run://{run_id}/logs")
+    assert (record["id"], record["status"]) == (run_id, "succeeded")
+    assert "owner" not in record
+    assert log.contents[0].mime_type == "text/plain"
+    assert _text(log) == "2026-01-01T00:00:00.000000Z stdout: working"
+
+
+@pytest.mark.requirement("mcp:resources")
+async def test_recent_workflows_runs_and_logs_are_listed(client: Client) -> None:
+    workflow_id, run_id = await _run(client)
+    listed = [str(resource.uri) for resource in (await client.list_resources()).resources]
+    templates = [
+        template.uri_template for template in (await client.list_resource_templates()).resource_templates
+    ]
+    assert listed == [f"workflow://{workflow_id}", f"run://{run_id}", f"run://{run_id}/logs"]
+    assert templates == ["workflow://{workflow_id}", "run://{run_id}", "run://{run_id}/logs"]
+
+
+@pytest.mark.requirement("mcp:completions")
+async def test_ids_are_completed_and_other_arguments_are_not(client: Client) -> None:
+    workflow_id, run_id = await _run(client)
+    template = ResourceTemplateReference(type="ref/resource", uri="workflow://{workflow_id}")
+    log = ResourceTemplateReference(type="ref/resource", uri="run://{run_id}/logs")
+    debug = PromptReference(type="ref/prompt", name="debug_run")
+    build = PromptReference(type="ref/prompt", name="build_workflow")
+    assert (await client.complete(template, {"name": "workflow_id", "value": "gree"})).completion.values == [
+        workflow_id
+    ]
+    assert (await client.complete(log, {"name": "run_id", "value": ""})).completion.values == [run_id]
+    assert (await client.complete(debug, {"name": "run_id", "value": "x"})).completion.values == []
+    assert (await client.complete(build, {"name": "description", "value": "a"})).completion.values == []
+
+
+@pytest.mark.requirement("mcp:subscriptions")
+async def test_a_session_is_told_when_its_run_ends_and_not_after_it_unsubscribed(
+    runtime: FakeRuntime, url: str
+) -> None:
+    told: list[str] = []
+    heard = asyncio.Event()
+
+    async def hear(message: object) -> None:
+        if isinstance(message, types.ResourceUpdatedNotification):
+            told.append(str(message.params.uri))
+            heard.set()
+
+    async with over_http(url, "ann", "legacy", message_handler=hear) as client:
+        runtime.gate = Gate()
+        runtime.gate.go_on.set()
+        _, kept = await _run(client)
+        _, dropped = await _run(client)
+        await subscribe(client, f"run://{kept}")
+        await subscribe(client, f"run://{dropped}")
+        await unsubscribe(client, f"run://{dropped}")
+        runtime.finish(dropped, "x")
+        runtime.finish(kept, "x")
+        with anyio.fail_after(5):
+            await heard.wait()
+    assert told == [f"run://{kept}"]
+
+
+@pytest.mark.requirement("mcp:subscriptions")
+async def test_a_stream_is_told_of_new_log_lines(runtime: FakeRuntime, url: str) -> None:
+    async with over_http(url, "ann", "2026-07-28") as client:
+        runtime.gate = Gate()
+        runtime.gate.go_on.set()
+        _, run_id = await _run(client)
+        uri = f"run://{run_id}/logs"
+        async with client.listen(resource_subscriptions=[uri, "run://nobody"]) as stream:
+            assert stream.honored.resource_subscriptions == [uri]
+            runtime.print(run_id, "a line")
+            with anyio.fail_after(5):
+                assert await anext(aiter(stream)) == ResourceUpdated(uri=uri)
+
+
+@pytest.mark.requirement("mcp:subscriptions", "mcp:callers")
+async def test_another_callers_run_cannot_be_watched(runtime: FakeRuntime, url: str) -> None:
+    async with over_http(url, "ann", "legacy") as ann, over_http(url, "bob", "legacy") as bob:
+        _, run_id = await _run(ann)
+        with pytest.raises(MCPError) as refused:
+            await subscribe(bob, f"run://{run_id}")
+        assert refused.value.error.code == -32602
+        with pytest.raises(MCPError, match="Only runs can be watched"):
+            await subscribe(ann, "workflow://some")
+
+
+@pytest.mark.requirement("mcp:subscriptions")
+async def test_watching_too_many_runs_is_refused(
+    runtime: FakeRuntime, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscriptions, "WATCHERS", 1)
+    async with over_http(url, "ann", "legacy") as client:
+        runtime.gate = Gate()
+        runtime.gate.go_on.set()
+        _, first = await _run(client)
+        _, second = await _run(client)
+        await subscribe(client, f"run://{first}")
+        with pytest.raises(MCPError, match="runs are being watched"):
+            await subscribe(client, f"run://{second}")
+
+
+@pytest.mark.requirement("mcp:list-changed")
+async def test_a_deployment_announces_that_the_list_of_resources_changed(
+    runtime: FakeRuntime, url: str
+) -> None:
+    heard = asyncio.Event()
+
+    async def hear(message: object) -> None:
+        if isinstance(message, types.ResourceListChangedNotification):
+            heard.set()
+
+    async with over_http(url, "ann", "legacy", message_handler=hear) as client:
+        await client.call_tool("deploy_workflow", {"code": "x"})
+        with anyio.fail_after(5):
+            await heard.wait()

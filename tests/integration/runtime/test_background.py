@@ -1,0 +1,227 @@
+"""Background runs: in line, tried again, cancelled, gone on with after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from tests.workshop import (
+    ADMIN,
+    deploy,
+    finished,
+    log_text,
+    make_home,
+    open_runtime,
+    request,
+    workflow,
+)
+
+from codewords_mcp.errors import Conflict, TooBusy
+from codewords_mcp.runtime.models import Caller, Run
+from codewords_mcp.runtime.runs import background
+from codewords_mcp.runtime.runtime import Runtime
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("store:postgres")]
+
+WORK = workflow(
+    """
+import asyncio
+@app.post("/")
+async def work(request: Request):
+    asked = await request.json()
+    print("began", asked.get("name"), flush=True)
+    await asyncio.sleep(asked.get("seconds", 0))
+    return {"name": asked.get("name")}
+@app.post("/fail")
+async def fail(request: Request):
+    raise RuntimeError("not this time")
+""",
+    title="Work",
+)
+
+
+def with_options(code: str, *lines: str) -> str:
+    """The script with these lines under [tool.codewords]."""
+    table = "".join(f"# {line}\n" for line in ("[tool.codewords]", *lines))
+    return code.replace("# ///\nfrom", f"{table}# ///\nfrom")
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+async def runtime(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Runtime]:
+    home = make_home(tmp_path_factory.mktemp("home"))
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").url()
+    async with open_runtime(home, concurrency=2, queue_limit=4, database_url=url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def work(runtime: Runtime) -> str:
+    return await deploy(runtime, WORK)
+
+
+async def start(runtime: Runtime, service: str, name: str, *, seconds: float = 0, **more: Any) -> str:
+    return await runtime.start_run(request(service, {"name": name, "seconds": seconds}, **more))
+
+
+async def says(runtime: Runtime, run_id: str, word: str) -> None:
+    """Wait until the run's log has this."""
+    async for line in runtime.logs(ADMIN, run_id):
+        if line is not None and word in line.message:
+            return
+    raise AssertionError(f"the log of {run_id} ended without {word}")
+
+
+async def fill(runtime: Runtime, service: str) -> list[str]:
+    """Take every slot with runs that go on until they are cancelled."""
+    holders = [
+        await start(runtime, service, f"holder {n}", seconds=600) for n in range(runtime.settings.concurrency)
+    ]
+    for holder in holders:
+        await says(runtime, holder, "began")
+    return holders
+
+
+async def cancel(runtime: Runtime, *run_ids: str) -> None:
+    for run_id in run_ids:
+        assert (await runtime.cancel_run(ADMIN, run_id)).status == "cancelled"
+
+
+@pytest.mark.requirement("runs:times", "runs:background")
+async def test_waiting_starting_and_running_are_told_apart_by_their_times(
+    runtime: Runtime, work: str
+) -> None:
+    run = await finished(runtime, await start(runtime, work, "x"))
+    assert run.status == "succeeded"
+    times = [run.created_at, run.started_at, run.running_at, run.completed_at]
+    assert None not in times
+    assert times == sorted(time for time in times if time)
+    assert run.background
+
+
+@pytest.mark.requirement("runs:line", "runs:once")
+async def test_over_the_limit_runs_wait_by_priority_and_each_is_carried_out_once(
+    runtime: Runtime, work: str
+) -> None:
+    holders = await fill(runtime, work)
+    names = {"last": 90, "usual": 50, "first": 10}
+    waiting = [await start(runtime, work, name, priority=priority) for name, priority in names.items()]
+    for run_id in waiting:
+        run = await runtime.get_run(ADMIN, run_id)
+        assert (run.status, run.started_at, run.attempts) == ("queued", None, [])
+    async with asyncio.timeout(60):
+        while (await runtime.status())["runs"]["queued"] < len(waiting):  # in memory, out of the table
+            await asyncio.sleep(0.05)
+    await cancel(runtime, *holders)
+    done = [await finished(runtime, run_id) for run_id in waiting]
+    assert [run.status for run in done] == ["succeeded"] * 3
+    assert [len(run.attempts) for run in done] == [1] * 3
+    for run_id, name in zip(waiting, names, strict=True):
+        assert (await log_text(runtime, run_id)).count(f"began {name}") == 1
+    begun = sorted((run.started_at, name) for name, run in zip(names, done, strict=True) if run.started_at)
+    assert [name for _, name in begun] == ["first", "usual", "last"]
+
+
+@pytest.mark.requirement("runs:line")
+async def test_beyond_the_bound_of_the_line_a_run_is_turned_away(runtime: Runtime, work: str) -> None:
+    holders = await fill(runtime, work)
+    waiting = [await start(runtime, work, "w", seconds=600) for _ in range(runtime.settings.queue_limit)]
+    with pytest.raises(TooBusy) as caught:
+        await start(runtime, work, "too many")
+    assert caught.value.retry_after > 0
+    await cancel(runtime, *waiting, *holders)
+    assert (await finished(runtime, await start(runtime, work, "after"))).status == "succeeded"
+
+
+@pytest.mark.requirement("runs:cancel")
+async def test_a_run_that_waits_is_cancelled_without_ever_starting(runtime: Runtime, work: str) -> None:
+    holders = await fill(runtime, work)
+    waiting = await start(runtime, work, "never")
+    await cancel(runtime, waiting)
+    await cancel(runtime, *holders)
+    run = await finished(runtime, waiting)
+    assert (run.status, run.started_at) == ("cancelled", None)
+    assert await log_text(runtime, waiting) == ""
+
+
+@pytest.mark.requirement("runs:line")
+async def test_a_delayed_run_waits_for_its_time(runtime: Runtime, work: str) -> None:
+    run = await finished(runtime, await start(runtime, work, "later", delay=1.5))
+    assert run.status == "succeeded"
+    assert run.not_before is not None
+    assert run.started_at is not None
+    assert run.started_at >= run.not_before
+
+
+@pytest.mark.requirement("runs:retries")
+async def test_a_failing_run_is_tried_as_often_as_its_header_says_and_each_attempt_is_told(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "FIRST_PAUSE", 0.01)
+    service = await deploy(runtime, with_options(WORK, "retries = 2"), name="retried")
+    run = await finished(runtime, await start(runtime, service, "x", path="/fail"))
+    assert run.status == "failed"
+    assert [(a.number, a.outcome) for a in run.attempts] == [(1, "failed"), (2, "failed"), (3, "failed")]
+    text = await log_text(runtime, run.id)
+    assert text.count("RuntimeError: not this time") == 3
+    assert "attempt 3 of 3: attempt 2 failed" in text
+    assert run.response_status == 500
+
+
+@pytest.mark.requirement("runs:retries")
+async def test_a_failing_run_is_not_tried_again_by_default_and_a_success_never(
+    runtime: Runtime, work: str
+) -> None:
+    assert len((await finished(runtime, await start(runtime, work, "x", path="/fail"))).attempts) == 1
+    assert len((await finished(runtime, await start(runtime, work, "x"))).attempts) == 1
+
+
+@pytest.mark.requirement("runs:retries", "runs:cancel")
+async def test_a_run_that_pauses_between_attempts_can_be_cancelled(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background, "FIRST_PAUSE", 60.0)
+    service = await deploy(runtime, with_options(WORK, "retries = 5"), name="paused")
+    run_id = await start(runtime, service, "x", path="/fail")
+    async with asyncio.timeout(60):
+        while not (run := await runtime.get_run(ADMIN, run_id)).attempts or run.status != "queued":
+            await asyncio.sleep(0.05)
+    await cancel(runtime, run_id)
+    run = await finished(runtime, run_id)
+    assert (run.status, [a.outcome for a in run.attempts]) == ("cancelled", ["failed"])
+
+
+@pytest.mark.requirement("runs:cancel-family")
+async def test_cancelling_a_run_cancels_what_it_has_started(runtime: Runtime, work: str) -> None:
+    parent = await start(runtime, work, "parent", seconds=600)
+    of_parent = Caller("local", "run", run_id=parent)
+    child = await start(runtime, work, "child", seconds=600, caller=of_parent)
+    of_child = Caller("local", "run", run_id=child)
+    grandchild = await start(runtime, work, "grandchild", seconds=600, caller=of_child)
+    await cancel(runtime, parent)
+    family: list[Run] = [await finished(runtime, run_id) for run_id in (child, grandchild)]
+    assert [(run.status, run.depth) for run in family] == [("cancelled", 1), ("cancelled", 2)]
+    assert family[0].parent_id == parent
+    assert len({run.correlation_id for run in family} | {parent}) == 1
+
+
+@pytest.mark.requirement("runs:depth")
+async def test_a_chain_of_calls_without_end_is_stopped(runtime: Runtime, work: str) -> None:
+    parent = await start(runtime, work, "0")
+    with pytest.raises(Conflict, match="deep"):
+        for number in range(1, 50):
+            await log_text(runtime, parent)  # to its very end: until its sandbox is gone it has its slot
+            caller = Caller("local", "run", run_id=parent)
+            parent = await start(runtime, work, str(number), caller=caller)
+    assert (await runtime.get_run(ADMIN, parent)).depth == 20
+
+
+@pytest.mark.requirement("runs:idempotency")
+async def test_one_idempotency_key_used_by_many_at_once_makes_one_run(runtime: Runtime, work: str) -> None:
+    ids = await asyncio.gather(*(start(runtime, work, str(n), idempotency_key="the-one") for n in range(10)))
+    assert len(set(ids)) == 1
+    assert (await finished(runtime, ids[0])).status == "succeeded"
+    assert (await finished(runtime, await start(runtime, work, "free again"))).status == "succeeded"

@@ -1,0 +1,170 @@
+"""Deploying through the real facade: versions, no-ops, failures, rollback, names, the seed's programs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.workshop import ADMIN, ECHO, deploy, fetch, log_text, make_home, open_runtime, workflow
+
+from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
+from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.runtime import Runtime
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+SEED_NOTES = {
+    "greeting": "",
+    "linkedin_profile_enricher": "import os",
+    "support_ticket_analyzer": "import os",
+    "website_monitor": "hash()",
+}
+
+
+@pytest.fixture(scope="module")
+async def runtime(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runtime]:
+    async with open_runtime(make_home(tmp_path_factory.mktemp("home"))) as opened:
+        yield opened
+
+
+@pytest.mark.requirement("seed:examples")
+@pytest.mark.parametrize("name", SEED_NOTES)
+async def test_the_seeds_programs_deploy_letter_for_letter_with_a_note_of_what_they_forget(
+    runtime: Runtime, seed_examples: Path, name: str
+) -> None:
+    code = (seed_examples / f"{name}.py").read_text(encoding="utf-8")
+    deployment = await runtime.deploy(ADMIN, code=code)
+    assert (await runtime.get_workflow(ADMIN, deployment.service_id, include_code=True)).code == code
+    assert SEED_NOTES[name] in " ".join(f"{note.message} {note.fix}" for note in deployment.notes)
+    if name == "greeting":
+        status, body, _ = await fetch(runtime, deployment.service_id, {"name": "Ada"})
+        assert (status, json.loads(body)) == (200, {"message": "Hello Ada!"})
+
+
+@pytest.mark.requirement("deploy:no-op", "deploy:versions")
+async def test_the_same_code_changes_nothing_and_other_code_is_a_new_version(runtime: Runtime) -> None:
+    first = await runtime.deploy(ADMIN, code=ECHO, name="Versions")
+    assert first.changed
+    again = await runtime.deploy(ADMIN, code=ECHO, name="Versions")
+    assert (again.changed, again.version, again.version_id) == (False, 1, first.version_id)
+    second = await runtime.deploy(ADMIN, code=ECHO + "\n# two\n", service_id=first.service_id)
+    assert (second.version, second.service_id, second.changed) == (2, first.service_id, True)
+    detail = await runtime.get_workflow(ADMIN, first.service_id, version=1, include_code=True)
+    assert detail.code == ECHO
+    assert [(v.version, v.active) for v in detail.versions] == [(2, True), (1, False)]
+    assert re.fullmatch(r"versions_[0-9a-f]{8}", first.service_id)
+
+
+@pytest.mark.requirement("deploy:rollback")
+async def test_a_rollback_is_live_at_once(runtime: Runtime) -> None:
+    def answering(text: str) -> str:
+        return workflow(f'@app.get("/")\nasync def say():\n    return "{text}"\n', title="Rollback")
+
+    service = await deploy(runtime, answering("one"))
+    await deploy(runtime, answering("two"), service_id=service)
+    assert (await fetch(runtime, service, method="GET"))[1] == b'"two"'
+    assert (await runtime.rollback(ADMIN, service, 1)).version == 1
+    assert (await fetch(runtime, service, method="GET"))[1] == b'"one"'
+    with pytest.raises(NotFound, match="no version 9"):
+        await runtime.rollback(ADMIN, service, 9)
+
+
+@pytest.mark.requirement("deploy:failure-keeps-old")
+async def test_a_failed_deploy_leaves_the_old_version_serving(runtime: Runtime) -> None:
+    service = await deploy(runtime, ECHO, name="Steady")
+    with pytest.raises(ValidationFailed) as caught:
+        await runtime.deploy(
+            ADMIN, code=ECHO.replace("async def echo", "async deff echo"), service_id=service
+        )
+    assert "Version 1 goes on serving" in caught.value.message
+    assert caught.value.report["all_passed"] is False
+    assert (await fetch(runtime, service, [1]))[0] == 200
+    assert len((await runtime.get_workflow(ADMIN, service)).versions) == 1
+
+
+@pytest.mark.requirement("deploy:names")
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Réport / ../ daily", "report_daily"),
+        ("🚨🚨", "workflow"),
+        ("x" * 100, "x" * 40),
+        ("../../etc", "etc"),
+    ],
+)
+async def test_any_printable_name_is_taken_and_never_becomes_a_path(
+    runtime: Runtime, name: str, slug: str
+) -> None:
+    deployment = await runtime.deploy(ADMIN, code=ECHO, name=name)
+    assert deployment.name == name
+    assert re.fullmatch(slug + r"_[0-9a-f]{8}", deployment.service_id)
+
+
+@pytest.mark.requirement("deploy:names")
+@pytest.mark.parametrize("name", ["", "  ", "x" * 101, "two\nlines", "nul\0"])
+async def test_a_name_that_cannot_be_shown_is_refused(runtime: Runtime, name: str) -> None:
+    with pytest.raises(InvalidInput, match="name"):
+        await runtime.deploy(ADMIN, code=ECHO, name=name)
+
+
+@pytest.mark.requirement("deploy:names")
+async def test_a_name_in_use_is_a_conflict_when_another_workflow_wants_it(runtime: Runtime) -> None:
+    await deploy(runtime, ECHO, name="Taken")
+    other = await deploy(runtime, ECHO, name="Other")
+    with pytest.raises(Conflict, match="name"):
+        await runtime.deploy(ADMIN, code=ECHO + "#\n", service_id=other, name="Taken")
+
+
+@pytest.mark.requirement("deploy:input")
+async def test_a_deploy_takes_code_or_a_template_that_exists(runtime: Runtime) -> None:
+    for code, template_id in ((None, None), (ECHO, "greeting")):
+        with pytest.raises(InvalidInput, match="either"):
+            await runtime.deploy(ADMIN, code=code, template_id=template_id)
+    with pytest.raises(NotFound):
+        await runtime.deploy(ADMIN, template_id="no_such")
+    with pytest.raises(NotFound):
+        await runtime.deploy(ADMIN, code=ECHO, service_id="no_such_00000000")
+
+
+@pytest.mark.requirement("templates:work")
+async def test_every_template_deploys_and_answers_its_example(runtime: Runtime) -> None:
+    for template in await runtime.list_templates():
+        deployment = await runtime.deploy(ADMIN, template_id=template.id)
+        detail = await runtime.get_workflow(ADMIN, deployment.service_id)
+        assert [r for r in detail.routes if r["path"] == "/" and r["method"] == "POST"], template.id
+        if template.id != "web_page_facts":  # reaches the internet
+            status, body, run_id = await fetch(runtime, deployment.service_id, template.example_input)
+            assert status == 200, (template.id, body, await log_text(runtime, run_id))
+
+
+@pytest.mark.requirement("runs:owners", "deploy:public")
+async def test_a_public_workflow_runs_for_others_who_still_cannot_change_it(runtime: Runtime) -> None:
+    service = await deploy(runtime, ECHO, name="Shared", public=True)
+    stranger = Caller("stranger", "user")
+    assert (await fetch(runtime, service, [1], caller=stranger))[0] == 200
+    with pytest.raises(NotFound):
+        await runtime.deploy(stranger, code=ECHO, service_id=service)
+    assert (await runtime.list_workflows(stranger)).items == []
+
+
+@pytest.mark.requirement("lists:pages")
+async def test_lists_page_through_everything_once(runtime: Runtime) -> None:
+    for index in range(3):
+        await deploy(runtime, ECHO, name=f"Paged {index}")
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = await runtime.list_workflows(ADMIN, query="paged", limit=2, cursor=cursor)
+        seen += [item.name for item in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert seen == ["Paged 2", "Paged 1", "Paged 0"]
+    for wrong in ("x", "1", "1.", "-1.a", "²³.a"):
+        with pytest.raises(InvalidInput, match="cursor"):
+            await runtime.list_workflows(ADMIN, cursor=wrong)
+    with pytest.raises(InvalidInput, match="limit"):
+        await runtime.list_workflows(ADMIN, limit=0)

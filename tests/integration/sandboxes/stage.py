@@ -1,0 +1,199 @@
+"""Starting programs in real sandboxes, and talking to them."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import getpass
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uv
+
+from codewords_mcp.runtime.sandboxes import http1
+from codewords_mcp.runtime.sandboxes.base import (
+    Driver,
+    EnvironmentRef,
+    Exit,
+    Limits,
+    Sandbox,
+    SandboxSpec,
+    Stream,
+)
+from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
+from codewords_mcp.runtime.sandboxes.local.sandbox import LocalSandbox
+
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+PACKAGES = ("fastapi", "uvicorn[standard]", "hypercorn")
+_numbers = itertools.count(1)
+
+HELLO = """
+    import os
+    from fastapi import FastAPI
+    from pydantic import BaseModel
+
+    app = FastAPI()
+
+    class Person(BaseModel):
+        name: "str"
+
+    @app.post("/")
+    async def greet(person: Person) -> dict[str, str]:
+        return {"greeting": f"Hello, {person.name}!"}
+
+    if __name__ == "__main__":
+        import uvicorn
+        uvicorn.run(app, host="0.0.0.0", port=int(os.environ["PORT"]))
+"""
+
+
+def build_environment() -> EnvironmentRef:
+    """A finalised environment, kept between test runs: inside a sandbox its Python is at a neutral path."""
+    given = os.environ.get("SANDBOX_TEST_ENVIRONMENT")
+    prefix = Path(sys.base_prefix).resolve()
+    if given:
+        return EnvironmentRef(Path(given), prefix, VERSION)
+    folder = (
+        Path(tempfile.gettempdir())
+        / f"codewords-tests-{getpass.getuser()}"
+        / f"sandbox-environment-{VERSION}"
+    )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "finished").exists():
+            _build(folder, prefix)
+    return EnvironmentRef(folder, prefix, VERSION)
+
+
+def _build(folder: Path, prefix: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = uv.find_uv_bin()
+    python = prefix / "bin" / f"python{VERSION}"
+    subprocess.run([command, "venv", "-q", "-p", python, folder], check=True, env=variables)
+    install = [command, "pip", "install", "-q", "--compile-bytecode", "-p", folder / "bin" / "python"]
+    subprocess.run([*install, *PACKAGES], check=True, env=variables)
+    inside = Path("/usr" if prefix == Path("/usr") else "/python") / "bin"
+    (folder / "bin" / "python").unlink()
+    (folder / "bin" / "python").symlink_to(inside / f"python{VERSION}")
+    configuration = (folder / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    lines = [f"home = {inside}" if line.startswith("home") else line for line in configuration]
+    (folder / "pyvenv.cfg").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "finished").touch()
+
+
+async def fork_server(driver: LocalDriver, environment: EnvironmentRef) -> None:
+    """Return when the environment's programs are forked."""
+    await driver.prepare(environment)
+    async with asyncio.timeout(30):
+        while not any(one["starts"] == "forks" for one in driver.forks.describe()):
+            await asyncio.sleep(0.01)
+
+
+@dataclass
+class Program:
+    """A program in a sandbox, whose output is collected as it comes."""
+
+    sandbox: Sandbox
+    printed: dict[Stream, bytes] = field(default_factory=dict[Stream, bytes])
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def local(self) -> LocalSandbox:
+        """With what only the local driver has."""
+        assert isinstance(self.sandbox, LocalSandbox)
+        return self.sandbox
+
+    @property
+    def init(self) -> int:
+        """Host pid of process 1."""
+        assert self.local.init_pid is not None
+        return self.local.init_pid
+
+    @property
+    def stdout(self) -> str:
+        return self.printed.get("stdout", b"").decode()
+
+    @property
+    def stderr(self) -> str:
+        return self.printed.get("stderr", b"").decode()
+
+    @property
+    def platform(self) -> str:
+        return self.printed.get("platform", b"").decode()
+
+    async def collect(self) -> None:
+        async for chunk in self.sandbox.output():
+            self.printed[chunk.stream] = self.printed.get(chunk.stream, b"") + chunk.data
+            self.changed.set()
+
+    async def until_printed(self, text: str) -> None:
+        async with asyncio.timeout(30):
+            while text not in self.stdout:
+                self.changed.clear()
+                await self.changed.wait()
+
+    async def ask(self, method: str = "POST", target: bytes = b"/", data: Any = None) -> tuple[int, bytes]:
+        """One request; (status, body)."""
+        headers = [(b"content-type", b"application/json")]
+        body = None if data is None else once(json.dumps(data).encode())
+        async with asyncio.timeout(30):
+            reply = await http1.request(self.sandbox.socket_path, method, target, headers, body)
+            return reply.status, b"".join([chunk async for chunk in reply.body])
+
+    async def ended(self) -> Exit:
+        async with asyncio.timeout(30):
+            return await self.sandbox.wait()
+
+
+async def once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+def specification(
+    environment: EnvironmentRef,
+    code: str,
+    *,
+    env: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+    port: int = 8000,
+    network: bool = True,
+) -> SandboxSpec:
+    return SandboxSpec(
+        id=f"run-{next(_numbers)}", environment=environment, code=textwrap.dedent(code), env=env or {},
+        limits=limits or Limits(start_timeout=20), port=port, network=network,
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def running(driver: Driver, spec: SandboxSpec) -> AsyncGenerator[Program]:
+    """The program of `spec`, destroyed at the end."""
+    program = Program(await driver.start(spec))
+    collecting = asyncio.create_task(program.collect())
+    try:
+        yield program
+    finally:
+        await program.sandbox.kill()
+        async with asyncio.timeout(10):
+            await collecting
+
+
+async def report(driver: Driver, spec: SandboxSpec) -> Any:
+    """Run a program to its end; what it printed, read as JSON."""
+    async with running(driver, spec) as program:
+        exit_ = await program.ended()
+        await asyncio.sleep(0)
+    assert exit_ == Exit("exited", code=0), (exit_, program.stderr)
+    return json.loads(program.stdout)

@@ -1,0 +1,132 @@
+"""Packages whose import does what none should: their environment has no fork server, and programs start all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit
+from codewords_mcp.runtime.sandboxes.local import forking
+from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
+
+from .conftest import Opened
+from .stage import HELLO, running, specification
+from .test_ending import alive, descendants
+
+pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:hostile-import")]
+
+IMPORTS = {
+    "threads": ("import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()", "thread"),
+    "forks": ("import os, time\nif os.fork() == 0: time.sleep(600)", "a package started a process"),
+    "stdin": ("input()", "tenacity: EOFError"),
+    "exit": ("import sys; sys.exit(3)", "tenacity: SystemExit"),
+    "exit-at-once": ("import os; os._exit(3)", "it ended"),
+    "crash": ("import os; os.kill(os.getpid(), 11)", "it ended"),
+    "a-minute": ("import time; time.sleep(600)", "takes longer than"),
+    "files": ("import os; kept = [open(os.devnull) for _ in range(5)]", "a package keeps 5 file"),
+    "signals": ("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); raise KeyboardInterrupt", "KeyboardInterrupt"),
+}  # fmt: skip
+"""What tenacity, a name that fork servers import, does when it is imported; and what is said of it."""
+
+
+@pytest.fixture
+def spoilt(environment: EnvironmentRef, tmp_path: Path, request: pytest.FixtureRequest) -> EnvironmentRef:
+    """The tests' environment, with such a package."""
+    copy = tmp_path / "environment"
+    shutil.copytree(environment.path, copy, symlinks=True, copy_function=os.link)
+    packages = copy / "lib" / f"python{environment.python_version}" / "site-packages"
+    (packages / "tenacity-9.0.0.dist-info").mkdir()
+    (packages / "tenacity.py").write_text(request.param, encoding="utf-8")
+    return EnvironmentRef(copy, environment.base_prefix, environment.python_version)
+
+
+@pytest.fixture
+def others() -> set[int]:
+    """Processes of drivers that outlive a test."""
+    return set(descendants(os.getpid()))
+
+
+@pytest.fixture
+async def driver(
+    others: set[int],  # looked for before the driver has any
+    proved: Path,
+    opened: Opened,
+    tmp_path: Path,
+) -> AsyncIterator[LocalDriver]:
+    """One that forks, and has no fork server yet."""
+    if not proved.exists():
+        async with opened(tmp_path / "first", False):
+            pass
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    (run_dir / "tier.json").write_bytes(proved.read_bytes())
+    driver = await LocalDriver.open(None, run_dir, blanks=0)
+    yield driver
+    await driver.close()
+
+
+async def refused(driver: LocalDriver, environment: EnvironmentRef) -> str:
+    """Wait until an environment has no fork server for good, and say why."""
+    async with asyncio.timeout(30):
+        while True:
+            (state,) = (
+                str(one["starts"])
+                for one in driver.forks.describe()
+                if one["environment"] == str(environment.path)
+            )
+            assert state != "forks"
+            if "being made" not in state:
+                return state
+            await asyncio.sleep(0.01)
+
+
+def nothing_is_left(run_dir: Path, others: set[int]) -> None:
+    assert [path.name for path in run_dir.iterdir()] == ["tier.json"]
+    assert [pid for pid in descendants(os.getpid()) if pid not in others and alive(pid)] == []
+
+
+async def test_a_driver_closed_while_a_fork_server_boots_leaves_nothing(
+    driver: LocalDriver, environment: EnvironmentRef, tmp_path: Path, others: set[int]
+) -> None:
+    await driver.prepare(environment)
+    await asyncio.sleep(0)  # it has begun
+    async with asyncio.timeout(30):
+        await driver.close()
+    nothing_is_left(tmp_path / "run", others)
+
+
+@pytest.mark.parametrize(("spoilt", "why"), IMPORTS.values(), ids=IMPORTS, indirect=["spoilt"])
+async def test_a_package_that_misbehaves_at_import_costs_its_environment_the_fork_server_only(
+    driver: LocalDriver,
+    spoilt: EnvironmentRef,
+    tmp_path: Path,
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
+    others: set[int],
+) -> None:
+    if why == "takes longer than":
+        monkeypatch.setattr(forking, "BOOT_SECONDS", 1.0)
+    await driver.prepare(spoilt)
+    assert why in await refused(driver, spoilt)
+    async with running(driver, specification(spoilt, HELLO)) as program:
+        assert await program.ask(data={"name": "Ada"}) == (200, b'{"greeting":"Hello, Ada!"}')
+    await driver.close()
+    nothing_is_left(tmp_path / "run", others)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "exit_"),
+    [(IMPORTS["exit"][0], Exit("exited", code=3)), (IMPORTS["stdin"][0], Exit("exited", code=1)), (IMPORTS["crash"][0], Exit("signaled", signal=11))],
+    ids=["exit", "stdin", "crash"], indirect=["spoilt"],
+)  # fmt: skip
+async def test_a_program_that_imports_it_ends_as_it_would_anywhere(
+    driver: LocalDriver, spoilt: EnvironmentRef, exit_: Exit
+) -> None:
+    await driver.prepare(spoilt)
+    async with running(driver, specification(spoilt, "import tenacity")) as program:
+        assert await program.ended() == exit_

@@ -1,0 +1,91 @@
+"""What is proved about this machine's isolation, and what is said where there is none."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from codewords_mcp.errors import SandboxUnavailable
+from codewords_mcp.runtime.sandboxes.base import Capability, Driver
+from codewords_mcp.runtime.sandboxes.drivers import open_driver
+from codewords_mcp.runtime.sandboxes.local.inside import seccomp, syscalls
+from codewords_mcp.settings import Settings
+
+pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:tier")]
+
+
+async def test_the_self_test_names_a_tier_with_its_facts(driver: Driver) -> None:
+    assert driver.tier.id in {"A", "B"}
+    assert any("forbidden acts" in fact for fact in driver.tier.facts)
+    assert (driver.tier.id == "A") == (Capability.EXACT_MEMORY_LIMIT in driver.capabilities)
+    assert (driver.tier.id == "A") == (driver.tier.fix == "")
+
+
+async def test_a_finding_is_kept_for_this_boot_and_believed(driver: Driver, tmp_path: Path) -> None:
+    path = tmp_path / "run" / "tier.json"
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    kept["tier"]["title"] = "As kept"
+    path.write_text(json.dumps(kept), encoding="utf-8")
+    again = await open_driver(Settings(home=tmp_path), None, tmp_path / "run")
+    await again.close()
+    assert again.tier.title == "As kept"
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "not json", '{"key": "of another boot", "tier": {}}'])
+async def test_a_finding_that_is_not_ours_is_tried_again(driver: Driver, tmp_path: Path, text: str) -> None:
+    (tmp_path / "run" / "tier.json").write_text(text, encoding="utf-8")
+    again = await open_driver(Settings(home=tmp_path), None, tmp_path / "run")
+    await again.close()
+    assert again.tier == driver.tier
+
+
+POWERLESS = """
+import asyncio, json, sys
+from pathlib import Path
+from codewords_mcp.errors import SandboxUnavailable
+from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, SandboxSpec
+from codewords_mcp.runtime.sandboxes.drivers import open_driver
+from codewords_mcp.settings import Settings
+
+async def main():
+    home = Path(sys.argv[1])
+    driver = await open_driver(Settings(home=home), None, home / "run")
+    try:
+        await driver.start(SandboxSpec("x", EnvironmentRef(home, home, "3.11"), "", {}))
+    except SandboxUnavailable as error:
+        print(json.dumps([driver.tier.id, error.message, error.hint, (home / "run" / "tier.json").exists()]))
+    await driver.close()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take its own powers away for good")
+async def test_a_machine_that_cannot_isolate_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    dropping = "import ctypes, os, sys; [ctypes.CDLL(None).prctl(24, c, 0, 0, 0) for c in range(64)]; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    done = subprocess.run(
+        [sys.executable, "-c", dropping, "-c", POWERLESS, str(tmp_path)], capture_output=True, encoding="utf-8", timeout=60, check=True,
+    )  # fmt: skip
+    tier, message, hint, kept = json.loads(done.stdout.splitlines()[-1])
+    assert tier == "D"
+    assert "Operation not permitted" in message
+    assert "CODEWORDS_SANDBOX=process" in hint
+    assert not kept
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+async def test_the_filter_is_assembled_for_both_machines(machine: str) -> None:
+    program = seccomp.assemble(machine)
+    table = syscalls.X86_64 if machine == "x86_64" else syscalls.AARCH64
+    assert len(program) % 8 == 0
+    assert len(program) // 8 < 4096
+    assert len(set(table.values())) == len(table)
+
+
+async def test_an_unknown_machine_has_no_filter() -> None:
+    with pytest.raises(OSError, match="riscv64"):
+        seccomp.assemble("riscv64")

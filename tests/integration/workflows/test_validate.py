@@ -1,0 +1,280 @@
+"""Whole validations: real uv, real sandboxes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.workflows.conftest import open_environments, open_sandboxes, warm_cache
+
+from codewords_mcp.errors import SandboxUnavailable
+from codewords_mcp.runtime.authoring.templates import templates
+from codewords_mcp.runtime.models import Check
+from codewords_mcp.runtime.sandboxes import http1
+from codewords_mcp.runtime.sandboxes.base import (
+    Capability,
+    Driver,
+    EnvironmentRef,
+    Limits,
+    Sandbox,
+    SandboxSpec,
+    Tier,
+)
+from codewords_mcp.runtime.workflows.checks import Validation, validate
+from codewords_mcp.runtime.workflows.environment import Environments
+from codewords_mcp.runtime.workflows.report import IDS
+from codewords_mcp.runtime.workflows.script import parse_script
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+Run = Callable[..., Awaitable[Validation]]
+
+HEADER = """# /// script
+# requires-python = "==3.11.*"
+# dependencies = ["fastapi==0.115.12", "uvicorn[standard]==0.34.2"]
+# [tool.env-checker]
+# env_vars = ["PORT=8000", "TOKEN_OF_MINE"]
+# ///
+import os
+"""
+APP = "from fastapi import FastAPI\napp = FastAPI()\n"
+ROUTE = '@app.post("/")\nasync def main():\n    return {}\n'
+MAIN = 'if __name__ == "__main__":\n    import uvicorn\n    uvicorn.run(app, host="0.0.0.0", port=int(os.environ["PORT"]))\n'
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One home for all of these: an environment is built for the first test that needs it."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "cache").symlink_to(warm_cache())
+    return home
+
+
+@pytest.fixture
+async def environments(home: Path) -> AsyncIterator[Environments]:
+    opened = open_environments(home)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def driver(home: Path) -> AsyncIterator[Driver]:
+    async with open_sandboxes(home) as opened:
+        yield opened
+
+
+@pytest.fixture
+def run(environments: Environments, driver: Driver) -> Run:
+    def start(code: str, **options: Any) -> Awaitable[Validation]:
+        options = {"limits": Limits(start_timeout=20)} | options
+        return validate(code, environments=environments, driver=driver, **options)
+
+    return start
+
+
+def of(validation: Validation, one: str) -> Check:
+    return next(check for check in validation.report.checks if check.id == one)
+
+
+def failed(validation: Validation) -> list[str]:
+    return [check.id for check in validation.report.checks if check.status == "failed"]
+
+
+@pytest.mark.requirement("workflows:seed", "workflows:validate")
+async def test_the_seeds_programs_validate_with_their_notes(run: Run, seed_examples: Path) -> None:
+    for path in sorted(seed_examples.glob("*.py")):
+        validation = await run(path.read_text(encoding="utf-8"))
+        assert failed(validation) == [], validation.report.report
+        assert validation.openapi is not None
+        assert "/" in validation.openapi["paths"]
+        forgetful = path.stem in ("linkedin_profile_enricher", "support_ticket_analyzer")
+        assert (of(validation, "lint").fix == "import os") is forgetful
+
+
+@pytest.mark.requirement("workflows:templates", "workflows:validate")
+async def test_every_template_validates_clean(run: Run) -> None:
+    for template in templates():
+        validation = await run(template.code)
+        assert {check.status for check in validation.report.checks} == {"passed"}, validation.report.report
+        assert validation.openapi is not None
+        assert "post" in validation.openapi["paths"]["/"]
+
+
+@pytest.mark.requirement("workflows:validate")
+async def test_every_check_is_in_the_report_in_order_and_progress_rises(run: Run) -> None:
+    said: list[tuple[float, str]] = []
+
+    async def progress(done: float, total: float, message: str) -> None:
+        said.append((done / total, message))
+
+    validation = await run(HEADER + APP + ROUTE + MAIN, known_secrets={"TOKEN_OF_MINE"}, progress=progress)
+    assert [check.id for check in validation.report.checks] == list(IDS)
+    assert validation.report.all_passed
+    assert validation.script is not None
+    assert validation.environment is not None
+    assert [done for done, _ in said] == sorted(done for done, _ in said)
+    assert said[-1] == (1.0, "Checked")
+    assert {"parse", "look", "environment", "boot", "total"} <= set(validation.timings_ms)
+
+
+@pytest.mark.requirement("workflows:validate")
+@pytest.mark.parametrize(
+    ("code", "ids"),
+    [
+        ("", ["parse"]),
+        ("not python at all", ["parse"]),
+        (APP + ROUTE + MAIN, ["header"]),
+        (HEADER + "print(1)\n", ["app"]),
+        (HEADER + APP + "@app.get('/')\ndef f():\n    return undefined\n" + MAIN, ["lint"]),
+        (HEADER + APP + "key = 'sk-1234567890" + "abcdef'\n" + MAIN, ["leaks"]),
+        (HEADER.replace("fastapi==0.115.12", "fastapi==999") + APP + MAIN, ["dependencies"]),
+    ],
+)
+async def test_what_is_wrong_without_running_it_is_found_without_running_it(
+    run: Run, code: str, ids: list[str]
+) -> None:
+    validation = await run(code)
+    assert failed(validation) == ids
+    assert not validation.report.all_passed
+    assert of(validation, "starts").status == "skipped"
+    assert all(check.fix for check in validation.report.checks if check.status == "failed")
+
+
+@pytest.mark.requirement("workflows:validate", "workflows:parse")
+async def test_a_script_over_the_limit_fails_as_a_check(run: Run) -> None:
+    validation = await run("x" * 20_000_000)
+    assert failed(validation) == ["parse"]
+    assert "the limit is 1,048,576" in validation.report.report
+
+
+@pytest.mark.requirement("workflows:starts")
+@pytest.mark.parametrize(
+    ("body", "one", "says"),
+    [
+        (APP + ROUTE, "starts", "ended at once without serving anything"),
+        (APP + "raise SystemExit(3)\n" + MAIN, "starts", "3"),
+        (APP + "import nowhere_to_be_found\n" + MAIN, "starts", 'Add "nowhere-to-be-found" to `dependencies`'),
+        (APP + "\n\n1 / 0\n" + MAIN, "starts", "line 12"),
+        (APP + "import socket\nsocket.create_connection(('192.0.2.1', 80), timeout=5)\n" + MAIN, "starts", "Error while it starts"),
+        (APP + MAIN.replace("uvicorn.run(app", "uvicorn.run(nothing.app").replace("import uvicorn", "import uvicorn; nothing = None"), "starts", "AttributeError"),
+        (APP + "import http.server as h\nh.HTTPServer(('0.0.0.0', 9123), h.BaseHTTPRequestHandler).serve_forever()\n", "port", "9123"),
+        (APP + '@app.get("/bad")\ndef bad(): ...\napp.openapi = lambda: 1 / 0\n' + MAIN, "openapi", "status 500"),
+        ("import fastapi\nfrom starlette.applications import Starlette\napp = Starlette()\n" + MAIN, "openapi", "not a FastAPI app"),
+    ],
+)  # fmt: skip
+async def test_a_program_that_does_not_start_as_a_workflow_is_told_why(
+    run: Run, body: str, one: str, says: str
+) -> None:
+    validation = await run(HEADER + body)
+    assert failed(validation) == [one], validation.report.report
+    assert says in validation.report.report
+    assert validation.environment is not None
+
+
+@pytest.mark.requirement("workflows:starts")
+async def test_a_program_that_never_listens_is_given_up(run: Run) -> None:
+    validation = await run(
+        HEADER + APP + "import time\ntime.sleep(60)\n" + MAIN, limits=Limits(start_timeout=2)
+    )
+    assert failed(validation) == ["port"]
+
+
+@pytest.mark.requirement("workflows:starts")
+async def test_required_variables_have_a_stand_in_while_a_script_is_checked(run: Run) -> None:
+    body = APP + ROUTE + 'token = os.environ["TOKEN_OF_MINE"]\nassert token\n' + MAIN
+    validation = await run(HEADER + body)
+    assert failed(validation) == []
+    assert of(validation, "variables").fix == "codewords secrets set TOKEN_OF_MINE"
+
+
+@pytest.mark.requirement("workflows:starts")
+@pytest.mark.parametrize(
+    ("app", "says"), [("FastAPI(openapi_url=None)", "hides its OpenAPI"), ("FastAPI()", "has no route")]
+)
+async def test_an_app_that_shows_little_is_warned_of(run: Run, app: str, says: str) -> None:
+    validation = await run(HEADER + APP.replace("FastAPI()", app) + MAIN)
+    assert failed(validation) == []
+    assert of(validation, "openapi").status == "warning"
+    assert says in validation.report.report
+
+
+@pytest.mark.requirement("workflows:starts")
+async def test_a_machine_without_isolation_fails_the_start_with_the_way_out(
+    environments: Environments,
+) -> None:
+    class NoIsolation:
+        capabilities: frozenset[Capability] = frozenset()
+        tier = Tier("D", "none")
+
+        async def start(self, spec: SandboxSpec) -> Sandbox:
+            raise SandboxUnavailable("This machine offers no isolation.", hint="Use a Linux machine.")
+
+        async def prepare(self, environment: EnvironmentRef) -> None:
+            pass
+
+        async def close(self) -> None:
+            pass
+
+    validation = await validate(HEADER + APP + ROUTE + MAIN, environments=environments, driver=NoIsolation())
+    assert failed(validation) == ["starts"]
+    assert of(validation, "starts").fix == "Use a Linux machine."
+
+
+@pytest.mark.requirement("workflows:templates")
+async def test_every_template_answers_its_example_input(environments: Environments, driver: Driver) -> None:
+    for template in templates():
+        script = parse_script(template.code)
+        environment = await environments.ensure(script)
+        env = {
+            "PORT": "8000",
+            "CODEWORDS_API_KEY": "cwk-x",
+            "CODEWORDS_RUNTIME_URI": "http://127.0.0.1:9",
+            "SERVICE_ID": "t_0",
+        }
+        spec = SandboxSpec(
+            f"template-{template.id}",
+            environment.ref,
+            template.code,
+            env,
+            Limits(start_timeout=30),
+            network=False,
+        )
+        status, answer = await ask(await driver.start(spec), template.example_input)
+        if template.id == "web_page_facts":  # there is no network here: it must say so
+            assert (status, "cannot be fetched" in answer) == (502, True)
+        else:
+            assert status == 200, answer
+            assert EXPECTED[template.id] in answer
+
+
+EXPECTED = {
+    "greeting": '{"message":"Hello Ada!"}',
+    "csv_statistics": '{"name":"city","filled":3,"different":3,"numbers":null}',
+    "parallel_steps": '"words":8,"most_frequent":{"the":2,"tide":2}',
+    "streamed_answer": 'data: {"index": 0, "word": "one"}\n\n',
+}
+
+
+async def ask(sandbox: Sandbox, data: dict[str, Any]) -> tuple[int, str]:
+    """POST JSON to a started sandbox and end it: (status, body)."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield json.dumps(data).encode()
+
+    async def drain() -> None:
+        async for _ in sandbox.output():
+            pass
+
+    drained = asyncio.create_task(drain())
+    try:
+        await sandbox.wait_ready()
+        reply = await http1.request(
+            sandbox.socket_path, "POST", b"/", [(b"content-type", b"application/json")], body()
+        )
+        return reply.status, b"".join([chunk async for chunk in reply.body]).decode()
+    finally:
+        await sandbox.kill()
+        await drained

@@ -1,0 +1,123 @@
+"""A PostgreSQL server of the tests' own, from the system's package, run by an ordinary user in a folder that goes away."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+_START_SECONDS = 60.0
+_USERS = ("codewords-test", "postgres", "nobody")
+
+
+class Postgres:
+    """The server. `url(name)` makes a database and gives its address; `crash` and `start` are what they say."""
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self._folder = folder
+        self._programs = programs
+        self._numbers = itertools.count()
+        self._user = _ordinary_user()
+        self._process: subprocess.Popen[bytes] | None = None
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        if self._user:
+            shutil.chown(folder, self._user)
+        self._run(
+            "initdb", "-D", str(folder / "data"), "-U", "codewords", "-A", "trust", "-E", "UTF8", "--no-sync"
+        )
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [self._programs / program, *arguments],
+            user=self._user,
+            cwd=self._folder,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
+
+    def start(self) -> None:
+        """Start it, also after a crash; returns when it answers."""
+        options = {
+            "listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": str(self._folder),
+            "fsync": "off", "max_connections": 200,
+        }  # fmt: skip
+        with (self._folder / "log").open("ab") as out:
+            self._process = subprocess.Popen(
+                [self._programs / "postgres", "-D", str(self._folder / "data")]
+                + [f"-c{name}={value}" for name, value in options.items()],
+                user=self._user, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            )  # fmt: skip
+        deadline = time.monotonic() + _START_SECONDS
+        ready = [
+            self._programs / "pg_isready",
+            "-q",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-U",
+            "codewords",
+        ]
+        while subprocess.run(ready, check=False).returncode != 0:
+            assert time.monotonic() < deadline, (self._folder / "log").read_text(errors="replace")[-3000:]
+            time.sleep(0.05)
+
+    def end(self, how: signal.Signals) -> None:
+        """SIGINT ends it in order, SIGQUIT as a crash would."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(60)
+            self._process = None
+
+    def url(self) -> str:
+        """The address of a new, empty database."""
+        name = f"test_{os.getpid()}_{next(self._numbers)}"
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "codewords", name)
+        return f"postgresql://codewords@127.0.0.1:{self.port}/{name}"
+
+
+def _ordinary_user() -> str | None:
+    """Whom root starts it as: the server refuses to run as root."""
+    if os.geteuid() != 0:
+        return None
+    import pwd
+
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return next(user for user in _USERS if user in known)
+
+
+def _programs() -> Path | None:
+    for folder in (
+        *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True),
+        *os.environ["PATH"].split(":"),
+    ):
+        if (Path(folder) / "initdb").is_file():
+            return Path(folder)
+    return None
+
+
+@contextmanager
+def serving_postgres() -> Generator[Postgres]:
+    """A server that runs; skips the test where the package is not installed."""
+    programs = _programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (Debian's package `postgresql`)")
+    with tempfile.TemporaryDirectory(prefix="codewords-pg-", ignore_cleanup_errors=True) as folder:
+        server = Postgres(Path(folder), programs)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.end(signal.SIGQUIT)

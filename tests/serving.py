@@ -1,0 +1,142 @@
+"""A real runtime for tests: `codewords-mcp serve` in a home of its own, stopped as an operator would stop it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 30.0
+_KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SYSTEMROOT", "VIRTUAL_ENV", "XDG_CACHE_HOME")
+_KEPT_PREFIXES = (
+    "UV_",
+    "PIP_",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedRuntime:
+    """A runtime that is up: how to reach it, its process, and its home."""
+
+    url: str
+    key: str
+    pid: int
+    home: Path
+
+    def call(self, method: str, path: str, body: Any = None, *, timeout: float = 300) -> Any:
+        """One request with the home's key; the JSON of the answer. Fails the test with the answer where it is an error."""
+        request = urllib.request.Request(
+            f"{self.url}{path}", method=method, headers={"Authorization": self.key}
+        )
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("Content-Type", "application/json")
+        try:
+            with _opener().open(request, timeout=timeout) as answer:
+                return json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            with error:
+                raise AssertionError(
+                    f"{method} {path}: {error.code} {error.read(4000).decode(errors='replace')}"
+                ) from None
+
+    def deploy(self, code: str, name: str) -> str:
+        """Deploy code; its service id."""
+        return str(self.call("POST", "/deploy", {"code": code, "name": name}, timeout=600)["service_id"])
+
+    def environment(self) -> dict[str, str]:
+        """The variables with which a client finds this runtime."""
+        return {"CODEWORDS_API_KEY": self.key, "CODEWORDS_RUNTIME_URI": self.url, "RUNTIME_URI": self.url}
+
+
+@contextmanager
+def start_runtime(home: Path, **env: str) -> Generator[ServedRuntime]:
+    """Serve `home` on a free port; ends with SIGTERM, which must give exit 0 within 30 seconds.
+
+    Settings of the caller's environment do not reach it; those in `env` do.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "serve.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "codewords_mcp", "serve", "--port", "0"],
+            env=_environment(home) | env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        yield wait_until_up(process, home, log)
+    finally:
+        _stop(process, log)
+
+
+def _environment(home: Path) -> dict[str, str]:
+    kept = {
+        name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)
+    }
+    return kept | {"CODEWORDS_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+
+
+def wait_until_up(process: subprocess.Popen[bytes], home: Path, log: Path) -> ServedRuntime:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise AssertionError(
+                f"the runtime ended with exit code {process.returncode} before it was up:\n{_tail(log)}"
+            )
+        if found := _published(home, process.pid):
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"the runtime was not up within {_START_SECONDS:g} seconds:\n{_tail(log)}")
+
+
+def _published(home: Path, pid: int) -> ServedRuntime | None:
+    """The runtime as its home tells, once it answers."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        info = json.loads((home / "runtime.json").read_text(encoding="utf-8"))
+        if info["pid"] != pid:  # left by a runtime that died in this home
+            return None
+        with _opener().open(f"{info['url']}/healthz", timeout=5) as answer:
+            if json.loads(answer.read())["status"] == "ok":
+                return ServedRuntime(info["url"], info["token"], pid, home)
+    return None
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _stop(process: subprocess.Popen[bytes], log: Path) -> None:
+    gone_before = process.poll()
+    if gone_before is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        code = process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise AssertionError(
+            f"the runtime did not stop within {_STOP_SECONDS:g} seconds of SIGTERM:\n{_tail(log)}"
+        ) from None
+    if gone_before is None:
+        assert code == 0, f"the runtime stopped with exit code {code}:\n{_tail(log)}"
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")[-4000:]

@@ -1,0 +1,77 @@
+"""The requirements manifest and the tests name each other: nothing promised is untested, no test is unclaimed."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from tests.requirements import REQUIREMENTS
+
+TESTS = Path(__file__).parent
+PROVES_ITSELF = {Path(__file__).name}
+
+
+def _ids(node: ast.AST) -> set[str]:
+    """Ids in every `pytest.mark.requirement("…")` below a node."""
+    found: set[str] = set()
+    for call in ast.walk(node):
+        if (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and call.func.attr == "requirement"
+        ):
+            found |= {
+                arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
+            }
+    return found
+
+
+def _modules() -> list[tuple[Path, ast.Module]]:
+    files = (path for path in TESTS.rglob("test_*.py") if path.name not in PROVES_ITSELF)
+    return [(path, ast.parse(path.read_text(encoding="utf-8"))) for path in sorted(files)]
+
+
+def _module_ids(tree: ast.Module) -> set[str]:
+    marks = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.Assign) and "pytestmark" in ast.unparse(node.targets[0])
+    )
+    return {one for node in marks for one in _ids(node)}
+
+
+def _claims(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
+    return any(_ids(decorator) for decorator in node.decorator_list)
+
+
+def _unclaimed(tree: ast.Module) -> list[str]:
+    if _module_ids(tree):
+        return []
+    missing: list[str] = []
+    for node in tree.body:
+        if (
+            isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            and node.name.startswith("test_")
+            and not _claims(node)
+        ):
+            missing.append(node.name)
+        if isinstance(node, ast.ClassDef) and not _claims(node):
+            missing += [
+                m.name
+                for m in node.body
+                if isinstance(m, ast.FunctionDef) and m.name.startswith("test_") and not _claims(m)
+            ]
+    return missing
+
+
+def test_every_test_claims_a_requirement() -> None:
+    unclaimed = {
+        str(path.relative_to(TESTS)): names for path, tree in _modules() if (names := _unclaimed(tree))
+    }
+    assert unclaimed == {}
+
+
+def test_every_requirement_has_a_test_and_every_id_a_requirement() -> None:
+    used = {one for _, tree in _modules() for one in _ids(tree)}
+    assert sorted(used - set(REQUIREMENTS)) == [], "ids that tests name and the manifest lacks"
+    assert sorted(set(REQUIREMENTS) - used) == [], "promises that no test claims"

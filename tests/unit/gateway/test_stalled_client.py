@@ -1,0 +1,42 @@
+"""A client that stops reading holds no provider for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, MutableMapping
+from typing import Any
+
+import pytest
+
+from codewords_mcp.http import gateway
+from codewords_mcp.http.connection import ClientGoneError, Connection
+from codewords_mcp.runtime.models import ProviderReply
+
+
+@pytest.mark.anyio
+@pytest.mark.requirement("gateway:hang-up")
+async def test_a_client_that_stops_reading_is_given_up_and_the_providers_call_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gateway, "STALLED", 0.01)
+    closed = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"a piece that nobody reads"
+
+    async def close() -> None:
+        closed.set()
+
+    async def receive() -> MutableMapping[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    reply = ProviderReply(200, [], body(), close, lambda: None)
+    with pytest.raises(ClientGoneError):
+        async with Connection(receive, [], limit=10) as connection:
+            await gateway.pass_on(reply, connection, send)
+    assert closed.is_set()

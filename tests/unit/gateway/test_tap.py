@@ -1,0 +1,135 @@
+"""The tap: whatever the pieces, it passes the same bytes on and finds the same usage; only what we asked for goes."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codewords_mcp.runtime.gateway.asked import read_request
+from codewords_mcp.runtime.gateway.providers import Flavor, find_route
+from codewords_mcp.runtime.gateway.tap import Reading, tap_for
+from codewords_mcp.testing.providers import Request, anthropic, gemini, openai
+
+pytestmark = pytest.mark.requirement("gateway:metering")
+PLACES: dict[Flavor, str] = {
+    "chat": "/v1/chat/completions",
+    "responses": "/v1/responses",
+    "messages": "/v1/messages",
+    "generate": "/v1beta/models/gemini-2.5-flash-c5:streamGenerateContent",
+}
+
+
+def stream(flavor: Flavor, **more: Any) -> bytes:
+    """A whole stream of a stand-in."""
+    asked: dict[str, Any] = {"model": "gpt-4o-mini-c5", "stream": True, "messages": []}
+    body = asked | more
+    request = Request("POST", PLACES[flavor], "alt=sse", {}, json.dumps(body).encode())
+    if flavor == "generate":
+        reply = gemini.answer(request, gemini.Files())
+    else:
+        reply = (anthropic if flavor == "messages" else openai).answer(request)
+    assert reply.stream is not None
+    return b"".join(reply.stream)
+
+
+def played(
+    flavor: Flavor, pieces: list[bytes], *, strip: bool = False, encoding: str = ""
+) -> tuple[bytes, Reading]:
+    tap = tap_for(flavor, "text/event-stream", encoding, strip=strip)
+    passed = b"".join([tap.feed(piece) for piece in pieces] + [tap.rest()])
+    return passed, tap.read()
+
+
+def cut(data: bytes, at: list[int]) -> list[bytes]:
+    marks = sorted({0, len(data), *(place % (len(data) + 1) for place in at)})
+    return [data[start:end] for start, end in itertools.pairwise(marks)]
+
+
+@settings(max_examples=120)
+@given(st.sampled_from(sorted(PLACES)), st.lists(st.integers(0, 1 << 20), max_size=30))
+def test_any_pieces_pass_unchanged_and_tell_the_same_usage(flavor: Flavor, at: list[int]) -> None:
+    whole = stream(flavor, stream_options={"include_usage": True})
+    passed, reading = played(flavor, cut(whole, at))
+    assert passed == whole
+    assert reading.tokens is not None
+    assert (reading.tokens["output_tokens"], reading.whole) == (12 if flavor == "generate" else 5, True)
+
+
+@settings(max_examples=120)
+@given(st.lists(st.integers(0, 1 << 20), max_size=30))
+def test_what_we_asked_for_is_taken_out_so_that_the_caller_gets_its_own_stream(at: list[int]) -> None:
+    route = find_route("openai", "POST", "/chat/completions", run_mount=False)
+    asked = read_request(route, b'{"model":"gpt-4o-mini-c5","stream":true, "messages":[]}')
+    assert asked.hides_usage
+    assert asked.telling() == b'{"stream_options":{"include_usage":true},' + asked.body[1:]
+    told, silent = stream("chat", stream_options={"include_usage": True}), stream("chat")
+    passed, reading = played("chat", cut(told, at), strip=True)
+    assert passed == silent
+    assert reading.tokens is not None
+
+
+def test_options_that_were_given_are_kept_beside_ours() -> None:
+    route = find_route("openai", "POST", "/chat/completions", run_mount=False)
+    for options in ({"include_obfuscation": False}, {"include_usage": False}, None):
+        body = json.dumps({"model": "m", "stream": True, "stream_options": options}).encode()
+        asked = read_request(route, body)
+        assert asked.hides_usage
+        assert json.loads(asked.telling())["stream_options"] == (options or {}) | {"include_usage": True}
+    assert not read_request(route, b'{"stream":true,"stream_options":{"include_usage":true}}').hides_usage
+    assert not read_request(route, b'{"stream":false}').hides_usage
+    assert not read_request(route, b"not json").hides_usage
+
+
+def test_text_that_looks_like_usage_is_text() -> None:
+    event = b'data: {"choices":[{"delta":{"content":"say \\"usage\\": {\\"prompt_tokens\\": 9}"}}]}\n\n'
+    passed, reading = played("chat", [event], strip=True)
+    assert (passed, reading.tokens, reading.events) == (event, None, 1)
+
+
+@pytest.mark.parametrize("flavor", ["messages", "generate", "chat"])
+def test_a_stream_that_ends_early_tells_its_first_word_at_the_most(flavor: Flavor) -> None:
+    whole = stream(flavor, stream_options={"include_usage": True})
+    _, reading = played(flavor, [whole[: len(whole) // 2]])
+    assert not reading.whole
+    assert reading.events > 0
+    assert (reading.tokens is None) == (flavor == "chat")
+
+
+def test_usage_told_twice_counts_once_and_the_last_word_holds() -> None:
+    whole = stream("chat", model="gpt-4o-mini-c5-twice", stream_options={"include_usage": True})
+    assert whole.count(b'"prompt_tokens"') == 2
+    _, reading = played("chat", [whole])
+    assert reading.tokens is not None
+    assert reading.tokens["output_tokens"] == 5
+
+
+def test_a_compressed_answer_is_read_beside_being_passed_on() -> None:
+    squeezed = gzip.compress(stream("messages"))
+    passed, reading = played("messages", [squeezed[:100], squeezed[100:]], encoding="gzip", strip=True)
+    assert (passed, reading.whole) == (squeezed, True)
+    passed, reading = played("messages", [b"no gzip at all"], encoding="gzip")
+    assert (passed, reading.tokens) == (b"no gzip at all", None)
+
+
+def test_a_long_plain_answer_is_read_at_its_end_without_being_kept() -> None:
+    answer = b'{"data":"' + b"x" * (5 << 20) + b'","usage":{"prompt_tokens":7,"completion_tokens":2}}'
+    tap = tap_for("chat", "application/json", "", strip=False)
+    assert b"".join(tap.feed(piece) for piece in cut(answer, list(range(0, len(answer), 65536)))) == answer
+    reading = tap.read()
+    assert reading.whole
+    assert reading.tokens == {"input_tokens": 7, "output_tokens": 2}
+
+
+def test_geminis_list_of_answers_is_read_too() -> None:
+    request = Request("POST", PLACES["generate"], "", {}, b"{}")
+    reply = gemini.answer(request, gemini.Files())
+    tap = tap_for("generate", "application/json; charset=UTF-8", "", strip=False)
+    for piece in reply.stream or []:
+        tap.feed(piece)
+    assert (tap.read().tokens or {})["output_tokens"] == 12

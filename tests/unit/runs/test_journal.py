@@ -1,0 +1,160 @@
+"""Logs of runs: lines, times, following, bounds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from codewords_mcp.runtime.models import LogLine
+from codewords_mcp.runtime.runs.journal import MAX_LINE, Journal
+from codewords_mcp.runtime.store import runs
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.requirement("logs:order", "logs:follow", "logs:bounded", "runs:steps"),
+]
+
+
+@pytest.fixture
+def database(tmp_path: Path):
+    opened = Database.open(tmp_path)
+    opened.write_blocking(
+        lambda c: runs.add(c, {"id": "r", "owner": "o", "status": "running", "created_at": now()})
+    )
+    yield opened
+    opened.close()
+
+
+async def _never() -> bool:
+    return False
+
+
+async def _always() -> bool:
+    return True
+
+
+async def _all(
+    journal: Journal,
+    *,
+    after: str | None = None,
+    follow: bool = True,
+    ended: Callable[[], Awaitable[bool]] | None = None,
+) -> list[LogLine]:
+    lines = journal.follow("r", after=after, follow=follow, ended=ended or _always)
+    return [line async for line in lines if line is not None]
+
+
+async def test_lines_are_whole_and_times_strictly_rise_by_a_millisecond_at_least(database: Database) -> None:
+    journal = Journal(database, 1 << 20)
+    log = journal.open("r")
+    log.write("stdout", b"one\ntw")
+    log.write("stderr", b"err\r\n")
+    log.write("stdout", "o ☃".encode()[:-1])
+    log.write("stdout", "☃".encode()[-1:] + b"\nno newline")
+    journal.close(log)
+    lines = await _all(journal)
+    assert [(line.stream, line.message) for line in lines] == [
+        ("stdout", "one"),
+        ("stderr", "err"),
+        ("stdout", "two ☃"),
+        ("stdout", "no newline"),
+    ]
+    stamps = [line.created_at for line in lines]
+    assert stamps == sorted(set(stamps))
+    assert len({stamp[:23] for stamp in stamps}) == len(stamps), "no two lines within one millisecond"
+    assert len({len(stamp) for stamp in stamps}) == 1
+
+
+async def test_after_is_exclusive_and_a_follower_gets_lines_as_they_come_and_the_end(
+    database: Database,
+) -> None:
+    journal = Journal(database, 1 << 20)
+    log = journal.open("r")
+    got: asyncio.Queue[LogLine | None] = asyncio.Queue()
+
+    async def follow() -> None:
+        async for line in journal.follow("r", after=None, follow=True, ended=_always):
+            await got.put(line)
+
+    follower = asyncio.create_task(follow())
+    async with asyncio.timeout(10):
+        for message in ("first", "second"):
+            log.write("stdout", message.encode() + b"\n")
+            line = await got.get()
+            assert line is not None
+            assert line.message == message
+        journal.close(log)
+        await follower
+    first = (await _all(journal))[0]
+    assert [line.message for line in await _all(journal, after=first.created_at)] == ["second"]
+    assert await _all(journal, after="9999") == []
+
+
+async def test_a_husk_can_be_followed_before_its_run_starts(database: Database) -> None:
+    journal = Journal(database, 1 << 20)
+    over = asyncio.Event()
+
+    async def ended() -> bool:
+        return over.is_set()
+
+    follower = asyncio.create_task(_all(journal, ended=ended))
+    await asyncio.sleep(0)
+    log = journal.open("r")
+    log.write("stdout", b"hello\n")
+    over.set()
+    journal.close(log)
+    async with asyncio.timeout(10):
+        assert [line.message for line in await follower] == ["hello"]
+
+
+async def test_without_follow_it_ends_at_once_though_the_run_goes_on(database: Database) -> None:
+    journal = Journal(database, 1 << 20)
+    journal.open("r")
+    async with asyncio.timeout(10):
+        assert await _all(journal, follow=False, ended=_never) == []
+
+
+async def test_a_log_past_its_bound_ends_in_a_line_that_says_so(database: Database) -> None:
+    journal = Journal(database, 1000)
+    log = journal.open("r")
+    for _ in range(500):
+        log.write("stdout", b"x" * 99 + b"\n")
+    journal.close(log)
+    lines = await _all(journal)
+    assert len(lines) == 11
+    assert lines[-1].stream == "platform"
+    assert "log cut here" in lines[-1].message
+
+
+async def test_an_endless_line_is_cut_into_bounded_ones(database: Database) -> None:
+    journal = Journal(database, 1 << 20)
+    log = journal.open("r")
+    for _ in range(5):
+        log.write("stdout", b"y" * (MAX_LINE // 2))
+    journal.close(log)
+    sizes = [len(line.message) for line in await _all(journal)]
+    assert sum(sizes) == MAX_LINE // 2 * 5
+    assert max(sizes) <= MAX_LINE
+
+
+async def test_announced_steps_are_kept_with_their_time(database: Database) -> None:
+    journal = Journal(database, 1 << 20)
+    log = journal.open("r")
+    log.write("stdout", b"2026-01-01 [info] STEPLOG START fetch_page\nwork\nSTEPLOG START sum.up\n")
+    journal.close(log)
+    assert [step.id for step in log.steps] == ["fetch_page", "sum.up"]
+
+
+async def test_binary_and_nul_bytes_do_not_break_the_log(database: Database) -> None:
+    journal = Journal(database, 1 << 20)
+    log = journal.open("r")
+    log.write("stdout", bytes(range(256)) + b"\nafter\n")
+    journal.close(log)
+    lines = await _all(journal)
+    assert lines[-1].message == "after"
+    assert "\x00" not in "".join(line.message for line in lines)

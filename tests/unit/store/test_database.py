@@ -1,0 +1,156 @@
+"""The database: transactions through threads, migrations, and what a person reads when the disk does not play along."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, create_engine, inspect, text
+
+from codewords_mcp.errors import StorageFailed
+from codewords_mcp.runtime.store import logs, runs
+from codewords_mcp.runtime.store.clock import now, to_text
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.migrations import KNOWN, migrate
+from codewords_mcp.runtime.store.tables import metadata
+
+pytestmark = [pytest.mark.anyio, pytest.mark.requirement("store:migrations", "store:errors")]
+
+
+@pytest.fixture
+def database(tmp_path: Path):
+    opened = Database.open(tmp_path)
+    yield opened
+    opened.close()
+
+
+def test_migrations_make_exactly_the_tables_that_the_code_uses(database: Database) -> None:
+    def columns(connection: Connection) -> dict[str, set[tuple[str, bool]]]:
+        inspector = inspect(connection)
+        return {
+            name: {(c["name"], c["nullable"]) for c in inspector.get_columns(name)}
+            for name in inspector.get_table_names()
+            if name != "alembic_version"
+        }
+
+    expected = {t.name: {(c.name, bool(c.nullable)) for c in t.columns} for t in metadata.sorted_tables}
+    assert database.write_blocking(columns) == expected
+
+
+def test_a_home_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    Database.open(tmp_path).close()
+    with sqlite3.connect(tmp_path / "codewords.db") as raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    raw.close()
+    with pytest.raises(StorageFailed, match="newer version"):
+        Database.open(tmp_path)
+    raw = sqlite3.connect(tmp_path / "codewords.db")
+    assert raw.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
+    raw.close()
+
+
+@pytest.mark.requirement("store:older")
+def test_a_home_of_each_older_version_opens_with_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    newest = _schema(Database.open(tmp_path / "new"))
+    for version in KNOWN[:-1]:
+        home = tmp_path / version
+        home.mkdir()
+        engine = create_engine(f"sqlite:///{home / 'codewords.db'}")
+        migrate(engine, version)
+        with engine.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO runs (id, owner, status, created_at, response_truncated, attempts, steps, usage, timings)"
+                    " VALUES ('old', 'o', 'running', 5, 0, '[]', '[]', '{}', '{}')"
+                )
+            )
+        engine.dispose()
+        opened = Database.open(home)
+        run = opened.write_blocking(lambda c: runs.get(c, "old"))
+        assert run is not None
+        assert (run.status, run.background, run.retries) == ("running", False, 0)
+        assert _schema(opened) == newest
+
+
+def _schema(database: Database) -> dict[str, set[str]]:
+    def read(connection: Connection) -> dict[str, set[str]]:
+        inspector = inspect(connection)
+        return {
+            name: {f"{c['name']} {c['type']} {c['nullable']}" for c in inspector.get_columns(name)}
+            | {
+                str(sorted(str(part) for part in index["column_names"]))
+                for index in inspector.get_indexes(name)
+            }
+            for name in inspector.get_table_names()
+        }
+
+    found = database.write_blocking(read)
+    database.close()
+    return found
+
+
+def test_a_file_that_is_no_database_is_said_to_be_damaged(tmp_path: Path) -> None:
+    (tmp_path / "codewords.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StorageFailed, match="damaged"):
+        Database.open(tmp_path)
+
+
+async def test_a_failing_transaction_leaves_nothing_behind(database: Database) -> None:
+    def fail(connection: Connection) -> None:
+        runs.add(connection, {"id": "r", "owner": "o", "status": "queued", "created_at": now()})
+        raise ValueError("half-way")
+
+    with pytest.raises(ValueError, match="half-way"):
+        await database.write(fail)
+    assert await database.read(lambda c: runs.get(c, "r")) is None
+
+
+async def test_a_full_database_gives_a_sentence_and_loses_nothing(database: Database) -> None:
+    await database.write(
+        lambda c: runs.add(c, {"id": "kept", "owner": "o", "status": "queued", "created_at": now()})
+    )
+
+    def limit(connection: Connection) -> None:
+        pages = connection.execute(text("PRAGMA page_count")).scalar_one()
+        connection.execute(text(f"PRAGMA max_page_count = {pages + 2}"))
+        for index in range(2000):
+            logs.append(connection, "kept", index, [(to_text(now()), "stdout", "x" * 4000)])
+
+    with pytest.raises(StorageFailed, match="full"):
+        await database.write(limit)
+    assert (await database.read(lambda c: runs.get(c, "kept"))) is not None
+    assert await database.read(lambda c: logs.read(c, "kept")) == ([], 0)
+
+
+async def test_many_writers_and_readers_at_once_all_get_through(database: Database) -> None:
+    async def one(index: int) -> None:
+        await database.write(
+            lambda c: runs.add(c, {"id": f"r{index}", "owner": "o", "status": "queued", "created_at": now()})
+        )
+        assert await database.read(lambda c: runs.get(c, f"r{index}")) is not None
+
+    await asyncio.gather(*(one(index) for index in range(200)))
+    assert await database.read(runs.count) == 200
+
+
+@pytest.mark.requirement("store:write-soon")
+async def test_what_is_written_soon_is_seen_by_the_next_read_and_one_failure_spoils_no_other(
+    database: Database,
+) -> None:
+    def add(name: str) -> Callable[[Connection], None]:
+        return lambda c: runs.add(c, {"id": name, "owner": "o", "status": "queued", "created_at": now()})
+
+    futures = [database.write_soon(add(name)) for name in ("a", "b", "a", "c")]
+    assert await database.read(runs.count) == 3
+    outcomes = await asyncio.gather(*futures, return_exceptions=True)
+    assert [type(one).__name__ for one in outcomes] == ["NoneType", "NoneType", "IntegrityError", "NoneType"]
+    last = database.write_soon(lambda c: runs.change(c, "a", {"status": "running"}))
+    await database.write(lambda c: runs.change(c, "a", {"status": "succeeded"}))
+    assert last.done()
+    run = await database.read(lambda c: runs.get(c, "a"))
+    assert run is not None
+    assert run.status == "succeeded"

@@ -1,0 +1,187 @@
+"""Run records and log chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codewords_mcp.runtime.models import LogLine, Run
+from codewords_mcp.runtime.store import logs, recovery, requests, runs
+from codewords_mcp.runtime.store.clock import now, to_datetime, to_text
+from codewords_mcp.runtime.store.database import Database
+
+pytestmark = [
+    pytest.mark.requirement(
+        "runs:record", "runs:interrupted", "logs:order", "runs:crash-truth", "runs:durable"
+    )
+]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").url()
+    opened = Database.open(tmp_path, url)
+    yield opened
+    opened.close()
+
+
+def _add(
+    database: Database,
+    run_id: str,
+    status: str = "queued",
+    owner: str = "o",
+    created_at: int | None = None,
+    **more: Any,
+) -> None:
+    values: dict[str, Any] = {
+        "id": run_id,
+        "owner": owner,
+        "status": status,
+        "created_at": created_at or now(),
+    } | more
+    database.write_blocking(lambda c: runs.add(c, values))
+
+
+OPEN = {"number": 1, "started_at": 5, "ended_at": None, "outcome": None}
+FAILED = OPEN | {"ended_at": 6, "outcome": "failed"}
+
+
+def _get(database: Database, run_id: str) -> Run:
+    run = database.write_blocking(lambda c: runs.get(c, run_id))
+    assert run is not None
+    return run
+
+
+def test_what_a_crash_left_is_interrupted_and_nothing_else_is(database: Database) -> None:
+    for status in ("queued", "starting", "running"):
+        _add(database, status, status, attempts=[OPEN], executor="dead")
+    for status in ("provisioned", "succeeded", "failed", "timed_out", "cancelled"):
+        _add(database, status, status)
+    left = database.write_blocking(recovery.abandon)
+    assert (sorted(left.interrupted), left.again) == (["queued", "running", "starting"], [])
+    run = _get(database, "running")
+    assert run.status == "interrupted"
+    assert run.completed_at is not None
+    assert run.error is not None
+    assert run.error.origin == "platform"
+    assert run.attempts[0].outcome == "interrupted"
+    assert _get(database, "succeeded").status == "succeeded"
+
+
+@pytest.mark.requirement("runs:crash-truth")
+def test_a_background_run_is_gone_on_with_unless_it_had_begun_and_asked_for_no_retries(
+    database: Database,
+) -> None:
+    held: dict[str, Any] = {"background": True, "executor": "dead"}
+    _add(database, "waited", "queued", **held)
+    _add(database, "begun", "running", attempts=[OPEN], **held)
+    _add(database, "begun, may again", "running", attempts=[OPEN], retries=1, **held)
+    _add(database, "begun, too often", "running", attempts=[FAILED, OPEN], retries=1, **held)
+    _add(database, "paused", "queued", attempts=[FAILED], retries=1, **held)
+    _add(database, "unwanted", "running", attempts=[OPEN], retries=1, cancel_asked=True, **held)
+    _add(database, "in the queue", "queued", background=True, in_queue=True)
+    _add(database, "of another", "running", attempts=[OPEN], background=True, executor="alive")
+    left = database.write_blocking(lambda c: recovery.abandon(c, ["dead"]))
+    assert sorted(left.again) == ["begun, may again", "paused", "waited"]
+    assert sorted(left.interrupted) == ["begun", "begun, too often", "unwanted"]
+    assert _get(database, "begun").status == "interrupted"
+    assert _get(database, "unwanted").status == "cancelled"
+    assert _get(database, "of another").status == "running"
+    again = _get(database, "begun, may again")
+    assert (again.status, [a.outcome for a in again.attempts]) == ("queued", ["interrupted"])
+    nobody_has = database.write_blocking(recovery.undelivered)
+    assert sorted(row["id"] for row in nobody_has) == sorted(left.again)
+
+
+@pytest.mark.requirement("runs:once")
+def test_a_waiting_run_is_taken_once_and_only_its_holder_writes_to_it(database: Database) -> None:
+    _add(database, "r", "queued", background=True, in_queue=True)
+    assert database.write_blocking(lambda c: recovery.claim(c, "r", "one"))
+    assert not database.write_blocking(lambda c: recovery.claim(c, "r", "two"))
+    late = {"status": "failed"}
+    assert not database.write_blocking(lambda c: runs.change(c, "r", late, holder="two"))
+    assert database.write_blocking(lambda c: runs.change(c, "r", {"status": "succeeded"}, holder="one"))
+    assert not database.write_blocking(lambda c: recovery.claim(c, "r", "two"))
+    assert _get(database, "r").status == "succeeded"
+
+
+@pytest.mark.requirement("runs:durable")
+def test_what_a_run_was_asked_is_kept_byte_for_byte_until_it_ends(database: Database) -> None:
+    _add(database, "r", "queued", background=True)
+    asked: dict[str, Any] = {
+        "run_id": "r", "method": "POST", "path": "/a%2Fb", "query": b"x=%20", "headers": [["x", "\xe4"]],
+        "body": bytes(range(256)), "timeout": 1.5, "caller_kind": "user",
+    }  # fmt: skip
+    database.write_blocking(lambda c: requests.add(c, asked))
+    row = database.write_blocking(lambda c: requests.load(c, "r"))
+    assert row is not None
+    assert {name: row[name] for name in asked} == asked
+    database.write_blocking(lambda c: requests.forget(c, "r"))
+    assert database.write_blocking(lambda c: requests.load(c, "r")) is None
+
+
+def test_pages_are_newest_first_and_complete_also_where_times_are_equal(database: Database) -> None:
+    for index in range(7):
+        _add(database, f"r{index}", "succeeded", created_at=1000 + index // 3)
+    seen: list[str] = []
+    before = None
+    while True:
+        page = database.write_blocking(
+            lambda c, b=before: runs.page(c, "o", service_id=None, status=None, limit=2, before=b)
+        )
+        if not page:
+            break
+        seen += [run.id for run in page]
+        before = (1000 + int(page[-1].id[1:]) // 3, page[-1].id)
+    assert seen == ["r6", "r5", "r4", "r3", "r2", "r1", "r0"]
+
+
+def test_husks_and_other_owners_are_not_listed(database: Database) -> None:
+    _add(database, "husk", "provisioned")
+    _add(database, "theirs", "succeeded", owner="other")
+    assert (
+        database.write_blocking(
+            lambda c: runs.page(c, "o", service_id=None, status=None, limit=9, before=None)
+        )
+        == []
+    )
+    assert database.write_blocking(lambda c: runs.get(c, "theirs", "o")) is None
+
+
+def test_purge_removes_old_finished_runs_with_their_logs(database: Database) -> None:
+    _add(database, "old", "succeeded", created_at=5)
+    _add(database, "live", "running", created_at=5)
+    database.write_blocking(lambda c: logs.append(c, "old", 0, [(to_text(5), "stdout", "hello")]))
+    assert database.write_blocking(lambda c: runs.purge(c, 100)) == 1
+    assert database.write_blocking(lambda c: runs.get(c, "live")) is not None
+    assert database.write_blocking(lambda c: logs.read(c, "old")) == ([], 0)
+
+
+def test_log_chunks_come_back_line_by_line_whatever_the_lines_hold(database: Database) -> None:
+    _add(database, "r")
+    messages = [
+        "plain",
+        "",
+        "tab\tand \u2028 separator",
+        'quote " backslash \\',
+        "snow ☃ 🚨",
+        "\x85 next line",
+    ]
+    written: list[logs.Line] = [(to_text(i), "stderr", m) for i, m in enumerate(messages)]
+    lines = [LogLine(created_at=c, stream="stderr", message=m) for c, _, m in written]
+    database.write_blocking(lambda c: logs.append(c, "r", 0, written[:4]))
+    database.write_blocking(lambda c: logs.append(c, "r", 4, written[4:]))
+    assert database.write_blocking(lambda c: logs.read(c, "r")) == (lines, 6)
+    assert database.write_blocking(lambda c: logs.read(c, "r", from_seq=3)) == (lines[3:], 6)
+    assert database.write_blocking(lambda c: logs.last(c, "r", 3)) == lines[-3:]
+    assert database.write_blocking(lambda c: logs.last(c, "r", 0)) == []
+
+
+def test_times_are_fixed_width_and_exact() -> None:
+    micros = 1_767_225_599_999_999
+    assert to_text(micros) == "2025-12-31T23:59:59.999999Z"
+    assert len(to_text(0)) == len(to_text(micros))
+    assert to_datetime(micros).microsecond == 999_999

@@ -1,0 +1,140 @@
+"""The tool list as a client sees it: snapshots, names, annotations, budget.
+
+`CODEWORDS_UPDATE_SNAPSHOTS=1` writes the snapshots anew."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from codewords_mcp.server import create_server
+from codewords_mcp.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+PROJECT = Path(__file__).parents[3]
+SNAPSHOTS = PROJECT / "tests" / "snapshots" / "tools"
+UPDATE = os.environ.get("CODEWORDS_UPDATE_SNAPSHOTS") == "1"
+
+
+def _budget() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("tool_tokens", PROJECT / "benchmarks" / "tool_tokens.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+async def _tools() -> list[dict[str, Any]]:
+    server = create_server(None, Settings.model_construct())  # pyright: ignore[reportArgumentType]  # listing asks nothing of a runtime
+    return [
+        tool.model_dump(by_alias=True, mode="json", exclude_none=True) for tool in await server.list_tools()
+    ]
+
+
+@pytest.mark.requirement("mcp:tool-snapshots")
+async def test_each_tool_is_what_its_snapshot_says() -> None:
+    tools = {tool["name"]: tool for tool in await _tools()}
+    if UPDATE:
+        SNAPSHOTS.mkdir(parents=True, exist_ok=True)
+        for old in SNAPSHOTS.glob("*.json"):
+            old.unlink()
+        for name, tool in tools.items():
+            (SNAPSHOTS / f"{name}.json").write_text(json.dumps(tool, indent=2) + "\n", encoding="utf-8")
+    kept = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in SNAPSHOTS.glob("*.json")}
+    assert tools == kept
+
+
+@pytest.mark.requirement("mcp:tool-order")
+async def test_the_list_has_the_same_order_each_time() -> None:
+    names = [tool["name"] for tool in await _tools()]
+    assert names == [tool["name"] for tool in await _tools()]
+    assert names == [
+        "list_templates",
+        "validate_workflow",
+        "deploy_workflow",
+        "run_workflow",
+        "get_run",
+        "cancel_run",
+        "list_workflows",
+        "get_workflow",
+        "rollback_workflow",
+        "schedule_workflow",
+        "list_schedules",
+        "change_schedule",
+        "list_secrets",
+        "set_secret",
+        "delete_secret",
+    ]
+
+
+@pytest.mark.requirement("mcp:tool-names")
+async def test_names_leave_room_for_the_prefixes_of_hosts() -> None:
+    assert [tool["name"] for tool in await _tools() if len(tool["name"]) > 21] == []
+
+
+@pytest.mark.requirement("mcp:tool-annotations")
+async def test_every_tool_has_a_title_and_all_four_hints() -> None:
+    hints = {"readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"}
+    for tool in await _tools():
+        assert tool["title"], tool["name"]
+        assert hints <= tool["annotations"].keys(), tool["name"]
+
+
+@pytest.mark.requirement("mcp:tool-annotations")
+async def test_reading_tools_say_so_and_destroying_tools_say_so() -> None:
+    tools = await _tools()
+    reading = {tool["name"] for tool in tools if tool["annotations"]["readOnlyHint"]}
+    destroying = {tool["name"] for tool in tools if tool["annotations"]["destructiveHint"]}
+    assert reading == {
+        "list_templates",
+        "validate_workflow",
+        "get_run",
+        "list_workflows",
+        "get_workflow",
+        "list_schedules",
+        "list_secrets",
+    }
+    assert destroying == {"rollback_workflow", "cancel_run", "change_schedule", "delete_secret"}
+
+
+@pytest.mark.requirement("mcp:tool-tokens")
+async def test_the_list_keeps_its_token_budget(capsys: pytest.CaptureFixture[str]) -> None:
+    budget = _budget()
+    tools = await _tools()
+    counts = [budget.estimate(budget.paid(tool)) for tool in tools]
+    with capsys.disabled():
+        print("\n" + budget.table(tools, counts, "≤"))
+    assert sum(counts) <= budget.LIMIT
+    assert max(counts) <= budget.LIMIT_EACH
+
+
+@pytest.mark.requirement("mcp:tool-tokens")
+async def test_schemas_carry_nothing_that_a_model_does_not_need() -> None:
+    for tool in await _tools():
+        for schema in (tool["inputSchema"], tool["outputSchema"]):
+            text = json.dumps(schema)
+            assert "$ref" not in text, tool["name"]
+            assert '"null"' not in text, tool["name"]
+            assert not {"title", "description"} & schema.keys(), tool["name"]
+
+
+@pytest.mark.requirement("mcp:tool-strict")
+async def test_every_tool_refuses_arguments_it_does_not_know() -> None:
+    assert all(tool["inputSchema"]["additionalProperties"] is False for tool in await _tools())
+
+
+@pytest.mark.requirement("mcp:instructions")
+async def test_the_instructions_name_the_loop_in_order_and_stay_short() -> None:
+    from codewords_mcp.server import INSTRUCTIONS
+
+    assert _budget().estimate(INSTRUCTIONS) <= 150
+    loop = ["list_templates", "validate_workflow", "deploy_workflow", "run_workflow", "get_run"]
+    assert sorted(loop, key=INSTRUCTIONS.index) == loop

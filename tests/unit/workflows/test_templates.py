@@ -1,0 +1,39 @@
+"""The gallery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from codewords_mcp.runtime.authoring.templates import templates
+from codewords_mcp.runtime.workflows.script import parse_script
+
+pytestmark = pytest.mark.requirement("workflows:templates")
+
+
+def test_the_greeting_is_the_guides_letter_for_letter(seed_examples: Path) -> None:
+    greeting = next(one for one in templates() if one.id == "greeting")
+    assert greeting.code.encode() == (seed_examples / "greeting.py").read_bytes()
+
+
+def test_every_template_is_a_whole_script_that_needs_nothing_to_be_set() -> None:
+    assert len(templates()) >= 4
+    for template in templates():
+        script = parse_script(template.code)
+        assert script.notes == ()
+        assert script.look.app
+        assert script.connections == ()
+        assert {one.name for one in script.env if one.required} <= {
+            "CODEWORDS_API_KEY",
+            "CODEWORDS_RUNTIME_URI",
+        }
+
+
+def test_templates_share_one_environment_beside_the_greetings() -> None:
+    assert len({parse_script(one.code).dependencies for one in templates()}) == 2
+
+
+def test_a_changed_list_does_not_change_the_gallery() -> None:
+    templates().clear()
+    assert templates()

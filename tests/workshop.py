@@ -1,0 +1,109 @@
+"""What tests of the whole runtime share: a warm cache of environments, and little workflows to run."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from codewords_mcp.runtime.models import Caller, Run, RunRequest
+from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.settings import Settings
+
+HEADER = """# /// script
+# requires-python = "==3.11.*"
+# dependencies = ["fastapi==0.115.12", "uvicorn[standard]==0.34.2", "httpx==0.28.1"]
+# [tool.env-checker]
+# env_vars = ["PORT=8000"{more}]
+# ///
+"""
+MAIN = """
+if __name__ == "__main__":
+    import os, uvicorn
+    uvicorn.run(app, host="0.0.0.0", port=int(os.environ.get("PORT", 8000)))
+"""
+ADMIN = Caller("local", "admin")
+SHARED = ("environments", "cache")
+
+
+def workflow(body: str, *, env: tuple[str, ...] = (), title: str = "Test workflow") -> str:
+    """A whole script around routes on `app`."""
+    more = "".join(f', "{name}"' for name in env)
+    head = f"from fastapi import FastAPI, Request\napp = FastAPI(title={title!r})\n"
+    return HEADER.format(more=more) + head + body + MAIN
+
+
+ECHO = workflow(
+    '@app.post("/")\nasync def echo(request: Request):\n    return {"got": await request.json()}\n',
+    title="Echo",
+)
+
+
+def warm_folder() -> Path:
+    """Environments and wheels that outlive one test run, so that only the first one builds them."""
+    folder = Path(tempfile.gettempdir()) / f"codewords-tests-{getpass.getuser()}"
+    for name in SHARED:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def make_home(path: Path) -> Path:
+    """A fresh home that shares the warm folder's environments."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in SHARED:
+        (path / name).symlink_to(warm_folder() / name)
+    return path
+
+
+@asynccontextmanager
+async def open_runtime(home: Path, **settings: Any) -> AsyncGenerator[Runtime]:
+    """A runtime over this home, without any front door."""
+    async with Runtime.open(Settings(home=home, port=0, **settings)) as runtime:
+        yield runtime
+
+
+def request(
+    service_id: str, data: Any = None, *, path: str = "/", method: str = "POST", **more: Any
+) -> RunRequest:
+    """A request with a JSON body, as a route would make it."""
+    body = b"" if data is None else json.dumps(data).encode()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield body
+
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    return RunRequest(
+        service_id,
+        method,
+        path,
+        b"",
+        headers + more.pop("headers", []),
+        chunks(),
+        more.pop("caller", ADMIN),
+        **more,
+    )
+
+
+async def fetch(runtime: Runtime, service_id: str, data: Any = None, **more: Any) -> tuple[int, bytes, str]:
+    """(status, whole body, run id) of a run."""
+    response = await runtime.run(request(service_id, data, **more))
+    return response.status, b"".join([chunk async for chunk in response.body]), response.run_id
+
+
+async def deploy(runtime: Runtime, code: str, **more: Any) -> str:
+    """Deploy as the home's owner; the service id."""
+    return (await runtime.deploy(ADMIN, code=code, **more)).service_id
+
+
+async def finished(runtime: Runtime, run_id: str, *, caller: Caller = ADMIN) -> Run:
+    """The record once it is final."""
+    return await runtime.get_run(caller, run_id, wait=60)
+
+
+async def log_text(runtime: Runtime, run_id: str) -> str:
+    """The whole log, once the run and its sandbox have ended."""
+    return "\n".join([line.message async for line in runtime.logs(ADMIN, run_id) if line is not None])
