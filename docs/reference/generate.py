@@ -1,0 +1,296 @@
+"""Make the tables of this folder's pages from the code: `python docs/reference/generate.py`.
+
+Each page is written by hand around one generated part, between `<!-- generated -->` and `<!-- end -->`.
+With `--check` nothing is written, and the exit code is 1 when a page is not what the code says.
+"""  # noqa: INP001
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HERE = Path(__file__).parent
+BEGIN, END = "<!-- generated -->", "<!-- end -->"
+
+
+def cli() -> str:
+    """Every command of both programs with its arguments and options."""
+    import typer
+
+    from codewords_mcp.cli import app
+
+    parts: list[str] = []
+    for program, tree in (("codewords", app.codewords), ("codewords-mcp", app.codewords_mcp)):
+        parts += _commands(typer.main.get_command(tree), program)
+    return "\n".join(parts)
+
+
+def _commands(command: Any, path: str) -> Iterator[str]:
+    children: dict[str, Any] = getattr(command, "commands", {})
+    yield f"## `{_usage(command, path)}`\n"
+    yield inspect.cleandoc(command.help or "") + "\n"
+    rows = [_parameter(parameter) for parameter in command.params if not getattr(parameter, "hidden", False)]
+    if rows:
+        yield _table(["", "", "default"], rows)
+    for name, child in children.items():
+        yield from _commands(child, f"{path} {name}")
+
+
+def _usage(command: Any, path: str) -> str:
+    if getattr(command, "commands", None):
+        return f"{path} COMMAND"
+    words = [path]
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            name = _argument(parameter)
+            words.append(name if parameter.required else f"[{name}]")
+    return " ".join(words)
+
+
+def _argument(parameter: Any) -> str:
+    return str(parameter.metavar or parameter.name.upper()).strip("{}[]")
+
+
+def _parameter(parameter: Any) -> list[str]:
+    if parameter.param_type_name == "argument":
+        return [
+            f"`{_argument(parameter)}`",
+            parameter.help or "",
+            "" if not parameter.required else "required",
+        ]
+    flags = ", ".join(f"`{flag}`" for flag in sorted(parameter.opts, key=len, reverse=True))
+    value = "" if parameter.is_flag else f" `{parameter.metavar or parameter.name.upper()}`"
+    default = parameter.default
+    shown = "" if default in (None, False, "", ()) else f"`{getattr(default, 'value', default)}`"
+    return [flags + value, parameter.help or "", shown]
+
+
+def settings() -> str:
+    """Every setting with type, default and meaning."""
+    from codewords_mcp.settings import Settings
+
+    rows = [
+        [
+            f"`CODEWORDS_{name.upper()}`",
+            _type(field.annotation),
+            _default(name, field),
+            field.description or "",
+        ]
+        for name, field in Settings.model_fields.items()
+    ]
+    return _table(["variable", "takes", "default", "what it is"], rows)
+
+
+def _type(annotation: Any) -> str:
+    if values := [value for value in get_args(annotation) if isinstance(value, str)]:
+        return " or ".join(f"`{value}`" for value in values)
+    names = {int: "whole number", float: "number", bool: "`true` or `false`", str: "text", Path: "path"}
+    options = [option for option in get_args(annotation) if option in names]
+    if annotation in names:
+        return names[annotation]
+    return names[options[0]] if options and "list" not in str(annotation) else "JSON list of texts"
+
+
+def _default(name: str, field: Any) -> str:
+    if name == "home":
+        return "`codewords` in the user data folder (`~/.local/share` on Linux)"
+    value = field.default_factory() if field.default_factory else field.default
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, int | float):
+        return f"`{value:g}`" if isinstance(value, float) else f"`{value}`" + _sized(value)
+    return f"`{value}`"
+
+
+def _sized(value: int) -> str:
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20)):
+        if value >= size and value % size == 0:
+            return f" ({value // size} {unit})"
+    return ""
+
+
+_UNFORESEEN = "Something that nobody foresaw; the runtime's log has it under the id in the message."
+
+
+_PROGRAM = {
+    "program_exited": "The workflow's program ended before it answered; its log has its last words.",
+    "program_no_port": "The workflow's program did not open `PORT` in time.",
+    "program_wrong_port": "The workflow's program listens, but not on `PORT`.",
+    "program_out_of_memory": "The workflow's program passed its memory limit.",
+    "program_disk_full": "The workflow's program passed its disk limit.",
+    "program_bad_reply": "What the workflow's program answered is not HTTP, or broke off.",
+}
+
+
+def errors() -> str:
+    """Every error code with HTTP status, the commands' exit code, origin and meaning."""
+    from codewords_mcp.cli._boundary import exit_code
+    from codewords_mcp.errors import CodewordsError, ProgramFailed, ProgramFailure
+
+    rows: list[list[str]] = []
+    for kind in _error_classes(CodewordsError):
+        codes = get_args(ProgramFailure) if kind is ProgramFailed else (kind.code,)
+        for code in codes:
+            sample = kind.__new__(kind)
+            sample.code = code
+            said = _UNFORESEEN if kind is CodewordsError else (kind.__doc__ or "").split("\n\n")[0]
+            meaning = _PROGRAM[code] if kind is ProgramFailed else said
+            rows.append([f"`{code}`", str(kind.status), str(exit_code(sample)), kind.origin, meaning])
+    return _table(["code", "HTTP status", "exit code", "origin", "what it means"], sorted(rows))
+
+
+def _error_classes(base: Any) -> list[Any]:
+    """One class a code; where a front door names the base's code again, the base's own words count."""
+    _import_doors()
+    found: dict[str, Any] = {}
+    waiting = [base]
+    while waiting:
+        kind = waiting.pop(0)
+        waiting += kind.__subclasses__()
+        if kind.__name__ not in {"RemoteError", "InternalError"}:  # any of these codes, and the base's own
+            found.setdefault(kind.__name__ if kind.code == base.code else kind.code, kind)
+    return list(found.values())
+
+
+def _import_doors() -> None:
+    """The doors have a few errors of their own; every room below them uses errors.py."""
+    for module in ("http.app", "tools._errors", "door.errors"):
+        importlib.import_module(f"codewords_mcp.{module}")
+
+
+def tools() -> str:
+    """Every tool of the MCP server with its arguments."""
+    from codewords_mcp.tools import all_tools
+
+    parts: list[str] = []
+    for tool in all_tools():
+        kind = "reads" if tool.annotations and tool.annotations.read_only_hint else "acts"
+        parts.append(f"## `{tool.name}`\n\n{tool.description} ({kind})\n")
+        rows = list(_arguments(tool.parameters))
+        if rows:
+            parts.append(_table(["argument", "type", "default", "what it is"], rows))
+    return "\n".join(parts)
+
+
+def _arguments(schema: dict[str, Any]) -> Iterator[list[str]]:
+    required = schema.get("required", [])
+    for name, argument in schema.get("properties", {}).items():
+        default = f"`{argument['default']}`" if "default" in argument else ""
+        yield [
+            f"`{name}`",
+            _schema_type(argument),
+            "required" if name in required else default,
+            argument.get("description", ""),
+        ]
+
+
+def _schema_type(schema: dict[str, Any]) -> str:
+    if values := schema.get("enum"):
+        return " or ".join(f"`{value}`" for value in values)
+    return str(schema.get("type", "any JSON"))
+
+
+def http() -> str:
+    """Every route by subject."""
+    from codewords_mcp.http import app
+
+    subjects: dict[str, list[list[str]]] = {}
+    for operation in app.operations():
+        key = {"open": "none", "run": "any", "user": "a person's", "admin": "admin"}[operation.access]
+        what = f"{operation.summary}. {operation.description}".strip().rstrip(".") + "."
+        method = "any" if operation.method == "*" else operation.method
+        subjects.setdefault(operation.tag, []).append([f"`{method} {operation.path}`", key, what])
+    headers = ["route", "key", "what it does"]
+    return "\n".join(f"## {tag.capitalize()}\n\n{_table(headers, rows)}" for tag, rows in subjects.items())
+
+
+def _table(headers: list[str], rows: list[list[str]]) -> str:
+    lines = [headers, ["---"] * len(headers), *rows]
+    return "".join(
+        "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in row) + " |\n"
+        for row in lines
+    )
+
+
+def attacks() -> str:
+    """Every probe of the attack suite, with what was last seen of it (attacks.json)."""
+    sys.path.insert(0, str(HERE.parents[1]))
+    from tests.attacks.catalog import SECTIONS
+
+    observed = json.loads((HERE / "attacks.json").read_text(encoding="utf-8"))
+    seen: dict[str, dict[str, dict[str, str]]] = observed["probes"]
+    tiers = observed["tiers"]
+    headers = ["probe", "it tries", "why it matters", "expected", "seen as root", "seen as an ordinary user"]
+    total = sum(len(probes) for _, probes in SECTIONS)
+    results = sum(len(ways) for users in seen.values() for ways in users.values())
+    parts = [
+        f"{total} probes, {results} results: as root in tier {tiers['root']}, as an ordinary user in tier {tiers['user']}.\n"
+    ]
+    for title, probes in SECTIONS:
+        rows = [
+            [
+                f"`{one.id}`",
+                one.tries,
+                one.matters,
+                one.expected,
+                *(_seen(seen, one.id, who) for who in ("root", "user")),
+            ]
+            for one in probes
+        ]
+        parts.append(f"## {title}\n\n{_table(headers, rows)}")
+    return "\n".join(parts)
+
+
+def _seen(seen: dict[str, dict[str, dict[str, str]]], probe: str, user: str) -> str:
+    """What each way of starting saw, once where all saw the same."""
+    ways: dict[str, list[str]] = {}
+    for way, text in sorted(seen.get(probe, {}).get(user, {}).items()):
+        ways.setdefault(text.replace("`", "'"), []).append(way)
+    return "; ".join(f"`{text}` ({', '.join(names)})" for text, names in ways.items()) or "—"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli": cli,
+    "settings": settings,
+    "errors": errors,
+    "tools": tools,
+    "http-api": http,
+    "attacks": attacks,
+}
+
+
+def page(name: str) -> tuple[str, str]:
+    """(what the page is, what it should be). Raises ValueError where the page lacks its markers."""
+    text = (HERE / f"{name}.md").read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"{name}.md lacks {BEGIN} or {END}")
+    return text, f"{before}{BEGIN}\n\n{PAGES[name]().strip()}\n\n{END}{after}"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or check them."""
+    stale = [name for name in PAGES if len(set(page(name))) > 1]
+    if "--check" not in arguments:
+        for name in stale:
+            (HERE / f"{name}.md").write_text(page(name)[1], encoding="utf-8")
+        return 0
+    for name in stale:
+        sys.stderr.write(
+            f"docs/reference/{name}.md is not what the code says: python docs/reference/generate.py\n"
+        )
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
