@@ -40,7 +40,7 @@ class Tier:
 
     id: A full, B user namespaces with limits best effort, C Landlock, M macOS, V a virtual machine of its own, D none,
     P process (development).
-    `facts` are sentences for `doctor`; `fix` is how to get a better tier, empty at A.
+    `facts` are sentences for `doctor`; `fix` is how to get a better tier, or quicker starts at A; may be empty.
     """
 
     id: Literal["A", "B", "C", "M", "V", "D", "P"]

@@ -1,5 +1,5 @@
-"""Why this machine isolates as it does, and what a person can do about it: every sentence of it, for `doctor`, for a
-tool's reply and for the page (docs/guides/isolation.md), which quotes this file.
+"""Why this machine isolates as it does, and what a person can do about it: every sentence of it that `doctor` and a
+tool's reply say. docs/guides/isolation.md is the page about it.
 """
 
 from __future__ import annotations
@@ -109,6 +109,11 @@ CONTAINER_LIMITS: Final = (
     "mounted writable."
 )
 
+QUICKER_MOVES: Final = (
+    "Starts wait some 10 ms for the kernel to move them into their cgroups; until the next boot they do not after: "
+    "sudo mount -o remount,favordynmods {folder}"
+)
+
 _ALLOW: Final = "Allow them: echo {} | sudo tee /etc/sysctl.d/60-codewords.conf && sudo sysctl --system"
 _PROFILE_PATH: Final = "/etc/apparmor.d/codewords-mcp"
 _PROFILE: Final = """abi <abi/4.0>,
@@ -180,6 +185,22 @@ def exact_limits(machine: Machine | None = None) -> str:
     if machine.has(user) and not {"memory", "pids"} <= set(machine.text(user).split()):
         return DELEGATE_CONTROLLERS
     return DELEGATE
+
+
+def quicker_moves(machine: Machine | None = None) -> str:
+    """How to have processes moved between cgroups without waiting for a grace period (Linux 6.0 and later); empty where they are.
+
+    Measured on Linux 6.18: four moves took 5 to 20 ms, then 0.2 ms. One hierarchy that favours them serves all.
+    """
+    folder = ""
+    for line in (machine or Machine()).text("proc/self/mountinfo").splitlines():
+        fields, _, tail = line.partition(" - ")
+        if tail.startswith("cgroup"):
+            if "favordynmods" in tail.rpartition(" ")[2].split(","):
+                return ""
+            if tail.startswith("cgroup2 "):
+                folder = fields.split(" ")[4]
+    return QUICKER_MOVES.format(folder=folder) if folder else ""
 
 
 def better_than_c(machine: Machine | None = None) -> str:

@@ -90,7 +90,8 @@ def _tier(slice_: cgroups.Slice | None, *, memory_held: bool, acts: list[str]) -
     tried = f"The self-test tried {len(acts)} forbidden acts, and all were refused."
     if slice_ is not None and memory_held:
         exact = f"Memory, processes and CPU share are held by cgroups (v{slice_.version})."
-        return Tier("A", "Full isolation by Linux namespaces", (own, exact, tried))
+        facts = (own, exact, tried)
+        return Tier("A", "Full isolation by Linux namespaces", facts, diagnosis.quicker_moves())
     best = "Memory is held by resource limits and a watchdog, best effort, since no cgroup may be made here."
     return Tier(
         "B", "Isolation by Linux namespaces, limits best effort", (own, best, tried), diagnosis.exact_limits()

@@ -1,0 +1,109 @@
+"""What `doctor` says of machines that are not this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codewords_mcp.runtime.sandboxes.local import diagnosis
+from codewords_mcp.runtime.sandboxes.local.diagnosis import Machine
+
+pytestmark = pytest.mark.requirement("cli:doctor")
+
+
+def machine(root: Path, files: dict[str, str] | None = None, **facts: Any) -> Machine:
+    for name, text in (files or {}).items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    given: dict[str, Any] = {
+        "system": "linux",
+        "architecture": "x86_64",
+        "user": 1000,
+        "python": "/opt/py",
+        **facts,
+    }
+    return Machine(root=root, **given)
+
+
+@pytest.mark.parametrize(
+    ("files", "facts", "cause", "fix"),
+    [
+        ({"proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1"}, {}, diagnosis.APPARMOR, "apparmor_parser -r"),
+        ({"proc/sys/kernel/unprivileged_userns_clone": "0"}, {}, diagnosis.CLONE_OFF, "kernel.unprivileged_userns_clone=1"),
+        ({"proc/sys/user/max_user_namespaces": "0"}, {}, diagnosis.NONE_LEFT, "user.max_user_namespaces="),
+        ({".dockerenv": ""}, {"user": 0}, diagnosis.CONTAINER, "--privileged"),
+        ({"proc/1/cgroup": "0::/kubepods/pod1"}, {"user": 0}, diagnosis.CONTAINER, "--cap-add SYS_ADMIN"),
+        ({"proc/sys/kernel/osrelease": "4.4.0-19041-Microsoft"}, {}, diagnosis.WSL1, "--set-version"),
+        ({}, {"system": "win32"}, diagnosis.WINDOWS, "wsl --install"),
+        ({}, {"architecture": "riscv64"}, "riscv64 machines are not supported yet.", ""),
+        ({}, {"system": "freebsd14"}, "this is freebsd14", ""),
+        ({}, {}, "", ""),
+    ],
+)  # fmt: skip
+def test_what_keeps_a_machine_from_isolating_is_named_with_its_fix(
+    tmp_path: Path, files: dict[str, str], facts: dict[str, Any], cause: str, fix: str
+) -> None:
+    said = diagnosis.blocked(machine(tmp_path, files, **facts))
+    assert cause in said[0]
+    assert fix in said[1]
+    assert bool(cause) == bool(said[0])
+
+
+def test_the_apparmor_profile_is_for_one_python_however_it_is_called(tmp_path: Path) -> None:
+    odd = "/home/a b/[x]*/python3.11"
+    fix = diagnosis.blocked(
+        machine(tmp_path, {"proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1"}, python=odd)
+    )[1]
+    assert r"/home/a b/\[x\]\*/python3.11" in fix
+    assert "userns," in fix
+
+
+@pytest.mark.parametrize(
+    ("files", "fix"),
+    [
+        ({}, diagnosis.NO_SYSTEMD),
+        ({"run/systemd/system": ""}, diagnosis.DELEGATE),
+        ({".dockerenv": ""}, diagnosis.CONTAINER_LIMITS),
+        ({"proc/sys/kernel/osrelease": "6.6.87-microsoft-standard-WSL2"}, diagnosis.WSL_SYSTEMD),
+        (
+            {
+                "run/systemd/system": "",
+                "sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/cgroup.controllers": "cpu pids",
+            },
+            diagnosis.DELEGATE_CONTROLLERS,
+        ),
+    ],
+)
+def test_the_way_to_exact_limits_fits_the_machine(tmp_path: Path, files: dict[str, str], fix: str) -> None:
+    assert diagnosis.exact_limits(machine(tmp_path, files)) == fix
+
+
+V2 = "30 20 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
+V1 = "31 20 0:27 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "folder"),
+    [
+        ([V2], "/sys/fs/cgroup"),
+        ([V1, V2.replace("/sys/fs/cgroup", "/sys/fs/cgroup/unified")], "/sys/fs/cgroup/unified"),
+        ([f"{V2},favordynmods"], None),
+        ([V2, f"{V1},favordynmods"], None),
+        ([V1], None),
+        ([], None),
+    ],
+)
+def test_quicker_moves_are_advised_where_they_can_be_had_and_are_not(
+    tmp_path: Path, mounts: list[str], folder: str | None
+) -> None:
+    said = diagnosis.quicker_moves(machine(tmp_path, {"proc/self/mountinfo": "\n".join(mounts)}))
+    assert said == (diagnosis.QUICKER_MOVES.format(folder=folder) if folder else "")
+
+
+def test_a_home_on_a_windows_drive_is_a_warning(tmp_path: Path) -> None:
+    wsl = machine(tmp_path, {"proc/sys/kernel/osrelease": "6.6.87-microsoft-standard-WSL2"})
+    assert diagnosis.system("/mnt/c/home", wsl) == ("warning", diagnosis.WSL_HOME, diagnosis.WSL_HOME_FIX)
+    assert diagnosis.system("/home/me", wsl)[:2] == ("ok", "Linux in WSL2 on x86_64")
