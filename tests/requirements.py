@@ -334,6 +334,9 @@ cli:secret-prompt-hidden | ours | A typed value is not shown.
 cli:keys | ours | A key is printed once, is usable elsewhere, and can be revoked.
 cli:doctor | ours | Says whether workflows can run here and why.
 cli:stop | ours | Ends the runtime, or says that none ran.
+install:hosts | ours | Each chat host's file gets what that host reads; an undo brings the file back, or takes only ours out.
+install:untouched | ours | Comments and everything else in a person's configuration stay as they are.
+install:command | ours | The difference is shown and nothing is written without a yes; scripts get JSON.
 demo:steps | ours | Every step's result is checked; fits 80 columns.
 demo:json | ours | --json prints one object with every step's outcome.
 demo:url-outlives | ours | The printed curl line works after the demo.

@@ -14,6 +14,7 @@ from codewords_mcp.cli import (
     doctor,
     e2b,
     house,
+    install,
     keys,
     runs,
     schedules,
@@ -125,5 +126,6 @@ def demo(as_json: AsJson = False) -> int:
     return run(as_json=as_json)
 
 
+codewords_mcp.command("install")(install.install)
 codewords_mcp.command("doctor")(doctor.doctor)
 codewords_mcp.command("stop")(house.stop)

@@ -1,0 +1,146 @@
+"""`codewords-mcp install`: this server in a chat host's configuration, shown before it is written, and out again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from codewords_mcp.cli import _output
+from codewords_mcp.cli._boundary import OK
+from codewords_mcp.cli._refs import AsJson
+from codewords_mcp.errors import InvalidInput
+from codewords_mcp.install.change import Change, adding, removing
+from codewords_mcp.install.hosts import HOSTS, Host, Place
+
+_PASSED_ON: Final = ("CODEWORDS_HOME", "CODEWORDS_RUNTIME_URL", "CODEWORDS_PORT")
+"""Variables without which the server that a host starts would not be the one of this terminal."""
+
+
+class Client(StrEnum):
+    """The ids of `HOSTS`, as choices."""
+
+    CLAUDE_DESKTOP = "claude-desktop"
+    CLAUDE_CODE = "claude-code"
+    CURSOR = "cursor"
+    VSCODE = "vscode"
+    WINDSURF = "windsurf"
+    ZED = "zed"
+    CONTINUE = "continue"
+    CODEX = "codex"
+
+
+def install(
+    client: Annotated[
+        list[Client] | None,
+        typer.Option(
+            help="The chat host; may be given several times. Without it: every one found here.",
+            show_default=False,
+        ),
+    ] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the server out again.")] = False,
+    only_print: Annotated[
+        bool, typer.Option("--print", help="Show what belongs into which file; write nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Write this server into your chat host's configuration, after showing you the difference.
+
+    The file as it was is kept beside it; comments and everything else in it stay as they are.
+    """  # fmt: skip
+    place = Place.here()
+    hosts = (
+        [HOSTS[name.value] for name in client]
+        if client
+        else [host for host in HOSTS.values() if host.is_here(place)]
+    )
+    if not hosts:
+        raise InvalidInput(
+            "No chat host was found here.", hint=f"Name one with --client: {', '.join(HOSTS)}."
+        )
+    entries = {host.id: host.entry(_command(), _variables()) for host in hosts}
+    if only_print:
+        return _print(hosts, entries, place, as_json=as_json)
+    changes = [
+        (host, removing(host, host.file(place)) if undo else adding(host, host.file(place), entries[host.id]))
+        for host in hosts
+    ]
+    told: list[dict[str, Any]] = []
+    for host, change in changes:
+        told.append(_carry_out(host, change, undo=undo, yes=yes, as_json=as_json))
+    if as_json:
+        _output.print_json({"clients": told})
+    return OK
+
+
+def _carry_out(host: Host, change: Change, *, undo: bool, yes: bool, as_json: bool) -> dict[str, Any]:
+    status = "unchanged"
+    if not change.is_none:
+        if not as_json:
+            _output.line(host.title, "bold")
+            for line in change.diff().splitlines():
+                _output.line(line, {"+": "green", "-": "red"}.get(line[:1], "dim"))
+        status = "removed" if undo else "installed"
+        if yes or _agreed(change.file):
+            _write(change, undo=undo)
+        else:
+            status = "declined"
+    said = {
+        "unchanged": f"{host.title}: {'it is not in' if undo else 'it is already in'} {change.file}.",
+        "removed": f"{host.title}: taken out of {change.file}.",
+        "installed": f"{host.title}: written into {change.file}. {host.after.format(title=host.title)}",
+        "declined": f"{host.title}: nothing was written.",
+    }[status]
+    if not as_json:
+        _output.line(said)
+    return {"client": host.id, "file": str(change.file), "status": status}
+
+
+def _write(change: Change, *, undo: bool) -> None:
+    if not undo:
+        change.keep_old()
+    change.write()
+    if undo:
+        change.drop_backup()
+
+
+def _agreed(file: Path) -> bool:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InvalidInput(
+            f"{file} would be changed, and nobody is here to ask.", hint="Add --yes to write it."
+        )
+    return typer.confirm(f"Write {file}?", default=True, err=True)
+
+
+def _print(hosts: list[Host], entries: dict[str, dict[str, Any]], place: Place, *, as_json: bool) -> int:
+    if as_json:
+        shown = [
+            {
+                "client": host.id,
+                "file": str(host.file(place)),
+                "path": list(host.path),
+                "entry": entries[host.id],
+            }
+            for host in hosts
+        ]
+        _output.print_json({"clients": shown})
+        return OK
+    for host in hosts:
+        _output.line(f"{host.title}: {host.file(place)}", "bold")
+        _output.line(adding(host, Path(os.devnull), entries[host.id]).new or "")
+    return OK
+
+
+def _command() -> str:
+    """The whole path of `codewords-mcp`: a chat host has another PATH than a terminal."""
+    beside = Path(sys.executable).with_name("codewords-mcp" + (".exe" if sys.platform == "win32" else ""))
+    return str(beside if beside.exists() else Path(sys.argv[0]).resolve())
+
+
+def _variables() -> dict[str, str]:
+    return {name: value for name in _PASSED_ON if (value := os.environ.get(name))}
