@@ -52,7 +52,7 @@ class Shell:
             | self.extra
         )
 
-    def __call__(self, *words: str, stdin: str = "", timeout: float = 110) -> Result:
+    def __call__(self, *words: str, stdin: str = "", timeout: float = 240) -> Result:
         """One command with everything piped."""
         done = subprocess.run(
             [str(BIN / words[0]), *words[1:]], input=stdin, capture_output=True, encoding="utf-8",
