@@ -26,7 +26,7 @@ from codewords_mcp.runtime.sandboxes.base import (
     Stream,
 )
 
-PATIENCE: Final = 40.0
+PATIENCE: Final = 90.0
 """Seconds for anything to happen; everything here takes a small part of that."""
 LIMITS: Final = Limits(memory=256 << 20, disk=64 << 20, processes=64, files=256, start_timeout=30)
 _numbers = itertools.count(1)

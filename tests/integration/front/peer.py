@@ -19,7 +19,7 @@ from typing import Any, Self
 from codewords_mcp import home
 
 Json = dict[str, Any]
-PATIENCE = 60.0
+PATIENCE = 150.0
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
 ENVELOPE: Json = {
