@@ -237,6 +237,7 @@ mcp:header-blanks | mcp | Blanks around header values do not count.
 mcp:many-at-once | ours | 50 concurrent calls.
 mcp:logging-untouched | ours | Making a server leaves the root logger alone.
 mcp:typescript-clients | mcp | The TypeScript clients of both generations work.
+mcp:conformance | mcp | Every scored requirement of the protocol's conformance suite holds, in both eras.
 mcp:inspector | mcp | The Inspector works.
 mcp:tool-snapshots | ours | A tool's schema changes only with its snapshot.
 mcp:tool-order | mcp | The order of tools is fixed.

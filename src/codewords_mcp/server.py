@@ -115,7 +115,13 @@ def create_mcp_app(
     Authentication before it must put a `Caller` under `codewords.caller` into each scope: without one it answers 401.
     Host and Origin are the business of the HTTP door, which checks them for every route.
     """
-    server = create_server(runtime, settings)
+    return serve_http(create_server(runtime, settings), settings)
+
+
+def serve_http(
+    server: MCPServer[Door], settings: Settings
+) -> tuple[ASGIApp, Callable[[], AbstractAsyncContextManager[None]]]:
+    """As `create_mcp_app`, of a server that was made."""
     server.streamable_http_app(
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         max_request_body_size=max(_BODY, 4 * settings.max_code),

@@ -12,6 +12,7 @@ import httpx2
 import uvicorn
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.server.mcpserver import MCPServer
 from mcp_types import (
     EmptyResult,
     SubscribeRequest,
@@ -21,9 +22,11 @@ from mcp_types import (
 )
 from starlette.types import Receive, Scope, Send
 
+from codewords_mcp.http.errors import ErrorBoundary
+from codewords_mcp.http.hosts import HostGuard, Trust
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.runtime import Runtime
-from codewords_mcp.server import create_mcp_app, create_server
+from codewords_mcp.server import create_mcp_app, create_server, serve_http
 from codewords_mcp.settings import Settings
 
 Era = Literal["legacy", "2026-07-28"]
@@ -31,15 +34,19 @@ ERAS: tuple[Era, ...] = ("legacy", "2026-07-28")
 
 
 @asynccontextmanager
-async def serving(runtime: Runtime, settings: Settings, keys: dict[str, Caller]) -> AsyncGenerator[str]:
+async def serving(
+    runtime: Runtime, settings: Settings, keys: dict[str, Caller], mcp: MCPServer[Any] | None = None
+) -> AsyncGenerator[str]:
     """The door under a real uvicorn; each key is its caller. Gives the URL of `/mcp`."""
-    app, lifespan = create_mcp_app(runtime, settings)
+    app, lifespan = serve_http(mcp, settings) if mcp else create_mcp_app(runtime, settings)
 
     async def authenticated(scope: Scope, receive: Receive, send: Send) -> None:
         key = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
         if key in keys:
             scope["codewords.caller"] = keys[key]
-        await app(scope, receive, send)
+        await guarded(scope, receive, send)
+
+    guarded = ErrorBoundary(HostGuard(app, Trust(runtime, settings)))
 
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(authenticated, log_level="error", lifespan="off", timeout_graceful_shutdown=1)

@@ -75,6 +75,8 @@ class Gate:
 class FakeRuntime(Runtime):
     """Deploys what does not say "broken"; a workflow answers what it was given, or waits at `gate`."""
 
+    base_url = "http://127.0.0.1:8765"  # type: ignore[assignment]
+
     def __init__(self) -> None:  # the real one opens a home
         self.gate: Gate | None = None
         self.crash: Exception | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -15,6 +16,10 @@ import pytest
 
 TYPESCRIPT = ("@modelcontextprotocol/sdk@1.32.2", "@modelcontextprotocol/client@2.4.0")
 INSPECTOR = ("@modelcontextprotocol/inspector@2.12.0",)
+_NODE = f"node-linux-{'arm64' if platform.machine() == 'aarch64' else 'x64'}"
+CONFORMANCE = ("@modelcontextprotocol/conformance@0.2.0-alpha.12", f"{_NODE}@24.21.0")
+"""With a Node of its own, `OWN_NODE`: it needs 22 or newer."""
+OWN_NODE = f"node_modules/{_NODE}/bin/node"
 
 
 def installed(*packages: str) -> Path:
@@ -41,13 +46,13 @@ def _install(folder: Path, packages: tuple[str, ...]) -> None:
     (folder / "complete").touch()
 
 
-async def node(folder: Path, *arguments: str) -> tuple[int, str, str]:
+async def node(folder: Path, *arguments: str, program: str = "node") -> tuple[int, str, str]:
     """(exit code, stdout, stderr) of node with these arguments, in the folder."""
     process = await asyncio.create_subprocess_exec(
-        "node", *arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        program, *arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             out, err = await process.communicate()
     finally:
         if process.returncode is None:

@@ -11,6 +11,7 @@ import pytest
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
 from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
+from codewords_mcp.runtime.sandboxes.local.files import remove_tree
 
 from .stage import build_environment, fork_server
 
@@ -49,6 +50,9 @@ def opened(proved: Path, environment: EnvironmentRef) -> Opened:
             yield driver
         finally:
             await driver.close()
+            remove_tree(
+                run_dir
+            )  # what a closing driver leaves to the next one may be deeper than pytest can remove
 
     return open_
 
