@@ -31,6 +31,8 @@ def fill(database: Database, *, stored: int, deployments: int, times: int) -> No
     if stored:
         for table, columns in ((runs.name, _RUN), (log_chunks.name, _CHUNK)):
             database.write_blocking(lambda c, t=table, s=columns: _generate(c, t, s, stored, words))
+        if database.shared:  # what the server does by itself while a store grows
+            database.write_blocking(lambda c: c.execute(text("ANALYZE")))
     if deployments:
         database.write_blocking(lambda c: _deploy(c, deployments, at))
     if times:

@@ -1,5 +1,5 @@
-"""What a background run costs: until its result is read, in CPU, at full load, on its way through the line, and among
-many stored runs and schedules. Each beside a peer measured in turns.
+"""What a background run costs: until its result is read, in CPU, at full load, on its way through the line, and
+with many schedules that are not due. Each beside a peer measured in turns.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ from pathlib import Path
 from _bench import Options, Question, clean_environment, interleave, options, report
 from _door import PROJECT, WARM, served
 from _sandboxes import ANSWER, BODY, CODE
+from _stored import fill
 
 from codewords_mcp.runtime.runs.queue import RunQueue
-from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
-from codewords_mcp.runtime.store.tables import runs, schedules
 
 sys.path[:0] = [str(PROJECT)]
 from tests.postgres import serving_postgres  # noqa: E402
@@ -191,39 +190,7 @@ def through_the_line(folder: Path, bare: subprocess.Popen[str], chosen: Options)
     return question
 
 
-def fill(home: Path, stored: int, times: int) -> None:
-    """A home with so many finished runs and schedules."""
-    home.mkdir(parents=True, exist_ok=True)
-    database, at = Database.open(home), now()
-    row = {
-        "owner": "local", "service_id": "other_00000000", "status": "succeeded", "response_truncated": False,
-        "attempts": [], "steps": [], "usage": {}, "timings": {}, "background": True, "retries": 0, "in_queue": False,
-        "deliveries": 1, "depth": 0, "priority": 50, "cancel_asked": False, "started_at": at, "completed_at": at,
-    }  # fmt: skip
-    for first in range(0, stored, 10_000):
-        batch = [
-            row | {"id": f"stored-{n}", "created_at": at - (stored - n) * 1000}
-            for n in range(first, min(first + 10_000, stored))
-        ]
-        database.write_blocking(lambda c, batch=batch: c.execute(runs.insert(), batch))
-    plan = {
-        "owner": "local", "service_id": "other_00000000", "name": "", "method": "POST", "path": "/", "cron": "0 0 1 1 *",
-        "timezone": "UTC", "catch_up": "skip", "overlap": "skip", "jitter": 0.0, "paused": False, "created_at": at,
-        "next_at": at + 30 * 86_400_000_000, "missed": 0, "held_back": 0, "note": "",
-    }  # fmt: skip
-    if times:
-        every = [plan | {"id": f"sch_{n}"} for n in range(times)]
-        database.write_blocking(lambda c: c.execute(schedules.insert(), every))
-    database.close()
-
-
-def crowded(empty: Asker, full: Asker, stored: int, chosen: Options) -> Question:
-    question = Question(f"background run among {stored:,} stored runs", "in an empty store", "ms", 1.2)
-    interleave(question, full.background, empty.background, chosen.runs)
-    return question
-
-
-def idle(with_schedules: ServedRuntime, without: ServedRuntime, chosen: Options) -> Question:
+def idle(with_schedules: ServedRuntime, without: ServedRuntime, chosen: Options) -> list[Question]:
     seconds = 4 if chosen.quick else 20
 
     def share(runtime: ServedRuntime) -> float:
@@ -231,17 +198,25 @@ def idle(with_schedules: ServedRuntime, without: ServedRuntime, chosen: Options)
         time.sleep(seconds)
         return max((cpu_seconds(runtime.pid) - before) / seconds * 100, 0.01)
 
-    question = Question("idle with 1,000 schedules", "idle with none", "% of a core", None, at_most=2)
-    interleave(question, lambda: share(with_schedules), lambda: share(without), 2)
-    return question
+    def threads(runtime: ServedRuntime) -> float:
+        return len(os.listdir(f"/proc/{runtime.pid}/task"))
+
+    cpu = Question("CPU while idle with 1,000 schedules", "idle with none", "% of a core", None, at_most=2)
+    interleave(cpu, lambda: share(with_schedules), lambda: share(without), 2)
+    count = Question("threads with 1,000 schedules", "idle with none", "", None, adds_at_most=0)
+    interleave(count, lambda: threads(with_schedules), lambda: threads(without), 1)
+    return [cpu, count]
 
 
 def main() -> int:
     chosen = options(__doc__ or "", runs=100, quick_runs=20)
-    stored = 50_000 if chosen.quick else 1_000_000
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        fill(folder / "full" / "home", stored, 1000)
+        scheduled = folder / "full" / "home"
+        scheduled.mkdir(parents=True)
+        database = Database.open(scheduled)
+        fill(database, stored=0, deployments=1, times=1000)
+        database.close()
         empty = stack.enter_context(served(folder / "empty"))
         full = stack.enter_context(served(folder / "full"))
         bare_home, line_home = folder / "bare", folder / "line"
@@ -251,17 +226,16 @@ def main() -> int:
         service = empty.deploy(CODE, "greeting")
         cold, warm = Asker(empty, service), Asker(empty, empty.deploy(WARM, "warm"))
         questions = [
-            idle(full, empty, chosen),
+            *idle(full, empty, chosen),
             latency(warm, bare, "SQLite", chosen),
             over_waiting(warm, chosen),
             cost(empty, cold, chosen),
             throughput(empty, service, chosen),
             through_the_line(line_home, bare, chosen),
-            crowded(warm, Asker(full, full.deploy(WARM, "warm")), stored, chosen),
         ]
         postgres = stack.enter_context(serving_postgres())
         shared = stack.enter_context(served(folder / "shared", CODEWORDS_DATABASE_URL=postgres.url()))
-        questions.insert(2, latency(Asker(shared, shared.deploy(WARM, "warm")), bare, "PostgreSQL", chosen))
+        questions.insert(3, latency(Asker(shared, shared.deploy(WARM, "warm")), bare, "PostgreSQL", chosen))
     return report(questions, chosen)
 
 

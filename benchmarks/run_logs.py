@@ -208,11 +208,17 @@ async def tail_delays(runs: ServedRuntime, asked: ServedRuntime, service: str, t
         for _ in range(RUNS)
     ]
     delays: list[float] = []
+    following, since = 0, float("inf")
 
     async def one(run_id: str) -> None:
-        since = time.time() + 1  # connecting is not what is measured
+        nonlocal following, since
+        first = True
         async for line in follow(asked, run_id):
             at = time.time()
+            following += first
+            first = False
+            if following == TAILS and since == float("inf"):
+                since = at + 1  # connecting and catching up is not what is measured
             word, _, printed_at = json.loads(line)["message"].partition(" ")
             if word == "tick" and float(printed_at) > since:
                 delays.append((at - float(printed_at)) * 1000)
@@ -236,7 +242,7 @@ def tails(url: str, folder: Path, chosen: Options) -> list[Question]:
         service = one.deploy(FLOOD, "flood")
         for _ in range(1 if chosen.quick else 3):
             for sides, asked in (("ours", other), ("peer", one)):
-                delays = sorted(uvloop.run(tail_delays(one, asked, service, 12 if chosen.quick else 20)))
+                delays = sorted(uvloop.run(tail_delays(one, asked, service, 24 if chosen.quick else 40)))
                 getattr(middle, sides).append(statistics.median(delays))
                 getattr(late, sides).append(delays[int(len(delays) * 0.95)])
     return [middle, late]

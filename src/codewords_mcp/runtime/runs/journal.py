@@ -33,6 +33,8 @@ _TURNS = 4
 _STEP = re.compile(r"STEPLOG START ([\w.:\-]{1,100})")
 Batch = list[tuple[str, int, list[logs.Line]]]
 """Run id, seq of the first line, lines."""
+_Seen = tuple[bool, list[LogLine], int]
+"""Whether the run is over, lines, the next seq."""
 
 
 class RunLog:
@@ -127,6 +129,8 @@ class Journal:
         self._max_bytes = max_bytes
         self._live: dict[str, RunLog] = {}
         self._changed: dict[str, asyncio.Event] = {}
+        self._looks: dict[str, dict[int, asyncio.Task[_Seen]]] = {}
+        """Looks at the store that go on, by run and the seq that they begin at: who follows the same log shares them."""
         self._dirty: dict[str, RunLog] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.listener: Callable[[str], None] | None = None
@@ -166,6 +170,7 @@ class Journal:
 
     def wake(self, run_id: str) -> None:
         """Let followers of this run look again."""
+        self._looks.pop(run_id, None)  # it may have missed what is told of now: whoever comes looks anew
         event = self._changed.pop(run_id, None)
         if event:
             event.set()
@@ -201,8 +206,8 @@ class Journal:
         seq = 0
         while True:
             event = self._changed.setdefault(run_id, asyncio.Event())
-            done = not follow or (not self.is_live(run_id) and await ended())
-            lines, seq = await self._db.read(lambda c, seq=seq: logs.read(c, run_id, from_seq=seq))
+            done, lines, seq = await self._look(run_id, seq, ended)
+            done = done or not follow
             for line in lines:
                 if after is None or line.created_at > after:
                     yield line
@@ -215,6 +220,27 @@ class Journal:
                 await asyncio.wait_for(event.wait(), HEARTBEAT)
                 continue
             yield None
+
+    async def _look(self, run_id: str, seq: int, ended: Callable[[], Awaitable[bool]]) -> _Seen:
+        """What there is from `seq` on; one look for all who want the same at the same time."""
+
+        async def look() -> _Seen:
+            done = not self.is_live(run_id) and await ended()
+            return (done, *await self._db.read(lambda c: logs.read(c, run_id, from_seq=seq)))
+
+        looks = self._looks.setdefault(run_id, {})
+        task = looks.get(seq)
+        if task is None:
+            task = looks[seq] = asyncio.create_task(look())
+            task.add_done_callback(lambda done: self._looked(run_id, looks, seq, done))
+        return await asyncio.shield(task)
+
+    def _looked(self, run_id: str, looks: dict[int, Any], seq: int, done: asyncio.Task[_Seen]) -> None:
+        del looks[seq]
+        if not looks and self._looks.get(run_id) is looks:
+            del self._looks[run_id]
+        if not done.cancelled():
+            done.exception()  # whoever waits has it; asyncio need not complain where nobody does any more
 
 
 def _store(connection: Connection, batch: Batch) -> None:
