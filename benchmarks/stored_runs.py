@@ -47,9 +47,8 @@ def listed(runtime: ServedRuntime) -> float:
 
 def rate(runtime: ServedRuntime, service: str, each: int) -> Callable[[], float]:
     """Background runs a second of several clients, a sandbox each."""
-    askers = [Asker(runtime, service) for _ in range(CLIENTS)]
-
     def measure() -> float:
+        askers = [Asker(runtime, service) for _ in range(CLIENTS)]  # an idle connection would be closed meanwhile
         began = time.perf_counter()
         with ThreadPoolExecutor(CLIENTS) as pool:
             list(pool.map(lambda asker: [asker.background() for _ in range(each)], askers))

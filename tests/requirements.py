@@ -61,6 +61,7 @@ runs:record | wire | A run leaves a record with status, times, answer and attemp
 runs:run-key | wire | A run's key is valid only while the run lives and administers nothing.
 runs:shutdown | ours | Stopping the runtime cancels what somebody waits for and interrupts what runs in the background, and says so.
 runs:steps | wire | Steps announced in the log are kept with their time.
+runs:storm | ours | Whatever process or connection is killed under load: each run ends, once; no sandbox and no read line of a log is lost track of.
 runs:streaming | wire | An answer is streamed as it comes.
 runs:sync | wire | A run answers with the workflow's status, headers and body.
 runs:timeout | seed | A run past its time is ended, even one that ignores SIGTERM.

@@ -90,7 +90,7 @@ def lines(runtime: ServedRuntime, run_id: str) -> list[Any]:
 @pytest.mark.requirement("runs:durable", "runs:once", "runs:crash-truth")
 def test_killed_again_and_again_under_load_nothing_is_lost_and_nothing_done_twice(tmp_path: Path) -> None:
     home, accepted = make_home(tmp_path / "home"), list[str]()
-    for _ in range(4):
+    for _ in range(2):
         with start_runtime(home, CODEWORDS_CONCURRENCY="4") as runtime:
             service = runtime.deploy(with_options(WORK, "retries = 10"), "again")
             accepted += [start(runtime, service, str(n), seconds=0.3) for n in range(12)]
@@ -109,9 +109,9 @@ def test_killed_again_and_again_under_load_nothing_is_lost_and_nothing_done_twic
 @pytest.mark.requirement("schedules:survive", "schedules:exactly-once", "schedules:missed")
 def test_times_that_came_while_the_runtime_was_dead_are_made_up_for_once(tmp_path: Path) -> None:
     home = make_home(tmp_path / "home")
-    soon = datetime.now(UTC) + timedelta(seconds=8)
     with start_runtime(home) as runtime:
         service = runtime.deploy(WORK, "work")
+        soon = datetime.now(UTC) + timedelta(seconds=8)
         body = {"service_id": service, "at": soon.isoformat(), "input": {"name": "by itself"}}
         made = [runtime.call("POST", "/schedules", body)["id"] for _ in range(5)]
         yearly = runtime.call("POST", "/schedules", {"service_id": service, "cron": "@yearly"})

@@ -11,34 +11,24 @@ from typing import Any
 
 import pytest
 from tests.integration.front.peer import ENVELOPE, Json, Peer, Standin, texts, until
+from tests.workshop import make_home, workflow
 
 from codewords_mcp import home as homes
 
 Front = Callable[..., Peer]
 ERAS = pytest.mark.parametrize("era", ["legacy", "modern"])
-SLOW_WORKFLOW = """\
-# /// script
-# requires-python = ">=3.11"
-# dependencies = ["codewords-client", "fastapi"]
-# ///
+SLOW_WORKFLOW = workflow(
+    """
 import asyncio
-
-from codewords_client import run_service
-from fastapi import FastAPI
-
-app = FastAPI()
-
-
 @app.post("/")
 async def main(body: dict):
     print("working", flush=True)
     await asyncio.sleep(body["seconds"])
     return {"done": True}
-
-
-if __name__ == "__main__":
-    run_service(app)
-"""
+""",
+    title="Slow",
+)
+"""With the packages of the other tests' workflows, so that its environment is there."""
 
 
 def kill_runtime(home: Path) -> int:
@@ -132,6 +122,7 @@ def test_the_log_level_that_the_host_chose_is_said_again_to_the_next_runtime(
 def test_a_run_in_flight_is_interrupted_and_what_is_deployed_and_logged_is_still_there(
     front: Front, home: Path
 ) -> None:
+    make_home(home)
     peer = opened(front, "modern")
     deployed = result(peer, "deploy_workflow", code=SLOW_WORKFLOW, name="slow")
     workflow = deployed["workflow_id"]

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.chaos.test_runtime_dies import SLOW_WORKFLOW, result
 from tests.integration.front.peer import Peer, environment, until
+from tests.workshop import make_home
 
 from codewords_mcp import home as homes
 
@@ -160,6 +161,7 @@ def test_the_log_is_json_lines_and_holds_no_key(serve: Serve, home: Path) -> Non
 def test_a_second_ctrl_c_ends_it_at_once_while_a_run_goes_on(
     serve: Serve, home: Path, front: Callable[..., Peer]
 ) -> None:
+    make_home(home)
     process = serve()
     listening(home, process)
     peer = front()
