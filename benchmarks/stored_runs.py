@@ -47,8 +47,11 @@ def listed(runtime: ServedRuntime) -> float:
 
 def rate(runtime: ServedRuntime, service: str, each: int) -> Callable[[], float]:
     """Background runs a second of several clients, a sandbox each."""
+
     def measure() -> float:
-        askers = [Asker(runtime, service) for _ in range(CLIENTS)]  # an idle connection would be closed meanwhile
+        askers = [
+            Asker(runtime, service) for _ in range(CLIENTS)
+        ]  # an idle connection would be closed meanwhile
         began = time.perf_counter()
         with ThreadPoolExecutor(CLIENTS) as pool:
             list(pool.map(lambda asker: [asker.background() for _ in range(each)], askers))
