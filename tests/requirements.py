@@ -81,6 +81,7 @@ secrets:scrubbed | ours | Values of secrets are scrubbed from logs, answers and 
 seed:examples | seed | The seed's four programs deploy letter for letter, with a note of what they forget.
 services:not-here | ours | A library service that is not here is a platform error.
 store:errors | ours | A full, damaged or newer database gives a sentence and loses nothing.
+store:bounded | ours | Old runs, logs, files and environments go by policy, and the database gives their room back while it serves.
 store:write-soon | ours | What is written soon is seen by the next read, in order; one failure spoils no other.
 store:older | ours | A home of an older version opens, with everything in it.
 store:migrations | ours | Migrations make exactly the tables that the code uses.

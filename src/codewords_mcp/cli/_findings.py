@@ -111,7 +111,18 @@ def _limits(limits: Json, capabilities: list[str]) -> Finding:
 
 
 def _store(store: Json) -> list[Finding]:
-    return [Finding("store", "ok", str(store["kind"]))] if store.get("kind") else []
+    if not store.get("kind"):
+        return []
+    said = str(store["kind"])
+    if "bytes" in store:
+        free = f" ({size(store['free_bytes'])} of it free)" if store["free_bytes"] else ""
+        said += f", {size(store['bytes'])}{free}, {size(store['file_bytes'])} of uploaded files"
+        said += f"; runs are kept for {store['run_ttl'] / 86400:.3g} days, {store['runs_kept']} at most"
+    findings = [Finding("store", "ok", said)]
+    if store.get("shrinks") is False:
+        fix = "Stop the runtime and run: sqlite3 codewords.db 'PRAGMA auto_vacuum=INCREMENTAL; VACUUM' in the home."
+        findings.append(Finding("store", "note", "The database of an older version does not shrink.", fix))
+    return findings
 
 
 def _secrets(secrets: Json) -> list[Finding]:
