@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from codewords_mcp import __version__, home
 from codewords_mcp.cli._connect import KEY_FILE, read_settings
+from codewords_mcp.cli._output import size
 
 if TYPE_CHECKING:
     from codewords_mcp.cli._client import Json
@@ -103,12 +104,25 @@ def _limits(limits: Json, capabilities: list[str]) -> Finding:
         if name in limits:
             parts.append(f"{words} {limits[name]:g} s")
     if "concurrency" in limits:
-        parts.append(f"{limits['concurrency']} at once")
+        parts.append(f"{limits['concurrency']} at once per caller")
+    own = {scope: limits.get(f"{scope}_concurrency") for scope in ("key", "workflow", "home")}
+    parts += [f"{most} per {scope}" for scope, most in own.items() if most is not None]
     return Finding("limits", "ok", ", ".join(parts))
 
 
 def _store(store: Json) -> list[Finding]:
-    return [Finding("store", "ok", str(store["kind"]))] if store.get("kind") else []
+    if not store.get("kind"):
+        return []
+    said = str(store["kind"])
+    if "bytes" in store:
+        free = f" ({size(store['free_bytes'])} of it free)" if store["free_bytes"] else ""
+        said += f", {size(store['bytes'])}{free}, {size(store['file_bytes'])} of uploaded files"
+        said += f"; runs are kept for {store['run_ttl'] / 86400:.3g} days, {store['runs_kept']} at most"
+    findings = [Finding("store", "ok", said)]
+    if store.get("shrinks") is False:
+        fix = "Stop the runtime and run: sqlite3 codewords.db 'PRAGMA auto_vacuum=INCREMENTAL; VACUUM' in the home."
+        findings.append(Finding("store", "note", "The database of an older version does not shrink.", fix))
+    return findings
 
 
 def _secrets(secrets: Json) -> list[Finding]:
@@ -191,12 +205,3 @@ def _output_of(command: list[str]) -> str:
         return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=20, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""
-
-
-def size(number: float) -> str:
-    """Bytes for people: `2 GB`, `1.5 GB`, `300 MB`."""
-    for unit in ("bytes", "KB", "MB"):
-        if number < 1024:
-            return f"{number:.0f} {unit}"
-        number /= 1024
-    return f"{number:.1f}".removesuffix(".0") + " GB"

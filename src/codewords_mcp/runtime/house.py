@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,9 @@ from codewords_mcp.runtime.schedules.book import ScheduleBook
 from codewords_mcp.runtime.secrets import SecretEntries, Vault, load_master_key
 from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
 from codewords_mcp.runtime.services.schedule_runs import ScheduleRuns
-from codewords_mcp.runtime.store import access, recovery
+from codewords_mcp.runtime.store import access, recovery, retention
 from codewords_mcp.runtime.store import budgets as budget_rows
-from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
-from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database, storage_error
 from codewords_mcp.runtime.store.files import Files
 from codewords_mcp.runtime.workflows.deployments import Deployments
@@ -74,7 +73,7 @@ class House:
             database, lambda service_id: f"{self.base_url}/run/{service_id}/", self._isolation
         )
         self.catalog = Catalog(database, self.environments)
-        self.admission = Admission(settings.concurrency, settings.queue_limit)
+        self.admission = Admission()
         self.egress = Egress(
             EgressPolicy(settings.egress, frozenset(settings.egress_allow_private)),
             self._address,
@@ -92,7 +91,7 @@ class House:
             has_room=headroom.has_room,
         )
         journal = Journal(database, settings.max_log_bytes)
-        floor = Floor(
+        self._floor = floor = Floor(
             database,
             journal,
             self.admission,
@@ -139,6 +138,8 @@ class House:
             # who shares a database is taken over from by the others, not by its next start
             left = recovery.Abandoned() if database.shared else database.write_blocking(recovery.abandon)
             unsettled = 0 if database.shared else database.write_blocking(budget_rows.settle_left)
+            if not database.shared:
+                retention.convert(database.engine)
             house = cls(settings, database)
         except OSError as error:
             database.close()
@@ -200,21 +201,38 @@ class House:
         host, _, port = self.base_url.removeprefix("http://").rpartition(":")
         return ("127.0.0.1" if host in {"0.0.0.0", "localhost"} else host.strip("[]")), int(port)
 
+    async def store_status(self) -> dict[str, Any]:
+        """What is kept, and how large it is, in bytes."""
+        database, settings = self.database, self._settings
+        size = await database.read(retention.size)
+        files, file_bytes = await database.read(access.files_size)
+        return {
+            "kind": "PostgreSQL" if database.shared else "SQLite",
+            "bytes": size.bytes,
+            "free_bytes": size.free,
+            "shrinks": size.shrinks,
+            "files": files,
+            "file_bytes": file_bytes,
+            "disk_free": shutil.disk_usage(settings.home).free,
+            "run_ttl": settings.run_ttl,
+            "runs_kept": settings.runs_kept,
+        }
+
     async def tidy(self, settings: Settings) -> None:
         """Remove runs, files and environments past their time."""
-        before = now() - int(settings.run_ttl * 1e6)
-        while await self.database.write(lambda c: run_rows.purge(c, before)) == run_rows.PURGED_AT_ONCE:
-            pass  # piece by piece, so that runs need not wait for a large one
+        await retention.prune(self.database, settings)
         await self.dispatcher.background.tidy()
         await self.gateway.ledger.purge()
         await self.files.expire()
-        in_use = await self.database.read(workflow_rows.environments_in_use)
+        kept = settings.environment_versions
+        in_use = await self.database.read(lambda c: workflow_rows.environments_in_use(c, kept))
         await self.environments.collect(in_use, settings.environment_ttl)
 
     async def close(self) -> None:
         """End every run and sandbox, write what is left, close the store."""
         began = time.monotonic()
         await self.dispatcher.close(DRAIN)
+        await self._floor.turns.close()
         if self.replica is not None:
             await self.replica.close()
         await self.gateway.close()

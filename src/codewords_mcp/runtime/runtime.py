@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any, Literal
 
 import structlog
@@ -16,6 +15,7 @@ from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
 from codewords_mcp.runtime.authoring.templates import templates
 from codewords_mcp.runtime.house import House
+from codewords_mcp.runtime.limits import OWN_SCOPES
 from codewords_mcp.runtime.model_calls import ModelCalls
 from codewords_mcp.runtime.models import (
     Caller,
@@ -413,10 +413,7 @@ class Runtime(ModelCalls):
             "sandbox": await house.sandbox_status(),
             "providers": await house.gateway.keys.configured(),
             "secrets": {"master_key": house.master_key_source, "notes": list(house.master_key_notes)},
-            "store": {
-                "kind": "PostgreSQL" if self.settings.database_url else "SQLite",
-                "disk_free": _disk_free(self.settings.home),
-            },
+            "store": await house.store_status(),
             "workflows": await house.database.read(workflow_rows.count),
             "runs": {
                 "recorded": await house.database.read(run_rows.count),
@@ -433,6 +430,7 @@ class Runtime(ModelCalls):
                     "run_timeout",
                     "concurrency",
                     "queue_limit",
+                    *(f"{scope}_{what}" for scope in OWN_SCOPES for what in ("concurrency", "queue_limit")),
                     "egress",
                 )
             },
@@ -482,9 +480,3 @@ def _cursor(cursor: str | None) -> tuple[int, str] | None:
             "This cursor is not one that a list gave.", hint="Use next_cursor as it came, or leave it out."
         )
     return int(micros), item
-
-
-def _disk_free(home: Path) -> int:
-    import shutil
-
-    return shutil.disk_usage(home).free

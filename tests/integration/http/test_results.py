@@ -146,6 +146,19 @@ def test_ids_that_name_no_run_are_404(http: httpx.Client) -> None:
             assert http.get(path.format(run_id)).status_code == 404, (path, run_id)
 
 
+def test_a_result_can_be_asked_for_with_no_time_or_any_and_nonsense_is_told(
+    http: httpx.Client, run_id: str
+) -> None:
+    for timeout in ("0", "0.001", "9" * 20, "1e300"):
+        assert http.get(f"/result/{run_id}", params={"timeout": timeout}).status_code == 200, timeout
+    waiting = http.post("/provision-request").json()["request_id"]
+    assert http.get(f"/result/{waiting}", params={"timeout": "0"}).status_code == 504
+    for timeout in ("-1", "nan", "inf", "soon", "1" * 5000):
+        answer = http.get(f"/result/{run_id}", params={"timeout": timeout})
+        assert answer.status_code == 400, timeout
+        assert "`timeout`" in answer.json()["detail"]
+
+
 def test_questions_that_make_no_sense_are_answered_by_a_sentence(http: httpx.Client, run_id: str) -> None:
     for path, word in (
         (f"/logs/{run_id}?format=xml", "`format`"),

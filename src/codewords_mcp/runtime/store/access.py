@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from codewords_mcp.runtime.store.tables import files, keys, meta, secrets
 
@@ -97,6 +97,12 @@ def complete_file(connection: Connection, file_id: str, size: int, content_type:
         connection.execute(update(files).where(where).values(size=size, content_type=content_type)).rowcount
         == 1
     )
+
+
+def files_size(connection: Connection) -> tuple[int, int]:
+    """(uploaded files, their bytes)."""
+    found = connection.execute(select(func.count(), func.coalesce(func.sum(files.c.size), 0))).one()
+    return int(found[0]), int(found[1])
 
 
 def expired_files(connection: Connection, at: int) -> list[str]:

@@ -45,6 +45,7 @@ def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntr
     connection.isolation_level = "IMMEDIATE"  # a writer that has read first would be turned away, not wait
     cursor = connection.cursor()
     for pragma in (
+        "auto_vacuum=INCREMENTAL",  # of a new database; see retention.py
         "journal_mode=WAL",
         "synchronous=NORMAL",
         "busy_timeout=30000",

@@ -133,9 +133,17 @@ def list_versions(connection: Connection, workflow_id: str) -> list[RowMapping]:
     )
 
 
-def environments_in_use(connection: Connection) -> set[str]:
-    """Environments that any version needs."""
-    return set(connection.execute(select(versions.c.environment).distinct()).scalars())
+def environments_in_use(connection: Connection, newest: int) -> set[str]:
+    """Environments of what is live, and of the so many newest versions of each workflow."""
+    rank = (
+        func.row_number()
+        .over(partition_by=versions.c.workflow_id, order_by=versions.c.number.desc())
+        .label("rank")
+    )
+    query = select(versions.c.environment, versions.c.number, workflows.c.active_version, rank)
+    ranked = query.join(workflows, workflows.c.id == versions.c.workflow_id).subquery()
+    needed = or_(ranked.c.rank <= newest, ranked.c.number == ranked.c.active_version)
+    return set(connection.execute(select(ranked.c.environment).where(needed).distinct()).scalars())
 
 
 def codes_of_owner(connection: Connection, owner: str) -> list[tuple[str, str]]:

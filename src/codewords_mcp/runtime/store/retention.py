@@ -1,0 +1,131 @@
+"""What keeps the database bounded: old runs and logs go by policy, and SQLite gives what they took back to the disk.
+
+All of it happens in pieces, each a short transaction, so that no run waits for more than one of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Engine, delete, select, text
+
+from codewords_mcp.runtime.models import FINISHED
+from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.tables import log_chunks, runs
+from codewords_mcp.settings import Settings
+
+LOGS_AT_ONCE = 200
+PAGES_AT_ONCE = 256
+"""Pages that SQLite gives back in one piece: a megabyte, some milliseconds."""
+SPARE_PAGES = 1024
+"""Free pages that it keeps for what comes next."""
+BREATH = 0.005
+"""Seconds between two pieces."""
+CONVERTED = 256 << 20
+"""Bytes in use up to which a database of before, that cannot shrink in pieces, is rewritten when it is opened."""
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Bytes of the database; of those `free`, to be used again or given back; whether it can shrink while serving."""
+
+    bytes: int
+    free: int
+    shrinks: bool
+
+
+def size(connection: Connection) -> Size:
+    """How large the database is now."""
+    if connection.dialect.name != "sqlite":
+        total = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
+        return Size(total, 0, shrinks=True)
+    page = _pragma(connection, "page_size")
+    return Size(
+        page * _pragma(connection, "page_count"),
+        page * _pragma(connection, "freelist_count"),
+        shrinks=_pragma(connection, "auto_vacuum") == 2,
+    )
+
+
+def convert(engine: Engine) -> None:
+    """Let a SQLite database of an older version shrink in pieces from now on, where rewriting it is quick. Blocking."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        found = size(connection)
+        if found.shrinks or found.bytes - found.free > CONVERTED:
+            return
+        connection.exec_driver_sql("PRAGMA auto_vacuum=INCREMENTAL")
+        connection.exec_driver_sql("VACUUM")
+
+
+async def prune(database: Database, settings: Settings) -> None:
+    """Remove runs and logs past their time, and runs beyond those that are kept; then shrink."""
+    before = now() - int(settings.run_ttl * 1e6)
+    newest = await database.read(lambda c: _newest_to_go(c, settings.runs_kept))
+    before = max(before, newest or 0)
+    await _piecewise(database, lambda c: rows.purge(c, before) == rows.PURGED_AT_ONCE)
+    if settings.log_ttl is not None:
+        logs_before = now() - int(settings.log_ttl * 1e6)
+        while run_ids := await database.read(lambda c: _with_old_logs(c, logs_before)):
+            await database.write(
+                lambda c, ids=run_ids: c.execute(delete(log_chunks).where(log_chunks.c.run_id.in_(ids)))
+            )
+            await asyncio.sleep(BREATH)
+    if not database.shared:
+        await shrink(database)
+
+
+async def shrink(database: Database) -> int:
+    """Give free pages of SQLite back to the disk, piece by piece; the bytes by which the file is smaller."""
+    before = await database.read(size)
+    await _piecewise(database, _give_back)
+    await database.write(_checkpoint)
+    return before.bytes - (await database.read(size)).bytes
+
+
+async def _piecewise(database: Database, piece: Callable[[Connection], bool]) -> None:
+    """Until a piece says that there is no more; others may write between two."""
+    more = True
+    while more:
+        more = await database.write(piece)
+        await asyncio.sleep(BREATH)
+
+
+def _give_back(connection: Connection) -> bool:
+    """Whether there is more."""
+    free = _pragma(connection, "freelist_count") - SPARE_PAGES
+    if free <= 0 or _pragma(connection, "auto_vacuum") != 2:
+        return False
+    # `execute` takes one step of it, which is one page; `executescript` takes all
+    driver: Any = connection.connection.driver_connection
+    driver.executescript(f"PRAGMA incremental_vacuum({min(free, PAGES_AT_ONCE)})")
+    return True
+
+
+def _checkpoint(connection: Connection) -> None:
+    """The file itself becomes smaller when what the write-ahead log says has come into it."""
+    connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
+
+
+def _newest_to_go(connection: Connection, kept: int) -> int | None:
+    """When the newest run was accepted of those beyond the `kept` newest."""
+    query = select(runs.c.created_at).order_by(runs.c.created_at.desc()).offset(kept).limit(1)
+    at = connection.execute(query).scalar()
+    return None if at is None else at + 1
+
+
+def _with_old_logs(connection: Connection, before: int) -> list[str]:
+    """Ended runs from before that have a log still."""
+    has_log = select(log_chunks.c.run_id).where(log_chunks.c.run_id == runs.c.id).exists()
+    query = select(runs.c.id).where(runs.c.created_at < before, runs.c.status.in_(tuple(FINISHED)), has_log)
+    return list(connection.execute(query.limit(LOGS_AT_ONCE)).scalars())
+
+
+def _pragma(connection: Connection, name: str) -> int:
+    return int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())

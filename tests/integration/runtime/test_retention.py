@@ -1,0 +1,130 @@
+"""A home stays bounded: what is past its time goes, and the file becomes smaller while runs are written."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, insert, select
+
+from codewords_mcp.runtime.house import House
+from codewords_mcp.runtime.store import logs, retention, runs, tables, workflows
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.settings import Settings
+
+pytestmark = [pytest.mark.anyio, pytest.mark.requirement("store:bounded")]
+DAY = 86_400_000_000
+
+
+def add(connection: Connection, count: int, *, age: int, log: bool = True, size: int = 10_000) -> None:
+    """Finished runs of so many days ago, and one that waits since then."""
+    at = now() - age * DAY
+    for number in range(count):
+        row: dict[str, Any] = {
+            "id": f"{age}/{number}",
+            "owner": "o",
+            "status": "succeeded",
+            "created_at": at + number,
+        }
+        runs.add(connection, row | {"response_content": "x" * size})
+        if log:
+            logs.append(connection, row["id"], 0, [("2026-01-31T09:30:00.000250Z", "stdout", "y" * size)])
+
+
+def ids(connection: Connection) -> set[str]:
+    return set(connection.execute(select(tables.runs.c.id)).scalars())
+
+
+@pytest.mark.requirement("store:write-soon")
+async def test_the_file_shrinks_while_runs_are_written(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    house = await House.open(settings)
+    file = settings.home / "codewords.db"
+    await house.database.write(lambda c: add(c, 1500, age=40))
+    await house.database.write(
+        lambda c: runs.add(c, {"id": "waits", "owner": "o", "status": "queued", "created_at": 1})
+    )
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    large = file.stat().st_size
+    assert large > 20 << 20
+    tidied, written = asyncio.Event(), 0
+
+    async def write_on() -> None:
+        nonlocal written
+        while not tidied.is_set():
+            await house.database.write_soon(lambda c, n=written: add(c, 1, age=-n, size=10))
+            written += 1
+
+    writer = asyncio.create_task(write_on())
+    await house.tidy(settings)
+    tidied.set()
+    await writer
+    assert file.stat().st_size < large / 2
+    assert written > 10, "writes went on meanwhile"
+    kept = await house.database.read(ids)
+    assert len(kept) == written + 1
+    assert "waits" in kept
+    status = await house.store_status()
+    assert (status["kind"], status["shrinks"]) == ("SQLite", True)
+    assert status["bytes"] < large / 2
+    await house.close()
+
+
+@pytest.mark.requirement("store:postgres")
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_the_oldest_runs_beyond_those_kept_go_and_old_logs_before_their_runs(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    url = None if kind == "sqlite" else request.getfixturevalue("postgres").url()
+    database = Database.open(tmp_path, url)
+    for age in (1, 2, 3):
+        await database.write(lambda c, age=age: add(c, 2, age=age, size=10))
+    await retention.prune(database, Settings(runs_kept=4, log_ttl=1.5 * 86400))
+    assert await database.read(ids) == {"1/0", "1/1", "2/0", "2/1"}
+    logged = await database.read(lambda c: set(c.execute(select(tables.log_chunks.c.run_id)).scalars()))
+    assert logged == {"1/0", "1/1"}
+    assert (await database.read(retention.size)).bytes > 0
+    database.close()
+
+
+async def test_a_database_that_could_not_shrink_is_rewritten_when_it_is_opened(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    settings.home.mkdir()
+    database = Database.open(settings.home)
+    database.write_blocking(lambda c: add(c, 3, age=1))
+    database.close()
+    file = settings.home / "codewords.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as old:
+        old.execute("PRAGMA journal_mode=DELETE")
+        old.execute("PRAGMA auto_vacuum=NONE")
+        old.execute("VACUUM")
+        assert old.execute("PRAGMA auto_vacuum").fetchone() == (0,)
+    house = await House.open(settings)
+    assert (await house.database.read(retention.size)).shrinks
+    assert len(await house.database.read(ids)) == 3
+    await house.close()
+
+
+async def test_environments_of_what_is_live_and_of_the_newest_versions_are_kept(tmp_path: Path) -> None:
+    database = Database.open(tmp_path)
+
+    def fill(connection: Connection) -> None:
+        row = {"id": "w", "owner": "o", "name": "w", "description": "", "public": False, "active_version": 1}
+        connection.execute(insert(tables.workflows).values(row | {"created_at": 1, "updated_at": 1}))
+        for number in range(1, 7):
+            version: dict[str, Any] = {
+                "id": str(number), "workflow_id": "w", "number": number, "environment": f"e{number}", "code": "",
+                "code_hash": "", "openapi": {}, "checks": [], "description": "", "created_at": 1,
+            }  # fmt: skip
+            connection.execute(insert(tables.versions).values(version))
+
+    await database.write(fill)
+    assert await database.read(lambda c: workflows.environments_in_use(c, 2)) == {"e1", "e5", "e6"}
+    assert await database.read(lambda c: workflows.environments_in_use(c, 0)) == {"e1"}
+    database.close()
