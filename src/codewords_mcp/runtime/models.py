@@ -383,7 +383,7 @@ class ProviderRequest:
     """A call of a model provider, as its SDK made it.
 
     `path` is what follows `/openai`, percent-encoded, with its first slash; `run_mount` says that it followed
-    `/run/openai`. `here` is how the caller reached that mount: `http://127.0.0.1:8765/gemini`. `length` is the body's
+    `/run/openai`. `here` is how the caller reached Gemini's mount: `http://127.0.0.1:8765/gemini`. `length` is the body's
     size where it was declared.
 
     `may_wait`: it may be made again after a while; False where whoever asks repeats calls itself, or has another way.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import sys
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -46,7 +45,7 @@ class Collector:
                 self.send_header("content-length", "0")
                 self.end_headers()
 
-            def log_message(self, *_words: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base's name
                 """Say nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -82,7 +81,7 @@ def attributes(item: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def collected(tmp_path_factory: pytest.TempPathFactory, providers: LoopbackProviders) -> Iterator[Collector]:
+def collected(tmp_path_factory: pytest.TempPathFactory, providers: LoopbackProviders) -> Collector:
     """What came of some calls of a runtime that has ended since."""
     collector = Collector()
     thread = threading.Thread(target=collector.server.serve_forever)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from codewords_mcp.runtime.gateway.ledger import Ledger, today
@@ -157,9 +158,11 @@ def matching(key: Key) -> dict[str, str]:
 
 
 def since(period: BudgetPeriod, day: str = "") -> str:
-    """The first day of the period in which this day is, or today."""
+    """The first day of the period in which this day is, or today; "" for ever."""
+    if period == "total":
+        return ""
     day = day or today()
-    return {"total": "", "day": day, "month": f"{day[:7]}-01"}[period]
+    return day if period == "day" else f"{day[:7]}-01"
 
 
 def _keys_of(origin: Origin) -> Iterable[Key]:
@@ -169,10 +172,12 @@ def _keys_of(origin: Origin) -> Iterable[Key]:
     yield from keys_in(today(), service, origin.key_id)
 
 
-def keys_in(day: str, service_id: str, key_id: str) -> Iterable[Key]:
+@lru_cache(maxsize=1024)
+def keys_in(day: str, service_id: str, key_id: str) -> tuple[Key, ...]:
     """The accounts, but a run's, that a call on this day is counted on."""
+    found: list[Key] = []
     for first in {since(period, day) for period in PERIODS}:
         if service_id:
-            yield Key("workflow", service_id, first)
-        yield Key("key", key_id, first)
-        yield Key("home", "", first)
+            found.append(Key("workflow", service_id, first))
+        found += [Key("key", key_id, first), Key("home", "", first)]
+    return tuple(found)

@@ -76,7 +76,7 @@ class Attempts:
         self, call: Exchange, keys: list[ProviderKey], send: Send, *, last_round: bool
     ) -> Outcome:
         health = self._health
-        ordered = in_turn(keys, health, first_only=call.is_bound)
+        ordered = in_turn(keys, health, lambda: call.is_bound)
         for place, key in enumerate(ordered, start=1):
             final = last_round and place == len(ordered) and not call.has_stand_in
             outcome = await self._once(call, key, send, final=final)

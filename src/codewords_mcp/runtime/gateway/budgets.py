@@ -53,6 +53,7 @@ class Budgets:
         self._db = database
         self._fixed = [from_settings(name, amount) for name, amount in settled.items()]
         self._stored: list[Budget] | None = None
+        self._plain: list[tuple[Limit, str]] = []
         self._as_of = 0.0
         self._shared = SharedAccounts(database, ledger, executor) if database.shared else None
         self._accounts = self._shared or LocalAccounts(ledger)
@@ -87,13 +88,14 @@ class Budgets:
 
     async def limits(self, origin: Origin) -> list[Limit]:
         """Every budget that applies to a call of this origin."""
-        stored = self._stored
-        if stored is None or (self._shared is not None and time.monotonic() - self._as_of > HEARD):
-            stored = await self._load()
-        if not stored and not self._fixed and not any(origin.limits):
+        if self._stored is None or (self._shared is not None and time.monotonic() - self._as_of > HEARD):
+            await self._load()
+        if not self._plain and not any(origin.limits):
             return []
-        found = [limit for budget in (*self._fixed, *stored) for limit in _applied(budget, origin)]
-        return found + list(_of_headers(origin))
+        found = [limit for budget, subject in self._plain for limit in _applied(budget, subject, origin)]
+        if origin.limits:
+            found += _of_headers(origin)
+        return found
 
     async def reserve(self, call: Exchange, limits: list[Limit], estimate: Estimate) -> Reservation:
         """Take what a call may cost from every account. Raises BudgetExceeded, and takes nothing, where one has not enough."""
@@ -130,6 +132,7 @@ class Budgets:
             Budget(scope=row["scope"], subject=row["subject"], period=row["period"], usd=row["amount"] / USD)
             for row in found
         ]
+        self._plain = _compiled(self._fixed + self._stored)
         self._as_of = time.monotonic()
         return self._stored
 
@@ -166,17 +169,26 @@ def _key(scope: BudgetScope, subject: str, period: BudgetPeriod) -> Key:
     return Key(scope, subject, since(period))
 
 
-def _applied(budget: Budget, origin: Origin) -> Iterable[Limit]:
-    amount, scope, period = round(budget.usd * USD), budget.scope, budget.period
+def _applied(budget: Limit, subject: str, origin: Origin) -> Iterable[Limit]:
+    """A budget as it applies to each thing of a call's that it is for; `subject` is the only one, "" each alone."""
+    amount, scope, period, _ = budget
     if scope == "call":
-        yield Limit(amount, scope, period, None)
-        return
-    subjects: dict[BudgetScope, tuple[str, ...]] = {
-        "run": origin.runs, "workflow": origin.services[:1], "key": (origin.key_id,), "home": ("",),
-    }  # fmt: skip
-    for subject in subjects[scope]:
-        if budget.subject in {"", subject}:
-            yield Limit(amount, scope, period, _key(scope, subject, period))
+        return (budget,)
+    if scope == "run":
+        subjects = origin.runs
+    elif scope == "workflow":
+        subjects = origin.services[:1]
+    else:
+        subjects = (origin.key_id,) if scope == "key" else ("",)
+    return [
+        Limit(amount, scope, period, _key(scope, one, period))
+        for one in subjects
+        if not subject or subject == one
+    ]
+
+
+def _compiled(budgets: list[Budget]) -> list[tuple[Limit, str]]:
+    return [(Limit(round(one.usd * USD), one.scope, one.period, None), one.subject) for one in budgets]
 
 
 def _of_headers(origin: Origin) -> Iterable[Limit]:

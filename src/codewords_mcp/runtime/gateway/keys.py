@@ -6,7 +6,7 @@ A provider may have several: `OPENAI_API_KEY`, `OPENAI_API_KEY_2` and so on.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -88,7 +88,7 @@ def _keys(provider: Provider, holder: str, names: list[str], values: Mapping[str
     ]
 
 
-def in_turn(keys: list[ProviderKey], health: Health, *, first_only: bool) -> list[ProviderKey]:
+def in_turn(keys: list[ProviderKey], health: Health, first_only: Callable[[], bool]) -> list[ProviderKey]:
     """The keys in the order in which to try them: those that rest last, then the least busy, then by turns.
 
     `first_only`: the call names what is stored at the provider, which another account may not know: the first key that
@@ -97,7 +97,7 @@ def in_turn(keys: list[ProviderKey], health: Health, *, first_only: bool) -> lis
     if len(keys) == 1:
         return keys
     resting = {key.name: health.left_alone(key.health) for key in keys}
-    if first_only:
+    if first_only():
         return sorted(keys, key=lambda key: resting[key.name])[:1]
     ordered = sorted(keys, key=lambda key: (resting[key.name], key.in_flight, key.used))
     ordered[0].used = next(_uses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -19,7 +20,7 @@ from codewords_mcp.runtime.gateway.accounts import (
     matching,
     since,
 )
-from codewords_mcp.runtime.gateway.ledger import Ledger
+from codewords_mcp.runtime.gateway.ledger import SOON, Ledger
 from codewords_mcp.runtime.gateway.lineage import Origin
 from codewords_mcp.runtime.store import budget_accounts as rows
 from codewords_mcp.runtime.store import model_usage
@@ -59,7 +60,7 @@ class SharedAccounts:
             return None if rows.take(connection, ceilings, values) else rows.look(connection, ceilings)
 
         found: dict[str, tuple[int, int]] = {}
-        flushed = False
+        looked = 0
         for _ in range(_TRIES):
             taken = await self._db.aside(attempt)
             if taken is None:
@@ -68,12 +69,15 @@ class SharedAccounts:
             closed = [key for key in wish.ceilings if key.id not in found]
             if closed:
                 await self._db.write(lambda c, closed=closed: _open(c, closed))
-            elif flushed:
-                break
-            else:  # what has ended here may free enough
-                flushed = True
+            elif not looked:  # what has ended here may free enough
                 self._ledger.flush()
                 await self._db.drained()
+                looked = 1
+            elif looked == 1 and any(reserved for _, reserved in found.values()):
+                await asyncio.sleep(2 * SOON)  # or what has ended on another replica
+                looked = 2
+            else:
+                break
         return {key: Account(*found.get(key.id, (0, wish.ceilings[key]))) for key in wish.ceilings}
 
     def settle(self, origin: Origin, reservation: Reservation | None, cost: int) -> None:  # noqa: ARG002  # in the books already

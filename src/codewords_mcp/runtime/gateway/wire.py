@@ -12,7 +12,6 @@ import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 
@@ -47,8 +46,7 @@ class Place(NamedTuple):
     proxy: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(NamedTuple):
     """Seconds to wait: for a connection, for the answer's head, between its pieces, and for all of it."""
 
     connect: float
@@ -103,7 +101,7 @@ class Wire(asyncio.Protocol):
             self._head_size += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:  # a switch of protocols included
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if not self.complete:
                 self.fail(BrokenOffError(began=self._told))
             return
@@ -131,6 +129,11 @@ class Wire(asyncio.Protocol):
 
     # httptools' side
 
+    def on_message_begin(self) -> None:
+        """An answer begins; one behind the answer is nobody's, and what follows it cannot be trusted."""
+        if self._told:
+            self._keep = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header; those after the body are nobody's."""
         if not self._told:
@@ -139,8 +142,8 @@ class Wire(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is whole, unless it is an interim one: 100, 102, 103."""
         status = self._parser.get_status_code()
-        if status < 200:
-            self.headers = []
+        if status < 200 or self._told:
+            self.headers = self.headers if self._told else []
             return
         self.status, self._told = status, True
         if self._head_only:

@@ -76,13 +76,13 @@ async def ask(gateway: Gateway, caller: Caller, provider: Provider, body: bytes)
         form.temperature,
         form.max_tokens,
     )
-    others = [
+    others: list[tuple[Provider, str]] = [
         (where, gateway.prices.real_name(model))
         for where, model in gateway.fallbacks(caller, provider, form.model)
     ]
     used: list[CallUsage] = []
-    asked: list[tuple[Provider, str]] = [(provider, question.model), *others]
-    for place, (where, model) in enumerate(asked):
+    first: list[tuple[Provider, str]] = [(provider, question.model)]
+    for place, (where, model) in enumerate(first + others):
         last = place == len(others)
         instead_of = question.model if place else ""
         conversation = _Conversation(gateway, where, caller, may_wait=last, instead_of=instead_of)
