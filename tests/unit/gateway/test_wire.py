@@ -7,7 +7,7 @@ import datetime as dt
 import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -31,19 +31,30 @@ async def server(
 ) -> AsyncIterator[tuple[int, list[int]]]:
     """(its port, a number for each connection that was made)."""
     made: list[int] = []
+    serving: set[asyncio.Task[None]] = set()
 
     async def counted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         made.append(len(made))
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
         try:
             await serve(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            writer.close()
+            await _closed(writer)
 
     listening = await asyncio.start_server(counted, "127.0.0.1", 0, ssl=context)
     async with listening:
         yield listening.sockets[0].getsockname()[1], made
+        await asyncio.wait_for(asyncio.gather(*serving, return_exceptions=True), 30)
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
 
 
 def saying(*answers: bytes) -> Serve:
@@ -70,6 +81,7 @@ async def wired(patience: Patience = PATIENCE) -> AsyncIterator[Upstream]:
         yield upstream
     finally:
         await upstream.close()
+        await asyncio.sleep(0)  # what is aborted is closed by the loop
 
 
 @pytest.mark.parametrize(
@@ -273,10 +285,11 @@ async def test_tls_is_verified_and_goes_through_a_proxy(
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    await _closed(writer)
 
 
 def test_a_base_address_may_have_a_path_and_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
