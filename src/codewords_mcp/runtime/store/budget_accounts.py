@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, select, text
@@ -98,12 +98,6 @@ def settle_dead(connection: Connection, alive: Collection[str], spent_on: Any) -
     _move(connection, spent, freed)
     model_usage.add(connection, sums)
     return len(left)
-
-
-def forget(connection: Connection, ids: Iterable[str]) -> None:
-    """Close accounts from which nothing is reserved; one that is needed again is opened with what the books say."""
-    idle = budget_accounts.c.reserved == 0
-    connection.execute(delete(budget_accounts).where(budget_accounts.c.id.in_(list(ids)), idle))
 
 
 def forget_past(connection: Connection, current: Collection[str]) -> None:
