@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 import ipaddress
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -28,7 +28,7 @@ WHOLE = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 @asynccontextmanager
 async def server(
     serve: Serve, *, context: ssl.SSLContext | None = None
-) -> AsyncIterator[tuple[int, list[int]]]:
+) -> AsyncGenerator[tuple[int, list[int]]]:
     """(its port, a number for each connection that was made)."""
     made: list[int] = []
     serving: set[asyncio.Task[None]] = set()
@@ -75,7 +75,7 @@ async def get(upstream: Upstream, url: str, method: str = "GET") -> tuple[Answer
 
 
 @asynccontextmanager
-async def wired(patience: Patience = PATIENCE) -> AsyncIterator[Upstream]:
+async def wired(patience: Patience = PATIENCE) -> AsyncGenerator[Upstream]:
     upstream = Upstream(patience)
     try:
         yield upstream
