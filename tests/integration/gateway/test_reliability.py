@@ -53,12 +53,11 @@ def reliable(tmp_path_factory: pytest.TempPathFactory, upstream: LoopbackProvide
             "model_aliases": {"gpt-4o-mini-c3-d3000": "gpt-4o-mini"},
         }
     )  # fmt: skip
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("OPENAI_API_KEY", raising=False)
-        patch.setenv("ANTHROPIC_API_KEY", "sk-ant")
-        patch.setenv("GEMINI_API_KEY", "AIza")
-        with Door(settings) as opened:
-            yield opened
+    with Door(settings) as opened:
+        with opened.client() as admin:
+            for name, value in (("ANTHROPIC_API_KEY", "sk-ant"), ("GEMINI_API_KEY", "AIza")):
+                admin.put(f"/secrets/{name}", json={"value": value}).raise_for_status()
+        yield opened
 
 
 @pytest.fixture
