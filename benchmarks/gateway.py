@@ -1,13 +1,15 @@
-"""What the gateway costs, beside a bare Starlette and aiohttp pipe, the provider itself, and LiteLLM where it runs.
+"""What the gateway costs, beside a bare Starlette and aiohttp pipe, the provider itself, and LiteLLM and Portkey where they run.
 
-Calls are metered, priced and within a budget. The provider is the loopback one, in a process of its own. LiteLLM is
-installed into a temporary folder when this runs without `--quick`; where it cannot be, its question is left out.
+Calls are metered, priced and within a budget. The provider is the loopback one, in a process of its own. LiteLLM and Portkey
+(which needs node and npm) are installed into a temporary folder when this runs without `--quick`; where one cannot be, its
+question is left out. Portkey counts nothing, and knows the provider's key from its caller.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -29,6 +31,7 @@ from codewords_mcp.testing.providers import loopback_providers  # noqa: E402
 PIPE = "a bare Starlette and aiohttp pipe, which counts nothing"
 DIRECT = "the loopback provider, called directly"
 LITELLM = "LiteLLM proxy 1.108.7"
+PORTKEY = "Portkey gateway 1.15.2"
 PROMPT = [{"role": "user", "content": "Tell me about the sea. " * 45}]
 CHAT = json.dumps({"model": "gpt-4o-mini", "messages": PROMPT, "max_tokens": 200}).encode()
 
@@ -134,6 +137,40 @@ def beside_litellm(folder: Path, upstream: str, ours: int, sent: bytes, runs: in
     return asked
 
 
+def portkey(folder: Path) -> Path | None:
+    """The path of an installed Portkey, or None where it cannot be installed here."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        return None
+    folder.mkdir()
+    try:
+        command = [npm, "install", "--silent", "--no-audit", "--no-fund", "@portkey-ai/gateway@1.15.2"]
+        subprocess.run(command, cwd=folder, check=True, timeout=300, stdout=sys.stderr)
+    except (subprocess.SubprocessError, OSError):
+        return None
+    return folder / "node_modules/@portkey-ai/gateway/build/start-server.js"
+
+
+def beside_portkey(folder: Path, upstream: str, ours: int, sent: bytes, runs: int) -> Question | None:
+    """Requests per second beside Portkey."""
+    server, port = portkey(folder), free_port()
+    if server is None:
+        sys.stderr.write("Portkey could not be installed here; its question is left out.\n")
+        return None
+    asked = Question("requests/s, 32 connections, beside Portkey", PORTKEY, "req/s", 3.5, more_is_better=True)
+    headers = ("x-portkey-provider: openai", f"x-portkey-custom-host: {upstream}/v1")
+    theirs = request("/v1/chat/completions", "sk", CHAT, *headers)
+    with program("node", str(server), f"--port={port}", "--headless", port=port):
+        load(port, theirs, connections=8, seconds=30, most=50)
+        interleave(
+            asked,
+            lambda: load(ours, sent, connections=32, seconds=3).rate,
+            lambda: load(port, theirs, connections=32, seconds=3).rate,
+            runs,
+        )
+    return asked
+
+
 def measured(pid: int, port: int, sent: bytes, seconds: float) -> float:
     """CPU of the server, in µs a call."""
     before = cpu_seconds(pid)
@@ -202,6 +239,8 @@ def loads(folder: Path, *, quick: bool, runs: int) -> list[Question]:
         memory = grown(served, port, ours, quick=quick)
         found = [cpu, added, rate, stream, first, memory]
         if not quick and (beside := beside_litellm(folder, upstream, port, ours, 3)):
+            found.append(beside)
+        if not quick and (beside := beside_portkey(folder / "portkey", upstream, port, ours, 3)):
             found.append(beside)
         return found
 

@@ -65,5 +65,10 @@ def _name(item: dict[str, Any], by: By) -> str:
 
 
 def _remarks(item: dict[str, Any]) -> str:
-    counts = ((item["estimated"], "estimated"), (item["unpriced"], "without a price"))
+    counts = (
+        (item["estimated"], "estimated"),
+        (item["unpriced"], "without a price"),
+        (item["cached"], "kept answers"),
+        (item["fallbacks"], "stood in"),
+    )
     return ", ".join(f"{count:,} {word}" for count, word in counts if count)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
-from starlette.types import Receive
+from starlette.types import Message, Receive, Send
 
 from codewords_mcp.errors import BodyTooLarge, CodewordsError, RunCancelled
 from codewords_mcp.http.headers import Headers, content_length
@@ -26,8 +26,8 @@ class ClientGoneError(Exception):
 
 
 class Connection:
-    """Use as `async with`: the block is cancelled and left with `ClientGoneError` when the client hangs up, and with
-    `BodyTooLarge` when its body passes `limit` bytes.
+    """Use as `async with`: the block is cancelled and left with `ClientGoneError` when the client hangs up, or takes nothing
+    of what `send` sends, and with `BodyTooLarge` when its body passes `limit` bytes.
     """
 
     def __init__(
@@ -43,6 +43,8 @@ class Connection:
         self._answered = False
         self._broken: CodewordsError | None = None
         self._gone = False
+        self._sending_since: float | None = None
+        self._stall: asyncio.TimerHandle | None = None
         self._readable = asyncio.Event()
         self._roomy = asyncio.Event()
 
@@ -62,11 +64,35 @@ class Connection:
     ) -> None:
         """As `asyncio.timeout` does it: our own cancellation becomes the error, another's stays one."""
         self._watcher.cancel()
+        if self._stall is not None:
+            self._stall.cancel()
         if not self._gone:
             return
         others = self._task.uncancel() > self._cancelling
         if error is not None and not others:
             raise ClientGoneError from None
+
+    async def send(self, send: Send, message: Message, patience: float) -> None:
+        """As `send` does; a client that takes nothing for so many seconds has hung up.
+
+        One timer looks after all of an answer's pieces: a time limit for each costs more than sending it.
+        """
+        loop = asyncio.get_running_loop()
+        self._sending_since = loop.time()
+        if self._stall is None:
+            self._stall = loop.call_later(patience, self._look, patience)
+        await send(message)
+        self._sending_since = None
+
+    def _look(self, patience: float) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        since = now if self._sending_since is None else self._sending_since
+        if now - since >= patience:
+            self._gone = True
+            self._task.cancel()
+        else:
+            self._stall = loop.call_later(since + patience - now, self._look, patience)
 
     def answered(self) -> None:
         """The answer is whole; a client that leaves now cancels nothing."""

@@ -21,6 +21,8 @@ _ITEM = {
         "cost": {"type": "number", "description": "USD."},
         "estimated": {"type": "integer", "description": "Calls whose tokens the provider did not tell."},
         "unpriced": {"type": "integer", "description": "Calls of models without a known price, not in `cost`."},
+        "cached": {"type": "integer", "description": "Calls answered with what was kept, at no cost."},
+        "fallbacks": {"type": "integer", "description": "Calls that this model answered instead of another."},
     },
 }  # fmt: skip
 

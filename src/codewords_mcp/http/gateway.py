@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 from urllib.parse import quote
 
@@ -10,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from codewords_mcp.errors import CodewordsError, MethodNotAllowed
-from codewords_mcp.http.connection import ClientGoneError, Connection
+from codewords_mcp.http.connection import Connection
 from codewords_mcp.http.headers import content_length
 from codewords_mcp.http.house import ERROR_PAGE, caller, house, own_url, runtime
 from codewords_mcp.http.operations import Operation
@@ -21,6 +20,8 @@ from codewords_mcp.runtime.models import Provider, ProviderReply, ProviderReques
 PROVIDERS: tuple[Provider, ...] = ("openai", "anthropic", "gemini")
 STALLED = 300.0
 """Seconds that a client may leave a piece of its answer unread."""
+_REPEATS = b"x-stainless-retry-count"
+"""OpenAI's and Anthropic's SDKs repeat calls by themselves, and say how often they did."""
 _UPLOADS = ("/files", "/uploads", "/upload/")
 
 _FORM: dict[str, Any] = {
@@ -36,6 +37,7 @@ _ANSWER: dict[str, Any] = {
     "type": "object",
     "properties": {
         "response": {}, "model": {"type": "string"}, "usage": {"type": "object"}, "cost": {"type": ["number", "null"]},
+        "instead_of": {"type": "string", "description": "The model that was asked for and could not be had."},
     },
     "required": ["response", "model", "usage", "cost"],
 }  # fmt: skip
@@ -136,7 +138,7 @@ async def serve_simple(scope: Scope, receive: Receive, send: Send) -> None:
 async def pass_on(reply: ProviderReply, connection: Connection, send: Send) -> None:
     """Piece by piece. The last piece of an answer whose length is known ends it: one event less for each call.
 
-    Raises ClientGoneError for a client that stops reading for `STALLED` seconds, which ends the provider's call too.
+    A client that stops reading for `STALLED` seconds has hung up, which ends the provider's call too.
     """
     left = content_length(reply.headers) or -1
     try:
@@ -145,34 +147,35 @@ async def pass_on(reply: ProviderReply, connection: Connection, send: Send) -> N
             left -= len(chunk)
             if left == 0:
                 connection.answered()
-            async with asyncio.timeout(STALLED):
-                await send({"type": "http.response.body", "body": chunk, "more_body": left != 0})
+            message = {"type": "http.response.body", "body": chunk, "more_body": left != 0}
+            await connection.send(send, message, STALLED)
         if left != 0:
             connection.answered()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-    except TimeoutError:
-        raise ClientGoneError from None
     finally:
         await reply.aclose()
 
 
 def _request(scope: Scope) -> ProviderRequest:
     raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
-    found = provider_of(raw.decode("latin-1").partition("?")[0]) or provider_of(quote(scope["path"]))
+    path = raw.decode("latin-1")
+    found = provider_of(path.partition("?")[0]) or provider_of(quote(scope["path"]))
     assert found is not None  # noqa: S101  # only such paths are dispatched here
     provider, run_mount, path = found
+    headers = scope["headers"]
     mount = f"/run/{provider}" if run_mount else f"/{provider}"
     return ProviderRequest(
         provider=provider,
         method=scope["method"],
         path=path,
         query=scope["query_string"],
-        headers=scope["headers"],
+        headers=headers,
         body=_nothing(),
         caller=caller(scope),
         run_mount=run_mount,
-        here=own_url(scope) + mount,
-        length=content_length(scope["headers"]),
+        here=own_url(scope) + mount if provider == "gemini" else "",
+        length=content_length(headers),
+        may_wait=not any(name == _REPEATS for name, _ in headers),
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,11 @@ class House:
         stored = database.write_blocking(access.any_secret_key_id)
         master_key = load_master_key(settings.master_key, home, stored_key_ids=[stored] if stored else [])
         self.master_key_source, self.master_key_notes = master_key.source, master_key.notes
+        executor = uuid.uuid4().hex
         self.keyring = Keyring(database, home, settings.api_key)
         self.secrets = SecretBook(database, Vault(master_key))
         self.entries = SecretEntries()
-        self.gateway = Gateway(self.secrets, database, settings)
+        self.gateway = Gateway(self.secrets, self.keyring, database, settings, executor=executor)
         self.files = Files(
             database,
             settings.files or home / "files",
@@ -101,6 +103,7 @@ class House:
             self.supply,
             settings,
             self.gateway.lineage,
+            executor,
         )
         self.schedules = ScheduleBook(database, limit=settings.schedule_limit)
         self.dispatcher = Dispatcher(floor, [ScheduleRuns(self.schedules)])
@@ -222,7 +225,7 @@ class House:
         """Remove runs, files and environments past their time."""
         await retention.prune(self.database, settings)
         await self.dispatcher.background.tidy()
-        await self.gateway.ledger.purge()
+        await self.gateway.tidy()
         await self.files.expire()
         kept = settings.environment_versions
         in_use = await self.database.read(lambda c: workflow_rows.environments_in_use(c, kept))

@@ -6,8 +6,7 @@ import asyncio
 import itertools
 import time
 import uuid
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -32,6 +31,9 @@ _FIELDS = {
     "input_audio_tokens": "audio_tokens", "output_audio_tokens": "audio_tokens", "input_image_tokens": "image_tokens",
     "output_image_tokens": "image_tokens",
 }  # fmt: skip
+_Held = tuple[Origin, Provider, str, int, int]
+"""Whose call, of which provider and model, for how many picodollars, since when."""
+Settle = Callable[[Connection, Mapping[rows.Account, Mapping[str, int]], list[str]], None]
 
 
 class Ledger:
@@ -39,16 +41,18 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._sums: dict[rows.Account, Counter[str]] = {}
+        self._sums: dict[rows.Account, dict[str, int]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._opened: dict[str, dict[str, Any]] = {}
-        self._lasting: dict[str, dict[str, Any]] = {}
+        self._opened: dict[str, _Held] = {}
+        self._lasting: dict[str, _Held] = {}
         """Calls that were in flight at the last flush: those that last are written down at the next."""
         self._ids = itertools.count()
         self._mark = uuid.uuid4().hex[:24]
         self._written: set[str] = set()
         self._closed: list[str] = []
         self._reading = 0
+        self.settle: Settle | None = None
+        """Writes sums and ends reservations where replicas share the database."""
 
     def record(
         self,
@@ -58,30 +62,57 @@ class Ledger:
         tokens: Tokens,
         *,
         cost: int | None,
-        estimated: bool,
+        estimated: bool = False,
+        fallback: bool = False,
+        cached: bool = False,
     ) -> None:
-        """Count one call; `cost` in picodollars, None where the model has no price."""
-        counts = Counter(
-            {"calls": 1, "cost": cost or 0, "estimated": int(estimated), "unpriced": int(cost is None)}
-        )
+        """Count one call; `cost` in picodollars, None where the model has no price.
+
+        `fallback`: the model stood in for another; `cached`: nobody was asked.
+        """
+        counts = {"calls": 1, "cost": cost or 0}
+        if estimated:
+            counts["estimated"] = 1
+        if cost is None:
+            counts["unpriced"] = 1
+        if fallback:
+            counts["fallbacks"] = 1
+        if cached:
+            counts["cached"] = 1
         for name, count in tokens.items():
             if name in _FIELDS:
-                counts[_FIELDS[name]] += count
+                field = _FIELDS[name]
+                counts[field] = counts.get(field, 0) + count
         for account in _accounts(origin, provider, model):
             found = self._sums.get(account)
             if found is None:
                 self._sums[account] = counts.copy()
             else:
-                found.update(counts)
+                for name, count in counts.items():
+                    found[name] = found.get(name, 0) + count
         self.touch()
+
+    def written(
+        self, origin: Origin, provider: Provider, model: str, amount: int
+    ) -> tuple[str, dict[str, Any]]:
+        """A reservation's id and row, for whoever writes it down."""
+        held = self._new_id()
+        return held, _row(held, (origin, provider, model, amount, now()))
+
+    def _new_id(self) -> str:
+        return f"{self._mark}{next(self._ids)}"
 
     def hold(self, origin: Origin, provider: Provider, model: str, amount: int) -> str:
         """A call in flight may cost so much: written down if it lasts longer than `SOON`. Its id."""
-        held = f"{self._mark}{next(self._ids)}"
-        accounts = [list(account) for account in _accounts(origin, provider, model)]
-        self._opened[held] = {"id": held, "opened_at": now(), "accounts": accounts, "amount": amount}
+        held = self._new_id()
+        self._opened[held] = (origin, provider, model, amount, now())
         self.touch()
         return held
+
+    def end(self, held: str) -> None:
+        """A reservation that was written down is over."""
+        self._closed.append(held)
+        self.touch()
 
     def release(self, held: str) -> None:
         """It is settled."""
@@ -89,8 +120,7 @@ class Ledger:
             return
         if held in self._written:
             self._written.discard(held)
-            self._closed.append(held)
-            self.touch()
+            self.end(held)
 
     def touch(self) -> None:
         """Something is to be written soon."""
@@ -106,10 +136,14 @@ class Ledger:
             self.touch()
             return
         sums, self._sums = self._sums, {}
-        opened, self._lasting, self._opened = list(self._lasting.values()), self._opened, {}
+        opened = [_row(held, one) for held, one in self._lasting.items()]
+        self._lasting, self._opened = self._opened, {}
         closed, self._closed = self._closed, []
         self._written.update(one["id"] for one in opened)
-        if sums or opened or closed:
+        if settle := self.settle:
+            if sums or closed:
+                self._db.write_soon(lambda c: settle(c, sums, closed))
+        elif sums or opened or closed:
             self._db.write_soon(lambda c: _write(c, sums, opened, closed))
         if self._lasting:
             self.touch()
@@ -144,6 +178,13 @@ class Ledger:
     async def purge(self) -> None:
         """Forget what is older than `KEPT_DAYS`."""
         await self._db.write(lambda c: rows.purge(c, _day(time.time() - KEPT_DAYS * 86400)))
+
+
+def _row(held: str, one: _Held) -> dict[str, Any]:
+    """A reservation as it is written down."""
+    origin, provider, model, amount, opened_at = one
+    accounts = [list(account) for account in _accounts(origin, provider, model)]
+    return {"id": held, "opened_at": opened_at, "accounts": accounts, "amount": amount}
 
 
 def _accounts(origin: Origin, provider: Provider, model: str) -> list[rows.Account]:

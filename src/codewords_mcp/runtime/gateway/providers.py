@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import unquote
 
@@ -60,6 +61,7 @@ class Route:
     model: str = ""
 
 
+@lru_cache(maxsize=1024)
 def find_route(provider: Provider, method: str, path: str, *, run_mount: bool) -> Route:
     """The route of a path, percent-encoded, behind `/openai` or `/run/openai` (`run_mount`).
 
