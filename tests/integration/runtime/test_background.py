@@ -225,3 +225,21 @@ async def test_one_idempotency_key_used_by_many_at_once_makes_one_run(runtime: R
     assert len(set(ids)) == 1
     assert (await finished(runtime, ids[0])).status == "succeeded"
     assert (await finished(runtime, await start(runtime, work, "free again"))).status == "succeeded"
+
+
+@pytest.mark.parametrize("runtime", ["postgres"], indirect=True)
+@pytest.mark.requirement("replicas:fence", "runs:cancel")
+async def test_a_replica_that_fenced_itself_and_lives_goes_on_with_what_it_let_go(runtime: Runtime) -> None:
+    service = await deploy(runtime, with_options(WORK, "retries = 1"), name="fenced")
+    begun, unwanted = await fill(runtime, service)
+    waiting = await start(runtime, service, "waiting")
+    replica = runtime._house.replica
+    assert replica is not None
+    replica._fence()
+    await cancel(runtime, unwanted)  # though it was being let go of
+    assert (await finished(runtime, waiting)).status == "succeeded"
+    async with asyncio.timeout(60):
+        while len((await runtime.get_run(ADMIN, begun)).attempts) < 2:
+            await asyncio.sleep(0.05)
+    await cancel(runtime, begun)
+    assert [a.outcome for a in (await finished(runtime, begun)).attempts] == ["interrupted", "cancelled"]

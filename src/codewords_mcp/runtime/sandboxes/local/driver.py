@@ -83,7 +83,9 @@ class LocalDriver:
             driver._believe(known)
         try:
             await driver.self_test()
-        except BaseException:  # given up: nobody has the driver, and its self-test would outlive the event loop
+        except (
+            BaseException
+        ):  # given up: nobody has the driver, and its self-test would outlive the event loop
             await asyncio.shield(driver.close())
             raise
         return driver
