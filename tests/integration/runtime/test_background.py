@@ -233,9 +233,9 @@ async def test_a_replica_that_fenced_itself_and_lives_goes_on_with_what_it_let_g
     service = await deploy(runtime, with_options(WORK, "retries = 1"), name="fenced")
     begun, unwanted = await fill(runtime, service)
     waiting = await start(runtime, service, "waiting")
-    replica = runtime._house.replica
+    replica = runtime._house.replica  # pyright: ignore[reportPrivateUsage]
     assert replica is not None
-    replica._fence()
+    replica._fence()  # pyright: ignore[reportPrivateUsage]
     await cancel(runtime, unwanted)  # though it was being let go of
     assert (await finished(runtime, waiting)).status == "succeeded"
     async with asyncio.timeout(60):
