@@ -66,7 +66,7 @@ class Houses:
         env = {
             "CODEWORDS_API_KEY": _KEY,
             "CODEWORDS_MASTER_KEY": "a1" * 32,
-            "CODEWORDS_REPLICA_TTL": "2",
+            "CODEWORDS_REPLICA_TTL": "3",
             "CODEWORDS_CONCURRENCY": "6",
             "CODEWORDS_GRACE_TIMEOUT": "0.2",
             "CODEWORDS_EGRESS_ALLOW_PRIVATE": f'["127.0.0.1:{self.witness_port}"]',
@@ -85,6 +85,11 @@ class Houses:
         """Stop all, in order: each must end with 0."""
         for stack in self._stacks.values():
             stack.close()
+
+    def fences(self) -> int:
+        """How often a runtime has let its runs go, since it could not renew its lease in time."""
+        logs = [home / "serve.log" for home in self._stacks]
+        return sum(log.read_text(encoding="utf-8").count("lets its runs go") for log in logs)
 
     def targets(self) -> list[Target]:
         """What there is to strike."""

@@ -128,7 +128,7 @@ class Storm:
         targets = chance.choices(self._houses.targets(), k=chance.choice((1, 1, 2)))
         blows: list[tuple[float, Target]] = [(chance.uniform(0, SPAN), target) for target in targets]
         timed = self._schedule(chance, number)
-        began, over = time.monotonic(), threading.Event()
+        began, over, fences = time.monotonic(), threading.Event(), self._houses.fences()
         told = self.told = list[str]()
         with ThreadPoolExecutor(RUNS + 1) as pool:
             jobs = [
@@ -146,7 +146,7 @@ class Storm:
             finally:
                 over.set()
             reading.result(PATIENCE)
-        self._check(asked, timed, {target for _, target in blows}, told)
+        self._check(asked, timed, {target for _, target in blows}, fences)
         return ", ".join(told)
 
     def _plan(self, chance: random.Random, name: str) -> Asked:
@@ -239,14 +239,14 @@ class Storm:
 
     # what must be true
 
-    def _check(self, asked: list[Asked], timed: list[str], struck: set[Target], told: list[str]) -> None:
+    def _check(self, asked: list[Asked], timed: list[str], struck: set[Target], fences: int) -> None:
         chance = random.Random(0)
-        words = f"(struck: {', '.join(told)})"
+        words = f"(struck: {', '.join(self.told)})"
         for one in asked:
             run = self._end_of(one.run_id, chance)
             if run is not None:
                 self._check_run(run, one.run_id, words)
-                self._check_outcome(one, run, struck, words)
+                self._check_outcome(one, run, struck, fences, words)
                 _, found = self._insist(chance, "GET", f"/logs/{one.run_id}?follow=0")
                 self.lines += len(one.lines)
                 last = [line["message"] for line in found if line["message"].startswith("line ")][-LINES:]
@@ -291,14 +291,14 @@ class Storm:
         self.attempts += len(attempts)
         self.runs += 1
 
-    def _check_outcome(self, one: Asked, run: Any, struck: set[Target], words: str) -> None:
+    def _check_outcome(self, one: Asked, run: Any, struck: set[Target], fences: int, words: str) -> None:
         if one.cancelled:
             allowed = {"cancelled"}
         elif one.kind in ("again", "delayed") or one.answered:
             allowed = {"succeeded"}
         else:
             allowed = {"succeeded"}
-            if struck & {"runtime", "database"}:
+            if struck & {"runtime", "database"} or self._houses.fences() > fences:
                 allowed |= {"interrupted"}
             if struck & {"sandbox", "fork server"}:
                 allowed |= {"failed"}

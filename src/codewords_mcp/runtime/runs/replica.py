@@ -84,7 +84,10 @@ class Replica:
 
     def _fence(self) -> None:
         """The others take this one for dead soon, and its runs: it must not go on with them."""
-        for run_id, run in list(self._floor.active.items()):
+        active = list(self._floor.active.items())
+        if active:
+            log.warning("this replica lets its runs go, since it could not say that it lives", runs=len(active))
+        for run_id, run in active:
             run.stop()
             self._let_go.add(run_id)
 
