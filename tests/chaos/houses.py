@@ -91,6 +91,23 @@ class Houses:
         logs = [home / "serve.log" for home in self._stacks]
         return sum(log.read_text(encoding="utf-8").count("lets its runs go") for log in logs)
 
+    def unfinished(self) -> list[str]:
+        """On PostgreSQL: what the tables tell of runs that have not ended, for whoever looks into it."""
+        if not self.url:
+            return []
+        with psycopg.connect(self.url) as connection:
+            columns = "id, status, executor, in_queue, deliveries, cancel_asked"
+            found = connection.execute(
+                f"SELECT {columns} FROM runs WHERE status IN ('queued', 'starting', 'running')"
+            ).fetchall()
+            alive = connection.execute("SELECT id, seen_at, now() FROM executors").fetchall()
+            entries = connection.execute(
+                "SELECT workflow_uuid, status, executor_id FROM dbos.workflow_status WHERE status IN ('PENDING', 'ENQUEUED')"
+                " OR workflow_uuid LIKE ANY (%s)",
+                [[f"{row[0]}%" for row in found]],
+            ).fetchall()
+        return [f"runs: {found}", f"executors: {alive}", f"line: {entries}"]
+
     def targets(self) -> list[Target]:
         """What there is to strike."""
         return [one for one in TARGETS if self.url or one not in ("connection", "database")]

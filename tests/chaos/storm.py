@@ -36,6 +36,8 @@ RUNS = 14
 LINES = 5
 SPAN = 1.5
 """Seconds of a round over which runs come and strikes fall."""
+SLOW = 5.0
+"""Seconds after which a request without an answer is worth a word, where something untrue is found."""
 PATIENCE = 150.0
 """Seconds after which a run has not ended, but is stuck."""
 FINAL = ("succeeded", "failed", "timed_out", "cancelled", "interrupted")
@@ -52,6 +54,7 @@ class Asked:
     seconds: float
     run_id: str = ""
     cancelled: bool = False
+    cancelling: str = ""
     answered: bool = False
     lines: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
@@ -99,6 +102,7 @@ class Storm:
         self.strikes: Counter[Target] = Counter()
         self.told: list[str] = []
         """What the last round struck, in words."""
+        self.slow: list[str] = []
         self.runs = self.attempts = self.lines = self.fired = 0
 
     def prepare(self) -> None:
@@ -166,12 +170,17 @@ class Storm:
         deadline = time.monotonic() + PATIENCE
         said: object = "nothing"
         while time.monotonic() < deadline:
+            house, began = self._house(chance), time.monotonic()
             try:
-                status, said = ask(self._house(chance), method, path, body, **more)
+                status, said = ask(house, method, path, body, **more)
                 if status < 500 and status != 429:
                     return status, said
             except Lost as lost:
                 said = lost
+            if time.monotonic() - began > SLOW:
+                self.slow.append(
+                    f"{method} {path} of {house.pid}: {said} after {time.monotonic() - began:.1f} s"
+                )
             time.sleep(0.05)
         raise AssertionError(f"{method} {path} was asked in vain: {said}")
 
@@ -205,10 +214,15 @@ class Storm:
         one.run_id = answer["request_id"]
         if one.kind == "unwanted":
             time.sleep(chance.uniform(0, 1))
-            status, answer = self._insist(chance, "POST", f"/runs/{one.run_id}/cancel", timeout=60)
-            # asked again, since no answer came, it may have been cancelled by the first time
-            one.cancelled = answer["status"] == "cancelled" if status == 200 else status == 409
-            assert one.cancelled, answer
+            self._cancel(one, chance)
+
+    def _cancel(self, one: Asked, chance: random.Random) -> None:
+        began = time.monotonic()
+        status, answer = self._insist(chance, "POST", f"/runs/{one.run_id}/cancel", timeout=60)
+        # where no answer came to the first request, that may have been the one that ended the run
+        one.cancelled = status == 409 or (status == 200 and answer["status"] == "cancelled")
+        one.cancelling = f"asked at {one.at:.1f} s, {time.monotonic() - began:.1f} s: {status} {answer}"
+        assert one.cancelled, one
 
     def _wait_for(self, one: Asked, service: str, body: Any, chance: random.Random) -> None:
         status, answer = self._insist(chance, "POST", "/provision-request", {})
@@ -304,7 +318,7 @@ class Storm:
                 allowed |= {"failed"}
             if one.kind == "waited for":  # whoever waited was cut off
                 allowed |= {"cancelled", "interrupted"}
-        assert run["status"] in allowed, f"{one.kind} run {one.name} is {run} {words}"
+        assert run["status"] in allowed, f"{one} is {run} {words}"
 
     def _check_schedules(self, timed: list[str], words: str, chance: random.Random) -> None:
         def fired() -> Counter[str]:

@@ -86,7 +86,9 @@ class Replica:
         """The others take this one for dead soon, and its runs: it must not go on with them."""
         active = list(self._floor.active.items())
         if active:
-            log.warning("this replica lets its runs go, since it could not say that it lives", runs=len(active))
+            log.warning(
+                "this replica lets its runs go, since it could not say that it lives", runs=len(active)
+            )
         for run_id, run in active:
             run.stop()
             self._let_go.add(run_id)
