@@ -22,6 +22,7 @@ house:sizes | ours | No module is longer than 500 lines.
 replicas:any-answers | ours | Any runtime of a database answers for any run: record, result, live log, cancel.
 replicas:database-away | ours | A database that crashes and comes back loses no run.
 replicas:deployments | ours | What one runtime of a database deploys, revokes or stores holds for all at once.
+replicas:fence | ours | A runtime that could not say that it lives lets its runs go, and where it lives they go on.
 replicas:rolling | ours | A runtime that is stopped in order hands over what it does not finish.
 replicas:take-over | ours | The runs of a runtime that dies are gone on with by the others of its database.
 store:postgres | ours | What holds for SQLite holds for PostgreSQL.

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from tests.workshop import (
     ADMIN,
     deploy,
@@ -18,9 +19,10 @@ from tests.workshop import (
     workflow,
 )
 
-from codewords_mcp.errors import Conflict, TooBusy
+from codewords_mcp.errors import Conflict, StorageFailed, TooBusy
 from codewords_mcp.runtime.models import Caller, Run
 from codewords_mcp.runtime.runs import background
+from codewords_mcp.runtime.runs import queue as queues
 from codewords_mcp.runtime.runtime import Runtime
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("store:postgres")]
@@ -225,3 +227,53 @@ async def test_one_idempotency_key_used_by_many_at_once_makes_one_run(runtime: R
     assert len(set(ids)) == 1
     assert (await finished(runtime, ids[0])).status == "succeeded"
     assert (await finished(runtime, await start(runtime, work, "free again"))).status == "succeeded"
+
+
+@pytest.mark.parametrize("runtime", ["postgres"], indirect=True)
+@pytest.mark.requirement("replicas:fence", "runs:cancel")
+async def test_a_replica_that_fenced_itself_and_lives_goes_on_with_what_it_let_go(runtime: Runtime) -> None:
+    service = await deploy(runtime, with_options(WORK, "retries = 1"), name="fenced")
+    begun, unwanted = await fill(runtime, service)
+    waiting = await start(runtime, service, "waiting")
+    replica = runtime._house.replica  # pyright: ignore[reportPrivateUsage]
+    assert replica is not None
+    replica._fence()  # pyright: ignore[reportPrivateUsage]
+    await cancel(runtime, unwanted)  # though it was being let go of
+    assert (await finished(runtime, waiting)).status == "succeeded"
+    async with asyncio.timeout(60):
+        while len((await runtime.get_run(ADMIN, begun)).attempts) < 2:
+            await asyncio.sleep(0.05)
+    await cancel(runtime, begun)
+    assert [a.outcome for a in (await finished(runtime, begun)).attempts] == ["interrupted", "cancelled"]
+
+
+@pytest.mark.parametrize("runtime", ["postgres"], indirect=True)
+@pytest.mark.requirement("runs:line", "replicas:database-away")
+async def test_what_the_line_gave_and_a_broken_connection_took_is_given_again(
+    runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    queue = house.dispatcher.background._queue  # pyright: ignore[reportPrivateUsage]
+    carry, failures = house.dispatcher.background.carry, 1
+
+    async def once_in_vain(run_id: str) -> None:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise StorageFailed("The database is away.")
+        await carry(run_id)
+
+    monkeypatch.setattr(queue, "_carry", once_in_vain)
+    monkeypatch.setattr(queues, "ASTRAY", 0.2)
+    first = await start(runtime, work, "first", delay=0.1)
+    assert (await finished(runtime, first)).status == "succeeded"
+    assert failures == -1
+
+    delayed = await start(runtime, work, "astray", delay=1)
+    given = text(
+        "UPDATE dbos.workflow_status SET status = 'PENDING', executor_id = :me WHERE workflow_uuid = :entry"
+    )
+    names = {"me": house.dispatcher._floor.executor, "entry": f"{delayed}/1"}  # pyright: ignore[reportPrivateUsage]
+    assert (await house.database.write(lambda c: c.execute(given, names).rowcount)) == 1
+    run = await finished(runtime, delayed)
+    assert (run.status, len(run.attempts)) == ("succeeded", 1)

@@ -259,3 +259,23 @@ async def test_open_descriptors_do_not_grow(driver: Driver, environment: Environ
     async with asyncio.timeout(10):  # the remover and the watchdog hold some for a moment
         while len(os.listdir("/proc/self/fd")) > before:
             await asyncio.sleep(0.01)
+
+
+async def test_a_driver_that_is_given_up_while_it_opens_takes_its_self_test_along(tmp_path: Path) -> None:
+    opening = asyncio.create_task(LocalDriver.open(None, tmp_path))
+    async with asyncio.timeout(60):
+        while not any("launch.py" in _command(pid) for pid in descendants(os.getpid())[1:]):
+            await asyncio.sleep(0.001)
+            assert not opening.done()
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert [pid for pid in descendants(os.getpid())[1:] if "launch.py" in _command(pid)] == []
+    assert [path.name for path in tmp_path.iterdir()] == []
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
+    except OSError:
+        return ""

@@ -6,9 +6,12 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, create_engine, inspect, text
+from tests.postgres import Postgres
 
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.store import logs, runs
@@ -154,3 +157,32 @@ async def test_what_is_written_soon_is_seen_by_the_next_read_and_one_failure_spo
     run = await database.read(lambda c: runs.get(c, "a"))
     assert run is not None
     assert run.status == "succeeded"
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.requirement("replicas:database-away", "runs:once")
+async def test_a_connection_that_breaks_at_the_commit_makes_it_happen_once(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, before: bool
+) -> None:
+    shared = Database.open(tmp_path, postgres.url())
+    commit, breaks = shared.engine.dialect.do_commit, 1
+
+    def breaking(connection: Any) -> None:
+        nonlocal breaks
+        breaks -= 1
+        if breaks < 0 or not before:
+            commit(connection)
+        if breaks >= 0:
+            connection.dbapi_connection.close()  # what was not committed is lost with it
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    row = {"id": "one", "owner": "local", "status": "queued", "created_at": now()}
+    await shared.write(lambda c: c.execute(text("CREATE TABLE counted (n INTEGER)")))
+    monkeypatch.setattr(shared.engine.dialect, "do_commit", breaking)
+    said = await shared.write(
+        lambda c: [c.execute(text("INSERT INTO counted VALUES (1)")), runs.add(c, row), "said"]
+    )
+    assert said[-1] == "said"
+    assert await shared.read(lambda c: c.execute(text("SELECT count(*) FROM counted")).scalar()) == 1
+    assert breaks < 0
+    shared.close()

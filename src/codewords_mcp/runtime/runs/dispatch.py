@@ -136,19 +136,24 @@ class Dispatcher:
         deadline = time.monotonic() + CANCELLED_WITHIN
         while run.status not in FINISHED and time.monotonic() < deadline:
             execution = self._active.get(run.id)
-            if execution is not None:
+            if execution is not None and execution.task is not None:
                 execution.cancel("it was asked to")
-                await asyncio.wait({execution.task} if execution.task else set(), timeout=CANCELLED_WITHIN)
+                await asyncio.wait({execution.task}, timeout=CANCELLED_WITHIN)
+                # where this process was letting go of it at the same moment, it waits for another now
+            elif await self._withdraw(run):
                 return
-            if await self._withdraw(run):
-                return
-            with self._floor.news(run.id) as news:
-                if await self._db.write(lambda c, one=run.id: executors.ask_to_cancel(c, one)):
-                    if self._floor.listener is not None:
-                        self._floor.listener(run.id)
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(news.wait(), CANCEL_POLL)
+            else:
+                await self._ask_to_cancel(run.id)
             run = await self.get(Caller(run.owner, "user"), run.id)
+
+    async def _ask_to_cancel(self, run_id: str) -> None:
+        """Tell whoever holds the run, and wait a little for news of it."""
+        with self._floor.news(run_id) as news:
+            if await self._db.write(lambda c: executors.ask_to_cancel(c, run_id)):
+                if self._floor.listener is not None:
+                    self._floor.listener(run_id)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(news.wait(), CANCEL_POLL)
 
     async def _withdraw(self, run: Run) -> bool:
         """Cancel what nobody has begun; False where somebody has it."""

@@ -30,6 +30,8 @@ VERSION = "1"
 POLL = 0.1
 AHEAD = 32
 """Entries of one owner claimed beyond the limit, so that a slot that becomes free need not wait for a look at the queue."""
+ASTRAY = 5.0
+"""Seconds after which an entry that was given to this process has not come, and will not."""
 KEPT = 86400.0
 """Seconds that entries which are done stay, for whoever looks into a problem."""
 PAGE = 1000
@@ -53,6 +55,11 @@ class RunQueue:
         self._carry = carry
         self._opening = asyncio.Lock()
         self._client: DBOSClient | None = None
+        self._here: set[str] = set()
+        """Runs that are being carried out."""
+        self._failed: set[str] = set()
+        self._astray: dict[str, float] = {}
+        """Entries given to this process that it does not carry out: when that was first seen."""
 
     @property
     def is_open(self) -> bool:
@@ -106,11 +113,15 @@ class RunQueue:
         return DBOSClient(system_database_engine=self._engine, serializer=serializer, application_name=NAME)
 
     async def _carried(self, run_id: str) -> None:
+        self._here.add(run_id)
         try:
             await self._carry(run_id)
         except Exception:
             # the run's row says what became of it; the entry is done either way
             log.exception("a queued run was not carried out", run_id=run_id)
+            self._failed.add(run_id)
+        finally:
+            self._here.discard(run_id)
 
     def put(
         self, connection: Connection, run_id: str, delivery: int, *, owner: str, priority: int, delay: float
@@ -138,14 +149,25 @@ class RunQueue:
         self._open_client.cancel_workflow(f"{run_id}/{deliveries}")
 
     def take_back(self, alive: Collection[str]) -> list[str]:
-        """Take out what was given to executors that are not among these; the runs that they were. Blocking."""
+        """Take out what was given to executors that are not among these, and what this one was given and does not have:
+        a connection that broke may have carried it. The runs that they were. Blocking.
+        """
         entries = self._open_client.list_workflows(
             status="PENDING", queue_name=QUEUE, load_input=False, load_output=False
         )
-        dead = [e.workflow_id for e in entries if e.executor_id not in alive]
-        if dead:
-            self._open_client.cancel_workflows(dead)
-        return [entry.rpartition("/")[0] for entry in dead]
+        mine = {e.workflow_id for e in entries if e.executor_id == self._executor}
+        lost = [e.workflow_id for e in entries if e.executor_id not in alive] + self._gone_astray(mine)
+        if lost:
+            self._open_client.cancel_workflows(lost)
+        failed, self._failed = self._failed, set()
+        return [entry.rpartition("/")[0] for entry in lost] + list(failed)
+
+    def _gone_astray(self, mine: Collection[str]) -> list[str]:
+        """Of this process's entries, those that it has not been carrying out for a while."""
+        at = time.monotonic()
+        idle = [entry for entry in mine if entry.rpartition("/")[0] not in self._here]
+        self._astray = {entry: self._astray.get(entry, at) for entry in idle}
+        return [entry for entry, since in self._astray.items() if at - since > ASTRAY]
 
     def purge(self) -> int:
         """Delete entries that were done long ago; how many. Blocking."""

@@ -49,6 +49,8 @@ class Replica:
         self._news = asyncio.Event()
         self._ear: _Ear | None = None
         self._renewed = time.monotonic()
+        self._let_go: set[str] = set()
+        """Runs that were fenced. Where this replica comes back before it counts as dead, nobody else takes them over."""
 
     async def open(self) -> None:
         """Be one of them. Raises StorageFailed."""
@@ -82,8 +84,14 @@ class Replica:
 
     def _fence(self) -> None:
         """The others take this one for dead soon, and its runs: it must not go on with them."""
-        for run in list(self._floor.active.values()):
+        active = list(self._floor.active.items())
+        if active:
+            log.warning(
+                "this replica lets its runs go, since it could not say that it lives", runs=len(active)
+            )
+        for run_id, run in active:
             run.stop()
+            self._let_go.add(run_id)
 
     async def _round(self) -> None:
         floor = self._floor
@@ -94,11 +102,17 @@ class Replica:
                 run.cancel("it was asked to")
         if dead:
             log.warning("replicas are gone; their runs are gone on with", executors=sorted(dead))
-            left = await floor.database.write(lambda c: recovery.abandon(c, dead))
-            for run_id in (*left.interrupted, *left.again):
-                self._tell(run_id)
+            await self._settle(dead)
+        if over := self._let_go - floor.active.keys():
+            self._let_go -= over
+            await self._settle({floor.executor}, over)
         if self._background.in_queue:
             await self._background.take_over(await floor.database.read(self._alive))
+
+    async def _settle(self, held_by: set[str], among: set[str] | None = None) -> None:
+        left = await self._floor.database.write(lambda c: recovery.abandon(c, held_by, among))
+        for run_id in (*left.interrupted, *left.again):
+            self._tell(run_id)
 
     def _look(self, connection: Connection) -> tuple[set[str], list[str]]:
         """Say that we live; (who died holding runs, our runs that somebody wants cancelled)."""

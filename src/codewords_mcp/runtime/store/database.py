@@ -13,11 +13,12 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -33,6 +34,9 @@ OTHERS = 12
 """Connections beside ours: those of the queue's threads, which wait for one where there is none."""
 SOON = 0.004
 """Seconds over which `write_soon` gathers: short runs then take one transaction, not one for each of their states."""
+_TRANSACTION = text("SELECT txid_current_if_assigned()")
+_STATUS = text("SELECT txid_status(:number)")
+"""What a transaction that is being committed is known by afterwards: doing it once more could do it twice."""
 LOW_SPACE = 8 << 20
 """Bytes free under which a failing write is blamed on the disk."""
 
@@ -144,16 +148,36 @@ class Database:
         """Whether other processes use it too: PostgreSQL."""
         return self._engine.dialect.name != "sqlite"
 
-    def _transact(self, fn: Callable[[Connection], T]) -> T:
+    def _transact(self, fn: Callable[[Connection], T], *, writes: bool = True) -> T:
         deadline = time.monotonic() + PATIENCE
         while True:
+            outcome: list[T] = []
+            number: int | None = None
             try:
                 with self._engine.begin() as connection:
-                    return fn(connection)
+                    outcome.append(fn(connection))
+                    if writes and self.shared:
+                        number = connection.execute(_TRANSACTION).scalar()
+                return outcome[0]
             except (OperationalError, DatabaseError, InterfaceError) as error:
                 if _is_integrity(error):
                     raise
                 if not (self.shared and _passes(error)) or time.monotonic() > deadline or self._closed:
+                    raise storage_error(error, self._home) from error
+            time.sleep(AGAIN)
+            if number is not None and self._committed(number, deadline):
+                return outcome[0]
+
+    def _committed(self, number: int, deadline: float) -> bool:
+        """Whether a transaction, whose connection broke while it was committed, was. Raises StorageFailed."""
+        while True:
+            try:
+                with self._engine.connect() as connection:
+                    status = connection.execute(_STATUS, {"number": number}).scalar()
+                if status != "in progress":
+                    return status == "committed"
+            except (OperationalError, DatabaseError, InterfaceError) as error:
+                if time.monotonic() > deadline or self._closed:
                     raise storage_error(error, self._home) from error
             time.sleep(AGAIN)
 
@@ -200,7 +224,8 @@ class Database:
     async def read(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn` in a reader thread, after what was asked to be written soon."""
         await self.drained()
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._transact, fn)
+        look = partial(self._transact, fn, writes=False)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, look)
 
     async def drained(self) -> None:
         """Return when everything asked for with `write_soon` until now is written, or has failed."""

@@ -25,8 +25,10 @@ class Abandoned:
     again: list[str] = field(default_factory=list[str])
 
 
-def abandon(connection: Connection, held_by: Collection[str] | None = None) -> Abandoned:
-    """Settle what these executors held (None: whoever it was): they are gone.
+def abandon(
+    connection: Connection, held_by: Collection[str] | None = None, among: Collection[str] | None = None
+) -> Abandoned:
+    """Settle what these executors held (None: whoever it was): they are gone, or have let go of the runs `among` them.
 
     A run whose attempt had begun is `interrupted`, or waits for its next attempt where its header asks for retries;
     one that had not begun waits as before; one that somebody wanted cancelled is.
@@ -34,6 +36,8 @@ def abandon(connection: Connection, held_by: Collection[str] | None = None) -> A
     query = select(runs).where(runs.c.status.in_(UNFINISHED))
     if held_by is not None:
         query = query.where(runs.c.executor.in_(held_by))
+    if among is not None:
+        query = query.where(runs.c.id.in_(among))
     left, at = Abandoned(), now()
     for row in connection.execute(query.with_for_update(skip_locked=True)).mappings().all():
         values = _verdict(row, at)

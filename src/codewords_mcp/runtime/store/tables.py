@@ -113,7 +113,7 @@ runs = Table(
     Index("ix_runs_owner_created", "owner", "created_at"),
     Index("ix_runs_owner_service", "owner", "service_id", "created_at"),
     Index("ix_runs_created", "created_at"),
-    Index("ix_runs_status", "status"),
+    Index("ix_runs_status_owner", "status", "owner", "created_at"),
     UniqueConstraint("owner", "service_id", "idempotency_key", name="uq_runs_idempotency"),
 )
 

@@ -81,7 +81,13 @@ class LocalDriver:
         driver = cls(instance, slice_, network, forking=forking, blanks=blanks)
         if known is not None:
             driver._believe(known)
-        await driver.self_test()
+        try:
+            await driver.self_test()
+        except (
+            BaseException
+        ):  # given up: nobody has the driver, and its self-test would outlive the event loop
+            await asyncio.shield(driver.close())
+            raise
         return driver
 
     @property

@@ -1,0 +1,80 @@
+"""A store with so much history: runs with logs, deployments, schedules, made by the database itself in a minute."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.tables import log_chunks, runs, schedules, versions, workflows
+
+_RUN = {
+    "id": "'stored-' || n", "owner": "'local'", "service_id": "'other_' || (n % {deployments})", "version": "1",
+    "status": "CASE n % 50 WHEN 0 THEN 'failed' ELSE 'succeeded' END", "created_at": "{at} - ({count} - n) * 1000",
+    "started_at": "{at} - ({count} - n) * 1000 + 100", "running_at": "{at} - ({count} - n) * 1000 + 200",
+    "completed_at": "{at} - ({count} - n) * 1000 + 900", "response_status": "200",
+    "response_content": "'{{\"message\":\"Hello Ada!\"}}'", "response_json": "'{{\"message\":\"Hello Ada!\"}}'",
+    "response_truncated": "{false}", "correlation_id": "'stored-' || n", "attempts": "'[]'", "steps": "'[]'",
+    "usage": "'{{}}'", "timings": "'{{}}'", "background": "{true}", "retries": "0", "in_queue": "{false}", "deliveries": "1",
+    "depth": "0", "priority": "50", "cancel_asked": "{false}",
+}  # fmt: skip
+_CHUNK = {
+    "run_id": "'stored-' || n", "first_seq": "0", "lines": "1",
+    "body": "'[\"2026-01-01T00:00:00.000000Z\", \"stdout\", \"Hello Ada!\"]'",
+}  # fmt: skip
+
+
+def fill(database: Database, *, stored: int, deployments: int, times: int) -> None:
+    """Finished runs with a line of log each, deployments of other workflows, and schedules that are not due."""
+    at = now()
+    words = {"at": at, "count": stored, "deployments": max(deployments, 1)}
+    if stored:
+        for table, columns in ((runs.name, _RUN), (log_chunks.name, _CHUNK)):
+            database.write_blocking(lambda c, t=table, s=columns: _generate(c, t, s, stored, words))
+    if deployments:
+        database.write_blocking(lambda c: _deploy(c, deployments, at))
+    if times:
+        plan = {
+            "owner": "local", "service_id": "other_0", "name": "", "method": "POST", "path": "/", "cron": "0 0 1 1 *",
+            "timezone": "UTC", "catch_up": "skip", "overlap": "skip", "jitter": 0.0, "paused": False, "created_at": at,
+            "next_at": at + 30 * 86_400_000_000, "missed": 0, "held_back": 0, "note": "",
+        }  # fmt: skip
+        every = [plan | {"id": f"sch_{n}"} for n in range(times)]
+        database.write_blocking(lambda c: c.execute(schedules.insert(), every))
+
+
+def _generate(c: Connection, table: str, columns: dict[str, str], count: int, words: dict[str, int]) -> None:
+    shared = c.dialect.name != "sqlite"
+    booleans = {"true": "true", "false": "false"} if shared else {"true": "1", "false": "0"}
+    series = (
+        "SELECT n FROM generate_series(0, :last) AS n"
+        if shared
+        else "WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < :last) SELECT n FROM s"
+    )
+    values = ", ".join(value.format(**words, **booleans).replace(":", r"\:") for value in columns.values())
+    c.execute(
+        text(f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM ({series}) AS numbers"),
+        {"last": count - 1},
+    )
+
+
+def _deploy(c: Connection, deployments: int, at: int) -> None:
+    workflow = {"owner": "local", "description": "", "public": False, "created_at": at, "updated_at": at}
+    version = {
+        "number": 1,
+        "code": "",
+        "code_hash": "",
+        "environment": "",
+        "openapi": {},
+        "checks": [],
+        "description": "",
+    }
+    many = range(deployments)
+    c.execute(
+        workflows.insert(),
+        [workflow | {"id": f"other_{n}", "name": f"other {n}", "active_version": 1} for n in many],
+    )
+    c.execute(
+        versions.insert(),
+        [version | {"id": f"v{n}", "workflow_id": f"other_{n}", "created_at": at} for n in many],
+    )
