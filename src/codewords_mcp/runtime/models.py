@@ -152,6 +152,9 @@ class Attempt(Model):
     outcome: str | None = None
 
 
+WaitsFor = Literal["key", "caller", "workflow", "home", "turn", "time", "retry", "memory"]
+
+
 class Step(Model):
     """A step a workflow announced with `STEPLOG START <id>`."""
 
@@ -165,7 +168,9 @@ class Run(Model):
     It waits from `created_at`, has a sandbox started for it from `started_at`, and its program is asked from
     `running_at`. `retries`: attempts beyond the first that its header asks for. `not_before`: it was delayed to this
     time. `depth`: how many workflows called each other before this one. `held`: a process has it; of an ended run,
-    its log may still grow.
+    its log may still grow. `waits_for`: what a waiting run waits for: a limit that is reached (of its `key`, `caller`,
+    `workflow` or the `home`), its `turn` behind others, its `time`, the pause before another attempt (`retry`), or
+    `memory` of the machine.
     """
 
     id: str
@@ -195,6 +200,7 @@ class Run(Model):
     not_before: datetime | None = None
     schedule_id: str | None = None
     held: bool = False
+    waits_for: WaitsFor | None = None
 
 
 CatchUp = Literal["skip", "once", "all"]

@@ -101,6 +101,7 @@ class Execution:
     ) -> None:
         self.run_id = run_id
         self.depth = depth
+        self.key_id = request.caller.key_id
         self.request = request
         self.answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.answered.add_done_callback(_retrieve)
@@ -109,7 +110,7 @@ class Execution:
         self.task: asyncio.Task[None] | None = None
         self._db = database
         self.run_log = run_log
-        self._timeout = timeout
+        self.timeout = timeout
         self._kit = kit
         self._supply = supply
         self._recorded = recorded
@@ -152,7 +153,7 @@ class Execution:
         error: CodewordsError | None = None
         lease: Lease | None = None
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 self._begin()
                 if self.request.background:
                     await self._on_record()  # that it was tried is known before anything happens
@@ -201,7 +202,7 @@ class Execution:
 
     def _timed_out(self) -> RunTimedOut:
         return RunTimedOut(
-            f"The workflow did not finish within {self._timeout:g} s; its sandbox was ended.",
+            f"The workflow did not finish within {self.timeout:g} s; its sandbox was ended.",
             hint="Run it in the background for longer work (run_async, `codewords run --async`), or make it quicker.",
         )
 
@@ -225,6 +226,7 @@ class Execution:
                 "status": "starting",
                 "started_at": self._began_at,
                 "running_at": None,
+                "waits_for": None,
                 "version": self._kit.servable.version,
                 "retries": self._try.number - 1 + self._try.left,
                 "attempts": self._attempts(None, None),
@@ -252,7 +254,9 @@ class Execution:
                 await self._until_ready(ready, asking)
             self._mark("ready")
             if not lease.shared:
-                running = {"status": "running", "isolation": lease.tier, "running_at": now()}
+                running = {
+                    "status": "running", "isolation": lease.tier, "running_at": now(), "waits_for": None,
+                }  # fmt: skip
                 self._change(running, only_from=("starting",))
             reply = await asking
             self._mark("answer")
@@ -374,6 +378,7 @@ class Execution:
             "status": "queued" if self.again else status,
             "started_at": self._began_at,
             "completed_at": None if self.again else ended,
+            "waits_for": "retry" if self.again else None,
             "isolation": self._isolation,
             "timings": self._timings,
             "error": _error_record(error, self._answer),
