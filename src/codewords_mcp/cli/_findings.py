@@ -103,7 +103,9 @@ def _limits(limits: Json, capabilities: list[str]) -> Finding:
         if name in limits:
             parts.append(f"{words} {limits[name]:g} s")
     if "concurrency" in limits:
-        parts.append(f"{limits['concurrency']} at once")
+        parts.append(f"{limits['concurrency']} at once per caller")
+    own = {scope: limits.get(f"{scope}_concurrency") for scope in ("key", "workflow", "home")}
+    parts += [f"{most} per {scope}" for scope, most in own.items() if most is not None]
     return Finding("limits", "ok", ", ".join(parts))
 
 

@@ -9,6 +9,8 @@ from codewords_mcp.errors import TooBusy
 from codewords_mcp.settings import Settings
 
 Scope = Literal["key", "caller", "workflow", "home"]
+OWN_SCOPES = ("key", "workflow", "home")
+"""Those whose settings carry their name; the others are the caller's."""
 NESTED_FACTOR = 2
 """Calls made by running workflows do not wait for a key, a caller or the home, whose slot their caller holds while it
 waits for them; up to this many times the limit they start, and beyond it they are refused."""

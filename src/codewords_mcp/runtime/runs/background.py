@@ -349,7 +349,7 @@ class BackgroundRun:
     async def _until_room(self, run_log: RunLog) -> None:
         """Wait for memory of the machine, as long as it takes: nobody would come back for a run that was turned away."""
 
-        def tell(sentence: str) -> None:
+        def tell(sentence: str, /) -> None:
             run_log.say(sentence)
             self._floor.turns.tell(self.run_id, "memory")
 

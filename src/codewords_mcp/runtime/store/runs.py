@@ -122,7 +122,7 @@ def get(connection: Connection, run_id: str, owner: str | None = None) -> Run | 
     return to_run(row) if row else None
 
 
-def chain_of(connection: Connection, run_id: str) -> Row[Any] | None:
+def chain_of(connection: Connection, run_id: str) -> Row[int, str | None, str | None] | None:
     """(depth, correlation_id, key_id) of a run."""
     query = select(runs.c.depth, runs.c.correlation_id, runs.c.key_id).where(runs.c.id == run_id)
     return connection.execute(query).first()
