@@ -260,8 +260,9 @@ UsageBy = Literal["workflow", "key", "day"]
 class UsageSum(Model):
     """What the runs of one workflow, key or day used. Times in seconds, memory in bytes, cost in US dollars.
 
-    Of a key, `of` is its id, None for the home's own key. Waiting is until a sandbox is started, starting until its
-    program is asked, running until the end.
+    Of a key, `of` is its id, None for the home's own key; runs that its runs have started are counted under it too.
+    `egress_in` and `egress_out` are bytes that came from and went to destinations outside. Waiting is until a sandbox
+    is started, starting until its program is asked, running until the end.
     """
 
     of: str | None
@@ -273,6 +274,8 @@ class UsageSum(Model):
     running_seconds: float
     cpu_seconds: float
     peak_memory: int | None
+    egress_in: int
+    egress_out: int
     cost: float | None
 
 

@@ -28,10 +28,11 @@ from codewords_mcp.runtime.runs.lease import Lease
 from codewords_mcp.runtime.runs.request_headers import Headers, to_caller, to_workflow, value_of
 from codewords_mcp.runtime.runs.supply import Supply
 from codewords_mcp.runtime.sandboxes import http1
-from codewords_mcp.runtime.sandboxes.base import Sandbox
+from codewords_mcp.runtime.sandboxes.base import Sandbox, Usage
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 from codewords_mcp.runtime.store import requests
 from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store import usage as sums
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 
@@ -349,13 +350,22 @@ class Execution:
             return
         usage = await lease.release()
         if usage is not None:
-            used = self._egress() | {
-                name: getattr(usage, name) for name in ("wall_seconds", "cpu_seconds", "peak_memory")
-            }
-            if usage.cost is not None:  # of a machine that is rented
-                used["cost"] = usage.cost
-            columns = {name: used.get(name) for name in ("cpu_seconds", "peak_memory", "cost")}
-            self._change({"usage": used, "steps": self._steps()} | columns)
+            self._record_usage(usage)
+
+    def _record_usage(self, usage: Usage) -> None:
+        """The record has what this attempt used; its columns what all of them have."""
+        used = self._egress() | {
+            name: getattr(usage, name) for name in ("wall_seconds", "cpu_seconds", "peak_memory")
+        }
+        if usage.egress_out is not None:
+            used["egress"] |= {"bytes_in": usage.egress_in, "bytes_out": usage.egress_out}
+        if usage.cost is not None:  # of a machine that is rented
+            used["cost"] = usage.cost
+        columns = {name: getattr(usage, name) for name in sums.SUMMED}
+        steps = self._steps()
+        self._db.write_soon(
+            lambda c: sums.add(c, self.run_id, self._executor, used=used, steps=steps, columns=columns)
+        )
 
     def _egress(self) -> dict[str, Any]:
         """Under which policy the workflow could go out, and what it connected to."""
