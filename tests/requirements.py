@@ -44,6 +44,7 @@ runs:crash-truth | ours | A background run that had begun when the runtime died 
 runs:cancel-family | ours | Cancelling a run cancels what it has started.
 runs:depth | ours | A workflow that calls itself without end is stopped.
 runs:durable | ours | An accepted background run survives kill -9 of the runtime.
+runs:limits | ours | Limits of key, caller, workflow and home hold for all runs, over replicas too, fairly; a refusal and a waiting record say which.
 runs:line | ours | Over the limit background runs wait in line, by priority, over restarts too; delayed ones wait for their time; too many are turned away.
 runs:once | ours | A waiting run is carried out by one process only, and only that one writes to its record.
 runs:retries | ours | A failed background run is tried again as often as its header says, never by default.

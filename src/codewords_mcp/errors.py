@@ -12,7 +12,7 @@
     ├── WrongHost                       wrong_host           421
     ├── Conflict                        conflict             409
     ├── ValidationFailed                validation_failed    422     (report)
-    ├── TooBusy                         too_busy             429     (retry_after, seconds)
+    ├── TooBusy                         too_busy             429     (retry_after, seconds; limit, whose)
     ├── RunTimedOut                     run_timed_out        504
     ├── RunPending                      run_pending          504
     ├── RunCancelled                    run_cancelled        499
@@ -184,13 +184,14 @@ class TooBusy(CodewordsError):
     code = "too_busy"
     status = 429
 
-    def __init__(self, message: str, *, retry_after: int, hint: str = "") -> None:
+    def __init__(self, message: str, *, retry_after: int, limit: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+        self.limit = limit
 
     def details(self) -> dict[str, Any]:
         """What the wire carries beside code, message and hint."""
-        return {"retry_after": self.retry_after}
+        return {"retry_after": self.retry_after} | ({"limit": self.limit} if self.limit else {})
 
 
 class RunTimedOut(CodewordsError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from codewords_mcp import __version__, home
 from codewords_mcp.cli._connect import KEY_FILE, read_settings
+from codewords_mcp.cli._output import size
 
 if TYPE_CHECKING:
     from codewords_mcp.cli._client import Json
@@ -103,7 +104,9 @@ def _limits(limits: Json, capabilities: list[str]) -> Finding:
         if name in limits:
             parts.append(f"{words} {limits[name]:g} s")
     if "concurrency" in limits:
-        parts.append(f"{limits['concurrency']} at once")
+        parts.append(f"{limits['concurrency']} at once per caller")
+    own = {scope: limits.get(f"{scope}_concurrency") for scope in ("key", "workflow", "home")}
+    parts += [f"{most} per {scope}" for scope, most in own.items() if most is not None]
     return Finding("limits", "ok", ", ".join(parts))
 
 
@@ -191,12 +194,3 @@ def _output_of(command: list[str]) -> str:
         return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=20, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""
-
-
-def size(number: float) -> str:
-    """Bytes for people: `2 GB`, `1.5 GB`, `300 MB`."""
-    for unit in ("bytes", "KB", "MB"):
-        if number < 1024:
-            return f"{number:.0f} {unit}"
-        number /= 1024
-    return f"{number:.1f}".removesuffix(".0") + " GB"

@@ -158,3 +158,12 @@ def _styled_line(text: str, style: str, *, stderr: bool) -> None:
 def _write(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def size(number: float) -> str:
+    """Bytes for people: `2 GB`, `1.5 GB`, `300 MB`."""
+    for unit in ("bytes", "KB", "MB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}"
+        number /= 1024
+    return f"{number:.1f}".removesuffix(".0") + " GB"

@@ -122,7 +122,7 @@ def runs(
         _output.print_json(items)
         return OK
     rows = [
-        [r["id"], r["status"], _seconds(r), _when(r["createdAt"]), r.get("serviceId") or ""] for r in items
+        [r["id"], _status(r), _seconds(r), _when(r["createdAt"]), r.get("serviceId") or ""] for r in items
     ]
     headers = ["RUN", "STATUS", "TOOK", "AGE", "WORKFLOW"]
     _output.table(headers, rows, empty="No runs. `codewords run WORKFLOW` makes one.")
@@ -172,6 +172,18 @@ def _print_log(entry: Json, *, as_json: bool) -> None:
     text = str(entry.get("message", ""))
     _output.line(f"{when}  {'· ' if stream == 'platform' else ''}{text}", style)
     sys.stdout.flush()
+
+
+_WAITS_FOR = {
+    "key": "limit of its key", "caller": "limit of its caller", "workflow": "limit of the workflow",
+    "home": "limit of the home", "turn": "its turn", "time": "its time", "retry": "another attempt",
+    "memory": "memory",
+}  # fmt: skip
+
+
+def _status(record: Json) -> str:
+    waits_for = _WAITS_FOR.get(str(record.get("waitsFor")))
+    return f"{record['status']} ({waits_for})" if waits_for else str(record["status"])
 
 
 def _when(created: str) -> str:

@@ -29,7 +29,9 @@ def usage(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for a spreadsheet.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Sum up what runs used: time waiting, starting and running, CPU, memory, cost."""
+    """Sum up what runs used: time waiting, starting and running, CPU, memory, bytes from and to
+    the internet, cost.
+    """
     params: Json = {"by": by.value, "days": days}
     with connect() as client:
         if as_csv:
@@ -44,7 +46,19 @@ def usage(
     if as_json:
         _output.print_json(items)
         return OK
-    headers = [by.value.upper(), "RUNS", "FAILED", "WAITED", "STARTED", "RAN", "CPU", "MEMORY", "COST"]
+    headers = [
+        by.value.upper(),
+        "RUNS",
+        "FAILED",
+        "WAITED",
+        "STARTED",
+        "RAN",
+        "CPU",
+        "MEMORY",
+        "IN",
+        "OUT",
+        "COST",
+    ]
     _output.table(headers, [_row(one) for one in items], empty=f"No runs in {days} days.")
     return OK
 
@@ -52,5 +66,6 @@ def usage(
 def _row(one: Json) -> list[str]:
     times = [f"{one[f'{name}_seconds']:.1f} s" for name in ("waiting", "starting", "running", "cpu")]
     memory = "" if one["peak_memory"] is None else f"{one['peak_memory'] / (1 << 20):.0f} MiB"
+    moved = [_output.size(one[f"egress_{way}"]) for way in ("in", "out")]
     cost = "" if one["cost"] is None else f"{one['cost']:.4f}"
-    return [str(one["of"]), str(one["runs"]), str(one["failed"]), *times, memory, cost]
+    return [str(one["of"]), str(one["runs"]), str(one["failed"]), *times, memory, *moved, cost]

@@ -47,7 +47,7 @@ _RECORD: dict[str, Any] = {
             name: {"type": _NULLABLE}
             for name in (
                 "serviceId", "startedAt", "completedAt", "responseContent", "correlationId", "parentRequestId",
-                "scheduledRequestId", "isolation",
+                "scheduledRequestId", "isolation", "waitsFor",
             )
         },
         "version": {"type": ["integer", "null"]},

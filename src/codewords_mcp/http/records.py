@@ -16,7 +16,7 @@ def timestamp(moment: datetime | None) -> str | None:
 
 def run_record(run: Run) -> dict[str, Any]:
     """The request record of the wire contract; `runningAt`, `notBefore`, `steps`, `timings`, `isolation` and
-    `responseTruncated` are ours.
+    `responseTruncated` and `waitsFor` are ours.
     """
     return {
         "id": run.id,
@@ -29,6 +29,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "completedAt": timestamp(run.completed_at),
         "notBefore": timestamp(run.not_before),
         "status": run.status,
+        "waitsFor": run.waits_for,
         "responseStatus": run.response_status,
         "responseContent": run.response_content,
         "responseJson": run.response_json,

@@ -74,7 +74,7 @@ class House:
             database, lambda service_id: f"{self.base_url}/run/{service_id}/", self._isolation
         )
         self.catalog = Catalog(database, self.environments)
-        self.admission = Admission(settings.concurrency, settings.queue_limit)
+        self.admission = Admission()
         self.egress = Egress(
             EgressPolicy(settings.egress, frozenset(settings.egress_allow_private)),
             self._address,
@@ -92,7 +92,7 @@ class House:
             has_room=headroom.has_room,
         )
         journal = Journal(database, settings.max_log_bytes)
-        floor = Floor(
+        self._floor = floor = Floor(
             database,
             journal,
             self.admission,
@@ -215,6 +215,7 @@ class House:
         """End every run and sandbox, write what is left, close the store."""
         began = time.monotonic()
         await self.dispatcher.close(DRAIN)
+        await self._floor.turns.close()
         if self.replica is not None:
             await self.replica.close()
         await self.gateway.close()

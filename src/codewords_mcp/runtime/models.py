@@ -152,6 +152,9 @@ class Attempt(Model):
     outcome: str | None = None
 
 
+WaitsFor = Literal["key", "caller", "workflow", "home", "turn", "time", "retry", "memory"]
+
+
 class Step(Model):
     """A step a workflow announced with `STEPLOG START <id>`."""
 
@@ -165,7 +168,9 @@ class Run(Model):
     It waits from `created_at`, has a sandbox started for it from `started_at`, and its program is asked from
     `running_at`. `retries`: attempts beyond the first that its header asks for. `not_before`: it was delayed to this
     time. `depth`: how many workflows called each other before this one. `held`: a process has it; of an ended run,
-    its log may still grow.
+    its log may still grow. `waits_for`: what a waiting run waits for: a limit that is reached (of its `key`, `caller`,
+    `workflow` or the `home`), its `turn` behind others, its `time`, the pause before another attempt (`retry`), or
+    `memory` of the machine.
     """
 
     id: str
@@ -195,6 +200,7 @@ class Run(Model):
     not_before: datetime | None = None
     schedule_id: str | None = None
     held: bool = False
+    waits_for: WaitsFor | None = None
 
 
 CatchUp = Literal["skip", "once", "all"]
@@ -254,8 +260,9 @@ UsageBy = Literal["workflow", "key", "day"]
 class UsageSum(Model):
     """What the runs of one workflow, key or day used. Times in seconds, memory in bytes, cost in US dollars.
 
-    Of a key, `of` is its id, None for the home's own key. Waiting is until a sandbox is started, starting until its
-    program is asked, running until the end.
+    Of a key, `of` is its id, None for the home's own key; runs that its runs have started are counted under it too.
+    `egress_in` and `egress_out` are bytes that came from and went to destinations outside. Waiting is until a sandbox
+    is started, starting until its program is asked, running until the end.
     """
 
     of: str | None
@@ -267,6 +274,8 @@ class UsageSum(Model):
     running_seconds: float
     cpu_seconds: float
     peak_memory: int | None
+    egress_in: int
+    egress_out: int
     cost: float | None
 
 

@@ -16,6 +16,7 @@ from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
 from codewords_mcp.runtime.authoring.templates import templates
 from codewords_mcp.runtime.house import House
+from codewords_mcp.runtime.limits import OWN_SCOPES
 from codewords_mcp.runtime.model_calls import ModelCalls
 from codewords_mcp.runtime.models import (
     Caller,
@@ -433,6 +434,7 @@ class Runtime(ModelCalls):
                     "run_timeout",
                     "concurrency",
                     "queue_limit",
+                    *(f"{scope}_{what}" for scope in OWN_SCOPES for what in ("concurrency", "queue_limit")),
                     "egress",
                 )
             },

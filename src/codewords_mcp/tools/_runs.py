@@ -74,7 +74,8 @@ async def last_lines(runtime: Runtime, caller: Caller, run: Run, limit: int) -> 
 
 def _stage(run: Run) -> str:
     step = f", step {one_line(run.steps[-1].id, 60)}" if run.steps else ""
-    return f"Run {run.id}: {run.status}{step}"
+    waits = f" for {run.waits_for}" if run.waits_for else ""
+    return f"Run {run.id}: {run.status}{waits}{step}"
 
 
 def answer_run(run: Run, logs: list[LogLine]) -> CallToolResult:

@@ -219,7 +219,7 @@ async def test_an_instance_that_does_not_come_up_says_so_in_the_runs_log(runtime
     assert "on its way" in await log_text(runtime, caught.value.run_id or "")
 
 
-@pytest.mark.requirement("egress:own-list", "runs:egress-recorded")
+@pytest.mark.requirement("egress:own-list", "runs:egress-recorded", "runs:usage")
 async def test_a_workflow_that_lists_its_hosts_reaches_no_other_and_the_record_tells(tmp_path: Path) -> None:
     body = """
 import httpx
@@ -254,11 +254,19 @@ async def reach():
         assert egress["policy"] == ["host.codewords.internal"]
         tried = {(one["host"], one["allowed"]) for one in egress["reached"]}
         assert tried == {("host.codewords.internal", True), ("other.example", False)}
+        assert egress["bytes_in"] == len(_ANSWER)
+        assert egress["bytes_out"] > len(b"GET / HTTP/1.1")
+        for by in ("workflow", "key", "day"):
+            (used,) = await runtime.usage(ADMIN, by=by)
+            assert (used.egress_in, used.egress_out) == (egress["bytes_in"], egress["bytes_out"])
+
+
+_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+    writer.write(_ANSWER)
     await writer.drain()
     writer.close()
 

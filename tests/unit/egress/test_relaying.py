@@ -28,6 +28,27 @@ async def test_a_sandbox_reaches_the_runtimes_own_port(attach: Attach) -> None:
         writer.close()
 
 
+@pytest.mark.requirement("runs:usage")
+async def test_what_goes_out_and_comes_in_is_counted_and_what_is_said_to_the_runtime_is_not(
+    attach: Attach,
+) -> None:
+    async with (
+        serving(echo) as port,
+        attach(EgressPolicy("internet", frozenset({f"127.0.0.1:{port}"})), runtime=port) as stage,
+    ):
+        for where, head in (
+            (stage.runtime, b""),
+            (stage.connect, b"CONNECT 127.0.0.1:%d HTTP/1.1\r\n\r\n" % port),
+        ):
+            reader, writer = await stage.open(where)
+            writer.write(head + b"x" * 100_000)
+            if head:
+                await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(100_000)
+            writer.close()
+        assert (stage.handle.traffic.sent, stage.handle.traffic.received) == (100_000, 100_000)
+
+
 @pytest.mark.requirement("egress:half-close")
 async def test_an_end_of_sending_is_passed_on_and_the_answer_still_comes(attach: Attach) -> None:
     async def answer_at_the_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from codewords_mcp.runtime.models import LogLine, Run
-from codewords_mcp.runtime.store import logs, recovery, requests, runs
+from codewords_mcp.runtime.store import logs, recovery, requests, runs, usage
 from codewords_mcp.runtime.store.clock import now, to_datetime, to_text
 from codewords_mcp.runtime.store.database import Database
 
@@ -185,3 +185,22 @@ def test_times_are_fixed_width_and_exact() -> None:
     assert to_text(micros) == "2025-12-31T23:59:59.999999Z"
     assert len(to_text(0)) == len(to_text(micros))
     assert to_datetime(micros).microsecond == 999_999
+
+
+@pytest.mark.requirement("runs:usage")
+def test_attempts_add_up_what_cannot_be_told_stays_untold_and_only_the_holder_adds(
+    database: Database,
+) -> None:
+    _add(database, "r", "running", executor="me")
+    cannot: dict[str, Any] = dict.fromkeys(usage.SUMMED)
+    first = {"cpu_seconds": 1.0, "peak_memory": 50, "cost": None, "egress_in": 5, "egress_out": 7}
+    second = {"cpu_seconds": 0.5, "peak_memory": 20, "cost": None, "egress_in": 1, "egress_out": None}
+    for holder, columns in (("me", cannot), ("me", first), ("another", first), ("me", second)):
+        database.write_blocking(
+            lambda c, h=holder, v=columns: usage.add(c, "r", h, used={"wall_seconds": 1}, steps=[], columns=v)
+        )
+    (row,) = database.write_blocking(lambda c: usage.sums(c, "o", by="key", since=0, until=now() + 1))
+    assert {name: row[name] for name in usage.SUMMED} == {
+        "cpu_seconds": 1.5, "peak_memory": 50, "cost": None, "egress_in": 6, "egress_out": 7,
+    }  # fmt: skip
+    assert _get(database, "r").usage == {"wall_seconds": 1}

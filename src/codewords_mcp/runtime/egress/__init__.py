@@ -5,6 +5,7 @@ from __future__ import annotations
 from codewords_mcp.runtime.egress.events import EgressEvent
 from codewords_mcp.runtime.egress.network import Egress
 from codewords_mcp.runtime.egress.policy import HOST_ALIAS, EgressPolicy
+from codewords_mcp.runtime.egress.relay import Traffic
 from codewords_mcp.runtime.egress.served import ServedNetwork
 
-__all__ = ["HOST_ALIAS", "Egress", "EgressEvent", "EgressPolicy", "ServedNetwork"]
+__all__ = ["HOST_ALIAS", "Egress", "EgressEvent", "EgressPolicy", "ServedNetwork", "Traffic"]

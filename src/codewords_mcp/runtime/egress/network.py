@@ -16,6 +16,7 @@ from codewords_mcp.runtime.egress.dial import Dialler, Resolve, system_resolve
 from codewords_mcp.runtime.egress.events import EgressEvent
 from codewords_mcp.runtime.egress.names import normal_host
 from codewords_mcp.runtime.egress.policy import EgressPolicy
+from codewords_mcp.runtime.egress.relay import Traffic
 from codewords_mcp.runtime.egress.served import RuntimeAddress, ServedNetwork
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 
@@ -53,7 +54,7 @@ class Egress:
         self._runtime_address = runtime_address
         self._on_event = on_event
         self._max_connections = max_connections
-        self._attached: weakref.WeakSet[ServedNetwork] = weakref.WeakSet()
+        self._attached: weakref.WeakValueDictionary[str, ServedNetwork] = weakref.WeakValueDictionary()
         self._closed = False
 
     def expect(self, sandbox_id: str, policy: EgressPolicy) -> None:
@@ -68,6 +69,11 @@ class Egress:
     def policy(self) -> EgressPolicy:
         """What sandboxes may reach that no policy of their own is expected for."""
         return self._policy
+
+    def traffic(self, sandbox_id: str) -> Traffic | None:
+        """What a sandbox moved by way of this machine, while its handle lives; None where it has no network here."""
+        served = self._attached.get(sandbox_id)
+        return served and served.traffic
 
     def describe(self, sandbox_id: str) -> dict[str, Any]:
         """See `PolicedNetwork`."""
@@ -126,14 +132,14 @@ class Egress:
             heard,
             self._max_connections,
         )
-        self._attached.add(served)
+        self._attached[sandbox_id] = served
         return served
 
     async def close(self) -> None:
         """Close the networks of all sandboxes. Idempotent; never raises."""
         self._closed = True
         self._dialler.close()
-        for served in list(self._attached):
+        for served in list(self._attached.values()):
             await served.close()
 
 

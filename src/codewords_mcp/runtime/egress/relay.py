@@ -7,6 +7,7 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 
 HALF_CLOSED_IDLE = 120.0
 """Seconds that a connection with one direction closed may stay silent. Without it a peer that is gone, which looks
@@ -23,15 +24,30 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
+@dataclass(slots=True)
+class Traffic:
+    """Bytes that came from the other side (`received`) and from the sandbox (`sent`)."""
+
+    received: int = 0
+    sent: int = 0
+
+
 async def relay(
-    client: socket.socket, upstream: socket.socket, *, to_client: bytes = b"", to_upstream: bytes = b""
+    client: socket.socket,
+    upstream: socket.socket,
+    *,
+    to_client: bytes = b"",
+    to_upstream: bytes = b"",
+    traffic: Traffic | None = None,
 ) -> None:
     """Carry bytes both ways until both directions have ended; owns and closes both sockets, which do not block.
 
     Each direction holds at most one chunk of 64 KiB and stops reading while the other side does not take it. An end
-    on one side is passed on alone; a failure, or cancelling this call, resets both sides.
+    on one side is passed on alone; a failure, or cancelling this call, resets both sides. `traffic` counts as it goes.
     """
-    pair = _Pair(client, upstream)
+    traffic = traffic or Traffic()
+    traffic.sent += len(to_upstream)
+    pair = _Pair(client, upstream, traffic)
     try:
         pair.start(to_client, to_upstream)
         await pair.done
@@ -40,18 +56,28 @@ async def relay(
 
 
 class _Pair:
-    def __init__(self, client: socket.socket, upstream: socket.socket) -> None:
+    def __init__(self, client: socket.socket, upstream: socket.socket, traffic: Traffic) -> None:
         self.loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = self.loop.create_future()
         self.moved = False
         self._sockets = (client, upstream)
-        self._flows = (_Flow(self, client, upstream), _Flow(self, upstream, client))
+        self._traffic = traffic
+        self._flows = (
+            _Flow(self, client, upstream, self._sent),
+            _Flow(self, upstream, client, self._received),
+        )
         self._ended_well = False
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, to_client: bytes, to_upstream: bytes) -> None:
         for flow, first in zip(self._flows, (to_upstream, to_client), strict=True):
             flow.start(first)
+
+    def _sent(self, count: int) -> None:
+        self._traffic.sent += count
+
+    def _received(self, count: int) -> None:
+        self._traffic.received += count
 
     def ended(self) -> None:
         """One direction has ended and was passed on."""
@@ -85,9 +111,12 @@ class _Pair:
 class _Flow:
     """One direction of a pair."""
 
-    __slots__ = ("_pair", "_pending", "_source", "_target", "ended")
+    __slots__ = ("_count", "_pair", "_pending", "_source", "_target", "ended")
 
-    def __init__(self, pair: _Pair, source: socket.socket, target: socket.socket) -> None:
+    def __init__(
+        self, pair: _Pair, source: socket.socket, target: socket.socket, count: Callable[[int], None]
+    ) -> None:
+        self._count = count
         self._pair = pair
         self._source = source
         self._target = target
@@ -109,6 +138,7 @@ class _Flow:
 
     def _read(self) -> None:
         data = self._source.recv(_CHUNK)
+        self._count(len(data))
         self._pair.moved = True
         if data:
             self._write(memoryview(data))

@@ -25,7 +25,7 @@ from codewords_mcp.runtime.egress.listener import Listener
 from codewords_mcp.runtime.egress.names import FakeNames
 from codewords_mcp.runtime.egress.policy import EgressPolicy
 from codewords_mcp.runtime.egress.proxy import BadRequest, read_request, reply
-from codewords_mcp.runtime.egress.relay import relay, reset
+from codewords_mcp.runtime.egress.relay import Traffic, relay, reset
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 
 log = structlog.get_logger(__name__)
@@ -52,6 +52,8 @@ class ServedNetwork:
         max_connections: int,
     ) -> None:
         self._sandbox_id = sandbox_id
+        self.traffic = Traffic()
+        """What it moved to and from destinations; what it said to the runtime itself is not counted."""
         self._dialler = dialler
         self._policy = policy
         self._runtime_address = runtime_address
@@ -102,7 +104,7 @@ class ServedNetwork:
         except NotConnected:
             await _reset_once_heard(client)
             return
-        await relay(client, dialled.sock)
+        await relay(client, dialled.sock, traffic=self.traffic)
 
     async def _to_proxy(self, client: socket.socket) -> None:
         try:
@@ -119,7 +121,13 @@ class ServedNetwork:
             sentence = f"{error.host}:{request.port} {error.verb}: {error.reason}."
             await reply(client, 502 if error.allowed else 403, sentence)
             return
-        await relay(client, dialled.sock, to_client=request.to_client, to_upstream=request.to_upstream)
+        await relay(
+            client,
+            dialled.sock,
+            to_client=request.to_client,
+            to_upstream=request.to_upstream,
+            traffic=self.traffic,
+        )
 
     async def _dial(self, asked: str, port: int) -> Dialled:
         """Connect to what the sandbox asked for, and note it. Raises NotConnected."""

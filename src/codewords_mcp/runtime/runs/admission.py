@@ -1,138 +1,148 @@
-"""Who may start now, who waits, who is turned away. One gate per owner; by priority, then first come first served."""
+"""Who may start now in this process, and who is next. Slots are given in fair turns, never past a limit.
+
+A slot that becomes free goes to the caller who has the fewest runs, or was served longest ago; among that caller's
+runs to the most urgent, then to the workflow that has the fewest, or was served longest ago; then first come, first
+served. So a long line of one workflow or caller holds up no other.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
 import itertools
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 
-from codewords_mcp.errors import TooBusy
-
-NESTED_FACTOR = 2
-"""Calls made by running workflows never queue, since the caller holds a slot while it waits; up to this many times
-the limit they start at once, and beyond it they are refused, which ends a workflow that calls itself without end."""
+from codewords_mcp.runtime.limits import Limit, Place, Scope
 
 USUAL = 50
 """The priority of a run that names none."""
+Group = tuple[str, str, str, bool]
+Ticket = tuple[int, int]
+"""Priority and number: where in its group's line a run stands."""
 
 
-class _Gate:
-    def __init__(self) -> None:
-        self.active = 0
-        self.waiting: list[tuple[int, int, asyncio.Future[None]]] = []
-        self.numbers = itertools.count()
+@dataclass(slots=True)
+class _Line:
+    """Runs of one group that wait. They are alike, so that only the first can be next."""
+
+    place: Place
+    waiting: list[tuple[Ticket, asyncio.Future[None]]] = field(
+        default_factory=list[tuple[Ticket, asyncio.Future[None]]]
+    )
 
 
 class Admission:
-    """`limit` runs at once per owner, `queue_limit` waiting."""
+    """The slots of this process. What others hold that share the database is told by `tell_elsewhere`."""
 
-    def __init__(self, limit: int, queue_limit: int) -> None:
-        self._limit = limit
-        self._queue_limit = queue_limit
-        self._gates: dict[str, _Gate] = {}
-
-    @property
-    def active(self) -> int:
-        """Runs holding a slot, all owners."""
-        return sum(gate.active for gate in self._gates.values())
+    def __init__(self) -> None:
+        self.active = 0
+        """Runs holding a slot."""
+        self._active: Counter[Hashable] = Counter()
+        self._elsewhere: Mapping[tuple[Scope, str], int] = {}
+        self._lines: dict[Group, _Line] = {}
+        self._served: dict[Hashable, int] = {}
+        self._numbers = itertools.count(1)
 
     @property
     def queued(self) -> int:
-        """Runs waiting for a slot, all owners."""
-        return sum(len(gate.waiting) for gate in self._gates.values())
+        """Runs waiting for a slot."""
+        return sum(len(line.waiting) for line in self._lines.values())
 
-    def would_wait(self, owner: str) -> bool:
-        """Whether the next run of this owner has to queue. Raises TooBusy when the queue is full too."""
-        gate = self._gates.get(owner)
-        if gate is None or gate.active < self._limit:
+    def held(self, limit: Limit) -> int:
+        """Runs that are counted under this limit, those elsewhere included."""
+        return self._active[limit.name] + self._elsewhere.get(limit.name, 0)
+
+    def full(self, place: Place) -> Limit | None:
+        """The first limit that leaves no room for a run of this place."""
+        for limit in place.limits:
+            most = limit.most(nested=place.nested)
+            if most is not None and self.held(limit) >= most:
+                return limit
+        return None
+
+    def claim(self, place: Place) -> bool:
+        """Take a slot at once; False where it has to wait. Whoever has one calls `leave`.
+
+        Raises TooBusy for a nested run beyond what those may: it would wait for its own caller.
+        """
+        full = self.full(place)
+        if full is not None and place.nested and full.scope != "workflow":
+            raise full.too_nested(self.held(full))
+        if full is not None or place.group in self._lines:
             return False
-        if len(gate.waiting) >= self._queue_limit:
-            raise TooBusy(
-                f"{gate.active} runs are active and {len(gate.waiting)} are waiting, which is the limit.",
-                retry_after=5,
-                hint="Try again in some seconds, or raise CODEWORDS_CONCURRENCY or CODEWORDS_QUEUE_LIMIT.",
-            )
+        self._take(place)
         return True
 
-    def claim(self, owner: str, *, nested: bool = False) -> bool:
-        """Take a slot at once; False where the owner has to wait. Whoever has it passes `claimed` to `slot`, or calls
-        `give_back`. Raises TooBusy for a nested run beyond its limit.
-        """
-        gate = self._gates.setdefault(owner, _Gate())
-        if nested:
-            self._check_nested(gate)
-        elif gate.active >= self._limit:
-            return False
-        gate.active += 1
-        return True
+    def ticket(self, priority: int = USUAL) -> Ticket:
+        """A place in line; keep it to come back to it."""
+        return priority, next(self._numbers)
 
-    def give_back(self, owner: str) -> None:
-        """A slot that was claimed is not needed."""
-        self._leave(owner, self._gates[owner])
-
-    @asynccontextmanager
-    async def slot(
-        self,
-        owner: str,
-        *,
-        nested: bool = False,
-        claimed: bool = False,
-        patient: bool = False,
-        priority: int = USUAL,
-    ) -> AsyncGenerator[None]:
-        """Hold a slot. Waits in line for one, a lower `priority` first. Raises TooBusy, except for a `patient` run, which
-        was let in before. A cancelled wait leaves the line.
-        """
-        gate = self._gates.setdefault(owner, _Gate())
-        if claimed:
-            pass
-        elif patient and gate.active >= self._limit:
-            await self._wait(gate, priority)
-        elif nested:
-            self._check_nested(gate)
-            gate.active += 1
-        elif self.would_wait(owner):
-            await self._wait(gate, priority)
-        else:
-            gate.active += 1
-        try:
-            yield
-        finally:
-            self._leave(owner, gate)
-
-    def _check_nested(self, gate: _Gate) -> None:
-        if gate.active >= self._limit * NESTED_FACTOR:
-            raise TooBusy(
-                f"{gate.active} runs are active; workflows that call workflows may not start more.",
-                retry_after=5,
-                hint="Look for a workflow that calls itself without end.",
-            )
-
-    async def _wait(self, gate: _Gate, priority: int) -> None:
+    async def wait(self, place: Place, ticket: Ticket) -> None:
+        """Return with a slot, in fair turn. A cancelled wait leaves the line."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(gate.waiting, (priority, next(gate.numbers), turn))
+        line = self._lines.setdefault(place.group, _Line(place))
+        heapq.heappush(line.waiting, (ticket, turn))
+        self._give_out()
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._pass_on(gate)
+                self.leave(place)
             else:
-                gate.waiting = [one for one in gate.waiting if one[2] is not turn]
-                heapq.heapify(gate.waiting)
+                self._forget(place.group, turn)
             raise
 
-    def _leave(self, owner: str, gate: _Gate) -> None:
-        self._pass_on(gate)
-        if gate.active == 0 and not gate.waiting:
-            self._gates.pop(owner, None)
+    def leave(self, place: Place) -> None:
+        """Give a slot back, to whoever is next."""
+        self._count(place, -1)
+        self._give_out()
 
-    def _pass_on(self, gate: _Gate) -> None:
-        # the slot goes straight to the next in line, so that nobody can slip in between
-        while gate.waiting and gate.active <= self._limit:
-            turn = heapq.heappop(gate.waiting)[2]
+    def tell_elsewhere(self, held: Mapping[tuple[Scope, str], int]) -> None:
+        """What other processes hold now."""
+        self._elsewhere = held
+        self._give_out()
+
+    def _take(self, place: Place) -> None:
+        self._count(place, 1)
+        self._served[place.owner] = self._served[place.group] = next(self._numbers)
+
+    def _count(self, place: Place, by: int) -> None:
+        self.active += by
+        for name in (place.owner, place.group, *(limit.name for limit in place.limits)):
+            self._active[name] += by
+            if not self._active[name]:
+                del self._active[name]
+
+    def _give_out(self) -> None:
+        while line := self._next():
+            _, turn = heapq.heappop(line.waiting)
+            if not line.waiting:
+                del self._lines[line.place.group]
             if not turn.done():
+                self._take(line.place)
                 turn.set_result(None)
-                return
-        gate.active -= 1
+        if not self._lines and not self.active:
+            self._served.clear()
+
+    def _next(self) -> _Line | None:
+        able = [line for line in self._lines.values() if self.full(line.place) is None]
+        return min(able, key=self._turn, default=None)
+
+    def _turn(self, line: _Line) -> tuple[int, ...]:
+        place, (priority, number) = line.place, line.waiting[0][0]
+        owner, group = place.owner, place.group
+        return (
+            self._active[owner], self._served.get(owner, 0),
+            priority, self._active[group], self._served.get(group, 0), number,
+        )  # fmt: skip
+
+    def _forget(self, group: Group, turn: asyncio.Future[None]) -> None:
+        line = self._lines.get(group)
+        if line is None:
+            return
+        line.waiting = [one for one in line.waiting if one[1] is not turn]
+        heapq.heapify(line.waiting)
+        if not line.waiting:
+            del self._lines[group]

@@ -18,22 +18,22 @@ import structlog
 from sqlalchemy import Connection, RowMapping
 
 from codewords_mcp.errors import CodewordsError, RunCancelled, TooBusy
+from codewords_mcp.runtime.limits import Place
 from codewords_mcp.runtime.models import Caller, RunRequest
 from codewords_mcp.runtime.runs.execution import Execution, Try
-from codewords_mcp.runtime.runs.floor import Floor, new_id, queue_full
+from codewords_mcp.runtime.runs.floor import Floor, new_id
 from codewords_mcp.runtime.runs.journal import RunLog
 from codewords_mcp.runtime.runs.launch import Kit
 from codewords_mcp.runtime.runs.queue import RunQueue
 from codewords_mcp.runtime.runs.request_headers import AUTH
-from codewords_mcp.runtime.store import executors, logs, recovery, requests
+from codewords_mcp.runtime.runs.turns import NotOurs
+from codewords_mcp.runtime.store import logs, recovery, requests, slots
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 """Seconds before the second attempt, doubled before each further one up to the longest, half of it at random."""
-TURN = 0.2
-"""Seconds between looks at what the other processes have running."""
 log = structlog.get_logger(__name__)
 
 
@@ -65,8 +65,8 @@ class BackgroundRuns:
             carry=self.carry,
         )
         self._in_line: Counter[str] = Counter()
-        """Runs of each owner that this process has put into the queue and that have not been taken out."""
-        self._owners: dict[str, str] = {}
+        """Runs of each part of the line that this process has put there and that have not been taken out."""
+        self._lines: dict[str, str] = {}
 
     @property
     def waiting(self) -> int:
@@ -80,88 +80,83 @@ class BackgroundRuns:
 
         Raises NotFound, Conflict, TooBusy, StorageFailed.
         """
-        floor, owner = self._floor, request.caller.owner
+        floor = self._floor
         request.background = True
         body = b"".join([chunk async for chunk in request.body])
         servable = await floor.catalog.find(request.caller, request.service_id)
-        depth = await floor.depth_of(request)
-        run_id, nested = request.request_id or new_id(), request.caller.kind == "run"
+        run_id = request.request_id or new_id()
+        ancestry = await floor.ancestry(request, run_id)
+        ancestry.check()
+        place = floor.place(request, servable)
         kit = await floor.launcher.kit(request, servable)
-        claimed = not await self._busy_elsewhere(owner, nested=nested) and self._claim(
-            owner, nested=nested, delayed=request.delay > 0
-        )
-        if not claimed:
-            await self._check_room(owner)
-            await self._queue.open()
-        row = floor.row(request, servable, run_id, depth=depth) | {
+        row = floor.row(request, servable, run_id, ancestry) | {
             "background": True,
             "retries": servable.retries,
             "priority": request.priority,
         }
-        work = Work(request, body, str(row["correlation_id"]), depth, servable.retries)
+        work = Work(request, body, ancestry.correlation_id, ancestry.depth, servable.retries)
+        claimed = self._claim(place, delayed=request.delay > 0)
         try:
-            first = await self._record(request, row, body, claimed=claimed)
+            if not claimed:
+                await self._queue.open()
+            first, began = await self._record(request, row, body, place, claimed=claimed)
         except BaseException:
             if claimed:
-                floor.admission.give_back(owner)
+                floor.admission.leave(place)
             raise
+        if claimed and not began:
+            floor.admission.leave(place)
         if first is not None:
-            if claimed:
-                floor.admission.give_back(owner)
             return first
-        if claimed:
+        if began:
             run = BackgroundRun(floor, run_id, work)
             floor.enter(run, run.live(kit))
         else:
-            self._lines_up(run_id, owner)
+            self._lines_up(run_id, place.line)
         return run_id
 
-    async def _busy_elsewhere(self, owner: str, *, nested: bool) -> bool:
-        """Whether all processes together have as many runs of this owner as are allowed."""
-        if nested or not self._floor.database.shared:
-            return False
-        busy = await self._floor.database.read(lambda c: executors.busy(c, owner))
-        return busy >= self._floor.settings.concurrency
-
-    def _claim(self, owner: str, *, nested: bool, delayed: bool) -> bool:
+    def _claim(self, place: Place, *, delayed: bool) -> bool:
         # behind those that wait already, but for a call that a running workflow makes: it would wait for itself
-        if delayed or (self._in_line[owner] and not nested):
+        if delayed or (self._in_line[place.line] and not place.nested):
             return False
-        return self._floor.admission.claim(owner, nested=nested)
-
-    async def _check_room(self, owner: str) -> None:
-        waiting = await self._floor.database.read(lambda c: rows.waiting(c, owner))
-        if waiting >= self._floor.settings.queue_limit:
-            raise queue_full(waiting)
+        return self._floor.admission.claim(place)
 
     async def _record(
-        self, request: RunRequest, row: dict[str, Any], body: bytes, *, claimed: bool
-    ) -> str | None:
-        delay = request.delay
-        if not claimed:
-            row |= {"status": "queued", "executor": None, "started_at": None, "attempts": []}
-            row |= {"in_queue": True, "deliveries": 1}
-            row["not_before"] = row["created_at"] + int(delay * 1e6) if delay > 0 else None
+        self, request: RunRequest, row: dict[str, Any], body: bytes, place: Place, *, claimed: bool
+    ) -> tuple[str | None, bool]:
+        """(the run that first used the idempotency key, whether this one has begun); it waits in line otherwise."""
+        began = False
 
-        def more(connection: Connection) -> None:
+        def decide(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
+            nonlocal began
+            turns = self._floor.turns
+            if claimed:
+                waits_for = turns.why_not_now(connection, place, behind=True)
+            else:
+                waits_for = "time" if request.delay > 0 else turns.why(place)
+            began = waits_for is None
+            return row if began else _waiting(connection, row, place, waits_for, request.delay)
+
+        def more(connection: Connection, row: dict[str, Any]) -> None:
             requests.add(connection, _stored(request, row["id"], body))
-            if not claimed:
+            if not began:
                 self._queue.put(
-                    connection, row["id"], 1, owner=row["owner"], priority=row["priority"], delay=delay
+                    connection, row["id"], 1, line=place.line, priority=row["priority"], delay=request.delay
                 )
 
-        return await self._floor.record_once(request, row, more)
+        first = await self._floor.record_once(request, row, decide, more)
+        return first, began and first is None
 
-    def _lines_up(self, run_id: str, owner: str) -> None:
-        if run_id not in self._owners:
-            self._owners[run_id] = owner
-            self._in_line[owner] += 1
+    def _lines_up(self, run_id: str, line: str) -> None:
+        if run_id not in self._lines:
+            self._lines[run_id] = line
+            self._in_line[line] += 1
 
     def _left_line(self, run_id: str) -> None:
-        if owner := self._owners.pop(run_id, None):
-            self._in_line[owner] -= 1
-            if self._in_line[owner] <= 0:
-                del self._in_line[owner]
+        if line := self._lines.pop(run_id, None):
+            self._in_line[line] -= 1
+            if self._in_line[line] <= 0:
+                del self._in_line[line]
 
     # carrying out
 
@@ -244,9 +239,8 @@ class BackgroundRuns:
             delivery = row["deliveries"] + 1
             rows.change(connection, row["id"], {"in_queue": True, "deliveries": delivery})
             delay = max(0.0, ((row["not_before"] or 0) - at) / 1e6)
-            self._queue.put(
-                connection, row["id"], delivery, owner=row["owner"], priority=row["priority"], delay=delay
-            )
+            line = Place(row["owner"], row["key_id"] or "", row["service_id"], ()).line
+            self._queue.put(connection, row["id"], delivery, line=line, priority=row["priority"], delay=delay)
         return len(found)
 
     async def tidy(self) -> None:
@@ -268,6 +262,7 @@ class BackgroundRun:
         self.run_id = run_id
         self.correlation_id = work.correlation_id
         self.depth = work.depth
+        self.key_id = work.request.caller.key_id
         self.settled = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self._floor = floor
@@ -304,6 +299,8 @@ class BackgroundRun:
             await self._attempts(run_log, kit)
         except asyncio.CancelledError:
             await self._broken_off()
+        except NotOurs:
+            log.info("a run was another's or over when its turn came", run_id=self.run_id)
         finally:
             floor.journal.close(run_log)
             self.settled.set()
@@ -330,33 +327,32 @@ class BackgroundRun:
 
     async def _attempt(self, run_log: RunLog, kit: Kit | None) -> Execution | None:
         """One attempt; None where it could not be made, which the record tells."""
-        floor, owner, first = self._floor, self._work.request.caller.owner, kit is not None
-        priority = self._work.request.priority
-        async with floor.admission.slot(owner, claimed=first, patient=True, priority=priority):
+        floor, request, first = self._floor, self._work.request, kit is not None
+        try:
+            servable = kit.servable if kit else await floor.catalog.find(request.caller, request.service_id)
+        except CodewordsError as error:
+            await self._settle(error)
+            return None
+        place = floor.place(request, servable)
+        async with floor.turns.slot(self.run_id, place, claimed=first, priority=request.priority):
             try:
                 kit = kit or await self._kit()
                 self._work.retries = max(self._work.retries, kit.servable.retries)
             except CodewordsError as error:
                 await self._settle(error)
                 return None
-            if not first:
-                await self._until_turn(owner)
             await self._until_room(run_log)
             execution = self._execution = self._make(run_log, kit, queued=not first)
             await execution.attempt()
         return execution
 
-    async def _until_turn(self, owner: str) -> None:
-        """The slot is this process's; where others share the database, the limit is for all of them together."""
-        floor = self._floor
-        while floor.database.shared:
-            if await floor.database.read(lambda c: executors.busy(c, owner)) < floor.settings.concurrency:
-                return
-            await asyncio.sleep(TURN)
-
     async def _until_room(self, run_log: RunLog) -> None:
         """Wait for memory of the machine, as long as it takes: nobody would come back for a run that was turned away."""
-        tell = run_log.say
+
+        def tell(sentence: str, /) -> None:
+            run_log.say(sentence)
+            self._floor.turns.tell(self.run_id, "memory")
+
         while True:
             try:
                 return await self._floor.headroom.enter(tell)
@@ -444,6 +440,18 @@ def _stored(request: RunRequest, run_id: str, body: bytes) -> dict[str, Any]:
     }
 
 
+def _waiting(
+    connection: Connection, row: dict[str, Any], place: Place, waits_for: str | None, delay: float
+) -> dict[str, Any]:
+    """The row of a run that goes into the line. Raises TooBusy where there is no room in it."""
+    slots.lock(connection, place)
+    slots.check_line(connection, place)
+    return row | {
+        "status": "queued", "executor": None, "started_at": None, "attempts": [], "in_queue": True, "deliveries": 1,
+        "waits_for": waits_for, "not_before": row["created_at"] + int(delay * 1e6) if delay > 0 else None,
+    }  # fmt: skip
+
+
 def _take(connection: Connection, run_id: str, executor: str) -> Work | None:
     """Hold the run, and what it was asked; None where it is not to be had."""
     return _work(connection, run_id) if recovery.claim(connection, run_id, executor) else None
@@ -468,7 +476,7 @@ def _request(row: RowMapping) -> RunRequest:
         row["query"],
         [(name.encode("latin-1"), value.encode("latin-1")) for name, value in row["headers"]],
         replayed(row["body"]),
-        Caller(row["owner"], row["caller_kind"], run_id=row["parent_id"]),
+        Caller(row["owner"], row["caller_kind"], key_id=row["key_id"], run_id=row["parent_id"]),
         correlation_id=row["correlation_id"],
         background=True,
         timeout=row["timeout"],

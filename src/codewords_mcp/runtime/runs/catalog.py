@@ -57,6 +57,15 @@ class Servable:
         return asked if isinstance(asked, int) and asked >= 1 else INSTANCE_CONCURRENCY
 
     @property
+    def limits(self) -> tuple[int | None, int | None]:
+        """(its runs at once, how many more may wait), where its header says; `concurrency` of a workflow whose runs
+        share sandboxes is that of one of these.
+        """
+        return None if self.keep_warm else self.script.tool.get("concurrency"), self.script.tool.get(
+            "queue_limit"
+        )
+
+    @property
     def retries(self) -> int:
         """Attempts beyond the first at a background run; none unless its header asks."""
         return int(self.script.tool.get("retries", 0))

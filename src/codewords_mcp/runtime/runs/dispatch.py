@@ -7,18 +7,23 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from codewords_mcp.errors import CodewordsError, Conflict, NotFound, RunCancelled
+from sqlalchemy import Connection
+
+from codewords_mcp.errors import CodewordsError, Conflict, NotFound, RunCancelled, RunInterrupted
+from codewords_mcp.runtime.limits import Place
 from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Run, RunRequest, RunResponse
 from codewords_mcp.runtime.runs.background import BackgroundRuns, replayed
 from codewords_mcp.runtime.runs.execution import Execution
 from codewords_mcp.runtime.runs.floor import Floor, new_id, shown
 from codewords_mcp.runtime.runs.served import serve
+from codewords_mcp.runtime.runs.turns import NotOurs
 from codewords_mcp.runtime.services import refuse_planned
 from codewords_mcp.runtime.services.base import Service
-from codewords_mcp.runtime.store import executors, logs
+from codewords_mcp.runtime.store import executors, logs, slots
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 
@@ -202,21 +207,27 @@ class Dispatcher:
 
     async def _launch(self, request: RunRequest, make: Callable[..., Execution] = Execution) -> Any:
         """The execution, already on its way; or the id of the run that first used the idempotency key."""
-        floor, owner = self._floor, request.caller.owner
+        floor = self._floor
         floor.last_activity = time.monotonic()
         refuse_planned(request.service_id)
         servable = await floor.catalog.find(request.caller, request.service_id)
-        nested = request.caller.kind == "run"
-        waits = not nested and floor.admission.would_wait(owner)
-        depth = await floor.depth_of(request)
+        run_id = request.request_id or new_id()
+        ancestry = await floor.ancestry(request, run_id)
+        ancestry.check()
+        place = floor.place(request, servable)
         kit = await floor.launcher.kit(request, servable)
-        row = floor.row(request, servable, request.request_id or new_id(), depth=depth)
-        if waits:
-            row |= {"status": "queued", "started_at": None, "attempts": []}
-        recorded = self._record(request, row)
-        if isinstance(recorded, asyncio.Task) and (first := await recorded):
-            return first
-        run_id = row["id"]
+        row = floor.row(request, servable, run_id, ancestry)
+        claimed = floor.admission.claim(place)
+        try:
+            recorded = await self._record(request, row, place, claimed=claimed)
+        except BaseException:
+            if claimed:
+                floor.admission.leave(place)
+            raise
+        if claimed and not recorded.began:
+            floor.admission.leave(place)
+        if recorded.first is not None:
+            return recorded.first
         execution = make(
             run_id,
             request,
@@ -225,36 +236,79 @@ class Dispatcher:
             kept=floor.settings.max_response_kept,
             timeout=request.timeout or floor.settings.sync_timeout,
             kit=kit,
-            recorded=recorded,
-            queued=waits,
+            recorded=recorded.written,
+            queued=not recorded.began,
             supply=floor.supply,
-            correlation_id=row["correlation_id"],
+            correlation_id=ancestry.correlation_id,
             executor=floor.executor,
-            depth=depth,
+            depth=ancestry.depth,
         )
         floor.lineage.begin(run_id, request.caller, servable.service_id, servable.budget)
-        floor.enter(execution, self._live(execution, nested=nested))
+        floor.enter(execution, self._live(execution, place, claimed=recorded.began))
         return execution
 
-    def _record(self, request: RunRequest, row: dict[str, Any]) -> asyncio.Future[Any]:
-        """The write of the run's row: soon, or a task that may give the first run of an idempotency key."""
-        if request.request_id is None and request.idempotency_key is None:
-            return self._db.write_soon(lambda c: rows.add(c, row))
-        return asyncio.ensure_future(self._floor.record_once(request, row))
+    async def _record(
+        self, request: RunRequest, row: dict[str, Any], place: Place, *, claimed: bool
+    ) -> _Recorded:
+        """Write the run's row: soon, where nothing has to be known of others for it."""
+        floor, began = self._floor, False
+        if claimed and not self._db.shared and request.request_id is None and request.idempotency_key is None:
+            return _Recorded(None, began=True, written=self._db.write_soon(lambda c: rows.add(c, row)))
+        if not claimed:
+            self._check_own_wait(request, place)
 
-    async def _live(self, execution: Execution, *, nested: bool) -> None:
+        def decide(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
+            nonlocal began
+            turns = floor.turns
+            waits_for = turns.why_not_now(connection, place, behind=False) if claimed else turns.why(place)
+            began = waits_for is None
+            if began:
+                return row
+            slots.lock(connection, place)
+            slots.check_line(connection, place)
+            return row | {"status": "queued", "started_at": None, "attempts": [], "waits_for": waits_for}
+
+        first = await floor.record_once(request, row, decide)
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        written.set_result(None)
+        return _Recorded(first, began=began and first is None, written=written)
+
+    def _check_own_wait(self, request: RunRequest, place: Place) -> None:
+        """Raises Conflict where the runs that it would wait for are those that wait for it."""
+        full = self._floor.admission.full(place)
+        if full is None or full.scope != "workflow" or not place.nested:
+            return
+        if self._floor.lineage.origin(request.caller).services.count(place.service_id) >= (full.runs or 0):
+            raise Conflict(
+                f"This workflow would wait for itself: it may run {full.runs} at once and is called by its own run.",
+                hint="Raise `concurrency` in its header, or call it in the background (run_async).",
+            )
+
+    async def _live(self, execution: Execution, place: Place, *, claimed: bool) -> None:
+        floor, patience = self._floor, execution.timeout
         try:
             try:
-                async with self._floor.admission.slot(execution.request.caller.owner, nested=nested):
-                    await self._floor.headroom.enter(execution.run_log.say)
+                async with floor.turns.slot(execution.run_id, place, claimed=claimed, patience=patience):
+                    await floor.headroom.enter(execution.run_log.say)
                     await execution.attempt()
             except asyncio.CancelledError:
                 await execution.refuse(RunCancelled("The run was cancelled before it started."))
+            except NotOurs:
+                await execution.refuse(RunInterrupted("The run was taken over while it waited."))
             except CodewordsError as error:
                 await execution.refuse(error)
         finally:
             self._journal.close(execution.run_log)
-            self._floor.leave(execution.run_id)
+            floor.leave(execution.run_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """What became of a run's row. `first`: the run that first used the idempotency key; `began`: it has its slot."""
+
+    first: str | None
+    began: bool
+    written: asyncio.Future[None]
 
 
 def _closer(execution: Execution, body: AsyncIterator[bytes]) -> Callable[[], Awaitable[None]]:

@@ -28,10 +28,11 @@ from codewords_mcp.runtime.runs.lease import Lease
 from codewords_mcp.runtime.runs.request_headers import Headers, to_caller, to_workflow, value_of
 from codewords_mcp.runtime.runs.supply import Supply
 from codewords_mcp.runtime.sandboxes import http1
-from codewords_mcp.runtime.sandboxes.base import Sandbox
+from codewords_mcp.runtime.sandboxes.base import Sandbox, Usage
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 from codewords_mcp.runtime.store import requests
 from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store import usage as sums
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 
@@ -101,6 +102,7 @@ class Execution:
     ) -> None:
         self.run_id = run_id
         self.depth = depth
+        self.key_id = request.caller.key_id
         self.request = request
         self.answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.answered.add_done_callback(_retrieve)
@@ -109,7 +111,7 @@ class Execution:
         self.task: asyncio.Task[None] | None = None
         self._db = database
         self.run_log = run_log
-        self._timeout = timeout
+        self.timeout = timeout
         self._kit = kit
         self._supply = supply
         self._recorded = recorded
@@ -152,7 +154,7 @@ class Execution:
         error: CodewordsError | None = None
         lease: Lease | None = None
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 self._begin()
                 if self.request.background:
                     await self._on_record()  # that it was tried is known before anything happens
@@ -201,7 +203,7 @@ class Execution:
 
     def _timed_out(self) -> RunTimedOut:
         return RunTimedOut(
-            f"The workflow did not finish within {self._timeout:g} s; its sandbox was ended.",
+            f"The workflow did not finish within {self.timeout:g} s; its sandbox was ended.",
             hint="Run it in the background for longer work (run_async, `codewords run --async`), or make it quicker.",
         )
 
@@ -225,6 +227,7 @@ class Execution:
                 "status": "starting",
                 "started_at": self._began_at,
                 "running_at": None,
+                "waits_for": None,
                 "version": self._kit.servable.version,
                 "retries": self._try.number - 1 + self._try.left,
                 "attempts": self._attempts(None, None),
@@ -252,7 +255,9 @@ class Execution:
                 await self._until_ready(ready, asking)
             self._mark("ready")
             if not lease.shared:
-                running = {"status": "running", "isolation": lease.tier, "running_at": now()}
+                running = {
+                    "status": "running", "isolation": lease.tier, "running_at": now(), "waits_for": None,
+                }  # fmt: skip
                 self._change(running, only_from=("starting",))
             reply = await asking
             self._mark("answer")
@@ -345,13 +350,22 @@ class Execution:
             return
         usage = await lease.release()
         if usage is not None:
-            used = self._egress() | {
-                name: getattr(usage, name) for name in ("wall_seconds", "cpu_seconds", "peak_memory")
-            }
-            if usage.cost is not None:  # of a machine that is rented
-                used["cost"] = usage.cost
-            columns = {name: used.get(name) for name in ("cpu_seconds", "peak_memory", "cost")}
-            self._change({"usage": used, "steps": self._steps()} | columns)
+            self._record_usage(usage)
+
+    def _record_usage(self, usage: Usage) -> None:
+        """The record has what this attempt used; its columns what all of them have."""
+        used = self._egress() | {
+            name: getattr(usage, name) for name in ("wall_seconds", "cpu_seconds", "peak_memory")
+        }
+        if usage.egress_out is not None:
+            used["egress"] |= {"bytes_in": usage.egress_in, "bytes_out": usage.egress_out}
+        if usage.cost is not None:  # of a machine that is rented
+            used["cost"] = usage.cost
+        columns = {name: getattr(usage, name) for name in sums.SUMMED}
+        steps = self._steps()
+        self._db.write_soon(
+            lambda c: sums.add(c, self.run_id, self._executor, used=used, steps=steps, columns=columns)
+        )
 
     def _egress(self) -> dict[str, Any]:
         """Under which policy the workflow could go out, and what it connected to."""
@@ -374,6 +388,7 @@ class Execution:
             "status": "queued" if self.again else status,
             "started_at": self._began_at,
             "completed_at": None if self.again else ended,
+            "waits_for": "retry" if self.again else None,
             "isolation": self._isolation,
             "timings": self._timings,
             "error": _error_record(error, self._answer),

@@ -7,14 +7,15 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from codewords_mcp.errors import Conflict, NotFound, TooBusy
+from codewords_mcp.errors import Conflict, NotFound
 from codewords_mcp.runtime.gateway.lineage import Lineage
+from codewords_mcp.runtime.limits import Place, place_of
 from codewords_mcp.runtime.models import FINISHED, RunRequest
 from codewords_mcp.runtime.runs.admission import Admission
 from codewords_mcp.runtime.runs.catalog import Catalog, Servable
@@ -23,6 +24,7 @@ from codewords_mcp.runtime.runs.journal import Journal
 from codewords_mcp.runtime.runs.launch import Launcher
 from codewords_mcp.runtime.runs.request_headers import value_of
 from codewords_mcp.runtime.runs.supply import Supply
+from codewords_mcp.runtime.runs.turns import Turns
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
@@ -32,12 +34,34 @@ MAX_DEPTH = 20
 """Workflows that may call each other in a chain: beyond it is one that calls itself without end."""
 
 
+Decide = Callable[[Connection, dict[str, Any]], dict[str, Any]]
+"""`decide(connection, row)` gives the row as it is to be written; called again where the transaction is."""
+More = Callable[[Connection, dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ancestry:
+    """Where a run stands in its chain of calls; `depth` 0 begins one."""
+
+    depth: int
+    correlation_id: str
+
+    def check(self) -> None:
+        """Raises Conflict for a workflow that is called too deep in."""
+        if self.depth > MAX_DEPTH:
+            raise Conflict(
+                f"Workflows call each other {MAX_DEPTH} deep, which is the limit.",
+                hint="Look for a workflow that calls itself without end.",
+            )
+
+
 class ActiveRun(Protocol):
     """A run that this process carries out."""
 
     run_id: str
     correlation_id: str
     depth: int
+    key_id: str | None
     settled: asyncio.Event
     task: asyncio.Task[None] | None
 
@@ -79,8 +103,11 @@ class Floor:
     """Told of each run that changed, where other processes want to know."""
     _news: dict[str, News] = field(default_factory=dict[str, News])
 
+    turns: Turns = field(init=False)
+
     def __post_init__(self) -> None:
         self.journal.settled = self.tell
+        self.turns = Turns(self.admission, self.database, self.executor)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """A task that counts as activity."""
@@ -129,32 +156,34 @@ class Floor:
 
     def heard(self, run_id: str) -> None:
         """Another process has told of this run; `*` stands for any."""
+        self.turns.news()
         for one in [*self._news, *self.journal.awaited] if run_id == "*" else [run_id]:
             self.journal.wake(one)
             if asked := self._news.pop(one, None):
                 asked.came.set()
 
-    async def depth_of(self, request: RunRequest) -> int:
-        """How deep in a chain of calls this run would be. Raises Conflict beyond MAX_DEPTH."""
-        parent_id = request.caller.run_id
-        if parent_id is None:
-            return 0
-        parent: Any = self.active.get(parent_id) or await self.database.read(lambda c: rows.get(c, parent_id))
-        depth = parent.depth + 1 if parent else 1
-        if depth > MAX_DEPTH:
-            raise Conflict(
-                f"Workflows call each other {MAX_DEPTH} deep, which is the limit.",
-                hint="Look for a workflow that calls itself without end.",
-            )
-        return depth
+    async def ancestry(self, request: RunRequest, run_id: str) -> Ancestry:
+        """What this run inherits of the chain of calls that it belongs to; its caller gets the key that began it."""
+        caller = request.caller
+        given = request.correlation_id or value_of(request.headers, b"x-correlation-id") or ""
+        if caller.run_id is None:
+            return Ancestry(0, given[:200] or run_id)
+        parent: Any = self.active.get(caller.run_id)
+        parent = parent or await self.database.read(lambda c: rows.chain_of(c, caller.run_id or ""))
+        if parent is None:
+            return Ancestry(1, given[:200] or run_id)
+        request.caller = replace(caller, key_id=parent.key_id)
+        return Ancestry(parent.depth + 1, (given or parent.correlation_id or "")[:200] or run_id)
 
-    def correlation_of(self, request: RunRequest, run_id: str) -> str:
-        """The chain of calls that this run belongs to: as given, else its parent's, else its own."""
-        parent = self.active.get(request.caller.run_id or "")
-        given = request.correlation_id or value_of(request.headers, b"x-correlation-id")
-        return (given or (parent.correlation_id if parent else "") or "")[:200] or run_id
+    def place(self, request: RunRequest, servable: Servable) -> Place:
+        """What this run is counted on."""
+        caller = request.caller
+        return place_of(
+            self.settings, caller.owner, caller.key_id, servable.service_id, servable.limits,
+            nested=caller.kind == "run",
+        )  # fmt: skip
 
-    def row(self, request: RunRequest, servable: Servable, run_id: str, *, depth: int) -> dict[str, Any]:
+    def row(self, request: RunRequest, servable: Servable, run_id: str, ancestry: Ancestry) -> dict[str, Any]:
         """The row of a run that begins now, held by this process."""
         at = now()
         return {
@@ -164,22 +193,25 @@ class Floor:
             "service_id": servable.service_id,
             "version": servable.version,
             "status": "starting",
-            "correlation_id": self.correlation_of(request, run_id),
+            "correlation_id": ancestry.correlation_id,
             "parent_id": request.caller.run_id,
             "idempotency_key": request.idempotency_key,
             "key_id": request.caller.key_id,
             "executor": self.executor,
-            "depth": depth,
+            "depth": ancestry.depth,
             "started_at": at,
             "attempts": [first_attempt(at)],
         }
 
-    async def record_once(self, request: RunRequest, row: dict[str, Any], more: Any = None) -> str | None:
-        """Write the row, with `more(connection)` in the same transaction; or the id of the run that first used the
-        idempotency key. Raises NotFound and Conflict for a provisioned id that is not one, or was used.
+    async def record_once(
+        self, request: RunRequest, row: dict[str, Any], decide: Decide | None = None, more: More | None = None
+    ) -> str | None:
+        """Write the row as `decide` would have it, with `more` in the same transaction; or the id of the run that first
+        used the idempotency key. Raises what `decide` raises, and NotFound and Conflict for a provisioned id that is
+        not one, or was used.
         """
         try:
-            return await self.database.write(lambda c: _record(c, request, row, more))
+            return await self.database.write(lambda c: _record(c, request, row, decide, more))
         except IntegrityError:
             if not request.idempotency_key:
                 raise
@@ -202,29 +234,28 @@ def shown(run_id: str) -> str:
     return run_id if len(run_id) <= 40 and run_id.replace("-", "").isalnum() else "of that id"
 
 
-def queue_full(waiting: int) -> TooBusy:
-    """The refusal of a run that would have to wait behind too many."""
-    return TooBusy(
-        f"{waiting} runs are waiting, which is the limit.",
-        retry_after=5,
-        hint="Try again in some seconds, or raise CODEWORDS_CONCURRENCY or CODEWORDS_QUEUE_LIMIT.",
-    )
-
-
 def _first(connection: Connection, request: RunRequest, row: dict[str, Any]) -> str | None:
     key = request.idempotency_key
     return key and rows.find_idempotent(connection, row["owner"], row["service_id"], key)
 
 
-def _record(connection: Connection, request: RunRequest, row: dict[str, Any], more: Any) -> str | None:
+def _record(
+    connection: Connection,
+    request: RunRequest,
+    row: dict[str, Any],
+    decide: Decide | None,
+    more: More | None,
+) -> str | None:
     if first := _first(connection, request, row):
         return first
+    if decide is not None:
+        row = decide(connection, row)
     if request.request_id is None:
         rows.add(connection, row)
     else:
         _use_provisioned(connection, row)
     if more is not None:
-        more(connection)
+        more(connection, row)
     return None
 
 

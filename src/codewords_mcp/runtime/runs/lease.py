@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from codewords_mcp.runtime.egress import Traffic
 from codewords_mcp.runtime.runs.journal import RunLog
 from codewords_mcp.runtime.sandboxes.base import STREAMS, ExitReason, Sandbox, Stream, Usage
 from codewords_mcp.runtime.sandboxes.http1 import Connections
@@ -60,6 +61,7 @@ class OneShot:
         *,
         grace: float,
         forget: Callable[[str], None],
+        traffic: Callable[[str], Traffic | None],
     ) -> None:
         self.sandbox = prepared.sandbox
         self.tier = prepared.tier
@@ -67,6 +69,7 @@ class OneShot:
         self._key = prepared.key
         self._grace = grace
         self._forget = forget
+        self._traffic = traffic
         self._pump = asyncio.create_task(pump(prepared.sandbox, [run_log], secrets))
 
     async def kill(self, reason: ExitReason) -> None:
@@ -80,7 +83,9 @@ class OneShot:
         self._forget(self.sandbox.id)
         usage = await self.sandbox.usage()
         await self._pump
-        return usage
+        if (moved := self._traffic(self.sandbox.id)) is None:
+            return usage
+        return replace(usage, egress_in=moved.received, egress_out=moved.sent)
 
 
 async def pump(sandbox: Sandbox, logs: list[RunLog], secrets: dict[str, str]) -> None:

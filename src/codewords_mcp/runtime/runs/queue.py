@@ -1,7 +1,7 @@
 """The line in which background runs wait, kept in the store's own database: `dbos` behind a few verbs.
 
 dbos gives what is hard to get right: entries written in the caller's transaction, claimed once whoever competes for
-them, per owner no more at a time than allowed, in order of priority, and not before their time. An entry only says
+them, of each part of the line no more at a time than allowed, by priority, and not before their time. An entry only says
 "carry out this run"; the truth about a run is its row (store/recovery.py), so an entry that comes twice, or late, does
 no harm. No private name of dbos is used. It is imported and started when the first run has to wait, not before: it
 takes half a second, 55 MB and some threads, and most homes never have a line.
@@ -29,7 +29,7 @@ VERSION = "1"
 """dbos hands work only to executors of the same application version; ours means the shape of `WORKFLOW`, not a release."""
 POLL = 0.1
 AHEAD = 32
-"""Entries of one owner claimed beyond the limit, so that a slot that becomes free need not wait for a look at the queue."""
+"""Entries of one line claimed beyond the limit, so that a slot that becomes free need not wait for a look at the queue."""
 ASTRAY = 5.0
 """Seconds after which an entry that was given to this process has not come, and will not."""
 KEPT = 86400.0
@@ -124,14 +124,16 @@ class RunQueue:
             self._here.discard(run_id)
 
     def put(
-        self, connection: Connection, run_id: str, delivery: int, *, owner: str, priority: int, delay: float
+        self, connection: Connection, run_id: str, delivery: int, *, line: str, priority: int, delay: float
     ) -> None:
-        """Add a run in the caller's transaction, the `delivery`th time. Needs the queue open; blocking."""
+        """Add a run in the caller's transaction, the `delivery`th time, behind those of the same `line`; lines do not
+        wait for each other. Needs the queue open; blocking.
+        """
         options: Any = {
             "queue_name": QUEUE,
             "workflow_name": WORKFLOW,
             "workflow_id": f"{run_id}/{delivery}",
-            "queue_partition_key": owner,
+            "queue_partition_key": line,
             "priority": priority,
         }
         if delay > 0:

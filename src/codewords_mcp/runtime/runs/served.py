@@ -19,6 +19,7 @@ JSON_TYPE = (b"content-type", b"application/json")
 async def serve(floor: Floor, service: Service, request: RunRequest) -> RunResponse:
     """Answer the call and record it. Raises what the service raises, with the run's id; the record has it too."""
     run_id, at = request.request_id or new_id(), now()
+    ancestry = await floor.ancestry(request, run_id)
     row: dict[str, Any] = {
         "id": run_id,
         "owner": request.caller.owner,
@@ -26,7 +27,9 @@ async def serve(floor: Floor, service: Service, request: RunRequest) -> RunRespo
         "started_at": at,
         "running_at": at,
         "service_id": service.name,
-        "correlation_id": floor.correlation_of(request, run_id),
+        "correlation_id": ancestry.correlation_id,
+        "depth": ancestry.depth,
+        "key_id": request.caller.key_id,
         "parent_id": request.caller.run_id,
         "background": request.background,
         "idempotency_key": None,

@@ -49,7 +49,14 @@ class Supply:
             prepared = await self._start(kit, caller, run_log)
         else:
             self._give(prepared.sandbox.id, prepared.key, caller, run_log)
-        return OneShot(prepared, run_log, kit.secrets, grace=self._grace, forget=self._forget)
+        return OneShot(
+            prepared,
+            run_log,
+            kit.secrets,
+            grace=self._grace,
+            forget=self._forget,
+            traffic=self._egress.traffic,
+        )
 
     def _give(self, sandbox_id: str, key: RunKey, caller: Caller, run_log: RunLog) -> None:
         key.bind(caller)

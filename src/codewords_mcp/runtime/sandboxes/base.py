@@ -105,12 +105,16 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a sandbox used. None where the driver cannot tell. `cost` is US dollars for a machine that is rented."""
+    """What a sandbox used. None where it cannot be told. `cost` is US dollars for a machine that is rented; `egress_in`
+    and `egress_out` are bytes from and to destinations outside, which the egress counts, not the driver.
+    """
 
     wall_seconds: float
     cpu_seconds: float | None = None
     peak_memory: int | None = None
     cost: float | None = None
+    egress_in: int | None = None
+    egress_out: int | None = None
 
 
 @dataclass(slots=True)

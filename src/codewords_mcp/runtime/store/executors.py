@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, insert, select, text, update
 
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.runs import UNFINISHED
@@ -63,9 +63,3 @@ def ask_to_cancel(connection: Connection, run_id: str) -> bool:
     values: dict[str, Any] = {"cancel_asked": True}
     asked = update(runs).where(runs.c.id == run_id, runs.c.status.in_(UNFINISHED)).values(values)
     return connection.execute(asked).rowcount == 1
-
-
-def busy(connection: Connection, owner: str) -> int:
-    """Runs of this owner that have a slot, wherever."""
-    query = select(func.count()).where(runs.c.status.in_(("starting", "running")), runs.c.owner == owner)
-    return connection.execute(query).scalar_one()

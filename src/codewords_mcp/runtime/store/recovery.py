@@ -67,7 +67,13 @@ def _verdict(row: RowMapping, at: int) -> dict[str, Any] | None:
 
 
 def _wait(attempts: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"status": "queued", "executor": None, "in_queue": False, "attempts": attempts}
+    return {
+        "status": "queued",
+        "executor": None,
+        "in_queue": False,
+        "attempts": attempts,
+        "waits_for": "turn",
+    }
 
 
 def _over(status: str, code: str, message: str, attempts: list[dict[str, Any]], at: int) -> dict[str, Any]:
@@ -88,7 +94,15 @@ def claim(connection: Connection, run_id: str, executor: str) -> bool:
 def undelivered(connection: Connection, limit: int = 500) -> list[RowMapping]:
     """Waiting background runs that neither an executor nor the queue has, locked until the transaction ends."""
     query = (
-        select(runs.c.id, runs.c.owner, runs.c.priority, runs.c.not_before, runs.c.deliveries)
+        select(
+            runs.c.id,
+            runs.c.owner,
+            runs.c.key_id,
+            runs.c.service_id,
+            runs.c.priority,
+            runs.c.not_before,
+            runs.c.deliveries,
+        )
         .where(
             runs.c.status == "queued",
             runs.c.background.is_(True),

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    Row,
     RowMapping,
     Update,
     and_,
@@ -65,6 +66,7 @@ def to_run(row: RowMapping) -> Run:
         not_before=optional_datetime(row["not_before"]),
         schedule_id=row["schedule_id"],
         held=row["executor"] is not None,
+        waits_for=row["waits_for"],
     )
 
 
@@ -75,6 +77,7 @@ _DEFAULTS: dict[str, Any] = {
     "background": False, "executor": None, "running_at": None, "retries": 0, "in_queue": False, "deliveries": 0, "depth": 0,
     "priority": 50, "not_before": None, "cancel_asked": False, "schedule_id": None,
     "key_id": None, "cpu_seconds": None, "peak_memory": None, "cost": None,
+    "waits_for": None, "egress_in": None, "egress_out": None,
 }  # fmt: skip
 _INSERT = insert(runs)
 
@@ -119,6 +122,12 @@ def get(connection: Connection, run_id: str, owner: str | None = None) -> Run | 
     return to_run(row) if row else None
 
 
+def chain_of(connection: Connection, run_id: str) -> Row[int, str | None, str | None] | None:
+    """(depth, correlation_id, key_id) of a run."""
+    query = select(runs.c.depth, runs.c.correlation_id, runs.c.key_id).where(runs.c.id == run_id)
+    return connection.execute(query).first()
+
+
 def find_idempotent(connection: Connection, owner: str, service_id: str, key: str) -> str | None:
     """The id of the run that first used this idempotency key."""
     query = select(runs.c.id).where(
@@ -155,12 +164,6 @@ def unfinished_children(connection: Connection, run_id: str) -> list[str]:
     """Runs that this one started and that go on."""
     query = select(runs.c.id).where(runs.c.status.in_(UNFINISHED), runs.c.parent_id == run_id)
     return list(connection.execute(query).scalars())
-
-
-def waiting(connection: Connection, owner: str) -> int:
-    """How many runs of this owner wait for their turn."""
-    query = select(func.count()).where(runs.c.status == "queued", runs.c.owner == owner)
-    return connection.execute(query).scalar_one()
 
 
 PURGED_AT_ONCE = 500

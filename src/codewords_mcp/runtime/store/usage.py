@@ -1,15 +1,47 @@
-"""Sums over runs, by SQL."""
+"""What runs used: added up by attempt, summed by SQL."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Float, cast, func, select
+from sqlalchemy import Connection, Float, bindparam, case, cast, func, or_, select, update
 
 from codewords_mcp.runtime.store.tables import runs
 
 DAY = 86_400_000_000
 By = Literal["workflow", "key", "day"]
+
+SUMMED = ("cpu_seconds", "peak_memory", "cost", "egress_in", "egress_out")
+"""What a run's attempts add up to; of memory, the most that one took."""
+
+
+def _added() -> Any:
+    values: dict[str, Any] = {"usage": bindparam("_used"), "steps": bindparam("_steps")}
+    for name in SUMMED:
+        column, new = runs.c[name], bindparam(f"_{name}", type_=runs.c[name].type)
+        if name == "peak_memory":
+            values[name] = case((or_(column.is_(None), new > column), new), else_=column)
+        else:
+            values[name] = func.coalesce(column + new, new, column)  # NULL is what cannot be told
+    held = (runs.c.id == bindparam("_id"), runs.c.executor == bindparam("_holder"))
+    return update(runs).where(*held).values(values)
+
+
+_ADD = _added()
+
+
+def add(
+    connection: Connection,
+    run_id: str,
+    holder: str,
+    *,
+    used: dict[str, Any],
+    steps: list[dict[str, Any]],
+    columns: dict[str, Any],
+) -> None:
+    """Record what an attempt used, if that executor holds the run. `columns` has all of SUMMED."""
+    values = {"_id": run_id, "_holder": holder, "_used": used, "_steps": steps}
+    connection.execute(_ADD, values | {f"_{name}": value for name, value in columns.items()})
 
 
 def sums(
@@ -38,12 +70,17 @@ def sums(
         _seconds(runs.c.completed_at - runs.c.running_at).label("running_seconds"),
         func.coalesce(func.sum(runs.c.cpu_seconds), 0.0).label("cpu_seconds"),
         func.max(runs.c.peak_memory).label("peak_memory"),
+        func.coalesce(func.sum(runs.c.egress_in), 0).label("egress_in"),
+        func.coalesce(func.sum(runs.c.egress_out), 0).label("egress_out"),
         func.sum(runs.c.cost).label("cost"),
     ).where(runs.c.created_at >= since, runs.c.created_at < until, runs.c.status != "provisioned")
     if owner is not None:
         query = query.where(runs.c.owner == owner)
     query = query.group_by(groups[by]).order_by(group if by == "day" else count.desc())
-    return [dict(row) for row in connection.execute(query).mappings()]
+    found = [dict(row) for row in connection.execute(query).mappings()]
+    for row in found:  # PostgreSQL sums whole numbers to decimals
+        row |= {name: int(row[name]) for name in ("egress_in", "egress_out")}
+    return found
 
 
 def _seconds(micros: Any) -> Any:

@@ -22,7 +22,12 @@ _NUMBERS = {
     "concurrency": (
         1,
         1000,
-        "It is how many runs one instance serves at once, for example `# concurrency = 16`.",
+        "It is how many runs there may be at once (of each instance, if they share them): `# concurrency = 4`.",
+    ),
+    "queue_limit": (
+        0,
+        1_000_000,
+        "It is how many of its runs may wait before more are turned away, for example `# queue_limit = 100`.",
     ),
     "retries": (
         0,
@@ -37,7 +42,9 @@ _NUMBERS = {
 }
 """key: least, most, what it is."""
 _BUDGETS = frozenset({"call", "run", "day", "month", "total"})
-_CODEWORDS_KEYS = frozenset({"budget", "client", "concurrency", "egress", "isolation", "retries", "timeout"})
+_CODEWORDS_KEYS = frozenset(
+    {"budget", "client", "concurrency", "egress", "isolation", "queue_limit", "retries", "timeout"}
+)
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}")
 _MOST = 500
 _NOT_AN_INDEX = ("-", ".", "/", "~", "git+", "http:", "https:", "file:")
