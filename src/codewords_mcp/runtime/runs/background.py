@@ -371,7 +371,7 @@ class BackgroundRun:
 
     def _make(self, run_log: RunLog, kit: Kit, *, queued: bool) -> Execution:
         floor, work, servable = self._floor, self._work, kit.servable
-        floor.lineage.begin(self.run_id, work.request.caller, servable.service_id, servable.budget)
+        floor.lineage.begin(self.run_id, work.request.caller, servable.service_id, servable.rules)
         work.request.body = replayed(work.body)
         recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         recorded.set_result(None)
@@ -468,7 +468,7 @@ def _request(row: RowMapping) -> RunRequest:
         row["query"],
         [(name.encode("latin-1"), value.encode("latin-1")) for name, value in row["headers"]],
         replayed(row["body"]),
-        Caller(row["owner"], row["caller_kind"], run_id=row["parent_id"]),
+        Caller(row["owner"], row["caller_kind"], row["key_id"], row["parent_id"]),
         correlation_id=row["correlation_id"],
         background=True,
         timeout=row["timeout"],

@@ -227,7 +227,7 @@ class Dispatcher:
             executor=floor.executor,
             depth=depth,
         )
-        floor.lineage.begin(run_id, request.caller, servable.service_id, servable.budget)
+        floor.lineage.begin(run_id, request.caller, servable.service_id, servable.rules)
         floor.enter(execution, self._live(execution, nested=nested))
         return execution
 
