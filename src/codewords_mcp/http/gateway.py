@@ -38,6 +38,7 @@ _ANSWER: dict[str, Any] = {
     "type": "object",
     "properties": {
         "response": {}, "model": {"type": "string"}, "usage": {"type": "object"}, "cost": {"type": ["number", "null"]},
+        "instead_of": {"type": "string", "description": "The model that was asked for and could not be had."},
     },
     "required": ["response", "model", "usage", "cost"],
 }  # fmt: skip

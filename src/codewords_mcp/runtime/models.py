@@ -409,12 +409,13 @@ class ProviderRequest:
 class CallUsage:
     """What a model call used, by kind of token, and cost in USD; `cost` is None for a model without a price.
 
-    `estimated`: the provider did not tell.
+    `estimated`: the provider did not tell. `cached`: it was not asked; the tokens are those of when it was.
     """
 
     tokens: dict[str, int]
     cost: float | None
     estimated: bool
+    cached: bool = False
 
 
 @dataclass(slots=True)

@@ -148,7 +148,9 @@ def _() -> object:
 def _() -> object:
     shutil.copy("/bin/sh", "/app/sh")
     os.chmod("/app/sh", 0o6755)
-    done = subprocess.run(["/app/sh", "-p", "-c", "id -u"], capture_output=True, encoding="utf-8", check=False)
+    done = subprocess.run(
+        ["/app/sh", "-p", "-c", "id -u"], capture_output=True, encoding="utf-8", check=False
+    )
     return done.stdout.strip()
 
 

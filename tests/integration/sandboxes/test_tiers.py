@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from codewords_mcp.errors import SandboxUnavailable
 from codewords_mcp.runtime.sandboxes.base import Capability, Driver
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.runtime.sandboxes.local.inside import seccomp, syscalls

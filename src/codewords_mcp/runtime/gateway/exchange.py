@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from codewords_mcp.runtime.gateway.accounts import Reservation
@@ -14,6 +14,10 @@ from codewords_mcp.runtime.gateway.tap import Reading, Tap, tap_for
 from codewords_mcp.runtime.gateway.upstream import translated
 from codewords_mcp.runtime.gateway.wire import Answer
 from codewords_mcp.runtime.models import CallUsage
+
+LARGEST = 4 << 20
+"""Bytes of an answer that is kept to be given again."""
+Keep = Callable[[bytes, Reading], None]
 
 
 class Books(Protocol):
@@ -40,6 +44,8 @@ class Exchange:
         self.instead_of = ""
         """The model that was asked for, where another one answers."""
         self.repeated = 0
+        self.keep: Keep | None = None
+        """Takes the whole answer, where it may be given again."""
         self.strip = asked is not None and asked.hides_usage
         self.status = 0
         """The answer's status; 0 while there is none."""
@@ -115,18 +121,25 @@ class Exchange:
         """The answer's pieces. It is settled before the last of them, so that whoever has it all finds its cost."""
         answer, tap = self._answer, self._tap
         assert answer is not None  # noqa: S101  # begun() came first
+        kept: list[bytes] | None = [] if self.keep is not None and self.status == 200 else None
         with translated(TITLES[self.route.provider]):
             async for chunk in answer.chunks():
                 self.passed += len(chunk)
                 passed = tap.feed(chunk) if tap is not None else chunk
                 if self.passed == self._expected:
                     self._settle()
+                if kept is not None and self.passed <= LARGEST:
+                    kept.append(passed)
+                else:
+                    kept = None
                 if passed:
                     yield passed
         rest = tap.rest() if tap is not None else b""
         self._settle()
         if rest:
             yield rest
+        if kept is not None and tap is not None and self.keep is not None and tap.read().whole:
+            self.keep(b"".join([*kept, rest]), tap.read())
 
     async def close(self) -> None:
         """End it, wherever it is. Idempotent."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from codewords_mcp.errors import ModelNotAllowed
-from codewords_mcp.runtime.gateway import headers, uploads
+from codewords_mcp.runtime.gateway import cache, headers, uploads
 from codewords_mcp.runtime.gateway.asked import Asked, read_request
 from codewords_mcp.runtime.gateway.attempts import Attempts
 from codewords_mcp.runtime.gateway.budgets import Budgets
@@ -57,6 +57,7 @@ class Gateway:
             )
         )
         self._attempts = Attempts(Health(), settings.provider_retries)
+        self._cache = cache.Cache()
         self._rates = Rates(settings.provider_rates)
         self._tickets = uploads.UploadTickets()
         self._warmed = False
@@ -85,17 +86,37 @@ class Gateway:
             if asked is not None and request.may_switch:
                 others = self._others(origin, listed, asked)
         call = Exchange(route, origin, asked, self._meter, others)
+        seconds = 0.0
         call.instead_of = request.instead_of
+        name = ""
+        if asked is not None:
+            seconds, may_give = cache.asked_for(request.headers, origin, asked)
+            if seconds:
+                query = request.query.decode("latin-1")
+                name = cache.name_of(origin, asked, query, request.headers)
+                if may_give and (kept := self._cache.find(name)):
+                    return self._given(call, kept)
         await self._meter.reserve(call)
         try:
             answer = await self._answered(request, call, keys)
             call.begun(answer)
             self._rates.told(route.provider, answer.status, answer.header(b"retry-after"))
-            kept = self._headers(request, call, answer)
-            return ProviderReply(answer.status, kept, call.relay(), call.close, lambda: call.used)
+            told = self._headers(request, call, answer)
+            if name and not call.instead_of:
+                call.keep = lambda body, reading: self._cache.keep(
+                    name, seconds, told, body, reading.tokens or {}, call.model
+                )
+                told = [*told, (cache.ASKS, b"miss")]
+            return ProviderReply(answer.status, told, call.relay(), call.close, lambda: call.used)
         except BaseException:
             await call.close()
             raise
+
+    def _given(self, call: Exchange, kept: cache.Kept) -> ProviderReply:
+        """The reply with a kept answer."""
+        used = self._meter.given(call, kept)
+        told = [*kept.headers, (b"content-length", b"%d" % len(kept.body)), (cache.ASKS, b"hit")]
+        return ProviderReply(200, told, kept.pieces(), call.close, lambda: used)
 
     def fallbacks(self, caller: Caller, provider: Provider, model: str) -> list[tuple[Provider, str]]:
         """(provider, model) of what stands in for a model that this caller asks for; providers may differ."""

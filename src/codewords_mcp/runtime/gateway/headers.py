@@ -18,6 +18,7 @@ _OURS = frozenset(
     {
         b"authorization", b"x-api-key", b"x-goog-api-key", b"x-codewords-api-key", b"x-correlation-id",
         b"x-provisioned-request-id", b"x-request-id", b"idempotency-replay", b"codewords-caller-id", b"run-as-template",
+        b"x-codewords-cache",
     }
 )  # fmt: skip
 _CALLERS_PLACE = frozenset(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from codewords_mcp.errors import BudgetExceeded, InvalidInput, UnpricedModel
 from codewords_mcp.runtime.gateway.budgets import Budgets, Limit
+from codewords_mcp.runtime.gateway.cache import Kept
 from codewords_mcp.runtime.gateway.estimates import Estimate
 from codewords_mcp.runtime.gateway.estimates import estimate as estimate_most
 from codewords_mcp.runtime.gateway.exchange import Exchange
@@ -68,6 +69,11 @@ class Meter:
             priced = [(one, found) for one, found in priced if found.most <= most.most]
             call.reservation = await self._budgets.reserve(call, limits, most)
         call.others = tuple(one for one, _ in priced)
+
+    def given(self, call: Exchange, kept: Kept) -> CallUsage:
+        """Count a call that was answered with what is kept, at no cost."""
+        self._ledger.record(call.origin, call.route.provider, call.model, {}, cost=0, cached=True)
+        return CallUsage(kept.tokens, 0.0, estimated=False, cached=True)
 
     def settle(self, call: Exchange, reading: Reading) -> None:
         """See `Books`. A refusal of the provider, and a call that never reached it, cost nothing."""
