@@ -263,6 +263,7 @@ gateway:attribution | seed | A call is counted on its run, the runs above it, th
 gateway:budgets | seed | No budget of a call, run, workflow, key, day or home is crossed, on any route, whatever comes at once; refusals say what would fit and no SDK repeats them.
 gateway:shared-budgets | ours | Replicas on one database keep a budget together, and settle what one that died had reserved.
 gateway:cache | ours | Answers are kept only where asked for, whole ones only, given back byte for byte at no cost, and marked.
+gateway:telemetry | ours | Where the OTEL_* variables say so, each call is a span and in the metrics by the GenAI conventions, without a word of it.
 gateway:rates | seed | Calls over a provider's rate wait, the keys that wait take turns, and the provider's own 429 is honoured.
 gateway:reservations-survive | seed | What a killed runtime had reserved is settled at the next start.
 gateway:retries | ours | A call is made again only before the first byte, where its provider's rules and safety allow, boundedly, reserved and billed once.

@@ -15,11 +15,9 @@ import aiohttp
 import httpx
 import pytest
 from tests.integration.front.peer import until
-from tests.integration.http.doors import Door
 from tests.postgres import Postgres
 from tests.serving import ServedRuntime, start_runtime
 
-from codewords_mcp.settings import Settings
 from codewords_mcp.testing.providers import LoopbackProviders
 
 from .conftest import KEYS
@@ -35,26 +33,15 @@ ENDLESS = CHAT | {"model": "gpt-4o-mini-w600000"}
 def replicas(
     postgres: Postgres, tmp_path_factory: pytest.TempPathFactory, providers: LoopbackProviders
 ) -> Iterator[list[ServedRuntime]]:
-    """Two in this process, and one of its own that can be killed."""
     folder = tmp_path_factory.mktemp("replicas")
-    shared: dict[str, Any] = {
-        "api_key": KEY, "master_key": "a1" * 32, "replica_ttl": 3, "database_url": postgres.url(),
-        "files": str(folder / "files"), "openai_base_url": providers.url,
-        "model_aliases": dict.fromkeys((SLOW["model"], ENDLESS["model"]), "gpt-4o-mini"),
-    }  # fmt: skip
     env = {
-        f"CODEWORDS_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
-        for name, value in shared.items()
-    }
-    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
-        patch.setenv("OPENAI_API_KEY", KEYS["openai"])
-        started: list[ServedRuntime] = []
-        for number in range(2):
-            home = folder / f"home {number}"
-            opened = stack.enter_context(Door(Settings.model_validate(shared | {"home": home, "port": 0})))
-            started.append(ServedRuntime(opened.url, KEY, 0, home))
-        alone = start_runtime(folder / "home of one", OPENAI_API_KEY=KEYS["openai"], **env)
-        yield [*started, stack.enter_context(alone)]
+        "CODEWORDS_API_KEY": KEY, "CODEWORDS_MASTER_KEY": "a1" * 32, "CODEWORDS_REPLICA_TTL": "3",
+        "CODEWORDS_DATABASE_URL": postgres.url(), "CODEWORDS_FILES": str(folder / "files"),
+        "CODEWORDS_OPENAI_BASE_URL": providers.url, "OPENAI_API_KEY": KEYS["openai"],
+        "CODEWORDS_MODEL_ALIASES": json.dumps(dict.fromkeys((SLOW["model"], ENDLESS["model"]), "gpt-4o-mini")),
+    }  # fmt: skip
+    with ExitStack() as stack:
+        yield [stack.enter_context(start_runtime(folder / f"home {n}", **env)) for n in range(2)]
 
 
 def ask(runtime: ServedRuntime, key: str, body: dict[str, Any] = CHAT) -> int:
@@ -87,7 +74,7 @@ def test_calls_through_all_replicas_at_once_never_pass_a_budget_together(
         async with aiohttp.ClientSession(headers={"authorization": key}) as session:
 
             async def one(number: int) -> int:
-                url = replicas[number % 3].url
+                url = replicas[number % 2].url
                 async with session.post(f"{url}/openai/chat/completions", json=SLOW) as answer:
                     await answer.read()
                     return answer.status
@@ -102,11 +89,11 @@ def test_calls_through_all_replicas_at_once_never_pass_a_budget_together(
     while ask(next(runtimes), key) == 200:
         pass
     until(lambda: account(replicas[1], key_id)["reserved"] == 0, "its settlement")
-    seen = {account(replica, key_id)["spent"] for replica in replicas}
+    seen = {round(account(replica, key_id)["spent"], 12) for replica in replicas}
     spent = sum(
-        item["cost"] for item in replicas[2].call("GET", "/costs?by=key")["items"] if item["key_id"] == key_id
+        item["cost"] for item in replicas[1].call("GET", "/costs?by=key")["items"] if item["key_id"] == key_id
     )
-    assert seen == {pytest.approx(spent)}
+    assert seen == {round(spent, 12)}
     assert limit * 0.8 < spent <= limit
 
 
@@ -130,16 +117,16 @@ def test_what_a_replica_that_died_had_reserved_is_settled_by_the_others(
 
     def hang() -> None:
         with pytest.raises(httpx.TransportError):
-            ask(replicas[2], key, ENDLESS)
+            ask(replicas[1], key, ENDLESS)
 
     caller = threading.Thread(target=hang)
     caller.start()
     assert providers.wait_for(lambda: len(providers.requests) > asked)
     before = account(replicas[0], key_id)
     assert before["reserved"] > 0  # at once, and everywhere
-    os.kill(replicas[2].pid, signal.SIGKILL)
+    os.kill(replicas[1].pid, signal.SIGKILL)
     caller.join(30)
-    until(lambda: account(replicas[1], key_id)["reserved"] == 0, "its settlement")
+    until(lambda: account(replicas[0], key_id)["reserved"] == 0, "its settlement")
     after = account(replicas[0], key_id)
     assert after["spent"] == pytest.approx(before["reserved"])
     items = replicas[0].call("GET", "/costs?by=key")["items"]

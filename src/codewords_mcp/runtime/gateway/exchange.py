@@ -11,6 +11,7 @@ from codewords_mcp.runtime.gateway.keys import TITLES
 from codewords_mcp.runtime.gateway.lineage import Origin
 from codewords_mcp.runtime.gateway.providers import Route
 from codewords_mcp.runtime.gateway.tap import Reading, Tap, tap_for
+from codewords_mcp.runtime.gateway.telemetry import Watched
 from codewords_mcp.runtime.gateway.upstream import translated
 from codewords_mcp.runtime.gateway.wire import Answer
 from codewords_mcp.runtime.models import CallUsage
@@ -44,6 +45,9 @@ class Exchange:
         self.instead_of = ""
         """The model that was asked for, where another one answers."""
         self.repeated = 0
+        self.failure = ""
+        """Our code for what ended it before its answer was whole."""
+        self.watched: Watched | None = None
         self.keep: Keep | None = None
         """Takes the whole answer, where it may be given again."""
         self.strip = asked is not None and asked.hides_usage
@@ -61,6 +65,7 @@ class Exchange:
         self._answer: Answer | None = None
         self._tap: Tap | None = None
         self._expected = -1
+        self._ended = False
         self._settled = False
 
     @property
@@ -124,9 +129,12 @@ class Exchange:
         kept: list[bytes] | None = [] if self.keep is not None and self.status == 200 else None
         with translated(TITLES[self.route.provider]):
             async for chunk in answer.chunks():
+                if self.watched is not None and not self.passed:
+                    self.watched.answering()
                 self.passed += len(chunk)
                 passed = tap.feed(chunk) if tap is not None else chunk
                 if self.passed == self._expected:
+                    self._ended = True
                     self._settle()
                 if kept is not None and self.passed <= LARGEST:
                     kept.append(passed)
@@ -134,6 +142,7 @@ class Exchange:
                     kept = None
                 if passed:
                     yield passed
+        self._ended = True
         rest = tap.rest() if tap is not None else b""
         self._settle()
         if rest:
@@ -151,4 +160,9 @@ class Exchange:
         if self._settled:
             return
         self._settled = True
-        self._books.settle(self, self._tap.read() if self._tap is not None else Reading())
+        reading = self._tap.read() if self._tap is not None else Reading()
+        self._books.settle(self, reading)
+        if self.watched is not None:
+            if self._answer is not None and not self._ended:
+                self.failure = self.failure or "cut_short"
+            self.watched.ended(self, reading)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from codewords_mcp.errors import ModelNotAllowed
+from codewords_mcp.errors import CodewordsError, ModelNotAllowed
 from codewords_mcp.runtime.gateway import cache, headers, uploads
 from codewords_mcp.runtime.gateway.asked import Asked, read_request
 from codewords_mcp.runtime.gateway.attempts import Attempts
@@ -20,6 +20,8 @@ from codewords_mcp.runtime.gateway.prices import Prices
 from codewords_mcp.runtime.gateway.providers import Route, base_urls, find_route
 from codewords_mcp.runtime.gateway.rates import Rates
 from codewords_mcp.runtime.gateway.rules import allows, stand_ins
+from codewords_mcp.runtime.gateway.tap import Reading
+from codewords_mcp.runtime.gateway.telemetry import Telemetry, open_telemetry
 from codewords_mcp.runtime.gateway.upstream import Upstream
 from codewords_mcp.runtime.gateway.wire import Answer, Patience
 from codewords_mcp.runtime.models import Caller, Provider, ProviderReply, ProviderRequest
@@ -61,6 +63,7 @@ class Gateway:
         self._rates = Rates(settings.provider_rates)
         self._tickets = uploads.UploadTickets()
         self._warmed = False
+        self._telemetry: Telemetry | None = None
 
     async def ask(self, request: ProviderRequest) -> ProviderReply:
         """Call the provider. Cancelling the awaiting task, or closing the reply early, aborts the call.
@@ -72,7 +75,7 @@ class Gateway:
         route = find_route(request.provider, request.method, request.path, run_mount=request.run_mount)
         keys = await self.keys.find(request.caller.owner, route.provider)
         if not self._warmed:
-            await asyncio.to_thread(_warm)
+            self._telemetry = await asyncio.to_thread(_warm)
             self._warmed = True
         asked = None
         if route.kind == "metered":
@@ -86,6 +89,8 @@ class Gateway:
             if asked is not None and request.may_switch:
                 others = self._others(origin, listed, asked)
         call = Exchange(route, origin, asked, self._meter, others)
+        if self._telemetry is not None:
+            call.watched = self._telemetry.watch(request.headers)
         seconds = 0.0
         call.instead_of = request.instead_of
         name = ""
@@ -96,8 +101,8 @@ class Gateway:
                 name = cache.name_of(origin, asked, query, request.headers)
                 if may_give and (kept := self._cache.find(name)):
                     return self._given(call, kept)
-        await self._meter.reserve(call)
         try:
+            await self._meter.reserve(call)
             answer = await self._answered(request, call, keys)
             call.begun(answer)
             self._rates.told(route.provider, answer.status, answer.header(b"retry-after"))
@@ -108,15 +113,18 @@ class Gateway:
                 )
                 told = [*told, (cache.ASKS, b"miss")]
             return ProviderReply(answer.status, told, call.relay(), call.close, lambda: call.used)
-        except BaseException:
+        except BaseException as error:
+            call.failure = error.code if isinstance(error, CodewordsError) else type(error).__name__
             await call.close()
             raise
 
     def _given(self, call: Exchange, kept: cache.Kept) -> ProviderReply:
         """The reply with a kept answer."""
-        used = self._meter.given(call, kept)
+        call.used = used = self._meter.given(call, kept)
+        if call.watched is not None:
+            call.watched.ended(call, Reading(kept.model))
         told = [*kept.headers, (b"content-length", b"%d" % len(kept.body)), (cache.ASKS, b"hit")]
-        return ProviderReply(200, told, kept.pieces(), call.close, lambda: used)
+        return ProviderReply(200, told, kept.pieces(), _nothing, lambda: used)
 
     def fallbacks(self, caller: Caller, provider: Provider, model: str) -> list[tuple[Provider, str]]:
         """(provider, model) of what stands in for a model that this caller asks for; providers may differ."""
@@ -133,9 +141,11 @@ class Gateway:
         await self.budgets.forget_past()
 
     async def close(self) -> None:
-        """End every connection to a provider and write what is not written yet."""
+        """End every connection to a provider, write what is not written yet, export what is not exported."""
         await self._upstream.close()
         self.ledger.flush()
+        if self._telemetry is not None:
+            await asyncio.to_thread(self._telemetry.close)
 
     async def _lists(self, origin: Origin) -> list[tuple[str, ...]]:
         """The lists of models that a call of this origin has to keep to, all of them."""
@@ -219,11 +229,16 @@ def _check(listed: list[tuple[str, ...]], route: Route, asked: Asked | None) -> 
             )
 
 
-def _warm() -> None:
+def _warm() -> Telemetry | None:
     """Import what calls need, in a thread: together it takes half a second."""
     from genai_prices.data_snapshot import get_snapshot
 
     get_snapshot()
+    return open_telemetry()
+
+
+async def _nothing() -> None:
+    """Nothing is open."""
 
 
 def _is_chunked(request: ProviderRequest) -> bool:
