@@ -113,6 +113,7 @@ def test_what_a_replica_that_died_had_reserved_is_settled_by_the_others(
     replicas: list[ServedRuntime], providers: LoopbackProviders
 ) -> None:
     key, key_id = budgeted(replicas[0], "mourned", 1.0)
+    assert _knows(replicas[1], key_id)  # from now on, not within a second
     asked = len(providers.requests)
 
     def hang() -> None:
