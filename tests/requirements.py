@@ -260,11 +260,21 @@ gateway:uploads | ours | A resumable upload goes through, and its second leg onl
 gateway:sandbox | seed | A workflow reaches providers with its run's key; no provider's key enters its sandbox.
 gateway:metering | seed | Tokens are counted exactly as the provider tells them, in streams and plain answers, without changing a byte.
 gateway:prices | ours | Costs are those of genai-prices to the picodollar; a person's own prices and aliases come first.
+gateway:compressed | ours | A compressed answer is read for its usage, in bounded pieces, while its bytes pass unchanged.
 gateway:bad-usage | ours | Usage that is absent, wrong or told twice is estimated and marked, or counted once.
 gateway:attribution | seed | A call is counted on its run, the runs above it, the workflow, the key and the day.
 gateway:budgets | seed | No budget of a call, run, workflow, key, day or home is crossed, on any route, whatever comes at once; refusals say what would fit and no SDK repeats them.
+gateway:shared-budgets | ours | Replicas on one database keep a budget together, and settle what one that died had reserved.
+gateway:cache | ours | Answers are kept only where asked for, whole ones only, given back byte for byte at no cost, and marked.
+gateway:telemetry | ours | Where the OTEL_* variables say so, each call is a span and in the metrics by the GenAI conventions, without a word of it.
 gateway:rates | seed | Calls over a provider's rate wait, the keys that wait take turns, and the provider's own 429 is honoured.
 gateway:reservations-survive | seed | What a killed runtime had reserved is settled at the next start.
+gateway:retries | ours | A call is made again only before the first byte, where its provider's rules and safety allow, boundedly, reserved and billed once.
+gateway:fallbacks | ours | Another model answers only where a person named it, of the same provider in native form, and the record says so.
+gateway:circuits | ours | What keeps failing is left alone for a while, then tried once; who asks is told for how long.
+gateway:timeouts | ours | Connecting, the first byte, each further piece and the whole have their own time.
+gateway:several-keys | ours | A provider's keys take turns; one that is refused rests, and what is stored at a provider stays with one account.
+gateway:model-lists | ours | Keys and workflows ask the models of their lists only; refusals have the provider's shape.
 gateway:unreachable | ours | A provider out of reach or silent is told in its own shape, for SDKs to repeat.
 models:simple-form | seed | A prompt gives text or JSON of the shape asked for, mended once, with usage and cost; errors say what to do.
 

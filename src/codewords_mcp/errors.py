@@ -6,7 +6,8 @@
     │   └── BodyTooLarge                body_too_large       413
     ├── Unauthenticated                 unauthenticated      401
     ├── Forbidden                       forbidden            403
-    │   └── UnpricedModel               unpriced_model       403     nobody can say what the call costs
+    │   ├── UnpricedModel               unpriced_model       403     nobody can say what the call costs
+    │   └── ModelNotAllowed             model_not_allowed    403     the key's or the workflow's list lacks it
     ├── NotFound                        not_found            404
     ├── MethodNotAllowed                method_not_allowed   405     (allow)
     ├── WrongHost                       wrong_host           421
@@ -125,6 +126,12 @@ class UnpricedModel(Forbidden):
     """A call under a budget whose price nobody knows."""
 
     code = "unpriced_model"
+
+
+class ModelNotAllowed(Forbidden):
+    """A model that the caller's key, or the header of its workflow, does not list."""
+
+    code = "model_not_allowed"
 
 
 class NotFound(CodewordsError):
@@ -321,9 +328,13 @@ class ProviderRefused(CodewordsError):
 
 
 class ProviderUnavailable(CodewordsError):
-    """A model provider that cannot be reached, or whose answer broke off. `reached`: it may have begun to work."""
+    """A model provider that cannot be reached, or whose answer broke off. `reached`: it may have begun to work.
+
+    `retry_after`: whole seconds for which it is not asked, where that was found out before.
+    """
 
     reached = True
+    retry_after: int | None = None
 
     code = "provider_unavailable"
     status = 502

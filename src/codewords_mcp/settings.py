@@ -77,7 +77,11 @@ class Settings(BaseSettings):
     budgets: dict[str, float] = Field(default_factory=dict, description="Budgets for model calls in USD, beside those of `codewords budget`: JSON with `call`, `run`, `workflow`, `key`, `day` (the home's, each day) and `home`.")
     provider_rates: dict[str, float] = Field(default_factory=dict, description="Calls a minute of `openai`, `anthropic` and `gemini` (JSON); those over it wait their turn, up to 30 s, and the keys that wait take turns. Default: no limit.")
     provider_connect_timeout: float = Field(default=10, gt=0, description="Seconds to reach a model provider.")
-    provider_timeout: float = Field(default=600, gt=0, description="Seconds to wait for each piece of a model provider's answer, the first included.")
+    provider_timeout: float = Field(default=600, gt=0, description="Seconds to wait for the first byte of a model provider's answer.")
+    provider_chunk_timeout: float = Field(default=600, gt=0, description="Seconds to wait for each further piece of a model provider's answer.")
+    provider_whole_timeout: float = Field(default=3600, gt=0, description="Seconds that a model provider's answer may take from the request to its end.")
+    provider_retries: int = Field(default=2, ge=0, le=10, description="How often a call that a model provider refused for now (408, 409, 429, 5xx) or that did not reach it is made again, by the provider's own rules. SDKs that repeat calls themselves are left to it.")
+    model_fallbacks: dict[str, list[str]] = Field(default_factory=dict, description="Models that stand in for one that cannot be had: JSON, model to a list of models, tried in its order. `provider/model` names another provider's, which only the simple form can ask.")
 
     max_body: int = Field(default=64 << 20, gt=0, description="Bytes of a request body.")
     max_code: int = Field(default=1 << 20, gt=0, description="Bytes of a workflow's code.")

@@ -35,10 +35,25 @@ def create(
     expires_in: Annotated[
         float | None, typer.Option(min=1, metavar="SECONDS", help="Valid for this long.", show_default=False)
     ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="The only models that it may ask, parted by commas: `gpt-4o*,anthropic/*`.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Make a key and print it, once: it is kept hashed."""
-    body = {"kind": scope.value, "owner": owner, "one_time": one_time, "expires_in": expires_in}
+    """Make a key and print it, once: it is kept hashed. `codewords budget set key` limits what it may spend."""
+    listed = None if models is None else [name.strip() for name in models.split(",") if name.strip()]
+    body = {
+        "kind": scope.value,
+        "owner": owner,
+        "one_time": one_time,
+        "expires_in": expires_in,
+        "models": listed,
+    }
     with connect() as client:
         made = client.call(
             "POST", "/keys", body={key: value for key, value in body.items() if value is not None}
@@ -66,11 +81,12 @@ def list_keys(as_json: AsJson = False) -> int:
             k["kind"],
             k["owner"],
             _state(k),
+            "all" if k.get("models") is None else ", ".join(k["models"]) or "none",
             str(k["created_at"])[:16].replace("T", " "),
         ]
         for k in items
     ]
-    _output.table(["ID", "KEY", "SCOPE", "OWNER", "STATE", "CREATED (UTC)"], rows, empty="No keys.")
+    _output.table(["ID", "KEY", "SCOPE", "OWNER", "STATE", "MODELS", "CREATED (UTC)"], rows, empty="No keys.")
     return OK
 
 

@@ -17,12 +17,16 @@ from codewords_mcp.runtime.models import KeyInfo
 
 
 class KeyBody(Body):
-    """`expires_in` is seconds; without it the key lives until it is revoked."""
+    """`expires_in` is seconds; without it the key lives until it is revoked.
+
+    `models` are names and patterns (`gpt-4o*`, `anthropic/*`) of the only models that it may ask, by itself and by its runs.
+    """
 
     owner: str | None = None
     kind: Literal["admin", "user"] = "user"
     one_time: bool = False
     expires_in: float | None = None
+    models: list[str] | None = None
 
 
 async def healthz(_request: Request) -> Response:
@@ -44,6 +48,7 @@ async def create_key(request: Request) -> Response:
         kind=body.kind,
         one_time=body.one_time,
         expires_in=body.expires_in,
+        models=body.models,
     )
     return JsonReply({"key": text, **info.model_dump()}, status_code=201)
 

@@ -21,6 +21,8 @@ from codewords_mcp.runtime.models import Provider, ProviderReply, ProviderReques
 PROVIDERS: tuple[Provider, ...] = ("openai", "anthropic", "gemini")
 STALLED = 300.0
 """Seconds that a client may leave a piece of its answer unread."""
+_REPEATS = b"x-stainless-retry-count"
+"""OpenAI's and Anthropic's SDKs repeat calls by themselves, and say how often they did."""
 _UPLOADS = ("/files", "/uploads", "/upload/")
 
 _FORM: dict[str, Any] = {
@@ -36,6 +38,7 @@ _ANSWER: dict[str, Any] = {
     "type": "object",
     "properties": {
         "response": {}, "model": {"type": "string"}, "usage": {"type": "object"}, "cost": {"type": ["number", "null"]},
+        "instead_of": {"type": "string", "description": "The model that was asked for and could not be had."},
     },
     "required": ["response", "model", "usage", "cost"],
 }  # fmt: skip
@@ -173,6 +176,7 @@ def _request(scope: Scope) -> ProviderRequest:
         run_mount=run_mount,
         here=own_url(scope) + mount,
         length=content_length(scope["headers"]),
+        may_wait=not any(name == _REPEATS for name, _ in scope["headers"]),
     )
 
 

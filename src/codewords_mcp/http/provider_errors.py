@@ -69,7 +69,7 @@ def provider_reply(dialect: Dialect, error: CodewordsError) -> Response:
         headers["x-should-retry"] = "false"
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, TooBusy):
+    if isinstance(error, (TooBusy, ProviderUnavailable)) and error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
     if error.status == 413:
         headers["Connection"] = "close"  # the rest of the body is still on its way

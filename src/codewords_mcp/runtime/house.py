@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,11 @@ class House:
         stored = database.write_blocking(access.any_secret_key_id)
         master_key = load_master_key(settings.master_key, home, stored_key_ids=[stored] if stored else [])
         self.master_key_source, self.master_key_notes = master_key.source, master_key.notes
+        executor = uuid.uuid4().hex
         self.keyring = Keyring(database, home, settings.api_key)
         self.secrets = SecretBook(database, Vault(master_key))
         self.entries = SecretEntries()
-        self.gateway = Gateway(self.secrets, database, settings)
+        self.gateway = Gateway(self.secrets, self.keyring, database, settings, executor=executor)
         self.files = Files(
             database,
             settings.files or home / "files",
@@ -102,6 +104,7 @@ class House:
             self.supply,
             settings,
             self.gateway.lineage,
+            executor,
         )
         self.schedules = ScheduleBook(database, limit=settings.schedule_limit)
         self.dispatcher = Dispatcher(floor, [ScheduleRuns(self.schedules)])
@@ -206,7 +209,7 @@ class House:
         while await self.database.write(lambda c: run_rows.purge(c, before)) == run_rows.PURGED_AT_ONCE:
             pass  # piece by piece, so that runs need not wait for a large one
         await self.dispatcher.background.tidy()
-        await self.gateway.ledger.purge()
+        await self.gateway.tidy()
         await self.files.expire()
         in_use = await self.database.read(workflow_rows.environments_in_use)
         await self.environments.collect(in_use, settings.environment_ttl)

@@ -314,7 +314,7 @@ class SecretInfo(Model):
 
 
 class KeyInfo(Model):
-    """An API key without its text."""
+    """An API key without its text. `models`: names and patterns of the only models that it may ask; None for all."""
 
     id: str
     prefix: str
@@ -325,6 +325,7 @@ class KeyInfo(Model):
     expires_at: datetime | None = None
     used_at: datetime | None = None
     revoked: bool = False
+    models: list[str] | None = None
 
 
 class Budget(Model):
@@ -393,6 +394,9 @@ class ProviderRequest:
     `path` is what follows `/openai`, percent-encoded, with its first slash; `run_mount` says that it followed
     `/run/openai`. `here` is how the caller reached that mount: `http://127.0.0.1:8765/gemini`. `length` is the body's
     size where it was declared.
+
+    `may_wait`: it may be made again after a while; False where whoever asks repeats calls itself, or has another way.
+    `may_switch`: a model of the same provider may answer instead. `instead_of`: this asks instead of that model already.
     """
 
     provider: Provider
@@ -405,18 +409,22 @@ class ProviderRequest:
     run_mount: bool
     here: str
     length: int | None
+    may_wait: bool = True
+    may_switch: bool = True
+    instead_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CallUsage:
     """What a model call used, by kind of token, and cost in USD; `cost` is None for a model without a price.
 
-    `estimated`: the provider did not tell.
+    `estimated`: the provider did not tell. `cached`: it was not asked; the tokens are those of when it was.
     """
 
     tokens: dict[str, int]
     cost: float | None
     estimated: bool
+    cached: bool = False
 
 
 @dataclass(slots=True)

@@ -108,11 +108,12 @@ class Runtime(ModelCalls):
         kind: Literal["admin", "user"] = "user",
         one_time: bool = False,
         expires_in: float | None = None,
+        models: list[str] | None = None,
     ) -> tuple[str, KeyInfo]:
-        """Make a key: (its text, shown once; its record). Admin only."""
+        """Make a key: (its text, shown once; its record). `models` are the only ones that it may ask. Admin only."""
         require_admin(caller, "make keys")
         return await self._house.keyring.create(
-            owner=owner or caller.owner, kind=kind, one_time=one_time, expires_in=expires_in
+            owner=owner or caller.owner, kind=kind, one_time=one_time, expires_in=expires_in, models=models
         )
 
     async def list_keys(self, caller: Caller) -> list[KeyInfo]:

@@ -191,7 +191,7 @@ def test_the_header_of_a_workflow_limits_each_of_its_runs_and_what_they_start(ht
         return answer.json()["service_id"]
 
     table = "# [tool.codewords]\n# budget = {run = 0.0002}\n# ///"
-    parent = deploy("Thrifty", _with(table))
+    parent = deploy("Thrifty", with_table(table))
     child = deploy("Child", HEADER.format(more=""))
     few = http.post(f"/run/{parent}/", json={"chat": CHAT, "calls": 1})
     assert few.json()[0] == 200
@@ -205,7 +205,7 @@ def test_the_header_of_a_workflow_limits_each_of_its_runs_and_what_they_start(ht
     assert http.post(f"/run/{child}/", json={"chat": CHAT}).json()[0] == 200
 
 
-def _with(table: str) -> str:
+def with_table(table: str) -> str:
     """The usual header with a table of ours."""
     first, rest = HEADER.format(more="").split("# /// script\n")
     assert first == ""

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from codewords_mcp.runtime.gateway.asked import read_request
 from codewords_mcp.runtime.gateway.providers import Flavor, find_route
-from codewords_mcp.runtime.gateway.tap import Reading, tap_for
+from codewords_mcp.runtime.gateway.tap import OPENED, OPENERS, CompressedTap, PlainTap, Reading, tap_for
 from codewords_mcp.testing.providers import Request, anthropic, gemini, openai
+from codewords_mcp.testing.providers.server import ENCODINGS
 
 pytestmark = pytest.mark.requirement("gateway:metering")
 PLACES: dict[Flavor, str] = {
@@ -109,12 +110,52 @@ def test_usage_told_twice_counts_once_and_the_last_word_holds() -> None:
     assert reading.tokens["output_tokens"] == 5
 
 
-def test_a_compressed_answer_is_read_beside_being_passed_on() -> None:
-    squeezed = gzip.compress(stream("messages"))
-    passed, reading = played("messages", [squeezed[:100], squeezed[100:]], encoding="gzip", strip=True)
+@pytest.mark.requirement("gateway:compressed")
+@pytest.mark.parametrize("encoding", sorted(ENCODINGS))
+@pytest.mark.parametrize("flavor", sorted(PLACES))
+def test_a_compressed_answer_is_read_beside_being_passed_on(flavor: Flavor, encoding: str) -> None:
+    squeezed = ENCODINGS[encoding](stream(flavor, stream_options={"include_usage": True}))
+    passed, reading = played(flavor, cut(squeezed, [1, 7, 50, 100]), encoding=encoding.upper(), strip=True)
     assert (passed, reading.whole) == (squeezed, True)
-    passed, reading = played("messages", [b"no gzip at all"], encoding="gzip")
-    assert (passed, reading.tokens) == (b"no gzip at all", None)
+    assert reading.tokens is not None
+    passed, reading = played(flavor, [b"not compressed at all"] * 2, encoding=encoding)
+    assert (passed, reading.tokens) == (b"not compressed at all" * 2, None)
+
+
+@pytest.mark.requirement("gateway:compressed")
+def test_an_answer_that_opens_to_very_much_is_opened_in_pieces() -> None:
+    answer = b'{"data":"' + b"x" * (40 << 20) + b'","usage":{"prompt_tokens":7,"completion_tokens":2}}'
+    for encoding, press in ENCODINGS.items():
+        measured = Measuring()
+        CompressedTap(measured, OPENERS[encoding]()).feed(press(answer))
+        assert measured.read().tokens == {"input_tokens": 7, "output_tokens": 2}
+        assert max(measured.sizes) <= 4 * OPENED  # brotli keeps to its limit within its own buffer
+        assert sum(measured.sizes) == len(answer)
+
+
+class Measuring:
+    """A tap that notes the sizes of its pieces."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self._inner = PlainTap("chat")
+
+    def feed(self, chunk: bytes) -> bytes:
+        self.sizes.append(len(chunk))
+        return self._inner.feed(chunk)
+
+    def rest(self) -> bytes:
+        return self._inner.rest()
+
+    def read(self) -> Reading:
+        return self._inner.read()
+
+
+def test_several_gzip_members_are_one_answer_and_an_unknown_encoding_passes() -> None:
+    whole = stream("messages")
+    squeezed = gzip.compress(whole[:500]) + gzip.compress(whole[500:])
+    assert played("messages", [squeezed], encoding="gzip")[1].whole
+    assert played("messages", [whole], encoding="zstd") == (whole, Reading())
 
 
 def test_a_long_plain_answer_is_read_at_its_end_without_being_kept() -> None:

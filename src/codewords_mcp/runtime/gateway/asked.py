@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from pydantic_core import from_json, to_json
@@ -12,6 +12,9 @@ from codewords_mcp.runtime.gateway.providers import Route
 from codewords_mcp.runtime.gateway.usage import Json
 
 _MODEL_FIELD = re.compile(rb'name="model"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]{1,200})\r\n')
+_STORED = re.compile(
+    rb'"(previous_response_id|conversation|file_id|fileData|file_data|fileUri|file_uri|cachedContent|cached_content|container)"\s*:'
+)
 _TELLS_USAGE = frozenset({"chat", "completions"})
 """Interfaces whose streams tell usage only where `stream_options.include_usage` asks for it."""
 
@@ -37,6 +40,24 @@ class Asked:
             return False
         options: Any = self.parsed.get("stream_options")
         return not (isinstance(options, dict) and cast("Json", options).get("include_usage") is True)
+
+    @property
+    def names_stored(self) -> bool:
+        """Whether it is about something that an earlier call left at the provider."""
+        return _STORED.search(self.body) is not None
+
+    def of(self, model: str) -> Asked:
+        """The same, asked of another model; every other byte of the body stays where that can be."""
+        if self.route.model:
+            at = self.route.path.rindex(self.route.model)
+            path = self.route.path[:at] + model + self.route.path[at + len(self.route.model) :]
+            return replace(self, model=model, route=replace(self.route, path=path, model=model))
+        named = re.compile(rb'("model"\s*:\s*)' + re.escape(to_json(self.model)))
+        if len(named.findall(self.body)) == 1:
+            body = named.sub(lambda found: found[1] + to_json(model), self.body)
+        else:
+            body = to_json(self.parsed | {"model": model})
+        return replace(self, model=model, body=body, parsed=self.parsed | {"model": model})
 
     def telling(self) -> bytes:
         """The body that also asks for usage; every other byte stays, where the options were not given."""

@@ -1,43 +1,38 @@
 """Ceilings that are never crossed: what a call may cost is taken from every budget before it, and settled after it.
 
-Taking is one step without waiting, so that calls at the same time cannot overrun a budget together. What is spent is
-read from the store when an account is first needed, and kept up to date here; this process is the only writer.
+`accounts.py` keeps what is spent and reserved where this process is the only writer, `shared_accounts.py` where replicas
+share a database.
 """
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from codewords_mcp.errors import BudgetExceeded, InvalidInput
+from codewords_mcp.runtime.gateway.accounts import (
+    PERIODS,
+    Account,
+    Key,
+    LocalAccounts,
+    Reservation,
+    Wish,
+    since,
+)
 from codewords_mcp.runtime.gateway.estimates import Estimate
-from codewords_mcp.runtime.gateway.ledger import Ledger, today
+from codewords_mcp.runtime.gateway.exchange import Exchange
+from codewords_mcp.runtime.gateway.ledger import Ledger
 from codewords_mcp.runtime.gateway.lineage import Origin
 from codewords_mcp.runtime.gateway.prices import USD
+from codewords_mcp.runtime.gateway.shared_accounts import SharedAccounts
 from codewords_mcp.runtime.models import Budget, BudgetPeriod, BudgetScope
 from codewords_mcp.runtime.store import budgets as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 
-PERIODS: tuple[BudgetPeriod, ...] = ("total", "month", "day")
-
-
-class Key(NamedTuple):
-    """An account: whose, and since which day ("" for ever)."""
-
-    scope: BudgetScope
-    subject: str
-    since: str
-
-
-@dataclass(slots=True)
-class Account:
-    """Picodollars spent and reserved."""
-
-    spent: int = 0
-    reserved: int = 0
+HEARD = 1.0
+"""Seconds after which a budget that another replica set or removed holds here too."""
 
 
 class Limit(NamedTuple):
@@ -49,26 +44,19 @@ class Limit(NamedTuple):
     account: Key | None
 
 
-@dataclass(slots=True)
-class Reservation:
-    """What a call in flight has taken."""
-
-    amount: int
-    accounts: list[Account] = field(default_factory=list[Account])
-    held: str = ""
-    """Its id in the ledger."""
-
-
 class Budgets:
     """Every budget of the home. `settled`: those of the settings, which apply beside the stored ones."""
 
-    def __init__(self, database: Database, ledger: Ledger, settled: dict[str, float]) -> None:
+    def __init__(
+        self, database: Database, ledger: Ledger, settled: dict[str, float], *, executor: str = ""
+    ) -> None:
         self._db = database
-        self._ledger = ledger
         self._fixed = [from_settings(name, amount) for name, amount in settled.items()]
         self._stored: list[Budget] | None = None
-        self._accounts: dict[Key, Account] = {}
-        self._loading: dict[Key, asyncio.Task[None]] = {}
+        self._as_of = 0.0
+        self._shared = SharedAccounts(database, ledger, executor) if database.shared else None
+        self._accounts = self._shared or LocalAccounts(ledger)
+        self.settle, self.forget_run = self._accounts.settle, self._accounts.forget_run
 
     async def list(self) -> list[Budget]:
         """Every budget, with what is spent and reserved of those that are of one thing."""
@@ -78,7 +66,7 @@ class Budgets:
             if budget.scope in {"call", "run"} or (budget.scope != "home" and not budget.subject):
                 found.append(budget)
                 continue
-            account = await self._account(key)
+            account = await self._accounts.look(key)
             told = {"spent": account.spent / USD, "reserved": account.reserved / USD}
             found.append(budget.model_copy(update=told))
         return found
@@ -99,38 +87,42 @@ class Budgets:
 
     async def limits(self, origin: Origin) -> list[Limit]:
         """Every budget that applies to a call of this origin."""
-        stored = self._stored if self._stored is not None else await self._load()
+        stored = self._stored
+        if stored is None or (self._shared is not None and time.monotonic() - self._as_of > HEARD):
+            stored = await self._load()
         if not stored and not self._fixed and not any(origin.limits):
             return []
         found = [limit for budget in (*self._fixed, *stored) for limit in _applied(budget, origin)]
         return found + list(_of_headers(origin))
 
-    async def reserve(self, limits: list[Limit], estimate: Estimate) -> Reservation:
+    async def reserve(self, call: Exchange, limits: list[Limit], estimate: Estimate) -> Reservation:
         """Take what a call may cost from every account. Raises BudgetExceeded, and takes nothing, where one has not enough."""
-        keys = dict.fromkeys(limit.account for limit in limits if limit.account is not None)
-        accounts = {key: await self._account(key) for key in keys}
-        # from here on nothing waits
-        room, tightest = min(((_room(limit, accounts), limit) for limit in limits), key=lambda one: one[0])
-        if room < estimate.most:
-            account = accounts[tightest.account] if tightest.account is not None else None
-            raise _refusal(tightest, account, estimate, room)
-        for account in accounts.values():
-            account.reserved += estimate.most
-        return Reservation(estimate.most, list(accounts.values()))
+        ceilings: dict[Key, int] = {}
+        for limit in limits:
+            if limit.account is not None:
+                ceilings[limit.account] = min(limit.amount, ceilings.get(limit.account, limit.amount))
+            elif limit.amount < estimate.most:
+                raise _refusal(limit, None, estimate, limit.amount)
+        taken = await self._accounts.take(
+            Wish(call.origin, call.route.provider, call.model, estimate.most, ceilings)
+        )
+        if isinstance(taken, Reservation):
+            return taken
+        room, tightest = min(
+            (
+                (limit.amount - taken[limit.account].taken, limit)
+                for limit in limits
+                if limit.account is not None
+            ),
+            key=lambda one: one[0],
+        )
+        assert tightest.account is not None  # noqa: S101  # only such were looked at
+        raise _refusal(tightest, taken[tightest.account], estimate, room)
 
-    def settle(self, origin: Origin, reservation: Reservation | None, cost: int) -> None:
-        """The call has ended: give back what it took, and count what it cost on every account that is open."""
-        if reservation is not None:
-            for account in reservation.accounts:
-                account.reserved -= reservation.amount
-        if cost and self._accounts:
-            for key in _keys_of(origin):
-                if account := self._accounts.get(key):
-                    account.spent += cost
-
-    def forget_run(self, run_id: str) -> None:
-        """The run has ended; calls of its that are still in flight keep their account to themselves."""
-        self._accounts.pop(Key("run", run_id, ""), None)
+    async def forget_past(self) -> None:
+        """Drop what is kept of days, months and runs that are over."""
+        if self._shared is not None:
+            await self._shared.forget_past()
 
     async def _load(self) -> list[Budget]:
         found = await self._db.read(rows.every)
@@ -138,40 +130,8 @@ class Budgets:
             Budget(scope=row["scope"], subject=row["subject"], period=row["period"], usd=row["amount"] / USD)
             for row in found
         ]
+        self._as_of = time.monotonic()
         return self._stored
-
-    async def _account(self, key: Key) -> Account:
-        """The account, with what was spent before it was opened."""
-        if key not in self._accounts:
-            self._drop_past()
-            self._accounts[key] = Account()
-            self._loading[key] = asyncio.create_task(self._fill(key, self._accounts[key]))
-        if loading := self._loading.get(key):
-            await asyncio.shield(loading)
-        return self._accounts.setdefault(key, Account())
-
-    async def _fill(self, key: Key, account: Account) -> None:
-        columns = {"run": "run_id", "workflow": "service_id", "key": "key_id"}
-        matching = {columns[key.scope]: key.subject} if key.scope in columns else {}
-        account.spent = 0  # what was counted since the account was opened is in the books, which are read now
-        try:
-            before = await self._ledger.spent(since=key.since, **matching)
-            account.spent += before
-        except BaseException:
-            self._accounts.pop(key, None)
-            raise
-        finally:
-            self._loading.pop(key, None)
-
-    def _drop_past(self) -> None:
-        """Accounts of days and months that are over."""
-        current = {_since(period) for period in PERIODS}
-        for key in [
-            key
-            for key, account in self._accounts.items()
-            if key.since not in current and not account.reserved
-        ]:
-            del self._accounts[key]
 
 
 def from_settings(name: str, usd: float) -> Budget:
@@ -202,19 +162,8 @@ def _check(scope: BudgetScope, subject: str, period: BudgetPeriod) -> None:
         raise InvalidInput("That is not an id.")
 
 
-def _room(limit: Limit, accounts: dict[Key, Account]) -> int:
-    """What is left of a budget."""
-    account = accounts[limit.account] if limit.account is not None else Account()
-    return limit.amount - account.spent - account.reserved
-
-
-def _since(period: BudgetPeriod) -> str:
-    day = today()
-    return {"total": "", "day": day, "month": f"{day[:7]}-01"}[period]
-
-
 def _key(scope: BudgetScope, subject: str, period: BudgetPeriod) -> Key:
-    return Key(scope, subject, _since(period))
+    return Key(scope, subject, since(period))
 
 
 def _applied(budget: Budget, origin: Origin) -> Iterable[Limit]:
@@ -241,16 +190,6 @@ def _of_headers(origin: Origin) -> Iterable[Limit]:
                 yield Limit(amount, "call", "total", None)
             elif depth == 0 and name in PERIODS:
                 yield Limit(amount, "workflow", name, _key("workflow", origin.services[0], name))
-
-
-def _keys_of(origin: Origin) -> Iterable[Key]:
-    for run_id in origin.runs:
-        yield Key("run", run_id, "")
-    for since in {_since(period) for period in PERIODS}:
-        if origin.services:
-            yield Key("workflow", origin.services[0], since)
-        yield Key("key", origin.key_id, since)
-        yield Key("home", "", since)
 
 
 _WORDS: dict[tuple[BudgetScope, BudgetPeriod], str] = {

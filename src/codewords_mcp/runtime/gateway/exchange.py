@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
 
+from codewords_mcp.runtime.gateway.accounts import Reservation
 from codewords_mcp.runtime.gateway.asked import Asked
-from codewords_mcp.runtime.gateway.budgets import Reservation
 from codewords_mcp.runtime.gateway.keys import TITLES
 from codewords_mcp.runtime.gateway.lineage import Origin
 from codewords_mcp.runtime.gateway.providers import Route
 from codewords_mcp.runtime.gateway.tap import Reading, Tap, tap_for
-from codewords_mcp.runtime.gateway.upstream import chunks
+from codewords_mcp.runtime.gateway.telemetry import Watched
+from codewords_mcp.runtime.gateway.upstream import translated
+from codewords_mcp.runtime.gateway.wire import Answer
 from codewords_mcp.runtime.models import CallUsage
 
-if TYPE_CHECKING:
-    from aiohttp import ClientResponse
+LARGEST = 4 << 20
+"""Bytes of an answer that is kept to be given again."""
+Keep = Callable[[bytes, Reading], None]
 
 
 class Books(Protocol):
@@ -27,12 +30,26 @@ class Books(Protocol):
 
 
 class Exchange:
-    """A call. `begun` with its answer, then `relay` is read to its end, or `close` is called; or `close` alone."""
+    """A call. `begun` with its answer, then `relay` is read to its end, or `close` is called; or `close` alone.
 
-    def __init__(self, route: Route, origin: Origin, asked: Asked | None, books: Books) -> None:
+    `others`: what may be asked instead, in this order, when it cannot be had.
+    """
+
+    def __init__(
+        self, route: Route, origin: Origin, asked: Asked | None, books: Books, others: tuple[Asked, ...] = ()
+    ) -> None:
         self.route = route
         self.origin = origin
         self.asked = asked
+        self.others = others
+        self.instead_of = ""
+        """The model that was asked for, where another one answers."""
+        self.repeated = 0
+        self.failure = ""
+        """Our code for what ended it before its answer was whole."""
+        self.watched: Watched | None = None
+        self.keep: Keep | None = None
+        """Takes the whole answer, where it may be given again."""
         self.strip = asked is not None and asked.hides_usage
         self.status = 0
         """The answer's status; 0 while there is none."""
@@ -42,39 +59,96 @@ class Exchange:
         self.used: CallUsage | None = None
         self.passed = 0
         """Bytes of the answer."""
+        self._first = asked
+        self._next = 0
         self._books = books
-        self._answer: ClientResponse | None = None
+        self._answer: Answer | None = None
         self._tap: Tap | None = None
         self._expected = -1
+        self._ended = False
         self._settled = False
 
-    def begun(self, answer: ClientResponse) -> None:
+    @property
+    def model(self) -> str:
+        """What is asked now; "" where the request names none."""
+        return self.asked.model if self.asked is not None else ""
+
+    @property
+    def bills(self) -> bool:
+        """Whether the provider may bill it."""
+        return self.route.kind != "free"
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it is about something that is stored at the provider, for one of its accounts."""
+        return self.asked is None or self.asked.names_stored
+
+    @property
+    def has_stand_in(self) -> bool:
+        """Whether another model may still be asked."""
+        return self._next < len(self.others)
+
+    def stand_in(self) -> bool:
+        """Ask the next model from now on; False where there is none."""
+        if not self.has_stand_in or self._first is None:
+            return False
+        self._ask(self.others[self._next])
+        self._next += 1
+        return True
+
+    def stand_back(self) -> None:
+        """Ask what was asked for, again."""
+        if self._first is not None:
+            self._ask(self._first)
+            self._next = 0
+
+    def _ask(self, asked: Asked) -> None:
+        first = self._first
+        assert first is not None  # noqa: S101  # who has stand-ins has asked for something
+        self.asked, self.route = asked, asked.route
+        self.instead_of = first.model if asked is not first else ""
+
+    def begun(self, answer: Answer) -> None:
         """The answer's head has come."""
         self._answer, self.status = answer, answer.status
-        length = answer.headers.get("content-length", "")
-        self._expected = int(length) if length.isdigit() else -1
+        media, encoding = "", ""
+        for name, value in answer.headers:
+            if name == b"content-length" and value.isdigit():
+                self._expected = int(value)
+            elif name == b"content-type":
+                media = value.decode("latin-1")
+            elif name == b"content-encoding":
+                encoding = value.decode("latin-1")
         if self.asked is not None and answer.status < 300:
-            media, encoding = (
-                answer.headers.get("content-type", ""),
-                answer.headers.get("content-encoding", ""),
-            )
             self._tap = tap_for(self.route.flavor, media, encoding, strip=self.strip)
 
     async def relay(self) -> AsyncIterator[bytes]:
         """The answer's pieces. It is settled before the last of them, so that whoever has it all finds its cost."""
         answer, tap = self._answer, self._tap
         assert answer is not None  # noqa: S101  # begun() came first
-        async for chunk in chunks(TITLES[self.route.provider], answer):
-            self.passed += len(chunk)
-            passed = tap.feed(chunk) if tap is not None else chunk
-            if self.passed == self._expected:
-                self._settle()
-            if passed:
-                yield passed
+        kept: list[bytes] | None = [] if self.keep is not None and self.status == 200 else None
+        with translated(TITLES[self.route.provider]):
+            async for chunk in answer.chunks():
+                if self.watched is not None and not self.passed:
+                    self.watched.answering()
+                self.passed += len(chunk)
+                passed = tap.feed(chunk) if tap is not None else chunk
+                if self.passed == self._expected:
+                    self._ended = True
+                    self._settle()
+                if kept is not None and self.passed <= LARGEST:
+                    kept.append(passed)
+                else:
+                    kept = None
+                if passed:
+                    yield passed
+        self._ended = True
         rest = tap.rest() if tap is not None else b""
         self._settle()
         if rest:
             yield rest
+        if kept is not None and tap is not None and self.keep is not None and tap.read().whole:
+            self.keep(b"".join([*kept, rest]), tap.read())
 
     async def close(self) -> None:
         """End it, wherever it is. Idempotent."""
@@ -86,4 +160,9 @@ class Exchange:
         if self._settled:
             return
         self._settled = True
-        self._books.settle(self, self._tap.read() if self._tap is not None else Reading())
+        reading = self._tap.read() if self._tap is not None else Reading()
+        self._books.settle(self, reading)
+        if self.watched is not None:
+            if self._answer is not None and not self._ended:
+                self.failure = self.failure or "cut_short"
+            self.watched.ended(self, reading)

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
-from codewords_mcp.errors import ProviderUnavailable
-from codewords_mcp.runtime.gateway import headers, uploads
+from codewords_mcp.errors import CodewordsError, ModelNotAllowed
+from codewords_mcp.runtime.gateway import cache, headers, uploads
 from codewords_mcp.runtime.gateway.asked import Asked, read_request
+from codewords_mcp.runtime.gateway.attempts import Attempts
 from codewords_mcp.runtime.gateway.budgets import Budgets
 from codewords_mcp.runtime.gateway.exchange import Exchange
-from codewords_mcp.runtime.gateway.keys import TITLES, ProviderKeys
+from codewords_mcp.runtime.gateway.health import Health
+from codewords_mcp.runtime.gateway.keys import TITLES, ProviderKey, ProviderKeys
 from codewords_mcp.runtime.gateway.ledger import Ledger
-from codewords_mcp.runtime.gateway.lineage import Lineage
+from codewords_mcp.runtime.gateway.lineage import Lineage, Origin
 from codewords_mcp.runtime.gateway.meter import Meter
 from codewords_mcp.runtime.gateway.prices import Prices
-from codewords_mcp.runtime.gateway.providers import base_urls, find_route
+from codewords_mcp.runtime.gateway.providers import Route, base_urls, find_route
 from codewords_mcp.runtime.gateway.rates import Rates
+from codewords_mcp.runtime.gateway.rules import allows, stand_ins
+from codewords_mcp.runtime.gateway.tap import Reading
+from codewords_mcp.runtime.gateway.telemetry import Telemetry, open_telemetry
 from codewords_mcp.runtime.gateway.upstream import Upstream
-from codewords_mcp.runtime.models import Caller, ProviderReply, ProviderRequest
-from codewords_mcp.runtime.secrets.access import SecretBook
+from codewords_mcp.runtime.gateway.wire import Answer, Patience
+from codewords_mcp.runtime.models import Caller, Provider, ProviderReply, ProviderRequest
+from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.settings import Settings
-
-if TYPE_CHECKING:
-    from aiohttp import ClientResponse
 
 PIECE = 256 << 10
 """Bytes handed to a connection at once: more would hold up everybody else."""
@@ -35,78 +37,172 @@ _UPLOAD_URL, _CONTROL_URL = b"x-goog-upload-url", b"x-goog-upload-control-url"
 class Gateway:
     """The gateway of one home. All methods are for the event loop of the runtime."""
 
-    def __init__(self, secrets: SecretBook, database: Database, settings: Settings) -> None:
+    def __init__(
+        self, secrets: SecretBook, keyring: Keyring, database: Database, settings: Settings, *, executor: str
+    ) -> None:
         self.keys = ProviderKeys(secrets)
         self.lineage = Lineage()
         self.ledger = Ledger(database)
         self.prices = Prices(settings.model_prices, settings.model_aliases)
-        self.budgets = Budgets(database, self.ledger, settings.budgets)
+        self.budgets = Budgets(database, self.ledger, settings.budgets, executor=executor)
         self.lineage.on_end = self.budgets.forget_run
+        self._keyring = keyring
         self._meter = Meter(self.prices, self.ledger, self.budgets)
+        self._fallbacks = settings.model_fallbacks
         self._bases = base_urls(settings)
         self._upstream = Upstream(
-            connect_timeout=settings.provider_connect_timeout, read_timeout=settings.provider_timeout
+            Patience(
+                settings.provider_connect_timeout,
+                settings.provider_timeout,
+                settings.provider_chunk_timeout,
+                settings.provider_whole_timeout,
+            )
         )
+        self._attempts = Attempts(Health(), settings.provider_retries)
+        self._cache = cache.Cache()
         self._rates = Rates(settings.provider_rates)
         self._tickets = uploads.UploadTickets()
         self._warmed = False
+        self._telemetry: Telemetry | None = None
 
     async def ask(self, request: ProviderRequest) -> ProviderReply:
         """Call the provider. Cancelling the awaiting task, or closing the reply early, aborts the call.
 
-        Raises NotFound for a path that is none, ServiceNotAvailable without a key, BudgetExceeded, UnpricedModel,
-        TooBusy where a rate limit makes it wait too long, ProviderUnavailable, ProviderTimedOut, and whatever the body of
-        the request raises.
+        Raises NotFound for a path that is none, ServiceNotAvailable without a key, ModelNotAllowed, BudgetExceeded,
+        UnpricedModel, TooBusy where a rate limit makes it wait too long, ProviderUnavailable, ProviderTimedOut, and
+        whatever the body of the request raises.
         """
         route = find_route(request.provider, request.method, request.path, run_mount=request.run_mount)
-        key = await self.keys.find(request.caller.owner, route.provider)
+        keys = await self.keys.find(request.caller.owner, route.provider)
         if not self._warmed:
-            await asyncio.to_thread(_warm)
+            self._telemetry = await asyncio.to_thread(_warm)
             self._warmed = True
         asked = None
         if route.kind == "metered":
             asked = read_request(route, b"".join([chunk async for chunk in request.body]))
-        call = Exchange(route, self.lineage.origin(request.caller), asked, self._meter)
+        origin = self.lineage.origin(request.caller)
+        others: tuple[Asked, ...] = ()
         if route.kind != "free":
-            await self._rates.enter(route.provider, f"{call.origin.owner}/{call.origin.key_id}")
-        await self._meter.reserve(call)
+            listed = await self._lists(origin)
+            if listed:
+                _check(listed, route, asked)
+            if asked is not None and request.may_switch:
+                others = self._others(origin, listed, asked)
+        call = Exchange(route, origin, asked, self._meter, others)
+        if self._telemetry is not None:
+            call.watched = self._telemetry.watch(request.headers)
+        seconds = 0.0
+        call.instead_of = request.instead_of
+        name = ""
+        if asked is not None:
+            seconds, may_give = cache.asked_for(request.headers, origin, asked)
+            if seconds:
+                query = request.query.decode("latin-1")
+                name = cache.name_of(origin, asked, query, request.headers)
+                if may_give and (kept := self._cache.find(name)):
+                    return self._given(call, kept)
         try:
-            answer = await self._send(request, call, key)
+            await self._meter.reserve(call)
+            answer = await self._answered(request, call, keys)
             call.begun(answer)
-            self._rates.told(route.provider, answer.status, answer.headers.get("retry-after"))
-            kept = self._headers(request, call, answer)
-            return ProviderReply(answer.status, kept, call.relay(), call.close, lambda: call.used)
+            self._rates.told(route.provider, answer.status, answer.header(b"retry-after"))
+            told = self._headers(request, call, answer)
+            if name and not call.instead_of:
+                call.keep = lambda body, reading: self._cache.keep(
+                    name, seconds, told, body, reading.tokens or {}, call.model
+                )
+                told = [*told, (cache.ASKS, b"miss")]
+            return ProviderReply(answer.status, told, call.relay(), call.close, lambda: call.used)
         except BaseException as error:
-            if isinstance(error, ProviderUnavailable) and not error.reached:
-                call.sent = False
+            call.failure = error.code if isinstance(error, CodewordsError) else type(error).__name__
             await call.close()
             raise
+
+    def _given(self, call: Exchange, kept: cache.Kept) -> ProviderReply:
+        """The reply with a kept answer."""
+        call.used = used = self._meter.given(call, kept)
+        if call.watched is not None:
+            call.watched.ended(call, Reading(kept.model))
+        told = [*kept.headers, (b"content-length", b"%d" % len(kept.body)), (cache.ASKS, b"hit")]
+        return ProviderReply(200, told, kept.pieces(), _nothing, lambda: used)
+
+    def fallbacks(self, caller: Caller, provider: Provider, model: str) -> list[tuple[Provider, str]]:
+        """(provider, model) of what stands in for a model that this caller asks for; providers may differ."""
+        origin = self.lineage.origin(caller)
+        return stand_ins((origin.rules.fallbacks, self._fallbacks), provider, model)
 
     def upload_caller(self, query: bytes) -> Caller:
         """Who began the upload whose ticket is in this query. Raises Unauthenticated."""
         return self._tickets.caller(uploads.ticket_in(query) or "")
 
+    async def tidy(self) -> None:
+        """Forget what is old."""
+        await self.ledger.purge()
+        await self.budgets.forget_past()
+
     async def close(self) -> None:
-        """End every connection to a provider and write what is not written yet."""
+        """End every connection to a provider, write what is not written yet, export what is not exported."""
         await self._upstream.close()
         self.ledger.flush()
+        if self._telemetry is not None:
+            await asyncio.to_thread(self._telemetry.close)
 
-    async def _send(self, request: ProviderRequest, call: Exchange, key: str) -> ClientResponse:
-        route, sent = call.route, headers.to_provider(request.headers, call.route, key)
-        body: bytes | AsyncIterator[bytes] | None = request.body
-        if call.asked is not None:
-            body = _measured(call.asked, sent, telling=call.strip)
-        elif request.length == 0 or (request.length is None and not _is_chunked(request)):
+    async def _lists(self, origin: Origin) -> list[tuple[str, ...]]:
+        """The lists of models that a call of this origin has to keep to, all of them."""
+        of_key = await self._keyring.models_of(origin.key_id) if origin.key_id else None
+        return [listed for listed in (of_key, origin.rules.models) if listed is not None]
+
+    def _others(self, origin: Origin, listed: list[tuple[str, ...]], asked: Asked) -> tuple[Asked, ...]:
+        if not origin.rules.fallbacks and not self._fallbacks:
+            return ()
+        provider = asked.route.provider
+        found = stand_ins((origin.rules.fallbacks, self._fallbacks), provider, asked.model)
+        return tuple(
+            asked.of(model)
+            for where, model in found
+            if where == provider and all(allows(one, provider, model) for one in listed)
+        )
+
+    async def _answered(self, request: ProviderRequest, call: Exchange, keys: list[ProviderKey]) -> Answer:
+        """The answer to pass on, by whichever key and try."""
+        body: AsyncIterator[bytes] | None = request.body
+        if call.asked is not None or request.length == 0 or (not request.length and not _is_chunked(request)):
             body = None
-        url = self._bases[route.provider] + route.path
-        query = uploads.without_ticket(headers.without_key(request.query))
-        if query:
-            url += "?" + query.decode("latin-1")
-        call.sent = True
-        return await self._upstream.request(TITLES[route.provider], request.method, url, sent, body)
+        query = uploads.without_ticket(headers.without_key(request.query)).decode("latin-1")
+        turn = f"{call.origin.owner}/{call.origin.key_id}"
 
-    def _headers(self, request: ProviderRequest, call: Exchange, answer: ClientResponse) -> headers.Headers:
-        kept = headers.to_caller(answer.raw_headers, edited=call.strip)
+        async def send(key: ProviderKey) -> Answer:
+            route, asked, sent = call.route, call.asked, body
+            if route.kind != "free":
+                await self._rates.enter(route.provider, turn)
+            length = request.length
+            content: bytes | AsyncIterator[bytes] | None = sent
+            if asked is not None:
+                content = asked.telling() if call.strip else asked.body
+                length = len(content)
+                if length > PIECE:
+                    content = _in_pieces(content)
+            call.sent = True
+            return await self._upstream.request(
+                TITLES[route.provider],
+                request.method,
+                (self._bases[route.provider], f"{route.path}?{query}" if query else route.path),
+                headers.to_provider(request.headers, route, key.value),
+                content,
+                length,
+            )
+
+        if body is not None:  # it streams through: there is no second time
+            return await self._attempts.answered(call, keys[:1], send, repeats=False)
+        return await self._attempts.answered(call, keys, send, repeats=request.may_wait)
+
+    def _headers(self, request: ProviderRequest, call: Exchange, answer: Answer) -> headers.Headers:
+        kept = headers.to_caller(answer.headers, edited=call.strip)
+        if call.instead_of:
+            kept += [
+                (b"x-codewords-model", call.model.encode()),
+                (b"x-codewords-instead-of", call.instead_of.encode()),
+            ]
         if request.provider != "gemini" or not any(name == _UPLOAD_URL for name, _ in kept):
             return kept
         ticket = self._tickets.issue(request.caller)
@@ -117,24 +213,36 @@ class Gateway:
         ]
 
 
-def _warm() -> None:
+def _check(listed: list[tuple[str, ...]], route: Route, asked: Asked | None) -> None:
+    """Raises ModelNotAllowed."""
+    if asked is None or not asked.model:
+        raise ModelNotAllowed(
+            "This call does not say which model it asks, so it is refused where models are listed.",
+            hint="Make it with a key that may ask every model.",
+        )
+    for one in listed:
+        if not allows(one, route.provider, asked.model):
+            raise ModelNotAllowed(
+                "This model is not among those that may be asked here.",
+                hint=f"Allowed are {', '.join(one) or 'none'}. `codewords keys create --models` and `models` under "
+                "[tool.codewords] list them.",
+            )
+
+
+def _warm() -> Telemetry | None:
     """Import what calls need, in a thread: together it takes half a second."""
-    import aiohttp  # noqa: F401  # pyright: ignore[reportUnusedImport]
     from genai_prices.data_snapshot import get_snapshot
 
     get_snapshot()
+    return open_telemetry()
+
+
+async def _nothing() -> None:
+    """Nothing is open."""
 
 
 def _is_chunked(request: ProviderRequest) -> bool:
     return any(name == b"transfer-encoding" for name, _ in request.headers)
-
-
-def _measured(asked: Asked, sent: list[tuple[str, str]], *, telling: bool) -> bytes | AsyncIterator[bytes]:
-    """The body, with its size among the headers."""
-    body = asked.telling() if telling else asked.body
-    sent[:] = [pair for pair in sent if pair[0] != "content-length"]
-    sent.append(("content-length", str(len(body))))
-    return body if len(body) <= PIECE else _in_pieces(body)
 
 
 async def _in_pieces(whole: bytes) -> AsyncIterator[bytes]:

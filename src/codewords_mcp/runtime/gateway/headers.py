@@ -18,6 +18,7 @@ _OURS = frozenset(
     {
         b"authorization", b"x-api-key", b"x-goog-api-key", b"x-codewords-api-key", b"x-correlation-id",
         b"x-provisioned-request-id", b"x-request-id", b"idempotency-replay", b"codewords-caller-id", b"run-as-template",
+        b"x-codewords-cache",
     }
 )  # fmt: skip
 _CALLERS_PLACE = frozenset(
@@ -29,22 +30,27 @@ _CALLERS_PLACE = frozenset(
 # With these a GET would be a POST to the provider, and pass as free of charge.
 _METHOD_OVERRIDES = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
 # The answer must be readable, to count what it used; compressed answers that come all the same are passed on as they are.
-_DROPPED_INWARD = _HOP_BY_HOP | _OURS | _CALLERS_PLACE | _METHOD_OVERRIDES | {b"accept-encoding", b"expect"}
-_DROPPED_OUTWARD = _HOP_BY_HOP | {b"date", b"server", b"set-cookie", b"alt-svc", b"strict-transport-security"}
+_DROPPED_INWARD = (
+    _HOP_BY_HOP
+    | _OURS
+    | _CALLERS_PLACE
+    | _METHOD_OVERRIDES
+    | {b"accept-encoding", b"content-length", b"expect"}
+)
+_DROPPED_OUTWARD = _HOP_BY_HOP | {
+    b"date", b"server", b"set-cookie", b"alt-svc", b"strict-transport-security",
+    b"x-codewords-model", b"x-codewords-instead-of", b"x-codewords-cache",
+}  # fmt: skip
 _BEARER_SINCE = b"2026-10-21"
 """The Anthropic API version from which its SDK sends the key as a bearer token (anthropic 2.0)."""
 _KEY_PARAMETER = re.compile(rb"(^|&)key=[^&]*")
 
 
-def to_provider(headers: Headers, route: Route, key: str) -> list[tuple[str, str]]:
-    """The caller's headers with the provider's key where the provider expects it."""
+def to_provider(headers: Headers, route: Route, key: bytes) -> Headers:
+    """The caller's headers, but for its body's size, with the provider's key where the provider expects it."""
     named = _named_by_connection(headers)
-    kept = [
-        (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in headers
-        if name not in _DROPPED_INWARD and name not in named
-    ]
-    kept.append(("accept-encoding", "identity"))
+    kept = [pair for pair in headers if pair[0] not in _DROPPED_INWARD and pair[0] not in named]
+    kept.append((b"accept-encoding", b"identity"))
     kept.append(_credential(headers, route, key))
     return kept
 
@@ -56,23 +62,23 @@ def _named_by_connection(headers: Headers) -> frozenset[bytes]:
     return frozenset()
 
 
-def _credential(headers: Headers, route: Route, key: str) -> tuple[str, str]:
+def _credential(headers: Headers, route: Route, key: bytes) -> tuple[bytes, bytes]:
     if route.dialect == "openai":
-        return "authorization", f"Bearer {key}"
+        return b"authorization", b"Bearer " + key
     if route.provider == "gemini":
-        return "x-goog-api-key", key
+        return b"x-goog-api-key", key
     came = dict(headers)
     if b"authorization" in came and came.get(b"anthropic-version", b"") >= _BEARER_SINCE:
-        return "authorization", f"Bearer {key}"
-    return "x-api-key", key
+        return b"authorization", b"Bearer " + key
+    return b"x-api-key", key
 
 
-def to_caller(raw: tuple[tuple[bytes, bytes], ...], *, edited: bool) -> Headers:
-    """The provider's headers, names in lower case. `edited`: the body may lose bytes, so its length is not told."""
+def to_caller(answered: Headers, *, edited: bool) -> Headers:
+    """The provider's headers. `edited`: the body may lose bytes, so its length is not told."""
     return [
-        (lower, value)
-        for lower, value in ((name.lower(), value) for name, value in raw)
-        if lower not in _DROPPED_OUTWARD and not (edited and lower == b"content-length")
+        pair
+        for pair in answered
+        if pair[0] not in _DROPPED_OUTWARD and not (edited and pair[0] == b"content-length")
     ]
 
 

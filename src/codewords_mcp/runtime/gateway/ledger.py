@@ -7,7 +7,7 @@ import itertools
 import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -32,6 +32,7 @@ _FIELDS = {
     "input_audio_tokens": "audio_tokens", "output_audio_tokens": "audio_tokens", "input_image_tokens": "image_tokens",
     "output_image_tokens": "image_tokens",
 }  # fmt: skip
+Settle = Callable[[Connection, Mapping[rows.Account, Mapping[str, int]], list[str]], None]
 
 
 class Ledger:
@@ -49,6 +50,8 @@ class Ledger:
         self._written: set[str] = set()
         self._closed: list[str] = []
         self._reading = 0
+        self.settle: Settle | None = None
+        """Writes sums and ends reservations where replicas share the database."""
 
     def record(
         self,
@@ -58,12 +61,23 @@ class Ledger:
         tokens: Tokens,
         *,
         cost: int | None,
-        estimated: bool,
+        estimated: bool = False,
+        fallback: bool = False,
+        cached: bool = False,
     ) -> None:
-        """Count one call; `cost` in picodollars, None where the model has no price."""
-        counts = Counter(
-            {"calls": 1, "cost": cost or 0, "estimated": int(estimated), "unpriced": int(cost is None)}
-        )
+        """Count one call; `cost` in picodollars, None where the model has no price.
+
+        `fallback`: the model stood in for another; `cached`: nobody was asked.
+        """
+        counts = Counter({"calls": 1, "cost": cost or 0})
+        for name, so in (
+            ("estimated", estimated),
+            ("unpriced", cost is None),
+            ("fallbacks", fallback),
+            ("cached", cached),
+        ):
+            if so:
+                counts[name] = 1
         for name, count in tokens.items():
             if name in _FIELDS:
                 counts[_FIELDS[name]] += count
@@ -75,13 +89,25 @@ class Ledger:
                 found.update(counts)
         self.touch()
 
-    def hold(self, origin: Origin, provider: Provider, model: str, amount: int) -> str:
-        """A call in flight may cost so much: written down if it lasts longer than `SOON`. Its id."""
+    def written(
+        self, origin: Origin, provider: Provider, model: str, amount: int
+    ) -> tuple[str, dict[str, Any]]:
+        """A reservation's id and row, for whoever writes it down."""
         held = f"{self._mark}{next(self._ids)}"
         accounts = [list(account) for account in _accounts(origin, provider, model)]
-        self._opened[held] = {"id": held, "opened_at": now(), "accounts": accounts, "amount": amount}
+        return held, {"id": held, "opened_at": now(), "accounts": accounts, "amount": amount}
+
+    def hold(self, origin: Origin, provider: Provider, model: str, amount: int) -> str:
+        """A call in flight may cost so much: written down if it lasts longer than `SOON`. Its id."""
+        held, row = self.written(origin, provider, model, amount)
+        self._opened[held] = row
         self.touch()
         return held
+
+    def end(self, held: str) -> None:
+        """A reservation that was written down is over."""
+        self._closed.append(held)
+        self.touch()
 
     def release(self, held: str) -> None:
         """It is settled."""
@@ -89,8 +115,7 @@ class Ledger:
             return
         if held in self._written:
             self._written.discard(held)
-            self._closed.append(held)
-            self.touch()
+            self.end(held)
 
     def touch(self) -> None:
         """Something is to be written soon."""
@@ -109,7 +134,10 @@ class Ledger:
         opened, self._lasting, self._opened = list(self._lasting.values()), self._opened, {}
         closed, self._closed = self._closed, []
         self._written.update(one["id"] for one in opened)
-        if sums or opened or closed:
+        if settle := self.settle:
+            if sums or closed:
+                self._db.write_soon(lambda c: settle(c, sums, closed))
+        elif sums or opened or closed:
             self._db.write_soon(lambda c: _write(c, sums, opened, closed))
         if self._lasting:
             self.touch()

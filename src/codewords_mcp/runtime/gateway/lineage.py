@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from codewords_mcp.runtime.gateway.rules import NONE, Rules
 from codewords_mcp.runtime.models import Caller
 
 DEEPEST = 32
@@ -24,6 +25,8 @@ class Origin:
     services: tuple[str, ...] = ()
     limits: tuple[dict[str, float], ...] = ()
     """What the headers of `services` say under `[tool.codewords.budget]`."""
+    rules: Rules = NONE
+    """What the nearest workflow's header says."""
 
 
 class Lineage:
@@ -33,9 +36,7 @@ class Lineage:
         self._alive: dict[str, Origin] = {}
         self.on_end: Callable[[str], None] = lambda _run_id: None
 
-    def begin(
-        self, run_id: str, caller: Caller, service_id: str, budget: dict[str, float] | None = None
-    ) -> None:
+    def begin(self, run_id: str, caller: Caller, service_id: str, rules: Rules = NONE) -> None:
         """A run has been recorded."""
         parent = self.origin(caller)
         self._alive[run_id] = Origin(
@@ -43,7 +44,8 @@ class Lineage:
             parent.key_id,
             (run_id, *parent.runs)[:DEEPEST],
             (service_id, *parent.services)[:DEEPEST],
-            (budget or {}, *parent.limits)[:DEEPEST],
+            (rules.budget, *parent.limits)[:DEEPEST],
+            rules,
         )
 
     def end(self, run_id: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from codewords_mcp.errors import InvalidInput, UnpricedModel
-from codewords_mcp.runtime.gateway.budgets import Budgets
+from codewords_mcp.errors import BudgetExceeded, InvalidInput, UnpricedModel
+from codewords_mcp.runtime.gateway.budgets import Budgets, Limit
+from codewords_mcp.runtime.gateway.cache import Kept
+from codewords_mcp.runtime.gateway.estimates import Estimate
 from codewords_mcp.runtime.gateway.estimates import estimate as estimate_most
 from codewords_mcp.runtime.gateway.exchange import Exchange
 from codewords_mcp.runtime.gateway.ledger import Ledger
@@ -50,15 +52,32 @@ class Meter:
                 "This model has no known price, so it is refused while a budget applies.",
                 hint="CODEWORDS_MODEL_PRICES gives it one, in USD a million tokens.",
             )
-        call.reservation = await self._budgets.reserve(limits, most)
-        call.reservation.held = self._ledger.hold(call.origin, call.route.provider, asked.model, most.most)
+        if call.others:
+            await self._with_others(call, limits, most)
+        else:
+            call.reservation = await self._budgets.reserve(call, limits, most)
+
+    async def _with_others(self, call: Exchange, limits: list[Limit], most: Estimate) -> None:
+        """Reserve once for whichever model answers; those that the budget has no room for do not stand in."""
+        priced = [(one, found) for one in call.others if (found := estimate_most(one, self._prices))]
+        dearest = max((most, *(found for _, found in priced)), key=lambda one: one.most)
+        try:
+            call.reservation = await self._budgets.reserve(call, limits, dearest)
+        except BudgetExceeded:
+            if dearest is most:
+                raise
+            priced = [(one, found) for one, found in priced if found.most <= most.most]
+            call.reservation = await self._budgets.reserve(call, limits, most)
+        call.others = tuple(one for one, _ in priced)
+
+    def given(self, call: Exchange, kept: Kept) -> CallUsage:
+        """Count a call that was answered with what is kept, at no cost."""
+        self._ledger.record(call.origin, call.route.provider, call.model, {}, cost=0, cached=True)
+        return CallUsage(kept.tokens, 0.0, estimated=False, cached=True)
 
     def settle(self, call: Exchange, reading: Reading) -> None:
         """See `Books`. A refusal of the provider, and a call that never reached it, cost nothing."""
-        cost = self._count(call, reading)
-        if call.reservation is not None:
-            self._ledger.release(call.reservation.held)
-        self._budgets.settle(call.origin, call.reservation, cost)
+        self._budgets.settle(call.origin, call.reservation, self._count(call, reading))
 
     def _count(self, call: Exchange, reading: Reading) -> int:
         """Write the call down; what it cost."""
@@ -66,7 +85,7 @@ class Meter:
             return 0
         provider, asked = call.route.provider, call.asked
         if asked is None:
-            self._ledger.record(call.origin, provider, _path_of(call), {}, cost=None, estimated=False)
+            self._ledger.record(call.origin, provider, _path_of(call), {}, cost=None)
             return 0
         tokens = reading.tokens if reading.whole else None
         estimated = tokens is None
@@ -76,7 +95,13 @@ class Meter:
         if estimated and call.reservation is not None:
             cost = max(cost or 0, call.reservation.amount)
         self._ledger.record(
-            call.origin, provider, asked.model or reading.model, tokens, cost=cost, estimated=estimated
+            call.origin,
+            provider,
+            asked.model or reading.model,
+            tokens,
+            cost=cost,
+            estimated=estimated,
+            fallback=bool(call.instead_of),
         )
         call.used = CallUsage(tokens, None if cost is None else cost / USD, estimated)
         return cost or 0

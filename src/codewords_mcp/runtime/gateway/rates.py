@@ -93,7 +93,7 @@ class Rates:
         if turnstile is not None:
             await turnstile.enter(key)
 
-    def told(self, provider: Provider, status: int, retry_after: str | None) -> None:
+    def told(self, provider: Provider, status: int, retry_after: str) -> None:
         """What the provider answered: after a 429 that says when to come back, later calls wait until then."""
         turnstile = self._turnstiles.get(provider)
         if status == 429 and turnstile is not None and retry_after:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -19,6 +20,9 @@ from codewords_mcp.runtime.gateway.usage import Json, Tokens, read_usage
 WHOLE = 1 << 20
 """Bytes of a plain answer that are kept to be read whole; of a longer one only the end is, where usage stands."""
 _END = 128 << 10
+OPENED = 1 << 20
+"""Bytes of a compressed answer that are opened at once."""
+_ANY_ZLIB = 47
 _LONGEST_EVENT = 32 << 20
 _NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,')
 _TOLD = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{')
@@ -163,21 +167,76 @@ class StreamTap:
         return reading
 
 
+class Opener(Protocol):
+    """Opens a compressed answer."""
+
+    def open(self, chunk: bytes) -> Iterator[bytes]:
+        """What a piece holds, in pieces of at most `OPENED` bytes. Raises OpenerError for what cannot be opened."""
+        ...
+
+
+class OpenerError(Exception):
+    """The answer is not compressed as it says."""
+
+
+class ZlibOpener:
+    """gzip, of several members too, and deflate; told apart by their head."""
+
+    def __init__(self) -> None:
+        self._opener = zlib.decompressobj(_ANY_ZLIB)
+
+    def open(self, chunk: bytes) -> Iterator[bytes]:
+        """See `Opener`."""
+        while chunk:
+            if self._opener.eof:
+                self._opener = zlib.decompressobj(_ANY_ZLIB)
+            try:
+                yield self._opener.decompress(chunk, OPENED)
+            except zlib.error:
+                raise OpenerError from None
+            chunk = self._opener.unconsumed_tail or self._opener.unused_data
+
+
+class BrotliOpener:
+    """brotli."""
+
+    def __init__(self) -> None:
+        import brotli  # pyright: ignore[reportMissingTypeStubs]
+
+        library = cast("Any", brotli)
+        self._opener: Any = library.Decompressor()
+        self._failures: type[Exception] = library.error
+
+    def open(self, chunk: bytes) -> Iterator[bytes]:
+        """See `Opener`."""
+        try:
+            yield self._opener.process(chunk, output_buffer_limit=OPENED)
+            while not self._opener.can_accept_more_data():
+                yield self._opener.process(b"", output_buffer_limit=OPENED)
+        except self._failures:
+            raise OpenerError from None
+
+
+OPENERS: dict[str, Callable[[], Opener]] = {
+    "gzip": ZlibOpener, "x-gzip": ZlibOpener, "deflate": ZlibOpener, "br": BrotliOpener,
+}  # fmt: skip
+
+
 class CompressedTap:
     """Reads a compressed answer beside passing it on; where it cannot be opened, usage is not known."""
 
-    def __init__(self, inner: Tap) -> None:
+    def __init__(self, inner: Tap, opener: Opener | None) -> None:
         self._inner = inner
-        self._opener = zlib.decompressobj(47)  # gzip or zlib, told apart by their head
-        self._broken = False
+        self._opener = opener
 
     def feed(self, chunk: bytes) -> bytes:
         """See `Tap`."""
-        if not self._broken:
+        if self._opener is not None:
             try:
-                self._inner.feed(self._opener.decompress(chunk))
-            except zlib.error:
-                self._broken = True
+                for piece in self._opener.open(chunk):
+                    self._inner.feed(piece)
+            except OpenerError:
+                self._opener = None
         return chunk
 
     def rest(self) -> bytes:
@@ -191,11 +250,15 @@ class CompressedTap:
 
 def tap_for(flavor: Flavor, media: str, encoding: str, *, strip: bool) -> Tap:
     """The tap for an answer, by its content type and content encoding."""
+    encoding = encoding.strip().lower()
     compressed = encoding not in {"", "identity"}
     tap: Tap = (
         StreamTap(flavor, strip=strip and not compressed) if "event-stream" in media else PlainTap(flavor)
     )
-    return CompressedTap(tap) if compressed else tap
+    if not compressed:
+        return tap
+    opener = OPENERS.get(encoding)
+    return CompressedTap(tap, opener() if opener is not None else None)
 
 
 def _separator_of(data: bytes) -> bytes:

@@ -1,115 +1,106 @@
-"""The wire to providers: one pool of connections for the home, and their failures in our words.
-
-aiohttp, since the same pass-through costs five to eight times the CPU with httpx or httpx2; imported at the first call.
-"""
+"""Requests to providers: where each of them is, what is written, and failures in our words."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from codewords_mcp.errors import ProviderTimedOut, ProviderUnavailable
+from codewords_mcp.runtime.gateway.wire import (
+    Answer,
+    BrokenOffError,
+    Headers,
+    Patience,
+    Place,
+    Pool,
+    authorization_of,
+)
 
-if TYPE_CHECKING:
-    from aiohttp import ClientResponse, ClientSession
+_NO_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
-KEEP_ALIVE = 20.0
-"""Seconds that an unused connection is kept: less than providers do, so that it is rarely closed under a request."""
-_MAX_HEADER = 64 << 10
+
+class Base:
+    """A provider's address, read once."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        secure = parts.scheme == "https"
+        host, port = parts.hostname or "", parts.port or (443 if secure else 80)
+        proxy = "" if proxy_bypass(host) else getproxies().get(parts.scheme, "")
+        self.place = Place(host, port, secure, proxy)
+        self.host = parts.netloc.rpartition("@")[2].encode("latin-1")
+        self.prefix = parts.path.rstrip("/")
+        self.more = b""
+        if proxy and not secure:  # such a proxy is told the whole address
+            self.prefix = f"http://{self.host.decode('latin-1')}{self.prefix}"
+            if authorization := authorization_of(proxy):
+                self.more = b"proxy-authorization: " + authorization + b"\r\n"
 
 
 class Upstream:
-    """Connections to providers. Open it on the event loop that uses it; `close` ends what is left."""
+    """Connections to providers. Use it on one event loop; `close` ends what is left."""
 
-    def __init__(self, *, connect_timeout: float, read_timeout: float) -> None:
-        self._connect_timeout = connect_timeout
-        self._read_timeout = read_timeout
-        self._session: ClientSession | None = None
-        self._proxies: dict[str, str | None] = {}
+    def __init__(self, patience: Patience) -> None:
+        self._pool = Pool(patience)
+        self._bases: dict[str, Base] = {}
 
     async def request(
         self,
         title: str,
         method: str,
-        url: str,
-        headers: list[tuple[str, str]],
+        url: tuple[str, str],
+        headers: Headers,
         body: bytes | AsyncIterator[bytes] | None,
-    ) -> ClientResponse:
-        """The answer's status and headers; its body has not been read. `title` is the provider's name in errors.
+        length: int | None = None,
+    ) -> Answer:
+        """The answer's status and headers; its body has not been read.
 
-        Raises ProviderUnavailable, ProviderTimedOut.
+        `title` is the provider's name in errors, `url` its address and what follows, with the query. `headers` say nothing
+        of the body's size; `length` does, where a body that is streamed has one that is known.
+        Raises ProviderUnavailable, ProviderTimedOut, and what `body` raises.
         """
-        from yarl import URL
-
-        session = self._session or self._open()
+        base = self._bases.get(url[0])
+        if base is None:
+            base = self._bases[url[0]] = Base(url[0])
+        size = len(body) if isinstance(body, bytes) else length
+        head = _head(base, method, url[1], headers, size, has_body=body is not None)
         with translated(title):
-            return await session.request(
-                method,
-                URL(url, encoded=True),
-                headers=headers,
-                data=body,
-                allow_redirects=False,
-                proxy=self._proxy(url),
-            )
-
-    def _open(self) -> ClientSession:
-        import aiohttp
-
-        timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=self._connect_timeout, sock_read=self._read_timeout
-        )
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE, ttl_dns_cache=60),
-            timeout=timeout,
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-            max_line_size=_MAX_HEADER,
-            max_field_size=_MAX_HEADER,
-        )
-        return self._session
-
-    def _proxy(self, url: str) -> str | None:
-        """The proxy that the runtime's environment names for this host; looked up once, since it is slow."""
-        scheme, host = urlsplit(url)[:2]
-        if host not in self._proxies:
-            bypassed = proxy_bypass(urlsplit(url).hostname or "")
-            self._proxies[host] = None if bypassed else getproxies().get(scheme)
-        return self._proxies[host]
+            return await self._pool.request(base.place, head, body, chunked=body is not None and size is None)
 
     async def close(self) -> None:
         """End every connection."""
-        if self._session is not None:
-            await self._session.close()
+        self._pool.close()
+
+
+def _head(
+    base: Base, method: str, target: str, headers: Headers, size: int | None, *, has_body: bool
+) -> bytes:
+    lines = [f"{method} {base.prefix}{target} HTTP/1.1".encode("latin-1"), b"host: " + base.host]
+    lines += [name + b": " + value for name, value in headers]
+    if has_body:
+        lines.append(b"transfer-encoding: chunked" if size is None else b"content-length: %d" % size)
+    elif method not in _NO_BODY:
+        lines.append(b"content-length: 0")
+    return b"\r\n".join(lines) + b"\r\n" + base.more + b"\r\n"
 
 
 @contextmanager
 def translated(title: str) -> Generator[None]:
-    """aiohttp's failures as ours; nothing of their text, which holds addresses, is passed on."""
-    import aiohttp
-
+    """Failures of the wire as ours; nothing of their text, which holds addresses, is passed on."""
     try:
         yield
     except TimeoutError as error:
         raise ProviderTimedOut(
             f"{title} did not answer in time.",
-            hint="Try again; CODEWORDS_PROVIDER_TIMEOUT is how long the runtime waits for each piece of an answer.",
+            hint="Try again; CODEWORDS_PROVIDER_TIMEOUT and CODEWORDS_PROVIDER_CHUNK_TIMEOUT are how long the runtime waits.",
         ) from error
-    except aiohttp.ClientConnectorError as error:
+    except BrokenOffError as error:
+        raise ProviderUnavailable(f"The connection to {title} broke off.", hint="Try again.") from error
+    except OSError as error:
         unreachable = ProviderUnavailable(
             f"{title} could not be reached.", hint="Check this machine's network, then try again."
         )
         unreachable.reached = False
         raise unreachable from error
-    except aiohttp.ClientError as error:
-        raise ProviderUnavailable(f"The connection to {title} broke off.", hint="Try again.") from error
-
-
-async def chunks(title: str, answer: Any) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises ProviderUnavailable where it ends before its end, ProviderTimedOut."""
-    with translated(title):
-        async for chunk in answer.content.iter_any():
-            yield chunk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 _ROUTES = {
@@ -11,7 +12,12 @@ _ROUTES = {
     "GOOGLE_API_KEY": ("GOOGLE_GEMINI_BASE_URL", "/gemini"),
 }
 """Name of a key → (the variable from which that provider's SDK takes its address, our path)."""
-PROVIDER_KEYS = frozenset(_ROUTES)
+_FURTHER = re.compile(r"_\d{1,2}\Z")
+
+
+def is_provider_key(name: str) -> bool:
+    """Whether a variable is one of a provider's keys: `OPENAI_API_KEY`, `OPENAI_API_KEY_2`."""
+    return _FURTHER.sub("", name) in _ROUTES
 
 
 def provider_variables(declared: Iterable[str], *, key: str, runtime: str) -> dict[str, str]:
@@ -22,8 +28,8 @@ def provider_variables(declared: Iterable[str], *, key: str, runtime: str) -> di
     """
     names = set(declared)
     found: dict[str, str] = {}
-    for name in names & _ROUTES.keys():
-        address, path = _ROUTES[name]
-        if address not in names:
+    for name in names:
+        address, path = _ROUTES.get(_FURTHER.sub("", name), ("", ""))
+        if address and address not in names:
             found |= {name: key, address: runtime + path}
     return found

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import cast
 
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import NotFound
+from codewords_mcp.runtime.gateway.rules import Rules, rules_of
 from codewords_mcp.runtime.models import Caller, no_progress
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.store import workflows as rows
@@ -45,10 +45,9 @@ class Servable:
         return None if hosts is None else tuple(hosts)
 
     @property
-    def budget(self) -> dict[str, float]:
-        """What its header says under `[tool.codewords.budget]`: scope → USD."""
-        found: object = self.script.tool.get("budget")
-        return cast("dict[str, float]", found) if isinstance(found, dict) else {}
+    def rules(self) -> Rules:
+        """What its header says about model calls."""
+        return rules_of(self.script.tool)
 
     @property
     def instance_concurrency(self) -> int:

@@ -243,7 +243,7 @@ class Dispatcher:
             executor=floor.executor,
             depth=ancestry.depth,
         )
-        floor.lineage.begin(run_id, request.caller, servable.service_id, servable.budget)
+        floor.lineage.begin(run_id, request.caller, servable.service_id, servable.rules)
         floor.enter(execution, self._live(execution, place, claimed=recorded.began))
         return execution
 

@@ -208,7 +208,7 @@ class Execution:
         )
 
     async def _take(self) -> Lease:
-        caller = Caller(self.request.caller.owner, "run", run_id=self.run_id)
+        caller = Caller(self.request.caller.owner, "run", self.request.caller.key_id, self.run_id)
         lease = await self._supply.take(self._kit, caller, self.run_log)
         self._isolation = lease.tier
         self._mark("sandbox")

@@ -95,7 +95,7 @@ class Floor:
     supply: Supply
     settings: Settings
     lineage: Lineage
-    executor: str = field(default_factory=lambda: uuid.uuid4().hex)
+    executor: str
     active: dict[str, ActiveRun] = field(default_factory=dict[str, ActiveRun])
     tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     last_activity: float = field(default_factory=time.monotonic)

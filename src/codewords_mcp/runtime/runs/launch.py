@@ -7,7 +7,7 @@ import re
 import uuid
 from dataclasses import dataclass
 
-from codewords_mcp.runtime.gateway.variables import PROVIDER_KEYS, provider_variables
+from codewords_mcp.runtime.gateway.variables import is_provider_key, provider_variables
 from codewords_mcp.runtime.models import RunRequest
 from codewords_mcp.runtime.runs.catalog import Servable
 from codewords_mcp.runtime.runs.request_headers import value_of
@@ -49,7 +49,7 @@ class Kit:
             if v.required
             and v.name not in self.secrets
             and v.name not in _OURS
-            and v.name not in PROVIDER_KEYS
+            and not is_provider_key(v.name)
             and not CONNECTION.fullmatch(v.name)
         ]
 

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, text
 
 from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError
+from codewords_mcp.runtime.gateway.shared_accounts import settle_dead
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.floor import Floor
 from codewords_mcp.runtime.store import executors, recovery
@@ -118,7 +119,13 @@ class Replica:
         """Say that we live; (who died holding runs, our runs that somebody wants cancelled)."""
         me = self._floor.executor
         executors.seen(connection, me, __version__)
-        dead = executors.holders(connection) - self._alive(connection)
+        alive = self._alive(connection)
+        dead = executors.holders(connection) - alive
+        if unsettled := settle_dead(connection, alive):
+            log.warning(
+                "model calls of replicas that are gone were settled at what they had reserved",
+                calls=unsettled,
+            )
         executors.bury(connection, self._ttl * LONG_DEAD)
         return dead, executors.unwanted(connection, me)
 

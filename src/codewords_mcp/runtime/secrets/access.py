@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets as random
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,9 @@ HOME_OWNER = "local"
 """Owner of what the home's admin key makes."""
 KEY_FILE = "api.key"
 _REFUSED = "That API key is not valid here."
+_MODEL = re.compile(r"[\w.:/@*?-]{1,200}")
+_MOST_MODELS = 100
+_KEPT = 10_000
 
 
 class RunKey:
@@ -48,6 +52,7 @@ class Keyring:
         self._admin_hash = hash_key(admin_key or self._own_key())
         self._run_keys: dict[str, Caller] = {}
         self._known: dict[str, Caller] = {}
+        self._models: dict[str, tuple[str, ...] | None] = {}
 
     def _own_key(self) -> str:
         path = self._home / KEY_FILE
@@ -102,14 +107,39 @@ class Keyring:
         """A key for a sandbox: refused until it is bound to a run, never stored."""
         return RunKey(self._run_keys)
 
+    async def models_of(self, key_id: str) -> tuple[str, ...] | None:
+        """The models that a key may ask, None for all; what a key was made with never changes."""
+        if key_id not in self._models:
+            if len(self._models) > _KEPT:
+                self._models.clear()
+            listed = await self._db.read(lambda c: access.models_of_key(c, key_id))
+            self._models[key_id] = None if listed is None else tuple(listed)
+        return self._models[key_id]
+
     async def create(
-        self, *, owner: str, kind: Literal["admin", "user"], one_time: bool, expires_in: float | None
+        self,
+        *,
+        owner: str,
+        kind: Literal["admin", "user"],
+        one_time: bool,
+        expires_in: float | None,
+        models: list[str] | None = None,
     ) -> tuple[str, KeyInfo]:
-        """A new key: its text, which is not kept, and its record. Raises InvalidInput."""
+        """A new key: its text, which is not kept, and its record. `models` are names and patterns, None for all.
+
+        Raises InvalidInput.
+        """
         if not owner.isprintable() or not 0 < len(owner) <= 64:
             raise InvalidInput("A key's owner is 1 to 64 printable characters.")
         if expires_in is not None and expires_in <= 0:
             raise InvalidInput("A key's lifetime is a number of seconds above 0.")
+        if models is not None and not all(_MODEL.fullmatch(one) for one in models[:_MOST_MODELS]):
+            raise InvalidInput(
+                "Models are names or patterns of letters, digits and ._:/@*?-.",
+                hint="For example gpt-4o*, anthropic/*.",
+            )
+        if models is not None and (kind == "admin" or len(models) > _MOST_MODELS):
+            raise InvalidInput(f"Only a user's key can have a list of models, of at most {_MOST_MODELS}.")
         key, at = new_key(one_time=one_time), now()
         values: dict[str, Any] = {
             "id": random.token_hex(8),
@@ -122,6 +152,7 @@ class Keyring:
             "expires_at": None if expires_in is None else at + int(expires_in * 1e6),
             "used_at": None,
             "revoked": False,
+            "models": models,
         }
         await self._db.write(lambda c: access.add_key(c, values))
         return key, _key_info(values)

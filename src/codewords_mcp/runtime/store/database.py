@@ -227,6 +227,10 @@ class Database:
         look = partial(self._transact, fn, writes=False)
         return await asyncio.get_running_loop().run_in_executor(self._readers, look)
 
+    async def aside(self, fn: Callable[[Connection], T]) -> T:
+        """Run `fn` in a transaction of its own, beside the writer and without waiting for it; for a shared database only."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._transact, fn)
+
     async def drained(self) -> None:
         """Return when everything asked for with `write_soon` until now is written, or has failed."""
         if self._last is not None and not self._last.done():

@@ -7,16 +7,17 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Insert, RowMapping, Update, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Executable, RowMapping, delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from codewords_mcp.runtime.models import CostsBy
 from codewords_mcp.runtime.store.tables import model_usage
 
 COUNTERS = (
     "calls", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
-    "audio_tokens", "image_tokens", "cost", "estimated", "unpriced",
+    "audio_tokens", "image_tokens", "cost", "estimated", "unpriced", "fallbacks", "cached",
 )  # fmt: skip
-"""`cost` is in picodollars; `estimated` and `unpriced` count calls."""
+"""`cost` is in picodollars; `estimated`, `unpriced`, `fallbacks` (the model stood in for another) and `cached` count calls."""
 _COLUMNS = {
     "day": (model_usage.c.day,),
     "workflow": (model_usage.c.service_id,),
@@ -45,23 +46,21 @@ class Account(NamedTuple):
 
 
 @cache
-def _adding() -> Update:
-    changes = {name: model_usage.c[name] + bindparam(f"_{name}") for name in COUNTERS}
-    return update(model_usage).where(model_usage.c.id == bindparam("_id")).values(changes)
-
-
-@cache
-def _inserting() -> Insert:
-    return insert(model_usage)
+def _adding(dialect: str) -> Executable:
+    """Insert, or add to the row that is there: replicas write to the same ones."""
+    into = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(model_usage)
+    changes = {name: model_usage.c[name] + into.excluded[name] for name in COUNTERS}
+    return into.on_conflict_do_update(index_elements=[model_usage.c.id], set_=changes)
 
 
 def add(connection: Connection, sums: Mapping[Account, Mapping[str, int]]) -> None:
-    """Add to what is stored."""
-    for account, counts in sums.items():
-        amounts = {f"_{name}": counts.get(name, 0) for name in COUNTERS}
-        if connection.execute(_adding(), amounts | {"_id": account.id}).rowcount == 0:
-            row = {name: counts.get(name, 0) for name in COUNTERS} | account._asdict() | {"id": account.id}
-            connection.execute(_inserting(), row)
+    """Add to what is stored, in an order that is the same for all."""
+    rows = [
+        {name: counts.get(name, 0) for name in COUNTERS} | account._asdict() | {"id": account.id}
+        for account, counts in sums.items()
+    ]
+    if rows:
+        connection.execute(_adding(connection.dialect.name), sorted(rows, key=lambda row: row["id"]))
 
 
 def of_runs(connection: Connection, run_ids: Iterable[str]) -> list[RowMapping]:

@@ -38,6 +38,7 @@ keys = Table(
     Column("expires_at", BigInteger),
     Column("used_at", BigInteger),
     Column("revoked", Boolean, nullable=False, default=False),
+    Column("models", JSON),
 )
 
 workflows = Table(
@@ -224,6 +225,8 @@ model_usage = Table(
     Column("cost", BigInteger, nullable=False),
     Column("estimated", BigInteger, nullable=False),
     Column("unpriced", BigInteger, nullable=False),
+    Column("fallbacks", BigInteger, nullable=False, server_default="0"),
+    Column("cached", BigInteger, nullable=False, server_default="0"),
     Index("ix_model_usage_day", "day"),
     Index("ix_model_usage_run", "run_id"),
 )
@@ -235,6 +238,17 @@ model_reservations = Table(
     Column("opened_at", BigInteger, nullable=False),
     Column("accounts", JSON, nullable=False),
     Column("amount", BigInteger, nullable=False),
+    Column("executor", String(32)),
+    Column("budgets", JSON),
+)
+
+budget_accounts = Table(
+    "budget_accounts",
+    metadata,
+    Column("id", String(110), primary_key=True),
+    Column("since", String(10), nullable=False),
+    Column("spent", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
 )
 
 budgets = Table(

@@ -14,6 +14,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from codewords_mcp.errors import InvalidScript
 from codewords_mcp.runtime.models import Check
 from codewords_mcp.runtime.workflows.header import Header
+from codewords_mcp.runtime.workflows.model_calls import MODEL_KEYS, check_model_calls
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONNECTION = re.compile(r"PIPEDREAM_([A-Z0-9_]+)_ACCESS")
@@ -41,10 +42,9 @@ _NUMBERS = {
     ),
 }
 """key: least, most, what it is."""
-_BUDGETS = frozenset({"call", "run", "day", "month", "total"})
-_CODEWORDS_KEYS = frozenset(
-    {"budget", "client", "concurrency", "egress", "isolation", "queue_limit", "retries", "timeout"}
-)
+_CODEWORDS_KEYS = MODEL_KEYS | {
+    "client", "concurrency", "egress", "isolation", "queue_limit", "retries", "timeout",
+}  # fmt: skip
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}")
 _MOST = 500
 _NOT_AN_INDEX = ("-", ".", "/", "~", "git+", "http:", "https:", "file:")
@@ -146,21 +146,7 @@ def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
                 hint=hint,
                 line=header.line_of(key),
             )
-    _check_budget(header, table)
-
-
-def _check_budget(header: Header, table: Mapping[str, Any]) -> None:
-    budget: Any = table.get("budget", {})
-    fits = isinstance(budget, dict) and all(
-        name in _BUDGETS and type(usd) in {int, float} and 0 <= usd <= 1_000_000
-        for name, usd in cast("dict[str, Any]", budget).items()
-    )
-    if not fits:
-        raise _wrong(
-            f"`budget` in [tool.codewords] is not a table of amounts in USD for {', '.join(sorted(_BUDGETS))}.",
-            hint="Write for example `# budget = {run = 0.50, day = 5}`.",
-            line=header.line_of("budget"),
-        )
+    check_model_calls(header, table)
 
 
 def _is_host(value: Any) -> bool:

@@ -18,15 +18,18 @@ from dataclasses import replace
 
 from codewords_mcp.testing.providers import anthropic, gemini, openai
 from codewords_mcp.testing.providers.model import Json, Reply, Request, Steering, steer
-from codewords_mcp.testing.providers.server import Connection, compressed
+from codewords_mcp.testing.providers.server import ENCODINGS, Connection, compressed
 
-__all__ = ["LoopbackProviders", "Reply", "Request", "Steering", "loopback_providers"]
+__all__ = ["LoopbackProviders", "Reply", "Request", "Steering", "key_of", "loopback_providers"]
 
 _KEPT = 20_000
 
 
 class LoopbackProviders:
-    """The three providers on one port; the path tells which. `keys`: what each takes, any where it names none."""
+    """The three providers on one port; the path tells which.
+
+    `keys`: what each takes, several joined by blanks; any where it names none.
+    """
 
     def __init__(self, keys: Mapping[str, str] | None = None) -> None:
         self.url = ""
@@ -36,8 +39,14 @@ class LoopbackProviders:
         self.tokens: Counter[str] = Counter()
         """`openai.input`, `gemini.output` … as billed by whole answers, cut ones not included."""
         self._keys = dict(keys or {})
+        self._scripted: dict[str, deque[Reply]] = {}
         self._files = gemini.Files()
         self._changed = threading.Condition()
+
+    def answer_next(self, *replies: Reply, key: str = "") -> None:
+        """What the next requests are answered instead, those with this provider key or all."""
+        with self._changed:
+            self._scripted.setdefault(key, deque()).extend(replies)
 
     def wait_for(self, happened: Callable[[], bool], seconds: float = 30) -> bool:
         """Whether it became true in time; looked at after each request and each abort."""
@@ -61,9 +70,9 @@ class LoopbackProviders:
     def _answer(self, request: Request) -> Reply:
         provider = provider_of(request)
         request = replace(request, provider=provider)
-        reply = self._refusal(request) or self._reply(request)
-        if "gzip" in _flags(request):
-            reply = compressed(reply)
+        reply = self._script(request) or self._refusal(request) or self._reply(request)
+        if encoding := next((name for name in ENCODINGS if name in _flags(request)), ""):
+            reply = compressed(reply, encoding)
         with self._changed:
             self.requests.append(request)
             self.tokens.update({f"{provider}.{name}": count for name, count in counted(reply.usage).items()})
@@ -76,15 +85,19 @@ class LoopbackProviders:
         wanted = self._keys.get(request.provider)
         if wanted is None or "upload_id=" in request.query:
             return None
-        headers = request.headers
-        given = {
-            headers.get("authorization", "").removeprefix("Bearer "),
-            headers.get("x-api-key", ""),
-            headers.get("x-goog-api-key", ""),
-        } - {""}
+        known = {frozenset({key}) for key in wanted.split()}
         return (
-            None if given == {wanted} else _MODULES[request.provider].error(401, "that key is not valid here")
+            None
+            if key_of(request) in known
+            else _MODULES[request.provider].error(401, "that key is not valid here")
         )
+
+    def _script(self, request: Request) -> Reply | None:
+        with self._changed:
+            for key in (*key_of(request), ""):
+                if self._scripted.get(key):
+                    return self._scripted[key].popleft()
+        return None
 
     def _reply(self, request: Request) -> Reply:
         if request.provider == "gemini" and "/openai/" not in request.path:
@@ -93,6 +106,13 @@ class LoopbackProviders:
 
 
 _MODULES = {"openai": openai, "anthropic": anthropic, "gemini": gemini}
+
+
+def key_of(request: Request) -> frozenset[str]:
+    """The provider's keys that a request carries: one, if it is as it should be."""
+    headers = request.headers
+    given = (headers.get("authorization", "").removeprefix("Bearer "), headers.get("x-api-key", ""))
+    return frozenset({*given, headers.get("x-goog-api-key", "")} - {""})
 
 
 def provider_of(request: Request) -> str:

@@ -46,7 +46,10 @@ class Request:
 
 @dataclass(slots=True)
 class Reply:
-    """An answer: `body`, or `stream` of pieces with `delay` seconds before each; `wait` seconds before the first byte."""
+    """An answer: `body`, or `stream` of pieces with `delay` seconds before each; `wait` seconds before the first byte.
+
+    `hangs_up`: the connection is closed without a byte instead.
+    """
 
     status: int = 200
     body: bytes = b""
@@ -55,6 +58,7 @@ class Reply:
     headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     delay: float = 0.0
     wait: float = 0.0
+    hangs_up: bool = False
     usage: Json = field(default_factory=Json)
     """What this answer bills, in the provider's own names; tallied by the server."""
 
@@ -62,7 +66,8 @@ class Reply:
 @dataclass(frozen=True, slots=True)
 class Steering:
     """What a model's name asks for, in parts joined by dashes: `err-429`, `ra2` (retry-after), `c64` pieces, `d25` ms between
-    them, `w500` ms before the first byte, `mb10` megabytes of text, `gzip`, `cut`, `midstream` (an error inside the stream),
+    them, `w500` ms before the first byte, `mb10` megabytes of text, `gzip`, `br`,
+    `deflate`, `cut`, `midstream` (an error inside the stream),
     `nousage`, `twice` (usage told twice), `loose` (an answer that breaks its schema), `mends` (one that does until it is told),
     `short` (an answer that ended at its limit of tokens).
     """
@@ -76,7 +81,9 @@ class Steering:
     flags: frozenset[str] = frozenset()
 
 
-_FLAGS = frozenset({"gzip", "cut", "midstream", "nousage", "twice", "loose", "mends", "short"})
+_FLAGS = frozenset(
+    {"gzip", "br", "deflate", "cut", "midstream", "nousage", "twice", "loose", "mends", "short"}
+)
 
 
 def steer(model: str) -> Steering:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import http
+import zlib
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
@@ -85,6 +86,10 @@ class Connection(asyncio.Protocol):
         while self._waiting and self._transport is not None:
             request = self._current = self._waiting.popleft()
             reply = self._handle(request)
+            if reply.hangs_up:
+                self._current = None
+                self._transport.close()
+                return
             if reply.stream is None and not reply.wait:
                 self._whole(reply)
                 self._current = None
@@ -135,12 +140,26 @@ def _head(reply: Reply, more: list[tuple[str, str]]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def compressed(reply: Reply) -> Reply:
-    """The reply as gzip, whatever the client said that it accepts."""
-    reply.headers.append(("content-encoding", "gzip"))
+def compressed(reply: Reply, encoding: str) -> Reply:
+    """The reply in one of `ENCODINGS`, whatever the client said that it accepts."""
+    press = ENCODINGS[encoding]
+    reply.headers.append(("content-encoding", encoding))
     if reply.stream is None:
-        reply.body = gzip.compress(reply.body)
+        reply.body = press(reply.body)
     else:
-        whole = gzip.compress(b"".join(reply.stream))
+        whole = press(b"".join(reply.stream))
         reply.stream = [whole[at : at + 50] for at in range(0, len(whole), 50)]
     return reply
+
+
+def _brotli(data: bytes) -> bytes:
+    import brotli  # pyright: ignore[reportMissingTypeStubs]
+
+    return cast("Any", brotli).compress(data)
+
+
+ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "br": _brotli,
+    "deflate": zlib.compress,
+}

@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from codewords_mcp.errors import (
+    CodewordsError,
     InvalidInput,
     ModelAnswerInvalid,
+    ModelNotAllowed,
     NotFound,
     ProviderRefused,
+    ProviderTimedOut,
+    ProviderUnavailable,
+    ServiceNotAvailable,
     TooBusy,
 )
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.gateway.keys import NAMES, TITLES
-from codewords_mcp.runtime.models import Caller, Provider
+from codewords_mcp.runtime.models import Caller, CallUsage, Provider
 from codewords_mcp.runtime.services.simple import schemas, sdks
 from codewords_mcp.runtime.services.simple.neighbours import neighbour
 
@@ -50,6 +56,9 @@ class Form(BaseModel):
 async def ask(gateway: Gateway, caller: Caller, provider: Provider, body: bytes) -> dict[str, Any]:
     """The answer as `{response, model, usage, cost}`; `cost` in USD, None for a model without a price.
 
+    Where the model cannot be had and a person named others for it, of whichever provider, the first that can be answers, and
+    `instead_of` says for which.
+
     Raises InvalidInput, NotFound for a model that is gone (naming one that is not), ModelAnswerInvalid for an answer that
     does not fit after one repair, ProviderRefused, TooBusy where the provider says so, and what the gateway raises.
     """
@@ -67,15 +76,49 @@ async def ask(gateway: Gateway, caller: Caller, provider: Provider, body: bytes)
         form.temperature,
         form.max_tokens,
     )
-    conversation = _Conversation(gateway, provider, caller)
-    async with conversation:
-        told = await conversation.ask(question)
-        if shape is None:
-            response: Any = told.text
-        else:
-            response = await _fitting(conversation, question, told, shape)
-            response = cast("dict[str, Any]", response)[schemas.WRAPPED] if wrapped else response
-    return {"response": response, "model": question.model} | conversation.bill()
+    others = [
+        (where, gateway.prices.real_name(model))
+        for where, model in gateway.fallbacks(caller, provider, form.model)
+    ]
+    used: list[CallUsage] = []
+    asked: list[tuple[Provider, str]] = [(provider, question.model), *others]
+    for place, (where, model) in enumerate(asked):
+        last = place == len(others)
+        instead_of = question.model if place else ""
+        conversation = _Conversation(gateway, where, caller, may_wait=last, instead_of=instead_of)
+        try:
+            async with conversation:
+                response = await _told(conversation, replace(question, model=model))
+        except CodewordsError as error:
+            used += conversation.used
+            if last or not _may_stand_in(error):
+                raise
+            continue
+        used += conversation.used
+        response = cast("dict[str, Any]", response)[schemas.WRAPPED] if wrapped else response
+        told = {"instead_of": f"{provider}/{question.model}"} if place else {}
+        return {"response": response, "model": model} | told | _bill(used)
+    raise AssertionError("there is one model at the least")
+
+
+def _may_stand_in(error: CodewordsError) -> bool:
+    """Whether this says that a model cannot be had, rather than that the question is wrong."""
+    if isinstance(error, ProviderRefused):
+        return error.provider_status >= 500 or error.provider_status == 402
+    return isinstance(
+        error,
+        (ProviderUnavailable, ProviderTimedOut, TooBusy, NotFound, ServiceNotAvailable, ModelNotAllowed),
+    )
+
+
+async def _told(conversation: _Conversation, question: sdks.Question) -> Any:
+    """The answer's text, or its value where a shape is asked for."""
+    told = await conversation.ask(question)
+    return (
+        told.text
+        if question.schema is None
+        else await _fitting(conversation, question, told, question.schema)
+    )
 
 
 async def _fitting(
@@ -85,13 +128,11 @@ async def _fitting(
     value, wrong = _value(told, shape)
     if wrong is None:
         return value
-    import dataclasses
-
     remark = (
         f"That does not fit what was asked for ({wrong}). Give the whole answer again, as JSON that fits."
     )
     answer = told.text or json.dumps(told.value)
-    again = await conversation.ask(dataclasses.replace(question, said=((answer or "(nothing)", remark),)))
+    again = await conversation.ask(replace(question, said=((answer or "(nothing)", remark),)))
     value, wrong = _value(again, shape)
     if wrong is None:
         return value
@@ -117,12 +158,16 @@ def _value(told: sdks.Told, shape: schemas.Json) -> tuple[Any, str | None]:
 class _Conversation:
     """Calls of one question, by the provider's SDK, through the gateway."""
 
-    def __init__(self, gateway: Gateway, provider: Provider, caller: Caller) -> None:
+    def __init__(
+        self, gateway: Gateway, provider: Provider, caller: Caller, *, may_wait: bool, instead_of: str
+    ) -> None:
         from codewords_mcp.runtime.services.simple.transport import HOST, GatewayTransport
 
         self._provider: Provider = provider
         self._base = HOST
-        self._transport = GatewayTransport(gateway, provider, caller)
+        self._transport = GatewayTransport(
+            gateway, provider, caller, may_wait=may_wait, instead_of=instead_of
+        )
 
     async def __aenter__(self) -> None:
         import httpx2
@@ -177,19 +222,26 @@ class _Conversation:
             hint="Check model, prompt, images and max_tokens." if status < 500 else "Try again later.",
         )
 
-    def bill(self) -> dict[str, Any]:
-        """`usage` and `cost` of every call that the question took."""
-        used = self._transport.used
-        tokens: dict[str, int] = {}
-        for one in used:
-            for name, count in one.tokens.items():
-                tokens[name] = tokens.get(name, 0) + count
-        known = [one.cost for one in used if one.cost is not None]
-        usage = tokens | {
-            "total_tokens": tokens.get("input_tokens", 0) + tokens.get("output_tokens", 0),
-            "calls": len(used),
-        }
-        return {"usage": usage, "cost": round(sum(known), 12) if len(known) == len(used) else None}
+    @property
+    def used(self) -> list[CallUsage]:
+        """Of every call that it took."""
+        return self._transport.used
+
+
+def _bill(used: list[CallUsage]) -> dict[str, Any]:
+    """`usage` and `cost` of every call that the question took."""
+    tokens: dict[str, int] = {}
+    for one in used:
+        for name, count in one.tokens.items():
+            tokens[name] = tokens.get(name, 0) + count
+    known = [one.cost for one in used if one.cost is not None]
+    usage: dict[str, Any] = tokens | {
+        "total_tokens": tokens.get("input_tokens", 0) + tokens.get("output_tokens", 0),
+        "calls": len(used),
+    }
+    if used and all(one.cached for one in used):
+        usage["cached"] = True
+    return {"usage": usage, "cost": round(sum(known), 12) if len(known) == len(used) else None}
 
 
 def _echo(form: Form, schema: schemas.Json | None) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Told:
 
 
 class Asker(Protocol):
-    """Asks one provider; raises the SDK's own errors."""
+    """Asks one provider; raises the SDK's own errors. Repeating is the gateway's."""
 
     async def __call__(self, question: Question, http: Any, base: str) -> Told:
         """`http` is an httpx2 client, `base` where it believes the gateway to be."""
@@ -68,7 +68,7 @@ async def ask_openai(question: Question, http: Any, base: str) -> Told:
         options["max_completion_tokens"] = question.max_tokens
     if question.schema is not None:
         options["response_format"] = _openai_format(question.model, question.schema, messages)
-    client: Any = AsyncOpenAI(api_key="in-process", base_url=f"{base}/v1", http_client=http)
+    client: Any = AsyncOpenAI(api_key="in-process", base_url=f"{base}/v1", http_client=http, max_retries=0)
     made = await client.chat.completions.create(**options)
     choice = made.choices[0]
     refused = bool(choice.message.refusal) or choice.finish_reason == "content_filter"
@@ -104,7 +104,7 @@ async def ask_anthropic(question: Question, http: Any, base: str) -> Told:
         options["extra_body"] = {"temperature": question.temperature}
     if question.schema is not None:
         options |= _anthropic_format(question.model, question.schema)
-    client: Any = AsyncAnthropic(api_key="in-process", base_url=base, http_client=http)
+    client: Any = AsyncAnthropic(api_key="in-process", base_url=base, http_client=http, max_retries=0)
     made = await client.messages.create(**options)
     texts = [block.text for block in made.content if block.type == "text"]
     values = [block.input for block in made.content if block.type == "tool_use"]

@@ -15,12 +15,19 @@ HOST = "http://gateway.invalid"
 
 
 class GatewayTransport(httpx2.AsyncBaseTransport):
-    """One question's transport. `used`: what its calls used; `failure`: why the gateway refused the last one."""
+    """One question's transport. `used`: what its calls used; `failure`: why the gateway refused the last one.
 
-    def __init__(self, gateway: Gateway, provider: Provider, caller: Caller) -> None:
+    `may_wait`, `instead_of`: see `ProviderRequest`.
+    """
+
+    def __init__(
+        self, gateway: Gateway, provider: Provider, caller: Caller, *, may_wait: bool, instead_of: str
+    ) -> None:
         self._gateway = gateway
         self._provider: Provider = provider
         self._caller = caller
+        self._may_wait = may_wait
+        self._instead_of = instead_of
         self._replies: list[ProviderReply] = []
         self.failure: CodewordsError | None = None
 
@@ -46,6 +53,9 @@ class GatewayTransport(httpx2.AsyncBaseTransport):
                     run_mount=False,
                     here=HOST,
                     length=len(body),
+                    may_wait=self._may_wait,
+                    may_switch=False,
+                    instead_of=self._instead_of,
                 )
             )
         except CodewordsError as failure:

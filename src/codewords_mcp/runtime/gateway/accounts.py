@@ -1,0 +1,178 @@
+"""What is spent and reserved of each budget. On SQLite this process is the only writer, and accounts live in memory.
+
+Taking from several accounts is one step without waiting, so that calls at the same time cannot overrun one together. What
+is spent is read from the books when an account is first needed, and kept up to date here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from codewords_mcp.runtime.gateway.ledger import Ledger, today
+from codewords_mcp.runtime.gateway.lineage import Origin
+from codewords_mcp.runtime.models import BudgetPeriod, BudgetScope, Provider
+
+PERIODS: tuple[BudgetPeriod, ...] = ("total", "month", "day")
+
+
+class Key(NamedTuple):
+    """An account: whose, and since which day ("" for ever)."""
+
+    scope: BudgetScope
+    subject: str
+    since: str
+
+    @property
+    def id(self) -> str:
+        """As it is stored."""
+        return f"{self.scope}:{self.since}:{self.subject}"
+
+
+@dataclass(slots=True)
+class Account:
+    """Picodollars spent and reserved."""
+
+    spent: int = 0
+    reserved: int = 0
+
+    @property
+    def taken(self) -> int:
+        """Both."""
+        return self.spent + self.reserved
+
+
+@dataclass(slots=True)
+class Reservation:
+    """What a call in flight has taken. `held` is its id in the ledger."""
+
+    amount: int
+    held: str
+    accounts: list[Account] = field(default_factory=list[Account])
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """So much, for a call of this origin, where none of these accounts passes its ceiling."""
+
+    origin: Origin
+    provider: Provider
+    model: str
+    amount: int
+    ceilings: Mapping[Key, int]
+
+
+class Accounts(Protocol):
+    """The accounts of a home."""
+
+    async def look(self, key: Key) -> Account:
+        """How one stands."""
+        ...
+
+    async def take(self, wish: Wish) -> Reservation | dict[Key, Account]:
+        """Take from every account of the wish; or, where one has not enough, nothing: then how they stand."""
+        ...
+
+    def settle(self, origin: Origin, reservation: Reservation | None, cost: int) -> None:
+        """The call has ended: give back what it took, and count what it cost."""
+        ...
+
+    def forget_run(self, run_id: str) -> None:
+        """The run has ended."""
+        ...
+
+
+class LocalAccounts:
+    """In memory; the ledger writes down what lasts."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._accounts: dict[Key, Account] = {}
+        self._loading: dict[Key, asyncio.Task[None]] = {}
+
+    async def look(self, key: Key) -> Account:
+        """See `Accounts`. What was spent before the account was opened is in it."""
+        if key not in self._accounts:
+            self._drop_past()
+            self._accounts[key] = Account()
+            self._loading[key] = asyncio.create_task(self._fill(key, self._accounts[key]))
+        if loading := self._loading.get(key):
+            await asyncio.shield(loading)
+        return self._accounts.setdefault(key, Account())
+
+    async def take(self, wish: Wish) -> Reservation | dict[Key, Account]:
+        """See `Accounts`."""
+        found = {key: await self.look(key) for key in wish.ceilings}
+        # from here on nothing waits
+        for key, ceiling in wish.ceilings.items():
+            if found[key].taken + wish.amount > ceiling:
+                return found
+        for account in found.values():
+            account.reserved += wish.amount
+        held = self._ledger.hold(wish.origin, wish.provider, wish.model, wish.amount)
+        return Reservation(wish.amount, held, list(found.values()))
+
+    def settle(self, origin: Origin, reservation: Reservation | None, cost: int) -> None:
+        """See `Accounts`. Every account that is open counts the cost."""
+        if reservation is not None:
+            self._ledger.release(reservation.held)
+            for account in reservation.accounts:
+                account.reserved -= reservation.amount
+        if cost and self._accounts:
+            for key in _keys_of(origin):
+                if account := self._accounts.get(key):
+                    account.spent += cost
+
+    def forget_run(self, run_id: str) -> None:
+        """See `Accounts`. Calls of it that are still in flight keep their account to themselves."""
+        self._accounts.pop(Key("run", run_id, ""), None)
+
+    async def _fill(self, key: Key, account: Account) -> None:
+        account.spent = 0  # what was counted since the account was opened is in the books, which are read now
+        try:
+            account.spent += await self._ledger.spent(since=key.since, **matching(key))
+        except BaseException:
+            self._accounts.pop(key, None)
+            raise
+        finally:
+            self._loading.pop(key, None)
+
+    def _drop_past(self) -> None:
+        """Accounts of days and months that are over."""
+        current = {since(period) for period in PERIODS}
+        for key in [
+            key
+            for key, account in self._accounts.items()
+            if key.since not in current and not account.reserved
+        ]:
+            del self._accounts[key]
+
+
+def matching(key: Key) -> dict[str, str]:
+    """The columns of the books that are an account's."""
+    columns = {"run": "run_id", "workflow": "service_id", "key": "key_id"}
+    return {columns[key.scope]: key.subject} if key.scope in columns else {}
+
+
+def since(period: BudgetPeriod, day: str = "") -> str:
+    """The first day of the period in which this day is, or today."""
+    day = day or today()
+    return {"total": "", "day": day, "month": f"{day[:7]}-01"}[period]
+
+
+def _keys_of(origin: Origin) -> Iterable[Key]:
+    service = origin.services[0] if origin.services else ""
+    for run_id in origin.runs:
+        yield Key("run", run_id, "")
+    yield from keys_in(today(), service, origin.key_id)
+
+
+def keys_in(day: str, service_id: str, key_id: str) -> Iterable[Key]:
+    """The accounts, but a run's, that a call on this day is counted on."""
+    for first in {since(period, day) for period in PERIODS}:
+        if service_id:
+            yield Key("workflow", service_id, first)
+        yield Key("key", key_id, first)
+        yield Key("home", "", first)

@@ -1,0 +1,110 @@
+"""Answers kept for a while, for workflows and callers that ask for it: the same question gets the same answer, at no cost.
+
+Off unless asked for. A question is the same where owner, workflow, provider, path, query and body are, byte for byte; and so
+are the headers that change an answer. Only whole answers with status 200 are kept, of what has no effect at the provider.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from codewords_mcp.runtime.gateway.asked import Asked
+from codewords_mcp.runtime.gateway.lineage import Origin
+from codewords_mcp.runtime.gateway.usage import Tokens
+
+Headers = list[tuple[bytes, bytes]]
+ASKS = b"x-codewords-cache"
+"""A caller's header: seconds, or `no` for one call that is to be made all the same. The answer's: `hit` or `miss`."""
+LONGEST = 30 * 86400.0
+ROOM = 64 << 20
+"""Bytes of all that is kept, of this process."""
+_FLAVORS = frozenset({"chat", "completions", "responses", "embeddings", "messages", "generate", "embed"})
+_TOLD = frozenset({b"content-type", b"content-encoding"})
+_CHANGES = frozenset({b"anthropic-version", b"anthropic-beta", b"openai-beta", b"accept"})
+_PIECE = 256 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A whole answer, what it used, and the model that gave it."""
+
+    headers: Headers
+    body: bytes
+    tokens: Tokens
+    model: str
+    until: float
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body."""
+        for at in range(0, len(self.body), _PIECE):
+            yield self.body[at : at + _PIECE]
+
+
+class Cache:
+    """The newest answers of this process, within `room` bytes."""
+
+    def __init__(self, room: int = ROOM, clock: Callable[[], float] = time.monotonic) -> None:
+        self._room = room
+        self._clock = clock
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._size = 0
+
+    def find(self, name: str) -> Kept | None:
+        """The answer to a question, where it is not too old."""
+        kept = self._kept.get(name)
+        if kept is None:
+            return None
+        if kept.until <= self._clock():
+            self._drop(name)
+            return None
+        self._kept.move_to_end(name)
+        return kept
+
+    def keep(
+        self, name: str, seconds: float, headers: Headers, body: bytes, tokens: Tokens, model: str
+    ) -> None:
+        """Keep an answer; the ones that were not asked for the longest make room."""
+        self._drop(name)
+        told = [pair for pair in headers if pair[0] in _TOLD]
+        self._kept[name] = Kept(told, body, tokens, model, self._clock() + seconds)
+        self._size += len(body)
+        while self._size > self._room:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, name: str) -> None:
+        kept = self._kept.pop(name, None)
+        if kept is not None:
+            self._size -= len(kept.body)
+
+
+def asked_for(headers: Headers, origin: Origin, asked: Asked) -> tuple[float, bool]:
+    """(seconds for which an answer may be kept, whether a kept one may be given); 0 where nothing is cached."""
+    seconds, may_give = origin.rules.cache, True
+    for name, value in headers:
+        if name == ASKS:
+            told = value.decode("latin-1").strip().lower()
+            if told == "no":
+                may_give = False
+            else:
+                seconds = float(told) if told.isdigit() else 0.0
+    fits = asked.route.flavor in _FLAVORS and bool(asked.parsed) and not _has_effects(asked)
+    return (min(seconds, LONGEST) if fits else 0.0), may_give
+
+
+def _has_effects(asked: Asked) -> bool:
+    """Whether the call is about what is stored at the provider, or stores something that a later call names."""
+    if asked.names_stored or asked.parsed.get("store") is True or asked.parsed.get("background") is True:
+        return True
+    return asked.route.flavor == "responses" and asked.parsed.get("store") is not False
+
+
+def name_of(origin: Origin, asked: Asked, query: str, headers: Headers) -> str:
+    """What stands for a question."""
+    service = origin.services[0] if origin.services else ""
+    more = sorted(pair for pair in headers if pair[0] in _CHANGES)
+    place = (origin.owner, service, asked.route.provider, asked.route.path, query, more)
+    return hashlib.sha256(repr(place).encode() + b"\0" + asked.body).hexdigest()

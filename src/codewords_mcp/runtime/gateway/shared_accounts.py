@@ -1,0 +1,117 @@
+"""Accounts of budgets in the database that replicas share: a ceiling holds for all of them together."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from codewords_mcp.runtime.gateway.accounts import (
+    PERIODS,
+    Account,
+    Key,
+    Reservation,
+    Wish,
+    keys_in,
+    matching,
+    since,
+)
+from codewords_mcp.runtime.gateway.ledger import Ledger
+from codewords_mcp.runtime.gateway.lineage import Origin
+from codewords_mcp.runtime.store import budget_accounts as rows
+from codewords_mcp.runtime.store import model_usage
+from codewords_mcp.runtime.store.database import Database
+
+_TRIES = 5
+"""Times that an account is opened anew, where another replica closes it in between."""
+
+
+class SharedAccounts:
+    """See `Accounts`. A call takes with one statement; what it gives back goes with the books, in one transaction."""
+
+    def __init__(self, database: Database, ledger: Ledger, executor: str) -> None:
+        self._db = database
+        self._ledger = ledger
+        self._executor = executor
+        ledger.settle = self._settle
+
+    async def look(self, key: Key) -> Account:
+        """See `Accounts`."""
+        self._ledger.flush()
+
+        def opened(connection: Connection) -> tuple[int, int]:
+            _open(connection, [key])
+            return rows.look(connection, [key.id])[key.id]
+
+        return Account(*await self._db.write(opened))
+
+    async def take(self, wish: Wish) -> Reservation | dict[Key, Account]:
+        """See `Accounts`."""
+        held, row = self._ledger.written(wish.origin, wish.provider, wish.model, wish.amount)
+        ceilings = {key.id: ceiling for key, ceiling in wish.ceilings.items()}
+        told = {"accounts": json.dumps(row["accounts"]), "budgets": json.dumps(list(ceilings))}
+        values = row | told | {"executor": self._executor}
+
+        def attempt(connection: Connection) -> dict[str, tuple[int, int]] | None:
+            return None if rows.take(connection, ceilings, values) else rows.look(connection, ceilings)
+
+        found: dict[str, tuple[int, int]] = {}
+        flushed = False
+        for _ in range(_TRIES):
+            taken = await self._db.aside(attempt)
+            if taken is None:
+                return Reservation(wish.amount, held)
+            found = taken
+            closed = [key for key in wish.ceilings if key.id not in found]
+            if closed:
+                await self._db.write(lambda c, closed=closed: _open(c, closed))
+            elif flushed:
+                break
+            else:  # what has ended here may free enough
+                flushed = True
+                self._ledger.flush()
+                await self._db.drained()
+        return {key: Account(*found.get(key.id, (0, wish.ceilings[key]))) for key in wish.ceilings}
+
+    def settle(self, origin: Origin, reservation: Reservation | None, cost: int) -> None:  # noqa: ARG002  # in the books already
+        """See `Accounts`."""
+        if reservation is not None:
+            self._ledger.end(reservation.held)
+
+    def forget_run(self, run_id: str) -> None:
+        """See `Accounts`: `forget_past` closes it, now and then, since other replicas may still count on it."""
+
+    async def forget_past(self) -> None:
+        """Close accounts that are not needed."""
+        current = {since(period) for period in PERIODS}
+        await self._db.write(lambda c: rows.forget_past(c, current))
+
+    def _settle(
+        self, connection: Connection, sums: Mapping[model_usage.Account, Mapping[str, int]], ended: list[str]
+    ) -> None:
+        spent: Counter[str] = Counter()
+        for account, counts in sums.items():
+            spent.update(dict.fromkeys(counted_on(account), counts["cost"]))
+        rows.settle(connection, sums, {one: cost for one, cost in spent.items() if cost}, ended)
+
+
+def counted_on(account: model_usage.Account) -> Iterable[str]:
+    """The ids of the accounts that a row of the books is counted on."""
+    if account.run_id:
+        yield Key("run", account.run_id, "").id
+    if not account.nested:
+        for key in keys_in(account.day, account.service_id, account.key_id):
+            yield key.id
+
+
+def settle_dead(connection: Connection, alive: Any) -> int:
+    """Count what replicas that are not alive had reserved as spent; how many calls."""
+    return rows.settle_dead(connection, alive, counted_on)
+
+
+def _open(connection: Connection, keys: Iterable[Key]) -> None:
+    for key in keys:
+        rows.open_account(connection, key.id, key.since, matching(key))

@@ -1,0 +1,72 @@
+"""What a header may say about the workflow's model calls: budget, models, fallbacks, cache."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from codewords_mcp.errors import InvalidScript
+from codewords_mcp.runtime.workflows.header import Header
+
+MODEL_KEYS = frozenset({"budget", "models", "fallbacks", "cache"})
+_BUDGETS = frozenset({"call", "run", "day", "month", "total"})
+_MODEL = re.compile(r"[\w.:/@*?-]{1,200}")
+_MOST = 100
+LONGEST_CACHE = 30 * 86400
+
+
+def check_model_calls(header: Header, table: Mapping[str, Any]) -> None:
+    """Raises InvalidScript for a value that means nothing."""
+    for key, (fits, what, hint) in _CHECKS.items():
+        if key in table and not fits(table[key]):
+            raise InvalidScript(
+                f"`{key}` in [tool.codewords] is not {what}.", hint=hint, line=header.line_of(key), column=1
+            )
+
+
+def _is_budget(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        name in _BUDGETS and type(usd) in {int, float} and 0 <= usd <= 1_000_000
+        for name, usd in cast("dict[str, Any]", value).items()
+    )
+
+
+def _is_models(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(cast("list[Any]", value)) <= _MOST
+        and all(isinstance(one, str) and _MODEL.fullmatch(one) for one in cast("list[Any]", value))
+    )
+
+
+def _is_fallbacks(value: Any) -> bool:
+    return isinstance(value, dict) and all(_is_models(one) for one in cast("dict[str, Any]", value).values())
+
+
+def _is_seconds(value: Any) -> bool:
+    return type(value) in {int, float} and 0 <= value <= LONGEST_CACHE
+
+
+_CHECKS: dict[str, tuple[Callable[[Any], bool], str, str]] = {
+    "budget": (
+        _is_budget,
+        f"a table of amounts in USD for {', '.join(sorted(_BUDGETS))}",
+        "Write for example `# budget = {run = 0.50, day = 5}`.",
+    ),
+    "models": (
+        _is_models,
+        "a list of names or patterns of models",
+        'Write for example `# models = ["gpt-4o-mini", "anthropic/*"]`: it may ask no others.',
+    ),
+    "fallbacks": (
+        _is_fallbacks,
+        "a table of lists of models",
+        'Write for example `# fallbacks = {"gpt-4o" = ["gpt-4o-mini"]}`: the list stands in for the model.',
+    ),
+    "cache": (
+        _is_seconds,
+        f"a number of seconds up to {LONGEST_CACHE}",
+        "Write for example `# cache = 3600`: answers to the same question are kept for an hour.",
+    ),
+}

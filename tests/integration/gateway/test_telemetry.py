@@ -1,0 +1,196 @@
+"""Telemetry reaches a collector that speaks OTLP, by the GenAI conventions; nothing of it without the variables."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from tests.integration.http.doors import ADMIN_KEY, Door
+
+from codewords_mcp.runtime.gateway.telemetry import open_telemetry
+from codewords_mcp.settings import Settings
+from codewords_mcp.testing.providers import LoopbackProviders
+
+from .conftest import KEYS
+from .test_budgets import CHAT
+
+pytestmark = pytest.mark.requirement("gateway:telemetry")
+SECRET = "what nobody but the provider may read"
+ASKED = CHAT | {"messages": [{"role": "user", "content": SECRET}], "temperature": 0.5}
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+class Collector:
+    """An OTLP/HTTP collector on loopback: keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.bodies: list[tuple[str, bytes]] = []
+        kept = self.bodies
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if self.headers.get("content-encoding") == "gzip":
+                    body = gzip.decompress(body)
+                kept.append((self.path, body))
+                self.send_response(200)
+                self.send_header("content-type", "application/x-protobuf")
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_words: Any) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def spans(self) -> list[Any]:
+        """Every span, with its attributes as a dict."""
+        sent = [
+            ExportTraceServiceRequest.FromString(body) for path, body in self.bodies if path == "/v1/traces"
+        ]
+        return [s for one in sent for r in one.resource_spans for scope in r.scope_spans for s in scope.spans]
+
+    def resources(self) -> list[dict[str, Any]]:
+        sent = [
+            ExportTraceServiceRequest.FromString(body) for path, body in self.bodies if path == "/v1/traces"
+        ]
+        return [attributes(r.resource) for one in sent for r in one.resource_spans]
+
+    def metrics(self) -> dict[str, Any]:
+        """The last word on each metric."""
+        sent = [ExportMetricsServiceRequest.FromString(b) for path, b in self.bodies if path == "/v1/metrics"]
+        return {
+            m.name: m
+            for one in sent
+            for r in one.resource_metrics
+            for scope in r.scope_metrics
+            for m in scope.metrics
+        }
+
+
+def attributes(item: Any) -> dict[str, Any]:
+    return {one.key: getattr(one.value, str(one.value.WhichOneof("value"))) for one in item.attributes}
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory: pytest.TempPathFactory, providers: LoopbackProviders) -> Iterator[Collector]:
+    """What came of some calls of a runtime that has ended since."""
+    collector = Collector()
+    thread = threading.Thread(target=collector.server.serve_forever)
+    thread.start()
+    settings = Settings.model_validate(
+        {
+            "home": tmp_path_factory.mktemp("told"), "port": 0, "api_key": ADMIN_KEY,
+            "openai_base_url": providers.url, "anthropic_base_url": providers.url, "gemini_base_url": providers.url,
+        }
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", KEYS["openai"])
+        patch.setenv("GEMINI_API_KEY", KEYS["gemini"])
+        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        patch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=tests")
+        with Door(settings) as door, door.client() as client:
+            _call(client)
+    collector.server.shutdown()
+    collector.server.server_close()
+    thread.join(30)
+    return collector
+
+
+def _call(client: httpx.Client) -> None:
+    trace = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "x-codewords-cache": "60"}
+    client.post("/openai/chat/completions", json=ASKED, headers=trace).raise_for_status()
+    client.post("/openai/chat/completions", json=ASKED, headers=trace).raise_for_status()
+    client.post("/openai/chat/completions", json=CHAT | {"stream": True}).raise_for_status()
+    contents = {"contents": [{"parts": [{"text": SECRET}]}]}
+    client.post("/gemini/v1/models/gemini-2.5-flash:generateContent", json=contents).raise_for_status()
+    assert client.post("/openai/chat/completions", json=CHAT | {"model": "err-400"}).status_code == 400
+
+
+def test_each_call_is_a_span_of_its_callers_trace_with_what_it_asked_and_used(collected: Collector) -> None:
+    spans = collected.spans()
+    assert [span.name for span in spans] == [
+        "chat gpt-4o-mini", "chat gpt-4o-mini", "chat gpt-4o-mini", "generate_content gemini-2.5-flash", "chat err-400",
+    ]  # fmt: skip
+    first, again, stream, gemini, failed = map(attributes, spans)
+    assert spans[0].trace_id.hex() == spans[1].trace_id.hex() == TRACE
+    assert spans[0].parent_span_id.hex() == "b7ad6b7169203331"
+    assert spans[2].trace_id.hex() != TRACE
+    assert first["gen_ai.operation.name"] == "chat"
+    assert first["gen_ai.provider.name"] == "openai"
+    assert first["gen_ai.request.model"] == first["gen_ai.response.model"] == "gpt-4o-mini"
+    assert (first["gen_ai.request.max_tokens"], first["gen_ai.request.temperature"]) == (100, 0.5)
+    assert first["gen_ai.usage.output_tokens"] == 16
+    assert first["gen_ai.usage.cache_read.input_tokens"] == 5
+    assert first["codewords.cost_usd"] > 0
+    assert (again["codewords.cached"], again["codewords.cost_usd"]) == (True, 0)
+    assert stream["gen_ai.request.stream"] is True
+    assert 0 < stream["gen_ai.response.time_to_first_chunk"] < 60
+    assert gemini["gen_ai.provider.name"] == "gcp.gemini"
+    assert failed["error.type"] == "400"
+    assert spans[4].status.code == 2
+    for span in spans:
+        assert 0 < span.start_time_unix_nano <= span.end_time_unix_nano
+    told = collected.resources()[0]
+    assert told["service.name"] == "codewords-mcp"
+    assert told["deployment.environment.name"] == "tests"
+
+
+def test_metrics_sum_tokens_and_durations(collected: Collector) -> None:
+    metrics = collected.metrics()
+    durations = metrics["gen_ai.client.operation.duration"].histogram.data_points
+    assert sum(point.count for point in durations) == 5
+    tokens: dict[str, int] = {}
+    for point in metrics["gen_ai.client.token.usage"].histogram.data_points:
+        kind = attributes(point)["gen_ai.token.type"]
+        tokens[kind] = tokens.get(kind, 0) + int(point.sum)
+    spans = [one for one in map(attributes, collected.spans()) if not one.get("codewords.cached")]
+    for kind in ("input", "output"):
+        assert tokens[kind] == sum(one.get(f"gen_ai.usage.{kind}_tokens", 0) for one in spans)
+    (first,) = metrics["gen_ai.client.operation.time_to_first_chunk"].histogram.data_points
+    assert first.count == 1
+
+
+def test_nothing_of_a_prompt_or_a_reply_is_told(collected: Collector) -> None:
+    everything = b"".join(body for _, body in collected.bodies)
+    assert len(everything) > 1000
+    assert SECRET.encode() not in everything
+    assert b"stand" not in everything  # of the stand-in's words
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_SDK_DISABLED": "true"},
+        {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+            "OTEL_TRACES_EXPORTER": "none",
+            "OTEL_METRICS_EXPORTER": "none",
+        },
+    ],
+)
+def test_without_the_variables_there_is_none(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert open_telemetry() is None
+
+
+def test_where_the_extra_is_not_installed_the_runtime_says_so_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
+    assert open_telemetry() is None
+    assert "codewords-mcp[otel]" in capsys.readouterr().out
