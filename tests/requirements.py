@@ -79,6 +79,12 @@ secrets:declared | seed | Declared secrets reach the workflow, undeclared ones d
 secrets:scrubbed | ours | Values of secrets are scrubbed from logs, answers and records.
 seed:examples | seed | The seed's four programs deploy letter for letter, with a note of what they forget.
 services:not-here | ours | A library service that is not here is a platform error.
+services:protocol | ours | Validation, descriptions, reference and resource of a service come from its operations; adding one is a module and a line.
+services:outside | ours | Another package adds services by an entry point, and cannot break or replace ours.
+services:addresses | ours | Services reach no private address, whatever it is written as, resolves to or is led on from; a workflow's own list holds for them.
+services:caps | ours | What a service fetches is bounded in size, also unpacked, in time and in redirects.
+services:records | ours | A call of a service is a run: recorded, bounded in time, cancelled with its caller; private answers are not kept.
+services:markdown | ours | Of a page what a reader wants is kept with its shape, the furniture goes, in any charset and however broken.
 store:errors | ours | A full, damaged or newer database gives a sentence and loses nothing.
 store:write-soon | ours | What is written soon is seen by the next read, in order; one failure spoils no other.
 store:older | ours | A home of an older version opens, with everything in it.

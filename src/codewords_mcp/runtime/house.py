@@ -28,7 +28,8 @@ from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.runtime.schedules.book import ScheduleBook
 from codewords_mcp.runtime.secrets import SecretEntries, Vault, load_master_key
 from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
-from codewords_mcp.runtime.services.schedule_runs import ScheduleRuns
+from codewords_mcp.runtime.services.base import Parts
+from codewords_mcp.runtime.services.registry import Registry
 from codewords_mcp.runtime.store import access, recovery
 from codewords_mcp.runtime.store import budgets as budget_rows
 from codewords_mcp.runtime.store import runs as run_rows
@@ -36,6 +37,7 @@ from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database, storage_error
 from codewords_mcp.runtime.store.files import Files
+from codewords_mcp.runtime.web.client import Web
 from codewords_mcp.runtime.workflows.deployments import Deployments
 from codewords_mcp.runtime.workflows.environment import Environments
 from codewords_mcp.settings import Settings
@@ -104,7 +106,10 @@ class House:
             self.gateway.lineage,
         )
         self.schedules = ScheduleBook(database, limit=settings.schedule_limit)
-        self.dispatcher = Dispatcher(floor, [ScheduleRuns(self.schedules)])
+        self.services = Registry()
+        self.web = Web(self.egress.policy)
+        parts = Parts(settings, database, self.secrets, self.web, self.gateway, self.schedules)
+        self.dispatcher = Dispatcher(floor, self.services, parts)
         self.ticker = Ticker(floor, self.dispatcher.background)
         self.schedules.changed = self.ticker.wake
         self.replica = (
@@ -218,6 +223,7 @@ class House:
         if self.replica is not None:
             await self.replica.close()
         await self.gateway.close()
+        await self.web.close()
         await self.supply.close()
         if self._driver is not None:
             await self._driver.close()
