@@ -114,6 +114,8 @@ class Dispatcher:
             await serve_provider(scope, receive, send)
         elif simple_of(path):
             await serve_simple(scope, receive, send)
+        elif services.is_firecrawls(path):
+            await runs.serve_run(services.under_firecrawl(scope), receive, send)
         elif first in self._hot and rest:
             await self._hot[first](scope, receive, send)
         else:

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, cast
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from codewords_mcp.http.gateway import PROVIDERS
 from codewords_mcp.http.house import caller, runtime
 from codewords_mcp.http.operations import Operation, items_of
 from codewords_mcp.http.replies import JsonReply
 from codewords_mcp.runtime.models import ServiceInfo
+
+_WORDS = ("scrape", "map", "crawl", "search", "extract", "batch")
+_FIRECRAWLS = re.compile(rf"/v[12]/(?:{'|'.join(_WORDS)})(?:/|\Z)")
+"""Where Firecrawl's newer clients ask, whatever path their `api_url` has: they drop it."""
+
+
+def is_firecrawls(path: str) -> bool:
+    """Whether a path is one of Firecrawl's own."""
+    return _FIRECRAWLS.match(path) is not None
+
+
+def under_firecrawl(scope: Scope) -> Scope:
+    """The same call, as one of the service."""
+    path = f"/run/firecrawl{scope['path']}"
+    return {**scope, "path": path, "raw_path": quote(path).encode()}
 
 
 async def list_services(request: Request) -> Response:
@@ -63,6 +81,15 @@ def _named(schema: dict[str, Any], service: str, named: dict[str, Any]) -> dict[
 
 
 OPERATIONS = [
+    *(
+        Operation(
+            "POST", f"/{version}/{word}", f"Firecrawl's {word}, as its newer clients ask for it",
+            access="run", tag="services", body={}, reply={},
+            description=f"The same as `/run/firecrawl/{version}/{word}`; what is below it too, with any method.",
+        )
+        for version in ("v1", "v2")
+        for word in _WORDS
+    ),
     Operation(
         "GET", "/services", "Library services", list_services, access="run", tag="services",
         description="Each with its operations, their schemas, and whether the credentials it needs are set.",

@@ -30,7 +30,7 @@ from codewords_mcp.runtime.secrets import SecretEntries, Vault, load_master_key
 from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
 from codewords_mcp.runtime.services.base import Parts
 from codewords_mcp.runtime.services.registry import Registry
-from codewords_mcp.runtime.store import access, recovery
+from codewords_mcp.runtime.store import access, recovery, service_values
 from codewords_mcp.runtime.store import budgets as budget_rows
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
@@ -108,7 +108,9 @@ class House:
         self.schedules = ScheduleBook(database, limit=settings.schedule_limit)
         self.services = Registry()
         self.web = Web(self.egress.policy)
-        parts = Parts(settings, database, self.secrets, self.web, self.gateway, self.schedules)
+        parts = Parts(
+            settings, database, self.secrets, self.web, self.gateway, self.schedules, master_key.derive
+        )
         self.dispatcher = Dispatcher(floor, self.services, parts)
         self.ticker = Ticker(floor, self.dispatcher.background)
         self.schedules.changed = self.ticker.wake
@@ -210,6 +212,7 @@ class House:
         before = now() - int(settings.run_ttl * 1e6)
         while await self.database.write(lambda c: run_rows.purge(c, before)) == run_rows.PURGED_AT_ONCE:
             pass  # piece by piece, so that runs need not wait for a large one
+        await self.database.write(lambda c: service_values.purge(c, now()))
         await self.dispatcher.background.tidy()
         await self.gateway.ledger.purge()
         await self.files.expire()

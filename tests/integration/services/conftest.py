@@ -85,13 +85,21 @@ def site() -> Iterator[StandIn]:
 
 
 @pytest.fixture(scope="session")
-def door(tmp_path_factory: pytest.TempPathFactory, site: StandIn) -> Iterator[Door]:
+def api() -> Iterator[StandIn]:
+    """An API that the operator named: every service's."""
+    yield from serving(StandIn())
+
+
+@pytest.fixture(scope="session")
+def door(tmp_path_factory: pytest.TempPathFactory, site: StandIn, api: StandIn) -> Iterator[Door]:
     """The runtime. Of private addresses only the site's is allowed."""
     settings = Settings.model_validate(
         {
             "home": tmp_path_factory.mktemp("home"),
             "port": 0,
             "api_key": ADMIN_KEY,
+            "firecrawl_base_url": api.url,
+            "github_base_url": api.url,
             "max_response_kept": 16384,
             "egress_allow_private": [site.url.removeprefix("http://")],
         }

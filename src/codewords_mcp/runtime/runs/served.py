@@ -63,10 +63,10 @@ async def _within(
             path = unquote(request.path)
             operation = service.find(path)
             body = b"".join([chunk async for chunk in request.body])
-            asked = read(operation.input, _parsed(body, request))
-            context = Context(
-                parts, request.caller, run_id, path, request.method, _hosts(floor, request.caller)
-            )
+            data = _parsed(body, request)
+            asked = read(operation.input, data)
+            hosts = _hosts(floor, request.caller)
+            context = Context(parts, request.caller, run_id, path, request.method, data, hosts)
             given = await operation.call(context, asked)
             return given.model_dump_json(by_alias=True, exclude_unset=True).encode(), operation.private
     except TimeoutError:

@@ -109,6 +109,8 @@ class Parts:
     web: Web
     gateway: Gateway
     schedules: ScheduleBook
+    derive: Callable[[str], bytes]
+    """A key of the home's own for a purpose, always the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ class Context:
     run_id: str
     path: str
     method: str
+    data: dict[str, Any]
+    """The input as it came."""
     hosts: Callable[[], Awaitable[tuple[str, ...] | None]]
 
     @property

@@ -18,8 +18,10 @@ GROUP = "codewords_mcp.services"
 
 _BUILT_IN = {
     "anthropic": "simple.services:ANTHROPIC",
+    "firecrawl": "firecrawl:SERVICE",
     "gemini": "simple.services:GEMINI",
     "openai": "simple.services:OPENAI",
+    "redis_coordinator": "redis_coordinator:SERVICE",
     "schedule_runs": "schedule_runs:SERVICE",
     "webpage_to_markdown": "webpage_to_markdown:SERVICE",
 }

@@ -13,7 +13,9 @@ import zlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from codewords_mcp.errors import AddressRefused, InvalidInput, UpstreamFailed, UpstreamTimedOut
 from codewords_mcp.runtime.egress import EgressPolicy
@@ -58,6 +60,35 @@ class Reply:
                 upstream_status=self.status,
                 hint="Try again later.",
             ) from None
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def retry_after(reply: Reply, usual: int = 30) -> int:
+    """Seconds after which an API may be asked again, as it says; at most an hour."""
+    told = reply.headers.get("retry-after", "")
+    return max(1, min(int(told), 3600)) if told.isascii() and told.isdigit() else usual
+
+
+def said(reply: Reply, field: str) -> str:
+    """What an API's error says of itself: data, bounded, never part of our message."""
+    try:
+        text = json.loads(reply.body)[field]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return "".join(letter for letter in str(text) if letter.isprintable())[:500]
+
+
+def read_reply(model: type[M], reply: Reply) -> M:
+    """An API's answer as a model. Raises UpstreamFailed for what does not fit."""
+    try:
+        return model.model_validate(reply.json())
+    except ValidationError:
+        raise UpstreamFailed(
+            "What this service asked answered in a shape that it should not have.",
+            upstream_status=reply.status,
+        ) from None
 
 
 class Web:
