@@ -80,7 +80,18 @@ schedules:survive | ours | A schedule survives kill -9 and restarts, and keeps i
 secrets:declared | seed | Declared secrets reach the workflow, undeclared ones do not.
 secrets:scrubbed | ours | Values of secrets are scrubbed from logs, answers and records.
 seed:examples | seed | The seed's four programs deploy letter for letter, with a note of what they forget.
+seed:services | seed | The seed's website monitor and ticket analyzer run to their end, letter for letter; the monitor's second run finds the first one's snapshot.
 services:not-here | ours | A library service that is not here is a platform error.
+services:protocol | ours | Validation, descriptions, reference and resource of a service come from its operations; adding one is a module and a line.
+services:outside | ours | Another package adds services by an entry point, and cannot break or replace ours.
+services:addresses | ours | Services reach no private address, whatever it is written as, resolves to or is led on from; a workflow's own list holds for them.
+services:caps | ours | What a service fetches is bounded in size, also unpacked, in time and in redirects.
+services:credentials | ours | A missing credential is named, with how to get one, and nothing is asked.
+services:values | wire | redis_coordinator keeps values by key with a time to live, in both spellings, each owner's apart; counting loses nothing.
+services:redis | wire | With a Redis, redis_coordinator gives credentials that the published redis_client() works with, within a namespace.
+services:firecrawl | seed | Pages come in Firecrawl's shape, also to Firecrawl's own client; with a key Firecrawl is asked.
+services:records | ours | A call of a service is a run: recorded, bounded in time, cancelled with its caller; private answers are not kept.
+services:markdown | ours | Of a page what a reader wants is kept with its shape, the furniture goes, in any charset and however broken.
 store:errors | ours | A full, damaged or newer database gives a sentence and loses nothing.
 store:write-soon | ours | What is written soon is seen by the next read, in order; one failure spoils no other.
 store:older | ours | A home of an older version opens, with everything in it.

@@ -213,6 +213,39 @@ def http() -> str:
     return "\n".join(f"## {tag.capitalize()}\n\n{_table(headers, rows)}" for tag, rows in subjects.items())
 
 
+def services() -> str:
+    """Every library service with its operations, their fields and its credentials."""
+    from codewords_mcp.runtime.services.describe import describe
+    from codewords_mcp.runtime.services.registry import Registry
+
+    parts: list[str] = []
+    for service in map(describe, Registry({}).all()):
+        parts.append(f"## `{service.name}`\n\n{service.summary}\n")
+        for one in service.operations:
+            also = f" (also {', '.join(f'`{alias}`' for alias in one.aliases)})" if one.aliases else ""
+            parts.append(f"### `{service.name} {one.path}`\n\n{one.summary}{also}.\n")
+            rows = [
+                [f"`{name}`", *_described(field), "required" if name in one.input.get("required", []) else ""]
+                for name, field in one.input.get("properties", {}).items()
+            ]
+            if rows:
+                parts.append(_table(["field", "type", "what it is", ""], rows))
+            answers = ", ".join(f"`{name}`" for name in one.output.get("properties", {}))
+            parts.append(f"Answers {answers or 'what was answered'}.\n")
+            if one.example is not None:
+                parts.append(f"```json\n{json.dumps(one.example)}\n```\n")
+        if service.credentials:
+            rows = [[f"`{c.name}`", c.how, c.without or "It is needed."] for c in service.credentials]
+            parts.append(_table(["credential", "how to get one", "without it"], rows))
+    return "\n".join(parts)
+
+
+def _described(field: dict[str, Any]) -> list[str]:
+    options = [one for one in field.get("anyOf", [field]) if one.get("type") != "null"]
+    kinds = [_schema_type(one) if "$ref" not in one else "object" for one in options]
+    return [" or ".join(dict.fromkeys(kinds)), field.get("description", "")]
+
+
 def _table(headers: list[str], rows: list[list[str]]) -> str:
     lines = [headers, ["---"] * len(headers), *rows]
     return "".join(
@@ -264,6 +297,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "errors": errors,
     "tools": tools,
     "http-api": http,
+    "services": services,
     "attacks": attacks,
 }
 

@@ -7,7 +7,8 @@
     ├── Unauthenticated                 unauthenticated      401
     ├── Forbidden                       forbidden            403
     │   ├── UnpricedModel               unpriced_model       403     nobody can say what the call costs
-    │   └── ModelNotAllowed             model_not_allowed    403     the key's or the workflow's list lacks it
+    │   ├── ModelNotAllowed             model_not_allowed    403     the key's or the workflow's list lacks it
+    │   └── AddressRefused              address_refused      403     an address that services may not reach
     ├── NotFound                        not_found            404
     ├── MethodNotAllowed                method_not_allowed   405     (allow)
     ├── WrongHost                       wrong_host           421
@@ -20,6 +21,9 @@
     ├── RunInterrupted                  interrupted          503     the runtime stopped while the run was in flight
     ├── ProgramFailed                   program_*            502     service: the workflow's own failure
     ├── ServiceNotAvailable             service_not_available 501    a library service that is not here
+    │   └── MissingCredential           missing_credential   424     (credential)
+    ├── UpstreamFailed                  upstream_failed      502     (upstream_status, upstream_said) of what a service asked
+    │   └── UpstreamTimedOut            upstream_timed_out   504
     ├── BudgetExceeded                  budget_exceeded      402     (limit, spent, what would fit)
     ├── ModelAnswerInvalid              model_answer_invalid 502     an answer that is no answer: cut, refused, of another shape
     ├── ProviderRefused                 provider_refused     502     a model provider's own error, by its status
@@ -132,6 +136,12 @@ class ModelNotAllowed(Forbidden):
     """A model that the caller's key, or the header of its workflow, does not list."""
 
     code = "model_not_allowed"
+
+
+class AddressRefused(Forbidden):
+    """An address that a library service may not reach for its caller: private, or not in the workflow's own list."""
+
+    code = "address_refused"
 
 
 class NotFound(CodewordsError):
@@ -265,6 +275,50 @@ class ServiceNotAvailable(CodewordsError):
 
     code = "service_not_available"
     status = 501
+
+
+class MissingCredential(ServiceNotAvailable):
+    """A library service that needs a credential which nobody gave. `credential` is the name of the secret."""
+
+    code = "missing_credential"
+    status = 424
+
+    def __init__(self, message: str, *, credential: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.credential = credential
+
+    def details(self) -> dict[str, Any]:
+        """What the wire carries beside code, message and hint."""
+        return {"credential": self.credential}
+
+
+class UpstreamFailed(CodewordsError):
+    """What a library service asked answered with an error, not at all, or with more than is taken.
+
+    `upstream_status` is its HTTP status, None where there was none; `upstream_said` its own words, which are data.
+    """
+
+    code = "upstream_failed"
+    status = 502
+
+    def __init__(
+        self, message: str, *, hint: str = "", upstream_status: int | None = None, upstream_said: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.upstream_status = upstream_status
+        self.upstream_said = upstream_said
+
+    def details(self) -> dict[str, Any]:
+        """What the wire carries beside code, message and hint."""
+        said = {"upstream_said": self.upstream_said} if self.upstream_said else {}
+        return {"upstream_status": self.upstream_status} | said
+
+
+class UpstreamTimedOut(UpstreamFailed):
+    """What a library service asked did not answer in time."""
+
+    code = "upstream_timed_out"
+    status = 504
 
 
 class BudgetExceeded(CodewordsError):

@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     openai_base_url: str = Field(default="https://api.openai.com/v1", description="Where the gateway reaches OpenAI.")
     anthropic_base_url: str = Field(default="https://api.anthropic.com", description="Where the gateway reaches Anthropic.")
     gemini_base_url: str = Field(default="https://generativelanguage.googleapis.com", description="Where the gateway reaches Gemini.")
+    firecrawl_base_url: str = Field(default="https://api.firecrawl.dev", description="Where the service `firecrawl` reaches Firecrawl.")
+    github_base_url: str = Field(default="https://api.github.com", description="Where the service `github` reaches GitHub; for a server of your own, its /api/v3.")
     model_prices: dict[str, dict[str, float]] = Field(default_factory=dict, description="Prices of models, before those that come with the runtime: JSON, model to `input`, `output` and `cached`, in USD a million tokens.")
     model_aliases: dict[str, str] = Field(default_factory=dict, description="Names of models that stand for others: JSON. A call is priced as the other; the simple form asks for the other.")
     budgets: dict[str, float] = Field(default_factory=dict, description="Budgets for model calls in USD, beside those of `codewords budget`: JSON with `call`, `run`, `workflow`, `key`, `day` (the home's, each day) and `home`.")

@@ -14,6 +14,7 @@ import pytest
 
 PYTHON_CLIENTS = ("0.2.4", "0.3.5", "0.4.11")
 NODE_CLIENT = "0.1.6"
+FIRECRAWL = "4.55.0"
 PROVIDER_SDKS = {
     "newest": ("openai==3.57.0", "anthropic==2.14.0", "google-genai==3.6.1"),
     # httpx 0.28 dropped what openai 1.40 and anthropic 0.34 pass to it
@@ -30,6 +31,18 @@ def python_client(version: str) -> Path:
         lambda at: _venv(at, f"codewords-client=={version}"),
     )
     return folder / "bin" / "python"
+
+
+def python_client_with(version: str, package: str) -> Path:
+    """The same, with another package beside it."""
+    name = f"codewords-client-{version}-{package.replace('==', '-')}-py{sys.version_info[0]}{sys.version_info[1]}"
+    return _made(name, lambda at: _venv(at, f"codewords-client=={version}", package)) / "bin" / "python"
+
+
+def firecrawl_sdk() -> Path:
+    """A Python that has Firecrawl's own client."""
+    name = f"firecrawl-{FIRECRAWL}-py{sys.version_info[0]}{sys.version_info[1]}"
+    return _made(name, lambda at: _venv(at, f"firecrawl-py=={FIRECRAWL}")) / "bin" / "python"
 
 
 def provider_sdks(age: str) -> Path:

@@ -19,6 +19,7 @@ from codewords_mcp.cli import (
     runs,
     schedules,
     secrets,
+    services,
     usage,
     workflows,
 )
@@ -66,6 +67,7 @@ codewords.command("rollback")(workflows.rollback)
 codewords.command("cancel")(runs.cancel)
 codewords.add_typer(schedules.app, name="schedules")
 codewords.add_typer(secrets.app, name="secrets")
+codewords.command("services")(services.services)
 codewords.command("usage")(usage.usage)
 codewords.command("templates")(workflows.templates)
 codewords.add_typer(keys.app, name="keys")

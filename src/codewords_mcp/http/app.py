@@ -20,6 +20,7 @@ from codewords_mcp.http import (
     schedules,
     secret_page,
     secrets,
+    services,
     usage,
     workflows,
 )
@@ -62,7 +63,7 @@ def operations() -> tuple[Operation, ...]:
     table = (
         *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *requests.OPERATIONS, *runs.OPERATIONS,
         *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS, *budgets.OPERATIONS,
-        *files.OPERATIONS, *secrets.OPERATIONS, *_MCP,
+        *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *_MCP,
     )  # fmt: skip
     described = list(table)
     # The descriptions describe themselves too: they read the list when they are asked.
@@ -113,6 +114,8 @@ class Dispatcher:
             await serve_provider(scope, receive, send)
         elif simple_of(path):
             await serve_simple(scope, receive, send)
+        elif services.is_firecrawls(path):
+            await runs.serve_run(services.under_firecrawl(scope), receive, send)
         elif first in self._hot and rest:
             await self._hot[first](scope, receive, send)
         else:

@@ -12,9 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from codewords_mcp import __version__
-from codewords_mcp.http.house import own_url
+from codewords_mcp.http.house import caller, own_url, runtime
 from codewords_mcp.http.operations import Operation, Parameter, Schema
 from codewords_mcp.http.replies import JsonReply
+from codewords_mcp.http.services import operations_of
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _REF = "#/components/schemas/{model}"
@@ -101,8 +102,13 @@ def document(operations: Iterable[Operation], url: str) -> dict[str, Any]:
 
 
 async def openapi(request: Request, *, operations: Sequence[Operation]) -> Response:
-    """The document."""
-    return JsonReply(document(operations, own_url(request.scope)))
+    """The document, with the operations of library services."""
+    services = await runtime(request.scope).list_services(caller(request.scope))
+    described = list(operations_of(services))
+    told = document([*operations, *(operation for operation, _ in described)], own_url(request.scope))
+    for _, named in described:
+        told["components"]["schemas"].update(named)
+    return JsonReply(told)
 
 
 def operations_for(table: Sequence[Operation]) -> Operation:

@@ -9,7 +9,7 @@ from codewords_mcp.door.context import Door
 
 def add_resources(server: MCPServer[Door]) -> None:
     """Register every resource template."""
-    from codewords_mcp.resources import run, run_logs, workflow
+    from codewords_mcp.resources import run, run_logs, services, workflow
 
-    for module in (workflow, run, run_logs):
+    for module in (workflow, run, run_logs, services):
         server.resource(module.URI, title=module.TITLE, mime_type=module.MIME_TYPE)(module.read)

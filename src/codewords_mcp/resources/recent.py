@@ -15,7 +15,7 @@ from mcp_types import (
 
 from codewords_mcp.door.context import RequestContext, caller_of
 from codewords_mcp.door.text import one_line
-from codewords_mcp.resources import run, run_logs, workflow
+from codewords_mcp.resources import run, run_logs, services, workflow
 from codewords_mcp.runtime.models import Run, WorkflowSummary
 
 _LISTED = 20
@@ -23,11 +23,14 @@ _COMPLETED = 100
 
 
 async def list_recent(ctx: RequestContext, _: PaginatedRequestParams) -> ListResourcesResult:
-    """The newest workflows, then the newest runs with their logs; one page."""
+    """The library services, the newest workflows, then the newest runs with their logs; one page."""
     runtime, caller = ctx.lifespan_context.runtime, caller_of(ctx)
     workflows = await runtime.list_workflows(caller, limit=_LISTED)
     runs = await runtime.list_runs(caller, limit=_LISTED)
-    found = [_of_workflow(item) for item in workflows.items]
+    found = [
+        Resource(uri=services.ALL_URI, name="services", title=services.TITLE, mime_type=services.MIME_TYPE),
+        *map(_of_workflow, workflows.items),
+    ]
     for item in runs.items:
         found += _of_run(item)
     return ListResourcesResult(resources=found)
@@ -73,11 +76,15 @@ def _takes_id(params: CompleteRequestParams, name: str) -> bool:
     ref = params.ref
     if isinstance(ref, PromptReference):
         return ref.name == "debug_run" and name == "run_id"
-    return {workflow.URI: "workflow_id", run.URI: "run_id", run_logs.URI: "run_id"}.get(str(ref.uri)) == name
+    return {workflow.URI: "workflow_id", run.URI: "run_id", run_logs.URI: "run_id", services.URI: "name"}.get(
+        str(ref.uri)
+    ) == name
 
 
 async def _ids(ctx: RequestContext, argument: str) -> list[str]:
     runtime, caller = ctx.lifespan_context.runtime, caller_of(ctx)
     if argument == "workflow_id":
         return [item.service_id for item in (await runtime.list_workflows(caller, limit=_COMPLETED)).items]
+    if argument == "name":
+        return ["all", *(item.name for item in await runtime.list_services(caller))]
     return [item.id for item in (await runtime.list_runs(caller, limit=_COMPLETED)).items]

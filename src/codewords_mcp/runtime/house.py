@@ -29,14 +29,16 @@ from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.runtime.schedules.book import ScheduleBook
 from codewords_mcp.runtime.secrets import SecretEntries, Vault, load_master_key
 from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
-from codewords_mcp.runtime.services.schedule_runs import ScheduleRuns
-from codewords_mcp.runtime.store import access, recovery
+from codewords_mcp.runtime.services.base import Parts
+from codewords_mcp.runtime.services.registry import Registry
+from codewords_mcp.runtime.store import access, recovery, service_values
 from codewords_mcp.runtime.store import budgets as budget_rows
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database, storage_error
 from codewords_mcp.runtime.store.files import Files
+from codewords_mcp.runtime.web.client import Web
 from codewords_mcp.runtime.workflows.deployments import Deployments
 from codewords_mcp.runtime.workflows.environment import Environments
 from codewords_mcp.settings import Settings
@@ -107,7 +109,12 @@ class House:
             executor,
         )
         self.schedules = ScheduleBook(database, limit=settings.schedule_limit)
-        self.dispatcher = Dispatcher(floor, [ScheduleRuns(self.schedules)])
+        self.services = Registry()
+        self.web = Web(self.egress.policy)
+        parts = Parts(
+            settings, database, self.secrets, self.web, self.gateway, self.schedules, master_key.derive
+        )
+        self.dispatcher = Dispatcher(floor, self.services, parts)
         self.ticker = Ticker(floor, self.dispatcher.background)
         self.schedules.changed = self.ticker.wake
         self.replica = (
@@ -208,6 +215,7 @@ class House:
         before = now() - int(settings.run_ttl * 1e6)
         while await self.database.write(lambda c: run_rows.purge(c, before)) == run_rows.PURGED_AT_ONCE:
             pass  # piece by piece, so that runs need not wait for a large one
+        await self.database.write(lambda c: service_values.purge(c, now()))
         await self.dispatcher.background.tidy()
         await self.gateway.tidy()
         await self.files.expire()
@@ -222,6 +230,7 @@ class House:
         if self.replica is not None:
             await self.replica.close()
         await self.gateway.close()
+        await self.web.close()
         await self.supply.close()
         if self._driver is not None:
             await self._driver.close()

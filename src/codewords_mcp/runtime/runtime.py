@@ -17,6 +17,7 @@ from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
 from codewords_mcp.runtime.authoring.templates import templates
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.limits import OWN_SCOPES
+from codewords_mcp.runtime.library import Library
 from codewords_mcp.runtime.model_calls import ModelCalls
 from codewords_mcp.runtime.models import (
     Caller,
@@ -56,7 +57,7 @@ HOUSEKEEPING = 600.0
 log = structlog.get_logger(__name__)
 
 
-class Runtime(ModelCalls):
+class Runtime(ModelCalls, Library):
     """One home's runtime. Open it with `Runtime.open(settings)`; all methods are for that event loop.
 
     Every method raises `CodewordsError` subclasses only; what is not the caller's is `NotFound`.

@@ -129,7 +129,7 @@ def test_an_id_that_names_no_workflow_is_a_404_of_ours(door: Door, path: str) ->
     "path",
     [
         "/run/pipedream/",
-        "/run/firecrawl/v1/scrape",
+        "/run/composio/v1/scrape",
         "/run_async/pipedream/",
     ],
 )

@@ -61,8 +61,18 @@ async def test_recent_workflows_runs_and_logs_are_listed(client: Client) -> None
     templates = [
         template.uri_template for template in (await client.list_resource_templates()).resource_templates
     ]
-    assert listed == [f"workflow://{workflow_id}", f"run://{run_id}", f"run://{run_id}/logs"]
-    assert templates == ["workflow://{workflow_id}", "run://{run_id}", "run://{run_id}/logs"]
+    assert listed == [
+        "services://all",
+        f"workflow://{workflow_id}",
+        f"run://{run_id}",
+        f"run://{run_id}/logs",
+    ]
+    assert templates == [
+        "workflow://{workflow_id}",
+        "run://{run_id}",
+        "run://{run_id}/logs",
+        "services://{name}",
+    ]
 
 
 @pytest.mark.requirement("mcp:completions")

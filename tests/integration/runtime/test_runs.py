@@ -328,7 +328,7 @@ async def test_a_background_run_is_awaited_by_id_and_an_idempotency_key_gives_th
 @pytest.mark.requirement("services:not-here")
 async def test_a_service_that_is_not_here_is_a_platform_error(runtime: Runtime) -> None:
     with pytest.raises(ServiceNotAvailable) as caught:
-        await fetch(runtime, "openai", {"prompt": "hi"})
+        await fetch(runtime, "perplexity", {"prompt": "hi"})
     assert caught.value.origin == "platform"
 
 

@@ -81,11 +81,25 @@ class Dialler:
         deadline = asyncio.get_running_loop().time() + self._timeout
         try:
             async with asyncio.timeout_at(deadline):
-                addresses = await self._addresses(policy, host, port, share)
-                permitted = _permitted(policy, host, port, addresses)
+                permitted = await self._permitted(policy, host, port, share)
                 return await self._first_that_answers(permitted, port, deadline)
         except TimeoutError:
             raise Unreachable(f"no answer within {self._timeout:g} s") from None
+
+    async def permitted(
+        self, policy: EgressPolicy, host: str, port: int, share: asyncio.Semaphore
+    ) -> list[str]:
+        """The addresses of a host that may be dialled, for who dials exactly those. Raises as `dial` does."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._permitted(policy, host, port, share)
+        except TimeoutError:
+            raise Unreachable(f"the name was not found within {self._timeout:g} s") from None
+
+    async def _permitted(
+        self, policy: EgressPolicy, host: str, port: int, share: asyncio.Semaphore
+    ) -> list[str]:
+        return _permitted(policy, host, port, await self._addresses(policy, host, port, share))
 
     async def _addresses(
         self, policy: EgressPolicy, host: str, port: int, share: asyncio.Semaphore

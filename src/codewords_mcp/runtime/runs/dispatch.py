@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from codewords_mcp.errors import CodewordsError, Conflict, NotFound, RunCancelled, RunInterrupted
+from codewords_mcp.errors import CodewordsError, Conflict, InvalidInput, NotFound, RunCancelled, RunInterrupted
 from codewords_mcp.runtime.limits import Place
 from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Run, RunRequest, RunResponse
 from codewords_mcp.runtime.runs.background import BackgroundRuns, replayed
@@ -22,7 +22,8 @@ from codewords_mcp.runtime.runs.floor import Floor, new_id, shown
 from codewords_mcp.runtime.runs.served import serve
 from codewords_mcp.runtime.runs.turns import NotOurs
 from codewords_mcp.runtime.services import refuse_planned
-from codewords_mcp.runtime.services.base import Service
+from codewords_mcp.runtime.services.base import Parts, Service
+from codewords_mcp.runtime.services.registry import Registry
 from codewords_mcp.runtime.store import executors, logs, slots
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
@@ -39,13 +40,14 @@ CANCELLED_WITHIN = 30.0
 class Dispatcher:
     """Every run of the home that is in flight, and the doors to it."""
 
-    def __init__(self, floor: Floor, services: Iterable[Service] = ()) -> None:
+    def __init__(self, floor: Floor, registry: Registry, parts: Parts) -> None:
         self._floor = floor
         self._db = floor.database
         self._journal = floor.journal
         self._active = floor.active
         self.background = BackgroundRuns(floor)
-        self._services = {service.name: service for service in services}
+        self._registry = registry
+        self._parts = parts
 
     @property
     def active(self) -> int:
@@ -69,8 +71,8 @@ class Dispatcher:
 
     async def run(self, request: RunRequest) -> RunResponse:
         """Run in the foreground and stream the answer. See `Runtime.run`."""
-        if service := self._services.get(request.service_id):
-            return await serve(self._floor, service, request)
+        if service := self._service(request):
+            return await serve(self._floor, service, self._parts, request)
         execution = await self._launch(request)
         if isinstance(execution, str):
             return _replay(await self.wait(request.caller, execution, self._floor.settings.sync_timeout))
@@ -89,16 +91,24 @@ class Dispatcher:
     async def start(self, request: RunRequest) -> str:
         """Run in the background; the id at once, when the run is recorded for good."""
         self._floor.last_activity = time.monotonic()
-        refuse_planned(request.service_id)
-        if service := self._services.get(request.service_id):
+        if service := self._service(request):
             request.background = True
-            return (await serve(self._floor, service, request)).run_id
+            return (await serve(self._floor, service, self._parts, request)).run_id
         return await self.background.accept(request)
+
+    def _service(self, request: RunRequest) -> Service | None:
+        """The library service that is asked; None for a workflow. Raises ServiceNotAvailable for one to come."""
+        service = self._registry.find(request.service_id)
+        if service is None:
+            refuse_planned(request.service_id)
+        return service
 
     async def websocket(self, request: RunRequest, subprotocols: list[str]) -> Any:
         """See `Runtime.websocket`."""
         from codewords_mcp.runtime.runs.websocket import WebSocketExecution
 
+        if self._service(request):
+            raise InvalidInput("A library service has no websockets.", hint="POST to it.")
         execution = await self._launch(
             request, lambda *a, **k: WebSocketExecution(*a, subprotocols=subprotocols, **k)
         )
@@ -209,7 +219,6 @@ class Dispatcher:
         """The execution, already on its way; or the id of the run that first used the idempotency key."""
         floor = self._floor
         floor.last_activity = time.monotonic()
-        refuse_planned(request.service_id)
         servable = await floor.catalog.find(request.caller, request.service_id)
         run_id = request.request_id or new_id()
         ancestry = await floor.ancestry(request, run_id)

@@ -260,6 +260,14 @@ class SecretBook:
                 self._sealed[owner] = sealed
         return {name: self._vault.decrypt(owner, name, sealed[name]) for name in names if name in sealed}
 
+    async def given(self, owner: str, names: list[str]) -> dict[str, str]:
+        """What of these the runtime itself may use for an owner: theirs, else the home's, else its environment's."""
+        found = {name: value for name in names if (value := os.environ.get(name, "").strip())}
+        for holder in dict.fromkeys((HOME_OWNER, owner)):
+            values = await self.values(holder, names)
+            found |= {name: value.strip() for name, value in values.items() if value.strip()}
+        return found
+
     async def delete(self, owner: str, name: str) -> None:
         """Raises NotFound."""
         deleted = await self._db.write(lambda c: access.delete_secret(c, owner, name))

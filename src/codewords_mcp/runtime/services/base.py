@@ -1,18 +1,211 @@
-"""What a library service is: JSON in, JSON out, under a name that workflows and people call like a workflow."""
+"""What a library service is: operations with pydantic models in and out, under a name that is called like a workflow's.
+
+A service is one module with a `Service`. From it come validation, the description in /openapi.json, the `services`
+resource, the reference page and the contract tests; `registry.py` names it in one line, and other packages name theirs
+by an entry point of the group `codewords_mcp.services`.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
+import structlog
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from codewords_mcp.errors import InvalidInput, MissingCredential, NotFound
+from codewords_mcp.runtime.egress import EgressPolicy
+from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.schedules.book import ScheduleBook
+from codewords_mcp.runtime.secrets.access import SecretBook
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.web.client import Web
+from codewords_mcp.settings import Settings
+
+M = TypeVar("M", bound=BaseModel)
+log = structlog.get_logger(__name__)
 
 
-class Service(Protocol):
-    """One library service. Its call is a run like any other: recorded, attributed, limited by nothing but its own rules."""
+class Input(BaseModel):
+    """Base of what a service takes: nothing unknown, and never shown in an error, since it may hold a secret."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True)
+
+
+class Output(BaseModel):
+    """Base of what a service answers. Only fields that were set are sent."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A secret that a service uses: `how` says where one is had, `without` what the service does when there is none.
+
+    An empty `without` means that the service needs it.
+    """
 
     name: str
-    """Its service id."""
+    how: str
+    without: str = ""
 
-    async def answer(self, caller: Caller, data: dict[str, Any]) -> dict[str, Any]:
-        """The answer to one call, JSON both ways. Raises CodewordsError, InvalidInput for what it does not understand."""
-        ...
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that a service does. `path` follows the service's id, "" for none; "v2/*" stands for all below v2.
+
+    `call(context, asked)` gets the input and gives the output; it raises CodewordsError, in our own words. `private`
+    answers are not kept in the run's record. `example` is an input that a reader can try.
+    """
+
+    summary: str
+    input: type[BaseModel]
+    output: type[BaseModel]
+    call: Callable[[Context, Any], Awaitable[BaseModel]]
+    path: str = ""
+    aliases: tuple[str, ...] = ()
+    private: bool = False
+    example: dict[str, Any] | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The path and what else it is called by."""
+        return (self.path, *self.aliases)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One library service. Its calls are runs like any other: recorded, attributed, bounded in time."""
+
+    name: str
+    title: str
+    summary: str
+    operations: tuple[Operation, ...]
+    credentials: tuple[Credential, ...] = ()
+
+    def find(self, path: str) -> Operation:
+        """The operation at a path, with or without slashes around it. Raises NotFound, naming those there are."""
+        bare = path.strip("/")
+        for operation in self.operations:
+            if bare in operation.paths:
+                return operation
+        for operation in self.operations:
+            if any(known.endswith("*") and bare.startswith(known[:-1]) for known in operation.paths):
+                return operation
+        known = ", ".join(f"/{operation.path}" for operation in self.operations)
+        raise NotFound(f"The service {self.name} has nothing at this path.", hint=f"It has {known}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The rooms of the home that services work with."""
+
+    settings: Settings
+    database: Database
+    secrets: SecretBook
+    web: Web
+    gateway: Gateway
+    schedules: ScheduleBook
+    derive: Callable[[str], bytes]
+    """A key of the home's own for a purpose, always the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One call: who asks, and what a service may use to answer.
+
+    `hosts()` gives the only hosts that the calling workflow's header lists, None where it lists none.
+    """
+
+    parts: Parts
+    caller: Caller
+    run_id: str
+    path: str
+    method: str
+    data: dict[str, Any]
+    """The input as it came."""
+    hosts: Callable[[], Awaitable[tuple[str, ...] | None]]
+
+    @property
+    def web(self) -> Web:
+        """The guarded client."""
+        return self.parts.web
+
+    @property
+    def settings(self) -> Settings:
+        """The runtime's settings."""
+        return self.parts.settings
+
+    async def policy(self) -> EgressPolicy:
+        """What the caller may reach: what its own sandbox may."""
+        hosts = await self.hosts()
+        return self.web.policy if hosts is None else self.web.policy.narrowed(hosts)
+
+    async def secret(self, name: str) -> str | None:
+        """The caller's own secret of this name, else the home's, else what the runtime's environment has."""
+        return (await self.parts.secrets.given(self.caller.owner, [name])).get(name)
+
+    async def need(self, service: str, credential: Credential) -> str:
+        """The same. Raises MissingCredential, which says how to get one."""
+        if value := await self.secret(credential.name):
+            return value
+        raise MissingCredential(
+            f"The service {service} needs {credential.name}, which is not set, so nothing was asked.",
+            credential=credential.name,
+            hint=f"{credential.how} Then `codewords secrets set {credential.name}`.",
+        )
+
+
+_SENTENCES = {
+    "missing": "`{field}` is missing.",
+    "string_type": "`{field}` must be a string.",
+    "bool_parsing": "`{field}` must be true or false.",
+    "bool_type": "`{field}` must be true or false.",
+    "int_parsing": "`{field}` must be a whole number.",
+    "int_type": "`{field}` must be a whole number.",
+    "float_parsing": "`{field}` must be a number.",
+    "float_type": "`{field}` must be a number.",
+    "list_type": "`{field}` must be a list.",
+    "dict_type": "`{field}` must be an object.",
+}
+
+
+def read(model: type[M], data: Any) -> M:
+    """The input as its model. Raises InvalidInput with a sentence for each fault, without what was sent."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        faults = error.errors(include_input=False, include_url=False)
+        raise InvalidInput(
+            " ".join(dict.fromkeys(_sentence(fault, model) for fault in faults))[:1000],
+            hint=f"It takes {_fields(model)}.",
+        ) from None
+
+
+def _sentence(fault: ErrorDetails, model: type[BaseModel]) -> str:
+    if fault["type"] == "extra_forbidden":
+        return f"This call takes {_fields(model)}, nothing else."
+    known = _names(model)
+    parts = [str(part) for part in fault["loc"]]
+    field = ".".join(part for part in parts if part in known or part.isdecimal()) or "the body"
+    template = _SENTENCES.get(fault["type"])
+    if template:
+        return template.format(field=field)
+    return f"`{field}`: {fault['msg'].removeprefix('Value error, ')}."
+
+
+def _names(model: type[BaseModel]) -> dict[str, str]:
+    """What fields are sent as, the way their model spells them first."""
+    names: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        choices = getattr(field.validation_alias, "choices", [field.validation_alias or name])
+        for choice in (*choices, name):
+            names.setdefault(str(choice), name)
+    return names
+
+
+def _fields(model: type[BaseModel]) -> str:
+    return ", ".join(f"`{name}`" for name in _names(model)) or "no fields"

@@ -2,101 +2,126 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.models import Caller, Schedule, ScheduleRequest
-from codewords_mcp.runtime.schedules.book import ScheduleBook
-
-OPERATIONS = ("create", "list", "get", "pause", "resume", "delete")
-_SPELLINGS = {
-    "service_id": "service_id",
-    "cron_expression": "cron",
-    "cron": "cron",
-    "at": "at",
-    "run_at": "at",
-    "input_data": "input",
-    "inputs": "input",
-    "timezone": "timezone",
-    "name": "name",
-    "path": "path",
-    "method": "method",
-    "catch_up": "catch_up",
-    "overlap": "overlap",
-    "jitter": "jitter",
-}
-"""Field of a call: field of the request. Both spellings that public scripts use are read."""
-_TEXT = frozenset(_SPELLINGS.values()) - {"input", "jitter"}
+from codewords_mcp.runtime.models import CatchUp, Overlap, Schedule, ScheduleRequest
+from codewords_mcp.runtime.services.base import Context, Input, Operation, Output, Service
 
 
-class ScheduleRuns:
-    """See `Service`."""
+class Asked(Input):
+    """`operation` is `create` without it; all but `create` and `list` take a `schedule_id`."""
 
-    name = "schedule_runs"
-
-    def __init__(self, book: ScheduleBook) -> None:
-        self._book = book
-
-    async def answer(self, caller: Caller, data: dict[str, Any]) -> dict[str, Any]:
-        """See `Service`. `operation` is `create` without it; all but `create` and `list` take a `schedule_id`."""
-        operation = data.get("operation", "create")
-        if operation not in OPERATIONS:
-            raise InvalidInput(f"`operation` must be one of {', '.join(OPERATIONS)}.")
-        if operation == "create":
-            return wire(await self._book.create(caller.owner, _request(data)))
-        if operation == "list":
-            return {"schedules": [wire(one) for one in await self._book.list(caller.owner)]}
-        schedule_id = data.get("schedule_id")
-        if not isinstance(schedule_id, str):
-            raise InvalidInput(f"`{operation}` needs a `schedule_id`.", hint="`operation: list` shows them.")
-        if operation == "delete":
-            await self._book.delete(caller.owner, schedule_id)
-            return {"schedule_id": schedule_id, "deleted": True}
-        act = {"get": self._book.get, "pause": self._book.pause, "resume": self._book.resume}[operation]
-        return wire(await act(caller.owner, schedule_id))
+    operation: Literal["create", "list", "get", "pause", "resume", "delete"] | None = None
+    schedule_id: str | None = None
+    service_id: str | None = Field(default=None, description="The workflow to run.")
+    cron: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("cron_expression", "cron"),
+        description="Five fields, or @daily and its siblings.",
+    )
+    at: str | None = Field(
+        default=None, validation_alias=AliasChoices("at", "run_at"), description="Once, at this time."
+    )
+    input: Any = Field(default=None, validation_alias=AliasChoices("input_data", "inputs"))
+    timezone: str | None = None
+    name: str | None = None
+    path: str | None = None
+    method: str | None = None
+    catch_up: CatchUp | None = None
+    overlap: Overlap | None = None
+    jitter: float | None = Field(default=None, description="Seconds over which runs are spread.")
 
 
-def _request(data: dict[str, Any]) -> ScheduleRequest:
-    fields: dict[str, Any] = {}
-    for name, value in data.items():
-        if name == "operation" or value is None:
-            continue
-        field = _SPELLINGS.get(name)
-        if field is None:
-            raise InvalidInput(
-                f"This call takes {', '.join(f'`{known}`' for known in _SPELLINGS)}, nothing else."
-            )
-        if field in _TEXT and not isinstance(value, str):
-            raise InvalidInput(f"`{name}` must be a string.")
-        if field == "jitter" and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise InvalidInput("`jitter` must be a number of seconds.")
-        fields[field] = value
-    if "service_id" not in fields:
+class One(Output):
+    """A schedule."""
+
+    schedule_id: str | None = None
+    service_id: str | None = None
+    name: str | None = None
+    cron_expression: str | None = None
+    timezone: str | None = None
+    input_data: Any = None
+    next_run_at: str | None = None
+    next_runs_at: list[str] | None = None
+    paused: bool | None = None
+    catch_up: CatchUp | None = None
+    overlap: Overlap | None = None
+    jitter: float | None = None
+    last_run_at: str | None = None
+    last_request_id: str | None = None
+    missed: int | None = None
+    note: str | None = None
+
+
+class Told(One):
+    """A schedule; of `list` only `schedules`, of `delete` only the id and `deleted`."""
+
+    schedules: list[One] | None = None
+    deleted: bool | None = None
+
+
+async def call(context: Context, asked: Asked) -> Told:
+    """See `Asked`. A GET without an operation lists."""
+    book, owner = context.parts.schedules, context.caller.owner
+    operation = asked.operation or ("list" if context.method == "GET" else "create")
+    if operation == "create":
+        return _told(await book.create(owner, _request(asked)))
+    if operation == "list":
+        return Told(schedules=[*map(_told, await book.list(owner))])
+    if asked.schedule_id is None:
+        raise InvalidInput(f"`{operation}` needs a `schedule_id`.", hint="`operation: list` shows them.")
+    if operation == "delete":
+        await book.delete(owner, asked.schedule_id)
+        return Told(schedule_id=asked.schedule_id, deleted=True)
+    act = {"get": book.get, "pause": book.pause, "resume": book.resume}[operation]
+    return _told(await act(owner, asked.schedule_id))
+
+
+def _request(asked: Asked) -> ScheduleRequest:
+    if asked.service_id is None:
         raise InvalidInput("`service_id` is missing.", hint="It is the id of the workflow to run.")
-    return ScheduleRequest(**fields)
+    given = asked.model_dump(exclude={"operation", "schedule_id"}, exclude_none=True)
+    return ScheduleRequest(**given)
 
 
-def wire(schedule: Schedule) -> dict[str, Any]:
-    """A schedule as this service tells it."""
-
+def _told(schedule: Schedule) -> Told:
     def text(moment: Any) -> str | None:
         return None if moment is None else moment.isoformat()
 
-    return {
-        "schedule_id": schedule.id,
-        "service_id": schedule.service_id,
-        "name": schedule.name,
-        "cron_expression": schedule.cron,
-        "timezone": schedule.timezone,
-        "input_data": schedule.input,
-        "next_run_at": text(schedule.next_at),
-        "next_runs_at": [text(moment) for moment in schedule.next],
-        "paused": schedule.paused,
-        "catch_up": schedule.catch_up,
-        "overlap": schedule.overlap,
-        "jitter": schedule.jitter,
-        "last_run_at": text(schedule.last_at),
-        "last_request_id": schedule.last_run_id,
-        "missed": schedule.missed,
-        "note": schedule.note,
-    }
+    return Told(
+        schedule_id=schedule.id,
+        service_id=schedule.service_id,
+        name=schedule.name,
+        cron_expression=schedule.cron,
+        timezone=schedule.timezone,
+        input_data=schedule.input,
+        next_run_at=text(schedule.next_at),
+        next_runs_at=[moment.isoformat() for moment in schedule.next],
+        paused=schedule.paused,
+        catch_up=schedule.catch_up,
+        overlap=schedule.overlap,
+        jitter=schedule.jitter,
+        last_run_at=text(schedule.last_at),
+        last_request_id=schedule.last_run_id,
+        missed=schedule.missed,
+        note=schedule.note,
+    )
+
+
+SERVICE = Service(
+    name="schedule_runs",
+    title="Scheduled runs",
+    summary="Workflows that run by themselves: by cron, or once.",
+    operations=(
+        Operation(
+            "Make, list, show, pause, resume or delete schedules",
+            Asked,
+            Told,
+            call,
+            example={"service_id": "greeting_99115e9a", "cron_expression": "0 9 * * MON-FRI"},
+        ),
+    ),
+)

@@ -202,6 +202,30 @@ files = Table(
     Column("expires_at", BigInteger, nullable=False),
 )
 
+service_values = Table(
+    "service_values",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("space", String(32), primary_key=True),
+    Column("key", String(512), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("expires_at", BigInteger),
+    Index("ix_service_values_expires", "expires_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("run_id", String(40), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("recipients", JSON, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Index("ix_outbox_owner", "owner", "created_at"),
+)
+
 model_usage = Table(
     "model_usage",
     metadata,

@@ -62,7 +62,11 @@ async def ask(gateway: Gateway, caller: Caller, provider: Provider, body: bytes)
     Raises InvalidInput, NotFound for a model that is gone (naming one that is not), ModelAnswerInvalid for an answer that
     does not fit after one repair, ProviderRefused, TooBusy where the provider says so, and what the gateway raises.
     """
-    form = _read(body)
+    return await answer(gateway, caller, provider, _read(body))
+
+
+async def answer(gateway: Gateway, caller: Caller, provider: Provider, form: Form) -> dict[str, Any]:
+    """See `ask`."""
     schema = schemas.schema_of(form.example_output) if form.example_output is not None else None
     if form.model == ECHO:
         return _echo(form, schema)

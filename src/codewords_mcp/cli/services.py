@@ -1,0 +1,59 @@
+"""`codewords services`: what library services there are, and how one is called."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from codewords_mcp.cli import _output
+from codewords_mcp.cli._boundary import OK
+from codewords_mcp.cli._client import Json
+from codewords_mcp.cli._connect import connect
+from codewords_mcp.cli._refs import AsJson, part
+
+
+def services(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="One service: its operations and fields.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """List the library services that workflows can call, or show one."""
+    with connect() as client:
+        if name is not None:
+            service = client.record("GET", f"/services/{part(name)}")
+            if as_json:
+                _output.print_json(service)
+            else:
+                _show(service)
+            return OK
+        items = client.record("GET", "/services")["items"]
+    if as_json:
+        _output.print_json(items)
+        return OK
+    rows = [[one["name"], "yes" if one["ready"] else _missing(one), one["summary"]] for one in items]
+    _output.table(["SERVICE", "READY", "WHAT IT DOES"], rows, empty="No services.")
+    return OK
+
+
+def _missing(service: Json) -> str:
+    wanted = [one["name"] for one in service["credentials"] if not (one["present"] or one["without"])]
+    return f"needs {', '.join(wanted)}"
+
+
+def _show(service: Json) -> None:
+    _output.line(f"{service['title']}: {service['summary']}")
+    for one in service["operations"]:
+        _output.line()
+        _output.line(f"POST /run/{service['name']}{one['path']}", "bold")
+        _output.line(one["summary"])
+        required = one["input"].get("required", [])
+        for field, told in one["input"].get("properties", {}).items():
+            need = "needed" if field in required else "optional"
+            _output.line(f"  {field} ({need}) {told.get('description', '')}".rstrip())
+    for credential in service["credentials"]:
+        _output.line()
+        state = "set" if credential["present"] else credential["without"] or "not set, and needed"
+        _output.line(f"{credential['name']}: {state}. {credential['how']}")

@@ -1,0 +1,57 @@
+"""`services://all`: the library services; `services://{name}`: one of them with all its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.errors import protocol_errors
+from codewords_mcp.door.text import compact
+from codewords_mcp.runtime.models import OperationInfo, ServiceInfo
+
+URI, ALL_URI = "services://{name}", "services://all"
+TITLE = "Library services"
+MIME_TYPE = "text/markdown"
+_FIELDS = 30
+
+
+@protocol_errors
+async def read(name: str, ctx: DoorContext) -> str:
+    """What workflows can call: `all` services in short, or one with the schemas of its operations and its credentials."""
+    runtime, caller = asking(ctx)
+    if name == "all":
+        return _page(await runtime.list_services(caller))
+    service = await runtime.get_service(caller, name)
+    lines = [*_brief(service), ""]
+    for one in service.operations:
+        lines += [f"## {service.name} {one.path}", "", f"input: {compact(one.input)}"]
+        lines += [f"output: {compact(one.output)}", ""]
+    return "\n".join(lines)
+
+
+def _page(services: list[ServiceInfo]) -> str:
+    head = [
+        "# Library services",
+        "",
+        '`await client.run("<service>", "<path>", inputs={…})` in a workflow; `services://<service>` has all fields.',
+        "",
+    ]
+    return "\n".join([*head, *(line for service in services for line in _brief(service))])
+
+
+def _brief(service: ServiceInfo) -> Iterator[str]:
+    yield f"- **{service.name}**: {service.summary}"
+    for one in service.operations:
+        yield f"  - `{one.path}` {one.summary}: {_signature(one)}"
+    for credential in service.credentials:
+        if not credential.present:
+            told = f"without it: {credential.without}" if credential.without else "needed"
+            yield f"  - {credential.name} is not set ({told}). {credential.how}"
+
+
+def _signature(one: OperationInfo) -> str:
+    required: list[str] = one.input.get("required", [])
+    properties: dict[str, Any] = one.input.get("properties", {})
+    names = [name if name in required else f"{name}?" for name in properties]
+    return "{" + ", ".join(names[:_FIELDS]) + "}"

@@ -1,0 +1,34 @@
+"""What a reader is told of a service, all from its `Service`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from codewords_mcp.runtime.models import CredentialInfo, OperationInfo, ServiceInfo
+from codewords_mcp.runtime.services.base import Service
+
+
+def describe(service: Service, present: Collection[str] = ()) -> ServiceInfo:
+    """`present` are the names of credentials that are set."""
+    credentials = [
+        CredentialInfo(name=one.name, how=one.how, without=one.without, present=one.name in present)
+        for one in service.credentials
+    ]
+    return ServiceInfo(
+        name=service.name,
+        title=service.title,
+        summary=service.summary,
+        ready=all(one.present or one.without for one in credentials),
+        credentials=credentials,
+        operations=[
+            OperationInfo(
+                path=f"/{one.path}",
+                aliases=[f"/{alias}" for alias in one.aliases],
+                summary=one.summary,
+                input=one.input.model_json_schema(),
+                output=one.output.model_json_schema(mode="serialization"),
+                example=one.example,
+            )
+            for one in service.operations
+        ],
+    )

@@ -1,0 +1,74 @@
+"""Which library services there are: ours, one line each, and those of other packages by their entry points.
+
+A service's module is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+
+import structlog
+
+from codewords_mcp.runtime.services.base import Service
+
+GROUP = "codewords_mcp.services"
+"""The group of entry points by which another package adds a service: its name → `module:SERVICE`."""
+
+_BUILT_IN = {
+    "anthropic": "simple.services:ANTHROPIC",
+    "firecrawl": "firecrawl:SERVICE",
+    "gemini": "simple.services:GEMINI",
+    "openai": "simple.services:OPENAI",
+    "redis_coordinator": "redis_coordinator:SERVICE",
+    "schedule_runs": "schedule_runs:SERVICE",
+    "webpage_to_markdown": "webpage_to_markdown:SERVICE",
+}
+log = structlog.get_logger(__name__)
+
+
+class Registry:
+    """The one place where a service is looked up. What another package names never takes the place of ours."""
+
+    def __init__(self, others: Mapping[str, EntryPoint] | None = None) -> None:
+        self._others = dict(others if others is not None else _installed())
+        self._known: dict[str, Service] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """Of all services, those of other packages last."""
+        return [*sorted(_BUILT_IN), *sorted(set(self._others) - set(_BUILT_IN))]
+
+    def find(self, name: str) -> Service | None:
+        """The service of this name; None where there is none, or another package's does not load."""
+        known = self._known.get(name)
+        if known is None:
+            known = self._load(name)
+            if known is not None:
+                self._known[name] = known
+        return known
+
+    def all(self) -> list[Service]:
+        """Every service that loads."""
+        return [service for name in self.names if (service := self.find(name)) is not None]
+
+    def _load(self, name: str) -> Service | None:
+        if name in _BUILT_IN:
+            module, _, attribute = _BUILT_IN[name].partition(":")
+            return getattr(importlib.import_module(f"{__package__}.{module}"), attribute)
+        if name not in self._others:
+            return None
+        try:
+            found = self._others[name].load()
+        except Exception:  # whatever another package does when it is imported, the runtime goes on
+            log.exception("a service of another package does not load", service=name)
+            return None
+        if not isinstance(found, Service) or found.name != name:
+            log.error("an entry point gives no service of its name", service=name)
+            return None
+        return found
+
+
+def _installed() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}

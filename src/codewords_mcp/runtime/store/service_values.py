@@ -1,0 +1,56 @@
+"""Values that services keep by key, each owner's apart, each until its time."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, or_, select, update
+
+from codewords_mcp.runtime.store.tables import service_values as table
+
+
+def _live(owner: str, space: str, at: int) -> ColumnElement[bool]:
+    time = or_(table.c.expires_at.is_(None), table.c.expires_at > at)
+    return (table.c.owner == owner) & (table.c.space == space) & time
+
+
+def get(connection: Connection, owner: str, space: str, key: str, at: int) -> RowMapping | None:
+    """Value and expiry; None past its time."""
+    query = select(table.c.value, table.c.expires_at).where(_live(owner, space, at), table.c.key == key)
+    return connection.execute(query).mappings().first()
+
+
+def put(connection: Connection, owner: str, space: str, key: str, value: str, expires_at: int | None) -> None:
+    """Store or replace."""
+    place = (table.c.owner == owner) & (table.c.space == space) & (table.c.key == key)
+    new = {"value": value, "expires_at": expires_at}
+    if connection.execute(update(table).where(place).values(new)).rowcount == 0:
+        connection.execute(insert(table).values(owner=owner, space=space, key=key, **new))
+
+
+def expire(connection: Connection, owner: str, space: str, key: str, at: int, expires_at: int | None) -> bool:
+    """Another time; False where there is no such value."""
+    change = update(table).where(_live(owner, space, at), table.c.key == key).values(expires_at=expires_at)
+    return connection.execute(change).rowcount == 1
+
+
+def remove(connection: Connection, owner: str, space: str, key: str, at: int) -> bool:
+    """Delete; False where there is no such value. Of two that remove one, one is told True."""
+    return connection.execute(delete(table).where(_live(owner, space, at), table.c.key == key)).rowcount == 1
+
+
+def keys(connection: Connection, owner: str, space: str, prefix: str, at: int, limit: int) -> list[str]:
+    """Those that begin with a prefix, in order."""
+    query = select(table.c.key).where(
+        _live(owner, space, at), table.c.key.startswith(prefix, autoescape=True)
+    )
+    return list(connection.execute(query.order_by(table.c.key).limit(limit)).scalars())
+
+
+def count(connection: Connection, owner: str, space: str) -> int:
+    """How many an owner has, those past their time included."""
+    query = select(func.count()).select_from(table).where(table.c.owner == owner, table.c.space == space)
+    return connection.execute(query).scalar_one()
+
+
+def purge(connection: Connection, at: int) -> int:
+    """Remove those past their time; how many."""
+    return connection.execute(delete(table).where(table.c.expires_at <= at)).rowcount

@@ -1,0 +1,1 @@
+"""What library services do on the web: one guarded client, and pages to Markdown."""

@@ -1,0 +1,352 @@
+"""One HTTP client for all library services: for addresses that people give, and for APIs that the operator named.
+
+`fetch` goes where a sandbox may go: each name is resolved and judged by the egress policy, and the addresses that were
+judged are the ones dialled; each redirect is a new judgement. `api` asks a base address of the settings, which may be
+private, and follows redirects on that origin only. Both have caps on time and on bytes, after decompression.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from codewords_mcp.errors import AddressRefused, InvalidInput, UpstreamFailed, UpstreamTimedOut
+from codewords_mcp.runtime.egress import EgressPolicy
+from codewords_mcp.runtime.egress.addresses import parse_address
+from codewords_mcp.runtime.egress.dial import Dialler, Refused, Resolve, Unreachable, system_resolve
+from codewords_mcp.runtime.egress.names import normal_host
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse, ClientSession
+    from yarl import URL
+
+MAX_BYTES = 10 << 20
+"""Of an answer, after decompression."""
+SECONDS = 30.0
+"""For a whole exchange, redirects included."""
+MAX_REDIRECTS = 10
+MAX_URL = 8192
+CONNECT_TIMEOUT = 10.0
+LOOKUPS = 8
+"""Name lookups at once for all callers."""
+USER_AGENT = "codewords-mcp (+https://pypi.org/project/codewords-mcp/)"
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_CREDENTIALS = frozenset({"authorization", "cookie", "x-api-key"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, whole. `headers` have lower-case names; `url` is where it came from in the end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+
+    def json(self) -> Any:
+        """The body as JSON. Raises UpstreamFailed for what is none."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            raise UpstreamFailed(
+                "What this service asked did not answer with JSON.",
+                upstream_status=self.status,
+                hint="Try again later.",
+            ) from None
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def retry_after(reply: Reply, usual: int = 30) -> int:
+    """Seconds after which an API may be asked again, as it says; at most an hour."""
+    told = reply.headers.get("retry-after", "")
+    return max(1, min(int(told), 3600)) if told.isascii() and told.isdigit() else usual
+
+
+def said(reply: Reply, field: str) -> str:
+    """What an API's error says of itself: data, bounded, never part of our message."""
+    try:
+        text = json.loads(reply.body)[field]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return "".join(letter for letter in str(text) if letter.isprintable())[:500]
+
+
+def read_reply(model: type[M], reply: Reply) -> M:
+    """An API's answer as a model. Raises UpstreamFailed for what does not fit."""
+    try:
+        return model.model_validate(reply.json())
+    except ValidationError:
+        raise UpstreamFailed(
+            "What this service asked answered in a shape that it should not have.",
+            upstream_status=reply.status,
+        ) from None
+
+
+class Web:
+    """Use it from one event loop; `close` it. `policy` is the home's; a call may bring a narrower one."""
+
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        *,
+        resolve: Resolve = system_resolve,
+        connect_timeout: float = CONNECT_TIMEOUT,
+    ) -> None:
+        self.policy = policy
+        self._dialler = Dialler(resolve, connect_timeout)
+        self._share = asyncio.Semaphore(LOOKUPS)
+        self._apis: ClientSession | None = None
+
+    async def close(self) -> None:
+        """End every connection."""
+        self._dialler.close()
+        if self._apis is not None:
+            await self._apis.close()
+
+    async def fetch(
+        self,
+        url: str,
+        *,
+        policy: EgressPolicy | None = None,
+        headers: Mapping[str, str] | None = None,
+        max_bytes: int = MAX_BYTES,
+        seconds: float = SECONDS,
+    ) -> Reply:
+        """GET an address that a caller gave, whatever its status.
+
+        Raises InvalidInput for what is no http(s) address, AddressRefused, UpstreamFailed, UpstreamTimedOut.
+        """
+        from aiohttp import ClientSession, TCPConnector
+
+        from codewords_mcp.runtime.web.resolver import JudgingResolver
+
+        judge = policy or self.policy
+        resolver = JudgingResolver(self._dialler, judge, self._share)
+        async with (
+            _bounded(seconds),
+            ClientSession(
+                connector=TCPConnector(resolver=resolver, use_dns_cache=False, force_close=True),
+                auto_decompress=False,
+            ) as session,
+        ):
+            target, sent = _address(url), dict(headers or {})
+            for _ in range(MAX_REDIRECTS + 1):
+                await self._judge_literal(target, judge)
+                reply, onward = await _exchange(session, "GET", target, sent, max_bytes)
+                if onward is None:
+                    return reply
+                if onward.origin() != target.origin():
+                    sent = {name: value for name, value in sent.items() if name.lower() not in _CREDENTIALS}
+                target = onward
+        raise UpstreamFailed(
+            f"The page leads on more than {MAX_REDIRECTS} times.", hint="Give its last address."
+        )
+
+    async def api(
+        self,
+        base: str,
+        path: str,
+        *,
+        method: str = "GET",
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: Any = None,
+        form: Mapping[str, str] | None = None,
+        max_bytes: int = MAX_BYTES,
+        seconds: float = SECONDS,
+    ) -> Reply:
+        """Ask an API at an address of the settings; `content` is sent as JSON, `form` as a form.
+
+        Raises UpstreamFailed, UpstreamTimedOut.
+        """
+        from aiohttp import FormData
+
+        target = _address(base.rstrip("/") + path)
+        if params:
+            target = target.update_query(dict(params))
+        data: Any = None
+        sent = {"accept": "application/json"} | dict(headers or {})
+        if content is not None:
+            data, sent["content-type"] = json.dumps(content).encode(), "application/json"
+        elif form is not None:
+            data = FormData(dict(form))
+        origin, status = target.origin(), 0
+        async with _bounded(seconds):
+            for _ in range(MAX_REDIRECTS + 1):
+                reply, onward = await _exchange(self._session(), method, target, sent, max_bytes, data)
+                if onward is None:
+                    return reply
+                status = reply.status
+                if onward.origin() != origin:
+                    break
+                if status == 303:
+                    method, data = "GET", None
+                target = onward
+        raise UpstreamFailed("What this service asked leads on to another place.", upstream_status=status)
+
+    async def check(self, url: str, policy: EgressPolicy | None = None) -> None:
+        """Judge an address without asking it. Raises InvalidInput, AddressRefused, UpstreamFailed."""
+        target = _address(url)
+        await self._permitted(target, policy or self.policy)
+
+    def _session(self) -> ClientSession:
+        from aiohttp import ClientSession
+
+        if self._apis is None:
+            self._apis = ClientSession(auto_decompress=False)
+        return self._apis
+
+    async def _judge_literal(self, target: URL, policy: EgressPolicy) -> None:
+        """An address in figures never comes to the resolver."""
+        if parse_address(target.host or "") is not None:
+            await self._permitted(target, policy)
+
+    async def _permitted(self, target: URL, policy: EgressPolicy) -> None:
+        host = normal_host(target.raw_host or "")
+        try:
+            await self._dialler.permitted(policy, host or "", target.port or 80, self._share)
+        except (Refused, Unreachable) as error:
+            raise _failure(error) from None
+
+
+def _address(url: str) -> URL:
+    from yarl import URL
+
+    try:
+        target = URL(url.strip())
+        port = target.port
+    except ValueError:
+        target, port = URL(), None
+    if (
+        len(url) > MAX_URL
+        or target.scheme not in {"http", "https"}
+        or not port
+        or normal_host(target.raw_host or "") is None
+    ):
+        raise InvalidInput(
+            "That is not the address of a web page.", hint="Give an http:// or https:// address, whole."
+        )
+    if target.user is not None or target.password is not None:
+        raise InvalidInput(
+            "An address with a user name in it is not taken.", hint="Give the address without it."
+        )
+    return target.with_fragment(None)
+
+
+@asynccontextmanager
+async def _bounded(seconds: float) -> AsyncGenerator[None]:
+    """Bounds a block's time and words what can go wrong in it."""
+    from aiohttp import ClientError
+
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise UpstreamTimedOut(
+            f"There was no whole answer within {seconds:g} s.", hint="Try again later."
+        ) from error
+    except (Refused, Unreachable) as error:
+        raise _failure(error) from None
+    except (ClientError, OSError) as error:
+        raise UpstreamFailed(
+            "What this service asked could not be reached, or broke off.",
+            hint="Check the address, or try again later.",
+        ) from error
+
+
+def _failure(error: Refused | Unreachable) -> AddressRefused | UpstreamFailed:
+    if isinstance(error, Refused):
+        return AddressRefused(
+            f"This address may not be reached: {error.reason}.",
+            hint="Services reach what workflows may: the public internet, or what CODEWORDS_EGRESS_ALLOW_PRIVATE lists.",
+        )
+    return UpstreamFailed(f"This address could not be reached: {error.reason}.", hint="Check the address.")
+
+
+async def _exchange(
+    session: ClientSession,
+    method: str,
+    target: URL,
+    headers: Mapping[str, str],
+    max_bytes: int,
+    data: Any = None,
+) -> tuple[Reply, URL | None]:
+    """(the answer, where it leads on). The body of an answer that leads on is left unread."""
+    sent = {"User-Agent": USER_AGENT} | dict(headers) | {"Accept-Encoding": "gzip, deflate"}
+    async with session.request(method, target, headers=sent, data=data, allow_redirects=False) as response:
+        told = {name.lower(): value for name, value in response.headers.items()}
+        onward = _onward(target, response.status, told)
+        body = b"" if onward is not None else await _body(response, max_bytes)
+        return Reply(response.status, told, body, str(target)), onward
+
+
+def _onward(target: URL, status: int, headers: Mapping[str, str]) -> URL | None:
+    from yarl import URL
+
+    if status not in _REDIRECTS or not headers.get("location"):
+        return None
+    try:
+        return _address(str(target.join(URL(headers["location"]))))
+    except (ValueError, InvalidInput):
+        raise UpstreamFailed(
+            "The page leads on to something that is not a web address.", upstream_status=status
+        ) from None
+
+
+async def _body(response: ClientResponse, max_bytes: int) -> bytes:
+    declared = response.content_length
+    if declared is not None and declared > max_bytes:
+        raise _too_large(max_bytes)
+    inflate = _inflater(response.headers.get("content-encoding", ""))
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += inflate.feed(piece, max_bytes - len(body)) if inflate else piece
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
+    return bytes(body)
+
+
+def _too_large(max_bytes: int) -> UpstreamFailed:
+    return UpstreamFailed(
+        f"The answer is larger than {max_bytes >> 20} MiB, which is the limit.", hint="Ask for less of it."
+    )
+
+
+class _Inflater:
+    """Decompresses no further than it is allowed to: what a small answer may become is not up to its sender."""
+
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
+        self._engine = zlib.decompressobj(bits)
+        self._begun = False
+
+    def feed(self, piece: bytes, room: int) -> bytes:
+        """What the piece becomes, at most one byte over `room`. Raises UpstreamFailed for what is damaged."""
+        try:
+            if not self._begun and self._bits == zlib.MAX_WBITS and piece[:1] and piece[0] & 0x0F != 8:
+                self._engine = zlib.decompressobj(-zlib.MAX_WBITS)  # "deflate" without its wrapper
+            self._begun = True
+            return self._engine.decompress(piece, room + 1)
+        except zlib.error:
+            raise UpstreamFailed("The answer is compressed in a way that is damaged.") from None
+
+
+def _inflater(encoding: str) -> _Inflater | None:
+    match encoding.strip().lower():
+        case "" | "identity":
+            return None
+        case "gzip" | "x-gzip":
+            return _Inflater(16 + zlib.MAX_WBITS)
+        case "deflate":
+            return _Inflater(zlib.MAX_WBITS)
+        case _:
+            raise UpstreamFailed("The answer is compressed in a way that was not asked for.")

@@ -1,0 +1,191 @@
+"""Web pages to Markdown: the whole page, or what a reader came for without the furniture around it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from codewords_mcp.errors import UpstreamFailed
+
+NOISE = (
+    "script", "style", "noscript", "template", "iframe", "svg", "canvas", "object", "embed", "dialog", "[hidden]",
+    "[aria-hidden=true]",
+)  # fmt: skip
+"""Never text of a page."""
+_TAGS = frozenset({"nav", "aside", "footer", "form", "button", "select"})
+_ROLES = frozenset(
+    {"navigation", "banner", "contentinfo", "complementary", "search", "dialog", "alertdialog", "menu"}
+)
+_NAMED = re.compile(
+    r"(?:^|[\s_-])(?:nav(?:bar|igation)?|menu|sidebar|side-?bar|footer|(?:site|page|global|top)-?header|masthead|breadcrumbs?"
+    r"|cookies?|consent|gdpr|banner|advert(?:isement)?s?|ads?|promo|newsletter|subscribe|share|sharing|social|related"
+    r"|recommend(?:ed|ations)?|pagination|skip-?link|popup|modal)(?:$|[\s_-])",
+    re.IGNORECASE,
+)
+"""Classes and ids by which pages name their furniture."""
+_CONTENT = re.compile(r"(?:^|[\s_-])(?:content|main|article|entry|post|body)(?:$|[\s_-])", re.IGNORECASE)
+_BLANK = re.compile(r"\n{3,}")
+_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
+ENOUGH = 0.4
+"""Of the text of what is left without furniture: a main part with less of it was found wrongly."""
+LINKY, LINK_ROW = 0.42, 500
+"""Of a part's text, in links: more is navigation. Characters that such a part has at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Markdown:
+    """A page's text, and what its head says of it."""
+
+    text: str
+    html: str
+    title: str
+    description: str
+    language: str
+    links: list[str]
+
+
+def decode(body: bytes, content_type: str) -> str:
+    """The text of a page: by its byte order mark, its header, its own word, else as what it is. Never raises."""
+    for mark, name in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+        if body.startswith(mark):
+            return body.decode(name, errors="replace")
+    header = re.search(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", content_type, re.IGNORECASE)
+    meta = _CHARSET.search(body[:4096])
+    named = [header[1] if header else "", meta[1].decode("ascii") if meta else ""]
+    for name in (*named, "utf-8"):
+        try:
+            return body.decode(
+                {"iso-8859-1": "windows-1252", "latin-1": "windows-1252"}.get(name.lower(), name)
+            )
+        except (LookupError, UnicodeDecodeError):
+            continue
+    return body.decode("windows-1252", errors="replace")
+
+
+def to_markdown(html: str, url: str, *, main: bool = True) -> Markdown:
+    """The page as Markdown, its links whole. Raises UpstreamFailed for what cannot be read as a page.
+
+    Blocks for some milliseconds per 100 kB: call it in a thread.
+    """
+    etree: Any = import_module("lxml.etree")  # lxml has no types of its own
+    parser: Any = import_module("lxml.html")
+    try:
+        tree: Any = parser.document_fromstring(html.replace("\0", "") or "<html></html>")
+    except (etree.LxmlError, ValueError):
+        raise UpstreamFailed(
+            "The page cannot be read as HTML.", hint="See that the address is a web page's."
+        ) from None
+    head = _head(tree)
+    tree.make_links_absolute(head["base"] or url, resolve_base_href=False, handle_failures="discard")
+    kept: Any = _main(tree) if main else tree
+    content: str = etree.tostring(kept, encoding="unicode", method="html", with_tail=False)
+    targets = dict.fromkeys(map(str, kept.xpath(".//a/@href")))
+    links = [target for target in targets if target.startswith("http")]
+    return Markdown(_converted(content), content, head["title"], head["description"], head["language"], links)
+
+
+def _converted(content: str) -> str:
+    from html_to_markdown import ConversionOptions, convert
+
+    options = ConversionOptions(extract_metadata=False, exclude_selectors=list(NOISE))
+    text = convert(content, options).content or ""
+    return _BLANK.sub("\n\n", text).strip() + "\n"
+
+
+def _head(tree: Any) -> dict[str, str]:
+    def first(path: str) -> str:
+        found = tree.xpath(path)
+        return " ".join(str(found[0]).split())[:1000] if found else ""
+
+    return {
+        "title": first("//head//title/text()") or first("//title/text()"),
+        "description": first("//meta[@name='description']/@content")
+        or first("//meta[@property='og:description']/@content"),
+        "language": first("/html/@lang")[:35],
+        "base": first("//base/@href"),
+    }
+
+
+def _main(tree: Any) -> Any:
+    """The element with what a reader came for, its furniture dropped."""
+    body = tree.find("body")
+    body = tree if body is None else body
+    for element in list(body.iter()):
+        if element is not body and _is_furniture(element):
+            _drop(element)
+    _drop_link_rows(body)
+    whole = _length(body)
+    for candidate in _candidates(body):
+        if _length(candidate) >= ENOUGH * whole:
+            return candidate
+    return body
+
+
+def _candidates(body: Any) -> Iterator[Any]:
+    """Where a page says that its main part is."""
+    for path in (".//main", ".//*[@role='main']", ".//article", ".//*[@itemprop='articleBody']"):
+        found = body.xpath(path)
+        if len(found) == 1:
+            yield found[0]
+
+
+def _is_furniture(element: Any) -> bool:
+    tag = element.tag
+    if not isinstance(tag, str) or tag in {"html", "body", "main", "article", "pre", "code", "table"}:
+        return False
+    if tag in _TAGS or element.get("role") in _ROLES:
+        return True
+    if tag == "header":
+        return not any(above.tag in {"main", "article", "section"} for above in element.iterancestors())
+    if tag in {"script", "style", "noscript", "template"}:
+        return True
+    names = f"{element.get('class', '')} {element.get('id', '')}"
+    if len(names) > 1 and _NAMED.search(names) and not _CONTENT.search(names):
+        return element.find(".//main") is None and element.find(".//article") is None
+    return False
+
+
+def _drop(element: Any) -> None:
+    """Without what follows it in its parent."""
+    if element.getparent() is not None:
+        element.drop_tree()
+
+
+def _drop_link_rows(body: Any) -> None:
+    """Parts that are links and little else, unless the page is about its links; and layouts made of tables."""
+    rows = [element for element in body.iter("div", "td", "center") if _is_link_row(element)]
+    outer = [element for element in rows if not any(above in rows for above in element.iterancestors())]
+    if sum(map(_length, outer)) <= (1 - ENOUGH) * _length(body):
+        for element in outer:
+            element.clear(keep_tail=True)
+    for table in [table for table in body.iter("table") if not table.xpath("./tr/th|./*/tr/th")]:
+        _flatten(table)
+
+
+def _is_link_row(element: Any) -> bool:
+    links = element.findall(".//a")
+    if len(links) < 2 or element.xpath(".//p|.//h1|.//h2|.//li|.//pre|.//td|.//img"):
+        return False
+    total = _length(element)
+    return total < LINK_ROW and sum(map(_length, links)) >= LINKY * total
+
+
+def _flatten(table: Any) -> None:
+    """A table that lays a page out is no table of Markdown: its cells become plain parts."""
+    if not any(
+        cell.find(path) is not None
+        for cell in table.iter("td")
+        for path in (".//h1", ".//h2", ".//p", ".//div")
+    ):
+        return
+    for element in [*table.iter("td", "tr", "tbody"), table]:
+        if element is table or any(above is table for above in element.iterancestors("table")):
+            element.tag = "div"
+            element.attrib.clear()
+
+
+def _length(element: Any) -> int:
+    return sum(len(text.strip()) for text in element.itertext(with_tail=False))

@@ -1,0 +1,117 @@
+"""The seed's programs that use services, letter for letter, from their deployment to their answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.integration.http.doors import ADMIN_KEY, Door
+from tests.workshop import make_home
+
+from codewords_mcp.settings import Settings
+from codewords_mcp.testing.providers import LoopbackProviders, loopback_providers
+from codewords_mcp.testing.web_pages import pages
+
+from .conftest import Answer, StandIn, serving
+
+pytestmark = [pytest.mark.requirement("seed:services")]
+
+
+@pytest.fixture(scope="module")
+def models() -> Iterator[LoopbackProviders]:
+    with loopback_providers() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def claude() -> Iterator[StandIn]:
+    """Anthropic's Messages API, in which a model finds that nothing changed."""
+    used = {
+        "type": "tool_use",
+        "id": "t",
+        "name": "answer",
+        "input": {"changes_detected": False, "summary": ""},
+    }
+    message = {
+        "id": "m", "type": "message", "role": "assistant", "model": "claude-3-5-haiku-20241022", "content": [used],
+        "stop_reason": "tool_use", "stop_sequence": None, "usage": {"input_tokens": 9, "output_tokens": 9},
+    }  # fmt: skip
+    told = Answer(200, json.dumps(message).encode(), {"Content-Type": "application/json"})
+    yield from serving(StandIn(answer=lambda _: told))
+
+
+@pytest.fixture(scope="module")
+def home(
+    tmp_path_factory: pytest.TempPathFactory, site: StandIn, models: LoopbackProviders, claude: StandIn
+) -> Iterator[Door]:
+    """A runtime with sandboxes, keys for models, and the site allowed."""
+    settings = Settings.model_validate(
+        {
+            "home": make_home(tmp_path_factory.mktemp("seed") / "home"),
+            "port": 0,
+            "api_key": ADMIN_KEY,
+            "egress_allow_private": [site.url.removeprefix("http://")],
+            "openai_base_url": models.url,
+            "anthropic_base_url": claude.url,
+        }
+    )
+    with Door(settings) as opened:
+        with opened.client() as http:
+            for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "SLACK_BOT_TOKEN"):
+                http.put(f"/secrets/{name}", json={"value": "sk-of-the-tests-000000"}).raise_for_status()
+        yield opened
+
+
+def deploy(http: httpx.Client, path: Path) -> str:
+    answer = http.post(
+        "/deploy", json={"code": path.read_text(encoding="utf-8"), "name": path.stem}, timeout=300
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()["service_id"]
+
+
+def test_the_website_monitor_finds_at_its_second_run_what_the_first_one_kept(
+    home: Door, site: StandIn, claude: StandIn, seed_examples: Path
+) -> None:
+    site.answer = lambda _: Answer(200, pages()[2].html.encode(), {"Content-Type": "text/html"})
+    with home.client() as http:
+        service = deploy(http, seed_examples / "website_monitor.py")
+        asked = {"url": f"{site.url}/pricing", "slack_channel": "#changes"}
+        first = http.post(f"/run/{service}/", json=asked)
+        assert first.status_code == 200, first.text
+        assert first.json() == {
+            "message": "Initial snapshot stored. Monitoring will begin on next run.",
+            "changes_detected": False,
+            "summary": None,
+        }
+        second = http.post(f"/run/{service}/", json=asked)
+        assert second.status_code == 200, second.text + log(http, second)
+        assert second.json()["message"] == "No significant changes detected"
+    prompt = str(json.loads(claude.asked[-1].body)["messages"])
+    assert prompt.count("# Plans and prices") == 2, "the page of now and that of the first run"
+
+
+def test_the_ticket_analyzer_answers_though_the_crm_is_not_connected(home: Door, seed_examples: Path) -> None:
+    with home.client() as http:
+        service = deploy(http, seed_examples / "support_ticket_analyzer.py")
+        asked = {"ticket_id": "T-1", "subject": "Site down", "content": "All is down!", "customer_email": "a@example.org", "customer_tier": "enterprise"}  # fmt: skip
+        answer = http.post(f"/run/{service}/", json=asked)
+        assert answer.status_code == 200, answer.text + log(http, answer)
+        told = answer.json()
+        assert told["ticket_id"] == "T-1"
+        assert told["analysis"]["category"] in {
+            "billing",
+            "technical",
+            "feature_request",
+            "bug_report",
+            "general",
+        }
+        assert told["routing_team"].endswith("_team")
+        assert told["estimated_resolution_time"]
+
+
+def log(http: httpx.Client, answer: httpx.Response) -> str:
+    return http.get(f"/logs/{answer.headers['x-request-id']}").text

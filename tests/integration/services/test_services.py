@@ -1,0 +1,145 @@
+"""Library services through the real door: calls, records, descriptions, and what they refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from mcp import Client
+from tests.integration.http.doors import ADMIN_KEY, Door
+from tests.integration.mcp.connecting import over_http
+
+from codewords_mcp.testing.web_pages import pages
+
+from .conftest import Answer, StandIn
+
+PAGE = pages()[0]
+HTML = {"Content-Type": "text/html; charset=utf-8"}
+
+
+def call(http: httpx.Client, service: str, data: Any) -> Any:
+    answer = http.post(f"/run/{service}", json=data)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def failure(http: httpx.Client, service: str, data: Any, status: int) -> Any:
+    answer = http.post(f"/run/{service}", json=data)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["error-origin"] == "platform"
+    return answer.json()["error"]
+
+
+@pytest.fixture
+def page(site: StandIn) -> str:
+    site.answer = lambda _: Answer(200, PAGE.html.encode(), HTML)
+    return f"{site.url}/article"
+
+
+@pytest.mark.requirement("services:markdown")
+def test_a_page_is_read_as_markdown(http: httpx.Client, page: str) -> None:
+    found = call(http, "webpage_to_markdown", {"url": page})
+    assert found["success"] is True
+    assert found["markdown"].startswith("# Harbour lights return")
+    assert (found["title"], found["url"], found["status_code"]) == ("Article", page, 200)
+    by_query = http.get("/run/webpage_to_markdown/", params={"url": page, "main_content": "false"})
+    assert "Careers and press" in by_query.json()["markdown"]
+
+
+@pytest.mark.requirement("services:markdown")
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (Answer(404, b"<h1>gone</h1>", HTML), "answered 404"),
+        (Answer(200, b"%PDF-1.7", {"Content-Type": "application/pdf"}), "no page of text"),
+    ],
+)
+def test_what_is_no_page_is_told(http: httpx.Client, site: StandIn, answer: Answer, message: str) -> None:
+    site.answer = lambda _: answer
+    told = failure(http, "webpage_to_markdown", {"url": site.url}, 502)
+    assert told["code"] == "upstream_failed"
+    assert message in told["message"]
+    assert told["upstream_status"] == answer.status
+
+
+@pytest.mark.requirement("services:addresses")
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/", "http://169.254.169.254/", "http://localhost/", "http://[::1]/"]
+)
+def test_a_private_address_is_refused_also_the_runtimes_own(http: httpx.Client, door: Door, url: str) -> None:
+    for target in (url, door.url):
+        assert failure(http, "webpage_to_markdown", {"url": target}, 403)["code"] == "address_refused"
+
+
+@pytest.mark.requirement("services:records")
+def test_a_call_is_a_run_whose_record_keeps_what_the_settings_allow(http: httpx.Client, page: str) -> None:
+    answer = http.post(
+        "/run/webpage_to_markdown", json={"url": page}, headers={"X-Correlation-Id": "chain-1"}
+    )
+    record = http.get(f"/request/{answer.headers['x-request-id']}").json()
+    assert (record["serviceId"], record["status"], record["correlationId"]) == (
+        "webpage_to_markdown",
+        "succeeded",
+        "chain-1",
+    )
+    assert record["responseStatus"] == 200
+    assert record["responseJson"] == answer.json()
+    assert failure(http, "schedule_runs", {"operation": "sing"}, 400)["code"] == "invalid_input"
+    refused = http.post("/run/webpage_to_markdown", json={"url": "nothing"})
+    record = http.get(f"/request/{refused.headers['x-request-id']}").json()
+    assert (record["status"], record["error"]["code"]) == ("failed", "invalid_input")
+
+
+@pytest.mark.requirement("services:records")
+def test_a_large_answer_is_kept_in_part(http: httpx.Client, site: StandIn) -> None:
+    site.answer = lambda _: Answer(200, ("<main><p>" + "long words " * 3000 + "</p></main>").encode(), HTML)
+    answer = http.post("/run/webpage_to_markdown", json={"url": site.url})
+    assert len(answer.content) > 30_000
+    record = http.get(f"/request/{answer.headers['x-request-id']}").json()
+    assert record["responseTruncated"] is True
+    assert len(record["responseContent"]) <= 16384
+
+
+@pytest.mark.requirement("services:records")
+def test_a_background_call_is_awaited_by_its_id(http: httpx.Client, page: str) -> None:
+    run_id = http.post("/run_async/webpage_to_markdown/", json={"url": page}).json()["request_id"]
+    record = http.get(f"/result/{run_id}", params={"timeout": 30}).json()
+    assert record["responseJson"]["title"] == "Article"
+
+
+@pytest.mark.requirement("services:records")
+@pytest.mark.parametrize("body", [b"[1]", b"{", b'"x"', b"[" * 5000])
+def test_a_body_that_is_no_object_gets_a_sentence(http: httpx.Client, body: bytes) -> None:
+    answer = http.post("/run/webpage_to_markdown/", content=body)
+    assert answer.status_code == 400
+    assert "body" in answer.json()["error"]["message"]
+
+
+@pytest.mark.requirement("services:protocol")
+def test_what_is_there_is_described_over_http_and_in_the_api_description(http: httpx.Client) -> None:
+    items = {one["name"]: one for one in http.get("/services").json()["items"]}
+    assert items["webpage_to_markdown"]["ready"] is True
+    assert items["openai"]["ready"] is False
+    assert http.get("/services/webpage_to_markdown").json() == items["webpage_to_markdown"]
+    assert http.get("/services/nothing").status_code == 404
+    document = http.get("/openapi.json").json()
+    described = document["paths"]["/run/webpage_to_markdown/"]["post"]
+    assert "url" in described["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    for name in items:
+        assert any(path.startswith(f"/run/{name}/") for path in document["paths"]), name
+
+
+@pytest.mark.anyio
+@pytest.mark.requirement("services:protocol")
+async def test_a_model_reads_what_there_is_as_a_resource(door: Door) -> None:
+    async with over_http(f"{door.url}/mcp", ADMIN_KEY, "legacy") as client:
+        await _reads(client)
+
+
+async def _reads(client: Client) -> None:
+    [page] = (await client.read_resource("services://all")).contents
+    assert "**webpage_to_markdown**" in page.text  # type: ignore[union-attr]
+    assert "OPENAI_API_KEY is not set" in page.text  # type: ignore[union-attr]
+    [one] = (await client.read_resource("services://webpage_to_markdown")).contents
+    assert '"main_content"' in one.text  # type: ignore[union-attr]

@@ -1,0 +1,131 @@
+"""What every library service keeps to, whoever wrote it; and how another package adds one."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.runtime.services import PLANNED, registry
+from codewords_mcp.runtime.services.base import Operation, Service, read
+from codewords_mcp.runtime.services.describe import describe
+from codewords_mcp.runtime.services.registry import Registry
+
+SERVICES = {service.name: service for service in Registry({}).all()}
+GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "services.md"
+OPERATIONS = [
+    pytest.param(service, operation, id=f"{service.name}/{operation.path}")
+    for service in SERVICES.values()
+    for operation in service.operations
+]
+
+
+@pytest.mark.requirement("services:protocol")
+def test_every_line_of_the_registry_is_a_service_of_that_name() -> None:
+    assert list(SERVICES) == Registry({}).names
+    assert {"openai", "anthropic", "gemini", "schedule_runs"} <= set(SERVICES)
+    assert not PLANNED & set(SERVICES)
+
+
+@pytest.mark.requirement("services:protocol")
+@pytest.mark.parametrize("service", SERVICES.values(), ids=list(SERVICES))
+def test_a_service_says_what_it_does_and_where_its_credentials_are_had(service: Service) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", service.name)
+    assert service.title
+    assert service.summary.endswith(".")
+    paths = [path for operation in service.operations for path in operation.paths]
+    assert len(paths) == len(set(paths))
+    for credential in service.credentials:
+        assert re.fullmatch(r"[A-Z][A-Z0-9_]*", credential.name)
+        assert credential.how.endswith(".")
+    told = describe(service)
+    assert told.ready == all(credential.without for credential in service.credentials)
+
+
+@pytest.mark.requirement("services:protocol")
+@pytest.mark.parametrize(("service", "operation"), OPERATIONS)
+def test_an_operation_describes_itself(service: Service, operation: Operation) -> None:
+    assert operation.summary
+    assert not operation.summary.endswith(".")
+    assert operation.path == operation.path.strip("/")
+    for path in operation.paths:
+        assert service.find(f"/{path}/".replace("*", "x")) is operation
+    for model in (operation.input, operation.output):
+        assert issubclass(model, BaseModel)
+        assert model.model_json_schema()["type"] == "object"
+    assert operation.example is not None, "a reader wants to see one"
+    read(operation.input, operation.example)
+
+
+@pytest.mark.requirement("services:protocol")
+@pytest.mark.parametrize(("service", "operation"), OPERATIONS)
+@pytest.mark.parametrize("wrong", [[], "text", {"no such field": 1}, None])
+def test_what_does_not_fit_gets_a_sentence_that_shows_nothing_of_it(
+    service: Service, operation: Operation, wrong: object
+) -> None:
+    if isinstance(wrong, dict) and operation.input.model_config.get("extra") in {"allow", "ignore"}:
+        return  # it takes what another API takes
+    with pytest.raises(InvalidInput) as caught:
+        read(operation.input, wrong)
+    assert "no such field" not in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.requirement("services:protocol")
+def test_a_path_that_a_service_lacks_is_told_with_those_it_has() -> None:
+    with pytest.raises(NotFound) as caught:
+        SERVICES["schedule_runs"].find("/nowhere")
+    assert caught.value.hint == "It has /."
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the path of imports, with what pip writes for an installed package."""
+    info = tmp_path / "lottery-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lottery\nVersion: 1.0\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    return tmp_path
+
+
+def _entry(folder: Path, *lines: str) -> None:
+    text = "\n".join([f"[{registry.GROUP}]", *lines, ""])
+    (folder / "lottery-1.0.dist-info" / "entry_points.txt").write_text(text, encoding="utf-8")
+
+
+def guide_service() -> str:
+    """The service of the guide, as it stands there."""
+    [code] = re.findall(
+        r"```python title=\"lottery\.py\"\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL
+    )
+    return code
+
+
+@pytest.mark.requirement("services:outside")
+def test_the_guides_service_of_another_package_is_found(outside: Path) -> None:
+    code = guide_service()
+    assert len(code.splitlines()) < 40
+    (outside / "lottery.py").write_text(code, encoding="utf-8")
+    _entry(outside, "lottery = lottery:SERVICE")
+    found = Registry()
+    assert found.names[-1] == "lottery"
+    service = found.find("lottery")
+    assert service is not None
+    assert describe(service).operations[0].input["properties"]
+
+
+@pytest.mark.requirement("services:outside")
+def test_another_package_can_neither_break_nor_replace_ours(outside: Path) -> None:
+    (outside / "lottery_bad.py").write_text("SERVICE = 5\nraise_later = 1\n", encoding="utf-8")
+    (outside / "lottery_worse.py").write_text("raise SystemError('at import')\n", encoding="utf-8")
+    _entry(outside, "openai = lottery_bad:SERVICE", "odd = lottery_bad:SERVICE", "worse = lottery_worse:SERVICE", "gone = not_there:X")  # fmt: skip
+    found = Registry()
+    openai = found.find("openai")
+    assert openai is not None
+    assert openai.title == "OpenAI"
+    assert [found.find(name) for name in ("odd", "worse", "gone")] == [None, None, None]
+    assert [service.name for service in found.all()] == list(SERVICES)

@@ -1,0 +1,221 @@
+"""The guarded client: what it refuses to reach, and what it refuses to take."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import itertools
+import zlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from codewords_mcp.errors import AddressRefused, InvalidInput, UpstreamFailed, UpstreamTimedOut
+from codewords_mcp.runtime.egress import EgressPolicy
+from codewords_mcp.runtime.web.client import Web
+
+pytestmark = pytest.mark.anyio
+Answer = Callable[[str, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def origin(answer: Answer) -> AsyncGenerator[int]:
+    """A server on loopback that answers each request with what `answer(head, writer)` writes; its port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await answer((await reader.readuntil(b"\r\n\r\n")).decode(), writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def reply(body: bytes = b"", status: str = "200 OK", **headers: str) -> Answer:
+    async def answer(_: str, writer: asyncio.StreamWriter) -> None:
+        lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+        await writer.drain()
+
+    return answer
+
+
+@asynccontextmanager
+async def web(
+    *allowed: int, resolve: Callable[[str, int], Sequence[str]] | None = None
+) -> AsyncGenerator[Web]:
+    policy = EgressPolicy(allow_private=frozenset(f"127.0.0.1:{port}" for port in allowed))
+    client = Web(policy, resolve=resolve) if resolve else Web(policy)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@pytest.mark.requirement("services:addresses")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/", "http://localhost:8080/", "http://[::1]/", "http://[::ffff:127.0.0.1]/", "http://0.0.0.0/",
+        "http://169.254.169.254/latest/meta-data/", "http://10.0.0.1/", "http://192.168.1.1/", "http://172.16.0.1/",
+        "http://100.64.0.1/", "http://[fd00::1]/", "http://[fe80::1]/", "http://2130706433/", "http://0x7f.0.0.1/",
+        "http://127.1/", "http://0177.0.0.1/", "http://[64:ff9b::7f00:1]/",
+    ],
+)  # fmt: skip
+async def test_no_private_address_is_reached_however_it_is_written(url: str) -> None:
+    async with web() as client:
+        with pytest.raises((AddressRefused, UpstreamFailed)) as caught:
+            await client.fetch(url)
+        assert "not be reached" in caught.value.message
+
+
+@pytest.mark.requirement("services:addresses")
+async def test_a_name_is_judged_by_what_it_resolves_to_each_time(anyio_backend: str) -> None:
+    async with origin(reply(b"hello")) as port:
+        async with web(port, resolve=lambda _host, _port: ["127.0.0.1"]) as client:
+            assert (await client.fetch(f"http://page.example:{port}/")).body == b"hello"
+        answers = itertools.chain([["127.0.0.1"]], itertools.repeat(["10.0.0.9"]))
+        async with web(port, resolve=lambda _host, _port: next(answers)) as client:
+            await client.fetch(f"http://page.example:{port}/")
+            with pytest.raises(AddressRefused, match=r"10\.0\.0\.9 is a private address"):
+                await client.fetch(f"http://page.example:{port}/")
+
+
+@pytest.mark.requirement("services:addresses")
+@pytest.mark.parametrize("target", ["http://127.0.0.1:1/", "http://inside.example/", "//169.254.169.254/"])
+async def test_each_redirect_is_judged_anew(target: str) -> None:
+    async with (
+        origin(reply(status="302 Found", Location=target)) as port,
+        web(port, resolve=lambda _host, _port: ["192.168.0.1"]) as client,
+    ):
+        with pytest.raises(AddressRefused):
+            await client.fetch(f"http://127.0.0.1:{port}/")
+
+
+@pytest.mark.requirement("services:addresses")
+async def test_a_workflows_own_list_holds_for_services_too() -> None:
+    async with origin(reply(b"hello")) as port, web(port) as client:
+        narrow = client.policy.narrowed(["api.example"])
+        with pytest.raises(AddressRefused, match="header does not list it"):
+            await client.fetch(f"http://127.0.0.1:{port}/", policy=narrow)
+
+
+@pytest.mark.requirement("services:addresses")
+@pytest.mark.parametrize("url", ["", "file:///etc/passwd", "ftp://example.org/", "example.org", "http://", "http://a:b@example.org/", "http://[::1", "http://exa mple/", "gopher://x", "http://example.org:99999/"])  # fmt: skip
+async def test_what_is_no_web_address_gets_a_sentence(url: str) -> None:
+    async with web() as client:
+        with pytest.raises(InvalidInput, match="address"):
+            await client.fetch(url)
+
+
+@pytest.mark.requirement("services:caps")
+async def test_redirects_are_followed_up_to_a_number_and_lose_credentials_elsewhere() -> None:
+    seen: list[str] = []
+
+    async def loop(head: str, writer: asyncio.StreamWriter) -> None:
+        seen.append(head)
+        await reply(status="301 Moved", Location="/again")(head, writer)
+
+    async with origin(reply(b"end")) as end, origin(loop) as port, web(port, end) as client:
+        with pytest.raises(UpstreamFailed, match="leads on more than 10 times"):
+            await client.fetch(f"http://127.0.0.1:{port}/")
+        assert len(seen) == 11
+
+        async def elsewhere(head: str, writer: asyncio.StreamWriter) -> None:
+            await reply(status="302 Found", Location=f"http://127.0.0.1:{end}/")(head, writer)
+
+        async with origin(elsewhere) as first:
+            client.policy = EgressPolicy(allow_private=frozenset({f"127.0.0.1:{end}", f"127.0.0.1:{first}"}))
+            found = await client.fetch(f"http://127.0.0.1:{first}/", headers={"Authorization": "secret"})
+            assert (found.body, found.url) == (b"end", f"http://127.0.0.1:{end}/")
+
+
+@pytest.mark.requirement("services:caps")
+async def test_a_page_that_is_too_large_or_has_no_end_is_refused() -> None:
+    async def endless(_: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            writer.write(b"x" * 65536)
+            await writer.drain()
+
+    for answer in (reply(b"", Content_Type="x"), endless):
+        async with origin(answer) as port, web(port) as client:
+            if answer is endless:
+                with pytest.raises(UpstreamFailed, match="larger than 1 MiB"):
+                    await client.fetch(f"http://127.0.0.1:{port}/", max_bytes=1 << 20)
+            else:
+                assert (await client.fetch(f"http://127.0.0.1:{port}/")).body == b""
+
+    async def declared(_: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 52428800\r\n\r\n")
+        await writer.drain()
+
+    async with origin(declared) as port, web(port) as client:
+        with pytest.raises(UpstreamFailed, match="larger than 10 MiB"):
+            await client.fetch(f"http://127.0.0.1:{port}/")
+
+
+@pytest.mark.requirement("services:caps")
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_zip_bomb_is_inflated_no_further_than_the_limit(encoding: str) -> None:
+    plain = b"\0" * (64 << 20)
+    packed = gzip.compress(plain) if encoding == "gzip" else zlib.compress(plain)
+    assert len(packed) < 1 << 20
+    async with origin(reply(packed, Content_Encoding=encoding)) as port, web(port) as client:
+        with pytest.raises(UpstreamFailed, match="larger than 10 MiB"):
+            await client.fetch(f"http://127.0.0.1:{port}/")
+
+
+@pytest.mark.requirement("services:caps")
+async def test_compressed_answers_arrive_whole_and_damaged_ones_get_a_sentence() -> None:
+    plain = b"".join(f"{number} ".encode() for number in range(20000))
+    raw = zlib.compressobj(wbits=-15)
+    for body, encoding in (
+        (gzip.compress(plain), "gzip"), (zlib.compress(plain), "deflate"), (raw.compress(plain) + raw.flush(), "deflate"),
+    ):  # fmt: skip
+        async with origin(reply(body, Content_Encoding=encoding)) as port, web(port) as client:
+            assert (await client.fetch(f"http://127.0.0.1:{port}/")).body == plain
+    for body, encoding in ((b"not gzip at all", "gzip"), (plain, "br")):
+        async with origin(reply(body, Content_Encoding=encoding)) as port, web(port) as client:
+            with pytest.raises(UpstreamFailed, match="compressed"):
+                await client.fetch(f"http://127.0.0.1:{port}/")
+
+
+@pytest.mark.requirement("services:caps")
+async def test_a_page_that_does_not_come_to_an_end_in_time_is_told() -> None:
+    async def slow(_: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab")
+        await writer.drain()
+        await asyncio.sleep(60)
+
+    async with origin(slow) as port, web(port) as client:
+        with pytest.raises(UpstreamTimedOut, match=r"within 0\.2 s"):
+            await client.fetch(f"http://127.0.0.1:{port}/", seconds=0.2)
+
+    async def cut(_: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab")
+        await writer.drain()
+
+    async with origin(cut) as port, web(port) as client:
+        with pytest.raises(UpstreamFailed, match="broke off"):
+            await client.fetch(f"http://127.0.0.1:{port}/")
+
+
+@pytest.mark.requirement("services:addresses")
+async def test_an_address_of_the_settings_may_be_private_but_leads_nowhere_else() -> None:
+    async with origin(reply(b'{"ok": true}')) as port, web() as client:
+        assert (await client.api(f"http://127.0.0.1:{port}/v1", "/x", params={"q": "a b"})).json() == {
+            "ok": True
+        }
+    async with origin(reply(status="302 Found", Location="http://127.0.0.1:1/")) as port, web() as client:
+        with pytest.raises(UpstreamFailed, match="leads on to another place"):
+            await client.api(f"http://127.0.0.1:{port}", "/x")
+    async with origin(reply(b"<html>")) as port, web() as client:
+        with pytest.raises(UpstreamFailed, match="did not answer with JSON"):
+            (await client.api(f"http://127.0.0.1:{port}", "/x")).json()
