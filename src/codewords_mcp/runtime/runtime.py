@@ -16,8 +16,8 @@ from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
 from codewords_mcp.runtime.authoring.templates import templates
 from codewords_mcp.runtime.house import House
-from codewords_mcp.runtime.limits import OWN_SCOPES
 from codewords_mcp.runtime.library import Library
+from codewords_mcp.runtime.limits import OWN_SCOPES
 from codewords_mcp.runtime.model_calls import ModelCalls
 from codewords_mcp.runtime.models import (
     Caller,

@@ -46,7 +46,7 @@ class Collector:
                 self.send_header("content-length", "0")
                 self.end_headers()
 
-            def log_message(self, *_words: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 """Say nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -82,7 +82,7 @@ def attributes(item: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def collected(tmp_path_factory: pytest.TempPathFactory, providers: LoopbackProviders) -> Iterator[Collector]:
+def collected(tmp_path_factory: pytest.TempPathFactory, providers: LoopbackProviders) -> Collector:
     """What came of some calls of a runtime that has ended since."""
     collector = Collector()
     thread = threading.Thread(target=collector.server.serve_forever)

@@ -13,7 +13,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from codewords_mcp.errors import CodewordsError, Conflict, InvalidInput, NotFound, RunCancelled, RunInterrupted
+from codewords_mcp.errors import (
+    CodewordsError,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    RunCancelled,
+    RunInterrupted,
+)
 from codewords_mcp.runtime.limits import Place
 from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Run, RunRequest, RunResponse
 from codewords_mcp.runtime.runs.background import BackgroundRuns, replayed

@@ -36,7 +36,6 @@ async def serve(floor: Floor, service: Service, parts: Parts, request: RunReques
         "parent_id": request.caller.run_id,
         "background": request.background,
         "idempotency_key": None,
-        "key_id": request.caller.key_id,
     }
     try:
         answer, private = await _within(floor, service, parts, request, run_id)

@@ -80,7 +80,7 @@ async def answer(gateway: Gateway, caller: Caller, provider: Provider, form: For
         form.temperature,
         form.max_tokens,
     )
-    others = [
+    others: list[tuple[Provider, str]] = [
         (where, gateway.prices.real_name(model))
         for where, model in gateway.fallbacks(caller, provider, form.model)
     ]
