@@ -12,6 +12,7 @@ HALF_CLOSED_IDLE = 120.0
 """Seconds that a connection with one direction closed may stay silent. Without it a peer that is gone, which looks
 the same as one that has only finished sending, could hold its connection for as long as the sandbox lives."""
 
+Check = Callable[[bytes], bool]
 _CHUNK = 64 << 10
 _RESET = struct.pack("ii", 1, 0)
 
@@ -24,14 +25,20 @@ def reset(sock: socket.socket) -> None:
 
 
 async def relay(
-    client: socket.socket, upstream: socket.socket, *, to_client: bytes = b"", to_upstream: bytes = b""
+    client: socket.socket,
+    upstream: socket.socket,
+    *,
+    to_client: bytes = b"",
+    to_upstream: bytes = b"",
+    check: Check | None = None,
 ) -> None:
     """Carry bytes both ways until both directions have ended; owns and closes both sockets, which do not block.
 
     Each direction holds at most one chunk of 64 KiB and stops reading while the other side does not take it. An end
-    on one side is passed on alone; a failure, or cancelling this call, resets both sides.
+    on one side is passed on alone; a failure, or cancelling this call, resets both sides. `check` is asked of each chunk
+    from the client before it is passed on; False resets both sides.
     """
-    pair = _Pair(client, upstream)
+    pair = _Pair(client, upstream, check)
     try:
         pair.start(to_client, to_upstream)
         await pair.done
@@ -40,12 +47,12 @@ async def relay(
 
 
 class _Pair:
-    def __init__(self, client: socket.socket, upstream: socket.socket) -> None:
+    def __init__(self, client: socket.socket, upstream: socket.socket, check: Check | None) -> None:
         self.loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = self.loop.create_future()
         self.moved = False
         self._sockets = (client, upstream)
-        self._flows = (_Flow(self, client, upstream), _Flow(self, upstream, client))
+        self._flows = (_Flow(self, client, upstream, check), _Flow(self, upstream, client, None))
         self._ended_well = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -85,10 +92,13 @@ class _Pair:
 class _Flow:
     """One direction of a pair."""
 
-    __slots__ = ("_pair", "_pending", "_source", "_target", "ended")
+    __slots__ = ("_check", "_pair", "_pending", "_source", "_target", "ended")
 
-    def __init__(self, pair: _Pair, source: socket.socket, target: socket.socket) -> None:
+    def __init__(
+        self, pair: _Pair, source: socket.socket, target: socket.socket, check: Check | None
+    ) -> None:
         self._pair = pair
+        self._check = check
         self._source = source
         self._target = target
         self._pending = memoryview(b"")
@@ -97,7 +107,7 @@ class _Flow:
     def start(self, first: bytes) -> None:
         self._pair.loop.add_reader(self._source.fileno(), self._guarded, self._read)
         if first:
-            self._write(memoryview(first))
+            self._guarded(lambda: self._write(memoryview(first)))
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
@@ -122,6 +132,8 @@ class _Flow:
         self._pair.ended()
 
     def _write(self, data: memoryview) -> None:
+        if self._check is not None and not self._check(bytes(data)):
+            raise ConnectionAbortedError
         try:
             sent = self._target.send(data)
         except (BlockingIOError, InterruptedError):
