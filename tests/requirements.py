@@ -90,6 +90,8 @@ services:credentials | ours | A missing credential is named, with how to get one
 services:values | wire | redis_coordinator keeps values by key with a time to live, in both spellings, each owner's apart; counting loses nothing.
 services:redis | wire | With a Redis, redis_coordinator gives credentials that the published redis_client() works with, within a namespace.
 services:firecrawl | seed | Pages come in Firecrawl's shape, also to Firecrawl's own client; with a key Firecrawl is asked.
+services:mail | ours | Mail is sent by the home's server with texts and attachments, else kept in a visible outbox; no field adds a header; recipients are bounded.
+services:github | ours | GitHub is searched through its pages; both kinds of its limits say when to come back; names lead nowhere else.
 services:records | ours | A call of a service is a run: recorded, bounded in time, cancelled with its caller; private answers are not kept.
 services:markdown | ours | Of a page what a reader wants is kept with its shape, the furniture goes, in any charset and however broken.
 store:errors | ours | A full, damaged or newer database gives a sentence and loses nothing.

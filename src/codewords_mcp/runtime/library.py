@@ -5,6 +5,7 @@ from __future__ import annotations
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller, ServiceInfo
+from codewords_mcp.runtime.secrets.access import HOME_OWNER
 from codewords_mcp.runtime.services.base import Service
 from codewords_mcp.runtime.services.describe import describe
 
@@ -28,5 +29,8 @@ class Library:
         return await self._described(caller, service)
 
     async def _described(self, caller: Caller, service: Service) -> ServiceInfo:
-        wanted = [one.name for one in service.credentials]
-        return describe(service, await self._house.secrets.given(caller.owner, wanted))
+        book = self._house.secrets
+        found: set[str] = set()
+        for one in service.credentials:
+            found |= set(await book.given(HOME_OWNER if one.home else caller.owner, [one.name]))
+        return describe(service, found)

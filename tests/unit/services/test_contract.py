@@ -99,9 +99,8 @@ def _entry(folder: Path, *lines: str) -> None:
 
 def guide_service() -> str:
     """The service of the guide, as it stands there."""
-    [code] = re.findall(
-        r"```python title=\"lottery\.py\"\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL
-    )
+    text = GUIDE.read_text(encoding="utf-8")
+    [code] = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "SERVICE =" in block]
     return code
 
 

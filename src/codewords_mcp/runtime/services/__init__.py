@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from codewords_mcp.errors import ServiceNotAvailable
 
-PLANNED: frozenset[str] = frozenset({"composio", "perplexity", "pipedream"})
+PLANNED: frozenset[str] = frozenset(
+    {
+        "chrome_extension",
+        "composio",
+        "hunter",
+        "perplexity",
+        "pipedream",
+        "reddit",
+        "searchapi",
+        "slack_trigger",
+        "user_login",
+        "web_automation_agent",
+        "whatsapp_trigger",
+    }
+)
 
 
 def refuse_planned(service_id: str) -> None:

@@ -20,7 +20,7 @@ from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.schedules.book import ScheduleBook
-from codewords_mcp.runtime.secrets.access import SecretBook
+from codewords_mcp.runtime.secrets.access import HOME_OWNER, SecretBook
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.web.client import Web
 from codewords_mcp.settings import Settings
@@ -45,12 +45,14 @@ class Output(BaseModel):
 class Credential:
     """A secret that a service uses: `how` says where one is had, `without` what the service does when there is none.
 
-    An empty `without` means that the service needs it.
+    An empty `without` means that the service needs it. Of `home` ones only the home's own counts, since they name a
+    machine to connect to, which may be private.
     """
 
     name: str
     how: str
     without: str = ""
+    home: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +146,14 @@ class Context:
         hosts = await self.hosts()
         return self.web.policy if hosts is None else self.web.policy.narrowed(hosts)
 
-    async def secret(self, name: str) -> str | None:
+    async def secret(self, credential: Credential) -> str | None:
         """The caller's own secret of this name, else the home's, else what the runtime's environment has."""
-        return (await self.parts.secrets.given(self.caller.owner, [name])).get(name)
+        owner = HOME_OWNER if credential.home else self.caller.owner
+        return (await self.parts.secrets.given(owner, [credential.name])).get(credential.name)
 
     async def need(self, service: str, credential: Credential) -> str:
         """The same. Raises MissingCredential, which says how to get one."""
-        if value := await self.secret(credential.name):
+        if value := await self.secret(credential):
             return value
         raise MissingCredential(
             f"The service {service} needs {credential.name}, which is not set, so nothing was asked.",

@@ -62,7 +62,7 @@ class Answer(BaseModel):
 
 async def scrape(context: Context, asked: Scrape) -> BaseModel:
     """One page. A page that cannot be read is an answer with `success` false, as Firecrawl has it."""
-    if key := await context.secret(FIRECRAWL.name):
+    if key := await context.secret(FIRECRAWL):
         return await _pass_on(context, key, "v1/scrape")
     wanted = [one if isinstance(one, str) else one.get("type") for one in asked.formats]
     foreign = [str(name) for name in wanted if name not in LOCAL_FORMATS]
@@ -104,7 +104,7 @@ def _document(page: Page, wanted: list[Any]) -> dict[str, Any]:
 
 async def map_site(context: Context, asked: Map) -> BaseModel:
     """The addresses that one page links to on its site. v2 gives objects, v1 texts."""
-    if key := await context.secret(FIRECRAWL.name):
+    if key := await context.secret(FIRECRAWL):
         return await _pass_on(context, key, "v1/map")
     try:
         page = await read_page(context.web, asked.url, await context.policy(), main=False)

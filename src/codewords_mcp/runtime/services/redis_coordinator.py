@@ -24,6 +24,7 @@ REDIS_URL = Credential(
     "REDIS_URL",
     "Run a Redis of version 6 or newer with TLS, and give an address of its administrator: rediss://user:password@host:port.",
     without="Values are kept in the runtime's own store; `redis_client()` has nothing to connect to.",
+    home=True,
 )
 Action = Literal["get", "set", "delete", "exists", "expire", "ttl", "incr", "keys"]
 

@@ -19,9 +19,11 @@ GROUP = "codewords_mcp.services"
 _BUILT_IN = {
     "anthropic": "simple.services:ANTHROPIC",
     "firecrawl": "firecrawl:SERVICE",
+    "github": "github:SERVICE",
     "gemini": "simple.services:GEMINI",
     "openai": "simple.services:OPENAI",
     "redis_coordinator": "redis_coordinator:SERVICE",
+    "send_email": "send_email:SERVICE",
     "schedule_runs": "schedule_runs:SERVICE",
     "webpage_to_markdown": "webpage_to_markdown:SERVICE",
 }
