@@ -6,7 +6,9 @@
     │   └── BodyTooLarge                body_too_large       413
     ├── Unauthenticated                 unauthenticated      401
     ├── Forbidden                       forbidden            403
-    │   └── UnpricedModel               unpriced_model       403     nobody can say what the call costs
+    │   ├── UnpricedModel               unpriced_model       403     nobody can say what the call costs
+    │   ├── NotAgreed                   not_agreed           403     a call that the workflow's manifest does not list
+    │   └── ConsentNeeded               consent_needed       403     (asks, confirm, url)
     ├── NotFound                        not_found            404
     ├── MethodNotAllowed                method_not_allowed   405     (allow)
     ├── WrongHost                       wrong_host           421
@@ -125,6 +127,31 @@ class UnpricedModel(Forbidden):
     """A call under a budget whose price nobody knows."""
 
     code = "unpriced_model"
+
+
+class NotAgreed(Forbidden):
+    """A workflow's call of a service, model or workflow that its manifest does not list."""
+
+    code = "not_agreed"
+
+
+class ConsentNeeded(Forbidden):
+    """A deploy that waits for a person's yes; nothing was changed.
+
+    `asks` are lines for that person, `confirm` the token of this very question, `url` the page on which to answer it.
+    """
+
+    code = "consent_needed"
+
+    def __init__(self, message: str, *, asks: list[str], confirm: str, url: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.asks = asks
+        self.confirm = confirm
+        self.url = url
+
+    def details(self) -> dict[str, Any]:
+        """What the wire carries beside code, message and hint."""
+        return {"asks": self.asks, "confirm": self.confirm, "url": self.url}
 
 
 class NotFound(CodewordsError):

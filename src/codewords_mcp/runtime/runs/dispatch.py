@@ -64,6 +64,7 @@ class Dispatcher:
 
     async def run(self, request: RunRequest) -> RunResponse:
         """Run in the foreground and stream the answer. See `Runtime.run`."""
+        self._floor.permits.require(request.caller, request.service_id)
         if service := self._services.get(request.service_id):
             return await serve(self._floor, service, request)
         execution = await self._launch(request)
@@ -84,6 +85,7 @@ class Dispatcher:
     async def start(self, request: RunRequest) -> str:
         """Run in the background; the id at once, when the run is recorded for good."""
         self._floor.last_activity = time.monotonic()
+        self._floor.permits.require(request.caller, request.service_id)
         refuse_planned(request.service_id)
         if service := self._services.get(request.service_id):
             request.background = True
@@ -94,6 +96,7 @@ class Dispatcher:
         """See `Runtime.websocket`."""
         from codewords_mcp.runtime.runs.websocket import WebSocketExecution
 
+        self._floor.permits.require(request.caller, request.service_id)
         execution = await self._launch(
             request, lambda *a, **k: WebSocketExecution(*a, subprotocols=subprotocols, **k)
         )
@@ -227,7 +230,7 @@ class Dispatcher:
             executor=floor.executor,
             depth=depth,
         )
-        floor.lineage.begin(run_id, request.caller, servable.service_id, servable.budget)
+        floor.begin(run_id, request.caller, servable)
         floor.enter(execution, self._live(execution, nested=nested))
         return execution
 

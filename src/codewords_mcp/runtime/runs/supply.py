@@ -82,8 +82,9 @@ class Supply:
         spec, key = self._launcher.spec(kit)
         if caller and run_log:
             self._give(spec.id, key, caller, run_log)
-        if kit.servable.egress is not None:
-            self._egress.expect(spec.id, self._egress.policy.narrowed(kit.servable.egress))
+        hosts = kit.egress
+        if hosts is not None:
+            self._egress.expect(spec.id, self._egress.policy.narrowed(hosts))
         driver = await self._driver()
         try:
             return Prepared(await driver.start(spec), key, ready=False, tier=driver.tier.id)
