@@ -309,6 +309,12 @@ PROGRAMS = [
         env=("CODEWORDS_RUNTIME_URI",),
     ),
     Program(
+        "a client of the runtime's own address",
+        'import os, httpx\ndef f(data):\n    with httpx.Client(base_url=os.environ["RUNTIME_URI"]) as c:\n'
+        '        c.post("/openai/chat/completions")\n        c.post(f"/run/{data}/")',
+        {"models": ("openai",), "services": ANY, "service_lines": (5,)},
+    ),
+    Program(
         "services by both spellings, and state",
         'from codewords_client import AsyncCodewordsClient as C, redis_client\nFLOW = "report_0a1b2c3d"\nasync def f(c):\n    async with C() as client, redis_client() as (r, ns):\n'
         '        await client.run("pipedream", inputs={"app": "slack", "action": "slack-list-channels"})\n'

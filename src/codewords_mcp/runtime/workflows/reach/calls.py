@@ -22,6 +22,7 @@ from codewords_mcp.runtime.workflows.reach.values import (
     Value,
     Values,
     constants,
+    text,
     texts,
 )
 
@@ -197,7 +198,12 @@ class Calls:
             if self._stays_inside(client.call, client.scope):
                 return
             place, keyword = tables.CLIENTS[client.of]
-            based = bool(self._argument(client.call, client.scope, place, (keyword,)))
+            bases = texts(self._argument(client.call, client.scope, place, (keyword,)))
+            based = bool(bases)
+            for base in bases:
+                if look([base], host_form=False).runtime:  # a path of the runtime's is a service
+                    for path in texts(self._address(address, call, scope)):
+                        self._reach([text(*base.parts, *path.parts)], call, tables.Address(None))
         values = self._address(address, call, scope)
         known = [one for one in texts(values) if not based or "://" in one.start]
         self._reach(known, call, address) if known or not based else None
