@@ -15,6 +15,20 @@ deploy:no-op | ours | The same code as live changes nothing and says so.
 deploy:public | seed | A public workflow runs for others, who cannot change it.
 deploy:rollback | seed | A rollback is live at once.
 deploy:versions | seed | Other code is a new immutable version.
+manifest:asked-not-guessed | ours | What code does not tell is asked as such, with its line and how to declare it.
+manifest:cli | ours | The command asks on a terminal; elsewhere it fails with what is asked and the command that agrees.
+manifest:consent | ours | A version that may do more than the live one needs a person's yes to exactly that; the same or less passes.
+manifest:consent-page | ours | A person agrees or declines on a one-time page, which only its own form can answer.
+manifest:derived | ours | What a script may do is read right from its code and header, however it is written.
+manifest:hosts | ours | A workflow reaches the hosts of its manifest only; a refusal is on record and names the fix.
+manifest:legacy | ours | Versions of before there were manifests keep what they could do until the next deploy.
+manifest:lines | ours | A manifest is at most ten bounded lines; what a person agrees to is whole.
+manifest:mcp | ours | A deploy over MCP asks by form, page or text, and the model cannot say yes for the person.
+manifest:never-fails | ours | Whatever parses has a manifest, in bounded work.
+manifest:secrets | ours | The manifest says how each secret is held; a host rule brings its hosts.
+manifest:services | ours | A workflow calls the services, models and workflows of its manifest only.
+manifest:stored | ours | The manifest is stored with the version and shown with it.
+manifest:widens | ours | Only what goes beyond the version before is asked.
 house:layers | ours | The import contracts hold.
 house:light-start | ours | The package and the front import no third-party code.
 house:quick-runtime | ours | The runtime's process starts without what only some homes need: the line, a database driver.

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from codewords_mcp.runtime.models import Caller, Run, RunRequest
+from codewords_mcp.runtime.models import Caller, Consent, Run, RunRequest
 from codewords_mcp.runtime.runtime import Runtime
 from codewords_mcp.settings import Settings
 
@@ -27,6 +27,7 @@ if __name__ == "__main__":
     uvicorn.run(app, host="0.0.0.0", port=int(os.environ.get("PORT", 8000)))
 """
 ADMIN = Caller("local", "admin")
+ALLOWED = Consent(allow=True)
 SHARED = ("environments", "cache")
 
 
@@ -95,8 +96,8 @@ async def fetch(runtime: Runtime, service_id: str, data: Any = None, **more: Any
 
 
 async def deploy(runtime: Runtime, code: str, **more: Any) -> str:
-    """Deploy as the home's owner; the service id."""
-    return (await runtime.deploy(ADMIN, code=code, **more)).service_id
+    """Deploy as the home's owner, who agrees to whatever it asks for; the service id."""
+    return (await runtime.deploy(ADMIN, code=code, consent=ALLOWED, **more)).service_id
 
 
 async def finished(runtime: Runtime, run_id: str, *, caller: Caller = ADMIN) -> Run:

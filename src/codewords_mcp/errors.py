@@ -8,7 +8,9 @@
     ├── Forbidden                       forbidden            403
     │   ├── UnpricedModel               unpriced_model       403     nobody can say what the call costs
     │   ├── ModelNotAllowed             model_not_allowed    403     the key's or the workflow's list lacks it
-    │   └── AddressRefused              address_refused      403     an address that services may not reach
+    │   ├── AddressRefused              address_refused      403     an address that services may not reach
+    │   ├── NotAgreed                   not_agreed           403     a call that the workflow's manifest does not list
+    │   └── ConsentNeeded               consent_needed       403     (asks, confirm, url)
     ├── NotFound                        not_found            404
     ├── MethodNotAllowed                method_not_allowed   405     (allow)
     ├── WrongHost                       wrong_host           421
@@ -142,6 +144,31 @@ class AddressRefused(Forbidden):
     """An address that a library service may not reach for its caller: private, or not in the workflow's own list."""
 
     code = "address_refused"
+
+
+class NotAgreed(Forbidden):
+    """A workflow's call of a service, model or workflow that its manifest does not list."""
+
+    code = "not_agreed"
+
+
+class ConsentNeeded(Forbidden):
+    """A deploy that waits for a person's yes; nothing was changed.
+
+    `asks` are lines for that person, `confirm` the token of this very question, `url` the page on which to answer it.
+    """
+
+    code = "consent_needed"
+
+    def __init__(self, message: str, *, asks: list[str], confirm: str, url: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.asks = asks
+        self.confirm = confirm
+        self.url = url
+
+    def details(self) -> dict[str, Any]:
+        """What the wire carries beside code, message and hint."""
+        return {"asks": self.asks, "confirm": self.confirm, "url": self.url}
 
 
 class NotFound(CodewordsError):

@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     egress: Literal["internet", "none"] = Field(default="internet", description="What a workflow may reach beside the runtime: the public internet, or nothing.")
     egress_allow_private: list[str] = Field(default_factory=list, description="host:port pairs on private or loopback addresses that workflows may reach all the same (for tests and local services).")
 
+    consent: Literal["person", "token"] = Field(default="person", description="Who may agree to what a workflow deployed over MCP may do: a person, or, where nobody is there (`token`), the model itself in a second call.")
+
     public_url: str | None = Field(default=None, description="URL under which sandboxes that run elsewhere (E2B) reach this runtime, without a path. Without it they reach it through their own connection.")
     e2b_template: str = Field(default="codewords", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name of the E2B template that `codewords e2b build-template` makes.")
     e2b_domain: str | None = Field(default=None, description="Domain of E2B, or of a cloud that speaks its API; default E2B_DOMAIN, else e2b.app.")

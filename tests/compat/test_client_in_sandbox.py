@@ -105,7 +105,7 @@ def test_deploying_validating_and_looking_into_a_run_by_the_seeds_methods(client
         validation = client.validate_workflow(code)
         assert validation.all_passed, validation.report
         assert not client.validate_workflow("x =").all_passed
-        deployed = client.deploy_workflow(code=code, name="By the client")
+        deployed = client.deploy_workflow(code=code, name="By the client", allow=True)
         assert deployed.url.endswith(f"/run/{deployed.service_id}/") or deployed.service_id in deployed.url
         handle = client.start_service(deployed.service_id, ADA)
         output = client.get_workflow_output(handle.request_id)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from codewords_mcp.cli import _output
+from codewords_mcp.cli._agree import agreed, print_capabilities
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import Client, Json, RemoteError
 from codewords_mcp.cli._connect import connect
@@ -39,6 +40,7 @@ def validate(
         _output.print_json(report)
     else:
         _print_checks(report, _title(file))
+        print_capabilities(report)
     return OK if report["all_passed"] else FAILED
 
 
@@ -55,12 +57,17 @@ def deploy(
         str | None, typer.Option("--id", metavar="ID", help="Make a new version of this workflow.")
     ] = None,
     description: Annotated[str, typer.Option(help="One line for lists.")] = "",
+    allow: Annotated[
+        bool, typer.Option("--allow", help="Agree to whatever it asks for: for scripts and CI.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Check a workflow, build its environment and make it live.
 
     A file of the same name becomes a new version; the same code again changes nothing. When a check fails,
     the version that was live goes on serving.
+
+    What a version may reach beyond the one before is asked first, on a terminal; elsewhere --allow is needed.
     """
     if (file is None) == (template is None):
         raise InvalidInput(
@@ -72,21 +79,30 @@ def deploy(
     else:
         body["code"] = read_code(file)
         body["name"] = name or (None if service_id or file == "-" else Path(file).stem)
-    body = {key: value for key, value in body.items() if value is not None}
+    body = {key: value for key, value in body.items() if value is not None} | (
+        {"allow": True} if allow else {}
+    )
     subject = _title(file) if file else f"template {template}"
-    try:
-        with connect() as client, _output.spinner(f"Deploying {subject}") as say:
-            done = client.call_with_progress("/deploy", body, say)
-    except RemoteError as error:
-        report = error.details().get("report")
-        if report and not as_json:
-            _print_checks(report, subject)
-        raise
+    with connect() as client:
+        try:
+            done = _deploy(client, body, subject)
+        except RemoteError as error:
+            report = error.details().get("report")
+            if report and not as_json:
+                _print_checks(report, subject)
+            if error.code != "consent_needed":
+                raise
+            done = _deploy(client, body | {"confirm": agreed(error, as_json=as_json)}, subject)
     if as_json:
         _output.print_json(done)
     else:
         _print_deployment(done)
     return OK
+
+
+def _deploy(client: Client, body: Json, subject: str) -> Json:
+    with _output.spinner(f"Deploying {subject}") as say:
+        return client.call_with_progress("/deploy", body, say)
 
 
 def list_workflows(
@@ -241,6 +257,7 @@ def _print_deployment(done: Json) -> None:
     _output.line(f"{done['service_id']} version {done['version']} {verb}.", "bold green")
     _output.line(f"  url        {done['url']}")
     _output.line(f"  isolation  {done['isolation']}")
+    print_capabilities(done)
     for check in done.get("notes", []):
         place = f"line {check['line']}: " if check.get("line") else ""
         _output.line(
@@ -262,6 +279,7 @@ def _print_detail(detail: Json) -> None:
         _output.line("env       " + ", ".join(str(item.get("name")) for item in detail["env"]))
     if detail.get("dependencies"):
         _output.line("needs     " + ", ".join(detail["dependencies"]))
+    print_capabilities(detail)
     for version in detail.get("versions", []):
         live = "  live" if version["active"] else ""
         _output.line(f"version   {version['version']}  {_day(version['created_at'])}{live}")

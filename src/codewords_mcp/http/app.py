@@ -12,6 +12,7 @@ from codewords_mcp.errors import NotFound, ServiceNotAvailable
 from codewords_mcp.http import (
     admin,
     budgets,
+    consent_page,
     costs,
     files,
     gateway,
@@ -63,7 +64,7 @@ def operations() -> tuple[Operation, ...]:
     table = (
         *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *requests.OPERATIONS, *runs.OPERATIONS,
         *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS, *budgets.OPERATIONS,
-        *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *_MCP,
+        *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *consent_page.OPERATIONS, *_MCP,
     )  # fmt: skip
     described = list(table)
     # The descriptions describe themselves too: they read the list when they are asked.

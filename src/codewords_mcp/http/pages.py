@@ -31,6 +31,7 @@ input:focus-visible, textarea:focus-visible, button:focus-visible, summary:focus
   outline: 3px solid var(--accent); outline-offset: 2px }
 button { width: 100%; margin-top: 1.25rem; padding: .8rem; font: 600 16px system-ui, sans-serif; color: var(--card);
   background: var(--accent); border: 0; border-radius: 8px; cursor: pointer }
+button.quiet { margin-top: .6rem; color: var(--ink); background: none; border: 1px solid var(--line) }
 summary { margin-top: .8rem; color: var(--dim); cursor: pointer }
 .dim { color: var(--dim); font-size: .92rem } .bad { color: var(--bad); font-weight: 600 } .good { color: var(--good) }
 .last { margin: 1.25rem 0 0 }

@@ -30,7 +30,7 @@ async def show(request: Request) -> Response:
 async def store(request: Request) -> Response:
     """Store the value and spend the link. A value that cannot be stored gets the form again, with the reason."""
     request.scope[ERROR_PAGE] = _sorry
-    _require_same_origin(request)
+    require_same_origin(request)
     form = await runtime(request.scope).peek_secret_entry(_nonce(request))
     request.scope[ERROR_PAGE] = _form_again(form)
     fields = _fields(await read_bytes(request, MAX_FORM, _too_large))
@@ -86,13 +86,13 @@ def _value(fields: dict[str, list[str]]) -> str:
     return single or lines
 
 
-def _require_same_origin(request: Request) -> None:
+def require_same_origin(request: Request) -> None:
     """The link is secret, so nobody else can post to it; a browser that says it does so for another site is refused."""
     origin = request.headers.get("origin")
     site = request.headers.get("sec-fetch-site", "same-origin")
     if site != "same-origin" or (origin and origin.partition("://")[2] != request.headers["host"]):
         raise Forbidden(
-            "This form was sent from another site.", hint="Open the link itself and type the value there."
+            "This form was sent from another site.", hint="Open the link itself and answer there."
         )
 
 

@@ -11,6 +11,7 @@ from codewords_mcp.http.operations import Operation, Parameter, items_of, page_o
 from codewords_mcp.http.progress import answer
 from codewords_mcp.http.replies import JsonReply
 from codewords_mcp.runtime.models import (
+    Consent,
     Deployment,
     Progress,
     Template,
@@ -29,7 +30,11 @@ class ValidateBody(Body):
 
 
 class DeployBody(Body):
-    """Either `code` or `template_id`. With `service_id`, a new version of that workflow."""
+    """Either `code` or `template_id`. With `service_id`, a new version of that workflow.
+
+    A version that may do more than the live one gets 403 `consent_needed`, with what it asks for. Then `confirm`, the
+    token of that answer, says that a person agrees to exactly that; `allow` agrees to whatever it asks.
+    """
 
     code: str | None = None
     template_id: str | None = None
@@ -37,6 +42,8 @@ class DeployBody(Body):
     service_id: str | None = None
     description: str = ""
     public: bool | None = None
+    confirm: str | None = None
+    allow: bool = False
 
 
 class RollbackBody(Body):
@@ -68,6 +75,7 @@ async def deploy(request: Request) -> Response:
             service_id=body.service_id,
             description=body.description,
             public=body.public,
+            consent=Consent(allow=body.allow, confirm=body.confirm, by_person=True),
             progress=progress,
         )
 

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from codewords_mcp.errors import CodewordsError, StorageFailed
+from codewords_mcp.runtime.consents import Consents
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.runs.admission import Admission
@@ -22,6 +23,7 @@ from codewords_mcp.runtime.runs.floor import Floor
 from codewords_mcp.runtime.runs.headroom import Headroom
 from codewords_mcp.runtime.runs.journal import Journal
 from codewords_mcp.runtime.runs.launch import Launcher
+from codewords_mcp.runtime.runs.permits import Permits
 from codewords_mcp.runtime.runs.replica import Replica
 from codewords_mcp.runtime.runs.supply import Supply
 from codewords_mcp.runtime.runs.ticker import Ticker
@@ -71,6 +73,10 @@ class House:
         self.keyring = Keyring(database, home, settings.api_key)
         self.secrets = SecretBook(database, Vault(master_key, self.keys.older))
         self.entries = SecretEntries()
+        self.consents = Consents(
+            lambda token: f"{self.base_url}/consents/{token}", unattended=settings.consent == "token"
+        )
+        self.permits = Permits()
         self.gateway = Gateway(self.secrets, self.keyring, database, settings, executor=executor)
         self.files = Files(
             database,
@@ -112,6 +118,7 @@ class House:
             self.supply,
             settings,
             self.gateway.lineage,
+            self.permits,
             executor,
         )
         self.schedules = ScheduleBook(database, limit=settings.schedule_limit)

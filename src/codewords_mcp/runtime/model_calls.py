@@ -27,8 +27,10 @@ class ModelCalls:
     async def ask_provider(self, request: ProviderRequest) -> ProviderReply:
         """Call a model provider and stream its answer. Cancelling, or closing the reply early, aborts the call.
 
-        Raises NotFound, ServiceNotAvailable without a key for the provider, ProviderUnavailable, ProviderTimedOut.
+        Raises NotAgreed where a workflow calls whose manifest does not list the provider, NotFound, ServiceNotAvailable
+        without a key for the provider, ProviderUnavailable, ProviderTimedOut.
         """
+        self._house.permits.require(request.caller, request.provider)
         return await self._house.gateway.ask(request)
 
     async def ask_model(self, caller: Caller, provider: Provider, body: bytes) -> dict[str, Any]:
@@ -39,6 +41,7 @@ class ModelCalls:
         """
         from codewords_mcp.runtime.services.simple.form import ask
 
+        self._house.permits.require(caller, provider)
         return await ask(self._house.gateway, caller, provider, body)
 
     async def costs(

@@ -9,6 +9,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from codewords_mcp.runtime.manifest import Manifest
+
 T = TypeVar("T")
 RunStatus = Literal[
     "provisioned",
@@ -70,17 +72,23 @@ class Check(Model):
 
 
 class ValidationReport(Model):
-    """`all_passed` is true when no check failed; warnings and notes do not fail. `report` is the same as text."""
+    """`all_passed` is true when no check failed; warnings and notes do not fail. `report` is the same as text.
+
+    `capabilities`: what it may do once it is deployed, in lines for a person; empty where the code could not be read.
+    """
 
     all_passed: bool
     report: str
     checks: list[Check]
+    capabilities: list[str] = Field(default_factory=list[str])
+    manifest: Manifest | None = None
 
 
 class Deployment(Model):
     """A workflow as it is served now. `version` counts from 1; `version_id` names this immutable version.
 
     `changed` is false when the code was already live and nothing was done. `isolation` is the sandbox tier.
+    `capabilities` is what it may do, in lines for a person; `manifest` the same as data, None for a version of before.
     """
 
     service_id: str
@@ -95,6 +103,20 @@ class Deployment(Model):
     isolation: str
     notes: list[Check] = Field(default_factory=list[Check])
     timings_ms: dict[str, float] = Field(default_factory=dict[str, float])
+    capabilities: list[str] = Field(default_factory=list[str])
+    manifest: Manifest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A person's yes to what a version may do. `allow`: to all of it. `confirm`: the token of one certain question.
+
+    `by_person`: whoever calls answers for a person having said yes to that token; else the page has to have it.
+    """
+
+    allow: bool = False
+    confirm: str | None = None
+    by_person: bool = False
 
 
 class WorkflowSummary(Model):
@@ -119,7 +141,10 @@ class Version(Model):
 
 
 class WorkflowDetail(Model):
-    """A workflow with its routes, versions and last runs; `code` only when asked for."""
+    """A workflow with its routes, versions and last runs; `code` only when asked for.
+
+    `capabilities` and `manifest` are as in `Deployment`, of the version that is shown.
+    """
 
     service_id: str
     name: str
@@ -132,6 +157,8 @@ class WorkflowDetail(Model):
     versions: list[Version]
     last_runs: list[Run] = Field(default_factory=list["Run"])
     code: str | None = None
+    capabilities: list[str] = Field(default_factory=list[str])
+    manifest: Manifest | None = None
 
 
 class RunError(Model):

@@ -12,14 +12,16 @@ from typing import Any, Literal
 import structlog
 
 from codewords_mcp import __version__
-from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
-from codewords_mcp.runtime.authoring.templates import templates
+from codewords_mcp.errors import CodewordsError, ConsentNeeded, InvalidInput
+from codewords_mcp.runtime.authoring.templates import template_code, templates
+from codewords_mcp.runtime.consent_calls import ConsentCalls, secret_hosts
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.library import Library
 from codewords_mcp.runtime.limits import OWN_SCOPES
 from codewords_mcp.runtime.model_calls import ModelCalls
 from codewords_mcp.runtime.models import (
     Caller,
+    Consent,
     Deployment,
     FileLinks,
     KeyInfo,
@@ -55,7 +57,7 @@ HOUSEKEEPING = 600.0
 log = structlog.get_logger(__name__)
 
 
-class Runtime(ModelCalls, Library, SecretCalls):
+class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
     """One home's runtime. Open it with `Runtime.open(settings)`; all methods are for that event loop.
 
     Every method raises `CodewordsError` subclasses only; what is not the caller's is `NotFound`.
@@ -142,6 +144,7 @@ class Runtime(ModelCalls, Library, SecretCalls):
                 environments=house.environments,
                 driver=await house.driver(),
                 known_secrets=await house.secrets.names(caller.owner),
+                secret_hosts=await secret_hosts(house, caller.owner),
                 max_code=self.settings.max_code,
                 limits=limits_of(self.settings),
                 progress=progress,
@@ -159,12 +162,15 @@ class Runtime(ModelCalls, Library, SecretCalls):
         service_id: str | None = None,
         description: str = "",
         public: bool | None = None,
+        consent: Consent = Consent(),  # noqa: B008  # immutable
         progress: Progress = no_progress,
     ) -> Deployment:
         """Validate, build and make live. Same code as live: nothing changes, `changed` is false.
 
         Without `service_id`, a workflow of the same name of this owner gets a new version; else a new one is made.
-        Raises InvalidInput, ValidationFailed (the old version goes on serving), NotFound, Forbidden, StorageFailed.
+        A version that may do more than the live one needs a person's yes: `consent`, or an answer on the page.
+        Raises InvalidInput, ValidationFailed (the old version goes on serving), ConsentNeeded (the same), NotFound,
+        Forbidden, StorageFailed.
         """
         refuse_run(caller, "deploy workflows")
         if (code is None) == (template_id is None):
@@ -172,11 +178,7 @@ class Runtime(ModelCalls, Library, SecretCalls):
                 "A deploy takes either code or template_id.",
                 hint="Send the workflow's Python code, or the id of a template.",
             )
-        if code is None:
-            template = next((t for t in templates() if t.id == template_id), None)
-            if template is None:
-                raise NotFound("There is no template of that id.", hint="GET /templates lists them.")
-            code = template.code
+        code = template_code(template_id or "") if code is None else code
         deployment = await self._house.deployments.deploy(
             caller,
             code,
@@ -185,10 +187,18 @@ class Runtime(ModelCalls, Library, SecretCalls):
             description=description,
             public=public,
             validate=lambda text, report: self._validate(caller, text, report),
+            agree=lambda ask: self._house.consents.settle(ask, consent),
             progress=progress,
         )
         self._house.forget(deployment.service_id)
         return deployment
+
+    async def deploy_or_ask(self, caller: Caller, **wanted: Any) -> Deployment | ConsentNeeded:
+        """`deploy`, for who can ask a person: the question is given back, not raised."""
+        try:
+            return await self.deploy(caller, **wanted)
+        except ConsentNeeded as question:
+            return question
 
     async def list_workflows(
         self, caller: Caller, *, query: str = "", limit: int = 20, cursor: str | None = None

@@ -43,6 +43,11 @@ def lines_of(checks: list[Check]) -> list[str]:
     return [_line(item) for item in items_of(checks)]
 
 
+def may(capabilities: list[str]) -> list[str]:
+    """What the workflow may do, under a heading; nothing where it is not known."""
+    return ["It may do this and no more:", *(f"  {line}" for line in capabilities)] if capabilities else []
+
+
 def _line(item: CheckItem) -> str:
     where = ""
     if item.line is not None:

@@ -18,8 +18,10 @@ T = TypeVar("T")
 Work = Callable[["Runtime", Caller, Progress], Awaitable[T]]
 
 
-async def joined(ctx: DoorContext, kind: str, content: list[Any], work: Work[T]) -> T | None:
-    """The result of `work`, or None when it takes longer than a tool may: the same call later joins it.
+async def joined(
+    ctx: DoorContext, kind: str, content: list[Any], work: Work[T], *, wait: float = WORK_WITHIN
+) -> T | None:
+    """The result of `work`, or None when it takes longer than `wait` seconds: the same call later joins it.
 
     `content` is what makes two calls the same; each caller has its own work. Raises what the work raises, and TooBusy.
     """
@@ -28,6 +30,6 @@ async def joined(ctx: DoorContext, kind: str, content: list[Any], work: Work[T])
     return await ctx.request_context.lifespan_context.jobs.join(
         (caller, kind, digest),
         lambda progress: work(runtime, caller, progress),
-        wait=WORK_WITHIN,
+        wait=wait,
         progress=ctx.report_progress,
     )

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Annotated, Any, Literal
 
-from mcp_types import CallToolResult
+from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.door.context import DoorContext
-from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.models import Deployment
-from codewords_mcp.tools._checks import CheckItem, items_of, lines_of
+from codewords_mcp.errors import ConsentNeeded, InvalidInput
+from codewords_mcp.runtime.models import Consent, Deployment
+from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may
+from codewords_mcp.tools._consent import Asking
 from codewords_mcp.tools._jobs import joined
-from codewords_mcp.tools._tool import EXECUTES, answer, tool
+from codewords_mcp.tools._tool import EXECUTES, WORK_WITHIN, answer, tool
+
+_ASKED_WITHIN = 34.0
+"""Seconds of a call after which it no longer waits for a person: what was built before has to be made live yet."""
+_AT_LEAST = 6.0
 
 
 class Deployed(BaseModel):
-    """What is live now; only `status` while the environment is being built."""
+    """What is live now; only `status` while the environment is being built.
 
-    status: Literal["deployed", "unchanged", "building"]
+    `needs_consent`: nothing was deployed; `asks` is what a person has to agree to first, on the page at `consent_url`.
+    """
+
+    status: Literal["deployed", "unchanged", "building", "needs_consent"]
     workflow_id: str | None = None
     version: int | None = None
     url: str | None = None
     isolation: str | None = None
     curl: str | None = None
     notes: list[CheckItem] = []
+    capabilities: list[str] = []
+    asks: list[str] = []
+    consent_url: str | None = None
+    confirm: str | None = None
 
 
 async def deploy_workflow(
@@ -37,8 +50,14 @@ async def deploy_workflow(
     ] = None,
     workflow_id: Annotated[str | None, Field(description="Give it to update that workflow")] = None,
     description: str = "",
-) -> Annotated[CallToolResult, Deployed]:
-    """Validate code or a template and make it live under a URL. A failed deploy leaves the version before serving."""
+    confirm: Annotated[
+        str | None, Field(description="From the reply that asked, once the user agreed")
+    ] = None,
+) -> Annotated[CallToolResult, Deployed] | InputRequiredResult:
+    """Validate code or a template and make it live under a URL. A failed deploy leaves the version before serving.
+
+    What it may reach needs the user's consent, asked on the way.
+    """
     if (code is None) == (template_id is None):
         raise InvalidInput("Give either `code` or `template_id`.", hint="list_templates shows the templates.")
     wanted: dict[str, Any] = {
@@ -48,12 +67,20 @@ async def deploy_workflow(
         "service_id": workflow_id,
         "description": description,
     }
-    deployment = await joined(
-        ctx,
-        "deploy",
-        [wanted],
-        lambda runtime, caller, progress: runtime.deploy(caller, **wanted, progress=progress),
-    )
+    began = time.monotonic()
+    person = Asking(ctx, until=began + _ASKED_WITHIN)
+    asked = await person.answered_before()
+    if confirm and asked is None:
+        await person.on_page(confirm)
+    deployment = await _deploy(ctx, wanted, asked or confirm, began)
+    if isinstance(deployment, ConsentNeeded) and asked is None and confirm is None:
+        answered = await person.ask(deployment)
+        if isinstance(answered, InputRequiredResult):
+            return answered
+        if answered:
+            deployment = await _deploy(ctx, wanted, deployment.confirm, began)
+    if isinstance(deployment, ConsentNeeded):
+        return _waiting(deployment)
     if deployment is None:
         text = "Still building the environment. Call deploy_workflow again with the same arguments: it joins this work."
         return answer(Deployed(status="building"), text)
@@ -61,6 +88,34 @@ async def deploy_workflow(
         await ctx.notify_resources_changed()  # listeners of 2026-07-28
         await ctx.session.send_resource_list_changed()  # the session, before
     return _answer(deployment)
+
+
+async def _deploy(
+    ctx: DoorContext, wanted: dict[str, Any], confirm: str | None, began: float
+) -> Deployment | ConsentNeeded | None:
+    return await joined(
+        ctx,
+        "deploy",
+        [wanted, confirm],
+        lambda runtime, caller, progress: runtime.deploy_or_ask(
+            caller, **wanted, consent=Consent(confirm=confirm), progress=progress
+        ),
+        wait=max(began + WORK_WITHIN - time.monotonic(), _AT_LEAST),
+    )
+
+
+def _waiting(question: ConsentNeeded) -> CallToolResult:
+    data = Deployed(
+        status="needs_consent", asks=question.asks, consent_url=question.url, confirm=question.confirm
+    )
+    lines = [
+        question.message,
+        "It asks for:",
+        *(f"- {line}" for line in question.asks),
+        f"Show the user this list and ask them to open {question.url} and agree (works once, for 10 minutes).",
+        f"Then call deploy_workflow again with the same arguments and confirm={json.dumps(question.confirm)}.",
+    ]
+    return answer(data, "\n".join(lines))
 
 
 def _answer(live: Deployment) -> CallToolResult:
@@ -72,6 +127,7 @@ def _answer(live: Deployment) -> CallToolResult:
         isolation=live.isolation,
         curl=_curl(live.url),
         notes=items_of(live.notes),
+        capabilities=live.capabilities,
     )
     done = (
         f"Deployed version {live.version}"
@@ -82,6 +138,7 @@ def _answer(live: Deployment) -> CallToolResult:
         f"{done} of {live.service_id}, isolation {live.isolation}.",
         f"URL: {live.url}",
         f"Shell: {data.curl}",
+        *may(live.capabilities),
         *lines_of(live.notes),
         f"Next: run_workflow(workflow_id={json.dumps(live.service_id)}, input={{…}})",
     ]

@@ -11,6 +11,7 @@ from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.door.text import compact, cut, one_line
 from codewords_mcp.runtime.models import WorkflowDetail
 from codewords_mcp.tools._arguments import WorkflowId
+from codewords_mcp.tools._checks import may
 from codewords_mcp.tools._tool import READS, answer, tool
 
 _VERSIONS = 20
@@ -47,6 +48,7 @@ class Workflow(BaseModel):
     dependencies: list[str]
     versions: list[VersionItem]
     last_runs: list[RunItem]
+    capabilities: list[str]
     code: str | None = None
 
 
@@ -80,6 +82,7 @@ def _data(detail: WorkflowDetail) -> Workflow:
             RunItem(run_id=r.id, status=r.status, created_at=r.created_at.isoformat(timespec="seconds"))
             for r in detail.last_runs[:_RUNS]
         ],
+        capabilities=detail.capabilities,
         code=detail.code,
     )
 
@@ -93,6 +96,7 @@ def _text(data: Workflow) -> str:
         f"Environment: {compact(data.env)}",
         f"Versions: {', '.join(f'{v.version}*' if v.active else str(v.version) for v in data.versions)} (* is live)",
     ]
+    lines += may(data.capabilities)
     if data.last_runs:
         lines.append("Last runs: " + ", ".join(f"{r.run_id} {r.status}" for r in data.last_runs))
     if data.code is not None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from codewords_mcp.door.context import DoorContext
 from codewords_mcp.runtime.models import ValidationReport
-from codewords_mcp.tools._checks import CheckItem, items_of, lines_of
+from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may
 from codewords_mcp.tools._jobs import joined
 from codewords_mcp.tools._tool import READS, answer, tool
 
@@ -20,6 +20,7 @@ class Validation(BaseModel):
     status: Literal["done", "building"]
     all_passed: bool | None = None
     checks: list[CheckItem] = []
+    capabilities: list[str] = []
 
 
 async def validate_workflow(
@@ -50,8 +51,13 @@ def _answer(report: ValidationReport) -> CallToolResult:
         if report.all_passed
         else f"{failed} failed, {passed} passed."
     )
-    data = Validation(status="done", all_passed=report.all_passed, checks=items_of(report.checks))
-    return answer(data, "\n".join([head, *lines_of(report.checks)]))
+    data = Validation(
+        status="done",
+        all_passed=report.all_passed,
+        checks=items_of(report.checks),
+        capabilities=report.capabilities,
+    )
+    return answer(data, "\n".join([head, *lines_of(report.checks), *may(report.capabilities)]))
 
 
 TOOL = tool(validate_workflow, title="Validate workflow", hints=READS)

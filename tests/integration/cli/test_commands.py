@@ -230,3 +230,31 @@ def test_bytes_reach_a_pipe_whole_and_a_terminal_not_at_all(shell: Shell, slow: 
 def test_templates_are_listed(shell: Shell) -> None:
     assert "greeting" in [line.split("\t")[0] for line in shell("codewords", "templates").out.splitlines()]
     assert "greeting" in [item["id"] for item in shell("codewords", "templates", "--json").json]
+
+
+@pytest.mark.requirement("manifest:cli")
+def test_a_deploy_that_asks_for_something_fails_with_it_and_the_command_that_agrees(
+    shell: Shell, slow: str, tmp_path: Path
+) -> None:
+    code = shell("codewords", "show", slow, "--code").out
+    file = tmp_path / "reaching.py"
+    reach = 'import urllib.request\ndef more():\n    urllib.request.urlopen("https://api.example.com/x")\n'
+    file.write_text(code.replace("\n# ///\n", f"\n# ///\n{reach}", 1), encoding="utf-8")
+    assert "api.example.com" in shell("codewords", "validate", str(file)).out
+    refused = shell("codewords", "deploy", str(file))
+    assert refused.code == 3
+    assert "+ hosts        api.example.com" in refused.err
+    assert f"codewords deploy {file} --allow" in refused.err
+    as_json = shell("codewords", "deploy", str(file), "--json")
+    assert as_json.json["error"]["asks"] == ["hosts        api.example.com"]
+    assert "reaching" not in shell("codewords", "list").out
+    for answer, code in (("n", 3), ("y", 0)):
+        terminal = Terminal(shell, "codewords", "deploy", str(file))
+        terminal.expect("Do you agree?", timeout=120)
+        terminal.type(f"{answer}\n")
+        assert terminal.end(timeout=120) == code, terminal.plain
+    assert "hosts        api.example.com" in shell("codewords", "show", "reaching").out
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("api.example.com", "b.example.com"), encoding="utf-8"
+    )
+    assert "hosts        b.example.com" in shell("codewords", "deploy", str(file), "--allow").out

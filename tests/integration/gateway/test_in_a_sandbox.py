@@ -62,7 +62,9 @@ def environment():
 @pytest.fixture(scope="module")
 def service(door: Door) -> str:
     with door.client() as client:
-        answer = client.post("/deploy", json={"code": HEADER + BODY + MAIN, "name": "Three"}, timeout=500)
+        answer = client.post(
+            "/deploy", json={"code": HEADER + BODY + MAIN, "name": "Three", "allow": True}, timeout=500
+        )
         assert answer.status_code == 200, answer.text
         return answer.json()["service_id"]
 

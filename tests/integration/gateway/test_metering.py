@@ -43,7 +43,9 @@ def asking(door: Door) -> str:
     """A workflow that calls OpenAI, and then another workflow if it is told to."""
     with door.client() as client:
         answer = client.post(
-            "/deploy", json={"code": workflow(ASKING, title="Asking"), "name": "Asking"}, timeout=300
+            "/deploy",
+            json={"code": workflow(ASKING, title="Asking"), "name": "Asking", "allow": True},
+            timeout=300,
         )
         assert answer.status_code == 200, answer.text
         return answer.json()["service_id"]
@@ -183,7 +185,9 @@ def test_costs_are_told_by_day_key_and_run_to_people_only(
         '    return httpx.get(os.environ["RUNTIME_URI"] + "/costs", headers=key).status_code\n',
         title="Peek",
     )
-    service = http.post("/deploy", json={"code": peeking, "name": "Peek"}, timeout=300).json()["service_id"]
+    service = http.post("/deploy", json={"code": peeking, "name": "Peek", "allow": True}, timeout=300).json()[
+        "service_id"
+    ]
     assert http.post(f"/run/{service}/", json={}).json() == 403
 
 

@@ -204,7 +204,7 @@ def test_the_simple_form_is_under_budgets_too(
 @pytest.mark.requirement("compat:seed-programs")
 def test_the_seeds_ticket_analyzer_runs_to_its_end(http: httpx.Client, seed_examples: Path) -> None:
     code = (seed_examples / "support_ticket_analyzer.py").read_text(encoding="utf-8")
-    deployed = http.post("/deploy", json={"code": code, "name": "Tickets"}, timeout=300)
+    deployed = http.post("/deploy", json={"code": code, "name": "Tickets", "allow": True}, timeout=300)
     assert deployed.status_code == 200, deployed.text
     ticket = {"ticket_id": "1", "subject": "Down", "content": "It is down", "customer_email": "a@example.com"}
     answer = http.post(f"/run/{deployed.json()['service_id']}/", json=ticket)

@@ -47,11 +47,13 @@ def test_a_deploy_shows_its_progress_then_its_result(http: httpx.Client, probe: 
 
 @pytest.mark.requirement("http:progress")
 def test_a_deploy_that_fails_ends_its_progress_with_the_error(http: httpx.Client) -> None:
-    answer = http.post("/deploy", json={"code": BROKEN}, headers={"Accept": "application/x-ndjson"})
+    answer = http.post(
+        "/deploy", json={"code": BROKEN, "allow": True}, headers={"Accept": "application/x-ndjson"}
+    )
     last = lines(answer)[-1]
     assert (last["status"], last["error"]["code"]) == (422, "validation_failed")
     assert last["error"]["report"]["all_passed"] is False
-    plain = http.post("/deploy", json={"code": BROKEN})
+    plain = http.post("/deploy", json={"code": BROKEN, "allow": True})
     assert plain.status_code == 422
     assert plain.json()["error"]["report"]["checks"]
 
@@ -64,11 +66,15 @@ def test_what_is_wrong_with_the_request_is_told_by_its_status_also_with_progress
 
 def test_a_workflow_is_listed_looked_at_changed_and_rolled_back(door: Door, http: httpx.Client) -> None:
     first = PROBE.read_text(encoding="utf-8")
-    made = http.post("/deploy", json={"code": first, "name": "Turned", "description": "goes back"}).json()
+    made = http.post(
+        "/deploy", json={"code": first, "name": "Turned", "description": "goes back", "allow": True}
+    ).json()
     assert made["version"] == 1
     service_id = made["service_id"]
     assert made["url"] == f"{door.url}/run/{service_id}/"
-    second = http.post("/deploy", json={"code": first + "\n# second\n", "service_id": service_id}).json()
+    second = http.post(
+        "/deploy", json={"code": first + "\n# second\n", "service_id": service_id, "allow": True}
+    ).json()
     assert (second["service_id"], second["version"]) == (service_id, 2)
     assert service_id in [
         item["service_id"] for item in http.get("/workflows", params={"query": "turned"}).json()["items"]

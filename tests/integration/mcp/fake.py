@@ -14,6 +14,7 @@ from codewords_mcp.runtime.models import (
     FINISHED,
     Caller,
     Check,
+    Consent,
     Deployment,
     LogLine,
     Page,
@@ -130,6 +131,7 @@ class FakeRuntime(Runtime):
         service_id: str | None = None,
         description: str = "",
         public: bool | None = None,
+        consent: Consent = Consent(),  # noqa: B008
         progress: Progress = no_progress,
     ) -> Deployment:
         if caller.kind == "run":

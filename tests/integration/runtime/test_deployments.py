@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.workshop import ADMIN, ECHO, deploy, fetch, log_text, make_home, open_runtime, workflow
+from tests.workshop import ADMIN, ALLOWED, ECHO, deploy, fetch, log_text, make_home, open_runtime, workflow
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
 from codewords_mcp.runtime.models import Caller
@@ -36,7 +36,7 @@ async def test_the_seeds_programs_deploy_letter_for_letter_with_a_note_of_what_t
     runtime: Runtime, seed_examples: Path, name: str
 ) -> None:
     code = (seed_examples / f"{name}.py").read_text(encoding="utf-8")
-    deployment = await runtime.deploy(ADMIN, code=code)
+    deployment = await runtime.deploy(ADMIN, code=code, consent=ALLOWED)
     assert (await runtime.get_workflow(ADMIN, deployment.service_id, include_code=True)).code == code
     assert SEED_NOTES[name] in " ".join(f"{note.message} {note.fix}" for note in deployment.notes)
     if name == "greeting":
@@ -132,7 +132,7 @@ async def test_a_deploy_takes_code_or_a_template_that_exists(runtime: Runtime) -
 @pytest.mark.requirement("templates:work")
 async def test_every_template_deploys_and_answers_its_example(runtime: Runtime) -> None:
     for template in await runtime.list_templates():
-        deployment = await runtime.deploy(ADMIN, template_id=template.id)
+        deployment = await runtime.deploy(ADMIN, template_id=template.id, consent=ALLOWED)
         detail = await runtime.get_workflow(ADMIN, deployment.service_id)
         assert [r for r in detail.routes if r["path"] == "/" and r["method"] == "POST"], template.id
         if template.id != "web_page_facts":  # reaches the internet

@@ -249,7 +249,7 @@ async def reach():
         found = json.loads(answer)
         assert found["host.codewords.internal"] == "hello"
         assert found["other.example"] != "hello"
-        assert "does not list it" in await log_text(runtime, run_id)
+        assert "manifest does not list it" in await log_text(runtime, run_id)
         egress = (await runtime.get_run(ADMIN, run_id)).usage["egress"]
         assert egress["policy"] == ["host.codewords.internal"]
         tried = {(one["host"], one["allowed"]) for one in egress["reached"]}

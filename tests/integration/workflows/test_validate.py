@@ -98,7 +98,11 @@ async def test_the_seeds_programs_validate_with_their_notes(run: Run, seed_examp
 async def test_every_template_validates_clean(run: Run) -> None:
     for template in templates():
         validation = await run(template.code)
-        assert {check.status for check in validation.report.checks} == {"passed"}, validation.report.report
+        others = {(check.id, check.status) for check in validation.report.checks if check.status != "passed"}
+        # what it fetches is up to who asks, and that is said
+        assert others == ({("reach", "note")} if template.id == "web_page_facts" else set()), (
+            validation.report.report
+        )
         assert validation.openapi is not None
         assert "post" in validation.openapi["paths"]["/"]
 

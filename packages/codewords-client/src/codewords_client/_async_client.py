@@ -227,8 +227,12 @@ class AsyncCodewordsClient:
         service_id: str | None = None,
         description: str | None = None,
         public: bool = False,
+        allow: bool = False,
     ) -> Result:
-        """Deploy code or a template: `service_id`, `version`, `url` and more. Raises when a check fails."""
+        """Deploy code or a template: `service_id`, `version`, `url` and more. Raises when a check fails.
+
+        It also raises where the code asks for more than was agreed; `allow` agrees to whatever it asks for.
+        """
         return result(
             await self._json(
                 _requests.deploy_call(
@@ -238,6 +242,7 @@ class AsyncCodewordsClient:
                     service_id=service_id,
                     description=description,
                     public=public,
+                    allow=allow,
                 )
             )
         )

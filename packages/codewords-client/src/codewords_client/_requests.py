@@ -19,6 +19,7 @@ def deploy_call(
     service_id: str | None,
     description: str | None,
     public: bool,
+    allow: bool,
 ) -> Call:
     """Deploy code or a template. Raises ValueError unless exactly one of them is given."""
     if (code is None) == (template_id is None):
@@ -31,8 +32,7 @@ def deploy_call(
         "description": description,
     }
     given: dict[str, Any] = {key: value for key, value in body.items() if value is not None}
-    if public:
-        given["public"] = True
+    given |= {name: True for name, wanted in (("public", public), ("allow", allow)) if wanted}
     return json_call("POST", "/deploy", given, timeout=_BUILDING)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.egress.addresses import Address, not_public
+from codewords_mcp.runtime.egress.addresses import Address, not_public, parse_address
 from codewords_mcp.runtime.egress.names import normal_host
 
 HOST_ALIAS: Final = "host.codewords.internal"
@@ -45,14 +45,17 @@ class EgressPolicy:
 
     def _foreign(self, host: str) -> str | None:
         """Why a host that the workflow's own list lacks may not be reached."""
-        if self.hosts is None or host in self.hosts:
+        if self.hosts is None or host in self.hosts or _is_this_machine(host):
             return None
         above = host
         while "." in above:
             above = above.partition(".")[2]
             if f"*.{above}" in self.hosts:
                 return None
-        return "the workflow's header does not list it ([tool.codewords] egress)"
+        return (
+            "the workflow's manifest does not list it; if it should be reached, add it to `hosts` under "
+            "[tool.codewords] in the header and deploy again"
+        )
 
     def may_look_up(self, host: str, port: int) -> str | None:
         """Why a name may not even be resolved, since that already carries data out; None if it may be."""
@@ -77,12 +80,18 @@ class EgressPolicy:
         return f"{address} is {reason}" if reason else None
 
 
+def _is_this_machine(host: str) -> bool:
+    """Loopback is the operator's to open (`allow_private`), not a workflow's to list."""
+    address = parse_address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
+
+
 def _parse_pattern(pattern: str) -> str:
     bare = pattern.strip().lower()
     name = normal_host(bare.removeprefix("*."))
     if name is None:
         raise InvalidInput(
-            "[tool.codewords] egress lists something that is not a host.",
+            "The list of hosts that a workflow may reach holds something that is not a host.",
             hint='Write names or addresses, for example egress = ["api.github.com", "*.example.com"], or egress = [] for none.',
         )
     return f"*.{name}" if bare.startswith("*.") else name

@@ -45,8 +45,8 @@ async def relay(
     """Carry bytes both ways until both directions have ended; owns and closes both sockets, which do not block.
 
     Each direction holds at most one chunk of 64 KiB and stops reading while the other side does not take it. An end
-    on one side is passed on alone; a failure, or cancelling this call, resets both sides. `traffic` counts as it goes;
-    `check` is asked of each chunk from the client before it is passed on, and False resets both sides.
+    on one side is passed on alone; a failure, or cancelling this call, resets both sides. `traffic` counts as it goes.
+    `check` is asked of each chunk from the client before it is passed on; False resets both sides.
     """
     traffic = traffic or Traffic()
     traffic.sent += len(to_upstream)

@@ -141,7 +141,11 @@ class ServedNetwork:
         """Tunnel, unless the sandbox holds placeholders: then look whether they are for this host."""
         if self._interception is None:
             await relay(
-                client, dialled.sock, to_client=to_client, to_upstream=to_upstream, traffic=self.traffic
+                client,
+                dialled.sock,
+                to_client=to_client,
+                to_upstream=to_upstream,
+                traffic=self.traffic,
             )
             return
         from codewords_mcp.runtime.egress.intercept.carry import carry

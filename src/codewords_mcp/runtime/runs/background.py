@@ -367,7 +367,7 @@ class BackgroundRun:
 
     def _make(self, run_log: RunLog, kit: Kit, *, queued: bool) -> Execution:
         floor, work, servable = self._floor, self._work, kit.servable
-        floor.lineage.begin(self.run_id, work.request.caller, servable.service_id, servable.rules)
+        floor.begin(self.run_id, work.request.caller, servable)
         work.request.body = replayed(work.body)
         recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         recorded.set_result(None)

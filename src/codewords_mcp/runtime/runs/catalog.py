@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.gateway.rules import Rules, rules_of
+from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.models import Caller, no_progress
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.store import workflows as rows
@@ -23,7 +24,7 @@ INSTANCE_CONCURRENCY = 32
 
 @dataclass(frozen=True, slots=True)
 class Servable:
-    """A live version with all that a sandbox needs."""
+    """A live version with all that a sandbox needs. `manifest` is None for one of before there were manifests."""
 
     service_id: str
     owner: str
@@ -32,6 +33,7 @@ class Servable:
     script: Script
     code: str
     environment: EnvironmentRef
+    manifest: Manifest | None = None
 
     @property
     def keep_warm(self) -> bool:
@@ -40,7 +42,14 @@ class Servable:
 
     @property
     def egress(self) -> tuple[str, ...] | None:
-        """The only hosts that it may reach, where its header lists them."""
+        """The only hosts that it may reach, beside those that its variables name; None for any."""
+        if self.manifest is not None:
+            return None if self.manifest.any_host else self.manifest.hosts
+        return self.closed_to
+
+    @property
+    def closed_to(self) -> tuple[str, ...] | None:
+        """The hosts that its header's `egress` lists, for itself and for services that fetch for it; None without one."""
         hosts = self.script.tool.get("egress")
         return None if hosts is None else tuple(hosts)
 
@@ -135,4 +144,5 @@ class Catalog:
             script,
             runnable_code(script),
             environment.ref,
+            None if version.manifest is None else Manifest.model_validate(version.manifest),
         )

@@ -78,6 +78,7 @@ class Dispatcher:
 
     async def run(self, request: RunRequest) -> RunResponse:
         """Run in the foreground and stream the answer. See `Runtime.run`."""
+        self._floor.permits.require(request.caller, request.service_id)
         if service := self._service(request):
             return await serve(self._floor, service, self._parts, request)
         execution = await self._launch(request)
@@ -98,6 +99,7 @@ class Dispatcher:
     async def start(self, request: RunRequest) -> str:
         """Run in the background; the id at once, when the run is recorded for good."""
         self._floor.last_activity = time.monotonic()
+        self._floor.permits.require(request.caller, request.service_id)
         if service := self._service(request):
             request.background = True
             return (await serve(self._floor, service, self._parts, request)).run_id
@@ -114,6 +116,7 @@ class Dispatcher:
         """See `Runtime.websocket`."""
         from codewords_mcp.runtime.runs.websocket import WebSocketExecution
 
+        self._floor.permits.require(request.caller, request.service_id)
         if self._service(request):
             raise InvalidInput("A library service has no websockets.", hint="POST to it.")
         execution = await self._launch(
@@ -259,7 +262,7 @@ class Dispatcher:
             executor=floor.executor,
             depth=ancestry.depth,
         )
-        floor.lineage.begin(run_id, request.caller, servable.service_id, servable.rules)
+        floor.begin(run_id, request.caller, servable)
         floor.enter(execution, self._live(execution, place, claimed=recorded.began))
         return execution
 

@@ -21,6 +21,7 @@ from codewords_mcp.errors import (
     RunTimedOut,
     SandboxFailed,
 )
+from codewords_mcp.runtime.manifest import ANY, covers
 from codewords_mcp.runtime.models import Caller, RunError, RunRequest
 from codewords_mcp.runtime.runs.journal import RunLog
 from codewords_mcp.runtime.runs.launch import Kit
@@ -369,10 +370,18 @@ class Execution:
         )
 
     def _egress(self) -> dict[str, Any]:
-        """Under which policy the workflow could go out, and what it connected to."""
-        hosts = self._kit.servable.egress
+        """Under which policy the workflow could go out, what it connected to, and what was refused, with the fix."""
+        hosts = self._kit.egress
         policy = "default" if hosts is None else list(hosts)
-        return {"egress": {"policy": policy, "reached": self.run_log.destinations, **self.run_log.requests}}
+        reached = [
+            one
+            if one["allowed"] or covers((ANY,) if hosts is None else hosts, one["host"])
+            else one | {"fix": _fix(one["host"])}
+            for one in self.run_log.destinations
+        ]
+        refused = [{"why": why, "count": count} for why, count in self.run_log.refusals.items()]
+        calls = {"refused_calls": refused} if refused else {}
+        return {"egress": {"policy": policy, "reached": reached, **self.run_log.requests}} | calls
 
     def _steps(self) -> list[dict[str, Any]]:
         return [{"id": step.id, "at": round(step.at.timestamp() * 1e6)} for step in self.run_log.steps]
@@ -448,6 +457,10 @@ class Execution:
         """The caller has gone: cancel and wait until the record says so."""
         self.cancel("the caller hung up")
         await asyncio.shield(self.settled.wait())
+
+
+def _fix(host: str) -> str:
+    return f'hosts = ["{host}"] under [tool.codewords] in the header, then deploy again'
 
 
 def _retrieve(future: asyncio.Future[Answer]) -> None:

@@ -16,12 +16,13 @@ from sqlalchemy.exc import IntegrityError
 from codewords_mcp.errors import Conflict, NotFound
 from codewords_mcp.runtime.gateway.lineage import Lineage
 from codewords_mcp.runtime.limits import Place, place_of
-from codewords_mcp.runtime.models import FINISHED, RunRequest
+from codewords_mcp.runtime.models import FINISHED, Caller, RunRequest
 from codewords_mcp.runtime.runs.admission import Admission
 from codewords_mcp.runtime.runs.catalog import Catalog, Servable
 from codewords_mcp.runtime.runs.headroom import Headroom
 from codewords_mcp.runtime.runs.journal import Journal
 from codewords_mcp.runtime.runs.launch import Launcher
+from codewords_mcp.runtime.runs.permits import Permits
 from codewords_mcp.runtime.runs.request_headers import value_of
 from codewords_mcp.runtime.runs.supply import Supply
 from codewords_mcp.runtime.runs.turns import Turns
@@ -95,6 +96,7 @@ class Floor:
     supply: Supply
     settings: Settings
     lineage: Lineage
+    permits: Permits
     executor: str
     active: dict[str, ActiveRun] = field(default_factory=dict[str, ActiveRun])
     tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
@@ -108,6 +110,7 @@ class Floor:
     def __post_init__(self) -> None:
         self.journal.settled = self.tell
         self.turns = Turns(self.admission, self.database, self.executor)
+        self.permits.on_refused = self._refused
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """A task that counts as activity."""
@@ -122,10 +125,20 @@ class Floor:
         run.task = self.spawn(life, name=f"run {run.run_id}")
         self.tell(run.run_id)
 
+    def _refused(self, run_id: str, sentence: str) -> None:
+        if run_log := self.journal.live(run_id):
+            run_log.refused(sentence)
+
+    def begin(self, run_id: str, caller: Caller, servable: Servable) -> None:
+        """A run of this version is recorded: calls with its key count on it, and are held against its manifest."""
+        self.lineage.begin(run_id, caller, servable.service_id, servable.rules)
+        self.permits.begin(run_id, servable.service_id, servable.manifest)
+
     def leave(self, run_id: str) -> None:
         """The run is here no more, for good or for now."""
         self.active.pop(run_id, None)
         self.lineage.end(run_id)
+        self.permits.end(run_id)
         if self.database.shared:  # followers elsewhere wait for it: no line comes any more
             free = {"executor": None}
             self.database.write_soon(

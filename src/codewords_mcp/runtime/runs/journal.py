@@ -47,6 +47,8 @@ class RunLog:
         self._reached: dict[tuple[str, int, bool], int] = {}
         self._secrets: dict[tuple[str, str], int] = {}
         self._refused: dict[tuple[str, str], int] = {}
+        self.refusals: dict[str, int] = {}
+        """Calls that the workflow's manifest does not list, by the sentence that was answered, and how many."""
         self.pending: list[logs.Line] = []
         self.next_seq = 0
         self._room = max_bytes
@@ -75,6 +77,13 @@ class RunLog:
     def say(self, message: str) -> None:
         """A line of the platform's own."""
         self.write("platform", message.encode() + b"\n")
+
+    def refused(self, sentence: str) -> None:
+        """Note a call that was refused; the first of its kind is told in the log."""
+        if sentence not in self.refusals:
+            self.say(sentence)
+        if sentence in self.refusals or len(self.refusals) < MAX_DESTINATIONS:
+            self.refusals[sentence] = self.refusals.get(sentence, 0) + 1
 
     def reached(self, host: str, port: int, *, allowed: bool) -> None:
         """Count an attempt to connect; destinations are bounded."""
@@ -183,6 +192,10 @@ class Journal:
         self.flush()
         self._live.pop(run_log.run_id, None)
         self.tell(run_log.run_id)
+
+    def live(self, run_id: str) -> RunLog | None:
+        """The log of a run, as long as lines may come."""
+        return self._live.get(run_id)
 
     def is_live(self, run_id: str) -> bool:
         """Whether lines may still come."""

@@ -15,6 +15,7 @@ from codewords_mcp.runtime.runs.request_headers import value_of
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
 from codewords_mcp.runtime.secrets.access import Keyring, RunKey, Secret, SecretBook
 from codewords_mcp.runtime.secrets.placeholders import new_placeholder
+from codewords_mcp.runtime.workflows.reach.hosts import named_in
 from codewords_mcp.settings import Settings
 
 PORT = 8000
@@ -46,6 +47,15 @@ class Kit:
     def secrets(self) -> dict[str, str]:
         """Values by name: what is scrubbed from whatever the version says."""
         return {name: secret.value for name, secret in self.opened.items()}
+
+    @property
+    def egress(self) -> tuple[str, ...] | None:
+        """The only hosts that it may reach, those that its variables name among them; None for any."""
+        hosts, manifest = self.servable.egress, self.servable.manifest
+        if hosts is None or manifest is None:
+            return hosts
+        named = {host for name in manifest.addresses for host in named_in(self.secrets.get(name, ""))}
+        return tuple(sorted({*hosts, *named}))
 
     @property
     def missing(self) -> list[str]:

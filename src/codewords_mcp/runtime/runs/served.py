@@ -87,7 +87,7 @@ def _hosts(floor: Floor, caller: Caller) -> Any:
         run = await floor.database.read(lambda c: rows.get(c, run_id, caller.owner))
         if run is None or run.service_id is None:
             return None
-        return (await floor.catalog.find(caller, run.service_id)).egress
+        return (await floor.catalog.find(caller, run.service_id)).closed_to
 
     return hosts
 

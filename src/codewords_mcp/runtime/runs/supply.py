@@ -92,7 +92,7 @@ class Supply:
         spec, key, interception = self._launcher.spec(kit)
         if caller and run_log:
             self._give(spec.id, key, caller, run_log)
-        hosts, policy = kit.servable.egress, self._egress.policy
+        hosts, policy = kit.egress, self._egress.policy
         if hosts is not None or interception is not None:
             self._egress.expect(spec.id, policy if hosts is None else policy.narrowed(hosts), interception)
         driver = await self._driver()

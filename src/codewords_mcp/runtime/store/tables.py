@@ -68,6 +68,7 @@ versions = Table(
     Column("checks", JSON, nullable=False),
     Column("description", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("manifest", JSON),
     UniqueConstraint("workflow_id", "number", name="uq_versions_number"),
 )
 

@@ -26,7 +26,7 @@ class WorkflowRow:
 
 @dataclass(frozen=True, slots=True)
 class VersionRow:
-    """One version, whole."""
+    """One version, whole. `manifest` is what it may do, None for one of before there were manifests."""
 
     id: str
     workflow_id: str
@@ -38,6 +38,7 @@ class VersionRow:
     checks: list[dict[str, Any]]
     description: str
     created_at: int
+    manifest: dict[str, Any] | None = None
 
 
 def add(connection: Connection, row: WorkflowRow) -> None:

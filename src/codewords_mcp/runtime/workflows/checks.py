@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from codewords_mcp.errors import EnvironmentFailed, InvalidScript
+from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.models import Check, Progress, ValidationReport, no_progress
 from codewords_mcp.runtime.sandboxes.base import Driver, Limits
 from codewords_mcp.runtime.workflows.boot import boot
 from codewords_mcp.runtime.workflows.environment import Environment, Environments
 from codewords_mcp.runtime.workflows.leaks import check_leaks
 from codewords_mcp.runtime.workflows.lint import lint
+from codewords_mcp.runtime.workflows.reach import derive
 from codewords_mcp.runtime.workflows.report import make_report
 from codewords_mcp.runtime.workflows.script import DEFAULT_MAX_CODE, Script, Unreadable, parse_script
 from codewords_mcp.runtime.workflows.variables import check_variables
@@ -27,7 +29,7 @@ _STEPS = 4.0
 class Validation:
     """A report with what was made on the way; what was not reached is None.
 
-    `openapi` is the app's own document. `timings_ms`: parse, look, environment, boot, total.
+    `openapi` is the app's own document. `timings_ms`: parse, look, manifest (a part of look), environment, boot, total.
     """
 
     report: ValidationReport
@@ -35,6 +37,7 @@ class Validation:
     environment: Environment | None
     openapi: dict[str, Any] | None
     timings_ms: dict[str, float]
+    manifest: Manifest | None = None
 
 
 async def validate(
@@ -43,19 +46,24 @@ async def validate(
     environments: Environments,
     driver: Driver,
     known_secrets: Collection[str] = (),
+    secret_hosts: Mapping[str, Iterable[str]] | None = None,
     progress: Progress = no_progress,
     limits: Limits | None = None,
     max_code: int = DEFAULT_MAX_CODE,
 ) -> Validation:
     """Run every check that can be run; `known_secrets` are names that have a value, `max_code` is in bytes.
 
+    `secret_hosts`: secrets that workflows do not see, and the hosts for which the egress puts them in.
+
     Whatever is wrong with the script is a failed check. Raises StorageFailed and SandboxFailed only: what is wrong
     with the runtime's own home or sandbox.
     """
     work = _Work(environments, driver, known_secrets, progress, limits or Limits(), max_code)
+    work.secret_hosts = secret_hosts or {}
     with work.timed("total"):
         await work.run(code)
-    return Validation(make_report(work.checks), work.script, work.environment, work.openapi, work.timings_ms)
+    report = make_report(work.checks, work.manifest)
+    return Validation(report, work.script, work.environment, work.openapi, work.timings_ms, work.manifest)
 
 
 class _Work:
@@ -81,6 +89,8 @@ class _Work:
         self.script: Script | None = None
         self.environment: Environment | None = None
         self.openapi: dict[str, Any] | None = None
+        self.secret_hosts: Mapping[str, Iterable[str]] = {}
+        self.manifest: Manifest | None = None
 
     async def run(self, code: str) -> None:
         await self._progress(0, _STEPS, "Reading the script")
@@ -134,6 +144,10 @@ class _Work:
         self.checks += await lint(script)
         self.checks += await asyncio.to_thread(check_leaks, script, self._known)
         self.checks += await asyncio.to_thread(check_variables, script, self._known)
+        with self.timed("manifest"):
+            reach = await asyncio.to_thread(derive, script, rules=self.secret_hosts, known=self._known)
+        self.manifest = reach.manifest
+        self.checks += reach.notes
 
     async def _build(self, script: Script) -> Environment | None:
         async def scaled(done: float, total: float, message: str) -> None:

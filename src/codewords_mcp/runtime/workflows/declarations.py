@@ -43,9 +43,10 @@ _NUMBERS = {
 }
 """key: least, most, what it is."""
 _CODEWORDS_KEYS = MODEL_KEYS | {
-    "client", "concurrency", "egress", "isolation", "queue_limit", "retries", "timeout",
+    "client", "concurrency", "egress", "hosts", "isolation", "queue_limit", "retries", "services", "timeout",
 }  # fmt: skip
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}")
+_SERVICE = re.compile(r"[a-z0-9_]{1,80}")
 _MOST = 500
 _NOT_AN_INDEX = ("-", ".", "/", "~", "git+", "http:", "https:", "file:")
 _INDEX_ONLY = "only packages of the index can be installed"
@@ -123,15 +124,7 @@ def tool(header: Header) -> tuple[Mapping[str, Any], list[Check]]:
 
 
 def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
-    hosts = table.get("egress")
-    if hosts is not None and not (
-        isinstance(hosts, list) and all(_is_host(host) for host in cast("list[Any]", hosts))
-    ):
-        raise _wrong(
-            "`egress` in [tool.codewords] is not a list of hosts.",
-            hint='Write for example `# egress = ["api.github.com", "*.example.com"]`, or `# egress = []` for none.',
-            line=header.line_of("egress"),
-        )
+    _check_lists(header, table)
     if table.get("isolation", "execution") not in ("execution", "instance"):
         raise _wrong(
             '`isolation` in [tool.codewords] is neither "execution" nor "instance".',
@@ -147,6 +140,27 @@ def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
                 line=header.line_of(key),
             )
     check_model_calls(header, table)
+
+
+def _check_lists(header: Header, table: Mapping[str, Any]) -> None:
+    for key, example in (("egress", "`# egress = []` for none"), ("hosts", '`# hosts = ["*"]` for any')):
+        if not all(_is_host(host) or (host, key) == ("*", "hosts") for host in _items(table.get(key, []))):
+            raise _wrong(
+                f"`{key}` in [tool.codewords] is not a list of hosts.",
+                hint=f'Write for example `# {key} = ["api.github.com", "*.example.com"]`, or {example}.',
+                line=header.line_of(f"{key} ", f"{key}="),
+            )
+    if not all(isinstance(one, str) and _SERVICE.fullmatch(one) for one in _items(table.get("services", []))):
+        raise _wrong(
+            "`services` in [tool.codewords] is not a list of services and workflow ids.",
+            hint='Write for example `# services = ["openai", "daily_report_0a1b2c3d"]`.',
+            line=header.line_of("services"),
+        )
+
+
+def _items(value: Any) -> list[Any]:
+    """The list; what is none counts as one bad item."""
+    return cast("list[Any]", value) if isinstance(value, list) else [None]
 
 
 def _is_host(value: Any) -> bool:

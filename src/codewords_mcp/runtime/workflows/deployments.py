@@ -14,6 +14,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
+from codewords_mcp.runtime.consents import Ask
+from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.models import (
     Caller,
     Check,
@@ -35,7 +37,10 @@ MAX_NAME = 100
 MAX_DESCRIPTION = 2000
 MAX_SCHEMA_DEPTH = 12
 """References nested deeper end in `{}`: a schema may name itself."""
+WITHOUT = "deployed before there were manifests: it may do what its header lets it, until its next deploy"
 Validate = Callable[[str, Progress], Awaitable[Validation]]
+Agree = Callable[[Ask], None]
+"""Returns where a deploy may do what it asks for, and raises where it may not, or not yet."""
 
 
 class Deployments:
@@ -58,6 +63,7 @@ class Deployments:
         description: str,
         public: bool | None,
         validate: Validate,
+        agree: Agree,
         progress: Progress,
     ) -> Deployment:
         """See `Runtime.deploy`."""
@@ -70,7 +76,8 @@ class Deployments:
             return same
         validation = await validate(code, progress)
         report, script, environment = validation.report, validation.script, validation.environment
-        if not report.all_passed or script is None or environment is None:
+        manifest = validation.manifest
+        if not report.all_passed or script is None or environment is None or manifest is None:
             raise ValidationFailed(
                 "The workflow was not deployed: a check failed."
                 + (f" Version {target.active_version} goes on serving." if target else ""),
@@ -82,6 +89,7 @@ class Deployments:
             target = await self._target(caller, title, None)
             if target is not None and (same := await self._same(target, code, None, description)):
                 return same
+        agree(await self._ask(caller, title, target, manifest))
         description = (
             description
             or (target.description if target else "")
@@ -98,6 +106,7 @@ class Deployments:
             checks=[c.model_dump() for c in report.checks],
             description=description[:MAX_DESCRIPTION],
             created_at=now(),
+            manifest=manifest.model_dump(mode="json"),
         )
         workflow, version = await self._store(caller, title, target, version, public=public)
         timings = dict(validation.timings_ms) | {"total": round((time.perf_counter() - began) * 1000, 1)}
@@ -108,11 +117,26 @@ class Deployments:
             return await self._own(caller, service_id)
         return None if name is None else await self._db.read(lambda c: rows.by_name(c, caller.owner, name))
 
+    async def _ask(self, caller: Caller, name: str, target: WorkflowRow | None, manifest: Manifest) -> Ask:
+        """What the new version asks for beyond the live one."""
+        live = None
+        if target is not None:
+            live = await self._db.read(lambda c: rows.version(c, target.id, target.active_version))
+        before = live and _manifest(live)
+        return Ask(
+            caller.owner,
+            name,
+            target.id if target else None,
+            live.number if live else None,
+            tuple(manifest.widens(before or Manifest())),
+            unknown_before=live is not None and before is None,
+        )
+
     async def _same(
         self, target: WorkflowRow, code: str, name: str | None, description: str
     ) -> Deployment | None:
         live = await self._db.read(lambda c: rows.version(c, target.id, target.active_version))
-        if live is None or live.code != code:
+        if live is None or live.code != code or live.manifest is None:
             return None
         changes = {
             k: v
@@ -244,6 +268,7 @@ class Deployments:
                 for v in known
             ],
             code=version.code if include_code else None,
+            **_capabilities(version),
         )
 
     async def _own(self, caller: Caller, service_id: str) -> WorkflowRow:
@@ -274,7 +299,18 @@ class Deployments:
             isolation=await self._isolation(),
             notes=[c for c in checks if c.status in ("warning", "note")],
             timings_ms=timings or {},
+            **_capabilities(version),
         )
+
+
+def _manifest(version: VersionRow) -> Manifest | None:
+    return None if version.manifest is None else Manifest.model_validate(version.manifest)
+
+
+def _capabilities(version: VersionRow) -> dict[str, Any]:
+    """The fields of `Deployment` and `WorkflowDetail`."""
+    manifest = _manifest(version)
+    return {"manifest": manifest, "capabilities": manifest.lines() if manifest else [WITHOUT]}
 
 
 def check_name(name: str) -> str:

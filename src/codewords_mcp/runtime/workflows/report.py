@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.models import Check, ValidationReport
 
 IDS = (
@@ -19,21 +20,27 @@ IDS = (
     "port",
     "openapi",
 )
-"""Ids of checks, in order of cost. `dialect` and `hash` are notes beside them."""
+"""Ids of checks, in order of cost. `dialect`, `hash` and `reach` are notes beside them."""
 _SIGNS = {"passed": "✓", "failed": "✗", "warning": "!", "note": "·", "skipped": "-"}
 _NOT_REACHED = "Not looked at, since an earlier check failed."
 
 
-def make_report(checks: Iterable[Check]) -> ValidationReport:
-    """The report of what was checked; ids of `IDS` without a check are `skipped`."""
+def make_report(checks: Iterable[Check], manifest: Manifest | None = None) -> ValidationReport:
+    """The report of what was checked; ids of `IDS` without a check are `skipped`. `manifest`: what the script may do."""
     found = list(checks)
     missing = set(IDS) - {check.id for check in found}
     order = {one: place for place, one in enumerate(IDS)}
     found += [Check(id=one, status="skipped", message=_NOT_REACHED) for one in IDS if one in missing]
     found.sort(key=lambda check: order.get(check.id, order["lint"]))
-    text = "\n".join([_summary(found), *(_line(check) for check in found)])
+    capabilities = manifest.lines() if manifest else []
+    may = ["Once deployed it may:", *(f"  {line}" for line in capabilities)] if capabilities else []
+    text = "\n".join([_summary(found), *(_line(check) for check in found), *may])
     return ValidationReport(
-        all_passed=all(check.status != "failed" for check in found), report=text, checks=found
+        all_passed=all(check.status != "failed" for check in found),
+        report=text,
+        checks=found,
+        capabilities=capabilities,
+        manifest=manifest,
     )
 
 

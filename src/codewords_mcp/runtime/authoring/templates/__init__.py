@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.models import Template
 
 _PROGRAMS = Path(__file__).parent / "programs"
@@ -56,3 +57,11 @@ def _read() -> tuple[Template, ...]:
 def templates() -> list[Template]:
     """Every template, the simplest first. Their code is a complete script."""
     return list(_read())
+
+
+def template_code(template_id: str) -> str:
+    """The script of a template. Raises NotFound."""
+    found = next((one.code for one in _read() if one.id == template_id), None)
+    if found is None:
+        raise NotFound("There is no template of that id.", hint="GET /templates lists them.")
+    return found

@@ -36,26 +36,14 @@ class Failed(Exception):  # an outcome, caught inside this room
         self.reason = reason
 
 
-class _Counted(asyncio.StreamReader):
-    """Counts what comes in."""
-
-    def __init__(self, traffic: Traffic) -> None:
-        super().__init__(limit=LIMIT)
-        self._traffic = traffic
-
-    def feed_data(self, data: bytes) -> None:
-        """As the protocol calls it."""
-        self._traffic.received += len(data)
-        super().feed_data(data)
-
-
 @dataclass(slots=True)
 class Wire:
     """One side of the connection, decrypted."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-    traffic: Traffic | None = None
+    count: Callable[[int], None]
+    """Told of the bytes that are written to it."""
 
     @property
     def protocol(self) -> str:
@@ -66,8 +54,7 @@ class Wire:
     async def send(self, data: bytes) -> None:
         """Write, waiting while the other side does not read. Raises OSError."""
         if data:
-            if self.traffic is not None:
-                self.traffic.sent += len(data)
+            self.count(len(data))
             self.writer.write(data)
             await self.writer.drain()
 
@@ -85,9 +72,7 @@ class Wire:
 
 @dataclass(slots=True)
 class Session:
-    """What the exchanges of one connection need. `refused` and `used` note what happened in the run's record; `traffic` counts
-    what goes to and comes from the host, as it is within TLS.
-    """
+    """What the exchanges of one connection need. `refused` and `used` note what happened in the run's record."""
 
     interception: Interception
     host: str
@@ -96,6 +81,7 @@ class Session:
     refused: Said
     used: Callable[[tuple[str, ...]], None]
     traffic: Traffic
+    """Counts what is said inside TLS."""
 
     @property
     def authority(self) -> str:
@@ -106,21 +92,18 @@ class Session:
         """To the host, its certificate checked. Raises Failed; NotConnected where it has to be dialled again."""
         sock = sock or await self.dial()
         try:
-            reader = _Counted(self.traffic)
-            talk = asyncio.StreamReaderProtocol(reader)
-            loop = asyncio.get_running_loop()
-            transport, _ = await loop.create_connection(
-                lambda: talk,
+            reader, writer = await asyncio.open_connection(
                 sock=sock,
                 ssl=upstream_context(protocols),
                 server_hostname=self.host,
                 ssl_handshake_timeout=HANDSHAKE,
+                limit=LIMIT,
             )
         except ssl.SSLCertVerificationError as error:
             raise Failed(f"its certificate is not valid ({error.verify_message})") from None
         except (OSError, TimeoutError) as error:
             raise Failed("it does not speak TLS as it should") from error
-        return Wire(reader, asyncio.StreamWriter(transport, talk, reader, loop), self.traffic)
+        return Wire(reader, writer, self._sent)
 
     async def serve_tls(self, client: socket.socket, protocol: str) -> Wire:
         """To the program, with a certificate of the sandbox's authority. Raises OSError."""
@@ -131,7 +114,13 @@ class Session:
         transport, _ = await loop.connect_accepted_socket(
             lambda: talk, client, ssl=context, ssl_handshake_timeout=HANDSHAKE
         )
-        return Wire(reader, asyncio.StreamWriter(transport, talk, reader, loop))
+        return Wire(reader, asyncio.StreamWriter(transport, talk, reader, loop), self._received)
+
+    def _sent(self, count: int) -> None:
+        self.traffic.sent += count
+
+    def _received(self, count: int) -> None:
+        self.traffic.received += count
 
     def _may_go_by(self, host: str, name: str) -> bool:
         fits = name.lower().removesuffix(".") == host

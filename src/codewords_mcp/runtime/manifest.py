@@ -1,0 +1,196 @@
+"""What a workflow may do, as a person reads it, agrees to it and has it enforced.
+
+A manifest is derived from the code and its header (`workflows/reach/`), stored with each version, and held against
+what the workflow does: hosts at the egress, services and workflows at their door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+ANY = "*"
+"""In place of an item: any of its kind."""
+WIDTH = 200
+"""Characters of a line; what does not fit is counted."""
+NOTHING = "reaches nothing: no hosts, services, models, workflows or secrets"
+
+
+class Grant(NamedTuple):
+    """One thing that is asked for. kind: host, address, model, service, workflow, schedule, action, connection, secret.
+
+    `item` is what a person reads: a host or `*.` pattern, the name of a variable or service, `*` for any.
+    """
+
+    kind: str
+    item: str
+
+
+class HeldSecret(BaseModel):
+    """A secret that the workflow gets. `hosts`: it is put in by the egress, for these only; None: a plain variable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    hosts: tuple[str, ...] | None = None
+
+    def __str__(self) -> str:
+        if self.hosts is None:
+            return f"{self.name} (plain: the code can read it)"
+        return f"{self.name} (never seen by the code: put in for {' and '.join(self.hosts)} only)"
+
+
+class Manifest(BaseModel):
+    """What a version may do. Everything is sorted and without duplicates; `*` stands for any.
+
+    `hosts`: names, addresses, or `*.example.com` for every name below. `addresses`: variables whose value names a host.
+    `open_lines`: lines of the code whose address is only known when it runs. `services` are library services, `actions`
+    read `app: action (writes)`. `unread`: packages of which nobody can read here what they connect to.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hosts: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    open_lines: tuple[int, ...] = ()
+    models: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    workflows: tuple[str, ...] = ()
+    service_lines: tuple[int, ...] = ()
+    schedules: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    connections: tuple[str, ...] = ()
+    secrets: tuple[HeldSecret, ...] = ()
+    unread: tuple[str, ...] = ()
+
+    @property
+    def any_host(self) -> bool:
+        """Whether every host of the public internet may be reached."""
+        return ANY in self.hosts
+
+    def may_call(self, name: str) -> bool:
+        """Whether this service, model provider or workflow may be called."""
+        called = {*self.models, *self.services, *self.workflows}
+        return name in called or ANY in called or (name == "schedule_runs" and bool(self.schedules))
+
+    def grants(self) -> list[Grant]:
+        """All that it asks for; empty where it reaches nothing."""
+        kinds = {
+            "host": self.hosts,
+            "address": self.addresses,
+            "model": self.models,
+            "service": self.services,
+            "workflow": self.workflows,
+            "schedule": self.schedules,
+            "action": self.actions,
+            "connection": self.connections,
+            "secret": tuple(map(str, self.secrets)),
+        }
+        return [Grant(kind, item) for kind, items in kinds.items() for item in items]
+
+    def widens(self, before: Manifest) -> list[Grant]:
+        """What of this `before` did not allow."""
+        return [grant for grant in self.grants() if not before.allows(grant, self)]
+
+    def allows(self, grant: Grant, asked: Manifest) -> bool:
+        """Whether `grant`, of the manifest `asked`, is within this one."""
+        kind, item = grant
+        if kind in {"host", "address"}:
+            return self.any_host or (
+                item in self.addresses if kind == "address" else covers(self.hosts, item)
+            )
+        if kind in {"model", "service", "workflow"}:
+            return self.may_call(item)
+        if kind == "schedule":
+            return bool(self.schedules) or self.may_call("schedule_runs")
+        if kind == "action":
+            return item in self.actions or f"{item.partition(': ')[0]}: any action (writes)" in self.actions
+        if kind == "connection":
+            return item in self.connections
+        secret = next(one for one in asked.secrets if str(one) == item)
+        return any(_holds_as_much(own, secret) for own in self.secrets if own.name == secret.name)
+
+    def lines(self) -> list[str]:
+        """The whole manifest in at most ten lines, each of a bounded length."""
+        found = [_line(kind, items) for kind, items in _grouped(self.grants())]
+        if self.open_lines and self.any_host:
+            found = [
+                line + f"; address made while it runs, {_numbers(self.open_lines)}"
+                if line.startswith("hosts")
+                else line
+                for line in found
+            ]
+        if self.service_lines:
+            found.append(
+                f"{'any call':<12} the service is named while it runs, {_numbers(self.service_lines)}"
+            )
+        return found[:10] or [NOTHING]
+
+
+def covers(patterns: Iterable[str], host: str) -> bool:
+    """Whether a host, or a `*.` pattern of hosts, is among the patterns or below one of them."""
+    known = frozenset(patterns)
+    if host in known or ANY in known:
+        return True
+    above = host.removeprefix("*.")
+    while "." in above:
+        above = above.partition(".")[2]
+        if f"*.{above}" in known:
+            return True
+    return False
+
+
+def described(grants: Iterable[Grant]) -> list[str]:
+    """Every one of these grants, none left out, one line a kind: what a person is asked to agree to."""
+    return [_line(kind, items, whole=True) for kind, items in _grouped(list(grants))]
+
+
+_TITLES = {
+    "host": "hosts",
+    "address": "hosts in",
+    "model": "models",
+    "service": "services",
+    "workflow": "workflows",
+    "schedule": "schedules",
+    "action": "actions",
+    "connection": "accounts",
+    "secret": "secrets",
+}
+_ANY_ITEM = {
+    "host": "any host of the internet",
+    "model": "any model provider",
+    "service": "any service or workflow",
+    "workflow": "any workflow",
+}
+
+
+def _grouped(grants: list[Grant]) -> list[tuple[str, list[str]]]:
+    found: dict[str, list[str]] = {}
+    for kind, item in grants:
+        found.setdefault(kind, []).append(_ANY_ITEM.get(kind, item) if item == ANY else item)
+    return list(found.items())
+
+
+def _line(kind: str, items: list[str], *, whole: bool = False) -> str:
+    shown, size = 0, 0
+    for item in items:
+        size += len(item) + 2
+        if size > WIDTH and shown and not whole:
+            break
+        shown += 1
+    more = f" and {len(items) - shown} more" if shown < len(items) else ""
+    return f"{_TITLES[kind]:<12} {', '.join(items[:shown])}{more}"
+
+
+def _numbers(lines: tuple[int, ...]) -> str:
+    told = ", ".join(map(str, lines[:5])) + (" …" if len(lines) > 5 else "")
+    return f"line {told}" if len(lines) == 1 else f"lines {told}"
+
+
+def _holds_as_much(own: HeldSecret, asked: HeldSecret) -> bool:
+    """Whether `asked` shows the workflow no more of the secret, and to no other host, than `own`."""
+    if own.hosts is None:
+        return True
+    return asked.hosts is not None and all(covers(own.hosts, host) for host in asked.hosts)

@@ -1,0 +1,129 @@
+"""Asking a person whether a version may do what it asks for, by the best way that the client has.
+
+A form where it shows one, else the runtime's own page where it opens pages, else the page's address as text. The model
+carries a token from one call to the next, but what counts is the person's answer.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import anyio
+from mcp_types import (
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ElicitRequestURLParams,
+    ElicitResult,
+    InputRequiredResult,
+)
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import BaseModel
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.errors import ConsentNeeded
+
+ANSWERED_WITHIN = 25.0
+"""Seconds that a call waits for a person; what they say on the page later is found by the next call."""
+LONGEST_FORM = 4_000
+"""Characters that a client's form is trusted to show; the page shows any number."""
+_QUESTION = "consent"
+Way = Literal["form", "page", "text"]
+
+
+class Yes(BaseModel):
+    """A form without fields: accepting it is the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One call that may ask, and until when (by the monotonic clock) it may wait for a person."""
+
+    ctx: DoorContext
+    until: float
+
+    @property
+    def seconds(self) -> float:
+        """How long to wait for a person now; a second at the least."""
+        return min(max(self.until - time.monotonic(), 1.0), ANSWERED_WITHIN)
+
+    async def answered_before(self) -> str | None:
+        """The token of a question that the client has put in the way of 2026-07-28, its answer taken; None in a first call."""
+        ctx = self.ctx
+        if ctx.input_responses is None or ctx.request_state is None:
+            return None
+        state: dict[str, Any] = json.loads(
+            ctx.request_state
+        )  # sealed by the SDK: it comes back as it was given
+        reply = ctx.input_responses.get(_QUESTION)
+        accepted = isinstance(reply, ElicitResult) and reply.action == "accept"
+        token = str(state["confirm"])
+        if state["way"] == "form" or not accepted:
+            await self._take(token, agreed=accepted)
+        await self.on_page(token)
+        return token
+
+    async def on_page(self, token: str) -> bool:
+        """Wait for what the person says on the page; whether they have."""
+        runtime, _ = asking(self.ctx)
+        return await runtime.wait_for_consent(token, self.seconds) is not None
+
+    async def ask(self, question: ConsentNeeded) -> InputRequiredResult | bool:
+        """Ask the person and take the answer; whether they gave one. Or the question, for the client to put."""
+        ctx, way = self.ctx, _way(self.ctx, question)
+        if way == "text":
+            return False
+        if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            return _for_the_client(question, way)
+        with anyio.move_on_after(self.seconds):
+            return await (self._by_form(question) if way == "form" else self._by_page(question))
+        return False
+
+    async def _by_form(self, question: ConsentNeeded) -> bool:
+        reply = await self.ctx.elicit(_message(question), Yes)
+        await self._take(question.confirm, agreed=reply.action == "accept")
+        return True
+
+    async def _by_page(self, question: ConsentNeeded) -> bool:
+        asked = secrets.token_urlsafe(16)
+        reply = await self.ctx.elicit_url(_message(question), question.url, asked)
+        if reply.action != "accept":
+            await self._take(question.confirm, agreed=False)
+            return True
+        answered = await self.on_page(question.confirm)
+        await self.ctx.session.send_elicit_complete(asked, self.ctx.request_id)
+        return answered
+
+    async def _take(self, token: str, *, agreed: bool) -> None:
+        runtime, _ = asking(self.ctx)
+        await runtime.answer_consent(token, agreed=agreed)
+
+
+def _for_the_client(question: ConsentNeeded, way: Way) -> InputRequiredResult:
+    """The server may not ask here: the client asks, and calls again with the answer and the (sealed) state."""
+    params: Any = (
+        ElicitRequestFormParams(message=_message(question), requested_schema=Yes.model_json_schema())
+        if way == "form"
+        else ElicitRequestURLParams(message=_message(question), url=question.url)
+    )
+    state = json.dumps({"confirm": question.confirm, "way": way})
+    return InputRequiredResult(input_requests={_QUESTION: ElicitRequest(params=params)}, request_state=state)
+
+
+def _way(ctx: DoorContext, question: ConsentNeeded) -> Way:
+    can = ctx.client_capabilities
+    elicitation = can.elicitation if can else None
+    if elicitation is None:
+        return "text"
+    # before 2025-11-25 the capability had no members and meant forms
+    shows_forms = elicitation.form is not None or elicitation.url is None
+    if shows_forms and len(_message(question)) <= LONGEST_FORM:
+        return "form"
+    return "page" if elicitation.url is not None else "text"
+
+
+def _message(question: ConsentNeeded) -> str:
+    return "\n".join([question.message, *question.asks, "Do you agree?"])

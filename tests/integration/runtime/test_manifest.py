@@ -1,0 +1,219 @@
+"""A person's yes before a version may do more, and nothing beyond it while it runs: on the real runtime."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from sqlalchemy import text
+from tests.workshop import ADMIN, ALLOWED, ECHO, deploy, fetch, log_text, make_home, open_runtime, workflow
+
+from codewords_mcp.errors import ConsentNeeded
+from codewords_mcp.http.app import create_app
+from codewords_mcp.runtime.models import Consent
+from codewords_mcp.runtime.runtime import Runtime
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+ALIAS = "host.codewords.internal"
+ASKS = """
+import httpx, os
+
+@app.post("/")
+async def ask(request: Request):
+    URLS
+    wanted = await request.json()
+    found = {}
+    for name in wanted.get("hosts", []):
+        try:
+            # written so that nobody can read which hosts are asked
+            async with httpx.AsyncClient(timeout=5) as c:
+                call = getattr(c, "".join(["g", "et"])[::1])
+                found[name] = (await call(f"http://{name}")).text
+        except httpx.HTTPError as error:
+            found[name] = type(error).__name__
+    for name in wanted.get("services", []):
+        auth = {"Authorization": os.environ["CODEWORDS_API_KEY"]}
+        async with httpx.AsyncClient(timeout=30) as c:
+            call = vars(type(c))["post"]
+            reply = await call(c, os.environ["CODEWORDS_RUNTIME_URI"] + "/run/" + name + "/", json={}, headers=auth)
+            found[name] = reply.json()
+    return found
+"""
+
+
+def asking(urls: str = "", tool: str = "") -> str:
+    code = workflow(ASKS.replace("URLS", urls or "pass"), title="Asks")
+    return code.replace("# ///\nfrom fastapi", f"# [tool.codewords]\n{tool}# ///\nfrom fastapi", 1)
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+    await writer.drain()
+    writer.close()
+
+
+@pytest.fixture(scope="module")
+async def server() -> AsyncIterator[int]:
+    started = await asyncio.start_server(_answer, "127.0.0.1", 0)
+    async with started:
+        yield started.sockets[0].getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+async def runtime(tmp_path_factory: pytest.TempPathFactory, server: int) -> AsyncIterator[Runtime]:
+    home = make_home(tmp_path_factory.mktemp("manifest") / "home")
+    async with open_runtime(home, egress_allow_private=[f"{ALIAS}:{server}"]) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def serving(runtime: Runtime) -> AsyncGenerator[None]:
+    """The HTTP door of this runtime, for calls of its sandboxes."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    runtime.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    app = create_app(runtime, runtime.settings, None, on_stop=lambda: None)
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+    )
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def needed(runtime: Runtime, code: str, **more: Any) -> ConsentNeeded:
+    with pytest.raises(ConsentNeeded) as caught:
+        await runtime.deploy(ADMIN, code=code, **more)
+    return caught.value
+
+
+@pytest.mark.requirement("manifest:consent", "manifest:stored")
+async def test_a_version_that_widens_waits_for_a_yes_and_the_same_or_less_passes(runtime: Runtime) -> None:
+    first = await runtime.deploy(ADMIN, code=ECHO, name="Widens")
+    assert first.capabilities[0].startswith("reaches nothing")
+    wider = ECHO.replace(
+        "app = ",
+        'import httpx\nasync def more():\n    await httpx.AsyncClient().get("https://a.example/x")\napp = ',
+    )
+    question = await needed(runtime, wider, service_id=first.service_id)
+    assert question.asks == ["hosts        a.example"]
+    assert "Version 1 goes on serving" in question.message
+    assert (await runtime.get_workflow(ADMIN, first.service_id)).version == 1
+    assert (await fetch(runtime, first.service_id, [1]))[0] == 200
+    await needed(runtime, wider, service_id=first.service_id, consent=Consent(confirm=question.confirm))
+    await runtime.answer_consent(question.confirm, agreed=True)
+    second = await runtime.deploy(ADMIN, code=wider, service_id=first.service_id)
+    assert (second.version, second.manifest and second.manifest.hosts) == (2, ("a.example",))
+    same = await runtime.deploy(ADMIN, code=wider + "\n# same\n", service_id=first.service_id)
+    narrower = await runtime.deploy(ADMIN, code=ECHO + "\n# less\n", service_id=first.service_id)
+    assert (same.version, narrower.version) == (3, 4)
+    assert await needed(runtime, wider + "\n# again\n", service_id=first.service_id)
+    back = await runtime.rollback(ADMIN, first.service_id, 2)
+    assert back.capabilities == ["hosts        a.example"]
+    shown = await runtime.get_workflow(ADMIN, first.service_id, version=4)
+    assert shown.capabilities[0].startswith("reaches nothing")
+
+
+@pytest.mark.requirement("manifest:consent")
+async def test_a_first_version_that_asks_for_something_waits_too_and_a_failing_one_is_not_asked_about(
+    runtime: Runtime,
+) -> None:
+    question = await needed(runtime, workflow("", env=("STRIPE_API_KEY",), title="Secretive"))
+    assert question.asks == ["secrets      STRIPE_API_KEY (plain: the code can read it)"]
+    assert "was not deployed" in question.message
+    assert not (await runtime.list_workflows(ADMIN, query="Secretive")).items
+
+
+@pytest.mark.requirement("manifest:hosts", "egress:own-list")
+async def test_only_hosts_of_the_manifest_are_reached_and_a_refusal_names_the_fix(
+    runtime: Runtime, server: int
+) -> None:
+    there, elsewhere = f"{ALIAS}:{server}", f"other.example:{server}"
+    closed = await deploy(runtime, asking(), name="Closed")
+    _, body, run_id = await fetch(runtime, closed, {"hosts": [there]})
+    assert json.loads(body)[there] != "hello"
+    told = await log_text(runtime, run_id)
+    assert "manifest does not list it" in told
+    assert "add it to `hosts` under [tool.codewords]" in told
+    [reached] = (await runtime.get_run(ADMIN, run_id)).usage["egress"]["reached"]
+    assert (reached["host"], reached["allowed"]) == (ALIAS, False)
+    assert f'hosts = ["{ALIAS}"]' in reached["fix"]
+    named = await deploy(
+        runtime, asking(f'httpx.Client(base_url="http://{ALIAS}:{server}").close()'), name="Named"
+    )
+    found = json.loads((await fetch(runtime, named, {"hosts": [there, elsewhere]}))[1])
+    assert (found[there], found[elsewhere] == "hello") == ("hello", False)
+    declared = await deploy(runtime, asking(tool=f'# hosts = ["{ALIAS}"]\n'), name="Declared")
+    assert json.loads((await fetch(runtime, declared, {"hosts": [there]}))[1])[there] == "hello"
+
+
+@pytest.mark.requirement("manifest:hosts")
+async def test_a_host_that_a_secret_names_is_reached(runtime: Runtime, server: int) -> None:
+    code = asking('await httpx.AsyncClient().get(os.environ["WHERE"])').replace(
+        '["PORT=8000"', '["PORT=8000", "WHERE"'
+    )
+    service = await deploy(runtime, code, name="By variable")
+    assert "hosts in     WHERE" in (await runtime.get_workflow(ADMIN, service)).capabilities
+    await runtime.set_secret(ADMIN, "WHERE", f"http://{ALIAS}:{server}/x")
+    status, body, run_id = await fetch(runtime, service, {"hosts": [f"{ALIAS}:{server}"]})
+    assert (status, json.loads(body)) == (200, {f"{ALIAS}:{server}": "hello"}), await log_text(
+        runtime, run_id
+    )
+    await runtime.delete_secret(ADMIN, "WHERE")
+
+
+@pytest.mark.requirement("manifest:legacy")
+async def test_a_version_of_before_keeps_what_it_could_do_until_its_next_deploy(
+    runtime: Runtime, server: int
+) -> None:
+    there = f"{ALIAS}:{server}"
+    code = asking()
+    old = await deploy(runtime, code, name="Old")
+    house = runtime._house  # pyright: ignore[reportPrivateUsage]  # as an upgrade leaves it
+    await house.database.write(
+        lambda c: c.execute(text("UPDATE versions SET manifest = NULL WHERE workflow_id = :id"), {"id": old})
+    )
+    house.forget(old)
+    assert json.loads((await fetch(runtime, old, {"hosts": [there]}))[1])[there] == "hello"
+    assert "before there were manifests" in (await runtime.get_workflow(ADMIN, old)).capabilities[0]
+    again = await runtime.deploy(ADMIN, code=code, service_id=old)  # the same code, which reaches nothing
+    assert (again.version, again.changed) == (2, True)
+    assert json.loads((await fetch(runtime, old, {"hosts": [there]}))[1])[there] != "hello"
+
+
+@pytest.mark.requirement("manifest:services")
+async def test_only_services_of_the_manifest_are_called_and_a_refusal_is_on_record(runtime: Runtime) -> None:
+    async with serving(runtime):
+        service = await deploy(runtime, asking(tool='# services = ["schedule_runs"]\n'), name="Calls")
+        wanted = {"services": ["schedule_runs", "openai", "redis_coordinator"]}
+        _, body, run_id = await fetch(runtime, service, wanted)
+    found = json.loads(body)
+    assert found["schedule_runs"]["error"]["code"] == "invalid_input"  # it was asked, and wants a service_id
+    assert found["openai"]["error"]["code"] == found["redis_coordinator"]["error"]["code"] == "not_agreed"
+    assert "add `openai` to `services` under [tool.codewords]" in await log_text(runtime, run_id)
+    refused = (await runtime.get_run(ADMIN, run_id)).usage["refused_calls"]
+    assert ["`openai`" in refused[0]["why"], refused[0]["count"], len(refused)] == [True, 1, 2]
+
+
+@pytest.mark.requirement("manifest:derived")
+async def test_every_template_and_the_demo_need_no_yes_but_for_what_they_ask(runtime: Runtime) -> None:
+    asked = {
+        template.id: isinstance(
+            await runtime.deploy_or_ask(ADMIN, template_id=template.id, name=f"T {template.id}"),
+            ConsentNeeded,
+        )
+        for template in await runtime.list_templates()
+    }
+    assert [one for one, was in asked.items() if was] == ["web_page_facts"]
+    live = await runtime.deploy(ADMIN, template_id="web_page_facts", consent=ALLOWED)
+    assert live.capabilities[0].startswith("hosts        any host of the internet")
