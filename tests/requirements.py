@@ -140,6 +140,24 @@ secrets:scrub-json | ours | JSON stays JSON.
 secrets:scrub-text | ours | Text survives.
 secrets:entry-once | ours | A nonce is good once, for a while.
 secrets:entry-bounded | ours | Owners cannot crowd each other out.
+secrets:rules | ours | A host rule names hosts and places; well-known names bring theirs; a value set again keeps its rule.
+secrets:rotation | ours | Another master key encrypts everything; killed half-way, it is gone on with, and nothing is overwritten.
+secrets:keyring | ours | A new home keeps its key in the system's keyring where a real one exists; one that is lost is said plainly.
+secrets:export | ours | Secrets are exported to a passphrase or an age key and imported; nothing there is overwritten.
+secrets:two-writers | ours | Two writers at once leave one whole value.
+rules:clients | ours | The usual clients trust the sandbox's authority, over HTTP/1.1 and HTTP/2, with large bodies and streams.
+rules:end-to-end | ours | A secret with a host rule is used by a workflow that never has it, and the run's record says where it went.
+rules:canary | ours | A value with a host rule is in no file, log, reply, environment or memory that a workflow or model can see.
+rules:framing | ours | Requests that could be read in two ways, or name another host, do not go out.
+rules:names | ours | An intercepted connection goes by the name that it was made to.
+rules:placeholders | ours | A placeholder stands for the value at its hosts, by TLS, in its places and sandbox only; elsewhere it is refused and told.
+rules:echo | ours | An echoed value does not come back: compressed, streamed, in headers.
+rules:redirects | ours | A redirect to another host takes no value along, and is told.
+rules:bad-hosts | ours | A host with a wrong certificate gets nothing; a program that does not accept ours is told.
+rules:websockets | ours | A websocket opens with the value, and its messages do not show it.
+rules:tunnel | ours | Hosts without a rule are tunnelled untouched.
+rules:tap | ours | Exchanges can be heard, answered and held, without values.
+rules:e2b | ours | Host rules hold on E2B: no value is sent into a machine.
 keys:form | wire | Kinds of keys are told apart by their prefix.
 keys:hashed | ours | Only a hash of a key is kept.
 

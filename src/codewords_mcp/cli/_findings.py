@@ -126,9 +126,12 @@ def _store(store: Json) -> list[Finding]:
 
 
 def _secrets(secrets: Json) -> list[Finding]:
-    source = {"environment": "CODEWORDS_MASTER_KEY", "file": "a file in the home"}.get(
-        str(secrets.get("master_key"))
-    )
+    sources = {
+        "environment": "CODEWORDS_MASTER_KEY",
+        "keyring": "the system's keyring",
+        "file": "a file in the home",
+    }
+    source = sources.get(str(secrets.get("master_key")))
     notes: list[str] = secrets.get("notes") or []
     said = Finding(
         "secrets", "ok", f"encrypted; the master key comes from {source or secrets.get('master_key')}"

@@ -20,7 +20,7 @@ from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.errors import Conflict, InvalidInput, StorageFailed
 
 DATABASE = "codewords.db"
-KEYS = ("api.key", "master.key")
+KEYS = ("api.key", "master.key", "master.key.next")
 FILES = "files"
 MARK = "codewords-backup"
 VERSION = b"1\n"

@@ -1,10 +1,10 @@
-"""`codewords secrets set | list | rm`: values come from a hidden prompt or stdin, never from an argument."""
+"""`codewords secrets set | list | rm | rotate-key`: values come from a hidden prompt or stdin, never from an argument."""
 
 from __future__ import annotations
 
 import re
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, part
+from codewords_mcp.cli.secret_files import export_secrets, import_secrets
 from codewords_mcp.errors import InvalidInput
 
 app = typer.Typer(
@@ -27,21 +28,52 @@ def set_secret(
     name: Annotated[
         list[str], typer.Argument(metavar="NAME", help="Like SLACK_BOT_TOKEN.", show_default=False)
     ],
+    host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST",
+            help="A host that gets the value; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    place: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--in",
+            metavar="PLACE",
+            help="Where it stands in a request: header, basic, query, path.",
+            show_default=False,
+        ),
+    ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Give workflows the value itself, which they can read.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Store a secret. Its value is asked for, or read from stdin.
+
+    With hosts, workflows hold a placeholder that becomes the value on its way there and nowhere else. Well-known names
+    (STRIPE_API_KEY, GITHUB_TOKEN …) bring their hosts.
 
     For example: `pass show slack | codewords secrets set SLACK_BOT_TOKEN`.
     """
     checked = _one_name(name)
     value = _read_value(checked)
+    body = {"value": value, "hosts": host or [], "places": place or [], "plain": plain}
     with connect() as client:
-        stored = client.call("PUT", f"/secrets/{part(checked)}", body={"value": value})
+        stored = client.call("PUT", f"/secrets/{part(checked)}", body=body)
     if as_json:
-        _output.print_json(stored if stored is not None else {"name": checked})
+        _output.print_json(stored)
     else:
-        _output.line(f"{checked} is stored. Workflows that declare it get it from their next run on.")
+        _output.line(f"{checked} is stored. {_held(stored)}")
     return OK
+
+
+def _held(secret: dict[str, Any]) -> str:
+    if secret["held"] == "plain":
+        return "Workflows that declare it get the value, and can read it, from their next run on."
+    hosts, places = ", ".join(secret["hosts"]), ", ".join(secret["places"])
+    return f"Workflows that declare it cannot read it: it goes to {hosts} only ({places})."
 
 
 @app.command("list")
@@ -53,11 +85,16 @@ def list_secrets(as_json: AsJson = False) -> int:
         _output.print_json(items)
     else:
         rows = [
-            [s["name"], str(s["updated_at"])[:16].replace("T", " "), ", ".join(s.get("used_by", []))]
+            [
+                s["name"],
+                str(s["updated_at"])[:16].replace("T", " "),
+                ", ".join(s["hosts"]) or "workflows themselves",
+                ", ".join(s.get("used_by", [])),
+            ]
             for s in items
         ]
         _output.table(
-            ["NAME", "UPDATED (UTC)", "USED BY"],
+            ["NAME", "UPDATED (UTC)", "GOES TO", "USED BY"],
             rows,
             empty="No secrets. `codewords secrets set NAME` stores one.",
         )
@@ -77,6 +114,22 @@ def remove_secret(
         _output.print_json({"name": checked, "deleted": True})
     else:
         _output.line(f"{checked} is deleted.")
+    return OK
+
+
+app.command("export")(export_secrets)
+app.command("import")(import_secrets)
+
+
+@app.command("rotate-key")
+def rotate_key(as_json: AsJson = False) -> int:
+    """Encrypt every secret with a new master key. Killed half-way, it is gone on with by the same command."""
+    with connect() as client:
+        done = client.call("POST", "/secrets/rotate-key", body={})
+    if as_json:
+        _output.print_json(done)
+    else:
+        _output.line(f"{done['secrets']} secrets are encrypted with key {done['key_id']}; {done['old_key']}.")
     return OK
 
 

@@ -14,6 +14,7 @@ from codewords_mcp.http.bodies import read_bytes
 from codewords_mcp.http.house import ERROR_PAGE, runtime
 from codewords_mcp.http.operations import Operation
 from codewords_mcp.http.pages import page, prose
+from codewords_mcp.runtime.models import SecretForm, SecretInfo
 
 MAX_FORM = 1 << 18
 """Bytes of the form; percent-encoding makes up to three of one."""
@@ -23,23 +24,35 @@ _SHOWN = 20
 async def show(request: Request) -> Response:
     """The form, while the link is good; looking does not spend it."""
     request.scope[ERROR_PAGE] = _sorry
-    name, users = await runtime(request.scope).peek_secret_entry(_nonce(request))
-    return _form(name, users)
+    return _form(await runtime(request.scope).peek_secret_entry(_nonce(request)))
 
 
 async def store(request: Request) -> Response:
     """Store the value and spend the link. A value that cannot be stored gets the form again, with the reason."""
     request.scope[ERROR_PAGE] = _sorry
     _require_same_origin(request)
-    name, users = await runtime(request.scope).peek_secret_entry(_nonce(request))
-    request.scope[ERROR_PAGE] = _form_again(name, users)
-    value = _value(await read_bytes(request, MAX_FORM, _too_large))
-    stored = await runtime(request.scope).redeem_secret_entry(_nonce(request), value)
+    form = await runtime(request.scope).peek_secret_entry(_nonce(request))
+    request.scope[ERROR_PAGE] = _form_again(form)
+    fields = _fields(await read_bytes(request, MAX_FORM, _too_large))
+    form = _as_left(form, fields)
+    request.scope[ERROR_PAGE] = _form_again(form)
+    stored = await runtime(request.scope).redeem_secret_entry(
+        _nonce(request), _value(fields), hosts=form.hosts if "hosts" in fields else None
+    )
     return page(
-        f"{stored} is stored",
-        f'<h1 class="good">{escape(stored)} is stored</h1>'
-        "<p>It is encrypted on this machine. Workflows that declare it get it from their next run on.</p>"
+        f"{stored.name} is stored",
+        f'<h1 class="good">{escape(stored.name)} is stored</h1>'
+        f"<p>It is encrypted on this machine. {_held(stored)}</p>"
         '<p class="last">You can close this page and go back to your conversation.</p>',
+    )
+
+
+def _held(stored: SecretInfo) -> str:
+    if stored.held == "plain":
+        return "Workflows that declare it get it, and can read it, from their next run on."
+    hosts = ", ".join(f"<code>{escape(host)}</code>" for host in stored.hosts)
+    return (
+        f"Workflows that declare it can use it from their next run on, at {hosts} only, and cannot read it."
     )
 
 
@@ -49,11 +62,22 @@ def _too_large(_limit: int) -> BodyTooLarge:
     )
 
 
-def _value(data: bytes) -> str:
+def _fields(data: bytes) -> dict[str, list[str]]:
     try:
-        fields = parse_qs(data.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=4)
+        return parse_qs(data.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=4)
     except ValueError:
         raise InvalidInput("The form did not arrive whole.", hint="Type the value again.") from None
+
+
+def _as_left(form: SecretForm, fields: dict[str, list[str]]) -> SecretForm:
+    """With the hosts as the person left them; ticking the box leaves none."""
+    if "hosts" not in fields:
+        return form
+    typed = fields["hosts"][0].replace(",", " ").split()
+    return form.model_copy(update={"hosts": [] if "plain" in fields else typed})
+
+
+def _value(fields: dict[str, list[str]]) -> str:
     single, lines = fields.get("value", [""])[0], fields.get("lines", [""])[0].replace("\r\n", "\n")
     if single and lines:
         raise InvalidInput("Both fields hold a value.", hint="Use one of them.")
@@ -72,22 +96,35 @@ def _require_same_origin(request: Request) -> None:
         )
 
 
-def _form(name: str, users: list[str], *, problem: str = "", status: int = 200) -> Response:
+def _form(form: SecretForm, *, problem: str = "", status: int = 200) -> Response:
     alert = f'<p class="bad" role="alert">{prose(problem)}</p>' if problem else ""
+    name = escape(form.name)
     return page(
-        f"Set {name}",
-        f"<h1>Set the secret <code>{escape(name)}</code></h1>{_used_by(users)}{alert}"
+        f"Set {form.name}",
+        f"<h1>Set the secret <code>{name}</code></h1>{_used_by(form.users)}{alert}"
         '<form method="post" autocomplete="off">'
         '<label for="value">Value</label>'
         '<input id="value" name="value" type="password" autocomplete="off" autocapitalize="none" autocorrect="off"'
         ' spellcheck="false" autofocus>'
         "<details><summary>The value has several lines</summary>"
         '<textarea name="lines" aria-label="Value of several lines" autocomplete="off" autocapitalize="none"'
-        ' spellcheck="false"></textarea></details>'
+        f' spellcheck="false"></textarea></details>{_where(form)}'
         "<button>Store</button></form>"
         '<p class="dim last">It goes to this runtime only, is kept encrypted and is not shown again: not here, not to'
         " the assistant. This link works once, for ten minutes.</p>",
         status=status,
+    )
+
+
+def _where(form: SecretForm) -> str:
+    """What a person decides: which hosts get the value, or that workflows do."""
+    return (
+        '<label for="hosts">Hosts that get it</label>'
+        f'<input id="hosts" name="hosts" value="{escape(" ".join(form.hosts))}" placeholder="api.example.com"'
+        ' autocomplete="off" autocapitalize="none" autocorrect="off" spellcheck="false">'
+        '<p class="dim">Workflows hold a placeholder, which becomes the value on its way to these hosts and nowhere else.'
+        " Left empty, or ticked below, workflows get the value itself and can read it.</p>"
+        '<label><input type="checkbox" name="plain" value="yes"> Workflows may read the value</label>'
     )
 
 
@@ -99,10 +136,10 @@ def _used_by(users: list[str]) -> str:
     return f"<p>These workflows will use it:</p><ul>{items}{more}</ul>"
 
 
-def _form_again(name: str, users: list[str]) -> Callable[[CodewordsError], Response]:
+def _form_again(form: SecretForm) -> Callable[[CodewordsError], Response]:
     def render(error: CodewordsError) -> Response:
         if isinstance(error, InvalidInput):
-            return _form(name, users, problem=str(error), status=error.status)
+            return _form(form, problem=str(error), status=error.status)
         return _sorry(error)
 
     return render
@@ -130,6 +167,9 @@ OPERATIONS = [
     Operation(
         "POST", "/secrets/enter/{nonce}", "Store what was typed", store,
         access="open", tag="secrets", media="text/html", body_media="application/x-www-form-urlencoded",
-        body={"type": "object", "properties": {"value": {"type": "string"}, "lines": {"type": "string"}}},
+        body={
+            "type": "object",
+            "properties": {name: {"type": "string"} for name in ("value", "lines", "hosts", "plain")},
+        },
     ),
 ]  # fmt: skip

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from pydantic import SecretStr
+from typing import Literal
+
+from pydantic import Field, SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
 
 from codewords_mcp.http.bodies import Body, read_body
+from codewords_mcp.http.headers import content_length
 from codewords_mcp.http.house import caller, runtime
 from codewords_mcp.http.operations import Operation, items_of
 from codewords_mcp.http.replies import JsonReply
-from codewords_mcp.runtime.models import SecretInfo
+from codewords_mcp.runtime.models import KeyRotation, SecretInfo
 
 
 class SecretBody(Body):
-    """`value` is write-only."""
+    """`value` is write-only. `hosts` and `places` say where it may go, `plain` that workflows may read it; without any of
+    them the rule stays as it was, or is what a well-known name brings.
+    """
 
     value: SecretStr
+    hosts: list[str] = Field(default_factory=list[str])
+    places: list[Literal["header", "basic", "query", "path"]] = Field(
+        default_factory=list[Literal["header", "basic", "query", "path"]]
+    )
+    plain: bool = False
+
+
+class EntryBody(Body):
+    """`hosts` are what the page proposes; the person may change them."""
+
+    hosts: list[str] = Field(default_factory=list[str])
 
 
 async def list_secrets(request: Request) -> Response:
@@ -28,7 +44,10 @@ async def set_secret(request: Request) -> Response:
     """Store or replace a value."""
     body = await read_body(request, SecretBody)
     value = body.value.get_secret_value()
-    return JsonReply(await runtime(request.scope).set_secret(caller(request.scope), _name(request), value))
+    stored = await runtime(request.scope).set_secret(
+        caller(request.scope), _name(request), value, hosts=body.hosts, places=body.places, plain=body.plain
+    )
+    return JsonReply(stored)
 
 
 async def delete_secret(request: Request) -> Response:
@@ -39,9 +58,15 @@ async def delete_secret(request: Request) -> Response:
 
 async def open_entry(request: Request) -> Response:
     """A one-time page on which a person types the value."""
-    return JsonReply(
-        {"url": await runtime(request.scope).secret_entry(caller(request.scope), _name(request))}
-    )
+    empty = not content_length(request.scope["headers"])
+    body = EntryBody() if empty else await read_body(request, EntryBody)
+    url = await runtime(request.scope).secret_entry(caller(request.scope), _name(request), hosts=body.hosts)
+    return JsonReply({"url": url})
+
+
+async def rotate_key(request: Request) -> Response:
+    """Another master key; secrets can be used meanwhile."""
+    return JsonReply(await runtime(request.scope).rotate_master_key(caller(request.scope)))
 
 
 def _name(request: Request) -> str:
@@ -54,9 +79,13 @@ OPERATIONS = [
         reply=items_of(SecretInfo),
     ),
     Operation("PUT", "/secrets/{name}", "Store a secret", set_secret, tag="secrets", body=SecretBody, reply=SecretInfo),
+    Operation(
+        "POST", "/secrets/rotate-key", "Encrypt every secret with a new master key", rotate_key, access="admin",
+        tag="secrets", reply=KeyRotation,
+    ),
     Operation("DELETE", "/secrets/{name}", "Delete a secret", delete_secret, tag="secrets", status=204),
     Operation(
         "POST", "/secrets/{name}/entry", "Make a one-time page to type a secret on", open_entry, tag="secrets",
-        reply={"type": "object", "properties": {"url": {"type": "string", "format": "uri"}}, "required": ["url"]},
+        body=EntryBody, reply={"type": "object", "properties": {"url": {"type": "string", "format": "uri"}}, "required": ["url"]},
     ),
 ]  # fmt: skip

@@ -28,8 +28,9 @@ from codewords_mcp.runtime.runs.ticker import Ticker
 from codewords_mcp.runtime.sandboxes.base import Driver
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.runtime.schedules.book import ScheduleBook
-from codewords_mcp.runtime.secrets import SecretEntries, Vault, load_master_key
+from codewords_mcp.runtime.secrets import SecretEntries, Vault
 from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
+from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.services.base import Parts
 from codewords_mcp.runtime.services.registry import Registry
 from codewords_mcp.runtime.store import access, recovery, retention, service_values
@@ -58,12 +59,17 @@ class House:
         self._driver: Driver | None = None
         self._driver_lock = asyncio.Lock()
         self.database = database
-        stored = database.write_blocking(access.any_secret_key_id)
-        master_key = load_master_key(settings.master_key, home, stored_key_ids=[stored] if stored else [])
-        self.master_key_source, self.master_key_notes = master_key.source, master_key.notes
+        self.keys = Keys(
+            home,
+            settings.master_key,
+            settings.master_key_previous,
+            stored_key_ids=database.write_blocking(access.secret_key_ids),
+            keyring=settings.master_key_store == "auto",
+        )
+        master_key = self.keys.current
         executor = uuid.uuid4().hex
         self.keyring = Keyring(database, home, settings.api_key)
-        self.secrets = SecretBook(database, Vault(master_key))
+        self.secrets = SecretBook(database, Vault(master_key, self.keys.older))
         self.entries = SecretEntries()
         self.gateway = Gateway(self.secrets, self.keyring, database, settings, executor=executor)
         self.files = Files(

@@ -311,6 +311,27 @@ class SecretInfo(Model):
     created_at: datetime
     updated_at: datetime
     used_by: list[str] = Field(default_factory=list[str])
+    held: Literal["placeholder", "plain"] = "plain"
+    """Whether workflows get a placeholder that is swapped for the value on its way to `hosts`, or the value itself."""
+    hosts: list[str] = Field(default_factory=list[str])
+    places: list[str] = Field(default_factory=list[str])
+
+
+class KeyRotation(Model):
+    """What a change of the master key did: how many secrets, the new key's id, and where the old key is."""
+
+    secrets: int
+    key_id: str
+    old_key: str
+
+
+class SecretForm(Model):
+    """What the page for typing a secret shows. Without `hosts` the value is a plain variable."""
+
+    name: str
+    users: list[str]
+    hosts: list[str]
+    places: list[str]
 
 
 class KeyInfo(Model):

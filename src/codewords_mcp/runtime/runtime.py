@@ -31,7 +31,6 @@ from codewords_mcp.runtime.models import (
     RunResponse,
     Schedule,
     ScheduleRequest,
-    SecretInfo,
     Template,
     UsageBy,
     UsageSum,
@@ -41,8 +40,8 @@ from codewords_mcp.runtime.models import (
     no_progress,
 )
 from codewords_mcp.runtime.runs.launch import limits_of
+from codewords_mcp.runtime.secret_calls import SecretCalls
 from codewords_mcp.runtime.secrets.access import refuse_run, require_admin
-from codewords_mcp.runtime.secrets.names import check_name, check_value
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import usage
 from codewords_mcp.runtime.store import workflows as workflow_rows
@@ -56,7 +55,7 @@ HOUSEKEEPING = 600.0
 log = structlog.get_logger(__name__)
 
 
-class Runtime(ModelCalls, Library):
+class Runtime(ModelCalls, Library, SecretCalls):
     """One home's runtime. Open it with `Runtime.open(settings)`; all methods are for that event loop.
 
     Every method raises `CodewordsError` subclasses only; what is not the caller's is `NotFound`.
@@ -352,42 +351,6 @@ class Runtime(ModelCalls, Library):
         """Its runs stay. Raises NotFound."""
         await self._house.schedules.delete(caller.owner, schedule_id)
 
-    # secrets
-
-    async def set_secret(self, caller: Caller, name: str, value: str) -> SecretInfo:
-        """Store. Raises InvalidInput for a bad name (A-Z, 0-9, _; reserved names) or an empty, too long or non-text value."""
-        refuse_run(caller, "set secrets")
-        return await self._house.secrets.set(caller.owner, name, value)
-
-    async def list_secrets(self, caller: Caller) -> list[SecretInfo]:
-        """Names and times, never values."""
-        refuse_run(caller, "list secrets")
-        return await self._house.secrets.list(caller.owner)
-
-    async def delete_secret(self, caller: Caller, name: str) -> None:
-        """Raises NotFound."""
-        refuse_run(caller, "delete secrets")
-        await self._house.secrets.delete(caller.owner, name)
-
-    async def secret_entry(self, caller: Caller, name: str) -> str:
-        """A one-time URL of a page on which a person types the value; lives 10 minutes. Raises InvalidInput."""
-        refuse_run(caller, "set secrets")
-        nonce = self._house.entries.create(caller.owner, check_name(name))
-        return f"{self.base_url}/secrets/enter/{nonce}"
-
-    async def peek_secret_entry(self, nonce: str) -> tuple[str, list[str]]:
-        """(name, workflows that will use it) for the page, without spending the nonce. Raises NotFound."""
-        entry = self._house.entries.peek(nonce)
-        return entry.name, await self._house.secrets.used_by(entry.owner, entry.name)
-
-    async def redeem_secret_entry(self, nonce: str, value: str) -> str:
-        """Store the value and spend the nonce; the name. Raises NotFound, InvalidInput (nonce stays valid)."""
-        self._house.entries.peek(nonce)
-        checked = check_value(value)
-        entry = self._house.entries.redeem(nonce)
-        await self._house.secrets.set(entry.owner, entry.name, checked)
-        return entry.name
-
     # files
 
     async def create_file(self, caller: Caller, filename: str) -> FileLinks:
@@ -414,7 +377,7 @@ class Runtime(ModelCalls, Library):
             "started_at": self._started,
             "sandbox": await house.sandbox_status(),
             "providers": await house.gateway.keys.configured(),
-            "secrets": {"master_key": house.master_key_source, "notes": list(house.master_key_notes)},
+            "secrets": self.describe_master_key(),
             "store": await house.store_status(),
             "workflows": await house.database.read(workflow_rows.count),
             "runs": {

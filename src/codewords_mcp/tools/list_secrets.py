@@ -17,6 +17,8 @@ class SecretItem(BaseModel):
     name: str
     updated_at: str
     used_by: list[str]
+    hosts: list[str]
+    """Where the value goes; empty: to the workflows themselves."""
 
 
 class SecretList(BaseModel):
@@ -26,15 +28,25 @@ class SecretList(BaseModel):
 
 
 async def list_secrets(ctx: DoorContext) -> Annotated[CallToolResult, SecretList]:
-    """List the names of stored secrets and the workflows that use them; values are never shown."""
+    """List secrets: names, hosts, workflows; never values."""
     runtime, caller = asking(ctx)
     found = sorted(await runtime.list_secrets(caller), key=lambda secret: secret.name)
     items = [
-        SecretItem(name=s.name, updated_at=s.updated_at.isoformat(timespec="seconds"), used_by=s.used_by)
+        SecretItem(
+            name=s.name,
+            updated_at=s.updated_at.isoformat(timespec="seconds"),
+            used_by=s.used_by,
+            hosts=s.hosts,
+        )
         for s in found
     ]
-    lines = [f"{s.name}" + (f" (used by {', '.join(s.used_by)})" if s.used_by else "") for s in items]
+    lines = [_line(s) for s in items]
     return answer(SecretList(secrets=items), "\n".join(lines) or "No secrets.")
+
+
+def _line(secret: SecretItem) -> str:
+    held = f"goes to {', '.join(secret.hosts)}" if secret.hosts else "readable by workflows"
+    return f"{secret.name}: {held}" + (f"; used by {', '.join(secret.used_by)}" if secret.used_by else "")
 
 
 TOOL = tool(list_secrets, title="List secrets", hints=READS, administers=True)

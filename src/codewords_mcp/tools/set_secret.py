@@ -31,14 +31,16 @@ class SecretEntry(BaseModel):
 
 
 async def set_secret(
-    ctx: DoorContext, name: Annotated[str, Field(description="Like STRIPE_API_KEY")]
+    ctx: DoorContext,
+    name: Annotated[str, Field(description="Like STRIPE_API_KEY")],
+    hosts: tuple[str, ...] = (),
 ) -> Annotated[CallToolResult, SecretEntry] | InputRequiredResult:
-    """Let the user store a secret: gives a one-time page where they type the value. Never ask for a value in chat."""
+    """Let the user store a secret on a one-time page; `hosts`: who may get it. Never ask for values in chat."""
     if ctx.input_responses is not None and ctx.request_state is not None:
         return await _after_question(ctx, name, json.loads(ctx.request_state))
     runtime, caller = asking(ctx)
     before = await _stored_at(ctx, name)
-    url = await runtime.secret_entry(caller, name)
+    url = await runtime.secret_entry(caller, name, hosts=hosts)
     if not _opens_pages(ctx):
         return _told(name, "waiting", url)
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:

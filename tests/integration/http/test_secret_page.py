@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.models import Caller, SecretForm
 
 from .doors import Door
 
@@ -128,8 +128,9 @@ def test_names_of_workflows_are_text_on_the_page(
 ) -> None:
     url = door.ask(lambda runtime: runtime.secret_entry(Caller("local", "admin"), "SHOWN"))
 
-    async def peek(nonce: str) -> tuple[str, list[str]]:
-        return "SHOWN", [f"<b>{number}</b>" for number in range(30)]
+    async def peek(nonce: str) -> SecretForm:
+        users = [f"<b>{number}</b>" for number in range(30)]
+        return SecretForm(name="SHOWN", users=users, hosts=[], places=[])
 
     monkeypatch.setattr(door.runtime, "peek_secret_entry", peek)
     page = browser.get(url).text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -302,18 +302,19 @@ class FakeRuntime(Runtime):
     async def list_secrets(self, caller: Caller) -> list[SecretInfo]:
         return [info for (owner, _), info in self._secrets.items() if owner == caller.owner]
 
-    async def secret_entry(self, caller: Caller, name: str) -> str:
+    async def secret_entry(self, caller: Caller, name: str, *, hosts: Collection[str] = ()) -> str:
         nonce = f"nonce{next(self._ids)}"
         self.entries[nonce] = (caller, name)
         return f"{BASE_URL}/secrets/{nonce}"
 
-    async def redeem_secret_entry(self, nonce: str, value: str) -> str:
+    async def redeem_secret_entry(
+        self, nonce: str, value: str, *, hosts: Collection[str] | None = None
+    ) -> SecretInfo:
         caller, name = self.entries.pop(nonce)
         now = datetime.now(UTC)
-        self._secrets[caller.owner, name] = SecretInfo(
-            name=name, created_at=now, updated_at=now, used_by=["greeting_1"]
-        )
-        return name
+        info = SecretInfo(name=name, created_at=now, updated_at=now, used_by=["greeting_1"])
+        self._secrets[caller.owner, name] = info
+        return info
 
     async def delete_secret(self, caller: Caller, name: str) -> None:
         if self._secrets.pop((caller.owner, name), None) is None:

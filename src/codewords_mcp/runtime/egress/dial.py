@@ -47,12 +47,13 @@ class Unreachable(NotConnected):
     allowed, verb = True, "could not be reached"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Dialled:
-    """A connected, non-blocking socket, owned by whoever gets it, and the address it is connected to."""
+    """A connected, non-blocking socket, owned by whoever gets it, the address it is connected to, and what was asked for."""
 
     sock: socket.socket
     address: str
+    host: str = ""
 
 
 def system_resolve(host: str, port: int) -> list[str]:

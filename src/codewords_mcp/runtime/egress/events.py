@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 MAX_EVENTS = 1000
 """Events kept per sandbox; older ones make room."""
@@ -13,7 +14,7 @@ MAX_EVENTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class EgressEvent:
-    """One attempt to connect.
+    """One attempt to connect, or one request on an intercepted connection.
 
     `host` is the name or address asked for (always in the form of one, so safe to show), `address` the resolved
     one. `allowed` is the policy's word; `reason` says why not, or why an allowed one failed; empty when it stood.
@@ -25,6 +26,9 @@ class EgressEvent:
     address: str | None
     allowed: bool
     reason: str = ""
+    kind: Literal["connection", "request"] = "connection"
+    secrets: tuple[str, ...] = ()
+    """Names of the secrets whose values went with the request."""
 
 
 class EventLog:
@@ -37,6 +41,14 @@ class EventLog:
     def add(self, host: str, port: int, address: str | None, *, allowed: bool, reason: str = "") -> None:
         """Note an attempt of now."""
         event = EgressEvent(datetime.now(UTC), host, port, address, allowed, reason)
+        self._events.append(event)
+        self._listener(event)
+
+    def request(self, host: str, port: int, *, secrets: tuple[str, ...] = (), refused: str = "") -> None:
+        """Note a request with secrets, or one that did not go out and why."""
+        event = EgressEvent(
+            datetime.now(UTC), host, port, None, not refused, refused, kind="request", secrets=secrets
+        )
         self._events.append(event)
         self._listener(event)
 

@@ -14,6 +14,7 @@ from codewords_mcp.errors import SandboxFailed
 from codewords_mcp.runtime.egress.addresses import parse_address
 from codewords_mcp.runtime.egress.dial import Dialler, Resolve, system_resolve
 from codewords_mcp.runtime.egress.events import EgressEvent
+from codewords_mcp.runtime.egress.intercept.interception import Interception
 from codewords_mcp.runtime.egress.names import normal_host
 from codewords_mcp.runtime.egress.policy import EgressPolicy
 from codewords_mcp.runtime.egress.relay import Traffic
@@ -50,6 +51,7 @@ class Egress:
     ) -> None:
         self._policy = policy
         self._own: dict[str, EgressPolicy] = {}
+        self._interceptions: dict[str, Interception] = {}
         self._dialler = Dialler(resolve, connect_timeout)
         self._runtime_address = runtime_address
         self._on_event = on_event
@@ -57,13 +59,16 @@ class Egress:
         self._attached: weakref.WeakValueDictionary[str, ServedNetwork] = weakref.WeakValueDictionary()
         self._closed = False
 
-    def expect(self, sandbox_id: str, policy: EgressPolicy) -> None:
-        """Serve the sandbox of this id, which is about to start, under a policy of its own."""
+    def expect(self, sandbox_id: str, policy: EgressPolicy, interception: Interception | None = None) -> None:
+        """Serve the sandbox of this id, which is about to start, under a policy and with secrets of its own."""
         self._own[sandbox_id] = policy
+        if interception is not None:
+            self._interceptions[sandbox_id] = interception
 
     def forget(self, sandbox_id: str) -> None:
         """The sandbox of this id does not start after all, or has its network already."""
         self._own.pop(sandbox_id, None)
+        self._interceptions.pop(sandbox_id, None)
 
     @property
     def policy(self) -> EgressPolicy:
@@ -79,7 +84,10 @@ class Egress:
         """See `PolicedNetwork`."""
         policy = self._own.get(sandbox_id, self._policy)
         hosts = None if policy.hosts is None else sorted(policy.hosts)
-        return {"mode": policy.mode, "hosts": hosts, "private": sorted(policy.pairs)}
+        interception = self._interceptions.get(sandbox_id)
+        # what is intercepted is dialled here too: values and the authority's key never leave this machine
+        here = interception.credentials.hosts if interception else set[tuple[str, int]]()
+        return {"mode": policy.mode, "hosts": hosts, "private": sorted(policy.pairs | here)}
 
     def report(self, sandbox_id: str, event: Mapping[str, Any]) -> None:
         """See `PolicedNetwork`. What another machine says is bounded before anybody sees it."""
@@ -131,6 +139,7 @@ class Egress:
             self._runtime_address,
             heard,
             self._max_connections,
+            self._interceptions.pop(sandbox_id, None),
         )
         self._attached[sandbox_id] = served
         return served

@@ -13,6 +13,7 @@ HALF_CLOSED_IDLE = 120.0
 """Seconds that a connection with one direction closed may stay silent. Without it a peer that is gone, which looks
 the same as one that has only finished sending, could hold its connection for as long as the sandbox lives."""
 
+Check = Callable[[bytes], bool]
 _CHUNK = 64 << 10
 _RESET = struct.pack("ii", 1, 0)
 
@@ -39,15 +40,17 @@ async def relay(
     to_client: bytes = b"",
     to_upstream: bytes = b"",
     traffic: Traffic | None = None,
+    check: Check | None = None,
 ) -> None:
     """Carry bytes both ways until both directions have ended; owns and closes both sockets, which do not block.
 
     Each direction holds at most one chunk of 64 KiB and stops reading while the other side does not take it. An end
     on one side is passed on alone; a failure, or cancelling this call, resets both sides. `traffic` counts as it goes.
+    `check` is asked of each chunk from the client before it is passed on; False resets both sides.
     """
     traffic = traffic or Traffic()
     traffic.sent += len(to_upstream)
-    pair = _Pair(client, upstream, traffic)
+    pair = _Pair(client, upstream, traffic, check)
     try:
         pair.start(to_client, to_upstream)
         await pair.done
@@ -56,15 +59,17 @@ async def relay(
 
 
 class _Pair:
-    def __init__(self, client: socket.socket, upstream: socket.socket, traffic: Traffic) -> None:
+    def __init__(
+        self, client: socket.socket, upstream: socket.socket, traffic: Traffic, check: Check | None
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = self.loop.create_future()
         self.moved = False
         self._sockets = (client, upstream)
         self._traffic = traffic
         self._flows = (
-            _Flow(self, client, upstream, self._sent),
-            _Flow(self, upstream, client, self._received),
+            _Flow(self, client, upstream, self._sent, check),
+            _Flow(self, upstream, client, self._received, None),
         )
         self._ended_well = False
         self._timer: asyncio.TimerHandle | None = None
@@ -111,13 +116,19 @@ class _Pair:
 class _Flow:
     """One direction of a pair."""
 
-    __slots__ = ("_count", "_pair", "_pending", "_source", "_target", "ended")
+    __slots__ = ("_check", "_count", "_pair", "_pending", "_source", "_target", "ended")
 
     def __init__(
-        self, pair: _Pair, source: socket.socket, target: socket.socket, count: Callable[[int], None]
+        self,
+        pair: _Pair,
+        source: socket.socket,
+        target: socket.socket,
+        count: Callable[[int], None],
+        check: Check | None,
     ) -> None:
         self._count = count
         self._pair = pair
+        self._check = check
         self._source = source
         self._target = target
         self._pending = memoryview(b"")
@@ -126,7 +137,7 @@ class _Flow:
     def start(self, first: bytes) -> None:
         self._pair.loop.add_reader(self._source.fileno(), self._guarded, self._read)
         if first:
-            self._write(memoryview(first))
+            self._guarded(lambda: self._write(memoryview(first)))
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
@@ -152,6 +163,8 @@ class _Flow:
         self._pair.ended()
 
     def _write(self, data: memoryview) -> None:
+        if self._check is not None and not self._check(bytes(data)):
+            raise ConnectionAbortedError
         try:
             sent = self._target.send(data)
         except (BlockingIOError, InterruptedError):

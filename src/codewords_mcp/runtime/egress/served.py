@@ -21,6 +21,8 @@ from codewords_mcp.runtime.egress.dial import (
 )
 from codewords_mcp.runtime.egress.dns import DnsResponder
 from codewords_mcp.runtime.egress.events import EgressEvent, EventLog
+from codewords_mcp.runtime.egress.intercept.interception import Interception
+from codewords_mcp.runtime.egress.intercept.session import Session
 from codewords_mcp.runtime.egress.listener import Listener
 from codewords_mcp.runtime.egress.names import FakeNames
 from codewords_mcp.runtime.egress.policy import EgressPolicy
@@ -50,6 +52,7 @@ class ServedNetwork:
         runtime_address: RuntimeAddress,
         listener: Callable[[EgressEvent], None],
         max_connections: int,
+        interception: Interception | None = None,
     ) -> None:
         self._sandbox_id = sandbox_id
         self.traffic = Traffic()
@@ -60,6 +63,7 @@ class ServedNetwork:
         self._log = EventLog(listener)
         self._limit = max_connections
         self._names = FakeNames()
+        self._interception = interception
         self._share = asyncio.Semaphore(LOOKUPS_PER_SANDBOX)
         self._dns = DnsResponder(sockets.dns, self._names) if sockets.dns else None
         served = (
@@ -104,7 +108,7 @@ class ServedNetwork:
         except NotConnected:
             await _reset_once_heard(client)
             return
-        await relay(client, dialled.sock, traffic=self.traffic)
+        await self._carry(client, dialled, destination[1])
 
     async def _to_proxy(self, client: socket.socket) -> None:
         try:
@@ -121,13 +125,50 @@ class ServedNetwork:
             sentence = f"{error.host}:{request.port} {error.verb}: {error.reason}."
             await reply(client, 502 if error.allowed else 403, sentence)
             return
-        await relay(
+        await self._carry(
+            client, dialled, request.port, to_client=request.to_client, to_upstream=request.to_upstream
+        )
+
+    async def _carry(
+        self,
+        client: socket.socket,
+        dialled: Dialled,
+        port: int,
+        *,
+        to_client: bytes = b"",
+        to_upstream: bytes = b"",
+    ) -> None:
+        """Tunnel, unless the sandbox holds placeholders: then look whether they are for this host."""
+        if self._interception is None:
+            await relay(
+                client,
+                dialled.sock,
+                to_client=to_client,
+                to_upstream=to_upstream,
+                traffic=self.traffic,
+            )
+            return
+        from codewords_mcp.runtime.egress.intercept.carry import carry
+
+        host = dialled.host
+        await carry(
+            Session(
+                self._interception,
+                host,
+                port,
+                dial=lambda: self._dial_again(host, port),
+                refused=lambda reason: self._log.request(host, port, refused=reason),
+                used=lambda names: self._log.request(host, port, secrets=names),
+                traffic=self.traffic,
+            ),
             client,
             dialled.sock,
-            to_client=request.to_client,
-            to_upstream=request.to_upstream,
-            traffic=self.traffic,
+            to_client=to_client,
+            to_upstream=to_upstream,
         )
+
+    async def _dial_again(self, host: str, port: int) -> socket.socket:
+        return (await self._dial(host, port)).sock
 
     async def _dial(self, asked: str, port: int) -> Dialled:
         """Connect to what the sandbox asked for, and note it. Raises NotConnected."""
@@ -140,6 +181,7 @@ class ServedNetwork:
             self._log.add(host, port, error.address, allowed=error.allowed, reason=error.reason)
             raise
         self._log.add(host, port, dialled.address, allowed=True)
+        dialled.host = host
         return dialled
 
     def _name_behind(self, host: str) -> str:

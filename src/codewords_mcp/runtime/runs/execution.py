@@ -313,6 +313,7 @@ class Execution:
         headers = to_caller(
             reply.headers, run_id=self.run_id, keep_length=not self._scrubber, failed=reply.status >= 400
         )
+        headers = [(name, scrubber.whole(value)) for name, value in headers]
         self._answer = Answer(reply.status, headers)
         self.answered.set_result(self._answer)
         expected = int(value_of(headers, b"content-length") or -1)
@@ -371,7 +372,7 @@ class Execution:
         """Under which policy the workflow could go out, and what it connected to."""
         hosts = self._kit.servable.egress
         policy = "default" if hosts is None else list(hosts)
-        return {"egress": {"policy": policy, "reached": self.run_log.destinations}}
+        return {"egress": {"policy": policy, "reached": self.run_log.destinations, **self.run_log.requests}}
 
     def _steps(self) -> list[dict[str, Any]]:
         return [{"id": step.id, "at": round(step.at.timestamp() * 1e6)} for step in self.run_log.steps]

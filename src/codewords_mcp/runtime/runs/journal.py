@@ -45,6 +45,8 @@ class RunLog:
         self.run_id = run_id
         self.steps: list[Step] = []
         self._reached: dict[tuple[str, int, bool], int] = {}
+        self._secrets: dict[tuple[str, str], int] = {}
+        self._refused: dict[tuple[str, str], int] = {}
         self.pending: list[logs.Line] = []
         self.next_seq = 0
         self._room = max_bytes
@@ -79,6 +81,24 @@ class RunLog:
         one = (host, port, allowed)
         if one in self._reached or len(self._reached) < MAX_DESTINATIONS:
             self._reached[one] = self._reached.get(one, 0) + 1
+
+    def asked(self, host: str, secrets: tuple[str, ...], refused: str) -> None:
+        """Count a request with secrets, or one that was refused; both are bounded."""
+        counts, ones = (
+            (self._refused, [(host, refused)]) if refused else (self._secrets, [(n, host) for n in secrets])
+        )
+        for one in ones:
+            if one in counts or len(counts) < MAX_DESTINATIONS:
+                counts[one] = counts.get(one, 0) + 1
+
+    @property
+    def requests(self) -> dict[str, Any]:
+        """{"secrets": [{name, host, count}], "refused": [{host, reason, count}]}: which values went where, and what did
+        not go out. Each is left out where there is none.
+        """
+        secrets = [{"name": name, "host": host, "count": n} for (name, host), n in self._secrets.items()]
+        refused = [{"host": host, "reason": why, "count": n} for (host, why), n in self._refused.items()]
+        return ({"secrets": secrets} if secrets else {}) | ({"refused": refused} if refused else {})
 
     @property
     def destinations(self) -> list[dict[str, Any]]:

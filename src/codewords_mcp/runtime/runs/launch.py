@@ -7,12 +7,14 @@ import re
 import uuid
 from dataclasses import dataclass
 
+from codewords_mcp.runtime.egress.intercept import Credential, Interception
 from codewords_mcp.runtime.gateway.variables import is_provider_key, provider_variables
 from codewords_mcp.runtime.models import RunRequest
 from codewords_mcp.runtime.runs.catalog import Servable
 from codewords_mcp.runtime.runs.request_headers import value_of
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
-from codewords_mcp.runtime.secrets.access import Keyring, RunKey, SecretBook
+from codewords_mcp.runtime.secrets.access import Keyring, RunKey, Secret, SecretBook
+from codewords_mcp.runtime.secrets.placeholders import new_placeholder
 from codewords_mcp.settings import Settings
 
 PORT = 8000
@@ -36,9 +38,14 @@ class Kit:
     """A live version with the secrets that it gets: whatever is equal here may be served by the same sandbox."""
 
     servable: Servable
-    secrets: dict[str, str]
+    opened: dict[str, Secret]
     shelf: str
-    """Names this combination: service, version and a digest of the secrets' values."""
+    """Names this combination: service, version and a digest of the secrets' values and rules."""
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """Values by name: what is scrubbed from whatever the version says."""
+        return {name: secret.value for name, secret in self.opened.items()}
 
     @property
     def missing(self) -> list[str]:
@@ -47,7 +54,7 @@ class Kit:
             v.name
             for v in self.servable.script.env
             if v.required
-            and v.name not in self.secrets
+            and v.name not in self.opened
             and v.name not in _OURS
             and not is_provider_key(v.name)
             and not CONNECTION.fullmatch(v.name)
@@ -80,19 +87,26 @@ class Launcher:
         """The version with the values of the secrets that its header declares."""
         declared = [variable.name for variable in servable.script.env]
         owner = _secrets_owner(request, servable)
-        values = await self._secrets.values(owner, declared) if declared else {}
-        digest = hashlib.sha256(repr((owner, sorted(values.items()))).encode()).hexdigest()[:16]
-        return Kit(servable, values, f"{servable.service_id}/{servable.version}/{digest}")
+        opened = await self._secrets.open(owner, declared) if declared else {}
+        contents = [(name, secret.value, secret.rule) for name, secret in sorted(opened.items())]
+        digest = hashlib.sha256(repr((owner, contents)).encode()).hexdigest()[:16]
+        return Kit(servable, opened, f"{servable.service_id}/{servable.version}/{digest}")
 
-    def spec(self, kit: Kit) -> tuple[SandboxSpec, RunKey]:
-        """A spec and the key in it, not bound to a run yet."""
+    def spec(self, kit: Kit) -> tuple[SandboxSpec, RunKey, Interception | None]:
+        """A spec, the key in it, not bound to a run yet, and what its placeholders stand for if it has any."""
         servable, key = kit.servable, self._keyring.new_run_key()
         env = {
             variable.name: variable.default
             for variable in servable.script.env
             if variable.default is not None
         }
-        env |= kit.secrets
+        credentials = [
+            Credential(name, new_placeholder(secret.value), secret.value, secret.rule)
+            for name, secret in kit.opened.items()
+            if secret.rule is not None and not is_provider_key(name)
+        ]
+        interception = Interception(credentials) if credentials else None
+        env |= kit.secrets | {one.name: one.placeholder for one in credentials}
         env |= provider_variables(
             (v.name for v in servable.script.env if v.default is None), key=key.text, runtime=RUNTIME_URI
         )
@@ -113,8 +127,9 @@ class Launcher:
             env=env,
             limits=limits_of(self._settings),
             port=PORT,
+            authority=interception.authority.pem if interception else "",
         )
-        return spec, key
+        return spec, key, interception
 
 
 def _secrets_owner(request: RunRequest, servable: Servable) -> str:

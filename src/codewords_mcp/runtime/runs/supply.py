@@ -72,10 +72,13 @@ class Supply:
         """What a sandbox tried to reach belongs to the runs that it serves."""
         run_log = self._logs.get(sandbox_id)
         for one in [run_log] if run_log else self._instances.logs_of(sandbox_id):
-            one.reached(event.host, event.port, allowed=event.allowed)
+            if event.kind == "request":
+                one.asked(event.host, event.secrets, event.reason)
+            else:
+                one.reached(event.host, event.port, allowed=event.allowed)
             if not event.allowed:
-                # the program itself sees no more than a connection that breaks off
-                one.say(f"A connection to {event.host}:{event.port} was refused: {event.reason}.")
+                # the program itself may see no more than a connection that breaks off
+                one.say(f"A {event.kind} to {event.host}:{event.port} was refused: {event.reason}.")
 
     async def close(self) -> None:
         """End every sandbox that no run holds."""
@@ -86,11 +89,12 @@ class Supply:
 
     async def _start(self, kit: Kit, caller: Caller | None = None, run_log: RunLog | None = None) -> Prepared:
         """A new sandbox; for a run, if one is given, whose key and log it has from its first moment."""
-        spec, key = self._launcher.spec(kit)
+        spec, key, interception = self._launcher.spec(kit)
         if caller and run_log:
             self._give(spec.id, key, caller, run_log)
-        if kit.servable.egress is not None:
-            self._egress.expect(spec.id, self._egress.policy.narrowed(kit.servable.egress))
+        hosts, policy = kit.servable.egress, self._egress.policy
+        if hosts is not None or interception is not None:
+            self._egress.expect(spec.id, policy if hosts is None else policy.narrowed(hosts), interception)
         driver = await self._driver()
         try:
             return Prepared(await driver.start(spec), key, ready=False, tier=driver.tier.id)

@@ -40,7 +40,7 @@ class WebSocketSession:
         """The workflow's next message, None when it has closed."""
         with suppress(ConnectionClosed):
             message = await self._connection.recv()
-            return self._scrubber.text(message) if isinstance(message, str) else message
+            return self._scrubber.text(message) if isinstance(message, str) else self._scrubber.whole(message)
         return None
 
     async def send(self, message: str | bytes) -> None:

@@ -84,6 +84,10 @@ class SandboxSpec:
     port: int = 8000
     network: bool = True
     """False: no way out at all, not even to the runtime (validation)."""
+    authority: str = ""
+    """A certificate authority (PEM) that the program is to trust beside the machine's: a driver writes the bundle of
+    `sandboxes.authorities` where the program can read it, and sets its variables.
+    """
 
 
 @dataclass(frozen=True, slots=True)

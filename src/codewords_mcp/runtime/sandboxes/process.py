@@ -21,7 +21,7 @@ from typing import Any, Final
 import structlog
 
 from codewords_mcp.errors import CodewordsError, SandboxFailed, StorageFailed
-from codewords_mcp.runtime.sandboxes import explain
+from codewords_mcp.runtime.sandboxes import authorities, explain
 from codewords_mcp.runtime.sandboxes.base import (
     Capability,
     EnvironmentRef,
@@ -35,6 +35,7 @@ from codewords_mcp.runtime.sandboxes.base import (
     Tier,
     Usage,
 )
+from codewords_mcp.runtime.sandboxes.confined.spawn import proxies
 from codewords_mcp.runtime.sandboxes.local import paths
 from codewords_mcp.runtime.sandboxes.local.inside import channel
 from codewords_mcp.runtime.sandboxes.output import Output
@@ -75,6 +76,7 @@ class ProcessSandbox:
         self._reason: ExitReason | None = None
         self._stopping = False
         self._handle: NetworkHandle | None = None
+        self._way_out: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._bridge: asyncio.Server | None = None
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -89,6 +91,9 @@ class ProcessSandbox:
         try:
             self._folders.make(None)
             (self._folders.app / "main.py").write_text(self._spec.code, encoding="utf-8", newline="")
+            if self._spec.authority:
+                bundle = authorities.bundle(self._spec.authority)
+                (self._folders.app / authorities.FILE).write_bytes(bundle)
             self._listener.bind(self._folders.socket)
             self._listener.listen(512)
             self._port, uri = await self._ports()
@@ -126,7 +131,10 @@ class ProcessSandbox:
             return port, None
         runtime = socket.create_server(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{runtime.getsockname()[1]}"
-        self._handle = await self._network.attach(self.id, SandboxSockets(runtime))
+        # placeholders become values on the way out only, so a program that holds some goes by way of the runtime
+        connect = socket.create_server(("127.0.0.1", 0)) if self._spec.authority else None
+        self._way_out = proxies(connect.getsockname()[1]) if connect is not None else {}
+        self._handle = await self._network.attach(self.id, SandboxSockets(runtime, connect))
         return port, uri
 
     def _spawn(self, uri: str | None) -> subprocess.Popen[bytes]:
@@ -141,7 +149,9 @@ class ProcessSandbox:
             "FORWARDED_ALLOW_IPS": "*",
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
+            **self._way_out,
             **self._spec.env,
+            **authorities.variables(self._spec.authority, str(self._folders.app / authorities.FILE)),
             **runtime,
             "PYTHONPATH": str(site),
             "HOME": str(self._folders.app),

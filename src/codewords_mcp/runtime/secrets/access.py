@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import secrets as random
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from sqlalchemy import Connection
 
 from codewords_mcp.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from codewords_mcp.runtime.models import Caller, KeyInfo, SecretInfo
 from codewords_mcp.runtime.secrets.keys import display_prefix, hash_key, new_key, new_run_key
 from codewords_mcp.runtime.secrets.names import check_name, check_value
+from codewords_mcp.runtime.secrets.rotation import Keys
+from codewords_mcp.runtime.secrets.rules import WELL_KNOWN, Held, HostRule, read_rule
 from codewords_mcp.runtime.secrets.vault import SealedValue, Vault
 from codewords_mcp.runtime.store import access, workflows
 from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime
@@ -20,6 +27,8 @@ from codewords_mcp.runtime.store.database import Database
 HOME_OWNER = "local"
 """Owner of what the home's admin key makes."""
 KEY_FILE = "api.key"
+_AT_ONCE = 50
+"""Secrets that are encrypted anew in one transaction."""
 _REFUSED = "That API key is not valid here."
 _MODEL = re.compile(r"[\w.:/@*?-]{1,200}")
 _MOST_MODELS = 100
@@ -187,27 +196,43 @@ def refuse_run(caller: Caller, what: str) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Secret:
+    """A secret, open: its value, and where that may go; without a rule the workflow gets it as it is."""
+
+    value: str
+    rule: HostRule | None = None
+
+
 class SecretBook:
     """Secrets by owner and name. Values go in, and out to sandboxes only."""
 
     def __init__(self, database: Database, vault: Vault) -> None:
         self._db = database
         self._vault = vault
-        self._sealed: dict[str, dict[str, SealedValue]] = {}
+        self._stored: dict[str, dict[str, tuple[SealedValue, HostRule | None]]] = {}
         """By owner, as stored: runs look here, not into the database."""
         self._changes = 0
+        self._rotating = asyncio.Lock()
 
     @property
     def changes(self) -> int:
         """Counts changes; what was found out at another count may be old."""
         return self._changes
 
-    async def set(self, owner: str, name: str, value: str) -> SecretInfo:
-        """Store or replace. Raises InvalidInput, StorageFailed."""
+    async def set(
+        self, owner: str, name: str, value: str, rule: HostRule | Literal["as-before"] | None = "as-before"
+    ) -> SecretInfo:
+        """Store or replace. `rule` None: a plain variable; "as-before": the rule that it has, or for a new one what its
+        well-known name brings. Raises InvalidInput, StorageFailed.
+        """
         check_name(name)
         sealed = self._vault.encrypt(owner, name, check_value(value))
+        if rule == "as-before":
+            rule = await self.rule_of(owner, name)
         at = now()
         row = {
+            "rule": None if rule is None else rule.as_json(),
             "owner": owner,
             "name": name,
             "key_id": sealed.key_id,
@@ -229,9 +254,25 @@ class SecretBook:
                 created_at=to_datetime(row["created_at"]),
                 updated_at=to_datetime(row["updated_at"]),
                 used_by=[workflow for workflow, code in users if declares(code, row["name"])],
+                **_told(read_rule(row["rule"])),
             )
             for row in rows
         ]
+
+    async def rule_of(self, owner: str, name: str) -> HostRule | None:
+        """The rule that a stored secret has; of one that is not stored, what its name brings."""
+        rows = await self._db.read(lambda c: access.list_secrets(c, owner))
+        stored = {row["name"]: read_rule(row["rule"]) for row in rows}
+        return stored[name] if name in stored else WELL_KNOWN.get(name)
+
+    async def held(self, owner: str, names: Collection[str]) -> dict[str, Held]:
+        """How workflows of this owner hold each stored secret of these names; the others are left out."""
+        rows = await self._db.read(lambda c: access.list_secrets(c, owner))
+        return {
+            row["name"]: "plain" if row["rule"] is None else "placeholder"
+            for row in rows
+            if row["name"] in names
+        }
 
     async def used_by(self, owner: str, name: str) -> list[str]:
         """Names of the owner's workflows whose live header names it."""
@@ -243,7 +284,7 @@ class SecretBook:
 
     def _forget(self, owner: str) -> None:
         self._changes += 1
-        self._sealed.pop(owner, None)
+        self._stored.pop(owner, None)
 
     async def names(self, owner: str) -> set[str]:
         """Which names have a value."""
@@ -251,14 +292,50 @@ class SecretBook:
 
     async def values(self, owner: str, names: list[str]) -> dict[str, str]:
         """Values of those that exist, for a sandbox. Raises StorageFailed when the master key is another one."""
-        sealed = self._sealed.get(owner)
-        if sealed is None:
+        return {name: secret.value for name, secret in (await self.open(owner, names)).items()}
+
+    async def open(self, owner: str, names: list[str]) -> dict[str, Secret]:
+        """Values and rules of those that exist, for a sandbox. Raises StorageFailed as `values` does."""
+        stored = self._stored.get(owner)
+        if stored is None:
             changes = self._changes
             rows = await self._db.read(lambda c: access.list_secrets(c, owner))
-            sealed = {row["name"]: SealedValue(row["key_id"], row["ciphertext"]) for row in rows}
+            stored = {
+                row["name"]: (SealedValue(row["key_id"], row["ciphertext"]), read_rule(row["rule"]))
+                for row in rows
+            }
             if changes == self._changes:  # else what was read may be old already
-                self._sealed[owner] = sealed
-        return {name: self._vault.decrypt(owner, name, sealed[name]) for name in names if name in sealed}
+                self._stored[owner] = stored
+        return {
+            name: Secret(self._vault.decrypt(owner, name, stored[name][0]), stored[name][1])
+            for name in names
+            if name in stored
+        }
+
+    async def rotate(self, keys: Keys) -> tuple[int, str]:
+        """Encrypt every secret, of every owner, with another master key, or go on with that: how many, and a sentence about
+        the old key. Secrets can be used and set meanwhile. Raises InvalidInput, StorageFailed.
+        """
+        async with self._rotating:
+            await asyncio.to_thread(keys.begin)
+            self._vault.use(keys.current, keys.older)
+            count = 0
+            while resealed := await self._db.write(self._reseal_some):
+                count += resealed
+            said = await asyncio.to_thread(keys.finish)
+            self._vault.use(keys.current)
+            self._changes += 1
+            self._stored.clear()
+            return count, said
+
+    def _reseal_some(self, connection: Connection) -> int:
+        rows = access.secrets_of_other_keys(connection, self._vault.key_id, _AT_ONCE)
+        for row in rows:
+            owner, name = row["owner"], row["name"]
+            value = self._vault.decrypt(owner, name, SealedValue(row["key_id"], row["ciphertext"]))
+            sealed = self._vault.encrypt(owner, name, value)
+            access.reseal_secret(connection, row, sealed.key_id, sealed.data)
+        return len(rows)
 
     async def given(self, owner: str, names: list[str]) -> dict[str, str]:
         """What of these the runtime itself may use for an owner: theirs, else the home's, else its environment's."""
@@ -276,6 +353,13 @@ class SecretBook:
             raise NotFound(
                 f"There is no secret {name!r}." if name.isidentifier() else "There is no secret of that name."
             )
+
+
+def _told(rule: HostRule | None) -> dict[str, Any]:
+    """A rule as `SecretInfo` has it."""
+    if rule is None:
+        return {"held": "plain"}
+    return {"held": "placeholder", "hosts": rule.names, "places": list(rule.places)}
 
 
 def declares(code: str, name: str) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from codewords_mcp.errors import NotFound
+from codewords_mcp.runtime.secrets.rules import HostRule
 
 DEFAULT_TTL = 600.0
 MAX_ENTRIES = 1000
@@ -17,10 +18,11 @@ MAX_PER_OWNER = 50
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Whose secret a nonce lets a person set, and its name."""
+    """Whose secret a nonce lets a person set, its name, and the host rule that is proposed to them."""
 
     owner: str
     name: str
+    proposed: HostRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,14 @@ class SecretEntries:
         self._forget_expired()
         return len(self._pending)
 
-    def create(self, owner: str, name: str, ttl: float = DEFAULT_TTL) -> str:
+    def create(
+        self, owner: str, name: str, proposed: HostRule | None = None, *, ttl: float = DEFAULT_TTL
+    ) -> str:
         """A nonce, safe in a URL, that is good for one `redeem` within `ttl` seconds."""
         self._forget_expired()
         self._make_room(owner)
         nonce = secrets.token_urlsafe(24)
-        self._pending[_digest(nonce)] = _Pending(Entry(owner, name), self._clock() + ttl)
+        self._pending[_digest(nonce)] = _Pending(Entry(owner, name, proposed), self._clock() + ttl)
         return nonce
 
     def peek(self, nonce: str) -> Entry:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterable
-from heapq import heapify
+
+from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
 
 HEAD = 256
 """Bytes that the search itself compares; a longer string is found by its first ones, its head."""
@@ -13,9 +15,8 @@ HEAD = 256
 class Heads:
     """An immutable set of byte strings, each with a label, whose heads are found in data.
 
-    It asks `bytes.find` for each head: with the 6 to 12 forms that a secret has, that is three times faster
-    than one regular expression over them all, built as a trie, and has nothing to compile when a run
-    starts.
+    One automaton over all heads (Aho-Corasick) reads data once, however many heads there are. Its contiguous form takes
+    less than a millisecond to build for 50 secrets, since one is built for each run.
     """
 
     def __init__(self, strings: Iterable[tuple[bytes, bytes]]) -> None:
@@ -23,6 +24,10 @@ class Heads:
         for string, label in strings:
             self._endings.setdefault(string[:HEAD], []).append((string[HEAD:], label))
         self._sorted = sorted(self._endings)
+        self._automaton = BytesAhoCorasick(
+            self._sorted, matchkind=MatchKind.LeftmostLongest, implementation=Implementation.ContiguousNFA
+        )
+        self._pairs = {head[:2] for head in self._sorted}
         self._firsts = {head[:1] for head in self._sorted}
         self._longest = max(map(len, self._sorted))
 
@@ -30,21 +35,20 @@ class Heads:
         """What follows the head, and the label, of each string with that head."""
         return self._endings[head]
 
-    def found_in(self, data: bytes) -> list[tuple[int, int, bytes]]:
-        """A heap with the first place of each head that occurs: position, minus its length, the head
-        itself.
-
-        The heap's first item is thereby the leftmost place, and there the longest head.
+    def found_in(self, data: bytes, position: int = 0) -> deque[tuple[int, bytes]]:
+        """(position, head) of each place in the data from `position` on, leftmost first, the longest there, none within
+        another.
         """
-        places = [(data.find(head), -len(head), head) for head in self._sorted if head in data]
-        heapify(places)
-        return places
+        found = self._automaton.find_matches_as_indexes(memoryview(data)[position:] if position else data)
+        return deque((start + position, self._sorted[index]) for index, start, _ in found)
 
     def unfinished(self, data: bytes) -> list[int]:
         """Each position from which the data, up to its end, could be the beginning of a longer head."""
-        start = max(0, len(data) - self._longest + 1)
-        firsts = self._firsts
-        candidates = [i for i in range(start, len(data)) if data[i : i + 1] in firsts]
+        start, last = max(0, len(data) - self._longest + 1), len(data) - 1
+        pairs = self._pairs
+        candidates = [i for i in range(start, last) if data[i : i + 2] in pairs]
+        if last >= start and data[last:] in self._firsts:
+            candidates.append(last)
         return [i for i in candidates if self._begins_head(data[i:])]
 
     def _begins_head(self, part: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""The home's master key: from the environment, or a file in the home that only its user can read.
+"""The home's master key: from the environment, the system's keyring, or a file in the home that only its user can read.
 
 Losing it loses the secrets, so nothing here overwrites one: not a wrong file, not a file that another
 process made in the meantime, and no new key is made while secrets of an old one are stored.
@@ -22,6 +22,7 @@ from typing import Literal
 import structlog
 
 from codewords_mcp.errors import CodewordsError, InvalidInput, StorageFailed
+from codewords_mcp.runtime.secrets import system_keyring
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +35,7 @@ class MasterKey:
     """32 bytes, and an id that tells keys apart without telling the key. `notes` are for a person."""
 
     material: bytes
-    source: Literal["environment", "file"]
+    source: Literal["environment", "keyring", "file"]
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -50,25 +51,80 @@ class MasterKey:
         return hmac.digest(self.material, b"codewords/" + purpose.encode(), hashlib.sha256)
 
 
-def load_master_key(configured: str | None, home: Path, *, stored_key_ids: Collection[str] = ()) -> MasterKey:
-    """The key of CODEWORDS_MASTER_KEY (`configured`), else of `master.key` in the home, else a new one there.
+def load_master_key(
+    configured: str | None,
+    home: Path,
+    *,
+    stored_key_ids: Collection[str] = (),
+    older: Collection[MasterKey] = (),
+    keyring: bool = False,
+) -> MasterKey:
+    """The key of CODEWORDS_MASTER_KEY (`configured`), else the one that this home has in the system's keyring or in its
+    file, else a new one: in the keyring if `keyring` and there is a real one, else in the file.
 
-    `stored_key_ids` are the key ids of the secrets in the store. Wrong permissions of the file are repaired,
-    and a note says so. Raises InvalidInput when `configured` is not a key, and StorageFailed when the file is
+    `stored_key_ids` are the key ids of the secrets in the store, those of `older` keys apart. Wrong permissions of the file
+    are repaired, and a note says so. Raises InvalidInput when `configured` is not a key, and StorageFailed when the key is
     missing though secrets are stored, is not a key, is not this home's key, or cannot be read or written.
     """
-    key = _from_environment(configured) if configured else _from_file(home / FILE_NAME, stored_key_ids)
-    require_key(key, stored_key_ids)
+    needed = set(stored_key_ids) - {one.id for one in older}
+    key = _from_environment(configured) if configured else _kept(home, needed, keyring=keyring)
+    require_key(key, needed)
     for note in key.notes:
         log.warning("master key", note=note)
     return key
+
+
+def parse_key(text: str) -> MasterKey:
+    """A key that somebody typed. Raises InvalidInput."""
+    return _from_environment(text)
+
+
+def read_file(path: Path) -> MasterKey | None:
+    """The key in a file; None where there is none. Raises StorageFailed, OSError."""
+    return _read(path)
+
+
+def new_file(path: Path) -> None:
+    """A new key in a file of this name, unless there is one. Raises OSError."""
+    _create(path)
+
+
+def _kept(home: Path, stored_key_ids: Collection[str], *, keyring: bool) -> MasterKey:
+    path = home / FILE_NAME
+    if system_keyring.marked(home):
+        return _from_keyring(home, stored_key_ids)
+    if keyring and not stored_key_ids and not path.exists():
+        text = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+        if system_keyring.adopt(home, text):
+            return _from_keyring(home, stored_key_ids)
+    return _from_file(path, stored_key_ids)
+
+
+def _from_keyring(home: Path, stored_key_ids: Collection[str]) -> MasterKey:
+    text = system_keyring.read(home)
+    material = _parse(text) if text else None
+    if material is None:
+        ids = (
+            f" Secrets encrypted with key {', '.join(sorted(stored_key_ids))} are stored."
+            if stored_key_ids
+            else ""
+        )
+        raise StorageFailed(
+            f"The system's keyring does not give out the master key of {home}.{ids}",
+            hint="Unlock the keyring, or set CODEWORDS_MASTER_KEY to that key. Nothing was changed.",
+        )
+    return MasterKey(material, "keyring")
 
 
 def require_key(key: MasterKey, stored_key_ids: Collection[str]) -> None:
     """Raise StorageFailed, naming the id needed, when secrets are stored that this key did not encrypt."""
     others = sorted(set(stored_key_ids) - {key.id})
     if others:
-        given = "CODEWORDS_MASTER_KEY" if key.source == "environment" else f"the home's {FILE_NAME}"
+        given = {
+            "environment": "CODEWORDS_MASTER_KEY",
+            "keyring": "the one in the system's keyring",
+            "file": f"the home's {FILE_NAME}",
+        }[key.source]
         raise StorageFailed(
             f"Stored secrets were encrypted with master key {', '.join(others)}, but {given} is key {key.id}.",
             hint="Start with the key that they were encrypted with. Nothing was changed.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from heapq import heappop, heapreplace
 from typing import Any, cast
 
 from codewords_mcp.runtime.secrets.forms import forms
@@ -38,17 +37,26 @@ class Scrubber:
                 for form in forms(value):
                     labels.setdefault(form, f"[secret {name}]".encode())
         self._heads = Heads(sorted(labels.items())) if labels else None
+        self._same_length = False
         self._held = b""
         self._going_on: list[bytes] = []
 
-    def another(self) -> Scrubber:
-        """A scrubber of the same values for another stream, without preparing the forms again."""
+    def another(self, *, same_length: bool = False) -> Scrubber:
+        """A scrubber of the same values for another stream, without preparing the forms again. With `same_length` labels
+        are cut or filled up with `*`, where what comes after counts bytes.
+        """
         copy = Scrubber({})
         copy._heads = self._heads
+        copy._same_length = same_length
         return copy
 
     def __bool__(self) -> bool:
         return self._heads is not None
+
+    @property
+    def holds(self) -> bool:
+        """Whether something was held back that `flush` would give."""
+        return bool(self._held)
 
     def feed(self, data: bytes) -> bytes:
         """The next chunk, scrubbed."""
@@ -67,10 +75,15 @@ class Scrubber:
         if self._heads is None:
             return text
         data = text.encode("utf-8", "surrogatepass")
-        if not self._heads.found_in(data):
-            return text
+        clean = self.whole(data)
+        return text if clean is data else clean.decode("utf-8", "surrogatepass")
+
+    def whole(self, data: bytes) -> bytes:
+        """Whole data, scrubbed."""
+        if self._heads is None or not self._heads.found_in(data):
+            return data
         stream = self.another()
-        return (stream.feed(data) + stream.flush()).decode("utf-8", "surrogatepass")
+        return stream.feed(data) + stream.flush()
 
     def json(self, value: Any) -> Any:
         """A JSON value with strings, keys and numbers scrubbed; a number that is a secret becomes a string.
@@ -99,19 +112,18 @@ class Scrubber:
 
     def _scrub(self, heads: Heads, data: bytes, *, final: bool) -> bytes:
         data = self._held + data
-        position = self._go_on(data, 0)
+        done: list[bytes] = []
+        position = self._go_on(data, 0, done)
         unfinished = [] if final else heads.unfinished(data)
         limit = _first_from(unfinished, position, len(data))
-        places = heads.found_in(data)
-        done: list[bytes] = []
+        places = heads.found_in(data, position)
         while places and places[0][0] < limit:
-            start, _, head = places[0]
-            if start >= position:
-                done.append(data[position:start])
-                position = self._replace(heads, head, data, start + len(head), done)
-                limit = _first_from(unfinished, position, len(data))
-            again = data.find(head, position)
-            heapreplace(places, (again, -len(head), head)) if again >= 0 else heappop(places)
+            start, head = places.popleft()
+            done.append(data[position:start])
+            position = self._replace(heads, head, data, start + len(head), done)
+            limit = _first_from(unfinished, position, len(data))
+            if places and places[0][0] < position:  # what was passed over had another value's beginning in it
+                places = heads.found_in(data, position)
         self._held = data[limit:]
         done.append(data[position:limit])
         return b"".join(done)
@@ -120,14 +132,17 @@ class Scrubber:
         """Write the label, and pass over the rest of a form longer than its head."""
         endings = heads.endings(head)
         if len(head) < HEAD:
-            done.append(endings[0][1])
+            done.append(self._fitted(endings[0][1], len(head)))
             return end
         lengths = [_common(ending, data, end) for ending, _ in endings]
-        done.append(endings[lengths.index(max(lengths))][1])
+        done.append(self._fitted(endings[lengths.index(max(lengths))][1], len(head)))
         self._going_on = [ending for ending, _ in endings]
-        return self._go_on(data, end)
+        return self._go_on(data, end, done)
 
-    def _go_on(self, data: bytes, position: int) -> int:
+    def _fitted(self, label: bytes, length: int) -> bytes:
+        return label[:length].ljust(length, b"*") if self._same_length else label
+
+    def _go_on(self, data: bytes, position: int, done: list[bytes]) -> int:
         """Pass over what continues a long form; remember the forms that the next chunk may continue."""
         if not self._going_on:
             return position
@@ -135,6 +150,7 @@ class Scrubber:
         pairs = zip(self._going_on, lengths, strict=True)
         available = len(data) - position
         self._going_on = [ending[length:] for ending, length in pairs if length == available < len(ending)]
+        done.append(self._fitted(b"", max(lengths)))
         return position + max(lengths)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from codewords_mcp.errors import StorageFailed
@@ -25,27 +26,31 @@ class SealedValue:
 
 
 class Vault:
-    """Encrypts and decrypts with one master key.
+    """Encrypts with one master key; decrypts with it, and with older ones.
 
     Owner and name are associated data: a row that is copied to another owner or name does not decrypt.
     Nonces are random, which bounds one key to 2³² values (NIST SP 800-38D, 8.3).
     """
 
-    def __init__(self, master_key: MasterKey) -> None:
+    def __init__(self, master_key: MasterKey, older: Collection[MasterKey] = ()) -> None:
+        self.use(master_key, older)
+
+    def use(self, master_key: MasterKey, older: Collection[MasterKey] = ()) -> None:
+        """From now on encrypt with this key."""
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self._master_key = master_key
-        self._aead = AESGCM(master_key.derive("secrets"))
+        self._keys = {key.id: AESGCM(key.derive("secrets")) for key in (*older, master_key)}
 
     @property
     def key_id(self) -> str:
-        """The id of this vault's master key."""
+        """The id of the master key that values are encrypted with."""
         return self._master_key.id
 
     def encrypt(self, owner: str, name: str, value: str) -> SealedValue:
         """Seal a value for that owner and name."""
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._aead.encrypt(nonce, value.encode(), _associated(owner, name))
+        sealed = self._keys[self.key_id].encrypt(nonce, value.encode(), _associated(owner, name))
         return SealedValue(self.key_id, _FORMAT + nonce + sealed)
 
     def decrypt(self, owner: str, name: str, sealed: SealedValue) -> str:
@@ -56,11 +61,14 @@ class Vault:
         """
         from cryptography.exceptions import InvalidTag
 
-        require_key(self._master_key, (sealed.key_id,))
+        aead = self._keys.get(sealed.key_id)
+        if aead is None:
+            require_key(self._master_key, (sealed.key_id,))
+            raise AssertionError
         body = sealed.data[len(_FORMAT) :]
         nonce, ciphertext = body[:_NONCE_BYTES], body[_NONCE_BYTES:]
         try:
-            return self._aead.decrypt(nonce, ciphertext, _associated(owner, name)).decode()
+            return aead.decrypt(nonce, ciphertext, _associated(owner, name)).decode()
         except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
             raise StorageFailed(
                 f"The stored value of secret {name} is damaged or belongs to another row.",

@@ -58,7 +58,7 @@ def list_keys(connection: Connection) -> list[RowMapping]:
 def put_secret(connection: Connection, values: dict[str, Any]) -> None:
     """Insert or replace by (owner, name), keeping created_at."""
     where = (secrets.c.owner == values["owner"]) & (secrets.c.name == values["name"])
-    changed = {k: values[k] for k in ("key_id", "ciphertext", "updated_at")}
+    changed = {k: values[k] for k in ("key_id", "ciphertext", "rule", "updated_at")}
     if connection.execute(update(secrets).where(where).values(changed)).rowcount == 0:
         connection.execute(insert(secrets).values(values))
 
@@ -80,9 +80,26 @@ def delete_secret(connection: Connection, owner: str, name: str) -> bool:
     )
 
 
-def any_secret_key_id(connection: Connection) -> str | None:
-    """The key id of some stored secret."""
-    return connection.execute(select(secrets.c.key_id).limit(1)).scalar()
+def secret_key_ids(connection: Connection) -> set[str]:
+    """The key ids of all stored secrets."""
+    return set(connection.execute(select(secrets.c.key_id).distinct()).scalars())
+
+
+def secrets_of_other_keys(connection: Connection, key_id: str, limit: int) -> list[RowMapping]:
+    """Some secrets that are not encrypted with this key."""
+    found = select(secrets).where(secrets.c.key_id != key_id).order_by(secrets.c.owner, secrets.c.name)
+    return list(connection.execute(found.limit(limit)).mappings())
+
+
+def reseal_secret(connection: Connection, row: RowMapping, key_id: str, ciphertext: bytes) -> bool:
+    """Encrypted anew, unless it was set meanwhile."""
+    same = (
+        (secrets.c.owner == row["owner"])
+        & (secrets.c.name == row["name"])
+        & (secrets.c.ciphertext == row["ciphertext"])
+    )
+    changed = update(secrets).where(same).values(key_id=key_id, ciphertext=ciphertext)
+    return connection.execute(changed).rowcount == 1
 
 
 def add_file(connection: Connection, values: dict[str, Any]) -> None:

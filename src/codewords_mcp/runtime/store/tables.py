@@ -186,6 +186,7 @@ secrets = Table(
     Column("name", String(64), primary_key=True),
     Column("key_id", String(32), nullable=False),
     Column("ciphertext", LargeBinary, nullable=False),
+    Column("rule", JSON(none_as_null=True), nullable=True),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from codewords_mcp.runtime.sandboxes import authorities
 from codewords_mcp.runtime.sandboxes.base import SandboxSpec
 from codewords_mcp.runtime.sandboxes.confined.confinement import Confinement, Start
 from codewords_mcp.runtime.sandboxes.local import paths
@@ -67,7 +68,7 @@ def variables(
         "/usr"
     ):
         own["LD_LIBRARY_PATH"] = str(environment.base_prefix / "lib")
-    way_out = _proxies(proxy) if proxy else {}
+    way_out = proxies(proxy) if proxy else {}
     runtime = {"CODEWORDS_RUNTIME_URI": uri, "RUNTIME_URI": uri} if uri else {}
     fixed = {
         "PYTHONPATH": str(site),
@@ -75,10 +76,12 @@ def variables(
         "TMPDIR": str(folders.tmp),
         "PORT": str(port),
     }
-    return own | way_out | dict(spec.env) | runtime | fixed
+    trust = authorities.variables(spec.authority, str(folders.app / authorities.FILE))
+    return own | way_out | dict(spec.env) | trust | runtime | fixed
 
 
-def _proxies(port: int) -> dict[str, str]:
+def proxies(port: int) -> dict[str, str]:
+    """What makes the usual clients go out by a proxy on this machine."""
     proxy, local = f"http://127.0.0.1:{port}", "localhost,127.0.0.1,::1"
     named = {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy, "ALL_PROXY": proxy, "NO_PROXY": local}
     return named | {name.lower(): value for name, value in named.items()}
@@ -90,6 +93,8 @@ def launch(
     """Write the code, listen and start the warden. Closes `outputs`. Raises OSError."""
     try:
         (start.folders.app / "main.py").write_text(start.spec.code, encoding="utf-8", newline="")
+        if start.spec.authority:
+            (start.folders.app / authorities.FILE).write_bytes(authorities.bundle(start.spec.authority))
         listener.bind(start.folders.socket)
         listener.listen(_BACKLOG)
         with contextlib.ExitStack() as stack:

@@ -41,7 +41,7 @@ from codewords_mcp.runtime.sandboxes.base import (
     Usage,
 )
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of this protocol. An agent of another version is in a template that has to be built again."""
 AGENT_PORT: Final = 49901
 """Where the agent listens in its machine."""
@@ -68,6 +68,7 @@ def from_spec(spec: SandboxSpec) -> Json:
         "env": dict(spec.env),
         "port": spec.port,
         "network": spec.network,
+        "authority": spec.authority,
         "limits": {
             "memory": limits.memory,
             "disk": limits.disk,
@@ -88,6 +89,7 @@ def to_spec(data: Json, environment: EnvironmentRef) -> SandboxSpec:
         limits=Limits(**data["limits"]),
         port=data["port"],
         network=data["network"],
+        authority=data["authority"],
     )
 
 

@@ -295,7 +295,7 @@ class ForkCell(Cell):
     async def run(self, spec: SandboxSpec) -> None:
         """See `Cell`."""
         assert self.link is not None  # noqa: S101  # it stands
-        spawn.write_code(self.place.folders, spec.code, self.place.uid)
+        spawn.write_files(self.place.folders, spec, self.place.uid)
         if self.group is not None and spec.limits != self._limits:
             self.group.limit(spec.limits)
         claim = {

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from codewords_mcp.runtime.sandboxes import authorities
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Limits, SandboxSpec
 from codewords_mcp.runtime.sandboxes.local import paths
 from codewords_mcp.runtime.sandboxes.local.inside import channel, rootfs
@@ -42,7 +43,8 @@ class Spawned:
 
 def variables(spec: SandboxSpec) -> dict[str, str]:
     """The program's whole environment; what the workflow declares wins over our defaults, not over PORT."""
-    return defaults(spec.environment.base_prefix) | dict(spec.env) | {"PORT": str(spec.port)}
+    trust = authorities.variables(spec.authority, f"/app/{authorities.FILE}")
+    return defaults(spec.environment.base_prefix) | dict(spec.env) | trust | {"PORT": str(spec.port)}
 
 
 @functools.lru_cache(maxsize=64)
@@ -80,7 +82,7 @@ def launch(
     """Write the code, bind the socket and start the launcher. Closes `outputs`. Raises OSError."""
     try:
         folders.make(uid)
-        write_code(folders, spec.code, uid)
+        write_files(folders, spec, uid)
         own_outputs(outputs, uid)
         with contextlib.ExitStack() as stack:
             listener = stack.enter_context(open_listener(folders))
@@ -177,13 +179,17 @@ def open_listener(folders: paths.Folders) -> socket.socket:
     return listener
 
 
-def write_code(folders: paths.Folders, code: str, uid: int | None) -> None:
-    """Make /app/main.py. Raises OSError."""
-    fd = os.open(
-        folders.app / "main.py", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-    )
+def write_files(folders: paths.Folders, spec: SandboxSpec, uid: int | None) -> None:
+    """Make /app/main.py, and the authorities that it is to trust. Raises OSError."""
+    _write(folders.app / "main.py", spec.code.encode(), uid)
+    if spec.authority:
+        _write(folders.app / authorities.FILE, authorities.bundle(spec.authority), uid)
+
+
+def _write(path: Path, content: bytes, uid: int | None) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
-        file.write(code.encode())
+        file.write(content)
         os.fchmod(fd, 0o644)
         if uid is not None:
             os.fchown(fd, uid, uid)

@@ -1,0 +1,134 @@
+"""One sandbox's certificate authority: trusted in that sandbox only, for the hosts of its rules only, and held in memory."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import tempfile
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+LIFETIME: Final = timedelta(days=90)
+_SKEW: Final = timedelta(days=1)
+"""A machine whose clock is behind trusts the certificate too."""
+
+Judge = Callable[[str, str], bool]
+"""`judge(host, server_name)`: whether a connection to the host may go by that name."""
+
+
+class Authority:
+    """Signs certificates for `hosts`, which its own certificate is limited to (RFC 5280, 4.2.1.10)."""
+
+    def __init__(self, hosts: Collection[str]) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "CodeWords sandbox authority")])
+        self._contexts: dict[tuple[str, str], ssl.SSLContext] = {}
+        self._certificate = self._certify_itself(hosts)
+
+    @property
+    def pem(self) -> str:
+        """The certificate that the sandbox is to trust."""
+        return self._certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    def context(self, host: str, protocol: str, judge: Judge) -> ssl.SSLContext:
+        """For serving `host` over one protocol ("h2", "http/1.1"); made once for each."""
+        known = self._contexts.get((host, protocol))
+        if known is None:
+            known = self._contexts[(host, protocol)] = self._make_context(host, protocol, judge)
+        return known
+
+    def _certify_itself(self, hosts: Collection[str]) -> x509.Certificate:
+        public = self._key.public_key()
+        limits = [x509.DNSName(host) for host in sorted(set(hosts))]
+        return (
+            self._draft(self._name, public)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(signs=True), critical=True)
+            .add_extension(x509.NameConstraints(limits, None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def _draft(self, subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        now = datetime.now(UTC)
+        return x509.CertificateBuilder(
+            issuer_name=self._name,
+            subject_name=subject,
+            public_key=public,
+            serial_number=x509.random_serial_number(),
+            not_valid_before=now - _SKEW,
+            not_valid_after=now + LIFETIME,
+        )
+
+    @cached_property
+    def _leaf_key(self) -> ec.EllipticCurvePrivateKey:
+        return ec.generate_private_key(ec.SECP256R1())
+
+    def _make_context(self, host: str, protocol: str, judge: Judge) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols([protocol])
+        _load(context, self._chain(host))
+
+        def named(_: Any, name: str | None, __: ssl.SSLContext) -> int | None:
+            fits = name is None or judge(host, name)
+            return None if fits else int(ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME)
+
+        context.sni_callback = named
+        return context
+
+    def _chain(self, host: str) -> bytes:
+        """The host's certificate and its key, in PEM."""
+        public = self._leaf_key.public_key()
+        own = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        certificate = (
+            self._draft(x509.Name([]), public)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=True)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .add_extension(own, critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        key = self._leaf_key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return certificate.public_bytes(serialization.Encoding.PEM) + key
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _load(context: ssl.SSLContext, chain: bytes) -> None:
+    """Python's ssl takes them from a file only: one without a name where the kernel has such, else one for a moment."""
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("chain", os.MFD_CLOEXEC)
+        try:
+            os.write(fd, chain)
+            context.load_cert_chain(f"/proc/self/fd/{fd}")
+        finally:
+            os.close(fd)
+        return
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(chain)
+        file.flush()
+        context.load_cert_chain(file.name)

@@ -1,0 +1,177 @@
+"""What a sandbox's placeholders stand for, and where in a request they may become it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote_from_bytes
+
+from codewords_mcp.runtime.secrets.forms import forms
+from codewords_mcp.runtime.secrets.heads import Heads
+from codewords_mcp.runtime.secrets.placeholders import LENGTH, PATTERN
+from codewords_mcp.runtime.secrets.rules import HostRule, Place
+
+Headers = list[tuple[bytes, bytes]]
+
+_PLACES: Final[dict[Place, str]] = {
+    "header": "a header",
+    "basic": "basic authentication",
+    "query": "the query",
+    "path": "the path",
+}
+_NOT_IN_HEADER: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class Misplaced(Exception):  # an outcome, caught inside this room
+    """A placeholder stands where its rule does not let it. `reason` completes "was refused: …"."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Credential:
+    """One secret of one sandbox."""
+
+    name: str
+    placeholder: str
+    value: str
+    rule: HostRule
+
+
+class Credentials:
+    """All secrets with a host rule that one sandbox has."""
+
+    def __init__(self, every: Collection[Credential]) -> None:
+        self.every = tuple(every)
+        self._by_mark = {c.placeholder.encode()[-LENGTH:]: c for c in every}
+        self._hosts = {host for c in every for host in c.rule.hosts}
+        encoded = {
+            form: c.name.encode() for c in every for form in forms(c.placeholder) if not PATTERN.search(form)
+        }
+        self._encoded = Heads(sorted(encoded.items())) if encoded else None
+
+    @property
+    def hosts(self) -> set[tuple[str, int]]:
+        """(name, port) of every rule."""
+        return self._hosts
+
+    def swap(
+        self, host: str, port: int, target: bytes, headers: Headers
+    ) -> tuple[bytes, Headers, tuple[str, ...]]:
+        """Target and headers with values, and the names of the secrets that were put in. Raises Misplaced."""
+        used: set[str] = set()
+        swap = _Swap(self._by_mark, host, port, used)
+        path, question, query = target.partition(b"?")
+        target = swap.text(path, "path", _in_url) + question + swap.text(query, "query", _in_url)
+        swapped = [(_without(name), self._header(swap, name, value)) for name, value in headers]
+        return target, swapped, tuple(sorted(used))
+
+    def _header(self, swap: _Swap, name: bytes, value: bytes) -> bytes:
+        scheme, space, rest = value.partition(b" ")
+        if name.lower() == b"authorization" and scheme.lower() == b"basic":
+            try:
+                pair = base64.b64decode(rest.strip(), validate=True)
+            except binascii.Error:
+                return value
+            swapped = swap.text(pair, "basic", _as_it_is)
+            return value if swapped == pair else scheme + space + base64.b64encode(swapped)
+        return swap.text(value, "header", _in_header)
+
+    def watch(self) -> Watch:
+        """For what is sent beside a request's head: a body, or a connection that is not TLS."""
+        return Watch(self._by_mark, self._encoded)
+
+
+class Watch:
+    """Looks for placeholders in one stream, across its chunks."""
+
+    def __init__(self, by_mark: dict[bytes, Credential], encoded: Heads | None) -> None:
+        self._by_mark = by_mark
+        self._encoded = encoded
+        self._tail = b""
+
+    def found(self, chunk: bytes) -> str | None:
+        """What the stream, with this chunk, has come to hold: a phrase for a person, or None."""
+        data = self._tail + chunk
+        matched = PATTERN.search(data)
+        if matched is not None:
+            return _whose(self._by_mark.get(matched.group()))
+        if self._encoded is not None and (places := self._encoded.found_in(data)):
+            return f"the placeholder of {self._encoded.endings(places[0][1])[0][1].decode()}, encoded"
+        self._tail = data[-_TAIL:]
+        return None
+
+
+_TAIL: Final = 255
+"""Bytes: more than any form of a placeholder that is looked for, less one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Swap:
+    by_mark: dict[bytes, Credential]
+    host: str
+    port: int
+    used: set[str]
+
+    def text(self, text: bytes, place: Place, encode: Callable[[str, bytes], bytes]) -> bytes:
+        if b"cwph" not in text:
+            return text
+        for mark in set(PATTERN.findall(text)):
+            credential = self._judged(mark, place)
+            placeholder = credential.placeholder.encode()
+            text = text.replace(placeholder, encode(credential.name, credential.value.encode()))
+            if mark in text:
+                raise Misplaced(f"it holds {_whose(credential)} without its beginning")
+            self.used.add(credential.name)
+        return text
+
+    def _judged(self, mark: bytes, place: Place) -> Credential:
+        credential = self.by_mark.get(mark)
+        if credential is None:
+            raise Misplaced(f"it holds {_whose(None)}")
+        if (self.host, self.port) not in credential.rule.hosts:
+            raise Misplaced(
+                f"it holds {_whose(credential)}, whose rule is for {_list(credential.rule.names)} only"
+            )
+        if place not in credential.rule.places:
+            allowed = _list([_PLACES[one] for one in credential.rule.places])
+            raise Misplaced(
+                f"it holds {_whose(credential)} in {_PLACES[place]}, and its rule lets it stand in {allowed} only"
+            )
+        return credential
+
+
+def _whose(credential: Credential | None) -> str:
+    if credential is None:
+        return "a placeholder that is none of this sandbox's"
+    return f"the placeholder of {credential.name}"
+
+
+def _list(words: Iterable[str]) -> str:
+    return " and ".join(words)
+
+
+def _without(name: bytes) -> bytes:
+    if PATTERN.search(name):
+        raise Misplaced("it holds a placeholder in a header's name")
+    return name
+
+
+def _in_header(name: str, value: bytes) -> bytes:
+    if _NOT_IN_HEADER.search(value) or value != value.strip():
+        raise Misplaced(f"the value of {name} has characters that no header can carry")
+    return value
+
+
+def _in_url(_: str, value: bytes) -> bytes:
+    return quote_from_bytes(value, safe="-._~:").encode()
+
+
+def _as_it_is(_: str, value: bytes) -> bytes:
+    return value

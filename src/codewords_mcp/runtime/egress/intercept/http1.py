@@ -1,0 +1,342 @@
+"""HTTP/1.1 between a program and a host: each message is read whole in its framing and written anew, so that both sides
+can only agree on where it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+import h11
+
+from codewords_mcp.runtime.egress.dial import NotConnected
+from codewords_mcp.runtime.egress.intercept.answers import AnswerScrubber, Unreadable
+from codewords_mcp.runtime.egress.intercept.credentials import Headers
+from codewords_mcp.runtime.egress.intercept.requests import Outgoing, Refusal, prepare
+from codewords_mcp.runtime.egress.intercept.session import LIMIT, Failed, Session, Wire
+from codewords_mcp.runtime.egress.intercept.tap import Answer
+
+MAX_HEAD: Final = 64 << 10
+"""Bytes of a message's head, of either side."""
+_NOT_FOR_PROGRAM: Final = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"alt-svc"}
+)
+"""`alt-svc` would offer it a way to the host that is not looked at."""
+_LINGER: Final = 0.5
+"""Seconds for a program to read an answer before the rest of its request is met by a reset."""
+_CHUNK: Final = 64 << 10
+_HELD: Final = 0.05
+"""Seconds that the end of a message, which could be the beginning of a value, is held back."""
+
+
+class _End:
+    """One side: a parser and the stream it reads from."""
+
+    def __init__(self, wire: Wire, role: Any) -> None:
+        self.wire = wire
+        self.http = h11.Connection(role, max_incomplete_event_size=MAX_HEAD)
+
+    async def next(self) -> Any:
+        """The next event. Raises h11.RemoteProtocolError, OSError."""
+        while (event := self.http.next_event()) is h11.NEED_DATA:
+            self.http.receive_data(await self.wire.reader.read(_CHUNK))
+        return event
+
+    async def send(self, *events: Any) -> None:
+        """In one piece, as far as they make one."""
+        await self.wire.send(b"".join(cast("bytes", self.http.send(event)) for event in events))
+
+
+class _Switched(Exception):  # an outcome, caught inside this room
+    """Both sides speak something else from here on."""
+
+
+class Http1:
+    """Serves a connection's requests one after the other, until either side ends it."""
+
+    def __init__(self, session: Session, program: Wire, host: Wire) -> None:
+        self._session = session
+        self._program = _End(program, h11.SERVER)
+        self._host: _End | None = _End(host, h11.CLIENT)
+
+    async def run(self) -> None:
+        """Raises ssl.SSLError where the program objects to the certificate."""
+        try:
+            while await self._serve_one():
+                self._program.http.start_next_cycle()
+        except _Switched:
+            await self._carry()
+        except h11.RemoteProtocolError as error:
+            await self._give_up(_invalid(error))
+        except Refusal as refusal:
+            await self._give_up(refusal)
+        finally:
+            if self._host is not None:
+                await self._host.wire.close()
+
+    async def _serve_one(self) -> bool:
+        """One request and its answer; whether another may follow."""
+        program = self._program
+        request = await program.next()
+        if not isinstance(request, h11.Request):
+            return False
+        outgoing = prepare(
+            self._session, request.method.decode(), request.target, list(request.headers.raw_items())
+        )
+        if self._session.interception.tap is not None:
+            answer = await outgoing.ask(self._session.interception.tap, self._body())
+            if answer is not None:
+                await self._answer(answer)
+                return program.http.our_state is h11.DONE and program.http.their_state is h11.DONE
+        host = await self._connected()
+        head = h11.Request(method=outgoing.method, target=outgoing.target, headers=outgoing.headers)
+        sending = asyncio.create_task(self._send(outgoing, host, head))
+        try:
+            await self._pass_on(outgoing, host, sending)
+        finally:
+            sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError, OSError, h11.ProtocolError):
+                await sending
+        return program.http.our_state is h11.DONE and program.http.their_state is h11.DONE
+
+    async def _connected(self) -> _End:
+        """The connection to the host, made again where it has ended since."""
+        host = self._host
+        if host is not None:
+            if host.http.our_state is h11.DONE and host.http.their_state is h11.DONE:
+                host.http.start_next_cycle()
+            if host.http.our_state is h11.IDLE and not host.wire.reader.at_eof():
+                return host
+            await host.wire.close()
+        try:
+            self._host = _End(await self._session.connect(("http/1.1",)), h11.CLIENT)
+        except (Failed, NotConnected) as error:
+            self._host = None
+            raise Refusal(502, f"{self._session.host} could not be reached: {error.reason}.") from error
+        return self._host
+
+    async def _body(self) -> AsyncIterator[bytes]:
+        while isinstance(event := await self._program.next(), h11.Data):
+            yield bytes(event.data)
+
+    async def _send(self, outgoing: Outgoing, host: _End, head: h11.Request) -> None:
+        """The request to the host; then watch the program, which may hang up. Raises Refusal, OSError."""
+        first = [head]
+        while True:
+            try:
+                event = await self._program.next()
+            except h11.RemoteProtocolError as error:
+                raise _invalid(error) from error
+            if isinstance(event, h11.Data):
+                outgoing.check_body(bytes(event.data))
+            elif isinstance(event, h11.EndOfMessage):
+                outgoing.check_body(b"".join(b"%b: %b\n" % pair for pair in event.headers))
+                outgoing.check_body(b"")
+            elif isinstance(event, h11.ConnectionClosed):
+                raise ConnectionResetError("the program hung up")
+            else:
+                break
+            await host.send(*first, event)
+            first = []
+            if isinstance(event, h11.EndOfMessage):
+                break
+        await self._watch()
+
+    async def _watch(self) -> None:
+        """Read ahead, so that a hang-up is noticed. Raises ConnectionResetError."""
+        program, ahead = self._program, 0
+        while ahead < LIMIT:
+            data = await program.wire.reader.read(_CHUNK)
+            if not data:
+                raise ConnectionResetError("the program hung up")
+            program.http.receive_data(data)
+            ahead += len(data)
+        await asyncio.Event().wait()
+
+    async def _pass_on(self, outgoing: Outgoing, host: _End, sending: asyncio.Task[None]) -> None:
+        """The host's answer to the program. Raises Refusal; OSError where either side breaks off."""
+        scrub: AnswerScrubber | None = None
+        while True:
+            try:
+                event = await _either(host, sending)
+            except h11.RemoteProtocolError as error:
+                raise Refusal(
+                    502,
+                    f"{self._session.host} did not answer in valid HTTP.",
+                    f"its answer is not valid HTTP ({error})",
+                ) from error
+            if isinstance(event, h11.InformationalResponse):
+                await self._interim(outgoing, event)
+            elif isinstance(event, h11.Response):
+                scrub = self._scrubber(outgoing, event)
+                outgoing.answered(event.status_code, scrub.headers)
+                await self._program.send(
+                    h11.Response(status_code=event.status_code, headers=scrub.headers, reason=event.reason)
+                )
+            elif isinstance(event, h11.Data) and scrub is not None:
+                await self._body_on(outgoing, scrub, bytes(event.data))
+            elif isinstance(event, h11.EndOfMessage) and scrub is not None:
+                rest = scrub.finish()
+                outgoing.received(rest)
+                await self._program.send(*([h11.Data(data=rest)] if rest else []), h11.EndOfMessage())
+                if rest:
+                    outgoing.received(b"")
+                return
+            else:
+                raise ConnectionResetError("the host hung up")
+
+    async def _body_on(self, outgoing: Outgoing, scrub: AnswerScrubber, data: bytes) -> None:
+        try:
+            for piece in scrub.feed(data):
+                outgoing.received(piece)
+                await self._program.send(h11.Data(data=piece))
+        except Unreadable as error:
+            raise Refusal(
+                502, f"The answer of {self._session.host} was refused: {error.reason}.", error.reason
+            ) from error
+
+    def _scrubber(self, outgoing: Outgoing, event: h11.Response) -> AnswerScrubber:
+        bodiless = outgoing.method == "HEAD" or event.status_code in {204, 304}
+        headers: Headers = [(n, v) for n, v in event.headers.raw_items() if n.lower() not in _NOT_FOR_PROGRAM]
+        try:
+            return AnswerScrubber(self._session.interception.scrubber, headers, bodiless=bodiless)
+        except Unreadable as error:
+            raise Refusal(
+                502, f"The answer of {self._session.host} was refused: {error.reason}.", error.reason
+            ) from error
+
+    async def _interim(self, outgoing: Outgoing, event: h11.InformationalResponse) -> None:
+        scrub = AnswerScrubber(
+            self._session.interception.scrubber, list(event.headers.raw_items()), bodiless=True
+        )
+        if event.status_code == HTTPStatus.SWITCHING_PROTOCOLS and not outgoing.upgrades:
+            raise Refusal(502, f"{self._session.host} switched protocols although nobody asked.")
+        await self._program.send(
+            h11.InformationalResponse(
+                status_code=event.status_code, headers=scrub.headers, reason=event.reason
+            )
+        )
+        if event.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            raise _Switched
+
+    async def _answer(self, answer: Answer) -> None:
+        """A tap's answer in the host's place; what the program still sends is read and dropped."""
+        while self._program.http.their_state is h11.SEND_BODY:
+            await self._program.next()
+        headers = [*answer.headers, (b"content-length", str(len(answer.body)).encode())]
+        await self._program.send(
+            h11.Response(status_code=answer.status, headers=headers),
+            h11.Data(data=answer.body),
+            h11.EndOfMessage(),
+        )
+
+    async def _give_up(self, refusal: Refusal) -> None:
+        """Tell the program, unless its answer has begun, and note it."""
+        if refusal.reason:
+            self._session.refused(refusal.reason)
+        if self._program.http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            await reply(self._program, refusal.status, refusal.sentence)
+        else:
+            self._program.wire.writer.transport.abort()
+
+    async def _carry(self) -> None:
+        """A websocket: bytes both ways, those to the program without values, in as many bytes."""
+        assert self._host is not None  # noqa: S101  # it has just answered
+        host, program = self._host, self._program
+        scrubber = self._session.interception.scrubber.another(same_length=True)
+        await program.wire.send(scrubber.feed(host.http.trailing_data[0]))
+        await host.wire.send(program.http.trailing_data[0])
+
+        async def out() -> None:
+            while data := await program.wire.reader.read(_CHUNK):
+                await host.wire.send(data)
+
+        async def back() -> None:
+            while True:
+                try:
+                    async with asyncio.timeout(_HELD if scrubber.holds else None):
+                        data = await host.wire.reader.read(_CHUNK)
+                except (
+                    TimeoutError
+                ):  # a message that only ends as a value begins must not wait for the next one
+                    await program.wire.send(scrubber.flush())
+                    continue
+                if not data:
+                    break
+                await program.wire.send(scrubber.feed(data))
+            await program.wire.send(scrubber.flush())
+
+        tasks = {asyncio.create_task(out()), asyncio.create_task(back())}
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _either(host: _End, sending: asyncio.Task[None]) -> Any:
+    """The host's next event, or what ended the sending of the request. A host may answer before it has all of it, and may
+    then not take the rest.
+    """
+    event = host.http.next_event()
+    while event is h11.NEED_DATA:
+        reading = asyncio.ensure_future(host.wire.reader.read(_CHUNK))
+        try:
+            if not sending.done():
+                await asyncio.wait({reading, sending}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                await _judge(sending, host)
+            host.http.receive_data(await reading)
+        finally:
+            reading.cancel()
+        event = host.http.next_event()
+    return event
+
+
+async def _judge(sending: asyncio.Task[None], host: _End) -> None:
+    """Why the request is not sent on. Raises Refusal; ConnectionResetError where the program has gone."""
+    try:
+        await sending
+    except Refusal:
+        host.wire.writer.transport.abort()
+        raise
+    except ConnectionResetError as error:
+        if "program" in str(error):
+            host.wire.writer.transport.abort()
+            raise
+    except OSError:
+        pass  # the host takes no more of it; its answer tells why
+
+
+def _invalid(error: h11.RemoteProtocolError) -> Refusal:
+    return Refusal(400, "This is not a valid HTTP/1.1 request.", f"it is not valid HTTP ({error})")
+
+
+async def reply(program: _End, status: int, sentence: str) -> None:
+    """Answer a request that does not go out, and let the program read that before the connection ends."""
+    body = (sentence + "\n").encode()
+    headers = [
+        ("content-type", "text/plain; charset=utf-8"),
+        ("content-length", str(len(body))),
+        ("connection", "close"),
+    ]
+    with contextlib.suppress(OSError, TimeoutError, h11.LocalProtocolError):
+        await program.send(
+            h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()
+        )
+        async with asyncio.timeout(_LINGER):
+            while await program.wire.reader.read(_CHUNK):
+                pass
+
+
+async def answer_failure(wire: Wire, session: Session, failure: Failed | None) -> None:
+    """The host could not be reached: say so to whatever is asked of it first."""
+    program = _End(wire, h11.SERVER)
+    with contextlib.suppress(h11.RemoteProtocolError):
+        await program.next()
+        reason = failure.reason if failure else "it did not answer"
+        await reply(program, 502, f"{session.host} could not be reached: {reason}.")

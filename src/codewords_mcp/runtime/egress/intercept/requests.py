@@ -1,0 +1,194 @@
+"""A request on its way out: judged, with values in the places of placeholders."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from codewords_mcp.runtime.egress.intercept.answers import readable
+from codewords_mcp.runtime.egress.intercept.credentials import Headers, Misplaced, Watch
+from codewords_mcp.runtime.egress.intercept.session import Session
+from codewords_mcp.runtime.egress.intercept.tap import Answer, Exchange, RequestHead, Tap
+
+_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authorization",
+        b"te",
+        b"upgrade",
+        b"http2-settings",
+    }
+)
+_KEPT: Final = frozenset({b"close", b"content-length", b"transfer-encoding", b"host"})
+"""Names that a `Connection` header may not take off a message."""
+FIX: Final = (
+    "Send it where its rule lets it stand, or set it without a rule: `codewords secrets set NAME --plain`"
+)
+
+
+class Refusal(Exception):  # an outcome, caught inside this room
+    """A request is answered here and goes no further: `sentence` to the program, `reason` to the run's record."""
+
+    def __init__(self, status: int, sentence: str, reason: str = "") -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+        self.reason = reason
+
+
+class Outgoing:
+    """One request. `target` and `headers` are what the host gets."""
+
+    def __init__(self, session: Session, head: RequestHead, *, upgrades: bool) -> None:
+        self._session = session
+        self._head = head
+        self.method = head.method
+        self.upgrades = upgrades
+        """Whether it asks for a websocket."""
+        self._exchange: Exchange | None = None
+        self._watch: Watch = session.interception.credentials.watch()
+        try:
+            swapped = session.interception.credentials.swap(head.host, head.port, head.target, head.headers)
+        except Misplaced as error:
+            raise misplaced(session, error.reason) from error
+        self.target, self.headers, self.secrets = swapped
+        if self.secrets:
+            session.used(self.secrets)
+
+    async def ask(self, tap: Tap, body: AsyncIterator[bytes]) -> Answer | None:
+        """What a tap answers in the host's place; None where the request goes out."""
+        said = await tap.ask(self._head, body)
+        if isinstance(said, Answer):
+            return said
+        self._exchange = said
+        return None
+
+    def check_body(self, chunk: bytes) -> None:
+        """A piece of the body, before it is sent; empty at its end. Raises Refusal."""
+        found = self._watch.found(chunk) if chunk else None
+        if found is not None:
+            raise misplaced(self._session, f"its body holds {found}")
+        if self._exchange is not None:
+            self._exchange.sent(chunk)
+
+    def answered(self, status: int, headers: Headers) -> None:
+        """The answer's head, as the program gets it."""
+        if self.secrets and 300 <= status < 400:
+            self._note_redirect(headers)
+        if self._exchange is not None:
+            self._exchange.answered(status, headers)
+
+    def received(self, chunk: bytes) -> None:
+        """A piece of the answer's body, as the program gets it."""
+        if self._exchange is not None:
+            self._exchange.received(chunk)
+
+    def _note_redirect(self, headers: Headers) -> None:
+        """Followed, the placeholder would go to a host for which it stands for nothing."""
+        from urllib.parse import urlsplit
+
+        location = next((v for n, v in headers if n.lower() == b"location"), b"").decode("latin-1")
+        try:
+            target = urlsplit(location)
+            host, port = target.hostname, target.port or (80 if target.scheme == "http" else 443)
+        except ValueError:
+            return
+        if host is not None and not self._session.interception.covers(host, port):
+            names = " and ".join(self.secrets)
+            self._session.refused(
+                f"it was redirected to another host, which does not get the value of {names}"
+            )
+
+
+def misplaced(session: Session, reason: str) -> Refusal:
+    """For a placeholder where it may not be."""
+    return Refusal(403, f"The request to {session.host} was refused: {reason}. {FIX}.", reason)
+
+
+def prepare(session: Session, method: str, target: bytes, headers: Headers) -> Outgoing:
+    """A request of HTTP/1.1. Raises Refusal."""
+    lowered = [(name.lower(), value) for name, value in headers]
+    named = {token.strip().lower() for n, v in lowered if n == b"connection" for token in v.split(b",")}
+    _judge_target(session, method, target)
+    _judge_framing(lowered)
+    _judge_host(session, [value for name, value in lowered if name == b"host"])
+    upgrade = next((v for n, v in lowered if n == b"upgrade"), b"").strip().lower()
+    upgrades = upgrade == b"websocket" and b"upgrade" in named
+    dropped = _HOP | (named - _KEPT)
+    if upgrades:
+        dropped |= {b"sec-websocket-extensions"}  # frames are looked into, so they are not compressed
+    kept = _ask_readable([(n, v) for n, v in headers if n.lower() not in dropped])
+    if upgrades:
+        kept += [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
+    head = RequestHead(session.host, session.port, method, target, kept)
+    return Outgoing(session, head, upgrades=upgrades)
+
+
+def prepare_stream(session: Session, headers: Headers) -> tuple[Outgoing, Headers]:
+    """A request of HTTP/2, and its head for the host. Raises Refusal."""
+    pseudo = {name: value for name, value in headers if name.startswith(b":")}
+    method, target = pseudo.get(b":method", b"").decode("latin-1"), pseudo.get(b":path", b"")
+    if pseudo.get(b":scheme") != b"https" or b":protocol" in pseudo:
+        raise _no_path(session)
+    _judge_target(session, method, target)
+    hosts = [value for name, value in headers if name == b"host"]
+    _judge_host(session, [pseudo[b":authority"]] if b":authority" in pseudo else hosts)
+    if hosts:
+        _judge_host(session, hosts)
+    kept = _ask_readable([(n, v) for n, v in headers if not n.startswith(b":") and n != b"host"])
+    outgoing = Outgoing(
+        session, RequestHead(session.host, session.port, method, target, kept), upgrades=False
+    )
+    head = [
+        (b":method", method.encode("latin-1")),
+        (b":scheme", b"https"),
+        (b":authority", session.authority.encode()),
+        (b":path", outgoing.target),
+        *outgoing.headers,
+    ]
+    return outgoing, head
+
+
+def _ask_readable(headers: Headers) -> Headers:
+    """Asking for no compression that cannot be looked into."""
+    asked = [(n, readable(v) if n.lower() == b"accept-encoding" else v) for n, v in headers]
+    if not any(name.lower() == b"accept-encoding" for name, _ in asked):
+        asked.append((b"accept-encoding", b"identity"))
+    return asked
+
+
+def _judge_target(session: Session, method: str, target: bytes) -> None:
+    is_path = target.startswith(b"/") or (target, method) == (b"*", "OPTIONS")
+    if method in {"CONNECT", "TRACE"} or not is_path:
+        raise _no_path(session)
+
+
+def _no_path(session: Session) -> Refusal:
+    return Refusal(
+        400,
+        f"This is a connection to {session.host}: requests here name a path, and are neither CONNECT nor TRACE.",
+        "its target is not a path, or its method is one that does not go on to a host",
+    )
+
+
+def _judge_framing(headers: Headers) -> None:
+    lengths = [value for name, value in headers if name == b"content-length"]
+    coding = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
+    if (lengths and coding) or len(lengths) > 1 or coding not in ([], [b"chunked"]):
+        raise Refusal(
+            400,
+            "The request says in two ways how long it is.",
+            "it says in two ways how long it is (request smuggling)",
+        )
+
+
+def _judge_host(session: Session, hosts: list[bytes]) -> None:
+    accepted = {session.authority, f"{session.host}:{session.port}"}
+    if len(hosts) != 1 or hosts[0].decode("latin-1").lower() not in accepted:
+        raise Refusal(
+            421,
+            f"This is a connection to {session.authority}, and the request names another host.",
+            "its Host header names another host than the connection was made to",
+        )

@@ -1,0 +1,211 @@
+"""One intercepted connection: whether it is TLS, its two handshakes, and the protocol that both sides speak."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from codewords_mcp.runtime.egress.intercept.interception import Interception
+from codewords_mcp.runtime.egress.intercept.trust import upstream_context
+from codewords_mcp.runtime.egress.relay import Traffic
+
+HANDSHAKE: Final = 10.0
+"""Seconds for either handshake."""
+SPEAKS_FIRST: Final = 10.0
+"""Seconds after which a program that has said nothing is taken to wait for the host's first word, as in SMTP."""
+_TLS: Final = 0x16
+_OFFERS_H2: Final = b"\x02h2"
+"""How a ClientHello writes it. Found elsewhere in one by chance, it costs a connection, one in 30,000."""
+LIMIT: Final = 256 << 10
+"""Bytes read ahead from either side."""
+
+Dial = Callable[[], Awaitable[socket.socket]]
+"""Connects to the host, under the sandbox's policy. Raises NotConnected."""
+Said = Callable[[str], None]
+
+
+class Failed(Exception):  # an outcome, caught inside this room
+    """The connection to the host did not come about; `reason` completes "could not be reached: …"."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Wire:
+    """One side of the connection, decrypted."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    count: Callable[[int], None]
+    """Told of the bytes that are written to it."""
+
+    @property
+    def protocol(self) -> str:
+        """What ALPN came to."""
+        tls: ssl.SSLObject = self.writer.get_extra_info("ssl_object")
+        return tls.selected_alpn_protocol() or "http/1.1"
+
+    async def send(self, data: bytes) -> None:
+        """Write, waiting while the other side does not read. Raises OSError."""
+        if data:
+            self.count(len(data))
+            self.writer.write(data)
+            await self.writer.drain()
+
+    async def close(self) -> None:
+        """End it, in order where the other side plays along. Never raises."""
+        self.writer.close()
+        try:
+            async with asyncio.timeout(2):
+                await self.writer.wait_closed()
+        except TimeoutError:
+            self.writer.transport.abort()
+        except OSError:
+            pass
+
+
+@dataclass(slots=True)
+class Session:
+    """What the exchanges of one connection need. `refused` and `used` note what happened in the run's record."""
+
+    interception: Interception
+    host: str
+    port: int
+    dial: Dial
+    refused: Said
+    used: Callable[[tuple[str, ...]], None]
+    traffic: Traffic
+    """Counts what is said inside TLS."""
+
+    @property
+    def authority(self) -> str:
+        """As `Host` and `:authority` have it."""
+        return self.host if self.port == 443 else f"{self.host}:{self.port}"
+
+    async def connect(self, protocols: tuple[str, ...], sock: socket.socket | None = None) -> Wire:
+        """To the host, its certificate checked. Raises Failed; NotConnected where it has to be dialled again."""
+        sock = sock or await self.dial()
+        try:
+            reader, writer = await asyncio.open_connection(
+                sock=sock,
+                ssl=upstream_context(protocols),
+                server_hostname=self.host,
+                ssl_handshake_timeout=HANDSHAKE,
+                limit=LIMIT,
+            )
+        except ssl.SSLCertVerificationError as error:
+            raise Failed(f"its certificate is not valid ({error.verify_message})") from None
+        except (OSError, TimeoutError) as error:
+            raise Failed("it does not speak TLS as it should") from error
+        return Wire(reader, writer, self._sent)
+
+    async def serve_tls(self, client: socket.socket, protocol: str) -> Wire:
+        """To the program, with a certificate of the sandbox's authority. Raises OSError."""
+        reader = asyncio.StreamReader(limit=LIMIT)
+        talk = asyncio.StreamReaderProtocol(reader)
+        loop = asyncio.get_running_loop()
+        context = self.interception.authority.context(self.host, protocol, self._may_go_by)
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: talk, client, ssl=context, ssl_handshake_timeout=HANDSHAKE
+        )
+        return Wire(reader, asyncio.StreamWriter(transport, talk, reader, loop), self._received)
+
+    def _sent(self, count: int) -> None:
+        self.traffic.sent += count
+
+    def _received(self, count: int) -> None:
+        self.traffic.received += count
+
+    def _may_go_by(self, host: str, name: str) -> bool:
+        fits = name.lower().removesuffix(".") == host
+        if not fits:
+            self.refused("it asked for another host by TLS (SNI) than it connected to")
+        return fits
+
+
+async def first_bytes(client: socket.socket) -> bytes:
+    """What the program has said first, left where it is; empty when it hung up or says nothing."""
+    loop = asyncio.get_running_loop()
+    readable = loop.create_future()
+    loop.add_reader(client.fileno(), lambda: readable.done() or readable.set_result(None))
+    try:
+        async with asyncio.timeout(SPEAKS_FIRST):
+            await readable
+        return client.recv(4096, socket.MSG_PEEK)
+    except (TimeoutError, BlockingIOError):
+        return b""
+    finally:
+        loop.remove_reader(client.fileno())
+
+
+def is_tls(first: bytes) -> bool:
+    """Whether a connection begins as TLS does."""
+    return first[:1] == bytes([_TLS])
+
+
+async def intercept(session: Session, client: socket.socket, upstream: socket.socket, hello: bytes) -> None:
+    """Serve a program's connection to a host with a rule; owns both sockets. `hello` is what it said first."""
+    from codewords_mcp.runtime.egress.intercept.http1 import Http1, answer_failure
+
+    program: Wire | None = None
+    host: Wire | None = None
+    try:
+        # a tap hears HTTP/1.1 only, which every client of HTTP/2 falls back to
+        both = _OFFERS_H2 in hello and session.interception.tap is None
+        protocols = ("h2", "http/1.1") if both else ("http/1.1",)
+        failure: Failed | None = None
+        try:
+            host = await session.connect(protocols, upstream)
+        except Failed as failed:
+            failure = failed
+            session.refused(f"{failed.reason}, so nothing was sent there")
+        protocol = host.protocol if host else "http/1.1"
+        program = await _accept(session, client, protocol)
+        if program is None:
+            return
+        if failure is not None or host is None:
+            await answer_failure(program, session, failure)
+        elif protocol == "h2":
+            from codewords_mcp.runtime.egress.intercept.http2 import Http2
+
+            await Http2(session, program, host).run()
+        else:
+            await Http1(session, program, host).run()
+    except ssl.SSLError as error:
+        _note(session, error)
+    finally:
+        for wire, sock in ((program, client), (host, upstream)):
+            if wire is None:
+                sock.close()
+            else:
+                await wire.close()
+
+
+_UNTRUSTED: Final = (
+    "the program broke off as one does that did not accept the certificate that the runtime made for this host; it pins"
+    " certificates or has a list of authorities of its own (point it to the file in SSL_CERT_FILE, or set the secret"
+    " without a host rule)"
+)
+
+
+async def _accept(session: Session, client: socket.socket, protocol: str) -> Wire | None:
+    """The program's side; None where its handshake failed, which is noted."""
+    try:
+        return await session.serve_tls(client, protocol)
+    except ssl.SSLError as error:
+        _note(session, error)
+    except (OSError, TimeoutError):  # some clients hang up without a word
+        session.refused(_UNTRUSTED)
+    return None
+
+
+def _note(session: Session, error: ssl.SSLError) -> None:
+    """A program that objects to the certificate says so by an alert; at TLS 1.3 after the handshake."""
+    if "ALERT" in error.reason and any(word in error.reason for word in ("CERT", "UNKNOWN_CA")):
+        session.refused(_UNTRUSTED)

@@ -1,0 +1,19 @@
+"""How the runtime itself knows the hosts that it sends values to."""
+
+from __future__ import annotations
+
+import functools
+import ssl
+
+from codewords_mcp.runtime.sandboxes.authorities import of_machine
+
+
+@functools.lru_cache(maxsize=4)
+def upstream_context(protocols: tuple[str, ...]) -> ssl.SSLContext:
+    """Verifies certificates and names against the machine's authorities (`SSL_CERT_FILE` where it is set); offers
+    `protocols` (ALPN).
+    """
+    context = ssl.create_default_context(cadata=of_machine())
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(list(protocols))
+    return context

@@ -1,0 +1,52 @@
+"""Certificates that a program trusts: the machine's own, and that of its sandbox's authority."""
+
+from __future__ import annotations
+
+import functools
+import ssl
+from pathlib import Path
+from typing import Final
+
+FILE: Final = ".authorities.pem"
+"""In the folder that the program sees as its home; it may read it, and only hurts itself by changing it."""
+_VARIABLES: Final = (
+    "SSL_CERT_FILE",  # OpenSSL: Python's ssl, httpx, httpx2, aiohttp, urllib3, openai, anthropic, curl, Go, Ruby
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "AWS_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "PIP_CERT",
+    "HTTPLIB2_CA_CERTS",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+    "DENO_CERT",
+)
+
+_SYSTEM: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Arch, Gentoo
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",  # Alpine, macOS
+)
+
+
+def variables(authority: str, file: str) -> dict[str, str]:
+    """What makes the usual clients trust the bundle at `file`, a path as the program sees it; empty without one."""
+    return dict.fromkeys(_VARIABLES, file) if authority else {}
+
+
+def bundle(authority: str) -> bytes:
+    """The file's content: an authority in PEM after everything that this machine trusts."""
+    return of_machine().encode() + b"\n" + authority.encode()
+
+
+@functools.lru_cache(maxsize=1)
+def of_machine() -> str:
+    """The authorities that this machine trusts, in PEM: `SSL_CERT_FILE`'s, the system's, or else Mozilla's."""
+    named: str | None = ssl.get_default_verify_paths().cafile
+    found = next((file for file in (named, *_SYSTEM) if file and Path(file).is_file()), None)
+    if found is None:
+        import certifi
+
+        found = certifi.where()
+    return Path(found).read_text(encoding="ascii", errors="ignore")

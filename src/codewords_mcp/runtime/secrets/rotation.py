@@ -1,0 +1,126 @@
+"""Another master key for a home: every secret is encrypted anew, one after the other, and each state on the way is a whole one.
+
+While it goes on there are two keys, the old one and the next. New values are encrypted with the next, what is stored says
+which of them it needs, and only when nothing needs the old one does the next take its place. So a rotation that was killed
+is gone on with, and nothing is ever overwritten: the old key is kept under a name of its own, for old backups.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from codewords_mcp.errors import InvalidInput, StorageFailed
+from codewords_mcp.runtime.secrets import system_keyring
+from codewords_mcp.runtime.secrets.master_key import (
+    FILE_NAME,
+    KEY_BYTES,
+    MasterKey,
+    load_master_key,
+    new_file,
+    parse_key,
+    read_file,
+)
+
+NEXT: Final = ".next"
+RETIRED: Final = ".retired-"
+
+
+class Keys:
+    """A home's master keys: `current` encrypts; `older` ones open what is not encrypted with it yet. Blocks.
+
+    Raises on making what `load_master_key` does.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        configured: str | None,
+        previous: str | None,
+        *,
+        stored_key_ids: set[str],
+        keyring: bool,
+    ) -> None:
+        self._home = home
+        older: tuple[MasterKey, ...] = (parse_key(previous),) if previous else ()
+        found = None if configured else self._found_next()
+        if found is not None:
+            older = (
+                *older,
+                load_master_key(None, home, stored_key_ids=stored_key_ids - {found.id}, older=older),
+            )
+        self.current = found or load_master_key(
+            configured, home, stored_key_ids=stored_key_ids, older=older, keyring=keyring
+        )
+        self.older: tuple[MasterKey, ...] = older
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a rotation was begun and not finished."""
+        return self.current.source != "environment" and bool(self.older) and self._found_next() is not None
+
+    def begin(self) -> None:
+        """Have a next key, the one of a rotation that was not finished if there is one.
+
+        Raises InvalidInput where the key is the environment's and no previous one is given, StorageFailed.
+        """
+        if self.current.source == "environment":
+            if not self.older:
+                raise InvalidInput(
+                    "The master key is CODEWORDS_MASTER_KEY, which the runtime cannot change.",
+                    hint="Start it with the new key in CODEWORDS_MASTER_KEY and the old one in CODEWORDS_MASTER_KEY_PREVIOUS,"
+                    " and run this again.",
+                )
+            return
+        if self._found_next() is None:
+            self._make_next()
+            made = self._found_next()
+            if made is None:
+                raise StorageFailed("The next master key was not kept.", hint="Nothing was changed.")
+            self.older = (*self.older, self.current)
+            self.current = made
+
+    def finish(self) -> str:
+        """Nothing needs an older key any more: the next one takes its place. Where the old one is kept, for a person."""
+        if self.current.source == "environment":
+            return "CODEWORDS_MASTER_KEY_PREVIOUS is not needed any more"
+        *_, old = self.older
+        self.older = ()
+        if old.source == "keyring":
+            text = base64.b64encode(self.current.material).decode()
+            kept = system_keyring.write(
+                self._home, base64.b64encode(old.material).decode(), f"{RETIRED}{old.id}"
+            )
+            if not kept or not system_keyring.write(self._home, text):
+                raise StorageFailed("The system's keyring did not take the new key.", hint="Run this again.")
+            system_keyring.forget(self._home, NEXT)
+            return f"the old key is kept in the system's keyring as {RETIRED.strip('.')}{old.id}"
+        path = self._home / FILE_NAME
+        retired = self._home / f"{FILE_NAME}{RETIRED}{old.id}"
+        with suppress(FileExistsError):
+            os.link(path, retired)
+        (self._home / (FILE_NAME + NEXT)).replace(path)
+        return f"the old key is kept in {retired}"
+
+    def _found_next(self) -> MasterKey | None:
+        if system_keyring.marked(self._home):
+            text = system_keyring.read(self._home, NEXT)
+            return None if text is None else MasterKey(parse_key(text).material, "keyring")
+        return read_file(self._home / (FILE_NAME + NEXT))
+
+    def _make_next(self) -> None:
+        if self.current.source == "keyring":
+            text = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+            system_keyring.write(self._home, text, NEXT)
+            return
+        try:
+            new_file(self._home / (FILE_NAME + NEXT))
+        except OSError as error:
+            raise StorageFailed(
+                f"The next master key could not be written to {self._home}: {error.strerror}.",
+                hint="Nothing was changed.",
+            ) from error

@@ -1,0 +1,127 @@
+"""Host rules: which hosts a secret may be sent to, and where in a request. Without one it is a plain variable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
+
+from codewords_mcp.errors import InvalidInput
+
+Place = Literal["header", "basic", "query", "path"]
+"""Where in a request: a header's value, the decoded user or password of `Authorization: Basic`, the query, the path."""
+PLACES: Final[tuple[Place, ...]] = get_args(Place)
+Held = Literal["placeholder", "plain"]
+"""How a workflow holds a secret: as a placeholder that is worth nothing, or as the value itself."""
+
+HTTPS: Final = 443
+MAX_HOSTS: Final = 20
+_DEFAULT: Final[tuple[Place, ...]] = ("header", "basic")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?=[a-z0-9_-]*[a-z_]){_LABEL}", re.ASCII)
+"""A name, not an address: its last label has a letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostRule:
+    """`hosts` are (name, port) pairs that the value may be sent to, over TLS; `places` are where it may stand."""
+
+    hosts: tuple[tuple[str, int], ...]
+    places: tuple[Place, ...] = _DEFAULT
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is stored."""
+        return {"hosts": self.names, "places": list(self.places)}
+
+    @property
+    def names(self) -> list[str]:
+        """The hosts as they are typed: the port where it is not 443."""
+        return [host if port == HTTPS else f"{host}:{port}" for host, port in self.hosts]
+
+
+def make_rule(hosts: Collection[str], places: Collection[str] = ()) -> HostRule:
+    """The rule for what a person typed: `api.stripe.com`, `api.example.com:8443`. Raises InvalidInput."""
+    if not 0 < len(hosts) <= MAX_HOSTS:
+        raise InvalidInput(f"A host rule names 1 to {MAX_HOSTS} hosts.")
+    unknown = [place for place in places if place not in PLACES]
+    if unknown:
+        raise InvalidInput(
+            "A secret stands in a header, in basic authentication, in the query or in the path.",
+            hint=f"Give one of {', '.join(PLACES)}.",
+        )
+    chosen: tuple[Place, ...] = tuple(place for place in PLACES if place in places) or _DEFAULT
+    return HostRule(tuple(dict.fromkeys(_parse_host(host) for host in hosts)), chosen)
+
+
+def read_rule(stored: Mapping[str, Any] | None) -> HostRule | None:
+    """See `HostRule.as_json`."""
+    return None if stored is None else make_rule(stored["hosts"], stored["places"])
+
+
+def _parse_host(text: str) -> tuple[str, int]:
+    name, colon, port = text.strip().partition(":")
+    bare = name.lower().removesuffix(".")
+    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
+    if not _HOST.fullmatch(bare) or (colon and not 0 < number < 65536):
+        raise InvalidInput(
+            "A host rule holds something that is not the name of a host.",
+            hint="Write names as in api.stripe.com or api.example.com:8443: no scheme, no path, no address, no *. "
+            "International names in their ASCII form.",
+        )
+    return bare, number or HTTPS
+
+
+def _known(*hosts: str, places: Collection[Place] = _DEFAULT) -> HostRule:
+    return make_rule(hosts, places)
+
+
+# Names by which vendors' own documentation and SDKs call their keys, and the hosts that their APIs have.
+WELL_KNOWN: Final[Mapping[str, HostRule]] = {
+    "AIRTABLE_API_KEY": _known("api.airtable.com"),
+    "APIFY_TOKEN": _known("api.apify.com", places=("header", "query")),
+    "ASANA_ACCESS_TOKEN": _known("app.asana.com"),
+    "BRAVE_API_KEY": _known("api.search.brave.com"),
+    "CLICKUP_API_TOKEN": _known("api.clickup.com"),
+    "COHERE_API_KEY": _known("api.cohere.com", "api.cohere.ai"),
+    "DEEPL_API_KEY": _known("api.deepl.com", "api-free.deepl.com"),
+    "DEEPSEEK_API_KEY": _known("api.deepseek.com"),
+    "DIGITALOCEAN_TOKEN": _known("api.digitalocean.com"),
+    "DISCORD_BOT_TOKEN": _known("discord.com"),
+    "ELEVENLABS_API_KEY": _known("api.elevenlabs.io"),
+    "EXA_API_KEY": _known("api.exa.ai"),
+    "FIGMA_TOKEN": _known("api.figma.com"),
+    "GITHUB_TOKEN": _known("api.github.com", "uploads.github.com"),
+    "GITLAB_TOKEN": _known("gitlab.com"),
+    "GOOGLE_MAPS_API_KEY": _known("maps.googleapis.com", "places.googleapis.com", places=("header", "query")),
+    "GROQ_API_KEY": _known("api.groq.com"),
+    "HF_TOKEN": _known("huggingface.co", "api-inference.huggingface.co", "router.huggingface.co"),
+    "HUBSPOT_ACCESS_TOKEN": _known("api.hubapi.com"),
+    "INTERCOM_ACCESS_TOKEN": _known("api.intercom.io"),
+    "LINEAR_API_KEY": _known("api.linear.app"),
+    "MAILGUN_API_KEY": _known("api.mailgun.net", "api.eu.mailgun.net"),
+    "MISTRAL_API_KEY": _known("api.mistral.ai"),
+    "NEWS_API_KEY": _known("newsapi.org", places=("header", "query")),
+    "NOTION_API_KEY": _known("api.notion.com"),
+    "NOTION_TOKEN": _known("api.notion.com"),
+    "OPENROUTER_API_KEY": _known("openrouter.ai"),
+    "OPENWEATHER_API_KEY": _known("api.openweathermap.org", places=("header", "query")),
+    "PERPLEXITY_API_KEY": _known("api.perplexity.ai"),
+    "PINECONE_API_KEY": _known("api.pinecone.io"),
+    "REPLICATE_API_TOKEN": _known("api.replicate.com"),
+    "RESEND_API_KEY": _known("api.resend.com"),
+    "SENDGRID_API_KEY": _known("api.sendgrid.com"),
+    "SERPAPI_API_KEY": _known("serpapi.com", places=("header", "query")),
+    "SERPER_API_KEY": _known("google.serper.dev"),
+    "SLACK_BOT_TOKEN": _known("slack.com"),
+    "SLACK_USER_TOKEN": _known("slack.com"),
+    "STRIPE_API_KEY": _known("api.stripe.com", "files.stripe.com"),
+    "STRIPE_SECRET_KEY": _known("api.stripe.com", "files.stripe.com"),
+    "TAVILY_API_KEY": _known("api.tavily.com"),
+    "TELEGRAM_BOT_TOKEN": _known("api.telegram.org", places=("path",)),
+    "TOGETHER_API_KEY": _known("api.together.xyz", "api.together.ai"),
+    "TWILIO_AUTH_TOKEN": _known("api.twilio.com"),
+    "TYPEFORM_ACCESS_TOKEN": _known("api.typeform.com"),
+    "VERCEL_TOKEN": _known("api.vercel.com"),
+    "XAI_API_KEY": _known("api.x.ai"),
+}

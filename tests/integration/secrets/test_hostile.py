@@ -1,0 +1,286 @@
+"""What programs and hosts try on an intercepted connection, and what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.integration.secrets.ground import HOST, OTHER, VALUE, Ground, connect, ground
+from websockets.asyncio.client import connect as open_websocket
+
+from codewords_mcp.runtime.egress.intercept import Answer, RequestHead
+from codewords_mcp.runtime.egress.intercept.tap import Exchange, Headers
+from codewords_mcp.runtime.secrets.placeholders import new_placeholder
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+
+def client(stage: Ground) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        proxy=f"http://127.0.0.1:{stage.proxy}", verify=stage.context, trust_env=False, timeout=60
+    )
+
+
+def bearer(stage: Ground) -> dict[str, str]:
+    return {"Authorization": f"Bearer {stage.placeholder}"}
+
+
+async def say(stage: Ground, request: str, *, server_name: str = HOST, to: str = HOST) -> bytes:
+    """What comes back for raw bytes inside TLS."""
+
+    def talk() -> bytes:
+        with connect(stage, to) as sock:
+            assert sock.recv(100).startswith(b"HTTP/1.1 200")
+            with stage.context.wrap_socket(sock, server_hostname=server_name) as secure:
+                secure.settimeout(60)
+                secure.sendall(request.replace("\n", "\r\n").encode())
+                received = b""
+                while piece := secure.recv(65536):
+                    received += piece
+                return received
+
+    return await asyncio.to_thread(talk)
+
+
+HEAD = "GET TARGET HTTP/1.1\nHost: NAMED\nConnection: close\nAuthorization: Bearer KEY\n\n"
+BAD = {
+    "two lengths": ("POST / HTTP/1.1\nHost: OWN\nContent-Length: 5\nContent-Length: 6\n\nhello", b"400"),
+    "length and chunks": (
+        "POST / HTTP/1.1\nHost: OWN\nContent-Length: 5\nTransfer-Encoding: chunked\n\n0\n\n",
+        b"400",
+    ),
+    "odd coding": ("POST / HTTP/1.1\nHost: OWN\nTransfer-Encoding: chunked, gzip\n\n0\n\n", b"400"),
+    "another host": (HEAD.replace("TARGET", "/").replace("NAMED", OTHER), b"421"),
+    "two hosts": ("GET / HTTP/1.1\nHost: OWN\nHost: OWN\n\n", b"400"),
+    "absolute form": (HEAD.replace("TARGET", f"https://{OTHER}/").replace("NAMED", "OWN"), b"400"),
+    "connect": ("CONNECT other:1 HTTP/1.1\nHost: OWN\n\n", b"400"),
+    "trace": ("TRACE / HTTP/1.1\nHost: OWN\n\n", b"400"),
+    "a header over two lines": ("GET / HTTP/1.1\nHost: OWN\nX-A: b\n Authorization: c\n\n", b"200"),
+    "a bare line feed in a name": ("GET / HTTP/1.1\nHost: OWN\nX A: b\n\n", b"400"),
+    "a huge head": ("GET / HTTP/1.1\nHost: OWN\nX: " + "x" * (1 << 20) + "\n\n", b"4"),
+    "no HTTP": ("EHLO there\n\n", b"400"),
+    "bad chunks": ("POST / HTTP/1.1\nHost: OWN\nTransfer-Encoding: chunked\n\nzz\nhello\n0\n\n", b"400"),
+}
+
+
+@pytest.mark.requirement("rules:framing")
+async def test_requests_that_could_be_read_in_two_ways_or_name_another_host_do_not_go_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ground(tmp_path, monkeypatch, protocols=("http/1.1",)) as stage:
+        own = f"{HOST}:{stage.host.port}"
+        for name, (request, status) in BAD.items():
+            before = len(stage.host.asked)
+            text = request.replace("OWN", own).replace("KEY", stage.placeholder)
+            if name == "a header over two lines":
+                text = text.replace("\n\n", "\nConnection: close\n\n")
+            reply = await say(stage, text)
+            assert reply.startswith(b"HTTP/1.1 " + status), (name, reply[:200])
+            if status != b"200":
+                assert len(stage.host.asked) == before, name
+        assert all("authorization" not in asked["headers"] for asked in stage.host.asked)
+        assert len(stage.refusals) >= len(BAD) - 1
+
+
+@pytest.mark.requirement("rules:names")
+async def test_a_connection_goes_by_the_name_that_it_was_made_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ground(tmp_path, monkeypatch) as stage:
+        with pytest.raises(ssl.SSLError):
+            await say(stage, "GET / HTTP/1.1\n\n", server_name=OTHER)
+        assert "another host by TLS (SNI)" in stage.refusals[0]
+        with pytest.raises(ssl.SSLCertVerificationError):
+            # an address is no name of a rule: it is tunnelled, to a certificate that the sandbox does not know
+            await say(stage, "GET / HTTP/1.1\n\n", to="127.0.0.1")
+        assert stage.host.asked == []
+
+
+@pytest.mark.requirement("rules:placeholders")
+async def test_a_placeholder_stands_for_the_value_at_its_host_and_in_its_places_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ground(tmp_path, monkeypatch) as stage, client(stage) as http:
+        foreign = new_placeholder(VALUE)
+        other = stage.interception.credentials.every[1].placeholder
+        encoded = base64.b64encode(stage.placeholder.encode()).decode()
+        tries = {
+            "none of this sandbox's": http.get(stage.url, headers={"Authorization": foreign}),
+            "the placeholder of OTHER_KEY": http.get(stage.url, headers={"X-Key": other}),
+            "in the query": http.get(f"{stage.url}/?key={stage.placeholder}"),
+            "in the path": http.get(f"{stage.url}/{stage.placeholder}/x"),
+            "its body holds the placeholder": http.post(stage.url, json={"key": stage.placeholder}),
+            "encoded": http.post(stage.url, content=f"xx{encoded}xx"),
+            "without its beginning": http.get(stage.url, headers={"X-Key": stage.placeholder[8:]}),
+            "a header's name": http.get(stage.url, headers={f"x-{stage.placeholder}": "1"}),
+        }
+        for words, asking in tries.items():
+            reply = await asking
+            assert reply.status_code == 403, words
+            assert words in reply.text
+            assert words in stage.refusals[-1]
+        assert all(VALUE not in json.dumps(asked) for asked in stage.host.asked)
+        reply = await http.get(f"{stage.url}/fine", auth=(stage.placeholder, ""))
+        assert reply.status_code == 200
+        pair = base64.b64encode(f"{VALUE}:".encode()).decode()
+        assert stage.host.asked[-1]["headers"]["authorization"] == f"Basic {pair}"
+        assert pair not in reply.text
+
+
+@pytest.mark.requirement("rules:placeholders")
+async def test_a_placeholder_split_over_chunks_is_found_and_one_without_tls_goes_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def letters() -> AsyncIterator[bytes]:
+        for letter in f"key={stage.placeholder}&more=" + "x" * 1000:
+            yield letter.encode()
+
+    async with ground(tmp_path, monkeypatch, protocols=("http/1.1",)) as stage, client(stage) as http:
+        assert (await http.post(stage.url, content=letters())).status_code == 403
+        assert all(stage.placeholder not in asked["body"] for asked in stage.host.asked)
+        for host in (HOST, OTHER):
+            with pytest.raises(httpx.HTTPError):
+                await http.get(f"http://{host}:{stage.host.port}/", headers=bearer(stage))
+            assert "not sent by TLS" in stage.refusals[-1]
+
+
+@pytest.mark.requirement("rules:echo")
+@pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
+async def test_an_echoed_value_does_not_come_back_compressed_streamed_or_in_headers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    async with ground(tmp_path, monkeypatch, protocols=(protocol,)) as stage:
+        async with httpx.AsyncClient(
+            proxy=f"http://127.0.0.1:{stage.proxy}",
+            verify=stage.context,
+            trust_env=False,
+            timeout=60,
+            http2=True,
+        ) as http:
+            for path in ("/?coding=gzip", "/?coding=deflate", "/", "/stream"):
+                reply = await http.get(stage.url + path, headers=bearer(stage))
+                assert reply.http_version == ("HTTP/2" if protocol == "h2" else "HTTP/1.1")
+                shown = reply.text + json.dumps(dict(reply.headers))
+                assert reply.status_code == 200
+                assert VALUE not in shown
+                assert "[secret STRIPE_API_KEY]" in shown
+            assert json.loads((await http.get(stage.url, headers=bearer(stage))).text)["path"] == "/"
+            assert (await http.head(stage.url, headers=bearer(stage))).status_code == 200
+            reply = await http.get(f"{stage.url}/?coding=br", headers=bearer(stage))
+            assert reply.status_code == 502
+            assert "cannot be looked into" in reply.text
+        assert stage.host.asked[-1]["headers"]["accept-encoding"] == "gzip, deflate"
+
+
+@pytest.mark.requirement("rules:redirects")
+async def test_a_redirect_to_another_host_takes_no_value_along_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ground(tmp_path, monkeypatch, protocols=("http/1.1",)) as stage, client(stage) as http:
+        away = f"{stage.url}/away?to=https://elsewhere.example/"
+        reply = await http.get(away, headers=bearer(stage))
+        assert reply.status_code == 307
+        assert "does not get the value of STRIPE_API_KEY" in stage.refusals[-1]
+
+
+@pytest.mark.requirement("rules:bad-hosts")
+async def test_a_host_whose_certificate_is_wrong_gets_nothing_and_a_program_that_trusts_nobody_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ground(tmp_path, monkeypatch, certified="impostor.example") as stage, client(stage) as http:
+        reply = await http.get(stage.url, headers=bearer(stage))
+        assert reply.status_code == 502
+        assert "certificate is not valid" in reply.text
+        assert stage.host.asked == []
+        pinned = httpx.AsyncClient(proxy=f"http://127.0.0.1:{stage.proxy}", trust_env=False, timeout=60)
+        async with pinned:
+            with pytest.raises(httpx.HTTPError):
+                await pinned.get(stage.url, headers=bearer(stage))
+        async with asyncio.timeout(30):
+            while not any("did not accept the certificate" in reason for reason in stage.refusals):
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.requirement("rules:websockets")
+async def test_a_websocket_opens_with_the_value_and_its_messages_do_not_show_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ground(tmp_path, monkeypatch, protocols=("http/1.1",)) as stage:
+        sock = await asyncio.to_thread(connect, stage)
+        assert (await asyncio.to_thread(sock.recv, 100)).startswith(b"HTTP/1.1 200")
+        url = f"wss://{HOST}:{stage.host.port}/talk"
+        async with open_websocket(
+            url,
+            sock=sock,
+            ssl=stage.context,
+            server_hostname=HOST,
+            additional_headers=bearer(stage),
+            proxy=None,
+        ) as websocket:
+            first = await websocket.recv()
+            assert isinstance(first, str)
+            assert first.startswith("Bearer [secret STRIPE_API_KEY]")
+            assert len(first) == len(f"Bearer {VALUE}")
+            await websocket.send("hello")
+            assert await websocket.recv() == "heard hello"
+
+
+@pytest.mark.requirement("rules:tunnel")
+async def test_what_has_no_rule_is_tunnelled_untouched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ground(tmp_path, monkeypatch, certified="127.0.0.1") as stage:
+        async with httpx.AsyncClient(
+            proxy=f"http://127.0.0.1:{stage.proxy}", verify=False, trust_env=False, timeout=60
+        ) as http:
+            reply = await http.get(f"https://127.0.0.1:{stage.host.port}/", headers=bearer(stage))
+        assert stage.host.asked[0]["headers"]["authorization"] == f"Bearer {stage.placeholder}"
+        assert reply.status_code == 200
+
+
+class Recorder:
+    """A tap that answers what it knows, refuses what writes, and hears the rest."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[object, ...]] = []
+
+    async def ask(self, request: RequestHead, body: AsyncIterator[bytes]) -> Answer | Exchange | None:
+        self.heard.append((request.method, request.target, dict(request.headers).get(b"Authorization", b"")))
+        if request.method == "POST":
+            return Answer(
+                409, [(b"content-type", b"text/plain")], b"held: " + b"".join([p async for p in body])
+            )
+        return self
+
+    def sent(self, chunk: bytes) -> None:
+        self.heard.append(("sent", chunk))
+
+    def answered(self, status: int, headers: Headers) -> None:
+        self.heard.append(("answered", status))
+
+    def received(self, chunk: bytes) -> None:
+        self.heard.append(("received", chunk))
+
+
+@pytest.mark.requirement("rules:tap")
+async def test_a_tap_hears_exchanges_without_values_and_may_answer_in_the_hosts_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder()
+    async with ground(tmp_path, monkeypatch, tap=recorder) as stage, client(stage) as http:
+        reply = await http.post(f"{stage.url}/write", headers=bearer(stage), content=b"data")
+        assert (reply.status_code, reply.text) == (409, "held: data")
+        assert stage.host.asked == []
+        assert (await http.get(f"{stage.url}/read", headers=bearer(stage))).status_code == 200
+        assert stage.host.asked[0]["headers"]["authorization"] == f"Bearer {VALUE}"
+    asked = [one for one in recorder.heard if one[0] in {"POST", "GET"}]
+    assert asked[1][2] == f"Bearer {stage.placeholder}".encode()
+    assert ("answered", 200) in recorder.heard
+    assert recorder.heard[-1] == ("received", b"")
+    assert VALUE not in repr(recorder.heard)

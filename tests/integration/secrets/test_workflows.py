@@ -1,0 +1,229 @@
+"""Workflows with secrets that have a host rule: used, searched for, and told of."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from tests.integration.secrets.stand_in import Ca, StandIn, names_on_loopback, standing_in, trusted
+from tests.workshop import (
+    ADMIN,
+    deploy,
+    fetch,
+    finished,
+    log_text,
+    make_home,
+    open_runtime,
+    request,
+    workflow,
+)
+
+from codewords_mcp.errors import SandboxUnavailable
+from codewords_mcp.runtime.runtime import Runtime
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+HOST = "api.stripe.com"
+NAME = "STRIPE_API_KEY"
+VALUE = "sk_live_51CanaryOnlyTheHostMaySeeThis"
+PLAIN = "canary-that-was-asked-for-plain-0123"
+SPY = workflow(
+    """
+import base64, hashlib, httpx, os, pathlib, sys
+def holders(prefix, size, digest):
+    # Looks for something without having it: by how it begins, and by its digest.
+    found = []
+    for process in [p for p in pathlib.Path("/proc").iterdir() if p.name.isdigit()]:
+        try:
+            places = (process / "maps").read_text().splitlines()
+            memory = (process / "mem").open("rb", buffering=0)
+        except OSError:
+            continue
+        for place in places:
+            span, rights, *_ = place.split()
+            start, end = (int(part, 16) for part in span.split("-"))
+            if "r" not in rights or end - start > 1 << 28:
+                continue
+            try:
+                memory.seek(start)
+                data = memory.read(end - start)
+            except (OSError, ValueError, OverflowError):
+                continue
+            at = data.find(prefix)
+            while at >= 0:
+                if hashlib.sha256(data[at:at + size]).hexdigest() == digest:
+                    found.append(f"{process.name} {place}")
+                at = data.find(prefix, at + 1)
+        memory.close()
+    return found
+@app.post("/")
+def spy(asked: dict):
+    key = os.environ["STRIPE_API_KEY"]
+    print("printed", key, base64.b64encode(key.encode()).decode(), key[:20], key[20:])
+    print("whole environment", dict(os.environ), file=sys.stderr)
+    reply = httpx.post(asked["url"] + "/v1/charges", headers={"Authorization": f"Bearer {key}"}, json={"amount": 5})
+    print("echo", reply.text)
+    streamed = httpx.get(asked["url"] + "/stream", headers={"Authorization": f"Bearer {key}"}).text
+    body = httpx.post(asked["url"] + "/v1/body", json={"key": key})
+    return {
+        "status": reply.status_code, "text": reply.text, "echo": reply.headers.get("x-echo"), "key": key,
+        "body": [body.status_code, body.text], "streamed": streamed,
+        "memory": holders(asked["prefix"].encode(), asked["size"], asked["digest"]),
+        "plain": bool(holders(asked["plain_prefix"].encode(), asked["plain_size"], asked["plain_digest"])),
+    }
+@app.post("/header")
+def header():
+    from fastapi import Response
+    return Response("ok", headers={"X-Key": os.environ["PLAIN_KEY"]})
+@app.post("/raise")
+def fail(asked: dict):
+    raise RuntimeError(f"failed with {os.environ['STRIPE_API_KEY']} and {os.environ['PLAIN_KEY']}")
+""",
+    env=(NAME, "PLAIN_KEY"),
+)
+
+
+@asynccontextmanager
+async def stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: object
+) -> AsyncGenerator[tuple[Runtime, StandIn, str]]:
+    """A runtime, the host, and the host's name with its port."""
+    ca = Ca(tmp_path)
+    names_on_loopback(monkeypatch, HOST)
+    with trusted(ca, monkeypatch):
+        async with standing_in(ca, HOST) as host:
+            pair = f"{HOST}:{host.port}"
+            home = make_home(tmp_path / "home")
+            async with open_runtime(home, egress_allow_private=[pair], **settings) as runtime:
+                yield runtime, host, pair
+
+
+def looked_for(value: str, name: str = "") -> dict[str, object]:
+    """What a workflow needs to find a value that it does not have."""
+    import hashlib
+
+    data = value.encode()
+    key = f"{name}_" if name else ""
+    return {
+        f"{key}prefix": value[:12],
+        f"{key}size": len(data),
+        f"{key}digest": hashlib.sha256(data).hexdigest(),
+    }
+
+
+def forms(value: str) -> list[bytes]:
+    return [value.encode(), base64.b64encode(value.encode())[:-4], value.encode().hex().encode()]
+
+
+def files_with(folder: Path, value: str) -> list[str]:
+    """Files below a folder that hold a value, in one of the forms."""
+    found: list[str] = []
+    for top, _, names in os.walk(folder):
+        for name in names:
+            path = Path(top) / name
+            if path.is_file() and any(form in path.read_bytes() for form in forms(value)):
+                found.append(str(path))
+    return found
+
+
+@pytest.mark.requirement("rules:canary", "rules:end-to-end", "secrets:rules")
+async def test_a_workflow_uses_a_secret_that_nobody_but_its_host_ever_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(tmp_path, monkeypatch) as (runtime, host, pair):
+        stored = await runtime.set_secret(ADMIN, NAME, VALUE, hosts=[pair])
+        assert (stored.held, stored.hosts) == ("placeholder", [pair])
+        await runtime.set_secret(ADMIN, "PLAIN_KEY", PLAIN)
+        assert await runtime.secrets_held(ADMIN, [NAME, "PLAIN_KEY", "NONE"]) == {
+            NAME: "placeholder",
+            "PLAIN_KEY": "plain",
+        }
+        try:
+            service = await deploy(runtime, SPY)
+        except SandboxUnavailable as error:
+            pytest.skip(error.message)
+        asked = {"url": f"https://{pair}"} | looked_for(VALUE) | looked_for(PLAIN, "plain")
+        status, body, run_id = await fetch(runtime, service, asked)
+        run = await finished(runtime, run_id)
+        _, failed, failed_id = await fetch(runtime, service, {}, path="/raise")
+        failure = await finished(runtime, failed_id)
+        told = await runtime.run(request(service, {}, path="/header"))
+        headers = repr(told.headers).encode() + b"".join([piece async for piece in told.body])
+        log = await log_text(runtime, run_id)
+        logs = log + await log_text(runtime, failed_id)
+        records = run.model_dump_json() + failure.model_dump_json()
+        found = files_with(tmp_path / "home", VALUE)
+    assert status == 200
+    answer = json.loads(body)
+    assert answer["status"] == 200
+    assert host.asked[0]["headers"]["authorization"] == f"Bearer {VALUE}"
+    assert answer["key"].startswith("sk_live_cwph")
+    assert "[secret STRIPE_API_KEY]" in answer["echo"]
+    assert answer["body"][0] == 403
+    assert answer["memory"] == []
+    assert answer["plain"], "the search finds what is there"
+    assert b"[secret PLAIN_KEY]" in headers
+    for value in (VALUE, PLAIN):
+        assert all(
+            form not in (body + failed + headers + logs.encode() + records.encode()) for form in forms(value)
+        )
+    assert found == []
+    assert files_with(tmp_path / "home", PLAIN) == []
+    assert run.usage is not None
+    egress = run.usage["egress"]
+    assert egress["secrets"] == [{"name": NAME, "host": HOST, "count": 2}]
+    assert "its body holds the placeholder of STRIPE_API_KEY" in egress["refused"][0]["reason"]
+    assert "A request to api.stripe.com" in log
+    assert "was refused: its body holds the placeholder" in log
+
+
+@pytest.mark.requirement("rules:end-to-end")
+async def test_without_isolation_too_the_value_stays_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(tmp_path, monkeypatch, sandbox="process") as (runtime, host, pair):
+        await runtime.set_secret(ADMIN, NAME, VALUE, hosts=[pair])
+        service = await deploy(runtime, CALLER)
+        status, body, _ = await fetch(runtime, service, {"url": f"https://{pair}/v1/charges"})
+    assert status == 200, body
+    assert host.asked[0]["headers"]["authorization"] == f"Bearer {VALUE}"
+    assert VALUE not in body.decode()
+
+
+CALLER = workflow(
+    """
+import os, httpx
+@app.post("/")
+def pay(asked: dict):
+    key = os.environ["STRIPE_API_KEY"]
+    return httpx.get(asked["url"], headers={"Authorization": f"Bearer {key}"}).text
+""",
+    env=(NAME,),
+)
+
+
+@pytest.mark.requirement("secrets:rules")
+async def test_well_known_names_bring_their_hosts_and_a_value_set_again_keeps_its_rule(
+    tmp_path: Path,
+) -> None:
+    async with open_runtime(make_home(tmp_path / "home"), sandbox="process") as runtime:
+        known = await runtime.set_secret(ADMIN, NAME, VALUE)
+        assert (known.held, known.hosts[0], known.places) == ("placeholder", HOST, ["header", "basic"])
+        own = await runtime.set_secret(
+            ADMIN, "OWN_KEY", "value-1", hosts=["Api.Example.com."], places=["query"]
+        )
+        assert (own.hosts, own.places) == (["api.example.com"], ["query"])
+        again = await runtime.set_secret(ADMIN, "OWN_KEY", "value-2")
+        assert (again.hosts, again.places) == (["api.example.com"], ["query"])
+        plain = await runtime.set_secret(ADMIN, "OWN_KEY", "value-3", plain=True)
+        assert (plain.held, plain.hosts) == ("plain", [])
+        page = await runtime.secret_entry(ADMIN, "PAGE_KEY", hosts=["api.page.com"])
+        nonce = page.rpartition("/")[2]
+        assert (await runtime.peek_secret_entry(nonce)).hosts == ["api.page.com"]
+        typed = await runtime.redeem_secret_entry(nonce, "value-4", hosts=["api.typed.com"])
+        assert typed.hosts == ["api.typed.com"]
