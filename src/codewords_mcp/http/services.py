@@ -15,7 +15,7 @@ from codewords_mcp.http.gateway import PROVIDERS
 from codewords_mcp.http.house import caller, runtime
 from codewords_mcp.http.operations import Operation, items_of
 from codewords_mcp.http.replies import JsonReply
-from codewords_mcp.runtime.models import ServiceInfo
+from codewords_mcp.runtime.service_info import ServiceInfo
 
 _WORDS = ("scrape", "map", "crawl", "search", "extract", "batch")
 _FIRECRAWLS = re.compile(rf"/v[12]/(?:{'|'.join(_WORDS)})(?:/|\Z)")

@@ -8,7 +8,7 @@ from typing import Any
 from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.door.errors import protocol_errors
 from codewords_mcp.door.text import compact
-from codewords_mcp.runtime.models import OperationInfo, ServiceInfo
+from codewords_mcp.runtime.service_info import OperationInfo, ServiceInfo
 
 URI, ALL_URI = "services://{name}", "services://all"
 TITLE = "Library services"

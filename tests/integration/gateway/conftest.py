@@ -23,7 +23,7 @@ def providers() -> Iterator[LoopbackProviders]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory, providers: LoopbackProviders) -> Iterator[Door]:
     """OpenAI's and Gemini's keys are secrets of the home, Anthropic's is in the runtime's environment."""
     settings = Settings.model_validate(

@@ -15,7 +15,7 @@ CONCURRENCY, QUEUE = 4, 6
 MAX_BODY = 3 << 20
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     # Validated, not constructed: the environment of whoever runs the tests has no say.
     settings = Settings.model_validate(
@@ -41,7 +41,7 @@ def http(door: Door) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def probe(door: Door) -> str:
     """The service id of the deployed probe."""
     with door.client() as client:

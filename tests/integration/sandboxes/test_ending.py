@@ -262,16 +262,22 @@ async def test_open_descriptors_do_not_grow(driver: Driver, environment: Environ
 
 
 async def test_a_driver_that_is_given_up_while_it_opens_takes_its_self_test_along(tmp_path: Path) -> None:
+    others = _launchers()  # of drivers that other tests of this process have open
     opening = asyncio.create_task(LocalDriver.open(None, tmp_path))
     async with asyncio.timeout(60):
-        while not any("launch.py" in _command(pid) for pid in descendants(os.getpid())[1:]):
+        while not _launchers() - others:
             await asyncio.sleep(0.001)
             assert not opening.done()
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    assert [pid for pid in descendants(os.getpid())[1:] if "launch.py" in _command(pid)] == []
+    assert _launchers() - others == set()
     assert [path.name for path in tmp_path.iterdir()] == []
+
+
+def _launchers() -> set[int]:
+    """Pids of the launchers that this process has started."""
+    return {pid for pid in descendants(os.getpid())[1:] if "launch.py" in _command(pid)}
 
 
 def _command(pid: int) -> str:

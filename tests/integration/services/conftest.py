@@ -90,7 +90,7 @@ def api() -> Iterator[StandIn]:
     yield from serving(StandIn())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory, site: StandIn, api: StandIn) -> Iterator[Door]:
     """The runtime. Of private addresses only the site's is allowed."""
     settings = Settings.model_validate(

@@ -90,9 +90,8 @@ _values = st.recursive(
 def test_any_document_comes_back_with_one_member_more(
     document: dict[str, Any], servers: dict[str, Any] | None, indent: int | str | None
 ) -> None:
-    if servers is not None:
-        document = {**document, "mcpServers": servers}
-    before: dict[str, Any] = document.setdefault("mcpServers", {})
+    before = servers or {}
+    document = {**document, "mcpServers": before}
     text = json.dumps(document, indent=indent, ensure_ascii=False)
     after = jsonc.put(text, PATH, ENTRY)
     assert json.loads(after) == {**document, "mcpServers": {**before, "codewords": ENTRY}}

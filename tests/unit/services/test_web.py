@@ -100,10 +100,14 @@ async def test_each_redirect_is_judged_anew(target: str) -> None:
 
 @pytest.mark.requirement("services:addresses")
 async def test_a_workflows_own_list_holds_for_services_too() -> None:
-    async with origin(reply(b"hello")) as port, web(port) as client:
+    async with (
+        origin(reply(b"hello")) as port,
+        web(port, resolve=lambda _host, _port: ["127.0.0.1"]) as client,
+    ):
         narrow = client.policy.narrowed(["api.example"])
-        with pytest.raises(AddressRefused, match="header does not list it"):
-            await client.fetch(f"http://127.0.0.1:{port}/", policy=narrow)
+        assert (await client.fetch(f"http://api.example:{port}/", policy=narrow)).body == b"hello"
+        with pytest.raises(AddressRefused, match="manifest does not list it"):
+            await client.fetch(f"http://page.example:{port}/", policy=narrow)
 
 
 @pytest.mark.requirement("services:addresses")

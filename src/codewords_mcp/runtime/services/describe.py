@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from codewords_mcp.runtime.models import CredentialInfo, OperationInfo, ServiceInfo
+from codewords_mcp.runtime.service_info import CredentialInfo, OperationInfo, ServiceInfo
 from codewords_mcp.runtime.services.base import Service
 
 

@@ -1,0 +1,40 @@
+"""What the facade tells of library services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from codewords_mcp.runtime.models import Model
+
+
+class CredentialInfo(Model):
+    """A secret that a service uses; `without`: what it does when there is none, "" where it needs one."""
+
+    name: str
+    how: str
+    without: str = ""
+    present: bool
+
+
+class OperationInfo(Model):
+    """One thing that a service does; `path` follows its id. `input` and `output` are JSON Schemas."""
+
+    path: str
+    aliases: list[str] = Field(default_factory=list[str])
+    summary: str
+    input: dict[str, Any]
+    output: dict[str, Any]
+    example: dict[str, Any] | None = None
+
+
+class ServiceInfo(Model):
+    """A library service. `ready`: it has every credential that it needs."""
+
+    name: str
+    title: str
+    summary: str
+    ready: bool
+    credentials: list[CredentialInfo] = Field(default_factory=list[CredentialInfo])
+    operations: list[OperationInfo] = Field(default_factory=list[OperationInfo])
