@@ -113,7 +113,7 @@ def test_a_stream_that_is_cut_or_left_is_not_kept(client: httpx.Client, provider
 def test_a_workflows_header_keeps_its_answers_and_its_record_says_so(http: httpx.Client) -> None:
     table = "# [tool.codewords]\n# cache = 600\n# ///"
     code = workflow(ASKING, title="Keeping").replace(HEADER.format(more=""), with_table(table))
-    made = http.post("/deploy", json={"code": code, "name": "Keeping"}, timeout=300)
+    made = http.post("/deploy", json={"code": code, "name": "Keeping", "allow": True}, timeout=300)
     assert made.status_code == 200, made.text
     ran = http.post(f"/run/{made.json()['service_id']}/", json={"chat": CHAT, "calls": 3})
     assert ran.json()[0] == 200

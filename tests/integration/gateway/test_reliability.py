@@ -226,7 +226,7 @@ def test_a_workflows_header_names_stand_ins_and_models_and_its_record_shows_them
 ) -> None:
     table = '# [tool.codewords]\n# fallbacks = {"gpt-4.1" = ["gpt-4.1-mini"]}\n# models = ["gpt-4.1*"]\n# ///'
     code = workflow(ASKING, title="Standing in").replace(HEADER.format(more=""), with_table(table))
-    made = http.post("/deploy", json={"code": code, "name": "Standing in"}, timeout=300)
+    made = http.post("/deploy", json={"code": code, "name": "Standing in", "allow": True}, timeout=300)
     assert made.status_code == 200, made.text
     service = made.json()["service_id"]
     providers.answer_next(error(503), key=KEYS["openai"])

@@ -73,7 +73,8 @@ async def test_bad_arguments_are_named_and_their_values_never_repeated(
 async def test_an_argument_that_a_tool_does_not_have_stops_it(client: Client, runtime: FakeRuntime) -> None:
     result = await client.call_tool("set_secret", {"name": "STRIPE_API_KEY", "value": SECRET})
     assert (
-        text_of(result) == "invalid_input: Unknown argument `value`; nothing was done.\nThe tool takes name."
+        text_of(result)
+        == "invalid_input: Unknown argument `value`; nothing was done.\nThe tool takes name, hosts."
     )
     assert runtime.entries == {}
 

@@ -67,7 +67,9 @@ def home(
 
 def deploy(http: httpx.Client, path: Path) -> str:
     answer = http.post(
-        "/deploy", json={"code": path.read_text(encoding="utf-8"), "name": path.stem}, timeout=300
+        "/deploy",
+        json={"code": path.read_text(encoding="utf-8"), "name": path.stem, "allow": True},
+        timeout=300,
     )
     assert answer.status_code == 200, answer.text
     return answer.json()["service_id"]
