@@ -79,7 +79,7 @@ def test_a_call_of_a_service_that_is_not_there_passes_the_platforms_sentence_on(
     with client, pytest.raises(CodewordsHTTPError) as caught:
         client.run(service, ADA, "/missing-service")
     assert (caught.value.response.status_code, caught.value.origin) == (501, "service")
-    assert "firecrawl" in str(caught.value)
+    assert "hunter" in str(caught.value)
 
 
 @pytest.mark.requirement("compat:run-key")
@@ -149,7 +149,12 @@ SEED_ANSWERS: list[tuple[str, dict[str, Any], int, dict[str, Any] | str]] = [
         501,
         "codewords secrets set OPENAI_API_KEY",
     ),
-    ("website_monitor", {"url": "https://example.com", "slack_channel": "c"}, 501, "firecrawl"),
+    (
+        "website_monitor",
+        {"url": "https://nothing.invalid/", "slack_channel": "c"},
+        200,
+        {"message": "Failed to fetch website content", "changes_detected": False},
+    ),
 ]
 
 
