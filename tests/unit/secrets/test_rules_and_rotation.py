@@ -174,6 +174,7 @@ class Memory(KeyringBackend):
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     backend = Memory()
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere")  # on Linux keyrings are behind it
     monkeypatch.setattr(keyring, "get_keyring", lambda: backend)
     monkeypatch.setattr(keyring, "get_password", backend.get_password)
     monkeypatch.setattr(keyring, "set_password", backend.set_password)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,7 +32,7 @@ def marked(home: Path) -> bool:
 def adopt(home: Path, text: str) -> bool:
     """Keep a new master key in the keyring, and mark the home; False where there is none that keeps it."""
     name = _name(home)
-    if not _ask(lambda: _write(name, text)) or _ask(lambda: _read(name)) != text:
+    if not _may_be_here() or not _ask(lambda: _write(name, text)) or _ask(lambda: _read(name)) != text:
         return False
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with suppress(FileExistsError):
@@ -53,6 +54,14 @@ def write(home: Path, text: str, slot: str = "") -> bool:
 def forget(home: Path, slot: str) -> None:
     """Remove what is kept in a slot, if it is there."""
     _ask(lambda: _delete(_name(home) + slot))
+
+
+def _may_be_here() -> bool:
+    """Whether looking for a keyring is worth it: on Linux it is behind a session's bus, and the search starts programs."""
+    if sys.platform != "linux" or "PYTHON_KEYRING_BACKEND" in os.environ:
+        return True
+    folder = os.environ.get("XDG_RUNTIME_DIR")
+    return "DBUS_SESSION_BUS_ADDRESS" in os.environ or bool(folder and Path(folder, "bus").exists())
 
 
 def _name(home: Path) -> str:
