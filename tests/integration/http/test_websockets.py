@@ -51,7 +51,7 @@ def test_a_caller_that_leaves_ends_the_run(door: Door, http: httpx.Client, probe
     [
         ("/run/nothing_00000000/ws", ADMIN_KEY, 404),
         ("/run/nothing_00000000/ws", "cwk-wrong", 401),
-        ("/run/openai/realtime", ADMIN_KEY, 501),
+        ("/run/openai/realtime", ADMIN_KEY, 400),
         ("/elsewhere", ADMIN_KEY, 404),
         ("/run/{probe}/refuse", ADMIN_KEY, 502),
     ],

@@ -101,18 +101,23 @@ class Leases:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def sweep(self, *, everything: bool = False) -> int:
-        """End machines that nobody has; how many there were. Raises what listing does.
+        """End machines that nobody has; how many there were. Raises what listing does. `everything`: see `orphans`."""
+        orphans = await self.orphans(everything=everything)
+        await _each(orphans, self._end)
+        return len(orphans)
+
+    async def orphans(self, *, everything: bool = False) -> list[str]:
+        """Ids of machines that nobody has. Raises what listing does.
 
         `everything`: also those that may just be being made, since nothing is any more.
         """
-        orphans: list[str] = []
+        found: list[str] = []
         async for one in self._account.listed({HOME: self._mark.home}):
             if one.metadata.get(KIND) == "program":
                 self.size = Size(one.cpu_count, one.memory_mb)
             if not self._known(one.id) and (everything or not self._being_made(one)):
-                orphans.append(one.id)
-        await _each(orphans, self._end)
-        return len(orphans)
+                found.append(one.id)
+        return found
 
     def _being_made(self, one: Listed) -> bool:
         ours = one.metadata.get(RUNTIME) == self._mark.runtime
