@@ -156,8 +156,9 @@ def test_a_time_fires_once_among_replicas(three: list[ServedRuntime]) -> None:
 def test_a_database_that_crashes_and_comes_back_loses_no_run(replicas: Replicas, postgres: Postgres) -> None:
     one, other = replicas(2)
     service = one.deploy(with_options(WORK, "retries = 5"), "work")
-    accepted = [start(runtime, service, "x", seconds=2) for runtime in (one, other) for _ in range(4)]
-    running(one, *accepted)
+    accepted = [start(runtime, service, "x", seconds=15) for runtime in (one, other) for _ in range(4)]
+    begun = {"running", "succeeded"}
+    until(lambda: all(record(one, run_id)["status"] in begun for run_id in accepted), "all runs to begin")
     postgres.end(signal.SIGQUIT)
     postgres.start()
     ended = [result(other, run_id) for run_id in accepted]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.runtime.models import Caller, Progress
-from codewords_mcp.tools._tool import WORK_WITHIN
+from codewords_mcp.tools import _tool
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.runtime import Runtime
@@ -19,9 +19,9 @@ Work = Callable[["Runtime", Caller, Progress], Awaitable[T]]
 
 
 async def joined(
-    ctx: DoorContext, kind: str, content: list[Any], work: Work[T], *, wait: float = WORK_WITHIN
+    ctx: DoorContext, kind: str, content: list[Any], work: Work[T], *, wait: float | None = None
 ) -> T | None:
-    """The result of `work`, or None when it takes longer than `wait` seconds: the same call later joins it.
+    """The result of `work`, or None when it takes longer than `wait` seconds (`WORK_WITHIN`): the same call later joins it.
 
     `content` is what makes two calls the same; each caller has its own work. Raises what the work raises, and TooBusy.
     """
@@ -30,6 +30,6 @@ async def joined(
     return await ctx.request_context.lifespan_context.jobs.join(
         (caller, kind, digest),
         lambda progress: work(runtime, caller, progress),
-        wait=wait,
+        wait=_tool.WORK_WITHIN if wait is None else wait,
         progress=ctx.report_progress,
     )

@@ -12,10 +12,11 @@ from pydantic import BaseModel, Field
 from codewords_mcp.door.context import DoorContext
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
 from codewords_mcp.runtime.models import Consent, Deployment
+from codewords_mcp.tools import _tool
 from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may
 from codewords_mcp.tools._consent import Asking
 from codewords_mcp.tools._jobs import joined
-from codewords_mcp.tools._tool import EXECUTES, WORK_WITHIN, answer, tool
+from codewords_mcp.tools._tool import EXECUTES, answer, tool
 
 _ASKED_WITHIN = 34.0
 """Seconds of a call after which it no longer waits for a person: what was built before has to be made live yet."""
@@ -100,7 +101,7 @@ async def _deploy(
         lambda runtime, caller, progress: runtime.deploy_or_ask(
             caller, **wanted, consent=Consent(confirm=confirm), progress=progress
         ),
-        wait=max(began + WORK_WITHIN - time.monotonic(), _AT_LEAST),
+        wait=max(began + _tool.WORK_WITHIN - time.monotonic(), _AT_LEAST),
     )
 
 

@@ -30,6 +30,7 @@ from codewords_mcp.runtime.models import (
     no_progress,
 )
 from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.service_info import ServiceInfo
 
 ANN = Caller(owner="ann", kind="admin", key_id="k-ann")
 BOB = Caller(owner="bob", kind="user", key_id="k-bob")
@@ -92,6 +93,9 @@ class FakeRuntime(Runtime):
         self._printed: dict[str, asyncio.Queue[LogLine | None]] = {}
         self._secrets: dict[tuple[str, str], SecretInfo] = {}
         self.entries: dict[str, tuple[Caller, str]] = {}
+
+    async def list_services(self, caller: Caller) -> list[ServiceInfo]:
+        return []
 
     async def _pass_gate(self, progress: Progress) -> None:
         if self.crash is not None:

@@ -10,7 +10,7 @@ import pytest
 from mcp import Client
 
 from codewords_mcp.settings import Settings
-from codewords_mcp.tools import _jobs, _tool
+from codewords_mcp.tools import _tool
 
 from .connecting import Era, data_of, in_process, over_http, text_of
 from .fake import ANN, FakeRuntime, Gate
@@ -63,7 +63,7 @@ async def test_building_that_takes_longer_is_said_and_the_same_call_joins_it(
 ) -> None:
     runtime.gate = gate = Gate()
     with monkeypatch.context() as short:
-        short.setattr(_jobs, "WORK_WITHIN", 0.01)
+        short.setattr(_tool, "WORK_WITHIN", 0.01)
         first = await client.call_tool(tool, {"code": "x"})
     assert data_of(first)["status"] == "building"
     assert f"Call {tool} again" in text_of(first)
@@ -154,7 +154,7 @@ async def test_the_end_of_a_server_ends_the_work_it_began(
     runtime: FakeRuntime, settings: Settings, era: Era, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime.gate = gate = Gate()
-    monkeypatch.setattr(_jobs, "WORK_WITHIN", 0.01)
+    monkeypatch.setattr(_tool, "WORK_WITHIN", 0.01)
     async with in_process(runtime, settings, ANN, era) as client:
         await client.call_tool("validate_workflow", {"code": "x"})
         await gate.started.wait()
