@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,9 @@ def descendants(pid: int) -> list[int]:
     """Of a process, by the kernel's own list."""
     found = [pid]
     for parent in found:
-        for thread in Path(f"/proc/{parent}/task").iterdir():
-            found += [int(child) for child in (thread / "children").read_text(encoding="utf-8").split()]
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            for thread in Path(f"/proc/{parent}/task").iterdir():
+                found += [int(child) for child in (thread / "children").read_text(encoding="utf-8").split()]
     return found
 
 
