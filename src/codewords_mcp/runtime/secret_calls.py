@@ -10,7 +10,7 @@ from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller, KeyRotation, SecretForm, SecretInfo
 from codewords_mcp.runtime.secrets.access import refuse_run, require_admin
 from codewords_mcp.runtime.secrets.names import check_name, check_value
-from codewords_mcp.runtime.secrets.rules import Held, HostRule, make_rule
+from codewords_mcp.runtime.secrets.rules import HostRule, make_rule
 
 
 class SecretCalls:
@@ -41,10 +41,6 @@ class SecretCalls:
         """Names, times and rules, never values."""
         refuse_run(caller, "list secrets")
         return await self._house.secrets.list(caller.owner)
-
-    async def secrets_held(self, caller: Caller, names: Collection[str]) -> dict[str, Held]:
-        """How the caller's workflows hold each of these secrets that is stored: as a "placeholder", or "plain"."""
-        return await self._house.secrets.held(caller.owner, names)
 
     async def delete_secret(self, caller: Caller, name: str) -> None:
         """Raises NotFound."""

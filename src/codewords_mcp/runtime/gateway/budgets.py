@@ -14,6 +14,7 @@ from codewords_mcp.errors import BudgetExceeded, InvalidInput
 from codewords_mcp.runtime.gateway.accounts import (
     PERIODS,
     Account,
+    Accounts,
     Key,
     LocalAccounts,
     Reservation,
@@ -56,7 +57,7 @@ class Budgets:
         self._plain: list[tuple[Limit, str]] = []
         self._as_of = 0.0
         self._shared = SharedAccounts(database, ledger, executor) if database.shared else None
-        self._accounts = self._shared or LocalAccounts(ledger)
+        self._accounts: Accounts = self._shared or LocalAccounts(ledger)
         self.settle, self.forget_run = self._accounts.settle, self._accounts.forget_run
 
     async def list(self) -> list[Budget]:

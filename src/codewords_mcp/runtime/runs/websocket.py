@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -130,9 +129,3 @@ class WebSocketExecution(Execution):
             ping_interval=None,
             user_agent_header=None,
         )
-
-
-async def no_body() -> AsyncIterator[bytes]:
-    """The request body of a websocket."""
-    for nothing in ():
-        yield nothing

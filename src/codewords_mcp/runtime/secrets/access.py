@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import secrets as random
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +17,7 @@ from codewords_mcp.runtime.models import Caller, KeyInfo, SecretInfo
 from codewords_mcp.runtime.secrets.keys import display_prefix, hash_key, new_key, new_run_key
 from codewords_mcp.runtime.secrets.names import check_name, check_value
 from codewords_mcp.runtime.secrets.rotation import Keys
-from codewords_mcp.runtime.secrets.rules import WELL_KNOWN, Held, HostRule, read_rule
+from codewords_mcp.runtime.secrets.rules import WELL_KNOWN, HostRule, read_rule
 from codewords_mcp.runtime.secrets.vault import SealedValue, Vault
 from codewords_mcp.runtime.store import access, workflows
 from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime
@@ -264,15 +263,6 @@ class SecretBook:
         rows = await self._db.read(lambda c: access.list_secrets(c, owner))
         stored = {row["name"]: read_rule(row["rule"]) for row in rows}
         return stored[name] if name in stored else WELL_KNOWN.get(name)
-
-    async def held(self, owner: str, names: Collection[str]) -> dict[str, Held]:
-        """How workflows of this owner hold each stored secret of these names; the others are left out."""
-        rows = await self._db.read(lambda c: access.list_secrets(c, owner))
-        return {
-            row["name"]: "plain" if row["rule"] is None else "placeholder"
-            for row in rows
-            if row["name"] in names
-        }
 
     async def used_by(self, owner: str, name: str) -> list[str]:
         """Names of the owner's workflows whose live header names it."""

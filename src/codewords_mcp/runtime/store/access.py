@@ -6,18 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
-from codewords_mcp.runtime.store.tables import files, keys, meta, secrets
-
-
-def get_meta(connection: Connection, name: str) -> str | None:
-    """A fact by name."""
-    return connection.execute(select(meta.c.value).where(meta.c.name == name)).scalar()
-
-
-def set_meta(connection: Connection, name: str, value: str) -> None:
-    """Set a fact."""
-    if connection.execute(update(meta).where(meta.c.name == name).values(value=value)).rowcount == 0:
-        connection.execute(insert(meta).values(name=name, value=value))
+from codewords_mcp.runtime.store.tables import files, keys, secrets
 
 
 def add_key(connection: Connection, values: dict[str, Any]) -> None:

@@ -106,14 +106,6 @@ def version(connection: Connection, workflow_id: str, number: int) -> VersionRow
     return VersionRow(**row) if row else None
 
 
-def version_by_hash(connection: Connection, workflow_id: str, code_hash: str) -> int | None:
-    """The newest version number with this code."""
-    query = select(func.max(versions.c.number)).where(
-        versions.c.workflow_id == workflow_id, versions.c.code_hash == code_hash
-    )
-    return connection.execute(query).scalar()
-
-
 def next_number(connection: Connection, workflow_id: str) -> int:
     """One more than the highest version number."""
     return (

@@ -30,7 +30,7 @@ from codewords_mcp.runtime.sandboxes.base import (
 from codewords_mcp.runtime.sandboxes.confined import spawn
 from codewords_mcp.runtime.sandboxes.confined.carry import Carrier
 from codewords_mcp.runtime.sandboxes.confined.confinement import Confinement, Start
-from codewords_mcp.runtime.sandboxes.local import cgroups, paths
+from codewords_mcp.runtime.sandboxes.local import cgroups, outcome, paths
 from codewords_mcp.runtime.sandboxes.local.inside import channel
 from codewords_mcp.runtime.sandboxes.output import Output
 
@@ -398,27 +398,13 @@ class ConfinedSandbox:
         return exit_
 
     def _measure(self) -> Usage:
-        wall = time.monotonic() - self._began
-        counted = self.cell.group.usage() if self.cell.group is not None else None
-        cpu, peak = self._reported
-        if counted is not None:
-            cpu = counted.cpu_seconds if counted.cpu_seconds is not None else cpu
-            peak = counted.peak_memory if counted.peak_memory is not None else peak
-        return Usage(wall, cpu, peak)
+        return outcome.measured(time.monotonic() - self._began, self._reported, self.cell.group)
 
     def _exit(self) -> Exit:
-        if self._reason not in (None, "killed"):
-            return Exit(self._reason)
-        kills = self.cell.group.usage().oom_kills if self.cell.group is not None else 0
-        if kills and self._status != 0:
-            return Exit("out_of_memory")
-        if self._status is not None and self._status >= 0:
-            return Exit("exited", code=self._status)
-        if self._status is not None:
-            return Exit("signaled", signal=-self._status)
-        if self._reason is None and self._broken is None:
+        exit_ = outcome.told(self._reason, self._status, self.cell.group)
+        if exit_ is None and self._reason is None and self._broken is None:
             self._broken = SandboxFailed("The sandbox ended without saying how its program did.")
-        return Exit("killed")
+        return exit_ or Exit("killed")
 
     def _end(self, exit_: Exit) -> None:
         self._ended.set_result(exit_)
