@@ -398,6 +398,12 @@ cli:stop | ours | Ends the runtime, or says that none ran.
 install:hosts | ours | Each chat host's file gets what that host reads; an undo brings the file back, or takes only ours out.
 install:untouched | ours | Comments and everything else in a person's configuration stay as they are.
 install:command | ours | The difference is shown and nothing is written without a yes; scripts get JSON.
+packaging:versions | ours | The wheel, the bundle and the registry's entry say one version.
+packaging:settings | ours | What can be filled in before installing are variables that the product reads, keys hidden.
+packaging:registry | ours | The registry's entry fits its limits, and the README claims its name.
+packaging:wheel | ours | The wheel alone is enough: the client's wheel and every file that is no code are in it.
+packaging:bundle | ours | The bundle is valid by its official tool, and started as a host starts it deploys and runs a workflow.
+packaging:container | ours | The image's build gets all that it needs; the compose file sets what the product reads.
 demo:steps | ours | Every step's result is checked; fits 80 columns.
 demo:json | ours | --json prints one object with every step's outcome.
 demo:url-outlives | ours | The printed curl line works after the demo.
