@@ -170,7 +170,13 @@ rules:redirects | ours | A redirect to another host takes no value along, and is
 rules:bad-hosts | ours | A host with a wrong certificate gets nothing; a program that does not accept ours is told.
 rules:websockets | ours | A websocket opens with the value, and its messages do not show it.
 rules:tunnel | ours | Hosts without a rule are tunnelled untouched.
-rules:tap | ours | Exchanges can be heard, answered and held, without values.
+rules:inspect | ours | A workflow that asks for it has placeholders refused and told at hosts without a rule too, in what TLS hides.
+recording:egress | ours | What passes the egress can be put to a recorder: every host, with TLS and without, bodies and streams with their times.
+recording:gateway | ours | Calls of model providers are put to the same recorder.
+recording:replay | ours | What was recorded is given again, without anything going out.
+recording:hold | ours | What writes can be held: nothing goes out, and the workflow and the run's record are told.
+recording:no-values | ours | A recorder never sees the value of a secret, nor a placeholder.
+recording:bounded | ours | Long bodies pass whole, and are kept in part and not given again.
 rules:e2b | ours | Host rules hold on E2B: no value is sent into a machine.
 keys:form | wire | Kinds of keys are told apart by their prefix.
 keys:hashed | ours | Only a hash of a key is kept.

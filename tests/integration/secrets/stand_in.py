@@ -140,11 +140,21 @@ def _routes(host: StandIn) -> list[Any]:
     async def plain(_: Request) -> Response:
         return PlainTextResponse("ok")
 
+    async def cut(request: Request) -> Response:
+        await _asked(request, host)
+
+        async def pieces() -> AsyncGenerator[bytes]:
+            yield b"half"
+            raise ConnectionResetError
+
+        return StreamingResponse(pieces())
+
     return [
         Route("/stream", stream, methods=["GET", "POST"]),
         Route("/big", big),
         Route("/away", away),
         Route("/ok", plain),
+        Route("/cut", cut),
         WebSocketRoute("/talk", talk),
         Route("/{rest:path}", echo, methods=["GET", "POST", "PUT", "HEAD", "DELETE"]),
     ]

@@ -14,8 +14,6 @@ import pytest
 from tests.integration.secrets.ground import HOST, OTHER, VALUE, Ground, connect, ground
 from websockets.asyncio.client import connect as open_websocket
 
-from codewords_mcp.runtime.egress.intercept import Answer, RequestHead
-from codewords_mcp.runtime.egress.intercept.tap import Exchange, Headers
 from codewords_mcp.runtime.secrets.placeholders import new_placeholder
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -242,45 +240,3 @@ async def test_what_has_no_rule_is_tunnelled_untouched(
             reply = await http.get(f"https://127.0.0.1:{stage.host.port}/", headers=bearer(stage))
         assert stage.host.asked[0]["headers"]["authorization"] == f"Bearer {stage.placeholder}"
         assert reply.status_code == 200
-
-
-class Recorder:
-    """A tap that answers what it knows, refuses what writes, and hears the rest."""
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[object, ...]] = []
-
-    async def ask(self, request: RequestHead, body: AsyncIterator[bytes]) -> Answer | Exchange | None:
-        self.heard.append((request.method, request.target, dict(request.headers).get(b"Authorization", b"")))
-        if request.method == "POST":
-            return Answer(
-                409, [(b"content-type", b"text/plain")], b"held: " + b"".join([p async for p in body])
-            )
-        return self
-
-    def sent(self, chunk: bytes) -> None:
-        self.heard.append(("sent", chunk))
-
-    def answered(self, status: int, headers: Headers) -> None:
-        self.heard.append(("answered", status))
-
-    def received(self, chunk: bytes) -> None:
-        self.heard.append(("received", chunk))
-
-
-@pytest.mark.requirement("rules:tap")
-async def test_a_tap_hears_exchanges_without_values_and_may_answer_in_the_hosts_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recorder = Recorder()
-    async with ground(tmp_path, monkeypatch, tap=recorder) as stage, client(stage) as http:
-        reply = await http.post(f"{stage.url}/write", headers=bearer(stage), content=b"data")
-        assert (reply.status_code, reply.text) == (409, "held: data")
-        assert stage.host.asked == []
-        assert (await http.get(f"{stage.url}/read", headers=bearer(stage))).status_code == 200
-        assert stage.host.asked[0]["headers"]["authorization"] == f"Bearer {VALUE}"
-    asked = [one for one in recorder.heard if one[0] in {"POST", "GET"}]
-    assert asked[1][2] == f"Bearer {stage.placeholder}".encode()
-    assert ("answered", 200) in recorder.heard
-    assert recorder.heard[-1] == ("received", b"")
-    assert VALUE not in repr(recorder.heard)
