@@ -170,6 +170,7 @@ rules:redirects | ours | A redirect to another host takes no value along, and is
 rules:bad-hosts | ours | A host with a wrong certificate gets nothing; a program that does not accept ours is told.
 rules:websockets | ours | A websocket opens with the value, and its messages do not show it.
 rules:tunnel | ours | Hosts without a rule are tunnelled untouched.
+rules:websocket-frames | ours | Frames of a websocket are read both ways, however they are cut; what is compressed or no frame ends it.
 rules:inspect | ours | A workflow that asks for it has placeholders refused and told at hosts without a rule too, in what TLS hides.
 recording:egress | ours | What passes the egress can be put to a recorder: every host, with TLS and without, bodies and streams with their times.
 recording:gateway | ours | Calls of model providers are put to the same recorder.

@@ -133,9 +133,15 @@ def _routes(host: StandIn) -> list[Any]:
 
     async def talk(websocket: WebSocket) -> None:
         await websocket.accept()
+        host.asked.append({"query": websocket.url.query, "headers": dict(websocket.headers)})
         await websocket.send_text(websocket.headers.get("authorization", "none"))
-        async for text in websocket.iter_text():
-            await websocket.send_text(f"heard {text}")
+        while (message := await websocket.receive())["type"] == "websocket.receive":
+            if message.get("bytes") is not None:
+                host.asked.append({"bytes": message["bytes"].decode("latin-1")})
+                await websocket.send_bytes(message["bytes"])
+            else:
+                host.asked.append({"text": message["text"]})
+                await websocket.send_text(f"heard {message['text']}")
 
     async def plain(_: Request) -> Response:
         return PlainTextResponse("ok")
@@ -175,6 +181,7 @@ async def standing_in(
     config.alpn_protocols = list(protocols)
     config.loglevel = "CRITICAL"
     config.h11_max_incomplete_size = 1 << 20
+    config.websocket_max_message_size = 16 << 20
     over = asyncio.Event()
     serving = asyncio.create_task(serve(Starlette(routes=_routes(host)), config, shutdown_trigger=over.wait))  # type: ignore[arg-type]
     try:

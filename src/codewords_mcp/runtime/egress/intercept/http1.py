@@ -17,6 +17,7 @@ from codewords_mcp.runtime.egress.intercept.answers import AnswerScrubber, Unrea
 from codewords_mcp.runtime.egress.intercept.credentials import Headers
 from codewords_mcp.runtime.egress.intercept.requests import Outgoing, Refusal, prepare
 from codewords_mcp.runtime.egress.intercept.session import LIMIT, Failed, Session, Wire
+from codewords_mcp.runtime.egress.intercept.websocket import carry_websocket
 from codewords_mcp.runtime.recording import MAX_BODY, Answer
 
 MAX_HEAD: Final = 64 << 10
@@ -28,8 +29,6 @@ _NOT_FOR_PROGRAM: Final = frozenset(
 _LINGER: Final = 0.5
 """Seconds for a program to read an answer before the rest of its request is met by a reset."""
 _CHUNK: Final = 64 << 10
-_HELD: Final = 0.05
-"""Seconds that the end of a message, which could be the beginning of a value, is held back."""
 
 
 class _End:
@@ -237,8 +236,9 @@ class Http1:
         scrub = AnswerScrubber(
             self._session.interception.scrubber, list(event.headers.raw_items()), bodiless=True
         )
-        if event.status_code == HTTPStatus.SWITCHING_PROTOCOLS and not outgoing.upgrades:
-            raise Refusal(502, f"{self._session.host} switched protocols although nobody asked.")
+        if event.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            _judge_switch(self._session, outgoing, scrub.headers)
+            outgoing.answered(event.status_code, scrub.headers)
         await self._program.send(
             h11.InformationalResponse(
                 status_code=event.status_code, headers=scrub.headers, reason=event.reason
@@ -266,39 +266,21 @@ class Http1:
             self._program.wire.writer.transport.abort()
 
     async def _carry(self) -> None:
-        """A websocket: bytes both ways, those to the program without values, in as many bytes."""
         assert self._host is not None  # noqa: S101  # it has just answered
-        host, program = self._host, self._program
-        scrubber = self._session.interception.scrubber.another(same_length=True)
-        await program.wire.send(scrubber.feed(host.http.trailing_data[0]))
-        await host.wire.send(program.http.trailing_data[0])
+        begun = (self._program.http.trailing_data[0], self._host.http.trailing_data[0])
+        await carry_websocket(self._session, self._program.wire, self._host.wire, begun)
 
-        async def out() -> None:
-            while data := await program.wire.reader.read(_CHUNK):
-                await host.wire.send(data)
 
-        async def back() -> None:
-            while True:
-                try:
-                    async with asyncio.timeout(_HELD if scrubber.holds else None):
-                        data = await host.wire.reader.read(_CHUNK)
-                except (
-                    TimeoutError
-                ):  # a message that only ends as a value begins must not wait for the next one
-                    await program.wire.send(scrubber.flush())
-                    continue
-                if not data:
-                    break
-                await program.wire.send(scrubber.feed(data))
-            await program.wire.send(scrubber.flush())
-
-        tasks = {asyncio.create_task(out()), asyncio.create_task(back())}
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+def _judge_switch(session: Session, outgoing: Outgoing, headers: Headers) -> None:
+    """Raises Refusal for another protocol than the one that was asked for, or one that cannot be looked into."""
+    named = {name.lower(): value.strip().lower() for name, value in headers}
+    if not outgoing.upgrades or named.get(b"upgrade") != b"websocket":
+        reason = "it switched to a protocol that nobody asked for"
+    elif b"sec-websocket-extensions" in named:
+        reason = "it compresses its websocket although nobody offered that, and it cannot be looked into"
+    else:
+        return
+    raise Refusal(502, f"The answer of {session.host} was refused: {reason}.", reason)
 
 
 async def _either(host: _End, sending: asyncio.Task[None]) -> Any:
