@@ -18,6 +18,7 @@ deploy:versions | seed | Other code is a new immutable version.
 manifest:asked-not-guessed | ours | What code does not tell is asked as such, with its line and how to declare it.
 manifest:cli | ours | The command asks on a terminal; elsewhere it fails with what is asked and the command that agrees.
 manifest:consent | ours | A version that may do more than the live one needs a person's yes to exactly that; the same or less passes.
+manifest:consent-anywhere | ours | A question is answered and spent on any runtime of the database, and after a start anew; once.
 manifest:consent-page | ours | A person agrees or declines on a one-time page, which only its own form can answer.
 manifest:derived | ours | What a script may do is read right from its code and header, however it is written.
 manifest:hosts | ours | A workflow reaches the hosts of its manifest only; a refusal is on record and names the fix.
@@ -153,9 +154,13 @@ secrets:scrub-short | ours | Values under 6 characters are left alone.
 secrets:scrub-json | ours | JSON stays JSON.
 secrets:scrub-text | ours | Text survives.
 secrets:entry-once | ours | A nonce is good once, for a while.
+secrets:entry-anywhere | ours | A page that one runtime opened works on every runtime of the database, and after a start anew.
+secrets:entry-sealed | ours | What is stored of a page's link tells neither its address nor what it is about.
 secrets:entry-bounded | ours | Owners cannot crowd each other out.
 secrets:rules | ours | A host rule names hosts and places; well-known names bring theirs; a value set again keeps its rule.
 secrets:rotation | ours | Another master key encrypts everything; killed half-way, it is gone on with, and nothing is overwritten.
+secrets:shared | ours | A secret that one runtime of a database sets, changes or deletes counts for the next run on every other.
+secrets:shared-rotation | ours | On a shared database the key is changed once every runtime has it; one with another key does not start, and is told how.
 secrets:keyring | ours | A new home keeps its key in the system's keyring where a real one exists; one that is lost is said plainly.
 secrets:export | ours | Secrets are exported to a passphrase or an age key and imported; nothing there is overwritten.
 secrets:two-writers | ours | Two writers at once leave one whole value.

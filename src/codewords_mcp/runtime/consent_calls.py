@@ -24,12 +24,12 @@ class ConsentCalls:
 
     async def peek_consent(self, token: str) -> tuple[str, int | None, list[str]]:
         """(workflow, its live version, lines) that a person is asked about. Raises NotFound once it is answered."""
-        ask = self._house.consents.peek(token)
+        ask = await self._house.consents.peek(token)
         return ask.name, ask.live, ask.lines
 
     async def answer_consent(self, token: str, *, agreed: bool) -> None:
         """A person's answer; the first one counts, and holds until the deploy that it is for."""
-        self._house.consents.answer(token, agreed=agreed)
+        await self._house.consents.answer(token, agreed=agreed)
 
     async def wait_for_consent(self, token: str, seconds: float) -> Literal["agreed", "declined"] | None:
         """The answer to the question of this token, None while there is none."""
