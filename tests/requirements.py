@@ -405,6 +405,7 @@ cli:secrets | seed | Secrets are set, listed by name and deleted.
 cli:secret-never-argument | ours | A value as an argument is refused and not repeated.
 cli:secret-prompt-hidden | ours | A typed value is not shown.
 cli:keys | ours | A key is printed once, is usable elsewhere, and can be revoked.
+cli:doctor-plain | ours | `doctor` names the workflows that can read a secret, since it has no host rule; validation says it too.
 cli:doctor | ours | Says whether workflows can run here and why.
 cli:stop | ours | Ends the runtime, or says that none ran.
 install:hosts | ours | Each chat host's file gets what that host reads; an undo brings the file back, or takes only ours out.

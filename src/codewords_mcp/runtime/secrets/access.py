@@ -398,4 +398,4 @@ def _told(rule: HostRule | None) -> dict[str, Any]:
 
 def declares(code: str, name: str) -> bool:
     """Whether a script's header names this variable; a look at text, good enough to inform a person."""
-    return f'"{name}"' in code or f"'{name}'" in code
+    return any(f"{quote}{name}{end}" in code for quote in "\"'" for end in (quote, "="))
