@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -15,15 +14,11 @@ from tests.workshop import (
     ADMIN,
     deploy,
     fetch,
-    finished,
-    log_text,
     make_home,
     open_runtime,
-    request,
     workflow,
 )
 
-from codewords_mcp.errors import SandboxUnavailable
 from codewords_mcp.runtime.runtime import Runtime
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -129,55 +124,6 @@ def files_with(folder: Path, value: str) -> list[str]:
             if path.is_file() and any(form in path.read_bytes() for form in forms(value)):
                 found.append(str(path))
     return found
-
-
-@pytest.mark.requirement("rules:canary", "rules:end-to-end", "secrets:rules")
-async def test_a_workflow_uses_a_secret_that_nobody_but_its_host_ever_sees(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with stage(tmp_path, monkeypatch) as (runtime, host, pair):
-        stored = await runtime.set_secret(ADMIN, NAME, VALUE, hosts=[pair])
-        assert (stored.held, stored.hosts) == ("placeholder", [pair])
-        await runtime.set_secret(ADMIN, "PLAIN_KEY", PLAIN)
-        held = {one.name: one.held for one in await runtime.list_secrets(ADMIN)}
-        assert held == {NAME: "placeholder", "PLAIN_KEY": "plain"}
-        try:
-            service = await deploy(runtime, SPY)
-        except SandboxUnavailable as error:
-            pytest.skip(error.message)
-        asked = {"url": f"https://{pair}"} | looked_for(VALUE) | looked_for(PLAIN, "plain")
-        status, body, run_id = await fetch(runtime, service, asked)
-        run = await finished(runtime, run_id)
-        _, failed, failed_id = await fetch(runtime, service, {}, path="/raise")
-        failure = await finished(runtime, failed_id)
-        told = await runtime.run(request(service, {}, path="/header"))
-        headers = repr(told.headers).encode() + b"".join([piece async for piece in told.body])
-        log = await log_text(runtime, run_id)
-        logs = log + await log_text(runtime, failed_id)
-        records = run.model_dump_json() + failure.model_dump_json()
-        found = files_with(tmp_path / "home", VALUE)
-    assert status == 200
-    answer = json.loads(body)
-    assert answer["status"] == 200
-    assert host.asked[0]["headers"]["authorization"] == f"Bearer {VALUE}"
-    assert answer["key"].startswith("sk_live_cwph")
-    assert "[secret STRIPE_API_KEY]" in answer["echo"]
-    assert answer["body"][0] == 403
-    assert answer["memory"] == []
-    assert answer["plain"], "the search finds what is there"
-    assert b"[secret PLAIN_KEY]" in headers
-    for value in (VALUE, PLAIN):
-        assert all(
-            form not in (body + failed + headers + logs.encode() + records.encode()) for form in forms(value)
-        )
-    assert found == []
-    assert files_with(tmp_path / "home", PLAIN) == []
-    assert run.usage is not None
-    egress = run.usage["egress"]
-    assert egress["secrets"] == [{"name": NAME, "host": HOST, "count": 2}]
-    assert "its body holds the placeholder of STRIPE_API_KEY" in egress["refused"][0]["reason"]
-    assert "A request to api.stripe.com" in log
-    assert "was refused: its body holds the placeholder" in log
 
 
 @pytest.mark.requirement("rules:end-to-end")
