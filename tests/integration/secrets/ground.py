@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from tests.integration.secrets.stand_in import (
     Ca,
+    Raw,
     StandIn,
     client_context,
     names_on_loopback,
+    raw_host,
     standing_in,
     trusted,
 )
@@ -90,13 +92,19 @@ async def ground(
     tape: Tape | None = None,
     everywhere: bool = False,
     private: frozenset[str] = frozenset(),
+    raw: Raw | None = None,
     **options: Any,
 ) -> AsyncGenerator[Ground]:
-    """`certified`: the name in the host's certificate; `private`: what else may be reached."""
+    """`certified`: the name in the host's certificate; `private`: what else may be reached; `raw`: what it says,
+    byte by byte.
+    """
     ca = Ca(tmp_path)
     names_on_loopback(monkeypatch, HOST, OTHER, FREE)
     with trusted(ca, monkeypatch):
-        async with standing_in(ca, certified, protocols=protocols) as host:
+        serving = (
+            standing_in(ca, certified, protocols=protocols) if raw is None else raw_host(ca, certified, raw)
+        )
+        async with serving as host:
             pairs = frozenset(f"{name}:{host.port}" for name in (HOST, OTHER, FREE, "127.0.0.1")) | private
             rule = make_rule([f"{HOST}:{host.port}"], places)
             credential = Credential(NAME, new_placeholder(value), value, rule)

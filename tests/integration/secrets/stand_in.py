@@ -8,8 +8,8 @@ import json
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -164,6 +164,25 @@ def _routes(host: StandIn) -> list[Any]:
         WebSocketRoute("/talk", talk),
         Route("/{rest:path}", echo, methods=["GET", "POST", "PUT", "HEAD", "DELETE"]),
     ]
+
+
+Raw = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def raw_host(ca: Ca, name: str, speak: Raw) -> AsyncGenerator[StandIn]:
+    """The host `name` on a port of loopback, which says inside TLS what `speak` writes."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*ca.issue(name))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            await speak(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield StandIn(server.sockets[0].getsockname()[1])
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 def client(stage: Ground) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        proxy=f"http://127.0.0.1:{stage.proxy}", verify=stage.context, trust_env=False, timeout=60
+        proxy=f"http://127.0.0.1:{stage.proxy}", verify=stage.context, trust_env=False, timeout=20
     )
 
 
@@ -35,7 +35,7 @@ async def say(stage: Ground, request: str, *, server_name: str = HOST, to: str =
         with connect(stage, to) as sock:
             assert sock.recv(100).startswith(b"HTTP/1.1 200")
             with stage.context.wrap_socket(sock, server_hostname=server_name) as secure:
-                secure.settimeout(60)
+                secure.settimeout(20)
                 secure.sendall(request.replace("\n", "\r\n").encode())
                 received = b""
                 while piece := secure.recv(65536):
@@ -72,15 +72,16 @@ async def test_requests_that_could_be_read_in_two_ways_or_name_another_host_do_n
 ) -> None:
     async with ground(tmp_path, monkeypatch, protocols=("http/1.1",)) as stage:
         own = f"{HOST}:{stage.host.port}"
-        for name, (request, status) in BAD.items():
-            before = len(stage.host.asked)
+
+        async def attempt(name: str, request: str, status: bytes) -> None:
             text = request.replace("OWN", own).replace("KEY", stage.placeholder)
             if name == "a header over two lines":
                 text = text.replace("\n\n", "\nConnection: close\n\n")
             reply = await say(stage, text)
             assert reply.startswith(b"HTTP/1.1 " + status), (name, reply[:200])
-            if status != b"200":
-                assert len(stage.host.asked) == before, name
+
+        await asyncio.gather(*(attempt(name, *tried) for name, tried in BAD.items()))
+        assert len(stage.host.asked) == sum(status == b"200" for _, status in BAD.values())
         assert all("authorization" not in asked["headers"] for asked in stage.host.asked)
         assert len(stage.refusals) >= len(BAD) - 1
 
@@ -169,9 +170,10 @@ async def test_an_echoed_value_does_not_come_back_compressed_streamed_or_in_head
                 assert "[secret STRIPE_API_KEY]" in shown
             assert json.loads((await http.get(stage.url, headers=bearer(stage))).text)["path"] == "/"
             assert (await http.head(stage.url, headers=bearer(stage))).status_code == 200
-            reply = await http.get(f"{stage.url}/?coding=br", headers=bearer(stage))
-            assert reply.status_code == 502
-            assert "cannot be looked into" in reply.text
+            for coding in ("br", "zstd", "gzip, gzip"):
+                reply = await http.get(f"{stage.url}/", params={"coding": coding}, headers=bearer(stage))
+                assert reply.status_code == 502, coding
+                assert "cannot be looked into" in reply.text
         assert stage.host.asked[-1]["headers"]["accept-encoding"] == "gzip, deflate"
 
 
@@ -210,8 +212,90 @@ async def test_what_has_no_rule_is_tunnelled_untouched(
 ) -> None:
     async with ground(tmp_path, monkeypatch, certified="127.0.0.1") as stage:
         async with httpx.AsyncClient(
-            proxy=f"http://127.0.0.1:{stage.proxy}", verify=False, trust_env=False, timeout=60
+            proxy=f"http://127.0.0.1:{stage.proxy}", verify=False, trust_env=False, timeout=20
         ) as http:
             reply = await http.get(f"https://127.0.0.1:{stage.host.port}/", headers=bearer(stage))
         assert stage.host.asked[0]["headers"]["authorization"] == f"Bearer {stage.placeholder}"
         assert reply.status_code == 200
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+ANSWERS = {
+    "no HTTP": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "two lengths": OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
+    "a head without end": OK + b"X: " + b"x" * (1 << 20),
+    "a line feed in a name": OK + b"X\nY: 1\r\n\r\n",
+    "another protocol": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+    "no gzip": OK + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+}
+
+
+@pytest.mark.requirement("rules:bad-hosts")
+async def test_what_a_host_says_that_is_not_valid_http_or_was_not_asked_for_is_refused_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = list(ANSWERS.values())
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(waiting.pop(0))
+        await writer.drain()
+        await reader.read()
+
+    async with ground(tmp_path, monkeypatch, raw=speak) as stage:
+        for number, name in enumerate(ANSWERS, start=1):
+            async with client(stage) as http:
+                if name == "no gzip":  # its head was fine
+                    with pytest.raises(httpx.HTTPError):
+                        await http.get(stage.url, headers=bearer(stage))
+                else:
+                    assert (await http.get(stage.url, headers=bearer(stage))).status_code == 502, name
+            assert len(stage.refusals) == number, (name, stage.refusals)
+
+
+@pytest.mark.requirement("rules:bad-hosts", "rules:echo")
+async def test_chunks_that_are_none_end_the_answer_and_a_value_cut_by_chunks_does_not_come_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chunk(data: bytes, extension: bytes = b"") -> bytes:
+        return b"%x%b\r\n%b\r\n" % (len(data), extension, data)
+
+    head, value = OK + b"Transfer-Encoding: chunked\r\n\r\n", VALUE.encode()
+    tricks = [
+        head
+        + chunk(b"<" + value[:9])
+        + chunk(value[9:] + b">", b";x=" + value)
+        + b"0\r\nX-Trailer: "
+        + value
+        + b"\r\n\r\n",
+        head + chunk(b"begun") + b"-5\r\nhello\r\n0\r\n\r\n",
+        head + chunk(b"begun") + b"fffffffffffffffffffff\r\nhello",
+        head + chunk(b"begun") + b"5\r\nhelloXX0\r\n\r\n",
+    ]
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(tricks.pop(0))
+        await writer.drain()
+
+    async with ground(tmp_path, monkeypatch, raw=speak) as stage:
+        request = f"GET / HTTP/1.1\nHost: {HOST}:{stage.host.port}\nAuthorization: {stage.placeholder}\nConnection: close\n\n"
+        said = await say(stage, request)
+        assert b"[secret STRIPE_API_KEY]*" in said
+        assert value not in said
+        assert said.endswith(b"\r\n0\r\n\r\n")  # trailers are not passed on, nor are extensions
+        for _ in range(3):
+            said = await say(stage, request)
+            assert not said.endswith(b"0\r\n\r\n")
+            assert value not in said
+
+
+@pytest.mark.requirement("rules:bad-hosts")
+async def test_a_host_with_a_rule_that_resolves_to_a_private_address_gets_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ground(tmp_path, monkeypatch) as stage, client(stage) as http:
+        with pytest.raises(httpx.ProxyError, match="403"):
+            await http.get(f"https://{HOST}/", headers=bearer(stage))
+        assert "loopback address" in stage.events[-1].reason
+        assert stage.host.asked == []

@@ -28,7 +28,25 @@ def test_a_good_name_is_accepted(name: str) -> None:
 
 @pytest.mark.requirement("secrets:names")
 @pytest.mark.parametrize(
-    "name", ["", "a", "1A", "_A", "A-B", "A B", "A\n", "Ä", "X" * 65, "../A", "A=B", "😀"]
+    "name",
+    [
+        "",
+        "a",
+        "1A",
+        "_A",
+        "A-B",
+        "A B",
+        "A\n",
+        "Ä",
+        "X" * 65,
+        "../A",
+        "A=B",
+        "😀",
+        "\u0410PI_KEY",
+        "KEY\u200b",
+        "\0",
+        "X" * (1 << 20),
+    ],
 )
 def test_a_bad_name_is_refused_with_the_rule_and_not_repeated(name: str) -> None:
     with pytest.raises(InvalidInput, match="A-Z, 0-9 and _") as raised:

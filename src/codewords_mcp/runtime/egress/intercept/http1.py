@@ -29,6 +29,7 @@ _NOT_FOR_PROGRAM: Final = frozenset(
 _LINGER: Final = 0.5
 """Seconds for a program to read an answer before the rest of its request is met by a reset."""
 _CHUNK: Final = 64 << 10
+_BEGINS: Final = b"HTTP/1."
 
 
 class _End:
@@ -299,7 +300,15 @@ async def _either(host: _End, sending: asyncio.Task[None]) -> Any:
         finally:
             reading.cancel()
         event = host.http.next_event()
+        if event is h11.NEED_DATA and host.http.their_state is h11.SEND_RESPONSE:
+            _judge_beginning(host.http.trailing_data[0])
     return event
+
+
+def _judge_beginning(data: bytes) -> None:
+    """The parser waits for the end of a head, which what is no HTTP may not have. Raises h11.RemoteProtocolError."""
+    if data[: len(_BEGINS)] != _BEGINS[: len(data)]:
+        raise h11.RemoteProtocolError("it does not begin as HTTP does")
 
 
 async def _judge(sending: asyncio.Task[None], host: _End) -> None:
