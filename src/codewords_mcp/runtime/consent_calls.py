@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 from codewords_mcp.runtime.house import House
+from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
 
 
 async def secret_hosts(house: House, owner: str) -> dict[str, list[str]]:
-    """Secrets of the owner that the egress puts in, by name, and for which hosts; the others are plain variables."""
-    secrets = await house.secrets.list(owner)
-    return {
-        one.name: [host.partition(":")[0] for host in one.hosts]
-        for one in secrets
-        if one.held == "placeholder"
-    }
+    """Secrets of the owner that the egress puts in, by name, and for which hosts; the others are plain variables. Those that
+    are not set yet will have the rule that a well-known name brings.
+    """
+    rules = {name: rule.names for name, rule in WELL_KNOWN.items()}
+    rules |= {one.name: one.hosts for one in await house.secrets.list(owner)}
+    return {name: [host.partition(":")[0] for host in hosts] for name, hosts in rules.items() if hosts}
 
 
 class ConsentCalls:
