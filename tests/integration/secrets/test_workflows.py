@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.integration.runtime.test_background import with_options
 from tests.integration.secrets.stand_in import Ca, StandIn, names_on_loopback, standing_in, trusted
 from tests.workshop import (
     ADMIN,
@@ -19,7 +20,12 @@ from tests.workshop import (
     workflow,
 )
 
+from codewords_mcp.runtime.egress import Egress, EgressPolicy
+from codewords_mcp.runtime.egress.intercept import Credential, Interception
 from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.sandboxes.e2b.way_out import around, describe
+from codewords_mcp.runtime.secrets.placeholders import new_placeholder
+from codewords_mcp.runtime.secrets.rules import make_rule
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -137,6 +143,32 @@ async def test_without_isolation_too_the_value_stays_outside(
     assert status == 200, body
     assert host.asked[0]["headers"]["authorization"] == f"Bearer {VALUE}"
     assert VALUE not in body.decode()
+
+
+@pytest.mark.requirement("rules:inspect")
+async def test_a_workflow_that_asks_for_it_sends_no_placeholder_to_any_host_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(tmp_path, monkeypatch, sandbox="process") as (runtime, host, pair):
+        await runtime.set_secret(ADMIN, NAME, VALUE, hosts=["api.elsewhere.example"])
+        service = await deploy(runtime, with_options(CALLER, "inspect = true"))
+        _, body, run_id = await fetch(runtime, service, {"url": f"https://{pair}/v1/charges"})
+        run = await runtime.get_run(ADMIN, run_id, wait=60)
+    assert "whose rule is for api.elsewhere.example only" in body.decode()
+    assert host.asked == []
+    assert run.usage is not None
+    assert run.usage["egress"]["refused"][0]["host"] == HOST
+
+
+@pytest.mark.requirement("rules:inspect", "rules:e2b")
+def test_what_is_looked_at_everywhere_is_all_dialled_by_the_runtime_on_e2b_too() -> None:
+    egress = Egress(EgressPolicy(), lambda: ("127.0.0.1", 9))
+    for everywhere, by in ((False, "machine"), (True, "runtime")):
+        credential = Credential(NAME, new_placeholder(VALUE), VALUE, make_rule([HOST]))
+        egress.expect("sandbox", egress.policy, Interception([credential], everywhere=everywhere))
+        described = describe("sandbox", egress, by_machine=True)
+        assert described["by"] == by
+        assert around(described) == ((None, False) if everywhere else (None, True))
 
 
 CALLER = workflow(
