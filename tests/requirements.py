@@ -18,6 +18,7 @@ deploy:versions | seed | Other code is a new immutable version.
 manifest:asked-not-guessed | ours | What code does not tell is asked as such, with its line and how to declare it.
 manifest:cli | ours | The command asks on a terminal; elsewhere it fails with what is asked and the command that agrees.
 manifest:consent | ours | A version that may do more than the live one needs a person's yes to exactly that; the same or less passes.
+manifest:consent-anywhere | ours | A question is answered and spent on any runtime of the database, and after a start anew; once.
 manifest:consent-page | ours | A person agrees or declines on a one-time page, which only its own form can answer.
 manifest:derived | ours | What a script may do is read right from its code and header, however it is written.
 manifest:hosts | ours | A workflow reaches the hosts of its manifest only; a refusal is on record and names the fix.
@@ -153,9 +154,13 @@ secrets:scrub-short | ours | Values under 6 characters are left alone.
 secrets:scrub-json | ours | JSON stays JSON.
 secrets:scrub-text | ours | Text survives.
 secrets:entry-once | ours | A nonce is good once, for a while.
+secrets:entry-anywhere | ours | A page that one runtime opened works on every runtime of the database, and after a start anew.
+secrets:entry-sealed | ours | What is stored of a page's link tells neither its address nor what it is about.
 secrets:entry-bounded | ours | Owners cannot crowd each other out.
 secrets:rules | ours | A host rule names hosts and places; well-known names bring theirs; a value set again keeps its rule.
 secrets:rotation | ours | Another master key encrypts everything; killed half-way, it is gone on with, and nothing is overwritten.
+secrets:shared | ours | A secret that one runtime of a database sets, changes or deletes counts for the next run on every other.
+secrets:shared-rotation | ours | On a shared database the key is changed once every runtime has it; one with another key does not start, and is told how.
 secrets:keyring | ours | A new home keeps its key in the system's keyring where a real one exists; one that is lost is said plainly.
 secrets:export | ours | Secrets are exported to a passphrase or an age key and imported; nothing there is overwritten.
 secrets:two-writers | ours | Two writers at once leave one whole value.
@@ -170,7 +175,14 @@ rules:redirects | ours | A redirect to another host takes no value along, and is
 rules:bad-hosts | ours | A host with a wrong certificate gets nothing; a program that does not accept ours is told.
 rules:websockets | ours | A websocket opens with the value, and its messages do not show it.
 rules:tunnel | ours | Hosts without a rule are tunnelled untouched.
-rules:tap | ours | Exchanges can be heard, answered and held, without values.
+rules:websocket-frames | ours | Frames of a websocket are read both ways, however they are cut; what is compressed or no frame ends it.
+rules:inspect | ours | A workflow that asks for it has placeholders refused and told at hosts without a rule too, in what TLS hides.
+recording:egress | ours | What passes the egress can be put to a recorder: every host, with TLS and without, bodies and streams with their times.
+recording:gateway | ours | Calls of model providers are put to the same recorder.
+recording:replay | ours | What was recorded is given again, without anything going out.
+recording:hold | ours | What writes can be held: nothing goes out, and the workflow and the run's record are told.
+recording:no-values | ours | A recorder never sees the value of a secret, nor a placeholder.
+recording:bounded | ours | Long bodies pass whole, and are kept in part and not given again.
 rules:e2b | ours | Host rules hold on E2B: no value is sent into a machine.
 keys:form | wire | Kinds of keys are told apart by their prefix.
 keys:hashed | ours | Only a hash of a key is kept.
@@ -393,6 +405,7 @@ cli:secrets | seed | Secrets are set, listed by name and deleted.
 cli:secret-never-argument | ours | A value as an argument is refused and not repeated.
 cli:secret-prompt-hidden | ours | A typed value is not shown.
 cli:keys | ours | A key is printed once, is usable elsewhere, and can be revoked.
+cli:doctor-plain | ours | `doctor` names the workflows that can read a secret, since it has no host rule; validation says it too.
 cli:doctor | ours | Says whether workflows can run here and why.
 cli:stop | ours | Ends the runtime, or says that none ran.
 install:hosts | ours | Each chat host's file gets what that host reads; an undo brings the file back, or takes only ours out.

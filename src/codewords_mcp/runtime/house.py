@@ -30,7 +30,7 @@ from codewords_mcp.runtime.runs.ticker import Ticker
 from codewords_mcp.runtime.sandboxes.base import Driver
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.runtime.schedules.book import ScheduleBook
-from codewords_mcp.runtime.secrets import SecretEntries, Vault
+from codewords_mcp.runtime.secrets import Links, Vault
 from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
 from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.services.base import Parts
@@ -61,6 +61,7 @@ class House:
         self._driver: Driver | None = None
         self._driver_lock = asyncio.Lock()
         self.database = database
+        self.replica_ttl = settings.replica_ttl
         self.keys = Keys(
             home,
             settings.master_key,
@@ -69,12 +70,15 @@ class House:
             keyring=settings.master_key_store == "auto",
         )
         master_key = self.keys.current
-        executor = uuid.uuid4().hex
+        executor = self.executor = uuid.uuid4().hex
         self.keyring = Keyring(database, home, settings.api_key)
-        self.secrets = SecretBook(database, Vault(master_key, self.keys.older))
-        self.entries = SecretEntries()
+        vault = Vault(master_key, self.keys.older)
+        self.secrets = SecretBook(database, vault)
+        self.entries = Links("secret", database, vault)
         self.consents = Consents(
-            lambda token: f"{self.base_url}/consents/{token}", unattended=settings.consent == "token"
+            Links("consent", database, vault),
+            lambda token: f"{self.base_url}/consents/{token}",
+            unattended=settings.consent == "token",
         )
         self.permits = Permits()
         self.gateway = Gateway(self.secrets, self.keyring, database, settings, executor=executor)
@@ -133,6 +137,9 @@ class House:
         self.replica = (
             Replica(floor, self.dispatcher.background, ttl=settings.replica_ttl) if database.shared else None
         )
+        if self.replica is not None:
+            self.secrets.on_change = self.replica.tell_of_secrets
+            self.replica.on_secrets = self.secrets.changed_elsewhere
 
     def forget(self, service_id: str) -> None:
         """What is live of this service has changed."""
@@ -144,7 +151,14 @@ class House:
         """Raises StorageFailed, InvalidInput."""
         house = await asyncio.to_thread(cls._open_blocking, settings)
         if house.replica is not None:
-            await house.replica.open()
+            try:
+                await house.secrets.join(house.keys, house.executor, settings.replica_ttl)
+                await house.replica.open()
+            except BaseException:
+                database = house.database
+                await database.drained()
+                await asyncio.to_thread(database.close)
+                raise
         return house
 
     @classmethod

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from codewords_mcp.errors import CodewordsError, ModelNotAllowed
-from codewords_mcp.runtime.gateway import cache, headers, uploads
+from codewords_mcp.runtime.gateway import cache, headers, recorded, uploads
 from codewords_mcp.runtime.gateway.asked import Asked, read_request
 from codewords_mcp.runtime.gateway.attempts import Attempts
 from codewords_mcp.runtime.gateway.budgets import Budgets
@@ -25,6 +25,7 @@ from codewords_mcp.runtime.gateway.telemetry import Telemetry, open_telemetry
 from codewords_mcp.runtime.gateway.upstream import Upstream
 from codewords_mcp.runtime.gateway.wire import Answer, Patience
 from codewords_mcp.runtime.models import Caller, Provider, ProviderReply, ProviderRequest
+from codewords_mcp.runtime.recording import Tapes
 from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.settings import Settings
@@ -40,6 +41,7 @@ class Gateway:
     def __init__(
         self, secrets: SecretBook, keyring: Keyring, database: Database, settings: Settings, *, executor: str
     ) -> None:
+        self.tapes = Tapes()
         self.keys = ProviderKeys(secrets)
         self.lineage = Lineage()
         self.ledger = Ledger(database)
@@ -66,6 +68,15 @@ class Gateway:
         self._telemetry: Telemetry | None = None
 
     async def ask(self, request: ProviderRequest) -> ProviderReply:
+        """As `_ask`, unless the caller's run has a recorder that answers in the provider's place. Raises Conflict where it
+        holds the call.
+        """
+        tape = self.tapes.of(request.caller.run_id)
+        return await (
+            self._ask(request) if tape is None else recorded.ask(request, tape, self._bases, self._ask)
+        )
+
+    async def _ask(self, request: ProviderRequest) -> ProviderReply:
         """Call the provider. Cancelling the awaiting task, or closing the reply early, aborts the call.
 
         Raises NotFound for a path that is none, ServiceNotAvailable without a key, ModelNotAllowed, BudgetExceeded,

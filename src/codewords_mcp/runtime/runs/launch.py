@@ -115,7 +115,7 @@ class Launcher:
             for name, secret in kit.opened.items()
             if secret.rule is not None and not is_provider_key(name)
         ]
-        interception = Interception(credentials) if credentials else None
+        interception = Interception(credentials, everywhere=servable.inspects) if credentials else None
         env |= kit.secrets | {one.name: one.placeholder for one in credentials}
         env |= provider_variables(
             (v.name for v in servable.script.env if v.default is None), key=key.text, runtime=RUNTIME_URI

@@ -129,6 +129,30 @@ executors = Table(
     Column("version", String(32), nullable=False),
     Column("started_at", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
+    Column("key_ids", JSON),
+)
+
+key_use = Table(
+    "key_use",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("key_id", String(32), nullable=False),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("key_id", String(32), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("answer", String(16)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("ix_links_subject", "kind", "owner", "subject"),
+    Index("ix_links_expires", "expires_at"),
 )
 
 schedules = Table(
