@@ -315,6 +315,7 @@ gateway:shared-budgets | ours | Replicas on one database keep a budget together,
 gateway:cache | ours | Answers are kept only where asked for, whole ones only, given back byte for byte at no cost, and marked.
 gateway:wire | ours | What a provider sends is read to its end, or told as broken off; connections are kept only where that is safe; TLS and proxies work.
 gateway:telemetry | ours | Where the OTEL_* variables say so, each call is a span and in the metrics by the GenAI conventions, without a word of it.
+gateway:trace-content | seed | Prompts and replies are in telemetry only where a workflow or the standard variable asks for them, in one shape, without files, within bounds.
 gateway:rates | seed | Calls over a provider's rate wait, the keys that wait take turns, and the provider's own 429 is honoured.
 gateway:reservations-survive | seed | What a killed runtime had reserved is settled at the next start.
 gateway:retries | ours | A call is made again only before the first byte, where its provider's rules and safety allow, boundedly, reserved and billed once.

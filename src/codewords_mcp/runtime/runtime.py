@@ -339,7 +339,7 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
         NotFound, TooBusy.
         """
         refuse_run(caller, "make schedules this way; it calls the service schedule_runs")
-        return await self._house.schedules.create(caller.owner, asked)
+        return await self._house.schedules.create(caller, asked)
 
     async def list_schedules(self, caller: Caller, *, service_id: str | None = None) -> list[Schedule]:
         """Those that come next first."""

@@ -75,7 +75,7 @@ class Gateway:
         route = find_route(request.provider, request.method, request.path, run_mount=request.run_mount)
         keys = await self.keys.find(request.caller.owner, route.provider)
         if not self._warmed:
-            self._telemetry = await asyncio.to_thread(_warm)
+            self._telemetry = await asyncio.to_thread(_warm, self._bases)
             self._warmed = True
         asked = None
         if route.kind == "metered":
@@ -90,7 +90,7 @@ class Gateway:
                 others = self._others(origin, listed, asked)
         call = Exchange(route, origin, asked, self._meter, others)
         if self._telemetry is not None:
-            call.watched = self._telemetry.watch(request.headers)
+            call.watched = self._telemetry.watch(request.headers, origin)
         seconds = 0.0
         call.instead_of = request.instead_of
         name = ""
@@ -122,7 +122,7 @@ class Gateway:
         """The reply with a kept answer."""
         call.used = used = self._meter.given(call, kept)
         if call.watched is not None:
-            call.watched.ended(call, Reading(kept.model))
+            call.watched.ended(call, Reading(kept.model, body=kept.body))
         told = [*kept.headers, (b"content-length", b"%d" % len(kept.body)), (cache.ASKS, b"hit")]
         return ProviderReply(200, told, kept.pieces(), _nothing, lambda: used)
 
@@ -229,12 +229,12 @@ def _check(listed: list[tuple[str, ...]], route: Route, asked: Asked | None) -> 
             )
 
 
-def _warm() -> Telemetry | None:
+def _warm(bases: dict[Provider, str]) -> Telemetry | None:
     """Import what calls need, in a thread: together it takes half a second."""
     from genai_prices.data_snapshot import get_snapshot
 
     get_snapshot()
-    return open_telemetry()
+    return open_telemetry(bases)
 
 
 async def _nothing() -> None:
