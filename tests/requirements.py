@@ -92,6 +92,7 @@ schedules:pause | seed | A paused schedule starts nothing; a resumed one goes on
 schedules:runs | seed | A time that comes starts a run, with its input, that names its schedule.
 schedules:service | wire | The service schedule_runs creates, lists, shows, pauses, resumes and deletes.
 schedules:survive | ours | A schedule survives kill -9 and restarts, and keeps its runtime alive.
+schedules:key | ours | Runs of a schedule keep to the models and budgets of the key that made it.
 secrets:declared | seed | Declared secrets reach the workflow, undeclared ones do not.
 secrets:scrubbed | ours | Values of secrets are scrubbed from logs, answers and records.
 seed:examples | seed | The seed's four programs deploy letter for letter, with a note of what they forget.
@@ -323,7 +324,7 @@ gateway:fallbacks | ours | Another model answers only where a person named it, o
 gateway:circuits | ours | What keeps failing is left alone for a while, then tried once; who asks is told for how long.
 gateway:timeouts | ours | Connecting, the first byte, each further piece and the whole have their own time.
 gateway:several-keys | ours | A provider's keys take turns; one that is refused rests, and what is stored at a provider stays with one account.
-gateway:model-lists | ours | Keys and workflows ask the models of their lists only; refusals have the provider's shape.
+gateway:model-lists | ours | Keys and workflows ask the models of their lists only, however a run begins; refusals have the provider's shape.
 gateway:unreachable | ours | A provider out of reach or silent is told in its own shape, for SDKs to repeat.
 models:simple-form | seed | A prompt gives text or JSON of the shape asked for, mended once, with usage and cost; errors say what to do.
 
