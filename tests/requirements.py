@@ -317,7 +317,7 @@ gateway:cache | ours | Answers are kept only where asked for, whole ones only, g
 gateway:wire | ours | What a provider sends is read to its end, or told as broken off; connections are kept only where that is safe; TLS and proxies work.
 gateway:telemetry | ours | Where the OTEL_* variables say so, each call is a span and in the metrics by the GenAI conventions, without a word of it.
 gateway:trace-content | seed | Prompts and replies are in telemetry only where a workflow or the standard variable asks for them, in one shape, without files, within bounds.
-gateway:rates | seed | Calls over a provider's rate wait, the keys that wait take turns, and the provider's own 429 is honoured.
+gateway:rates | seed | Calls over a provider's or a key's rate wait, those that wait take turns, and the provider's own 429 is honoured.
 gateway:reservations-survive | seed | What a killed runtime had reserved is settled at the next start.
 gateway:retries | ours | A call is made again only before the first byte, where its provider's rules and safety allow, boundedly, reserved and billed once.
 gateway:fallbacks | ours | Another model answers only where a person named it, of the same provider in native form, and the record says so.

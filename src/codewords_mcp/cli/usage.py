@@ -30,7 +30,7 @@ def usage(
     as_json: AsJson = False,
 ) -> int:
     """Sum up what runs used: time waiting, starting and running, CPU, memory, bytes from and to
-    the internet, cost.
+    the internet, and what machines and models cost.
     """
     params: Json = {"by": by.value, "days": days}
     with connect() as client:
@@ -68,4 +68,6 @@ def _row(one: Json) -> list[str]:
     memory = "" if one["peak_memory"] is None else f"{one['peak_memory'] / (1 << 20):.0f} MiB"
     moved = [_output.size(one[f"egress_{way}"]) for way in ("in", "out")]
     cost = "" if one["cost"] is None else f"{one['cost']:.4f}"
+    if one["unpriced"]:
+        cost += f" + {one['unpriced']:,} calls without a price"
     return [str(one["of"]), str(one["runs"]), str(one["failed"]), *times, memory, *moved, cost]

@@ -325,6 +325,7 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
         until = now() + 1
         owner = None if caller.kind == "admin" else caller.owner
         since = until - days * usage.DAY
+        self._house.gateway.ledger.flush()
         rows = await self._house.database.read(
             lambda c: usage.sums(c, owner, by=by, since=since, until=until)
         )

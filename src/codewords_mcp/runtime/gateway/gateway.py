@@ -23,6 +23,7 @@ from codewords_mcp.runtime.gateway.rules import allows, stand_ins
 from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.telemetry import Telemetry, open_telemetry
 from codewords_mcp.runtime.gateway.upstream import Upstream
+from codewords_mcp.runtime.gateway.verdicts import when_to_return
 from codewords_mcp.runtime.gateway.wire import Answer, Patience
 from codewords_mcp.runtime.models import Caller, Provider, ProviderReply, ProviderRequest
 from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
@@ -60,7 +61,7 @@ class Gateway:
         )
         self._attempts = Attempts(Health(), settings.provider_retries)
         self._cache = cache.Cache()
-        self._rates = Rates(settings.provider_rates)
+        self._rates = Rates(settings.provider_rates, settings.key_rates)
         self._tickets = uploads.UploadTickets()
         self._warmed = False
         self._telemetry: Telemetry | None = None
@@ -105,7 +106,8 @@ class Gateway:
             await self._meter.reserve(call)
             answer = await self._answered(request, call, keys)
             call.begun(answer)
-            self._rates.told(route.provider, answer.status, answer.header(b"retry-after"))
+            if answer.status == 429 and (seconds_off := when_to_return(answer, {})):
+                self._rates.told(route.provider, seconds_off)
             told = self._headers(request, call, answer)
             if name and not call.instead_of:
                 call.keep = lambda body, reading: self._cache.keep(
@@ -169,12 +171,11 @@ class Gateway:
         if call.asked is not None or request.length == 0 or (not request.length and not _is_chunked(request)):
             body = None
         query = uploads.without_ticket(headers.without_key(request.query)).decode("latin-1")
-        turn = f"{call.origin.owner}/{call.origin.key_id}"
 
         async def send(key: ProviderKey) -> Answer:
             route, asked, sent = call.route, call.asked, body
             if route.kind != "free":
-                await self._rates.enter(route.provider, turn)
+                await self._rates.enter(route.provider, call.origin)
             length = request.length
             content: bytes | AsyncIterator[bytes] | None = sent
             if asked is not None:
