@@ -277,6 +277,15 @@ def test_without_the_variables_there_is_none(
     assert open_telemetry({}) is None
 
 
+def test_a_variable_that_is_wrong_is_told_and_ends_no_call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "1")  # fewer than are exported at once
+    assert open_telemetry({}) is None
+    assert "OTEL_* variable is wrong" in capsys.readouterr().out
+
+
 def test_where_the_extra_is_not_installed_the_runtime_says_so_and_goes_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

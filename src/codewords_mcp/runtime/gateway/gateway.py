@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 from codewords_mcp.errors import CodewordsError, ModelNotAllowed
 from codewords_mcp.runtime.gateway import cache, headers, uploads
@@ -63,7 +64,7 @@ class Gateway:
         self._cache = cache.Cache()
         self._rates = Rates(settings.provider_rates, settings.key_rates)
         self._tickets = uploads.UploadTickets()
-        self._warmed = False
+        self._warming: asyncio.Task[Telemetry | None] | None = None
         self._telemetry: Telemetry | None = None
 
     async def ask(self, request: ProviderRequest) -> ProviderReply:
@@ -75,12 +76,32 @@ class Gateway:
         """
         route = find_route(request.provider, request.method, request.path, run_mount=request.run_mount)
         keys = await self.keys.find(request.caller.owner, route.provider)
-        if not self._warmed:
-            self._telemetry = await asyncio.to_thread(_warm, self._bases)
-            self._warmed = True
+        await self._warm()
         asked = None
         if route.kind == "metered":
             asked = read_request(route, b"".join([chunk async for chunk in request.body]))
+        call = await self._exchange(request, route, asked)
+        question = asked and cache.question_of(request.headers, request.query, call.origin, asked)
+        if question and question.may_give and (kept := self._cache.find(question.name)):
+            return self._given(call, kept)
+        try:
+            await self._meter.reserve(call)
+            answer = await self._answered(request, call, keys)
+            call.begun(answer)
+            if answer.status == 429 and (seconds := when_to_return(answer, {})):
+                self._rates.told(route.provider, seconds)
+            told = self._headers(request, call, answer)
+            if question and not call.instead_of:
+                call.keep = partial(self._keep, call, question, told)
+                told = [*told, (cache.ASKS, b"miss")]
+            return ProviderReply(answer.status, told, call.relay(), call.close, lambda: call.used)
+        except BaseException as error:
+            call.failure = error.code if isinstance(error, CodewordsError) else type(error).__name__
+            await call.close()
+            raise
+
+    async def _exchange(self, request: ProviderRequest, route: Route, asked: Asked | None) -> Exchange:
+        """The call as it will be made. Raises ModelNotAllowed."""
         origin = self.lineage.origin(request.caller)
         others: tuple[Asked, ...] = ()
         if route.kind != "free":
@@ -90,35 +111,23 @@ class Gateway:
             if asked is not None and request.may_switch:
                 others = self._others(origin, listed, asked)
         call = Exchange(route, origin, asked, self._meter, others)
+        call.instead_of = request.instead_of
         if self._telemetry is not None:
             call.watched = self._telemetry.watch(request.headers, origin)
-        seconds = 0.0
-        call.instead_of = request.instead_of
-        name = ""
-        if asked is not None:
-            seconds, may_give = cache.asked_for(request.headers, origin, asked)
-            if seconds:
-                query = request.query.decode("latin-1")
-                name = cache.name_of(origin, asked, query, request.headers)
-                if may_give and (kept := self._cache.find(name)):
-                    return self._given(call, kept)
-        try:
-            await self._meter.reserve(call)
-            answer = await self._answered(request, call, keys)
-            call.begun(answer)
-            if answer.status == 429 and (seconds_off := when_to_return(answer, {})):
-                self._rates.told(route.provider, seconds_off)
-            told = self._headers(request, call, answer)
-            if name and not call.instead_of:
-                call.keep = lambda body, reading: self._cache.keep(
-                    name, seconds, told, body, reading.tokens or {}, call.model
-                )
-                told = [*told, (cache.ASKS, b"miss")]
-            return ProviderReply(answer.status, told, call.relay(), call.close, lambda: call.used)
-        except BaseException as error:
-            call.failure = error.code if isinstance(error, CodewordsError) else type(error).__name__
-            await call.close()
-            raise
+        return call
+
+    async def _warm(self) -> None:
+        """Import what calls need, before the first of them: together it takes half a second."""
+        if self._warming is None:
+            self._warming = asyncio.create_task(asyncio.to_thread(_imported, self._bases))
+        if not self._warming.done():
+            await asyncio.shield(self._warming)
+        self._telemetry = self._warming.result()
+
+    def _keep(
+        self, call: Exchange, question: cache.Question, told: headers.Headers, body: bytes, reading: Reading
+    ) -> None:
+        self._cache.keep(question.name, question.seconds, told, body, reading.tokens or {}, call.model)
 
     def _given(self, call: Exchange, kept: cache.Kept) -> ProviderReply:
         """The reply with a kept answer."""
@@ -230,8 +239,7 @@ def _check(listed: list[tuple[str, ...]], route: Route, asked: Asked | None) -> 
             )
 
 
-def _warm(bases: dict[Provider, str]) -> Telemetry | None:
-    """Import what calls need, in a thread: together it takes half a second."""
+def _imported(bases: dict[Provider, str]) -> Telemetry | None:
     from genai_prices.data_snapshot import get_snapshot
 
     get_snapshot()

@@ -175,7 +175,9 @@ def open_telemetry(bases: Mapping[Provider, str]) -> Telemetry | None:
         log.warning(
             "OTEL_* variables are set, but telemetry is not installed: pip install 'codewords-mcp[otel]'"
         )
-        return None
+    except ValueError as error:  # of a variable: calls of models must not fail for it
+        log.warning("an OTEL_* variable is wrong, so there is no telemetry", reason=str(error))
+    return None
 
 
 def _signals() -> tuple[str, ...]:
