@@ -115,6 +115,7 @@ store:bounded | ours | Old runs, logs, files and environments go by policy, and 
 store:write-soon | ours | What is written soon is seen by the next read, in order; one failure spoils no other.
 store:older | ours | A home of an older version opens, with everything in it.
 store:migrations | ours | Migrations make exactly the tables that the code uses.
+supply:instance-keys | ours | A shared program serves one key's runs, so that none asks or spends what its own key may not; its key acts for a run that goes on.
 supply:instance | ours | Runs of a workflow that asks for it share a sandbox; one run's end does not end the others.
 supply:ready | ours | A script that runs often finds sandboxes ready, each for one run, of its version and secrets.
 runs:egress-recorded | ours | A run's record has its egress policy and what was reached.
