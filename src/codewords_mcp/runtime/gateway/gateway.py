@@ -48,6 +48,7 @@ class Gateway:
         self.prices = Prices(settings.model_prices, settings.model_aliases)
         self.budgets = Budgets(database, self.ledger, settings.budgets, executor=executor)
         self.lineage.on_end = self.budgets.forget_run
+        self.lineage.on_models = self.prepare
         self._keyring = keyring
         self._meter = Meter(self.prices, self.ledger, self.budgets)
         self._fallbacks = settings.model_fallbacks
@@ -76,7 +77,7 @@ class Gateway:
         """
         route = find_route(request.provider, request.method, request.path, run_mount=request.run_mount)
         keys = await self.keys.find(request.caller.owner, route.provider)
-        await self._warm()
+        self._telemetry = await self._prepared()
         asked = None
         if route.kind == "metered":
             asked = read_request(route, b"".join([chunk async for chunk in request.body]))
@@ -116,13 +117,11 @@ class Gateway:
             call.watched = self._telemetry.watch(request.headers, origin)
         return call
 
-    async def _warm(self) -> None:
-        """Import what calls need, before the first of them: together it takes half a second."""
-        if self._warming is None:
-            self._warming = asyncio.create_task(asyncio.to_thread(_imported, self._bases))
-        if not self._warming.done():
-            await asyncio.shield(self._warming)
-        self._telemetry = self._warming.result()
+    async def _prepared(self) -> Telemetry | None:
+        warming = self.prepare()
+        if not warming.done():
+            await asyncio.shield(warming)
+        return warming.result()
 
     def _keep(
         self, call: Exchange, question: cache.Question, told: headers.Headers, body: bytes, reading: Reading
@@ -136,6 +135,12 @@ class Gateway:
             call.watched.ended(call, Reading(kept.model, body=kept.body))
         told = [*kept.headers, (b"content-length", b"%d" % len(kept.body)), (cache.ASKS, b"hit")]
         return ProviderReply(200, told, kept.pieces(), _nothing, lambda: used)
+
+    def prepare(self) -> asyncio.Task[Telemetry | None]:
+        """Import what calls need, in a thread: together it takes half a second, which the first call need not wait for."""
+        if self._warming is None:
+            self._warming = asyncio.create_task(asyncio.to_thread(_imported, self._bases))
+        return self._warming
 
     def fallbacks(self, caller: Caller, provider: Provider, model: str) -> list[tuple[Provider, str]]:
         """(provider, model) of what stands in for a model that this caller asks for; providers may differ."""
@@ -155,8 +160,8 @@ class Gateway:
         """End every connection to a provider, write what is not written yet, export what is not exported."""
         await self._upstream.close()
         self.ledger.flush()
-        if self._telemetry is not None:
-            await asyncio.to_thread(self._telemetry.close)
+        if self._warming is not None and (telemetry := await self._warming):
+            await asyncio.to_thread(telemetry.close)
 
     async def _lists(self, origin: Origin) -> list[tuple[str, ...]]:
         """The lists of models that a call of this origin has to keep to, all of them."""

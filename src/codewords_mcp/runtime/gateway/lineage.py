@@ -35,6 +35,8 @@ class Lineage:
     def __init__(self) -> None:
         self._alive: dict[str, Origin] = {}
         self.on_end: Callable[[str], None] = lambda _run_id: None
+        self.on_models: Callable[[], object] = lambda: None
+        """Called when a run begins that may ask models."""
 
     def begin(
         self, run_id: str, caller: Caller, service_id: str, rules: Rules = NONE, above: Origin | None = None

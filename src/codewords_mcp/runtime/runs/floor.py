@@ -133,6 +133,8 @@ class Floor:
         """A run of this version is recorded: calls with its key count on it, and are held against its manifest."""
         self.lineage.begin(run_id, caller, servable.service_id, servable.rules, above)
         self.permits.begin(run_id, servable.service_id, servable.manifest)
+        if servable.manifest is not None and servable.manifest.models:
+            self.lineage.on_models()
 
     def leave(self, run_id: str) -> None:
         """The run is here no more, for good or for now."""
