@@ -93,6 +93,7 @@ schedules:pause | seed | A paused schedule starts nothing; a resumed one goes on
 schedules:runs | seed | A time that comes starts a run, with its input, that names its schedule.
 schedules:service | wire | The service schedule_runs creates, lists, shows, pauses, resumes and deletes.
 schedules:survive | ours | A schedule survives kill -9 and restarts, and keeps its runtime alive.
+schedules:key | ours | Runs of a schedule keep to the models and budgets of the key that made it.
 secrets:declared | seed | Declared secrets reach the workflow, undeclared ones do not.
 secrets:scrubbed | ours | Values of secrets are scrubbed from logs, answers and records.
 seed:examples | seed | The seed's four programs deploy letter for letter, with a note of what they forget.
@@ -115,6 +116,7 @@ store:bounded | ours | Old runs, logs, files and environments go by policy, and 
 store:write-soon | ours | What is written soon is seen by the next read, in order; one failure spoils no other.
 store:older | ours | A home of an older version opens, with everything in it.
 store:migrations | ours | Migrations make exactly the tables that the code uses.
+supply:instance-keys | ours | A shared program serves one key's runs, so that none asks or spends what its own key may not; its key acts for a run that goes on.
 supply:instance | ours | Runs of a workflow that asks for it share a sandbox; one run's end does not end the others.
 supply:ready | ours | A script that runs often finds sandboxes ready, each for one run, of its version and secrets.
 runs:egress-recorded | ours | A run's record has its egress policy and what was reached.
@@ -327,14 +329,15 @@ gateway:shared-budgets | ours | Replicas on one database keep a budget together,
 gateway:cache | ours | Answers are kept only where asked for, whole ones only, given back byte for byte at no cost, and marked.
 gateway:wire | ours | What a provider sends is read to its end, or told as broken off; connections are kept only where that is safe; TLS and proxies work.
 gateway:telemetry | ours | Where the OTEL_* variables say so, each call is a span and in the metrics by the GenAI conventions, without a word of it.
-gateway:rates | seed | Calls over a provider's rate wait, the keys that wait take turns, and the provider's own 429 is honoured.
+gateway:trace-content | seed | Prompts and replies are in telemetry only where a workflow or the standard variable asks for them, in one shape, without files, within bounds.
+gateway:rates | seed | Calls over a provider's or a key's rate wait, those that wait take turns, and the provider's own 429 is honoured.
 gateway:reservations-survive | seed | What a killed runtime had reserved is settled at the next start.
 gateway:retries | ours | A call is made again only before the first byte, where its provider's rules and safety allow, boundedly, reserved and billed once.
 gateway:fallbacks | ours | Another model answers only where a person named it, of the same provider in native form, and the record says so.
 gateway:circuits | ours | What keeps failing is left alone for a while, then tried once; who asks is told for how long.
 gateway:timeouts | ours | Connecting, the first byte, each further piece and the whole have their own time.
 gateway:several-keys | ours | A provider's keys take turns; one that is refused rests, and what is stored at a provider stays with one account.
-gateway:model-lists | ours | Keys and workflows ask the models of their lists only; refusals have the provider's shape.
+gateway:model-lists | ours | Keys and workflows ask the models of their lists only, however a run begins; refusals have the provider's shape.
 gateway:unreachable | ours | A provider out of reach or silent is told in its own shape, for SDKs to repeat.
 models:simple-form | seed | A prompt gives text or JSON of the shape asked for, mended once, with usage and cost; errors say what to do.
 

@@ -289,7 +289,8 @@ class UsageSum(Model):
 
     Of a key, `of` is its id, None for the home's own key; runs that its runs have started are counted under it too.
     `egress_in` and `egress_out` are bytes that came from and went to destinations outside. Waiting is until a sandbox
-    is started, starting until its program is asked, running until the end.
+    is started, starting until its program is asked, running until the end. `cost` is of machines and of models; `unpriced`
+    counts calls of models without a known price, which are not in it.
     """
 
     of: str | None
@@ -304,6 +305,7 @@ class UsageSum(Model):
     egress_in: int
     egress_out: int
     cost: float | None
+    unpriced: int = 0
 
 
 class LogLine(Model):

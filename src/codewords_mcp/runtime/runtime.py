@@ -325,6 +325,7 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
         until = now() + 1
         owner = None if caller.kind == "admin" else caller.owner
         since = until - days * usage.DAY
+        self._house.gateway.ledger.flush()
         rows = await self._house.database.read(
             lambda c: usage.sums(c, owner, by=by, since=since, until=until)
         )
@@ -339,7 +340,7 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
         NotFound, TooBusy.
         """
         refuse_run(caller, "make schedules this way; it calls the service schedule_runs")
-        return await self._house.schedules.create(caller.owner, asked)
+        return await self._house.schedules.create(caller, asked)
 
     async def list_schedules(self, caller: Caller, *, service_id: str | None = None) -> list[Schedule]:
         """Those that come next first."""

@@ -212,7 +212,8 @@ def _with_cost(run: Run, found: list[RowMapping]) -> Run:
     models = [in_usd(row) for row in found]
     for model in models:
         del model["run_id"]
-    told = {"cost": round(sum(row["cost"] for row in found) / USD, 12), "models": models}
+    cost = sum(row["cost"] for row in found) / USD + (run.usage.get("cost") or 0)  # of machines
+    told = {"cost": round(cost, 12), "models": models}
     return run.model_copy(update={"usage": run.usage | told})
 
 

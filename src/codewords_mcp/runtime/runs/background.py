@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy import Connection, RowMapping
 
 from codewords_mcp.errors import CodewordsError, RunCancelled, TooBusy
+from codewords_mcp.runtime.gateway.lineage import Origin
 from codewords_mcp.runtime.limits import Place
 from codewords_mcp.runtime.models import Caller, RunRequest
 from codewords_mcp.runtime.runs.execution import Execution, Try
@@ -342,7 +343,8 @@ class BackgroundRun:
                 await self._settle(error)
                 return None
             await self._until_room(run_log)
-            execution = self._execution = self._make(run_log, kit, queued=not first)
+            above = await floor.above(request.caller)
+            execution = self._execution = self._make(run_log, kit, above, queued=not first)
             await execution.attempt()
         return execution
 
@@ -365,9 +367,9 @@ class BackgroundRun:
         servable = await self._floor.catalog.find(request.caller, request.service_id)
         return await self._floor.launcher.kit(request, servable)
 
-    def _make(self, run_log: RunLog, kit: Kit, *, queued: bool) -> Execution:
+    def _make(self, run_log: RunLog, kit: Kit, above: Origin | None, *, queued: bool) -> Execution:
         floor, work, servable = self._floor, self._work, kit.servable
-        floor.begin(self.run_id, work.request.caller, servable)
+        floor.begin(self.run_id, work.request.caller, servable, above)
         work.request.body = replayed(work.body)
         recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         recorded.set_result(None)

@@ -128,6 +128,22 @@ def chain_of(connection: Connection, run_id: str) -> Row[int, str | None, str | 
     return connection.execute(query).first()
 
 
+def chain_above(connection: Connection, run_id: str, most: int) -> list[Row[str, str, str, str | None]]:
+    """(id, owner, service_id, parent_id) of a run and those that started it, the nearest first."""
+    found: list[Row[str, str, str, str | None]] = []
+    next_id: str | None = run_id
+    while next_id is not None and len(found) < most:
+        query = select(runs.c.id, runs.c.owner, runs.c.service_id, runs.c.parent_id).where(
+            runs.c.id == next_id
+        )
+        row = connection.execute(query).first()
+        if row is None:
+            break
+        found.append(row)
+        next_id = row.parent_id
+    return found
+
+
 def find_idempotent(connection: Connection, owner: str, service_id: str, key: str) -> str | None:
     """The id of the run that first used this idempotency key."""
     query = select(runs.c.id).where(

@@ -160,6 +160,7 @@ schedules = Table(
     metadata,
     Column("id", String(40), primary_key=True),
     Column("owner", String(64), nullable=False),
+    Column("key_id", String(32)),
     Column("service_id", String(80), nullable=False),
     Column("name", String(200), nullable=False),
     Column("method", String(32), nullable=False),
