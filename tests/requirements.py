@@ -36,6 +36,7 @@ house:sizes | ours | No module is longer than 500 lines.
 replicas:any-answers | ours | Any runtime of a database answers for any run: record, result, live log, cancel.
 replicas:database-away | ours | A database that crashes and comes back loses no run.
 replicas:deployments | ours | What one runtime of a database deploys, revokes or stores holds for all at once.
+replicas:files | ours | Runtimes of a database that share no folder share uploaded files through a bucket.
 replicas:fence | ours | A runtime that could not say that it lives lets its runs go, and where it lives they go on.
 replicas:rolling | ours | A runtime that is stopped in order hands over what it does not finish.
 replicas:take-over | ours | The runs of a runtime that dies are gone on with by the others of its database.
@@ -244,6 +245,7 @@ http:library-services | ours | A library service that is not here gives a platfo
 http:websocket | wire | Websockets pass both ways with subprotocol and close code; refusals come in the handshake.
 http:result | wire | /result is 200 with the record once ended, 504 while pending; over 1000 is milliseconds.
 http:logs | wire | Logs are live NDJSON, `after` is exclusive, they end with the run; SSE on request.
+files:storage | ours | Uploaded files are whole or not there, in a folder or in a bucket, and storage that fails is told plainly.
 http:files | wire | Files go up once and come down by signed links without a key.
 http:workflows | seed | Validate, deploy, list, look at and roll back workflows.
 http:progress | ours | With Accept NDJSON, progress lines come before the result or error.

@@ -202,6 +202,7 @@ files = Table(
     Column("size", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("stored_as", String(64)),
 )
 
 service_values = Table(
