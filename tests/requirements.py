@@ -56,6 +56,7 @@ runs:cancel | ours | A cancelled run's sandbox is gone and its caller told.
 runs:egress-told | ours | A refused connection is told in the run's log.
 runs:clock | ours | A clock that jumps ends no run, and no run ends before it began.
 runs:crash-truth | ours | A background run that had begun when the runtime died is interrupted, or tried again as another attempt where its header asks; one that had not is started.
+runs:cancel-takes | ours | A cancel takes whenever it comes: before the first step, on the way from the line, or where something swallowed it.
 runs:cancel-family | ours | Cancelling a run cancels what it has started.
 runs:depth | ours | A workflow that calls itself without end is stopped.
 runs:durable | ours | An accepted background run survives kill -9 of the runtime.

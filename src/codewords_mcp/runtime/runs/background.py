@@ -20,6 +20,7 @@ from sqlalchemy import Connection, RowMapping
 from codewords_mcp.errors import CodewordsError, RunCancelled, TooBusy
 from codewords_mcp.runtime.limits import Place
 from codewords_mcp.runtime.models import Caller, RunRequest
+from codewords_mcp.runtime.runs.breaking import break_off
 from codewords_mcp.runtime.runs.execution import Execution, Try
 from codewords_mcp.runtime.runs.floor import Floor, new_id
 from codewords_mcp.runtime.runs.journal import RunLog
@@ -51,6 +52,8 @@ class Work:
     last_line: str | None = None
     not_before: float = 0.0
     """Seconds since 1970."""
+    unwanted: bool = False
+    """Somebody asked to cancel it before this process had it."""
 
 
 class BackgroundRuns:
@@ -169,6 +172,8 @@ class BackgroundRuns:
             return
         run = BackgroundRun(floor, run_id, work)
         floor.enter(run, run.live(None))
+        if work.unwanted:
+            run.cancel("it was asked to")
         await asyncio.wait({run.task} if run.task else set())
 
     def begin(self, run_id: str) -> None:
@@ -270,24 +275,30 @@ class BackgroundRun:
         self._execution: Execution | None = None
         self._why = ""
         self._stopped = False
+        self._ending = False
 
     def cancel(self, why: str) -> None:
         """See `ActiveRun`."""
-        if self._why or self.task is None:
-            return
-        self._why = why
-        if self._execution is not None:
-            self._execution.cancel(why)
-        else:
-            self.task.cancel()
+        if not self._why:
+            self._why = why
+            break_off(self._strike)
 
     def stop(self) -> None:
         """See `ActiveRun`."""
-        self._stopped = True
-        if self._execution is not None:
-            self._execution.stop()
-        elif self.task is not None:
+        if not self._stopped:
+            self._stopped = True
+            break_off(self._strike)
+
+    def _strike(self) -> bool:
+        if self.task is None or self.task.done() or self._ending:
+            return False
+        if self._execution is None:
             self.task.cancel()
+        elif self._stopped:
+            self._execution.stop()
+        else:
+            self._execution.cancel(self._why)
+        return True
 
     async def live(self, kit: Kit | None) -> None:
         """The run's whole life here. `kit`: its first attempt is recorded, has a slot, and needs only to be made."""
@@ -298,6 +309,7 @@ class BackgroundRun:
                 await asyncio.sleep(early)
             await self._attempts(run_log, kit)
         except asyncio.CancelledError:
+            self._ending = True
             await self._broken_off()
         except NotOurs:
             log.info("a run was another's or over when its turn came", run_id=self.run_id)
@@ -342,6 +354,8 @@ class BackgroundRun:
                 await self._settle(error)
                 return None
             await self._until_room(run_log)
+            if self._why or self._stopped:
+                raise asyncio.CancelledError
             execution = self._execution = self._make(run_log, kit, queued=not first)
             await execution.attempt()
         return execution
@@ -464,7 +478,7 @@ def _work(connection: Connection, run_id: str) -> Work | None:
     next_seq, last_line = logs.end_of(connection, run_id)
     return Work(
         _request(row), row["body"], row["correlation_id"], row["depth"], row["retries"], row["attempts"],
-        next_seq, last_line, (row["not_before"] or 0) / 1e6,
+        next_seq, last_line, (row["not_before"] or 0) / 1e6, row["cancel_asked"],
     )  # fmt: skip
 
 

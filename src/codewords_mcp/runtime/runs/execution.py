@@ -23,6 +23,7 @@ from codewords_mcp.errors import (
 )
 from codewords_mcp.runtime.manifest import ANY, covers
 from codewords_mcp.runtime.models import Caller, RunError, RunRequest
+from codewords_mcp.runtime.runs.breaking import break_off
 from codewords_mcp.runtime.runs.journal import RunLog
 from codewords_mcp.runtime.runs.launch import Kit
 from codewords_mcp.runtime.runs.lease import Lease
@@ -138,7 +139,13 @@ class Execution:
         if self._cancelled or self._finishing or self.task is None:
             return
         self._cancelled = why
+        break_off(self._strike)
+
+    def _strike(self) -> bool:
+        if self._finishing or self.task is None or self.task.done():
+            return False
         self.task.cancel()
+        return True
 
     def stop(self) -> None:
         """The runtime is ending. A run that somebody waits for is cancelled; one in the background is interrupted."""
