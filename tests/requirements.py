@@ -113,6 +113,7 @@ services:records | ours | A call of a service is a run: recorded, bounded in tim
 services:markdown | ours | Of a page what a reader wants is kept with its shape, the furniture goes, in any charset and however broken.
 store:errors | ours | A full, damaged or newer database gives a sentence and loses nothing.
 store:among-many | ours | What callers wait for reads as many rows as it gives among many runs, analyzed or not.
+store:disk-full | ours | On a disk that is full nothing stored is lost or half-written, what is said is plain, and all goes on when there is room.
 store:bounded | ours | Old runs, logs, files and environments go by policy, and the database gives their room back while it serves.
 store:write-soon | ours | What is written soon is seen by the next read, in order; one failure spoils no other.
 store:older | ours | A home of an older version opens, with everything in it.
