@@ -39,6 +39,7 @@ replicas:deployments | ours | What one runtime of a database deploys, revokes or
 replicas:files | ours | Runtimes of a database that share no folder share uploaded files through a bucket.
 replicas:fence | ours | A runtime that could not say that it lives lets its runs go, and where it lives they go on.
 replicas:rolling | ours | A runtime that is stopped in order hands over what it does not finish.
+replicas:network-cut | ours | A runtime that is cut off its database for a moment goes on; for longer, the others go on with its runs and it serves again when it is back.
 replicas:take-over | ours | The runs of a runtime that dies are gone on with by the others of its database.
 store:postgres | ours | What holds for SQLite holds for PostgreSQL.
 lists:pages | ours | Lists page through everything once; wrong cursors and limits are told.
