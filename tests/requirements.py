@@ -37,8 +37,10 @@ house:sizes | ours | No module is longer than 500 lines.
 replicas:any-answers | ours | Any runtime of a database answers for any run: record, result, live log, cancel.
 replicas:database-away | ours | A database that crashes and comes back loses no run.
 replicas:deployments | ours | What one runtime of a database deploys, revokes or stores holds for all at once.
+replicas:files | ours | Runtimes of a database that share no folder share uploaded files through a bucket.
 replicas:fence | ours | A runtime that could not say that it lives lets its runs go, and where it lives they go on.
 replicas:rolling | ours | A runtime that is stopped in order hands over what it does not finish.
+replicas:network-cut | ours | A runtime that is cut off its database for a moment goes on; for longer, the others go on with its runs and it serves again when it is back.
 replicas:take-over | ours | The runs of a runtime that dies are gone on with by the others of its database.
 store:postgres | ours | What holds for SQLite holds for PostgreSQL.
 lists:pages | ours | Lists page through everything once; wrong cursors and limits are told.
@@ -56,6 +58,7 @@ runs:cancel | ours | A cancelled run's sandbox is gone and its caller told.
 runs:egress-told | ours | A refused connection is told in the run's log.
 runs:clock | ours | A clock that jumps ends no run, and no run ends before it began.
 runs:crash-truth | ours | A background run that had begun when the runtime died is interrupted, or tried again as another attempt where its header asks; one that had not is started.
+runs:cancel-takes | ours | A cancel takes whenever it comes: before the first step, on the way from the line, or where something swallowed it.
 runs:cancel-family | ours | Cancelling a run cancels what it has started.
 runs:depth | ours | A workflow that calls itself without end is stopped.
 runs:durable | ours | An accepted background run survives kill -9 of the runtime.
@@ -112,6 +115,8 @@ services:github | ours | GitHub is searched through its pages; both kinds of its
 services:records | ours | A call of a service is a run: recorded, bounded in time, cancelled with its caller; private answers are not kept.
 services:markdown | ours | Of a page what a reader wants is kept with its shape, the furniture goes, in any charset and however broken.
 store:errors | ours | A full, damaged or newer database gives a sentence and loses nothing.
+store:among-many | ours | What callers wait for reads as many rows as it gives among many runs, analyzed or not.
+store:disk-full | ours | On a disk that is full nothing stored is lost or half-written, what is said is plain, and all goes on when there is room.
 store:bounded | ours | Old runs, logs, files and environments go by policy, and the database gives their room back while it serves.
 store:write-soon | ours | What is written soon is seen by the next read, in order; one failure spoils no other.
 store:older | ours | A home of an older version opens, with everything in it.
@@ -258,6 +263,7 @@ http:library-services | ours | A library service that is not here gives a platfo
 http:websocket | wire | Websockets pass both ways with subprotocol and close code; refusals come in the handshake.
 http:result | wire | /result is 200 with the record once ended, 504 while pending; over 1000 is milliseconds.
 http:logs | wire | Logs are live NDJSON, `after` is exclusive, they end with the run; SSE on request.
+files:storage | ours | Uploaded files are whole or not there, in a folder or in a bucket, and storage that fails is told plainly.
 http:files | wire | Files go up once and come down by signed links without a key.
 http:workflows | seed | Validate, deploy, list, look at and roll back workflows.
 http:progress | ours | With Accept NDJSON, progress lines come before the result or error.

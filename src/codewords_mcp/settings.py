@@ -104,4 +104,5 @@ class Settings(BaseSettings):
     python_downloads: bool = Field(default=True, description="Let uv fetch a Python that a workflow needs and this machine lacks.")
     database_url: str | None = Field(default=None, description="`postgresql://user:password@host:5432/name`: a database that several runtimes share; default is SQLite in the home.")
     replica_ttl: float = Field(default=15, ge=1, description="Seconds after which a runtime that shares a database and gives no sign of life is taken over from.")
-    files: Path | None = Field(default=None, description="Folder of uploaded files, shared by all runtimes of a database; default is in the home.")
+    files: str | None = Field(default=None, description="Where uploaded files are, for all runtimes of a database: a folder that they share, or `s3://bucket/prefix` (needs `codewords-mcp[s3]`; who may is said by AWS_ACCESS_KEY_ID and the other AWS_* variables, or by the machine's role). Default is in the home.")
+    s3_endpoint: str | None = Field(default=None, description="URL of the server that speaks S3, where it is not AWS's; default AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL.")

@@ -119,8 +119,13 @@ def _store(store: Json) -> list[Finding]:
     if "bytes" in store:
         free = f" ({size(store['free_bytes'])} of it free)" if store["free_bytes"] else ""
         said += f", {size(store['bytes'])}{free}, {size(store['file_bytes'])} of uploaded files"
+        said += f" in {store['files_at']}" if store.get("files_shared") else ""
         said += f"; runs are kept for {store['run_ttl'] / 86400:.3g} days, {store['runs_kept']} at most"
     findings = [Finding("store", "ok", said)]
+    if store["kind"] == "PostgreSQL" and store.get("files_shared") is False:
+        fix = "Set CODEWORDS_FILES to a folder that all runtimes share, or to s3://bucket/prefix."
+        note = "Uploaded files are in this home, where other runtimes of the database do not find them."
+        findings.append(Finding("files", "note", note, fix))
     if store.get("shrinks") is False:
         fix = "Stop the runtime and run: sqlite3 codewords.db 'PRAGMA auto_vacuum=INCREMENTAL; VACUUM' in the home."
         findings.append(Finding("store", "note", "The database of an older version does not shrink.", fix))

@@ -38,6 +38,7 @@ from codewords_mcp.runtime.services.registry import Registry
 from codewords_mcp.runtime.store import access, recovery, retention, service_values
 from codewords_mcp.runtime.store import budgets as budget_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
+from codewords_mcp.runtime.store.blobs import open_blobs
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database, storage_error
 from codewords_mcp.runtime.store.files import Files
@@ -84,7 +85,7 @@ class House:
         self.gateway = Gateway(self.secrets, self.keyring, database, settings, executor=executor)
         self.files = Files(
             database,
-            settings.files or home / "files",
+            open_blobs(settings.files or "", home, settings.s3_endpoint),
             master_key.derive("files").hex(),
             ttl=settings.file_ttl,
             max_bytes=settings.max_file,
@@ -251,6 +252,8 @@ class House:
             "shrinks": size.shrinks,
             "files": files,
             "file_bytes": file_bytes,
+            "files_at": self.files.blobs.place,
+            "files_shared": settings.files is not None,
             "disk_free": shutil.disk_usage(settings.home).free,
             "run_ttl": settings.run_ttl,
             "runs_kept": settings.runs_kept,

@@ -400,6 +400,16 @@ class FileLinks(Model):
     download_path: str
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """An uploaded file; `size` in bytes, `stored_as` its name among them."""
+
+    filename: str
+    content_type: str
+    size: int
+    stored_as: str
+
+
 @dataclass(slots=True)
 class RunRequest:
     """A call of a workflow or library service.

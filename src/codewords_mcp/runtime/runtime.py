@@ -33,6 +33,7 @@ from codewords_mcp.runtime.models import (
     RunResponse,
     Schedule,
     ScheduleRequest,
+    StoredFile,
     Template,
     UsageBy,
     UsageSum,
@@ -372,9 +373,13 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
         """Store an upload by its signed token, once; its size. Raises Unauthenticated, Conflict, BodyTooLarge, StorageFailed."""
         return await self._house.files.write(token, chunks, content_type)
 
-    async def read_file(self, token: str) -> tuple[str, str, int, AsyncIterator[bytes]]:
-        """(filename, content type, size, chunks) by the signed download token. Raises Unauthenticated, NotFound."""
-        return await self._house.files.read(token)
+    async def find_file(self, token: str) -> StoredFile:
+        """What a signed download token is good for. Raises Unauthenticated, NotFound."""
+        return await self._house.files.find(token)
+
+    async def read_file(self, stored: StoredFile, start: int, end: int) -> AsyncIterator[bytes]:
+        """Its bytes `start` to `end` (exclusive). Raises NotFound, StorageFailed."""
+        return await self._house.files.read(stored, start, end)
 
     # the house
 

@@ -142,9 +142,9 @@ class Ledger:
         self._written.update(one["id"] for one in opened)
         if settle := self.settle:
             if sums or closed:
-                self._db.write_soon(lambda c: settle(c, sums, closed))
+                self._db.write_soon(lambda c: settle(c, sums, closed), keep=True)
         elif sums or opened or closed:
-            self._db.write_soon(lambda c: _write(c, sums, opened, closed))
+            self._db.write_soon(lambda c: _write(c, sums, opened, closed), keep=True)
         if self._lasting:
             self.touch()
 

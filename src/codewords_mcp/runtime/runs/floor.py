@@ -144,7 +144,8 @@ class Floor:
         if self.database.shared:  # followers elsewhere wait for it: no line comes any more
             free = {"executor": None}
             self.database.write_soon(
-                lambda c: rows.change(c, run_id, free, only_from=tuple(FINISHED), holder=self.executor)
+                lambda c: rows.change(c, run_id, free, only_from=tuple(FINISHED), holder=self.executor),
+                keep=True,
             )
         self.journal.tell(run_id)
         self.tell(run_id)

@@ -23,6 +23,7 @@ from codewords_mcp.runtime.gateway.shared_accounts import settle_dead
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.floor import Floor
 from codewords_mcp.runtime.store import executors, recovery
+from codewords_mcp.runtime.store.database import REACHED
 
 if TYPE_CHECKING:
     import psycopg
@@ -192,7 +193,7 @@ class _Ear:
 
         while not self._closing.is_set():
             try:
-                with psycopg.connect(self._url, autocommit=True) as connection:
+                with psycopg.connect(self._url, autocommit=True, **REACHED) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
                     self._say("*")  # whatever was missed meanwhile
                     self._listen(connection)

@@ -15,8 +15,8 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    or_,
     select,
+    tuple_,
     update,
 )
 
@@ -152,6 +152,9 @@ def find_idempotent(connection: Connection, owner: str, service_id: str, key: st
     return connection.execute(query).scalar()
 
 
+_LATEST = (2**62, "")
+
+
 def page(
     connection: Connection,
     owner: str,
@@ -167,11 +170,8 @@ def page(
         query = query.where(runs.c.service_id == service_id)
     if status is not None:
         query = query.where(runs.c.status == status)
-    if before is not None:
-        query = query.where(
-            runs.c.created_at <= before[0],  # where the index begins; the rest is for runs of the same moment
-            or_(runs.c.created_at < before[0], runs.c.id < before[1]),
-        )
+    # always within the index's order: PostgreSQL that never looked at the table would read and sort all of it otherwise
+    query = query.where(tuple_(runs.c.created_at, runs.c.id) < (before or _LATEST))
     query = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
     return [to_run(row) for row in connection.execute(query).mappings()]
 

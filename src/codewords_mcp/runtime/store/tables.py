@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -115,11 +116,18 @@ runs = Table(
     Column("egress_in", BigInteger),
     Column("egress_out", BigInteger),
     Index("ix_runs_schedule", "schedule_id"),
-    Index("ix_runs_owner_created", "owner", "created_at"),
-    Index("ix_runs_owner_service", "owner", "service_id", "created_at"),
+    Index("ix_runs_owner_created", "owner", "created_at", "id"),
+    Index("ix_runs_owner_service", "owner", "service_id", "created_at", "id"),
     Index("ix_runs_created", "created_at"),
-    Index("ix_runs_status_owner", "status", "owner", "created_at"),
-    UniqueConstraint("owner", "service_id", "idempotency_key", name="uq_runs_idempotency"),
+    Index("ix_runs_status_owner", "status", "owner", "created_at", "id"),
+    Index(
+        "uq_runs_idempotency",
+        "owner",
+        "service_id",
+        "idempotency_key",
+        unique=True,
+        postgresql_where=text("idempotency_key IS NOT NULL"),
+    ),
 )
 
 executors = Table(
@@ -227,6 +235,7 @@ files = Table(
     Column("size", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("stored_as", String(64)),
 )
 
 service_values = Table(
