@@ -292,8 +292,26 @@ mcp:tool-snapshots | ours | A tool's schema changes only with its snapshot.
 mcp:tool-order | mcp | The order of tools is fixed.
 mcp:tool-names | ours | Names have at most 21 characters.
 mcp:tool-annotations | mcp | Every tool has a title and annotations.
-mcp:tool-tokens | ours | All tools cost at most 1,300 tokens, each at most 200.
+mcp:tool-tokens | ours | All tools cost at most 1,350 tokens, each at most 200.
 mcp:instructions | ours | At most 150 tokens, the loop in order.
+
+confirm:asks | ours | What destroys asks the person by a form in both eras, and a no is a no.
+confirm:forged | ours | Answers to a question that was not put confirm nothing.
+confirm:person | ours | The model cannot confirm for a person who can be asked.
+confirm:token | ours | Where nobody can be asked, a second call needs a token, good once for the same arguments and caller.
+confirm:which | ours | Every destroying tool asks, but for the end of a run; what cannot be done is not asked about.
+tasks:asks | mcp | A task that needs a person's answer asks in the task and goes on with it.
+tasks:bounded | ours | Beyond the most tasks at once, calls are answered without one.
+tasks:cancel | mcp | Cancelling a task ends the run behind it; after its end it is nothing.
+tasks:conformance | mcp | All 44 checks of the conformance suite for tasks hold.
+tasks:declared | mcp | The extension is announced, and every tool that can take long may be a task.
+tasks:long | mcp | A longer call is a task with its messages, poll interval, lifetime and result.
+tasks:negotiated | mcp | Clients without the extension get an answer with a handle, and no task.
+tasks:owner | mcp | A task is found by the key that began it only, and its header must name it.
+tasks:quick | ours | A call that ends at once is answered as if there were no tasks.
+tasks:replicas | ours | Another replica answers for a task and hands cancellations over.
+tasks:restart | ours | A task survives a restart; a run is begun once; what may not be done twice is told.
+skills:conformance | mcp | All checks of the conformance suite for skills hold.
 
 gateway:sdks | seed | The newest and the oldest supported SDKs of each provider work unmodified, sync and async.
 gateway:bytes | seed | Bodies, queries and answers cross unchanged.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
+    CallToolRequestParams,
     CompleteRequestParams,
     EmptyResult,
     PaginatedRequestParams,
@@ -39,9 +40,12 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from codewords_mcp import __version__
-from codewords_mcp.door.context import CALLER_KEY, Door, RequestContext, caller_of
+from codewords_mcp.door.access import check_settings
+from codewords_mcp.door.context import CALLER_KEY, Door, RequestContext, caller_of, principal_of
 from codewords_mcp.door.errors import foreseen, to_protocol_error
-from codewords_mcp.errors import Unauthenticated
+from codewords_mcp.door.skills_extension import Skills
+from codewords_mcp.door.tasks import Tasks
+from codewords_mcp.errors import CodewordsError, Unauthenticated
 from codewords_mcp.prompts import add_prompts
 from codewords_mcp.resources import add_resources
 from codewords_mcp.resources.recent import complete, list_recent
@@ -49,6 +53,9 @@ from codewords_mcp.resources.subscriptions import Subscriptions
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.settings import Settings
 from codewords_mcp.tools import all_tools
+from codewords_mcp.tools._errors import failure
+from codewords_mcp.tools._surface import Surface
+from codewords_mcp.tools._tool import DoorTool
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.runtime import Runtime
@@ -63,12 +70,16 @@ SESSIONS = 1_000
 """Legacy sessions open at once; one idle for half an hour ends."""
 
 _FIXED = CacheHint(ttl_ms=300_000, scope="public")
+_OWN = CacheHint(ttl_ms=60_000, scope="private")
 _FRESH = CacheHint(ttl_ms=0, scope="private")
 _BODY = 4 << 20
 
 
-def create_server(runtime: Runtime, settings: Settings, *, caller: Caller | None = None) -> MCPServer[Door]:
-    """The server with its tools, resources and prompts. `caller` is who asks on in-process connections.
+def create_server(
+    runtime: Runtime, settings: Settings, *, caller: Caller | None = None, more: Sequence[DoorTool] = ()
+) -> MCPServer[Door]:
+    """The server with its tools, resources and prompts. `caller` is who asks on in-process connections; `more` are
+    tools beside our own.
 
     Over HTTP the caller of each request is the one that authentication left in its scope.
     """
@@ -79,21 +90,27 @@ def create_server(runtime: Runtime, settings: Settings, *, caller: Caller | None
         try:
             yield door
         finally:
+            await tasks.aclose()
             await door.jobs.aclose()
 
+    check_settings(settings)
     bus = InMemorySubscriptionBus()
+    tools = [*all_tools(), *more]
+    surface = Surface(tools, bus)
+    tasks = Tasks(surface.find, surface.call)
     with _root_logging_kept():
         server = MCPServer[Door](
             "codewords",
             title="CodeWords",
             version=__version__,
             instructions=INSTRUCTIONS,
-            tools=all_tools(),
+            tools=tools,
+            extensions=[tasks, Skills()],
             lifespan=lifespan,
             subscriptions=bus,
             request_state_security=_state_security(settings),
             cache_hints={
-                "tools/list": _FIXED,
+                "tools/list": _OWN,
                 "prompts/list": _FIXED,
                 "resources/templates/list": _FIXED,
                 "resources/list": _FRESH,
@@ -103,7 +120,9 @@ def create_server(runtime: Runtime, settings: Settings, *, caller: Caller | None
         )
     add_resources(server)
     add_prompts(server)
+    surface.serve(server)
     _open_seams(server, bus)
+    _open_tools(server, surface, tasks)
     return server
 
 
@@ -141,17 +160,13 @@ def _bound_to_caller(manager: StreamableHTTPSessionManager) -> ASGIApp:
             response = JSONResponse(error.to_dict(), error.status, headers={"WWW-Authenticate": "Bearer"})
             await response(scope, receive, send)
             return
-        token = AccessToken(token="", client_id=_principal(caller), scopes=[], subject=caller.owner)
+        token = AccessToken(token="", client_id=principal_of(caller), scopes=[], subject=caller.owner)
         scope["user"] = AuthenticatedUser(token)
         # httptools leaves the blanks after a value in it; the protocol's headers are compared with the body (RFC 9110, 5.5).
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         await manager.handle_request(scope, receive, send)
 
     return app
-
-
-def _principal(caller: Caller) -> str:
-    return ":".join((caller.kind, caller.owner, caller.key_id or "", caller.run_id or ""))
 
 
 def _state_security(settings: Settings) -> RequestStateSecurity:
@@ -162,7 +177,7 @@ def _state_security(settings: Settings) -> RequestStateSecurity:
     key = (settings.master_key or os.urandom(32).hex()).encode()
     return RequestStateSecurity(
         keys=[hashlib.sha256(b"codewords mcp request state\0" + key).digest()],
-        bind_principal=lambda ctx: _principal(caller_of(ctx)),
+        bind_principal=lambda ctx: principal_of(caller_of(ctx)),
     )
 
 
@@ -204,6 +219,21 @@ def _open_seams(server: MCPServer[Door], bus: InMemorySubscriptionBus) -> None:
         return announce(changes)
 
     low.create_initialization_options = announcing
+
+
+def _open_tools(server: MCPServer[Door], surface: Surface, tasks: Tasks) -> None:
+    """Which tools there are depends on who asks, which the SDK's own list and call do not know."""
+    low = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+    async def call(ctx: RequestContext, params: CallToolRequestParams) -> HandlerResult:
+        try:
+            tool = await surface.find(ctx, params.name)
+        except CodewordsError as error:
+            return failure(error, params.name)
+        return await tasks.call(ctx, params, tool)
+
+    low.add_request_handler("tools/list", PaginatedRequestParams, surface.list)
+    low.add_request_handler("tools/call", CallToolRequestParams, call)
 
 
 def _connection_of(ctx: RequestContext) -> Connection:

@@ -37,10 +37,12 @@ from codewords_mcp.runtime.services.base import Parts
 from codewords_mcp.runtime.services.registry import Registry
 from codewords_mcp.runtime.store import access, recovery, retention, service_values
 from codewords_mcp.runtime.store import budgets as budget_rows
+from codewords_mcp.runtime.store import tasks as task_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database, storage_error
 from codewords_mcp.runtime.store.files import Files
+from codewords_mcp.runtime.tasks import TaskBook
 from codewords_mcp.runtime.web.client import Web
 from codewords_mcp.runtime.workflows.deployments import Deployments
 from codewords_mcp.runtime.workflows.environment import Environments
@@ -73,9 +75,11 @@ class House:
         self.keyring = Keyring(database, home, settings.api_key)
         self.secrets = SecretBook(database, Vault(master_key, self.keys.older))
         self.entries = SecretEntries()
+        self.unattended = settings.consent == "token"
         self.consents = Consents(
-            lambda token: f"{self.base_url}/consents/{token}", unattended=settings.consent == "token"
+            lambda token: f"{self.base_url}/consents/{token}", unattended=self.unattended
         )
+        self.tasks = TaskBook(database, executor, dead_after=settings.replica_ttl)
         self.permits = Permits()
         self.gateway = Gateway(self.secrets, self.keyring, database, settings, executor=executor)
         self.files = Files(
@@ -246,6 +250,7 @@ class House:
         """Remove runs, files and environments past their time."""
         await retention.prune(self.database, settings)
         await self.database.write(lambda c: service_values.purge(c, now()))
+        await self.database.write(lambda c: task_rows.purge(c, now()))
         await self.dispatcher.background.tidy()
         await self.gateway.tidy()
         await self.files.expire()

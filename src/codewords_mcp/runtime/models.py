@@ -32,6 +32,9 @@ BudgetScope = Literal["call", "run", "workflow", "key", "home"]
 BudgetPeriod = Literal["total", "month", "day"]
 """Calendar days and months in UTC."""
 CheckStatus = Literal["passed", "failed", "warning", "note", "skipped"]
+Scope = Literal["read", "run", "write", "admin"]
+"""What a key may do: look; run workflows and call models and services; change what is there; administer keys."""
+SCOPES: tuple[Scope, ...] = ("read", "run", "write", "admin")
 Progress = Callable[[float, float, str], Awaitable[None]]
 """`await progress(done, total, message)`; done ≤ total, a message a person can read."""
 
@@ -46,12 +49,21 @@ class Caller:
 
     kind: `admin` may all; `user` may use and deploy own things, not administer keys or stop the runtime;
     `run` is a sandboxed workflow: `/run`, provider routes and files only.
+    `scopes` and `toolsets` (of the MCP door) narrow that; None does not. `by_token`: an authorization server's token,
+    for which further scopes can be had, named it.
     """
 
     owner: str
     kind: Literal["admin", "user", "run"]
     key_id: str | None = None
     run_id: str | None = None
+    scopes: frozenset[str] | None = None
+    toolsets: frozenset[str] | None = None
+    by_token: bool = False
+
+    def can(self, scope: Scope) -> bool:
+        """Whether its scopes have this one; `admin` has all."""
+        return self.scopes is None or scope in self.scopes or "admin" in self.scopes
 
 
 class Model(BaseModel):
@@ -362,7 +374,9 @@ class SecretForm(Model):
 
 
 class KeyInfo(Model):
-    """An API key without its text. `models`: names and patterns of the only models that it may ask; None for all."""
+    """An API key without its text. `models`: names and patterns of the only models that it may ask; `scopes`: all that it
+    may do; `toolsets`: the only ones that it sees, over MCP alone. None for all.
+    """
 
     id: str
     prefix: str
@@ -374,6 +388,27 @@ class KeyInfo(Model):
     used_at: datetime | None = None
     revoked: bool = False
     models: list[str] | None = None
+    scopes: list[Scope] | None = None
+    toolsets: list[str] | None = None
+
+
+class PublishedTool(Model):
+    """A workflow as a tool of its own: `tool` its name, `input_schema` what its route takes by its OpenAPI.
+
+    `wrapped`: the route's body is no object, so it is the argument `input`. `read_only`: its owner says that it changes
+    nothing.
+    """
+
+    tool: str
+    workflow_id: str
+    toolset: str
+    title: str
+    description: str
+    path: str
+    method: str
+    read_only: bool
+    input_schema: dict[str, Any]
+    wrapped: bool = False
 
 
 class Budget(Model):

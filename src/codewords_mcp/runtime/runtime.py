@@ -33,6 +33,7 @@ from codewords_mcp.runtime.models import (
     RunResponse,
     Schedule,
     ScheduleRequest,
+    Scope,
     Template,
     UsageBy,
     UsageSum,
@@ -41,6 +42,7 @@ from codewords_mcp.runtime.models import (
     WorkflowSummary,
     no_progress,
 )
+from codewords_mcp.runtime.publish_calls import PublishCalls
 from codewords_mcp.runtime.runs.launch import limits_of
 from codewords_mcp.runtime.secret_calls import SecretCalls
 from codewords_mcp.runtime.secrets.access import refuse_run, require_admin
@@ -48,6 +50,7 @@ from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import usage
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import now, to_text
+from codewords_mcp.runtime.tasks import TaskBook
 from codewords_mcp.runtime.workflows.checks import Validation, validate
 from codewords_mcp.settings import Settings
 
@@ -57,7 +60,7 @@ HOUSEKEEPING = 600.0
 log = structlog.get_logger(__name__)
 
 
-class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
+class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, PublishCalls):
     """One home's runtime. Open it with `Runtime.open(settings)`; all methods are for that event loop.
 
     Every method raises `CodewordsError` subclasses only; what is not the caller's is `NotFound`.
@@ -68,6 +71,11 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
         self._house = house
         self._validating = 0
         self._started = time.time()
+
+    @property
+    def tasks(self) -> TaskBook:
+        """Calls that outlast their request."""
+        return self._house.tasks
 
     @property
     def base_url(self) -> str:
@@ -110,11 +118,21 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
         one_time: bool = False,
         expires_in: float | None = None,
         models: list[str] | None = None,
+        scopes: list[Scope] | None = None,
+        toolsets: list[str] | None = None,
     ) -> tuple[str, KeyInfo]:
-        """Make a key: (its text, shown once; its record). `models` are the only ones that it may ask. Admin only."""
+        """Make a key: (its text, shown once; its record). `models` are the only ones that it may ask, `scopes` all that it
+        may do, `toolsets` all that it sees over MCP. Admin only. Raises InvalidInput.
+        """
         require_admin(caller, "make keys")
         return await self._house.keyring.create(
-            owner=owner or caller.owner, kind=kind, one_time=one_time, expires_in=expires_in, models=models
+            owner=owner or caller.owner,
+            kind=kind,
+            one_time=one_time,
+            expires_in=expires_in,
+            models=models,
+            scopes=scopes,
+            toolsets=toolsets,
         )
 
     async def list_keys(self, caller: Caller) -> list[KeyInfo]:
@@ -256,8 +274,12 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
         data: Any = None,
         method: str = "POST",
         wait: float = 40.0,
+        idempotency_key: str | None = None,
     ) -> Run:
-        """`start_run` with JSON `data`, then wait up to `wait` seconds: the finished record, or the unfinished one."""
+        """`start_run` with JSON `data`, then wait up to `wait` seconds: the finished record, or the unfinished one.
+
+        The same `idempotency_key` again finds the run that it began.
+        """
         body = b"" if data is None else json.dumps(data).encode()
         headers = [(b"accept", b"application/json"), (b"content-length", str(len(body)).encode())]
         if body:
@@ -268,6 +290,7 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
             yield body
 
         request = RunRequest(service_id, method.upper(), path, query.encode(), headers, chunks(), caller)
+        request.idempotency_key = idempotency_key
         run_id = await self.start_run(request)
         return await self.get_run(caller, run_id, wait=wait)
 

@@ -69,7 +69,7 @@ async def deploy_workflow(
         "description": description,
     }
     began = time.monotonic()
-    person = Asking(ctx, until=began + _ASKED_WITHIN)
+    person = Asking(ctx, until=began + _tool.patience(ctx, _ASKED_WITHIN))
     asked = await person.answered_before()
     if confirm and asked is None:
         await person.on_page(confirm)
@@ -150,4 +150,12 @@ def _curl(url: str) -> str:
     return f"curl -X POST {url} -H \"Authorization: Bearer $CODEWORDS_API_KEY\" -H 'Content-Type: application/json' -d '{{}}'"
 
 
-TOOL = tool(deploy_workflow, title="Deploy workflow", hints=EXECUTES, administers=True)
+TOOL = tool(
+    deploy_workflow,
+    title="Deploy workflow",
+    hints=EXECUTES,
+    administers=True,
+    toolset="workflows",
+    task="optional",
+    again=True,
+)
