@@ -6,6 +6,7 @@ All uses of the SDK's private seams are in this module, each with the reason.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -16,7 +17,7 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.caching import CacheHint
 from mcp.server.connection import Connection
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.lowlevel.server import NotificationOptions
 from mcp.server.mcpserver import MCPServer, RequestStateSecurity
 from mcp.server.models import InitializationOptions
@@ -37,20 +38,22 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as HttpScope
 
 from codewords_mcp import __version__
 from codewords_mcp.door.access import check_settings
+from codewords_mcp.door.changes import Changes
 from codewords_mcp.door.context import CALLER_KEY, Door, RequestContext, caller_of, principal_of
 from codewords_mcp.door.errors import foreseen, to_protocol_error
 from codewords_mcp.door.skills_extension import Skills
 from codewords_mcp.door.tasks import Tasks
-from codewords_mcp.errors import CodewordsError, Unauthenticated
+from codewords_mcp.errors import CodewordsError, InsufficientScope, Unauthenticated
 from codewords_mcp.prompts import add_prompts
 from codewords_mcp.resources import add_resources
 from codewords_mcp.resources.recent import complete, list_recent
 from codewords_mcp.resources.subscriptions import Subscriptions
-from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.models import Caller, Scope
 from codewords_mcp.settings import Settings
 from codewords_mcp.tools import all_tools
 from codewords_mcp.tools._errors import failure
@@ -87,14 +90,17 @@ def create_server(
     @asynccontextmanager
     async def lifespan(_: MCPServer[Door]) -> AsyncGenerator[Door]:
         door = Door(runtime, settings, caller)
+        deaf = runtime.announcements.listen(changes.tell)
         try:
             yield door
         finally:
+            deaf()
             await tasks.aclose()
             await door.jobs.aclose()
 
     check_settings(settings)
     bus = InMemorySubscriptionBus()
+    changes = Changes(_connection_of)
     tools = [*all_tools(), *more]
     surface = Surface(tools, bus)
     tasks = Tasks(surface.find, surface.call)
@@ -116,12 +122,12 @@ def create_server(
                 "resources/list": _FRESH,
                 "resources/read": _FRESH,
             },
-            middleware=[_boundary],
+            middleware=[_boundary(changes)],
         )
     add_resources(server)
     add_prompts(server)
     surface.serve(server)
-    _open_seams(server, bus)
+    _open_seams(server, Subscriptions(bus, _connection_of, changes))
     _open_tools(server, surface, tasks)
     return server
 
@@ -141,19 +147,23 @@ def serve_http(
     server: MCPServer[Door], settings: Settings
 ) -> tuple[ASGIApp, Callable[[], AbstractAsyncContextManager[None]]]:
     """As `create_mcp_app`, of a server that was made."""
+    limit = max(_BODY, 4 * settings.max_code)
     server.streamable_http_app(
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
-        max_request_body_size=max(_BODY, 4 * settings.max_code),
+        max_request_body_size=limit,
         max_sessions=SESSIONS,
     )
     manager = server.session_manager
-    return _bound_to_caller(manager), manager.run
+    return _bound_to_caller(manager, limit), manager.run
 
 
-def _bound_to_caller(manager: StreamableHTTPSessionManager) -> ASGIApp:
-    """Tell the SDK who asks: it answers 404 to a session id that another caller's key opened."""
+def _bound_to_caller(manager: StreamableHTTPSessionManager, limit: int) -> ASGIApp:
+    """Tell the SDK who asks: it answers 404 to a session id that another caller's key opened.
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    Raises InsufficientScope for a call that takes more than the caller's token has, so that its client can ask for it.
+    """
+
+    async def app(scope: HttpScope, receive: Receive, send: Send) -> None:
         caller = scope.get(CALLER_KEY)
         if not isinstance(caller, Caller):
             error = Unauthenticated("This needs a key.", hint="Send it as `Authorization: Bearer <key>`.")
@@ -164,9 +174,44 @@ def _bound_to_caller(manager: StreamableHTTPSessionManager) -> ASGIApp:
         scope["user"] = AuthenticatedUser(token)
         # httptools leaves the blanks after a value in it; the protocol's headers are compared with the body (RFC 9110, 5.5).
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
+        if caller.by_token and scope["method"] == "POST":
+            receive = await _check_scope(caller, receive, limit)
         await manager.handle_request(scope, receive, send)
 
     return app
+
+
+async def _check_scope(caller: Caller, receive: Receive, limit: int) -> Receive:
+    """Read the message for the tool that it calls; what gives it once more."""
+    read: list[Message] = []
+    body = b""
+    while not read or (read[-1].get("more_body") and len(body) <= limit):
+        read.append(await receive())
+        body += read[-1].get("body", b"")
+    needed = _scope_asked(body)
+    if needed is not None and not caller.can(needed):
+        raise InsufficientScope(needed, by_token=True)
+    waiting = iter(read)
+
+    async def again() -> Message:
+        message = next(waiting, None)
+        return await receive() if message is None else message
+
+    return again
+
+
+def _scope_asked(body: bytes) -> Scope | None:
+    """What the tool of this call takes; published ones are run. None for what calls none."""
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    match message:
+        case {"method": "tools/call", "params": {"name": str() as name}}:
+            known = {tool.name: tool.scope for tool in all_tools() if isinstance(tool, DoorTool)}
+            return known.get(name, "run")
+        case _:
+            return None
 
 
 def _state_security(settings: Settings) -> RequestStateSecurity:
@@ -181,23 +226,28 @@ def _state_security(settings: Settings) -> RequestStateSecurity:
     )
 
 
-async def _boundary(ctx: ServerRequestContext[Door, Any], call_next: CallNext) -> HandlerResult:
+def _boundary(changes: Changes) -> ServerMiddleware[Any]:
     """Whatever a handler raises leaves as a JSON-RPC error in our words. (Tools have their own boundary.)"""
-    try:
-        return await call_next(ctx)
-    except (MCPError, ValidationError):
-        raise
-    except ValueError as error:
-        if ctx.method == "prompts/get":  # how the SDK says so, with the names it was given
-            raise MCPError(
-                INVALID_PARAMS, "No such prompt, or a required argument is missing: see prompts/list."
-            ) from error
-        raise to_protocol_error(foreseen(error, ctx.method)) from error
-    except Exception as error:
-        raise to_protocol_error(foreseen(error, ctx.method)) from error
+
+    async def boundary(ctx: ServerRequestContext[Door, Any], call_next: CallNext) -> HandlerResult:
+        try:
+            changes.seen(ctx)
+            return await call_next(ctx)
+        except (MCPError, ValidationError):
+            raise
+        except ValueError as error:
+            if ctx.method == "prompts/get":  # how the SDK says so, with the names it was given
+                raise MCPError(
+                    INVALID_PARAMS, "No such prompt, or a required argument is missing: see prompts/list."
+                ) from error
+            raise to_protocol_error(foreseen(error, ctx.method)) from error
+        except Exception as error:
+            raise to_protocol_error(foreseen(error, ctx.method)) from error
+
+    return boundary
 
 
-def _open_seams(server: MCPServer[Door], bus: InMemorySubscriptionBus) -> None:
+def _open_seams(server: MCPServer[Door], subscriptions: Subscriptions) -> None:
     """What `MCPServer` 2.3 has no public way for. Each is pinned by a test, and the dependency by `mcp<2.4`."""
     low = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     # The SDK's own list holds fixed resources only: ours depends on the caller.
@@ -205,7 +255,6 @@ def _open_seams(server: MCPServer[Door], bus: InMemorySubscriptionBus) -> None:
     # `@completion()` hides the request, and with it the caller.
     low.add_request_handler("completion/complete", CompleteRequestParams, complete)
     # Subscribing has no decorator up to 2025-11-25; from 2026-07-28 the SDK's own would let anybody watch any run.
-    subscriptions = Subscriptions(bus, _connection_of)
     low.add_request_handler("resources/subscribe", SubscribeRequestParams, subscriptions.subscribe)
     low.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, subscriptions.unsubscribe)
     low.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, subscriptions.listen)

@@ -82,9 +82,6 @@ class TaskSession:
         """Keep the words; a task has no progress notifications."""
         self.message = message
 
-    async def send_resource_list_changed(self) -> None:
-        """Sessions of before 2026-07-28 have no tasks."""
-
 
 def task_of(ctx: Any) -> TaskSession | None:
     """The task that a tool runs in; None in a plain call."""

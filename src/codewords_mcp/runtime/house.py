@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from codewords_mcp.errors import CodewordsError, StorageFailed
+from codewords_mcp.runtime.announcements import Announcements
 from codewords_mcp.runtime.consents import Consents
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
@@ -35,7 +36,7 @@ from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
 from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.services.base import Parts
 from codewords_mcp.runtime.services.registry import Registry
-from codewords_mcp.runtime.store import access, recovery, retention, service_values
+from codewords_mcp.runtime.store import access, published, recovery, retention, service_values
 from codewords_mcp.runtime.store import budgets as budget_rows
 from codewords_mcp.runtime.store import tasks as task_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
@@ -79,6 +80,7 @@ class House:
         self.consents = Consents(
             lambda token: f"{self.base_url}/consents/{token}", unattended=self.unattended
         )
+        self.announcements = Announcements()
         self.tasks = TaskBook(database, executor, dead_after=settings.replica_ttl)
         self.permits = Permits()
         self.gateway = Gateway(self.secrets, self.keyring, database, settings, executor=executor)
@@ -142,6 +144,12 @@ class House:
         """What is live of this service has changed."""
         self.catalog.forget(service_id)
         self.supply.forget(service_id)
+
+    async def tell_changed(self, owner: str, service_id: str) -> None:
+        """Whoever keeps a list of the owner's workflows, or of tools made of them, hears that this one has changed."""
+        self.announcements.announce(owner, "workflows")
+        if await self.database.read(lambda c: published.has(c, service_id)):
+            self.announcements.announce(owner, "tools")
 
     @classmethod
     async def open(cls, settings: Settings) -> House:

@@ -63,6 +63,7 @@ class PublishCalls:
             return name
 
         name = await self._house.database.write(put)
+        self._house.announcements.announce(caller.owner, "tools")
         return next(one for one in await self.published_tools(caller) if one.tool == name)
 
     async def unpublish(self, caller: Caller, tool: str) -> None:
@@ -70,6 +71,7 @@ class PublishCalls:
         refuse_run(caller, "unpublish workflows")
         if not await self._house.database.write(lambda c: rows.remove(c, caller.owner, tool)):
             raise NotFound("No tool of that name is published.", hint="`codewords published` lists them.")
+        self._house.announcements.announce(caller.owner, "tools")
 
     async def published_tools(self, caller: Caller) -> list[PublishedTool]:
         """The caller's, by name, as their live versions are."""

@@ -13,6 +13,7 @@ import structlog
 
 from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError, ConsentNeeded, InvalidInput
+from codewords_mcp.runtime.announcements import Announcements
 from codewords_mcp.runtime.authoring.templates import template_code, templates
 from codewords_mcp.runtime.consent_calls import ConsentCalls, secret_hosts
 from codewords_mcp.runtime.house import House
@@ -76,6 +77,11 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, PublishCalls):
     def tasks(self) -> TaskBook:
         """Calls that outlast their request."""
         return self._house.tasks
+
+    @property
+    def announcements(self) -> Announcements:
+        """What has changed, as it changes."""
+        return self._house.announcements
 
     @property
     def base_url(self) -> str:
@@ -209,6 +215,8 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, PublishCalls):
             progress=progress,
         )
         self._house.forget(deployment.service_id)
+        if deployment.changed:
+            await self._house.tell_changed(caller.owner, deployment.service_id)
         return deployment
 
     async def deploy_or_ask(self, caller: Caller, **wanted: Any) -> Deployment | ConsentNeeded:
@@ -241,6 +249,7 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, PublishCalls):
         refuse_run(caller, "roll workflows back")
         deployment = await self._house.deployments.rollback(caller, service_id, version)
         self._house.forget(service_id)
+        await self._house.tell_changed(caller.owner, service_id)
         return deployment
 
     async def list_templates(self) -> list[Template]:

@@ -17,9 +17,9 @@ from mcp_types import (
 )
 from mcp_types import Tool as ListedTool
 
-from codewords_mcp.door.access import view_of
+from codewords_mcp.door.access import TOOLSETS, view_of
 from codewords_mcp.door.context import Door, RequestContext, caller_of
-from codewords_mcp.errors import CodewordsError, NotFound
+from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
 from codewords_mcp.tools._errors import failure
 from codewords_mcp.tools._published import WorkflowTool
 from codewords_mcp.tools._tool import DoorTool
@@ -45,6 +45,11 @@ class Surface:
         """Ours in their order, then what is published, by name."""
         view = view_of(ctx)
         tools: list[DoorTool] = [*self._own.values(), *await self._published(ctx)]
+        known = {*TOOLSETS, *(tool.toolset for tool in tools)}
+        if unknown := sorted({name for names in view.toolsets for name in names} - known):
+            raise InvalidInput(
+                f"There is no toolset {unknown[0]}.", hint=f"There are {', '.join(sorted(known))}."
+            )
         return ListToolsResult(tools=[_listed(tool) for tool in tools if view.shows(tool)])
 
     async def find(self, ctx: RequestContext, name: str) -> DoorTool:

@@ -85,9 +85,6 @@ async def deploy_workflow(
     if deployment is None:
         text = "Still building the environment. Call deploy_workflow again with the same arguments: it joins this work."
         return answer(Deployed(status="building"), text)
-    if deployment.changed:
-        await ctx.notify_resources_changed()  # listeners of 2026-07-28
-        await ctx.session.send_resource_list_changed()  # the session, before
     return _answer(deployment)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from codewords_mcp.errors import Forbidden, NotFound, ValidationFailed
+from codewords_mcp.runtime.announcements import Announcements
 from codewords_mcp.runtime.models import (
     FINISHED,
     Caller,
@@ -104,6 +105,7 @@ class FakeRuntime(Runtime):
         self._confirmations: dict[str, str] = {}
         self.published: list[PublishedTool] = []
         self.nobody_there = False
+        self.said = Announcements()
         self._folder = Path(tempfile.mkdtemp(prefix="codewords-fake-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._database: Database | None = None
@@ -117,6 +119,10 @@ class FakeRuntime(Runtime):
             weakref.finalize(self, self._database.close)
             self._book = TaskBook(self._database, "this")
         return self._book
+
+    @property
+    def announcements(self) -> Announcements:
+        return self.said
 
     def restarted(self) -> None:
         """From now on this is another process with the same store."""
@@ -207,6 +213,7 @@ class FakeRuntime(Runtime):
         )
         self._live[caller.owner, service_id] = live
         self._code[service_id] = code
+        self.announcements.announce(caller.owner, "workflows")
         return live
 
     def _workflow(self, caller: Caller, service_id: str) -> Deployment:

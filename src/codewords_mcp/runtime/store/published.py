@@ -27,6 +27,12 @@ def count(connection: Connection, owner: str) -> int:
     return connection.execute(query).scalar_one()
 
 
+def has(connection: Connection, workflow_id: str) -> bool:
+    """Whether a workflow is published."""
+    query = select(published.c.tool).where(published.c.workflow_id == workflow_id).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def of_owner(connection: Connection, owner: str) -> list[RowMapping]:
     """By name, each with its workflow's name, description and live OpenAPI."""
     live = (versions.c.workflow_id == workflows.c.id) & (versions.c.number == workflows.c.active_version)
