@@ -295,6 +295,16 @@ mcp:tool-annotations | mcp | Every tool has a title and annotations.
 mcp:tool-tokens | ours | All tools cost at most 1,350 tokens, each at most 200.
 mcp:instructions | ours | At most 150 tokens, the loop in order.
 
+access:narrowed | ours | Headers, addresses and flags take tools away and never give; a toolset that is none is an error.
+access:oauth | mcp | Access tokens of any issuer: clients find it by RFC 9728, and ask for further scopes where a call takes them.
+access:scopes | ours | A key sees, calls and asks over HTTP what its scopes say, and no more.
+access:tokens | mcp | A token is good for us only, of its issuer only and in its time only; its keys are kept and change.
+access:toolsets | ours | A key of toolsets sees them alone, over MCP alone.
+published:changes | mcp | What is published and taken back by another door is told to clients.
+published:narrow | ours | A key of a published toolset runs its tools and nothing else; other owners see none.
+published:refused | ours | A tool that cannot be is refused, its name and toolset included.
+published:typed | ours | A published workflow is a tool with the schema and words of its route; a call is a run.
+
 confirm:asks | ours | What destroys asks the person by a form in both eras, and a no is a no.
 confirm:forged | ours | Answers to a question that was not put confirm nothing.
 confirm:person | ours | The model cannot confirm for a person who can be asked.
