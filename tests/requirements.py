@@ -288,6 +288,10 @@ mcp:logging-untouched | ours | Making a server leaves the root logger alone.
 mcp:typescript-clients | mcp | The TypeScript clients of both generations work.
 mcp:conformance | mcp | Every scored requirement of the protocol's conformance suite holds, in both eras.
 mcp:inspector | mcp | The Inspector works.
+mcp:bad-messages | ours | Malformed, huge, deep and mistyped messages get an answer in the protocol's words.
+mcp:vanishing | ours | A client that vanishes in any phase leaves nothing running.
+mcp:thousand | ours | A thousand calls of one client at once are all answered.
+mcp:injection | ours | What an author wrote about a published workflow is cleaned and bounded.
 mcp:tool-snapshots | ours | A tool's schema changes only with its snapshot.
 mcp:tool-order | mcp | The order of tools is fixed.
 mcp:tool-names | ours | Names have at most 21 characters.
@@ -354,6 +358,7 @@ gateway:model-lists | ours | Keys and workflows ask the models of their lists on
 gateway:unreachable | ours | A provider out of reach or silent is told in its own shape, for SDKs to repeat.
 models:simple-form | seed | A prompt gives text or JSON of the shape asked for, mended once, with usage and cost; errors say what to do.
 
+front:options | ours | Options narrow what the host sees; whatever is not understood refuses to start.
 front:both-eras | mcp | Lists and calls tools in both eras; discover-then-initialize works.
 front:cancellation | mcp | A cancelled call ends in the runtime and gets no result.
 front:concurrent | ours | A waiting call holds no other up, and each gets its own answer.

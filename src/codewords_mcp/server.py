@@ -208,7 +208,9 @@ def _scope_asked(body: bytes) -> Scope | None:
         return None
     match message:
         case {"method": "tools/call", "params": {"name": str() as name}}:
-            known = {tool.name: tool.scope for tool in all_tools() if isinstance(tool, DoorTool)}
+            known: dict[str, Scope] = {
+                tool.name: tool.scope for tool in all_tools() if isinstance(tool, DoorTool)
+            }
             return known.get(name, "run")
         case _:
             return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, cast
@@ -62,7 +62,9 @@ class LongTool(Protocol):
     again: bool
 
 
-Call = Callable[[RequestContext, CallToolRequestParams], Awaitable[CallToolResult | InputRequiredResult]]
+Call = Callable[
+    [RequestContext, CallToolRequestParams], Coroutine[Any, Any, CallToolResult | InputRequiredResult]
+]
 
 
 class TaskSession:
@@ -152,7 +154,7 @@ class Tasks(Extension):
             raise
         if running.work.done():
             return running.work.result()
-        return await self._keep(ctx, params, running)
+        return await self._keep(ctx, params, running, again=tool.again)
 
     def _start(self, ctx: RequestContext, params: CallToolRequestParams, task_id: str) -> _Running:
         session = TaskSession(task_id, ctx.session.client_capabilities)
@@ -161,13 +163,16 @@ class Tasks(Extension):
         return running
 
     async def _keep(
-        self, ctx: RequestContext, params: CallToolRequestParams, running: _Running
+        self, ctx: RequestContext, params: CallToolRequestParams, running: _Running, *, again: bool
     ) -> HandlerResult:
-        """From now on it is a task: stored first, then told."""
+        """From now on it is a task: stored first, with what going on needs, then told."""
         task_id = running.session.task_id
         try:
             record = await running.book.add(
-                task_id, principal_of(caller_of(ctx)), params.name, params.arguments or {}
+                task_id,
+                principal_of(caller_of(ctx)),
+                params.name,
+                (params.arguments or {}) if again else {},
             )
         except BaseException:
             running.work.cancel()

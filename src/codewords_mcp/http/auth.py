@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from codewords_mcp.runtime.runtime import Runtime
 
 OPEN_PATHS = frozenset({"/healthz"})
-OPEN_PREFIXES = ("/secrets/enter/", "/consents/", "/file/", "/.well-known/oauth-protected-resource")
-"""Their secret is in the path, a nonce or a signed token; or they tell who has none where to get one."""
+OPEN_PREFIXES = ("/secrets/enter/", "/consents/", "/file/")
+"""Their secret is in the path: a nonce, a signed token."""
+_WHO_GIVES_TOKENS = "/.well-known/oauth-protected-resource"
 
 PAGES = frozenset({"/", "/docs", "/openapi.json"})
 """What a person opens in a browser, which can send a key as the password of Basic authentication only."""
@@ -36,7 +37,9 @@ _HINT = "Send it as `Authorization: Bearer <key>` or `X-API-Key`; `codewords key
 
 def is_open(path: str) -> bool:
     """Whether a path needs no key."""
-    return path in OPEN_PATHS or any(path.startswith(prefix) and path != "/file/" for prefix in OPEN_PREFIXES)
+    if path in OPEN_PATHS or path.startswith(_WHO_GIVES_TOKENS):
+        return True
+    return any(path.startswith(prefix) and path != prefix for prefix in OPEN_PREFIXES)
 
 
 class KeyGuard:

@@ -97,8 +97,10 @@ class Tokens:
 
     def _caller(self, claims: dict[str, Any]) -> Caller:
         audience = resource_of(self._settings, self._runtime)
-        listed = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
-        made_for = [str(one).rstrip("/") for one in cast("list[Any]", listed)]
+        aud: Any = claims["aud"]
+        made_for = [
+            str(one).rstrip("/") for one in (cast("list[Any]", aud) if isinstance(aud, list) else [aud])
+        ]
         narrowed = [one.removeprefix(f"{audience}/") for one in made_for if one.startswith(f"{audience}/")]
         if audience not in made_for and not narrowed:
             raise InvalidToken(

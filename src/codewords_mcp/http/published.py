@@ -11,7 +11,7 @@ from codewords_mcp.http.bodies import Body, read_body
 from codewords_mcp.http.house import caller, runtime
 from codewords_mcp.http.operations import Operation, items_of
 from codewords_mcp.http.replies import JsonReply
-from codewords_mcp.runtime.models import PublishedTool
+from codewords_mcp.runtime.publishing import PublishedTool
 
 
 class PublishBody(Body):

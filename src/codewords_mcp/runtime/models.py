@@ -9,6 +9,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from codewords_mcp.runtime.callers import Caller as Caller  # noqa: PLC0414  # said here once, read everywhere as a noun of the facade
+from codewords_mcp.runtime.callers import Scope as Scope  # noqa: PLC0414
 from codewords_mcp.runtime.manifest import Manifest
 
 T = TypeVar("T")
@@ -32,38 +34,12 @@ BudgetScope = Literal["call", "run", "workflow", "key", "home"]
 BudgetPeriod = Literal["total", "month", "day"]
 """Calendar days and months in UTC."""
 CheckStatus = Literal["passed", "failed", "warning", "note", "skipped"]
-Scope = Literal["read", "run", "write", "admin"]
-"""What a key may do: look; run workflows and call models and services; change what is there; administer keys."""
-SCOPES: tuple[Scope, ...] = ("read", "run", "write", "admin")
 Progress = Callable[[float, float, str], Awaitable[None]]
 """`await progress(done, total, message)`; done ≤ total, a message a person can read."""
 
 
 async def no_progress(done: float, total: float, message: str) -> None:
     """Drop progress: the default where nobody listens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks. `owner` owns workflows, runs, secrets and files; another owner's are not found.
-
-    kind: `admin` may all; `user` may use and deploy own things, not administer keys or stop the runtime;
-    `run` is a sandboxed workflow: `/run`, provider routes and files only.
-    `scopes` and `toolsets` (of the MCP door) narrow that; None does not. `by_token`: an authorization server's token,
-    for which further scopes can be had, named it.
-    """
-
-    owner: str
-    kind: Literal["admin", "user", "run"]
-    key_id: str | None = None
-    run_id: str | None = None
-    scopes: frozenset[str] | None = None
-    toolsets: frozenset[str] | None = None
-    by_token: bool = False
-
-    def can(self, scope: Scope) -> bool:
-        """Whether its scopes have this one; `admin` has all."""
-        return self.scopes is None or scope in self.scopes or "admin" in self.scopes
 
 
 class Model(BaseModel):
@@ -390,25 +366,6 @@ class KeyInfo(Model):
     models: list[str] | None = None
     scopes: list[Scope] | None = None
     toolsets: list[str] | None = None
-
-
-class PublishedTool(Model):
-    """A workflow as a tool of its own: `tool` its name, `input_schema` what its route takes by its OpenAPI.
-
-    `wrapped`: the route's body is no object, so it is the argument `input`. `read_only`: its owner says that it changes
-    nothing.
-    """
-
-    tool: str
-    workflow_id: str
-    toolset: str
-    title: str
-    description: str
-    path: str
-    method: str
-    read_only: bool
-    input_schema: dict[str, Any]
-    wrapped: bool = False
 
 
 class Budget(Model):

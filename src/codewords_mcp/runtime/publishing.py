@@ -7,6 +7,7 @@ import re
 from typing import Any, cast
 
 from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.runtime.models import Model
 
 Schema = dict[str, Any]
 METHODS = ("post", "get", "put", "patch", "delete")
@@ -16,6 +17,25 @@ _DEPTH = 12
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _FREE: Schema = {"type": "object"}
 _FOLLOWED = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
+
+
+class PublishedTool(Model):
+    """A workflow as a tool of its own: `tool` its name, `input_schema` what its route takes by its OpenAPI.
+
+    `wrapped`: the route's body is no object, so it is the argument `input`. `read_only`: its owner says that it changes
+    nothing.
+    """
+
+    tool: str
+    workflow_id: str
+    toolset: str
+    title: str
+    description: str
+    path: str
+    method: str
+    read_only: bool
+    input_schema: dict[str, Any]
+    wrapped: bool = False
 
 
 def tool_name(name: str) -> str:

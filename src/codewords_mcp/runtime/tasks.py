@@ -145,7 +145,7 @@ class TaskBook:
         dead = row["executor"] != self._executor and (
             not self._db.shared or row["beat_at"] < now() - self._dead_after
         )
-        loaded = {
+        loaded: dict[str, Any] = {
             name: json.loads(row[name]) if row[name] else {} for name in ("arguments", "asks", "answers")
         }
         return TaskRecord(

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from codewords_mcp.door.text import one_line
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.models import PublishedTool
+from codewords_mcp.runtime.publishing import PublishedTool
 from codewords_mcp.tools._runs import RunResult
 from codewords_mcp.tools._tool import EXECUTES, READS, DoorTool, tool
 from codewords_mcp.tools.run_workflow import run_workflow
@@ -67,24 +67,20 @@ def _made(plain: str) -> WorkflowTool:
         task="optional",
         again=True,
     )
-    values = {name: getattr(pattern, name) for name in WorkflowTool.model_fields if hasattr(pattern, name)}
-    return WorkflowTool.model_construct(
-        **values
-        | {
-            "name": one.tool,
-            "description": one_line(one.description, _DESCRIBED) or f"Run the workflow {one.workflow_id}.",
-            "parameters": one.input_schema,
-            "published": one,
-        }
-    )
+    values: dict[str, Any] = {
+        name: getattr(pattern, name) for name in WorkflowTool.model_fields if hasattr(pattern, name)
+    }
+    values["name"], values["parameters"], values["published"] = one.tool, one.input_schema, one
+    values["description"] = one_line(one.description, _DESCRIBED) or f"Run the workflow {one.workflow_id}."
+    return WorkflowTool.model_construct(None, **values)
 
 
 def _check(arguments: dict[str, Any], schema: dict[str, Any]) -> None:
     """Raises InvalidInput with the place and the rule, never the value."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
+    import jsonschema
 
-    fault = best_match(Draft202012Validator(schema).iter_errors(arguments))
+    library = cast("Any", jsonschema)
+    fault = library.exceptions.best_match(library.Draft202012Validator(schema).iter_errors(arguments))
     if fault is None:
         return
     place = "/".join(str(part) for part in list(fault.absolute_path)[:8]) or "arguments"

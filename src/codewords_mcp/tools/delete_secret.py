@@ -28,7 +28,7 @@ async def delete_secret(ctx: DoorContext, name: str) -> Annotated[CallToolResult
 async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> str:
     runtime, caller = asking(ctx)
     name = arguments["name"]
-    users = next((one.used_by for one in await runtime.list_secrets(caller) if one.name == name), [])
+    users = [user for one in await runtime.list_secrets(caller) if one.name == name for user in one.used_by]
     needed = (
         f" These workflows need it: {', '.join(one_line(user, 60) for user in users[:10])}." if users else ""
     )

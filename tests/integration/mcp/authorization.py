@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 CLIENT = ("the-client", "the-secret")
 
@@ -58,7 +59,7 @@ class AuthorizationServer:
             }  # fmt: skip
         if path == "/keys":
             self.looks += 1
-            public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self._key.public_key()))
+            public = json.loads(RSAAlgorithm.to_jwk(self._key.public_key()))
             return 200, {"keys": [public | {"kid": self._kid, "use": "sig", "alg": "RS256"}]}
         if (
             path == "/token"

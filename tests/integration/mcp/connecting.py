@@ -108,10 +108,14 @@ class Bare:
     """Requests of 2026-07-28 as they are on the wire: what the SDK's client has no words for yet."""
 
     def __init__(
-        self, url: str, key: str, capabilities: dict[str, Any] | None = None, **headers: str
+        self,
+        url: str,
+        key: str,
+        capabilities: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         self._url = url
-        self._headers = {"Authorization": f"Bearer {key}", **headers}
+        self._headers = {"Authorization": f"Bearer {key}", **(headers or {})}
         self._meta = {
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientCapabilities": capabilities or {},

@@ -126,7 +126,7 @@ async def multi_input(ctx: DoorContext) -> CallToolResult | InputRequiredResult:
     """Asks twice at once, as a task."""
     if not isinstance(_replied(ctx, "one"), ElicitResult):
         await anyio.sleep(0.7)
-        asks = {"one": _form("One?", "name"), "two": _form("Two?", "name")}
+        asks: dict[str, Any] = {"one": _form("One?", "name"), "two": _form("Two?", "name")}
         return InputRequiredResult(input_requests=asks)
     return _said("both have come")
 

@@ -24,7 +24,6 @@ from codewords_mcp.runtime.models import (
     LogLine,
     Page,
     Progress,
-    PublishedTool,
     Run,
     RunError,
     SecretInfo,
@@ -35,6 +34,7 @@ from codewords_mcp.runtime.models import (
     WorkflowSummary,
     no_progress,
 )
+from codewords_mcp.runtime.publishing import PublishedTool
 from codewords_mcp.runtime.runtime import Runtime
 from codewords_mcp.runtime.service_info import ServiceInfo
 from codewords_mcp.runtime.store.database import Database

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -16,6 +17,7 @@ from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuth
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from mcp_types import ToolListChangedNotification
+from tests.integration.front.peer import Peer, environment
 from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.workshop import make_home, workflow
 
@@ -79,7 +81,7 @@ def adds(door: Door) -> str:
 
 
 async def _names(url: str, key: str, **headers: str) -> list[str]:
-    listed = await Bare(url, key, **headers).result("tools/list")
+    listed = await Bare(url, key, headers=headers).result("tools/list")
     return [tool["name"] for tool in listed["tools"]]
 
 
@@ -133,7 +135,9 @@ async def test_headers_and_addresses_take_away_and_never_give(door: Door, url: s
     reading = await _names(url, ADMIN_KEY, **{"X-MCP-Readonly": "true"})
     assert set(reading) >= {"list_workflows", "get_run"}
     assert not {"run_workflow", "set_secret"} & set(reading)
-    refused = await Bare(url, ADMIN_KEY, **{"X-MCP-Readonly": "1"}).call("run_workflow", {"workflow_id": "x"})
+    refused = await Bare(url, ADMIN_KEY, headers={"X-MCP-Readonly": "1"}).call(
+        "run_workflow", {"workflow_id": "x"}
+    )
     assert refused["content"][0]["text"].startswith("forbidden: This connection is read-only")
     assert await _names(f"{url}/runs", ADMIN_KEY) == ["run_workflow", "get_run", "cancel_run"]
     assert await _names(f"{url}/runs", ADMIN_KEY, **{"X-MCP-Toolsets": "secrets,runs"}) == await _names(
@@ -146,8 +150,21 @@ async def test_headers_and_addresses_take_away_and_never_give(door: Door, url: s
 @pytest.mark.requirement("access:narrowed")
 @pytest.mark.parametrize("toolsets", ["workflow", "runs,nothing", "", "Runs", "runs;secrets"])
 async def test_a_toolset_that_does_not_exist_is_an_error_not_an_empty_list(url: str, toolsets: str) -> None:
-    told = await Bare(url, ADMIN_KEY, **{"X-MCP-Toolsets": toolsets}).ask("tools/list")
+    told = await Bare(url, ADMIN_KEY, headers={"X-MCP-Toolsets": toolsets}).ask("tools/list")
     assert told["error"]["code"] == -32602
+
+
+@pytest.mark.requirement("front:options")
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_the_options_of_the_front_narrow_what_the_host_sees(door: Door, tmp_path: Path, era: str) -> None:
+    remote = {"CODEWORDS_RUNTIME_URL": door.url, "CODEWORDS_API_KEY": ADMIN_KEY}
+    with Peer(environment(tmp_path, **remote), "--read-only", "--toolsets=runs,secrets") as host:
+        if era == "legacy":
+            host.initialize()
+        told = host.modern("tools/list") if era == "modern" else host.request("tools/list")
+        refused = host.call(era, "set_secret", {"name": "X"})
+    assert [tool["name"] for tool in told["result"]["tools"]] == ["get_run", "list_secrets"]
+    assert "read-only" in refused["result"]["content"][0]["text"]
 
 
 class _Kept:

@@ -106,7 +106,7 @@ async def test_an_answer_is_good_for_the_arguments_that_were_asked_about(
     await _stored(runtime, client)
     bare = Bare(url, "ann", {"elicitation": {"form": {}}})
     asked = await bare.call("delete_secret", {"name": "ANOTHER"})
-    more = {
+    more: dict[str, Any] = {
         "inputResponses": {"confirm": {"action": "accept", "content": {}}},
         "requestState": asked["requestState"],
     }

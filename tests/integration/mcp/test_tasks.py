@@ -19,7 +19,7 @@ from .fake import ANN, BOB, FakeRuntime, Gate
 
 pytestmark = pytest.mark.anyio
 
-CAN = {"extensions": {door_tasks.TASKS: {}}, "elicitation": {"form": {}}}
+CAN: dict[str, Any] = {"extensions": {door_tasks.TASKS: {}}, "elicitation": {"form": {}}}
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +97,8 @@ async def test_a_task_is_found_by_the_key_that_began_it_and_by_no_other(
     workflow_id = await _deployed(ann)
     runtime.gate = Gate()
     task = await ann.call("run_workflow", {"workflow_id": workflow_id})
-    for method, more in (("get", {}), ("cancel", {}), ("update", {"inputResponses": {"1.sure": {}}})):
+    asked: dict[str, dict[str, Any]] = {"get": {}, "cancel": {}, "update": {"inputResponses": {"1.sure": {}}}}
+    for method, more in asked.items():
         told = await Bare(url, "bob", CAN).ask(f"tasks/{method}", {"taskId": task["taskId"], **more})
         assert told["error"]["code"] == -32602
         assert "no task of that id" in told["error"]["message"]
