@@ -289,6 +289,7 @@ mcp:typescript-clients | mcp | The TypeScript clients of both generations work.
 mcp:conformance | mcp | Every scored requirement of the protocol's conformance suite holds, in both eras.
 mcp:inspector | mcp | The Inspector works.
 mcp:bad-messages | ours | Malformed, huge, deep and mistyped messages get an answer in the protocol's words.
+mcp:replicas | ours | What one replica sealed or asked is good at another, once.
 mcp:vanishing | ours | A client that vanishes in any phase leaves nothing running.
 mcp:thousand | ours | A thousand calls of one client at once are all answered.
 mcp:injection | ours | What an author wrote about a published workflow is cleaned and bounded.
@@ -319,6 +320,7 @@ tasks:bounded | ours | Beyond the most tasks at once, calls are answered without
 tasks:cancel | mcp | Cancelling a task ends the run behind it; after its end it is nothing.
 tasks:conformance | mcp | All 44 checks of the conformance suite for tasks hold.
 tasks:declared | mcp | The extension is announced, and every tool that can take long may be a task.
+tasks:killed | ours | A task goes on after a kill -9 and tells what became of its run, which is begun once.
 tasks:long | mcp | A longer call is a task with its messages, poll interval, lifetime and result.
 tasks:negotiated | mcp | Clients without the extension get an answer with a handle, and no task.
 tasks:owner | mcp | A task is found by the key that began it only, and its header must name it.
