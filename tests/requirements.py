@@ -308,12 +308,46 @@ mcp:logging-untouched | ours | Making a server leaves the root logger alone.
 mcp:typescript-clients | mcp | The TypeScript clients of both generations work.
 mcp:conformance | mcp | Every scored requirement of the protocol's conformance suite holds, in both eras.
 mcp:inspector | mcp | The Inspector works.
+mcp:bad-messages | ours | Malformed, huge, deep and mistyped messages get an answer in the protocol's words.
+mcp:replicas | ours | What one replica sealed or asked is good at another, once.
+mcp:vanishing | ours | A client that vanishes in any phase leaves nothing running.
+mcp:thousand | ours | A thousand calls of one client at once are all answered.
+mcp:injection | ours | What an author wrote about a published workflow is cleaned and bounded.
 mcp:tool-snapshots | ours | A tool's schema changes only with its snapshot.
 mcp:tool-order | mcp | The order of tools is fixed.
 mcp:tool-names | ours | Names have at most 21 characters.
 mcp:tool-annotations | mcp | Every tool has a title and annotations.
-mcp:tool-tokens | ours | All tools cost at most 1,300 tokens, each at most 200.
+mcp:tool-tokens | ours | All tools cost at most 1,350 tokens, each at most 200.
 mcp:instructions | ours | At most 150 tokens, the loop in order.
+
+access:narrowed | ours | Headers, addresses and flags take tools away and never give; a toolset that is none is an error.
+access:oauth | mcp | Access tokens of any issuer: clients find it by RFC 9728, and ask for further scopes where a call takes them.
+access:scopes | ours | A key sees, calls and asks over HTTP what its scopes say, and no more.
+access:tokens | mcp | A token is good for us only, of its issuer only and in its time only; its keys are kept and change.
+access:toolsets | ours | A key of toolsets sees them alone, over MCP alone.
+published:changes | mcp | What is published and taken back by another door is told to clients.
+published:narrow | ours | A key of a published toolset runs its tools and nothing else; other owners see none.
+published:refused | ours | A tool that cannot be is refused, its name and toolset included.
+published:typed | ours | A published workflow is a tool with the schema and words of its route; a call is a run.
+
+confirm:asks | ours | What destroys asks the person by a form in both eras, and a no is a no.
+confirm:forged | ours | Answers to a question that was not put confirm nothing.
+confirm:person | ours | The model cannot confirm for a person who can be asked.
+confirm:token | ours | Where nobody can be asked, a second call needs a token, good once for the same arguments and caller.
+confirm:which | ours | Every destroying tool asks, but for the end of a run; what cannot be done is not asked about.
+tasks:asks | mcp | A task that needs a person's answer asks in the task and goes on with it.
+tasks:bounded | ours | Beyond the most tasks at once, calls are answered without one.
+tasks:cancel | mcp | Cancelling a task ends the run behind it; after its end it is nothing.
+tasks:conformance | mcp | All 44 checks of the conformance suite for tasks hold.
+tasks:declared | mcp | The extension is announced, and every tool that can take long may be a task.
+tasks:killed | ours | A task goes on after a kill -9 and tells what became of its run, which is begun once.
+tasks:long | mcp | A longer call is a task with its messages, poll interval, lifetime and result.
+tasks:negotiated | mcp | Clients without the extension get an answer with a handle, and no task.
+tasks:owner | mcp | A task is found by the key that began it only, and its header must name it.
+tasks:quick | ours | A call that ends at once is answered as if there were no tasks.
+tasks:replicas | ours | Another replica answers for a task and hands cancellations over.
+tasks:restart | ours | A task survives a restart; a run is begun once; what may not be done twice is told.
+skills:conformance | mcp | All checks of the conformance suite for skills hold.
 
 gateway:sdks | seed | The newest and the oldest supported SDKs of each provider work unmodified, sync and async.
 gateway:bytes | seed | Bodies, queries and answers cross unchanged.
@@ -347,6 +381,7 @@ gateway:model-lists | ours | Keys and workflows ask the models of their lists on
 gateway:unreachable | ours | A provider out of reach or silent is told in its own shape, for SDKs to repeat.
 models:simple-form | seed | A prompt gives text or JSON of the shape asked for, mended once, with usage and cost; errors say what to do.
 
+front:options | ours | Options narrow what the host sees; whatever is not understood refuses to start.
 front:both-eras | mcp | Lists and calls tools in both eras; discover-then-initialize works.
 front:cancellation | mcp | A cancelled call ends in the runtime and gets no result.
 front:concurrent | ours | A waiting call holds no other up, and each gets its own answer.

@@ -55,6 +55,13 @@ class Settings(BaseSettings):
     egress: Literal["internet", "none"] = Field(default="internet", description="What a workflow may reach beside the runtime: the public internet, or nothing.")
     egress_allow_private: list[str] = Field(default_factory=list, description="host:port pairs on private or loopback addresses that workflows may reach all the same (for tests and local services).")
 
+    read_only: bool = Field(default=False, description="Show and serve over MCP only tools that change nothing, whatever the key; `serve --read-only`.")
+    toolsets: list[str] | None = Field(default=None, description="The only toolsets that are served over MCP (JSON list), whatever the key; `serve --toolsets`. Default: all.")
+    oauth_issuer: str | None = Field(default=None, description="URL of an authorization server whose access tokens (JWT) are taken at /mcp and the HTTP API.")
+    oauth_audience: str | None = Field(default=None, description="What such a token must be made for (`aud`). Default: the URL of /mcp as clients reach it.")
+    oauth_jwks_url: str | None = Field(default=None, description="Where that server's public keys are. Default: what its metadata says.")
+    oauth_owners: dict[str, str] = Field(default_factory=dict, description="Whose workflows a token's subject (`sub`) acts on: JSON, subject to owner (`local` is the home's). Others have an owner of their own.")
+
     consent: Literal["person", "token"] = Field(default="person", description="Who may agree to what a workflow deployed over MCP may do: a person, or, where nobody is there (`token`), the model itself in a second call.")
 
     public_url: str | None = Field(default=None, description="URL under which sandboxes that run elsewhere (E2B) reach this runtime, without a path. Without it they reach it through their own connection.")

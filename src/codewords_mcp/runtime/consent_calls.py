@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Literal
 
+from sqlalchemy import Connection
+
+from codewords_mcp.errors import TooBusy
 from codewords_mcp.runtime.house import House
+from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
+from codewords_mcp.runtime.store import service_values
+from codewords_mcp.runtime.store.clock import now
 
 
 async def secret_hosts(house: House, owner: str) -> dict[str, list[str]]:
@@ -17,10 +24,48 @@ async def secret_hosts(house: House, owner: str) -> dict[str, list[str]]:
     return {name: [host.partition(":")[0] for host in hosts] for name, hosts in rules.items() if hosts}
 
 
+_SPACE = "confirmations"
+_CONFIRMED_WITHIN = 600_000_000
+_MOST_QUESTIONS = 1000
+
+
 class ConsentCalls:
     """What `Runtime` offers about questions that deploys wait for. A token is one of `ConsentNeeded`."""
 
     _house: House
+
+    @property
+    def unattended(self) -> bool:
+        """Whether the operator said that nobody is there to be asked."""
+        return self._house.unattended
+
+    async def ask_confirmation(self, caller: Caller, digest: str) -> str:
+        """A token for a second call; it is good once, for 10 minutes, for what `digest` stands for, on every replica.
+
+        Raises TooBusy.
+        """
+        token, at = secrets.token_urlsafe(18), now()
+
+        def put(connection: Connection) -> None:
+            if service_values.count(connection, caller.owner, _SPACE) >= _MOST_QUESTIONS:
+                raise TooBusy("Too many questions wait for their answer.", retry_after=600)
+            service_values.put(connection, caller.owner, _SPACE, token, digest, at + _CONFIRMED_WITHIN)
+
+        await self._house.database.write(put)
+        return token
+
+    async def redeem_confirmation(self, caller: Caller, token: str, digest: str) -> bool:
+        """Spend a token; whether it was for this. One that was for something else stays."""
+
+        def take(connection: Connection) -> bool:
+            found = service_values.get(connection, caller.owner, _SPACE, token, now())
+            return (
+                found is not None
+                and found["value"] == digest
+                and service_values.remove(connection, caller.owner, _SPACE, token, now())
+            )
+
+        return len(token) <= 64 and await self._house.database.write(take)
 
     async def peek_consent(self, token: str) -> tuple[str, int | None, list[str]]:
         """(workflow, its live version, lines) that a person is asked about. Raises NotFound once it is answered."""

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from codewords_mcp.errors import CodewordsError, StorageFailed
+from codewords_mcp.runtime.announcements import Announcements
 from codewords_mcp.runtime.consents import Consents
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
@@ -35,13 +36,15 @@ from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
 from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.services.base import Parts
 from codewords_mcp.runtime.services.registry import Registry
-from codewords_mcp.runtime.store import access, recovery, retention, service_values
+from codewords_mcp.runtime.store import access, published, recovery, retention, service_values
 from codewords_mcp.runtime.store import budgets as budget_rows
+from codewords_mcp.runtime.store import tasks as task_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.blobs import open_blobs
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database, storage_error
 from codewords_mcp.runtime.store.files import Files
+from codewords_mcp.runtime.tasks import TaskBook
 from codewords_mcp.runtime.web.client import Web
 from codewords_mcp.runtime.workflows.deployments import Deployments
 from codewords_mcp.runtime.workflows.environment import Environments
@@ -76,11 +79,14 @@ class House:
         vault = Vault(master_key, self.keys.older)
         self.secrets = SecretBook(database, vault)
         self.entries = Links("secret", database, vault)
+        self.unattended = settings.consent == "token"
         self.consents = Consents(
             Links("consent", database, vault),
             lambda token: f"{self.base_url}/consents/{token}",
-            unattended=settings.consent == "token",
+            unattended=self.unattended,
         )
+        self.announcements = Announcements()
+        self.tasks = TaskBook(database, executor, dead_after=settings.replica_ttl)
         self.permits = Permits()
         self.gateway = Gateway(self.secrets, self.keyring, database, settings, executor=executor)
         self.files = Files(
@@ -146,6 +152,12 @@ class House:
         """What is live of this service has changed."""
         self.catalog.forget(service_id)
         self.supply.forget(service_id)
+
+    async def tell_changed(self, owner: str, service_id: str) -> None:
+        """Whoever keeps a list of the owner's workflows, or of tools made of them, hears that this one has changed."""
+        self.announcements.announce(owner, "workflows")
+        if await self.database.read(lambda c: published.has(c, service_id)):
+            self.announcements.announce(owner, "tools")
 
     @classmethod
     async def open(cls, settings: Settings) -> House:
@@ -263,6 +275,7 @@ class House:
         """Remove runs, files and environments past their time."""
         await retention.prune(self.database, settings)
         await self.database.write(lambda c: service_values.purge(c, now()))
+        await self.database.write(lambda c: task_rows.purge(c, now()))
         await self.dispatcher.background.tidy()
         await self.gateway.tidy()
         await self.files.expire()

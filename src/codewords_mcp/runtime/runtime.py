@@ -13,6 +13,7 @@ import structlog
 
 from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError, ConsentNeeded, InvalidInput
+from codewords_mcp.runtime.announcements import Announcements
 from codewords_mcp.runtime.authoring.templates import template_code, templates
 from codewords_mcp.runtime.consent_calls import ConsentCalls, secret_hosts
 from codewords_mcp.runtime.house import House
@@ -33,6 +34,7 @@ from codewords_mcp.runtime.models import (
     RunResponse,
     Schedule,
     ScheduleRequest,
+    Scope,
     StoredFile,
     Template,
     UsageBy,
@@ -42,6 +44,7 @@ from codewords_mcp.runtime.models import (
     WorkflowSummary,
     no_progress,
 )
+from codewords_mcp.runtime.publish_calls import PublishCalls
 from codewords_mcp.runtime.runs.launch import limits_of
 from codewords_mcp.runtime.secret_calls import SecretCalls
 from codewords_mcp.runtime.secrets.access import refuse_run, require_admin
@@ -49,6 +52,7 @@ from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import usage
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import now, to_text
+from codewords_mcp.runtime.tasks import TaskBook
 from codewords_mcp.runtime.workflows.checks import Validation, validate
 from codewords_mcp.settings import Settings
 
@@ -58,7 +62,7 @@ HOUSEKEEPING = 600.0
 log = structlog.get_logger(__name__)
 
 
-class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
+class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, PublishCalls):
     """One home's runtime. Open it with `Runtime.open(settings)`; all methods are for that event loop.
 
     Every method raises `CodewordsError` subclasses only; what is not the caller's is `NotFound`.
@@ -69,6 +73,16 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
         self._house = house
         self._validating = 0
         self._started = time.time()
+
+    @property
+    def tasks(self) -> TaskBook:
+        """Calls that outlast their request."""
+        return self._house.tasks
+
+    @property
+    def announcements(self) -> Announcements:
+        """What has changed, as it changes."""
+        return self._house.announcements
 
     @property
     def base_url(self) -> str:
@@ -111,11 +125,21 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
         one_time: bool = False,
         expires_in: float | None = None,
         models: list[str] | None = None,
+        scopes: list[Scope] | None = None,
+        toolsets: list[str] | None = None,
     ) -> tuple[str, KeyInfo]:
-        """Make a key: (its text, shown once; its record). `models` are the only ones that it may ask. Admin only."""
+        """Make a key: (its text, shown once; its record). `models` are the only ones that it may ask, `scopes` all that it
+        may do, `toolsets` all that it sees over MCP. Admin only. Raises InvalidInput.
+        """
         require_admin(caller, "make keys")
         return await self._house.keyring.create(
-            owner=owner or caller.owner, kind=kind, one_time=one_time, expires_in=expires_in, models=models
+            owner=owner or caller.owner,
+            kind=kind,
+            one_time=one_time,
+            expires_in=expires_in,
+            models=models,
+            scopes=scopes,
+            toolsets=toolsets,
         )
 
     async def list_keys(self, caller: Caller) -> list[KeyInfo]:
@@ -192,6 +216,8 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
             progress=progress,
         )
         self._house.forget(deployment.service_id)
+        if deployment.changed:
+            await self._house.tell_changed(caller.owner, deployment.service_id)
         return deployment
 
     async def deploy_or_ask(self, caller: Caller, **wanted: Any) -> Deployment | ConsentNeeded:
@@ -224,6 +250,7 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
         refuse_run(caller, "roll workflows back")
         deployment = await self._house.deployments.rollback(caller, service_id, version)
         self._house.forget(service_id)
+        await self._house.tell_changed(caller.owner, service_id)
         return deployment
 
     async def list_templates(self) -> list[Template]:
@@ -257,8 +284,12 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
         data: Any = None,
         method: str = "POST",
         wait: float = 40.0,
+        idempotency_key: str | None = None,
     ) -> Run:
-        """`start_run` with JSON `data`, then wait up to `wait` seconds: the finished record, or the unfinished one."""
+        """`start_run` with JSON `data`, then wait up to `wait` seconds: the finished record, or the unfinished one.
+
+        The same `idempotency_key` again finds the run that it began.
+        """
         body = b"" if data is None else json.dumps(data).encode()
         headers = [(b"accept", b"application/json"), (b"content-length", str(len(body)).encode())]
         if body:
@@ -269,6 +300,7 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
             yield body
 
         request = RunRequest(service_id, method.upper(), path, query.encode(), headers, chunks(), caller)
+        request.idempotency_key = idempotency_key
         run_id = await self.start_run(request)
         return await self.get_run(caller, run_id, wait=wait)
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from codewords_mcp import __version__
 from codewords_mcp.errors import Forbidden, InvalidInput, NotFound, StorageFailed, Unauthenticated
-from codewords_mcp.runtime.models import Caller, KeyInfo, SecretInfo
+from codewords_mcp.runtime.models import Caller, KeyInfo, Scope, SecretInfo
 from codewords_mcp.runtime.secrets.keys import display_prefix, hash_key, new_key, new_run_key
 from codewords_mcp.runtime.secrets.names import check_name, check_value
 from codewords_mcp.runtime.secrets.rotation import Keys
@@ -33,6 +33,7 @@ _AT_ONCE = 50
 _REFUSED = "That API key is not valid here."
 _MODEL = re.compile(r"[\w.:/@*?-]{1,200}")
 _MOST_MODELS = 100
+_MOST_TOOLSETS = 32
 _KEPT = 10_000
 
 
@@ -102,7 +103,13 @@ class Keyring:
             raise Unauthenticated(
                 "That API key has expired.", hint="`codewords keys create` makes a new one."
             )
-        caller = Caller(row["owner"], row["kind"], key_id=row["id"])
+        caller = Caller(
+            row["owner"],
+            row["kind"],
+            key_id=row["id"],
+            scopes=None if row["scopes"] is None else frozenset(row["scopes"]),
+            toolsets=None if row["toolsets"] is None else frozenset(row["toolsets"]),
+        )
         if row["one_time"]:
             if not await self._db.write(lambda c: access.spend_key(c, row["id"], now())):
                 raise Unauthenticated(
@@ -134,8 +141,11 @@ class Keyring:
         one_time: bool,
         expires_in: float | None,
         models: list[str] | None = None,
+        scopes: list[Scope] | None = None,
+        toolsets: list[str] | None = None,
     ) -> tuple[str, KeyInfo]:
-        """A new key: its text, which is not kept, and its record. `models` are names and patterns, None for all.
+        """A new key: its text, which is not kept, and its record. `models` are names and patterns, None for all; so with
+        `scopes` and `toolsets`.
 
         Raises InvalidInput.
         """
@@ -150,6 +160,15 @@ class Keyring:
             )
         if models is not None and (kind == "admin" or len(models) > _MOST_MODELS):
             raise InvalidInput(f"Only a user's key can have a list of models, of at most {_MOST_MODELS}.")
+        if kind == "admin" and (scopes is not None or toolsets is not None):
+            raise InvalidInput("An admin's key may do everything; one with scopes or toolsets is a user's.")
+        if scopes is not None and (not scopes or "admin" in scopes):
+            raise InvalidInput(
+                "A key's scopes are one or more of read, run and write.",
+                hint="`--scope admin` alone makes an admin's key.",
+            )
+        if toolsets is not None and not 0 < len(toolsets) <= _MOST_TOOLSETS:
+            raise InvalidInput(f"A key with toolsets names 1 to {_MOST_TOOLSETS} of them.")
         key, at = new_key(one_time=one_time), now()
         values: dict[str, Any] = {
             "id": random.token_hex(8),
@@ -163,6 +182,8 @@ class Keyring:
             "used_at": None,
             "revoked": False,
             "models": models,
+            "scopes": scopes,
+            "toolsets": toolsets,
         }
         await self._db.write(lambda c: access.add_key(c, values))
         return key, _key_info(values)

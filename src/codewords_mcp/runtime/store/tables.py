@@ -40,7 +40,31 @@ keys = Table(
     Column("used_at", BigInteger),
     Column("revoked", Boolean, nullable=False, default=False),
     Column("models", JSON),
+    Column("scopes", JSON(none_as_null=True)),
+    Column("toolsets", JSON(none_as_null=True)),
 )
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", String(48), primary_key=True),
+    Column("principal", String(240), nullable=False),
+    Column("tool", String(64), nullable=False),
+    Column("arguments", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("message", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("executor", String(32), nullable=False),
+    Column("beat_at", BigInteger, nullable=False),
+    Column("outcome", Text),
+    Column("asks", Text),
+    Column("answers", Text),
+    Column("cancel_asked", Boolean, nullable=False, default=False),
+    Index("ix_tasks_expires", "expires_at"),
+)
+"""Calls of tools that outlast their request. `outcome` is the JSON of a result or an error, by `status`."""
 
 workflows = Table(
     "workflows",
@@ -71,6 +95,20 @@ versions = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("manifest", JSON),
     UniqueConstraint("workflow_id", "number", name="uq_versions_number"),
+)
+
+published = Table(
+    "published",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("tool", String(64), primary_key=True),
+    Column("workflow_id", String(80), ForeignKey("workflows.id"), nullable=False),
+    Column("toolset", String(32), nullable=False),
+    Column("route", String(200), nullable=False),
+    Column("method", String(8), nullable=False),
+    Column("read_only", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_published_workflow", "workflow_id"),
 )
 
 runs = Table(
