@@ -113,6 +113,8 @@ services:firecrawl | seed | Pages come in Firecrawl's shape, also to Firecrawl's
 services:mail | ours | Mail is sent by the home's server with texts and attachments, else kept in a visible outbox; no field adds a header; recipients are bounded.
 services:github | ours | GitHub is searched through its pages; both kinds of its limits say when to come back; names lead nowhere else.
 services:records | ours | A call of a service is a run: recorded, bounded in time, cancelled with its caller; private answers are not kept.
+services:background | ours | A service called in the background gives its id at once and is a run like any other: it waits, is cancelled, ends.
+services:idempotency | ours | A repeated Idempotency-Key gives a service's first answer and does nothing again.
 services:markdown | ours | Of a page what a reader wants is kept with its shape, the furniture goes, in any charset and however broken.
 store:errors | ours | A full, damaged or newer database gives a sentence and loses nothing.
 store:among-many | ours | What callers wait for reads as many rows as it gives among many runs, analyzed or not.

@@ -26,6 +26,7 @@ from codewords_mcp.runtime.runs.journal import Journal
 from codewords_mcp.runtime.runs.launch import Launcher
 from codewords_mcp.runtime.runs.permits import Permits
 from codewords_mcp.runtime.runs.replica import Replica
+from codewords_mcp.runtime.runs.served import Served
 from codewords_mcp.runtime.runs.supply import Supply
 from codewords_mcp.runtime.runs.ticker import Ticker
 from codewords_mcp.runtime.sandboxes.base import Driver
@@ -138,7 +139,7 @@ class House:
         parts = Parts(
             settings, database, self.secrets, self.web, self.gateway, self.schedules, master_key.derive
         )
-        self.dispatcher = Dispatcher(floor, self.services, parts)
+        self.dispatcher = Dispatcher(floor, Served(floor, self.services, parts))
         self.ticker = Ticker(floor, self.dispatcher.background)
         self.schedules.changed = self.ticker.wake
         self.replica = (
