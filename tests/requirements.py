@@ -112,6 +112,9 @@ services:redis | wire | With a Redis, redis_coordinator gives credentials that t
 services:firecrawl | seed | Pages come in Firecrawl's shape, also to Firecrawl's own client; with a key Firecrawl is asked.
 services:mail | ours | Mail is sent by the home's server with texts and attachments, else kept in a visible outbox; no field adds a header; recipients are bounded.
 services:github | ours | GitHub is searched through its pages; both kinds of its limits say when to come back; names lead nowhere else.
+services:search | seed | Search engines are asked by SearchApi, or by a SearXNG in the same shape.
+services:reddit | seed | Reddit's posts and comments come by its two hosts, with a token that is renewed; its limits are told.
+services:hunter | seed | Hunter finds, verifies and counts addresses; its limits and what goes on still are told.
 services:records | ours | A call of a service is a run: recorded, bounded in time, cancelled with its caller; private answers are not kept.
 services:background | ours | A service called in the background gives its id at once and is a run like any other: it waits, is cancelled, ends.
 services:idempotency | ours | A repeated Idempotency-Key gives a service's first answer and does nothing again.

@@ -13,6 +13,7 @@ import pytest
 from tests.integration.http.doors import ADMIN_KEY, Door
 
 from codewords_mcp.settings import Settings
+from codewords_mcp.testing.services import LoopbackServices, loopback_services
 
 
 @dataclass
@@ -115,3 +116,10 @@ def door(tmp_path_factory: pytest.TempPathFactory, site: StandIn, api: StandIn) 
 def http(door: Door) -> Iterator[httpx.Client]:
     with door.client() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[LoopbackServices]:
+    """What services ask, speaking the real protocols."""
+    with loopback_services() as services:
+        yield services

@@ -8,11 +8,8 @@ PLANNED: frozenset[str] = frozenset(
     {
         "chrome_extension",
         "composio",
-        "hunter",
         "perplexity",
         "pipedream",
-        "reddit",
-        "searchapi",
         "slack_trigger",
         "user_login",
         "web_automation_agent",
