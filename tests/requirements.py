@@ -118,6 +118,18 @@ services:hunter | seed | Hunter finds, verifies and counts addresses; its limits
 services:records | ours | A call of a service is a run: recorded, bounded in time, cancelled with its caller; private answers are not kept.
 services:background | ours | A service called in the background gives its id at once and is a run like any other: it waits, is cancelled, ends.
 services:idempotency | ours | A repeated Idempotency-Key gives a service's first answer and does nothing again.
+services:browser | seed | The services of a browser take their final input and say that none is connected.
+webhooks:own | wire | A workflow can have an address of its own that starts it without a key.
+webhooks:genuine | ours | What comes is verified over its raw bytes in its sender's way; forged and old copies are refused and told to the owner only.
+webhooks:once | ours | What comes again, also at the same moment, is delivered once.
+webhooks:durable | ours | What was answered is delivered, whatever happens to the runtime, and its runs are started once.
+webhooks:bounded | ours | Bodies, the log, and what anybody can put into it are bounded.
+webhooks:log | ours | Owners see what came, with its runs, and can have it delivered again.
+webhooks:events | ours | Events go to the webhooks that asked for them, in whatever order they come; an app's own messages do not call it.
+webhooks:register | seed | Slack and WhatsApp are registered for once, listed, tried and taken back.
+webhooks:slack | seed | Slack's events come by address or by Socket Mode; messages go to Slack.
+webhooks:whatsapp | seed | WhatsApp verifies the address, its messages start workflows; messages go to WhatsApp.
+webhooks:awake | ours | A runtime to which something may come does not end for want of callers.
 services:markdown | ours | Of a page what a reader wants is kept with its shape, the furniture goes, in any charset and however broken.
 store:errors | ours | A full, damaged or newer database gives a sentence and loses nothing.
 store:among-many | ours | What callers wait for reads as many rows as it gives among many runs, analyzed or not.
@@ -447,6 +459,7 @@ cli:templates | seed | Templates are listed.
 cli:cancel | ours | A run in the background can be cancelled.
 cli:backup | ours | A backup taken while serving restores everything elsewhere; nothing is overwritten, and no other file is taken for one.
 cli:usage | ours | Usage is summed by workflow, key and day, as a table, JSON and CSV.
+cli:webhooks | ours | Webhooks are made, listed and deleted; what came is listed, shown and delivered again.
 cli:schedules | seed | Schedules are made, listed, shown, paused, resumed and deleted.
 cli:budget | seed | Budgets are set, listed with what is spent, and removed.
 cli:costs | seed | What model calls used and cost is shown by day, workflow, key, run or model.

@@ -105,6 +105,7 @@ class Settings(BaseSettings):
     model_fallbacks: dict[str, list[str]] = Field(default_factory=dict, description="Models that stand in for one that cannot be had: JSON, model to a list of models, tried in its order. `provider/model` names another provider's, which only the simple form can ask.")
 
     max_body: int = Field(default=64 << 20, gt=0, description="Bytes of a request body.")
+    max_webhook: int = Field(default=1 << 20, gt=0, description="Bytes of what a webhook takes.")
     max_code: int = Field(default=1 << 20, gt=0, description="Bytes of a workflow's code.")
     max_response_kept: int = Field(default=1 << 20, ge=0, description="Bytes of a response kept in the run record; the caller gets all of it.")
     max_log_bytes: int = Field(default=10 << 20, gt=0, description="Bytes of log kept per run; a marker line says where it was cut.")
@@ -113,6 +114,7 @@ class Settings(BaseSettings):
     run_ttl: float = Field(default=30 * 86400, gt=0, description="Seconds a finished run and its logs are kept.")
     runs_kept: int = Field(default=5_000_000, ge=0, description="Finished runs kept at most; the oldest go first.")
     log_ttl: float | None = Field(default=None, gt=0, description="Seconds the log of a finished run is kept. Default: as long as the run.")
+    webhook_ttl: float = Field(default=7 * 86400, gt=0, description="Seconds that what came by webhooks is kept, 1000 of each owner at most; for so long it is known when it comes again.")
     environment_ttl: float = Field(default=7 * 86400, gt=0, description="Seconds an unused environment is kept.")
     environment_versions: int = Field(default=3, ge=0, description="Newest versions of each workflow, beside the live one, whose environments are kept in any case; a rollback to an older one builds it again.")
     python_downloads: bool = Field(default=True, description="Let uv fetch a Python that a workflow needs and this machine lacks.")

@@ -6,14 +6,10 @@ from codewords_mcp.errors import ServiceNotAvailable
 
 PLANNED: frozenset[str] = frozenset(
     {
-        "chrome_extension",
         "composio",
         "perplexity",
         "pipedream",
-        "slack_trigger",
         "user_login",
-        "web_automation_agent",
-        "whatsapp_trigger",
     }
 )
 

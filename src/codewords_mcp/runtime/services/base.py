@@ -21,8 +21,11 @@ from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.schedules.book import ScheduleBook
 from codewords_mcp.runtime.secrets.access import HOME_OWNER, SecretBook
+from codewords_mcp.runtime.store import runs
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.files import Files
 from codewords_mcp.runtime.web.client import Web
+from codewords_mcp.runtime.webhooks.book import WebhookBook
 from codewords_mcp.settings import Settings
 
 M = TypeVar("M", bound=BaseModel)
@@ -111,6 +114,12 @@ class Parts:
     web: Web
     gateway: Gateway
     schedules: ScheduleBook
+    webhooks: WebhookBook
+    socket_state: Callable[[str], str]
+    """An owner's socket to Slack, in words."""
+    files: Files
+    address: Callable[[], str]
+    """Where the runtime is reached from outside, without a slash at the end."""
     derive: Callable[[str], bytes]
     """A key of the home's own for a purpose, always the same."""
 
@@ -145,6 +154,14 @@ class Context:
         """What the caller may reach: what its own sandbox may."""
         hosts = await self.hosts()
         return self.web.policy if hosts is None else self.web.policy.narrowed(hosts)
+
+    async def workflow(self) -> str | None:
+        """The id of the workflow that calls; None for a person."""
+        run_id = self.caller.run_id
+        if run_id is None:
+            return None
+        run = await self.parts.database.read(lambda c: runs.get(c, run_id, self.caller.owner))
+        return None if run is None else run.service_id
 
     async def secret(self, credential: Credential) -> str | None:
         """The caller's own secret of this name, else the home's, else what the runtime's environment has."""

@@ -18,6 +18,7 @@ GROUP = "codewords_mcp.services"
 
 _BUILT_IN = {
     "anthropic": "simple.services:ANTHROPIC",
+    "chrome_extension": "browser:CHROME_EXTENSION",
     "firecrawl": "firecrawl:SERVICE",
     "github": "github:SERVICE",
     "gemini": "simple.services:GEMINI",
@@ -28,7 +29,10 @@ _BUILT_IN = {
     "searchapi": "searchapi:SERVICE",
     "send_email": "send_email:SERVICE",
     "schedule_runs": "schedule_runs:SERVICE",
+    "slack_trigger": "slack_trigger:SERVICE",
+    "web_automation_agent": "browser:WEB_AUTOMATION_AGENT",
     "webpage_to_markdown": "webpage_to_markdown:SERVICE",
+    "whatsapp_trigger": "whatsapp_trigger:SERVICE",
 }
 log = structlog.get_logger(__name__)
 
