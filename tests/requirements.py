@@ -119,6 +119,13 @@ services:records | ours | A call of a service is a run: recorded, bounded in tim
 services:background | ours | A service called in the background gives its id at once and is a run like any other: it waits, is cancelled, ends.
 services:idempotency | ours | A repeated Idempotency-Key gives a service's first answer and does nothing again.
 services:browser | seed | The services of a browser take their final input and say that none is connected.
+services:files | seed | Files are stored, listed, read, linked and deleted by their owner; a link needs no key and downloads only.
+login:code | seed | A workflow's user signs in by a mailed code, which is good once.
+login:link | ours | A mailed link is spent by a button on a page that is right on a phone, and brings a ticket that is good once.
+login:guessing | ours | Codes have few tries and little time; an address gets few of them.
+login:no-enumeration | ours | No answer of a sign-in tells whether an address is known or allowed.
+login:apart | ours | Each workflow has its own users, sessions and ids of users.
+login:secret | ours | Codes and sessions are in no record, and nothing of a sign-in adds a header or leads to a script.
 webhooks:own | wire | A workflow can have an address of its own that starts it without a key.
 webhooks:genuine | ours | What comes is verified over its raw bytes in its sender's way; forged and old copies are refused and told to the owner only.
 webhooks:once | ours | What comes again, also at the same moment, is delivered once.

@@ -142,7 +142,8 @@ def show(delivery: DeliveryRef, as_json: AsJson = False) -> int:
     }
     for label, value in facts.items():
         _output.line(f"{label:9} {value}")
-    for name, value in (found["headers"] or {}).items():
+    headers: dict[str, str] = found["headers"] or {}
+    for name, value in headers.items():
         _output.line(f"{name}: {value}")
     _output.line("")
     _output.line(str(found["body"]))

@@ -17,6 +17,7 @@ from codewords_mcp.runtime.announcements import Announcements
 from codewords_mcp.runtime.consents import Consents
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
+from codewords_mcp.runtime.logins import LoginBook
 from codewords_mcp.runtime.runs.admission import Admission
 from codewords_mcp.runtime.runs.catalog import Catalog
 from codewords_mcp.runtime.runs.courier import Courier
@@ -140,6 +141,7 @@ class House:
         self.schedules = ScheduleBook(database, limit=settings.schedule_limit)
         self.services = Registry()
         self.web = Web(self.egress.policy)
+        self.logins = LoginBook(database, master_key.derive)
         self.webhooks = WebhookBook(database, self.secrets, self.address_for_others)
         self.socket_mode = SocketMode(database, self.webhooks, self.web, settings.slack_base_url)
         parts = Parts(
@@ -150,6 +152,7 @@ class House:
             self.gateway,
             self.schedules,
             self.webhooks,
+            self.logins,
             self.socket_mode.state,
             self.files,
             self.address_for_others,
@@ -306,6 +309,7 @@ class House:
         await self.database.write(lambda c: service_values.purge(c, at))
         await self.database.write(lambda c: webhook_rows.purge(c, at - int(settings.webhook_ttl * 1e6)))
         await self.database.write(lambda c: task_rows.purge(c, at))
+        await self.logins.tidy()
         await self.dispatcher.background.tidy()
         await self.gateway.tidy()
         await self.files.expire()

@@ -1,4 +1,4 @@
-"""The facade's part about webhooks."""
+"""The facade's part about what comes from outside: webhooks, and users of workflows who sign in."""
 
 from __future__ import annotations
 
@@ -57,3 +57,11 @@ class WebhookCalls:
     async def receive_webhook(self, arrival: Arrival) -> Answer:
         """Something came to a webhook's address. Raises NotFound, Unauthenticated, TooBusy."""
         return await self._house.webhooks.receive(arrival)
+
+    async def peek_login(self, link: str) -> tuple[str, str]:
+        """(what a sign-in link is for, whose it is, most of it hidden). Raises NotFound."""
+        return await self._house.logins.peek(link)
+
+    async def follow_login(self, link: str) -> str:
+        """Spend a sign-in link; where its person goes on. Raises NotFound."""
+        return await self._house.logins.follow(link)

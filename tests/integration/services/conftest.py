@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.integration.http.doors import ADMIN_KEY, Door
+from tests.workshop import make_home
 
 from codewords_mcp.settings import Settings
 from codewords_mcp.testing.services import LoopbackServices, loopback_services
@@ -96,7 +97,7 @@ def door(tmp_path_factory: pytest.TempPathFactory, site: StandIn, api: StandIn) 
     """The runtime. Of private addresses only the site's is allowed."""
     settings = Settings.model_validate(
         {
-            "home": tmp_path_factory.mktemp("home"),
+            "home": make_home(tmp_path_factory.mktemp("services") / "home"),
             "port": 0,
             "api_key": ADMIN_KEY,
             "firecrawl_base_url": api.url,

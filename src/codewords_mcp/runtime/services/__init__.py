@@ -9,7 +9,6 @@ PLANNED: frozenset[str] = frozenset(
         "composio",
         "perplexity",
         "pipedream",
-        "user_login",
     }
 )
 

@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from codewords_mcp.errors import InvalidInput, MissingCredential, NotFound
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
+from codewords_mcp.runtime.logins import LoginBook
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.schedules.book import ScheduleBook
 from codewords_mcp.runtime.secrets.access import HOME_OWNER, SecretBook
@@ -115,6 +116,7 @@ class Parts:
     gateway: Gateway
     schedules: ScheduleBook
     webhooks: WebhookBook
+    logins: LoginBook
     socket_state: Callable[[str], str]
     """An owner's socket to Slack, in words."""
     files: Files

@@ -19,6 +19,7 @@ GROUP = "codewords_mcp.services"
 _BUILT_IN = {
     "anthropic": "simple.services:ANTHROPIC",
     "chrome_extension": "browser:CHROME_EXTENSION",
+    "files": "files:SERVICE",
     "firecrawl": "firecrawl:SERVICE",
     "github": "github:SERVICE",
     "gemini": "simple.services:GEMINI",
@@ -30,6 +31,7 @@ _BUILT_IN = {
     "send_email": "send_email:SERVICE",
     "schedule_runs": "schedule_runs:SERVICE",
     "slack_trigger": "slack_trigger:SERVICE",
+    "user_login": "user_login:SERVICE",
     "web_automation_agent": "browser:WEB_AUTOMATION_AGENT",
     "webpage_to_markdown": "webpage_to_markdown:SERVICE",
     "whatsapp_trigger": "whatsapp_trigger:SERVICE",
