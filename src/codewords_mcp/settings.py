@@ -64,7 +64,7 @@ class Settings(BaseSettings):
 
     consent: Literal["person", "token"] = Field(default="person", description="Who may agree to what a workflow deployed over MCP may do: a person, or, where nobody is there (`token`), the model itself in a second call.")
 
-    public_url: str | None = Field(default=None, description="URL under which sandboxes that run elsewhere (E2B) reach this runtime, without a path. Without it they reach it through their own connection.")
+    public_url: str | None = Field(default=None, description="URL under which this runtime is reached from outside, without a path: by senders of webhooks, by people who sign in, and by sandboxes that run elsewhere (E2B), which without it use their own connection. Its host is taken as one of this runtime's.")
     e2b_template: str = Field(default="codewords", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name of the E2B template that `codewords e2b build-template` makes.")
     e2b_domain: str | None = Field(default=None, description="Domain of E2B, or of a cloud that speaks its API; default E2B_DOMAIN, else e2b.app.")
     e2b_api_url: str | None = Field(default=None, description="URL of E2B's API where it is not api.DOMAIN (self-hosted, tests); default E2B_API_URL.")

@@ -91,6 +91,8 @@ class Service:
     summary: str
     operations: tuple[Operation, ...]
     credentials: tuple[Credential, ...] = ()
+    unavailable: str = ""
+    """Why every call of it is refused, where that is so."""
 
     def find(self, path: str) -> Operation:
         """The operation at a path, with or without slashes around it. Raises NotFound, naming those there are."""

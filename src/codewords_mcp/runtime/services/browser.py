@@ -9,6 +9,8 @@ from pydantic import ConfigDict, Field
 from codewords_mcp.errors import NotConnected
 from codewords_mcp.runtime.services.base import Context, Input, Operation, Output, Service
 
+NOT_YET = "not connected yet"
+
 
 class Action(Input):
     """One step; what a step needs beside its type (`url`, `selector`, `text`, `time` …) stands beside it."""
@@ -76,7 +78,8 @@ _STEPS = [{"type": "navigate", "url": "https://example.org/"}, {"type": "extract
 CHROME_EXTENSION = Service(
     name="chrome_extension",
     title="Chrome extension",
-    summary="Steps in a person's own Chrome. It is not connected yet.",
+    summary="Steps in a person's own Chrome.",
+    unavailable=NOT_YET,
     operations=(
         Operation(
             "Do steps in a browser",
@@ -91,7 +94,8 @@ CHROME_EXTENSION = Service(
 WEB_AUTOMATION_AGENT = Service(
     name="web_automation_agent",
     title="Web agent",
-    summary="A task on a web site, in words. It is not connected yet.",
+    summary="A task on a web site, in words.",
+    unavailable=NOT_YET,
     operations=(
         Operation(
             "Do a task on a site",
