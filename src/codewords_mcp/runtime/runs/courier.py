@@ -23,10 +23,10 @@ from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.webhooks.events import wants
 
 AT_ONCE = 8
-LOOK = 10.0
+LOOK = 3.0
 """Seconds between looks of its own accord: others of the database may have left something."""
-LEASE = 120.0
-"""Seconds for which what is being delivered is nobody else's."""
+LEASE = 5.0
+"""Seconds for which what is being delivered is nobody else's. Who takes longer is helped, which starts nothing twice."""
 TRIES = 8
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
 """Seconds before the second try, doubled before each further one."""
