@@ -32,7 +32,9 @@ class Trust:
         self._runtime = runtime
         self._bound = settings.host.lower()
         public = urlsplit(settings.public_url or "").hostname
-        self._hosts = frozenset(name.lower() for name in (*settings.allowed_hosts, *([public] if public else [])))
+        self._hosts = frozenset(
+            name.lower() for name in (*settings.allowed_hosts, *([public] if public else []))
+        )
         self._origins = frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins)
 
     def is_ours(self, name: str, authority: str) -> bool:
