@@ -19,10 +19,19 @@ SECRETS = {
     "HUNTER_API_KEY": hunter.KEY,
 }
 
+REFUSALS: list[tuple[tuple[int, Any], int, str]] = [
+    ((403, {"errors": []}), 429, "no more calls"),
+    ((429, {"errors": []}), 429, "used up"),
+    ((451, {"errors": [{"details": "claimed"}]}), 502, "451"),
+    ((500, b"oops"), 502, "500"),
+    ((200, {"data": []}), 502, "shape"),
+    ((222, {}), 502, "broke off"),
+]
+
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory, upstream: LoopbackServices) -> Iterator[Door]:
-    """A runtime whose services ask the stand-ins; one other user has no secrets of their own."""
+    """A runtime whose services ask the stand-ins."""
     given: dict[str, Any] = {"home": tmp_path_factory.mktemp("home"), "port": 0, "api_key": ADMIN_KEY}
     settings = Settings.model_validate(
         given | upstream.settings() | {"searxng_url": f"{upstream.url}/searxng"}
@@ -186,14 +195,7 @@ def test_addresses_of_a_company_of_a_person_and_what_they_are_worth(
 @pytest.mark.requirement("services:hunter")
 @pytest.mark.parametrize(
     ("scripted", "status", "word"),
-    [
-        ((403, {"errors": []}), 429, "no more calls"),
-        ((429, {"errors": []}), 429, "used up"),
-        ((451, {"errors": [{"details": "claimed"}]}), 502, "451"),
-        ((500, b"oops"), 502, "500"),
-        ((200, {"data": []}), 502, "shape"),
-        ((222, {}), 502, "broke off"),
-    ],
+    REFUSALS,
 )
 def test_what_hunter_refuses_is_told(
     http: httpx.Client, upstream: LoopbackServices, scripted: tuple[int, Any], status: int, word: str

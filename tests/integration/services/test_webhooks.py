@@ -14,6 +14,7 @@ from sqlalchemy import update
 from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.workshop import make_home, workflow
 
+from codewords_mcp.runtime.runtime import Runtime
 from codewords_mcp.runtime.store import webhooks as rows
 from codewords_mcp.runtime.store.tables import webhooks as table
 from codewords_mcp.settings import Settings
@@ -240,10 +241,11 @@ def test_what_was_answered_is_delivered_after_a_crash_and_once(
     delivery = outside.post(url, json={"n": 3}).json()["delivery"]
     [first] = delivered(http, delivery)
 
-    async def forget(runtime: Any) -> None:
-        left = {"status": "received", "due_at": 0, "runs": []}
-        await runtime._house.database.write(lambda c: rows.change(c, delivery, left))
-        runtime._house.courier.wake()
+    async def forget(runtime: Runtime) -> None:
+        left: dict[str, Any] = {"status": "received", "due_at": 0, "runs": []}
+        house = runtime._house  # pyright: ignore[reportPrivateUsage]  # nothing outside can stop it between the two
+        await house.database.write(lambda c: rows.change(c, delivery, left))
+        house.courier.wake()
 
     door.ask(forget)
     [record] = delivered(http, delivery)
@@ -256,9 +258,10 @@ def test_a_workflow_that_is_gone_makes_a_delivery_fail_with_the_reason(
 ) -> None:
     hook = make(http, witness)
 
-    async def move(runtime: Any) -> None:
+    async def move(runtime: Runtime) -> None:
         gone = update(table).values(service_id="gone_00000000")
-        await runtime._house.database.write(lambda c: c.execute(gone))
+        house = runtime._house  # pyright: ignore[reportPrivateUsage]  # workflows cannot be deleted yet
+        await house.database.write(lambda c: c.execute(gone))
 
     door.ask(move)
     found = logged(http, outside.post(hook["url"], json={}).json()["delivery"])
@@ -293,7 +296,7 @@ def test_what_is_not_slacks_is_refused_without_saying_why(
 ) -> None:
     url = register(http, "slack_trigger", witness)["url"]
     body, at = event("Ev200"), int(time.time())
-    wrong = (
+    wrong: tuple[dict[str, str], ...] = (
         slack.signed(body, at, "guess"),
         slack.signed(body, at - 3600),
         {},
@@ -472,8 +475,8 @@ def test_services_of_a_browser_take_their_final_input_and_say_that_none_is_conne
 def test_a_runtime_that_something_may_come_to_stays_awake(
     door: Door, http: httpx.Client, witness: str
 ) -> None:
-    async def awake(runtime: Any) -> bool:
-        return bool(runtime.awaits_schedule)
+    async def awake(runtime: Runtime) -> bool:
+        return runtime.awaits_schedule
 
     hook = make(http, witness)
     assert door.ask(awake) is True
