@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,10 @@ class House:
         if self.replica is not None:
             self.secrets.on_change = self.replica.tell_of_secrets
             self.replica.on_secrets = self.secrets.changed_elsewhere
+
+    def clocks(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """What runs for as long as the house is open, each until it is cancelled."""
+        return self.ticker.run(), self.courier.run(), self.socket_mode.run()
 
     def _webhooks_changed(self) -> None:
         self.courier.wake()

@@ -102,13 +102,7 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, PublishCalls, Webh
         Raises StorageFailed when the home cannot be written, is damaged or is newer.
         """
         house = await House.open(settings)
-        tasks = (
-            _keep_house(house, settings),
-            house.ticker.run(),
-            house.courier.run(),
-            house.socket_mode.run(),
-        )
-        keepers = [asyncio.create_task(task) for task in tasks]
+        keepers = [asyncio.create_task(task) for task in (_keep_house(house, settings), *house.clocks())]
         try:
             yield cls(settings, house)
         finally:

@@ -443,7 +443,9 @@ class BackgroundRun:
     def _settle(self, error: CodewordsError) -> None:
         at = now()
         status = "cancelled" if isinstance(error, RunCancelled) else "failed"
-        attempts = [a if a["ended_at"] else a | {"ended_at": at, "outcome": status} for a in self._work.attempts]
+        attempts = [
+            a if a["ended_at"] else a | {"ended_at": at, "outcome": status} for a in self._work.attempts
+        ]
         self._record_end({"status": status, "completed_at": at, "error": about(error), "attempts": attempts})
 
     def _record_end(self, values: dict[str, Any]) -> None:

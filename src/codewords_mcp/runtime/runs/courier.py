@@ -16,7 +16,7 @@ from sqlalchemy import RowMapping
 from codewords_mcp.errors import CodewordsError, EnvironmentFailed, StorageFailed, TooBusy
 from codewords_mcp.runtime.models import Caller, RunRequest
 from codewords_mcp.runtime.runs.dispatch import Dispatcher
-from codewords_mcp.runtime.runs.floor import replayed
+from codewords_mcp.runtime.runs.work import replayed
 from codewords_mcp.runtime.store import webhooks as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database

@@ -344,7 +344,9 @@ def _replay(run: Run) -> RunResponse:
             hint="Use a new key to run again.",
         )
     if run.response_truncated:
-        why = "holds something secret" if run.response_content == NOT_KEPT else "was too long to be kept whole"
+        why = (
+            "holds something secret" if run.response_content == NOT_KEPT else "was too long to be kept whole"
+        )
         raise Conflict(
             f"The run {run.id} with this Idempotency-Key has succeeded; its answer {why}.",
             hint="Use a new key to run again.",

@@ -108,7 +108,7 @@ async def upload(context: Context, asked: Upload) -> Stored:
 
 async def link(context: Context, asked: One) -> Stored:
     """Raises NotFound."""
-    row, path = await context.parts.files.find(context.caller.owner, asked.file_id)
+    row, path = await context.parts.files.owned(context.caller.owner, asked.file_id)
     return Stored.model_validate(
         _told(row) | {"success": True, "download_uri": context.parts.address() + path}
     )
@@ -122,12 +122,13 @@ async def listed(context: Context, asked: Newest) -> Listed:
 
 async def read(context: Context, asked: One) -> Read:
     """Raises NotFound; InvalidInput for one that is too large for an answer."""
-    row, path = await context.parts.files.find(context.caller.owner, asked.file_id)
+    store = context.parts.files
+    row, path = await store.owned(context.caller.owner, asked.file_id)
     if row["size"] > MAX_READ:
         raise InvalidInput(
             f"The file is larger than {MAX_READ >> 20} MiB.", hint="Get it from its `download_uri` (`link`)."
         )
-    _, _, _, chunks = await context.parts.files.read(path.rpartition("/")[2])
+    chunks = await store.read(await store.find(path.rpartition("/")[2]), 0, row["size"])
     data = b"".join([chunk async for chunk in chunks])
     told = _told(row) | {"success": True}
     try:

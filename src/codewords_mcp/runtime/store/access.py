@@ -115,10 +115,9 @@ def list_files(connection: Connection, owner: str, at: int, limit: int) -> list[
     return list(connection.execute(query).mappings())
 
 
-def delete_file(connection: Connection, file_id: str, owner: str) -> bool:
-    """Delete; False if there is none of theirs."""
-    mine = (files.c.id == file_id) & (files.c.owner == owner)
-    return connection.execute(delete(files).where(mine)).rowcount == 1
+def delete_file(connection: Connection, file_id: str) -> None:
+    """Delete a file's row."""
+    connection.execute(delete(files).where(files.c.id == file_id))
 
 
 def files_size(connection: Connection) -> tuple[int, int]:

@@ -69,7 +69,7 @@ class Files:
         """Uploaded files, newest first."""
         return await self._db.read(lambda c: access.list_files(c, owner, now(), limit))
 
-    async def find(self, owner: str, file_id: str) -> tuple[RowMapping, str]:
+    async def owned(self, owner: str, file_id: str) -> tuple[RowMapping, str]:
         """(an uploaded file's row, a new download path). Raises NotFound."""
         row = await self._db.read(lambda c: access.get_file(c, file_id))
         if row is None or row["owner"] != owner or row["size"] is None or row["expires_at"] <= now():
@@ -78,9 +78,9 @@ class Files:
 
     async def delete(self, owner: str, file_id: str) -> None:
         """Remove a file and its bytes; its links lead nowhere then. Raises NotFound."""
-        if not await self._db.write(lambda c: access.delete_file(c, file_id, owner)):
-            raise NotFound("There is no file of this id, or it has expired.")
-        await asyncio.to_thread((self._folder / file_id).unlink, missing_ok=True)
+        row, _ = await self.owned(owner, file_id)
+        await self._db.write(lambda c: access.delete_file(c, file_id))
+        await self.blobs.delete([row["stored_as"] or file_id])
 
     def _open(self, token: str, use: Literal["put", "get"]) -> str:
         try:
