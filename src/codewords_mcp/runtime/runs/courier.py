@@ -23,8 +23,10 @@ from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.webhooks.events import wants
 
 AT_ONCE = 8
-LOOK = 3.0
-"""Seconds between looks of its own accord: others of the database may have left something."""
+LOOK, LONG_LOOK = 3.0, 60.0
+"""Seconds between looks of its own accord, where others of the database may have left something, and where nobody can."""
+SPACING = 0.05
+"""Seconds at the least: what is due may be another's just now."""
 LEASE = 5.0
 """Seconds for which what is being delivered is nobody else's. Who takes longer is helped, which starts nothing twice."""
 TRIES = 8
@@ -54,20 +56,19 @@ class Courier:
             self._woken.clear()
             pause = LOOK
             try:
-                while await self.deliver():
+                while (pause := await self._until_next()) <= 0 and await self.deliver():
                     pass
-                pause = await self._until_next()
             except CodewordsError as error:
                 log.error("what came by webhooks is not delivered", reason=error.message)
             except Exception:
                 log.exception("what came by webhooks is not delivered")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), pause)
+                await asyncio.wait_for(self._woken.wait(), max(pause, SPACING))
 
     async def _until_next(self) -> float:
         self.armed = await self._db.read(rows.are_any)
-        due = await self._db.read(rows.next_due)
-        return LOOK if due is None else max(0.05, min((due - now()) / 1e6, LOOK))
+        due, longest = await self._db.read(rows.next_due), LOOK if self._db.shared else LONG_LOOK
+        return longest if due is None else min((due - now()) / 1e6, longest)
 
     async def deliver(self) -> int:
         """Deliver some of what is due; how many."""
