@@ -64,7 +64,7 @@ class Settings(BaseSettings):
 
     consent: Literal["person", "token"] = Field(default="person", description="Who may agree to what a workflow deployed over MCP may do: a person, or, where nobody is there (`token`), the model itself in a second call.")
 
-    public_url: str | None = Field(default=None, description="URL under which sandboxes that run elsewhere (E2B) reach this runtime, without a path. Without it they reach it through their own connection.")
+    public_url: str | None = Field(default=None, description="URL under which this runtime is reached from outside, without a path: by senders of webhooks, by people who sign in, and by sandboxes that run elsewhere (E2B), which without it use their own connection. Its host is taken as one of this runtime's.")
     e2b_template: str = Field(default="codewords", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name of the E2B template that `codewords e2b build-template` makes.")
     e2b_domain: str | None = Field(default=None, description="Domain of E2B, or of a cloud that speaks its API; default E2B_DOMAIN, else e2b.app.")
     e2b_api_url: str | None = Field(default=None, description="URL of E2B's API where it is not api.DOMAIN (self-hosted, tests); default E2B_API_URL.")
@@ -85,6 +85,13 @@ class Settings(BaseSettings):
     gemini_base_url: str = Field(default="https://generativelanguage.googleapis.com", description="Where the gateway reaches Gemini.")
     firecrawl_base_url: str = Field(default="https://api.firecrawl.dev", description="Where the service `firecrawl` reaches Firecrawl.")
     github_base_url: str = Field(default="https://api.github.com", description="Where the service `github` reaches GitHub; for a server of your own, its /api/v3.")
+    searchapi_base_url: str = Field(default="https://www.searchapi.io/api/v1", description="Where the service `searchapi` reaches SearchApi.")
+    searxng_url: str | None = Field(default=None, description="A SearXNG that gives JSON, for the service `searchapi` where no SEARCHAPI_API_KEY is set.")
+    reddit_base_url: str = Field(default="https://www.reddit.com", description="Where the service `reddit` gets its tokens.")
+    reddit_api_base_url: str = Field(default="https://oauth.reddit.com", description="Where the service `reddit` reaches Reddit's API.")
+    hunter_base_url: str = Field(default="https://api.hunter.io/v2", description="Where the service `hunter` reaches Hunter.")
+    slack_base_url: str = Field(default="https://slack.com/api", description="Where the service `slack_trigger` reaches Slack.")
+    whatsapp_base_url: str = Field(default="https://graph.facebook.com/v23.0", description="Where the service `whatsapp_trigger` reaches WhatsApp's Cloud API, with its version.")
     model_prices: dict[str, dict[str, float]] = Field(default_factory=dict, description="Prices of models, before those that come with the runtime: JSON, model to `input`, `output` and `cached`, in USD a million tokens.")
     model_aliases: dict[str, str] = Field(default_factory=dict, description="Names of models that stand for others: JSON. A call is priced as the other; the simple form asks for the other.")
     budgets: dict[str, float] = Field(default_factory=dict, description="Budgets for model calls in USD, beside those of `codewords budget`: JSON with `call`, `run`, `workflow`, `key`, `day` (the home's, each day) and `home`.")
@@ -98,6 +105,7 @@ class Settings(BaseSettings):
     model_fallbacks: dict[str, list[str]] = Field(default_factory=dict, description="Models that stand in for one that cannot be had: JSON, model to a list of models, tried in its order. `provider/model` names another provider's, which only the simple form can ask.")
 
     max_body: int = Field(default=64 << 20, gt=0, description="Bytes of a request body.")
+    max_webhook: int = Field(default=1 << 20, gt=0, description="Bytes of what a webhook takes.")
     max_code: int = Field(default=1 << 20, gt=0, description="Bytes of a workflow's code.")
     max_response_kept: int = Field(default=1 << 20, ge=0, description="Bytes of a response kept in the run record; the caller gets all of it.")
     max_log_bytes: int = Field(default=10 << 20, gt=0, description="Bytes of log kept per run; a marker line says where it was cut.")
@@ -106,6 +114,7 @@ class Settings(BaseSettings):
     run_ttl: float = Field(default=30 * 86400, gt=0, description="Seconds a finished run and its logs are kept.")
     runs_kept: int = Field(default=5_000_000, ge=0, description="Finished runs kept at most; the oldest go first.")
     log_ttl: float | None = Field(default=None, gt=0, description="Seconds the log of a finished run is kept. Default: as long as the run.")
+    webhook_ttl: float = Field(default=7 * 86400, gt=0, description="Seconds that what came by webhooks is kept, 1000 of each owner at most; for so long it is known when it comes again.")
     environment_ttl: float = Field(default=7 * 86400, gt=0, description="Seconds an unused environment is kept.")
     environment_versions: int = Field(default=3, ge=0, description="Newest versions of each workflow, beside the live one, whose environments are kept in any case; a rollback to an older one builds it again.")
     python_downloads: bool = Field(default=True, description="Let uv fetch a Python that a workflow needs and this machine lacks.")

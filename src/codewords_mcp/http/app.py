@@ -17,6 +17,7 @@ from codewords_mcp.http import (
     costs,
     files,
     gateway,
+    login_page,
     oauth,
     published,
     requests,
@@ -26,6 +27,7 @@ from codewords_mcp.http import (
     secrets,
     services,
     usage,
+    webhooks,
     workflows,
 )
 from codewords_mcp.http.auth import KeyGuard
@@ -66,7 +68,8 @@ def operations() -> tuple[Operation, ...]:
     table = (
         *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *requests.OPERATIONS, *runs.OPERATIONS,
         *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS, *budgets.OPERATIONS,
-        *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *consent_page.OPERATIONS,
+        *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS,
+        *webhooks.OPERATIONS, *login_page.OPERATIONS, *consent_page.OPERATIONS,
         *oauth.OPERATIONS, *published.OPERATIONS, *_MCP,
     )  # fmt: skip
     described = list(table)
