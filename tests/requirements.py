@@ -515,6 +515,7 @@ sandbox:ordinary-user | ours | What holds for root holds for an ordinary user.
 sandbox:conformance | ours | The drivers pass the conformance suite where they claim the capability.
 sandbox:suite | ours | The suite finds faults that are planted in a driver.
 sandbox:hostile-import | ours | A package that misbehaves when it is imported costs its environment the fork server, and nothing else.
+sandbox:shells | ours | Sandboxes that are made ahead are few, serve one program each, are made anew after it, and are not used once they have died.
 sandbox:killed-in-each-phase | ours | A runtime killed in any phase of a sandbox leaves nothing once the next one has started.
 attacks:held | seed | Hostile programs get nothing, as root and as an ordinary user, while the host answers and other workflows go on.
 attacks:true | ours | The probes are true attacks: without a sandbox they succeed.
