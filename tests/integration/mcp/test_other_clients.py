@@ -78,6 +78,9 @@ async def _inspect(url: str, *arguments: str, era: str) -> tuple[int, dict[str, 
 async def test_the_inspector_finds_the_schemas_portable_and_calls_a_tool(url: str, era: str) -> None:
     code, listed = await _inspect(url, "--method", "tools/list", "--strict", era=era)
     assert code == 0, listed
+    code, verified = await _inspect(url, "--method", "skills/list", "--verify", era=era)
+    assert code == 0, verified
+    assert "build-workflow" in json.dumps(verified)
     code, called = await _inspect(url, "--method", "tools/call", "--tool-name", "list_templates", era=era)
     assert code == 0, called
     assert "greeting" in json.dumps(called)
