@@ -74,7 +74,7 @@ def test_a_body_that_is_no_object_is_the_argument_input() -> None:
 
 
 def test_a_query_is_arguments() -> None:
-    parameters = [
+    parameters: list[dict[str, Any]] = [
         {"name": "q", "in": "query", "required": True, "schema": {"type": "string"}},
         {"name": "X-Header", "in": "header", "schema": {}},
     ]
@@ -84,7 +84,9 @@ def test_a_query_is_arguments() -> None:
 
 
 def test_the_route_is_post_of_the_root_or_the_only_one_or_the_one_asked_for() -> None:
-    several = {"paths": {"/": {"post": {}, "get": {}}, "/other": {"get": {}}, "/of/{name}": {"get": {}}}}
+    several: dict[str, Any] = {
+        "paths": {"/": {"post": {}, "get": {}}, "/other": {"get": {}}, "/of/{name}": {"get": {}}}
+    }
     assert choose_route(several, None)[:2] == ("/", "POST")
     assert choose_route(several, "/other")[:2] == ("/other", "GET")
     assert choose_route({"paths": {"/only": {"get": {}}}}, None)[:2] == ("/only", "GET")
