@@ -335,6 +335,7 @@ mcp:inspector | mcp | The Inspector works.
 mcp:bad-messages | ours | Malformed, huge, deep and mistyped messages get an answer in the protocol's words.
 mcp:replicas | ours | What one replica sealed or asked is good at another, once.
 mcp:tool-properties | ours | What a tool does not state of scope, toolset and tasks grants least; ours state it.
+mcp:sse | wire | HTTP+SSE serves hosts that know no other transport, behind the same keys.
 mcp:vanishing | ours | A client that vanishes in any phase leaves nothing running.
 mcp:thousand | ours | A thousand calls of one client at once are all answered.
 mcp:injection | ours | What an author wrote about a published workflow is cleaned and bounded.

@@ -22,7 +22,8 @@ from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, Server
 from mcp.server.lowlevel.server import NotificationOptions
 from mcp.server.mcpserver import MCPServer, RequestStateSecurity
 from mcp.server.models import InitializationOptions
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.runner import serve_dual_era_loop
+from mcp.server.sse import SseServerTransport
 from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
@@ -89,6 +90,7 @@ _FIXED = CacheHint(ttl_ms=300_000, scope="public")
 _OWN = CacheHint(ttl_ms=60_000, scope="private")
 _FRESH = CacheHint(ttl_ms=0, scope="private")
 _BODY = 4 << 20
+_NO_CHECK = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
 
 def create_server(
@@ -163,15 +165,30 @@ def serve_http(
     """As `create_mcp_app`, of a server that was made."""
     limit = max(_BODY, 4 * settings.max_code)
     server.streamable_http_app(
-        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+        transport_security=_NO_CHECK,
         max_request_body_size=limit,
         max_sessions=SESSIONS,
     )
     manager = server.session_manager
-    return _bound_to_caller(manager, limit), manager.run
+    low = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    sse = SseServerTransport("/messages/", _NO_CHECK, max_request_body_size=limit)
+
+    async def handle(scope: HttpScope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/messages/":
+            await sse.handle_post_message(scope, receive, send)
+        elif scope["path"] == "/sse":
+            # `run` would enter the lifespan anew for each connection, and end everybody's tasks with it
+            state = manager._lifespan_state  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            begin = low.create_initialization_options()
+            async with sse.connect_sse(scope, receive, send) as (reading, writing):
+                await serve_dual_era_loop(low, reading, writing, lifespan_state=state, init_options=begin)
+        else:
+            await manager.handle_request(scope, receive, send)
+
+    return _bound_to_caller(handle, limit), manager.run
 
 
-def _bound_to_caller(manager: StreamableHTTPSessionManager, limit: int) -> ASGIApp:
+def _bound_to_caller(handle: ASGIApp, limit: int) -> ASGIApp:
     """Tell the SDK who asks: it answers 404 to a session id that another caller's key opened.
 
     Raises InsufficientScope for a call that takes more than the caller's token has, so that its client can ask for it.
@@ -190,7 +207,7 @@ def _bound_to_caller(manager: StreamableHTTPSessionManager, limit: int) -> ASGIA
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         if caller.by_token and scope["method"] == "POST":
             receive = await _check_scope(caller, receive, limit)
-        await manager.handle_request(scope, receive, send)
+        await handle(scope, receive, send)
 
     return app
 
