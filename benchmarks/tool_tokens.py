@@ -1,4 +1,4 @@
-"""How many tokens does a model pay for our tool list, beside another server that builds workflows by chat?
+"""How many tokens does a model pay for our tool list, beside another server that builds workflows by chat, and others?
 
 A model pays for each tool's name, description and input schema in every conversation. Counted with o200k by the npm
 package gpt-tokenizer; where npm cannot be reached, estimated (see `estimate`), and the table says so.
@@ -24,6 +24,42 @@ from typing import Any
 LIMIT = 1350
 LIMIT_EACH = 200
 PEER = "n8n-mcp@2.87.0"
+PEERS: dict[str, tuple[str, list[str], dict[str, str]]] = {
+    PEER: (
+        "n8n-mcp/dist/mcp/index.js",
+        [],
+        {
+            "MCP_MODE": "stdio",
+            "LOG_LEVEL": "error",
+            "DISABLE_CONSOLE_OUTPUT": "true",
+            "N8N_MCP_TELEMETRY_DISABLED": "true",
+            "N8N_API_URL": "http://127.0.0.1:9",
+            "N8N_API_KEY": "none",
+        },
+    ),
+    "@sentry/mcp-server@0.39.0": (
+        "@sentry/mcp-server/dist/index.js",
+        ["--access-token=none", "--host=127.0.0.1", "--sentry-dsn="],
+        {},
+    ),
+    "@notionhq/notion-mcp-server@2.5.2": (
+        "@notionhq/notion-mcp-server/bin/cli.mjs",
+        [],
+        {"NOTION_TOKEN": "ntn_none"},
+    ),
+    "@supabase/mcp-server-supabase@0.13.0": (
+        "@supabase/mcp-server-supabase/dist/cli.js",
+        [
+            "--access-token=none",
+            "--api-url=http://127.0.0.1:9",
+            "--features=account,database,debugging,development,functions",
+        ],
+        {},
+    ),
+    "@playwright/mcp@0.0.83": ("@playwright/mcp/cli.js", ["--headless"], {}),
+}
+"""Servers that people know: program, arguments and variables with which each shows all its tools and reaches nobody.
+GitHub's is no npm package; its repository's own snapshots say 43 tools and 9,901 tokens by default (2026-08)."""
 TOKENIZER = "gpt-tokenizer@3.4.0"
 
 Tools = list[dict[str, Any]]
@@ -111,25 +147,28 @@ def count(texts: list[str]) -> tuple[list[int], str]:
         return [estimate(text) for text in texts], "estimate"
 
 
-async def peer_tools() -> Tools:
-    """The peer's list, from the peer itself over stdio. It is given an address so that it shows all its tools."""
+async def peer_tools(peer: str) -> Tools:
+    """A peer's list, from itself over stdio."""
     from mcp import Client, StdioServerParameters
 
-    quiet = {
-        "MCP_MODE": "stdio",
-        "LOG_LEVEL": "error",
-        "DISABLE_CONSOLE_OUTPUT": "true",
-        "N8N_MCP_TELEMETRY_DISABLED": "true",
-    }
-    api = {"N8N_API_URL": "http://127.0.0.1:9", "N8N_API_KEY": "none"}
+    program, arguments, variables = PEERS[peer]
     start = StdioServerParameters(
         command="node",
-        args=["node_modules/n8n-mcp/dist/mcp/index.js"],
-        cwd=node_folder(PEER),
-        env={**os.environ, **quiet, **api},
+        args=[f"node_modules/{program}", *arguments],
+        cwd=node_folder(peer),
+        env={**os.environ, **variables},
     )
     async with asyncio.timeout(45), Client(start, mode="legacy") as client:
         return [tool.model_dump(by_alias=True, mode="json") for tool in (await client.list_tools()).tools]
+
+
+def told_by(peer: str) -> Tools:
+    """The same, or nothing where it cannot be had, which is said."""
+    try:
+        return asyncio.run(peer_tools(peer))
+    except (Exception, ExceptionGroup) as error:  # noqa: BLE001  # somebody else's program
+        print(f"{peer} could not be started: {type(error).__name__}", file=sys.stderr)
+        return []
 
 
 def table(tools: Tools, counts: list[int], how: str) -> str:
@@ -139,17 +178,15 @@ def table(tools: Tools, counts: list[int], how: str) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="the same: counting is quick")
+    parser.add_argument("--quick", action="store_true", help="one peer only")
     parser.add_argument("--json", action="store_true", help="one object a line")
     options = parser.parse_args()
     ours = our_tools()
     counts, how = count([paid(tool) for tool in ours])
-    try:
-        theirs = asyncio.run(peer_tools())
-    except (OSError, TimeoutError, subprocess.SubprocessError) as error:
-        print(f"{PEER} could not be started: {type(error).__name__}", file=sys.stderr)
-        theirs = []
-    peer_counts, _ = count([paid(tool) for tool in theirs])
+    asked = [PEER] if options.quick or options.json else list(PEERS)
+    lists = {peer: tools for peer in asked if (tools := told_by(peer))}
+    peers = {peer: count([paid(tool) for tool in tools])[0] for peer, tools in lists.items()}
+    peer_counts = peers.get(PEER, [])
     holds = sum(counts) <= LIMIT and max(counts) <= LIMIT_EACH
     if options.json:
         print(json.dumps(_report(sum(counts), sum(peer_counts), how, holds=holds)))
@@ -158,8 +195,8 @@ def main() -> int:
         print(f"limits: {LIMIT} in all, {LIMIT_EACH} each: {'kept' if holds else 'BROKEN'}")
         outputs, _ = count([json.dumps(tool["outputSchema"], separators=(",", ":")) for tool in ours])
         print(f"output schemas, which few hosts show a model: {sum(outputs)}")
-        if theirs:
-            print(f"{PEER}: {len(theirs)} tools, {sum(peer_counts)} tokens")
+        for peer, each in [("codewords-mcp", counts), *peers.items()]:
+            print(f"{peer:<40} {len(each):>3} tools {sum(each):>6} tokens, at most {max(each)} each")
     return 0 if holds else 1
 
 

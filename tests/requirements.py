@@ -334,6 +334,8 @@ mcp:conformance | mcp | Every scored requirement of the protocol's conformance s
 mcp:inspector | mcp | The Inspector works.
 mcp:bad-messages | ours | Malformed, huge, deep and mistyped messages get an answer in the protocol's words.
 mcp:replicas | ours | What one replica sealed or asked is good at another, once.
+mcp:tool-properties | ours | What a tool does not state of scope, toolset and tasks grants least; ours state it.
+mcp:sse | wire | HTTP+SSE serves hosts that know no other transport, behind the same keys.
 mcp:vanishing | ours | A client that vanishes in any phase leaves nothing running.
 mcp:thousand | ours | A thousand calls of one client at once are all answered.
 mcp:injection | ours | What an author wrote about a published workflow is cleaned and bounded.
@@ -352,6 +354,7 @@ access:toolsets | ours | A key of toolsets sees them alone, over MCP alone.
 published:changes | mcp | What is published and taken back by another door is told to clients.
 published:narrow | ours | A key of a published toolset runs its tools and nothing else; other owners see none.
 published:refused | ours | A tool that cannot be is refused, its name and toolset included.
+published:schemas | ours | Whatever a route's OpenAPI says becomes a bounded schema without references.
 published:typed | ours | A published workflow is a tool with the schema and words of its route; a call is a run.
 
 confirm:asks | ours | What destroys asks the person by a form in both eras, and a no is a no.
@@ -473,6 +476,7 @@ cli:costs | seed | What model calls used and cost is shown by day, workflow, key
 cli:secrets | seed | Secrets are set, listed by name and deleted.
 cli:secret-never-argument | ours | A value as an argument is refused and not repeated.
 cli:secret-prompt-hidden | ours | A typed value is not shown.
+cli:publish | ours | Workflows are published as tools, listed and taken back.
 cli:keys | ours | A key is printed once, is usable elsewhere, and can be revoked.
 cli:doctor-plain | ours | `doctor` names the workflows that can read a secret, since it has no host rule; validation says it too.
 cli:doctor | ours | Says whether workflows can run here and why.

@@ -100,7 +100,8 @@ codewords_mcp = typer.Typer(
 def _codewords_mcp(version: Version = False) -> None:
     """CodeWords workflows as an MCP server.
 
-    Without a subcommand this is the MCP server over stdio that a chat host starts.
+    Without a subcommand this is the MCP server over stdio that a chat host starts; `--read-only` and
+    `--toolsets NAMES` narrow it.
     """
 
 

@@ -63,7 +63,7 @@ class LongTool(Protocol):
 
 
 Call = Callable[
-    [RequestContext, CallToolRequestParams], Coroutine[Any, Any, CallToolResult | InputRequiredResult]
+    [RequestContext, CallToolRequestParams, Any], Coroutine[Any, Any, CallToolResult | InputRequiredResult]
 ]
 
 
@@ -145,8 +145,8 @@ class Tasks(Extension):
         if tool.task == "required" and not declared:
             require_client_extension(ctx, TASKS)
         if tool.task == "never" or not declared or len(self._running) >= MOST:
-            return await self._call(ctx, params)
-        running = self._start(ctx, params, self._book(ctx).new_id())
+            return await self._call(ctx, params, tool)
+        running = self._start(ctx, params, tool, self._book(ctx).new_id())
         try:
             await asyncio.wait({running.work}, timeout=AT_ONCE)
         except asyncio.CancelledError:
@@ -154,16 +154,18 @@ class Tasks(Extension):
             raise
         if running.work.done():
             return running.work.result()
-        return await self._keep(ctx, params, running, again=tool.again)
+        return await self._keep(ctx, params, tool, running)
 
-    def _start(self, ctx: RequestContext, params: CallToolRequestParams, task_id: str) -> _Running:
+    def _start(
+        self, ctx: RequestContext, params: CallToolRequestParams, tool: LongTool, task_id: str
+    ) -> _Running:
         session = TaskSession(task_id, ctx.session.client_capabilities)
         running = _Running(self._book(ctx), session)
-        running.work = asyncio.create_task(self._call(_within(ctx, session), params))
+        running.work = asyncio.create_task(self._call(_within(ctx, session), params, tool))
         return running
 
     async def _keep(
-        self, ctx: RequestContext, params: CallToolRequestParams, running: _Running, *, again: bool
+        self, ctx: RequestContext, params: CallToolRequestParams, tool: LongTool, running: _Running
     ) -> HandlerResult:
         """From now on it is a task: stored first, with what going on needs, then told."""
         task_id = running.session.task_id
@@ -172,23 +174,25 @@ class Tasks(Extension):
                 task_id,
                 principal_of(caller_of(ctx)),
                 params.name,
-                (params.arguments or {}) if again else {},
+                (params.arguments or {}) if tool.again else {},
             )
         except BaseException:
             running.work.cancel()
             raise
-        self._follow(ctx, params, running)
+        self._follow(ctx, params, tool, running)
         return {"resultType": "task", **_head(record, running)}
 
-    def _follow(self, ctx: RequestContext, params: CallToolRequestParams, running: _Running) -> None:
+    def _follow(
+        self, ctx: RequestContext, params: CallToolRequestParams, tool: LongTool, running: _Running
+    ) -> None:
         running.kept = True
         self._running[running.session.task_id] = running
-        running.keeper = asyncio.create_task(self._to_the_end(ctx, params, running))
+        running.keeper = asyncio.create_task(self._to_the_end(ctx, params, tool, running))
         if self._beating is None or self._beating.done():
             self._beating = asyncio.create_task(self._beat(running.book))
 
     async def _to_the_end(
-        self, ctx: RequestContext, params: CallToolRequestParams, running: _Running
+        self, ctx: RequestContext, params: CallToolRequestParams, tool: LongTool, running: _Running
     ) -> None:
         task_id, book = running.session.task_id, running.book
         try:
@@ -200,7 +204,7 @@ class Tasks(Extension):
                     )
                     return
                 params = await self._ask(running, params, result, number)
-                running.work = asyncio.create_task(self._call(_within(ctx, running.session), params))
+                running.work = asyncio.create_task(self._call(_within(ctx, running.session), params, tool))
         except asyncio.CancelledError:
             running.work.cancel()
             await asyncio.wait({running.work})
@@ -293,7 +297,7 @@ class Tasks(Extension):
         if await book.take_over(record.id, principal):
             if tool.again:
                 params = CallToolRequestParams(name=record.tool, arguments=record.arguments)
-                self._follow(ctx, params, self._start(ctx, params, record.id))
+                self._follow(ctx, params, tool, self._start(ctx, params, tool, record.id))
             else:
                 await book.change(record.id, "completed", outcome=_dump(_interrupted(record.tool)))
         return await book.get(record.id, principal), self._running.get(record.id)

@@ -40,7 +40,7 @@ from codewords_mcp.http.house import HOUSE, House
 from codewords_mcp.http.oauth import Tokens
 from codewords_mcp.http.openapi import operations_for
 from codewords_mcp.http.operations import Operation
-from codewords_mcp.http.paths import is_mcp, toolset_of
+from codewords_mcp.http.paths import SSE_PATHS, is_mcp, toolset_of
 from codewords_mcp.http.websockets import serve_websocket
 from codewords_mcp.settings import Settings
 
@@ -60,6 +60,18 @@ _MCP = [
     )
     for path in ("/mcp", "/mcp/{toolset}", "/run/devx_mcp/mcp/")
     for method in ("POST", "GET", "DELETE")
+] + [
+    Operation(
+        method,
+        path,
+        "MCP over HTTP+SSE, for older hosts",
+        access="user",
+        tag="mcp",
+        media="*/*",
+        body={},
+        body_media="*/*",
+    )
+    for method, path in (("GET", "/sse"), ("POST", "/messages/"))
 ]
 
 
@@ -136,7 +148,8 @@ class Dispatcher:
         toolset = toolset_of(scope["path"])
         if toolset is not None and not is_toolset_name(toolset):
             raise NotFound("There is no such toolset.", hint="/mcp serves all; /mcp/{toolset} serves one.")
-        served = {**scope, "path": "/mcp", "raw_path": b"/mcp", "root_path": "", TOOLSET_KEY: toolset}
+        path = SSE_PATHS.get(scope["path"], "/mcp")
+        served = {**scope, "path": path, "raw_path": path.encode(), "root_path": "", TOOLSET_KEY: toolset}
         await self._mcp(served, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:

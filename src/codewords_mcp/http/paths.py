@@ -4,13 +4,15 @@ from __future__ import annotations
 
 MCP_PATHS = frozenset({"/mcp", "/mcp/", "/run/devx_mcp/mcp", "/run/devx_mcp/mcp/"})
 """The second is where the public clients' `SubAgent` connects."""
+SSE_PATHS = {"/sse": "/sse", "/messages": "/messages/", "/messages/": "/messages/"}
+"""The transport of before 2025-03-26, for hosts that know no other."""
 _PROVIDERS = ("openai", "anthropic", "gemini")
 PROVIDER_PREFIXES = tuple(f"{prefix}/{name}/" for prefix in ("", "/run") for name in _PROVIDERS)
 
 
 def is_mcp(path: str) -> bool:
     """Whether MCP is served here, of all toolsets or of one."""
-    return path in MCP_PATHS or path.startswith("/mcp/")
+    return path in MCP_PATHS or path in SSE_PATHS or path.startswith("/mcp/")
 
 
 def toolset_of(path: str) -> str | None:

@@ -16,7 +16,14 @@ LONGEST_SCHEMA = 16_000
 _DEPTH = 12
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _FREE: Schema = {"type": "object"}
-_FOLLOWED = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
+_FUEL = 5_000
+"""Parts of a schema that are read at most."""
+_LEFT_OUT = {"title", "examples", "example", "discriminator"}
+_NAMED = {"properties", "patternProperties"}
+_FOLLOWED = {
+    "items", "prefixItems", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames",
+    "anyOf", "oneOf", "allOf",
+}  # fmt: skip
 
 
 class PublishedTool(Model):
@@ -79,16 +86,16 @@ def choose_route(openapi: Schema, path: str | None) -> tuple[str, str, Schema]:
 def input_schema(openapi: Schema, path: str, method: str) -> tuple[Schema, bool]:
     """(schema of the arguments, whether the body is the argument `input` since it is no object with named properties)."""
     operation = openapi.get("paths", {}).get(path, {}).get(method.lower(), {})
-    named = openapi.get("components", {}).get("schemas", {})
+    inliner = _Inliner(openapi.get("components", {}).get("schemas", {}))
     if method == "GET":
         asked = [one for one in operation.get("parameters", []) if one.get("in") == "query"]
-        properties = {one["name"]: _inlined(one.get("schema", {}), named, _DEPTH) for one in asked}
+        properties = {one["name"]: inliner.inlined(one.get("schema", {})) for one in asked}
         return _closed(
             {"properties": properties, "required": [o["name"] for o in asked if o.get("required")]}
         ), False
     content = operation.get("requestBody", {}).get("content", {})
-    body = _inlined(content.get("application/json", {}).get("schema", _FREE), named, _DEPTH)
-    if len(json.dumps(body)) > LONGEST_SCHEMA:
+    body = inliner.inlined(content.get("application/json", {}).get("schema", _FREE))
+    if inliner.spent or len(json.dumps(body)) > LONGEST_SCHEMA:
         body = _FREE
     if body.get("type") == "object" and body.get("properties"):
         return _closed(body), False
@@ -100,26 +107,36 @@ def _closed(schema: Schema) -> Schema:
     return {key: value for key, value in plain.items() if key != "required" or value}
 
 
-def _inlined(node: Any, named: Schema, depth: int) -> Any:
-    """The schema with what it refers to in place, without titles; what recurs is cut where it is too deep."""
-    if isinstance(node, list):
-        return [_inlined(one, named, depth) for one in cast("list[Any]", node)]
-    if not isinstance(node, dict):
-        return node
-    if depth <= 0:
-        return {}
-    schema = cast("Schema", node)
-    if isinstance(reference := schema.get("$ref"), str):
-        rest = {key: value for key, value in schema.items() if key != "$ref"}
-        return _inlined({**named.get(reference.rpartition("/")[2], {}), **rest}, named, depth - 1)
-    out: Schema = {}
-    for key, value in schema.items():
-        if key in {"title", "examples", "example", "discriminator"}:
-            continue
-        if key in {"properties", "patternProperties"} and isinstance(value, dict):
-            out[key] = {name: _inlined(one, named, depth - 1) for name, one in cast("Schema", value).items()}
-        elif key in {"anyOf", "oneOf", "allOf", "prefixItems", *_FOLLOWED}:
-            out[key] = _inlined(value, named, depth - 1)
-        else:
-            out[key] = value
-    return out
+class _Inliner:
+    """A schema with what it refers to in place, without titles. Bounded: what recurs is cut, and of what is too large
+    nothing more is read (`spent`).
+    """
+
+    def __init__(self, named: Schema) -> None:
+        self._named = named
+        self._fuel = _FUEL
+
+    @property
+    def spent(self) -> bool:
+        """Whether the schema was larger than is read."""
+        return self._fuel <= 0
+
+    def inlined(self, node: Any, depth: int = _DEPTH) -> Any:
+        """The node with its references in place."""
+        self._fuel -= 1
+        if isinstance(node, list):
+            return [self.inlined(one, depth) for one in cast("list[Any]", node)]
+        if not isinstance(node, dict):
+            return node
+        if depth <= 0 or self.spent:
+            return {}
+        schema = cast("Schema", node)
+        if isinstance(reference := schema.get("$ref"), str):
+            rest = {key: value for key, value in schema.items() if key != "$ref"}
+            return self.inlined({**self._named.get(reference.rpartition("/")[2], {}), **rest}, depth - 1)
+        return {key: self._member(key, value, depth) for key, value in schema.items() if key not in _LEFT_OUT}
+
+    def _member(self, key: str, value: Any, depth: int) -> Any:
+        if key in _NAMED and isinstance(value, dict):
+            return {name: self.inlined(one, depth - 1) for name, one in cast("Schema", value).items()}
+        return self.inlined(value, depth - 1) if key in _FOLLOWED else value

@@ -19,8 +19,7 @@ from mcp_types import Tool as ListedTool
 
 from codewords_mcp.door.access import TOOLSETS, view_of
 from codewords_mcp.door.context import Door, RequestContext, caller_of
-from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
-from codewords_mcp.tools._errors import failure
+from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.tools._published import WorkflowTool
 from codewords_mcp.tools._tool import DoorTool
 
@@ -65,13 +64,9 @@ class Surface:
         return tool
 
     async def call(
-        self, ctx: RequestContext, params: CallToolRequestParams
+        self, ctx: RequestContext, params: CallToolRequestParams, tool: DoorTool
     ) -> CallToolResult | InputRequiredResult:
-        """Call it; what it raises is a result, but for errors of the protocol."""
-        try:
-            tool = await self.find(ctx, params.name)
-        except CodewordsError as error:
-            return failure(error, params.name)
+        """Call a tool that was found; what it raises is a result, but for errors of the protocol."""
         context: Any = Context(
             request_context=ctx, mcp_server=self._server, input_params=params, subscriptions=self._bus
         )

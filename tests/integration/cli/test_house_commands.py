@@ -55,6 +55,35 @@ def test_a_key_made_here_opens_the_runtime_from_elsewhere_until_it_is_revoked(
     assert made["key"] not in refused.err
 
 
+@pytest.mark.requirement("cli:keys", "access:scopes")
+def test_a_key_has_the_scopes_and_toolsets_that_were_asked_for(shell: Shell) -> None:
+    made = shell("codewords", "keys", "create", "--scope", "read,run", "--toolsets", "runs", "--json").json
+    assert (made["kind"], made["scopes"], made["toolsets"]) == ("user", ["read", "run"], ["runs"])
+    listed = shell("codewords", "keys", "list").out
+    assert "read, run of runs" in listed
+    for wrong in ("everything", "read,admin", "", "Read"):
+        refused = shell("codewords", "keys", "create", "--scope", wrong)
+        assert (refused.code, refused.out) == (2, "")
+    assert shell("codewords", "keys", "create", "--toolsets", "No Name").code == 2
+
+
+@pytest.mark.requirement("cli:publish")
+def test_a_workflow_is_published_listed_and_taken_back(shell: Shell) -> None:
+    deployed = shell("codewords", "deploy", "--template", "greeting", "--name", "Says Hello", "--json")
+    assert deployed.code == 0, deployed.err
+    made = shell("codewords", "publish", "Says Hello", "--toolset", "hello")
+    assert made.code == 0, made.err
+    assert made.out == "says_hello is a tool of the toolset hello.\n"
+    assert "/mcp/hello" in made.err
+    assert "says_hello" in shell("codewords", "published").out
+    assert shell("codewords", "unpublish", "says_hello").code == 0
+    assert shell("codewords", "published", "--json").json == []
+    missing = shell("codewords", "unpublish", "says_hello")
+    assert missing.code == 2
+    assert "No tool of that name is published" in missing.err
+    assert shell("codewords", "publish", "nothing_00000000").code == 2
+
+
 @pytest.mark.requirement("cli:keys")
 def test_a_key_is_printed_alone_so_that_it_can_be_piped(shell: Shell) -> None:
     made = shell("codewords", "keys", "create", "--one-time")

@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from mcp_types import ToolListChangedNotification
@@ -366,3 +367,20 @@ def test_what_cannot_be_a_tool_is_not_published(
 ) -> None:
     with door.client() as http:
         assert http.post(f"/workflows/{adds}/publish", json=asked).status_code == status
+
+
+@pytest.mark.requirement("mcp:sse")
+@pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
+async def test_a_host_that_knows_the_older_transport_only_lists_and_calls(
+    door: Door, url: str, era: Era
+) -> None:
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    async with Client(sse_client(f"{door.url}/sse", headers=headers), mode=era) as client:
+        assert "list_workflows" in [tool.name for tool in (await client.list_tools()).tools]
+        data_of(await client.call_tool("list_workflows", {}))
+    assert "list_workflows" in await _names(url, ADMIN_KEY), "its end ends nobody else's"
+    with door.client(key=None) as http:
+        assert http.get("/sse").status_code == 401
+        assert http.post("/messages/?session_id=0", json={}).status_code == 401
+    with door.client(door.make_key(owner="somebody")) as http:
+        assert http.post(f"/messages/?session_id={'0' * 32}", json={}).status_code == 404

@@ -70,7 +70,8 @@ async def _inspect(url: str, *arguments: str, era: str) -> tuple[int, dict[str, 
         *arguments,
     )
     assert out, err
-    return code, json.loads(out)
+    told, _ = json.JSONDecoder().raw_decode(out)  # `--verify` says a second thing behind it
+    return code, told | {"said": out + err}
 
 
 @pytest.mark.requirement("mcp:inspector")
@@ -78,6 +79,10 @@ async def _inspect(url: str, *arguments: str, era: str) -> tuple[int, dict[str, 
 async def test_the_inspector_finds_the_schemas_portable_and_calls_a_tool(url: str, era: str) -> None:
     code, listed = await _inspect(url, "--method", "tools/list", "--strict", era=era)
     assert code == 0, listed
+    if era == "modern":  # a handshake of before announces no extensions
+        code, verified = await _inspect(url, "--method", "skills/list", "--verify", era=era)
+        assert code == 0, verified
+        assert "Verified 2 skills and 3 files" in verified["said"], verified["said"]
     code, called = await _inspect(url, "--method", "tools/call", "--tool-name", "list_templates", era=era)
     assert code == 0, called
     assert "greeting" in json.dumps(called)

@@ -49,6 +49,7 @@ async def test_the_server_announces_what_it_serves(runtime: FakeRuntime, url: st
         assert client.server_info is not None
         assert (client.server_info.name, client.server_info.version) == ("codewords", __version__)
         assert client.instructions == INSTRUCTIONS
+        assert client.server_info.icons
     assert can.tools is not None
     assert can.tools.list_changed
     assert can.prompts is not None

@@ -13,8 +13,12 @@ from typing import Any
 
 import pytest
 
+from codewords_mcp.door.access import TOOLSETS
 from codewords_mcp.server import create_server
 from codewords_mcp.settings import Settings
+from codewords_mcp.tools import all_tools
+from codewords_mcp.tools._tool import EXECUTES, READS, DoorTool
+from codewords_mcp.tools._tool import tool as make
 
 pytestmark = pytest.mark.anyio
 
@@ -140,3 +144,22 @@ async def test_the_instructions_name_the_loop_in_order_and_stay_short() -> None:
     assert _budget().estimate(INSTRUCTIONS) <= 150
     loop = ["list_templates", "validate_workflow", "deploy_workflow", "run_workflow", "get_run"]
     assert sorted(loop, key=INSTRUCTIONS.index) == loop
+
+
+@pytest.mark.requirement("mcp:tool-properties")
+def test_what_a_tool_does_not_state_is_what_grants_least() -> None:
+    async def anything() -> None:
+        """Do something."""
+
+    made = make(anything, title="Anything", hints=EXECUTES)
+    assert (made.toolset, made.scope, made.task, made.again) == ("other", "write", "never", False)
+    assert make(anything, title="Anything", hints=READS).scope == "read"
+
+
+@pytest.mark.requirement("mcp:tool-properties")
+def test_every_tool_of_ours_states_its_toolset_and_what_administers_takes_no_less_than_its_scope() -> None:
+    tools = [one for one in all_tools() if isinstance(one, DoorTool)]
+    assert len(tools) == len(all_tools())
+    assert [one.name for one in tools if one.toolset not in TOOLSETS or one.toolset == "other"] == []
+    assert [one.name for one in tools if not one.reads and one.scope == "read"] == []
+    assert [one.name for one in tools if one.again and one.task == "never"] == []

@@ -102,7 +102,7 @@ published = Table(
     metadata,
     Column("owner", String(64), primary_key=True),
     Column("tool", String(64), primary_key=True),
-    Column("workflow_id", String(80), ForeignKey("workflows.id"), nullable=False),
+    Column("workflow_id", String(80), ForeignKey("workflows.id", ondelete="CASCADE"), nullable=False),
     Column("toolset", String(32), nullable=False),
     Column("route", String(200), nullable=False),
     Column("method", String(8), nullable=False),

@@ -38,7 +38,9 @@ def upgrade() -> None:
         "published",
         sa.Column("owner", sa.String(64), primary_key=True),
         sa.Column("tool", sa.String(64), primary_key=True),
-        sa.Column("workflow_id", sa.String(80), sa.ForeignKey("workflows.id"), nullable=False),
+        sa.Column(
+            "workflow_id", sa.String(80), sa.ForeignKey("workflows.id", ondelete="CASCADE"), nullable=False
+        ),
         sa.Column("toolset", sa.String(32), nullable=False),
         sa.Column("route", sa.String(200), nullable=False),
         sa.Column("method", sa.String(8), nullable=False),
