@@ -30,7 +30,9 @@ class ValidateBody(Body):
 
 
 class DeployBody(Body):
-    """Either `code` or `template_id`. With `service_id`, a new version of that workflow.
+    """One of `code`, `template_id` and `draft_id`. With `service_id`, a new version of that workflow.
+
+    A draft is a new version of what it was made of; with `revision` it has to be that one.
 
     A version that may do more than the live one gets 403 `consent_needed`, with what it asks for. Then `confirm`, the
     token of that answer, says that a person agrees to exactly that; `allow` agrees to whatever it asks.
@@ -38,6 +40,8 @@ class DeployBody(Body):
 
     code: str | None = None
     template_id: str | None = None
+    draft_id: str | None = None
+    revision: int | None = None
     name: str | None = None
     service_id: str | None = None
     description: str = ""
@@ -71,6 +75,8 @@ async def deploy(request: Request) -> Response:
             caller(request.scope),
             code=body.code,
             template_id=body.template_id,
+            draft_id=body.draft_id,
+            revision=body.revision,
             name=body.name,
             service_id=body.service_id,
             description=body.description,
@@ -84,7 +90,11 @@ async def deploy(request: Request) -> Response:
 
 async def list_templates(request: Request) -> Response:
     """The gallery."""
-    return JsonReply({"items": await runtime(request.scope).list_templates()})
+    asked = request.query_params
+    found = await runtime(request.scope).list_templates(
+        caller(request.scope), query=asked.get("query", ""), category=asked.get("category", "")
+    )
+    return JsonReply({"items": found})
 
 
 async def list_workflows(request: Request) -> Response:
@@ -126,6 +136,10 @@ OPERATIONS = [
     Operation("POST", "/deploy", "Deploy code or a template", deploy, description=_STREAMS, body=DeployBody, reply=Deployment),
     Operation(
         "GET", "/templates", "Workflows to start from", list_templates,
+        parameters=(
+            Parameter("query", "Only those that share words with this, the best first.", {"type": "string"}),
+            Parameter("category", "Only those of this category.", {"type": "string"}),
+        ),
         reply=items_of(Template),
     ),
     Operation(

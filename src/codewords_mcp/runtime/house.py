@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from codewords_mcp.errors import CodewordsError, StorageFailed
+from codewords_mcp.runtime.authoring.drafts import Drafts
 from codewords_mcp.runtime.consents import Consents
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
@@ -89,6 +90,7 @@ class House:
         self.deployments = Deployments(
             database, lambda service_id: f"{self.base_url}/run/{service_id}/", self._isolation
         )
+        self.drafts = Drafts(database, settings.draft_ttl)
         self.catalog = Catalog(database, self.environments)
         self.admission = Admission()
         self.egress = Egress(
@@ -246,6 +248,7 @@ class House:
         """Remove runs, files and environments past their time."""
         await retention.prune(self.database, settings)
         await self.database.write(lambda c: service_values.purge(c, now()))
+        await self.drafts.purge()
         await self.dispatcher.background.tidy()
         await self.gateway.tidy()
         await self.files.expire()

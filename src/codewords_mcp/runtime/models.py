@@ -143,7 +143,8 @@ class Version(Model):
 class WorkflowDetail(Model):
     """A workflow with its routes, versions and last runs; `code` only when asked for.
 
-    `capabilities` and `manifest` are as in `Deployment`, of the version that is shown.
+    `capabilities` and `manifest` are as in `Deployment`, of the version that is shown. `example` is an input to try it
+    with: `given` with the version, by its header or its draft, or `derived` from its schema.
     """
 
     service_id: str
@@ -159,6 +160,8 @@ class WorkflowDetail(Model):
     code: str | None = None
     capabilities: list[str] = Field(default_factory=list[str])
     manifest: Manifest | None = None
+    example: Any = None
+    example_from: Literal["given", "derived"] | None = None
 
 
 class RunError(Model):
@@ -322,12 +325,15 @@ class Page(BaseModel, Generic[T]):
 
 
 class Template(Model):
-    """A workflow to start from."""
+    """A workflow to start from. `needs` are secrets, `missing` those of them that are not set."""
 
     id: str
     title: str
     description: str
     code: str
+    category: str = ""
+    needs: list[str] = Field(default_factory=list[str])
+    missing: list[str] = Field(default_factory=list[str])
     example_input: dict[str, Any] = Field(default_factory=dict[str, Any])
 
 

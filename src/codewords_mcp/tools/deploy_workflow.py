@@ -1,4 +1,4 @@
-"""`deploy_workflow`: code or a template becomes a live, isolated HTTP service."""
+"""`deploy_workflow`: code, a draft or a template becomes a live, isolated HTTP service."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from codewords_mcp.errors import ConsentNeeded, InvalidInput
 from codewords_mcp.runtime.models import Consent, Deployment
 from codewords_mcp.tools import _tool
 from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may
-from codewords_mcp.tools._consent import Asking
+from codewords_mcp.tools._consent import to_agree, with_consent
 from codewords_mcp.tools._jobs import joined
 from codewords_mcp.tools._tool import EXECUTES, answer, tool
 
-_ASKED_WITHIN = 34.0
-"""Seconds of a call after which it no longer waits for a person: what was built before has to be made live yet."""
 _AT_LEAST = 6.0
 
 
@@ -46,40 +44,38 @@ async def deploy_workflow(
     ctx: DoorContext,
     code: Annotated[str | None, Field(description="The whole Python file")] = None,
     template_id: Annotated[str | None, Field(description="Instead of code")] = None,
+    draft_id: Annotated[str | None, Field(description="Instead of code")] = None,
     name: Annotated[
         str | None, Field(description="A short title; the same name again is a new version")
     ] = None,
     workflow_id: Annotated[str | None, Field(description="Give it to update that workflow")] = None,
     description: str = "",
+    revision: Annotated[int | None, Field(description="Of the draft, as you saw it last")] = None,
     confirm: Annotated[
         str | None, Field(description="From the reply that asked, once the user agreed")
     ] = None,
 ) -> Annotated[CallToolResult, Deployed] | InputRequiredResult:
-    """Validate code or a template and make it live under a URL. A failed deploy leaves the version before serving.
+    """Validate code, a draft or a template and make it live under a URL. A failed deploy leaves the version before serving.
 
     What it may reach needs the user's consent, asked on the way.
     """
-    if (code is None) == (template_id is None):
-        raise InvalidInput("Give either `code` or `template_id`.", hint="list_templates shows the templates.")
+    if sum(one is not None for one in (code, template_id, draft_id)) != 1:
+        raise InvalidInput(
+            "Give one of `code`, `template_id` and `draft_id`.", hint="list_templates shows the templates."
+        )
     wanted: dict[str, Any] = {
         "code": code,
         "template_id": template_id,
+        "draft_id": draft_id,
+        "revision": revision,
         "name": name,
         "service_id": workflow_id,
         "description": description,
     }
     began = time.monotonic()
-    person = Asking(ctx, until=began + _ASKED_WITHIN)
-    asked = await person.answered_before()
-    if confirm and asked is None:
-        await person.on_page(confirm)
-    deployment = await _deploy(ctx, wanted, asked or confirm, began)
-    if isinstance(deployment, ConsentNeeded) and asked is None and confirm is None:
-        answered = await person.ask(deployment)
-        if isinstance(answered, InputRequiredResult):
-            return answered
-        if answered:
-            deployment = await _deploy(ctx, wanted, deployment.confirm, began)
+    deployment = await with_consent(ctx, lambda yes: _deploy(ctx, wanted, yes, began), confirm)
+    if isinstance(deployment, InputRequiredResult):
+        return deployment
     if isinstance(deployment, ConsentNeeded):
         return _waiting(deployment)
     if deployment is None:
@@ -109,14 +105,7 @@ def _waiting(question: ConsentNeeded) -> CallToolResult:
     data = Deployed(
         status="needs_consent", asks=question.asks, consent_url=question.url, confirm=question.confirm
     )
-    lines = [
-        question.message,
-        "It asks for:",
-        *(f"- {line}" for line in question.asks),
-        f"Show the user this list and ask them to open {question.url} and agree (works once, for 10 minutes).",
-        f"Then call deploy_workflow again with the same arguments and confirm={json.dumps(question.confirm)}.",
-    ]
-    return answer(data, "\n".join(lines))
+    return answer(data, "\n".join(to_agree(question, "deploy_workflow")))
 
 
 def _answer(live: Deployment) -> CallToolResult:

@@ -15,11 +15,13 @@ from codewords_mcp.tools._tool import READS, answer, tool
 
 
 class TemplateItem(BaseModel):
-    """A template; code and example input for the one asked for."""
+    """A template; code and example input for the one asked for. `missing`: secrets that it needs and that are not set."""
 
     id: str
     title: str
     description: str
+    category: str | None = None
+    missing: list[str] = []
     code: str | None = None
     example_input: dict[str, Any] | None = None
 
@@ -33,15 +35,36 @@ class TemplateList(BaseModel):
 async def list_templates(
     ctx: DoorContext,
     template_id: Annotated[str | None, Field(description="Give one for its code and example input")] = None,
+    query: str = "",
+    category: str = "",
 ) -> Annotated[CallToolResult, TemplateList]:
     """List workflow templates to start from. Read the nearest one's code before writing your own."""
-    runtime, _ = asking(ctx)
-    templates = sorted(await runtime.list_templates(), key=lambda template: template.id)
-    if template_id is None:
-        items = [TemplateItem(id=t.id, title=t.title, description=t.description) for t in templates]
-        text = "\n".join(f"{t.id}: {t.title}. {one_line(t.description, 160)}" for t in items)
-        return answer(TemplateList(templates=items), text or "There are no templates.")
-    return _with_code(_the_one(templates, template_id))
+    runtime, caller = asking(ctx)
+    templates = await runtime.list_templates(
+        caller, query=query if template_id is None else "", category=category
+    )
+    if template_id is not None:
+        return _with_code(_the_one(templates, template_id))
+    items = [
+        TemplateItem(
+            id=t.id,
+            title=t.title,
+            description=t.description,
+            category=t.category or None,
+            missing=t.missing,
+        )
+        for t in templates
+    ]
+    text = "\n".join(map(_line, items))
+    return answer(
+        TemplateList(templates=items), text or "No template fits; call it without query and category."
+    )
+
+
+def _line(item: TemplateItem) -> str:
+    lacks = f" Lacks {', '.join(item.missing)}." if item.missing else ""
+    kind = f" [{item.category}]" if item.category else ""
+    return f"{item.id}{kind}: {item.title}. {one_line(item.description, 160)}{lacks}"
 
 
 def _the_one(templates: list[Template], template_id: str) -> Template:
@@ -52,7 +75,7 @@ def _the_one(templates: list[Template], template_id: str) -> Template:
 
 
 def _with_code(template: Template) -> CallToolResult:
-    item = TemplateItem.model_validate(template.model_dump())
+    item = TemplateItem.model_validate(template.model_dump(exclude={"needs"}))
     text = (
         f"{item.id}: {item.title}. Example input: {template.example_input}\n```python\n{template.code}\n```"
     )

@@ -409,7 +409,8 @@ class Execution:
         self.attempts: list[dict[str, Any]] = values["attempts"]
         self._change(values)
         if self.request.background and not self.again:
-            self._db.write_soon(lambda c: requests.forget(c, self.run_id))
+            failed = status in {"failed", "timed_out"}
+            self._db.write_soon(lambda c: requests.settle(c, self.run_id, failed=failed))
         self.settled.set()
         self.run_log.settled()
 
