@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -60,11 +61,11 @@ class _Output:
                 self._size -= len(self._chunks.popleft())
             self._more.set()
 
-    async def has(self, text: bytes, within: float) -> None:
-        """Wait until the program has written this, but no longer than so many seconds."""
+    async def until(self, told: Callable[[str], object], within: float) -> None:
+        """Wait until `told` says that what the program wrote is enough, but no longer than so many seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
-                while text not in b"".join(self._chunks):
+                while not told(self._so_far()):
                     self._more.clear()
                     await self._more.wait()
 
@@ -72,6 +73,9 @@ class _Output:
         """All of it, once the sandbox has ended."""
         async with asyncio.timeout(10):
             await asyncio.gather(self._task, return_exceptions=True)
+        return self._so_far()
+
+    def _so_far(self) -> str:
         return b"".join(self._chunks)[-_KEPT_OUTPUT:].decode(errors="replace")
 
 
@@ -114,7 +118,7 @@ async def boot(
             result.example = example
             answer = await try_example(sandbox.socket_path, example)
             if answer.status >= 500:  # what it writes about that may come after its answer
-                await output.has(b"Error", _LAST_WORDS)
+                await output.until(lambda text: explain_crash(script, text), _LAST_WORDS)
             await sandbox.kill()
             result.checks.append(judge(script, example, answer, await output.text()))
     except ProgramFailed as error:
