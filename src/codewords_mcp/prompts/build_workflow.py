@@ -6,43 +6,37 @@ from typing import Annotated
 
 from pydantic import Field
 
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.errors import protocol_errors
+
 TITLE = "Build a workflow"
 
-_TEXT = """\
-Build a CodeWords workflow that does this:
-
-{description}
-
-A workflow is one Python file: a PEP 723 header, then a FastAPI app that serves on PORT.
-
-# /// script
-# requires-python = "==3.11.*"
-# dependencies = ["fastapi==0.115.12", "uvicorn[standard]==0.34.2", "codewords-client==0.2.4"]
-# [tool.env-checker]
-# env_vars = ["PORT=8000", "LOGLEVEL=INFO", "CODEWORDS_API_KEY", "CODEWORDS_RUNTIME_URI"]
-# ///
-
-Rules: pydantic models for input and output, one POST route "/" unless more are needed, every dependency pinned, \
-`if __name__ == "__main__": uvicorn.run(app, host="0.0.0.0", port=int(os.environ["PORT"]))`, progress logged with \
-`print("STEPLOG START <step>")`. Keys and tokens are secrets: list their names under env_vars, and use set_secret so \
-that the user types the values on a page; never put them into the code or the chat.
-
+_STEPS = """\
 Steps:
-1. list_templates, and read the nearest one's code.
-2. Write the file, then validate_workflow. Fix each failing check by its line and fix; repeat until all pass.
-3. list_secrets; call set_secret for each name that is missing.
-4. deploy_workflow with a short name and description.
-5. run_workflow with a realistic input, and compare the result with what was asked. If it failed, read get_run's log, \
-fix the code, deploy again.
+1. generate_workflow with this description. If it answers with a draft, go to step 3.
+2. Else write the file by the rules below and send it once: edit_workflow(code=…). Repair what it reports by edits of the
+   draft, until it passes its checks.
+3. list_secrets; call set_secret for each name that is missing. Keys are typed on its page, never into the chat.
+4. deploy_workflow(draft_id=…) with a short name and description.
+5. run_workflow with a realistic input, and compare the result with what was asked. If it failed, get_run tells why;
+   edit_workflow(workflow_id=…), deploy again.
 6. Tell the user the URL, what it takes and returns, and the curl line.
 """
 
 
+@protocol_errors
 async def build_workflow(
-    description: Annotated[str, Field(description="What the workflow should do")],
+    description: Annotated[str, Field(description="What the workflow should do")], ctx: DoorContext
 ) -> str:
-    """Write, validate, deploy and try a workflow."""
-    return _TEXT.format(description=description.strip())
+    """Write, check, deploy and try a workflow."""
+    runtime, caller = asking(ctx)
+    brief = await runtime.brief(caller, description)
+    services = "\n".join(brief.services) or "(none)"
+    return (
+        f"Build a CodeWords workflow that does this:\n\n{description.strip()}\n\n{_STEPS}\n"
+        f"Rules:\n\n{brief.rules}\nServices that may help:\n{services}\n\n"
+        f"The nearest template is {brief.template_id} (list_templates)."
+    )
 
 
 PROMPT = build_workflow

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from mcp_types import CallToolResult, SamplingMessage, TextContent
+from mcp.shared.exceptions import MCPError
+from mcp.shared.message import ServerMessageMetadata
+from mcp_types import (
+    CallToolResult,
+    CreateMessageRequest,
+    CreateMessageRequestParams,
+    CreateMessageResult,
+    SamplingMessage,
+    TextContent,
+)
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, Field
 
 from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.errors import ModelAnswerInvalid
 from codewords_mcp.runtime.author_info import Ask, Brief, Generation, Written
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
 from codewords_mcp.tools._jobs import joined
@@ -57,10 +67,23 @@ def _client_model(ctx: DoorContext) -> Ask | None:
         return None
 
     async def ask(system: str, prompt: str) -> Written:
-        question = SamplingMessage(role="user", content=TextContent(type="text", text=prompt))
-        made = await ctx.session.create_message([question], max_tokens=_MAX_TOKENS, system_prompt=system)
-        parts = made.content if isinstance(made.content, list) else [made.content]
-        text = "".join(part.text for part in parts if isinstance(part, TextContent))
+        question = CreateMessageRequestParams(
+            messages=[SamplingMessage(role="user", content=TextContent(type="text", text=prompt))],
+            system_prompt=system,
+            max_tokens=_MAX_TOKENS,
+        )
+        beside = ServerMessageMetadata(related_request_id=ctx.request_id)
+        try:
+            # the session's own method warns whoever calls it, since later revisions lack sampling
+            made = await ctx.session.send_request(
+                CreateMessageRequest(params=question), CreateMessageResult, metadata=beside
+            )
+        except MCPError as refused:
+            raise ModelAnswerInvalid(
+                "The client did not let its model answer.",
+                hint="Set a provider's key (set_secret OPENAI_API_KEY …), or write the code yourself: edit_workflow(code=…).",
+            ) from refused
+        text = made.content.text if isinstance(made.content, TextContent) else ""
         return Written(text, cut=made.stop_reason == "maxTokens")
 
     return ask
