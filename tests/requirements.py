@@ -18,6 +18,7 @@ author:generate | ours | A description becomes a draft: a model writes, checks a
 author:generate-bad | ours | Prose, half a file, the same fault again, empty and huge descriptions end in words, not in a loop.
 author:generate-bounds | ours | Answers and their cost are bounded and told; what is broken off is gone on with.
 author:keyless | ours | Without a provider's key the client's model is asked, else the answer is what is needed to write it.
+author:own-templates | ours | A workflow of one's own becomes a template, with what is live, until it is taken out again.
 author:packages | ours | Packages that do not exist, imitate a famous one or are days old are named, and a person is asked about the latter two.
 author:practices | seed | Practices and rules are short pages whose every program runs.
 author:samples | ours | An input that fits is made from any schema.

@@ -188,11 +188,24 @@ def templates(
     query: Annotated[
         str, typer.Option("--query", "-q", help="Only those that share words with this, the best first.")
     ] = "",
-    category: Annotated[str, typer.Option(help="Only those of this category.")] = "",
+    category: Annotated[
+        str, typer.Option(help="Only those of this category; with --add, the new one's.")
+    ] = "",
+    add: Annotated[
+        str | None, typer.Option(metavar="WORKFLOW", help="Put a workflow of yours among them first.")
+    ] = None,
+    remove: Annotated[
+        str | None, typer.Option(metavar="WORKFLOW", help="Take a workflow of yours out of them first.")
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """List the workflows to start from."""
+    """List the workflows to start from; deploy one with `codewords deploy --template ID`."""
     with connect() as client:
+        if add is not None:
+            path = f"/workflows/{part(workflow_id(client, add))}/template"
+            client.call("PUT", path, body={"category": category or "own"})
+        if remove is not None:
+            client.call("DELETE", f"/workflows/{part(workflow_id(client, remove))}/template")
         found = client.record(
             "GET", "/templates", params={"query": query or None, "category": category or None}
         )

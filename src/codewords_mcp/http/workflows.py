@@ -50,6 +50,12 @@ class DeployBody(Body):
     allow: bool = False
 
 
+class TemplateBody(Body):
+    """`category`: lower-case letters, digits and dashes."""
+
+    category: str = "own"
+
+
 class RollbackBody(Body):
     """The version to serve, as GET /workflows/{service_id} lists them."""
 
@@ -97,6 +103,21 @@ async def list_templates(request: Request) -> Response:
     return JsonReply({"items": found})
 
 
+async def share_template(request: Request) -> Response:
+    """Put a workflow among the caller's templates."""
+    body = await read_body(request, TemplateBody)
+    service_id = request.path_params["service_id"]
+    await runtime(request.scope).share_template(caller(request.scope), service_id, body.category)
+    return Response(status_code=204)
+
+
+async def unshare_template(request: Request) -> Response:
+    """The workflow stays."""
+    service_id = request.path_params["service_id"]
+    await runtime(request.scope).share_template(caller(request.scope), service_id, None)
+    return Response(status_code=204)
+
+
 async def list_workflows(request: Request) -> Response:
     """By last change."""
     page = await runtime(request.scope).list_workflows(
@@ -141,6 +162,14 @@ OPERATIONS = [
             Parameter("category", "Only those of this category.", {"type": "string"}),
         ),
         reply=items_of(Template),
+    ),
+    Operation(
+        "PUT", "/workflows/{service_id}/template", "Put a workflow among your templates", share_template,
+        body=TemplateBody, status=204,
+        description="GET /templates lists it under the workflow's id, and POST /deploy takes it: the live version's code.",
+    ),
+    Operation(
+        "DELETE", "/workflows/{service_id}/template", "Take a workflow out of your templates", unshare_template, status=204,
     ),
     Operation(
         "GET", "/workflows", "List workflows", list_workflows,

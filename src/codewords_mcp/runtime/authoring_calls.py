@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from codewords_mcp.runtime.authoring.drafts import Origin, edited, require_code,
 from codewords_mcp.runtime.authoring.edits import apply_edits, apply_patch, diff_of
 from codewords_mcp.runtime.authoring.generate import Bounds, Generator, Wish
 from codewords_mcp.runtime.authoring.practices import practice, topics
-from codewords_mcp.runtime.authoring.templates import templates
+from codewords_mcp.runtime.authoring.templates import lacking, read_template, template_code, templates
 from codewords_mcp.runtime.authoring.writing import check_wish
 from codewords_mcp.runtime.consent_calls import secret_hosts
 from codewords_mcp.runtime.library import Library
@@ -46,6 +47,8 @@ from codewords_mcp.runtime.store.drafts import DraftRow
 from codewords_mcp.runtime.workflows.checks import Validation, validate
 from codewords_mcp.runtime.workflows.smoke import Smoke
 from codewords_mcp.settings import Settings
+
+_CATEGORY = re.compile(r"[a-z0-9-]{1,40}")
 
 
 class AuthoringCalls(Library):
@@ -229,17 +232,47 @@ class AuthoringCalls(Library):
 
     async def list_templates(self, caller: Caller, *, query: str = "", category: str = "") -> list[Template]:
         """Workflows to start from, the caller's own among them; with a query the best first. Says which secrets they lack."""
-        found = templates()
+        found = [*templates(), *await self._own_templates(caller)]
         if category:
             found = [one for one in found if one.category == category.lower()]
-        set_already = await self._house.secrets.given(
-            caller.owner, sorted({name for one in found for name in one.needs})
-        )
-        found = [
-            one.model_copy(update={"missing": [name for name in one.needs if name not in set_already]})
-            for one in found
-        ]
+        services = {one.name: one for one in await self.list_services(caller)}
+        needs = {name for one in found for name in one.needs}
+        present = await self._house.secrets.given(caller.owner, sorted(needs))
+        found = [one.model_copy(update={"missing": lacking(one, services, present)}) for one in found]
         return matching(found, query) if query else found
+
+    async def share_template(self, caller: Caller, service_id: str, category: str | None) -> None:
+        """Put the caller's workflow among their templates, as its live version is; `None` takes it out again.
+
+        Raises NotFound, InvalidInput.
+        """
+        refuse_run(caller, "change templates")
+        if category is not None and not _CATEGORY.fullmatch(category):
+            raise InvalidInput(
+                "A category is 1 to 40 lower-case letters, digits and dashes.",
+                hint="Such as `data` or `sales`.",
+            )
+        await self._version(caller, service_id)
+        values = {"template": category}
+        await self._house.database.write(lambda c: workflows.change(c, service_id, values))
+
+    async def template_code(self, caller: Caller, template_id: str) -> str:
+        """The script of a template, of the gallery or the caller's own. Raises NotFound."""
+        own = [one.code for one in await self._own_templates(caller) if one.id == template_id]
+        return own[0] if own else template_code(template_id)
+
+    async def _own_templates(self, caller: Caller) -> list[Template]:
+        rows = await self._house.database.read(lambda c: workflows.templates(c, caller.owner))
+        return [await self._own_template(caller, row) for row in rows]
+
+    async def _own_template(self, caller: Caller, row: workflows.WorkflowRow) -> Template:
+        detail = await self._version(caller, row.id)
+        told = read_template(row.id, row.template or "", detail.code or "")
+        given: Any = detail.example
+        example: dict[str, Any] = given if isinstance(given, dict) else {}
+        return told.model_copy(
+            update={"title": detail.name, "description": detail.description, "example_input": example}
+        )
 
     # generating
 

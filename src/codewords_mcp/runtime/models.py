@@ -325,13 +325,14 @@ class Page(BaseModel, Generic[T]):
 
 
 class Template(Model):
-    """A workflow to start from. `needs` are secrets, `missing` those of them that are not set."""
+    """A workflow to start from. `services` are those it calls, `needs` secrets, `missing` those of both that are not set."""
 
     id: str
     title: str
     description: str
     code: str
     category: str = ""
+    services: list[str] = Field(default_factory=list[str])
     needs: list[str] = Field(default_factory=list[str])
     missing: list[str] = Field(default_factory=list[str])
     example_input: dict[str, Any] = Field(default_factory=dict[str, Any])

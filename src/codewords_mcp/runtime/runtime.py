@@ -14,7 +14,6 @@ import structlog
 from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError, ConsentNeeded, InvalidInput
 from codewords_mcp.runtime.authoring.drafts import stale
-from codewords_mcp.runtime.authoring.templates import template_code
 from codewords_mcp.runtime.authoring_calls import AuthoringCalls
 from codewords_mcp.runtime.consent_calls import ConsentCalls
 from codewords_mcp.runtime.house import House
@@ -168,7 +167,7 @@ class Runtime(ModelCalls, SecretCalls, ConsentCalls, AuthoringCalls):
             description = description or ("" if service_id else draft.facts["description"])
             smoke = Smoke(draft.facts["example"] if draft.facts["example_from"] == "given" else None)
         elif code is None:
-            code = template_code(template_id or "")
+            code = await self.template_code(caller, template_id or "")
 
         async def unchanged() -> None:
             if draft is not None and (await drafts.get(caller, draft.id)).revision != draft.revision:

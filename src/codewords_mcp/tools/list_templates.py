@@ -13,14 +13,17 @@ from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.models import Template
 from codewords_mcp.tools._tool import READS, answer, tool
 
+_BEST = 8
+
 
 class TemplateItem(BaseModel):
-    """A template; code and example input for the one asked for. `missing`: secrets that it needs and that are not set."""
+    """A template. `missing`: secrets that it or its services need and that are not set."""
 
     id: str
     title: str
-    description: str
+    description: str | None = None
     category: str | None = None
+    services: list[str] = []
     missing: list[str] = []
     code: str | None = None
     example_input: dict[str, Any] | None = None
@@ -35,22 +38,30 @@ class TemplateList(BaseModel):
 async def list_templates(
     ctx: DoorContext,
     template_id: Annotated[str | None, Field(description="Give one for its code and example input")] = None,
-    query: str = "",
+    query: Annotated[str, Field(description="What it should do; the best first")] = "",
     category: str = "",
 ) -> Annotated[CallToolResult, TemplateList]:
     """List workflow templates to start from. Read the nearest one's code before writing your own."""
     runtime, caller = asking(ctx)
     templates = await runtime.list_templates(
-        caller, query=query if template_id is None else "", category=category
+        caller, query=query if template_id is None else "", category=category if template_id is None else ""
     )
     if template_id is not None:
         return _with_code(_the_one(templates, template_id))
+    if query or category:
+        return _told(templates[:_BEST] if query else templates)
+    return _all(templates)
+
+
+def _told(templates: list[Template]) -> CallToolResult:
+    """With their descriptions."""
     items = [
         TemplateItem(
             id=t.id,
             title=t.title,
-            description=t.description,
+            description=one_line(t.description, 200),
             category=t.category or None,
+            services=t.services,
             missing=t.missing,
         )
         for t in templates
@@ -61,10 +72,24 @@ async def list_templates(
     )
 
 
+def _all(templates: list[Template]) -> CallToolResult:
+    """In short: names by category."""
+    names: dict[str, list[str]] = {}
+    for one in templates:
+        names.setdefault(one.category, []).append(one.id)
+    items = [
+        TemplateItem(id=t.id, title=one_line(t.title, 80), category=t.category or None) for t in templates
+    ]
+    lines = [f"{category}: {', '.join(ids)}" for category, ids in names.items()]
+    lines.append(
+        "Next: list_templates(query=…) for what fits, or list_templates(template_id=…) for its code."
+    )
+    return answer(TemplateList(templates=items), "\n".join(lines))
+
+
 def _line(item: TemplateItem) -> str:
     lacks = f" Lacks {', '.join(item.missing)}." if item.missing else ""
-    kind = f" [{item.category}]" if item.category else ""
-    return f"{item.id}{kind}: {item.title}. {one_line(item.description, 160)}{lacks}"
+    return f"{item.id} [{item.category}]: {item.description}{lacks}"
 
 
 def _the_one(templates: list[Template], template_id: str) -> Template:

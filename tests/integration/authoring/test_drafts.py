@@ -234,4 +234,4 @@ async def test_the_rules_of_a_brief_hold_a_program_that_passes(runtime: Runtime)
     services = "\n".join(brief.services)
     assert "send_email" in services
     assert brief.next.startswith("edit_workflow(")
-    assert brief.template_id == "web_page_facts"
+    assert brief.template_id == "page_summary"

@@ -52,6 +52,7 @@ workflows = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("active_version", Integer, nullable=False),
+    Column("template", String(40)),
     UniqueConstraint("owner", "name", name="uq_workflows_owner_name"),
 )
 

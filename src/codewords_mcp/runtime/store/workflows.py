@@ -13,7 +13,7 @@ from codewords_mcp.runtime.store.tables import runs, schedules, versions, workfl
 
 @dataclass(frozen=True, slots=True)
 class WorkflowRow:
-    """A workflow and which version is live. Times in µs."""
+    """A workflow and which version is live. Times in µs. `template`: its category among its owner's templates, if it is one."""
 
     id: str
     owner: str
@@ -23,6 +23,7 @@ class WorkflowRow:
     created_at: int
     updated_at: int
     active_version: int
+    template: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,12 @@ def page(
         )
     statement = statement.order_by(workflows.c.updated_at.desc(), workflows.c.id.desc()).limit(limit)
     return [WorkflowRow(**row) for row in connection.execute(statement).mappings()]
+
+
+def templates(connection: Connection, owner: str) -> list[WorkflowRow]:
+    """The owner's that are templates, by name."""
+    query = select(workflows).where(workflows.c.owner == owner, workflows.c.template.is_not(None))
+    return [WorkflowRow(**row) for row in connection.execute(query.order_by(workflows.c.name)).mappings()]
 
 
 def change(connection: Connection, workflow_id: str, values: dict[str, Any]) -> None:

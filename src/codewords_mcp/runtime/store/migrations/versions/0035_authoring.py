@@ -1,4 +1,4 @@
-"""Drafts, and the example input of a version."""
+"""Drafts, the example input of a version, workflows that are templates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table, add the column."""
+    """Create the table, add the columns."""
     op.create_table(
         "drafts",
         sa.Column("id", sa.String(40), primary_key=True),
@@ -30,4 +30,5 @@ def upgrade() -> None:
     )
     op.create_index("ix_drafts_owner", "drafts", ["owner", "updated_at"])
     op.create_index("ix_drafts_expires", "drafts", ["expires_at"])
+    op.add_column("workflows", sa.Column("template", sa.String(40)))
     op.add_column("versions", sa.Column("example", sa.JSON(none_as_null=True)))
