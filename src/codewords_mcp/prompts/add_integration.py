@@ -25,7 +25,7 @@ async def add_integration(
     detail = await runtime.get_workflow(caller, workflow_id, include_code=True)
     found = await runtime.get_service(caller, service)
     schemas = [
-        f"path={one.path!r}: {one.summary}\ninput: {compact(one.input)}\noutput: {compact(one.output)}"
+        f"path={one.path.strip('/')!r}: {one.summary}\ninput: {compact(one.input)}\noutput: {compact(one.output)}"
         for one in found.operations
     ]
     missing = [f"{one.name} is not set: {one.how}" for one in found.credentials if not one.present]

@@ -179,12 +179,15 @@ async def test_the_headers_example_is_what_a_deploy_tries_and_keeps(runtime: Run
     header = HEADER.format(more="")
     told = (
         header.rstrip().removesuffix("# ///")
-        + '# [tool.codewords]\n# example = {item = "pear", count = 5}\n# ///\n'
+        + '# [tool.codewords]\n# example = {item = "pear", count = 5, day = 2026-05-03}\n# ///\n'
     )
     code = told + workflow(TYPED).removeprefix(header)
     live = await runtime.deploy(ADMIN, code=code, name="Exemplary")
     detail = await runtime.get_workflow(ADMIN, live.service_id)
-    assert (detail.example, detail.example_from) == ({"item": "pear", "count": 5}, "given")
+    assert (detail.example, detail.example_from) == (
+        {"item": "pear", "count": 5, "day": "2026-05-03"},
+        "given",
+    )
     wrong = await runtime.edit_draft(
         ADMIN, live.service_id, edits=[Edit(old="count = 5", new='count = "many"')]
     )

@@ -106,7 +106,10 @@ def line_of(service: ServiceInfo) -> str:
     lines = [
         f"{service.name}: {service.summary}" + (f" Needs the secret {', '.join(lacks)}." if lacks else "")
     ]
-    lines += [f"  path={one.path!r} {one.summary}: {_schema(one.input)}" for one in service.operations[:4]]
+    lines += [
+        f"  path={one.path.strip('/')!r} {one.summary}: {_schema(one.input)}"
+        for one in service.operations[:4]
+    ]
     return "\n".join(lines)
 
 

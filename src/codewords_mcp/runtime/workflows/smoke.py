@@ -40,6 +40,14 @@ class Example:
     source: ExampleFrom
 
 
+def _as_json(value: Any) -> Any:
+    """A value of TOML as JSON has it, dates as texts; None for numbers that JSON does not have."""
+    try:
+        return json.loads(json.dumps(value, default=str, allow_nan=False))
+    except ValueError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Smoke:
     """Which input a program is tried with: the one that is `given`, else the header's, else, if `derive`, one of its schema."""
@@ -50,7 +58,7 @@ class Smoke:
 
     def of_header(self, script: Script) -> Smoke:
         """With what the header says; it says what the code is now, so it goes before what was given once."""
-        in_header = script.tool.get("example")
+        in_header = _as_json(script.tool.get("example"))
         return self if in_header is None else replace(self, given=in_header, source="header")
 
     def example(self, openapi: dict[str, Any]) -> Example | None:
