@@ -324,10 +324,13 @@ class AuthoringCalls(Library):
     # failures
 
     async def diagnose(self, caller: Caller, run: Run) -> Diagnosis | None:
-        """Why this run failed; None for one that did not, or of a workflow that is gone."""
+        """Why this run failed; None for one that did not, or of a workflow that is gone or another's: it shows their code."""
         if run.status not in FINISHED or run.status in {"succeeded", "cancelled"} or not run.service_id:
             return None
         service_id, database = run.service_id, self._house.database
+        workflow = await database.read(lambda c: workflows.get(c, service_id))
+        if workflow is None or workflow.owner != caller.owner:
+            return None
         code = await self._code(service_id, run.version)
         if code is None:
             return None

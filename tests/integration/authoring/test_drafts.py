@@ -75,6 +75,14 @@ async def test_an_edit_tells_the_difference_and_only_the_checks_that_changed(run
     assert (better.draft.revision, better.draft.ready) == (3, True)
 
 
+@pytest.mark.requirement("author:drafts")
+async def test_a_draft_is_called_by_its_apps_title_once_it_has_one(runtime: Runtime) -> None:
+    half = (await runtime.create_draft(ADMIN, workflow(TYPED + "\noops(\n", title="Late title"))).draft
+    assert half.name == "workflow"
+    whole = await runtime.edit_draft(ADMIN, half.draft_id, edits=[Edit(old="\noops(\n", new="\n")])
+    assert (whole.draft.name, whole.draft.ready) == ("Late title", True)
+
+
 @pytest.mark.requirement("author:edits")
 async def test_an_edit_that_crashes_on_its_example_is_told_with_the_line(runtime: Runtime) -> None:
     draft = (await runtime.create_draft(ADMIN, workflow(TYPED))).draft

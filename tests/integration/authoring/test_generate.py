@@ -7,6 +7,7 @@ from tests.workshop import ADMIN, deploy, workflow
 
 from codewords_mcp.errors import InvalidInput, ModelAnswerInvalid
 from codewords_mcp.runtime.author_info import Edit
+from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.runtime import Runtime
 from codewords_mcp.testing.providers import LoopbackProviders
 from codewords_mcp.testing.providers.scripted import chat_reply
@@ -201,6 +202,7 @@ async def test_a_failed_run_is_diagnosed_with_its_lines_input_and_what_changed(r
     same = await runtime.call(ADMIN, service, data={"prices": {}, "item": "a"})
     again = await runtime.diagnose(ADMIN, same)
     assert again is not None
+    assert await runtime.diagnose(Caller("stranger", "user"), same) is None, "it shows the owner's code"
     refused = await runtime.call(ADMIN, service, data={"item": 3})
     told = await runtime.diagnose(ADMIN, refused)
     assert told is not None

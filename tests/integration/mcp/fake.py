@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from codewords_mcp.errors import Forbidden, NotFound, ValidationFailed
+from codewords_mcp.runtime.author_info import Brief, Diagnosis, Draft
 from codewords_mcp.runtime.models import (
     FINISHED,
     Caller,
@@ -104,7 +105,7 @@ class FakeRuntime(Runtime):
         if self.gate is not None:
             await self.gate()
 
-    async def list_templates(self) -> list[Template]:
+    async def list_templates(self, caller: Caller, *, query: str = "", category: str = "") -> list[Template]:
         return [
             Template(
                 id="greeting",
@@ -131,6 +132,8 @@ class FakeRuntime(Runtime):
         *,
         code: str | None = None,
         template_id: str | None = None,
+        draft_id: str | None = None,
+        revision: int | None = None,
         name: str | None = None,
         service_id: str | None = None,
         description: str = "",
@@ -161,6 +164,20 @@ class FakeRuntime(Runtime):
         self._live[caller.owner, service_id] = live
         self._code[service_id] = code
         return live
+
+    async def list_drafts(self, caller: Caller) -> list[Draft]:
+        return []
+
+    async def diagnose(self, caller: Caller, run: Run) -> Diagnosis | None:
+        return None
+
+    async def brief(self, caller: Caller, description: str, constraints: str = "") -> Brief:
+        return Brief(
+            rules="One file.",
+            template_id="greeting",
+            template_code="print('hi')",
+            next="edit_workflow(code=…)",
+        )
 
     def _workflow(self, caller: Caller, service_id: str) -> Deployment:
         live = self._live.get((caller.owner, service_id))

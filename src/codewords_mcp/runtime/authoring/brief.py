@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -13,42 +14,15 @@ from codewords_mcp.runtime.models import Template
 from codewords_mcp.runtime.service_info import ServiceInfo
 
 _WORD = re.compile(r"[a-z0-9]{3,}")
-_COMMON = frozenset(
-    {
-        "the",
-        "and",
-        "for",
-        "with",
-        "that",
-        "this",
-        "from",
-        "into",
-        "each",
-        "all",
-        "any",
-        "are",
-        "its",
-        "has",
-        "have",
-    }
-    | {
-        "not",
-        "one",
-        "new",
-        "out",
-        "per",
-        "then",
-        "them",
-        "what",
-        "when",
-        "which",
-        "workflow",
-        "takes",
-        "gives",
-        "answers",
-    }
+_COMMON = set(
+    re.findall(
+        r"\w+",
+        "the and for with that this from into each all any are its has have not one new out per then them what when which how "
+        "takes gives answers workflow list",
+    )
 )
 _SERVICES = 4
+_FAR_LESS = 4
 _SCHEMA = 700
 # Words of a wish that mean a service, where the service's own summary says it otherwise.
 _MEANT = {
@@ -68,24 +42,27 @@ def words_of(text: str) -> set[str]:
 
 
 def nearest(templates: Sequence[Template], wish: str) -> Template:
-    """The template that shares most words with the wish; the simplest where none does."""
-    return max(templates, key=_fit(wish))
+    """The template that shares the most telling words with the wish; the simplest where none does."""
+    return max(templates, key=_fit(templates, wish))
 
 
 def matching(templates: Sequence[Template], query: str) -> list[Template]:
-    """The templates that share words with a query, the best first."""
-    fit = _fit(query)
-    return sorted(filter(fit, templates), key=fit, reverse=True)
+    """The templates that fit a query, the best first; not those that fit it by far less."""
+    fit = _fit(templates, query)
+    found = sorted(filter(fit, templates), key=fit, reverse=True)
+    return [one for one in found if fit(one) * _FAR_LESS >= fit(found[0])]
 
 
-def _fit(wish: str) -> Callable[[Template], int]:
+def _fit(templates: Sequence[Template], wish: str) -> Callable[[Template], float]:
+    """What a template shares with the wish: each word counts the more the fewer templates have it."""
+    words = {
+        one.id: words_of(f"{one.id.replace('_', ' ')} {one.title} {one.description} {one.category}")
+        for one in templates
+    }
+    spread = Counter(word for found in words.values() for word in found)
     wanted = words_of(wish)
-
-    def fit(template: Template) -> int:
-        told = f"{template.id.replace('_', ' ')} {template.title} {template.description} {template.category}"
-        return len(wanted & words_of(told))
-
-    return fit
+    scores = {name: sum(1 / spread[word] for word in wanted & found) for name, found in words.items()}
+    return lambda template: scores[template.id]
 
 
 def fitting(services: Iterable[ServiceInfo], wish: str) -> list[ServiceInfo]:

@@ -18,7 +18,7 @@ from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.drafts import DraftRow
 from codewords_mcp.runtime.workflows.checks import Validation
-from codewords_mcp.runtime.workflows.openapi import routes_of, title_of
+from codewords_mcp.runtime.workflows.openapi import UNTITLED, routes_of, title_of
 
 MOST = 100
 """Drafts of one owner."""
@@ -89,6 +89,7 @@ class Drafts:
         at = now()
         changed = replace(
             row,
+            name=row.name if row.name != UNTITLED else title_of(validation.openapi),
             code=code,
             revision=row.revision + 1,
             facts=_facts(validation, given, row.facts["description"], told),
@@ -105,7 +106,7 @@ class Drafts:
         return changed
 
     async def _store(self, before: DraftRow, after: DraftRow) -> None:
-        names = ("code", "revision", "facts", "updated_at", "expires_at")
+        names = ("name", "code", "revision", "facts", "updated_at", "expires_at")
         values = {name: getattr(after, name) for name in names}
         if not await self._db.write(lambda c: rows.change(c, before.id, before.revision, values)):
             raise stale(before.revision)

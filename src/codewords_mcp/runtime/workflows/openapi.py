@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+UNTITLED = "workflow"
+"""The title of an app that gives none."""
 MAX_SCHEMA_DEPTH = 12
 """References nested deeper end in `{}`: a schema may name itself."""
 
@@ -41,4 +43,4 @@ def title_of(openapi: dict[str, Any] | None) -> str:
     """What the app calls itself, at most 100 printable characters; "workflow" where it does not."""
     title = str((openapi or {}).get("info", {}).get("title") or "").strip()
     cleaned = "".join(c for c in title if c.isprintable())[:100].strip()
-    return cleaned if cleaned and cleaned != "FastAPI" else "workflow"
+    return cleaned if cleaned and cleaned != "FastAPI" else UNTITLED
