@@ -37,7 +37,7 @@ class WorkflowList(BaseModel):
     """A page of workflows; drafts on the first."""
 
     workflows: list[WorkflowItem]
-    drafts: list[DraftItem] = []
+    drafts: list[DraftItem] | None = None
     next_cursor: str | None = None
 
 
@@ -82,7 +82,7 @@ async def list_workflows(
     if page.next_cursor:
         lines.append(f'More: cursor="{page.next_cursor}"')
     return answer(
-        WorkflowList(workflows=items, drafts=kept, next_cursor=page.next_cursor),
+        WorkflowList(workflows=items, drafts=kept or None, next_cursor=page.next_cursor),
         "\n".join(lines) or "No workflows.",
     )
 
