@@ -28,3 +28,7 @@ bench:
 # write the generated parts of the docs again
 docs:
     {{python}} docs/reference/generate.py
+
+# the wheel, the source archive and the bundle for one-click installation, into dist
+package:
+    ./scripts/package

@@ -121,11 +121,35 @@ class Unauthenticated(CodewordsError):
     status = 401
 
 
+class InvalidToken(Unauthenticated):
+    """An access token of an authorization server that is not good here."""
+
+
 class Forbidden(CodewordsError):
     """A valid key that may not do this."""
 
     code = "forbidden"
     status = 403
+
+
+class InsufficientScope(Forbidden):
+    """A key or token without the scope that this takes. `by_token`: its bearer can ask for a further one."""
+
+    code = "insufficient_scope"
+
+    def __init__(self, scope: str, *, by_token: bool) -> None:
+        super().__init__(
+            f"This needs the scope {scope}, which the key does not have.",
+            hint="Sign in again and grant it."
+            if by_token
+            else f"`codewords keys create --scope …,{scope}` makes one with it.",
+        )
+        self.scope = scope
+        self.by_token = by_token
+
+    def details(self) -> dict[str, Any]:
+        """What the wire carries beside code, message and hint."""
+        return {"scope": self.scope}
 
 
 class UnpricedModel(Forbidden):

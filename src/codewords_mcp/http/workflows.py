@@ -10,11 +10,11 @@ from codewords_mcp.http.house import caller, runtime
 from codewords_mcp.http.operations import Operation, Parameter, items_of, page_of
 from codewords_mcp.http.progress import answer
 from codewords_mcp.http.replies import JsonReply
+from codewords_mcp.runtime.author_info import Template
 from codewords_mcp.runtime.models import (
     Consent,
     Deployment,
     Progress,
-    Template,
     ValidationReport,
     WorkflowDetail,
     WorkflowSummary,

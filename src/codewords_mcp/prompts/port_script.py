@@ -71,7 +71,9 @@ def _kind(source: str) -> tuple[str, str]:
             ("zapier", "steps", "action"),
         ):
             if isinstance(record.get(key), list):
-                parts = [str(one.get(name, "?")) for one in record[key] if isinstance(one, dict)]
+                listed = cast("list[Any]", record[key])
+                nodes = [cast("dict[str, Any]", one) for one in listed if isinstance(one, dict)]
+                parts = [str(one.get(name, "?")) for one in nodes]
                 return kind, re.sub(r"[^\w ,.\-]", "", ", ".join(parts))[:1_000]
     return ("cron" if _CRON.search(source) and "import " not in source else "script"), ""
 

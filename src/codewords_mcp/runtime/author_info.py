@@ -17,6 +17,20 @@ ExampleFrom = Literal["header", "given", "derived"]
 """The header of the code, whoever deployed or edited it, or the schema of its input."""
 
 
+class Template(Model):
+    """A workflow to start from. `services` are those it calls, `needs` secrets, `missing` those of both that are not set."""
+
+    id: str
+    title: str
+    description: str
+    code: str
+    category: str = ""
+    services: list[str] = Field(default_factory=list[str])
+    needs: list[str] = Field(default_factory=list[str])
+    missing: list[str] = Field(default_factory=list[str])
+    example_input: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+
 class Tried(Model):
     """One answer of a model: what was wrong with what it wrote, "" where nothing was; cost in USD, None if unknown."""
 

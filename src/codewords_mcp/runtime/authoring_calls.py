@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.author_info import (
@@ -16,6 +16,7 @@ from codewords_mcp.runtime.author_info import (
     Edit,
     Edited,
     Generation,
+    Template,
 )
 from codewords_mcp.runtime.authoring import diagnose as diagnosing
 from codewords_mcp.runtime.authoring.authors import gateway_author
@@ -35,7 +36,6 @@ from codewords_mcp.runtime.models import (
     Consent,
     Progress,
     Run,
-    Template,
     ValidationReport,
     WorkflowDetail,
     no_progress,
@@ -164,6 +164,7 @@ class AuthoringCalls(Library):
             caller, service_id, lambda ask: self._house.consents.settle(ask, consent)
         )
         self._house.forget(service_id)
+        await self._house.tell_changed(caller.owner, service_id)
         return name
 
     async def diff(
@@ -269,7 +270,7 @@ class AuthoringCalls(Library):
         detail = await self._version(caller, row.id)
         told = read_template(row.id, row.template or "", detail.code or "")
         given: Any = detail.example
-        example: dict[str, Any] = given if isinstance(given, dict) else {}
+        example = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
         return told.model_copy(
             update={"title": detail.name, "description": detail.description, "example_input": example}
         )

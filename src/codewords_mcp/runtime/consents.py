@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
 from codewords_mcp.runtime.manifest import Grant, described
 from codewords_mcp.runtime.models import Consent
-from codewords_mcp.runtime.secrets.entry import SecretEntries
+from codewords_mcp.runtime.secrets.links import Links
 
 Answer = Literal["agreed", "declined"]
+LOOK_AGAIN: Final = 0.5
+"""Seconds between two looks for an answer that was given on another runtime."""
 _HINT = (
     "Open {url} in a browser and agree, then deploy again. "
     '`codewords deploy --allow`, or "allow": true, agrees where nobody is there to ask.'
@@ -54,78 +57,83 @@ class Ask:
         return hashlib.sha256(asked.encode()).hexdigest()
 
 
-@dataclass(slots=True)
-class _Question:
-    ask: Ask
-    answer: Answer | None = None
-    answered: asyncio.Event = field(default_factory=asyncio.Event)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person is shown: the workflow's name, its live version, and every single thing that is asked for."""
+
+    name: str
+    live: int | None
+    lines: list[str]
 
 
 class Consents:
-    """Questions that wait for their answer, in memory, behind the same one-time links as the entry of secrets.
+    """Questions that wait for their answer behind one-time links, on whichever runtime of the database. They live 10 minutes."""
 
-    A link lives 10 minutes; a restart of the runtime ends them all. For one event loop.
-    """
-
-    def __init__(self, url_of: Callable[[str], str], *, unattended: bool) -> None:
-        self._links = SecretEntries()
+    def __init__(self, links: Links, url_of: Callable[[str], str], *, unattended: bool) -> None:
+        self._links = links
         self._url_of = url_of
         self._unattended = unattended
-        self._questions: dict[str, _Question] = {}
-        """By token."""
+        self._news = asyncio.Event()
+        """Set, and replaced, when something is answered here."""
 
-    def settle(self, ask: Ask, consent: Consent) -> None:
+    async def settle(self, ask: Ask, consent: Consent) -> None:
         """Return where the deploy may go on; what was agreed is spent by that.
 
         Raises ConsentNeeded with a token for exactly this question, Forbidden where a person has said no to it.
         """
         if not ask.grants or consent.allow:
             return
-        token = consent.confirm or self._asked_before(ask)
-        question = self._find(token)
-        if token and question and question.ask.digest == ask.digest:
-            said_yes = question.answer == "agreed" or (
-                consent.confirm and question.answer is None and (consent.by_person or self._unattended)
+        link = await self._links.find(consent.confirm) if consent.confirm else None
+        if link is None or (link.owner, link.subject) != (ask.owner, ask.digest):
+            link = await self._links.about(ask.owner, ask.digest)
+        if link is None:
+            raise self._needed(ask, await self._links.create(ask.owner, ask.digest, _told(ask)))
+        confirms = consent.confirm == link.token and (consent.by_person or self._unattended)
+        if link.answer is None and not confirms:
+            raise self._needed(ask, link.token)
+        if not await self._links.spend(link):  # by another deploy of the same, at the same moment
+            raise self._needed(ask, await self._links.create(ask.owner, ask.digest, _told(ask)))
+        if link.answer == "declined":
+            if ask.deletes:
+                raise Forbidden("A person declined; nothing was deleted.")
+            raise Forbidden(
+                "A person declined what this version asks for; nothing was deployed.",
+                hint="Change the code so that it asks for less, or ask the person what they want.",
             )
-            if said_yes:
-                self._forget(token)
-                return
-            if question.answer == "declined":
-                self._forget(token)
-                if ask.deletes:
-                    raise Forbidden("A person declined; nothing was deleted.")
-                raise Forbidden(
-                    "A person declined what this version asks for; nothing was deployed.",
-                    hint="Change the code so that it asks for less, or ask the person what they want.",
-                )
-            raise self._needed(ask, token)
-        raise self._needed(ask, self._new(ask))
 
-    def peek(self, token: str) -> Ask:
+    async def peek(self, token: str) -> Asked:
         """What is asked. Raises NotFound where the question was answered, has expired, or never was."""
-        question = self._find(token)
-        if question is None or question.answer is not None:
+        link = await self._links.find(token)
+        if link is None or link.answer is not None:
             raise NotFound(
-                "This question is not open: it was answered, has expired, or the runtime was restarted.",
+                "This question is not open: it was answered, or has expired.",
                 hint="Deploy again; what is still to be agreed is asked anew.",
             )
-        return question.ask
+        return Asked(**link.data)
 
-    def answer(self, token: str, *, agreed: bool) -> None:
+    async def answer(self, token: str, *, agreed: bool) -> None:
         """A person's answer. The first one counts; to a question that is none it is nothing."""
-        question = self._find(token)
-        if question is not None and question.answer is None:
-            question.answer = "agreed" if agreed else "declined"
-            question.answered.set()
+        if await self._links.answer(token, "agreed" if agreed else "declined"):
+            news, self._news = self._news, asyncio.Event()
+            news.set()
 
     async def wait(self, token: str, seconds: float) -> Answer | None:
-        """The answer, once it is given; None where it is not within these seconds, or the question is none."""
-        question = self._find(token)
-        if question is None or self._unattended:
-            return None
-        with suppress(TimeoutError):
-            await asyncio.wait_for(question.answered.wait(), seconds)
-        return question.answer
+        """The answer, once it is given, on this runtime or another; None where it is not within these seconds, or the question
+        is none.
+        """
+        until = time.monotonic() + seconds
+        while not self._unattended:
+            news = self._news
+            link = await self._links.find(token)
+            if link is None:
+                return None
+            if link.answer is not None:
+                return "agreed" if link.answer == "agreed" else "declined"
+            if (left := until - time.monotonic()) <= 0:
+                return None
+            with suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), min(left, LOOK_AGAIN))
+        return None
 
     def _needed(self, ask: Ask, token: str) -> ConsentNeeded:
         url = self._url_of(token)
@@ -144,33 +152,6 @@ class Consents:
             message = f"This version was not deployed: {why}. Version {ask.live} goes on serving."
         return ConsentNeeded(message, asks=ask.lines, confirm=token, url=url, hint=_HINT.format(url=url))
 
-    def _new(self, ask: Ask) -> str:
-        token = self._links.create(ask.owner, ask.digest)
-        self._questions = {one: question for one, question in self._questions.items() if self._lives(one)}
-        self._questions[token] = _Question(ask)
-        return token
 
-    def _asked_before(self, ask: Ask) -> str | None:
-        """The token of the same question, where it still lives: asking twice opens no second page."""
-        return next(
-            (
-                token
-                for token, question in self._questions.items()
-                if question.ask.digest == ask.digest and self._lives(token)
-            ),
-            None,
-        )
-
-    def _find(self, token: str | None) -> _Question | None:
-        return self._questions.get(token) if token and self._lives(token) else None
-
-    def _lives(self, token: str) -> bool:
-        try:
-            self._links.peek(token)
-        except NotFound:
-            return False
-        return True
-
-    def _forget(self, token: str) -> None:
-        self._links.redeem(token)
-        del self._questions[token]
+def _told(ask: Ask) -> dict[str, Any]:
+    return {"name": ask.name, "live": ask.live, "lines": ask.lines}

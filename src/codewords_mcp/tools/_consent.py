@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import anyio
 from mcp_types import (
@@ -25,13 +24,13 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel
 
 from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.tasks import task_of
 from codewords_mcp.errors import ConsentNeeded
 
-T = TypeVar("T")
-ASKED_WITHIN = 34.0
-"""Seconds of a call after which it no longer waits for a person: what was built before has to be made live yet."""
 ANSWERED_WITHIN = 25.0
 """Seconds that a call waits for a person; what they say on the page later is found by the next call."""
+ASKED_FOR = 600.0
+"""Seconds that a task waits for a person: as long as the page's address is good."""
 LONGEST_FORM = 4_000
 """Characters that a client's form is trusted to show; the page shows any number."""
 _QUESTION = "consent"
@@ -52,7 +51,8 @@ class Asking:
     @property
     def seconds(self) -> float:
         """How long to wait for a person now; a second at the least."""
-        return min(max(self.until - time.monotonic(), 1.0), ANSWERED_WITHIN)
+        most = ANSWERED_WITHIN if task_of(self.ctx) is None else ASKED_FOR
+        return min(max(self.until - time.monotonic(), 1.0), most)
 
     async def answered_before(self) -> str | None:
         """The token of a question that the client has put in the way of 2026-07-28, its answer taken; None in a first call."""
@@ -104,34 +104,6 @@ class Asking:
     async def _take(self, token: str, *, agreed: bool) -> None:
         runtime, _ = asking(self.ctx)
         await runtime.answer_consent(token, agreed=agreed)
-
-
-async def with_consent(
-    ctx: DoorContext, attempt: Callable[[str | None], Awaitable[T | ConsentNeeded]], confirm: str | None
-) -> T | ConsentNeeded | InputRequiredResult:
-    """What `attempt(confirm)` gives once a person has agreed; the question itself where nobody has answered it yet."""
-    person = Asking(ctx, until=time.monotonic() + ASKED_WITHIN)
-    asked = await person.answered_before()
-    if confirm and asked is None:
-        await person.on_page(confirm)
-    done = await attempt(asked or confirm)
-    if not isinstance(done, ConsentNeeded) or asked is not None or confirm is not None:
-        return done
-    answered = await person.ask(done)
-    if isinstance(answered, InputRequiredResult):
-        return answered
-    return await attempt(done.confirm) if answered else done
-
-
-def to_agree(question: ConsentNeeded, tool: str) -> list[str]:
-    """What the assistant has to do, where the person is asked by the page."""
-    return [
-        question.message,
-        "It asks for:",
-        *(f"- {line}" for line in question.asks),
-        f"Show the user this list and ask them to open {question.url} and agree (works once, for 10 minutes).",
-        f"Then call {tool} again with the same arguments and confirm={json.dumps(question.confirm)}.",
-    ]
 
 
 def _for_the_client(question: ConsentNeeded, way: Way) -> InputRequiredResult:

@@ -1,53 +1,55 @@
-"""`delete_workflow`: a workflow with all its versions, once a person agrees; or a draft."""
+"""`delete_workflow`: a workflow with all its versions, once the person agrees; or a draft."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
-from mcp_types import CallToolResult, InputRequiredResult
+from mcp_types import CallToolResult
 from pydantic import BaseModel
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.errors import ConsentNeeded
+from codewords_mcp.door.text import one_line
 from codewords_mcp.runtime.author_info import DRAFT_ID
 from codewords_mcp.runtime.models import Consent
 from codewords_mcp.tools._arguments import Subject
-from codewords_mcp.tools._consent import to_agree, with_consent
 from codewords_mcp.tools._tool import DESTROYS, answer, tool
 
 
 class Deleted(BaseModel):
-    """`needs_consent`: nothing was deleted yet; a person has to agree on the page at `consent_url`."""
+    """What is gone."""
 
-    status: Literal["deleted", "needs_consent"]
-    consent_url: str | None = None
-    confirm: str | None = None
+    workflow_id: str
 
 
-async def delete_workflow(
-    ctx: DoorContext, workflow_id: Subject, confirm: str | None = None
-) -> Annotated[CallToolResult, Deleted] | InputRequiredResult:
-    """Delete a workflow, its versions and schedules, which the user must agree to; or a draft."""
+async def delete_workflow(ctx: DoorContext, workflow_id: Subject) -> Annotated[CallToolResult, Deleted]:
+    """Delete a workflow with its versions and schedules, or a draft."""
     runtime, caller = asking(ctx)
     if DRAFT_ID.fullmatch(workflow_id):
         await runtime.delete_draft(caller, workflow_id)
-        return answer(Deleted(status="deleted"), "The draft is deleted.")
-
-    async def attempt(yes: str | None) -> str | ConsentNeeded:
-        try:
-            return await runtime.delete_workflow(caller, workflow_id, consent=Consent(confirm=yes))
-        except ConsentNeeded as question:
-            return question
-
-    done = await with_consent(ctx, attempt, confirm)
-    if isinstance(done, InputRequiredResult):
-        return done
-    if isinstance(done, ConsentNeeded):
-        data = Deleted(status="needs_consent", consent_url=done.url, confirm=done.confirm)
-        return answer(data, "\n".join(to_agree(done, "delete_workflow")))
-    await ctx.notify_resources_changed()
-    await ctx.session.send_resource_list_changed()
-    return answer(Deleted(status="deleted"), f"{workflow_id} is deleted. Its runs stay on record.")
+        return answer(Deleted(workflow_id=workflow_id), "The draft is deleted.")
+    # whoever had to be asked has agreed: see `confirm`
+    await runtime.delete_workflow(caller, workflow_id, consent=Consent(allow=True))
+    return answer(Deleted(workflow_id=workflow_id), f"{workflow_id} is deleted. Its runs stay on record.")
 
 
-TOOL = tool(delete_workflow, title="Delete workflow", hints=DESTROYS, administers=True)
+async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> str | None:
+    workflow_id = arguments["workflow_id"]
+    if DRAFT_ID.fullmatch(workflow_id):
+        return None
+    runtime, caller = asking(ctx)
+    found = await runtime.get_workflow(caller, workflow_id)
+    count = len(found.versions)
+    return (
+        f"Delete the workflow {one_line(found.name, 80)} ({workflow_id}) for good, with {count} "
+        f"version{'s' if count > 1 else ''} and its schedules? Its runs stay on record."
+    )
+
+
+TOOL = tool(
+    delete_workflow,
+    title="Delete workflow",
+    hints=DESTROYS,
+    administers=True,
+    toolset="workflows",
+    confirm=_question,
+)

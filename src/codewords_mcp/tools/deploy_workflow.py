@@ -14,10 +14,12 @@ from codewords_mcp.errors import ConsentNeeded, InvalidInput
 from codewords_mcp.runtime.models import Consent, Deployment
 from codewords_mcp.tools import _tool
 from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may
-from codewords_mcp.tools._consent import to_agree, with_consent
+from codewords_mcp.tools._consent import Asking
 from codewords_mcp.tools._jobs import joined
 from codewords_mcp.tools._tool import EXECUTES, answer, tool
 
+_ASKED_WITHIN = 34.0
+"""Seconds of a call after which it no longer waits for a person: what was built before has to be made live yet."""
 _AT_LEAST = 6.0
 
 
@@ -73,17 +75,22 @@ async def deploy_workflow(
         "description": description,
     }
     began = time.monotonic()
-    deployment = await with_consent(ctx, lambda yes: _deploy(ctx, wanted, yes, began), confirm)
-    if isinstance(deployment, InputRequiredResult):
-        return deployment
+    person = Asking(ctx, until=began + _tool.patience(ctx, _ASKED_WITHIN))
+    asked = await person.answered_before()
+    if confirm and asked is None:
+        await person.on_page(confirm)
+    deployment = await _deploy(ctx, wanted, asked or confirm, began)
+    if isinstance(deployment, ConsentNeeded) and asked is None and confirm is None:
+        answered = await person.ask(deployment)
+        if isinstance(answered, InputRequiredResult):
+            return answered
+        if answered:
+            deployment = await _deploy(ctx, wanted, deployment.confirm, began)
     if isinstance(deployment, ConsentNeeded):
         return _waiting(deployment)
     if deployment is None:
         text = "Still building the environment. Call deploy_workflow again with the same arguments: it joins this work."
         return answer(Deployed(status="building"), text)
-    if deployment.changed:
-        await ctx.notify_resources_changed()  # listeners of 2026-07-28
-        await ctx.session.send_resource_list_changed()  # the session, before
     return _answer(deployment)
 
 
@@ -105,7 +112,14 @@ def _waiting(question: ConsentNeeded) -> CallToolResult:
     data = Deployed(
         status="needs_consent", asks=question.asks, consent_url=question.url, confirm=question.confirm
     )
-    return answer(data, "\n".join(to_agree(question, "deploy_workflow")))
+    lines = [
+        question.message,
+        "It asks for:",
+        *(f"- {line}" for line in question.asks),
+        f"Show the user this list and ask them to open {question.url} and agree (works once, for 10 minutes).",
+        f"Then call deploy_workflow again with the same arguments and confirm={json.dumps(question.confirm)}.",
+    ]
+    return answer(data, "\n".join(lines))
 
 
 def _answer(live: Deployment) -> CallToolResult:
@@ -139,4 +153,12 @@ def _curl(url: str) -> str:
     return f"curl -X POST {url} -H \"Authorization: Bearer $CODEWORDS_API_KEY\" -H 'Content-Type: application/json' -d '{{}}'"
 
 
-TOOL = tool(deploy_workflow, title="Deploy workflow", hints=EXECUTES, administers=True)
+TOOL = tool(
+    deploy_workflow,
+    title="Deploy workflow",
+    hints=EXECUTES,
+    administers=True,
+    toolset="workflows",
+    task="optional",
+    again=True,
+)

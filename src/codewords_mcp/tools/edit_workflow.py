@@ -89,4 +89,6 @@ def _answer(done: Edited, *, new: bool) -> CallToolResult:
     return answer(data, "\n".join([f"```diff\n{diff}\n```", *told, *draft_lines(draft, checks=False)]))
 
 
-TOOL = tool(edit_workflow, title="Edit workflow", hints=ADDS, administers=True)
+TOOL = tool(
+    edit_workflow, title="Edit workflow", hints=ADDS, administers=True, toolset="workflows", task="optional"
+)

@@ -114,4 +114,12 @@ def _brief(brief: Brief) -> str:
     )
 
 
-TOOL = tool(generate_workflow, title="Generate workflow", hints=EXECUTES, administers=True)
+TOOL = tool(
+    generate_workflow,
+    title="Generate workflow",
+    hints=EXECUTES,
+    administers=True,
+    toolset="workflows",
+    task="optional",
+    again=True,
+)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.door.text import one_line
 from codewords_mcp.errors import NotFound
-from codewords_mcp.runtime.models import Template
+from codewords_mcp.runtime.author_info import Template
 from codewords_mcp.tools._tool import READS, answer, tool
 
 _BEST = 8
@@ -107,4 +107,4 @@ def _with_code(template: Template) -> CallToolResult:
     return answer(TemplateList(templates=[item]), text)
 
 
-TOOL = tool(list_templates, title="List templates", hints=READS)
+TOOL = tool(list_templates, title="List templates", hints=READS, toolset="workflows")

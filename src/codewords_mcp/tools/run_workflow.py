@@ -10,11 +10,12 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.tasks import task_of
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.models import FINISHED
 from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
 from codewords_mcp.tools._runs import RunResult, answer_run, follow, last_lines
-from codewords_mcp.tools._tool import EXECUTES, tool
+from codewords_mcp.tools._tool import EXECUTES, patience, tool
 
 _LOGS_OF_A_FAILURE = 20
 
@@ -29,10 +30,23 @@ async def run_workflow(
 ) -> Annotated[CallToolResult, RunResult]:
     """Run a workflow in a sandbox and wait for its result. A longer run goes on: the answer has its run_id and the next call."""
     runtime, caller = asking(ctx)
-    run = await runtime.call(caller, workflow_id, path=path, data=input, method=method, wait=0)
+    task = task_of(ctx)
+    run = await runtime.call(
+        caller,
+        workflow_id,
+        path=path,
+        data=input,
+        method=method,
+        wait=0,
+        idempotency_key=task
+        and f"task:{task.task_id}",  # whoever goes on with the task finds the run that it began
+    )
     try:
-        run = await follow(runtime, caller, run, seconds=wait_seconds, progress=ctx.report_progress)
+        seconds = patience(ctx, wait_seconds)
+        run = await follow(runtime, caller, run, seconds=seconds, progress=ctx.report_progress)
     except anyio.get_cancelled_exc_class():
+        if task is not None and task.leaving:
+            raise
         with anyio.move_on_after(5, shield=True), contextlib.suppress(CodewordsError):
             await runtime.cancel_run(caller, run.id)
         raise
@@ -44,4 +58,12 @@ async def run_workflow(
     return answer_run(run, [] if why and why.frames else logs, why)
 
 
-TOOL = tool(run_workflow, title="Run workflow", hints=EXECUTES)
+TOOL = tool(
+    run_workflow,
+    title="Run workflow",
+    hints=EXECUTES,
+    toolset="runs",
+    scope="run",
+    task="optional",
+    again=True,
+)

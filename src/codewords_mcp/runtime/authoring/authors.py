@@ -43,7 +43,7 @@ async def gateway_author(gateway: Gateway, caller: Caller, settings: Settings) -
 async def _choose(gateway: Gateway, caller: Caller, named: str | None) -> tuple[Provider, str] | None:
     if named is not None:
         provider, _, model = named.partition("/")
-        found = next(known for known, _ in _MODELS if known == provider)
+        found: Provider = next(known for known, _ in _MODELS if known == provider)
         await gateway.keys.find(caller.owner, found)
         return found, model
     for provider, model in _MODELS:

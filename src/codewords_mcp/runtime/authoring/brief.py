@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from codewords_mcp.runtime.author_info import Brief
+from codewords_mcp.runtime.author_info import Brief, Template
 from codewords_mcp.runtime.authoring.writing import rules
-from codewords_mcp.runtime.models import Template
 from codewords_mcp.runtime.service_info import ServiceInfo
 
 _WORD = re.compile(r"[a-z0-9]{3,}")

@@ -43,7 +43,8 @@ _NUMBERS = {
 }
 """key: least, most, what it is."""
 _CODEWORDS_KEYS = MODEL_KEYS | {
-    "client", "concurrency", "egress", "example", "hosts", "isolation", "queue_limit", "retries", "services", "timeout",
+    "client", "concurrency", "egress", "example", "hosts", "inspect", "isolation", "queue_limit", "retries", "services",
+    "timeout",
 }  # fmt: skip
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}")
 _SERVICE = re.compile(r"[a-z0-9_]{1,80}")
@@ -136,6 +137,12 @@ def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
             "`example` in [tool.codewords] is not a table.",
             hint='It is an input that the workflow answers, for example `# example = {name = "Ada"}`.',
             line=header.line_of("example"),
+        )
+    if not isinstance(table.get("inspect", False), bool):
+        raise _wrong(
+            "`inspect` in [tool.codewords] is neither true nor false.",
+            hint="Write `# inspect = true` to have what goes to any host by TLS looked at for placeholders of secrets.",
+            line=header.line_of("inspect"),
         )
     for key, (least, most, hint) in _NUMBERS.items():
         value = table.get(key, least)

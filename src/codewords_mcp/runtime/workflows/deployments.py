@@ -39,7 +39,7 @@ MAX_NAME = 100
 MAX_DESCRIPTION = 2000
 WITHOUT = "deployed before there were manifests: it may do what its header lets it, until its next deploy"
 Validate = Callable[[str, Progress], Awaitable[Validation]]
-Agree = Callable[[Ask], None]
+Agree = Callable[[Ask], Awaitable[None]]
 """Returns where a deploy may do what it asks for, and raises where it may not, or not yet."""
 
 
@@ -91,7 +91,7 @@ class Deployments:
             if target is not None and (same := await self._same(target, code, None, description)):
                 return same
         await unchanged()
-        agree(await self._ask(caller, title, target, manifest))
+        await agree(await self._ask(caller, title, target, manifest))
         description = (
             description
             or (target.description if target else "")
@@ -286,7 +286,7 @@ class Deployments:
         numbers = [v["number"] for v in await self._db.read(lambda c: rows.list_versions(c, service_id))]
         what = f"{workflow.name}: {len(numbers)} version{'s' if len(numbers) > 1 else ''} and its schedules, for good"
         grant = Grant("delete", what)
-        agree(Ask(caller.owner, workflow.name, service_id, workflow.active_version, (grant,)))
+        await agree(Ask(caller.owner, workflow.name, service_id, workflow.active_version, (grant,)))
         await self._db.write(lambda c: rows.remove(c, service_id))
         return workflow.name
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from codewords_mcp.errors import NotFound
-from codewords_mcp.runtime.models import Template
+from codewords_mcp.runtime.author_info import Template
 from codewords_mcp.runtime.service_info import ServiceInfo
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.runtime.workflows.variables import PROVIDED

@@ -1,0 +1,158 @@
+"""What is released: the wheel, the bundle for one-click installation, and the files that registries and servers read."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mcp import ClientSession, StdioServerParameters, stdio_client
+from tests.conftest import PROJECT
+from tests.integration.mcp import npm
+from uv import find_uv_bin
+
+from codewords_mcp import __version__
+from codewords_mcp.runtime.gateway.keys import NAMES
+from codewords_mcp.settings import Settings
+
+PACKAGING = PROJECT / "packaging"
+MCPB = "@anthropic-ai/mcpb@2.1.2"
+
+
+def read_json(name: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((PACKAGING / name).read_text(encoding="utf-8"))
+    return read
+
+
+def settings_named(names: set[str]) -> set[str]:
+    """Those of these variables that the product reads."""
+    known = {f"CODEWORDS_{field}".upper() for field in Settings.model_fields} | {"CODEWORDS_RUNTIME_URL"}
+    return {name for name in names if name in known or name in NAMES.values()}
+
+
+@pytest.mark.requirement("packaging:versions")
+def test_everything_that_is_released_says_the_same_version() -> None:
+    manifest, listed = read_json("mcpb/manifest.json"), read_json("server.json")
+    bundle = tomllib.loads((PACKAGING / "mcpb" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    said = {
+        manifest["version"], bundle["version"], listed["version"], listed["packages"][0]["version"],
+        bundle["dependencies"][0].removeprefix("codewords-mcp=="),
+    }  # fmt: skip
+    assert said == {__version__}
+
+
+@pytest.mark.requirement("packaging:settings")
+def test_what_can_be_filled_in_are_variables_that_the_product_reads_and_keys_are_hidden() -> None:
+    manifest = read_json("mcpb/manifest.json")
+    fields, env = manifest["user_config"], manifest["server"]["mcp_config"]["env"]
+    assert settings_named(set(env)) == set(env)
+    assert {f"${{user_config.{field}}}" for field in fields} == set(env.values())
+    listed = read_json("server.json")["packages"][0]["environmentVariables"]
+    assert {one["name"] for one in listed} == set(env)
+    secret = {name for name in env if name.endswith("_KEY")}
+    assert {one["name"] for one in listed if one.get("isSecret")} == secret
+    assert {env[name] for name in secret} == {
+        f"${{user_config.{name}}}" for name, field in fields.items() if field.get("sensitive")
+    }
+
+
+@pytest.mark.requirement("packaging:registry")
+def test_the_registrys_entry_fits_its_limits_and_the_readme_claims_it() -> None:
+    listed = read_json("server.json")
+    assert re.fullmatch(r"[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+", listed["name"])
+    assert len(listed["description"]) <= 100
+    assert f"<!-- mcp-name: {listed['name']} -->" in (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.requirement("packaging:container")
+def test_the_compose_file_sets_only_what_the_product_reads_and_the_image_gets_all_that_a_build_needs() -> (
+    None
+):
+    container = PACKAGING / "container"
+    compose = yaml.safe_load((container / "compose.yaml").read_text(encoding="utf-8"))
+    env = compose["services"]["runtime"]["environment"]
+    assert settings_named(set(env)) == set(env)
+    sent = (container / "Containerfile.dockerignore").read_text(encoding="utf-8")
+    build = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    for needed in build["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]:
+        assert f"!{needed}\n" in sent
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what `scripts/package` builds."""
+    folder = tmp_path_factory.mktemp("released")
+    packer = npm.installed(MCPB) / "node_modules/@anthropic-ai/mcpb/dist/cli/cli.js"
+    built = subprocess.run(
+        [PROJECT / "scripts" / "package", folder], env={**os.environ, "MCPB": f"node {packer}"},
+        capture_output=True, encoding="utf-8", timeout=300, check=False,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stdout + built.stderr
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("packaging:wheel")
+def test_the_wheel_holds_the_clients_wheel_and_every_file_of_the_package_that_is_no_code(
+    released: Path,
+) -> None:
+    with zipfile.ZipFile(next(released.glob("codewords_mcp-*.whl"))) as wheel:
+        names = set(wheel.namelist())
+    assert any(re.fullmatch(r"codewords_mcp/_wheels/codewords_client-.*\.whl", name) for name in names)
+    package = PROJECT / "src"
+    kept = {
+        str(path.relative_to(package))
+        for path in (package / "codewords_mcp").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert kept <= names
+
+
+@pytest.mark.slow
+@pytest.mark.anyio
+@pytest.mark.requirement("packaging:bundle", "packaging:wheel")
+async def test_the_bundle_is_valid_and_started_as_a_host_starts_it_deploys_and_runs_a_workflow(
+    released: Path, tmp_path: Path
+) -> None:
+    unpacked = tmp_path / "bundle"
+    with zipfile.ZipFile(released / f"codewords-mcp-{__version__}.mcpb") as bundle:
+        bundle.extractall(unpacked)
+    config = read_json("mcpb/manifest.json")["server"]["mcp_config"]
+    # As a host does: nothing was filled in; one field arrives empty, the others under their own names.
+    filled = {**config["env"], "CODEWORDS_RUNTIME_URL": ""}
+    outside = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONPATH"}}
+    home = tmp_path / "home"
+    server = StdioServerParameters(
+        command=find_uv_bin(),
+        args=[word.replace("${__dirname}", str(unpacked)) for word in config["args"]],
+        # The wheel is not in an index yet.
+        env={
+            **outside,
+            **filled,
+            "CODEWORDS_HOME": str(home),
+            "UV_FIND_LINKS": str(released),
+            "UV_PYTHON": "3.11",
+        },
+    )
+    try:
+        async with stdio_client(server) as streams, ClientSession(*streams) as session:
+            await session.initialize()
+            deployed = await session.call_tool("deploy_workflow", {"template_id": "greeting"})
+            assert not deployed.is_error, deployed
+            assert deployed.structured_content
+            workflow = deployed.structured_content["workflow_id"]
+            ran = await session.call_tool("run_workflow", {"workflow_id": workflow, "input": {"name": "Ada"}})
+            assert "Hello Ada!" in str(ran.structured_content)
+    finally:
+        codewords = next((unpacked / ".venv").glob("bin/codewords"))
+        subprocess.run(
+            [codewords, "stop"], env={**outside, "CODEWORDS_HOME": str(home)},
+            capture_output=True, timeout=60, check=False,
+        )  # fmt: skip
