@@ -163,7 +163,7 @@ def _error_classes(base: Any) -> list[Any]:
 
 def _import_doors() -> None:
     """The doors have a few errors of their own; every room below them uses errors.py."""
-    for module in ("http.app", "tools._errors", "door.errors"):
+    for module in ("http.app", "tools._errors", "door.errors", "door.confirm"):
         importlib.import_module(f"codewords_mcp.{module}")
 
 
