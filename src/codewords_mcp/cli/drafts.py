@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -217,10 +221,26 @@ def _change(
     detail = client.record("GET", path, params={"code": 1})
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InvalidInput("There is no terminal to edit in.", hint="Give FILE, --old and --new, or --patch.")
-    changed = typer.edit(detail["code"], extension=".py")
-    if changed is None or changed == detail["code"]:
+    changed = _edited(detail["code"])
+    if changed == detail["code"]:
         raise InvalidInput("Nothing was changed.")
     return {"code": changed, "revision": detail.get("revision")}
+
+
+def _edited(code: str) -> str:
+    """The code as the person leaves it in $VISUAL or $EDITOR. Raises InvalidInput where there is no editor, or it fails."""
+    editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "main.py"
+        file.write_text(code, encoding="utf-8", newline="")
+        try:
+            subprocess.run([*editor, str(file)], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise InvalidInput(
+                f"The editor {editor[0]} did not work; nothing was changed.",
+                hint="Name another in EDITOR, or give FILE, --old and --new, or --patch.",
+            ) from error
+        return read_code(str(file))
 
 
 def _delete_workflow(client: Client, path: str, *, yes: bool) -> None:

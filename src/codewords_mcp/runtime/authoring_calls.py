@@ -204,14 +204,14 @@ class AuthoringCalls(Library):
             row = await self._house.drafts.get(caller, subject)
             checks = [Check.model_validate(check) for check in row.facts["checks"]]
             return row, (row.code, checks, f"{row.id} revision {row.revision}")
-        version = await self._live(caller, subject)
+        version = await self._live_version(caller, subject)
         checks = [Check.model_validate(check) for check in version.checks]
         return None, (version.code, checks, f"version {version.number}")
 
     async def _version(self, caller: Caller, service_id: str, number: int | None = None) -> WorkflowDetail:
         return await self._house.deployments.get(caller, service_id, number=number, include_code=True)
 
-    async def _live(self, caller: Caller, service_id: str) -> workflows.VersionRow:
+    async def _live_version(self, caller: Caller, service_id: str) -> workflows.VersionRow:
         detail = await self._version(caller, service_id)
         row = await self._house.database.read(lambda c: workflows.version(c, service_id, detail.version))
         if row is None:
@@ -332,7 +332,7 @@ class AuthoringCalls(Library):
         workflow = await database.read(lambda c: workflows.get(c, service_id))
         if workflow is None or workflow.owner != caller.owner:
             return None
-        code = await self._code(service_id, run.version)
+        code = await self._code_of(service_id, run.version)
         if code is None:
             return None
         kept = await database.read(lambda c: requests.load(c, run.id))
@@ -343,12 +343,12 @@ class AuthoringCalls(Library):
             )
         )
         good = None
-        if last and (before := await self._code(service_id, last[0].version)) is not None:
+        if last and (before := await self._code_of(service_id, last[0].version)) is not None:
             good = last[0], before
         log = await self._house.dispatcher.tail(caller, run.id, diagnosing.LOG_LINES)
         return diagnosing.diagnose(run, log, code, asked, good)
 
-    async def _code(self, service_id: str, version: int | None) -> str | None:
+    async def _code_of(self, service_id: str, version: int | None) -> str | None:
         if version is None:
             return None
         row = await self._house.database.read(lambda c: workflows.version(c, service_id, version))

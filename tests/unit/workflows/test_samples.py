@@ -91,7 +91,7 @@ def test_a_schema_that_names_itself_ends() -> None:
 
 @pytest.mark.requirement("author:samples")
 def test_the_main_route_is_the_root_or_else_the_first_without_parameters() -> None:
-    one = {"method": "POST", "path": "/a/{id}", "input": {}}
+    one: dict[str, Any] = {"method": "POST", "path": "/a/{id}", "input": {}}
     two = {"method": "POST", "path": "/b", "input": {"type": "string"}}
     root = {"method": "POST", "path": "/", "input": None}
     found = main_route([one, two])
