@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -249,7 +249,8 @@ def _delete_workflow(client: Client, path: str, *, yes: bool) -> None:
     except RemoteError as error:
         if error.code != "consent_needed":
             raise
-        asks = [str(line) for line in error.details().get("asks") or []]
+        told: list[Any] = error.details().get("asks") or []
+        asks = [str(line) for line in told]
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise ConsentNeeded(
                 error.message,
