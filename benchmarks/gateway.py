@@ -1,9 +1,11 @@
 """What the gateway costs, beside a bare Starlette and aiohttp pipe, the provider itself, and LiteLLM and Portkey where they run.
 
 Calls are metered, priced and within a budget. The provider is the loopback one, in a process of its own; so is each peer, and
-the client is this one. Without `--quick`, LiteLLM and Portkey (which needs node and npm) take part in the turns of the pipe;
-they are installed once, under `$XDG_CACHE_HOME` or `~/.cache`. Where one cannot be, its question is left out. Portkey counts
-nothing, and knows the provider's key from its caller. A whole run takes under four minutes, and two more the first time.
+the client is this one. Who is measured has a core of its own, the last one, and client and provider the others: programs are
+compared, and not how the machine shares itself out. Without `--quick`, LiteLLM and Portkey (which needs node and npm) take part
+in the turns of the pipe; they are installed once, under `$XDG_CACHE_HOME` or `~/.cache`. Where one cannot be, its question is
+left out. Portkey counts nothing, and knows the provider's key from its caller. A whole run takes four minutes, and two more
+the first time.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -57,12 +59,32 @@ ALIASES = json.dumps(
 )
 
 
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def use(cores: list[int]) -> None:
+    """Run on these, and what is started from now on too."""
+    if len(CORES) > 1:
+        os.sched_setaffinity(0, cores)
+
+
 @contextmanager
-def program(*words: str, port: int, **env: str) -> Iterator[int]:
+def its_own_core() -> Iterator[None]:
+    """What is started in here runs on the last core."""
+    use(CORES[-1:])
+    try:
+        yield
+    finally:
+        use(CORES[:-1])
+
+
+@contextmanager
+def program(*words: str, port: int, measured: bool = True, **env: str) -> Iterator[int]:
     """A server that is up; its pid."""
-    process = subprocess.Popen(
-        words, env=clean_environment(**env), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    with its_own_core() if measured else nullcontext():
+        process = subprocess.Popen(
+            words, env=clean_environment(**env), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
     try:
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
@@ -89,7 +111,9 @@ def gateway(folder: Path, upstream: str) -> Iterator[ServedRuntime]:
         "CODEWORDS_BUDGETS": '{"home": 1000000, "call": 100}', "CODEWORDS_MODEL_ALIASES": ALIASES,
     }  # fmt: skip
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    with start_runtime(folder, **env) as served:
+    with ExitStack() as running:
+        with its_own_core():
+            served = running.enter_context(start_runtime(folder, **env))
         yield served
 
 
@@ -222,7 +246,7 @@ def loads(folder: Path, chosen: Options) -> list[Question]:
     provider = (sys.executable, "-m", "codewords_mcp.testing.providers", "--port", str(up))
     piping = (sys.executable, str(Path(__file__).parent / "_pipe.py"), str(pipe), upstream)
     with (
-        program(*provider, port=up),
+        program(*provider, port=up, measured=False),
         program(*piping, port=pipe) as pipe_pid,
         gateway(folder / "home", upstream) as served,
     ):
@@ -328,6 +352,7 @@ def hang_ups(folder: Path, runs: int) -> Question:
 
 def main() -> int:
     chosen = options(__doc__ or "", runs=4, quick_runs=2)
+    use(CORES[:-1])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         questions = loads(folder, chosen)

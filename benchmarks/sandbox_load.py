@@ -121,14 +121,14 @@ async def memory(environment: EnvironmentRef, uv_run: UvRun, count: int) -> Ques
             readers.append(asyncio.create_task(drain(sandbox)))
             await ask(sandbox.socket_path)
         for sandbox in running:
-            question.ours.append(sum(map(unique, processes(sandbox.init_pid or 0))) / MIB)
+            question.ours.append(sum(map(unique, processes(sandbox.roots))) / MIB)
         await asyncio.gather(*(sandbox.kill() for sandbox in running))
         await asyncio.gather(*readers)
     with ExitStack() as stack:
         for _ in range(count):
             port, pid = stack.enter_context(uv_run.running())
             await asyncio.to_thread(ask_port, port)
-            question.peer.append(sum(map(unique, processes(pid))) / MIB)
+            question.peer.append(sum(map(unique, processes((pid,)))) / MIB)
     return question
 
 

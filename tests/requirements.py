@@ -130,7 +130,31 @@ services:redis | wire | With a Redis, redis_coordinator gives credentials that t
 services:firecrawl | seed | Pages come in Firecrawl's shape, also to Firecrawl's own client; with a key Firecrawl is asked.
 services:mail | ours | Mail is sent by the home's server with texts and attachments, else kept in a visible outbox; no field adds a header; recipients are bounded.
 services:github | ours | GitHub is searched through its pages; both kinds of its limits say when to come back; names lead nowhere else.
+services:search | seed | Search engines are asked by SearchApi, or by a SearXNG in the same shape.
+services:reddit | seed | Reddit's posts and comments come by its two hosts, with a token that is renewed; its limits are told.
+services:hunter | seed | Hunter finds, verifies and counts addresses; its limits and what goes on still are told.
 services:records | ours | A call of a service is a run: recorded, bounded in time, cancelled with its caller; private answers are not kept.
+services:background | ours | A service called in the background gives its id at once and is a run like any other: it waits, is cancelled, ends.
+services:idempotency | ours | A repeated Idempotency-Key gives a service's first answer and does nothing again.
+services:browser | seed | The services of a browser take their final input and say that none is connected.
+services:files | seed | Files are stored, listed, read, linked and deleted by their owner; a link needs no key and downloads only.
+login:code | seed | A workflow's user signs in by a mailed code, which is good once.
+login:link | ours | A mailed link is spent by a button on a page that is right on a phone, and brings a ticket that is good once.
+login:guessing | ours | Codes have few tries and little time; an address gets few of them.
+login:no-enumeration | ours | No answer of a sign-in tells whether an address is known or allowed.
+login:apart | ours | Each workflow has its own users, sessions and ids of users.
+login:secret | ours | Codes and sessions are in no record, and nothing of a sign-in adds a header or leads to a script.
+webhooks:own | wire | A workflow can have an address of its own that starts it without a key.
+webhooks:genuine | ours | What comes is verified over its raw bytes in its sender's way; forged and old copies are refused and told to the owner only.
+webhooks:once | ours | What comes again, also at the same moment, is delivered once.
+webhooks:durable | ours | What was answered is delivered, whatever happens to the runtime, and its runs are started once.
+webhooks:bounded | ours | Bodies, the log, and what anybody can put into it are bounded.
+webhooks:log | ours | Owners see what came, with its runs, and can have it delivered again.
+webhooks:events | ours | Events go to the webhooks that asked for them, in whatever order they come; an app's own messages do not call it.
+webhooks:register | seed | Slack and WhatsApp are registered for once, listed, tried and taken back.
+webhooks:slack | seed | Slack's events come by address or by Socket Mode; messages go to Slack.
+webhooks:whatsapp | seed | WhatsApp verifies the address, its messages start workflows; messages go to WhatsApp.
+webhooks:awake | ours | A runtime to which something may come does not end for want of callers.
 services:markdown | ours | Of a page what a reader wants is kept with its shape, the furniture goes, in any charset and however broken.
 store:errors | ours | A full, damaged or newer database gives a sentence and loses nothing.
 store:among-many | ours | What callers wait for reads as many rows as it gives among many runs, analyzed or not.
@@ -460,6 +484,7 @@ cli:templates | seed | Templates are listed.
 cli:cancel | ours | A run in the background can be cancelled.
 cli:backup | ours | A backup taken while serving restores everything elsewhere; nothing is overwritten, and no other file is taken for one.
 cli:usage | ours | Usage is summed by workflow, key and day, as a table, JSON and CSV.
+cli:webhooks | ours | Webhooks are made, listed and deleted; what came is listed, shown and delivered again.
 cli:schedules | seed | Schedules are made, listed, shown, paused, resumed and deleted.
 cli:budget | seed | Budgets are set, listed with what is spent, and removed.
 cli:costs | seed | What model calls used and cost is shown by day, workflow, key, run or model.
@@ -508,6 +533,7 @@ sandbox:ordinary-user | ours | What holds for root holds for an ordinary user.
 sandbox:conformance | ours | The drivers pass the conformance suite where they claim the capability.
 sandbox:suite | ours | The suite finds faults that are planted in a driver.
 sandbox:hostile-import | ours | A package that misbehaves when it is imported costs its environment the fork server, and nothing else.
+sandbox:shells | ours | Sandboxes that are made ahead are few, serve one program each, are made anew after it, and are not used once they have died.
 sandbox:killed-in-each-phase | ours | A runtime killed in any phase of a sandbox leaves nothing once the next one has started.
 attacks:held | seed | Hostile programs get nothing, as root and as an ordinary user, while the host answers and other workflows go on.
 attacks:true | ours | The probes are true attacks: without a sandbox they succeed.

@@ -23,7 +23,8 @@
     ├── RunInterrupted                  interrupted          503     the runtime stopped while the run was in flight
     ├── ProgramFailed                   program_*            502     service: the workflow's own failure
     ├── ServiceNotAvailable             service_not_available 501    a library service that is not here
-    │   └── MissingCredential           missing_credential   424     (credential)
+    │   ├── MissingCredential           missing_credential   424     (credential)
+    │   └── NotConnected                not_connected        424
     ├── UpstreamFailed                  upstream_failed      502     (upstream_status, upstream_said) of what a service asked
     │   └── UpstreamTimedOut            upstream_timed_out   504
     ├── BudgetExceeded                  budget_exceeded      402     (limit, spent, what would fit)
@@ -341,6 +342,13 @@ class MissingCredential(ServiceNotAvailable):
     def details(self) -> dict[str, Any]:
         """What the wire carries beside code, message and hint."""
         return {"credential": self.credential}
+
+
+class NotConnected(ServiceNotAvailable):
+    """A library service that works in somebody's browser or account, of which none is connected."""
+
+    code = "not_connected"
+    status = 424
 
 
 class UpstreamFailed(CodewordsError):

@@ -43,7 +43,7 @@ def _threads(pid: int) -> list[str]:
 
 
 FORK_SERVER_DEPTH = 3
-"""A runtime's launcher, its first process, the server; what it forks is deeper."""
+"""A runtime's launcher; the keeper; the server, beside the first processes of sandboxes. Programs are deeper."""
 
 
 @dataclass

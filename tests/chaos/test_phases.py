@@ -61,7 +61,7 @@ async def main():
             await asyncio.sleep(0.01)
     kind = forking.ForkCell if way == "fork" else cell.ExecCell
     if phase == "start":
-        kind._settle = lambda *_: hang(opened)
+        kind._expect = lambda *_: hang(opened)  # the first answer from inside
     elif phase == "isolated":
         kind.run = lambda *_: hang(opened)
     elif phase == "ending":

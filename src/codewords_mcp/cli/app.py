@@ -23,6 +23,7 @@ from codewords_mcp.cli import (
     secrets,
     services,
     usage,
+    webhooks,
     workflows,
 )
 from codewords_mcp.cli._refs import AsJson
@@ -77,6 +78,7 @@ codewords.command("publish")(publish.publish)
 codewords.command("unpublish")(publish.unpublish)
 codewords.command("published")(publish.published)
 codewords.add_typer(schedules.app, name="schedules")
+codewords.add_typer(webhooks.app, name="webhooks")
 codewords.add_typer(secrets.app, name="secrets")
 codewords.command("services")(services.services)
 codewords.command("usage")(usage.usage)

@@ -39,6 +39,8 @@ def services(
 
 
 def _missing(service: Json) -> str:
+    if service["unavailable"]:
+        return str(service["unavailable"])
     wanted = [one["name"] for one in service["credentials"] if not (one["present"] or one["without"])]
     return f"needs {', '.join(wanted)}"
 

@@ -18,6 +18,7 @@ from codewords_mcp.http import (
     drafts,
     files,
     gateway,
+    login_page,
     oauth,
     published,
     requests,
@@ -27,6 +28,7 @@ from codewords_mcp.http import (
     secrets,
     services,
     usage,
+    webhooks,
     workflows,
 )
 from codewords_mcp.http.auth import KeyGuard
@@ -67,7 +69,8 @@ def operations() -> tuple[Operation, ...]:
     table = (
         *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *drafts.OPERATIONS, *requests.OPERATIONS,
         *runs.OPERATIONS, *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS, *budgets.OPERATIONS,
-        *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *consent_page.OPERATIONS,
+        *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS,
+        *webhooks.OPERATIONS, *login_page.OPERATIONS, *consent_page.OPERATIONS,
         *oauth.OPERATIONS, *published.OPERATIONS, *_MCP,
     )  # fmt: skip
     described = list(table)

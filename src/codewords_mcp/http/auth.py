@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from codewords_mcp.runtime.runtime import Runtime
 
 OPEN_PATHS = frozenset({"/healthz"})
-OPEN_PREFIXES = ("/secrets/enter/", "/consents/", "/file/")
-"""Their secret is in the path: a nonce, a signed token."""
+OPEN_PREFIXES = ("/secrets/enter/", "/consents/", "/file/", "/webhook/", "/login/")
+"""Their secret is in the path, a nonce or a signed token, or in how the body is signed."""
 _WHO_GIVES_TOKENS = "/.well-known/oauth-protected-resource"
 
 PAGES = frozenset({"/", "/docs", "/openapi.json"})

@@ -31,7 +31,10 @@ class Trust:
     def __init__(self, runtime: Runtime, settings: Settings) -> None:
         self._runtime = runtime
         self._bound = settings.host.lower()
-        self._hosts = frozenset(name.lower() for name in settings.allowed_hosts)
+        public = urlsplit(settings.public_url or "").hostname
+        self._hosts = frozenset(
+            name.lower() for name in (*settings.allowed_hosts, *([public] if public else []))
+        )
         self._origins = frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins)
 
     def is_ours(self, name: str, authority: str) -> bool:

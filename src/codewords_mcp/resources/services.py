@@ -34,14 +34,15 @@ def _page(services: list[ServiceInfo]) -> str:
     head = [
         "# Library services",
         "",
-        '`await client.run("<service>", "<path>", inputs={…})` in a workflow; `services://<service>` has all fields.',
+        '`await client.run("<service>", path="<path>", inputs={…})` in a workflow; `services://<service>` has all fields.',
         "",
     ]
     return "\n".join([*head, *(line for service in services for line in _brief(service))])
 
 
 def _brief(service: ServiceInfo) -> Iterator[str]:
-    yield f"- **{service.name}**: {service.summary}"
+    state = f" ({service.unavailable}: every call is refused)" if service.unavailable else ""
+    yield f"- **{service.name}**{state}: {service.summary}"
     for one in service.operations:
         yield f"  - `{one.path}` {one.summary}: {_signature(one)}"
     for credential in service.credentials:

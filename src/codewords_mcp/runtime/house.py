@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from codewords_mcp.runtime.authoring.drafts import Drafts
 from codewords_mcp.runtime.consents import Consents
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
+from codewords_mcp.runtime.logins import LoginBook
 from codewords_mcp.runtime.runs.admission import Admission
 from codewords_mcp.runtime.runs.catalog import Catalog
+from codewords_mcp.runtime.runs.courier import Courier
 from codewords_mcp.runtime.runs.dispatch import Dispatcher
 from codewords_mcp.runtime.runs.floor import Floor
 from codewords_mcp.runtime.runs.headroom import Headroom
@@ -27,6 +30,7 @@ from codewords_mcp.runtime.runs.journal import Journal
 from codewords_mcp.runtime.runs.launch import Launcher
 from codewords_mcp.runtime.runs.permits import Permits
 from codewords_mcp.runtime.runs.replica import Replica
+from codewords_mcp.runtime.runs.served import Served
 from codewords_mcp.runtime.runs.supply import Supply
 from codewords_mcp.runtime.runs.ticker import Ticker
 from codewords_mcp.runtime.sandboxes.base import Driver
@@ -40,6 +44,7 @@ from codewords_mcp.runtime.services.registry import Registry
 from codewords_mcp.runtime.store import access, published, recovery, retention, service_values
 from codewords_mcp.runtime.store import budgets as budget_rows
 from codewords_mcp.runtime.store import tasks as task_rows
+from codewords_mcp.runtime.store import webhooks as webhook_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.blobs import open_blobs
 from codewords_mcp.runtime.store.clock import now
@@ -47,6 +52,8 @@ from codewords_mcp.runtime.store.database import Database, storage_error
 from codewords_mcp.runtime.store.files import Files
 from codewords_mcp.runtime.tasks import TaskBook
 from codewords_mcp.runtime.web.client import Web
+from codewords_mcp.runtime.webhooks.book import WebhookBook
+from codewords_mcp.runtime.webhooks.socket_mode import SocketMode
 from codewords_mcp.runtime.workflows.deployments import Deployments
 from codewords_mcp.runtime.workflows.environment import Environments
 from codewords_mcp.settings import Settings
@@ -137,18 +144,47 @@ class House:
         self.schedules = ScheduleBook(database, limit=settings.schedule_limit)
         self.services = Registry()
         self.web = Web(self.egress.policy)
+        self.logins = LoginBook(database, master_key.derive)
+        self.webhooks = WebhookBook(database, self.secrets, self.address_for_others)
+        self.socket_mode = SocketMode(database, self.webhooks, self.web, settings.slack_base_url)
         parts = Parts(
-            settings, database, self.secrets, self.web, self.gateway, self.schedules, master_key.derive
+            settings,
+            database,
+            self.secrets,
+            self.web,
+            self.gateway,
+            self.schedules,
+            self.webhooks,
+            self.logins,
+            self.socket_mode.state,
+            self.files,
+            self.address_for_others,
+            master_key.derive,
         )
-        self.dispatcher = Dispatcher(floor, self.services, parts)
+        self.dispatcher = Dispatcher(floor, Served(floor, self.services, parts))
         self.ticker = Ticker(floor, self.dispatcher.background)
         self.schedules.changed = self.ticker.wake
+        self.courier = Courier(database, self.dispatcher)
+        self.webhooks.came = self.courier.wake
+        self.webhooks.changed = self._webhooks_changed
         self.replica = (
             Replica(floor, self.dispatcher.background, ttl=settings.replica_ttl) if database.shared else None
         )
         if self.replica is not None:
             self.secrets.on_change = self.replica.tell_of_secrets
             self.replica.on_secrets = self.secrets.changed_elsewhere
+
+    def clocks(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """What runs for as long as the house is open, each until it is cancelled."""
+        return self.ticker.run(), self.courier.run(), self.socket_mode.run()
+
+    def _webhooks_changed(self) -> None:
+        self.courier.wake()
+        self.socket_mode.wake()
+
+    def address_for_others(self) -> str:
+        """Where people and senders outside reach this runtime: the configured address, else the bound one."""
+        return (self._settings.public_url or self.base_url).rstrip("/")
 
     def forget(self, service_id: str) -> None:
         """What is live of this service has changed."""
@@ -276,9 +312,12 @@ class House:
     async def tidy(self, settings: Settings) -> None:
         """Remove runs, files and environments past their time."""
         await retention.prune(self.database, settings)
-        await self.database.write(lambda c: service_values.purge(c, now()))
+        at = now()
+        await self.database.write(lambda c: service_values.purge(c, at))
+        await self.database.write(lambda c: webhook_rows.purge(c, at - int(settings.webhook_ttl * 1e6)))
+        await self.database.write(lambda c: task_rows.purge(c, at))
+        await self.logins.tidy()
         await self.drafts.purge()
-        await self.database.write(lambda c: task_rows.purge(c, now()))
         await self.dispatcher.background.tidy()
         await self.gateway.tidy()
         await self.files.expire()

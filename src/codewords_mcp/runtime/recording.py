@@ -25,6 +25,8 @@ MAX_BODY: Final = 1 << 20
 """Bytes of a body, of either direction, that are recorded. What is longer passes, and is not `whole`."""
 MAX_CHUNKS: Final = 4096
 """Pieces of an answer that keep their times; the last takes what comes after."""
+DONE: Final = b"data: [DONE]"
+"""The last event of a model's stream, at which some clients hang up."""
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -118,7 +120,7 @@ class Exchange:
             return
         self._ended = True
         self._keep(self._scrubber.flush())
-        self.whole = whole and self.size <= MAX_BODY
+        self.whole = (whole or self.body.rstrip().endswith(DONE)) and self.size <= MAX_BODY
         if self.on_end is not None:
             self.on_end(self)
 

@@ -50,6 +50,7 @@ from codewords_mcp.runtime.store import usage
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import now, to_text
 from codewords_mcp.runtime.tasks import TaskBook
+from codewords_mcp.runtime.webhook_calls import WebhookCalls
 from codewords_mcp.runtime.workflows.smoke import Smoke
 from codewords_mcp.settings import Settings
 
@@ -59,7 +60,7 @@ HOUSEKEEPING = 600.0
 log = structlog.get_logger(__name__)
 
 
-class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, AuthoringCalls):
+class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls, AuthoringCalls):
     """One home's runtime. Open it with `Runtime.open(settings)`; all methods are for that event loop.
 
     Every method raises `CodewordsError` subclasses only; what is not the caller's is `NotFound`.
@@ -97,7 +98,7 @@ class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, AuthoringCall
         Raises StorageFailed when the home cannot be written, is damaged or is newer.
         """
         house = await House.open(settings)
-        keepers = [asyncio.create_task(_keep_house(house, settings)), asyncio.create_task(house.ticker.run())]
+        keepers = [asyncio.create_task(task) for task in (_keep_house(house, settings), *house.clocks())]
         try:
             yield cls(settings, house)
         finally:
@@ -444,8 +445,8 @@ class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, AuthoringCall
 
     @property
     def awaits_schedule(self) -> bool:
-        """Whether something is to run by itself: such a runtime does not end for want of callers."""
-        return self._house.ticker.armed
+        """Whether something is to run by itself, or may come: such a runtime does not end for want of callers."""
+        return self._house.ticker.armed or self._house.courier.armed
 
     @property
     def idle_seconds(self) -> float:

@@ -30,11 +30,12 @@ class OperationInfo(Model):
 
 
 class ServiceInfo(Model):
-    """A library service. `ready`: it has every credential that it needs."""
+    """A library service. `ready`: it has every credential that it needs, and is not `unavailable`, which says why."""
 
     name: str
     title: str
     summary: str
     ready: bool
+    unavailable: str = ""
     credentials: list[CredentialInfo] = Field(default_factory=list[CredentialInfo])
     operations: list[OperationInfo] = Field(default_factory=list[OperationInfo])

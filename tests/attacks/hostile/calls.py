@@ -27,6 +27,7 @@ _CLOCK = "Time is everybody's."
 _KEYS = "Keyrings are shared between processes of a user, and their code was exploited more than once."
 _NEW_USER, _NEW_NS, _NEW_NET, _NEW_PID, _NEW_TIME = 0x10000000, 0x20000, 0x40000000, 0x20000000, 0x80
 _THREAD = 0x10000 | 0x800 | 0x100  # CLONE_THREAD, CLONE_SIGHAND, CLONE_VM
+_PARENT = 0x8000
 _TIOCSTI, _TIOCLINUX, _TIOCSETD = 0x5412, 0x541C, 0x5423
 
 
@@ -52,6 +53,7 @@ _TABLE = (
     ("unshare-time", "unshare(time)", _NAMESPACES, _EPERM, (_NEW_TIME,)),
     ("clone", "clone(user)", _NAMESPACES, _EPERM, (_NEW_USER | 17, None, None, None, None)),
     ("clone-pid", "clone(pid)", _NAMESPACES, _EPERM, (_NEW_PID | 17, None, None, None, None)),
+    ("clone-parent", "clone() of a process that its own parent has", "Outside of the sandbox nobody would count it.", _EPERM, (_PARENT | 17, None, None, None, None)),
     ("clone3", "clone3(): its flags lie where the filter cannot look", _NAMESPACES, refused("ENOSYS"), (None, 88)),
     ("bpf", "bpf(load a program)", _BUGS, _EPERM, (5, None, 0)),
     ("perf_event_open", "perf_event_open()", _BUGS, _EPERM, (None, 0, -1, -1, 0)),
@@ -89,7 +91,7 @@ _TABLE = (
 
 _MEANS = {
     "mount-proc": "mount", "remount": "mount", "bind-mount": "mount", "unshare-mount": "unshare", "unshare-net": "unshare",
-    "unshare-time": "unshare", "clone-pid": "clone",
+    "unshare-time": "unshare", "clone-pid": "clone", "clone-parent": "clone",
 }  # fmt: skip
 
 for _name, _tries, _matters, _expected, _arguments in _TABLE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 from tests.integration.cli.terminal import Shell, Terminal
 from tests.workshop import workflow
@@ -121,6 +122,25 @@ def test_a_schedule_is_made_listed_paused_resumed_and_deleted(shell: Shell, gree
     assert shell("codewords", "schedules", "resume", schedule, "--json").json["paused"] is False
     assert shell("codewords", "schedules", "rm", schedule).code == 0
     assert shell("codewords", "schedules", "rm", schedule).code == 2
+
+
+@pytest.mark.requirement("cli:webhooks")
+def test_webhooks_are_made_and_what_came_is_shown_and_delivered_again(shell: Shell, greeting: str) -> None:
+    made = shell("codewords", "webhooks", "create", "greeting", "--name", "shop", "--json").json
+    listed = shell("codewords", "webhooks", "list").out
+    assert greeting in listed
+    assert made["id"] in listed
+    sent = httpx.post(made["url"], json={"name": "Ada"}, trust_env=False).json()["delivery"]
+    [came] = shell("codewords", "webhooks", "deliveries", "--json").json
+    assert came["id"] == sent
+    assert "repeats   0" in shell("codewords", "webhooks", "show", sent).out
+    assert '{"name":"Ada"}' in shell("codewords", "webhooks", "show", sent).out
+    while shell("codewords", "webhooks", "show", sent, "--json").json["status"] == "received":
+        pass
+    assert "delivered again" in shell("codewords", "webhooks", "redeliver", sent).out
+    assert shell("codewords", "webhooks", "create", "greeting", "--kind", "hub").code == 2
+    assert shell("codewords", "webhooks", "rm", made["id"]).code == 0
+    assert shell("codewords", "webhooks", "list", "--json").json == []
 
 
 @pytest.mark.requirement("cli:schedules", "cli:errors-on-stderr")

@@ -103,6 +103,23 @@ def test_a_model_without_a_price_is_counted_and_said_to_have_none(
     assert found["/batches"]["unpriced"] == 1
 
 
+def test_a_conversation_that_is_compacted_is_counted_on_the_model_that_was_asked(
+    someone: Callable[[str], httpx.Client],
+) -> None:
+    with someone("compact") as client:
+        client.post(
+            "/openai/responses/compact", json={"model": "gpt-4o-mini", "input": "hi"}
+        ).raise_for_status()
+        (item,) = costs(client, "model")
+    assert (item["model"], item["calls"], item["output_tokens"], item["estimated"]) == (
+        "gpt-4o-mini",
+        1,
+        16,
+        0,
+    )
+    assert item["cost"] > 0
+
+
 @pytest.mark.requirement("gateway:bad-usage")
 @pytest.mark.parametrize(
     ("path", "body"),

@@ -55,7 +55,7 @@ def ask(client: openai.OpenAI) -> str:
 
 def stream(client: openai.OpenAI) -> list[str]:
     made = client.chat.completions.create(
-        model="gpt-4o-mini", messages=[{"role": "user", "content": "hi"}], stream=True
+        model="gpt-4o-mini-d30-c4", messages=[{"role": "user", "content": "hi"}], stream=True
     )
     return [chunk.choices[0].delta.content or "" for chunk in made if chunk.choices]
 

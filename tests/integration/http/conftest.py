@@ -28,6 +28,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
             "concurrency": CONCURRENCY,
             "queue_limit": QUEUE,
             "allowed_hosts": ["codewords.example"],
+            "public_url": "https://public.example/",
             "allowed_origins": ["https://app.example"],
         }
     )

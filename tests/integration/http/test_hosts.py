@@ -42,6 +42,7 @@ def test_a_host_that_is_not_ours_gets_421_even_for_healthz(http: httpx.Client, h
         "[::1]:8765",
         "app.localhost",
         "codewords.example",
+        "public.example",
         "codewords.example:443",
     ],
 )

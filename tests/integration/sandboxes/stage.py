@@ -119,8 +119,7 @@ class Program:
     @property
     def init(self) -> int:
         """Host pid of process 1."""
-        assert self.local.init_pid is not None
-        return self.local.init_pid
+        return self.local.roots[0]
 
     @property
     def stdout(self) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Exit
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
+from codewords_mcp.runtime.sandboxes.local import measure
 from codewords_mcp.runtime.sandboxes.local.cell import ExecCell
 from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
 from codewords_mcp.settings import Settings
@@ -74,8 +75,7 @@ async def test_killing_ends_children_that_forked_twice(
 ) -> None:
     async with running(driver, specification(environment, FAMILY.format(then="time.sleep(60)"))) as program:
         await program.until_printed("ready")
-        init = program.init
-        family = descendants(init)
+        family = measure.processes(program.local.roots)
         assert len(family) >= 5
         assert await program.sandbox.kill() == Exit("killed")
         assert [pid for pid in family if alive(pid)] == []
@@ -141,6 +141,7 @@ import asyncio, json, sys
 from pathlib import Path
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, SandboxSpec
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
+from codewords_mcp.runtime.sandboxes.local import measure
 from codewords_mcp.runtime.sandboxes.local.cell import ExecCell
 from codewords_mcp.settings import Settings
 
@@ -148,14 +149,12 @@ async def main():
     home, path, prefix, version, code = sys.argv[1:]
     driver = await open_driver(Settings(home=Path(home)), None, Path(home) / "run")
     environment = EnvironmentRef(Path(path), Path(prefix), version)
-    pids = []
     for n in range(3):
         sandbox = await driver.start(SandboxSpec(f"s{n}", environment, code, {}))
         async for chunk in sandbox.output():
             break
-        pids.append(sandbox.init_pid)
     folders = [str(folder) for folder in driver.cgroups]
-    print(json.dumps({"pids": pids, "folders": folders}), flush=True)
+    print(json.dumps({"folders": folders}), flush=True)
     await asyncio.sleep(600)
 
 asyncio.run(main())
@@ -182,7 +181,7 @@ async def test_kill_9_of_the_runtime_leaves_no_process_and_the_next_one_clears_t
         while not line.startswith(b"{"):  # after lines of the log
             line = await asyncio.to_thread(owner.stdout.readline)
         facts = json.loads(line)
-    family = [pid for init in facts["pids"] for pid in descendants(init)]
+    family = descendants(owner.pid)  # what is ready for the next programs, too
     assert len(family) >= 15
     owner.send_signal(signal.SIGKILL)
     owner.wait()

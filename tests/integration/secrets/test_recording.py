@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 
 import httpx
 import pytest
 from tests.integration.secrets.ground import FREE, HOST, NAME, VALUE, Ground, ground
 from tests.integration.secrets.library import Library
+from tests.integration.secrets.test_clients import run
 from tests.unit.egress.stage import serving
 
 from codewords_mcp.runtime.recording import MAX_BODY
@@ -21,7 +23,11 @@ PLAIN = "plain-value-that-the-workflow-holds"
 
 def client(stage: Ground) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        proxy=f"http://127.0.0.1:{stage.proxy}", verify=stage.context, trust_env=False, timeout=60
+        proxy=f"http://127.0.0.1:{stage.proxy}",
+        verify=stage.context,
+        trust_env=False,
+        timeout=60,
+        http2=True,  # which it does without where there is a recorder
     )
 
 
@@ -116,6 +122,22 @@ async def test_what_is_long_passes_whole_and_is_kept_in_part(
     assert (up.request.body, up.request.key, up.whole) == (None, None, True)
     assert (big.size, len(big.body), big.whole) == (8 << 20, MAX_BODY, False)
     assert (cut.status, cut.whole) == (200, False)
+
+
+@pytest.mark.requirement("recording:egress")
+async def test_a_client_that_waits_to_be_told_to_send_its_body_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    library, body = Library(), tmp_path / "body"
+    body.write_bytes(b"b" * 100_000)
+    async with ground(tmp_path, monkeypatch, tape=library.tape()) as stage:
+        sending = ("--expect100-timeout", "60", "-H", "Expect: 100-continue", "--data-binary", f"@{body}")
+        said = await run(stage, "curl", "-sS", "--fail", *sending, f"{stage.url}/up")
+        assert json.loads(said)["size"] == 100_000
+        [heard] = await library.heard(1)
+    assert heard.request.body == body.read_bytes()
 
 
 @pytest.mark.requirement("recording:egress")

@@ -11,8 +11,10 @@ from typing import Any
 import httpx
 import pytest
 from tests.integration.http.doors import ADMIN_KEY, Door
+from tests.workshop import make_home
 
 from codewords_mcp.settings import Settings
+from codewords_mcp.testing.services import LoopbackServices, loopback_services
 
 
 @dataclass
@@ -95,7 +97,7 @@ def door(tmp_path_factory: pytest.TempPathFactory, site: StandIn, api: StandIn) 
     """The runtime. Of private addresses only the site's is allowed."""
     settings = Settings.model_validate(
         {
-            "home": tmp_path_factory.mktemp("home"),
+            "home": make_home(tmp_path_factory.mktemp("services") / "home"),
             "port": 0,
             "api_key": ADMIN_KEY,
             "firecrawl_base_url": api.url,
@@ -115,3 +117,10 @@ def door(tmp_path_factory: pytest.TempPathFactory, site: StandIn, api: StandIn) 
 def http(door: Door) -> Iterator[httpx.Client]:
     with door.client() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[LoopbackServices]:
+    """What services ask, speaking the real protocols."""
+    with loopback_services() as services:
+        yield services

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -12,7 +15,7 @@ from tests.integration.mcp.connecting import over_http
 
 from codewords_mcp.testing.web_pages import pages
 
-from .conftest import Answer, StandIn
+from .conftest import Answer, Asked, StandIn
 
 PAGE = pages()[0]
 HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -143,3 +146,99 @@ async def _reads(client: Client) -> None:
     assert "OPENAI_API_KEY is not set" in page.text  # type: ignore[union-attr]
     [one] = (await client.read_resource("services://webpage_to_markdown")).contents
     assert '"main_content"' in one.text  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def stuck(site: StandIn) -> Iterator[tuple[str, threading.Event]]:
+    """The address of a page that comes when the event is set."""
+    come = threading.Event()
+
+    def answer(_asked: Asked) -> Answer:
+        come.wait(30)
+        return Answer(200, PAGE.html.encode(), HTML)
+
+    site.answer = answer
+    yield site.url, come
+    come.set()
+
+
+@pytest.mark.requirement("services:background")
+def test_a_background_call_gives_its_id_before_it_is_done(
+    http: httpx.Client, stuck: tuple[str, threading.Event]
+) -> None:
+    url, come = stuck
+    run_id = http.post("/run_async/webpage_to_markdown/", json={"url": url}).json()["request_id"]
+    assert http.get(f"/result/{run_id}", params={"timeout": 0}).status_code == 504
+    assert http.get(f"/request/{run_id}").json()["status"] in {"starting", "running"}
+    come.set()
+    record = http.get(f"/result/{run_id}", params={"timeout": 30}).json()
+    assert (record["status"], record["responseJson"]["title"]) == ("succeeded", "Article")
+    assert [attempt["outcome"] for attempt in record["attempts"]] == ["succeeded"]
+
+
+@pytest.mark.requirement("services:background")
+def test_a_background_call_that_fails_is_a_failed_run(http: httpx.Client) -> None:
+    run_id = http.post("/run_async/webpage_to_markdown/", json={"url": "nothing"}).json()["request_id"]
+    record = http.get(f"/result/{run_id}", params={"timeout": 30}).json()
+    assert (record["status"], record["error"]["code"]) == ("failed", "invalid_input")
+
+
+@pytest.mark.requirement("services:background")
+def test_a_delayed_call_waits_in_line_and_is_made(http: httpx.Client, page: str) -> None:
+    answer = http.post("/run_async/webpage_to_markdown/", json={"url": page}, headers={"Codewords-Delay": "0.2"})  # fmt: skip
+    record = http.get(f"/result/{answer.json()['request_id']}", params={"timeout": 30}).json()
+    assert record["responseJson"]["title"] == "Article"
+
+
+@pytest.mark.requirement("services:background")
+def test_calls_are_cancelled_by_their_id(http: httpx.Client, stuck: tuple[str, threading.Event]) -> None:
+    url, _ = stuck
+    run_id = http.post("/run_async/webpage_to_markdown/", json={"url": url}).json()["request_id"]
+    cancelled = http.post(f"/runs/{run_id}/cancel").json()
+    assert (cancelled["status"], cancelled["error"]["code"]) == ("cancelled", "run_cancelled")
+    assert cancelled["attempts"][0]["outcome"] == "cancelled"
+    waiting = http.post("/run_async/webpage_to_markdown/", json={"url": url}, headers={"Codewords-Delay": "600"})  # fmt: skip
+    assert http.post(f"/runs/{waiting.json()['request_id']}/cancel").json()["status"] == "cancelled"
+
+
+@pytest.mark.requirement("services:background")
+def test_a_call_that_somebody_waits_for_is_cancelled_by_its_provisioned_id(
+    http: httpx.Client, site: StandIn, stuck: tuple[str, threading.Event]
+) -> None:
+    url, _ = stuck
+    run_id = http.post("/provision-request").json()["request_id"]
+    before = len(site.asked)
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(
+            http.post, "/run/webpage_to_markdown/", json={"url": url}, headers={"X-Provisioned-Request-Id": run_id}
+        )  # fmt: skip
+        while len(site.asked) == before:
+            assert not call.done()
+        assert http.post(f"/runs/{run_id}/cancel").json()["status"] == "cancelled"
+        assert call.result().status_code == 499
+
+
+@pytest.mark.requirement("services:idempotency")
+@pytest.mark.parametrize("route", ["run", "run_async"])
+def test_a_repeated_key_gets_the_first_answer_and_asks_nothing(
+    http: httpx.Client, site: StandIn, page: str, route: str
+) -> None:
+    key = {"Idempotency-Key": f"once-by-{route}"}
+    first = http.post(f"/{route}/webpage_to_markdown/", json={"url": page}, headers=key)
+    run_id = first.headers["x-request-id"]
+    http.get(f"/result/{run_id}", params={"timeout": 30})
+    asked = len(site.asked)
+    again = http.post(f"/{route}/webpage_to_markdown/", json={"url": page}, headers=key)
+    assert (again.json(), again.headers["x-request-id"]) == (first.json(), run_id)
+    assert len(site.asked) == asked
+    other = http.post("/run/redis_coordinator/", json={"action": "get", "key": "x"}, headers=key)
+    assert other.headers["x-request-id"] != run_id
+
+
+@pytest.mark.requirement("services:idempotency")
+def test_an_answer_that_was_not_kept_whole_is_not_given_again(http: httpx.Client, site: StandIn) -> None:
+    site.answer = lambda _: Answer(200, ("<main><p>" + "long words " * 3000 + "</p></main>").encode(), HTML)
+    key = {"Idempotency-Key": "long-answer"}
+    assert http.post("/run/webpage_to_markdown/", json={"url": site.url}, headers=key).status_code == 200
+    again = http.post("/run/webpage_to_markdown/", json={"url": site.url}, headers=key)
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "conflict")

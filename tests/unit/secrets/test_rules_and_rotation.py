@@ -13,7 +13,7 @@ from codewords_mcp.errors import InvalidInput, StorageFailed
 from codewords_mcp.runtime.secrets import Vault, load_master_key
 from codewords_mcp.runtime.secrets.access import SecretBook
 from codewords_mcp.runtime.secrets.rotation import Keys
-from codewords_mcp.runtime.secrets.rules import WELL_KNOWN, make_rule, read_rule
+from codewords_mcp.runtime.secrets.rules import WELL_KNOWN, make_rule, read_rule, well_known
 from codewords_mcp.runtime.store import access
 from codewords_mcp.runtime.store.database import Database
 
@@ -39,6 +39,8 @@ def test_a_rule_is_read_as_it_was_stored() -> None:
     assert rule.places == ("header", "query")
     assert read_rule(rule.as_json()) == rule
     assert all(read_rule(known.as_json()) == known for known in WELL_KNOWN.values())
+    assert well_known("OPENAI_API_KEY_2") == well_known("OPENAI_API_KEY") is not None
+    assert well_known("OPENAI_API_KEY_OLD") is None
     with pytest.raises(InvalidInput):
         make_rule(["api.example.com"], ["body"])
     with pytest.raises(InvalidInput):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -43,7 +44,8 @@ def test_a_service_says_what_it_does_and_where_its_credentials_are_had(service: 
         assert re.fullmatch(r"[A-Z][A-Z0-9_]*", credential.name)
         assert credential.how.endswith(".")
     told = describe(service)
-    assert told.ready == all(credential.without for credential in service.credentials)
+    without = all(credential.without for credential in service.credentials)
+    assert told.ready == (without and not service.unavailable)
 
 
 @pytest.mark.requirement("services:protocol")
@@ -102,6 +104,25 @@ def guide_service() -> str:
     text = GUIDE.read_text(encoding="utf-8")
     [code] = [block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "SERVICE =" in block]
     return code
+
+
+def guide_calls() -> list[ast.Call]:
+    """Every call of a service that the guide shows."""
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    nodes = [node for block in blocks for node in ast.walk(ast.parse(block))]
+    return [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "client.run"]
+
+
+@pytest.mark.requirement("services:protocol")
+def test_every_call_that_the_guide_shows_is_one_that_its_service_takes() -> None:
+    shown: set[str] = set()
+    for call in guide_calls():
+        [name] = [ast.literal_eval(value) for value in call.args]
+        more = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+        read(SERVICES[name].find(more.get("path", "")).input, more["inputs"])
+        shown.add(name)
+    models, without = {"openai", "anthropic", "gemini"}, {"chrome_extension", "web_automation_agent"}
+    assert shown == set(SERVICES) - models - without
 
 
 @pytest.mark.requirement("services:outside")

@@ -23,11 +23,13 @@ from codewords_mcp.runtime.models import RunRequest
 from codewords_mcp.runtime.runs import work as works
 from codewords_mcp.runtime.runs.breaking import break_off
 from codewords_mcp.runtime.runs.execution import Execution, Try
-from codewords_mcp.runtime.runs.floor import Floor, new_id
+from codewords_mcp.runtime.runs.floor import CalledService, Floor, first_attempt, new_id
 from codewords_mcp.runtime.runs.journal import RunLog
 from codewords_mcp.runtime.runs.launch import Kit
 from codewords_mcp.runtime.runs.queue import RunQueue
-from codewords_mcp.runtime.runs.turns import NotOurs
+from codewords_mcp.runtime.runs.served import Served, about
+from codewords_mcp.runtime.runs.turns import UNBEGUN, NotOurs
+from codewords_mcp.runtime.services.base import Service
 from codewords_mcp.runtime.store import recovery, requests, slots
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
@@ -41,8 +43,9 @@ log = structlog.get_logger(__name__)
 class BackgroundRuns:
     """Accepts runs, carries out what is this process's turn, and goes on with what others left."""
 
-    def __init__(self, floor: Floor) -> None:
+    def __init__(self, floor: Floor, served: Served) -> None:
         self._floor = floor
+        self._served = served
         self._queue = RunQueue(
             floor.database.engine,
             floor.executor,
@@ -68,18 +71,25 @@ class BackgroundRuns:
         floor = self._floor
         request.background = True
         body = b"".join([chunk async for chunk in request.body])
-        servable = await floor.catalog.find(request.caller, request.service_id)
+        service = self._served.find(request.service_id)
+        target = (
+            CalledService(service.name)
+            if service
+            else await floor.catalog.find(request.caller, request.service_id)
+        )
         run_id = request.request_id or new_id()
         ancestry = await floor.ancestry(request, run_id)
         ancestry.check()
-        place = floor.place(request, servable)
-        kit = await floor.launcher.kit(request, servable)
-        row = floor.row(request, servable, run_id, ancestry) | {
+        place = floor.place(request, target)
+        kit: Kit | None = None
+        if not isinstance(target, CalledService):
+            kit = await floor.launcher.kit(request, target)
+        row = floor.row(request, target, run_id, ancestry) | {
             "background": True,
-            "retries": servable.retries,
+            "retries": target.retries,
             "priority": request.priority,
         }
-        work = works.Work(request, body, ancestry.correlation_id, ancestry.depth, servable.retries)
+        work = works.Work(request, body, ancestry.correlation_id, ancestry.depth, target.retries)
         claimed = self._claim(place, delayed=request.delay > 0)
         try:
             if not claimed:
@@ -94,8 +104,8 @@ class BackgroundRuns:
         if first is not None:
             return first
         if began:
-            run = BackgroundRun(floor, run_id, work)
-            floor.enter(run, run.live(kit))
+            run = BackgroundRun(floor, self._served, run_id, work)
+            floor.enter(run, run.live(kit, begun=True))
         else:
             self._lines_up(run_id, place.line)
         return run_id
@@ -152,8 +162,8 @@ class BackgroundRuns:
         work = await floor.database.write(lambda c: works.take(c, run_id, floor.executor))
         if work is None:
             return
-        run = BackgroundRun(floor, run_id, work)
-        floor.enter(run, run.live(None))
+        run = BackgroundRun(floor, self._served, run_id, work)
+        floor.enter(run, run.live())
         if work.unwanted:
             run.cancel("it was asked to")
         await asyncio.wait({run.task} if run.task else set())
@@ -165,8 +175,8 @@ class BackgroundRuns:
     async def _begin(self, run_id: str) -> None:
         work = await self._floor.database.read(lambda c: works.load(c, run_id))
         if work is not None:
-            run = BackgroundRun(self._floor, run_id, work)
-            self._floor.enter(run, run.live(None))
+            run = BackgroundRun(self._floor, self._served, run_id, work)
+            self._floor.enter(run, run.live())
 
     async def withdraw(self, run_id: str) -> bool:
         """Cancel a run that waits and that nobody holds; False where it is not one."""
@@ -245,7 +255,7 @@ class BackgroundRuns:
 class BackgroundRun:
     """One run, attempt after attempt."""
 
-    def __init__(self, floor: Floor, run_id: str, work: works.Work) -> None:
+    def __init__(self, floor: Floor, served: Served, run_id: str, work: works.Work) -> None:
         self.run_id = run_id
         self.correlation_id = work.correlation_id
         self.depth = work.depth
@@ -253,6 +263,7 @@ class BackgroundRun:
         self.settled = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self._floor = floor
+        self._served = served
         self._work = work
         self._execution: Execution | None = None
         self._why = ""
@@ -282,14 +293,16 @@ class BackgroundRun:
             self._execution.cancel(self._why)
         return True
 
-    async def live(self, kit: Kit | None) -> None:
-        """The run's whole life here. `kit`: its first attempt is recorded, has a slot, and needs only to be made."""
+    async def live(self, kit: Kit | None = None, *, begun: bool = False) -> None:
+        """The run's whole life here. `begun`: its first attempt is recorded, has a slot, and needs only to be made, with
+        `kit` where it is a workflow's.
+        """
         floor = self._floor
         run_log = floor.journal.open(self.run_id, self._work.next_seq, self._work.last_line)
         try:
             if (early := self._work.not_before - time.time()) > 0:
                 await asyncio.sleep(early)
-            await self._until_stored(run_log, kit)
+            await self._until_stored(run_log, kit, begun=begun)
         except asyncio.CancelledError:
             self._ending = True
             if not self._stopped:  # else it is left as it is for whoever goes on with it
@@ -301,16 +314,38 @@ class BackgroundRun:
             self.settled.set()
             floor.leave(self.run_id)
 
-    async def _until_stored(self, run_log: RunLog, kit: Kit | None) -> None:
+    async def _serve(self, service: Service, *, begun: bool) -> None:
+        """A service's call: one attempt, since what it did cannot be told."""
+        floor, work = self._floor, self._work
+        place = floor.place(work.request, CalledService(service.name))
+        async with floor.turns.slot(self.run_id, place, claimed=begun, priority=work.request.priority):
+            at = now()
+            work.attempts = [first_attempt(at)]
+            running = {
+                "status": "running", "started_at": at, "running_at": at, "waits_for": None, "attempts": work.attempts,
+            }  # fmt: skip
+            if not await floor.database.write(
+                lambda c: rows.change(c, self.run_id, running, only_from=UNBEGUN, holder=floor.executor)
+            ):
+                raise NotOurs
+            work.request.body = works.replayed(work.body)
+            _, values = await self._served.attempt(service, work.request, self.run_id, at)
+            self._ending = True
+            self._record_end(values)
+
+    async def _until_stored(self, run_log: RunLog, kit: Kit | None, *, begun: bool) -> None:
         """Its attempts; where the store is away or full between two, it waits, since it was accepted."""
         for number in itertools.count(1):
             try:
-                await self._attempts(run_log, kit)
+                if service := self._served.find(self._work.request.service_id):
+                    await self._serve(service, begun=begun)
+                else:
+                    await self._attempts(run_log, kit)
             except StorageFailed as error:
                 log.warning("a run waits for the store", run_id=self.run_id, reason=error.message)
             else:
                 return
-            kit = None
+            kit, begun = None, False
             await asyncio.sleep(pause_after(number))
 
     async def _attempts(self, run_log: RunLog, kit: Kit | None) -> None:
@@ -406,10 +441,14 @@ class BackgroundRun:
         return execution
 
     def _settle(self, error: CodewordsError) -> None:
+        at = now()
         status = "cancelled" if isinstance(error, RunCancelled) else "failed"
-        about = {"code": error.code, "message": error.message, "origin": error.origin, "hint": error.hint}
-        values = {"status": status, "completed_at": now(), "error": about, "attempts": self._work.attempts}
+        attempts = [
+            a if a["ended_at"] else a | {"ended_at": at, "outcome": status} for a in self._work.attempts
+        ]
+        self._record_end({"status": status, "completed_at": at, "error": about(error), "attempts": attempts})
 
+    def _record_end(self, values: dict[str, Any]) -> None:
         def write(connection: Connection) -> None:
             rows.change(connection, self.run_id, values, holder=self._floor.executor)
             requests.forget(connection, self.run_id)

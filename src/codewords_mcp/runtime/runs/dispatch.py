@@ -26,12 +26,9 @@ from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Run, RunRequ
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.execution import Execution
 from codewords_mcp.runtime.runs.floor import Floor, new_id, shown
-from codewords_mcp.runtime.runs.served import serve
+from codewords_mcp.runtime.runs.served import NOT_KEPT, Served
 from codewords_mcp.runtime.runs.turns import NotOurs
 from codewords_mcp.runtime.runs.work import replayed
-from codewords_mcp.runtime.services import refuse_planned
-from codewords_mcp.runtime.services.base import Parts, Service
-from codewords_mcp.runtime.services.registry import Registry
 from codewords_mcp.runtime.store import executors, logs, slots
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
@@ -48,14 +45,13 @@ CANCELLED_WITHIN = 30.0
 class Dispatcher:
     """Every run of the home that is in flight, and the doors to it."""
 
-    def __init__(self, floor: Floor, registry: Registry, parts: Parts) -> None:
+    def __init__(self, floor: Floor, served: Served) -> None:
         self._floor = floor
         self._db = floor.database
         self._journal = floor.journal
         self._active = floor.active
-        self.background = BackgroundRuns(floor)
-        self._registry = registry
-        self._parts = parts
+        self._served = served
+        self.background = BackgroundRuns(floor, served)
 
     @property
     def active(self) -> int:
@@ -80,11 +76,12 @@ class Dispatcher:
     async def run(self, request: RunRequest) -> RunResponse:
         """Run in the foreground and stream the answer. See `Runtime.run`."""
         self._floor.permits.require(request.caller, request.service_id)
-        if service := self._service(request):
-            return await serve(self._floor, service, self._parts, request)
+        if service := self._served.find(request.service_id):
+            served = await self._served.run(service, request)
+            return await self._again(request, served) if isinstance(served, str) else served
         execution = await self._launch(request)
         if isinstance(execution, str):
-            return _replay(await self.wait(request.caller, execution, self._floor.settings.sync_timeout))
+            return await self._again(request, execution)
         try:
             answer = await asyncio.shield(execution.answered)
         except asyncio.CancelledError:
@@ -101,24 +98,18 @@ class Dispatcher:
         """Run in the background; the id at once, when the run is recorded for good."""
         self._floor.last_activity = time.monotonic()
         self._floor.permits.require(request.caller, request.service_id)
-        if service := self._service(request):
-            request.background = True
-            return (await serve(self._floor, service, self._parts, request)).run_id
         return await self.background.accept(request)
 
-    def _service(self, request: RunRequest) -> Service | None:
-        """The library service that is asked; None for a workflow. Raises ServiceNotAvailable for one to come."""
-        service = self._registry.find(request.service_id)
-        if service is None:
-            refuse_planned(request.service_id)
-        return service
+    async def _again(self, request: RunRequest, first: str) -> RunResponse:
+        """What the run answered that first used the idempotency key. Raises Conflict."""
+        return _replay(await self.wait(request.caller, first, self._floor.settings.sync_timeout))
 
     async def websocket(self, request: RunRequest, subprotocols: list[str]) -> Any:
         """See `Runtime.websocket`."""
         from codewords_mcp.runtime.runs.websocket import WebSocketExecution
 
         self._floor.permits.require(request.caller, request.service_id)
-        if self._service(request):
+        if self._served.find(request.service_id):
             raise InvalidInput("A library service has no websockets.", hint="POST to it.")
         execution = await self._launch(
             request, lambda *a, **k: WebSocketExecution(*a, subprotocols=subprotocols, **k)
@@ -350,6 +341,14 @@ def _replay(run: Run) -> RunResponse:
     if run.response_status is None:
         raise Conflict(
             f"The run {run.id} with this Idempotency-Key ended without an answer ({run.status}).",
+            hint="Use a new key to run again.",
+        )
+    if run.response_truncated:
+        why = (
+            "holds something secret" if run.response_content == NOT_KEPT else "was too long to be kept whole"
+        )
+        raise Conflict(
+            f"The run {run.id} with this Idempotency-Key has succeeded; its answer {why}.",
             hint="Use a new key to run again.",
         )
     content = (run.response_content or "").encode()

@@ -56,6 +56,22 @@ class Ancestry:
             )
 
 
+UNBOUNDED = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class CalledService:
+    """A library service as what a run is of: it has one version, one attempt, and no limits of its own."""
+
+    service_id: str
+    version: None = None
+    retries: int = 0
+    limits: tuple[int | None, int | None] = (UNBOUNDED, UNBOUNDED)
+
+
+Target = Servable | CalledService
+
+
 class ActiveRun(Protocol):
     """A run that this process carries out."""
 
@@ -216,23 +232,23 @@ class Floor:
             tuple(limits),
         )
 
-    def place(self, request: RunRequest, servable: Servable) -> Place:
+    def place(self, request: RunRequest, target: Target) -> Place:
         """What this run is counted on."""
         caller = request.caller
         return place_of(
-            self.settings, caller.owner, caller.key_id, servable.service_id, servable.limits,
+            self.settings, caller.owner, caller.key_id, target.service_id, target.limits,
             nested=caller.kind == "run",
         )  # fmt: skip
 
-    def row(self, request: RunRequest, servable: Servable, run_id: str, ancestry: Ancestry) -> dict[str, Any]:
+    def row(self, request: RunRequest, target: Target, run_id: str, ancestry: Ancestry) -> dict[str, Any]:
         """The row of a run that begins now, held by this process."""
         at = now()
         return {
             "id": run_id,
             "owner": request.caller.owner,
             "created_at": at,
-            "service_id": servable.service_id,
-            "version": servable.version,
+            "service_id": target.service_id,
+            "version": target.version,
             "status": "starting",
             "correlation_id": ancestry.correlation_id,
             "parent_id": request.caller.run_id,

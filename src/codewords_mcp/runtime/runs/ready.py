@@ -28,6 +28,10 @@ HOT = 2
 """Runs within the window that make a script hot."""
 AHEAD = 0.3
 """Seconds of runs that the ready ones should last, while others are made."""
+SETTLE = 0.01
+"""Seconds after a run has come before what it took is made anew, so that it has been answered by then: on two busy
+processors the one would slow the other down.
+"""
 FILLERS = min(4, os.cpu_count() or 1)
 MAX_EACH = 16
 MAX_ALL = 64
@@ -65,6 +69,7 @@ class ReadyPool:
         self._has_room = has_room
         self._shelves: dict[str, Shelf] = {}
         self._fillers: set[asyncio.Task[None]] = set()
+        self._filling: asyncio.TimerHandle | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[object]] = set()
         self._closed = False
@@ -81,7 +86,8 @@ class ReadyPool:
             else:
                 shelf.failures += 1
                 self._end(prepared)
-        self._fill()
+        if self._filling is None:
+            self._filling = asyncio.get_running_loop().call_later(SETTLE, self._fill)
         return found
 
     def forget(self, service_id: str) -> None:
@@ -102,6 +108,7 @@ class ReadyPool:
             await asyncio.wait(self._ending)
 
     def _fill(self) -> None:
+        self._filling = None
         if self._closed:
             return
         if len(self._fillers) < FILLERS and self._neediest():

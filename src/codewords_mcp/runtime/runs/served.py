@@ -4,77 +4,181 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
-from codewords_mcp.errors import CodewordsError, InvalidInput, RunTimedOut
+import structlog
+
+from codewords_mcp.errors import CodewordsError, InvalidInput, RunCancelled, RunTimedOut
 from codewords_mcp.runtime.models import Caller, RunRequest, RunResponse
-from codewords_mcp.runtime.runs.floor import Floor, first_attempt, new_id
+from codewords_mcp.runtime.runs.floor import Ancestry, CalledService, Floor, first_attempt, new_id
 from codewords_mcp.runtime.runs.work import replayed
+from codewords_mcp.runtime.services import refuse_planned
 from codewords_mcp.runtime.services.base import Context, Parts, Service, read
+from codewords_mcp.runtime.services.registry import Registry
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 
 JSON_TYPE = (b"content-type", b"application/json")
-_PRIVATE = "(not kept: it holds something secret)"
+NOT_KEPT = "(not kept: it holds something secret)"
+log = structlog.get_logger(__name__)
 
 
-async def serve(floor: Floor, service: Service, parts: Parts, request: RunRequest) -> RunResponse:
-    """Answer the call and record it. Raises what the service raises, with the run's id; the record has it too."""
-    run_id, at = request.request_id or new_id(), now()
-    ancestry = await floor.ancestry(request, run_id)
-    row: dict[str, Any] = {
-        "id": run_id,
-        "owner": request.caller.owner,
-        "created_at": at,
-        "started_at": at,
-        "running_at": at,
-        "service_id": service.name,
-        "correlation_id": ancestry.correlation_id,
-        "depth": ancestry.depth,
-        "key_id": request.caller.key_id,
-        "parent_id": request.caller.run_id,
-        "background": request.background,
-        "idempotency_key": None,
-    }
-    try:
-        answer, private = await _within(floor, service, parts, request, run_id)
-    except CodewordsError as error:
-        error.run_id = run_id
-        about = {"code": error.code, "message": error.message, "origin": error.origin, "hint": error.hint}
-        status = "timed_out" if isinstance(error, RunTimedOut) else "failed"
-        await _record(floor, request, row, at, {"status": status, "error": about})
-        raise
-    except asyncio.CancelledError:  # the caller hung up
-        await asyncio.shield(_record(floor, request, row, at, {"status": "cancelled"}))
-        raise
-    told = _kept(answer, private=private, limit=floor.settings.max_response_kept)
-    await _record(floor, request, row, at, {"status": "succeeded", "response_status": 200} | told)
-    headers = [JSON_TYPE, (b"content-length", str(len(answer)).encode()), (b"x-request-id", run_id.encode())]
-    return RunResponse(run_id, 200, headers, replayed(answer), _nothing_to_close)
+@dataclass(slots=True)
+class _Call:
+    """A call that somebody waits for and that can be cancelled by its id meanwhile; see `ActiveRun`."""
+
+    run_id: str
+    correlation_id: str
+    depth: int
+    key_id: str | None
+    task: asyncio.Task[Any] | None
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    why: str = ""
+
+    def cancel(self, why: str) -> None:
+        if not self.why and self.task is not None:
+            self.why = why
+            self.task.cancel()
+
+    def stop(self) -> None:
+        self.cancel("the runtime is stopping")
 
 
-async def _within(
-    floor: Floor, service: Service, parts: Parts, request: RunRequest, run_id: str
-) -> tuple[bytes, bool]:
-    """(the answer as JSON, whether it is private). Raises RunTimedOut."""
-    limit = floor.settings.run_timeout if request.background else floor.settings.sync_timeout
-    seconds = request.timeout or limit
-    try:
-        async with asyncio.timeout(seconds):
-            path = unquote(request.path)
-            operation = service.find(path)
-            body = b"".join([chunk async for chunk in request.body])
-            data = _parsed(body, request)
-            asked = read(operation.input, data)
-            hosts = _hosts(floor, request.caller)
-            context = Context(parts, request.caller, run_id, path, request.method, data, hosts)
-            given = await operation.call(context, asked)
-            return given.model_dump_json(by_alias=True, exclude_unset=True).encode(), operation.private
-    except TimeoutError:
-        raise RunTimedOut(
-            f"The service {service.name} did not answer within {seconds:g} s.", hint="Ask for less at once."
-        ) from None
+class Served:
+    """The services of this process, and how they are called."""
+
+    def __init__(self, floor: Floor, registry: Registry, parts: Parts) -> None:
+        self._floor = floor
+        self._registry = registry
+        self._parts = parts
+
+    def find(self, service_id: str) -> Service | None:
+        """The library service that is asked; None for a workflow. Raises ServiceNotAvailable for one to come."""
+        service = self._registry.find(service_id)
+        if service is None:
+            refuse_planned(service_id)
+        return service
+
+    async def run(self, service: Service, request: RunRequest) -> RunResponse | str:
+        """Answer a call that somebody waits for, and record it; or the id of the run that first used its idempotency key.
+
+        Raises what the service raises, with the run's id; the record has it too.
+        """
+        floor, at = self._floor, now()
+        run_id = request.request_id or new_id()
+        ancestry = await floor.ancestry(request, run_id)
+        row = floor.row(request, CalledService(service.name), run_id, ancestry)
+        row |= {"status": "running", "running_at": at}
+        if (
+            request.request_id is None and request.idempotency_key is None
+        ):  # nobody can know of it before it ends
+            try:
+                answer, values = await self.attempt(service, request, run_id, at)
+            except asyncio.CancelledError:  # the caller hung up
+                floor.database.write_soon(lambda c: rows.add(c, row | _ended(at, "cancelled", executor=None)))
+                raise
+            floor.database.write_soon(lambda c: rows.add(c, row | values | {"executor": None}))
+        else:
+            first = await floor.record_once(request, row)
+            if first is not None:
+                return first
+            answer, values = await self._known(_call(request, run_id, ancestry), service, request, at)
+        if isinstance(answer, CodewordsError):
+            answer.run_id = run_id
+            raise answer
+        headers = [
+            JSON_TYPE,
+            (b"content-length", str(len(answer)).encode()),
+            (b"x-request-id", run_id.encode()),
+        ]
+        return RunResponse(run_id, 200, headers, replayed(answer), _nothing_to_close)
+
+    async def _known(
+        self, call: _Call, service: Service, request: RunRequest, at: int
+    ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
+        """A call whose row is there already."""
+        floor = self._floor
+        floor.active[call.run_id] = call
+        try:
+            answer, values = await self.attempt(service, request, call.run_id, at)
+        except asyncio.CancelledError:
+            values = _ended(at, "cancelled")
+            if not call.why:  # the caller hung up
+                await asyncio.shield(self._settle(call.run_id, values))
+                raise
+            assert call.task is not None  # noqa: S101  # it is the one that runs here
+            call.task.uncancel()
+            answer = RunCancelled(f"The run was cancelled: {call.why}.")
+            values["error"] = about(answer)
+        finally:
+            floor.active.pop(call.run_id, None)
+            call.settled.set()
+        await self._settle(call.run_id, values)
+        return answer, values
+
+    async def _settle(self, run_id: str, values: dict[str, Any]) -> None:
+        executor = self._floor.executor
+        await self._floor.database.write(lambda c: rows.change(c, run_id, values, holder=executor))
+        self._floor.tell(run_id)
+
+    async def attempt(
+        self, service: Service, request: RunRequest, run_id: str, began: int
+    ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
+        """(the answer as JSON or why there is none, the columns that tell of it). Raises nothing but cancellation."""
+        try:
+            answer, private = await self._within(service, request, run_id)
+        except CodewordsError as error:
+            status = "timed_out" if isinstance(error, RunTimedOut) else "failed"
+            return error, _ended(began, status, error=about(error))
+        except Exception:
+            log.exception("a service failed", service=service.name, run_id=run_id)
+            error = CodewordsError(
+                f"The service {service.name} failed through a fault of its own.",
+                hint=f"The runtime's log has the reason under {run_id}.",
+            )
+            return error, _ended(began, "failed", error=about(error))
+        kept = _kept(answer, private=private, limit=self._floor.settings.max_response_kept)
+        return answer, _ended(began, "succeeded", response_status=200, **kept)
+
+    async def _within(self, service: Service, request: RunRequest, run_id: str) -> tuple[bytes, bool]:
+        """(the answer as JSON, whether it is private). Raises RunTimedOut."""
+        settings = self._floor.settings
+        seconds = request.timeout or (settings.run_timeout if request.background else settings.sync_timeout)
+        try:
+            async with asyncio.timeout(seconds):
+                path = unquote(request.path)
+                operation = service.find(path)
+                body = b"".join([chunk async for chunk in request.body])
+                data = _parsed(body, request)
+                asked = read(operation.input, data)
+                hosts = _hosts(self._floor, request.caller)
+                context = Context(self._parts, request.caller, run_id, path, request.method, data, hosts)
+                given = await operation.call(context, asked)
+                return given.model_dump_json(by_alias=True, exclude_unset=True).encode(), operation.private
+        except TimeoutError:
+            raise RunTimedOut(
+                f"The service {service.name} did not answer within {seconds:g} s.",
+                hint="Ask for less at once.",
+            ) from None
+
+
+def _call(request: RunRequest, run_id: str, ancestry: Ancestry) -> _Call:
+    task = asyncio.current_task()
+    return _Call(run_id, ancestry.correlation_id, ancestry.depth, request.caller.key_id, task)
+
+
+def about(error: CodewordsError) -> dict[str, Any]:
+    """What a record tells of an error."""
+    return {"code": error.code, "message": error.message, "origin": error.origin, "hint": error.hint}
+
+
+def _ended(began: int, status: str, **more: Any) -> dict[str, Any]:
+    """The columns of a call that has ended now."""
+    at = max(now(), began)
+    attempt = first_attempt(began) | {"ended_at": at, "outcome": status}
+    return {"status": status, "completed_at": at, "attempts": [attempt]} | more
 
 
 def _hosts(floor: Floor, caller: Caller) -> Any:
@@ -108,22 +212,10 @@ def _parsed(body: bytes, request: RunRequest) -> dict[str, Any]:
 def _kept(answer: bytes, *, private: bool, limit: int) -> dict[str, Any]:
     """What the record keeps of an answer."""
     if private:
-        return {"response_content": _PRIVATE, "response_truncated": True}
+        return {"response_content": NOT_KEPT, "response_truncated": True}
     if len(answer) > limit:
         return {"response_content": answer[:limit].decode(errors="ignore"), "response_truncated": True}
     return {"response_content": answer.decode(), "response_json": json.loads(answer)}
-
-
-async def _record(
-    floor: Floor, request: RunRequest, row: dict[str, Any], began: int, outcome: dict[str, Any]
-) -> None:
-    ended = max(now(), began)
-    attempt = first_attempt(began) | {"ended_at": ended, "outcome": outcome["status"]}
-    row |= {"completed_at": ended, "attempts": [attempt]} | outcome
-    if request.request_id is None:
-        floor.database.write_soon(lambda c: rows.add(c, row))
-    else:
-        await floor.record_once(request, row)
 
 
 async def _nothing_to_close() -> None:

@@ -19,7 +19,7 @@ from codewords_mcp.runtime.models import Caller, KeyInfo, Scope, SecretInfo
 from codewords_mcp.runtime.secrets.keys import display_prefix, hash_key, new_key, new_run_key
 from codewords_mcp.runtime.secrets.names import check_name, check_value
 from codewords_mcp.runtime.secrets.rotation import Keys
-from codewords_mcp.runtime.secrets.rules import WELL_KNOWN, HostRule, read_rule
+from codewords_mcp.runtime.secrets.rules import HostRule, read_rule, well_known
 from codewords_mcp.runtime.secrets.vault import SealedValue, Vault
 from codewords_mcp.runtime.store import access, key_use, workflows
 from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime
@@ -290,7 +290,7 @@ class SecretBook:
         """The rule that a stored secret has; of one that is not stored, what its name brings."""
         rows = await self._db.read(lambda c: access.list_secrets(c, owner))
         stored = {row["name"]: read_rule(row["rule"]) for row in rows}
-        return stored[name] if name in stored else WELL_KNOWN.get(name)
+        return stored[name] if name in stored else well_known(name)
 
     async def used_by(self, owner: str, name: str) -> list[str]:
         """Names of the owner's workflows whose live header names it."""

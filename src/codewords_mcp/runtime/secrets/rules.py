@@ -76,6 +76,7 @@ def _known(*hosts: str, places: Collection[Place] = _DEFAULT) -> HostRule:
     return make_rule(hosts, places)
 
 
+_NUMBERED = re.compile(r"_\d{1,2}\Z")
 # Names by which vendors' own documentation and SDKs call their keys, and the hosts that their APIs have.
 WELL_KNOWN: Final[Mapping[str, HostRule]] = {
     "AIRTABLE_API_KEY": _known("api.airtable.com"),
@@ -128,3 +129,8 @@ WELL_KNOWN: Final[Mapping[str, HostRule]] = {
     "VERCEL_TOKEN": _known("api.vercel.com"),
     "XAI_API_KEY": _known("api.x.ai"),
 }
+
+
+def well_known(name: str) -> HostRule | None:
+    """The rule that a name brings; of several keys, `OPENAI_API_KEY_2`, each has the first one's."""
+    return WELL_KNOWN.get(_NUMBERED.sub("", name))

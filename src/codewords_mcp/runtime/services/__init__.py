@@ -6,17 +6,9 @@ from codewords_mcp.errors import ServiceNotAvailable
 
 PLANNED: frozenset[str] = frozenset(
     {
-        "chrome_extension",
         "composio",
-        "hunter",
         "perplexity",
         "pipedream",
-        "reddit",
-        "searchapi",
-        "slack_trigger",
-        "user_login",
-        "web_automation_agent",
-        "whatsapp_trigger",
     }
 )
 

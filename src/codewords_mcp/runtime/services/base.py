@@ -18,11 +18,15 @@ from pydantic_core import ErrorDetails
 from codewords_mcp.errors import InvalidInput, MissingCredential, NotFound
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
+from codewords_mcp.runtime.logins import LoginBook
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.schedules.book import ScheduleBook
 from codewords_mcp.runtime.secrets.access import HOME_OWNER, SecretBook
+from codewords_mcp.runtime.store import runs
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.files import Files
 from codewords_mcp.runtime.web.client import Web
+from codewords_mcp.runtime.webhooks.book import WebhookBook
 from codewords_mcp.settings import Settings
 
 M = TypeVar("M", bound=BaseModel)
@@ -87,6 +91,8 @@ class Service:
     summary: str
     operations: tuple[Operation, ...]
     credentials: tuple[Credential, ...] = ()
+    unavailable: str = ""
+    """Why every call of it is refused, where that is so."""
 
     def find(self, path: str) -> Operation:
         """The operation at a path, with or without slashes around it. Raises NotFound, naming those there are."""
@@ -111,6 +117,13 @@ class Parts:
     web: Web
     gateway: Gateway
     schedules: ScheduleBook
+    webhooks: WebhookBook
+    logins: LoginBook
+    socket_state: Callable[[str], str]
+    """An owner's socket to Slack, in words."""
+    files: Files
+    address: Callable[[], str]
+    """Where the runtime is reached from outside, without a slash at the end."""
     derive: Callable[[str], bytes]
     """A key of the home's own for a purpose, always the same."""
 
@@ -145,6 +158,14 @@ class Context:
         """What the caller may reach: what its own sandbox may."""
         hosts = await self.hosts()
         return self.web.policy if hosts is None else self.web.policy.narrowed(hosts)
+
+    async def workflow(self) -> str | None:
+        """The id of the workflow that calls; None for a person."""
+        run_id = self.caller.run_id
+        if run_id is None:
+            return None
+        run = await self.parts.database.read(lambda c: runs.get(c, run_id, self.caller.owner))
+        return None if run is None else run.service_id
 
     async def secret(self, credential: Credential) -> str | None:
         """The caller's own secret of this name, else the home's, else what the runtime's environment has."""

@@ -18,7 +18,8 @@ def describe(service: Service, present: Collection[str] = ()) -> ServiceInfo:
         name=service.name,
         title=service.title,
         summary=service.summary,
-        ready=all(one.present or one.without for one in credentials),
+        ready=not service.unavailable and all(one.present or one.without for one in credentials),
+        unavailable=service.unavailable,
         credentials=credentials,
         operations=[
             OperationInfo(

@@ -18,14 +18,23 @@ GROUP = "codewords_mcp.services"
 
 _BUILT_IN = {
     "anthropic": "simple.services:ANTHROPIC",
+    "chrome_extension": "browser:CHROME_EXTENSION",
+    "files": "files:SERVICE",
     "firecrawl": "firecrawl:SERVICE",
     "github": "github:SERVICE",
     "gemini": "simple.services:GEMINI",
+    "hunter": "hunter:SERVICE",
     "openai": "simple.services:OPENAI",
+    "reddit": "reddit:SERVICE",
     "redis_coordinator": "redis_coordinator:SERVICE",
+    "searchapi": "searchapi:SERVICE",
     "send_email": "send_email:SERVICE",
     "schedule_runs": "schedule_runs:SERVICE",
+    "slack_trigger": "slack_trigger:SERVICE",
+    "user_login": "user_login:SERVICE",
+    "web_automation_agent": "browser:WEB_AUTOMATION_AGENT",
     "webpage_to_markdown": "webpage_to_markdown:SERVICE",
+    "whatsapp_trigger": "whatsapp_trigger:SERVICE",
 }
 log = structlog.get_logger(__name__)
 

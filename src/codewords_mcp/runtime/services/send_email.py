@@ -4,56 +4,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
-import uuid
 from email.headerregistry import Address as Mailbox
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid, parseaddr
 from typing import Annotated
-from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 
-from codewords_mcp.errors import InvalidInput, MissingCredential, NotFound, UpstreamFailed
-from codewords_mcp.runtime.services.base import Context, Credential, Input, Operation, Output, Service
+from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.runtime.services._mail import SMTP_FROM, SMTP_URL, Address, Line, line, post, sender_of
+from codewords_mcp.runtime.services.base import Context, Input, Operation, Output, Service
 from codewords_mcp.runtime.store import outbox
-from codewords_mcp.runtime.store.clock import now, to_text
+from codewords_mcp.runtime.store.clock import to_text
 
-SMTP_URL = Credential(
-    "SMTP_URL",
-    "Write your mail server as smtp://user:password@host:587, or smtps://…:465, %-encoded where need be.",
-    without="Messages are kept in the outbox and not sent.",
-    home=True,
-)
-SMTP_FROM = Credential(
-    "SMTP_FROM",
-    "Give the address that mail comes from.",
-    without="The user name in SMTP_URL is the sender, where it is an address.",
-    home=True,
-)
-MAX_RECIPIENTS, MAX_ATTACHED, SECONDS = 100, 15 << 20, 60
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-_ADDRESS = re.compile(rf"[\w.!#$%&'*+/=?^`{{|}}~-]{{1,64}}@(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII)
+MAX_RECIPIENTS, MAX_ATTACHED = 100, 15 << 20
 _TYPE = r"^[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,60}$"
-
-
-def _line(text: str) -> str:
-    """A header's text has no lines: what comes after one would be another header."""
-    if not all(letter.isprintable() for letter in text):
-        raise ValueError("it is one line, without control characters")
-    return text
-
-
-def _address(text: str) -> str:
-    name, address = parseaddr(_line(text))
-    local, _, domain = address.rpartition("@")
-    try:
-        address = f"{local}@{domain.encode('idna').decode()}"
-    except UnicodeError:
-        address = ""
-    if not _ADDRESS.fullmatch(address) or "," in text.replace(f'"{name}"', ""):
-        raise ValueError("that is no e-mail address, like name@example.org or Name <name@example.org>")
-    return str(Mailbox(name, addr_spec=address))
 
 
 def _mailbox(address: str) -> Mailbox:
@@ -65,15 +30,13 @@ def _listed(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-Line = Annotated[str, AfterValidator(_line)]
-Address = Annotated[str, AfterValidator(_address)]
 Addresses = Annotated[list[Address], BeforeValidator(_listed)]
 
 
 class Attachment(Input):
     """A file, in base64."""
 
-    filename: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_line)]
+    filename: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(line)]
     content: str = Field(
         description="Base64.", validation_alias=AliasChoices("content", "content_base64", "data")
     )
@@ -149,27 +112,16 @@ async def send(context: Context, asked: Asked) -> Told:
     if asked.text is None and asked.html is None:
         raise InvalidInput("`text` is missing.", hint="Give `text`, `html` or both.")
     url = await context.secret(SMTP_URL)
-    sender = await _sender(context, url)
+    sender = await sender_of(context, "send_email", url)
     message = _message(asked, sender)
-    if url is None:
-        return await _keep(context, asked, message, recipients)
-    refused = await _deliver(url, message, sender, recipients)
-    return Told(success=True, delivered=True, message_id=str(message["Message-ID"]), refused=refused)
-
-
-async def _sender(context: Context, url: str | None) -> str:
-    given = await context.secret(SMTP_FROM)
-    if given is None and url is None:
-        return "nobody@localhost"
-    user = unquote(urlsplit(url or "").username or "")
-    address = parseaddr(given or user)[1]
-    if not _ADDRESS.fullmatch(address):
-        raise MissingCredential(
-            "The service send_email has no address to send from, so nothing was sent.",
-            credential=SMTP_FROM.name,
-            hint=f"{SMTP_FROM.how} `codewords secrets set {SMTP_FROM.name}`.",
+    posted = await post(context, message, url, sender, recipients)
+    told = {"success": True, "delivered": posted.outbox is None, "message_id": str(message["Message-ID"])}
+    if posted.outbox is not None:
+        told["outbox"] = posted.outbox
+        told["note"] = (
+            f"Not sent: no mail server is set. POST /run/send_email/outbox shows it. {SMTP_URL.how}"
         )
-    return address
+    return Told.model_validate(told | {"refused": posted.refused})
 
 
 def _message(asked: Asked, sender: str) -> EmailMessage:
@@ -204,69 +156,6 @@ def _decoded(attachment: Attachment) -> bytes:
         return base64.b64decode(attachment.content, validate=True)
     except binascii.Error:
         raise InvalidInput("The `content` of an attachment is not base64.") from None
-
-
-async def _keep(context: Context, asked: Asked, message: EmailMessage, recipients: list[str]) -> Told:
-    kept = str(uuid.uuid4())
-    row = {
-        "id": kept,
-        "owner": context.caller.owner,
-        "run_id": context.run_id,
-        "created_at": now(),
-        "recipients": recipients,
-        "subject": asked.subject,
-        "message": message.as_string(),
-    }
-    await context.parts.database.write(lambda c: outbox.add(c, row))
-    return Told(
-        success=True,
-        delivered=False,
-        message_id=str(message["Message-ID"]),
-        refused=[],
-        outbox=kept,
-        note=f"Not sent: no mail server is set. POST /run/send_email/outbox shows it. {SMTP_URL.how}",
-    )
-
-
-async def _deliver(url: str, message: EmailMessage, sender: str, recipients: list[str]) -> list[str]:
-    """Hand it over; those whom the server refused while it took the rest."""
-    import aiosmtplib
-
-    server = urlsplit(url)
-    if server.scheme not in {"smtp", "smtps"} or not server.hostname:
-        raise InvalidInput("SMTP_URL is no address of a mail server.", hint=SMTP_URL.how)
-    loopback = server.hostname in {"localhost", "127.0.0.1", "::1"}
-    try:
-        errors, _ = await aiosmtplib.send(
-            message,
-            sender=sender,
-            recipients=recipients,
-            hostname=server.hostname,
-            port=server.port or (465 if server.scheme == "smtps" else 587),
-            username=unquote(server.username) if server.username else None,
-            password=unquote(server.password) if server.password else None,
-            use_tls=server.scheme == "smtps",
-            # a password does not go over the net in the clear
-            start_tls=True if server.scheme == "smtp" and server.username and not loopback else None,
-            timeout=SECONDS,
-        )
-    except aiosmtplib.SMTPAuthenticationError as error:
-        raise UpstreamFailed(
-            "The mail server does not take the user and password of SMTP_URL.", upstream_status=error.code
-        ) from error
-    except aiosmtplib.SMTPRecipientsRefused as error:
-        raise UpstreamFailed(
-            "The mail server takes none of these recipients.", hint="Check the addresses."
-        ) from error
-    except aiosmtplib.SMTPResponseException as error:
-        raise UpstreamFailed(
-            f"The mail server refused the message ({error.code}).", upstream_status=error.code
-        ) from error
-    except (aiosmtplib.SMTPException, OSError) as error:
-        raise UpstreamFailed(
-            "The mail server of SMTP_URL cannot be reached, or broke off.", hint="Check SMTP_URL."
-        ) from error
-    return [address for address in recipients if address in errors]
 
 
 async def look(context: Context, asked: Looked) -> Outbox:

@@ -108,6 +108,18 @@ def complete_file(connection: Connection, file_id: str, stored_as: str, size: in
     return connection.execute(update(files).where(where).values(values)).rowcount == 1
 
 
+def list_files(connection: Connection, owner: str, at: int, limit: int) -> list[RowMapping]:
+    """An owner's uploaded files, newest first."""
+    live = (files.c.owner == owner) & files.c.size.is_not(None) & (files.c.expires_at > at)
+    query = select(files).where(live).order_by(files.c.created_at.desc(), files.c.id).limit(limit)
+    return list(connection.execute(query).mappings())
+
+
+def delete_file(connection: Connection, file_id: str) -> None:
+    """Delete a file's row."""
+    connection.execute(delete(files).where(files.c.id == file_id))
+
+
 def files_size(connection: Connection) -> tuple[int, int]:
     """(uploaded files, their bytes)."""
     found = connection.execute(select(func.count(), func.coalesce(func.sum(files.c.size), 0))).one()

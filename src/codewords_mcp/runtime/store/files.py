@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
+from sqlalchemy import RowMapping
 
 from codewords_mcp.errors import BodyTooLarge, Conflict, InvalidInput, NotFound, Unauthenticated
 from codewords_mcp.runtime.models import Caller, FileLinks, StoredFile
@@ -57,8 +58,29 @@ class Files:
             "expires_at": at + int(self._ttl * 1e6),
         }
         await self._db.write(lambda c: access.add_file(c, row))
-        links = {use: f"/file/{self._signer.dumps([file_id, use])}" for use in ("put", "get")}
-        return FileLinks(file_id=file_id, upload_path=links["put"], download_path=links["get"])
+        return FileLinks(
+            file_id=file_id, upload_path=self._path(file_id, "put"), download_path=self._path(file_id, "get")
+        )
+
+    def _path(self, file_id: str, use: Literal["put", "get"]) -> str:
+        return f"/file/{self._signer.dumps([file_id, use])}"
+
+    async def list(self, owner: str, limit: int) -> list[RowMapping]:
+        """Uploaded files, newest first."""
+        return await self._db.read(lambda c: access.list_files(c, owner, now(), limit))
+
+    async def owned(self, owner: str, file_id: str) -> tuple[RowMapping, str]:
+        """(an uploaded file's row, a new download path). Raises NotFound."""
+        row = await self._db.read(lambda c: access.get_file(c, file_id))
+        if row is None or row["owner"] != owner or row["size"] is None or row["expires_at"] <= now():
+            raise NotFound("There is no file of this id, or it has expired.")
+        return row, self._path(file_id, "get")
+
+    async def delete(self, owner: str, file_id: str) -> None:
+        """Remove a file and its bytes; its links lead nowhere then. Raises NotFound."""
+        row, _ = await self.owned(owner, file_id)
+        await self._db.write(lambda c: access.delete_file(c, file_id))
+        await self.blobs.delete([row["stored_as"] or file_id])
 
     def _open(self, token: str, use: Literal["put", "get"]) -> str:
         try:

@@ -321,6 +321,81 @@ outbox = Table(
     Index("ix_outbox_owner", "owner", "created_at"),
 )
 
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("endpoint", String(64), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("service_id", String(80), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("filters", JSON, nullable=False),
+    Column("secret", String(64)),
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_webhooks_endpoint", "endpoint"),
+    Index("ix_webhooks_owner", "owner"),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("endpoint", String(64), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("event", String(100), nullable=False),
+    Column("about", JSON, nullable=False),
+    Column("status", String(12), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("repeats", Integer, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("runs", JSON, nullable=False),
+    UniqueConstraint("endpoint", "key", name="uq_webhook_deliveries_key"),
+    Index("ix_webhook_deliveries_owner", "owner", "received_at"),
+    Index("ix_webhook_deliveries_due", "status", "due_at"),
+)
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("app", String(80), nullable=False),
+    Column("email", String(320), nullable=False),
+    Column("code", String(64)),
+    Column("link", String(64), unique=True),
+    Column("ticket", String(64), unique=True),
+    Column("title", String(100), nullable=False),
+    Column("return_url", Text, nullable=False),
+    Column("session_seconds", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("ix_logins_app", "owner", "app", "created_at"),
+    Index("ix_logins_created", "created_at"),
+)
+
+login_sessions = Table(
+    "login_sessions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("app", String(80), nullable=False),
+    Column("email", String(320), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("ix_login_sessions_expires", "expires_at"),
+)
+
 model_usage = Table(
     "model_usage",
     metadata,

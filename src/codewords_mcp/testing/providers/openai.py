@@ -214,6 +214,21 @@ def _responses(ask: Ask) -> Reply:
     return _streamed(stream, ask.steering, broken, usage)
 
 
+def _compact(ask: Ask) -> Reply:
+    """It tells no model, but what the pass over the conversation used."""
+    prompt, out = input_tokens(ask.request), ask.steering.pieces
+    usage: Json = {"input_tokens": prompt, "output_tokens": out, "total_tokens": prompt + out}
+    item = {"id": "cmp_1", "type": "compaction", "encrypted_content": "sealed"}
+    whole = {
+        "id": "resp_1",
+        "object": "response.compaction",
+        "created_at": _CREATED,
+        "output": [item],
+        "usage": usage,
+    }
+    return Reply(body=dumped(whole), usage=usage)
+
+
 def _embeddings(ask: Ask) -> Reply:
     count = len(ask.body["input"]) if isinstance(ask.body.get("input"), list) else 1
     vector = (0.1, 0.2, 0.3)
@@ -274,6 +289,7 @@ _HANDLERS = {
     "/chat/completions": _chat,
     "/completions": _completions,
     "/responses": _responses,
+    "/responses/compact": _compact,
     "/embeddings": _embeddings,
     "/images/generations": _images,
     "/audio/transcriptions": _transcription,

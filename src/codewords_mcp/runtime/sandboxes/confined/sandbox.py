@@ -74,7 +74,7 @@ class ConfinedSandbox:
         self.id = spec.id
         self.spec = spec
         self.place = place
-        self.init_pid: int | None = None
+        self.roots: tuple[int, ...] = ()
         """Pid of the warden while it lives, for the watchdog."""
         self.by_address = False
         """Whether the warden judges connections by address. After `started`."""
@@ -233,7 +233,7 @@ class ConfinedSandbox:
         self._gone = asyncio.ensure_future(loop.run_in_executor(self.place.waiting, spawned.process.wait))
         loop.add_reader(spawned.channel.fileno(), self._on_readable, spawned.channel, self._on_warden)
         loop.add_reader(spawned.boot.fileno(), self._on_readable, spawned.boot, self._on_program)
-        self.init_pid = spawned.process.pid
+        self.roots = (spawned.process.pid,)
 
     async def _join_group(self, pid: int) -> None:
         group = self.cell.group
@@ -371,7 +371,7 @@ class ConfinedSandbox:
         self._disarm()
         if self._looking is not None:
             self._looking.cancel()
-        self.init_pid = None
+        self.roots = ()
         self._output.finish()
         if self._spawned is not None:
             for end in (self._spawned.channel, self._spawned.boot):

@@ -59,7 +59,7 @@ class Cell:
         self.link: Link | None = None
         self.group: cgroups.Group | None = None
         self.init_pid: int | None = None
-        """Host pid of process 1 while it lives, for the watchdog."""
+        """Host pid of process 1 while it lives."""
         self.transparent = False
         """Whether the kernel redirects every TCP connection to the runtime's policy. After `stand`."""
         self.broken: SandboxFailed | None = None
@@ -70,6 +70,11 @@ class Cell:
         self._doomed = False
         self._hear: Callable[[dict[str, Any]], None] | None = None
         self._unheard: list[dict[str, Any]] = []
+
+    @property
+    def roots(self) -> tuple[int, ...]:
+        """See `measure.processes`, for the watchdog."""
+        return () if self.init_pid is None else (self.init_pid,)
 
     @property
     def told(self) -> bool:
@@ -200,7 +205,12 @@ class Cell:
             _resolve(self._running, None)
         elif "error" in message:
             self._on_error(message)
-        elif self._hear is not None:
+        else:
+            self._tell(message)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        """To whoever hears."""
+        if self._hear is not None:
             self._hear(message)
         else:
             self._unheard.append(message)

@@ -1,4 +1,8 @@
-"""Fork servers, seen from the host, and the sandboxes that are forked from them."""
+"""Fork servers, seen from the host, and the sandboxes that their programs enter.
+
+Two processes serve: the *keeper* makes shells, which are sandboxes without a program; the server itself forks programs
+into them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import contextlib
 import errno
 import json
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
@@ -65,6 +70,13 @@ class ForkServer:
         self._group: cgroups.Group | None = None
         self._spawned: spawn.Spawned | None = None
         self._link: Link | None = None
+        self._keeper: Link | None = None
+        self._asked: dict[str, ForkCell] = {}
+        """Cells whose program was asked for, by name; then by its number in the server's namespace, until it has ended."""
+        self._born: dict[int, ForkCell] = {}
+        self._number = 0
+        self.moves_quickly = False
+        """Whether a program gets into its control groups without a wait."""
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -109,12 +121,13 @@ class ForkServer:
         self._output.start()
         self._keep(self._read_output())
         self._link = Link(spawned.channel, self._on_message, spawned)
+        self._keeper = Link(self._requests, self._on_keeper_message)
         self._keep(self._bury())
         if self.refusal is not None:  # it was retired meanwhile
             self._kill(insist=True)
 
-    def cell(self, *, early: bool, network: bool) -> ForkCell:
-        """A sandbox to come. `early`: nobody waits for it yet, so it may take its time to be quick later."""
+    def cell(self, *, network: bool) -> ForkCell:
+        """A sandbox to come."""
         self.forks += 1
         inner = self._ids.take() if self._ids is not None else None
         folders = self._ground.instance.next_folders(self._sandboxes)
@@ -127,14 +140,27 @@ class ForkServer:
             give_back=lambda: self._ids.give_back(inner) if self._ids is not None else None,
             executor=self._ground.executor,
         )
-        return ForkCell(place, self, inner, early=early, network=network)
+        return ForkCell(place, self, inner, network=network)
 
-    async def fork(self, message: dict[str, Any], fds: list[int]) -> None:
-        """Ask for a fork. Raises OSError where the server is gone, or its queue stays full."""
+    async def make_shell(self, message: dict[str, Any], fds: list[int]) -> None:
+        """Ask for a shell. Raises OSError where the server is gone, or its queue stays full."""
+        await self._send(self._requests, message, fds)
+
+    async def fork(self, cell: ForkCell, message: dict[str, Any], shell: int) -> None:
+        """Ask for a cell's program, in its shell. The cell is told of its end in any case. Raises OSError as `make_shell`."""
         assert self._spawned is not None  # noqa: S101  # only asked once it is ready
+        self._asked[message["name"]] = cell
+        try:
+            await self._send(self._spawned.channel, message, [shell])
+        except OSError:
+            self._asked.pop(message["name"], None)
+            cell.program_ended(None)
+            raise
+
+    async def _send(self, messages: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
         for _ in range(round(1 / _SEND_PAUSE)):
             try:
-                channel.send(self._spawned.channel, message, fds)
+                channel.send(messages, message, fds)
             except OSError as error:
                 if error.errno not in (errno.EAGAIN, errno.ETOOMANYREFS):
                     raise
@@ -186,20 +212,46 @@ class ForkServer:
         if self._group is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._group.add(spawned.process.pid)
-        with contextlib.suppress(OSError):
-            channel.send(spawned.channel, {"go": True})
+        self.moves_quickly = cgroups.moves_are_quick()
+        self._requests, theirs = channel.pair()
+        self._requests.setblocking(False)
+        with theirs, contextlib.suppress(OSError):
+            channel.send(spawned.channel, {"go": True}, [theirs.fileno()])
         return spawned
 
     def _on_message(self, message: dict[str, Any], fds: list[int]) -> None:
         if "server" in message and fds and self._link is not None:
+            self._number = message["server"]
             self._pid = host_pid(fds[0])
             self._link.adopt(fds[0])
+        elif "ended" in message:
+            self._program_ended(message)
+        elif "born" in message:
+            self._born[message["pid"]] = self._asked.pop(message["born"])
+        elif "failed" in message:
+            self._asked.pop(message["failed"]).program_failed(message | {"step": "fork"})
         elif "ready" in message:
             self.facts = {name: message[name] for name in ("modules", "seconds")}
             if not self._ready.done():
                 self._ready.set_result(None)
         else:
             self._refuse(str(message.get("refused") or message.get("error")))
+
+    def _on_keeper_message(self, message: dict[str, Any], _fds: list[int]) -> None:
+        """The keeper tells of the shells' own processes, of the server's end, and of the programs that it has left."""
+        assert self._link is not None  # noqa: S101  # made before
+        if message["ended"] not in self._born:
+            self._link.drain()  # what the server said before it ended
+        self._program_ended(message)
+        if message["ended"] == self._number:
+            for cell in self._asked.values():
+                cell.program_ended(None)
+            self._asked.clear()
+
+    def _program_ended(self, message: dict[str, Any]) -> None:
+        cell = self._born.pop(message["ended"], None)
+        if cell is not None:
+            cell.program_ended({name: message[name] for name in ("exited", "cpu", "peak")})
 
     def _refuse(self, why: str) -> None:
         self.refusal = self.refusal or why
@@ -219,11 +271,22 @@ class ForkServer:
         self._refuse("it ended")
         self._output.finish()
         self._link.close()
+        if self._keeper is not None:
+            self._keeper.drain()
+            self._keeper.close()
+        self._all_ended()
         if not expected:
             tail = b"".join(self._tail).decode(errors="replace")[-_KEPT_OUTPUT:]
             logger.warning("a fork server ended", environment=str(self.environment.path), printed=tail)
         await self._in_thread(self._remove)
         self.ended.set()
+
+    def _all_ended(self) -> None:
+        """Whoever would have told how programs end is gone, and they with it."""
+        for cell in (*self._asked.values(), *self._born.values()):
+            cell.program_ended(None)
+        self._asked.clear()
+        self._born.clear()
 
     def _remove(self) -> None:
         if self._group is not None:
@@ -243,54 +306,80 @@ class ForkServer:
 
 
 class ForkCell(Cell):
-    """A cell that a fork server makes. It may stand for long before it is told what to run."""
+    """A shell, and the program that is forked into it. It may wait, empty or with a blank program, to be told what to run."""
 
     setup_seconds = FORK_SECONDS
 
-    def __init__(
-        self, place: Place, server: ForkServer, inner: int | None, *, early: bool, network: bool
-    ) -> None:
+    def __init__(self, place: Place, server: ForkServer, inner: int | None, *, network: bool) -> None:
         super().__init__(place)
+        loop = asyncio.get_running_loop()
         self.server = server
-        self.waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when an early one has warmed up."""
         self._inner = inner
-        self._early = early
         self._network = network
         self._limits = Limits()
-        if early:
-            self.hear(self._on_early_message)
+        self._shell: socket.socket | None = None
+        """Holds the key of the shell (`inside.shell`), then nothing."""
+        self._empty: asyncio.Future[None] = loop.create_future()
+        self._warm: asyncio.Future[None] = loop.create_future()
+        self._ended: asyncio.Future[None] | None = None
+        """Done when it is known how the program ended. None before there is one."""
+        self._program: int | None = None
+
+    @property
+    def roots(self) -> tuple[int, ...]:
+        """See `Cell`."""
+        return tuple(pid for pid in (self.init_pid, self._program) if pid is not None)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it stands, and is not gone."""
+        return self.init_pid is not None and self.link is not None and not self.link.gone.is_set()
 
     async def stand(self) -> None:
-        """See `Cell`. Returns at once where it stands already."""
-        if self.init_pid is not None:
-            return
+        """See `Cell`. The program is on its way then: what is left to do for it is done while the server forks."""
+        if self.init_pid is None:
+            await self.make_shell()
+        if self._ended is None:
+            await self._fork(early=False)
+
+    async def make_shell(self) -> None:
+        """Have everything but a program. Raises SandboxFailed, OSError."""
         place = self.place
-        stirring = asyncio.ensure_future(self.in_thread(self.server.stir))
-        stirring.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self.group = await self.in_thread(lambda: place.make_group(self._limits))
         place.folders.make(place.uid, forked=True)
         outputs = self.output.open()
-        try:
+        with contextlib.ExitStack() as stack:
+            for fd in outputs:
+                stack.callback(os.close, fd)
             spawn.own_outputs(outputs, place.uid)
             ours, theirs = channel.pair()
             ours.setblocking(False)
-            link = self._connect(ours)
-            with theirs, spawn.open_listener(place.folders) as listener:
-                message = {
-                    "name": place.folders.top.name,
-                    "uid": self._inner,
-                    "early": self._early,
-                    "network": self._network,
-                    "exact_memory": place.exact_memory,
-                }
-                await self.server.fork(message, [theirs.fileno(), listener.fileno(), *outputs])
-        finally:
-            for fd in outputs:
-                os.close(fd)
+            self._connect(ours)
+            self._shell, inside = channel.pair()
+            listener = spawn.open_listener(place.folders)
+            for one in (theirs, inside, listener):
+                stack.enter_context(one)
+            groups = [stack.enter_context(file) for file in self.group.entrances()] if self.group else []
+            message = {
+                "name": place.folders.top.name,
+                "uid": self._inner,
+                "network": self._network,
+                "exact_memory": place.exact_memory,
+            }
+            files = [theirs, listener, *outputs, inside, *groups]
+            fds = [file if isinstance(file, int) else file.fileno() for file in files]
+            await self.server.make_shell(message, fds)
         pid = await self._expect(self._forked)
-        await self._settle(pid, self._limits)
+        await self._expect(self._empty)
         self.init_pid = pid
-        link.send({"go": True})
+
+    async def warm(self) -> None:
+        """Have a program in the shell that has done all that can be done before it is told what to run.
+
+        Raises SandboxFailed, OSError.
+        """
+        await self._fork(early=True)
+        await self._expect(self._warm)
 
     async def run(self, spec: SandboxSpec) -> None:
         """See `Cell`."""
@@ -310,6 +399,19 @@ class ForkCell(Cell):
             os.close(memory)
         await self._expect(self._running)
 
+    async def gone(self) -> None:
+        """See `Cell`."""
+        await super().gone()
+        if self._ended is not None:  # the word of it may come a moment later
+            await asyncio.wait({self._ended}, timeout=FORK_SECONDS)
+
+    def close(self) -> None:
+        """See `Cell`."""
+        self._program = None
+        if self._shell is not None:
+            self._shell.close()
+        super().close()
+
     async def discard(self) -> None:
         """End it, unused."""
         self.kill()
@@ -317,6 +419,44 @@ class ForkCell(Cell):
         self.close()
         await self.in_thread(self.remove)
 
-    def _on_early_message(self, message: dict[str, Any]) -> None:
-        if "waiting" in message and not self.waiting.done():
-            self.waiting.set_result(None)
+    def program_ended(self, how: dict[str, Any] | None) -> None:
+        """The program is gone; None: nobody knows how."""
+        if how is not None:
+            self._tell(how)
+        self._has_ended()
+
+    def program_failed(self, message: dict[str, Any]) -> None:
+        """There is none."""
+        self._on_error(message)
+        self._has_ended()
+
+    def _has_ended(self) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+        if not self.told:  # else its process 1 has seen it
+            self.kill()
+
+    async def _fork(self, *, early: bool) -> None:
+        assert self._shell is not None  # noqa: S101  # it stands
+        if self.group is not None and not self.server.moves_quickly:
+            stirring = asyncio.ensure_future(self.in_thread(self.server.stir))
+            stirring.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._ended = asyncio.get_running_loop().create_future()
+        message = {
+            "name": self.place.folders.top.name,
+            "early": early,
+            "exact_memory": self.place.exact_memory,
+        }
+        await self.server.fork(self, message, self._shell.fileno())
+        self._shell.close()
+
+    def _on_message(self, message: dict[str, Any], fds: list[int]) -> None:
+        if "running" in message and fds:
+            self._program = host_pid(fds[0])
+            os.close(fds[0])
+        for name, reached in (("empty", self._empty), ("waiting", self._warm)):
+            if name in message:
+                if not reached.done():
+                    reached.set_result(None)
+                return
+        super()._on_message(message, fds)

@@ -12,10 +12,11 @@ from typing import Any, Final
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, SandboxSpec
 from codewords_mcp.runtime.sandboxes.local import spawn
 from codewords_mcp.runtime.sandboxes.local.forking import ForkCell, Ground
-from codewords_mcp.runtime.sandboxes.local.nursery import BLANKS_IDLE, Nursery
+from codewords_mcp.runtime.sandboxes.local.nursery import IDLE, Nursery
 
 MAX_SERVERS: Final = 8
-MAX_BLANKS: Final = 16
+MAX_READY: Final = 32
+"""Shells and blank sandboxes of all environments; those of the environment that was used last are always kept."""
 SERVER_IDLE: Final = 900.0
 """Seconds without a start after which an environment's server ends. Waiting costs it no processor time at all."""
 _SWEEP: Final = 30.0
@@ -58,7 +59,7 @@ class Forks:
 
     @property
     def names(self) -> set[str]:
-        """Folder names of servers and blanks."""
+        """Folder names of servers, blanks and shells."""
         return {name for nursery in self._nurseries.values() for name in nursery.names}
 
     def describe(self) -> list[dict[str, Any]]:
@@ -66,7 +67,7 @@ class Forks:
         return [nursery.describe() for nursery in self._nurseries.values()]
 
     async def close(self) -> None:
-        """End servers and blanks, after every other sandbox was ended."""
+        """End servers and what is ready, after every other sandbox was ended."""
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
@@ -98,11 +99,11 @@ class Forks:
             if now - nursery.last_used > SERVER_IDLE:
                 self._end(key)
             else:
-                nursery.trim(BLANKS_IDLE)
-        blanks = sum(nursery.blanks for nursery in self._nurseries.values())
+                nursery.trim(IDLE)
+        ready = sum(nursery.ready for nursery in self._nurseries.values())
         for nursery in list(self._nurseries.values())[:-1]:
-            if blanks > MAX_BLANKS:
-                blanks -= nursery.blanks
+            if ready > MAX_READY:
+                ready -= nursery.ready
                 nursery.trim(-1)
         if self._sweep is None and self._nurseries:
             self._sweep = asyncio.get_running_loop().call_later(_SWEEP, self._on_sweep)

@@ -52,9 +52,11 @@ class Held:
         self.files += 1
 
 
-def processes(init: int) -> list[int]:
-    """Host pids of a sandbox's processes: process 1 and all its descendants, since orphans become its children."""
-    found = [init]
+def processes(roots: tuple[int, ...]) -> list[int]:
+    """Host pids of a sandbox's processes: process 1 and the program, which may be no child of it, with all their
+    descendants; orphans become children of process 1.
+    """
+    found = list(roots)
     for pid in found:
         with contextlib.suppress(OSError):
             for thread in os.listdir(f"{_PROC}/{pid}/task"):

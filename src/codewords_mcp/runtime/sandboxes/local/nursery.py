@@ -1,4 +1,6 @@
-"""One environment's fork server, and the blank sandboxes forked from it before anybody asks."""
+"""One environment's fork server, and what is made before anybody asks: shells, and blank sandboxes, which are shells with
+a program that waits to be told what it is.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import contextlib
 import os
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
@@ -21,14 +24,16 @@ CROWDED: Final = 10.0
 """The same while as many programs as there are processors start by exec: one more would only make all of them slower."""
 MAX_FORKS: Final = 10_000
 """Forks of one server before another takes its place: they share its memory layout."""
-BLANKS_IDLE: Final = 300.0
-"""Seconds without a start after which no blank sandboxes are kept."""
+IDLE: Final = 300.0
+"""Seconds without a start after which nothing is kept ready."""
+SHELLS: Final = 4
+"""Shells of an environment that is in use. Each is for one program; a start that finds none has one made."""
 _RETRY: Final = (1.0, 10.0, 60.0, 600.0)
 """Seconds to wait before a server that failed is tried again; then the last one each time."""
 _BUSY: Final = 15
 """Starts in a second from which on blanks would cost more than they save: each start is a fork then anyway."""
 _SETTLE: Final = 0.03
-"""Seconds after a start before the next blank is made, so that the two do not compete."""
+"""Seconds after a start before what it took is made anew, so that the two do not compete."""
 _PROCESSORS: Final = os.cpu_count() or 1
 
 logger = structlog.get_logger(__name__)
@@ -50,6 +55,7 @@ class Nursery:
         self._execs = 0
         """Programs started by exec since then."""
         self._blanks: deque[ForkCell] = deque()
+        self._shells: deque[ForkCell] = deque()
         self._unclaimed: set[ForkCell] = set()
         self._making: asyncio.Task[None] | None = None
         self._failures = 0
@@ -65,8 +71,13 @@ class Nursery:
         return len(self._blanks)
 
     @property
+    def ready(self) -> int:
+        """Blank sandboxes and shells that are ready."""
+        return len(self._blanks) + len(self._shells)
+
+    @property
     def names(self) -> set[str]:
-        """Folder names of its servers and blanks."""
+        """Folder names of its servers, blanks and shells."""
         servers = {server for server in (self._server, *self._retired) if server is not None}
         return {server.name for server in servers} | {cell.place.folders.top.name for cell in self._unclaimed}
 
@@ -77,11 +88,12 @@ class Nursery:
         facts = server.facts if server is not None else {}
         forks = server.forks if server is not None else 0
         return {
-            "environment": str(self.environment.path), "starts": state, "blanks": self.blanks, "forks": forks, **facts,
+            "environment": str(self.environment.path), "starts": state, "blanks": self.blanks,
+            "shells": len(self._shells), "forks": forks, **facts,
         }  # fmt: skip
 
     async def cell(self, *, network: bool) -> ForkCell | None:
-        """A cell, blank or to be forked; None where there is no server now, with `why_not` set."""
+        """A cell, blank or empty, or still to be made; None where there is no server now, with `why_not` set."""
         now = time.monotonic()
         self.last_used = now
         self._starts.append(now)
@@ -93,14 +105,20 @@ class Nursery:
             server = self._server
             if server is None or not server.ready:
                 return None
-        self._plan_blanks()
-        while network and self._blanks:
-            blank = self._blanks.popleft()
-            if blank.link is not None and not blank.link.gone.is_set():
-                self._unclaimed.discard(blank)
-                return blank
-            self._discard(blank)
-        return server.cell(early=False, network=network)
+        self._plan()
+        return (network and (self._take(self._blanks) or self._take(self._shells))) or server.cell(
+            network=network
+        )
+
+    def _take(self, ready: deque[ForkCell]) -> ForkCell | None:
+        """One that still lives."""
+        while ready:
+            cell = ready.popleft()
+            if cell.usable:
+                self._unclaimed.discard(cell)
+                return cell
+            self._discard(cell)
+        return None
 
     async def _comes(self, now: float) -> bool:
         """Wait for the server that is being made, where that is quicker than exec."""
@@ -138,14 +156,15 @@ class Nursery:
             self._replace(None)
             self._failed("a fork failed")
 
-    def trim(self, blanks_idle: float) -> None:
-        """Let blanks go when nothing was started for so long."""
-        if time.monotonic() - self.last_used > blanks_idle:
-            while self._blanks:
-                self._discard(self._blanks.popleft())
+    def trim(self, idle: float) -> None:
+        """Let go of what is ready when nothing was started for so long."""
+        if time.monotonic() - self.last_used > idle:
+            for ready in (self._blanks, self._shells):
+                while ready:
+                    self._discard(ready.popleft())
 
     async def close(self) -> None:
-        """End server and blanks. What was claimed is not ours and has to be ended before."""
+        """End the server and what is ready. What was claimed is not ours and has to be ended before."""
         self._closed = True
         for task in (self._booting, self._making):
             if task is not None:
@@ -178,11 +197,12 @@ class Nursery:
             return
         self._failures = 0
         self._replace(server)
-        self._plan_blanks()
+        self._plan()
 
     def _replace(self, server: ForkServer | None) -> None:
         old, self._server = self._server, server
         if old is not None and old is not server:
+            self.trim(-1)  # it is the old one's
             self._retire(old)
 
     def _retire(self, server: ForkServer) -> None:
@@ -198,42 +218,51 @@ class Nursery:
         self._failures += 1
         logger.warning("no fork server", environment=str(self.environment.path), reason=why)
 
-    def _plan_blanks(self) -> None:
+    def _plan(self) -> None:
         if self._making is None and not self._closed:
-            self._making = asyncio.create_task(self._make_blanks())
+            self._making = asyncio.create_task(self._make_ready())
 
-    async def _make_blanks(self) -> None:
+    async def _make_ready(self) -> None:
+        """Make shells, then blanks of them, until there are as many as is wanted now."""
         try:
-            while self.blanks < self._wanted():
-                await asyncio.sleep(_SETTLE)
-                server = self._server
-                if server is None or not server.ready:
+            await asyncio.sleep(_SETTLE)
+            while (server := self._server) is not None and server.ready:
+                blanks = self._wanted_blanks()
+                if len(self._shells) < self._wanted_shells():
+                    await self._make(server.cell(network=True), self._shells, ForkCell.make_shell)
+                elif self.blanks < blanks and (shell := self._take(self._shells)) is not None:
+                    await self._make(shell, self._blanks, ForkCell.warm)
+                else:
                     return
-                await self._make_blank(server)
         finally:
             self._making = None
 
-    async def _make_blank(self, server: ForkServer) -> None:
-        cell = server.cell(early=True, network=True)
+    async def _make(
+        self, cell: ForkCell, ready: deque[ForkCell], work: Callable[[ForkCell], Awaitable[None]]
+    ) -> None:
         self._unclaimed.add(cell)
         try:
-            await cell.stand()
-            async with asyncio.timeout(cell.setup_seconds):
-                await cell.waiting
-        except (CodewordsError, OSError, TimeoutError) as error:
-            logger.warning("no blank sandbox", reason=str(error))
+            await work(cell)
+        except (CodewordsError, OSError) as error:
+            logger.warning("no sandbox ahead", reason=str(error))
             self._discard(cell)
             self.suspect()
         except asyncio.CancelledError:
             self._discard(cell)
             raise
         else:
-            self._blanks.append(cell)
+            if cell.server is self._server:
+                ready.append(cell)
+            else:
+                self._discard(cell)
 
-    def _wanted(self) -> int:
-        """Blanks to keep: by how often programs were started lately."""
+    def _wanted_shells(self) -> int:
+        return SHELLS if time.monotonic() - self.last_used <= IDLE else 0
+
+    def _wanted_blanks(self) -> int:
+        """By how often programs were started lately."""
         now = time.monotonic()
-        if now - self.last_used > BLANKS_IDLE:
+        if now - self.last_used > IDLE:
             return 0
         last_second = sum(now - start < 1 for start in self._starts)
         if last_second >= _BUSY:

@@ -72,9 +72,9 @@ class LocalSandbox:
         return self.cell.place
 
     @property
-    def init_pid(self) -> int | None:
-        """Host pid of process 1 while it lives."""
-        return self.cell.init_pid
+    def roots(self) -> tuple[int, ...]:
+        """See `Watched`."""
+        return self.cell.roots
 
     @property
     def condemned(self) -> bool:
@@ -167,9 +167,13 @@ class LocalSandbox:
             self._on_serving(message["asked"])
         elif "listening" in message:
             self._on_listening(message["listening"])
-        elif "exited" in message:
-            self._status = message["exited"]
-            self._reported = (message["cpu"], message["peak"])
+        elif (
+            "exited" in message
+        ):  # of a fork two processes tell: who made it, and the one that got its orphans
+            if self._status is None and not (self.condemned and message["exited"] == -signal.SIGKILL):
+                self._status = message["exited"]
+            cpu, peak = self._reported
+            self._reported = (message["cpu"] + (cpu or 0.0), max(message["peak"], peak or 0))
 
     def _on_serving(self, asked: int | None) -> None:
         self._served = True

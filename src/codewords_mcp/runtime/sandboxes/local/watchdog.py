@@ -34,11 +34,11 @@ class _Cell(Protocol):
 
 
 class Watched(Protocol):
-    """What is looked at: process 1, or the warden, with all below it; its cgroup, if one holds it; and its folders."""
+    """What is looked at: processes with all below them; its cgroup, if one holds it; and its folders."""
 
     @property
-    def init_pid(self) -> int | None:
-        """None when there is nothing to look at (yet, or any more)."""
+    def roots(self) -> tuple[int, ...]:
+        """See `measure.processes`; empty when there is nothing to look at (yet, or any more)."""
         ...
 
     @property
@@ -65,9 +65,9 @@ class Watched(Protocol):
         ...
 
 
-def memory_over(init: int, limit: int) -> bool:
-    """Whether a process and all below it hold more than `limit` bytes together."""
-    return measure.memory_over(measure.processes(init), limit)
+def memory_over(roots: tuple[int, ...], limit: int) -> bool:
+    """Whether some processes and all below them hold more than `limit` bytes together."""
+    return measure.memory_over(measure.processes(roots), limit)
 
 
 @dataclass(slots=True)
@@ -80,7 +80,9 @@ class Watchdog:
     """Watches what `watch` gives it until that has ended."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, memory_over: Callable[[int, int], bool] = memory_over
+        self,
+        loop: asyncio.AbstractEventLoop,
+        memory_over: Callable[[tuple[int, ...], int], bool] = memory_over,
     ) -> None:
         self._loop = loop
         self._memory_over = memory_over
@@ -126,17 +128,17 @@ class Watchdog:
             time.sleep(_TICK)
 
     def _look(self, sandbox: Watched, due: _Due) -> None:
-        init = sandbox.init_pid
-        if init is None:
+        roots = sandbox.roots
+        if not roots:
             return
         limits, folders = sandbox.spec.limits, sandbox.place.folders
         if sandbox.cell.group is None and time.monotonic() >= due.memory:
-            over, due.memory = _timed(lambda: self._memory_over(init, limits.memory), _MEMORY_SECONDS)
+            over, due.memory = _timed(lambda: self._memory_over(roots, limits.memory), _MEMORY_SECONDS)
             if over:
                 self._condemn(sandbox, "out_of_memory")
         if time.monotonic() >= due.disk:
             over, due.disk = _timed(
-                lambda: measure.disk_over([folders.app, folders.tmp], measure.processes(init), limits.disk),
+                lambda: measure.disk_over([folders.app, folders.tmp], measure.processes(roots), limits.disk),
                 _DISK_SECONDS,
             )
             if over:

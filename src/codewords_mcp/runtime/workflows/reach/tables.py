@@ -248,7 +248,7 @@ BY_NAME = {
 """Such packages' calls → the keyword of the model."""
 
 SERVICES = frozenset(
-    {"chrome_extension", "composio", "devx_mcp", "firecrawl", "github", "hunter", "perplexity", "pipedream", "reddit",
+    {"chrome_extension", "composio", "devx_mcp", "files", "firecrawl", "github", "hunter", "perplexity", "pipedream", "reddit",
      "redis_coordinator", "schedule_runs", "searchapi", "send_email", "slack_trigger", "user_login",
      "web_automation_agent", "webpage_to_markdown", "whatsapp_trigger"}
 )  # fmt: skip

@@ -14,7 +14,7 @@ TYPE_CHECKING = False  # as in typing, without importing it
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
-    from types import CodeType, ModuleType
+    from types import ModuleType
     from typing import Any
 
 
@@ -147,8 +147,8 @@ def _main_module(path: str) -> ModuleType:
     return module
 
 
-def run(path: str, hook: UvicornHook, code: CodeType | None = None) -> None:
-    """Run the script, compiled already or not; its exceptions are shown without the frames of this file.
+def run(path: str, hook: UvicornHook) -> None:
+    """Run the script; its exceptions are shown without the frames of this file.
 
     Raises SystemExit, as the script does or where it failed.
     """
@@ -159,9 +159,8 @@ def run(path: str, hook: UvicornHook, code: CodeType | None = None) -> None:
     module = _main_module(path)
     sys.modules["__main__"] = module
     try:
-        if code is None:
-            with open(path, "rb") as file:
-                code = compile(file.read(), path, "exec", dont_inherit=True)
+        with open(path, "rb") as file:
+            code = compile(file.read(), path, "exec", dont_inherit=True)
         exec(code, module.__dict__)
     except SystemExit:
         raise

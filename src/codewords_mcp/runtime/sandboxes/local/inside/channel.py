@@ -3,9 +3,19 @@
 launcher → runtime   {"forked": pid} + pidfd of init · {"error": text, "step": name}
 init → runtime       {"standing": true, "listeners": [names]} + sockets · {"running": true}
                      {"serving": "socket"|"tcp", "asked": port|null} · {"listening": [ports]}
-                     {"exited": status, "cpu": seconds, "peak": bytes} · {"error": text, "step": name}
+                     {"exited": status|null, "cpu": seconds, "peak": bytes} · {"error": text, "step": name}
 runtime → init       {"go": true} · {"signal": number}
 program → init       {"imported": true} · {"serving": port|null}
+
+With a fork server:
+runtime → keeper     {"name": folder, "uid": number, "network": bool, "exact_memory": bool} + files of a shell
+shell → runtime      as init, from {"forked": true} on · {"empty": true}
+runtime → server     {"name": folder, "early": bool, "exact_memory": bool} + the socket with the shell's key
+server → runtime     {"born": folder, "pid": number} · {"failed": folder, "error": text, "errno": number}
+server, keeper → runtime   {"ended": pid, "exited": status, "cpu": seconds, "peak": bytes}
+program → runtime    {"waiting": true} · {"running": true} + its pidfd · {"error": text, "step": name}
+runtime → program    {"claim": true} + file
+program → shell      {"claimed": port, "pid": number}
 """
 
 from __future__ import annotations
@@ -17,6 +27,8 @@ import sys
 from typing import Any, cast
 
 MAX_MESSAGE = 64 << 10
+MAX_FDS = 24
+"""The most that come along: a shell's namespaces, control groups and files."""
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -35,7 +47,7 @@ def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 
     The other end may be a hostile program's: what is no message is an empty one, and its descriptors are closed.
     """
-    data, fds, _, _ = socket.recv_fds(channel, MAX_MESSAGE, 8)
+    data, fds, _, _ = socket.recv_fds(channel, MAX_MESSAGE, MAX_FDS)
     if not data:
         return None
     message = _parsed(data)

@@ -1,26 +1,21 @@
-"""A fork of the fork server: becomes process 1 of a fresh sandbox, forks the program, which waits to be claimed.
+"""A fork of the fork server: enters its shell, locks itself in, and is a program once it is claimed.
 
-What isolates it is the same as for a program that is started by exec (`init`), in the same order. Only how the root
-comes about differs, and that the program is not a new interpreter: it starts from the server's, made to look new.
+It is not a new interpreter: it starts from the server's, made to look new.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import marshal
 import os
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import CodeType
 from typing import Any, Final, cast
 
-from . import boot, channel, identity, init, linux, rootfs, warm
-from .ports import Ports
-from .watch import Watch
+from . import boot, channel, identity, init, rootfs, shell, warm
 
 MAIN: Final = "/app/main.py"
 _RUNTIME_FD: Final = init.BOOT_FD + 1
@@ -51,49 +46,25 @@ class Claim:
     port: int
     variables: dict[str, str]
     limits: dict[str, Any]
-    code: CodeType | None
 
 
-def start(kit: Kit, message: dict[str, Any], fds: list[int]) -> Callable[[], None]:
-    """In the new process 1; returns in the program only. `fds`: the runtime's channel, the listener, stdout, stderr."""
-    runtime, listener = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
-    for number, fd in ((1, fds[2]), (2, fds[3])):
+def start(kit: Kit, message: dict[str, Any], key: shell.Key, inside: socket.socket) -> Callable[[], None]:
+    """In the new process: isolate it. Returns what it has to run. `inside`: the channel to the shell's process 1."""
+    files = key.files
+    for number, fd in ((1, files["stdout"]), (2, files["stderr"])):
         os.dup2(fd, number)
         os.close(fd)
     try:
-        names, ports = _isolate(kit, message, runtime)
+        shell.enter(key)
+        _reseed()
+        identity.lock_down(kit.filters[message["exact_memory"]])
     except BaseException as error:  # noqa: BLE001  # nothing may return into the server's code
         number = error.errno if isinstance(error, OSError) else None
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), socket.socket(fileno=files["runtime"]) as runtime:
             channel.send(runtime, {"error": str(error), "errno": number, "step": "isolation"})
         os._exit(1)
-    watch = Watch(runtime, listener, None, ports)
-    if watch.fork():
-        fds = [listener.detach(), watch.boot.detach(), runtime.detach()]
-        return lambda: _program(kit, fds, early=message["early"], proxies=not init.catches_all(names))
-    try:
-        watch.run()
-    finally:
-        os._exit(0)
-
-
-def _isolate(kit: Kit, message: dict[str, Any], runtime: socket.socket) -> tuple[list[str], Ports]:
-    """See `init.run`; the names of the listeners, and who knows of the program's. Ends the process where the runtime
-    has gone.
-    """
-    pidfd = os.pidfd_open(os.getpid())
-    channel.send(runtime, {"forked": True}, [pidfd])
-    os.close(pidfd)
-    linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWNET)
-    counters = rootfs.enter_forked(message["name"])
-    names = init.open_network(runtime, network=message["network"])
-    identity.become(message["uid"], counters)
-    _reseed()
-    if not init.in_group(runtime):
-        os._exit(0)
-    ports = Ports()
-    identity.lock_down(kit.filters[message["exact_memory"]])
-    return names, ports
+    fds = [files["listener"], inside.detach(), files["runtime"]]
+    return lambda: _program(kit, fds, early=message["early"], proxies=not key.catches_all)
 
 
 def _program(kit: Kit, fds: list[int], *, early: bool, proxies: bool) -> None:
@@ -113,7 +84,7 @@ def _program(kit: Kit, fds: list[int], *, early: bool, proxies: bool) -> None:
     )
     kit.hook.serve(init.LISTENER_FD, init.BOOT_FD, claim.port)
     _buried = _look_new(kit, claim)  # kept: to free them would cost a millisecond
-    boot.run(MAIN, kit.hook, claim.code)
+    boot.run(MAIN, kit.hook)
 
 
 def _place(fds: list[int]) -> None:
@@ -132,14 +103,14 @@ def _claim(*, proxies: bool) -> Claim:
             os._exit(0)
         with os.fdopen(received[1][0], "rb") as file:
             claim: dict[str, Any] = json.loads(file.readline())
-            compiled = file.read()
-        os.write(init.BOOT_FD, json.dumps({"claimed": claim["port"]}).encode())
-        channel.send(runtime, {"running": True})
+        os.write(init.BOOT_FD, json.dumps({"claimed": claim["port"], "pid": os.getpid()}).encode())
+        pidfd = os.pidfd_open(os.getpid())
+        channel.send(runtime, {"running": True}, [pidfd])
+        os.close(pidfd)
     variables = cast("dict[str, str]", claim["variables"])
     if proxies:
         variables = init.proxy_variables() | variables
-    code = marshal.loads(compiled) if compiled else None  # noqa: S302  # the runtime's, never a program's
-    return Claim(claim["port"], variables, claim["limits"], code)
+    return Claim(claim["port"], variables, claim["limits"])
 
 
 def own_modules() -> tuple[str, ...]:
@@ -170,9 +141,9 @@ def _look_new(kit: Kit, claim: Claim) -> list[object]:
 
 
 def _reseed() -> None:
-    """Random numbers that are not the server's, where a fork alone does not see to it (`random` does itself)."""
-    if "ssl" in sys.modules:
-        sys.modules["ssl"].RAND_add(os.urandom(32), 32.0)
+    """Random numbers that are not the server's, where a fork alone does not see to it: `random` does itself, and OpenSSL
+    by the number of the process (`server`), when it is first asked; to have it do so here would cost 1.5 ms.
+    """
     process: Any = sys.modules.get("multiprocessing.process")
     if process is not None:
         process.current_process().authkey = os.urandom(32)

@@ -44,9 +44,11 @@ def run(spec: dict[str, Any], runtime: socket.socket, listener: socket.socket) -
     )
     ports = Ports()
     identity.lock_down(seccomp.assemble(exact_memory=limits["memory"] is None))
-    watch = Watch(runtime, listener, spec["port"], ports)
+    ours, boot = channel.pair()
+    watch = Watch(runtime, listener, ours, ports, spec["port"])
     if watch.fork():
-        _exec(spec, runtime, listener, watch.boot, without_proxies=catches_all(names))
+        _exec(spec, runtime, listener, boot, without_proxies=catches_all(names))
+    boot.close()
     channel.send(runtime, {"running": True})
     watch.run()
 

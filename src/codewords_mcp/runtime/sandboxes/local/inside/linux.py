@@ -10,6 +10,7 @@ import struct
 from typing import Final
 
 CLONE_FILES: Final = 0x0000_0400
+CLONE_PARENT: Final = 0x0000_8000
 CLONE_THREAD: Final = 0x0001_0000
 CLONE_NEWNS: Final = 0x0002_0000
 CLONE_NEWCGROUP: Final = 0x0200_0000
@@ -42,11 +43,6 @@ PR_SET_NO_NEW_PRIVS: Final = 38
 PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_RAISE: Final = 2
 _PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
-CAP_SETGID: Final = 6
-CAP_SETUID: Final = 7
-CAP_SETPCAP: Final = 8
-CAP_NET_BIND_SERVICE: Final = 10
-CAP_NET_ADMIN: Final = 12
 CAP_SYS_CHROOT: Final = 18
 CAP_SYS_ADMIN: Final = 21
 _SECUREBITS_ALL_LOCKED: Final = 0xEF
@@ -59,6 +55,8 @@ _AT_RECURSIVE: Final = 0x8000
 _SYS_PIVOT_ROOT: Final = {"x86_64": 155, "aarch64": 41}
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_prctl = _libc.prctl
+_prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 
 
 def _check(result: int, step: str) -> None:
@@ -152,8 +150,7 @@ def pivot_root(new: str, old: str) -> None:
 
 def prctl(option: int, argument: int = 0) -> None:
     """prctl(2) with one argument."""
-    zero = ctypes.c_ulong(0)
-    _check(_libc.prctl(option, ctypes.c_ulong(argument), zero, zero, zero), f"prctl {option}")
+    _check(_prctl(option, argument, 0, 0, 0), f"prctl {option}")
 
 
 def die_with_parent() -> None:
@@ -175,37 +172,29 @@ class _CapData(ctypes.Structure):
 
 def keep_capabilities(kept: tuple[int, ...]) -> None:
     """Have these over exec, as whichever user, and never any other. Takes CAP_SETPCAP."""
-    zero = ctypes.c_ulong(0)
     mask = sum(1 << capability for capability in kept)
     words = (mask & 0xFFFF_FFFF, mask >> 32)
     data = (_CapData * 2)(*(_CapData(word, word, word) for word in words))
     _drop_from_bounding_set(kept)
     _check(_libc.capset(ctypes.byref(_CapHeader(_CAPABILITY_VERSION_3, 0)), data), "capset")
     for capability in kept:
-        raised = _libc.prctl(
-            PR_CAP_AMBIENT, ctypes.c_ulong(_PR_CAP_AMBIENT_RAISE), ctypes.c_ulong(capability), zero, zero
-        )
+        raised = _prctl(PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0)
         _check(raised, f"ambient capability {capability}")
 
 
 def _drop_from_bounding_set(kept: tuple[int, ...] = ()) -> None:
-    zero = ctypes.c_ulong(0)
     for capability in range(64):
         if capability in kept:
             continue
-        if _libc.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(capability), zero, zero, zero) != 0:
+        if _prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
             break  # past the kernel's last capability
 
 
 def drop_capabilities() -> None:
     """Give up every capability for good: bounding, ambient, permitted, effective, inheritable."""
-    zero = ctypes.c_ulong(0)
     _drop_from_bounding_set()
     prctl(PR_SET_SECUREBITS, _SECUREBITS_ALL_LOCKED)
-    _check(
-        _libc.prctl(PR_CAP_AMBIENT, ctypes.c_ulong(_PR_CAP_AMBIENT_CLEAR_ALL), zero, zero, zero),
-        "ambient caps",
-    )
+    prctl(PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     header = _CapHeader(_CAPABILITY_VERSION_3, 0)
     _check(_libc.capset(ctypes.byref(header), (_CapData * 2)()), "capset")
 
@@ -218,5 +207,4 @@ def load_seccomp(program: bytes) -> None:
     """Install a BPF filter for this process and all it starts. Needs no_new_privs."""
     buffer = ctypes.create_string_buffer(program, len(program))
     fprog = _SockFprog(len(program) // 8, ctypes.cast(buffer, ctypes.c_void_p))
-    zero = ctypes.c_ulong(0)
-    _check(_libc.prctl(PR_SET_SECCOMP, ctypes.c_ulong(2), ctypes.byref(fprog), zero, zero), "seccomp")
+    _check(_prctl(PR_SET_SECCOMP, 2, ctypes.addressof(fprog), 0, 0), "seccomp")

@@ -138,16 +138,11 @@ def enter_server(covered: list[str]) -> None:
         linux.mount("tmpfs", folder, "tmpfs", _TMPFS, "size=1m,nr_inodes=64,mode=755")
 
 
-def enter_forked(name: str) -> int:
-    """In a fork of the server: a root like the server's, with a /proc, /app, /tmp and /dev/shm of its own.
+def enter_shell(name: str) -> int:
+    """In a fork of the keeper: a root like the server's, with a /proc, /app, /tmp and /dev/shm of its own.
 
     Returns what `enter` returns.
     """
-    # The server lives in the sandboxes' root, so this process has to get out of it first.
-    os.chdir("/")
-    os.chroot("/proc")
-    os.chdir("..")
-    os.chroot(".")
     own = f"{SERVER_SANDBOXES}/{name}"
     _mount_proc(SERVER_ROOT)
     counters = _open_counters(SERVER_ROOT)

@@ -1,8 +1,8 @@
 """Makes a fork server: namespaces and a root like a sandbox's, process 1 of them, and the environment's Python in them.
 
 Started by the runtime like a launcher, under its own Python. Three processes come of it: this one waits outside;
-process 1 adopts the sandboxes of a server that has died, so that they go on; the server itself (`zygote`) is the
-environment's Python. All of them, and every sandbox, end with the runtime.
+process 1 (`keeper`) makes the sandboxes, and adopts the programs of a server that has died, so that they go on; the
+server itself (`zygote`) is the environment's Python. All of them, and every sandbox, end with the runtime.
 """
 
 from __future__ import annotations
@@ -13,16 +13,13 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from . import channel, identity, linux, rootfs, seccomp
+from . import channel, identity, keeper, linux, rootfs, seccomp
 
 CONTROL_FD: Final = 3
 ENTRY: Final = "/.codewords/zygote.py"
 _PIDS_BELOW_MAX: Final = 512
-_CAPABILITIES: Final = (
-    linux.CAP_SETGID, linux.CAP_SETUID, linux.CAP_SETPCAP, linux.CAP_NET_BIND_SERVICE, linux.CAP_NET_ADMIN,
-    linux.CAP_SYS_CHROOT, linux.CAP_SYS_ADMIN,
-)  # fmt: skip
-"""In its own user namespace: what making a sandbox takes."""
+_CAPABILITIES: Final = (linux.CAP_SYS_CHROOT, linux.CAP_SYS_ADMIN)
+"""In its own user namespace: what entering a sandbox takes."""
 
 
 def launch(spec: dict[str, Any], runtime: socket.socket) -> None:
@@ -33,6 +30,7 @@ def launch(spec: dict[str, Any], runtime: socket.socket) -> None:
     answer = channel.receive(runtime)
     if answer is None or not answer[0].get("go"):
         return  # it says so once this process is in its cgroup
+    requests = socket.socket(fileno=answer[1][0])
     files = _own_files()
     sources = rootfs.Sources(**spec["sources"])
     identity.enter_server_namespaces(
@@ -46,14 +44,17 @@ def launch(spec: dict[str, Any], runtime: socket.socket) -> None:
         return
     pid = os.fork()
     if pid == 0:
-        _reporting(runtime, lambda: _adopt_orphans(spec, runtime, files))
+        _reporting(runtime, lambda: _keep(spec, runtime, requests, files))
     runtime.close()
+    requests.close()
     os.closerange(0, 3)
     os.waitpid(pid, 0)
 
 
-def _adopt_orphans(spec: dict[str, Any], runtime: socket.socket, files: dict[str, bytes]) -> None:
-    """Be process 1 of the server's pid namespace: start the server, then collect the dead until none is left."""
+def _keep(
+    spec: dict[str, Any], runtime: socket.socket, requests: socket.socket, files: dict[str, bytes]
+) -> None:
+    """Be process 1 of the server's pid namespace: start the server, then be its keeper."""
     linux.die_with_parent()
     packages: str | None = spec["packages"]
     covered = ["/.codewords"] + ([packages] if packages else [])
@@ -63,16 +64,13 @@ def _adopt_orphans(spec: dict[str, Any], runtime: socket.socket, files: dict[str
     rootfs.restrict_proc(rootfs.SERVER_ROOT)
     pid = os.fork()
     if pid == 0:
+        requests.close()
         _reporting(runtime, lambda: _become_server(spec, runtime, covered))
     pidfd = os.pidfd_open(pid)
     channel.send(runtime, {"server": pid}, [pidfd])
     os.close(pidfd)
     runtime.close()
-    os.closerange(0, 3)
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            os.wait()
-    os._exit(0)
+    keeper.serve(requests)
 
 
 def _become_server(spec: dict[str, Any], runtime: socket.socket, covered: list[str]) -> None:

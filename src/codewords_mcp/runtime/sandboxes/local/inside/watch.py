@@ -26,55 +26,60 @@ _OWN_SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM)
 
 
 class Watch:
-    """The program, and everything that process 1 waits for. `boot` is the program's end of a channel to here.
+    """Waits on the program, and on all that concerns it. `boot` is a channel to the program.
 
-    `port` None: a program that has not been claimed yet reads the runtime's channel itself, and says its port then.
+    The program is a child that `fork` makes. Without it, in a shell, it comes from outside, and says so by `boot`.
     """
 
     def __init__(
-        self, runtime: socket.socket, listener: socket.socket, port: int | None, ports: Ports
+        self,
+        runtime: socket.socket,
+        listener: socket.socket,
+        boot: socket.socket,
+        ports: Ports,
+        port: int | None = None,
     ) -> None:
         self._runtime = runtime
         self._listener = listener
+        self._boot = boot
         self._port = port
         self._ports = ports
         self._selector = selectors.DefaultSelector()
         self._program = 0
+        self._over = False
         self._serving = False
         self._imported = False
         self._told_ports: list[int] = []
         self._started = time.monotonic()
-        self._ours, self.boot = channel.pair()
         self._wake, self._wake_inside = socket.socketpair()
-
-    def fork(self) -> bool:
-        """Make the program's process. True in it: there only `boot` is left of this object."""
-        for end in (self._wake, self._wake_inside, self._ours):
+        for end in (self._wake, self._wake_inside, boot):
             end.setblocking(False)
         signal.set_wakeup_fd(self._wake_inside.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _ignore)
         signal.signal(signal.SIGTERM, self._on_sigterm)
         # Else Python ends by it; all others without a handler are ignored anyway.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def fork(self) -> bool:
+        """Make the program's process. True in it."""
         self._program = os.fork()
         if self._program:
-            self.boot.close()
             return False
         signal.set_wakeup_fd(-1)
         for number in _OWN_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         self._selector.close()
         self._ports.close()
-        for end in (self._wake, self._wake_inside, self._ours):
+        for end in (self._wake, self._wake_inside, self._boot):
             end.close()
         return True
 
     def run(self) -> None:
         """Watch until the program, or the runtime, is gone."""
-        _release_output()
+        release_output("/dev/null")
         if self._port is not None:
             self._selector.register(self._runtime, selectors.EVENT_READ, self._on_runtime)
-        self._selector.register(self._ours, selectors.EVENT_READ, self._on_boot)
+        self._selector.register(self._boot, selectors.EVENT_READ, self._on_boot)
         self._selector.register(self._wake, selectors.EVENT_READ, lambda: self._wake.recv(4096))
         while not self._reap():
             for key, _ in self._selector.select(self._poll_interval()):
@@ -91,21 +96,23 @@ class Watch:
             os.kill(self._program, number)
 
     def _reap(self) -> bool:
-        """Collect the dead; True once the program is among them. What it left running dies with process 1."""
+        """Collect the dead; True once the program has ended. What it left running dies with process 1."""
         with contextlib.suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
-                    return False
+                    break
                 if pid == self._program:
-                    self._say_exited(status)
+                    self._say_exited(os.waitstatus_to_exitcode(status))
                     return True
-        return False
+        if self._over:
+            self._say_exited(None)  # who made it knows
+        return self._over
 
-    def _say_exited(self, status: int) -> None:
+    def _say_exited(self, status: int | None) -> None:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         message = {
-            "exited": os.waitstatus_to_exitcode(status),
+            "exited": status,
             "cpu": used.ru_utime + used.ru_stime,
             "peak": used.ru_maxrss * 1024,
         }
@@ -121,22 +128,31 @@ class Watch:
             self._pass_on(number)
 
     def _on_boot(self) -> None:
-        received = channel.receive(self._ours)
+        received = channel.receive(self._boot)
         if received is None:
-            self._selector.unregister(self._ours)
+            self._selector.unregister(self._boot)
             return
         message, fds = received
         for fd in fds:
             os.close(fd)
-        port = message.get("claimed")
-        if self._port is None and isinstance(port, int):
-            self._port = port
-            self._started = time.monotonic()
-            self._selector.register(self._runtime, selectors.EVENT_READ, self._on_runtime)
+        if self._port is None and "claimed" in message:  # before any code of the program's
+            self._adopt(message["pid"], message["claimed"])
         self._imported = self._imported or "imported" in message
         if "serving" in message and not self._serving:
             asked = message["serving"]
             self._say_serving("socket", asked if isinstance(asked, int) else None)
+
+    def _adopt(self, program: int, port: int) -> None:
+        self._program, self._port = program, port
+        self._started = time.monotonic()
+        self._selector.register(self._runtime, selectors.EVENT_READ, self._on_runtime)
+        try:
+            self._selector.register(os.pidfd_open(program), selectors.EVENT_READ, self._on_end)
+        except ProcessLookupError:
+            self._on_end()
+
+    def _on_end(self) -> None:
+        self._over = True
 
     def _say_serving(self, how: str, asked: int | None) -> None:
         self._serving = True
@@ -166,10 +182,11 @@ def _ignore(_number: int, _frame: object) -> None:
     """A handler, so that the signal wakes the loop."""
 
 
-def _release_output() -> None:
-    """Process 1 writes nothing: the pipes end when the program's processes end."""
-    null = os.open("/dev/null", os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
-    os.close(null)
+def release_output(null: str) -> None:
+    """Write nothing any more: the pipes end when the program's processes end. `null` is the path of a null device."""
+    fd = os.open(null, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(fd, number)
+    if fd > 2:
+        os.close(fd)
     sys.stdout = sys.stderr = None  # type: ignore[assignment]

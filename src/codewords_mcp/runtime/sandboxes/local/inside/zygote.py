@@ -1,6 +1,7 @@
 """The fork server itself: the environment's Python with well-known packages imported, waiting to fork.
 
-It knows no workflow, no secret and no network. Each fork is handed straight to `forked`; the server never waits for it.
+It knows no workflow, no secret and no network. Each fork goes straight into a shell (`forked`); the server never waits
+for it, and tells how it has ended.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
-from . import boot, channel, forked, linux, preload, seccomp, warm
+from . import boot, channel, forked, keeper, linux, preload, seccomp, shell, warm
 from .server import CONTROL_FD
 
 Program = Callable[[], None]
@@ -69,37 +69,29 @@ def _is_hooked(packages: str) -> bool:
 
 
 def _serve(control: socket.socket, kit: forked.Kit) -> Program:
-    own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    signal.signal(signal.SIGCHLD, _reap)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: keeper.reap(control))
     while True:
         received = channel.receive(control)
         if received is None:
             os._exit(0)
         message, fds = received
+        inside = socket.socket(fileno=fds[0])
+        key: shell.Key | None = None
         try:
-            # Without entering its own first, a process can have only one pid namespace for its children.
-            linux.setns(own_pids, linux.CLONE_NEWPID)
-            linux.unshare(linux.CLONE_NEWPID)
+            key = shell.take_key(inside)
+            linux.setns(key.pid, linux.CLONE_NEWPID)
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))  # nothing ends before it was born
             pid = os.fork()
         except OSError as error:
-            _tell(fds[0], error)
+            channel.send(control, {"failed": message["name"], "error": str(error), "errno": error.errno})
         else:
             if pid == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))
                 control.close()
-                os.close(own_pids)
-                return forked.start(kit, message, fds)
-        for fd in fds:
-            os.close(fd)
-
-
-def _reap(_number: int, _frame: object) -> None:
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-
-
-def _tell(fd: int, error: OSError) -> None:
-    with socket.socket(fileno=os.dup(fd)) as sandbox, contextlib.suppress(OSError):
-        message: dict[str, Any] = {"error": str(error), "errno": error.errno, "step": "fork"}
-        channel.send(sandbox, message)
+                return forked.start(kit, message, key, inside)
+            channel.send(control, {"born": message["name"], "pid": pid})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))
+        if key is not None:
+            key.close()
+        inside.close()

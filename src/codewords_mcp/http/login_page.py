@@ -1,0 +1,73 @@
+"""The page behind a sign-in link: it spends the link only when the person says so, since mail programs look at links."""
+
+from __future__ import annotations
+
+from html import escape
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from codewords_mcp.errors import BodyTooLarge, CodewordsError, NotFound
+from codewords_mcp.http.bodies import read_bytes
+from codewords_mcp.http.house import ERROR_PAGE, runtime
+from codewords_mcp.http.operations import Operation
+from codewords_mcp.http.pages import page, prose
+from codewords_mcp.http.secret_page import require_same_origin
+
+_MAX_FORM = 1024
+
+
+async def show(request: Request) -> Response:
+    """Who signs in to what, and a button; looking spends nothing."""
+    request.scope[ERROR_PAGE] = _sorry
+    title, address = await runtime(request.scope).peek_login(_link(request))
+    return page(
+        f"Sign in to {title}",
+        f"<h1>Sign in to {escape(title)}</h1><p>as <b>{escape(address)}</b></p>"
+        '<form method="post"><button autofocus>Sign in</button></form>'
+        '<p class="dim last">If you did not ask to sign in, close this page: nothing happens then.</p>',
+    )
+
+
+async def follow(request: Request) -> Response:
+    """Spend the link, and lead on. Not by a redirect: a form may lead to this runtime only, a link anywhere."""
+    request.scope[ERROR_PAGE] = _sorry
+    require_same_origin(request)
+    await read_bytes(request, _MAX_FORM, _too_large)
+    # an address as a header may have it, whatever it is made of
+    target = quote(await runtime(request.scope).follow_login(_link(request)), safe="%/:?#[]@!$&()*+,;=~-._")
+    reply = page(
+        "You are signed in",
+        '<h1 class="good">You are signed in</h1>'
+        f'<p><a href="{escape(target)}" rel="noreferrer">Go on</a>, if the page does not by itself.</p>',
+    )
+    reply.headers["Refresh"] = f"0; url={target}"
+    return reply
+
+
+def _too_large(_limit: int) -> BodyTooLarge:
+    return BodyTooLarge("That is no answer of this page.", hint="Open the link again.")
+
+
+def _sorry(error: CodewordsError) -> Response:
+    title = "This link no longer works" if isinstance(error, NotFound) else "You are not signed in"
+    hint = f'<p class="last">{prose(error.hint)}</p>' if error.hint else ""
+    return page(
+        title, f'<h1 class="bad">{title}</h1><p>{prose(error.message)}</p>{hint}', status=error.status
+    )
+
+
+def _link(request: Request) -> str:
+    return str(request.path_params["link"])
+
+
+OPERATIONS = [
+    Operation(
+        "GET", "/login/{link}", "The page behind a sign-in link", show, access="open", tag="sign-in", media="text/html"
+    ),
+    Operation(
+        "POST", "/login/{link}", "Sign in by the link", follow, access="open", tag="sign-in", media="text/html",
+        body_media="application/x-www-form-urlencoded", body={"type": "object"},
+    ),
+]  # fmt: skip

@@ -1,0 +1,75 @@
+"""Process 1 of a fork server's pid namespace: makes shells for its programs, and collects the dead until none is left.
+
+It is small, since it has imported next to nothing: its forks cost a fraction of the server's, and what they keep of it is
+little. It runs no package's code and no workflow's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import socket
+from typing import Any, NoReturn
+
+from . import channel, linux, rootfs, seccomp, shell, watch
+
+
+def serve(requests: socket.socket) -> NoReturn:
+    """Make a shell for each request, until the runtime hangs up or the server and everything in its namespace has ended."""
+    watch.release_output(rootfs.SERVER_ROOT + "/dev/null")
+    own_pids = os.open(f"{rootfs.SERVER_ROOT}/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    filters = {exact: seccomp.assemble(exact_memory=exact) for exact in (True, False)}
+    gc.collect()
+    gc.freeze()  # so that no collection in a fork copies what it shares
+
+    def on_child(_number: int, _frame: object) -> None:
+        if not reap(requests):
+            os._exit(0)
+
+    signal.signal(signal.SIGCHLD, on_child)
+    on_child(0, None)
+    while True:
+        received = channel.receive(requests)
+        if received is None:
+            os._exit(0)
+        message, fds = received
+        try:
+            # Without entering its own first, a process can have only one pid namespace for its children.
+            linux.setns(own_pids, linux.CLONE_NEWPID)
+            linux.unshare(linux.CLONE_NEWPID)
+            pid = os.fork()
+        except OSError as error:
+            _tell(fds[0], error)
+        else:
+            if pid == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                requests.close()
+                os.close(own_pids)
+                shell.run(message, fds, filters)
+        for fd in fds:
+            os.close(fd)
+
+
+def reap(runtime: socket.socket) -> bool:
+    """Collect the dead and tell how each has ended; False where no child is left."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status, used = os.wait4(-1, os.WNOHANG)
+            if not pid:
+                return True
+            message: dict[str, Any] = {
+                "ended": pid,
+                "exited": os.waitstatus_to_exitcode(status),
+                "cpu": used.ru_utime + used.ru_stime,
+                "peak": used.ru_maxrss * 1024,
+            }
+            with contextlib.suppress(OSError):
+                channel.send(runtime, message)
+    return False
+
+
+def _tell(fd: int, error: OSError) -> None:
+    with socket.socket(fileno=os.dup(fd)) as runtime, contextlib.suppress(OSError):
+        channel.send(runtime, {"error": str(error), "errno": error.errno, "step": "fork"})

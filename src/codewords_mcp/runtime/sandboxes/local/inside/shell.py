@@ -1,0 +1,129 @@
+"""A shell: a sandbox with everything but a program, which is a fork of the fork server that enters it.
+
+Its process 1 comes from the keeper, a small process, before anybody asks. It takes its place in the control groups, makes
+root and network, becomes the sandbox's user, locks itself down, and leaves the *key* in a socket: the namespaces, and
+what the program gets. One fork takes it out, so one program runs in a shell, and the shell ends with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from . import channel, identity, init, linux, rootfs
+from .ports import Ports
+from .watch import Watch
+
+_FILES: Final = ("runtime", "listener", "stdout", "stderr")
+_NAMESPACES: Final = {
+    "mnt": linux.CLONE_NEWNS, "net": linux.CLONE_NEWNET, "ipc": linux.CLONE_NEWIPC, "uts": linux.CLONE_NEWUTS,
+    "cgroup": linux.CLONE_NEWCGROUP, "user": linux.CLONE_NEWUSER,
+}  # fmt: skip
+"""In the order in which they are entered: with the last go the rights over the others."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """Descriptors: the pid namespace, for the fork itself; the other namespaces by name; the control groups; what the
+    program gets. `catches_all`: see `init`.
+    """
+
+    pid: int
+    namespaces: dict[str, int]
+    groups: list[int]
+    files: dict[str, int]
+    catches_all: bool
+
+    def close(self) -> None:
+        """Let go of all of it."""
+        for fd in (self.pid, *self.namespaces.values(), *self.groups, *self.files.values()):
+            os.close(fd)
+
+
+def run(message: dict[str, Any], fds: list[int], filters: dict[bool, bytes]) -> NoReturn:
+    """Be process 1 of a new shell until it is over. `fds`: those of `_FILES`, the socket for the key, control groups."""
+    runtime, listener = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
+    key, groups = socket.socket(fileno=fds[4]), fds[5:]
+    try:
+        names, ports, namespaces = _isolate(message, runtime, groups, filters)
+        _leave_key(key, init.catches_all(names), namespaces, groups, fds[:4])
+        watch = Watch(runtime, listener, key, ports)
+        channel.send(runtime, {"empty": True})
+        watch.run()
+    except BaseException as error:  # noqa: BLE001  # nothing may return into the keeper's code
+        number = error.errno if isinstance(error, OSError) else None
+        with contextlib.suppress(OSError):
+            channel.send(runtime, {"error": str(error), "errno": number, "step": "isolation"})
+    finally:
+        os._exit(0)
+
+
+def _isolate(
+    message: dict[str, Any], runtime: socket.socket, groups: list[int], filters: dict[bool, bytes]
+) -> tuple[list[str], Ports, dict[str, int]]:
+    """The names of its listeners, who knows of the program's, and its namespaces."""
+    pidfd = os.pidfd_open(os.getpid())
+    channel.send(runtime, {"forked": True}, [pidfd])
+    os.close(pidfd)
+    join_groups(groups)
+    linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWNET)
+    counters = rootfs.enter_shell(message["name"])
+    names = init.open_network(runtime, network=message["network"])
+    identity.become(message["uid"], counters)
+    own = ["pid", *_NAMESPACES]
+    try:
+        linux.unshare(linux.CLONE_NEWCGROUP)
+    except OSError:
+        own.remove("cgroup")
+    namespaces = {name: os.open(f"/proc/self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in own}
+    ports = Ports()
+    identity.lock_down(filters[message["exact_memory"]])
+    return names, ports, namespaces
+
+
+def join_groups(groups: list[int]) -> None:
+    """Put this process into control groups, given by their cgroup.procs: the kernel asks who opened these."""
+    for group in groups:
+        os.write(group, b"0")
+
+
+def _leave_key(
+    key: socket.socket, catches_all: bool, namespaces: dict[str, int], groups: list[int], files: list[int]
+) -> None:
+    """Send the key, and keep nothing of it but the two sockets that process 1 needs itself."""
+    message = {"namespaces": list(namespaces), "groups": len(groups), "catches_all": catches_all}
+    channel.send(key, message, [*namespaces.values(), *groups, *files])
+    for fd in (*namespaces.values(), *groups, *files[2:]):
+        os.close(fd)
+
+
+def take_key(shell: socket.socket) -> Key:
+    """What process 1 left. Raises OSError where it is gone."""
+    received = channel.receive(shell)
+    if received is None:
+        raise OSError(32, "the sandbox is gone")
+    message, fds = received
+    names: list[str] = message["namespaces"]
+    namespaces = dict(zip(names, fds, strict=False))
+    rest = fds[len(names) :]
+    groups, files = rest[: message["groups"]], rest[message["groups"] :]
+    pid = namespaces.pop("pid")
+    return Key(pid, namespaces, groups, dict(zip(_FILES, files, strict=True)), message["catches_all"])
+
+
+def enter(key: Key) -> None:
+    """Become a process of the shell, as its user, with every capability in its user namespace until `lock_down`.
+
+    The caller was forked into its pid namespace.
+    """
+    join_groups(key.groups)
+    for name, kind in _NAMESPACES.items():
+        if name in key.namespaces:
+            linux.setns(key.namespaces[name], kind)
+    for fd in (key.pid, *key.namespaces.values(), *key.groups):
+        os.close(fd)
+    os.setresgid(identity.INNER_ID, identity.INNER_ID, identity.INNER_ID)
+    os.setresuid(identity.INNER_ID, identity.INNER_ID, identity.INNER_ID)

@@ -1,0 +1,143 @@
+"""The way of mail, for every service that sends any: addresses, the home's mail server, the outbox."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass, field
+from email.headerregistry import Address as Mailbox
+from email.message import EmailMessage
+from email.utils import parseaddr
+from typing import Annotated
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AfterValidator
+
+from codewords_mcp.errors import InvalidInput, MissingCredential, UpstreamFailed
+from codewords_mcp.runtime.services.base import Context, Credential
+from codewords_mcp.runtime.store import outbox
+from codewords_mcp.runtime.store.clock import now
+
+SMTP_URL = Credential(
+    "SMTP_URL",
+    "Write your mail server as smtp://user:password@host:587, or smtps://…:465, %-encoded where need be.",
+    without="Messages are kept in the outbox and not sent.",
+    home=True,
+)
+SMTP_FROM = Credential(
+    "SMTP_FROM",
+    "Give the address that mail comes from.",
+    without="The user name in SMTP_URL is the sender, where it is an address.",
+    home=True,
+)
+SECONDS = 60
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+ADDRESS = re.compile(rf"[\w.!#$%&'*+/=?^`{{|}}~-]{{1,64}}@(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII)
+
+
+def line(text: str) -> str:
+    """A header's text has no lines: what comes after one would be another header."""
+    if not all(letter.isprintable() for letter in text):
+        raise ValueError("it is one line, without control characters")
+    return text
+
+
+def _address(text: str) -> str:
+    name, address = parseaddr(line(text))
+    local, _, domain = address.rpartition("@")
+    try:
+        address = f"{local}@{domain.encode('idna').decode()}"
+    except UnicodeError:
+        address = ""
+    if not ADDRESS.fullmatch(address) or "," in text.replace(f'"{name}"', ""):
+        raise ValueError("that is no e-mail address, like name@example.org or Name <name@example.org>")
+    return str(Mailbox(name, addr_spec=address))
+
+
+Line = Annotated[str, AfterValidator(line)]
+Address = Annotated[str, AfterValidator(_address)]
+
+
+async def sender_of(context: Context, service: str, url: str | None) -> str:
+    """The address that mail comes from. Raises MissingCredential."""
+    given = await context.secret(SMTP_FROM)
+    if given is None and url is None:
+        return "nobody@localhost"
+    user = unquote(urlsplit(url or "").username or "")
+    address = parseaddr(given or user)[1]
+    if not ADDRESS.fullmatch(address):
+        raise MissingCredential(
+            f"The service {service} has no address to send from, so nothing was sent.",
+            credential=SMTP_FROM.name,
+            hint=f"{SMTP_FROM.how} `codewords secrets set {SMTP_FROM.name}`.",
+        )
+    return address
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What became of a message: `outbox` is its id there where it was not sent; `refused` whom the server did not take."""
+
+    outbox: str | None = None
+    refused: list[str] = field(default_factory=list[str])
+
+
+async def post(
+    context: Context, message: EmailMessage, url: str | None, sender: str, recipients: list[str]
+) -> Posted:
+    """Hand a message to the home's mail server; without one into the outbox. Raises InvalidInput, UpstreamFailed."""
+    if url is not None:
+        return Posted(refused=await _deliver(url, message, sender, recipients))
+    kept = str(uuid.uuid4())
+    row = {
+        "id": kept,
+        "owner": context.caller.owner,
+        "run_id": context.run_id,
+        "created_at": now(),
+        "recipients": recipients,
+        "subject": str(message["Subject"]),
+        "message": message.as_string(),
+    }
+    await context.parts.database.write(lambda c: outbox.add(c, row))
+    return Posted(outbox=kept)
+
+
+async def _deliver(url: str, message: EmailMessage, sender: str, recipients: list[str]) -> list[str]:
+    """Hand it over; those whom the server refused while it took the rest."""
+    import aiosmtplib
+
+    server = urlsplit(url)
+    if server.scheme not in {"smtp", "smtps"} or not server.hostname:
+        raise InvalidInput("SMTP_URL is no address of a mail server.", hint=SMTP_URL.how)
+    loopback = server.hostname in {"localhost", "127.0.0.1", "::1"}
+    try:
+        errors, _ = await aiosmtplib.send(
+            message,
+            sender=sender,
+            recipients=recipients,
+            hostname=server.hostname,
+            port=server.port or (465 if server.scheme == "smtps" else 587),
+            username=unquote(server.username) if server.username else None,
+            password=unquote(server.password) if server.password else None,
+            use_tls=server.scheme == "smtps",
+            # a password does not go over the net in the clear
+            start_tls=True if server.scheme == "smtp" and server.username and not loopback else None,
+            timeout=SECONDS,
+        )
+    except aiosmtplib.SMTPAuthenticationError as error:
+        raise UpstreamFailed(
+            "The mail server does not take the user and password of SMTP_URL.", upstream_status=error.code
+        ) from error
+    except aiosmtplib.SMTPRecipientsRefused as error:
+        raise UpstreamFailed(
+            "The mail server takes none of these recipients.", hint="Check the addresses."
+        ) from error
+    except aiosmtplib.SMTPResponseException as error:
+        raise UpstreamFailed(
+            f"The mail server refused the message ({error.code}).", upstream_status=error.code
+        ) from error
+    except (aiosmtplib.SMTPException, OSError) as error:
+        raise UpstreamFailed(
+            "The mail server of SMTP_URL cannot be reached, or broke off.", hint="Check SMTP_URL."
+        ) from error
+    return [address for address in recipients if address in errors]

@@ -1,0 +1,85 @@
+"""Sign-ins of workflows' own users that wait for their code or link, and the sessions that came of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, select, update
+
+from codewords_mcp.runtime.store.tables import login_sessions as sessions
+from codewords_mcp.runtime.store.tables import logins
+
+SESSIONS_KEPT = 20
+"""Of one user; the oldest end."""
+
+
+def add(connection: Connection, values: dict[str, Any]) -> None:
+    """One that waits."""
+    connection.execute(insert(logins).values(values))
+
+
+def begun(connection: Connection, owner: str, app: str, since: int, email: str | None = None) -> int:
+    """How many an app has begun since a time, those for one address or all."""
+    query = select(func.count()).select_from(logins)
+    query = query.where(logins.c.owner == owner, logins.c.app == app, logins.c.created_at > since)
+    if email is not None:
+        query = query.where(logins.c.email == email)
+    return connection.execute(query).scalar_one()
+
+
+def take_try(
+    connection: Connection, login_id: str, owner: str, app: str, at: int, most: int
+) -> RowMapping | None:
+    """Use up one of its tries; None where none is left, or there is no such one."""
+    live = (logins.c.id == login_id) & (logins.c.owner == owner) & (logins.c.app == app)
+    live &= (logins.c.expires_at > at) & (logins.c.tries < most) & logins.c.code.is_not(None)
+    if connection.execute(update(logins).where(live).values(tries=logins.c.tries + 1)).rowcount == 0:
+        return None
+    return connection.execute(select(logins).where(logins.c.id == login_id)).mappings().first()
+
+
+def by_link(connection: Connection, link: str, at: int) -> RowMapping | None:
+    """The one with this link, while it is good."""
+    query = select(logins).where(logins.c.link == link, logins.c.expires_at > at)
+    return connection.execute(query).mappings().first()
+
+
+def spend(connection: Connection, which: ColumnElement[bool], **values: Any) -> bool:
+    """End its code and link, once; of two at the same time one is told True."""
+    spent = update(logins).where(which).values({"code": None, "link": None, "ticket": None} | values)
+    return connection.execute(spent).rowcount == 1
+
+
+def by_ticket(connection: Connection, ticket: str, owner: str, app: str, at: int) -> RowMapping | None:
+    """The one with this ticket, while it is good."""
+    mine = (logins.c.owner == owner) & (logins.c.app == app)
+    query = select(logins).where(logins.c.ticket == ticket, mine, logins.c.expires_at > at)
+    return connection.execute(query).mappings().first()
+
+
+def open_session(connection: Connection, values: dict[str, Any]) -> None:
+    """A new session."""
+    connection.execute(insert(sessions).values(values))
+    same = [sessions.c[name] == values[name] for name in ("owner", "app", "email")]
+    old = select(sessions.c.id).where(*same).order_by(sessions.c.created_at.desc()).offset(SESSIONS_KEPT)
+    ids = list(connection.execute(old.limit(100)).scalars())
+    if ids:
+        connection.execute(delete(sessions).where(sessions.c.id.in_(ids)))
+
+
+def session(connection: Connection, session_id: str, owner: str, app: str, at: int) -> RowMapping | None:
+    """A session of an app, while it is good."""
+    mine = (sessions.c.id == session_id) & (sessions.c.owner == owner) & (sessions.c.app == app)
+    return connection.execute(select(sessions).where(mine, sessions.c.expires_at > at)).mappings().first()
+
+
+def end(connection: Connection, row: RowMapping, *, all_of_user: bool) -> int:
+    """End a session, or all of its user's; how many."""
+    names = ("owner", "app", "email") if all_of_user else ("id",)
+    return connection.execute(delete(sessions).where(*(sessions.c[n] == row[n] for n in names))).rowcount
+
+
+def purge(connection: Connection, at: int, before: int) -> None:
+    """Remove sessions past their time, and sign-ins from before a time: they are counted for so long."""
+    connection.execute(delete(sessions).where(sessions.c.expires_at <= at))
+    connection.execute(delete(logins).where(logins.c.created_at < before, logins.c.expires_at <= at))

@@ -1,0 +1,67 @@
+"""The facade's part about what comes from outside: webhooks, and users of workflows who sign in."""
+
+from __future__ import annotations
+
+from codewords_mcp.runtime.house import House
+from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.secrets.access import refuse_run
+from codewords_mcp.runtime.webhook_info import Answer, Arrival, Delivery, Webhook
+
+
+class WebhookCalls:
+    """What `Runtime` offers beside workflows, runs, secrets and files."""
+
+    _house: House
+
+    async def create_webhook(
+        self,
+        caller: Caller,
+        service_id: str,
+        *,
+        kind: str = "plain",
+        path: str = "/",
+        name: str = "",
+        secret: str | None = None,
+    ) -> Webhook:
+        """An address of its own that starts a workflow; `secret` is the name of what its sender signs with.
+
+        Raises InvalidInput, NotFound, TooBusy.
+        """
+        refuse_run(caller, "make webhooks")
+        return await self._house.webhooks.create(
+            caller.owner, kind, service_id, path=path, name=name, secret=secret
+        )
+
+    async def list_webhooks(self, caller: Caller) -> list[Webhook]:
+        """Newest first."""
+        return await self._house.webhooks.list(caller.owner)
+
+    async def delete_webhook(self, caller: Caller, webhook_id: str) -> None:
+        """What came by it stays in the log. Raises NotFound."""
+        await self._house.webhooks.delete(caller.owner, webhook_id)
+
+    async def list_deliveries(
+        self, caller: Caller, *, status: str | None = None, limit: int = 50, before: str | None = None
+    ) -> list[Delivery]:
+        """What came by webhooks, newest first."""
+        return await self._house.webhooks.deliveries(caller.owner, status=status, limit=limit, before=before)
+
+    async def get_delivery(self, caller: Caller, delivery_id: str) -> Delivery:
+        """One with headers and body. Raises NotFound."""
+        return await self._house.webhooks.delivery(caller.owner, delivery_id)
+
+    async def redeliver(self, caller: Caller, delivery_id: str) -> Delivery:
+        """Start its runs once more. Raises NotFound, Conflict."""
+        return await self._house.webhooks.redeliver(caller.owner, delivery_id)
+
+    async def receive_webhook(self, arrival: Arrival) -> Answer:
+        """Something came to a webhook's address. Raises NotFound, Unauthenticated, TooBusy."""
+        return await self._house.webhooks.receive(arrival)
+
+    async def peek_login(self, link: str) -> tuple[str, str]:
+        """(what a sign-in link is for, whose it is, most of it hidden). Raises NotFound."""
+        return await self._house.logins.peek(link)
+
+    async def follow_login(self, link: str) -> str:
+        """Spend a sign-in link; where its person goes on. Raises NotFound."""
+        return await self._house.logins.follow(link)

@@ -1,0 +1,134 @@
+"""What a genuine body says: what kind of event it is, what tells it from others, and which webhooks want it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+from urllib.parse import parse_qs
+
+ANY = "*"
+_IDS = ("webhook-id", "x-github-delivery", "x-gitlab-event-uuid", "x-shopify-webhook-id", "idempotency-key")
+"""Headers by which senders name a delivery."""
+_KINDS = ("x-github-event", "x-gitlab-event", "x-shopify-topic", "x-event-key")
+"""Headers by which they name what happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`key` is the same when it is sent again. `about`: what filters look at. `challenge`: what is answered at once."""
+
+    name: str
+    key: str
+    about: dict[str, Any] = field(default_factory=dict[str, Any])
+    challenge: str | None = None
+
+
+def read_slack(headers: Mapping[str, str], body: bytes) -> Event:
+    """Events API, slash commands and interactions."""
+    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        form = {
+            name: values[0]
+            for name, values in parse_qs(body.decode("utf-8", "replace"), max_num_fields=200).items()
+        }
+        inner = _object(form.get("payload", "{}"))
+        if "payload" in form:
+            return slack_event({"type": "interactive", "payload": inner}, body)
+        return slack_event({"type": "slash_commands", "payload": form}, body)
+    data = _object(body)
+    if data.get("type") == "url_verification":
+        return Event("url_verification", _hash(body), challenge=_text(data.get("challenge"), 500))
+    return slack_event({"type": "events_api", "payload": data}, body)
+
+
+def slack_event(envelope: dict[str, Any], body: bytes) -> Event:
+    """An envelope, as Socket Mode has them."""
+    payload = _dict(envelope.get("payload"))
+    if envelope.get("type") != "events_api":
+        name = (
+            "slash_command"
+            if envelope.get("type") == "slash_commands"
+            else _text(payload.get("type")) or "interactive"
+        )
+        channel = payload.get("channel_id") or _dict(payload.get("channel")).get("id")
+        return Event(name, _hash(payload.get("trigger_id") or body), {"channel": _text(channel)})
+    event = _dict(payload.get("event"))
+    channel = event.get("channel") or _dict(event.get("item")).get("channel")
+    channel = _dict(channel).get("id") if isinstance(channel, dict) else channel
+    own = bool(event.get("bot_id")) and event.get("app_id") == payload.get("api_app_id")
+    name = _text(event.get("type")) or _text(payload.get("type")) or "event"
+    return Event(name, _hash(payload.get("event_id") or body), {"channel": _text(channel), "own": own})
+
+
+def read_whatsapp(_headers: Mapping[str, str], body: bytes) -> Event:
+    """One notification, which may hold several messages and statuses."""
+    names: set[str] = set()
+    senders: list[str] = []
+    ids: list[str] = []
+    for change in (c for entry in _list(_object(body).get("entry")) for c in _list(entry.get("changes"))):
+        value = _dict(change.get("value"))
+        for message in _list(value.get("messages")):
+            names.add("message")
+            senders.append(_text(message.get("from")))
+            ids.append(_text(message.get("id")))
+        for status in _list(value.get("statuses")):
+            names.add("status")
+            senders.append(_text(status.get("recipient_id")))
+            ids.append(f"{_text(status.get('id'))} {_text(status.get('status'))}")
+    name = "message" if "message" in names else "status" if "status" in names else "other"
+    key = _hash("\n".join(sorted(ids)) or body)
+    return Event(name, key, {"numbers": sorted(set(senders))[:50], "events": sorted(names)})
+
+
+def read_other(headers: Mapping[str, str], body: bytes, *, signed: bool) -> Event:
+    """Anybody's. What tells a signed one from others is signed as well; an unsigned one is believed its id."""
+    data = _object(body)
+    named = next((headers[name] for name in _KINDS if headers.get(name)), None)
+    name = named or _text(data.get("type")) or _text(data.get("event")) or "webhook"
+    given = next((headers[header] for header in _IDS if headers.get(header)), None)
+    if signed:
+        key = _hash(body if not headers.get("webhook-id") else headers["webhook-id"].encode() + b"." + body)
+    else:
+        key = _hash(given) if given else secrets.token_hex(32)
+    return Event(name[:100], key)
+
+
+def wants(kind: str, filters: Mapping[str, Any], event: str, about: Mapping[str, Any]) -> bool:
+    """Whether a webhook with these filters is for such an event."""
+    named: list[str] = filters.get("events") or [ANY]
+    happened = set(about.get("events") or [event])
+    if ANY not in named and not happened & set(named):
+        return False
+    if kind == "slack":
+        if about.get("own") and not filters.get("include_own"):
+            return False  # its own message would call it again, without end
+        return not filters.get("channel") or filters["channel"] == about.get("channel")
+    if kind == "whatsapp":
+        return not filters.get("number") or filters["number"] in about.get("numbers", ())
+    return True
+
+
+def _object(body: bytes | str) -> dict[str, Any]:
+    try:
+        return _dict(json.loads(body))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[dict[str, Any]]:
+    return [_dict(one) for one in cast("list[Any]", value)] if isinstance(value, list) else []
+
+
+def _text(value: Any, longest: int = 100) -> str:
+    return value[:longest] if isinstance(value, str) else ""
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(value if isinstance(value, bytes) else str(value).encode()).hexdigest()

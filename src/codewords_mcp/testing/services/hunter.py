@@ -1,0 +1,59 @@
+"""Hunter (`/hunter/…`): 25 addresses of each domain, its statuses 202 and 222, its errors as a list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+KEY = "hunter-key-of-the-tests"
+ADDRESSES = 25
+
+
+def _refused(status: int, code: str, details: str) -> web.Response:
+    return web.json_response({"errors": [{"id": code, "code": status, "details": details}]}, status=status)
+
+
+async def answer(request: web.Request) -> web.Response:
+    """One call."""
+    if request.headers.get("X-API-KEY") != KEY:
+        return _refused(401, "authentication_failed", "No user found for the API key supplied")
+    query = request.query
+    domain = query.get("domain") or f"{query.get('company', '').lower()}.example"
+    match request.match_info["call"]:
+        case "domain-search":
+            begin, size = int(query.get("offset", "0")), int(query.get("limit", "10"))
+            emails = [
+                {"value": f"p{n}@{domain}", "type": "personal"}
+                for n in range(begin, min(begin + size, ADDRESSES))
+            ]
+            meta = {"results": ADDRESSES, "limit": size, "offset": begin}
+            return _told({"domain": domain, "pattern": "{first}", "emails": emails}, meta)
+        case "email-finder":
+            first = query.get("first_name") or query["full_name"].split()[0]
+            return _told({"email": f"{first.lower()}@{domain}", "score": 97}, {"params": dict(query)})
+        case "email-verifier":
+            return _verified(query["email"])
+        case "email-count":
+            return _told({"total": ADDRESSES}, {"params": dict(query)})
+        case "account":
+            return _told({"plan_name": "Free", "requests": {"searches": {"used": 3, "available": 25}}}, {})
+        case _:
+            return _refused(404, "not_found", "This route does not exist")
+
+
+def _verified(email: str) -> web.Response:
+    if email.startswith("slow@"):
+        return web.json_response({"data": {}}, status=202)
+    if email.startswith("broken@"):
+        return web.json_response({"errors": []}, status=222)
+    return _told({"email": email, "status": "valid", "score": 100}, {"params": {"email": email}})
+
+
+def _told(data: dict[str, Any], meta: dict[str, Any]) -> web.Response:
+    return web.json_response({"data": data, "meta": meta})
+
+
+def routes() -> list[web.RouteDef]:
+    """Where it is."""
+    return [web.get("/hunter/{call}", answer)]

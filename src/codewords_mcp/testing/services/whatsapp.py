@@ -1,0 +1,64 @@
+"""WhatsApp's Cloud API (`/whatsapp/{phone number id}/messages`), and how it signs what it sends."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Any
+
+from aiohttp import web
+
+ACCESS_TOKEN = "whatsapp-token-of-the-tests"  # noqa: S105  # of the stand-in
+APP_SECRET = "whatsapp-app-secret-of-the-tests"  # noqa: S105
+PHONE_NUMBER_ID = "106540352242922"
+
+
+def signed(body: bytes, secret: str = APP_SECRET) -> dict[str, str]:
+    """The headers with which it sends a body."""
+    digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return {"X-Hub-Signature-256": f"sha256={digest}", "Content-Type": "application/json"}
+
+
+def incoming(
+    text: str, *, sender: str = "16315551181", message_id: str = "wamid.1", at: int = 1_700_000_000
+) -> dict[str, Any]:
+    """What it posts for one text message."""
+    value = {
+        "messaging_product": "whatsapp",
+        "metadata": {"display_phone_number": "15550783881", "phone_number_id": PHONE_NUMBER_ID},
+        "contacts": [{"profile": {"name": "A person"}, "wa_id": sender}],
+        "messages": [
+            {"from": sender, "id": message_id, "timestamp": str(at), "type": "text", "text": {"body": text}}
+        ],
+    }
+    change = {"value": value, "field": "messages"}
+    return {"object": "whatsapp_business_account", "entry": [{"id": "102290129340398", "changes": [change]}]}
+
+
+async def messages(request: web.Request) -> web.Response:
+    """Send one; errors in the Graph API's envelope."""
+    if request.headers.get("Authorization") != f"Bearer {ACCESS_TOKEN}":
+        return _refused(401, 190, "Error validating access token")
+    data = await request.json()
+    if data.get("messaging_product") != "whatsapp" or data["type"] not in {"text", "template", "image"}:
+        return _refused(400, 100, "Invalid parameter")
+    if data["to"] == "15550000000":
+        return _refused(400, 131030, "Recipient phone number not in allowed list")
+    return web.json_response(
+        {
+            "messaging_product": "whatsapp",
+            "contacts": [{"wa_id": data["to"]}],
+            "messages": [{"id": "wamid.sent"}],
+        }
+    )
+
+
+def _refused(status: int, code: int, message: str) -> web.Response:
+    return web.json_response(
+        {"error": {"message": message, "type": "OAuthException", "code": code}}, status=status
+    )
+
+
+def routes() -> list[web.RouteDef]:
+    """Where it is."""
+    return [web.post(f"/whatsapp/{PHONE_NUMBER_ID}/messages", messages)]
