@@ -64,6 +64,11 @@ class Settings(BaseSettings):
 
     consent: Literal["person", "token"] = Field(default="person", description="Who may agree to what a workflow deployed over MCP may do: a person, or, where nobody is there (`token`), the model itself in a second call.")
 
+    author_model: str | None = Field(default=None, pattern=r"^(openai|anthropic|gemini)/[\w.:@/-]+$", description="Model that writes workflows, as `provider/model`. Default: a capable one of the first provider with a key (Anthropic, OpenAI, Gemini).")
+    author_rounds: int = Field(default=5, ge=1, le=20, description="Answers of a model that generating one workflow may take: the first, and repairs.")
+    author_budget: float = Field(default=0.5, ge=0, description="USD that a model's answers for one workflow may cost; no further one is asked for that may go beyond.")
+    draft_ttl: float = Field(default=7 * 86400, gt=0, description="Seconds a draft is kept after its last change.")
+
     public_url: str | None = Field(default=None, description="URL under which this runtime is reached from outside, without a path: by senders of webhooks, by people who sign in, and by sandboxes that run elsewhere (E2B), which without it use their own connection. Its host is taken as one of this runtime's.")
     e2b_template: str = Field(default="codewords", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name of the E2B template that `codewords e2b build-template` makes.")
     e2b_domain: str | None = Field(default=None, description="Domain of E2B, or of a cloud that speaks its API; default E2B_DOMAIN, else e2b.app.")

@@ -30,6 +30,7 @@ RunRef = Annotated[
 ]
 
 _ID = re.compile(r".+_[0-9a-f]{8}")
+_DRAFT = re.compile(r"draft_[0-9a-f]{12}")
 
 
 def part(text: str) -> str:
@@ -37,6 +38,11 @@ def part(text: str) -> str:
     if not text or text in {".", ".."}:
         raise InvalidInput("An id is missing.", hint="`codewords list` and `codewords runs` show ids.")
     return quote(text, safe="")
+
+
+def is_draft(given: str) -> bool:
+    """Whether this is a draft's id."""
+    return _DRAFT.fullmatch(given) is not None
 
 
 def workflow_id(client: Client, given: str) -> str:

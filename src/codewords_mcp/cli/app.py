@@ -12,6 +12,7 @@ from codewords_mcp.cli import (
     budgets,
     costs,
     doctor,
+    drafts,
     e2b,
     house,
     install,
@@ -58,6 +59,7 @@ def _codewords(version: Version = False) -> None:
     """Deploy and run CodeWords workflows from a terminal."""
 
 
+codewords.command("generate")(drafts.generate)
 codewords.command("validate")(workflows.validate)
 codewords.command("deploy")(workflows.deploy)
 codewords.command("run")(runs.run)
@@ -66,6 +68,11 @@ codewords.command("runs")(runs.runs)
 codewords.command("list")(workflows.list_workflows)
 codewords.command("show")(workflows.show)
 codewords.command("rollback")(workflows.rollback)
+codewords.command("drafts")(drafts.drafts)
+codewords.command("edit")(drafts.edit)
+codewords.command("diff")(drafts.diff)
+codewords.command("delete")(drafts.delete)
+codewords.command("test")(drafts.try_example)
 codewords.command("cancel")(runs.cancel)
 codewords.command("publish")(publish.publish)
 codewords.command("unpublish")(publish.unpublish)

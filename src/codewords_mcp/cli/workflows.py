@@ -52,6 +52,7 @@ def deploy(
     template: Annotated[
         str | None, typer.Option(metavar="ID", help="Deploy a template instead of a file.")
     ] = None,
+    draft: Annotated[str | None, typer.Option(metavar="ID", help="Deploy a draft instead of a file.")] = None,
     name: Annotated[str | None, typer.Option(help="The workflow's name; the file's name otherwise.")] = None,
     service_id: Annotated[
         str | None, typer.Option("--id", metavar="ID", help="Make a new version of this workflow.")
@@ -69,20 +70,21 @@ def deploy(
 
     What a version may reach beyond the one before is asked first, on a terminal; elsewhere --allow is needed.
     """
-    if (file is None) == (template is None):
+    if sum(one is not None for one in (file, template, draft)) != 1:
         raise InvalidInput(
-            "Give either a file or --template ID.", hint="`codewords templates` lists the templates."
+            "Give a file, --template ID or --draft ID.",
+            hint="`codewords templates` lists the templates, `codewords drafts` the drafts.",
         )
     body: Json = {"name": name, "service_id": service_id, "description": description or None}
     if file is None:
-        body["template_id"] = template
+        body |= {"template_id": template, "draft_id": draft}
     else:
         body["code"] = read_code(file)
         body["name"] = name or (None if service_id or file == "-" else Path(file).stem)
     body = {key: value for key, value in body.items() if value is not None} | (
         {"allow": True} if allow else {}
     )
-    subject = _title(file) if file else f"template {template}"
+    subject = _title(file) if file else f"template {template}" if template else f"draft {draft}"
     with connect() as client:
         try:
             done = _deploy(client, body, subject)
@@ -182,17 +184,39 @@ def rollback(
     return OK
 
 
-def templates(as_json: AsJson = False) -> int:
-    """List the workflows to start from."""
+def templates(
+    query: Annotated[
+        str, typer.Option("--query", "-q", help="Only those that share words with this, the best first.")
+    ] = "",
+    category: Annotated[
+        str, typer.Option(help="Only those of this category; with --add, the new one's.")
+    ] = "",
+    add: Annotated[
+        str | None, typer.Option(metavar="WORKFLOW", help="Put a workflow of yours among them first.")
+    ] = None,
+    remove: Annotated[
+        str | None, typer.Option(metavar="WORKFLOW", help="Take a workflow of yours out of them first.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """List the workflows to start from; deploy one with `codewords deploy --template ID`."""
     with connect() as client:
-        items = client.items("/templates")
+        if add is not None:
+            path = f"/workflows/{part(workflow_id(client, add))}/template"
+            client.call("PUT", path, body={"category": category or "own"})
+        if remove is not None:
+            client.call("DELETE", f"/workflows/{part(workflow_id(client, remove))}/template")
+        found = client.record(
+            "GET", "/templates", params={"query": query or None, "category": category or None}
+        )
+    items: list[Json] = found["items"]
     if as_json:
         _output.print_json(items)
     else:
         _output.table(
-            ["ID", "TITLE", "DESCRIPTION"],
-            [[t["id"], t["title"], t["description"]] for t in items],
-            empty="No templates.",
+            ["ID", "CATEGORY", "LACKS", "DESCRIPTION"],
+            [[t["id"], t["category"], ", ".join(t["missing"]), t["description"]] for t in items],
+            empty="No template fits.",
         )
     return OK
 
@@ -236,13 +260,18 @@ def _day(timestamp: Any) -> str:
     return str(timestamp or "")[:16].replace("T", " ")
 
 
-def _print_checks(report: Json, subject: str) -> None:
-    for check in report["checks"]:
+def print_checks(checks: list[Json], subject: str = "line") -> None:
+    """Each with its mark, its place in the subject and its fix."""
+    for check in checks:
         mark, style = _MARKS.get(check["status"], ("?", ""))
         place = f"{subject}:{check['line']}:{check.get('column') or 1}: " if check.get("line") else ""
         _output.line(f"{mark} {check['id']}: {place}{check['message']}", style)
         if check.get("fix"):
             _output.line(f"    {check['fix']}".replace("\n", "\n    "))
+
+
+def _print_checks(report: Json, subject: str) -> None:
+    print_checks(report["checks"], subject)
     failed = sum(check["status"] == "failed" for check in report["checks"])
     verdict = (
         "All checks passed."

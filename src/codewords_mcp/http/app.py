@@ -15,6 +15,7 @@ from codewords_mcp.http import (
     budgets,
     consent_page,
     costs,
+    drafts,
     files,
     gateway,
     login_page,
@@ -78,8 +79,8 @@ _MCP = [
 def operations() -> tuple[Operation, ...]:
     """Everything that this door serves. The secret page comes before `/secrets/{name}/…`, which would match it too."""
     table = (
-        *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *requests.OPERATIONS, *runs.OPERATIONS,
-        *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS, *budgets.OPERATIONS,
+        *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *drafts.OPERATIONS, *requests.OPERATIONS,
+        *runs.OPERATIONS, *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS, *budgets.OPERATIONS,
         *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS,
         *webhooks.OPERATIONS, *login_page.OPERATIONS, *consent_page.OPERATIONS,
         *oauth.OPERATIONS, *published.OPERATIONS, *_MCP,

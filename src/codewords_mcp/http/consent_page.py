@@ -33,10 +33,16 @@ async def answer(request: Request) -> Response:
     said = form.get("answer", [""])[0]
     if said not in {"agree", "decline"}:
         raise InvalidInput("The form did not arrive whole.", hint="Open the link again and choose.")
-    title, _, _ = await runtime(request.scope).peek_consent(_token(request))
+    title, _, lines = await runtime(request.scope).peek_consent(_token(request))
     await runtime(request.scope).answer_consent(_token(request), agreed=said == "agree")
-    name = escape(title)
+    name, deletes = escape(title), _deletes(lines)
     if said == "agree":
+        if deletes:
+            return page(
+                "Agreed",
+                f'<h1 class="good">Agreed</h1><p><b>{name}</b> may be deleted.</p>'
+                '<p class="last">Go back to your conversation: deleting again carries it out.</p>',
+            )
         return page(
             "Agreed",
             f'<h1 class="good">Agreed</h1><p><b>{name}</b> can be deployed with exactly that.</p>'
@@ -44,12 +50,18 @@ async def answer(request: Request) -> Response:
         )
     return page(
         "Declined",
-        f'<h1 class="bad">Declined</h1><p><b>{name}</b> is not deployed.</p>'
+        f'<h1 class="bad">Declined</h1><p><b>{name}</b> is not {"deleted" if deletes else "deployed"}.</p>'
         '<p class="last">You can close this page and go back to your conversation.</p>',
     )
 
 
+def _deletes(lines: list[str]) -> bool:
+    return lines[0].startswith("deletes ")
+
+
 def _form(name: str, live: int | None, lines: list[str]) -> Response:
+    if _deletes(lines):
+        return _delete_form(name, lines[0][12:])
     items = "".join(
         f"<tr><th>{escape(line[:12].strip())}</th><td>{_items(line[12:])}</td></tr>" for line in lines
     )
@@ -64,6 +76,16 @@ def _form(name: str, live: int | None, lines: list[str]) -> Response:
         '<form method="post"><button name="answer" value="agree">Agree</button>'
         '<button class="quiet" name="answer" value="decline">Decline</button></form>'
         '<p class="dim last">Everything that is not agreed is refused while it runs. This link works once, for ten minutes.</p>',
+    )
+
+
+def _delete_form(name: str, what: str) -> Response:
+    return page(
+        f"Delete {name}?",
+        f"<h1>Delete the workflow <code>{escape(name)}</code>?</h1><p>{escape(what.strip())}. Its runs stay on record.</p>"
+        '<form method="post"><button name="answer" value="agree">Delete</button>'
+        '<button class="quiet" name="answer" value="decline">Keep</button></form>'
+        '<p class="dim last">This link works once, for ten minutes.</p>',
     )
 
 

@@ -10,11 +10,11 @@ from codewords_mcp.http.house import caller, runtime
 from codewords_mcp.http.operations import Operation, Parameter, items_of, page_of
 from codewords_mcp.http.progress import answer
 from codewords_mcp.http.replies import JsonReply
+from codewords_mcp.runtime.author_info import Template
 from codewords_mcp.runtime.models import (
     Consent,
     Deployment,
     Progress,
-    Template,
     ValidationReport,
     WorkflowDetail,
     WorkflowSummary,
@@ -30,7 +30,9 @@ class ValidateBody(Body):
 
 
 class DeployBody(Body):
-    """Either `code` or `template_id`. With `service_id`, a new version of that workflow.
+    """One of `code`, `template_id` and `draft_id`. With `service_id`, a new version of that workflow.
+
+    A draft is a new version of what it was made of; with `revision` it has to be that one.
 
     A version that may do more than the live one gets 403 `consent_needed`, with what it asks for. Then `confirm`, the
     token of that answer, says that a person agrees to exactly that; `allow` agrees to whatever it asks.
@@ -38,12 +40,20 @@ class DeployBody(Body):
 
     code: str | None = None
     template_id: str | None = None
+    draft_id: str | None = None
+    revision: int | None = None
     name: str | None = None
     service_id: str | None = None
     description: str = ""
     public: bool | None = None
     confirm: str | None = None
     allow: bool = False
+
+
+class TemplateBody(Body):
+    """`category`: lower-case letters, digits and dashes."""
+
+    category: str = "own"
 
 
 class RollbackBody(Body):
@@ -71,6 +81,8 @@ async def deploy(request: Request) -> Response:
             caller(request.scope),
             code=body.code,
             template_id=body.template_id,
+            draft_id=body.draft_id,
+            revision=body.revision,
             name=body.name,
             service_id=body.service_id,
             description=body.description,
@@ -84,7 +96,26 @@ async def deploy(request: Request) -> Response:
 
 async def list_templates(request: Request) -> Response:
     """The gallery."""
-    return JsonReply({"items": await runtime(request.scope).list_templates()})
+    asked = request.query_params
+    found = await runtime(request.scope).list_templates(
+        caller(request.scope), query=asked.get("query", ""), category=asked.get("category", "")
+    )
+    return JsonReply({"items": found})
+
+
+async def share_template(request: Request) -> Response:
+    """Put a workflow among the caller's templates."""
+    body = await read_body(request, TemplateBody)
+    service_id = request.path_params["service_id"]
+    await runtime(request.scope).share_template(caller(request.scope), service_id, body.category)
+    return Response(status_code=204)
+
+
+async def unshare_template(request: Request) -> Response:
+    """The workflow stays."""
+    service_id = request.path_params["service_id"]
+    await runtime(request.scope).share_template(caller(request.scope), service_id, None)
+    return Response(status_code=204)
 
 
 async def list_workflows(request: Request) -> Response:
@@ -126,7 +157,19 @@ OPERATIONS = [
     Operation("POST", "/deploy", "Deploy code or a template", deploy, description=_STREAMS, body=DeployBody, reply=Deployment),
     Operation(
         "GET", "/templates", "Workflows to start from", list_templates,
+        parameters=(
+            Parameter("query", "Only those that share words with this, the best first.", {"type": "string"}),
+            Parameter("category", "Only those of this category.", {"type": "string"}),
+        ),
         reply=items_of(Template),
+    ),
+    Operation(
+        "PUT", "/workflows/{service_id}/template", "Put a workflow among your templates", share_template,
+        body=TemplateBody, status=204,
+        description="GET /templates lists it under the workflow's id, and POST /deploy takes it: the live version's code.",
+    ),
+    Operation(
+        "DELETE", "/workflows/{service_id}/template", "Take a workflow out of your templates", unshare_template, status=204,
     ),
     Operation(
         "GET", "/workflows", "List workflows", list_workflows,

@@ -6,16 +6,25 @@ from typing import Annotated
 
 from pydantic import Field
 
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.errors import protocol_errors
 from codewords_mcp.door.skills import skill
 
 TITLE = "Build a workflow"
 
 
+@protocol_errors
 async def build_workflow(
-    description: Annotated[str, Field(description="What the workflow should do")],
+    description: Annotated[str, Field(description="What the workflow should do")], ctx: DoorContext
 ) -> str:
-    """Write, validate, deploy and try a workflow."""
-    return f"Build a CodeWords workflow that does this:\n\n{description.strip()}\n\n{skill('build-workflow').body}\n"
+    """Write, check, deploy and try a workflow."""
+    runtime, caller = asking(ctx)
+    brief = await runtime.brief(caller, description)
+    services = "\n".join(brief.services) or "(none)"
+    return (
+        f"Build a CodeWords workflow that does this:\n\n{description.strip()}\n\n{skill('build-workflow').body}\n"
+        f"Services that may help:\n{services}\n\nThe nearest template is {brief.template_id} (list_templates)."
+    )
 
 
 PROMPT = build_workflow

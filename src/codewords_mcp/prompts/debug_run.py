@@ -30,8 +30,8 @@ async def debug_run(
     )
     record = run.model_dump_json(exclude={"owner"}, exclude_none=True)
     advice = (
-        f'Say the cause in one sentence. If it is in the code: get_workflow(workflow_id="{run.service_id}", '
-        "include_code=true), change as little as needed, validate_workflow, deploy_workflow with that workflow_id, "
+        f'Say the cause in one sentence. If it is in the code: edit_workflow(workflow_id="{run.service_id}", edits=[…]) '
+        "with as little as needed, deploy_workflow(draft_id=…), "
         "then run_workflow with the same input. If a secret or an input is missing, tell the user which."
     )
     return "\n\n".join(

@@ -9,7 +9,7 @@ from codewords_mcp.door.context import Door
 
 def add_resources(server: MCPServer[Door]) -> None:
     """Register every resource template."""
-    from codewords_mcp.resources import run, run_logs, services, workflow
+    from codewords_mcp.resources import practices, run, run_logs, services, workflow
 
-    for module in (workflow, run, run_logs, services):
+    for module in (workflow, run, run_logs, services, practices):
         server.resource(module.URI, title=module.TITLE, mime_type=module.MIME_TYPE)(module.read)

@@ -19,7 +19,7 @@ from codewords_mcp.door.context import RequestContext, caller_of
 from codewords_mcp.door.skills import skills
 from codewords_mcp.door.text import one_line
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.resources import run, run_logs, services, workflow
+from codewords_mcp.resources import practices, run, run_logs, services, workflow
 from codewords_mcp.runtime.models import Run, WorkflowSummary
 
 _LISTED = 20
@@ -104,28 +104,42 @@ def _of_run(item: Run) -> list[Resource]:
 
 
 async def complete(ctx: RequestContext, params: CompleteRequestParams) -> CompleteResult:
-    """Ids that begin with what was typed, newest first; nothing for arguments that are not ids."""
-    name, typed = params.argument.name, params.argument.value
-    ids = await _ids(ctx, name) if _takes_id(params, name) else []
-    values = [value for value in ids if value.startswith(typed)]
+    """Ids and names that begin with what was typed, newest first; nothing for arguments that name nothing."""
+    known = await _known(ctx, _named(params))
+    values = [value for value in known if value.startswith(params.argument.value)]
     return CompleteResult(
         completion=Completion(values=values[:_COMPLETED], has_more=len(values) > _COMPLETED)
     )
 
 
-def _takes_id(params: CompleteRequestParams, name: str) -> bool:
+_ARGUMENTS = {
+    ("debug_run", "run_id"): "run",
+    ("add_integration", "workflow_id"): "workflow",
+    ("add_integration", "service"): "service",
+    ("review_workflow", "workflow_id"): "workflow",
+    (workflow.URI, "workflow_id"): "workflow",
+    (run.URI, "run_id"): "run",
+    (run_logs.URI, "run_id"): "run",
+    (services.URI, "name"): "page",
+    (practices.URI, "topic"): "topic",
+}
+"""(prompt or address, argument) → what it names."""
+
+
+def _named(params: CompleteRequestParams) -> str | None:
+    """What the argument names, None where it is nothing that can be listed."""
     ref = params.ref
-    if isinstance(ref, PromptReference):
-        return ref.name == "debug_run" and name == "run_id"
-    return {workflow.URI: "workflow_id", run.URI: "run_id", run_logs.URI: "run_id", services.URI: "name"}.get(
-        str(ref.uri)
-    ) == name
+    subject = ref.name if isinstance(ref, PromptReference) else str(ref.uri)
+    return _ARGUMENTS.get((subject, params.argument.name))
 
 
-async def _ids(ctx: RequestContext, argument: str) -> list[str]:
+async def _known(ctx: RequestContext, kind: str | None) -> list[str]:
     runtime, caller = ctx.lifespan_context.runtime, caller_of(ctx)
-    if argument == "workflow_id":
+    if kind == "workflow":
         return [item.service_id for item in (await runtime.list_workflows(caller, limit=_COMPLETED)).items]
-    if argument == "name":
-        return ["all", *(item.name for item in await runtime.list_services(caller))]
-    return [item.id for item in (await runtime.list_runs(caller, limit=_COMPLETED)).items]
+    if kind in {"service", "page"}:
+        names = [item.name for item in await runtime.list_services(caller)]
+        return names if kind == "service" else ["all", *names]
+    if kind == "topic":
+        return runtime.practice_topics()
+    return [item.id for item in (await runtime.list_runs(caller, limit=_COMPLETED)).items] if kind else []

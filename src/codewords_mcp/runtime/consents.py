@@ -39,6 +39,11 @@ class Ask:
     unknown_before: bool = False
 
     @property
+    def deletes(self) -> bool:
+        """Whether it is about deleting the workflow, not about deploying it."""
+        return any(grant.kind == "delete" for grant in self.grants)
+
+    @property
     def lines(self) -> list[str]:
         """Every single thing that is asked for."""
         return described(self.grants)
@@ -89,6 +94,8 @@ class Consents:
         if not await self._links.spend(link):  # by another deploy of the same, at the same moment
             raise self._needed(ask, await self._links.create(ask.owner, ask.digest, _told(ask)))
         if link.answer == "declined":
+            if ask.deletes:
+                raise Forbidden("A person declined; nothing was deleted.")
             raise Forbidden(
                 "A person declined what this version asks for; nothing was deployed.",
                 hint="Change the code so that it asks for less, or ask the person what they want.",
@@ -130,6 +137,10 @@ class Consents:
 
     def _needed(self, ask: Ask, token: str) -> ConsentNeeded:
         url = self._url_of(token)
+        if ask.deletes:
+            message = "Nothing was deleted: a person has to agree to that."
+            hint = f"Open {url} in a browser and agree, then delete again."
+            return ConsentNeeded(message, asks=ask.lines, confirm=token, url=url, hint=hint)
         if ask.live is None:
             message = "This workflow was not deployed: a person has to agree to what it may do."
         else:

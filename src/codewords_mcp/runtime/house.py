@@ -15,6 +15,7 @@ import structlog
 
 from codewords_mcp.errors import CodewordsError, StorageFailed
 from codewords_mcp.runtime.announcements import Announcements
+from codewords_mcp.runtime.authoring.drafts import Drafts
 from codewords_mcp.runtime.consents import Consents
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
@@ -107,6 +108,7 @@ class House:
         self.deployments = Deployments(
             database, lambda service_id: f"{self.base_url}/run/{service_id}/", self._isolation
         )
+        self.drafts = Drafts(database, settings.draft_ttl)
         self.catalog = Catalog(database, self.environments)
         self.admission = Admission()
         self.egress = Egress(
@@ -315,6 +317,7 @@ class House:
         await self.database.write(lambda c: webhook_rows.purge(c, at - int(settings.webhook_ttl * 1e6)))
         await self.database.write(lambda c: task_rows.purge(c, at))
         await self.logins.tidy()
+        await self.drafts.purge()
         await self.dispatcher.background.tidy()
         await self.gateway.tidy()
         await self.files.expire()

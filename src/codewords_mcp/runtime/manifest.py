@@ -19,7 +19,7 @@ NOTHING = "reaches nothing: no hosts, services, models, workflows or secrets"
 
 
 class Grant(NamedTuple):
-    """One thing that is asked for. kind: host, address, model, service, workflow, schedule, action, connection, secret.
+    """One thing that is asked for. kind: host, address, model, service, workflow, schedule, action, connection, secret, package.
 
     `item` is what a person reads: a host or `*.` pattern, the name of a variable or service, `*` for any.
     """
@@ -47,7 +47,8 @@ class Manifest(BaseModel):
 
     `hosts`: names, addresses, or `*.example.com` for every name below. `addresses`: variables whose value names a host.
     `open_lines`: lines of the code whose address is only known when it runs. `services` are library services, `actions`
-    read `app: action (writes)`. `unread`: packages of which nobody can read here what they connect to.
+    read `app: action (writes)`. `unread`: packages of which nobody can read here what they connect to. `packages` are
+    those whose name or age makes them doubtful, with the reason.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +65,7 @@ class Manifest(BaseModel):
     connections: tuple[str, ...] = ()
     secrets: tuple[HeldSecret, ...] = ()
     unread: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
     @property
     def any_host(self) -> bool:
@@ -87,6 +89,7 @@ class Manifest(BaseModel):
             "action": self.actions,
             "connection": self.connections,
             "secret": tuple(map(str, self.secrets)),
+            "package": self.packages,
         }
         return [Grant(kind, item) for kind, items in kinds.items() for item in items]
 
@@ -107,8 +110,8 @@ class Manifest(BaseModel):
             return bool(self.schedules) or self.may_call("schedule_runs")
         if kind == "action":
             return item in self.actions or f"{item.partition(': ')[0]}: any action (writes)" in self.actions
-        if kind == "connection":
-            return item in self.connections
+        if kind in {"connection", "package"}:
+            return item in (self.connections if kind == "connection" else self.packages)
         secret = next(one for one in asked.secrets if str(one) == item)
         return any(_holds_as_much(own, secret) for own in self.secrets if own.name == secret.name)
 
@@ -157,6 +160,8 @@ _TITLES = {
     "action": "actions",
     "connection": "accounts",
     "secret": "secrets",
+    "package": "packages",
+    "delete": "deletes",
 }
 _ANY_ITEM = {
     "host": "any host of the internet",

@@ -131,7 +131,8 @@ class Version(Model):
 class WorkflowDetail(Model):
     """A workflow with its routes, versions and last runs; `code` only when asked for.
 
-    `capabilities` and `manifest` are as in `Deployment`, of the version that is shown.
+    `capabilities` and `manifest` are as in `Deployment`, of the version that is shown. `example` is an input to try it
+    with: `given` with the version, by its header or its draft, or `derived` from its schema.
     """
 
     service_id: str
@@ -147,6 +148,8 @@ class WorkflowDetail(Model):
     code: str | None = None
     capabilities: list[str] = Field(default_factory=list[str])
     manifest: Manifest | None = None
+    example: Any = None
+    example_from: Literal["given", "derived"] | None = None
 
 
 class RunError(Model):
@@ -309,16 +312,6 @@ class Page(BaseModel, Generic[T]):
 
     items: list[T]
     next_cursor: str | None = None
-
-
-class Template(Model):
-    """A workflow to start from."""
-
-    id: str
-    title: str
-    description: str
-    code: str
-    example_input: dict[str, Any] = Field(default_factory=dict[str, Any])
 
 
 class SecretInfo(Model):

@@ -14,10 +14,10 @@ import structlog
 from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError, ConsentNeeded, InvalidInput
 from codewords_mcp.runtime.announcements import Announcements
-from codewords_mcp.runtime.authoring.templates import template_code, templates
-from codewords_mcp.runtime.consent_calls import ConsentCalls, secret_hosts
+from codewords_mcp.runtime.authoring.drafts import stale
+from codewords_mcp.runtime.authoring_calls import AuthoringCalls
+from codewords_mcp.runtime.consent_calls import ConsentCalls
 from codewords_mcp.runtime.house import House
-from codewords_mcp.runtime.library import Library
 from codewords_mcp.runtime.limits import OWN_SCOPES
 from codewords_mcp.runtime.model_calls import ModelCalls
 from codewords_mcp.runtime.models import (
@@ -36,16 +36,13 @@ from codewords_mcp.runtime.models import (
     ScheduleRequest,
     Scope,
     StoredFile,
-    Template,
     UsageBy,
     UsageSum,
-    ValidationReport,
     WorkflowDetail,
     WorkflowSummary,
     no_progress,
 )
 from codewords_mcp.runtime.publish_calls import PublishCalls
-from codewords_mcp.runtime.runs.launch import limits_of
 from codewords_mcp.runtime.secret_calls import SecretCalls
 from codewords_mcp.runtime.secrets.access import refuse_run, require_admin
 from codewords_mcp.runtime.store import runs as run_rows
@@ -54,7 +51,7 @@ from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import now, to_text
 from codewords_mcp.runtime.tasks import TaskBook
 from codewords_mcp.runtime.webhook_calls import WebhookCalls
-from codewords_mcp.runtime.workflows.checks import Validation, validate
+from codewords_mcp.runtime.workflows.smoke import Smoke
 from codewords_mcp.settings import Settings
 
 MAX_PAGE = 100
@@ -63,7 +60,7 @@ HOUSEKEEPING = 600.0
 log = structlog.get_logger(__name__)
 
 
-class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls):
+class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls, AuthoringCalls):
     """One home's runtime. Open it with `Runtime.open(settings)`; all methods are for that event loop.
 
     Every method raises `CodewordsError` subclasses only; what is not the caller's is `NotFound`.
@@ -72,7 +69,6 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, PublishCalls, Webh
     def __init__(self, settings: Settings, house: House) -> None:
         self.settings = settings
         self._house = house
-        self._validating = 0
         self._started = time.time()
 
     @property
@@ -155,35 +151,14 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, PublishCalls, Webh
 
     # workflows
 
-    async def validate(
-        self, caller: Caller, code: str, *, progress: Progress = no_progress
-    ) -> ValidationReport:
-        """Run every check on the code. A failing check is a result, not a raise."""
-        return (await self._validate(caller, code, progress)).report
-
-    async def _validate(self, caller: Caller, code: str, progress: Progress) -> Validation:
-        house = self._house
-        self._validating += 1
-        try:
-            return await validate(
-                code,
-                environments=house.environments,
-                driver=await house.driver(),
-                known_secrets=await house.secrets.names(caller.owner),
-                secret_hosts=await secret_hosts(house, caller.owner),
-                max_code=self.settings.max_code,
-                limits=limits_of(self.settings),
-                progress=progress,
-            )
-        finally:
-            self._validating -= 1
-
     async def deploy(
         self,
         caller: Caller,
         *,
         code: str | None = None,
         template_id: str | None = None,
+        draft_id: str | None = None,
+        revision: int | None = None,
         name: str | None = None,
         service_id: str | None = None,
         description: str = "",
@@ -193,18 +168,37 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, PublishCalls, Webh
     ) -> Deployment:
         """Validate, build and make live. Same code as live: nothing changes, `changed` is false.
 
+        A draft becomes a version of the workflow that it was made from, or a new workflow, and is gone. With `revision` it
+        has to be that one; edited while it is deployed, nothing is deployed (Conflict).
+
         Without `service_id`, a workflow of the same name of this owner gets a new version; else a new one is made.
         A version that may do more than the live one needs a person's yes: `consent`, or an answer on the page.
         Raises InvalidInput, ValidationFailed (the old version goes on serving), ConsentNeeded (the same), NotFound,
         Forbidden, StorageFailed.
         """
         refuse_run(caller, "deploy workflows")
-        if (code is None) == (template_id is None):
+        if sum(one is not None for one in (code, template_id, draft_id)) != 1:
             raise InvalidInput(
-                "A deploy takes either code or template_id.",
-                hint="Send the workflow's Python code, or the id of a template.",
+                "A deploy takes one of code, template_id and draft_id.",
+                hint="Send the workflow's Python code, or the id of a template or of a draft.",
             )
-        code = template_code(template_id or "") if code is None else code
+        smoke = Smoke()
+        drafts = self._house.drafts
+        draft = None if draft_id is None else await drafts.get(caller, draft_id)
+        if draft is not None:
+            if revision not in {None, draft.revision}:
+                raise stale(revision or 0)
+            code, service_id = draft.code, service_id or draft.workflow_id
+            name = name or (None if service_id else draft.name)
+            description = description or ("" if service_id else draft.facts["description"])
+            smoke = Smoke(draft.facts["example"] if draft.facts["example_from"] == "given" else None)
+        elif code is None:
+            code = await self.template_code(caller, template_id or "")
+
+        async def unchanged() -> None:
+            if draft is not None and (await drafts.get(caller, draft.id)).revision != draft.revision:
+                raise stale(draft.revision)
+
         deployment = await self._house.deployments.deploy(
             caller,
             code,
@@ -212,10 +206,13 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, PublishCalls, Webh
             service_id=service_id,
             description=description,
             public=public,
-            validate=lambda text, report: self._validate(caller, text, report),
+            validate=lambda text, report: self._validate(caller, text, report, smoke),
             agree=lambda ask: self._house.consents.settle(ask, consent),
+            unchanged=unchanged,
             progress=progress,
         )
+        if draft is not None:
+            await drafts.remove(caller, draft.id)
         self._house.forget(deployment.service_id)
         if deployment.changed:
             await self._house.tell_changed(caller.owner, deployment.service_id)
@@ -253,10 +250,6 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, PublishCalls, Webh
         self._house.forget(service_id)
         await self._house.tell_changed(caller.owner, service_id)
         return deployment
-
-    async def list_templates(self) -> list[Template]:
-        """Workflows to start from."""
-        return templates()
 
     # runs
 

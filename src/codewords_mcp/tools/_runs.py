@@ -11,6 +11,7 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.door.text import clean, clean_json, compact, cut, fence, one_line
+from codewords_mcp.runtime.author_info import Diagnosis
 from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Progress, Run
 from codewords_mcp.tools._tool import answer
 
@@ -21,6 +22,7 @@ _RESULT_KEPT = 16_000
 _RESULT_SHOWN = 6_000
 _LOG_LINE = 1_000
 _LOG_SHOWN = 12_000
+_DIAGNOSIS_SHOWN = 2_400
 _SLICE = 5.0
 _LOG_ENDS_WITHIN = 3.0
 
@@ -32,6 +34,17 @@ class RunFailure(BaseModel):
     message: str
     origin: str
     hint: str | None = None
+
+
+class Diagnosed(BaseModel):
+    """Where it failed: `at` are the workflow's own lines, the innermost last. `since`: what changed since it last worked."""
+
+    step: str | None = None
+    error: str | None = None
+    at: list[str] = []
+    input: str | None = None
+    since: str | None = None
+    fix: str | None = None
 
 
 class RunResult(BaseModel):
@@ -49,6 +62,7 @@ class RunResult(BaseModel):
     result: Any = None
     result_cut: bool | None = None
     error: RunFailure | None = None
+    diagnosis: Diagnosed | None = None
     logs: list[str] = []
     next: str | None = None
 
@@ -78,8 +92,8 @@ def _stage(run: Run) -> str:
     return f"Run {run.id}: {run.status}{waits}{step}"
 
 
-def answer_run(run: Run, logs: list[LogLine]) -> CallToolResult:
-    """The record and the log lines given, as a tool's result."""
+def answer_run(run: Run, logs: list[LogLine], why: Diagnosis | None = None) -> CallToolResult:
+    """The record, the log lines given and the diagnosis, as a tool's result."""
     result, result_cut = _result(run)
     data = RunResult(
         run_id=run.id,
@@ -94,6 +108,7 @@ def answer_run(run: Run, logs: list[LogLine]) -> CallToolResult:
         result=result,
         result_cut=result_cut or None,
         error=_error(run),
+        diagnosis=_diagnosed(why),
         logs=_log(logs),
         next=_next_call(run),
     )
@@ -129,6 +144,30 @@ def _error(run: Run) -> RunFailure | None:
     )
 
 
+def _diagnosed(why: Diagnosis | None) -> Diagnosed | None:
+    if why is None:
+        return None
+    return Diagnosed(
+        step=why.step,
+        error=one_line(why.error or "", 200) or None,
+        at=[f"line {f.line} in {f.function}: {one_line(f.text, 160)}" for f in why.frames],
+        input=clean(why.input) if why.input else None,
+        since=clean(why.since) if why.since else None,
+        fix=one_line(why.fix or "", 300) or None,
+    )
+
+
+def _diagnosis_lines(why: Diagnosed) -> str:
+    told = [
+        *([f"step {why.step}"] if why.step else []),
+        *([why.error] if why.error else []),
+        *why.at,
+        *([f"input: {why.input}"] if why.input else []),
+        *([why.since] if why.since else []),
+    ]
+    return "\n".join(told)
+
+
 def _log(lines: list[LogLine]) -> list[str]:
     """The last lines that fit, each cut."""
     kept: list[str] = []
@@ -154,6 +193,13 @@ def _text(data: RunResult) -> str:
         parts.append(
             f"{data.error.code} ({data.error.origin}): {data.error.message} {data.error.hint or ''}".rstrip()
         )
+    if data.diagnosis is not None:
+        if told := _diagnosis_lines(data.diagnosis):
+            parts.append(fence("Diagnosis", told, _DIAGNOSIS_SHOWN))
+        if data.diagnosis.fix:
+            parts.append(f"Likely fix: {data.diagnosis.fix}")
+        if data.workflow_id:
+            parts.append(f"Then: edit_workflow(workflow_id={json.dumps(data.workflow_id)}, edits=[…])")
     if data.result is not None:
         parts.append(fence("Result", compact(data.result), _RESULT_SHOWN))
     if data.logs:

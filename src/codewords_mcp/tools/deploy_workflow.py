@@ -1,4 +1,4 @@
-"""`deploy_workflow`: code or a template becomes a live, isolated HTTP service."""
+"""`deploy_workflow`: code, a draft or a template becomes a live, isolated HTTP service."""
 
 from __future__ import annotations
 
@@ -46,24 +46,30 @@ async def deploy_workflow(
     ctx: DoorContext,
     code: Annotated[str | None, Field(description="The whole Python file")] = None,
     template_id: Annotated[str | None, Field(description="Instead of code")] = None,
+    draft_id: Annotated[str | None, Field(description="Instead of code")] = None,
     name: Annotated[
         str | None, Field(description="A short title; the same name again is a new version")
     ] = None,
     workflow_id: Annotated[str | None, Field(description="Give it to update that workflow")] = None,
     description: str = "",
+    revision: Annotated[int | None, Field(description="Of the draft, as you saw it last")] = None,
     confirm: Annotated[
         str | None, Field(description="From the reply that asked, once the user agreed")
     ] = None,
 ) -> Annotated[CallToolResult, Deployed] | InputRequiredResult:
-    """Validate code or a template and make it live under a URL. A failed deploy leaves the version before serving.
+    """Validate code, a draft or a template and make it live under a URL. A failed deploy leaves the version before serving.
 
     What it may reach needs the user's consent, asked on the way.
     """
-    if (code is None) == (template_id is None):
-        raise InvalidInput("Give either `code` or `template_id`.", hint="list_templates shows the templates.")
+    if sum(one is not None for one in (code, template_id, draft_id)) != 1:
+        raise InvalidInput(
+            "Give one of `code`, `template_id` and `draft_id`.", hint="list_templates shows the templates."
+        )
     wanted: dict[str, Any] = {
         "code": code,
         "template_id": template_id,
+        "draft_id": draft_id,
+        "revision": revision,
         "name": name,
         "service_id": workflow_id,
         "description": description,

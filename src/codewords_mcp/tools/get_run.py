@@ -19,11 +19,12 @@ async def get_run(
     wait_seconds: WaitSeconds = 0,
     log_lines: Annotated[int, Field(ge=0, le=200)] = 20,
 ) -> Annotated[CallToolResult, RunResult]:
-    """Get a run's status, timings, result, error and last log lines; optionally wait for its end."""
+    """Get a run's status, timings, result, last log lines and, if it failed, a diagnosis; optionally wait for its end."""
     runtime, caller = asking(ctx)
     run = await runtime.get_run(caller, run_id)
     run = await follow(runtime, caller, run, seconds=wait_seconds, progress=ctx.report_progress)
-    return answer_run(run, await last_lines(runtime, caller, run, log_lines) if log_lines else [])
+    logs = await last_lines(runtime, caller, run, log_lines) if log_lines else []
+    return answer_run(run, logs, await runtime.diagnose(caller, run))
 
 
 TOOL = tool(get_run, title="Get run", hints=READS, toolset="runs")

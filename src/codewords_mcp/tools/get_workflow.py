@@ -1,22 +1,29 @@
-"""`get_workflow`: a workflow's routes, versions, last runs, and its code when asked for."""
+"""`get_workflow`: a workflow or draft in short, and its code or a difference when asked for."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from mcp_types import CallToolResult
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import compact, cut, one_line
-from codewords_mcp.runtime.models import WorkflowDetail
-from codewords_mcp.tools._arguments import WorkflowId
+from codewords_mcp.door.text import clean, clean_json, compact, cut, one_line
+from codewords_mcp.runtime.author_info import DRAFT_ID, Draft
+from codewords_mcp.runtime.models import Caller, WorkflowDetail
+from codewords_mcp.tools._arguments import Subject
 from codewords_mcp.tools._checks import may
+from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
 from codewords_mcp.tools._tool import READS, answer, tool
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.runtime import Runtime
 
 _VERSIONS = 20
 _RUNS = 10
 _ROUTES_SHOWN = 4_000
+_DIFF = 8_000
+_EXAMPLE = 600
 
 
 class VersionItem(BaseModel):
@@ -36,30 +43,64 @@ class RunItem(BaseModel):
 
 
 class Workflow(BaseModel):
-    """A workflow as it is served."""
+    """A workflow as it is served, a `draft` as it is worked on, or only a `diff`."""
 
     workflow_id: str
-    name: str
+    name: str | None = None
     description: str | None = None
-    url: str
-    version: int
-    routes: list[dict[str, Any]]
-    env: list[dict[str, Any]]
-    dependencies: list[str]
-    versions: list[VersionItem]
-    last_runs: list[RunItem]
-    capabilities: list[str]
+    url: str | None = None
+    version: int | None = None
+    routes: list[dict[str, Any]] = []
+    env: list[dict[str, Any]] = []
+    dependencies: list[str] = []
+    versions: list[VersionItem] = []
+    last_runs: list[RunItem] = []
+    capabilities: list[str] = []
+    draft: DraftResult | None = None
+    example: Any = None
     code: str | None = None
+    diff: str | None = None
 
 
 async def get_workflow(
-    ctx: DoorContext, workflow_id: WorkflowId, version: int | None = None, include_code: bool = False
+    ctx: DoorContext,
+    workflow_id: Subject,
+    version: int | None = None,
+    include_code: bool = False,
+    diff: Annotated[int | None, Field(description="Compare with this version; 0: the one before")] = None,
 ) -> Annotated[CallToolResult, Workflow]:
-    """Get a workflow's routes with their inputs, its environment, versions and last runs."""
+    """Get a workflow's or draft's routes with inputs, environment, versions and last runs; on request its code or a diff."""
     runtime, caller = asking(ctx)
+    if diff is not None:
+        return await _difference(runtime, caller, workflow_id, version, diff)
+    if DRAFT_ID.fullmatch(workflow_id):
+        return _draft(await runtime.get_draft(caller, workflow_id, include_code=include_code))
     detail = await runtime.get_workflow(caller, workflow_id, version=version, include_code=include_code)
     data = _data(detail)
     return answer(data, _text(data))
+
+
+async def _difference(
+    runtime: Runtime, caller: Caller, workflow_id: str, version: int | None, against: int
+) -> CallToolResult:
+    found = await runtime.diff(caller, workflow_id, version=version, against=against or None)
+    shown = cut(clean(found), _DIFF)
+    text = f"```diff\n{shown}\n```" if found else "Nothing differs."
+    return answer(Workflow(workflow_id=workflow_id, diff=shown), text)
+
+
+def _draft(draft: Draft) -> CallToolResult:
+    data = Workflow(
+        workflow_id=draft.draft_id,
+        name=one_line(draft.name, 80),
+        routes=draft.routes,
+        draft=draft_result(draft),
+        code=draft.code,
+    )
+    lines = [*draft_lines(draft), f"Routes: {cut(compact(draft.routes), _ROUTES_SHOWN)}"]
+    if draft.code is not None:
+        lines.append(f"```python\n{draft.code}\n```")
+    return answer(data, "\n".join(lines))
 
 
 def _data(detail: WorkflowDetail) -> Workflow:
@@ -83,6 +124,7 @@ def _data(detail: WorkflowDetail) -> Workflow:
             for r in detail.last_runs[:_RUNS]
         ],
         capabilities=detail.capabilities,
+        example=clean_json(detail.example),
         code=detail.code,
     )
 
@@ -97,6 +139,8 @@ def _text(data: Workflow) -> str:
         f"Versions: {', '.join(f'{v.version}*' if v.active else str(v.version) for v in data.versions)} (* is live)",
     ]
     lines += may(data.capabilities)
+    if data.example is not None:
+        lines.append(f"Example input: {cut(compact(data.example), _EXAMPLE)}")
     if data.last_runs:
         lines.append("Last runs: " + ", ".join(f"{r.run_id} {r.status}" for r in data.last_runs))
     if data.code is not None:

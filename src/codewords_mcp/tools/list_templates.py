@@ -10,16 +10,21 @@ from pydantic import BaseModel, Field
 from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.door.text import one_line
 from codewords_mcp.errors import NotFound
-from codewords_mcp.runtime.models import Template
+from codewords_mcp.runtime.author_info import Template
 from codewords_mcp.tools._tool import READS, answer, tool
+
+_BEST = 8
 
 
 class TemplateItem(BaseModel):
-    """A template; code and example input for the one asked for."""
+    """A template. `missing`: secrets that it or its services need and that are not set."""
 
     id: str
     title: str
-    description: str
+    description: str | None = None
+    category: str | None = None
+    services: list[str] = []
+    missing: list[str] = []
     code: str | None = None
     example_input: dict[str, Any] | None = None
 
@@ -33,15 +38,58 @@ class TemplateList(BaseModel):
 async def list_templates(
     ctx: DoorContext,
     template_id: Annotated[str | None, Field(description="Give one for its code and example input")] = None,
+    query: Annotated[str, Field(description="What it should do; the best first")] = "",
+    category: str = "",
 ) -> Annotated[CallToolResult, TemplateList]:
     """List workflow templates to start from. Read the nearest one's code before writing your own."""
-    runtime, _ = asking(ctx)
-    templates = sorted(await runtime.list_templates(), key=lambda template: template.id)
-    if template_id is None:
-        items = [TemplateItem(id=t.id, title=t.title, description=t.description) for t in templates]
-        text = "\n".join(f"{t.id}: {t.title}. {one_line(t.description, 160)}" for t in items)
-        return answer(TemplateList(templates=items), text or "There are no templates.")
-    return _with_code(_the_one(templates, template_id))
+    runtime, caller = asking(ctx)
+    templates = await runtime.list_templates(
+        caller, query=query if template_id is None else "", category=category if template_id is None else ""
+    )
+    if template_id is not None:
+        return _with_code(_the_one(templates, template_id))
+    if query or category:
+        return _told(templates[:_BEST] if query else templates)
+    return _all(templates)
+
+
+def _told(templates: list[Template]) -> CallToolResult:
+    """With their descriptions."""
+    items = [
+        TemplateItem(
+            id=t.id,
+            title=t.title,
+            description=one_line(t.description, 200),
+            category=t.category or None,
+            services=t.services,
+            missing=t.missing,
+        )
+        for t in templates
+    ]
+    text = "\n".join(map(_line, items))
+    return answer(
+        TemplateList(templates=items), text or "No template fits; call it without query and category."
+    )
+
+
+def _all(templates: list[Template]) -> CallToolResult:
+    """In short: names by category."""
+    names: dict[str, list[str]] = {}
+    for one in templates:
+        names.setdefault(one.category, []).append(one.id)
+    items = [
+        TemplateItem(id=t.id, title=one_line(t.title, 80), category=t.category or None) for t in templates
+    ]
+    lines = [f"{category}: {', '.join(ids)}" for category, ids in names.items()]
+    lines.append(
+        "Next: list_templates(query=…) for what fits, or list_templates(template_id=…) for its code."
+    )
+    return answer(TemplateList(templates=items), "\n".join(lines))
+
+
+def _line(item: TemplateItem) -> str:
+    lacks = f" Lacks {', '.join(item.missing)}." if item.missing else ""
+    return f"{item.id} [{item.category}]: {item.description}{lacks}"
 
 
 def _the_one(templates: list[Template], template_id: str) -> Template:
@@ -52,7 +100,7 @@ def _the_one(templates: list[Template], template_id: str) -> Template:
 
 
 def _with_code(template: Template) -> CallToolResult:
-    item = TemplateItem.model_validate(template.model_dump())
+    item = TemplateItem.model_validate(template.model_dump(exclude={"needs"}))
     text = (
         f"{item.id}: {item.title}. Example input: {template.example_input}\n```python\n{template.code}\n```"
     )

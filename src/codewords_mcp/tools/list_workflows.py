@@ -1,4 +1,4 @@
-"""`list_workflows`: what is deployed."""
+"""`list_workflows`: what is deployed, and what is worked on."""
 
 from __future__ import annotations
 
@@ -23,17 +23,28 @@ class WorkflowItem(BaseModel):
     description: str | None = None
 
 
+class DraftItem(BaseModel):
+    """Code that is worked on and not served."""
+
+    draft_id: str
+    name: str
+    revision: int
+    ready: bool
+    workflow_id: str | None = None
+
+
 class WorkflowList(BaseModel):
-    """A page of workflows."""
+    """A page of workflows; drafts on the first."""
 
     workflows: list[WorkflowItem]
+    drafts: list[DraftItem] | None = None
     next_cursor: str | None = None
 
 
 async def list_workflows(
     ctx: DoorContext, query: str = "", limit: Limit = 20, cursor: Cursor = None
 ) -> Annotated[CallToolResult, WorkflowList]:
-    """List deployed workflows, or find them by text."""
+    """List deployed workflows and drafts, or find them by text."""
     runtime, caller = asking(ctx)
     page = await runtime.list_workflows(caller, query=query, limit=limit, cursor=cursor)
     items = [
@@ -50,10 +61,29 @@ async def list_workflows(
         f"{w.workflow_id} v{w.version}: {w.name}" + (f". {w.description}" if w.description else "")
         for w in items
     ]
+    drafts = [] if cursor else await runtime.list_drafts(caller)
+    kept = [
+        DraftItem(
+            draft_id=d.draft_id,
+            name=one_line(d.name, 80),
+            revision=d.revision,
+            ready=d.ready,
+            workflow_id=d.workflow_id,
+        )
+        for d in drafts
+        if query.lower() in f"{d.name} {d.description} {d.draft_id}".lower()
+    ][:limit]
+    lines += [
+        f"{d.draft_id} revision {d.revision}: {d.name}, "
+        + ("passes its checks" if d.ready else "does not pass its checks")
+        + (f", of {d.workflow_id}" if d.workflow_id else "")
+        for d in kept
+    ]
     if page.next_cursor:
         lines.append(f'More: cursor="{page.next_cursor}"')
     return answer(
-        WorkflowList(workflows=items, next_cursor=page.next_cursor), "\n".join(lines) or "No workflows."
+        WorkflowList(workflows=items, drafts=kept or None, next_cursor=page.next_cursor),
+        "\n".join(lines) or "No workflows.",
     )
 
 

@@ -50,8 +50,12 @@ async def run_workflow(
         with anyio.move_on_after(5, shield=True), contextlib.suppress(CodewordsError):
             await runtime.cancel_run(caller, run.id)
         raise
-    failed = run.status in FINISHED and run.status != "succeeded"
-    return answer_run(run, await last_lines(runtime, caller, run, _LOGS_OF_A_FAILURE) if failed else [])
+    if run.status not in FINISHED or run.status == "succeeded":
+        return answer_run(run, [])
+    logs = await last_lines(runtime, caller, run, _LOGS_OF_A_FAILURE)
+    why = await runtime.diagnose(caller, run)
+    # the lines of the workflow's own that a diagnosis has say more than the end of a traceback
+    return answer_run(run, [] if why and why.frames else logs, why)
 
 
 TOOL = tool(

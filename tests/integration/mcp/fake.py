@@ -15,6 +15,7 @@ from typing import Any
 
 from codewords_mcp.errors import Forbidden, NotFound, ValidationFailed
 from codewords_mcp.runtime.announcements import Announcements
+from codewords_mcp.runtime.author_info import Brief, Diagnosis, Draft, Template
 from codewords_mcp.runtime.models import (
     FINISHED,
     Caller,
@@ -27,7 +28,6 @@ from codewords_mcp.runtime.models import (
     Run,
     RunError,
     SecretInfo,
-    Template,
     ValidationReport,
     Version,
     WorkflowDetail,
@@ -157,7 +157,7 @@ class FakeRuntime(Runtime):
         if self.gate is not None:
             await self.gate()
 
-    async def list_templates(self) -> list[Template]:
+    async def list_templates(self, caller: Caller, *, query: str = "", category: str = "") -> list[Template]:
         return [
             Template(
                 id="greeting",
@@ -184,6 +184,8 @@ class FakeRuntime(Runtime):
         *,
         code: str | None = None,
         template_id: str | None = None,
+        draft_id: str | None = None,
+        revision: int | None = None,
         name: str | None = None,
         service_id: str | None = None,
         description: str = "",
@@ -215,6 +217,20 @@ class FakeRuntime(Runtime):
         self._code[service_id] = code
         self.announcements.announce(caller.owner, "workflows")
         return live
+
+    async def list_drafts(self, caller: Caller) -> list[Draft]:
+        return []
+
+    async def diagnose(self, caller: Caller, run: Run) -> Diagnosis | None:
+        return None
+
+    async def brief(self, caller: Caller, description: str, constraints: str = "") -> Brief:
+        return Brief(
+            rules="One file.",
+            template_id="greeting",
+            template_code="print('hi')",
+            next="edit_workflow(code=…)",
+        )
 
     def _workflow(self, caller: Caller, service_id: str) -> Deployment:
         live = self._live.get((caller.owner, service_id))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from codewords_mcp.server import INSTRUCTIONS
+from codewords_mcp.tools import all_tools
 
 from .npm import INSPECTOR, TYPESCRIPT, installed, node
 
@@ -36,7 +37,7 @@ async def test_a_typescript_client_walks_the_whole_loop(url: str, which: str, ve
     seen = await _walk(which, url)
     assert version is None or seen["version"] == version
     assert seen["instructions"] == INSTRUCTIONS
-    assert len(seen["tools"]) == 15
+    assert len(seen["tools"]) == len(all_tools())
     assert seen["progress"] == ["Building the environment"]
     assert seen["ran"]["structuredContent"]["result"] == {"name": "Ada", "nothing": None}
     assert seen["looked"]["structuredContent"]["logs"] == ["working"]

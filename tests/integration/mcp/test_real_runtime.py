@@ -80,14 +80,15 @@ async def test_the_same_code_again_is_said_to_be_live_already(client: Client) ->
 
 
 @pytest.mark.requirement("mcp:run-failure")
-async def test_a_handler_that_raises_gives_a_failed_run_with_its_traceback(client: Client) -> None:
+async def test_a_handler_that_raises_gives_a_failed_run_with_its_line(client: Client) -> None:
     live = data_of(await client.call_tool("deploy_workflow", {"code": CRASHES, "name": "crashes"}))
     ran = data_of(
         await client.call_tool("run_workflow", {"workflow_id": live["workflow_id"], "wait_seconds": 40})
     )
     assert ran["status"] == "failed"
     assert ran["http_status"] == 500
-    assert "KeyError: 'missing'" in "\n".join(ran["logs"])
+    assert ran["diagnosis"]["error"] == "KeyError: 'missing'"
+    assert ran["diagnosis"]["at"][-1].startswith("line ")
 
 
 @pytest.mark.requirement("mcp:repair")

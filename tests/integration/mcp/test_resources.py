@@ -74,6 +74,7 @@ async def test_recent_workflows_runs_and_logs_are_listed(client: Client) -> None
         "run://{run_id}",
         "run://{run_id}/logs",
         "services://{name}",
+        "practices://{topic}",
     ]
 
 

@@ -86,7 +86,7 @@ async def test_deploying_needs_code_or_a_template_and_not_both(
 ) -> None:
     result = await client.call_tool("deploy_workflow", arguments)
     assert result.is_error
-    assert text_of(result).startswith("invalid_input: Give either `code` or `template_id`.")
+    assert text_of(result).startswith("invalid_input: Give one of `code`, `template_id` and `draft_id`.")
 
 
 @pytest.mark.requirement("mcp:run-failure")

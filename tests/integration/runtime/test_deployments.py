@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.workshop import ADMIN, ALLOWED, ECHO, deploy, fetch, log_text, make_home, open_runtime, workflow
+from tests.workshop import ADMIN, ALLOWED, ECHO, deploy, fetch, make_home, open_runtime, workflow
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
 from codewords_mcp.runtime.models import Caller
@@ -121,23 +121,12 @@ async def test_a_name_in_use_is_a_conflict_when_another_workflow_wants_it(runtim
 @pytest.mark.requirement("deploy:input")
 async def test_a_deploy_takes_code_or_a_template_that_exists(runtime: Runtime) -> None:
     for code, template_id in ((None, None), (ECHO, "greeting")):
-        with pytest.raises(InvalidInput, match="either"):
+        with pytest.raises(InvalidInput, match="one of code"):
             await runtime.deploy(ADMIN, code=code, template_id=template_id)
     with pytest.raises(NotFound):
         await runtime.deploy(ADMIN, template_id="no_such")
     with pytest.raises(NotFound):
         await runtime.deploy(ADMIN, code=ECHO, service_id="no_such_00000000")
-
-
-@pytest.mark.requirement("templates:work")
-async def test_every_template_deploys_and_answers_its_example(runtime: Runtime) -> None:
-    for template in await runtime.list_templates():
-        deployment = await runtime.deploy(ADMIN, template_id=template.id, consent=ALLOWED)
-        detail = await runtime.get_workflow(ADMIN, deployment.service_id)
-        assert [r for r in detail.routes if r["path"] == "/" and r["method"] == "POST"], template.id
-        if template.id != "web_page_facts":  # reaches the internet
-            status, body, run_id = await fetch(runtime, deployment.service_id, template.example_input)
-            assert status == 200, (template.id, body, await log_text(runtime, run_id))
 
 
 @pytest.mark.requirement("runs:owners", "deploy:public")

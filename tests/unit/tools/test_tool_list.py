@@ -61,7 +61,10 @@ async def test_the_list_has_the_same_order_each_time() -> None:
     names = [tool["name"] for tool in await _tools()]
     assert names == [tool["name"] for tool in await _tools()]
     assert names == [
+        "generate_workflow",
         "list_templates",
+        "read_practice",
+        "edit_workflow",
         "validate_workflow",
         "deploy_workflow",
         "run_workflow",
@@ -70,6 +73,7 @@ async def test_the_list_has_the_same_order_each_time() -> None:
         "list_workflows",
         "get_workflow",
         "rollback_workflow",
+        "delete_workflow",
         "schedule_workflow",
         "list_schedules",
         "change_schedule",
@@ -105,8 +109,15 @@ async def test_reading_tools_say_so_and_destroying_tools_say_so() -> None:
         "get_workflow",
         "list_schedules",
         "list_secrets",
+        "read_practice",
     }
-    assert destroying == {"rollback_workflow", "cancel_run", "change_schedule", "delete_secret"}
+    assert destroying == {
+        "rollback_workflow",
+        "cancel_run",
+        "change_schedule",
+        "delete_secret",
+        "delete_workflow",
+    }
 
 
 @pytest.mark.requirement("mcp:tool-tokens")
@@ -142,7 +153,7 @@ async def test_the_instructions_name_the_loop_in_order_and_stay_short() -> None:
     from codewords_mcp.server import INSTRUCTIONS
 
     assert _budget().estimate(INSTRUCTIONS) <= 150
-    loop = ["list_templates", "validate_workflow", "deploy_workflow", "run_workflow", "get_run"]
+    loop = ["generate_workflow", "edit_workflow", "deploy_workflow", "run_workflow", "get_run"]
     assert sorted(loop, key=INSTRUCTIONS.index) == loop
 
 

@@ -82,8 +82,20 @@ def test_the_seeds_programs_are_read_right(seed_examples: Path, name: str) -> No
 def test_every_template_is_read_right() -> None:
     found = {one.id: derive(parse_script(one.code)).manifest for one in templates()}
     asking = {name: manifest for name, manifest in found.items() if manifest.grants()}
-    assert list(asking) == ["web_page_facts"]
-    assert asking["web_page_facts"].hosts == ("*",)
+    quiet = {one.id for one in templates() if not one.services}
+    assert quiet & asking.keys() == {"web_page_facts"}
+    assert {name for name, manifest in asking.items() if manifest.hosts == ("*",)} == {
+        "broken_links",
+        "file_backup",
+        "rss_digest",
+        "rss_to_chat",
+        "sheet_watch",
+        "uptime_check",
+        "web_page_facts",
+    }
+    assert asking["contact_sync"].hosts == ("api.hubapi.com",)
+    assert asking["alert_router"].addresses == ("CHAT_WEBHOOK_URL",)
+    assert all(manifest.service_lines == () for manifest in found.values())
 
 
 @pytest.mark.requirement("manifest:asked-not-guessed")

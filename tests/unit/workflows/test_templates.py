@@ -17,17 +17,15 @@ def test_the_greeting_is_the_guides_letter_for_letter(seed_examples: Path) -> No
     assert greeting.code.encode() == (seed_examples / "greeting.py").read_bytes()
 
 
-def test_every_template_is_a_whole_script_that_needs_nothing_to_be_set() -> None:
-    assert len(templates()) >= 4
+def test_every_template_is_a_whole_script_that_tells_what_it_needs() -> None:
+    assert len(templates()) >= 30
     for template in templates():
         script = parse_script(template.code)
         assert script.notes == ()
         assert script.look.app
         assert script.connections == ()
-        assert {one.name for one in script.env if one.required} <= {
-            "CODEWORDS_API_KEY",
-            "CODEWORDS_RUNTIME_URI",
-        }
+        provided = {"CODEWORDS_API_KEY", "CODEWORDS_RUNTIME_URI"}
+        assert {one.name for one in script.env if one.required} - provided == set(template.needs)
 
 
 def test_templates_share_one_environment_beside_the_greetings() -> None:

@@ -418,7 +418,8 @@ class Execution:
         self.attempts: list[dict[str, Any]] = values["attempts"]
         self._change(values, keep=True)
         if self.request.background and not self.again:
-            self._db.write_soon(lambda c: requests.forget(c, self.run_id), keep=True)
+            failed = status in {"failed", "timed_out"}
+            self._db.write_soon(lambda c: requests.settle(c, self.run_id, failed=failed), keep=True)
         self.settled.set()
         self.run_log.settled()
 

@@ -77,6 +77,7 @@ workflows = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("active_version", Integer, nullable=False),
+    Column("template", String(40)),
     UniqueConstraint("owner", "name", name="uq_workflows_owner_name"),
 )
 
@@ -94,7 +95,27 @@ versions = Table(
     Column("description", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("manifest", JSON),
+    Column("example", JSON(none_as_null=True)),
     UniqueConstraint("workflow_id", "number", name="uq_versions_number"),
+)
+
+drafts = Table(
+    "drafts",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("code", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("workflow_id", String(80)),
+    Column("base_version", Integer),
+    Column("asked", String(64)),
+    Column("facts", JSON, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("ix_drafts_owner", "owner", "updated_at"),
+    Index("ix_drafts_expires", "expires_at"),
 )
 
 published = Table(

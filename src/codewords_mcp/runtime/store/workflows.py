@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, update
 
-from codewords_mcp.runtime.store.tables import versions, workflows
+from codewords_mcp.runtime.store.runs import UNFINISHED
+from codewords_mcp.runtime.store.tables import published, runs, schedules, versions, workflows
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowRow:
-    """A workflow and which version is live. Times in µs."""
+    """A workflow and which version is live. Times in µs. `template`: its category among its owner's templates, if it is one."""
 
     id: str
     owner: str
@@ -22,11 +23,15 @@ class WorkflowRow:
     created_at: int
     updated_at: int
     active_version: int
+    template: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class VersionRow:
-    """One version, whole. `manifest` is what it may do, None for one of before there were manifests."""
+    """One version, whole. `manifest` is what it may do, None for one of before there were manifests.
+
+    `example` is an input that was given with it, None where none was.
+    """
 
     id: str
     workflow_id: str
@@ -39,6 +44,7 @@ class VersionRow:
     description: str
     created_at: int
     manifest: dict[str, Any] | None = None
+    example: Any = None
 
 
 def add(connection: Connection, row: WorkflowRow) -> None:
@@ -77,6 +83,12 @@ def page(
         )
     statement = statement.order_by(workflows.c.updated_at.desc(), workflows.c.id.desc()).limit(limit)
     return [WorkflowRow(**row) for row in connection.execute(statement).mappings()]
+
+
+def templates(connection: Connection, owner: str) -> list[WorkflowRow]:
+    """The owner's that are templates, by name."""
+    query = select(workflows).where(workflows.c.owner == owner, workflows.c.template.is_not(None))
+    return [WorkflowRow(**row) for row in connection.execute(query.order_by(workflows.c.name)).mappings()]
 
 
 def change(connection: Connection, workflow_id: str, values: dict[str, Any]) -> None:
@@ -137,6 +149,20 @@ def environments_in_use(connection: Connection, newest: int) -> set[str]:
     ranked = query.join(workflows, workflows.c.id == versions.c.workflow_id).subquery()
     needed = or_(ranked.c.rank <= newest, ranked.c.number == ranked.c.active_version)
     return set(connection.execute(select(ranked.c.environment).where(needed).distinct()).scalars())
+
+
+def remove(connection: Connection, workflow_id: str) -> None:
+    """Delete a workflow with its versions, schedules and what it is published as; its runs stay."""
+    connection.execute(delete(published).where(published.c.workflow_id == workflow_id))
+    connection.execute(delete(schedules).where(schedules.c.service_id == workflow_id))
+    connection.execute(delete(versions).where(versions.c.workflow_id == workflow_id))
+    connection.execute(delete(workflows).where(workflows.c.id == workflow_id))
+
+
+def goes_on(connection: Connection, workflow_id: str) -> int:
+    """How many of its runs have not ended."""
+    unfinished = (runs.c.service_id == workflow_id) & runs.c.status.in_(UNFINISHED)
+    return connection.execute(select(func.count()).select_from(runs).where(unfinished)).scalar_one()
 
 
 def codes_of_owner(connection: Connection, owner: str) -> list[tuple[str, str]]:

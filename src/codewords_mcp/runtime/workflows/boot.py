@@ -6,6 +6,8 @@ import asyncio
 import json
 import uuid
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -15,12 +17,14 @@ from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Limits,
 from codewords_mcp.runtime.workflows.crash import explain_crash
 from codewords_mcp.runtime.workflows.repair import runnable_code
 from codewords_mcp.runtime.workflows.script import Script
+from codewords_mcp.runtime.workflows.smoke import Example, Smoke, judge, try_example
 
 PORT = 8000
 STAND_IN = "validation-stand-in"
 """The value of every required variable while a script is checked; no secret is ever read for it."""
 _RUNTIME = "http://127.0.0.1:8765"
 _ASK_TIMEOUT = 20.0
+_LAST_WORDS = 1.0
 _MAX_OPENAPI = 4 << 20
 _KEPT_OUTPUT = 64 << 10
 _MAIN_BLOCK = """End the script with:
@@ -33,10 +37,11 @@ _OPENAPI_FIX = "Leave FastAPI's `openapi_url` at its default, /openapi.json, and
 
 @dataclass(slots=True)
 class Boot:
-    """What starting the script showed. `openapi` is None where it gave none."""
+    """What starting the script showed. `openapi` is None where it gave none; `example` is what it was tried with."""
 
     checks: list[Check] = field(default_factory=list[Check])
     openapi: dict[str, Any] | None = None
+    example: Example | None = None
 
 
 class _Output:
@@ -45,6 +50,7 @@ class _Output:
     def __init__(self, sandbox: Sandbox) -> None:
         self._chunks: deque[bytes] = deque()
         self._size = 0
+        self._more = asyncio.Event()
         self._task = asyncio.create_task(self._read(sandbox))
 
     async def _read(self, sandbox: Sandbox) -> None:
@@ -53,16 +59,32 @@ class _Output:
             self._size += len(chunk.data)
             while self._size > _KEPT_OUTPUT and len(self._chunks) > 1:
                 self._size -= len(self._chunks.popleft())
+            self._more.set()
+
+    async def until(self, told: Callable[[str], object], within: float) -> None:
+        """Wait until `told` says that what the program wrote is enough, but no longer than so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while not told(self._so_far()):
+                    self._more.clear()
+                    await self._more.wait()
 
     async def text(self) -> str:
         """All of it, once the sandbox has ended."""
         async with asyncio.timeout(10):
             await asyncio.gather(self._task, return_exceptions=True)
+        return self._so_far()
+
+    def _so_far(self) -> str:
         return b"".join(self._chunks)[-_KEPT_OUTPUT:].decode(errors="replace")
 
 
-async def boot(script: Script, environment: EnvironmentRef, driver: Driver, limits: Limits) -> Boot:
+async def boot(
+    script: Script, environment: EnvironmentRef, driver: Driver, limits: Limits, smoke: Smoke | None = None
+) -> Boot:
     """Start the script, wait for its port and ask for its OpenAPI; the sandbox is gone when this returns.
+
+    With `smoke`, it is also asked once with an example input, if there is one.
 
     Raises SandboxFailed where the sandbox broke. Everything that the program does wrong is a failed check.
     """
@@ -91,6 +113,14 @@ async def boot(script: Script, environment: EnvironmentRef, driver: Driver, limi
         )
         result.checks.append(Check(id="port", status="passed", message="It listens on PORT."))
         await _ask(script, sandbox, result)
+        example = smoke.example(result.openapi) if smoke and result.openapi else None
+        if example is not None:
+            result.example = example
+            answer = await try_example(sandbox.socket_path, example)
+            if answer.status >= 500:  # what it writes about that may come after its answer
+                await output.until(lambda text: explain_crash(script, text), _LAST_WORDS)
+            await sandbox.kill()
+            result.checks.append(judge(script, example, answer, await output.text()))
     except ProgramFailed as error:
         await sandbox.kill()
         result.checks.append(_failed(error, script, await output.text()))

@@ -17,9 +17,11 @@ from codewords_mcp.runtime.workflows.boot import boot
 from codewords_mcp.runtime.workflows.environment import Environment, Environments
 from codewords_mcp.runtime.workflows.leaks import check_leaks
 from codewords_mcp.runtime.workflows.lint import lint
+from codewords_mcp.runtime.workflows.packages import check_packages
 from codewords_mcp.runtime.workflows.reach import derive
 from codewords_mcp.runtime.workflows.report import make_report
 from codewords_mcp.runtime.workflows.script import DEFAULT_MAX_CODE, Script, Unreadable, parse_script
+from codewords_mcp.runtime.workflows.smoke import Example, Smoke
 from codewords_mcp.runtime.workflows.variables import check_variables
 
 _STEPS = 4.0
@@ -29,7 +31,8 @@ _STEPS = 4.0
 class Validation:
     """A report with what was made on the way; what was not reached is None.
 
-    `openapi` is the app's own document. `timings_ms`: parse, look, manifest (a part of look), environment, boot, total.
+    `openapi` is the app's own document, `example` the input that it was tried with.
+    `timings_ms`: parse, look, manifest (a part of look), environment, boot, total.
     """
 
     report: ValidationReport
@@ -38,6 +41,7 @@ class Validation:
     openapi: dict[str, Any] | None
     timings_ms: dict[str, float]
     manifest: Manifest | None = None
+    example: Example | None = None
 
 
 async def validate(
@@ -50,8 +54,11 @@ async def validate(
     progress: Progress = no_progress,
     limits: Limits | None = None,
     max_code: int = DEFAULT_MAX_CODE,
+    smoke: Smoke = Smoke(),  # noqa: B008  # immutable
 ) -> Validation:
     """Run every check that can be run; `known_secrets` are names that have a value, `max_code` is in bytes.
+
+    `smoke` says which input it is tried with; by default one that the header gives.
 
     `secret_hosts`: secrets that workflows do not see, and the hosts for which the egress puts them in.
 
@@ -60,10 +67,13 @@ async def validate(
     """
     work = _Work(environments, driver, known_secrets, progress, limits or Limits(), max_code)
     work.secret_hosts = secret_hosts or {}
+    work.smoke = smoke
     with work.timed("total"):
         await work.run(code)
     report = make_report(work.checks, work.manifest)
-    return Validation(report, work.script, work.environment, work.openapi, work.timings_ms, work.manifest)
+    return Validation(
+        report, work.script, work.environment, work.openapi, work.timings_ms, work.manifest, work.example
+    )
 
 
 class _Work:
@@ -91,6 +101,8 @@ class _Work:
         self.openapi: dict[str, Any] | None = None
         self.secret_hosts: Mapping[str, Iterable[str]] = {}
         self.manifest: Manifest | None = None
+        self.smoke = Smoke()
+        self.example: Example | None = None
 
     async def run(self, code: str) -> None:
         await self._progress(0, _STEPS, "Reading the script")
@@ -109,8 +121,10 @@ class _Work:
             return
         await self._progress(3, _STEPS, "Starting it in a sandbox")
         with self.timed("boot"):
-            result = await boot(script, environment.ref, self._driver, self._limits)
+            smoke = self.smoke.of_header(script)
+            result = await boot(script, environment.ref, self._driver, self._limits, smoke)
         self.checks += result.checks
+        self.example = result.example
         self.openapi = result.openapi
         await self._progress(_STEPS, _STEPS, "Checked")
 
@@ -144,9 +158,11 @@ class _Work:
         self.checks += await lint(script)
         self.checks += await asyncio.to_thread(check_leaks, script, self._known)
         self.checks += await asyncio.to_thread(check_variables, script, self._known)
+        warnings, packages = await check_packages(script)
+        self.checks += warnings
         with self.timed("manifest"):
             reach = await asyncio.to_thread(derive, script, rules=self.secret_hosts, known=self._known)
-        self.manifest = reach.manifest
+        self.manifest = reach.manifest.model_copy(update={"packages": packages})
         self.checks += reach.notes
 
     async def _build(self, script: Script) -> Environment | None:

@@ -37,7 +37,7 @@ _DISTRIBUTIONS = {
 }
 
 
-def explain_crash(script: Script, output: str) -> Check | None:
+def explain_crash(script: Script, output: str, when: str = "while it starts") -> Check | None:
     """The failed check for the last traceback in a program's output; None where there is none.
 
     The program's own words are bounded and marked as such.
@@ -52,7 +52,7 @@ def explain_crash(script: Script, output: str) -> Check | None:
     name, said = raised[-1][1], " ".join((raised[-1][2] or "").split())[:200]
     frames = _FRAME.findall(trace)
     line = int(frames[-1]) if frames else None
-    message = f"The program ends with {name.rsplit('.', maxsplit=1)[-1]} while it starts" + (
+    message = f"The program ends with {name.rsplit('.', maxsplit=1)[-1]} {when}" + (
         f'; it says: "{said}".' if said else "."
     )
     return Check(id="starts", status="failed", message=message, line=line, fix=_fix(script, name, said))

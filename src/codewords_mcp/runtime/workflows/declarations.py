@@ -43,7 +43,8 @@ _NUMBERS = {
 }
 """key: least, most, what it is."""
 _CODEWORDS_KEYS = MODEL_KEYS | {
-    "client", "concurrency", "egress", "hosts", "inspect", "isolation", "queue_limit", "retries", "services", "timeout",
+    "client", "concurrency", "egress", "example", "hosts", "inspect", "isolation", "queue_limit", "retries", "services",
+    "timeout",
 }  # fmt: skip
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}")
 _SERVICE = re.compile(r"[a-z0-9_]{1,80}")
@@ -130,6 +131,12 @@ def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
             '`isolation` in [tool.codewords] is neither "execution" nor "instance".',
             hint='Leave it out for a sandbox per run, or write `# isolation = "instance"` for one that serves many.',
             line=header.line_of("isolation"),
+        )
+    if not isinstance(table.get("example", {}), dict):
+        raise _wrong(
+            "`example` in [tool.codewords] is not a table.",
+            hint='It is an input that the workflow answers, for example `# example = {name = "Ada"}`.',
+            line=header.line_of("example"),
         )
     if not isinstance(table.get("inspect", False), bool):
         raise _wrong(

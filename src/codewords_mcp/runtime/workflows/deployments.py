@@ -8,14 +8,14 @@ import time
 import unicodedata
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
 from codewords_mcp.runtime.consents import Ask
-from codewords_mcp.runtime.manifest import Manifest
+from codewords_mcp.runtime.manifest import Grant, Manifest
 from codewords_mcp.runtime.models import (
     Caller,
     Check,
@@ -31,12 +31,12 @@ from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.workflows import VersionRow, WorkflowRow
 from codewords_mcp.runtime.workflows.checks import Validation
+from codewords_mcp.runtime.workflows.openapi import routes_of, title_of
+from codewords_mcp.runtime.workflows.samples import example_of, main_route
 from codewords_mcp.runtime.workflows.script import parse_script
 
 MAX_NAME = 100
 MAX_DESCRIPTION = 2000
-MAX_SCHEMA_DEPTH = 12
-"""References nested deeper end in `{}`: a schema may name itself."""
 WITHOUT = "deployed before there were manifests: it may do what its header lets it, until its next deploy"
 Validate = Callable[[str, Progress], Awaitable[Validation]]
 Agree = Callable[[Ask], Awaitable[None]]
@@ -64,9 +64,10 @@ class Deployments:
         public: bool | None,
         validate: Validate,
         agree: Agree,
+        unchanged: Callable[[], Awaitable[None]],
         progress: Progress,
     ) -> Deployment:
-        """See `Runtime.deploy`."""
+        """See `Runtime.deploy`. `unchanged` raises where the code is not what it was when this began."""
         began = time.perf_counter()
         name = None if name is None else check_name(name)
         if len(description) > MAX_DESCRIPTION:
@@ -84,11 +85,12 @@ class Deployments:
                 report=report.model_dump(),
                 hint=_first_failure(report.checks),
             )
-        title = name or (target.name if target else _title(validation.openapi))
+        title = name or (target.name if target else title_of(validation.openapi))
         if target is None and name is None:
             target = await self._target(caller, title, None)
             if target is not None and (same := await self._same(target, code, None, description)):
                 return same
+        await unchanged()
         await agree(await self._ask(caller, title, target, manifest))
         description = (
             description
@@ -107,6 +109,7 @@ class Deployments:
             description=description[:MAX_DESCRIPTION],
             created_at=now(),
             manifest=manifest.model_dump(mode="json"),
+            example=_given(validation),
         )
         workflow, version = await self._store(caller, title, target, version, public=public)
         timings = dict(validation.timings_ms) | {"total": round((time.perf_counter() - began) * 1000, 1)}
@@ -269,7 +272,23 @@ class Deployments:
             ],
             code=version.code if include_code else None,
             **_capabilities(version),
+            **_example(version),
         )
+
+    async def delete(self, caller: Caller, service_id: str, agree: Agree) -> str:
+        """See `Runtime.delete_workflow`; the name that it had."""
+        workflow = await self._own(caller, service_id)
+        if going := await self._db.read(lambda c: rows.goes_on(c, service_id)):
+            raise Conflict(
+                f"{workflow.name} has {going} {'runs' if going > 1 else 'run'} that have not ended; nothing was deleted.",
+                hint="Wait for them or cancel them first.",
+            )
+        numbers = [v["number"] for v in await self._db.read(lambda c: rows.list_versions(c, service_id))]
+        what = f"{workflow.name}: {len(numbers)} version{'s' if len(numbers) > 1 else ''} and its schedules, for good"
+        grant = Grant("delete", what)
+        await agree(Ask(caller.owner, workflow.name, service_id, workflow.active_version, (grant,)))
+        await self._db.write(lambda c: rows.remove(c, service_id))
+        return workflow.name
 
     async def _own(self, caller: Caller, service_id: str) -> WorkflowRow:
         row = await self._db.read(lambda c: rows.get(c, service_id))
@@ -303,6 +322,20 @@ class Deployments:
         )
 
 
+def _given(validation: Validation) -> Any:
+    """The example that is kept with a version: not one that can be derived at any time."""
+    example = validation.example
+    return example.value if example is not None and example.source != "derived" else None
+
+
+def _example(version: VersionRow) -> dict[str, Any]:
+    """The fields of `WorkflowDetail`."""
+    if version.example is not None:
+        return {"example": version.example, "example_from": "given"}
+    route = main_route(routes_of(version.openapi))
+    return {"example": example_of(route.schema), "example_from": "derived"} if route and route.schema else {}
+
+
 def _manifest(version: VersionRow) -> Manifest | None:
     return None if version.manifest is None else Manifest.model_validate(version.manifest)
 
@@ -329,41 +362,6 @@ def new_service_id(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:40].strip("_") or "workflow"
     return f"{slug}_{secrets.token_hex(4)}"
-
-
-def routes_of(openapi: dict[str, Any]) -> list[dict[str, Any]]:
-    """[{method, path, summary, input}] of an OpenAPI document; `input` is the JSON body's schema, references resolved."""
-    routes: list[dict[str, Any]] = []
-    for path, operations in openapi.get("paths", {}).items():
-        for method, operation in operations.items():
-            body = (
-                operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
-            )
-            summary = operation.get("description") or operation.get("summary") or ""
-            routes.append(
-                {"method": method.upper(), "path": path, "summary": summary, "input": _resolve(body, openapi)}
-            )
-    return routes
-
-
-def _resolve(schema: Any, openapi: dict[str, Any], depth: int = 0) -> Any:
-    if depth > MAX_SCHEMA_DEPTH:
-        return {}
-    if isinstance(schema, list):
-        return [_resolve(item, openapi, depth + 1) for item in cast("list[Any]", schema)]
-    if not isinstance(schema, dict):
-        return schema
-    fields = cast("dict[str, Any]", schema)
-    if isinstance(reference := fields.get("$ref"), str):
-        name = reference.rsplit("/", 1)[-1]
-        return _resolve(openapi.get("components", {}).get("schemas", {}).get(name, {}), openapi, depth + 1)
-    return {key: _resolve(value, openapi, depth + 1) for key, value in fields.items()}
-
-
-def _title(openapi: dict[str, Any] | None) -> str:
-    title = str((openapi or {}).get("info", {}).get("title") or "").strip()
-    cleaned = "".join(c for c in title if c.isprintable())[:MAX_NAME].strip()
-    return cleaned if cleaned and cleaned != "FastAPI" else "workflow"
 
 
 def _first_failure(checks: list[Check]) -> str:

@@ -20,7 +20,7 @@ IDS = (
     "port",
     "openapi",
 )
-"""Ids of checks, in order of cost. `dialect`, `hash` and `reach` are notes beside them."""
+"""Ids of checks, in order of cost. `dialect`, `hash`, `packages`, `reach` and `smoke` stand beside them."""
 _SIGNS = {"passed": "✓", "failed": "✗", "warning": "!", "note": "·", "skipped": "-"}
 _NOT_REACHED = "Not looked at, since an earlier check failed."
 

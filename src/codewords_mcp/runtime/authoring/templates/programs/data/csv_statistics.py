@@ -14,6 +14,8 @@
 #   "CODEWORDS_API_KEY",
 #   "CODEWORDS_RUNTIME_URI"
 # ]
+# [tool.codewords]
+# example = {csv_text = "city,population\nLagos,15388000\nLima,10092000\nOslo,717710\n"}
 # ///
 
 """Describe a CSV table: its columns, what they hold, and the statistics of the numeric ones."""

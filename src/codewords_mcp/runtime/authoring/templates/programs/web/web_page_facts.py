@@ -14,6 +14,8 @@
 #   "CODEWORDS_API_KEY",
 #   "CODEWORDS_RUNTIME_URI"
 # ]
+# [tool.codewords]
+# example = {url = "https://example.com/"}
 # ///
 
 """Fetch a web page and tell its title, its description and where it links to."""

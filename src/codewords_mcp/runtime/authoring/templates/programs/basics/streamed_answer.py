@@ -14,6 +14,8 @@
 #   "CODEWORDS_API_KEY",
 #   "CODEWORDS_RUNTIME_URI"
 # ]
+# [tool.codewords]
+# example = {text = "one word after the other", pause = 0.05}
 # ///
 
 """Answer bit by bit as server-sent events, so that whoever asks sees the beginning at once."""

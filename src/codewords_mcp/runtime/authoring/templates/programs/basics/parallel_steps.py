@@ -14,6 +14,8 @@
 #   "CODEWORDS_API_KEY",
 #   "CODEWORDS_RUNTIME_URI"
 # ]
+# [tool.codewords]
+# example = {texts = ["the tide goes out", "the tide comes in"], top = 2}
 # ///
 
 """Count the words of many texts at once, announcing each step and logging what happens."""

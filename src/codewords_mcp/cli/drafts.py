@@ -1,0 +1,312 @@
+"""`codewords generate | drafts | edit | diff | delete | test`: code that is worked on, and what becomes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from codewords_mcp.cli import _output
+from codewords_mcp.cli._agree import print_capabilities
+from codewords_mcp.cli._boundary import FAILED, OK
+from codewords_mcp.cli._client import Client, Json, RemoteError
+from codewords_mcp.cli._connect import connect
+from codewords_mcp.cli._refs import AsJson, WorkflowRef, is_draft, part, workflow_id
+from codewords_mcp.cli.workflows import print_checks, read_code
+from codewords_mcp.errors import ConsentNeeded, Forbidden, InvalidInput
+
+Subject = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="A draft's id, or a workflow's id or name.", show_default=False),
+]
+
+
+def generate(
+    description: Annotated[
+        str,
+        typer.Argument(metavar="TEXT", help="What the workflow takes, does and answers.", show_default=False),
+    ],
+    constraints: Annotated[str, typer.Option(help="What it must or must not use.")] = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the code to this file too.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Let a model write a workflow, until it passes every check: a draft.
+
+    The model is one of a provider whose key is set. Ctrl-C ends it; the same text again goes on where it was.
+    """
+    with connect() as client:
+        with _output.spinner("Asking the model") as say:
+            body = {"description": description, "constraints": constraints}
+            done = client.call_with_progress("/generate", body, say)
+        draft = done.get("draft")
+        if draft and output:
+            code = client.record("GET", f"/drafts/{draft['draft_id']}", params={"code": 1})["code"]
+            output.write_text(code, encoding="utf-8")
+    if as_json:
+        _output.print_json(done)
+    elif draft:
+        _print_generated(done, draft)
+    else:
+        _print_brief(done["brief"])
+    return OK if done["status"] == "ready" else FAILED
+
+
+def drafts(as_json: AsJson = False) -> int:
+    """List the drafts: code that is worked on and not served."""
+    with connect() as client:
+        items = client.items("/drafts")
+    if as_json:
+        _output.print_json(items)
+    else:
+        rows = [
+            [
+                d["draft_id"],
+                str(d["revision"]),
+                "passes" if d["ready"] else "does not pass",
+                d["name"],
+                d.get("workflow_id") or "",
+                str(d["expires_at"])[:10],
+            ]
+            for d in items
+        ]
+        _output.table(
+            ["ID", "REVISION", "CHECKS", "NAME", "OF", "KEPT UNTIL"],
+            rows,
+            empty='No drafts. `codewords generate "…"` and `codewords edit` make them.',
+        )
+    return OK
+
+
+def edit(
+    subject: Subject,
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FILE]", help="The whole code as it shall be; `-` reads stdin.", show_default=False
+        ),
+    ] = None,
+    old: Annotated[
+        list[str] | None, typer.Option("--old", metavar="TEXT", help="Text that stands in the code once.")
+    ] = None,
+    new: Annotated[
+        list[str] | None,
+        typer.Option("--new", metavar="TEXT", help="What takes its place, one for each --old."),
+    ] = None,
+    patch: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A unified diff; `-` reads stdin.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Change a draft, or make one of a workflow, and see what that does to its checks.
+
+    Without FILE, --old and --patch it opens the code in your editor ($EDITOR). What is live stays so until
+    `codewords deploy --draft ID`.
+    """
+    with connect() as client:
+        path = _path(client, subject)
+        body = _change(client, path, file, old or [], new or [], patch)
+        with _output.spinner(f"Checking {subject}"):
+            done = client.record("POST", f"{path}/edits", body=body)
+    draft = done["draft"]
+    if as_json:
+        _output.print_json(done)
+    else:
+        _print_diff(done["diff"])
+        for check in done["resolved"]:
+            _output.line(f"resolved  {check['id']}: {check['message']}", "green")
+        print_checks(done["checks"])
+        _print_state(draft)
+    return OK if draft["ready"] else FAILED
+
+
+def diff(
+    subject: Subject,
+    against: Annotated[
+        int | None, typer.Option(min=1, help="The version to compare with; the one before otherwise.")
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="Of a workflow, the later version; the live one otherwise.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Show what a draft changes, or what is different between two versions."""
+    with connect() as client:
+        params = {"against": against, "version": version}
+        found = client.record("GET", f"{_path(client, subject)}/diff", params=params)
+    if as_json:
+        _output.print_json(found)
+    elif found["diff"]:
+        _print_diff(found["diff"])
+    else:
+        _output.note("Nothing differs.")
+    return OK
+
+
+def delete(
+    subject: Subject,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: for scripts.")] = False,
+) -> int:
+    """Delete a draft, or a workflow with its versions and schedules; its runs stay."""
+    with connect() as client:
+        path = _path(client, subject)
+        if path.startswith("/drafts/"):
+            client.call("DELETE", path)
+        else:
+            _delete_workflow(client, path, yes=yes)
+    _output.line(f"{subject} is deleted.")
+    return OK
+
+
+def try_example(workflow: WorkflowRef, as_json: AsJson = False) -> int:
+    """Run a workflow with its example input: of its header, kept with it, or made from its schema.
+
+    It really runs: it may reach and change what it always does.
+    """
+    from codewords_mcp.cli.runs import run
+
+    with connect() as client:
+        detail = client.record("GET", f"/workflows/{part(workflow_id(client, workflow))}")
+    if detail.get("example_from") is None:
+        raise InvalidInput(
+            "This workflow has no route that takes JSON, so there is no example to run it with.",
+            hint=f"codewords run {detail['service_id']} --path …",
+        )
+    where = {"given": "its example", "derived": "an input made from its schema"}[detail["example_from"]]
+    example = json.dumps(detail["example"], ensure_ascii=False)
+    _output.note(f"Running version {detail['version']} with {where}: {example}")
+    return run(
+        detail["service_id"],
+        example,
+        _main_path(detail),
+        "POST",
+        background=False,
+        timeout=None,
+        as_json=as_json,
+    )
+
+
+def _main_path(detail: Json) -> str:
+    paths = [one["path"] for one in detail["routes"] if one["method"] == "POST" and "{" not in one["path"]]
+    return "/" if "/" in paths or not paths else str(paths[0])
+
+
+def _path(client: Client, subject: str) -> str:
+    if is_draft(subject):
+        return f"/drafts/{subject}"
+    return f"/workflows/{part(workflow_id(client, subject))}"
+
+
+def _change(
+    client: Client, path: str, file: str | None, old: list[str], new: list[str], patch: str | None
+) -> Json:
+    if sum((file is not None, bool(old or new), patch is not None)) > 1:
+        raise InvalidInput("FILE, --old and --patch exclude each other.", hint="Give one of them.")
+    if len(old) != len(new):
+        raise InvalidInput("Each --old needs its --new.", hint="--old 'a = 1' --new 'a = 2'")
+    if old:
+        return {"edits": [{"old": a, "new": b} for a, b in zip(old, new, strict=True)]}
+    if patch is not None:
+        return {"patch": read_code(patch)}
+    if file is not None:
+        return {"code": read_code(file)}
+    detail = client.record("GET", path, params={"code": 1})
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise InvalidInput("There is no terminal to edit in.", hint="Give FILE, --old and --new, or --patch.")
+    changed = _edited(detail["code"])
+    if changed == detail["code"]:
+        raise InvalidInput("Nothing was changed.")
+    return {"code": changed, "revision": detail.get("revision")}
+
+
+def _edited(code: str) -> str:
+    """The code as the person leaves it in $VISUAL or $EDITOR. Raises InvalidInput where there is no editor, or it fails."""
+    editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "main.py"
+        file.write_text(code, encoding="utf-8", newline="")
+        try:
+            subprocess.run([*editor, str(file)], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise InvalidInput(
+                f"The editor {editor[0]} did not work; nothing was changed.",
+                hint="Name another in EDITOR, or give FILE, --old and --new, or --patch.",
+            ) from error
+        return read_code(str(file))
+
+
+def _delete_workflow(client: Client, path: str, *, yes: bool) -> None:
+    try:
+        client.call("DELETE", path, body={"allow": yes})
+    except RemoteError as error:
+        if error.code != "consent_needed":
+            raise
+        told: list[Any] = error.details().get("asks") or []
+        asks = [str(line) for line in told]
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise ConsentNeeded(
+                error.message,
+                asks=asks,
+                confirm=str(error.details().get("confirm")),
+                url=str(error.details().get("url")),
+                hint="To delete it without being asked, add --yes.",
+            ) from error
+        for line in asks:
+            _output.note(f"  - {line}", "yellow", always=True)
+        if not typer.confirm("Delete it?", default=False, err=True):
+            raise Forbidden("You declined; nothing was deleted.") from error
+        client.call("DELETE", path, body={"confirm": error.details().get("confirm")})
+
+
+def _print_diff(text: str) -> None:
+    for line in text.splitlines():
+        styles = {"+": "green", "-": "red", "@": "cyan"}
+        _output.line(line, styles.get(line[:1], "") if not line.startswith(("+++", "---")) else "bold")
+
+
+def _print_state(draft: Json) -> None:
+    state = "passes its checks" if draft["ready"] else "does not pass its checks yet"
+    _output.line(
+        f"{draft['draft_id']} revision {draft['revision']} {state}.",
+        "bold green" if draft["ready"] else "bold red",
+    )
+    after = "deploy --draft" if draft["ready"] else "edit"
+    _output.note(f"Next: codewords {after} {draft['draft_id']}")
+
+
+def _print_generated(done: Json, draft: Json) -> None:
+    _output.line(f"{draft['name']}  {draft['draft_id']}", "bold")
+    if draft.get("plan"):
+        _output.line(str(draft["plan"]))
+    for number, one in enumerate(draft["tried"], 1):
+        cost = f"  {one['cost']:.4f} USD" if one.get("cost") is not None else ""
+        _output.line(
+            f"answer {number}  {one['tokens']} tokens{cost}  {one['problem'] or 'passes every check'}"
+        )
+    _output.line(f"written by {draft['model']}")
+    print_capabilities(draft)
+    print_checks([check for check in draft["checks"] if check["status"] not in {"passed", "skipped", "note"}])
+    if done.get("why"):
+        _output.line(f"It stopped there: {done['why']}.", "yellow")
+    _print_state(draft)
+
+
+def _print_brief(brief: Json) -> None:
+    _output.note(
+        "No model can be asked: no provider has a key (`codewords secrets set ANTHROPIC_API_KEY`). "
+        "This is what an assistant needs to write it:",
+        "yellow",
+        always=True,
+    )
+    _output.line(brief["rules"])
+    for service in brief["services"]:
+        _output.line(service)
+    _output.line(f"\nNearest template: codewords templates --json, {brief['template_id']}")

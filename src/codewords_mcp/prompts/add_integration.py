@@ -1,0 +1,53 @@
+"""`add_integration`: a workflow gets a library service, with its schema at hand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.errors import protocol_errors
+from codewords_mcp.door.text import compact
+
+TITLE = "Add an integration"
+
+
+@protocol_errors
+async def add_integration(
+    workflow_id: Annotated[str, Field(description="The workflow to extend")],
+    service: Annotated[str, Field(description="A library service, such as send_email")],
+    ctx: DoorContext,
+    purpose: Annotated[str, Field(description="What it should be used for")] = "",
+) -> str:
+    """Let a workflow use a library service."""
+    runtime, caller = asking(ctx)
+    detail = await runtime.get_workflow(caller, workflow_id, include_code=True)
+    found = await runtime.get_service(caller, service)
+    schemas = [
+        f"path={one.path.strip('/')!r}: {one.summary}\ninput: {compact(one.input)}\noutput: {compact(one.output)}"
+        for one in found.operations
+    ]
+    missing = [f"{one.name} is not set: {one.how}" for one in found.credentials if not one.present]
+    how = (
+        f'Call it with `await client.run(service_id="{found.name}", path="…", inputs={{…}})` of AsyncCodewordsClient, then '
+        "`raise_for_status()`. The header needs codewords-client, CODEWORDS_API_KEY and CODEWORDS_RUNTIME_URI."
+    )
+    then = (
+        f'Change as little as needed: edit_workflow(workflow_id="{workflow_id}", edits=[…]), repair what it reports, then '
+        "deploy_workflow(draft_id=…). The deploy asks the user, since the workflow may do more than before."
+    )
+    return "\n\n".join(
+        [
+            f"Let workflow {workflow_id} use the library service {found.name} ({found.summary})"
+            + (f" for this: {purpose.strip()}" if purpose.strip() else "."),
+            "\n\n".join(schemas),
+            *(["\n".join(missing)] if missing else []),
+            how,
+            f"```python\n{detail.code}\n```",
+            then,
+        ]
+    )
+
+
+PROMPT = add_integration

@@ -1,0 +1,81 @@
+"""`port_script`: a plain script, a line of a crontab, or an export of n8n or Zapier becomes a workflow."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any, cast
+
+from pydantic import Field
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.errors import protocol_errors
+from codewords_mcp.door.text import fence
+from codewords_mcp.errors import InvalidInput
+
+TITLE = "Port a script"
+
+_SHOWN = 40_000
+_CRON = re.compile(r"^\s*(@\w+|(?:[\d*/,\-]+\s+){4}[\d*/,\-]+)\s+\S", re.MULTILINE)
+_ADVICE = {
+    "n8n": "Each node becomes a function, each connection a call; a trigger node becomes the input of POST / (a schedule "
+    "trigger a schedule), credentials become secrets, expressions in {{…}} become Python.",
+    "zapier": "The trigger becomes the input of POST /, each further step a function in its order; filters become "
+    "`if`, paths become branches, connected accounts become secrets.",
+    "cron": "The command's work becomes the handler of POST /; its times become schedule_workflow with the same cron "
+    "expression and the machine's time zone. Files on that machine become inputs.",
+    "script": "Arguments and constants at the top become the fields of the input model, what it prints or writes becomes "
+    "the output model, `requests` becomes `httpx.AsyncClient`, keys become secrets.",
+}
+
+
+@protocol_errors
+async def port_script(
+    source: Annotated[str, Field(description="The script, crontab line, or the export as JSON")],
+    ctx: DoorContext,
+) -> str:
+    """Make a workflow of a script, a cron job, or an n8n or Zapier export."""
+    if not source.strip():
+        raise InvalidInput("There is nothing to port.", hint="Paste the script or the exported JSON.")
+    kind, facts = _kind(source)
+    runtime, caller = asking(ctx)
+    brief = await runtime.brief(caller, re.sub(r"[^A-Za-z ]+", " ", source)[:4_000] or "script")
+    services = "\n".join(brief.services) or "(none)"
+    then = (
+        "Send the file once with edit_workflow(code=…), repair what it reports, deploy_workflow(draft_id=…), run it with an "
+        "input of the old one, and compare. Say what could not be carried over."
+    )
+    return "\n\n".join(
+        [
+            f"Make a CodeWords workflow of this {kind} source. {_ADVICE[kind]}",
+            *([f"It has: {facts}"] if facts else []),
+            fence("Source", source, _SHOWN),
+            f"Rules:\n\n{brief.rules}",
+            f"Services that may take the place of its steps:\n{services}",
+            then,
+        ]
+    )
+
+
+def _kind(source: str) -> tuple[str, str]:
+    """(kind, its nodes or steps in a line)."""
+    try:
+        export: Any = json.loads(source)
+    except ValueError:
+        export = None
+    if isinstance(export, dict):
+        record = cast("dict[str, Any]", export)
+        for kind, key, name in (
+            ("n8n", "nodes", "type"),
+            ("zapier", "zaps", "title"),
+            ("zapier", "steps", "action"),
+        ):
+            if isinstance(record.get(key), list):
+                listed = cast("list[Any]", record[key])
+                nodes = [cast("dict[str, Any]", one) for one in listed if isinstance(one, dict)]
+                parts = [str(one.get(name, "?")) for one in nodes]
+                return kind, re.sub(r"[^\w ,.\-]", "", ", ".join(parts))[:1_000]
+    return ("cron" if _CRON.search(source) and "import " not in source else "script"), ""
+
+
+PROMPT = port_script

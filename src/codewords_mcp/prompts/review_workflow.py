@@ -1,0 +1,40 @@
+"""`review_workflow`: a workflow read against the practices, with its checks and its last runs at hand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.errors import protocol_errors
+
+TITLE = "Review a workflow"
+
+_ASKED = """\
+Look for, in this order, and give the line with each finding: wrong results; errors that are swallowed or told unclearly;
+secrets that are logged or written down; what breaks when it is run twice or many times at once; blocking calls; input that
+is not bounded; what a run may cost; what it may reach and does not need. Say what is good in one sentence. Change nothing
+before the user agrees; then edit_workflow with small edits. read_practice has a page on each of: """
+
+
+@protocol_errors
+async def review_workflow(
+    workflow_id: Annotated[str, Field(description="The workflow to review")], ctx: DoorContext
+) -> str:
+    """Review a workflow's code and behaviour."""
+    runtime, caller = asking(ctx)
+    detail = await runtime.get_workflow(caller, workflow_id, include_code=True)
+    runs = ", ".join(f"{run.id} {run.status}" for run in detail.last_runs) or "none yet"
+    return "\n\n".join(
+        [
+            f"Review the workflow {workflow_id}, version {detail.version}.",
+            f"{_ASKED}{', '.join(runtime.practice_topics())}.",
+            "It may:\n" + "\n".join(detail.capabilities),
+            f"Last runs: {runs}",
+            f"```python\n{detail.code}\n```",
+        ]
+    )
+
+
+PROMPT = review_workflow

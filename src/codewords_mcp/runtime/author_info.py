@@ -1,0 +1,144 @@
+"""The nouns of authoring: drafts, edits, what was generated, why a run failed. Times are timezone-aware UTC."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from codewords_mcp.runtime.models import Check, Model
+
+DRAFT_ID = re.compile(r"draft_[0-9a-f]{12}")
+ExampleFrom = Literal["header", "given", "derived"]
+"""The header of the code, whoever deployed or edited it, or the schema of its input."""
+
+
+class Template(Model):
+    """A workflow to start from. `services` are those it calls, `needs` secrets, `missing` those of both that are not set."""
+
+    id: str
+    title: str
+    description: str
+    code: str
+    category: str = ""
+    services: list[str] = Field(default_factory=list[str])
+    needs: list[str] = Field(default_factory=list[str])
+    missing: list[str] = Field(default_factory=list[str])
+    example_input: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+
+class Tried(Model):
+    """One answer of a model: what was wrong with what it wrote, "" where nothing was; cost in USD, None if unknown."""
+
+    problem: str
+    tokens: int = 0
+    cost: float | None = None
+
+
+class Draft(Model):
+    """Code that is worked on and not served. Each change of the code is a new `revision`, from 1.
+
+    `workflow_id` and `base_version`: what it was made from. `checks` are the last validation's; `ready` that none failed.
+    `tried`, `plan` and `model` tell how it was generated. `code` only when asked for.
+    """
+
+    draft_id: str
+    name: str
+    description: str = ""
+    revision: int
+    workflow_id: str | None = None
+    base_version: int | None = None
+    ready: bool
+    checks: list[Check] = Field(default_factory=list[Check])
+    capabilities: list[str] = Field(default_factory=list[str])
+    routes: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
+    example: Any = None
+    example_from: ExampleFrom | None = None
+    plan: str = ""
+    model: str = ""
+    tried: list[Tried] = Field(default_factory=list[Tried])
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime
+    code: str | None = None
+
+    @property
+    def cost(self) -> float | None:
+        """What its models' answers cost in USD; None where that is not known of all of them."""
+        known = [one.cost for one in self.tried if one.cost is not None]
+        return round(sum(known), 6) if known and len(known) == len(self.tried) else None
+
+
+class Edit(Model):
+    """Text that stands in the code exactly once, and what takes its place."""
+
+    old: str
+    new: str
+
+
+class Edited(Model):
+    """A draft after a change: the unified diff, the checks that are new, and those that are gone."""
+
+    draft: Draft
+    diff: str
+    checks: list[Check] = Field(default_factory=list[Check])
+    resolved: list[Check] = Field(default_factory=list[Check])
+
+
+class Brief(Model):
+    """What an assistant needs to write a workflow itself."""
+
+    rules: str
+    template_id: str
+    template_code: str
+    services: list[str] = Field(default_factory=list[str])
+    next: str
+
+
+class Generation(Model):
+    """`ready`: a draft that passes every check. `unfinished`: the best there was, `why` it went no further.
+
+    `brief`: there is no model to ask, and this is what an assistant needs to write it.
+    """
+
+    status: Literal["ready", "unfinished", "brief"]
+    draft: Draft | None = None
+    why: str = ""
+    brief: Brief | None = None
+
+
+class Frame(Model):
+    """A place in a traceback that is the workflow's own: the line's number, its function and its text."""
+
+    line: int
+    function: str
+    text: str
+
+
+class Diagnosis(Model):
+    """Why a run failed. `input` is what it was asked, bounded; `since` what is different from its last success."""
+
+    step: str | None = None
+    error: str | None = None
+    frames: list[Frame] = Field(default_factory=list[Frame])
+    input: str | None = None
+    since: str | None = None
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A model's answer; `cut`: it reached its limit of tokens. `cost` in USD, None if unknown."""
+
+    text: str
+    tokens: int = 0
+    cost: float | None = None
+    cut: bool = False
+
+
+Ask = Callable[[str, str], Awaitable[Written]]
+"""`await ask(system, prompt)`: one question to a model, without a memory of those before."""

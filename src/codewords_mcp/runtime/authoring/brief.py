@@ -1,0 +1,112 @@
+"""What helps to write a workflow: the nearest template, the library services that fit, and the next call."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from codewords_mcp.runtime.author_info import Brief, Template
+from codewords_mcp.runtime.authoring.writing import rules
+from codewords_mcp.runtime.service_info import ServiceInfo
+
+_WORD = re.compile(r"[a-z0-9]{3,}")
+_COMMON = set(
+    re.findall(
+        r"\w+",
+        "the and for with that this from into each all any are its has have not one new out per then them what when which how "
+        "takes gives answers workflow list",
+    )
+)
+_SERVICES = 4
+_FAR_LESS = 4
+_SCHEMA = 700
+# Words of a wish that mean a service, where the service's own summary says it otherwise.
+_MEANT = {
+    "openai": "summarise summarize classify sentiment translate extract llm gpt model rewrite draft triage score ai",
+    "webpage_to_markdown": "page website url article markdown scrape read fetch",
+    "firecrawl": "scrape crawl website page javascript",
+    "send_email": "email mail digest newsletter notify alert",
+    "redis_coordinator": "remember state previous changed since counter cache seen dedupe last",
+    "github": "github repository issue pull commit release",
+    "schedule_runs": "schedule daily hourly weekly cron",
+}
+
+
+def words_of(text: str) -> set[str]:
+    """The telling words of a text, without their plural."""
+    return {word.removesuffix("s") for word in _WORD.findall(text.lower())} - _COMMON
+
+
+def nearest(templates: Sequence[Template], wish: str) -> Template:
+    """The template that shares the most telling words with the wish; the simplest where none does."""
+    return max(templates, key=_fit(templates, wish))
+
+
+def matching(templates: Sequence[Template], query: str) -> list[Template]:
+    """The templates that fit a query, the best first; not those that fit it by far less."""
+    fit = _fit(templates, query)
+    found = sorted(filter(fit, templates), key=fit, reverse=True)
+    return [one for one in found if fit(one) * _FAR_LESS >= fit(found[0])]
+
+
+def _fit(templates: Sequence[Template], wish: str) -> Callable[[Template], float]:
+    """What a template shares with the wish: each word counts the more the fewer templates have it."""
+    words = {
+        one.id: words_of(f"{one.id.replace('_', ' ')} {one.title} {one.description} {one.category}")
+        for one in templates
+    }
+    spread = Counter(word for found in words.values() for word in found)
+    wanted = words_of(wish)
+    scores = {name: sum(1 / spread[word] for word in wanted & found) for name, found in words.items()}
+    return lambda template: scores[template.id]
+
+
+def fitting(services: Iterable[ServiceInfo], wish: str) -> list[ServiceInfo]:
+    """The services that a wish speaks of, the best first."""
+    wanted = words_of(wish)
+    scored = [
+        (len(wanted & words_of(f"{one.name} {one.title} {one.summary} {_MEANT.get(one.name, '')}")), one)
+        for one in services
+    ]
+    scored = [pair for pair in scored if pair[0]]
+    scored.sort(key=lambda pair: -pair[0])
+    return [one for _, one in scored[:_SERVICES]]
+
+
+def line_of(service: ServiceInfo) -> str:
+    """A service in a few lines: what it does, its paths with their inputs, and what it lacks here."""
+    lacks = [one.name for one in service.credentials if not one.present and not one.without]
+    lines = [
+        f"{service.name}: {service.summary}" + (f" Needs the secret {', '.join(lacks)}." if lacks else "")
+    ]
+    lines += [
+        f"  path={one.path.strip('/')!r} {one.summary}: {_schema(one.input)}"
+        for one in service.operations[:4]
+    ]
+    return "\n".join(lines)
+
+
+def _schema(schema: dict[str, Any]) -> str:
+    """The input in short: names with types; `?` where it may be left out."""
+    required = schema.get("required", [])
+    fields = {
+        name if name in required else f"{name}?": part.get("type") or part.get("enum") or "any"
+        for name, part in schema.get("properties", {}).items()
+    }
+    text = json.dumps(fields, ensure_ascii=False)
+    return text if len(text) <= _SCHEMA else text[:_SCHEMA] + "…"
+
+
+def brief(templates: Sequence[Template], services: Iterable[ServiceInfo], wish: str) -> Brief:
+    """Everything that an assistant needs to write the workflow itself, and the call to make with it."""
+    template = nearest(templates, wish)
+    return Brief(
+        rules=rules(),
+        template_id=template.id,
+        template_code=template.code,
+        services=[line_of(one) for one in fitting(services, wish)],
+        next='edit_workflow(code="<the whole file>")',
+    )

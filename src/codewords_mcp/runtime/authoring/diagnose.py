@@ -1,0 +1,113 @@
+"""Why a run failed: the step, the workflow's own lines of the traceback, the input, what is different since it last worked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from codewords_mcp.errors import InvalidScript
+from codewords_mcp.runtime.author_info import Diagnosis, Frame
+from codewords_mcp.runtime.authoring.edits import diff_of
+from codewords_mcp.runtime.models import LogLine, Run
+from codewords_mcp.runtime.workflows.crash import explain_crash
+from codewords_mcp.runtime.workflows.script import parse_script
+
+LOG_LINES = 400
+"""Last lines of the log that are looked at."""
+_FRAME = re.compile(r'File "[^"\n]*/main\.py", line (\d+)(?:, in (\S{1,80}))?')
+_RAISED = re.compile(
+    r"^(?:\w+\.)*(\w*(?:Error|Exception|Exit|Timeout|Interrupt|Refused)\w*)(?:: (.*))?$", re.MULTILINE
+)
+_FRAMES, _TEXT, _DIFF, _INPUT = 4, 160, 700, 500
+_FIXES = (
+    ("KeyError", "Use .get(…) or check that the key is there: what came in lacks it."),
+    ("IndexError", "A list is shorter than the code thinks: check its length first."),
+    ("TypeError", "A value has another type than the code thinks, often None: check it before use."),
+    ("AttributeError", "An object is not what the code thinks, often None: check it before use."),
+    (
+        "ResponseValidationError",
+        "What the handler returns does not fit its response_model: correct one of the two.",
+    ),
+    ("ValidationError", "Data does not fit its model: make the field optional, or convert it first."),
+    (
+        "JSONDecodeError",
+        "What was read is not JSON: look at the status and the text of the answer before parsing it.",
+    ),
+    ("HTTPStatusError", "The other side refused: check address, credentials and input of that call."),
+    ("Timeout", "The other side is slow: give a longer timeout, or do less at once."),
+    (
+        "Connect",
+        "The host was not reached: check its name, and that it is among the hosts the workflow may reach.",
+    ),
+    ("gaierror", "The host has no address: check its name."),
+    ("ModuleNotFoundError", "Add the package to `dependencies` in the header."),
+)
+
+
+def diagnose(
+    run: Run, log: Sequence[LogLine], code: str, asked: str | None, good: tuple[Run, str] | None
+) -> Diagnosis:
+    """The whole of it in under 800 tokens. `good` is the last run that succeeded, with its version's code."""
+    output = "\n".join(line.message for line in log if line.stream != "platform")
+    if isinstance(run.response_content, str) and "Traceback" in run.response_content:
+        output += "\n" + run.response_content.replace("\\n", "\n")
+    start = output.rfind("Traceback (most recent call last)")
+    trace = output[start:] if start >= 0 else ""
+    raised = list(_RAISED.finditer(trace))
+    name = raised[-1][1] if raised else ""
+    said = " ".join((raised[-1][2] or "").split())[:_TEXT] if raised else ""
+    return Diagnosis(
+        step=run.steps[-1].id if run.steps else None,
+        error=(f"{name}: {said}" if said else name) or None,
+        frames=_frames(trace, code),
+        input=asked[:_INPUT] if asked else None,
+        since=_since(run, code, good),
+        fix=_fix(run, code, trace, name),
+    )
+
+
+def _frames(trace: str, code: str) -> list[Frame]:
+    lines = code.splitlines()
+    found: list[Frame] = []
+    for number, function in _FRAME.findall(trace):
+        at = int(number)
+        text = lines[at - 1].strip()[:_TEXT] if 0 < at <= len(lines) else ""
+        found.append(Frame(line=at, function=function or "?", text=text))
+    return found[-_FRAMES:]
+
+
+def _since(run: Run, code: str, good: tuple[Run, str] | None) -> str | None:
+    """What is different since the last success; None where there was none."""
+    if good is None:
+        return None
+    before, before_code = good
+    when = before.created_at.isoformat(timespec="seconds")
+    if before.version == run.version or before_code == code:
+        return f"Run {before.id} of the same code succeeded at {when}: look for what is different in its input or outside."
+    diff = diff_of(before_code, code, (f"version {before.version}", f"version {run.version}"))
+    shown = diff if len(diff) <= _DIFF else diff[:_DIFF] + "\n…"
+    return f"Version {before.version} succeeded at {when}. Changed since:\n{shown}"
+
+
+def _fix(run: Run, code: str, trace: str, name: str) -> str | None:
+    if (
+        run.error is not None
+        and (run.error.origin == "platform" or run.error.code != "program_failed")
+        and run.error.hint
+    ):
+        return run.error.hint
+    try:
+        crash = explain_crash(parse_script(code), trace)
+    except InvalidScript:
+        crash = None
+    if crash is not None and crash.fix:
+        return crash.fix
+    return next((fix for part, fix in _FIXES if part in name), None) if name else _by_status(run)
+
+
+def _by_status(run: Run) -> str | None:
+    if run.response_status == 422:
+        return "The input does not fit the route's schema: get_workflow shows it, and an example."
+    if run.status == "timed_out":
+        return "Do less in one run, or several things at once; `timeout` in [tool.codewords] lengthens background runs."
+    return None

@@ -1,0 +1,69 @@
+"""A draft as tools tell it: what is wrong with it, and the next call."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+from codewords_mcp.door.text import clean_json, compact, cut, one_line
+from codewords_mcp.runtime.author_info import Draft
+from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may
+
+_EXAMPLE = 400
+
+
+class DraftResult(BaseModel):
+    """A draft. `checks` are those that did not simply pass; `example` is an input that it was tried with."""
+
+    draft_id: str
+    name: str
+    description: str | None = None
+    revision: int
+    ready: bool
+    workflow_id: str | None = None
+    checks: list[CheckItem] = []
+    capabilities: list[str] = []
+    example: Any = None
+    model: str | None = None
+    tried: list[str] = []
+    cost_usd: float | None = None
+
+
+def draft_result(draft: Draft) -> DraftResult:
+    """As data."""
+    return DraftResult(
+        draft_id=draft.draft_id,
+        name=one_line(draft.name, 80),
+        description=one_line(draft.description, 400) or None,
+        revision=draft.revision,
+        ready=draft.ready,
+        workflow_id=draft.workflow_id,
+        checks=items_of(draft.checks),
+        capabilities=draft.capabilities,
+        example=clean_json(draft.example),
+        model=draft.model or None,
+        tried=[one_line(one.problem, 160) or "passed" for one in draft.tried],
+        cost_usd=draft.cost,
+    )
+
+
+def draft_lines(draft: Draft, *, checks: bool = True) -> list[str]:
+    """As words: its state, what it may do, its open checks, the next call."""
+    state = "passes its checks" if draft.ready else "does not pass its checks yet"
+    of = f" of {draft.workflow_id} version {draft.base_version}" if draft.workflow_id else ""
+    lines = [f"{draft.draft_id} revision {draft.revision}{of} ({one_line(draft.name, 80)}) {state}."]
+    if checks:
+        lines += [*lines_of(draft.checks), *may(draft.capabilities)]
+        if draft.example is not None:
+            lines.append(f"Example input: {cut(compact(clean_json(draft.example)), _EXAMPLE)}")
+    return [*lines, f"Next: {next_call(draft)}"]
+
+
+def next_call(draft: Draft) -> str:
+    """What to do with it now."""
+    name = json.dumps(draft.draft_id)
+    if draft.ready:
+        return f"deploy_workflow(draft_id={name}, revision={draft.revision})"
+    return f'edit_workflow(workflow_id={name}, edits=[{{"old": "…", "new": "…"}}])'

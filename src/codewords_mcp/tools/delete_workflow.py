@@ -1,0 +1,55 @@
+"""`delete_workflow`: a workflow with all its versions, once the person agrees; or a draft."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from mcp_types import CallToolResult
+from pydantic import BaseModel
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.text import one_line
+from codewords_mcp.runtime.author_info import DRAFT_ID
+from codewords_mcp.runtime.models import Consent
+from codewords_mcp.tools._arguments import Subject
+from codewords_mcp.tools._tool import DESTROYS, answer, tool
+
+
+class Deleted(BaseModel):
+    """What is gone."""
+
+    workflow_id: str
+
+
+async def delete_workflow(ctx: DoorContext, workflow_id: Subject) -> Annotated[CallToolResult, Deleted]:
+    """Delete a workflow with its versions and schedules, or a draft."""
+    runtime, caller = asking(ctx)
+    if DRAFT_ID.fullmatch(workflow_id):
+        await runtime.delete_draft(caller, workflow_id)
+        return answer(Deleted(workflow_id=workflow_id), "The draft is deleted.")
+    # whoever had to be asked has agreed: see `confirm`
+    await runtime.delete_workflow(caller, workflow_id, consent=Consent(allow=True))
+    return answer(Deleted(workflow_id=workflow_id), f"{workflow_id} is deleted. Its runs stay on record.")
+
+
+async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> str | None:
+    workflow_id = arguments["workflow_id"]
+    if DRAFT_ID.fullmatch(workflow_id):
+        return None
+    runtime, caller = asking(ctx)
+    found = await runtime.get_workflow(caller, workflow_id)
+    count = len(found.versions)
+    return (
+        f"Delete the workflow {one_line(found.name, 80)} ({workflow_id}) for good, with {count} "
+        f"version{'s' if count > 1 else ''} and its schedules? Its runs stay on record."
+    )
+
+
+TOOL = tool(
+    delete_workflow,
+    title="Delete workflow",
+    hints=DESTROYS,
+    administers=True,
+    toolset="workflows",
+    confirm=_question,
+)

@@ -1,0 +1,125 @@
+"""`generate_workflow`: a description becomes a draft that passes every check, or what is needed to write it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from mcp.shared.exceptions import MCPError
+from mcp.shared.message import ServerMessageMetadata
+from mcp_types import (
+    CallToolResult,
+    CreateMessageRequest,
+    CreateMessageRequestParams,
+    CreateMessageResult,
+    SamplingMessage,
+    TextContent,
+)
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import BaseModel, Field
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.errors import ModelAnswerInvalid
+from codewords_mcp.runtime.author_info import Ask, Brief, Generation, Written
+from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
+from codewords_mcp.tools._jobs import joined
+from codewords_mcp.tools._tool import EXECUTES, answer, tool
+
+_MAX_TOKENS = 8_000
+
+
+class Generated(BaseModel):
+    """`ready` and `unfinished` have a draft. `brief`: no model could be asked; write the code yourself from the text."""
+
+    status: Literal["ready", "unfinished", "brief", "working"]
+    draft: DraftResult | None = None
+    why: str | None = None
+    next: str | None = None
+
+
+async def generate_workflow(
+    ctx: DoorContext,
+    description: Annotated[str, Field(description="What it takes, does and answers")],
+    constraints: str = "",
+) -> Annotated[CallToolResult, Generated]:
+    """Have a workflow written, checked, repaired and tried in a sandbox: a draft to deploy.
+
+    Without a model to ask, it gives what you need to write it.
+    """
+    asking(ctx)
+    done = await joined(
+        ctx,
+        "generate",
+        [description.strip(), constraints.strip()],
+        lambda runtime, caller, progress: runtime.generate(
+            caller, description, constraints=constraints, ask=_client_model(ctx), progress=progress
+        ),
+    )
+    if done is None:
+        text = "Still writing. Call generate_workflow again with the same arguments: it joins this work."
+        return answer(Generated(status="working"), text)
+    return _answer(done)
+
+
+def _client_model(ctx: DoorContext) -> Ask | None:
+    """The client's own model, by sampling: where it offers that, and the protocol lets a server ask in the middle of a call."""
+    can = ctx.client_capabilities
+    if can is None or can.sampling is None or ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        return None
+
+    async def ask(system: str, prompt: str) -> Written:
+        question = CreateMessageRequestParams(
+            messages=[SamplingMessage(role="user", content=TextContent(type="text", text=prompt))],
+            system_prompt=system,
+            max_tokens=_MAX_TOKENS,
+        )
+        beside = ServerMessageMetadata(related_request_id=ctx.request_id)
+        try:
+            # the session's own method warns whoever calls it, since later revisions lack sampling
+            made = await ctx.session.send_request(
+                CreateMessageRequest(params=question), CreateMessageResult, metadata=beside
+            )
+        except MCPError as refused:
+            raise ModelAnswerInvalid(
+                "The client did not let its model answer.",
+                hint="Set a provider's key (set_secret OPENAI_API_KEY …), or write the code yourself: edit_workflow(code=…).",
+            ) from refused
+        text = made.content.text if isinstance(made.content, TextContent) else ""
+        return Written(text, cut=made.stop_reason == "maxTokens")
+
+    return ask
+
+
+def _answer(done: Generation) -> CallToolResult:
+    if done.brief is not None:
+        return answer(Generated(status="brief", next=done.brief.next), _brief(done.brief))
+    assert done.draft is not None  # noqa: S101  # only a brief has none
+    draft = done.draft
+    costs = f", {draft.cost:.4f} USD" if draft.cost is not None else ""
+    count = len(draft.tried)
+    head = [f"Written by {draft.model} in {count} answer{'s' if count > 1 else ''}{costs}."]
+    head += [f"- answer {number}: {one}" for number, one in enumerate(draft_result(draft).tried, 1)]
+    if done.why:
+        head.append(f"It stopped there: {done.why}.")
+    data = Generated(status=done.status, draft=draft_result(draft), why=done.why or None)
+    return answer(data, "\n".join([*head, *draft_lines(draft)]))
+
+
+def _brief(brief: Brief) -> str:
+    services = "\n".join(brief.services) or "(the standard library and httpx will do)"
+    return (
+        "No model can be asked here, so write it yourself.\n\n"
+        f"{brief.rules}\n## Services that fit\n{services}\n\n"
+        f"## The nearest template: {brief.template_id}\n```python\n{brief.template_code}```\n\n"
+        f"Next: {brief.next}. It answers with a draft and what to repair; then deploy_workflow(draft_id=…)."
+    )
+
+
+TOOL = tool(
+    generate_workflow,
+    title="Generate workflow",
+    hints=EXECUTES,
+    administers=True,
+    toolset="workflows",
+    task="optional",
+    again=True,
+)

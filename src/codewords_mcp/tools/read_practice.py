@@ -1,0 +1,39 @@
+"""`read_practice`: how something is done right in a workflow, by topic."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from mcp_types import CallToolResult
+from pydantic import BaseModel
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.tools._tool import READS, answer, tool
+
+Topic = Literal[
+    "batching",
+    "concurrency",
+    "cost",
+    "errors",
+    "logging",
+    "secrets",
+    "state",
+    "structure",
+    "structured_output",
+]
+
+
+class Practice(BaseModel):
+    """Markdown with code that runs."""
+
+    text: str
+
+
+async def read_practice(ctx: DoorContext, topic: Topic) -> Annotated[CallToolResult, Practice]:
+    """How to do one thing right in a workflow, in a short page with code."""
+    runtime, _ = asking(ctx)
+    text = runtime.practice(topic)
+    return answer(Practice(text=text), text)
+
+
+TOOL = tool(read_practice, title="Read practice", hints=READS, toolset="workflows")

@@ -1,0 +1,248 @@
+"""Drafts through the real facade: made, changed, compared, deployed, deleted; what packages they name; practices."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from tests.workshop import ADMIN, ALLOWED, ECHO, HEADER, MAIN, deploy, fetch, finished, workflow
+
+from codewords_mcp.errors import Conflict, ConsentNeeded, InvalidInput, NotFound
+from codewords_mcp.runtime.author_info import Edit
+from codewords_mcp.runtime.models import Caller, Consent
+from codewords_mcp.runtime.runtime import Runtime
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+BOB = Caller("bob", "user")
+TYPED = """
+from pydantic import BaseModel
+
+class Order(BaseModel):
+    item: str
+    count: int
+
+@app.post("/")
+async def total(order: Order):
+    return {"total": order.count * 2}
+"""
+
+
+def _statuses(edited: object, check_id: str) -> list[str]:
+    return [check.status for check in edited.draft.checks if check.id == check_id]  # type: ignore[attr-defined]
+
+
+@pytest.mark.requirement("author:drafts")
+async def test_code_becomes_a_draft_that_is_checked_tried_listed_and_only_its_owners(
+    runtime: Runtime,
+) -> None:
+    made = await runtime.create_draft(ADMIN, workflow(TYPED, title="Orders"), description="Doubles.")
+    draft = made.draft
+    assert (draft.name, draft.revision, draft.ready) == ("Orders", 1, True)
+    assert (draft.example, draft.example_from) == ({"item": "An example", "count": 3}, "derived")
+    assert _statuses(made, "smoke") == ["passed"]
+    assert draft.draft_id in {one.draft_id for one in await runtime.list_drafts(ADMIN)}
+    assert await runtime.list_drafts(BOB) == []
+    with pytest.raises(NotFound):
+        await runtime.get_draft(BOB, draft.draft_id)
+    with pytest.raises(NotFound):
+        await runtime.edit_draft(BOB, draft.draft_id, code=ECHO)
+    broken = await runtime.create_draft(ADMIN, "print('half a file'")
+    assert not broken.draft.ready
+    await runtime.delete_draft(ADMIN, broken.draft.draft_id)
+    with pytest.raises(NotFound):
+        await runtime.get_draft(ADMIN, broken.draft.draft_id)
+    with pytest.raises(InvalidInput, match="empty"):
+        await runtime.create_draft(ADMIN, " \n")
+
+
+@pytest.mark.requirement("author:edits")
+async def test_an_edit_tells_the_difference_and_only_the_checks_that_changed(runtime: Runtime) -> None:
+    draft = (await runtime.create_draft(ADMIN, workflow(TYPED))).draft
+    edits = [
+        Edit(old="order.count * 2", new='orders["count"]'),
+        Edit(old="async def total", new="async def sums"),
+    ]
+    worse = await runtime.edit_draft(ADMIN, draft.draft_id, edits=edits)
+    assert '-    return {"total": order.count * 2}' in worse.diff
+    assert [(check.id, check.status) for check in worse.checks] == [("lint", "failed")]
+    assert not worse.draft.ready
+    better = await runtime.edit_draft(
+        ADMIN, draft.draft_id, edits=[Edit(old='orders["count"]', new="order.count")]
+    )
+    assert better.checks == []
+    assert [(check.id, check.status) for check in better.resolved] == [("lint", "failed")]
+    assert (better.draft.revision, better.draft.ready) == (3, True)
+
+
+@pytest.mark.requirement("author:drafts")
+async def test_a_draft_is_called_by_its_apps_title_once_it_has_one(runtime: Runtime) -> None:
+    half = (await runtime.create_draft(ADMIN, workflow(TYPED + "\noops(\n", title="Late title"))).draft
+    assert half.name == "workflow"
+    whole = await runtime.edit_draft(ADMIN, half.draft_id, edits=[Edit(old="\noops(\n", new="\n")])
+    assert (whole.draft.name, whole.draft.ready) == ("Late title", True)
+
+
+@pytest.mark.requirement("author:edits")
+async def test_an_edit_that_crashes_on_its_example_is_told_with_the_line(runtime: Runtime) -> None:
+    draft = (await runtime.create_draft(ADMIN, workflow(TYPED))).draft
+    worse = await runtime.edit_draft(
+        ADMIN, draft.draft_id, edits=[Edit(old="order.count * 2", new='{}["a"]')]
+    )
+    (check,) = worse.checks
+    assert (check.id, check.status) == ("smoke", "warning")
+    assert "KeyError" in check.message
+    code = (await runtime.get_draft(ADMIN, draft.draft_id, include_code=True)).code or ""
+    assert '{}["a"]' in code.splitlines()[(check.line or 1) - 1]
+
+
+@pytest.mark.requirement("author:edits")
+async def test_an_edit_whose_place_is_not_clear_changes_nothing_and_says_where(runtime: Runtime) -> None:
+    draft = (await runtime.create_draft(ADMIN, workflow(TYPED))).draft
+    good = Edit(old="order.count * 2", new="order.count")
+    for bad, told in (
+        (Edit(old="return nothing like it", new=""), "not in the code"),
+        (Edit(old="async def total(orders: Order):", new=""), r"the nearest is line 17"),
+        (Edit(old="import", new=""), r"stands 3 times, on lines"),
+        (Edit(old="    item:  str", new=""), "not in the code"),
+        (Edit(old="  item: str\n  count: int", new=""), r"with other spaces"),
+        (Edit(old="", new="x"), "no old text"),
+    ):
+        with pytest.raises(InvalidInput, match=f"Edit 2 of 2.*{told}"):
+            await runtime.edit_draft(ADMIN, draft.draft_id, edits=[good, bad])
+    with pytest.raises(InvalidInput, match="changes nothing"):
+        await runtime.edit_draft(ADMIN, draft.draft_id, edits=[Edit(old="order.count", new="order.count")])
+    with pytest.raises(InvalidInput, match="one of edits, patch and code"):
+        await runtime.edit_draft(ADMIN, draft.draft_id, edits=[good], code=ECHO)
+    assert (await runtime.get_draft(ADMIN, draft.draft_id)).revision == 1
+
+
+@pytest.mark.requirement("author:drafts", "author:compare")
+async def test_a_deployment_is_edited_in_a_draft_which_becomes_its_next_version(runtime: Runtime) -> None:
+    service = await deploy(runtime, workflow(TYPED), name="Edited")
+    patch = '@@ -1 +1 @@\n-    return {"total": order.count * 2}\n+    return {"total": order.count * 3}\n'
+    made = await runtime.edit_draft(ADMIN, service, patch=patch)
+    assert (made.draft.workflow_id, made.draft.base_version) == (service, 1)
+    assert (await fetch(runtime, service, {"item": "a", "count": 1}))[1] == b'{"total":2}'
+    change = '+    return {"total": order.count * 3}'
+    assert change in await runtime.diff(ADMIN, made.draft.draft_id)
+    live = await runtime.deploy(ADMIN, draft_id=made.draft.draft_id, revision=1)
+    assert (live.service_id, live.version, live.name) == (service, 2, "Edited")
+    assert (await fetch(runtime, service, {"item": "a", "count": 1}))[1] == b'{"total":3}'
+    assert change in await runtime.diff(ADMIN, service)
+    assert await runtime.diff(ADMIN, service, against=2) == ""
+    with pytest.raises(InvalidInput, match="nothing to compare"):
+        await runtime.diff(ADMIN, service, version=1)
+    with pytest.raises(NotFound):
+        await runtime.get_draft(ADMIN, made.draft.draft_id)
+
+
+@pytest.mark.requirement("author:stale")
+async def test_a_draft_that_was_edited_meanwhile_is_not_deployed(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = (await runtime.create_draft(ADMIN, workflow(TYPED, title="Raced"))).draft
+    edit = [Edit(old="order.count * 2", new="order.count")]
+    await runtime.edit_draft(ADMIN, draft.draft_id, edits=edit)
+    with pytest.raises(Conflict, match="changed since revision 1"):
+        await runtime.deploy(ADMIN, draft_id=draft.draft_id, revision=1)
+    with pytest.raises(Conflict, match="changed since revision 1"):
+        await runtime.edit_draft(ADMIN, draft.draft_id, code=ECHO, revision=1)
+    edited: list[int] = []
+
+    async def edit_during_the_checks(done: float, total: float, message: str) -> None:
+        if not edited:
+            edited.append(1)
+            await runtime.edit_draft(ADMIN, draft.draft_id, code=workflow(TYPED + "\n# later\n"))
+
+    with pytest.raises(Conflict, match="changed since revision 2"):
+        await runtime.deploy(ADMIN, draft_id=draft.draft_id, progress=edit_during_the_checks)
+    assert [one.name for one in (await runtime.list_workflows(ADMIN, query="Raced")).items] == []
+
+
+@pytest.mark.requirement("author:delete")
+async def test_a_workflow_is_deleted_only_once_a_person_agrees(runtime: Runtime) -> None:
+    service = await deploy(runtime, workflow(TYPED), name="Doomed")
+    status, _, run_id = await fetch(runtime, service, {"item": "a", "count": 1})
+    assert status == 200
+    await finished(runtime, run_id)
+    with pytest.raises(ConsentNeeded) as asked:
+        await runtime.delete_workflow(ADMIN, service)
+    assert "Doomed: 1 version and its schedules, for good" in asked.value.asks[0]
+    with pytest.raises(ConsentNeeded):
+        await runtime.delete_workflow(ADMIN, service, consent=Consent(confirm="no token"))
+    yes = Consent(confirm=asked.value.confirm, by_person=True)
+    assert await runtime.delete_workflow(ADMIN, service, consent=yes) == "Doomed"
+    with pytest.raises(NotFound):
+        await runtime.get_workflow(ADMIN, service)
+    with pytest.raises(NotFound):
+        await fetch(runtime, service, {})
+    assert (await runtime.get_run(ADMIN, run_id)).status == "succeeded"
+    with pytest.raises(NotFound):
+        await runtime.delete_workflow(BOB, service, consent=ALLOWED)
+
+
+@pytest.mark.requirement("author:examples")
+async def test_the_headers_example_is_what_a_deploy_tries_and_keeps(runtime: Runtime) -> None:
+    header = HEADER.format(more="")
+    told = (
+        header.rstrip().removesuffix("# ///")
+        + '# [tool.codewords]\n# example = {item = "pear", count = 5, day = 2026-05-03}\n# ///\n'
+    )
+    code = told + workflow(TYPED).removeprefix(header)
+    live = await runtime.deploy(ADMIN, code=code, name="Exemplary")
+    detail = await runtime.get_workflow(ADMIN, live.service_id)
+    assert (detail.example, detail.example_from) == (
+        {"item": "pear", "count": 5, "day": "2026-05-03"},
+        "given",
+    )
+    wrong = await runtime.edit_draft(
+        ADMIN, live.service_id, edits=[Edit(old="count = 5", new='count = "many"')]
+    )
+    (check,) = [check for check in wrong.draft.checks if check.id == "smoke"]
+    assert (check.status, check.message) == (
+        "warning",
+        "It answers its example with 422: it refuses `count`.",
+    )
+    plain = await deploy(runtime, workflow(TYPED), name="Plain")
+    assert (await runtime.get_workflow(ADMIN, plain)).example_from == "derived"
+
+
+@pytest.mark.requirement("author:packages")
+async def test_a_package_that_is_missing_or_nearly_a_famous_one_is_named(runtime: Runtime) -> None:
+    made = await runtime.create_draft(ADMIN, workflow(TYPED).replace("httpx==0.28.1", "reqeusts==2.0"))
+    told = {check.id: check for check in made.draft.checks if check.status in {"failed", "warning"}}
+    assert "nearly that of requests" in told["packages"].message
+    assert "No package called reqeusts is in the index" in told["dependencies"].message
+
+
+@pytest.mark.requirement("author:practices")
+async def test_every_practice_is_a_program_that_starts_and_answers_its_example(runtime: Runtime) -> None:
+    for topic in runtime.practice_topics():
+        blocks = re.findall(r"```python\n(.*?)```", runtime.practice(topic), re.DOTALL)
+        assert len(blocks) == 1, topic
+        code = HEADER.format(more="") + "from fastapi import FastAPI\napp = FastAPI()\n" + blocks[0] + MAIN
+        made = await runtime.create_draft(ADMIN, code)
+        told = [
+            f"{topic}: {check.message}"
+            for check in made.draft.checks
+            if check.status in {"failed", "warning"}
+        ]
+        assert told == []
+        assert _statuses(made, "smoke") == ["passed"], topic
+        await runtime.delete_draft(ADMIN, made.draft.draft_id)
+    with pytest.raises(NotFound, match="There are batching"):
+        runtime.practice("astrology")
+
+
+@pytest.mark.requirement("author:practices")
+async def test_the_rules_of_a_brief_hold_a_program_that_passes(runtime: Runtime) -> None:
+    brief = await runtime.brief(ADMIN, "Summarise a web page and email the digest")
+    (code,) = re.findall(r"```python\n(.*?)```", brief.rules, re.DOTALL)
+    made = await runtime.create_draft(ADMIN, code)
+    assert [check.message for check in made.draft.checks if check.status in {"failed", "warning"}] == []
+    assert made.draft.example == {"name": "Ada"}
+    services = "\n".join(brief.services)
+    assert "send_email" in services
+    assert brief.next.startswith("edit_workflow(")
+    assert brief.template_id == "page_summary"

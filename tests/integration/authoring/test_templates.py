@@ -1,0 +1,138 @@
+"""Every template, deployed by its id and run end to end in a sandbox, against stand-ins on loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from tests.integration.http.doors import ADMIN_KEY, Door
+from tests.integration.services.conftest import StandIn, serving
+from tests.workshop import make_home
+
+from codewords_mcp.runtime.authoring.templates import templates
+from codewords_mcp.runtime.egress import HOST_ALIAS
+from codewords_mcp.runtime.workflows.reach import derive
+from codewords_mcp.runtime.workflows.script import parse_script
+from codewords_mcp.settings import Settings
+from codewords_mcp.testing.providers import LoopbackProviders, loopback_providers
+
+from .plays import PLAYS, Stage
+from .world import ATOM, FEED, ISSUE, PAGE, PERSON, REPO, SECRET, SHOP, World
+
+pytestmark = [pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """A web site with pages, feeds, a shop, a sheet, a chat channel, HubSpot, and GitHub's API."""
+    for stand_in in serving(StandIn()):
+        made = World(stand_in)
+        stand_in.answer = made.answer
+        made.page("/", PAGE.format(extra=""))
+        made.page("/more", PAGE.format(extra="More of it."))
+        made.page("/feed", FEED, "application/rss+xml")
+        made.page("/atom", ATOM, "application/atom+xml")
+        made.page("/shop", SHOP % "59.90")
+        made.page("/sheet", "id,price\n1,10\n2,5\n", "text/csv")
+        made.page("/export", '{"a": 1}', "application/json")
+        for path, told in {
+            "/search/users": {"total_count": 1, "incomplete_results": False, "items": [{"login": "ada"}]},
+            "/users/ada": PERSON,
+            "/search/issues": {"total_count": 1, "incomplete_results": False, "items": [ISSUE]},
+            "/repos/ada/engine": REPO,
+            "/repos/ada/engine/readme": {
+                "name": "README.md",
+                "content": "IyBFbmdpbmU=",
+                "html_url": "https://github.com",
+            },
+        }.items():
+            made.page(path, json.dumps(told), "application/json")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def models() -> Iterator[LoopbackProviders]:
+    with loopback_providers() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def http(
+    tmp_path_factory: pytest.TempPathFactory, world: World, models: LoopbackProviders
+) -> Iterator[httpx.Client]:
+    port = world.outside.rpartition(":")[2]
+    settings = Settings.model_validate(
+        {
+            "home": make_home(tmp_path_factory.mktemp("templates") / "home"),
+            "port": 0,
+            "api_key": ADMIN_KEY,
+            "egress_allow_private": [f"127.0.0.1:{port}", f"{HOST_ALIAS}:{port}"],
+            "openai_base_url": models.url,
+            "github_base_url": world.outside,
+        }
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"):
+            patch.delenv(name, raising=False)
+        with Door(settings) as opened, opened.client() as client:
+            client.timeout = httpx.Timeout(120)
+            for name, value in {
+                "OPENAI_API_KEY": "sk-of-the-tests-000000",
+                "CHAT_WEBHOOK_URL": f"{world.inside}/hook",
+                "WEBHOOK_SECRET": SECRET,
+                "HUBSPOT_TOKEN": "pat-of-the-tests-0000",
+            }.items():
+                client.put(f"/secrets/{name}", json={"value": value}).raise_for_status()
+            yield client
+
+
+@pytest.mark.requirement("templates:work", "workflows:templates", "author:templates")
+@pytest.mark.parametrize("template_id", [one.id for one in templates()])
+def test_every_template_deploys_by_its_id_and_does_what_it_says(
+    http: httpx.Client, models: LoopbackProviders, world: World, template_id: str
+) -> None:
+    live = http.post("/deploy", json={"template_id": template_id, "allow": True})
+    assert live.status_code == 200, live.text
+    assert [one for one in live.json()["notes"] if one["status"] in {"failed", "warning"}] == []
+    PLAYS[template_id](Stage(http, models, world, live.json()["service_id"]))
+
+
+@pytest.mark.requirement("author:templates")
+def test_a_template_names_every_service_that_its_code_calls() -> None:
+    for one in templates():
+        manifest = derive(parse_script(one.code)).manifest
+        called = {*manifest.models, *manifest.services, *(["schedule_runs"] if manifest.schedules else [])}
+        assert set(one.services) == called, one.id
+        assert one.title
+        assert one.description.endswith("."), one.id
+        assert one.example_input or one.id == "webhook_inbox"
+    assert len({one.id for one in templates()}) == len(templates())
+
+
+@pytest.mark.requirement("author:templates")
+def test_templates_are_found_by_words_and_category_and_tell_what_they_lack(http: httpx.Client) -> None:
+    found = http.get("/templates", params={"query": "post news of a feed to slack"}).json()["items"]
+    assert found[0]["id"] == "rss_to_chat"
+    sales = http.get("/templates", params={"category": "sales"}).json()["items"]
+    assert {"person_finder", "lead_scoring"} <= {one["id"] for one in sales}
+    http.delete("/secrets/OPENAI_API_KEY").raise_for_status()
+    lacking = {one["id"]: one["missing"] for one in http.get("/templates").json()["items"]}
+    assert lacking["person_finder"] == lacking["chat_bot"] == ["OPENAI_API_KEY"]
+    assert lacking["price_monitor"] == lacking["rss_to_chat"] == []
+
+
+@pytest.mark.requirement("author:own-templates")
+def test_a_workflow_of_ones_own_becomes_a_template_that_deploys(http: httpx.Client) -> None:
+    live = http.post("/deploy", json={"template_id": "lead_scoring", "name": "Our scoring"}).json()
+    path = f"/workflows/{live['service_id']}/template"
+    assert http.put(path, json={"category": "No Good"}).status_code == 400
+    http.put(path, json={"category": "ours"}).raise_for_status()
+    (own,) = http.get("/templates", params={"category": "ours"}).json()["items"]
+    assert (own["id"], own["title"]) == (live["service_id"], "Our scoring")
+    copy = http.post("/deploy", json={"template_id": own["id"], "name": "Theirs"}).json()
+    assert copy["service_id"] != live["service_id"]
+    http.delete(path).raise_for_status()
+    assert http.get("/templates", params={"category": "ours"}).json()["items"] == []
+    assert http.post("/deploy", json={"template_id": own["id"]}).status_code == 404

@@ -1,0 +1,103 @@
+"""An input made from a schema fits that schema, and what a field's name says about it."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import pytest
+from pydantic import AnyUrl, BaseModel, ConfigDict, Field, create_model
+
+from codewords_mcp.runtime.workflows.openapi import routes_of
+from codewords_mcp.runtime.workflows.samples import example_of, main_route
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Leaf(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    when: date
+    size: Annotated[int, Field(gt=3, multiple_of=5)]
+
+
+FIELDS: dict[str, Any] = {
+    "text": (str, ...),
+    "long": (Annotated[str, Field(min_length=40, max_length=41)], ...),
+    "short": (Annotated[str, Field(max_length=3)], ...),
+    "at": (datetime, ...),
+    "who": (UUID, ...),
+    "url": (AnyUrl, ...),
+    "low": (Annotated[float, Field(lt=-2)], ...),
+    "between": (Annotated[int, Field(gt=10, lt=12)], ...),
+    "colour": (Colour, ...),
+    "word": (Literal["yes", "no"], ...),
+    "leaves": (Annotated[list[Leaf], Field(min_length=2)], ...),
+    "maybe": (Leaf | None, ...),
+    "either": (int | str, ...),
+    "free": (dict[str, int], ...),
+    "told": (Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["EUR"])], ...),
+    "flag": (bool, ...),
+}
+
+
+@pytest.mark.requirement("author:samples")
+@pytest.mark.parametrize("name", FIELDS)
+def test_what_is_made_for_a_field_is_taken_by_its_model(name: str) -> None:
+    model = create_model("Asked", **{name: FIELDS[name]})
+    openapi = {
+        "paths": {
+            "/": {
+                "post": {
+                    "requestBody": {
+                        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Asked"}}}
+                    }
+                }
+            }
+        },
+        "components": {
+            "schemas": {
+                **model.model_json_schema(ref_template="#/components/schemas/{model}").get("$defs", {}),
+                "Asked": model.model_json_schema(ref_template="#/components/schemas/{model}"),
+            }
+        },
+    }
+    route = main_route(routes_of(openapi))
+    assert route is not None
+    made = example_of(route.schema)
+    model.model_validate(made)
+    assert made == example_of(route.schema)
+
+
+@pytest.mark.requirement("author:samples")
+def test_names_defaults_and_examples_go_before_what_is_made_up() -> None:
+    assert example_of({"type": "string"}, "email") == "ada@example.com"
+    assert example_of({"type": "string", "default": "x"}, "email") == "x"
+    assert example_of({"type": "string", "examples": ["y"], "default": "x"}) == "y"
+    assert example_of(
+        {"type": "object", "properties": {"a": {"type": "integer"}, "b": {}}, "required": ["a"]}
+    ) == {"a": 3}
+
+
+@pytest.mark.requirement("author:samples")
+def test_a_schema_that_names_itself_ends() -> None:
+    loop: dict[str, Any] = {"type": "object", "required": ["child"]}
+    loop["properties"] = {"child": loop}
+    assert example_of(loop)["child"]["child"]
+
+
+@pytest.mark.requirement("author:samples")
+def test_the_main_route_is_the_root_or_else_the_first_without_parameters() -> None:
+    one: dict[str, Any] = {"method": "POST", "path": "/a/{id}", "input": {}}
+    two = {"method": "POST", "path": "/b", "input": {"type": "string"}}
+    root = {"method": "POST", "path": "/", "input": None}
+    found = main_route([one, two])
+    assert found is not None
+    assert found.path == "/b"
+    found = main_route([one, two, root])
+    assert found is not None
+    assert (found.path, found.schema) == ("/", {})
+    assert main_route([one, {"method": "GET", "path": "/", "input": None}]) is None
