@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import structlog
+from sqlalchemy import Connection
 
 from codewords_mcp.errors import (
     CodewordsError,
@@ -195,11 +196,10 @@ class Execution:
         await self._recorded
 
     def _change(
-        self, values: dict[str, Any], only_from: tuple[str, ...] | None = None, *, keep: bool = False
+        self, values: dict[str, Any], only_from: tuple[str, ...] | None = None
     ) -> asyncio.Future[None]:
         return self._db.write_soon(
-            lambda c: rows.change(c, self.run_id, values, only_from=only_from, holder=self._executor),
-            keep=keep,
+            lambda c: rows.change(c, self.run_id, values, only_from=only_from, holder=self._executor)
         )
 
     def _broken_off(self) -> CodewordsError:
@@ -416,9 +416,14 @@ class Execution:
             "attempts": self._attempts(ended, status) if self._began_at else list(self._try.earlier),
         } | self._response_record()
         self.attempts: list[dict[str, Any]] = values["attempts"]
-        self._change(values, keep=True)
-        if self.request.background and not self.again:
-            self._db.write_soon(lambda c: requests.forget(c, self.run_id), keep=True)
+        over = self.request.background and not self.again
+
+        def write(connection: Connection) -> None:
+            took = rows.change(connection, self.run_id, values, holder=self._executor)
+            if took and over:  # who has taken it over needs what was asked
+                requests.forget(connection, self.run_id)
+
+        self._db.write_soon(write, keep=True)
         self.settled.set()
         self.run_log.settled()
 
