@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     sync_timeout: float = Field(default=120, gt=0, description="Seconds a synchronous run may take before 504.")
     run_timeout: float = Field(default=900, gt=0, description="Seconds a background run may take.")
     start_timeout: float = Field(default=60, gt=0, description="Seconds a workflow has to open its port.")
+    drain_timeout: float = Field(default=10, ge=0, description="Seconds that runs may go on once the runtime was told to end; up to 5 more while it closes.")
     grace_timeout: float = Field(default=10, ge=0, description="Seconds a workflow may work on after its response (background tasks).")
     concurrency: int = Field(default=100, ge=1, description="Runs at once per caller, which is an owner with all its keys, over all replicas; more wait in a queue.")
     key_concurrency: int | None = Field(default=None, ge=1, description="Runs at once with one key, within its caller's. Default: no limit of its own.")

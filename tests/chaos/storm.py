@@ -392,8 +392,10 @@ def blow(database: str, rounds: int, seed: int, first: int = 1, tell: Any = prin
                 words = storm.round(number)
             except AssertionError:
                 tell(
-                    f"round {number} of seed {seed} on {database} found something untrue; struck: {storm.told}"
+                    f"round {number} of seed {seed} on {database} found something untrue; struck: {storm.told}; {those.unfinished()}"
                 )
+                for home in Path(folder).glob("home *"):
+                    tell(f"{home.name}: {(home / 'serve.log').read_text(encoding='utf-8')[-3000:]}")
                 raise
             tell(f"round {number}: {words} ({time.monotonic() - began:.1f} s)")
         return storm

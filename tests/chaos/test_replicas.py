@@ -28,6 +28,7 @@ SHARED = {
     "CODEWORDS_API_KEY": "cwk-replicas-share-their-admin-key",
     "CODEWORDS_MASTER_KEY": "a1" * 32,
     "CODEWORDS_REPLICA_TTL": "2",
+    "CODEWORDS_DRAIN_TIMEOUT": "1",
 }
 Replicas = Callable[..., list[ServedRuntime]]
 
@@ -175,7 +176,7 @@ def test_a_time_fires_once_among_replicas(three: list[ServedRuntime]) -> None:
 def test_a_database_that_crashes_and_comes_back_loses_no_run(replicas: Replicas, postgres: Postgres) -> None:
     one, other = replicas(2)
     service = one.deploy(with_options(WORK, "retries = 5"), "work")
-    accepted = [start(runtime, service, "x", seconds=15) for runtime in (one, other) for _ in range(4)]
+    accepted = [start(runtime, service, "x", seconds=6) for runtime in (one, other) for _ in range(4)]
     begun = {"running", "succeeded"}
     until(lambda: all(record(one, run_id)["status"] in begun for run_id in accepted), "all runs to begin")
     postgres.end(signal.SIGQUIT)

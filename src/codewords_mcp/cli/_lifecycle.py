@@ -25,8 +25,6 @@ from codewords_mcp.runtime.secrets.access import KEY_FILE
 from codewords_mcp.server import create_mcp_app
 from codewords_mcp.settings import Settings
 
-DRAIN = 10.0
-"""Seconds that runs may go on once the runtime was told to end; then they are cancelled."""
 _HANG_UP = 1.0
 """Seconds that open connections get after that."""
 _LAST_CALL = 0.3
@@ -178,9 +176,9 @@ class Lifecycle:
         self._hold.retire()
         for server in getattr(self._server, "servers", ()):
             server.close()
-        began = time.monotonic()
+        until = time.monotonic() + self._settings.drain_timeout
         # The facade says since when it is idle, and has no event for its becoming so.
-        while not self._forced and time.monotonic() - began < DRAIN and runtime.idle_seconds == 0:  # noqa: ASYNC110
+        while not self._forced and time.monotonic() < until and runtime.idle_seconds == 0:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         log.info("the runtime ends", drained=runtime.idle_seconds > 0)
 

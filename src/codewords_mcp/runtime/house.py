@@ -59,7 +59,7 @@ from codewords_mcp.runtime.workflows.environment import Environments
 from codewords_mcp.settings import Settings
 
 DRAIN = 5.0
-"""Seconds that runs may go on when the runtime stops, before they are cancelled."""
+"""Seconds that runs may go on when the house closes, at the most, before they are cancelled."""
 log = structlog.get_logger(__name__)
 
 
@@ -328,7 +328,7 @@ class House:
     async def close(self) -> None:
         """End every run and sandbox, write what is left, close the store."""
         began = time.monotonic()
-        await self.dispatcher.close(DRAIN)
+        await self.dispatcher.close(min(DRAIN, self._settings.drain_timeout))
         await self._floor.turns.close()
         if self.replica is not None:
             await self.replica.close()

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from tests.workshop import (
     ADMIN,
     deploy,
@@ -28,7 +28,7 @@ from codewords_mcp.runtime.runs.floor import ActiveRun, Floor
 from codewords_mcp.runtime.runs.lease import Lease
 from codewords_mcp.runtime.runs.supply import Supply
 from codewords_mcp.runtime.runtime import Runtime
-from codewords_mcp.runtime.store import executors
+from codewords_mcp.runtime.store import executors, runs
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("store:postgres")]
 
@@ -250,6 +250,32 @@ async def test_a_replica_that_fenced_itself_and_lives_goes_on_with_what_it_let_g
             await asyncio.sleep(0.05)
     await cancel(runtime, begun)
     assert [a.outcome for a in (await finished(runtime, begun)).attempts] == ["interrupted", "cancelled"]
+
+
+@pytest.mark.parametrize("runtime", ["postgres"], indirect=True)
+@pytest.mark.requirement("replicas:take-over", "runs:durable")
+async def test_who_ends_a_run_that_was_taken_over_leaves_what_was_asked_to_whoever_has_it(
+    runtime: Runtime,
+) -> None:
+    service = await deploy(runtime, with_options(WORK, "retries = 1"), name="taken over")
+    taken = await start(runtime, service, "x", seconds=2)
+    async with asyncio.timeout(60):
+        while (await runtime.get_run(ADMIN, taken)).status != "running":
+            await asyncio.sleep(0.05)
+    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+
+    def take(connection: Connection) -> None:
+        executors.seen(connection, "another", "1")
+        runs.change(connection, taken, {"executor": "another"})
+
+    await house.database.write(take)
+    here = house.dispatcher._active[taken]  # pyright: ignore[reportPrivateUsage]
+    here.cancel("it is not its any more")
+    assert here.task is not None
+    await here.task
+    await house.database.write(lambda c: executors.leave(c, "another"))
+    run = await finished(runtime, taken)
+    assert [a.outcome for a in run.attempts] == ["interrupted", "succeeded"]
 
 
 @pytest.mark.parametrize("runtime", ["postgres"], indirect=True)

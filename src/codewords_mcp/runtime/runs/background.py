@@ -7,7 +7,6 @@ starts at once, held by this process; one that has to wait has its place in the 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 import time
 from collections import Counter
@@ -37,6 +36,8 @@ from codewords_mcp.runtime.store.clock import now
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 """Seconds before the second attempt, doubled before each further one up to the longest, half of it at random."""
+STORE_PAUSE = 3.0
+"""Seconds after which a run looks again whether the store takes it."""
 log = structlog.get_logger(__name__)
 
 
@@ -335,7 +336,7 @@ class BackgroundRun:
 
     async def _until_stored(self, run_log: RunLog, kit: Kit | None, *, begun: bool) -> None:
         """Its attempts; where the store is away or full between two, it waits, since it was accepted."""
-        for number in itertools.count(1):
+        while True:
             try:
                 if service := self._served.find(self._work.request.service_id):
                     await self._serve(service, begun=begun)
@@ -346,7 +347,7 @@ class BackgroundRun:
             else:
                 return
             kit, begun = None, False
-            await asyncio.sleep(pause_after(number))
+            await asyncio.sleep(STORE_PAUSE)
 
     async def _attempts(self, run_log: RunLog, kit: Kit | None) -> None:
         while True:
@@ -450,8 +451,8 @@ class BackgroundRun:
 
     def _record_end(self, values: dict[str, Any]) -> None:
         def write(connection: Connection) -> None:
-            rows.change(connection, self.run_id, values, holder=self._floor.executor)
-            requests.forget(connection, self.run_id)
+            if rows.change(connection, self.run_id, values, holder=self._floor.executor):
+                requests.forget(connection, self.run_id)  # else who has taken it over needs it
 
         self._floor.database.write_soon(write, keep=True)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import structlog
+from sqlalchemy import Connection
 
 from codewords_mcp.errors import (
     CodewordsError,
@@ -22,12 +22,13 @@ from codewords_mcp.errors import (
     SandboxFailed,
 )
 from codewords_mcp.runtime.manifest import ANY, covers
-from codewords_mcp.runtime.models import Caller, RunError, RunRequest
+from codewords_mcp.runtime.models import Caller, RunRequest
+from codewords_mcp.runtime.runs.answers import Answer, Kept, error_record, final_status, response_record
 from codewords_mcp.runtime.runs.breaking import break_off
 from codewords_mcp.runtime.runs.journal import RunLog
 from codewords_mcp.runtime.runs.launch import Kit
 from codewords_mcp.runtime.runs.lease import Lease
-from codewords_mcp.runtime.runs.request_headers import Headers, to_caller, to_workflow, value_of
+from codewords_mcp.runtime.runs.request_headers import to_caller, to_workflow, value_of
 from codewords_mcp.runtime.runs.supply import Supply
 from codewords_mcp.runtime.sandboxes import http1
 from codewords_mcp.runtime.sandboxes.base import Sandbox, Usage
@@ -45,29 +46,6 @@ EXPLAIN_WAIT = 2.0
 """Seconds to wait for a sandbox's end to explain a broken connection."""
 RETRIED = frozenset({"failed", "timed_out", "interrupted"})
 """Outcomes after which a run that asks for retries is tried again."""
-
-
-@dataclass(slots=True)
-class Answer:
-    """Status and headers of the workflow's own answer."""
-
-    status: int
-    headers: Headers
-
-
-@dataclass(slots=True)
-class Kept:
-    """The beginning of a response body, for the record."""
-
-    room: int
-    data: bytearray = field(default_factory=bytearray)
-    truncated: bool = False
-
-    def add(self, chunk: bytes) -> None:
-        """Keep what fits."""
-        free = self.room - len(self.data)
-        self.data += chunk[:free]
-        self.truncated = self.truncated or len(chunk) > free
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +173,10 @@ class Execution:
         await self._recorded
 
     def _change(
-        self, values: dict[str, Any], only_from: tuple[str, ...] | None = None, *, keep: bool = False
+        self, values: dict[str, Any], only_from: tuple[str, ...] | None = None
     ) -> asyncio.Future[None]:
         return self._db.write_soon(
-            lambda c: rows.change(c, self.run_id, values, only_from=only_from, holder=self._executor),
-            keep=keep,
+            lambda c: rows.change(c, self.run_id, values, only_from=only_from, holder=self._executor)
         )
 
     def _broken_off(self) -> CodewordsError:
@@ -402,7 +379,7 @@ class Execution:
         await self.run_log.flush()
         ended = max(now(), self._began_at or 0)  # also where the clock was set back meanwhile
         self._timings["total"] = self._elapsed()
-        self.outcome = status = _final_status(error, self._answer)
+        self.outcome = status = final_status(error, self._answer)
         values: dict[str, Any] = {
             "status": "queued" if self.again else status,
             "started_at": self._began_at,
@@ -410,44 +387,22 @@ class Execution:
             "waits_for": "retry" if self.again else None,
             "isolation": self._isolation,
             "timings": self._timings,
-            "error": _error_record(error, self._answer),
+            "error": error_record(error, self._answer),
             "steps": self._steps(),
             "usage": self._egress(),
             "attempts": self._attempts(ended, status) if self._began_at else list(self._try.earlier),
-        } | self._response_record()
+        } | response_record(self._answer, self._kept)
         self.attempts: list[dict[str, Any]] = values["attempts"]
-        self._change(values, keep=True)
-        if self.request.background and not self.again:
-            failed = status in {"failed", "timed_out"}
-            self._db.write_soon(lambda c: requests.settle(c, self.run_id, failed=failed), keep=True)
+        over, failed = self.request.background and not self.again, status in {"failed", "timed_out"}
+
+        def write(connection: Connection) -> None:
+            took = rows.change(connection, self.run_id, values, holder=self._executor)
+            if took and over:  # who has taken it over needs what was asked
+                requests.settle(connection, self.run_id, failed=failed)
+
+        self._db.write_soon(write, keep=True)
         self.settled.set()
         self.run_log.settled()
-
-    def _response_record(self) -> dict[str, Any]:
-        if self._answer is None:
-            return {}
-        data = bytes(self._kept.data)
-        content: str | None = None
-        with suppress(UnicodeDecodeError):
-            content = data.decode()
-        if content is None and self._kept.truncated:
-            content = data.decode("utf-8", "ignore")
-        parsed: Any = None
-        if (
-            content
-            and not self._kept.truncated
-            and "json" in (value_of(self._answer.headers, b"content-type") or "")
-        ):
-            with suppress(ValueError):
-                parsed = json.loads(content)
-        return {
-            "response_status": self._answer.status,
-            "response_content": None
-            if content is None
-            else content.replace("\x00", "\ufffd"),  # PostgreSQL takes none
-            "response_json": parsed,
-            "response_truncated": self._kept.truncated,
-        }
 
     async def body(self) -> AsyncIterator[bytes]:
         """The answer's bytes for one caller; a break before the end cancels the run."""
@@ -477,27 +432,3 @@ def _retrieve(future: asyncio.Future[Answer]) -> None:
     # whoever awaits it sees the error; when nobody does, asyncio need not complain
     if not future.cancelled():
         future.exception()
-
-
-def _final_status(error: CodewordsError | None, answer: Answer | None) -> str:
-    if isinstance(error, RunTimedOut):
-        return "timed_out"
-    if isinstance(error, RunCancelled):
-        return "cancelled"
-    if isinstance(error, RunInterrupted):
-        return "interrupted"
-    return "succeeded" if error is None and answer is not None and 200 <= answer.status < 300 else "failed"
-
-
-def _error_record(error: CodewordsError | None, answer: Answer | None) -> dict[str, Any] | None:
-    if error is not None:
-        return RunError(
-            code=error.code, message=error.message, origin=error.origin, hint=error.hint
-        ).model_dump()
-    if answer is not None and not 200 <= answer.status < 300:
-        return RunError(
-            code="workflow_answered_error",
-            message=f"The workflow answered {answer.status}.",
-            origin="service",
-        ).model_dump()
-    return None

@@ -12,7 +12,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.typing import Subprotocol
 
 from codewords_mcp.errors import ProgramFailed, RunCancelled
-from codewords_mcp.runtime.runs.execution import Answer, Execution
+from codewords_mcp.runtime.runs.answers import Answer
+from codewords_mcp.runtime.runs.execution import Execution
 from codewords_mcp.runtime.runs.lease import Lease
 from codewords_mcp.runtime.runs.request_headers import to_workflow
 from codewords_mcp.runtime.sandboxes.base import Sandbox

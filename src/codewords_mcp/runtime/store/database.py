@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
@@ -43,7 +43,7 @@ LOW_SPACE = 8 << 20
 WAITS = "what must be written waits for the store"
 HELD, HELD_AGAIN = 10_000, 1.0
 """Writes to keep, at the most, that wait for the store to take them again; seconds between two tries."""
-REACHED = {
+REACHED: dict[str, Any] = {
     "connect_timeout": 10, "keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000,
 }  # fmt: skip
 """How libpq notices a server that does not answer any more; the system alone would wait for a quarter of an hour, or for ever."""
