@@ -23,8 +23,10 @@
     ├── RunInterrupted                  interrupted          503     the runtime stopped while the run was in flight
     ├── ProgramFailed                   program_*            502     service: the workflow's own failure
     ├── ServiceNotAvailable             service_not_available 501    a library service that is not here
-    │   └── MissingCredential           missing_credential   424     (credential)
+    │   ├── MissingCredential           missing_credential   424     (credential)
+    │   └── NotConnected                not_connected        424     (app, state, connect_link_url): no account to use an app with
     ├── UpstreamFailed                  upstream_failed      502     (upstream_status, upstream_said) of what a service asked
+    │   ├── IntegrationFailed           integration_failed   502     an action of an app that said it failed
     │   └── UpstreamTimedOut            upstream_timed_out   504
     ├── BudgetExceeded                  budget_exceeded      402     (limit, spent, what would fit)
     ├── ModelAnswerInvalid              model_answer_invalid 502     an answer that is no answer: cut, refused, of another shape
@@ -319,6 +321,26 @@ class MissingCredential(ServiceNotAvailable):
         return {"credential": self.credential}
 
 
+class NotConnected(ServiceNotAvailable):
+    """An app without an account that can be used. `state`: missing, unhealthy or not_configured; a person opens the link."""
+
+    code = "not_connected"
+    status = 424
+
+    def __init__(
+        self, message: str, *, app: str, state: str, connect_link_url: str | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.app = app
+        self.state = state
+        self.connect_link_url = connect_link_url
+
+    def details(self) -> dict[str, Any]:
+        """What the wire carries beside code, message and hint."""
+        link = {"connect_link_url": self.connect_link_url} if self.connect_link_url else {}
+        return {"app": self.app, "state": self.state} | link
+
+
 class UpstreamFailed(CodewordsError):
     """What a library service asked answered with an error, not at all, or with more than is taken.
 
@@ -339,6 +361,12 @@ class UpstreamFailed(CodewordsError):
         """What the wire carries beside code, message and hint."""
         said = {"upstream_said": self.upstream_said} if self.upstream_said else {}
         return {"upstream_status": self.upstream_status} | said
+
+
+class IntegrationFailed(UpstreamFailed):
+    """An action of an app that was asked for and said itself that it failed."""
+
+    code = "integration_failed"
 
 
 class UpstreamTimedOut(UpstreamFailed):

@@ -15,6 +15,7 @@ from codewords_mcp.cli import (
     e2b,
     house,
     install,
+    integrations,
     keys,
     runs,
     schedules,
@@ -68,6 +69,8 @@ codewords.command("cancel")(runs.cancel)
 codewords.add_typer(schedules.app, name="schedules")
 codewords.add_typer(secrets.app, name="secrets")
 codewords.command("services")(services.services)
+codewords.add_typer(integrations.app, name="integrations")
+codewords.add_typer(integrations.connections_app, name="connections")
 codewords.command("usage")(usage.usage)
 codewords.command("templates")(workflows.templates)
 codewords.add_typer(keys.app, name="keys")

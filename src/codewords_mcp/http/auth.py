@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from codewords_mcp.runtime.runtime import Runtime
 
 OPEN_PATHS = frozenset({"/healthz"})
-OPEN_PREFIXES = ("/secrets/enter/", "/consents/", "/file/")
+OPEN_PREFIXES = ("/secrets/enter/", "/consents/", "/connect/", "/file/")
 """Their secret is in the path: a nonce, a signed token."""
 
 PAGES = frozenset({"/", "/docs", "/openapi.json"})

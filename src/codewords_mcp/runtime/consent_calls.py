@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from codewords_mcp.runtime.consents import Wording
 from codewords_mcp.runtime.house import House
 
 
@@ -18,14 +19,14 @@ async def secret_hosts(house: House, owner: str) -> dict[str, list[str]]:
 
 
 class ConsentCalls:
-    """What `Runtime` offers about questions that deploys wait for. A token is one of `ConsentNeeded`."""
+    """What `Runtime` offers about questions that deploys and calls wait for. A token is one of `ConsentNeeded`."""
 
     _house: House
 
-    async def peek_consent(self, token: str) -> tuple[str, int | None, list[str]]:
-        """(workflow, its live version, lines) that a person is asked about. Raises NotFound once it is answered."""
+    async def peek_consent(self, token: str) -> tuple[Wording, list[str]]:
+        """(how it is put, lines) that a person is asked about. Raises NotFound once it is answered."""
         ask = self._house.consents.peek(token)
-        return ask.name, ask.live, ask.lines
+        return ask.wording, ask.lines
 
     async def answer_consent(self, token: str, *, agreed: bool) -> None:
         """A person's answer; the first one counts, and holds until the deploy that it is for."""

@@ -16,6 +16,10 @@ from codewords_mcp.errors import CodewordsError, StorageFailed
 from codewords_mcp.runtime.consents import Consents
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
+from codewords_mcp.runtime.integrations.book import Integrations
+from codewords_mcp.runtime.integrations.connect import PipedreamConnect
+from codewords_mcp.runtime.integrations.native import NativeActions, bases_of
+from codewords_mcp.runtime.integrations.wire import Wire
 from codewords_mcp.runtime.runs.admission import Admission
 from codewords_mcp.runtime.runs.catalog import Catalog
 from codewords_mcp.runtime.runs.dispatch import Dispatcher
@@ -124,8 +128,24 @@ class House:
         self.schedules = ScheduleBook(database, limit=settings.schedule_limit)
         self.services = Registry()
         self.web = Web(self.egress.policy)
+        self.integrations = Integrations(
+            PipedreamConnect(Wire(self.web, self.secrets, settings.pipedream_base_url)),
+            NativeActions(self.web, self.secrets, bases_of(settings)),
+            database,
+            self.web,
+            base_url=lambda: self.base_url,
+            user_prefix=settings.pipedream_user,
+        )
         parts = Parts(
-            settings, database, self.secrets, self.web, self.gateway, self.schedules, master_key.derive
+            settings,
+            database,
+            self.secrets,
+            self.web,
+            self.gateway,
+            self.schedules,
+            master_key.derive,
+            self.integrations,
+            self.permits.require_action,
         )
         self.dispatcher = Dispatcher(floor, self.services, parts)
         self.ticker = Ticker(floor, self.dispatcher.background)
@@ -261,6 +281,7 @@ class House:
         if self.replica is not None:
             await self.replica.close()
         await self.gateway.close()
+        await self.integrations.close()
         await self.web.close()
         await self.supply.close()
         if self._driver is not None:

@@ -16,6 +16,7 @@ from codewords_mcp.errors import CodewordsError, ConsentNeeded, InvalidInput
 from codewords_mcp.runtime.authoring.templates import template_code, templates
 from codewords_mcp.runtime.consent_calls import ConsentCalls, secret_hosts
 from codewords_mcp.runtime.house import House
+from codewords_mcp.runtime.integration_calls import IntegrationCalls
 from codewords_mcp.runtime.library import Library
 from codewords_mcp.runtime.limits import OWN_SCOPES
 from codewords_mcp.runtime.model_calls import ModelCalls
@@ -57,7 +58,7 @@ HOUSEKEEPING = 600.0
 log = structlog.get_logger(__name__)
 
 
-class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
+class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, IntegrationCalls):
     """One home's runtime. Open it with `Runtime.open(settings)`; all methods are for that event loop.
 
     Every method raises `CodewordsError` subclasses only; what is not the caller's is `NotFound`.
@@ -145,6 +146,7 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls):
                 driver=await house.driver(),
                 known_secrets=await house.secrets.names(caller.owner),
                 secret_hosts=await secret_hosts(house, caller.owner),
+                connected=lambda app: self.app_connected(caller, app),
                 max_code=self.settings.max_code,
                 limits=limits_of(self.settings),
                 progress=progress,

@@ -10,7 +10,6 @@ PLANNED: frozenset[str] = frozenset(
         "composio",
         "hunter",
         "perplexity",
-        "pipedream",
         "reddit",
         "searchapi",
         "slack_trigger",

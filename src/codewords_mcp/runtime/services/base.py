@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from codewords_mcp.errors import InvalidInput, MissingCredential, NotFound
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
+from codewords_mcp.runtime.integrations.book import Integrations
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.schedules.book import ScheduleBook
 from codewords_mcp.runtime.secrets.access import HOME_OWNER, SecretBook
@@ -113,6 +114,9 @@ class Parts:
     schedules: ScheduleBook
     derive: Callable[[str], bytes]
     """A key of the home's own for a purpose, always the same."""
+    integrations: Integrations
+    permit_action: Callable[[Caller, str, str], None]
+    """Let a caller do this (app, action) with an integration. Raises NotAgreed for a workflow that may not."""
 
 
 @dataclass(frozen=True, slots=True)

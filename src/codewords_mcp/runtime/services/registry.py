@@ -22,6 +22,7 @@ _BUILT_IN = {
     "github": "github:SERVICE",
     "gemini": "simple.services:GEMINI",
     "openai": "simple.services:OPENAI",
+    "pipedream": "pipedream:SERVICE",
     "redis_coordinator": "redis_coordinator:SERVICE",
     "send_email": "send_email:SERVICE",
     "schedule_runs": "schedule_runs:SERVICE",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from codewords_mcp.runtime.workflows.lint import lint
 from codewords_mcp.runtime.workflows.reach import derive
 from codewords_mcp.runtime.workflows.report import make_report
 from codewords_mcp.runtime.workflows.script import DEFAULT_MAX_CODE, Script, Unreadable, parse_script
-from codewords_mcp.runtime.workflows.variables import check_variables
+from codewords_mcp.runtime.workflows.variables import Connected, check_connections, check_variables
 
 _STEPS = 4.0
 
@@ -47,19 +47,22 @@ async def validate(
     driver: Driver,
     known_secrets: Collection[str] = (),
     secret_hosts: Mapping[str, Iterable[str]] | None = None,
+    connected: Callable[[str], Awaitable[Connected]] | None = None,
     progress: Progress = no_progress,
     limits: Limits | None = None,
     max_code: int = DEFAULT_MAX_CODE,
 ) -> Validation:
     """Run every check that can be run; `known_secrets` are names that have a value, `max_code` is in bytes.
 
-    `secret_hosts`: secrets that workflows do not see, and the hosts for which the egress puts them in.
+    `secret_hosts`: secrets that workflows do not see, and the hosts for which the egress puts them in. `connected` says of
+    an app that the script declares whether an account is connected; without it that is not checked.
 
     Whatever is wrong with the script is a failed check. Raises StorageFailed and SandboxFailed only: what is wrong
     with the runtime's own home or sandbox.
     """
     work = _Work(environments, driver, known_secrets, progress, limits or Limits(), max_code)
     work.secret_hosts = secret_hosts or {}
+    work.connected = connected
     with work.timed("total"):
         await work.run(code)
     report = make_report(work.checks, work.manifest)
@@ -90,6 +93,7 @@ class _Work:
         self.environment: Environment | None = None
         self.openapi: dict[str, Any] | None = None
         self.secret_hosts: Mapping[str, Iterable[str]] = {}
+        self.connected: Callable[[str], Awaitable[Connected]] | None = None
         self.manifest: Manifest | None = None
 
     async def run(self, code: str) -> None:
@@ -144,6 +148,8 @@ class _Work:
         self.checks += await lint(script)
         self.checks += await asyncio.to_thread(check_leaks, script, self._known)
         self.checks += await asyncio.to_thread(check_variables, script, self._known)
+        if self.connected is not None:
+            self.checks += await check_connections(script, self.connected)
         with self.timed("manifest"):
             reach = await asyncio.to_thread(derive, script, rules=self.secret_hosts, known=self._known)
         self.manifest = reach.manifest

@@ -8,7 +8,21 @@ from sqlalchemy import Engine, inspect, text
 
 from codewords_mcp.errors import StorageFailed
 
-KNOWN = ("0001", "0002", "0003", "0004", "0005", "0010", "0021", "0022", "0023", "0024", "0025", "0026")
+KNOWN = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0010",
+    "0021",
+    "0022",
+    "0023",
+    "0024",
+    "0025",
+    "0026",
+    "0033",
+)
 HEAD = KNOWN[-1]
 LOCK = 0x636F6465
 """Of PostgreSQL's advisory locks, the one that a migration holds."""
