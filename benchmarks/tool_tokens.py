@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-LIMIT = 1300
+LIMIT = 2500
 LIMIT_EACH = 200
 PEER = "n8n-mcp@2.87.0"
 TOKENIZER = "gpt-tokenizer@3.4.0"

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from codewords_mcp.errors import CodewordsError, NotFound
+from codewords_mcp.errors import CodewordsError, ConsentNeeded, NotFound
 from codewords_mcp.runtime.consents import CallAsk
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.integration_info import Account, Connection, Detail, Found, Outcome
@@ -102,6 +102,15 @@ class IntegrationCalls:
                 lines.append(f"{'account':<12} {account}")
             self._house.consents.settle(CallAsk(caller.owner, found.action.key, tuple(lines), of), consent)
         return await book.run(caller.owner, Asked(app, action, props, account, seconds=seconds))
+
+    async def call_or_ask(
+        self, caller: Caller, app: str, action: str, props: dict[str, Any], **how: Any
+    ) -> Outcome | ConsentNeeded:
+        """`call_integration`, for who can ask a person: the question is given back, not raised."""
+        try:
+            return await self.call_integration(caller, app, action, props, **how)
+        except ConsentNeeded as question:
+            return question
 
     async def app_connected(self, caller: Caller, app: str) -> Connected:
         """For a validation. Never raises."""

@@ -13,6 +13,7 @@ from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.models import FINISHED
 from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
+from codewords_mcp.tools._integrations import refuse_integrations
 from codewords_mcp.tools._runs import RunResult, answer_run, follow, last_lines
 from codewords_mcp.tools._tool import EXECUTES, tool
 
@@ -28,6 +29,7 @@ async def run_workflow(
     wait_seconds: WaitSeconds = 25,
 ) -> Annotated[CallToolResult, RunResult]:
     """Run a workflow in a sandbox and wait for its result. A longer run goes on: the answer has its run_id and the next call."""
+    refuse_integrations(workflow_id)
     runtime, caller = asking(ctx)
     run = await runtime.call(caller, workflow_id, path=path, data=input, method=method, wait=0)
     try:

@@ -412,8 +412,10 @@ class NativeActions:
         return None if name is None else Account(id=name, app=app, name=name, backend="native")
 
     async def run(self, owner: str, native: Native, given: Given, policy: EgressPolicy | None = None) -> Any:
-        """What the app answered; `policy` is what a plain request may reach. Raises NotConnected, Forbidden where the secret's rule does not allow the host, InvalidInput,
-        TooBusy, IntegrationFailed, UpstreamFailed.
+        """What the app answered; `policy` is what a plain request may reach.
+
+        Raises NotConnected, Forbidden where the secret's rule does not allow the host, InvalidInput, TooBusy, IntegrationFailed,
+        UpstreamFailed, AddressRefused.
         """
         if native.app == "http":
             return await self._request(given, policy)
