@@ -17,6 +17,7 @@ from codewords_mcp.runtime.workflows.reach.tables import READS
 PAGE = 100
 LINK_SECONDS = 3600
 MAX_OPTIONS = 1000
+MOST_ACCOUNTS = 10_000
 _ACCOUNTS = "/v1/connect/{project}/accounts"
 _ACTIONS = "/v1/connect/{project}/actions"
 
@@ -74,9 +75,12 @@ class PipedreamConnect:
         found: list[Account] = []
         seen: set[str] = set()
         while True:
-            page, after = _page(await self._wire.ask("GET", _ACCOUNTS, params=params))
+            reply = await self._wire.ask("GET", _ACCOUNTS, params=params)
+            page, after = _page(reply)
             found += [_account(one) for one in page if one.get("id")]
-            if not page or not after or after in seen:
+            # the last page has a cursor too, so what there is in all saves a question
+            whole = len(found) >= (shape(reply.get("page_info") or {}).get("total_count") or MOST_ACCOUNTS)
+            if whole or not page or not after or after in seen:
                 return sorted(found, key=lambda one: one.created_at, reverse=True)
             seen.add(after)
             params["after"] = after
