@@ -459,6 +459,32 @@ e2b:clean | ours | One command ends what a home left on E2B, and removes its env
 e2b:doctor | ours | doctor says whether key, template and sandboxes of E2B work, and the fix.
 e2b:live | ours | A smoke test against E2B itself is one command for whoever has a key.
 e2b:runtime | seed | A whole runtime deploys and runs workflows on E2B, with their logs, secrets, calls back and cost.
+integrations:accounts | ours | Of several accounts the newest healthy one is used, any can be named, and each owner has their own only.
+integrations:broker | seed | Integrations of a broker are found, described, connected and run over HTTP.
+integrations:catalogue | ours | The catalogue of the project is read page by page, kept in the store, and read anew when it is old.
+integrations:cli | ours | A terminal finds, shows, connects and calls integrations, and lists and removes connections.
+integrations:client | seed | Our client discovers and uses integrations with the seed's own calls; published ones do unmodified.
+integrations:connect | seed | An app that is not connected has a page of this runtime that leads a person to the broker and back.
+integrations:errors | ours | A failure is told by status, then the answer's error, then what the action threw; its words are data.
+integrations:gone | ours | An action that exists no longer is told with the nearest, and nothing is run.
+integrations:granted | ours | A workflow uses the apps that it declares and the actions of its manifest only.
+integrations:host-rule | ours | A token goes to the hosts of its rule only, also from the runtime.
+integrations:limits | ours | A broker without time is waited for a little; a longer wait is told in seconds.
+integrations:names | seed | A name is run where it certainly means an action; otherwise the nearest five are named.
+integrations:native | seed | Well-known apps are used without a broker, with the caller's own tokens.
+integrations:once | ours | An action is never run twice; what changes nothing is asked again where the broker breaks.
+integrations:oracle | ours | The broker's own SDK and our client get the same answers.
+integrations:patterns | seed | The seed's patterns of Google Sheets and Airtable work.
+integrations:props | ours | Wrong and missing fields are named, with how they are found, before anything is run, and never a value.
+integrations:revoked | ours | An account whose access has ended is told as such, with the way to connect it again.
+integrations:run | seed | An action is run with its account, defaults and dynamic fields put in.
+integrations:schema | ours | An action is described with its fields, those that depend on others, and the values that the app tells.
+integrations:search | seed | A question in plain words finds the right app and action among the first three.
+integrations:service | seed | The service pipedream answers in the seed's dialect and the public one.
+integrations:token | ours | One token of the broker serves many calls, is replaced when withdrawn, and refused credentials are said.
+integrations:tools | ours | A model searches, looks, connects and calls; what changes something needs the person's yes to exactly that.
+integrations:unconfigured | ours | Without a project a search answers from popular apps and says what to configure.
+integrations:validation | seed | A declared app passes validation only where it is connected, and says how where not.
 sandbox:http | ours | The client frames requests by HTTP, and bad answers are the program's failure.
 """
 

@@ -503,7 +503,12 @@ def test_our_client_discovers_integrations_as_the_seed_does(
         "PATH": "/usr/bin",
     }
     ran = subprocess.run(
-        [sys.executable, "-c", CLIENT], check=False, env=environment, capture_output=True, encoding="utf-8", timeout=60
+        [sys.executable, "-c", CLIENT],
+        check=False,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
     )
     assert ran.returncode == 0, ran.stderr
     connected, url, key, success = json.loads(ran.stdout)

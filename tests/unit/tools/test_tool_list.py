@@ -72,6 +72,10 @@ async def test_the_list_has_the_same_order_each_time() -> None:
         "list_secrets",
         "set_secret",
         "delete_secret",
+        "search_integrations",
+        "get_integration",
+        "connect_integration",
+        "call_integration",
     ]
 
 
@@ -101,6 +105,8 @@ async def test_reading_tools_say_so_and_destroying_tools_say_so() -> None:
         "get_workflow",
         "list_schedules",
         "list_secrets",
+        "search_integrations",
+        "get_integration",
     }
     assert destroying == {"rollback_workflow", "cancel_run", "change_schedule", "delete_secret"}
 
