@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from codewords_mcp.cli import _output
-from codewords_mcp.cli._boundary import OK
+from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._call import read_input
 from codewords_mcp.cli._client import SLOW, Json
 from codewords_mcp.cli._connect import connect as runtime
@@ -207,10 +207,11 @@ def _told(found: Json, *, as_json: bool) -> int:
         _output.print_json(found)
         return OK
     _output.line(found["message"], "green" if found["connected"] else "yellow")
-    if not found["connected"] and found["how"]:
-        _output.line(found["how"])
-    if found["connected"]:
-        _output.line(f'A workflow declares it with "{found["env_var"]}" in env_vars.')
+    if not found["connected"]:
+        if found["how"]:
+            _output.line(found["how"])
+        return FAILED
+    _output.line(f'A workflow declares it with "{found["env_var"]}" in env_vars.')
     return OK
 
 

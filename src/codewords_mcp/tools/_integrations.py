@@ -21,7 +21,8 @@ def refuse_integrations(workflow_id: str) -> None:
     """What changes something in an app is asked of a person first, which the service itself does not do."""
     if workflow_id.strip("/ ").partition("/")[0] == "pipedream":
         raise InvalidInput(
-            "The service pipedream is for workflows.", hint="call_integration does the same, and asks the user first."
+            "The service pipedream is for workflows.",
+            hint="call_integration does the same, and asks the user first.",
         )
 
 
