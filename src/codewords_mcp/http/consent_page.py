@@ -22,8 +22,8 @@ _MAX_FORM = 1024
 async def show(request: Request) -> Response:
     """What is asked, while it waits for an answer; looking does not answer it."""
     request.scope[ERROR_PAGE] = _sorry
-    wording, lines = await runtime(request.scope).peek_consent(_token(request))
-    return _form(wording, lines)
+    wording, rows = await runtime(request.scope).peek_consent(_token(request))
+    return _form(wording, rows)
 
 
 async def answer(request: Request) -> Response:
@@ -49,9 +49,10 @@ async def answer(request: Request) -> Response:
     )
 
 
-def _form(wording: Wording, lines: list[str]) -> Response:
+def _form(wording: Wording, rows: list[tuple[str, list[str]]]) -> Response:
     items = "".join(
-        f"<tr><th>{escape(line[:12].strip())}</th><td>{_items(line[12:])}</td></tr>" for line in lines
+        f"<tr><th>{escape(kind)}</th><td>{'<br>'.join(map(escape, of_kind))}</td></tr>"
+        for kind, of_kind in rows
     )
     return page(
         wording.title,
@@ -60,10 +61,6 @@ def _form(wording: Wording, lines: list[str]) -> Response:
         '<button class="quiet" name="answer" value="decline">Decline</button></form>'
         '<p class="dim last">Nothing that is not agreed is done. This link works once, for ten minutes.</p>',
     )
-
-
-def _items(text: str) -> str:
-    return "<br>".join(escape(item) for item in text.strip().split(", "))
 
 
 def _too_large(_limit: int) -> BodyTooLarge:

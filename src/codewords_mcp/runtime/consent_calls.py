@@ -23,10 +23,10 @@ class ConsentCalls:
 
     _house: House
 
-    async def peek_consent(self, token: str) -> tuple[Wording, list[str]]:
-        """(how it is put, lines) that a person is asked about. Raises NotFound once it is answered."""
+    async def peek_consent(self, token: str) -> tuple[Wording, list[tuple[str, list[str]]]]:
+        """(how it is put, rows) that a person is asked about. Raises NotFound once it is answered."""
         ask = self._house.consents.peek(token)
-        return ask.wording, ask.lines
+        return ask.wording, ask.rows
 
     async def answer_consent(self, token: str, *, agreed: bool) -> None:
         """A person's answer; the first one counts, and holds until the deploy that it is for."""

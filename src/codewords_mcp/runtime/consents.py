@@ -48,6 +48,11 @@ class Asked(Protocol):
         ...
 
     @property
+    def rows(self) -> list[tuple[str, list[str]]]:
+        """The same for a page: what kind of thing, and each of it."""
+        ...
+
+    @property
     def digest(self) -> str:
         """Names exactly this question."""
         ...
@@ -76,6 +81,11 @@ class Ask:
     def lines(self) -> list[str]:
         """Every single thing that is asked for."""
         return described(self.grants)
+
+    @property
+    def rows(self) -> list[tuple[str, list[str]]]:
+        """Kinds, and their items."""
+        return [(line[:12].strip(), line[12:].strip().split(", ")) for line in self.lines]
 
     @property
     def digest(self) -> str:
@@ -117,13 +127,19 @@ class CallAsk:
 
     owner: str
     action: str
-    shown: tuple[str, ...]
+    shown: tuple[tuple[str, str], ...]
+    """What it is given, by name."""
     of: str
 
     @property
     def lines(self) -> list[str]:
         """The action, and what it is given."""
-        return list(self.shown)
+        return [f"action: {self.action}", *(f"{name}: {value}" for name, value in self.shown)]
+
+    @property
+    def rows(self) -> list[tuple[str, list[str]]]:
+        """Fields, and their values."""
+        return [("action", [self.action]), *((name, [value]) for name, value in self.shown)]
 
     @property
     def digest(self) -> str:

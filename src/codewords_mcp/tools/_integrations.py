@@ -44,5 +44,6 @@ def field_of(prop: Prop) -> str:
         facts.append("values: give `prop`")
     if prop.reloads:
         facts.append("more fields follow: give `props`")
-    about = one_line(prop.description or prop.label, 90)
+    label = prop.label if prop.label.lower() != prop.name.lower() else ""
+    about = one_line(prop.description or label, 90)
     return f"- {one_line(prop.name, 80)} ({'; '.join(facts)}) {about}".rstrip()

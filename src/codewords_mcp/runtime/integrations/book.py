@@ -242,7 +242,7 @@ class Integrations:
             raise not_configured()
         alias = names.ALIASES.get((slug, name.removeprefix(f"{slug}-")))
         known = {entry.hit.key for entry in index.entries if entry.hit.backend == "connect"}
-        if alias is not None and alias.key in known:
+        if alias is not None and alias.key in known and name not in known:
             return Resolved(await self._catalogue.action(alias.key), alias.props(props))
         wanted = [key for key in names.candidates(slug, name) if key in known]
         if not wanted and name.startswith(f"{slug}-"):
