@@ -94,13 +94,10 @@ class IntegrationCalls:
         if found.action.writes:
             whole = json.dumps(props, sort_keys=True, ensure_ascii=False)
             of = hashlib.sha256(f"{found.action.key}\n{account}\n{whole}".encode()).hexdigest()
-            lines = [
-                f"{'action':<12} {found.action.key}",
-                *(_line(name, value) for name, value in props.items()),
-            ]
+            shown = [(name[:40], _shown(value)) for name, value in props.items()]
             if account:
-                lines.append(f"{'account':<12} {account}")
-            self._house.consents.settle(CallAsk(caller.owner, found.action.key, tuple(lines), of), consent)
+                shown.append(("account", account[:80]))
+            self._house.consents.settle(CallAsk(caller.owner, found.action.key, tuple(shown), of), consent)
         return await book.run(caller.owner, Asked(app, action, props, account, seconds=seconds))
 
     async def call_or_ask(
@@ -144,8 +141,7 @@ class IntegrationCalls:
         return await self.peek_connection(nonce)
 
 
-def _line(name: str, value: Any) -> str:
+def _shown(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     flat = " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
-    cut = flat if len(flat) <= _SHOWN else f"{flat[:_SHOWN]}… ({len(flat) - _SHOWN} more characters)"
-    return f"{name[:40]:<12} {cut}"
+    return flat if len(flat) <= _SHOWN else f"{flat[:_SHOWN]}… ({len(flat) - _SHOWN} more characters)"
