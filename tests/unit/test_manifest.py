@@ -154,7 +154,7 @@ def test_where_the_operator_says_that_nobody_is_there_a_second_call_confirms() -
 def test_the_first_answer_counts_and_a_no_is_told() -> None:
     consents = questions()
     token = needed(consents, ask("a.example")).confirm
-    assert consents.peek(token).name == "Flow"
+    assert consents.peek(token).wording.title == "May the workflow Flow do this?"
     consents.answer(token, agreed=False)
     consents.answer(token, agreed=True)
     with pytest.raises(NotFound):

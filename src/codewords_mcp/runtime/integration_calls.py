@@ -12,6 +12,7 @@ from codewords_mcp.runtime.consents import CallAsk
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.integration_info import Account, Connection, Detail, Found, Outcome
 from codewords_mcp.runtime.integrations.book import RUN_SECONDS, Asked
+from codewords_mcp.runtime.integrations.names import plain
 from codewords_mcp.runtime.integrations.native import SERVICES
 from codewords_mcp.runtime.models import Caller, Consent
 from codewords_mcp.runtime.secrets.access import refuse_run
@@ -65,7 +66,7 @@ class IntegrationCalls:
             if found.connected:
                 return found
         found = await book.connect(caller.owner, app)
-        service = SERVICES.get(found.app)
+        service = SERVICES.get(plain(found.app))
         if found.status != "missing" or found.connect_link_url or service is None:
             return found
         name = service.secrets[0]

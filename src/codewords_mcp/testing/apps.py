@@ -23,6 +23,8 @@ from urllib.parse import parse_qs, unquote
 from codewords_mcp.testing.providers.model import Reply, Request
 from codewords_mcp.testing.providers.server import Connection
 
+__all__ = ["LoopbackApps", "Reply", "Request", "loopback_apps"]
+
 Json = dict[str, Any]
 PAGE = 2
 """Records that Airtable's stand-in gives at once."""

@@ -7,7 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.integration.http.doors import Door
+from tests.workshop import ADMIN
 
+from codewords_mcp.errors import UpstreamTimedOut
 from codewords_mcp.testing.pipedream import LoopbackConnect, Reply, Run
 from codewords_mcp.testing.pipedream.connect import failed
 
@@ -224,7 +227,6 @@ def test_a_token_that_was_withdrawn_is_replaced_and_one_token_serves_many_calls(
     told(call(http, "stripe", "create-refund", {"charge": "ch_1"}))
     assert len(connect.asked("/oauth/token")) == before
     connect.tokens.clear()
-    refused(http.post("/integrations/stripe/connect"), 424)
     assert told(http.post("/integrations/stripe/connect"))["connected"]
     assert len(connect.asked("/oauth/token")) == before + 1
 
@@ -241,3 +243,17 @@ def test_credentials_that_are_refused_are_said_with_where_they_come_from(
     finally:
         value = connect.credentials["PIPEDREAM_CLIENT_SECRET"]
         http.put("/secrets/PIPEDREAM_CLIENT_SECRET", json={"value": value}).raise_for_status()
+
+
+@pytest.mark.requirement("integrations:once")
+def test_a_broker_that_is_too_slow_is_left_and_the_caller_told_to_look(
+    http: httpx.Client, door: Door, connect: LoopbackConnect
+) -> None:
+    connect.connect_account(USER, "stripe")
+    connect.answer_next("/actions/run", Reply(200, b"{}", wait=30))
+    props = {"charge": "ch_1"}
+    with pytest.raises(UpstreamTimedOut) as raised:
+        door.ask(
+            lambda runtime: runtime.call_integration(ADMIN, "stripe", "create-refund", props, seconds=0.2)
+        )
+    assert "It may have been done all the same" in raised.value.hint

@@ -242,6 +242,8 @@ def test_a_run_may_use_the_apps_and_actions_of_its_manifest_only(
         told = refused.json()
         assert told["status"] == 403
         assert "PIPEDREAM_STRIPE_ACCESS" in json.dumps(told["told"])
+        look = {"app": "stripe", "operation": "options", "action": "create-refund", "prop": "charge"}
+        assert http.post(run, json=look).json()["status"] == 403
         record = http.get(f"/request/{refused.headers['x-request-id']}").json()
         assert "stripe" in json.dumps(record["usage"])
     assert [one.action for one in connect.runs] == ["slack_v2-post-message"]

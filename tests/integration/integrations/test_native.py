@@ -233,3 +233,15 @@ def test_another_owner_has_the_homes_tokens_not(http: httpx.Client, door: Door) 
     with httpx.Client(base_url=door.url, headers={"authorization": made.json()["key"]}) as bob:
         error = refused(run(bob, "slack", "send-message", {"channel": "#c", "text": "Hi"}), 424)
         assert error["state"] == "missing"
+
+
+@pytest.mark.requirement("integrations:names")
+def test_without_a_project_the_brokers_names_of_an_app_mean_the_same(http: httpx.Client) -> None:
+    for app, action in (
+        ("slack_v2", "post-message"),
+        ("slack", "slack-send-message"),
+        ("slack", "slack/send-message"),
+    ):
+        assert done(run(http, app, action, {"channel": "#c", "text": "Hi"}))["ok"]
+    assert http.post("/integrations/airtable_oauth/connect").json()["connected"]
+    assert "slack/send-message" in refused(run(http, "slack", "delete-everything", {}), 404)["hint"]

@@ -115,8 +115,7 @@ async def test_an_old_one_answers_while_it_is_read_anew(
     broker.known = [one for one in broker.known if one.app != "stripe"]
     old, _ = await kept.index()
     assert old.search("refund a stripe charge", 1)[0][0].key == "stripe-create-refund"
-    assert kept._reading is not None
-    await kept._reading
+    await kept.settled()
     new, _ = await kept.index()
     assert "stripe" not in {entry.hit.app for entry in new.entries}
 
@@ -140,8 +139,7 @@ async def test_an_old_one_that_cannot_be_read_anew_says_that_it_is_old(
     monkeypatch.setattr(catalogue, "FRESH", 0.0)
     broker.breaks = True
     await kept.index()
-    assert kept._reading is not None
-    await kept._reading
+    await kept.settled()
     index, note = await kept.index()
     assert len(index.entries) == len(ACTIONS)
     assert note == "This list is old: It is away."

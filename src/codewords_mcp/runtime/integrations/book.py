@@ -15,6 +15,7 @@ from codewords_mcp.errors import (
     InvalidInput,
     NotConnected,
     NotFound,
+    UpstreamFailed,
 )
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.integration_info import (
@@ -228,8 +229,11 @@ class Integrations:
         slug, name = _app(app), names.action_name(action)
         if not name:
             raise InvalidInput("That is no name of an action.", hint="search_integrations finds it.")
-        native = self._native.find(slug, name)
         project = await self._broker.project()
+        if project is None:
+            slug = names.plain(slug)
+            name = name.removeprefix(f"{slug}-")
+        native = self._native.find(slug, name)
         if native is not None and (
             project is None or slug == "http" or name == native.key or await self._native.account(owner, slug)
         ):
@@ -279,6 +283,12 @@ class Integrations:
             raise self._no_action(action.app, action.key, index) from None
         except Conflict:
             raise await self._revoked(owner, action) from None
+        except UpstreamFailed as error:
+            if error.upstream_status is None or error.upstream_status >= 500:
+                error.hint = (
+                    f"It may have been done all the same: look in {action.app} before you do it again."
+                )
+            raise
         account = next(iter(accounts.values()), None)
         if ran.error is not None:
             raise await self._failed(owner, action, account, ran)
@@ -339,8 +349,8 @@ class Integrations:
 
         if slug == "http":
             return told("not_required", "Requests need no account.")
-        own = await self._native.account(owner, slug)
-        service = SERVICES.get(slug)
+        own = await self._native.account(owner, names.plain(slug))
+        service = SERVICES.get(names.plain(slug))
         if await self._broker.project() is None:
             if own is not None:
                 return told("connected", f"{slug} is used with your own {own.name}.", accounts=(own,))

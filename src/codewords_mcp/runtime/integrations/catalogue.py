@@ -99,6 +99,11 @@ class Catalogue:
         await self._database.write(lambda c: rows.put(c, project, "action", key, data, now()))
         return action
 
+    async def settled(self) -> None:
+        """Wait until what is being read has been."""
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
+
     async def close(self) -> None:
         """Stop reading."""
         if self._reading is not None:

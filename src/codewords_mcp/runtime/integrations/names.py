@@ -67,6 +67,11 @@ def family(app: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*FAMILIES.get(app, ()), app)))
 
 
+def plain(app: str) -> str:
+    """The plain name of an app, by which it is known without a broker."""
+    return next((name for name, slugs in FAMILIES.items() if app in slugs), app)
+
+
 def covers(declared: str, app: str) -> bool:
     """Whether a connection that is declared by this name is one of the app."""
     return app in family(declared) or declared in family(app)

@@ -395,8 +395,9 @@ class NativeActions:
 
     def find(self, app: str, name: str) -> Native | None:
         """By key, by name, or by another name of it."""
-        bare = name.removeprefix(f"{app}/").removeprefix(f"{app}-")
-        return next((one for one in NATIVE if one.app == app and bare in (one.name, *one.names)), None)
+        return next(
+            (one for one in NATIVE if one.app == app and name in (one.key, one.name, *one.names)), None
+        )
 
     def of(self, app: str) -> list[Native]:
         """All of an app."""

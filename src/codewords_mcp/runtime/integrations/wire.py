@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import quote
 
 import structlog
 
@@ -104,7 +105,9 @@ class Wire:
         end = time.monotonic() + seconds
         for tries_left in range(0 if once else TRIES - 1, -1, -1):
             try:
-                return await self._try(method, path, params, body, max(end - time.monotonic(), 1.0))
+                return await self._try(
+                    method, path, params, body, max(end - time.monotonic(), 1.0), once=once
+                )
             except (TooBusy, UpstreamFailed) as error:
                 pause = _pause(error, TRIES - tries_left)
                 if not tries_left or pause is None or time.monotonic() + pause > end:
@@ -113,22 +116,32 @@ class Wire:
         raise AssertionError  # pragma: no cover  # the last try returns or raises
 
     async def _try(
-        self, method: str, path: str, params: Mapping[str, str] | None, body: Any, seconds: float
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        body: Any,
+        seconds: float,
+        *,
+        once: bool,
     ) -> Any:
         project = await self.configured()
-        token = await self._bearer(project)
-        headers = {"authorization": f"Bearer {token}", "x-pd-environment": project.environment}
-        reply = await self._web.api(
-            self._base,
-            path.replace("{project}", project.id),
-            method=method,
-            params=params,
-            headers=headers,
-            content=body,
-            seconds=seconds,
-        )
-        if reply.status == 401:
-            self._token = None  # it may have been withdrawn; the next call asks for another
+        for may_renew in (not once, False):
+            token = await self._bearer(project)
+            reply = await self._web.api(
+                self._base,
+                path.replace("{project}", quote(project.id, safe="")),
+                method=method,
+                params=params,
+                headers={"authorization": f"Bearer {token}", "x-pd-environment": project.environment},
+                content=body,
+                seconds=seconds,
+            )
+            if reply.status != 401:
+                break
+            self._token = None  # it may have been withdrawn before its time
+            if not may_renew:
+                break
         if reply.status >= 400:
             raise refusal(reply)
         return reply.json() if reply.body.strip() else None

@@ -58,10 +58,10 @@ class Permits:
             f"If it should be called, add {shown} to `services` under [tool.codewords] in the header and deploy again.",
         )
 
-    def require_action(self, caller: Caller, app: str, action: str) -> None:
+    def require_action(self, caller: Caller, app: str, action: str | None) -> None:
         """Let an integration be used: a running workflow declares the app, and its manifest lists the action.
 
-        The names are as the caller wrote them. Raises NotAgreed.
+        The names are as the caller wrote them; without an action only the app's account is looked into. Raises NotAgreed.
         """
         if caller.kind != "run":
             return
@@ -77,7 +77,7 @@ class Permits:
                 f"The workflow does not declare that it uses {slug or 'this app'}, so nothing was done.",
                 f"Add {name} to env_vars under [tool.env-checker] in the header and deploy again.",
             )
-        if not manifest.may_act(app, action):
+        if action is not None and not manifest.may_act(app, action):
             raise self._refusal(
                 run_id,
                 "The workflow's manifest does not list this action, so nothing was done.",

@@ -115,8 +115,10 @@ class Parts:
     derive: Callable[[str], bytes]
     """A key of the home's own for a purpose, always the same."""
     integrations: Integrations
-    permit_action: Callable[[Caller, str, str], None]
-    """Let a caller do this (app, action) with an integration. Raises NotAgreed for a workflow that may not."""
+    permit_action: Callable[[Caller, str, str | None], None]
+    """Let a caller do this (app, action) with an integration, or with None look into its account. Raises NotAgreed for a
+    workflow that may not.
+    """
 
 
 @dataclass(frozen=True, slots=True)
