@@ -298,7 +298,9 @@ class LoopbackConnect:
         self._check_accounts(action, asked, environment)
         run = Run(action["key"], str(asked.get("external_user_id")), given, asked)
         self.runs.append(run)
-        props = self._dynamic.get(str(asked.get("dynamic_props_id")), action["configurable_props"])
+        props: list[Json] = (
+            self._dynamic.get(str(asked.get("dynamic_props_id"))) or action["configurable_props"]
+        )
         missing = [
             one["name"]
             for one in props
