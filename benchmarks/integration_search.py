@@ -1,7 +1,7 @@
 """How long does a search of the integrations take, and does it find what is meant, beside SQLite's full-text index?
 
-The catalogue is a folder with `apps.jsonl` and `catalogue.jsonl` (CODEWORDS_CATALOGUE, or --catalogue): 2,118 apps and
-4,403 actions where the target was set. The questions are `integration_queries.txt`, written before the search was.
+The catalogue is a folder with `apps.jsonl` and `catalogue.jsonl` (CODEWORDS_CATALOGUE): 2,118 apps and 4,403 actions where
+the target was set. The questions are `integration_queries.txt`, written before the search was; --misses prints those missed.
 
     python benchmarks/integration_search.py [--quick] [--json] [--misses]
 """
@@ -15,6 +15,7 @@ import sqlite3
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from _bench import Question, options, report
@@ -74,32 +75,38 @@ def ask_peer(made: sqlite3.Connection, query: str) -> list[str]:
     return [row[0] for row in found]
 
 
+def asked_of(ask: Callable[[str], list[str]], *, show: bool = False) -> tuple[float, float]:
+    """(milliseconds of a search, per cent of the questions answered in the first three). `show` prints the others."""
+    times: list[float] = []
+    questions, found = queries(), 0
+    for query, right in questions:
+        began = time.perf_counter()
+        keys = ask(query)
+        times.append((time.perf_counter() - began) * 1000)
+        found += bool(right & set(keys))
+        if show and not right & set(keys):
+            print(f"{query!r}: {keys}", file=sys.stderr)
+    return statistics.median(times), 100 * found / len(questions)
+
+
 def main() -> int:
-    misses = "--misses" in sys.argv and not sys.argv.remove("--misses")
+    show = "--misses" in sys.argv
+    sys.argv = [word for word in sys.argv if word != "--misses"]
     chosen = options(__doc__ or "", runs=5, quick_runs=2)
-    index, made, asked = ours(), peer(), queries()
+    if not (CATALOGUE / "catalogue.jsonl").exists():
+        print("CODEWORDS_CATALOGUE names no folder with a catalogue.", file=sys.stderr)
+        return 2
+    index, made = ours(), peer()
     speed = Question("a search", "SQLite FTS5, bm25", "ms", None, at_most=20)
     hits = Question("found in the first three", "SQLite FTS5, bm25", "%", None, at_least=95)
-    for _ in range(chosen.runs):
-        times: tuple[list[float], list[float]] = ([], [])
-        found = [0, 0]
-        for query, right in asked:
-            for side, ask in enumerate(
-                (lambda q: [h.key for h in index.search(q, TOP)[0]], lambda q: ask_peer(made, q))
-            ):
-                began = time.perf_counter()
-                keys = ask(query)
-                times[side].append((time.perf_counter() - began) * 1000)
-                found[side] += bool(right & set(keys))
-                if misses and not side and not right & set(keys):
-                    print(f"{query!r}: {keys}", file=sys.stderr)
-        misses = False
-        for question, pair in (
-            (speed, [statistics.median(t) for t in times]),
-            (hits, [100 * f / len(asked) for f in found]),
-        ):
-            question.ours.append(pair[0])
-            question.peer.append(pair[1])
+    for number in range(chosen.runs):
+        mine = asked_of(
+            lambda query: [hit.key for hit in index.search(query, TOP)[0]], show=show and not number
+        )
+        theirs = asked_of(lambda query: ask_peer(made, query))
+        for place, question in enumerate((speed, hits)):
+            question.ours.append(mine[place])
+            question.peer.append(theirs[place])
     return report([speed, hits], chosen)
 
 

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from tests.integration.http.doors import ADMIN_KEY, Door
 
+from codewords_mcp.runtime.integrations import book
 from codewords_mcp.testing.pipedream import LoopbackConnect, Reply
 from codewords_mcp.testing.pipedream.connect import succeeded
 
@@ -122,7 +123,10 @@ def test_a_link_that_is_none_shows_a_page_that_says_so(door: Door) -> None:
 
 
 @pytest.mark.requirement("integrations:connect")
-def test_waiting_ends_when_the_account_is_there(http: httpx.Client, connect: LoopbackConnect) -> None:
+def test_waiting_ends_when_the_account_is_there(
+    http: httpx.Client, connect: LoopbackConnect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book, "LOOK_EVERY", 0.01)
     connect.answer_next(
         "/accounts", *[Reply(200, json.dumps({"page_info": {}, "data": []}).encode()) for _ in range(2)]
     )

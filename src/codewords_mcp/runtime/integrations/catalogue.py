@@ -25,6 +25,8 @@ AGAIN_AFTER = 300.0
 FIRST_WITHIN = 20.0
 """Seconds that a search waits for the first reading; then it answers from what there is by then."""
 MOST_PAGES = 1000
+LONGEST = 200
+"""Characters of a key that is kept."""
 _CHECK_EVERY = 30.0
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -152,7 +154,8 @@ class Catalogue:
             self._failed = (time.monotonic(), error)
             return
         at = now()
-        by_slug, by_key = {one.slug: one for one in apps}, {one.key: one for one in actions}
+        by_slug = {one.slug: one for one in apps if len(one.slug) <= LONGEST}
+        by_key = {one.key: one for one in actions if len(one.key) <= LONGEST}
         kept = [("app", slug, one.model_dump(mode="json")) for slug, one in by_slug.items()]
         kept += [("action", key, one.model_dump(mode="json")) for key, one in by_key.items()]
         await self._database.write(lambda c: rows.replace(c, project, kept, at))
