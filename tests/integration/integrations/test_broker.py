@@ -247,3 +247,12 @@ def test_our_client_discovers_integrations_as_the_seed_does(
     connected, url, key, success = json.loads(ran.stdout)
     assert (connected, key, success) == (False, "stripe-create-refund", True)
     assert url.startswith(f"{door.url}/connect/")
+
+
+@pytest.mark.requirement("integrations:run")
+def test_an_app_that_needs_no_account_is_used_without_one(
+    http: httpx.Client, connect: LoopbackConnect
+) -> None:
+    assert told(http.post("/integrations/openweather/connect"))["status"] == "not_required"
+    done = told(call(http, "openweather", "get-weather", {"city": "Lisbon"}))
+    assert (done["account"], done["ret"]) == (None, {"city": "Lisbon"})

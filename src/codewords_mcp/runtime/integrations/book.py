@@ -383,10 +383,12 @@ class Integrations:
     async def _accounts_for(self, owner: str, action: Action, wanted: str | None) -> dict[str, str]:
         """Which account is put into which of the action's fields. Raises NotConnected, NotFound."""
         chosen: dict[str, str] = {}
+        index, _ = await self._index()
         for prop in action.props:
-            if prop.type != "app":
-                continue
             app = prop.app or action.app
+            known = index.apps.get(app)
+            if prop.type != "app" or (known is not None and known.auth == "none"):
+                continue
             found = await self._accounts_of(owner, app)
             healthy = [one for one in found if one.healthy]
             if wanted is not None and app == action.app:

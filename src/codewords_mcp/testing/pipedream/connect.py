@@ -304,7 +304,10 @@ class LoopbackConnect:
         missing = [
             one["name"]
             for one in props
-            if one["name"] not in given and not one.get("optional") and one.get("default") is None
+            if one["name"] not in given
+            and not one.get("optional")
+            and one.get("default") is None
+            and (one["type"] != "app" or self._needs_account(one["app"]))
         ]
         if missing:
             return _json(failed("Error", f"missing required properties: {', '.join(missing)}"))
@@ -314,7 +317,7 @@ class LoopbackConnect:
     def _check_accounts(self, action: Json, asked: Json, environment: str) -> None:
         given = cast("Json", asked.get("configured_props") or {})
         for one in action["configurable_props"]:
-            if one["type"] == "app":
+            if one["type"] == "app" and self._needs_account(one["app"]):
                 value: Any = given.get(one["name"])
                 account = (
                     self._accounts.get(str(cast("Json", value).get("authProvisionId")))
@@ -326,6 +329,9 @@ class LoopbackConnect:
                     environment,
                 ):
                     raise Refusal(400, {"account": ["account and user mismatch"]})
+
+    def _needs_account(self, app: str) -> bool:
+        return any(one["name_slug"] == app and one["auth_type"] != "none" for one in self.apps)
 
     _P = r"/v1/connect/(?P<project>proj_[A-Za-z0-9]+)"
     _ROUTES: tuple[tuple[re.Pattern[str], str, Callable[..., Reply]], ...] = (
