@@ -26,8 +26,8 @@ class Options:
 class Question:
     """What is asked, who is measured, and the ratio ours ÷ peer that has to hold. `target` None: reported only.
 
-    `more_is_better`: the ratio must be at least the target, not at most. `adds_at_most` is for ours minus peer, `at_most`
-    and `at_least` for ours alone, in `unit`, where that is asked instead.
+    `more_is_better`: the ratio must be at least the target, not at most. `adds_at_most` is for ours minus peer of each
+    turn, `at_most` and `at_least` for ours alone, in `unit`, where that is asked instead.
     """
 
     question: str
@@ -54,18 +54,22 @@ class Question:
             "unit": self.unit,
             "runs": len(self.ours),
             "target": self.target,
-            "adds": round(ours - peer, 2),
+            "adds": round(self._adds(), 2),
             "adds_at_most": self.adds_at_most,
             "at_most": self.at_most,
             "at_least": self.at_least,
             "holds": self._holds(ours, peer),
         }
 
+    def _adds(self) -> float:
+        """The median of what each turn's measurement has more than its peer's: what disturbs a turn disturbs both."""
+        return statistics.median(mine - theirs for mine, theirs in zip(self.ours, self.peer, strict=True))
+
     def _holds(self, ours: float, peer: float) -> bool:
         ratio = ours / peer
         if self.target is not None and (ratio < self.target if self.more_is_better else ratio > self.target):
             return False
-        if self.adds_at_most is not None and ours - peer > self.adds_at_most:
+        if self.adds_at_most is not None and self._adds() > self.adds_at_most:
             return False
         if self.at_least is not None and ours < self.at_least:
             return False
@@ -83,15 +87,28 @@ def options(description: str, *, runs: int, quick_runs: int) -> Options:
 
 def interleave(question: Question, ours: Measure, peer: Measure, runs: int) -> None:
     """Measure in turns, so that a machine that becomes busy is so for both; the first pair warms up and is dropped."""
+    interleave_several([(question, peer)], ours, runs)
+
+
+def interleave_several(asked: list[tuple[Question, Measure]], ours: Measure, runs: int) -> None:
+    """The same with several peers: in each turn we are measured once, and then each of them."""
+    title = asked[0][0].question
     for number in range(runs + 1):
-        pair = ours(), peer()
-        if number:
-            question.ours.append(pair[0])
-            question.peer.append(pair[1])
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r{question.question}: {number}/{runs} ")
+        _tell(f"{title}: {number}/{runs}")
+        mine = ours()
+        for question, peer in asked:
+            theirs = peer()
+            if number:
+                question.ours.append(mine)
+                question.peer.append(theirs)
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K")
+
+
+def _tell(progress: str) -> None:
+    """What is being measured, on stderr: in one line that changes, or one line each where that is no terminal."""
+    sys.stderr.write(f"\r{progress} \x1b[K" if sys.stderr.isatty() else f"{progress}\n")
+    sys.stderr.flush()
 
 
 def report(questions: list[Question], chosen: Options) -> int:

@@ -1,8 +1,9 @@
 """What the gateway costs, beside a bare Starlette and aiohttp pipe, the provider itself, and LiteLLM and Portkey where they run.
 
-Calls are metered, priced and within a budget. The provider is the loopback one, in a process of its own. LiteLLM and Portkey
-(which needs node and npm) are installed into a temporary folder when this runs without `--quick`; where one cannot be, its
-question is left out. Portkey counts nothing, and knows the provider's key from its caller.
+Calls are metered, priced and within a budget. The provider is the loopback one, in a process of its own; so is each peer, and
+the client is this one. Without `--quick`, LiteLLM and Portkey (which needs node and npm) take part in the turns of the pipe;
+they are installed once, under `$XDG_CACHE_HOME` or `~/.cache`. Where one cannot be, its question is left out. Portkey counts
+nothing, and knows the provider's key from its caller. A whole run takes under four minutes, and two more the first time.
 """
 
 from __future__ import annotations
@@ -16,13 +17,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(PROJECT), str(Path(__file__).parent)]
 
-from _bench import Question, clean_environment, interleave, options, report  # noqa: E402
+from _bench import (  # noqa: E402
+    Options,
+    Question,
+    clean_environment,
+    interleave,
+    interleave_several,
+    options,
+    report,
+)  # fmt: skip
 from _load import cpu_seconds, load, request, resident_mb  # noqa: E402
 from tests.serving import ServedRuntime, start_runtime  # noqa: E402
 
@@ -48,10 +58,10 @@ ALIASES = json.dumps(
 
 
 @contextmanager
-def program(*words: str, port: int) -> Iterator[int]:
+def program(*words: str, port: int, **env: str) -> Iterator[int]:
     """A server that is up; its pid."""
     process = subprocess.Popen(
-        words, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        words, env=clean_environment(**env), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         deadline = time.monotonic() + 120
@@ -87,88 +97,114 @@ def port_of(url: str) -> int:
     return int(url.rpartition(":")[2])
 
 
-def litellm(folder: Path) -> str | None:
-    """The path of an installed LiteLLM, or None where it cannot be installed here."""
-    uv, python = Path(sys.executable).with_name("uv"), folder / "venv/bin/python"
+def cache_folder() -> Path:
+    """Where peers stay installed."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "codewords-mcp-benchmarks"
+
+
+def say(what: str) -> None:
+    sys.stderr.write(f"{what}\n")
+    sys.stderr.flush()
+
+
+def installed(name: str, program: str, *commands: list[str | Path]) -> Path | None:
+    """The path of a peer's program, installed by these commands in its folder; None where it cannot be."""
+    folder = cache_folder() / name
+    if (found := folder / program).exists():
+        return found
+    say(f"{name}: it is installed once, into {folder}")
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        subprocess.run(
-            [uv, "venv", "-q", "--python", sys.executable, folder / "venv"], check=True, timeout=60
-        )
-        packages = ["litellm[proxy]==1.108.7", "opentelemetry-sdk", "opentelemetry-exporter-otlp"]
-        command = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", python, *packages]
-        subprocess.run(command, env=clean_environment(), check=True, timeout=400)
+        for command in commands:
+            subprocess.run(
+                command, cwd=folder, env=clean_environment(), check=True, timeout=400, stdout=sys.stderr
+            )
     except (subprocess.SubprocessError, OSError):
+        say(f"{name} could not be installed here; its question is left out.")
+        shutil.rmtree(folder, ignore_errors=True)
         return None
-    return str(folder / "venv/bin/litellm")
+    return found
 
 
-def beside_litellm(folder: Path, upstream: str, ours: int, sent: bytes, runs: int) -> Question | None:
-    """Requests per second beside LiteLLM."""
-    installed = litellm(folder)
-    if installed is None:
-        sys.stderr.write("LiteLLM could not be installed here; its question is left out.\n")
-        return None
-    config, port = folder / "config.yaml", free_port()
+@contextmanager
+def litellm(folder: Path, upstream: str) -> Iterator[tuple[int, bytes] | None]:
+    """LiteLLM's port and a request to it."""
+    uv = Path(sys.executable).with_name("uv")
+    packages = ["litellm[proxy]==1.108.7", "opentelemetry-sdk", "opentelemetry-exporter-otlp"]
+    found = installed(
+        "litellm-1.108.7",
+        "venv/bin/litellm",
+        [uv, "venv", "-q", "--python", sys.executable, "venv"],
+        [uv, "pip", "install", "-q", "--compile-bytecode", "--python", "venv/bin/python", *packages],
+    )
+    if found is None:
+        yield None
+        return
+    config, port = folder / "litellm.yaml", free_port()
     config.write_text(
         "model_list:\n  - model_name: gpt-4o-mini\n    litellm_params:\n      model: openai/gpt-4o-mini\n"
         f"      api_base: {upstream}/v1\n      api_key: sk\ngeneral_settings:\n  master_key: sk-master\n",
         encoding="utf-8",
     )
-    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-    os.environ["LITELLM_LOG"] = "ERROR"
-    with program(installed, "--config", str(config), "--port", str(port), port=port):
-        theirs = request("/v1/chat/completions", "sk-master", CHAT)
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            try:
-                load(port, theirs, connections=1, seconds=1, most=1)
-                break
-            except (OSError, AssertionError):
-                time.sleep(1)
-        asked = Question(
-            "requests/s, 32 connections, beside LiteLLM", LITELLM, "req/s", 30, more_is_better=True
+    more = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
+    with program(str(found), "--config", str(config), "--port", str(port), port=port, **more):
+        yield port, request("/v1/chat/completions", "sk-master", CHAT)
+
+
+@contextmanager
+def portkey(upstream: str) -> Iterator[tuple[int, bytes] | None]:
+    """Portkey's port and a request to it."""
+    found = None
+    if shutil.which("node") and (npm := shutil.which("npm")):
+        found = installed(
+            "portkey-1.15.2",
+            "node_modules/@portkey-ai/gateway/build/start-server.js",
+            [npm, "install", "--silent", "--no-audit", "--no-fund", "@portkey-ai/gateway@1.15.2"],
         )
-        interleave(
-            asked,
-            lambda: load(ours, sent, connections=32, seconds=3).rate,
-            lambda: load(port, theirs, connections=32, seconds=3).rate,
-            runs,
-        )
-    return asked
-
-
-def portkey(folder: Path) -> Path | None:
-    """The path of an installed Portkey, or None where it cannot be installed here."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        return None
-    folder.mkdir()
-    try:
-        command = [npm, "install", "--silent", "--no-audit", "--no-fund", "@portkey-ai/gateway@1.15.2"]
-        subprocess.run(command, cwd=folder, check=True, timeout=300, stdout=sys.stderr)
-    except (subprocess.SubprocessError, OSError):
-        return None
-    return folder / "node_modules/@portkey-ai/gateway/build/start-server.js"
-
-
-def beside_portkey(folder: Path, upstream: str, ours: int, sent: bytes, runs: int) -> Question | None:
-    """Requests per second beside Portkey."""
-    server, port = portkey(folder), free_port()
-    if server is None:
-        sys.stderr.write("Portkey could not be installed here; its question is left out.\n")
-        return None
-    asked = Question("requests/s, 32 connections, beside Portkey", PORTKEY, "req/s", 3.5, more_is_better=True)
+    if found is None:
+        yield None
+        return
+    port = free_port()
     headers = ("x-portkey-provider: openai", f"x-portkey-custom-host: {upstream}/v1")
-    theirs = request("/v1/chat/completions", "sk", CHAT, *headers)
-    with program("node", str(server), f"--port={port}", "--headless", port=port):
-        load(port, theirs, connections=8, seconds=30, most=50)
-        interleave(
-            asked,
-            lambda: load(ours, sent, connections=32, seconds=3).rate,
-            lambda: load(port, theirs, connections=32, seconds=3).rate,
-            runs,
-        )
-    return asked
+    with program("node", str(found), f"--port={port}", "--headless", port=port):
+        yield port, request("/v1/chat/completions", "sk", CHAT, *headers)
+
+
+def ready(peer: tuple[int, bytes]) -> bool:
+    """Whether a peer answers, after its start."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            load(peer[0], peer[1], connections=8, seconds=30, most=20)
+        except (OSError, AssertionError):
+            time.sleep(1)
+        else:
+            return True
+    return False
+
+
+def rates(
+    folder: Path, upstream: str, ours: tuple[int, bytes], pipe: tuple[int, bytes], chosen: Options
+) -> list[Question]:
+    """Calls per second, by turns of all of them."""
+    asked = "calls/s, 32 connections"
+    found = [(Question(asked, PIPE, "req/s", 0.7, at_least=3500, more_is_better=True), pipe)]
+    with ExitStack() as running:
+        if not chosen.quick:
+            for name, least, opened in (
+                (LITELLM, 30, litellm(folder, upstream)), (PORTKEY, 3.5, portkey(upstream)),
+            ):  # fmt: skip
+                peer = running.enter_context(opened)
+                if peer is not None and ready(peer):
+                    beside = f"{asked}, beside {name.split(' ', maxsplit=1)[0]}"
+                    found.append((Question(beside, name, "req/s", least, more_is_better=True), peer))
+
+        def rate(of: tuple[int, bytes]) -> float:
+            return load(of[0], of[1], connections=32, seconds=1 if chosen.quick else 2).rate
+
+        peers = [(question, partial(rate, peer)) for question, peer in found]
+        interleave_several(peers, partial(rate, ours), chosen.runs)
+    return [question for question, _ in found]
 
 
 def measured(pid: int, port: int, sent: bytes, seconds: float) -> float:
@@ -178,10 +214,11 @@ def measured(pid: int, port: int, sent: bytes, seconds: float) -> float:
     return (cpu_seconds(pid) - before) / count * 1e6
 
 
-def loads(folder: Path, *, quick: bool, runs: int) -> list[Question]:
+def loads(folder: Path, chosen: Options) -> list[Question]:
     """The questions that need a provider in a process of its own."""
     up, pipe = free_port(), free_port()
-    upstream, seconds = f"http://127.0.0.1:{up}", 1.0 if quick else 3.0
+    quick, runs = chosen.quick, chosen.runs
+    upstream, seconds = f"http://127.0.0.1:{up}", 1.0 if quick else 2.0
     provider = (sys.executable, "-m", "codewords_mcp.testing.providers", "--port", str(up))
     piping = (sys.executable, str(Path(__file__).parent / "_pipe.py"), str(pipe), upstream)
     with (
@@ -200,7 +237,7 @@ def loads(folder: Path, *, quick: bool, runs: int) -> list[Question]:
 
         ours, theirs, plain = asks(CHAT)
         long_ours, long_theirs, _ = asks(LONG)
-        paced_ours, _, paced_plain = asks(PACED)
+        paced_ours, paced_theirs, paced_plain = asks(PACED)
         cpu = Question("CPU a call", PIPE, "us", None, at_most=250)
         interleave(
             cpu,
@@ -215,13 +252,7 @@ def loads(folder: Path, *, quick: bool, runs: int) -> list[Question]:
             lambda: load(up, plain, connections=1, seconds=seconds).median_ms,
             runs,
         )
-        rate = Question("calls/s, 32 connections", PIPE, "req/s", 0.7, at_least=3500, more_is_better=True)
-        interleave(
-            rate,
-            lambda: load(port, ours, connections=32, seconds=seconds).rate,
-            lambda: load(pipe, theirs, connections=32, seconds=seconds).rate,
-            runs,
-        )
+        rate = rates(folder, upstream, (port, ours), (pipe, theirs), chosen)
         stream = Question("CPU of a stream of 64 chunks", PIPE, "us", None, at_most=1000)
         interleave(
             stream,
@@ -229,20 +260,20 @@ def loads(folder: Path, *, quick: bool, runs: int) -> list[Question]:
             lambda: measured(pipe_pid, pipe, long_theirs, seconds),
             runs,
         )
-        first = Question("first chunk, 32 paced streams at once", DIRECT, "ms", None, adds_at_most=5)
-        interleave(
-            first,
-            lambda: load(port, paced_ours, connections=32, seconds=60, most=2).first_ms,
-            lambda: load(up, paced_plain, connections=32, seconds=60, most=2).first_ms,
+        question = "first chunk, 32 paced streams at once"
+        first = Question(question, DIRECT, "ms", None, adds_at_most=5)
+        beside = Question(f"{question}, beside the pipe", PIPE, "ms", None, adds_at_most=2)
+
+        def begins(at: int, sent: bytes) -> float:
+            """The first stream of each connection also opens it."""
+            return load(at, sent, connections=32, seconds=60, most=2 if quick else 4).first_ms
+
+        interleave_several(
+            [(first, lambda: begins(up, paced_plain)), (beside, lambda: begins(pipe, paced_theirs))],
+            lambda: begins(port, paced_ours),
             runs,
         )
-        memory = grown(served, port, ours, quick=quick)
-        found = [cpu, added, rate, stream, first, memory]
-        if not quick and (beside := beside_litellm(folder, upstream, port, ours, 3)):
-            found.append(beside)
-        if not quick and (beside := beside_portkey(folder / "portkey", upstream, port, ours, 3)):
-            found.append(beside)
-        return found
+        return [cpu, added, *rate, stream, first, beside, grown(served, port, ours, quick=quick)]
 
 
 def grown(served: ServedRuntime, port: int, sent: bytes, *, quick: bool) -> Question:
@@ -251,6 +282,7 @@ def grown(served: ServedRuntime, port: int, sent: bytes, *, quick: bool) -> Ques
         "resident memory after calls and cut streams", "the same process before them", "MB", 1.15
     )
     calls, cuts = (3_000, 100) if quick else (100_000, 1_000)
+    say(f"{asked.question}: {calls:,} calls, {cuts:,} streams")
     load(port, sent, connections=32, seconds=600, most=60)
     _cut(served, 20)
     before = resident_mb(served.pid)
@@ -295,10 +327,10 @@ def hang_ups(folder: Path, runs: int) -> Question:
 
 
 def main() -> int:
-    chosen = options(__doc__ or "", runs=7, quick_runs=2)
+    chosen = options(__doc__ or "", runs=4, quick_runs=2)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        questions = loads(folder, quick=chosen.quick, runs=chosen.runs)
+        questions = loads(folder, chosen)
         questions.append(hang_ups(folder, chosen.runs * 3))
     return report(questions, chosen)
 

@@ -18,6 +18,7 @@ deploy:versions | seed | Other code is a new immutable version.
 manifest:asked-not-guessed | ours | What code does not tell is asked as such, with its line and how to declare it.
 manifest:cli | ours | The command asks on a terminal; elsewhere it fails with what is asked and the command that agrees.
 manifest:consent | ours | A version that may do more than the live one needs a person's yes to exactly that; the same or less passes.
+manifest:consent-anywhere | ours | A question is answered and spent on any runtime of the database, and after a start anew; once.
 manifest:consent-page | ours | A person agrees or declines on a one-time page, which only its own form can answer.
 manifest:derived | ours | What a script may do is read right from its code and header, however it is written.
 manifest:hosts | ours | A workflow reaches the hosts of its manifest only; a refusal is on record and names the fix.
@@ -36,8 +37,10 @@ house:sizes | ours | No module is longer than 500 lines.
 replicas:any-answers | ours | Any runtime of a database answers for any run: record, result, live log, cancel.
 replicas:database-away | ours | A database that crashes and comes back loses no run.
 replicas:deployments | ours | What one runtime of a database deploys, revokes or stores holds for all at once.
+replicas:files | ours | Runtimes of a database that share no folder share uploaded files through a bucket.
 replicas:fence | ours | A runtime that could not say that it lives lets its runs go, and where it lives they go on.
 replicas:rolling | ours | A runtime that is stopped in order hands over what it does not finish.
+replicas:network-cut | ours | A runtime that is cut off its database for a moment goes on; for longer, the others go on with its runs and it serves again when it is back.
 replicas:take-over | ours | The runs of a runtime that dies are gone on with by the others of its database.
 store:postgres | ours | What holds for SQLite holds for PostgreSQL.
 lists:pages | ours | Lists page through everything once; wrong cursors and limits are told.
@@ -55,6 +58,7 @@ runs:cancel | ours | A cancelled run's sandbox is gone and its caller told.
 runs:egress-told | ours | A refused connection is told in the run's log.
 runs:clock | ours | A clock that jumps ends no run, and no run ends before it began.
 runs:crash-truth | ours | A background run that had begun when the runtime died is interrupted, or tried again as another attempt where its header asks; one that had not is started.
+runs:cancel-takes | ours | A cancel takes whenever it comes: before the first step, on the way from the line, or where something swallowed it.
 runs:cancel-family | ours | Cancelling a run cancels what it has started.
 runs:depth | ours | A workflow that calls itself without end is stopped.
 runs:durable | ours | An accepted background run survives kill -9 of the runtime.
@@ -92,6 +96,7 @@ schedules:pause | seed | A paused schedule starts nothing; a resumed one goes on
 schedules:runs | seed | A time that comes starts a run, with its input, that names its schedule.
 schedules:service | wire | The service schedule_runs creates, lists, shows, pauses, resumes and deletes.
 schedules:survive | ours | A schedule survives kill -9 and restarts, and keeps its runtime alive.
+schedules:key | ours | Runs of a schedule keep to the models and budgets of the key that made it.
 secrets:declared | seed | Declared secrets reach the workflow, undeclared ones do not.
 secrets:scrubbed | ours | Values of secrets are scrubbed from logs, answers and records.
 seed:examples | seed | The seed's four programs deploy letter for letter, with a note of what they forget.
@@ -110,10 +115,13 @@ services:github | ours | GitHub is searched through its pages; both kinds of its
 services:records | ours | A call of a service is a run: recorded, bounded in time, cancelled with its caller; private answers are not kept.
 services:markdown | ours | Of a page what a reader wants is kept with its shape, the furniture goes, in any charset and however broken.
 store:errors | ours | A full, damaged or newer database gives a sentence and loses nothing.
+store:among-many | ours | What callers wait for reads as many rows as it gives among many runs, analyzed or not.
+store:disk-full | ours | On a disk that is full nothing stored is lost or half-written, what is said is plain, and all goes on when there is room.
 store:bounded | ours | Old runs, logs, files and environments go by policy, and the database gives their room back while it serves.
 store:write-soon | ours | What is written soon is seen by the next read, in order; one failure spoils no other.
 store:older | ours | A home of an older version opens, with everything in it.
 store:migrations | ours | Migrations make exactly the tables that the code uses.
+supply:instance-keys | ours | A shared program serves one key's runs, so that none asks or spends what its own key may not; its key acts for a run that goes on.
 supply:instance | ours | Runs of a workflow that asks for it share a sandbox; one run's end does not end the others.
 supply:ready | ours | A script that runs often finds sandboxes ready, each for one run, of its version and secrets.
 runs:egress-recorded | ours | A run's record has its egress policy and what was reached.
@@ -153,9 +161,13 @@ secrets:scrub-short | ours | Values under 6 characters are left alone.
 secrets:scrub-json | ours | JSON stays JSON.
 secrets:scrub-text | ours | Text survives.
 secrets:entry-once | ours | A nonce is good once, for a while.
+secrets:entry-anywhere | ours | A page that one runtime opened works on every runtime of the database, and after a start anew.
+secrets:entry-sealed | ours | What is stored of a page's link tells neither its address nor what it is about.
 secrets:entry-bounded | ours | Owners cannot crowd each other out.
 secrets:rules | ours | A host rule names hosts and places; well-known names bring theirs; a value set again keeps its rule.
 secrets:rotation | ours | Another master key encrypts everything; killed half-way, it is gone on with, and nothing is overwritten.
+secrets:shared | ours | A secret that one runtime of a database sets, changes or deletes counts for the next run on every other.
+secrets:shared-rotation | ours | On a shared database the key is changed once every runtime has it; one with another key does not start, and is told how.
 secrets:keyring | ours | A new home keeps its key in the system's keyring where a real one exists; one that is lost is said plainly.
 secrets:export | ours | Secrets are exported to a passphrase or an age key and imported; nothing there is overwritten.
 secrets:two-writers | ours | Two writers at once leave one whole value.
@@ -170,7 +182,14 @@ rules:redirects | ours | A redirect to another host takes no value along, and is
 rules:bad-hosts | ours | A host with a wrong certificate gets nothing; a program that does not accept ours is told.
 rules:websockets | ours | A websocket opens with the value, and its messages do not show it.
 rules:tunnel | ours | Hosts without a rule are tunnelled untouched.
-rules:tap | ours | Exchanges can be heard, answered and held, without values.
+rules:websocket-frames | ours | Frames of a websocket are read both ways, however they are cut; what is compressed or no frame ends it.
+rules:inspect | ours | A workflow that asks for it has placeholders refused and told at hosts without a rule too, in what TLS hides.
+recording:egress | ours | What passes the egress can be put to a recorder: every host, with TLS and without, bodies and streams with their times.
+recording:gateway | ours | Calls of model providers are put to the same recorder.
+recording:replay | ours | What was recorded is given again, without anything going out.
+recording:hold | ours | What writes can be held: nothing goes out, and the workflow and the run's record are told.
+recording:no-values | ours | A recorder never sees the value of a secret, nor a placeholder.
+recording:bounded | ours | Long bodies pass whole, and are kept in part and not given again.
 rules:e2b | ours | Host rules hold on E2B: no value is sent into a machine.
 keys:form | wire | Kinds of keys are told apart by their prefix.
 keys:hashed | ours | Only a hash of a key is kept.
@@ -244,6 +263,7 @@ http:library-services | ours | A library service that is not here gives a platfo
 http:websocket | wire | Websockets pass both ways with subprotocol and close code; refusals come in the handshake.
 http:result | wire | /result is 200 with the record once ended, 504 while pending; over 1000 is milliseconds.
 http:logs | wire | Logs are live NDJSON, `after` is exclusive, they end with the run; SSE on request.
+files:storage | ours | Uploaded files are whole or not there, in a folder or in a bucket, and storage that fails is told plainly.
 http:files | wire | Files go up once and come down by signed links without a key.
 http:workflows | seed | Validate, deploy, list, look at and roll back workflows.
 http:progress | ours | With Accept NDJSON, progress lines come before the result or error.
@@ -288,12 +308,46 @@ mcp:logging-untouched | ours | Making a server leaves the root logger alone.
 mcp:typescript-clients | mcp | The TypeScript clients of both generations work.
 mcp:conformance | mcp | Every scored requirement of the protocol's conformance suite holds, in both eras.
 mcp:inspector | mcp | The Inspector works.
+mcp:bad-messages | ours | Malformed, huge, deep and mistyped messages get an answer in the protocol's words.
+mcp:replicas | ours | What one replica sealed or asked is good at another, once.
+mcp:vanishing | ours | A client that vanishes in any phase leaves nothing running.
+mcp:thousand | ours | A thousand calls of one client at once are all answered.
+mcp:injection | ours | What an author wrote about a published workflow is cleaned and bounded.
 mcp:tool-snapshots | ours | A tool's schema changes only with its snapshot.
 mcp:tool-order | mcp | The order of tools is fixed.
 mcp:tool-names | ours | Names have at most 21 characters.
 mcp:tool-annotations | mcp | Every tool has a title and annotations.
-mcp:tool-tokens | ours | All tools cost at most 1,300 tokens, each at most 200.
+mcp:tool-tokens | ours | All tools cost at most 1,350 tokens, each at most 200.
 mcp:instructions | ours | At most 150 tokens, the loop in order.
+
+access:narrowed | ours | Headers, addresses and flags take tools away and never give; a toolset that is none is an error.
+access:oauth | mcp | Access tokens of any issuer: clients find it by RFC 9728, and ask for further scopes where a call takes them.
+access:scopes | ours | A key sees, calls and asks over HTTP what its scopes say, and no more.
+access:tokens | mcp | A token is good for us only, of its issuer only and in its time only; its keys are kept and change.
+access:toolsets | ours | A key of toolsets sees them alone, over MCP alone.
+published:changes | mcp | What is published and taken back by another door is told to clients.
+published:narrow | ours | A key of a published toolset runs its tools and nothing else; other owners see none.
+published:refused | ours | A tool that cannot be is refused, its name and toolset included.
+published:typed | ours | A published workflow is a tool with the schema and words of its route; a call is a run.
+
+confirm:asks | ours | What destroys asks the person by a form in both eras, and a no is a no.
+confirm:forged | ours | Answers to a question that was not put confirm nothing.
+confirm:person | ours | The model cannot confirm for a person who can be asked.
+confirm:token | ours | Where nobody can be asked, a second call needs a token, good once for the same arguments and caller.
+confirm:which | ours | Every destroying tool asks, but for the end of a run; what cannot be done is not asked about.
+tasks:asks | mcp | A task that needs a person's answer asks in the task and goes on with it.
+tasks:bounded | ours | Beyond the most tasks at once, calls are answered without one.
+tasks:cancel | mcp | Cancelling a task ends the run behind it; after its end it is nothing.
+tasks:conformance | mcp | All 44 checks of the conformance suite for tasks hold.
+tasks:declared | mcp | The extension is announced, and every tool that can take long may be a task.
+tasks:killed | ours | A task goes on after a kill -9 and tells what became of its run, which is begun once.
+tasks:long | mcp | A longer call is a task with its messages, poll interval, lifetime and result.
+tasks:negotiated | mcp | Clients without the extension get an answer with a handle, and no task.
+tasks:owner | mcp | A task is found by the key that began it only, and its header must name it.
+tasks:quick | ours | A call that ends at once is answered as if there were no tasks.
+tasks:replicas | ours | Another replica answers for a task and hands cancellations over.
+tasks:restart | ours | A task survives a restart; a run is begun once; what may not be done twice is told.
+skills:conformance | mcp | All checks of the conformance suite for skills hold.
 
 gateway:sdks | seed | The newest and the oldest supported SDKs of each provider work unmodified, sync and async.
 gateway:bytes | seed | Bodies, queries and answers cross unchanged.
@@ -315,17 +369,19 @@ gateway:shared-budgets | ours | Replicas on one database keep a budget together,
 gateway:cache | ours | Answers are kept only where asked for, whole ones only, given back byte for byte at no cost, and marked.
 gateway:wire | ours | What a provider sends is read to its end, or told as broken off; connections are kept only where that is safe; TLS and proxies work.
 gateway:telemetry | ours | Where the OTEL_* variables say so, each call is a span and in the metrics by the GenAI conventions, without a word of it.
-gateway:rates | seed | Calls over a provider's rate wait, the keys that wait take turns, and the provider's own 429 is honoured.
+gateway:trace-content | seed | Prompts and replies are in telemetry only where a workflow or the standard variable asks for them, in one shape, without files, within bounds.
+gateway:rates | seed | Calls over a provider's or a key's rate wait, those that wait take turns, and the provider's own 429 is honoured.
 gateway:reservations-survive | seed | What a killed runtime had reserved is settled at the next start.
 gateway:retries | ours | A call is made again only before the first byte, where its provider's rules and safety allow, boundedly, reserved and billed once.
 gateway:fallbacks | ours | Another model answers only where a person named it, of the same provider in native form, and the record says so.
 gateway:circuits | ours | What keeps failing is left alone for a while, then tried once; who asks is told for how long.
 gateway:timeouts | ours | Connecting, the first byte, each further piece and the whole have their own time.
 gateway:several-keys | ours | A provider's keys take turns; one that is refused rests, and what is stored at a provider stays with one account.
-gateway:model-lists | ours | Keys and workflows ask the models of their lists only; refusals have the provider's shape.
+gateway:model-lists | ours | Keys and workflows ask the models of their lists only, however a run begins; refusals have the provider's shape.
 gateway:unreachable | ours | A provider out of reach or silent is told in its own shape, for SDKs to repeat.
 models:simple-form | seed | A prompt gives text or JSON of the shape asked for, mended once, with usage and cost; errors say what to do.
 
+front:options | ours | Options narrow what the host sees; whatever is not understood refuses to start.
 front:both-eras | mcp | Lists and calls tools in both eras; discover-then-initialize works.
 front:cancellation | mcp | A cancelled call ends in the runtime and gets no result.
 front:concurrent | ours | A waiting call holds no other up, and each gets its own answer.
@@ -393,6 +449,7 @@ cli:secrets | seed | Secrets are set, listed by name and deleted.
 cli:secret-never-argument | ours | A value as an argument is refused and not repeated.
 cli:secret-prompt-hidden | ours | A typed value is not shown.
 cli:keys | ours | A key is printed once, is usable elsewhere, and can be revoked.
+cli:doctor-plain | ours | `doctor` names the workflows that can read a secret, since it has no host rule; validation says it too.
 cli:doctor | ours | Says whether workflows can run here and why.
 cli:stop | ours | Ends the runtime, or says that none ran.
 install:hosts | ours | Each chat host's file gets what that host reads; an undo brings the file back, or takes only ours out.

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,20 +69,22 @@ class ServedRuntime:
 
 
 @contextmanager
-def start_runtime(home: Path, **env: str) -> Generator[ServedRuntime]:
+def start_runtime(home: Path, *, under: Sequence[str] = (), **env: str) -> Generator[ServedRuntime]:
     """Serve `home` on a free port; ends with SIGTERM, which must give exit 0 within 30 seconds.
 
-    Settings of the caller's environment do not reach it; those in `env` do.
+    Settings of the caller's environment do not reach it; those in `env` do. `under` is a command that becomes the
+    runtime, in a mount namespace of its own: the home is then given as it is there.
     """
     home.mkdir(parents=True, exist_ok=True)
     log = home / "serve.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "codewords_mcp", "serve", "--port", "0"],
+            [*under, sys.executable, "-m", "codewords_mcp", "serve", "--port", "0"],
             env=_environment(home) | env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
-        yield wait_until_up(process, home, log)
+        seen = Path(f"/proc/{process.pid}/root{home}") if under else home
+        yield wait_until_up(process, seen, log)
     finally:
         _stop(process, log)
 

@@ -24,7 +24,7 @@
     ├── ProgramFailed                   program_*            502     service: the workflow's own failure
     ├── ServiceNotAvailable             service_not_available 501    a library service that is not here
     │   ├── MissingCredential           missing_credential   424     (credential)
-    │   └── NotConnected                not_connected        424     (app, state, connect_link_url): no account to use an app with
+    │   └── NotConnected                not_connected        424     of an app: (app, state, connect_link_url)
     ├── UpstreamFailed                  upstream_failed      502     (upstream_status, upstream_said) of what a service asked
     │   ├── IntegrationFailed           integration_failed   502     an action of an app that said it failed
     │   └── UpstreamTimedOut            upstream_timed_out   504
@@ -123,11 +123,35 @@ class Unauthenticated(CodewordsError):
     status = 401
 
 
+class InvalidToken(Unauthenticated):
+    """An access token of an authorization server that is not good here."""
+
+
 class Forbidden(CodewordsError):
     """A valid key that may not do this."""
 
     code = "forbidden"
     status = 403
+
+
+class InsufficientScope(Forbidden):
+    """A key or token without the scope that this takes. `by_token`: its bearer can ask for a further one."""
+
+    code = "insufficient_scope"
+
+    def __init__(self, scope: str, *, by_token: bool) -> None:
+        super().__init__(
+            f"This needs the scope {scope}, which the key does not have.",
+            hint="Sign in again and grant it."
+            if by_token
+            else f"`codewords keys create --scope …,{scope}` makes one with it.",
+        )
+        self.scope = scope
+        self.by_token = by_token
+
+    def details(self) -> dict[str, Any]:
+        """What the wire carries beside code, message and hint."""
+        return {"scope": self.scope}
 
 
 class UnpricedModel(Forbidden):
@@ -322,23 +346,10 @@ class MissingCredential(ServiceNotAvailable):
 
 
 class NotConnected(ServiceNotAvailable):
-    """An app without an account that can be used. `state`: missing, unhealthy or not_configured; a person opens the link."""
+    """A library service that works in somebody's browser or account, of which none is connected."""
 
     code = "not_connected"
     status = 424
-
-    def __init__(
-        self, message: str, *, app: str, state: str, connect_link_url: str | None = None, hint: str = ""
-    ) -> None:
-        super().__init__(message, hint=hint)
-        self.app = app
-        self.state = state
-        self.connect_link_url = connect_link_url
-
-    def details(self) -> dict[str, Any]:
-        """What the wire carries beside code, message and hint."""
-        link = {"connect_link_url": self.connect_link_url} if self.connect_link_url else {}
-        return {"app": self.app, "state": self.state} | link
 
 
 class UpstreamFailed(CodewordsError):
@@ -361,12 +372,6 @@ class UpstreamFailed(CodewordsError):
         """What the wire carries beside code, message and hint."""
         said = {"upstream_said": self.upstream_said} if self.upstream_said else {}
         return {"upstream_status": self.upstream_status} | said
-
-
-class IntegrationFailed(UpstreamFailed):
-    """An action of an app that was asked for and said itself that it failed."""
-
-    code = "integration_failed"
 
 
 class UpstreamTimedOut(UpstreamFailed):

@@ -6,9 +6,10 @@ All uses of the SDK's private seams are in this module, each with the reason.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.caching import CacheHint
 from mcp.server.connection import Connection
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.lowlevel.server import NotificationOptions
 from mcp.server.mcpserver import MCPServer, RequestStateSecurity
 from mcp.server.models import InitializationOptions
@@ -26,6 +27,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
+    CallToolRequestParams,
     CompleteRequestParams,
     EmptyResult,
     PaginatedRequestParams,
@@ -36,19 +38,27 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as HttpScope
 
 from codewords_mcp import __version__
-from codewords_mcp.door.context import CALLER_KEY, Door, RequestContext, caller_of
+from codewords_mcp.door.access import check_settings
+from codewords_mcp.door.changes import Changes
+from codewords_mcp.door.context import CALLER_KEY, Door, RequestContext, caller_of, principal_of
 from codewords_mcp.door.errors import foreseen, to_protocol_error
-from codewords_mcp.errors import Unauthenticated
+from codewords_mcp.door.skills_extension import Skills
+from codewords_mcp.door.tasks import Tasks
+from codewords_mcp.errors import CodewordsError, InsufficientScope, Unauthenticated
 from codewords_mcp.prompts import add_prompts
 from codewords_mcp.resources import add_resources
 from codewords_mcp.resources.recent import complete, list_recent
 from codewords_mcp.resources.subscriptions import Subscriptions
-from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.models import Caller, Scope
 from codewords_mcp.settings import Settings
 from codewords_mcp.tools import all_tools
+from codewords_mcp.tools._errors import failure
+from codewords_mcp.tools._surface import Surface
+from codewords_mcp.tools._tool import DoorTool
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.runtime import Runtime
@@ -63,12 +73,16 @@ SESSIONS = 1_000
 """Legacy sessions open at once; one idle for half an hour ends."""
 
 _FIXED = CacheHint(ttl_ms=300_000, scope="public")
+_OWN = CacheHint(ttl_ms=60_000, scope="private")
 _FRESH = CacheHint(ttl_ms=0, scope="private")
 _BODY = 4 << 20
 
 
-def create_server(runtime: Runtime, settings: Settings, *, caller: Caller | None = None) -> MCPServer[Door]:
-    """The server with its tools, resources and prompts. `caller` is who asks on in-process connections.
+def create_server(
+    runtime: Runtime, settings: Settings, *, caller: Caller | None = None, more: Sequence[DoorTool] = ()
+) -> MCPServer[Door]:
+    """The server with its tools, resources and prompts. `caller` is who asks on in-process connections; `more` are
+    tools beside our own.
 
     Over HTTP the caller of each request is the one that authentication left in its scope.
     """
@@ -76,34 +90,45 @@ def create_server(runtime: Runtime, settings: Settings, *, caller: Caller | None
     @asynccontextmanager
     async def lifespan(_: MCPServer[Door]) -> AsyncGenerator[Door]:
         door = Door(runtime, settings, caller)
+        deaf = runtime.announcements.listen(changes.tell)
         try:
             yield door
         finally:
+            deaf()
+            await tasks.aclose()
             await door.jobs.aclose()
 
+    check_settings(settings)
     bus = InMemorySubscriptionBus()
+    changes = Changes(_connection_of)
+    tools = [*all_tools(), *more]
+    surface = Surface(tools, bus)
+    tasks = Tasks(surface.find, surface.call)
     with _root_logging_kept():
         server = MCPServer[Door](
             "codewords",
             title="CodeWords",
             version=__version__,
             instructions=INSTRUCTIONS,
-            tools=all_tools(),
+            tools=tools,
+            extensions=[tasks, Skills()],
             lifespan=lifespan,
             subscriptions=bus,
             request_state_security=_state_security(settings),
             cache_hints={
-                "tools/list": _FIXED,
+                "tools/list": _OWN,
                 "prompts/list": _FIXED,
                 "resources/templates/list": _FIXED,
                 "resources/list": _FRESH,
                 "resources/read": _FRESH,
             },
-            middleware=[_boundary],
+            middleware=[_boundary(changes)],
         )
     add_resources(server)
     add_prompts(server)
-    _open_seams(server, bus)
+    surface.serve(server)
+    _open_seams(server, Subscriptions(bus, _connection_of, changes))
+    _open_tools(server, surface, tasks)
     return server
 
 
@@ -122,36 +147,73 @@ def serve_http(
     server: MCPServer[Door], settings: Settings
 ) -> tuple[ASGIApp, Callable[[], AbstractAsyncContextManager[None]]]:
     """As `create_mcp_app`, of a server that was made."""
+    limit = max(_BODY, 4 * settings.max_code)
     server.streamable_http_app(
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
-        max_request_body_size=max(_BODY, 4 * settings.max_code),
+        max_request_body_size=limit,
         max_sessions=SESSIONS,
     )
     manager = server.session_manager
-    return _bound_to_caller(manager), manager.run
+    return _bound_to_caller(manager, limit), manager.run
 
 
-def _bound_to_caller(manager: StreamableHTTPSessionManager) -> ASGIApp:
-    """Tell the SDK who asks: it answers 404 to a session id that another caller's key opened."""
+def _bound_to_caller(manager: StreamableHTTPSessionManager, limit: int) -> ASGIApp:
+    """Tell the SDK who asks: it answers 404 to a session id that another caller's key opened.
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    Raises InsufficientScope for a call that takes more than the caller's token has, so that its client can ask for it.
+    """
+
+    async def app(scope: HttpScope, receive: Receive, send: Send) -> None:
         caller = scope.get(CALLER_KEY)
         if not isinstance(caller, Caller):
             error = Unauthenticated("This needs a key.", hint="Send it as `Authorization: Bearer <key>`.")
             response = JSONResponse(error.to_dict(), error.status, headers={"WWW-Authenticate": "Bearer"})
             await response(scope, receive, send)
             return
-        token = AccessToken(token="", client_id=_principal(caller), scopes=[], subject=caller.owner)
+        token = AccessToken(token="", client_id=principal_of(caller), scopes=[], subject=caller.owner)
         scope["user"] = AuthenticatedUser(token)
         # httptools leaves the blanks after a value in it; the protocol's headers are compared with the body (RFC 9110, 5.5).
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
+        if caller.by_token and scope["method"] == "POST":
+            receive = await _check_scope(caller, receive, limit)
         await manager.handle_request(scope, receive, send)
 
     return app
 
 
-def _principal(caller: Caller) -> str:
-    return ":".join((caller.kind, caller.owner, caller.key_id or "", caller.run_id or ""))
+async def _check_scope(caller: Caller, receive: Receive, limit: int) -> Receive:
+    """Read the message for the tool that it calls; what gives it once more."""
+    read: list[Message] = []
+    body = b""
+    while not read or (read[-1].get("more_body") and len(body) <= limit):
+        read.append(await receive())
+        body += read[-1].get("body", b"")
+    needed = _scope_asked(body)
+    if needed is not None and not caller.can(needed):
+        raise InsufficientScope(needed, by_token=True)
+    waiting = iter(read)
+
+    async def again() -> Message:
+        message = next(waiting, None)
+        return await receive() if message is None else message
+
+    return again
+
+
+def _scope_asked(body: bytes) -> Scope | None:
+    """What the tool of this call takes; published ones are run. None for what calls none."""
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    match message:
+        case {"method": "tools/call", "params": {"name": str() as name}}:
+            known: dict[str, Scope] = {
+                tool.name: tool.scope for tool in all_tools() if isinstance(tool, DoorTool)
+            }
+            return known.get(name, "run")
+        case _:
+            return None
 
 
 def _state_security(settings: Settings) -> RequestStateSecurity:
@@ -162,27 +224,32 @@ def _state_security(settings: Settings) -> RequestStateSecurity:
     key = (settings.master_key or os.urandom(32).hex()).encode()
     return RequestStateSecurity(
         keys=[hashlib.sha256(b"codewords mcp request state\0" + key).digest()],
-        bind_principal=lambda ctx: _principal(caller_of(ctx)),
+        bind_principal=lambda ctx: principal_of(caller_of(ctx)),
     )
 
 
-async def _boundary(ctx: ServerRequestContext[Door, Any], call_next: CallNext) -> HandlerResult:
+def _boundary(changes: Changes) -> ServerMiddleware[Any]:
     """Whatever a handler raises leaves as a JSON-RPC error in our words. (Tools have their own boundary.)"""
-    try:
-        return await call_next(ctx)
-    except (MCPError, ValidationError):
-        raise
-    except ValueError as error:
-        if ctx.method == "prompts/get":  # how the SDK says so, with the names it was given
-            raise MCPError(
-                INVALID_PARAMS, "No such prompt, or a required argument is missing: see prompts/list."
-            ) from error
-        raise to_protocol_error(foreseen(error, ctx.method)) from error
-    except Exception as error:
-        raise to_protocol_error(foreseen(error, ctx.method)) from error
+
+    async def boundary(ctx: ServerRequestContext[Door, Any], call_next: CallNext) -> HandlerResult:
+        try:
+            changes.seen(ctx)
+            return await call_next(ctx)
+        except (MCPError, ValidationError):
+            raise
+        except ValueError as error:
+            if ctx.method == "prompts/get":  # how the SDK says so, with the names it was given
+                raise MCPError(
+                    INVALID_PARAMS, "No such prompt, or a required argument is missing: see prompts/list."
+                ) from error
+            raise to_protocol_error(foreseen(error, ctx.method)) from error
+        except Exception as error:
+            raise to_protocol_error(foreseen(error, ctx.method)) from error
+
+    return boundary
 
 
-def _open_seams(server: MCPServer[Door], bus: InMemorySubscriptionBus) -> None:
+def _open_seams(server: MCPServer[Door], subscriptions: Subscriptions) -> None:
     """What `MCPServer` 2.3 has no public way for. Each is pinned by a test, and the dependency by `mcp<2.4`."""
     low = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     # The SDK's own list holds fixed resources only: ours depends on the caller.
@@ -190,7 +257,6 @@ def _open_seams(server: MCPServer[Door], bus: InMemorySubscriptionBus) -> None:
     # `@completion()` hides the request, and with it the caller.
     low.add_request_handler("completion/complete", CompleteRequestParams, complete)
     # Subscribing has no decorator up to 2025-11-25; from 2026-07-28 the SDK's own would let anybody watch any run.
-    subscriptions = Subscriptions(bus, _connection_of)
     low.add_request_handler("resources/subscribe", SubscribeRequestParams, subscriptions.subscribe)
     low.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, subscriptions.unsubscribe)
     low.add_request_handler("subscriptions/listen", SubscriptionsListenRequestParams, subscriptions.listen)
@@ -204,6 +270,21 @@ def _open_seams(server: MCPServer[Door], bus: InMemorySubscriptionBus) -> None:
         return announce(changes)
 
     low.create_initialization_options = announcing
+
+
+def _open_tools(server: MCPServer[Door], surface: Surface, tasks: Tasks) -> None:
+    """Which tools there are depends on who asks, which the SDK's own list and call do not know."""
+    low = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+    async def call(ctx: RequestContext, params: CallToolRequestParams) -> HandlerResult:
+        try:
+            tool = await surface.find(ctx, params.name)
+        except CodewordsError as error:
+            return failure(error, params.name)
+        return await tasks.call(ctx, params, tool)
+
+    low.add_request_handler("tools/list", PaginatedRequestParams, surface.list)
+    low.add_request_handler("tools/call", CallToolRequestParams, call)
 
 
 def _connection_of(ctx: RequestContext) -> Connection:

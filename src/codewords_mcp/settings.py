@@ -55,6 +55,13 @@ class Settings(BaseSettings):
     egress: Literal["internet", "none"] = Field(default="internet", description="What a workflow may reach beside the runtime: the public internet, or nothing.")
     egress_allow_private: list[str] = Field(default_factory=list, description="host:port pairs on private or loopback addresses that workflows may reach all the same (for tests and local services).")
 
+    read_only: bool = Field(default=False, description="Show and serve over MCP only tools that change nothing, whatever the key; `serve --read-only`.")
+    toolsets: list[str] | None = Field(default=None, description="The only toolsets that are served over MCP (JSON list), whatever the key; `serve --toolsets`. Default: all.")
+    oauth_issuer: str | None = Field(default=None, description="URL of an authorization server whose access tokens (JWT) are taken at /mcp and the HTTP API.")
+    oauth_audience: str | None = Field(default=None, description="What such a token must be made for (`aud`). Default: the URL of /mcp as clients reach it.")
+    oauth_jwks_url: str | None = Field(default=None, description="Where that server's public keys are. Default: what its metadata says.")
+    oauth_owners: dict[str, str] = Field(default_factory=dict, description="Whose workflows a token's subject (`sub`) acts on: JSON, subject to owner (`local` is the home's). Others have an owner of their own.")
+
     consent: Literal["person", "token"] = Field(default="person", description="Who may agree to what a workflow deployed over MCP may do: a person, or, where nobody is there (`token`), the model itself in a second call.")
 
     public_url: str | None = Field(default=None, description="URL under which sandboxes that run elsewhere (E2B) reach this runtime, without a path. Without it they reach it through their own connection.")
@@ -85,6 +92,7 @@ class Settings(BaseSettings):
     model_aliases: dict[str, str] = Field(default_factory=dict, description="Names of models that stand for others: JSON. A call is priced as the other; the simple form asks for the other.")
     budgets: dict[str, float] = Field(default_factory=dict, description="Budgets for model calls in USD, beside those of `codewords budget`: JSON with `call`, `run`, `workflow`, `key`, `day` (the home's, each day) and `home`.")
     provider_rates: dict[str, float] = Field(default_factory=dict, description="Calls a minute of `openai`, `anthropic` and `gemini` (JSON); those over it wait their turn, up to 30 s, and the keys that wait take turns. Default: no limit.")
+    key_rates: dict[str, float] = Field(default_factory=dict, description="Calls of model providers a minute of each CodeWords key: JSON, a key's id to its rate, `*` for every other key. Those over it wait their turn, up to 30 s, and the runs that wait take turns. Default: no limit.")
     provider_connect_timeout: float = Field(default=10, gt=0, description="Seconds to reach a model provider.")
     provider_timeout: float = Field(default=600, gt=0, description="Seconds to wait for the first byte of a model provider's answer.")
     provider_chunk_timeout: float = Field(default=600, gt=0, description="Seconds to wait for each further piece of a model provider's answer.")
@@ -106,4 +114,5 @@ class Settings(BaseSettings):
     python_downloads: bool = Field(default=True, description="Let uv fetch a Python that a workflow needs and this machine lacks.")
     database_url: str | None = Field(default=None, description="`postgresql://user:password@host:5432/name`: a database that several runtimes share; default is SQLite in the home.")
     replica_ttl: float = Field(default=15, ge=1, description="Seconds after which a runtime that shares a database and gives no sign of life is taken over from.")
-    files: Path | None = Field(default=None, description="Folder of uploaded files, shared by all runtimes of a database; default is in the home.")
+    files: str | None = Field(default=None, description="Where uploaded files are, for all runtimes of a database: a folder that they share, or `s3://bucket/prefix` (needs `codewords-mcp[s3]`; who may is said by AWS_ACCESS_KEY_ID and the other AWS_* variables, or by the machine's role). Default is in the home.")
+    s3_endpoint: str | None = Field(default=None, description="URL of the server that speaks S3, where it is not AWS's; default AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL.")

@@ -6,16 +6,19 @@ import contextlib
 import json
 import os
 import signal
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.chaos.test_background import fired, kill, outcomes, record, result, running, start
 from tests.integration.front.peer import until
 from tests.integration.runtime.test_background import WORK, with_options
 from tests.postgres import Postgres
+from tests.s3 import serving_s3
 from tests.serving import ServedRuntime, start_runtime
 from tests.workshop import make_home
 
@@ -53,9 +56,11 @@ def replicas(postgres: Postgres, tmp_path: Path) -> Iterator[Replicas]:
 
 @pytest.fixture(scope="module")
 def three(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServedRuntime]]:
-    """Three that nothing happens to."""
-    with starting(postgres.url(), tmp_path_factory.mktemp("three")) as replicas:
-        yield replicas(3)
+    """Three that nothing happens to, and that share no folder."""
+    folder = tmp_path_factory.mktemp("three")
+    with serving_s3() as s3, starting(postgres.url(), folder) as replicas:
+        yield replicas(3, CODEWORDS_FILES=f"s3://{s3.bucket()}/uploads", **s3.environment)
+    assert not (folder / "files").exists()
 
 
 @contextlib.contextmanager
@@ -95,14 +100,28 @@ def test_what_one_replica_deploys_revokes_or_stores_holds_for_all_at_once(
     one.call("DELETE", f"/keys/{made['id']}")
     with pytest.raises(AssertionError, match="401"):
         as_user.call("GET", "/workflows")
-    links = one.call("POST", "/file?filename=a.txt")
-    upload = links["upload_uri"].split("/", 3)[3]
-    put = urllib.request.Request(
-        f"{other.url}/{upload}", data=b"hello", method="PUT", headers=links["upload_headers"]
-    )
-    urllib.request.urlopen(put, timeout=60).close()
-    with urllib.request.urlopen(f"{one.url}/{links['download_uri'].split('/', 3)[3]}", timeout=60) as down:
-        assert down.read() == b"hello"
+
+
+@pytest.mark.requirement("replicas:files", "http:files")
+def test_a_file_uploaded_at_one_replica_is_read_at_another_though_they_share_no_folder(
+    three: list[ServedRuntime],
+) -> None:
+    one, other, third = three
+    data = bytes(range(256)) * 40_000  # more than one part
+    links = one.call("POST", "/file?filename=a.bin")
+
+    def at(runtime: ServedRuntime, link: str, **more: Any) -> Any:
+        request = urllib.request.Request(f"{runtime.url}/{link.split('/', 3)[3]}", **more)
+        return urllib.request.urlopen(request, timeout=60)
+
+    at(other, links["upload_uri"], data=data, method="PUT", headers=links["upload_headers"]).close()
+    for runtime in (one, third):
+        with at(runtime, links["download_uri"]) as whole:
+            assert whole.read() == data
+        with at(runtime, links["download_uri"], headers={"Range": "bytes=9000000-9000009"}) as part:
+            assert (part.status, part.read()) == (206, data[9_000_000:9_000_010])
+    with pytest.raises(urllib.error.HTTPError, match="409"):
+        at(third, links["upload_uri"], data=b"again", method="PUT")
 
 
 @pytest.mark.requirement("replicas:take-over", "runs:crash-truth", "runs:once")

@@ -18,6 +18,8 @@ import yaml
 from tests.docs.pages import PAGES, ROOT, Block, blocks
 from tests.integration.cli.terminal import Shell
 
+from codewords_mcp.testing.providers import loopback_providers
+
 LANGUAGES = {"bash", "console", "json", "python", "powershell", "sh", "toml", "text", "yaml"}
 RUN = [
     page
@@ -28,10 +30,12 @@ RUN = [
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    """One home for all pages, so that an environment is built once."""
-    shell = Shell(tmp_path_factory.mktemp("docs") / "home", {"CODEWORDS_PORT": "0"})
-    yield shell
-    shell("codewords", "stop")
+    """One home for all pages, so that an environment is built once; model providers are the loopback ones."""
+    with loopback_providers() as providers:
+        bases = {f"CODEWORDS_{name}_BASE_URL": providers.url for name in ("OPENAI", "ANTHROPIC", "GEMINI")}
+        shell = Shell(tmp_path_factory.mktemp("docs") / "home", {"CODEWORDS_PORT": "0"} | bases)
+        yield shell
+        shell("codewords", "stop")
 
 
 def _run(shell: Shell, folder: Path, command: str) -> subprocess.CompletedProcess[str]:

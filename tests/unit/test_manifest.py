@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from pathlib import Path
+
 import anyio
 import pytest
 from hypothesis import given
@@ -12,6 +15,8 @@ from codewords_mcp.runtime.consents import Ask, Consents
 from codewords_mcp.runtime.manifest import NOTHING, WIDTH, Grant, HeldSecret, Manifest, described
 from codewords_mcp.runtime.models import Caller, Consent
 from codewords_mcp.runtime.runs.permits import Permits
+from codewords_mcp.runtime.secrets import Links, MasterKey, Vault
+from codewords_mcp.runtime.store.database import Database
 
 
 def secret(name: str, *hosts: str) -> HeldSecret:
@@ -96,30 +101,44 @@ def ask(*hosts: str, live: int | None = None, owner: str = "ann") -> Ask:
     return Ask(owner, "Flow", service, live, tuple(Grant("host", host) for host in hosts))
 
 
-def questions(*, unattended: bool = False) -> Consents:
-    return Consents(lambda token: f"http://127.0.0.1:1/consents/{token}", unattended=unattended)
+@pytest.fixture
+def database(tmp_path: Path) -> Generator[Database]:
+    opened = Database.open(tmp_path)
+    yield opened
+    opened.close()
 
 
-def needed(consents: Consents, what: Ask, consent: Consent = Consent()) -> ConsentNeeded:  # noqa: B008
+def questions(database: Database, *, unattended: bool = False) -> Consents:
+    """As a process of its own has them."""
+    links = Links("consent", database, Vault(MasterKey(b"k" * 32, "file")))
+    return Consents(links, lambda token: f"http://127.0.0.1:1/consents/{token}", unattended=unattended)
+
+
+async def needed(consents: Consents, what: Ask, consent: Consent = Consent()) -> ConsentNeeded:  # noqa: B008
     with pytest.raises(ConsentNeeded) as caught:
-        consents.settle(what, consent)
+        await consents.settle(what, consent)
     return caught.value
 
 
+@pytest.mark.anyio
 @pytest.mark.requirement("manifest:consent")
-def test_nothing_is_asked_where_nothing_is_wanted_and_everything_may_be_allowed() -> None:
-    consents = questions()
-    consents.settle(ask(), Consent())
-    consents.settle(ask("a.example"), Consent(allow=True))
+async def test_nothing_is_asked_where_nothing_is_wanted_and_everything_may_be_allowed(
+    database: Database,
+) -> None:
+    consents = questions(database)
+    await consents.settle(ask(), Consent())
+    await consents.settle(ask("a.example"), Consent(allow=True))
 
 
-@pytest.mark.requirement("manifest:consent")
-def test_a_token_confirms_exactly_its_own_difference_once() -> None:
-    consents = questions()
-    question = needed(consents, ask("a.example"))
+@pytest.mark.anyio
+@pytest.mark.requirement("manifest:consent", "manifest:consent-anywhere")
+async def test_a_token_confirms_exactly_its_own_difference_once(database: Database) -> None:
+    consents, others = questions(database), questions(database)
+    question = await needed(consents, ask("a.example"))
     assert question.asks == ["hosts        a.example"]
     assert question.url.endswith(f"/consents/{question.confirm}")
-    assert needed(consents, ask("a.example")).confirm == question.confirm  # asked twice is one question
+    # asked twice, wherever, is one question
+    assert (await needed(others, ask("a.example"))).confirm == question.confirm
     yes = Consent(confirm=question.confirm, by_person=True)
     for other in (
         ask("a.example", "b.example"),
@@ -127,64 +146,89 @@ def test_a_token_confirms_exactly_its_own_difference_once() -> None:
         ask("a.example", live=3),
         ask("a.example", owner="bob"),
     ):
-        assert needed(consents, other, yes).confirm != question.confirm
-    consents.settle(ask("a.example"), yes)
-    assert needed(consents, ask("a.example"), yes).confirm != question.confirm
-
-
-@pytest.mark.requirement("manifest:consent")
-def test_a_token_alone_is_no_yes_while_a_person_can_be_asked() -> None:
-    consents = questions()
-    token = needed(consents, ask("a.example")).confirm
-    assert needed(consents, ask("a.example"), Consent(confirm=token)).confirm == token
-    consents.answer(token, agreed=True)
-    consents.settle(ask("a.example"), Consent())  # the page's answer holds without the token too
-
-
-@pytest.mark.requirement("manifest:consent")
-def test_where_the_operator_says_that_nobody_is_there_a_second_call_confirms() -> None:
-    consents = questions(unattended=True)
-    token = needed(consents, ask("a.example")).confirm
-    needed(consents, ask("a.example"))
-    needed(consents, ask("a.example", "b.example"), Consent(confirm=token))
-    consents.settle(ask("a.example"), Consent(confirm=token))
-
-
-@pytest.mark.requirement("manifest:consent")
-def test_the_first_answer_counts_and_a_no_is_told() -> None:
-    consents = questions()
-    token = needed(consents, ask("a.example")).confirm
-    assert consents.peek(token).wording.title == "May the workflow Flow do this?"
-    consents.answer(token, agreed=False)
-    consents.answer(token, agreed=True)
-    with pytest.raises(NotFound):
-        consents.peek(token)
-    with pytest.raises(Forbidden, match="declined"):
-        consents.settle(ask("a.example"), Consent(confirm=token))
-    assert needed(consents, ask("a.example")).confirm != token
-    consents.answer("no such", agreed=True)
+        assert (await needed(consents, other, yes)).confirm != question.confirm
+    await others.settle(ask("a.example"), yes)
+    assert (await needed(consents, ask("a.example"), yes)).confirm != question.confirm
 
 
 @pytest.mark.anyio
 @pytest.mark.requirement("manifest:consent")
-async def test_waiting_ends_with_the_answer() -> None:
-    consents = questions()
-    token = needed(consents, ask("a.example")).confirm
-    assert await consents.wait(token, 0.01) is None
-    assert await consents.wait("no such", 30) is None
+async def test_one_yes_is_good_for_one_of_the_deploys_that_want_it_at_once(database: Database) -> None:
+    consents = [questions(database) for _ in range(4)]
+    token = (await needed(consents[0], ask("a.example"))).confirm
+    await consents[1].answer(token, agreed=True)
+    done: list[int] = []
+
+    async def settle(number: int) -> None:
+        try:
+            await consents[number].settle(ask("a.example"), Consent(confirm=token))
+            done.append(number)
+        except ConsentNeeded:
+            pass
+
     async with anyio.create_task_group() as group:
-
-        async def answer() -> None:
-            consents.answer(token, agreed=True)
-
-        group.start_soon(answer)
-        assert await consents.wait(token, 30) == "agreed"
+        for number in range(4):
+            group.start_soon(settle, number)
+    assert len(done) == 1
 
 
+@pytest.mark.anyio
 @pytest.mark.requirement("manifest:consent")
-def test_a_version_of_before_there_were_manifests_is_said_to_be_one() -> None:
+async def test_a_token_alone_is_no_yes_while_a_person_can_be_asked(database: Database) -> None:
+    consents = questions(database)
+    token = (await needed(consents, ask("a.example"))).confirm
+    assert (await needed(consents, ask("a.example"), Consent(confirm=token))).confirm == token
+    await consents.answer(token, agreed=True)
+    await consents.settle(ask("a.example"), Consent())  # the page's answer holds without the token too
+
+
+@pytest.mark.anyio
+@pytest.mark.requirement("manifest:consent")
+async def test_where_the_operator_says_that_nobody_is_there_a_second_call_confirms(
+    database: Database,
+) -> None:
+    consents = questions(database, unattended=True)
+    token = (await needed(consents, ask("a.example"))).confirm
+    await needed(consents, ask("a.example"))
+    await needed(consents, ask("a.example", "b.example"), Consent(confirm=token))
+    await consents.settle(ask("a.example"), Consent(confirm=token))
+
+
+@pytest.mark.anyio
+@pytest.mark.requirement("manifest:consent")
+async def test_the_first_answer_counts_and_a_no_is_told(database: Database) -> None:
+    consents = questions(database)
+    token = (await needed(consents, ask("a.example"))).confirm
+    assert (await consents.peek(token))[0].title == "May the workflow Flow do this?"
+    await consents.answer(token, agreed=False)
+    await consents.answer(token, agreed=True)
+    with pytest.raises(NotFound):
+        await consents.peek(token)
+    with pytest.raises(Forbidden, match="declined"):
+        await consents.settle(ask("a.example"), Consent(confirm=token))
+    assert (await needed(consents, ask("a.example"))).confirm != token
+    await consents.answer("no such", agreed=True)
+
+
+@pytest.mark.anyio
+@pytest.mark.requirement("manifest:consent", "manifest:consent-anywhere")
+async def test_waiting_ends_with_the_answer_here_or_elsewhere(database: Database) -> None:
+    consents = questions(database)
+    assert await consents.wait("no such", 30) is None
+    for answering in (consents, questions(database)):
+        token = (await needed(consents, ask("a.example"))).confirm
+        assert await consents.wait(token, 0.01) is None
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda one=answering, t=token: one.answer(t, agreed=True))
+            assert await consents.wait(token, 30) == "agreed"
+        await consents.settle(ask("a.example"), Consent())
+
+
+@pytest.mark.anyio
+@pytest.mark.requirement("manifest:consent")
+async def test_a_version_of_before_there_were_manifests_is_said_to_be_one(database: Database) -> None:
     old = Ask("ann", "Flow", "flow_0a1b2c3d", 4, (Grant("host", "a.example"),), unknown_before=True)
-    message = needed(questions(), old).message
+    message = (await needed(questions(database), old)).message
     assert "without a manifest" in message
     assert "Version 4 goes on serving" in message
 

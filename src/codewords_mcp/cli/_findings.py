@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Status = Literal["ok", "note", "warning", "failed"]
 
+_SHOWN = 20
+"""Workflows that are named."""
 LOW_DISK = 2 << 30
 """Bytes under which building environments is likely to fail."""
 
@@ -117,8 +119,13 @@ def _store(store: Json) -> list[Finding]:
     if "bytes" in store:
         free = f" ({size(store['free_bytes'])} of it free)" if store["free_bytes"] else ""
         said += f", {size(store['bytes'])}{free}, {size(store['file_bytes'])} of uploaded files"
+        said += f" in {store['files_at']}" if store.get("files_shared") else ""
         said += f"; runs are kept for {store['run_ttl'] / 86400:.3g} days, {store['runs_kept']} at most"
     findings = [Finding("store", "ok", said)]
+    if store["kind"] == "PostgreSQL" and store.get("files_shared") is False:
+        fix = "Set CODEWORDS_FILES to a folder that all runtimes share, or to s3://bucket/prefix."
+        note = "Uploaded files are in this home, where other runtimes of the database do not find them."
+        findings.append(Finding("files", "note", note, fix))
     if store.get("shrinks") is False:
         fix = "Stop the runtime and run: sqlite3 codewords.db 'PRAGMA auto_vacuum=INCREMENTAL; VACUUM' in the home."
         findings.append(Finding("store", "note", "The database of an older version does not shrink.", fix))
@@ -137,6 +144,27 @@ def _secrets(secrets: Json) -> list[Finding]:
         "secrets", "ok", f"encrypted; the master key comes from {source or secrets.get('master_key')}"
     )
     return [said, *(Finding("secrets", "note", note) for note in notes)]
+
+
+def readable_secrets(secrets: list[Json]) -> list[Finding]:
+    """Which workflows hold the value of a secret, since it has no host rule: they can read it."""
+    from codewords_mcp.runtime.gateway.variables import is_provider_key
+
+    held: dict[str, list[str]] = {}
+    for secret in secrets:
+        if secret["held"] == "plain" and not is_provider_key(secret["name"]):
+            for workflow in secret["used_by"]:
+                held.setdefault(workflow, []).append(secret["name"])
+    findings = [
+        Finding("secrets", "note", f"{workflow} can read {', '.join(names)}: set without a host rule.")
+        for workflow, names in sorted(held.items())[:_SHOWN]
+    ]
+    if len(held) > _SHOWN:
+        findings.append(Finding("secrets", "note", f"{len(held) - _SHOWN} more workflows can read secrets."))
+    if findings:
+        fix = "Where a value is for certain hosts only: codewords secrets set NAME --host HOST."
+        findings[-1] = replace(findings[-1], fix=fix)
+    return findings
 
 
 def _services() -> Finding:

@@ -17,6 +17,7 @@ from codewords_mcp.cli import (
     install,
     integrations,
     keys,
+    publish,
     runs,
     schedules,
     secrets,
@@ -66,6 +67,9 @@ codewords.command("list")(workflows.list_workflows)
 codewords.command("show")(workflows.show)
 codewords.command("rollback")(workflows.rollback)
 codewords.command("cancel")(runs.cancel)
+codewords.command("publish")(publish.publish)
+codewords.command("unpublish")(publish.unpublish)
+codewords.command("published")(publish.published)
 codewords.add_typer(schedules.app, name="schedules")
 codewords.add_typer(secrets.app, name="secrets")
 codewords.command("services")(services.services)
@@ -115,12 +119,21 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Over MCP, only tools that change nothing, whatever the key.")
+    ] = False,
+    toolsets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="Over MCP, only these toolsets, parted by commas.", show_default=False
+        ),
+    ] = None,
     detached: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> int:
     """Run the runtime in the foreground: MCP over HTTP, the HTTP API, deployed workflows."""
     from codewords_mcp.cli.serve import serve as run
 
-    return run(host=host, port=port, detached=detached)
+    return run(host=host, port=port, detached=detached, read_only=read_only, toolsets=toolsets)
 
 
 @codewords_mcp.command()

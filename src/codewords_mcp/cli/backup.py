@@ -18,6 +18,7 @@ from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import read_settings
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.errors import Conflict, InvalidInput, StorageFailed
+from codewords_mcp.settings import Settings
 
 DATABASE = "codewords.db"
 KEYS = ("api.key", "master.key", "master.key.next")
@@ -46,7 +47,8 @@ def backup(
     The runtime may go on: the database is copied as it is at one moment. Environments are left out, since they are built
     again from the code.
     """
-    home = _own_home()
+    settings = _own_settings()
+    home = settings.home
     if not (home / DATABASE).is_file():
         raise InvalidInput(f"There is no database in {home}.", hint="CODEWORDS_HOME names the home.")
     try:
@@ -60,7 +62,7 @@ def backup(
             os.fdopen(descriptor, "wb") as out,
             tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as archive,
         ):
-            _write(archive, home, with_keys=keys)
+            _write(archive, home, _files(settings), with_keys=keys)
     except BaseException:
         file.unlink(missing_ok=True)
         raise
@@ -70,6 +72,8 @@ def backup(
     else:
         _output.line(f"{file}: {size / (1 << 20):.1f} MiB.")
         _output.note("It holds secrets and keys: keep it like a password.", always=keys)
+        if _files(settings) is None:
+            _output.note(f"Uploaded files are in {settings.files}, and not in it.", always=True)
     return OK
 
 
@@ -80,7 +84,7 @@ def restore(
     as_json: AsJson = False,
 ) -> int:
     """Make this home, which must not have a database yet, what it was when the backup was taken."""
-    home = _own_home()
+    home = _own_settings().home
     if (home / DATABASE).exists():
         raise Conflict(
             f"The home {home} has a database already.",
@@ -104,7 +108,7 @@ def restore(
     return OK
 
 
-def _own_home() -> Path:
+def _own_settings() -> Settings:
     settings = read_settings()
     if settings.runtime_url:
         raise InvalidInput(
@@ -113,12 +117,19 @@ def _own_home() -> Path:
     if settings.database_url and not settings.database_url.startswith("sqlite"):
         raise InvalidInput(
             "This home keeps its data in PostgreSQL.",
-            hint="Back it up by pg_dump, and the folder CODEWORDS_FILES beside it.",
+            hint="Back it up by pg_dump, and what CODEWORDS_FILES names beside it.",
         )
-    return settings.home
+    return settings
 
 
-def _write(archive: tarfile.TarFile, home: Path, *, with_keys: bool) -> None:
+def _files(settings: Settings) -> Path | None:
+    """The folder of uploaded files; None where they are in a bucket."""
+    if settings.files is None:
+        return settings.home / FILES
+    return None if "://" in settings.files else Path(settings.files)
+
+
+def _write(archive: tarfile.TarFile, home: Path, files: Path | None, *, with_keys: bool) -> None:
     mark = tarfile.TarInfo(MARK)
     mark.size = len(VERSION)
     archive.addfile(mark, io.BytesIO(VERSION))
@@ -129,9 +140,11 @@ def _write(archive: tarfile.TarFile, home: Path, *, with_keys: bool) -> None:
             source.backup(target)
             target.execute("PRAGMA journal_mode=DELETE")
         archive.add(copy, DATABASE)
-    for name in (*(KEYS if with_keys else ()), FILES):
+    for name in KEYS if with_keys else ():
         if (home / name).exists():
             archive.add(home / name, name)
+    if files is not None and files.exists():
+        archive.add(files, FILES)
 
 
 def _checked(archive: tarfile.TarFile) -> list[str]:

@@ -39,15 +39,21 @@ def doctor(as_json: AsJson = False) -> int:
 
 def _look() -> tuple[Json | None, list[Finding]]:
     """The runtime's status, if it answers, and all findings. Another machine's facts are its runtime's to tell."""
-    from codewords_mcp.cli._findings import Finding, machine_findings, runtime_findings
+    from codewords_mcp.cli._findings import (
+        Finding,
+        machine_findings,
+        readable_secrets,
+        runtime_findings,
+    )
 
     here = [] if read_settings().runtime_url else machine_findings()
     try:
         with connect() as client:
             status = client.record("GET", "/status")
+            secrets = client.items("/secrets")
     except CodewordsError as error:
         return None, [Finding("runtime", "failed", error.message, error.hint), *here]
-    return status, [*runtime_findings(status), *here]
+    return status, [*runtime_findings(status), *readable_secrets(secrets), *here]
 
 
 def _show(findings: list[Finding], *, able: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -11,22 +10,28 @@ from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, part
+from codewords_mcp.errors import InvalidInput
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="API keys of this runtime.")
-
-
-class Scope(StrEnum):
-    """What a key may do: `user` its own workflows and runs; `admin` also keys and stopping the runtime."""
-
-    user = "user"
-    admin = "admin"
 
 
 @app.command()
 def create(
     scope: Annotated[
-        Scope, typer.Option(help="`user`: own workflows and runs. `admin`: everything.")
-    ] = Scope.user,
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="`user`: all of its own. `admin`: everything. Or less, parted by commas: `read`, `run`, `write`.",
+        ),
+    ] = "user",
+    toolsets: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="The only toolsets that it sees, and then over MCP only: `workflows,runs`, or one of published workflows.",
+            show_default=False,
+        ),
+    ] = None,
     owner: Annotated[
         str | None,
         typer.Option(help="Who it is for; owners do not see each other's things.", show_default=False),
@@ -46,13 +51,15 @@ def create(
     as_json: AsJson = False,
 ) -> int:
     """Make a key and print it, once: it is kept hashed. `codewords budget set key` limits what it may spend."""
-    listed = None if models is None else [name.strip() for name in models.split(",") if name.strip()]
+    kind, scopes = _scope(scope)
     body = {
-        "kind": scope.value,
+        "kind": kind,
+        "scopes": scopes,
+        "toolsets": _listed(toolsets),
         "owner": owner,
         "one_time": one_time,
         "expires_in": expires_in,
-        "models": listed,
+        "models": _listed(models),
     }
     with connect() as client:
         made = client.call(
@@ -78,7 +85,7 @@ def list_keys(as_json: AsJson = False) -> int:
         [
             k["id"],
             f"{k['prefix']}…",
-            k["kind"],
+            ", ".join(k.get("scopes") or [k["kind"]]) + _of(k.get("toolsets")),
             k["owner"],
             _state(k),
             "all" if k.get("models") is None else ", ".join(k["models"]) or "none",
@@ -108,6 +115,27 @@ def revoke(
     else:
         _output.line(f"{key_id} is revoked.")
     return OK
+
+
+def _scope(text: str) -> tuple[str, list[str] | None]:
+    """(kind of key, its scopes where it has fewer than its kind)."""
+    names = _listed(text) or []
+    if names in (["user"], ["admin"]):
+        return names[0], None
+    if not names or not set(names) <= {"read", "run", "write"}:
+        raise InvalidInput(
+            "A key's scope is `user`, `admin`, or some of `read`, `run`, `write`.",
+            hint="For example --scope read,run.",
+        )
+    return "user", names
+
+
+def _listed(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _of(toolsets: list[str] | None) -> str:
+    return f" of {', '.join(toolsets)}" if toolsets else ""
 
 
 def _state(key: dict[str, object]) -> str:

@@ -26,14 +26,23 @@ if TYPE_CHECKING:
 OK, USAGE, PLATFORM = 0, 2, 3
 
 
-def serve(*, host: str | None = None, port: int | None = None, detached: bool = False) -> int:
+def serve(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    detached: bool = False,
+    read_only: bool = False,
+    toolsets: str | None = None,
+) -> int:
     """Be the home's runtime until told to end; the exit code. Says what is wrong on stderr.
 
     `detached`: started by a front; takes a free port where the usual one is taken, ends when idle.
     """
     starter = Starter()
     try:
-        settings = _settings(host, port, detached=detached)
+        settings = _settings(
+            host, port, detached=detached, narrowed=_narrowed(read_only=read_only, toolsets=toolsets)
+        )
         _configure_log(settings)
         hold = Hold(str(settings.home))
         try:
@@ -50,11 +59,19 @@ def serve(*, host: str | None = None, port: int | None = None, detached: bool = 
         raise
 
 
-def _settings(host: str | None, port: int | None, *, detached: bool) -> Settings:
+def _narrowed(*, read_only: bool, toolsets: str | None) -> dict[str, object]:
+    """Settings that flags narrow; a flag can't widen what the environment says. Raises InvalidInput."""
+    from codewords_mcp.door.access import parse_toolsets
+
+    given: dict[str, object] = {"read_only": True} if read_only else {}
+    return given if toolsets is None else given | {"toolsets": sorted(parse_toolsets(toolsets))}
+
+
+def _settings(host: str | None, port: int | None, *, detached: bool, narrowed: dict[str, object]) -> Settings:
     """Raises InvalidInput."""
     from codewords_mcp.cli._connect import read_settings
 
-    given = {"host": host, "port": port}
+    given: dict[str, object | None] = {"host": host, "port": port, **narrowed}
     settings = read_settings().model_copy(
         update={name: value for name, value in given.items() if value is not None}
     )

@@ -13,6 +13,7 @@ from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._client import Json, remote_error
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson
+from codewords_mcp.cli.costs import money
 
 
 class By(StrEnum):
@@ -30,7 +31,7 @@ def usage(
     as_json: AsJson = False,
 ) -> int:
     """Sum up what runs used: time waiting, starting and running, CPU, memory, bytes from and to
-    the internet, cost.
+    the internet, and what machines and models cost.
     """
     params: Json = {"by": by.value, "days": days}
     with connect() as client:
@@ -67,5 +68,7 @@ def _row(one: Json) -> list[str]:
     times = [f"{one[f'{name}_seconds']:.1f} s" for name in ("waiting", "starting", "running", "cpu")]
     memory = "" if one["peak_memory"] is None else f"{one['peak_memory'] / (1 << 20):.0f} MiB"
     moved = [_output.size(one[f"egress_{way}"]) for way in ("in", "out")]
-    cost = "" if one["cost"] is None else f"{one['cost']:.4f}"
+    cost = "" if one["cost"] is None else money(one["cost"])
+    if one["unpriced"]:
+        cost += f" + {one['unpriced']:,} calls without a price"
     return [str(one["of"]), str(one["runs"]), str(one["failed"]), *times, memory, *moved, cost]

@@ -53,6 +53,11 @@ def caller_of(ctx: RequestContext) -> Caller:
     return caller
 
 
+def principal_of(caller: Caller) -> str:
+    """Who a session, a task or a sealed state belongs to: one key or token of one owner."""
+    return ":".join((caller.kind, caller.owner, caller.key_id or "", caller.run_id or ""))
+
+
 def asking(ctx: DoorContext) -> tuple[Runtime, Caller]:
     """The runtime, and on whose behalf to ask it. Raises Unauthenticated."""
     request = ctx.request_context

@@ -37,9 +37,9 @@ class BrokenAnswer(Exception):
 
 
 class Endpoint:
-    """An http(s) address and the key for it. Raises ValueError for what is no such address."""
+    """An http(s) address, the key for it and headers of every request. Raises ValueError for what is no such address."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, headers: dict[str, str] | None = None) -> None:
         scheme, found, rest = url.partition("://")
         if not found or scheme not in {"http", "https"}:
             raise ValueError(url)
@@ -54,6 +54,7 @@ class Endpoint:
         self.authority = authority
         self.prefix = f"/{prefix}".rstrip("/")
         self.key = key
+        self.headers = headers or {}
         self._idle: list[tuple[float, Connection]] = []
         self._lock = Lock()
 
@@ -114,7 +115,7 @@ class Connection:
         ]
         if endpoint.key:
             lines.append(f"Authorization: Bearer {endpoint.key}")
-        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines += [f"{name}: {value}" for name, value in (endpoint.headers | headers).items()]
         try:
             self._socket.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
         except OSError as error:

@@ -28,15 +28,15 @@ _ORDER_WAIT = 120.0
 _END = b""
 
 
-def run() -> int:
-    """Be the server until stdin ends or a signal comes; the exit code."""
+def run(narrowed: dict[str, str]) -> int:
+    """Be the server until stdin ends or a signal comes; the exit code. `narrowed` are headers of every request."""
     if sys.stdin is not None and sys.stdin.isatty():
         say(
             "this is the stdio MCP server that a chat host starts; it waits for JSON-RPC on stdin. See codewords-mcp --help."
         )
     output = Output()
     try:
-        return Pipe(Carrier(choose(), output), output).run()
+        return Pipe(Carrier(choose(narrowed), output), output).run()
     except Unavailable as error:
         say(str(error))
         return 2

@@ -34,9 +34,9 @@ class Target:
 class RemoteRuntime:
     """The runtime of CODEWORDS_RUNTIME_URL."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, narrowed: dict[str, str]) -> None:
         try:
-            endpoint = Endpoint(url.removesuffix("/").removesuffix("/mcp"), key)
+            endpoint = Endpoint(url.removesuffix("/").removesuffix("/mcp"), key, narrowed)
         except ValueError as error:
             raise Unavailable(
                 f"CODEWORDS_RUNTIME_URL is {url!r}, which is no address. It looks like https://host or http://host:8765."
@@ -63,7 +63,8 @@ class RemoteRuntime:
 class HomeRuntime:
     """The runtime of the home. Of every message that is sent, the first question is whether it still lives."""
 
-    def __init__(self) -> None:
+    def __init__(self, narrowed: dict[str, str]) -> None:
+        self._narrowed = narrowed
         self._home = home.home_folder()
         self._lock = Lock()
         self._info: RuntimeInfo | None = None
@@ -105,7 +106,7 @@ class HomeRuntime:
             info = home.ensure(self._home, say=say)
             if info.version != __version__:
                 info = self._settle_version(info)
-            endpoint = Endpoint(info.url, info.token)
+            endpoint = Endpoint(info.url, info.token, self._narrowed)
         except Exception as error:
             from codewords_mcp.errors import CodewordsError
 
@@ -139,7 +140,11 @@ class HomeRuntime:
         return home.ensure(self._home, say=say)
 
 
-def choose() -> HomeRuntime | RemoteRuntime:
+def choose(narrowed: dict[str, str]) -> HomeRuntime | RemoteRuntime:
     """The runtime that the environment names. Raises Unavailable for an address that is none."""
     url = os.environ.get("CODEWORDS_RUNTIME_URL")
-    return RemoteRuntime(url, os.environ.get("CODEWORDS_API_KEY", "")) if url else HomeRuntime()
+    return (
+        RemoteRuntime(url, os.environ.get("CODEWORDS_API_KEY", ""), narrowed)
+        if url
+        else HomeRuntime(narrowed)
+    )

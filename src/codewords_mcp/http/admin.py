@@ -9,17 +9,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from codewords_mcp import __version__
+from codewords_mcp.door.access import parse_toolsets
 from codewords_mcp.http.bodies import Body, read_body
 from codewords_mcp.http.house import House, caller, house, runtime
 from codewords_mcp.http.operations import Operation, items_of
 from codewords_mcp.http.replies import JsonReply
-from codewords_mcp.runtime.models import KeyInfo
+from codewords_mcp.runtime.models import KeyInfo, Scope
 
 
 class KeyBody(Body):
     """`expires_in` is seconds; without it the key lives until it is revoked.
 
     `models` are names and patterns (`gpt-4o*`, `anthropic/*`) of the only models that it may ask, by itself and by its runs.
+    `scopes` are all that it may do (`read`, `run`, `write`); `toolsets` all that it sees, and then over MCP only.
     """
 
     owner: str | None = None
@@ -27,6 +29,8 @@ class KeyBody(Body):
     one_time: bool = False
     expires_in: float | None = None
     models: list[str] | None = None
+    scopes: list[Scope] | None = None
+    toolsets: list[str] | None = None
 
 
 async def healthz(_request: Request) -> Response:
@@ -49,6 +53,8 @@ async def create_key(request: Request) -> Response:
         one_time=body.one_time,
         expires_in=body.expires_in,
         models=body.models,
+        scopes=body.scopes,
+        toolsets=None if body.toolsets is None else sorted(parse_toolsets(",".join(body.toolsets))),
     )
     return JsonReply({"key": text, **info.model_dump()}, status_code=201)
 

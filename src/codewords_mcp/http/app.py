@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from codewords_mcp.door.access import TOOLSET_KEY, is_toolset_name
 from codewords_mcp.errors import NotFound, ServiceNotAvailable
 from codewords_mcp.http import (
     admin,
@@ -17,6 +18,8 @@ from codewords_mcp.http import (
     files,
     gateway,
     integrations,
+    oauth,
+    published,
     requests,
     runs,
     schedules,
@@ -33,16 +36,15 @@ from codewords_mcp.http.errors import ErrorBoundary
 from codewords_mcp.http.gateway import ProviderErrors, provider_of, serve_provider, serve_simple, simple_of
 from codewords_mcp.http.hosts import HostGuard, Trust
 from codewords_mcp.http.house import HOUSE, House
+from codewords_mcp.http.oauth import Tokens
 from codewords_mcp.http.openapi import operations_for
 from codewords_mcp.http.operations import Operation
+from codewords_mcp.http.paths import is_mcp, toolset_of
 from codewords_mcp.http.websockets import serve_websocket
 from codewords_mcp.settings import Settings
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.runtime import Runtime
-
-MCP_PATHS = frozenset({"/mcp", "/mcp/", "/run/devx_mcp/mcp", "/run/devx_mcp/mcp/"})
-"""The second is where the public clients' `SubAgent` connects."""
 
 _MCP = [
     Operation(
@@ -55,7 +57,7 @@ _MCP = [
         body={},
         body_media="*/*",
     )
-    for path in ("/mcp", "/run/devx_mcp/mcp/")
+    for path in ("/mcp", "/mcp/{toolset}", "/run/devx_mcp/mcp/")
     for method in ("POST", "GET", "DELETE")
 ]
 
@@ -66,7 +68,7 @@ def operations() -> tuple[Operation, ...]:
         *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *requests.OPERATIONS, *runs.OPERATIONS,
         *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS, *budgets.OPERATIONS,
         *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *integrations.OPERATIONS,
-        *consent_page.OPERATIONS, *_MCP,
+        *consent_page.OPERATIONS, *oauth.OPERATIONS, *published.OPERATIONS, *_MCP,
     )  # fmt: skip
     described = list(table)
     # The descriptions describe themselves too: they read the list when they are asked.
@@ -83,8 +85,8 @@ def create_app(
     `on_stop` is called after POST /stop was answered, on the event loop.
     """
     dispatcher = Dispatcher(House(runtime, settings, on_stop), mcp_app)
-    trust = Trust(runtime, settings)
-    return Cors(ErrorBoundary(ProviderErrors(HostGuard(KeyGuard(dispatcher, runtime), trust))), trust)
+    trust, tokens = Trust(runtime, settings), Tokens(settings, runtime)
+    return Cors(ErrorBoundary(ProviderErrors(HostGuard(KeyGuard(dispatcher, runtime, tokens), trust))), trust)
 
 
 class Dispatcher:
@@ -105,7 +107,7 @@ class Dispatcher:
         scope[HOUSE] = self._house
         path: str = scope["path"]
         _, first, rest = (*path.split("/", 2), "", "")[:3]
-        if path in MCP_PATHS:
+        if is_mcp(path):
             await self._serve_mcp(scope, receive, send)
         elif scope["type"] == "websocket":
             if first != "run":
@@ -129,7 +131,11 @@ class Dispatcher:
             raise ServiceNotAvailable(
                 "This runtime serves no MCP.", hint="Start it with `codewords-mcp serve`."
             )
-        await self._mcp({**scope, "path": "/mcp", "raw_path": b"/mcp", "root_path": ""}, receive, send)
+        toolset = toolset_of(scope["path"])
+        if toolset is not None and not is_toolset_name(toolset):
+            raise NotFound("There is no such toolset.", hint="/mcp serves all; /mcp/{toolset} serves one.")
+        served = {**scope, "path": "/mcp", "raw_path": b"/mcp", "root_path": "", TOOLSET_KEY: toolset}
+        await self._mcp(served, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]

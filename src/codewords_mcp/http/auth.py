@@ -11,44 +11,52 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from codewords_mcp.errors import Forbidden, Unauthenticated
 from codewords_mcp.http.headers import Headers
-from codewords_mcp.http.house import CALLER
+from codewords_mcp.http.house import CALLER, CHALLENGE
+from codewords_mcp.http.paths import PROVIDER_PREFIXES, looks_like_token
+from codewords_mcp.http.scopes import check
 from codewords_mcp.runtime.models import Caller
 
 if TYPE_CHECKING:
+    from codewords_mcp.http.oauth import Tokens
     from codewords_mcp.runtime.runtime import Runtime
 
 OPEN_PATHS = frozenset({"/healthz"})
 OPEN_PREFIXES = ("/secrets/enter/", "/consents/", "/connect/", "/file/")
 """Their secret is in the path: a nonce, a signed token."""
+_WHO_GIVES_TOKENS = "/.well-known/oauth-protected-resource"
 
 PAGES = frozenset({"/", "/docs", "/openapi.json"})
 """What a person opens in a browser, which can send a key as the password of Basic authentication only."""
 
-_PROVIDERS = ("openai", "anthropic", "gemini")
-PROVIDER_PREFIXES = tuple(f"{prefix}/{name}/" for prefix in ("", "/run") for name in _PROVIDERS)
 _GEMINI = ("/gemini/", "/run/gemini/")
 _TICKET = b"gw_ticket="
 
-_MAX_KEY = 512
+_MAX_KEY, _MAX_TOKEN = 512, 16_384
 _HINT = "Send it as `Authorization: Bearer <key>` or `X-API-Key`; `codewords keys create` makes one."
 
 
 def is_open(path: str) -> bool:
     """Whether a path needs no key."""
-    return path in OPEN_PATHS or any(path.startswith(prefix) and path != prefix for prefix in OPEN_PREFIXES)
+    if path in OPEN_PATHS or path.startswith(_WHO_GIVES_TOKENS):
+        return True
+    return any(path.startswith(prefix) and path != prefix for prefix in OPEN_PREFIXES)
 
 
 class KeyGuard:
     """Finds the caller. The key is looked up once, since looking spends a one-time key."""
 
-    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
+    def __init__(self, app: ASGIApp, runtime: Runtime, tokens: Tokens) -> None:
         self.app = app
         self._runtime = runtime
+        self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises Unauthenticated."""
         if scope["type"] != "lifespan" and not is_open(scope["path"]):
-            scope[CALLER] = await self._find(scope)
+            path = scope["path"]
+            scope[CHALLENGE] = self._tokens.challenge
+            scope[CALLER] = caller = await self._find(scope)
+            check(caller, scope.get("method", "GET"), path)
         await self.app(scope, receive, send)
 
     async def _find(self, scope: Scope) -> Caller:
@@ -56,7 +64,10 @@ class KeyGuard:
         if _TICKET in query and path.startswith(_GEMINI):
             # The second leg of an upload: Google's SDK sends it without a key.
             return self._runtime.upload_caller(query)
-        return await self._runtime.authenticate(find_key(scope["headers"], path, query))
+        key = find_key(scope["headers"], path, query)
+        if looks_like_token(key):
+            return await self._tokens.verify(key)
+        return await self._runtime.authenticate(key)
 
 
 def find_key(headers: Headers, path: str, query: bytes = b"") -> str:
@@ -77,7 +88,12 @@ def find_key(headers: Headers, path: str, query: bytes = b"") -> str:
     if len(keys) > 1:
         raise Unauthenticated("This request carries two different keys.", hint="Send one key, in one header.")
     key = keys.pop()
-    if len(key) > _MAX_KEY or not key.isascii() or not key.isprintable() or " " in key:
+    if (
+        len(key) > (_MAX_TOKEN if looks_like_token(key) else _MAX_KEY)
+        or not key.isascii()
+        or not key.isprintable()
+        or " " in key
+    ):
         raise Unauthenticated("What this request carries as its key is not one.", hint=_HINT)
     return key
 

@@ -28,17 +28,27 @@ class ClientGoneError(Exception):
 class Connection:
     """Use as `async with`: the block is cancelled and left with `ClientGoneError` when the client hangs up, or takes nothing
     of what `send` sends, and with `BodyTooLarge` when its body passes `limit` bytes.
+
+    `body_first`: the block begins with the first piece of the body. Mostly it is there already, and where many requests come
+    at once, each is then read and handed on in one turn of the loop, instead of all of them being read first.
     """
 
     def __init__(
-        self, receive: Receive, headers: Headers, *, limit: int, setting: str = "CODEWORDS_MAX_BODY"
+        self,
+        receive: Receive,
+        headers: Headers,
+        *,
+        limit: int,
+        setting: str = "CODEWORDS_MAX_BODY",
+        body_first: bool = False,
     ) -> None:
         self._receive = receive
+        self._body_first = body_first
         self._limit = limit
         self._setting = setting
         self._declared = content_length(headers)
         self._chunks: deque[bytes] = deque()
-        self._held = 0
+        self._held = self._total = 0
         self._complete = False
         self._answered = False
         self._broken: CodewordsError | None = None
@@ -49,9 +59,11 @@ class Connection:
         self._roomy = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        """Start watching. Raises BodyTooLarge for a declared size over the limit, before a byte is read."""
+        """Start watching. Raises BodyTooLarge for a declared size over the limit, before a byte is read; ClientGoneError."""
         if self._declared is not None and self._declared > self._limit:
             raise too_large(self._limit, self._setting)
+        if self._body_first and not self._read(await self._receive()):
+            raise ClientGoneError
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # a coroutine always runs in a task
         self._task = task
@@ -114,28 +126,31 @@ class Connection:
             await self._readable.wait()
 
     async def _watch(self) -> None:
-        total = 0
-        while True:
-            message = await self._receive()
-            if message["type"] != "http.request":
-                return self._hang_up()
-            if self._complete:
-                continue
-            chunk: bytes = message.get("body", b"")
-            total += len(chunk)
-            if total > self._limit:
-                return self._break(too_large(self._limit, self._setting))
-            self._take(chunk, last=not message.get("more_body", False))
+        while self._broken is None:
             while self._held > READ_AHEAD and not self._complete:
                 self._roomy.clear()
                 await self._roomy.wait()
+            if not self._read(await self._receive()):
+                return self._hang_up()
+        return None
 
-    def _take(self, chunk: bytes, *, last: bool) -> None:
+    def _read(self, message: Message) -> bool:
+        """Take in a piece of the body; False where the client hung up instead."""
+        if message["type"] != "http.request":
+            return False
+        if self._complete:
+            return True
+        chunk: bytes = message.get("body", b"")
+        self._total += len(chunk)
+        if self._total > self._limit:
+            self._break(too_large(self._limit, self._setting))
+            return True
         if chunk:
             self._chunks.append(chunk)
             self._held += len(chunk)
-        self._complete = last
+        self._complete = not message.get("more_body", False)
         self._readable.set()
+        return True
 
     def _break(self, failure: CodewordsError) -> None:
         self._broken = failure

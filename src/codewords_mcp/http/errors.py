@@ -15,7 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from codewords_mcp.errors import (
     CodewordsError,
+    InsufficientScope,
     InvalidInput,
+    InvalidToken,
     MethodNotAllowed,
     NotFound,
     TooBusy,
@@ -23,7 +25,7 @@ from codewords_mcp.errors import (
 )
 from codewords_mcp.http.auth import PAGES
 from codewords_mcp.http.connection import ClientGoneError
-from codewords_mcp.http.house import ERROR_PAGE, REQUEST_ID, RUN_ID
+from codewords_mcp.http.house import CHALLENGE, ERROR_PAGE, REQUEST_ID, RUN_ID
 from codewords_mcp.http.replies import JsonReply
 
 log = structlog.get_logger(__name__)
@@ -107,7 +109,7 @@ def body_of(error: CodewordsError) -> dict[str, Any]:
     return {"error": error.to_dict(), "detail": str(error)}
 
 
-def reply_of(error: CodewordsError, run_id: str | None = None) -> Response:
+def reply_of(error: CodewordsError, run_id: str | None = None, challenge: str = "Bearer") -> Response:
     """The error as an HTTP answer, with the headers that belong to it."""
     headers = {"Error-Origin": error.origin}
     known_run = run_id or cast("str | None", getattr(error, "run_id", None))
@@ -116,13 +118,25 @@ def reply_of(error: CodewordsError, run_id: str | None = None) -> Response:
     if isinstance(error, TooBusy):
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthenticated):
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = _challenge(error, challenge)
+    if isinstance(error, InsufficientScope) and error.by_token:
+        headers["WWW-Authenticate"] = _challenge(error, challenge)
     if isinstance(error, MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allow)
     if error.status == 413:
         # The rest of the body is still on its way: only closing the connection stops it.
         headers["Connection"] = "close"
     return JsonReply(body_of(error), error.status, headers)
+
+
+def _challenge(error: CodewordsError, challenge: str) -> str:
+    """RFC 6750: what was wrong with the token, and which scope would do."""
+    facts = [challenge.removeprefix("Bearer").strip()]
+    if isinstance(error, InsufficientScope):
+        facts += ['error="insufficient_scope"', f'scope="{error.scope}"']
+    elif isinstance(error, InvalidToken):
+        facts.append('error="invalid_token"')
+    return f"Bearer {', '.join(fact for fact in facts if fact)}".rstrip()
 
 
 async def outcome(work: Awaitable[Any], scope: Scope) -> dict[str, Any]:
@@ -136,7 +150,9 @@ async def outcome(work: Awaitable[Any], scope: Scope) -> dict[str, Any]:
 
 async def _answer(scope: Scope, receive: Receive, send: Send, error: CodewordsError) -> None:
     page = cast("Callable[[CodewordsError], Response] | None", scope.get(ERROR_PAGE))
-    reply = page(error) if page else reply_of(error, scope.get(RUN_ID))
+    challenge = cast("Callable[[str], str] | None", scope.get(CHALLENGE))
+    said = challenge(scope["path"]) if challenge else "Bearer"
+    reply = page(error) if page else reply_of(error, scope.get(RUN_ID), said)
     if isinstance(error, Unauthenticated) and scope["path"] in PAGES:
         # A header of its own: browsers take a list of challenges in one header for a single one.
         reply.headers.append("WWW-Authenticate", 'Basic realm="codewords: the key as password"')

@@ -17,6 +17,7 @@ from codewords_mcp.http.connection import Connection
 from codewords_mcp.http.house import caller, house, own_url, runtime
 from codewords_mcp.http.operations import Operation, Parameter
 from codewords_mcp.http.replies import JsonReply, aclose
+from codewords_mcp.runtime.models import StoredFile
 
 BINARY = "application/octet-stream"
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -54,12 +55,15 @@ async def upload(request: Request) -> Response:
 
 async def download(request: Request) -> Response:
     """The bytes, or one range of them."""
-    name, content_type, size, chunks = await runtime(request.scope).read_file(request.path_params["token"])
-    part = byte_range(request.headers.get("range"), size)
+    here = runtime(request.scope)
+    file = await here.find_file(request.path_params["token"])
+    part = byte_range(request.headers.get("range"), file.size)
     if part is None:
-        await _discard(chunks)
-        return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
-    return FileReply(name, content_type, size, part, chunks)
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{file.size}"})
+    headers = _headers(file, part)
+    if request.method == "HEAD":
+        return Response(status_code=200 if part.whole else 206, headers=headers)
+    return FileReply(part, headers, await here.read_file(file, part.start, part.end))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,25 +90,26 @@ def byte_range(header: str | None, size: int) -> Part | None:
     return Part(start, end) if start < end else None
 
 
+def _headers(file: StoredFile, part: Part) -> dict[str, str]:
+    headers = {
+        "Content-Type": file.content_type,
+        "Content-Length": str(part.end - part.start),
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.filename, safe='')}",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-store",
+    }
+    if not part.whole:
+        headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{file.size}"
+    return headers
+
+
 class FileReply(Response):
     """A download. Never shown in place: what a workflow wrote must not run as a page of this origin."""
 
-    def __init__(
-        self, name: str, content_type: str, size: int, part: Part, chunks: AsyncIterator[bytes]
-    ) -> None:
-        headers = {
-            "Content-Type": content_type,
-            "Content-Length": str(part.end - part.start),
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
-            "Content-Security-Policy": "sandbox; default-src 'none'",
-            "X-Content-Type-Options": "nosniff",
-            "Accept-Ranges": "bytes",
-            "Cache-Control": "private, no-store",
-        }
-        if not part.whole:
-            headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{size}"
+    def __init__(self, part: Part, headers: dict[str, str], chunks: AsyncIterator[bytes]) -> None:
         super().__init__(status_code=200 if part.whole else 206, headers=headers)
-        self._part = part
         self._chunks = chunks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,33 +119,12 @@ class FileReply(Response):
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )
             try:
-                async for piece in cut(self._chunks, self._part):
-                    if scope["method"] == "HEAD":
-                        break
+                async for piece in self._chunks:
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             finally:
                 await aclose(self._chunks)
             connection.answered()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def cut(chunks: AsyncIterator[bytes], part: Part) -> AsyncIterator[bytes]:
-    """The part's bytes out of the file's chunks."""
-    at = 0
-    async for chunk in chunks:
-        piece = chunk[max(part.start - at, 0) : max(part.end - at, 0)]
-        at += len(chunk)
-        if piece:
-            yield piece
-        if at >= part.end:
-            return
-
-
-async def _discard(chunks: AsyncIterator[bytes]) -> None:
-    # The file is open already; its iterator closes it only once it has begun.
-    async for _ in chunks:
-        break
-    await aclose(chunks)
 
 
 _TOKEN = Parameter("Range", "One range of bytes.", {"type": "string"}, "header")

@@ -114,7 +114,7 @@ async def serve_provider(scope: Scope, receive: Receive, send: Send) -> None:
     limit, setting = (
         (settings.max_file, "CODEWORDS_MAX_FILE") if uploads else (settings.max_body, "CODEWORDS_MAX_BODY")
     )
-    async with Connection(receive, headers, limit=limit, setting=setting) as connection:
+    async with Connection(receive, headers, limit=limit, setting=setting, body_first=True) as connection:
         request.body = connection.chunks()
         reply = await runtime(scope).ask_provider(request)
         await pass_on(reply, connection, send)

@@ -20,7 +20,9 @@ CALLER = "codewords.caller"
 REQUEST_ID = "codewords.request_id"
 RUN_ID = "codewords.run_id"
 ERROR_PAGE = "codewords.error_page"
-"""Scope keys. `ERROR_PAGE` holds a callable from a CodewordsError to a Response, for routes that people look at."""
+CHALLENGE = "codewords.challenge"
+"""Scope keys. `ERROR_PAGE` holds a callable from a CodewordsError to a Response, for routes that people look at;
+`CHALLENGE` one from a path to what `WWW-Authenticate` says of it."""
 
 
 @dataclass(frozen=True, slots=True)

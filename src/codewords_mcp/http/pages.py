@@ -23,10 +23,13 @@ h1 { font-size: 1.3rem; line-height: 1.3; margin: 0 0 .75rem; overflow-wrap: any
 h2 { font-size: 1.05rem; margin: 2rem 0 .5rem }
 p, ul { margin: 0 0 1rem } ul { padding-left: 1.25rem } li { overflow-wrap: anywhere }
 code { font: .92em ui-monospace, monospace; overflow-wrap: anywhere }
-label { display: block; font-weight: 600; margin-bottom: .35rem }
+label { display: block; font-weight: 600; margin-bottom: .35rem } details + label { margin-top: 1.25rem }
+label.tick { display: flex; align-items: center; gap: .7rem; min-height: 44px; margin: 0; font-weight: 400 }
+label.tick input { width: 1.2rem; height: 1.2rem; flex: none; accent-color: var(--accent) }
 input, textarea { width: 100%; padding: .7rem .8rem; font: 16px ui-monospace, monospace; color: inherit;
   background: var(--page); border: 1px solid var(--line); border-radius: 8px }
-textarea { min-height: 8rem; margin-top: .6rem }
+textarea { min-height: 8rem; margin-top: .6rem } textarea.short { min-height: 0; margin: 0 }
+textarea + .dim { margin-top: .4rem }
 input:focus-visible, textarea:focus-visible, button:focus-visible, summary:focus-visible {
   outline: 3px solid var(--accent); outline-offset: 2px }
 a.button { display: block; box-sizing: border-box; text-align: center; text-decoration: none; border-radius: 8px }
@@ -37,7 +40,8 @@ summary { margin-top: .8rem; color: var(--dim); cursor: pointer }
 .dim { color: var(--dim); font-size: .92rem } .bad { color: var(--bad); font-weight: 600 } .good { color: var(--good) }
 .last { margin: 1.25rem 0 0 }
 table { width: 100%; border-collapse: collapse } td, th { padding: .45rem .75rem .45rem 0; text-align: left;
-  vertical-align: top; border-top: 1px solid var(--line) } th { font-weight: 600; white-space: nowrap }
+  vertical-align: top; border-top: 1px solid var(--line) } td { overflow-wrap: anywhere }
+th { font-weight: 600; white-space: nowrap }
 .wide th { width: 23rem; white-space: normal } a { color: var(--accent) }
 @media (max-width: 40rem) { main, main.wide { margin: 0; min-height: 100vh; border: 0; border-radius: 0;
   padding: 1.25rem } tr, td, th, .wide th { display: block; width: auto; border: 0; padding: 0 } tr { padding: .6rem 0;

@@ -120,11 +120,11 @@ def _where(form: SecretForm) -> str:
     """What a person decides: which hosts get the value, or that workflows do."""
     return (
         '<label for="hosts">Hosts that get it</label>'
-        f'<input id="hosts" name="hosts" value="{escape(" ".join(form.hosts))}" placeholder="api.example.com"'
-        ' autocomplete="off" autocapitalize="none" autocorrect="off" spellcheck="false">'
+        '<textarea id="hosts" name="hosts" class="short" rows="2" placeholder="api.example.com" autocomplete="off"'
+        f' autocapitalize="none" autocorrect="off" spellcheck="false">{escape(" ".join(form.hosts))}</textarea>'
         '<p class="dim">Workflows hold a placeholder, which becomes the value on its way to these hosts and nowhere else.'
         " Left empty, or ticked below, workflows get the value itself and can read it.</p>"
-        '<label><input type="checkbox" name="plain" value="yes"> Workflows may read the value</label>'
+        '<label class="tick"><input type="checkbox" name="plain" value="yes">Workflows may read the value</label>'
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from mcp_types import (
     Annotations,
     CompleteRequestParams,
@@ -14,7 +16,9 @@ from mcp_types import (
 )
 
 from codewords_mcp.door.context import RequestContext, caller_of
+from codewords_mcp.door.skills import skills
 from codewords_mcp.door.text import one_line
+from codewords_mcp.errors import InvalidInput
 from codewords_mcp.resources import run, run_logs, services, workflow
 from codewords_mcp.runtime.models import Run, WorkflowSummary
 
@@ -22,18 +26,55 @@ _LISTED = 20
 _COMPLETED = 100
 
 
-async def list_recent(ctx: RequestContext, _: PaginatedRequestParams) -> ListResourcesResult:
-    """The library services, the newest workflows, then the newest runs with their logs; one page."""
+async def list_recent(ctx: RequestContext, params: PaginatedRequestParams | None) -> ListResourcesResult:
+    """The library services and skills, the newest workflows, then the newest runs with their logs; older ones by page.
+
+    Raises InvalidInput for a cursor that is none.
+    """
     runtime, caller = ctx.lifespan_context.runtime, caller_of(ctx)
-    workflows = await runtime.list_workflows(caller, limit=_LISTED)
-    runs = await runtime.list_runs(caller, limit=_LISTED)
-    found = [
-        Resource(uri=services.ALL_URI, name="services", title=services.TITLE, mime_type=services.MIME_TYPE),
-        *map(_of_workflow, workflows.items),
+    cursor = params.cursor if params else None
+    of_workflows, of_runs = _positions(cursor)
+    found = [] if cursor else _fixed()
+    if of_workflows is not None:
+        workflows = await runtime.list_workflows(caller, limit=_LISTED, cursor=of_workflows or None)
+        found += map(_of_workflow, workflows.items)
+        of_workflows = workflows.next_cursor
+    if of_runs is not None:
+        runs = await runtime.list_runs(caller, limit=_LISTED, cursor=of_runs or None)
+        found += [resource for item in runs.items for resource in _of_run(item)]
+        of_runs = runs.next_cursor
+    more = of_workflows is not None or of_runs is not None
+    return ListResourcesResult(
+        resources=found, next_cursor=json.dumps([of_workflows, of_runs]) if more else None
+    )
+
+
+def _positions(cursor: str | None) -> tuple[str | None, str | None]:
+    """Where the page begins among workflows and runs; "" is the beginning, None that there are no more."""
+    if cursor is None:
+        return "", ""
+    try:
+        positions = json.loads(cursor)
+    except ValueError:
+        positions = None
+    match positions:
+        case [str() | None as workflows, str() | None as runs]:
+            return workflows, runs
+        case _:
+            raise InvalidInput("This cursor is none of this list's.", hint="Begin without one.")
+
+
+def _fixed() -> list[Resource]:
+    all_services = Resource(
+        uri=services.ALL_URI, name="services", title=services.TITLE, mime_type=services.MIME_TYPE
+    )
+    ours = [
+        Resource(
+            uri=one.uri, name=one.name, description=one.front_matter["description"], mime_type="text/markdown"
+        )
+        for one in skills()
     ]
-    for item in runs.items:
-        found += _of_run(item)
-    return ListResourcesResult(resources=found)
+    return [all_services, *ours]
 
 
 def _of_workflow(item: WorkflowSummary) -> Resource:

@@ -22,6 +22,7 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 
+from codewords_mcp.door.changes import Changes
 from codewords_mcp.door.context import RequestContext, caller_of
 from codewords_mcp.door.errors import foreseen
 from codewords_mcp.errors import CodewordsError, InvalidInput, TooBusy
@@ -42,8 +43,11 @@ _STATE = "codewords.subscriptions"
 class Subscriptions:
     """The handlers of both eras over one count of watchers. `connection_of` gives a legacy request's session."""
 
-    def __init__(self, bus: SubscriptionBus, connection_of: Callable[[RequestContext], Connection]) -> None:
+    def __init__(
+        self, bus: SubscriptionBus, connection_of: Callable[[RequestContext], Connection], changes: Changes
+    ) -> None:
         self._bus = bus
+        self._changes = changes
         self._connection_of = connection_of
         self._watching = 0
 
@@ -75,7 +79,9 @@ class Subscriptions:
         ]
         honoured = params.notifications.model_copy(update={"resource_subscriptions": wanted})
         stream = _StreamBus(self._bus)
+        owner = caller_of(ctx).owner
         async with self._telling(ctx, wanted, stream):
+            stream.also = lambda listener: self._changes.stream(owner, listener)
             return await ListenHandler(stream)(ctx, params.model_copy(update={"notifications": honoured}))
 
     @asynccontextmanager
@@ -112,6 +118,8 @@ class _StreamBus:
 
     def __init__(self, shared: SubscriptionBus) -> None:
         self._shared = shared
+        self.also: Callable[[Callable[[ServerEvent], None]], Callable[[], None]] | None = None
+        """Subscribes to what changes for this stream's owner."""
         self._listener: Callable[[ServerEvent], None] | None = None
 
     async def publish(self, event: ServerEvent) -> None:
@@ -120,7 +128,13 @@ class _StreamBus:
 
     def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
         self._listener = listener
-        return self._shared.subscribe(listener)
+        ends = [self._shared.subscribe(listener), *([self.also(listener)] if self.also else [])]
+
+        def end() -> None:
+            for one in ends:
+                one()
+
+        return end
 
 
 async def _readable(ctx: RequestContext, uri: str) -> None:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Literal
 
+from sqlalchemy import Connection
+
+from codewords_mcp.errors import TooBusy
 from codewords_mcp.runtime.consents import Wording
 from codewords_mcp.runtime.house import House
+from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
+from codewords_mcp.runtime.store import service_values
+from codewords_mcp.runtime.store.clock import now
 
 
 async def secret_hosts(house: House, owner: str) -> dict[str, list[str]]:
-    """Secrets of the owner that the egress puts in, by name, and for which hosts; the others are plain variables."""
-    secrets = await house.secrets.list(owner)
-    return {
-        one.name: [host.partition(":")[0] for host in one.hosts]
-        for one in secrets
-        if one.held == "placeholder"
-    }
+    """Secrets of the owner that the egress puts in, by name, and for which hosts; the others are plain variables. Those that
+    are not set yet will have the rule that a well-known name brings.
+    """
+    rules = {name: rule.names for name, rule in WELL_KNOWN.items()}
+    rules |= {one.name: one.hosts for one in await house.secrets.list(owner)}
+    return {name: [host.partition(":")[0] for host in hosts] for name, hosts in rules.items() if hosts}
+
+
+_SPACE = "confirmations"
+_CONFIRMED_WITHIN = 600_000_000
+_MOST_QUESTIONS = 1000
 
 
 class ConsentCalls:
@@ -23,14 +35,46 @@ class ConsentCalls:
 
     _house: House
 
+    @property
+    def unattended(self) -> bool:
+        """Whether the operator said that nobody is there to be asked."""
+        return self._house.unattended
+
+    async def ask_confirmation(self, caller: Caller, digest: str) -> str:
+        """A token for a second call; it is good once, for 10 minutes, for what `digest` stands for, on every replica.
+
+        Raises TooBusy.
+        """
+        token, at = secrets.token_urlsafe(18), now()
+
+        def put(connection: Connection) -> None:
+            if service_values.count(connection, caller.owner, _SPACE) >= _MOST_QUESTIONS:
+                raise TooBusy("Too many questions wait for their answer.", retry_after=600)
+            service_values.put(connection, caller.owner, _SPACE, token, digest, at + _CONFIRMED_WITHIN)
+
+        await self._house.database.write(put)
+        return token
+
+    async def redeem_confirmation(self, caller: Caller, token: str, digest: str) -> bool:
+        """Spend a token; whether it was for this. One that was for something else stays."""
+
+        def take(connection: Connection) -> bool:
+            found = service_values.get(connection, caller.owner, _SPACE, token, now())
+            return (
+                found is not None
+                and found["value"] == digest
+                and service_values.remove(connection, caller.owner, _SPACE, token, now())
+            )
+
+        return len(token) <= 64 and await self._house.database.write(take)
+
     async def peek_consent(self, token: str) -> tuple[Wording, list[tuple[str, list[str]]]]:
         """(how it is put, rows) that a person is asked about. Raises NotFound once it is answered."""
-        ask = self._house.consents.peek(token)
-        return ask.wording, ask.rows
+        return await self._house.consents.peek(token)
 
     async def answer_consent(self, token: str, *, agreed: bool) -> None:
         """A person's answer; the first one counts, and holds until the deploy that it is for."""
-        self._house.consents.answer(token, agreed=agreed)
+        await self._house.consents.answer(token, agreed=agreed)
 
     async def wait_for_consent(self, token: str, seconds: float) -> Literal["agreed", "declined"] | None:
         """The answer to the question of this token, None while there is none."""

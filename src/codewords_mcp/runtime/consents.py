@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal, Protocol
 
 from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
 from codewords_mcp.runtime.manifest import Grant, described
 from codewords_mcp.runtime.models import Consent
-from codewords_mcp.runtime.secrets.entry import SecretEntries
+from codewords_mcp.runtime.secrets.links import Links
 
 Answer = Literal["agreed", "declined"]
+LOOK_AGAIN: Final = 0.5
+"""Seconds between two looks for an answer that was given on another runtime."""
 _TO_DEPLOY = (
     "Open {url} in a browser and agree, then deploy again. "
     '`codewords deploy --allow`, or "allow": true, agrees where nobody is there to ask.'
@@ -159,73 +162,70 @@ class CallAsk:
         )
 
 
-@dataclass(slots=True)
-class _Question:
-    ask: Asked
-    answer: Answer | None = None
-    answered: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 class Consents:
-    """Questions that wait for their answer, in memory, behind the same one-time links as the entry of secrets.
+    """Questions that wait for their answer behind one-time links, on whichever runtime of the database. They live 10 minutes."""
 
-    A link lives 10 minutes; a restart of the runtime ends them all. For one event loop.
-    """
-
-    def __init__(self, url_of: Callable[[str], str], *, unattended: bool) -> None:
-        self._links = SecretEntries()
+    def __init__(self, links: Links, url_of: Callable[[str], str], *, unattended: bool) -> None:
+        self._links = links
         self._url_of = url_of
         self._unattended = unattended
-        self._questions: dict[str, _Question] = {}
-        """By token."""
+        self._news = asyncio.Event()
+        """Set, and replaced, when something is answered here."""
 
-    def settle(self, ask: Asked, consent: Consent) -> None:
+    async def settle(self, ask: Asked, consent: Consent) -> None:
         """Return where the deploy may go on; what was agreed is spent by that.
 
         Raises ConsentNeeded with a token for exactly this question, Forbidden where a person has said no to it.
         """
         if not ask.lines or consent.allow:
             return
-        token = consent.confirm or self._asked_before(ask)
-        question = self._find(token)
-        if token and question and question.ask.digest == ask.digest:
-            said_yes = question.answer == "agreed" or (
-                consent.confirm and question.answer is None and (consent.by_person or self._unattended)
-            )
-            if said_yes:
-                self._forget(token)
-                return
-            if question.answer == "declined":
-                self._forget(token)
-                raise Forbidden(ask.wording.declined, hint="Ask for less, or ask the person what they want.")
-            raise self._needed(ask, token)
-        raise self._needed(ask, self._new(ask))
+        link = await self._links.find(consent.confirm) if consent.confirm else None
+        if link is None or (link.owner, link.subject) != (ask.owner, ask.digest):
+            link = await self._links.about(ask.owner, ask.digest)
+        if link is None:
+            raise self._needed(ask, await self._links.create(ask.owner, ask.digest, _told(ask)))
+        confirms = consent.confirm == link.token and (consent.by_person or self._unattended)
+        if link.answer is None and not confirms:
+            raise self._needed(ask, link.token)
+        if not await self._links.spend(link):  # by another deploy of the same, at the same moment
+            raise self._needed(ask, await self._links.create(ask.owner, ask.digest, _told(ask)))
+        if link.answer == "declined":
+            raise Forbidden(ask.wording.declined, hint="Ask for less, or ask the person what they want.")
 
-    def peek(self, token: str) -> Asked:
-        """What is asked. Raises NotFound where the question was answered, has expired, or never was."""
-        question = self._find(token)
-        if question is None or question.answer is not None:
+    async def peek(self, token: str) -> tuple[Wording, list[tuple[str, list[str]]]]:
+        """How it is put, and what is asked. Raises NotFound where the question was answered, has expired, or never was."""
+        link = await self._links.find(token)
+        if link is None or link.answer is not None:
             raise NotFound(
-                "This question is not open: it was answered, has expired, or the runtime was restarted.",
+                "This question is not open: it was answered, or has expired.",
                 hint="Do it again; what is still to be agreed is asked anew.",
             )
-        return question.ask
+        rows = [(str(kind), [str(one) for one in items]) for kind, items in link.data["rows"]]
+        return Wording(**link.data["wording"]), rows
 
-    def answer(self, token: str, *, agreed: bool) -> None:
+    async def answer(self, token: str, *, agreed: bool) -> None:
         """A person's answer. The first one counts; to a question that is none it is nothing."""
-        question = self._find(token)
-        if question is not None and question.answer is None:
-            question.answer = "agreed" if agreed else "declined"
-            question.answered.set()
+        if await self._links.answer(token, "agreed" if agreed else "declined"):
+            news, self._news = self._news, asyncio.Event()
+            news.set()
 
     async def wait(self, token: str, seconds: float) -> Answer | None:
-        """The answer, once it is given; None where it is not within these seconds, or the question is none."""
-        question = self._find(token)
-        if question is None or self._unattended:
-            return None
-        with suppress(TimeoutError):
-            await asyncio.wait_for(question.answered.wait(), seconds)
-        return question.answer
+        """The answer, once it is given, on this runtime or another; None where it is not within these seconds, or the question
+        is none.
+        """
+        until = time.monotonic() + seconds
+        while not self._unattended:
+            news = self._news
+            link = await self._links.find(token)
+            if link is None:
+                return None
+            if link.answer is not None:
+                return "agreed" if link.answer == "agreed" else "declined"
+            if (left := until - time.monotonic()) <= 0:
+                return None
+            with suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), min(left, LOOK_AGAIN))
+        return None
 
     def _needed(self, ask: Asked, token: str) -> ConsentNeeded:
         url, wording = self._url_of(token), ask.wording
@@ -233,33 +233,6 @@ class Consents:
             wording.message, asks=ask.lines, confirm=token, url=url, hint=wording.hint.format(url=url)
         )
 
-    def _new(self, ask: Asked) -> str:
-        token = self._links.create(ask.owner, ask.digest)
-        self._questions = {one: question for one, question in self._questions.items() if self._lives(one)}
-        self._questions[token] = _Question(ask)
-        return token
 
-    def _asked_before(self, ask: Asked) -> str | None:
-        """The token of the same question, where it still lives: asking twice opens no second page."""
-        return next(
-            (
-                token
-                for token, question in self._questions.items()
-                if question.ask.digest == ask.digest and self._lives(token)
-            ),
-            None,
-        )
-
-    def _find(self, token: str | None) -> _Question | None:
-        return self._questions.get(token) if token and self._lives(token) else None
-
-    def _lives(self, token: str) -> bool:
-        try:
-            self._links.peek(token)
-        except NotFound:
-            return False
-        return True
-
-    def _forget(self, token: str) -> None:
-        self._links.redeem(token)
-        del self._questions[token]
+def _told(ask: Asked) -> dict[str, Any]:
+    return {"wording": asdict(ask.wording), "rows": ask.rows}

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from codewords_mcp.errors import CodewordsError, StorageFailed
+from codewords_mcp.runtime.announcements import Announcements
 from codewords_mcp.runtime.consents import Consents
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
@@ -34,17 +35,20 @@ from codewords_mcp.runtime.runs.ticker import Ticker
 from codewords_mcp.runtime.sandboxes.base import Driver
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.runtime.schedules.book import ScheduleBook
-from codewords_mcp.runtime.secrets import SecretEntries, Vault
+from codewords_mcp.runtime.secrets import Links, Vault
 from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
 from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.services.base import Parts
 from codewords_mcp.runtime.services.registry import Registry
-from codewords_mcp.runtime.store import access, recovery, retention, service_values
+from codewords_mcp.runtime.store import access, published, recovery, retention, service_values
 from codewords_mcp.runtime.store import budgets as budget_rows
+from codewords_mcp.runtime.store import tasks as task_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
+from codewords_mcp.runtime.store.blobs import open_blobs
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database, storage_error
 from codewords_mcp.runtime.store.files import Files
+from codewords_mcp.runtime.tasks import TaskBook
 from codewords_mcp.runtime.web.client import Web
 from codewords_mcp.runtime.workflows.deployments import Deployments
 from codewords_mcp.runtime.workflows.environment import Environments
@@ -65,6 +69,7 @@ class House:
         self._driver: Driver | None = None
         self._driver_lock = asyncio.Lock()
         self.database = database
+        self.replica_ttl = settings.replica_ttl
         self.keys = Keys(
             home,
             settings.master_key,
@@ -73,18 +78,24 @@ class House:
             keyring=settings.master_key_store == "auto",
         )
         master_key = self.keys.current
-        executor = uuid.uuid4().hex
+        executor = self.executor = uuid.uuid4().hex
         self.keyring = Keyring(database, home, settings.api_key)
-        self.secrets = SecretBook(database, Vault(master_key, self.keys.older))
-        self.entries = SecretEntries()
+        vault = Vault(master_key, self.keys.older)
+        self.secrets = SecretBook(database, vault)
+        self.entries = Links("secret", database, vault)
+        self.unattended = settings.consent == "token"
         self.consents = Consents(
-            lambda token: f"{self.base_url}/consents/{token}", unattended=settings.consent == "token"
+            Links("consent", database, vault),
+            lambda token: f"{self.base_url}/consents/{token}",
+            unattended=self.unattended,
         )
+        self.announcements = Announcements()
+        self.tasks = TaskBook(database, executor, dead_after=settings.replica_ttl)
         self.permits = Permits()
         self.gateway = Gateway(self.secrets, self.keyring, database, settings, executor=executor)
         self.files = Files(
             database,
-            settings.files or home / "files",
+            open_blobs(settings.files or "", home, settings.s3_endpoint),
             master_key.derive("files").hex(),
             ttl=settings.file_ttl,
             max_bytes=settings.max_file,
@@ -153,18 +164,34 @@ class House:
         self.replica = (
             Replica(floor, self.dispatcher.background, ttl=settings.replica_ttl) if database.shared else None
         )
+        if self.replica is not None:
+            self.secrets.on_change = self.replica.tell_of_secrets
+            self.replica.on_secrets = self.secrets.changed_elsewhere
 
     def forget(self, service_id: str) -> None:
         """What is live of this service has changed."""
         self.catalog.forget(service_id)
         self.supply.forget(service_id)
 
+    async def tell_changed(self, owner: str, service_id: str) -> None:
+        """Whoever keeps a list of the owner's workflows, or of tools made of them, hears that this one has changed."""
+        self.announcements.announce(owner, "workflows")
+        if await self.database.read(lambda c: published.has(c, service_id)):
+            self.announcements.announce(owner, "tools")
+
     @classmethod
     async def open(cls, settings: Settings) -> House:
         """Raises StorageFailed, InvalidInput."""
         house = await asyncio.to_thread(cls._open_blocking, settings)
         if house.replica is not None:
-            await house.replica.open()
+            try:
+                await house.secrets.join(house.keys, house.executor, settings.replica_ttl)
+                await house.replica.open()
+            except BaseException:
+                database = house.database
+                await database.drained()
+                await asyncio.to_thread(database.close)
+                raise
         return house
 
     @classmethod
@@ -257,6 +284,8 @@ class House:
             "shrinks": size.shrinks,
             "files": files,
             "file_bytes": file_bytes,
+            "files_at": self.files.blobs.place,
+            "files_shared": settings.files is not None,
             "disk_free": shutil.disk_usage(settings.home).free,
             "run_ttl": settings.run_ttl,
             "runs_kept": settings.runs_kept,
@@ -266,6 +295,7 @@ class House:
         """Remove runs, files and environments past their time."""
         await retention.prune(self.database, settings)
         await self.database.write(lambda c: service_values.purge(c, now()))
+        await self.database.write(lambda c: task_rows.purge(c, now()))
         await self.dispatcher.background.tidy()
         await self.gateway.tidy()
         await self.files.expire()

@@ -70,7 +70,9 @@ class IntegrationCalls:
         if found.status != "missing" or found.connect_link_url or service is None:
             return found
         name = service.secrets[0]
-        nonce = self._house.entries.create(caller.owner, name, WELL_KNOWN.get(name))
+        rule = WELL_KNOWN.get(name)
+        data = {"rule": None if rule is None else rule.as_json()}
+        nonce = await self._house.entries.create(caller.owner, name, data)
         url = f"{self._house.base_url}/secrets/enter/{nonce}"
         return found.model_copy(update={"connect_link_url": url})
 
@@ -98,7 +100,9 @@ class IntegrationCalls:
             shown = [(name[:40], _shown(value)) for name, value in props.items()]
             if account:
                 shown.append(("account", account[:80]))
-            self._house.consents.settle(CallAsk(caller.owner, found.action.key, tuple(shown), of), consent)
+            await self._house.consents.settle(
+                CallAsk(caller.owner, found.action.key, tuple(shown), of), consent
+            )
         return await book.run(caller.owner, Asked(app, action, props, account, seconds=seconds))
 
     async def call_or_ask(

@@ -9,6 +9,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from codewords_mcp.runtime.callers import Caller as Caller  # noqa: PLC0414  # said here once, read everywhere as a noun of the facade
+from codewords_mcp.runtime.callers import Scope as Scope  # noqa: PLC0414
 from codewords_mcp.runtime.manifest import Manifest
 
 T = TypeVar("T")
@@ -38,20 +40,6 @@ Progress = Callable[[float, float, str], Awaitable[None]]
 
 async def no_progress(done: float, total: float, message: str) -> None:
     """Drop progress: the default where nobody listens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks. `owner` owns workflows, runs, secrets and files; another owner's are not found.
-
-    kind: `admin` may all; `user` may use and deploy own things, not administer keys or stop the runtime;
-    `run` is a sandboxed workflow: `/run`, provider routes and files only.
-    """
-
-    owner: str
-    kind: Literal["admin", "user", "run"]
-    key_id: str | None = None
-    run_id: str | None = None
 
 
 class Model(BaseModel):
@@ -289,7 +277,8 @@ class UsageSum(Model):
 
     Of a key, `of` is its id, None for the home's own key; runs that its runs have started are counted under it too.
     `egress_in` and `egress_out` are bytes that came from and went to destinations outside. Waiting is until a sandbox
-    is started, starting until its program is asked, running until the end.
+    is started, starting until its program is asked, running until the end. `cost` is of machines and of models; `unpriced`
+    counts calls of models without a known price, which are not in it.
     """
 
     of: str | None
@@ -304,6 +293,7 @@ class UsageSum(Model):
     egress_in: int
     egress_out: int
     cost: float | None
+    unpriced: int = 0
 
 
 class LogLine(Model):
@@ -362,7 +352,9 @@ class SecretForm(Model):
 
 
 class KeyInfo(Model):
-    """An API key without its text. `models`: names and patterns of the only models that it may ask; None for all."""
+    """An API key without its text. `models`: names and patterns of the only models that it may ask; `scopes`: all that it
+    may do; `toolsets`: the only ones that it sees, over MCP alone. None for all.
+    """
 
     id: str
     prefix: str
@@ -374,6 +366,8 @@ class KeyInfo(Model):
     used_at: datetime | None = None
     revoked: bool = False
     models: list[str] | None = None
+    scopes: list[Scope] | None = None
+    toolsets: list[str] | None = None
 
 
 class Budget(Model):
@@ -396,6 +390,16 @@ class FileLinks(Model):
     file_id: str
     upload_path: str
     download_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """An uploaded file; `size` in bytes, `stored_as` its name among them."""
+
+    filename: str
+    content_type: str
+    size: int
+    stored_as: str
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ import structlog
 
 from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError, ConsentNeeded, InvalidInput
+from codewords_mcp.runtime.announcements import Announcements
 from codewords_mcp.runtime.authoring.templates import template_code, templates
 from codewords_mcp.runtime.consent_calls import ConsentCalls, secret_hosts
 from codewords_mcp.runtime.house import House
@@ -34,6 +35,8 @@ from codewords_mcp.runtime.models import (
     RunResponse,
     Schedule,
     ScheduleRequest,
+    Scope,
+    StoredFile,
     Template,
     UsageBy,
     UsageSum,
@@ -42,6 +45,7 @@ from codewords_mcp.runtime.models import (
     WorkflowSummary,
     no_progress,
 )
+from codewords_mcp.runtime.publish_calls import PublishCalls
 from codewords_mcp.runtime.runs.launch import limits_of
 from codewords_mcp.runtime.secret_calls import SecretCalls
 from codewords_mcp.runtime.secrets.access import refuse_run, require_admin
@@ -49,6 +53,7 @@ from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import usage
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import now, to_text
+from codewords_mcp.runtime.tasks import TaskBook
 from codewords_mcp.runtime.workflows.checks import Validation, validate
 from codewords_mcp.settings import Settings
 
@@ -58,7 +63,7 @@ HOUSEKEEPING = 600.0
 log = structlog.get_logger(__name__)
 
 
-class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, IntegrationCalls):
+class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, PublishCalls, IntegrationCalls):
     """One home's runtime. Open it with `Runtime.open(settings)`; all methods are for that event loop.
 
     Every method raises `CodewordsError` subclasses only; what is not the caller's is `NotFound`.
@@ -69,6 +74,16 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, IntegrationCalls):
         self._house = house
         self._validating = 0
         self._started = time.time()
+
+    @property
+    def tasks(self) -> TaskBook:
+        """Calls that outlast their request."""
+        return self._house.tasks
+
+    @property
+    def announcements(self) -> Announcements:
+        """What has changed, as it changes."""
+        return self._house.announcements
 
     @property
     def base_url(self) -> str:
@@ -111,11 +126,21 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, IntegrationCalls):
         one_time: bool = False,
         expires_in: float | None = None,
         models: list[str] | None = None,
+        scopes: list[Scope] | None = None,
+        toolsets: list[str] | None = None,
     ) -> tuple[str, KeyInfo]:
-        """Make a key: (its text, shown once; its record). `models` are the only ones that it may ask. Admin only."""
+        """Make a key: (its text, shown once; its record). `models` are the only ones that it may ask, `scopes` all that it
+        may do, `toolsets` all that it sees over MCP. Admin only. Raises InvalidInput.
+        """
         require_admin(caller, "make keys")
         return await self._house.keyring.create(
-            owner=owner or caller.owner, kind=kind, one_time=one_time, expires_in=expires_in, models=models
+            owner=owner or caller.owner,
+            kind=kind,
+            one_time=one_time,
+            expires_in=expires_in,
+            models=models,
+            scopes=scopes,
+            toolsets=toolsets,
         )
 
     async def list_keys(self, caller: Caller) -> list[KeyInfo]:
@@ -193,6 +218,8 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, IntegrationCalls):
             progress=progress,
         )
         self._house.forget(deployment.service_id)
+        if deployment.changed:
+            await self._house.tell_changed(caller.owner, deployment.service_id)
         return deployment
 
     async def deploy_or_ask(self, caller: Caller, **wanted: Any) -> Deployment | ConsentNeeded:
@@ -225,6 +252,7 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, IntegrationCalls):
         refuse_run(caller, "roll workflows back")
         deployment = await self._house.deployments.rollback(caller, service_id, version)
         self._house.forget(service_id)
+        await self._house.tell_changed(caller.owner, service_id)
         return deployment
 
     async def list_templates(self) -> list[Template]:
@@ -258,8 +286,12 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, IntegrationCalls):
         data: Any = None,
         method: str = "POST",
         wait: float = 40.0,
+        idempotency_key: str | None = None,
     ) -> Run:
-        """`start_run` with JSON `data`, then wait up to `wait` seconds: the finished record, or the unfinished one."""
+        """`start_run` with JSON `data`, then wait up to `wait` seconds: the finished record, or the unfinished one.
+
+        The same `idempotency_key` again finds the run that it began.
+        """
         body = b"" if data is None else json.dumps(data).encode()
         headers = [(b"accept", b"application/json"), (b"content-length", str(len(body)).encode())]
         if body:
@@ -270,6 +302,7 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, IntegrationCalls):
             yield body
 
         request = RunRequest(service_id, method.upper(), path, query.encode(), headers, chunks(), caller)
+        request.idempotency_key = idempotency_key
         run_id = await self.start_run(request)
         return await self.get_run(caller, run_id, wait=wait)
 
@@ -327,6 +360,7 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, IntegrationCalls):
         until = now() + 1
         owner = None if caller.kind == "admin" else caller.owner
         since = until - days * usage.DAY
+        self._house.gateway.ledger.flush()
         rows = await self._house.database.read(
             lambda c: usage.sums(c, owner, by=by, since=since, until=until)
         )
@@ -341,7 +375,7 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, IntegrationCalls):
         NotFound, TooBusy.
         """
         refuse_run(caller, "make schedules this way; it calls the service schedule_runs")
-        return await self._house.schedules.create(caller.owner, asked)
+        return await self._house.schedules.create(caller, asked)
 
     async def list_schedules(self, caller: Caller, *, service_id: str | None = None) -> list[Schedule]:
         """Those that come next first."""
@@ -373,9 +407,13 @@ class Runtime(ModelCalls, Library, SecretCalls, ConsentCalls, IntegrationCalls):
         """Store an upload by its signed token, once; its size. Raises Unauthenticated, Conflict, BodyTooLarge, StorageFailed."""
         return await self._house.files.write(token, chunks, content_type)
 
-    async def read_file(self, token: str) -> tuple[str, str, int, AsyncIterator[bytes]]:
-        """(filename, content type, size, chunks) by the signed download token. Raises Unauthenticated, NotFound."""
-        return await self._house.files.read(token)
+    async def find_file(self, token: str) -> StoredFile:
+        """What a signed download token is good for. Raises Unauthenticated, NotFound."""
+        return await self._house.files.find(token)
+
+    async def read_file(self, stored: StoredFile, start: int, end: int) -> AsyncIterator[bytes]:
+        """Its bytes `start` to `end` (exclusive). Raises NotFound, StorageFailed."""
+        return await self._house.files.read(stored, start, end)
 
     # the house
 

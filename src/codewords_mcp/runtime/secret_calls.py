@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Literal
 
-from codewords_mcp.errors import InvalidInput
+from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller, KeyRotation, SecretForm, SecretInfo
 from codewords_mcp.runtime.secrets.access import refuse_run, require_admin
+from codewords_mcp.runtime.secrets.links import Link
 from codewords_mcp.runtime.secrets.names import check_name, check_value
-from codewords_mcp.runtime.secrets.rules import HostRule, make_rule
+from codewords_mcp.runtime.secrets.rules import HostRule, make_rule, read_rule
 
 
 class SecretCalls:
@@ -53,10 +54,11 @@ class SecretCalls:
         house = self._house
         if house.database.shared and house.keys.current.source != "environment":
             raise InvalidInput(
-                "This database is shared, and each of its runtimes would need the new key.",
-                hint="Give all of them CODEWORDS_MASTER_KEY and CODEWORDS_MASTER_KEY_PREVIOUS.",
+                "This database is shared, and each of its runtimes needs the new key before anything is encrypted with it.",
+                hint="Start each of them with a new key in CODEWORDS_MASTER_KEY (`openssl rand -hex 32`) and what is in the"
+                " home's master.key in CODEWORDS_MASTER_KEY_PREVIOUS, then run this again.",
             )
-        count, said = await house.secrets.rotate(house.keys)
+        count, said = await house.secrets.rotate(house.keys, house.replica_ttl)
         return KeyRotation(secrets=count, key_id=house.keys.current.id, old_key=said)
 
     def describe_master_key(self) -> dict[str, Any]:
@@ -75,16 +77,17 @@ class SecretCalls:
         """
         refuse_run(caller, "set secrets")
         proposed = make_rule(hosts) if hosts else None
-        nonce = self._house.entries.create(caller.owner, check_name(name), proposed)
+        data = {"rule": None if proposed is None else proposed.as_json()}
+        nonce = await self._house.entries.create(caller.owner, check_name(name), data)
         return f"{self._house.base_url}/secrets/enter/{nonce}"
 
     async def peek_secret_entry(self, nonce: str) -> SecretForm:
         """What the page shows, without spending the nonce. Raises NotFound."""
-        entry = self._house.entries.peek(nonce)
-        rule = entry.proposed or await self._house.secrets.rule_of(entry.owner, entry.name)
+        link = await self._entry(nonce)
+        rule = read_rule(link.data["rule"]) or await self._house.secrets.rule_of(link.owner, link.subject)
         return SecretForm(
-            name=entry.name,
-            users=await self._house.secrets.used_by(entry.owner, entry.name),
+            name=link.subject,
+            users=await self._house.secrets.used_by(link.owner, link.subject),
             hosts=rule.names if rule else [],
             places=list(rule.places) if rule else [],
         )
@@ -100,8 +103,23 @@ class SecretCalls:
         places = form.places if set(chosen) == set(form.hosts) else ()
         rule = _asked(chosen, places, plain=not chosen)
         checked = check_value(value)
-        entry = self._house.entries.redeem(nonce)
-        return await self._house.secrets.set(entry.owner, entry.name, checked, rule)
+        link = await self._entry(nonce)
+        if not await self._house.entries.spend(link):
+            raise _gone()
+        return await self._house.secrets.set(link.owner, link.subject, checked, rule)
+
+    async def _entry(self, nonce: str) -> Link:
+        link = await self._house.entries.find(nonce)
+        if link is None:
+            raise _gone()
+        return link
+
+
+def _gone() -> NotFound:
+    return NotFound(
+        "This link is not valid: it was used, or has expired.",
+        hint="Ask for a new one, or type `codewords secrets set NAME` in a terminal.",
+    )
 
 
 def _asked(

@@ -24,10 +24,13 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel
 
 from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.tasks import task_of
 from codewords_mcp.errors import ConsentNeeded
 
 ANSWERED_WITHIN = 25.0
 """Seconds that a call waits for a person; what they say on the page later is found by the next call."""
+ASKED_FOR = 600.0
+"""Seconds that a task waits for a person: as long as the page's address is good."""
 LONGEST_FORM = 4_000
 """Characters that a client's form is trusted to show; the page shows any number."""
 _QUESTION = "consent"
@@ -48,7 +51,8 @@ class Asking:
     @property
     def seconds(self) -> float:
         """How long to wait for a person now; a second at the least."""
-        return min(max(self.until - time.monotonic(), 1.0), ANSWERED_WITHIN)
+        most = ANSWERED_WITHIN if task_of(self.ctx) is None else ASKED_FOR
+        return min(max(self.until - time.monotonic(), 1.0), most)
 
     async def answered_before(self) -> str | None:
         """The token of a question that the client has put in the way of 2026-07-28, its answer taken; None in a first call."""

@@ -30,6 +30,6 @@ async def joined(
     return await ctx.request_context.lifespan_context.jobs.join(
         (caller, kind, digest),
         lambda progress: work(runtime, caller, progress),
-        wait=_tool.WORK_WITHIN if wait is None else wait,
+        wait=_tool.patience(ctx, _tool.WORK_WITHIN if wait is None else wait),
         progress=ctx.report_progress,
     )

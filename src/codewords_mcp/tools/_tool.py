@@ -11,10 +11,13 @@ from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
+from codewords_mcp.door.confirm import CONFIRM, SCHEMA, Question, settle
 from codewords_mcp.door.context import DoorContext, caller_of
+from codewords_mcp.door.tasks import TaskSupport, task_of
 from codewords_mcp.errors import Forbidden
+from codewords_mcp.runtime.models import Scope
 from codewords_mcp.tools._errors import TookTooLong, bad_arguments, failure, unknown_arguments
 from codewords_mcp.tools._schema import lean
 
@@ -23,6 +26,9 @@ ANSWER_WITHIN = 44.0
 
 WORK_WITHIN = 38.0
 """Seconds a tool waits for work that goes on behind it, before it answers with a handle."""
+
+TASK_WITHIN = 3600.0
+"""Seconds that a tool in a task waits for its work."""
 
 READS = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
@@ -47,10 +53,21 @@ EXECUTES = ToolAnnotations(
 class DoorTool(Tool):
     """A tool whose `run` never raises but for protocol errors, and never echoes an argument's value.
 
-    One that `administers` is closed to the key of a run: a workflow may use the runtime, not administer it.
+    One that `administers` is closed to the key of a run: a workflow may use the runtime, not administer it. The others are
+    as `tool` says.
     """
 
     administers: bool = False
+    toolset: str = "other"
+    scope: Scope = "write"
+    task: TaskSupport = "never"
+    again: bool = False
+    confirm: Question | None = Field(default=None, exclude=True)
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing."""
+        return self.annotations is not None and self.annotations.read_only_hint is True
 
     async def run(
         self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
@@ -61,16 +78,39 @@ class DoorTool(Tool):
                 raise unknown_arguments(unknown, accepted)
             if self.administers and caller_of(context.request_context).kind == "run":
                 raise _not_for_workflows()
-            async with asyncio.timeout(ANSWER_WITHIN):
-                return await super().run(arguments, context, convert_result=convert_result)
+            async with asyncio.timeout(None if task_of(context) else ANSWER_WITHIN):
+                return await self._confirmed(dict(arguments), context, convert_result=convert_result)
         except TimeoutError:  # the limit above: a TimeoutError of the tool's own arrives wrapped
             return failure(_too_slow(), self.name)
         except MCPError:
             raise
         except ToolError as error:
             return failure(_cause(error, accepted), self.name)
+        except ValidationError as error:
+            return failure(bad_arguments(error, accepted), self.name)
         except Exception as error:  # noqa: BLE001  # the boundary
             return failure(error, self.name)
+
+    async def _confirmed(
+        self, arguments: dict[str, Any], context: Context[Any, Any], *, convert_result: bool
+    ) -> Any:
+        if self.confirm is not None:
+            token = arguments.pop(CONFIRM, None)
+            self.fn_metadata.arg_model.model_validate(arguments)  # nobody is asked about what cannot be done
+            if asked := await settle(context, self.name, arguments, token, self.confirm):
+                return asked
+        return await self.perform(arguments, context, convert_result=convert_result)
+
+    async def perform(
+        self, arguments: dict[str, Any], context: Context[Any, Any], *, convert_result: bool
+    ) -> Any:
+        """Do it, once whoever had to be asked has agreed."""
+        return await super().run(arguments, context, convert_result=convert_result)
+
+
+def patience(ctx: Context[Any, Any], seconds: float) -> float:
+    """How long a tool waits: these seconds in a plain call, to the end in a task."""
+    return TASK_WITHIN if task_of(ctx) else seconds
 
 
 def _cause(error: ToolError, accepted: list[str]) -> BaseException:
@@ -96,9 +136,24 @@ def _too_slow() -> TookTooLong:
 
 
 def tool(
-    fn: Callable[..., Any], *, title: str, hints: ToolAnnotations, administers: bool = False
+    fn: Callable[..., Any],
+    *,
+    title: str,
+    hints: ToolAnnotations,
+    administers: bool = False,
+    toolset: str = "other",
+    scope: Scope | None = None,
+    task: TaskSupport = "never",
+    again: bool = False,
+    confirm: Question | None = None,
 ) -> DoorTool:
-    """Make the tool of a function; its docstring is the description, on one line."""
+    """Make the tool of a function; its docstring is the description, on one line.
+
+    What is not said is what grants least: a `toolset` that nobody asked for by name, the `scope` to write unless the tool
+    only reads, no task, and no second call after a restart (`again`: the same call once more is as good as going on).
+    `confirm` asks a person before it is done (door/confirm.py) and adds the argument `confirm`, which the function does
+    not have; such a function asks nothing else by `InputRequiredResult`.
+    """
     made = cast(
         "DoorTool",
         DoorTool.from_function(
@@ -106,7 +161,12 @@ def tool(
         ),
     )
     made.administers = administers
+    made.toolset = toolset
+    made.scope = scope or ("read" if made.reads else "write")
+    made.task, made.again, made.confirm = task, again, confirm
     made.parameters = lean(made.parameters) | {"additionalProperties": False}
+    if confirm is not None:
+        made.parameters.setdefault("properties", {})[CONFIRM] = SCHEMA
     metadata = made.fn_metadata
     metadata.output_schema = metadata.output_schema and lean(metadata.output_schema)
     return made

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from mcp_types import CallToolResult
 from pydantic import BaseModel
 
 from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.text import one_line
 from codewords_mcp.tools._schedules import ScheduleItem, item, line
 from codewords_mcp.tools._tool import DESTROYS, answer, tool
 
@@ -32,4 +33,17 @@ async def change_schedule(
     return answer(ChangedSchedule(schedule_id=data.schedule_id, schedule=data), line(data))
 
 
-TOOL = tool(change_schedule, title="Change schedule", hints=DESTROYS, administers=True)
+async def _question(_: DoorContext, arguments: dict[str, Any]) -> str | None:
+    if arguments["action"] != "delete":
+        return None
+    return f"Delete the schedule {one_line(arguments['schedule_id'], 60)}? Its workflow will not run by itself any more."
+
+
+TOOL = tool(
+    change_schedule,
+    title="Change schedule",
+    hints=DESTROYS,
+    administers=True,
+    toolset="schedules",
+    confirm=_question,
+)

@@ -106,4 +106,6 @@ def _told(found: Connection) -> CallToolResult:
     return answer(data, "\n".join(lines))
 
 
-TOOL = tool(connect_integration, title="Connect integration", hints=EXECUTES, administers=True)
+TOOL = tool(
+    connect_integration, title="Connect integration", hints=EXECUTES, administers=True, toolset="integrations"
+)

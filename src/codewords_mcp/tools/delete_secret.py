@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from mcp_types import CallToolResult
 from pydantic import BaseModel
 
 from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.text import one_line
 from codewords_mcp.tools._tool import DESTROYS, answer, tool
 
 
@@ -24,4 +25,21 @@ async def delete_secret(ctx: DoorContext, name: str) -> Annotated[CallToolResult
     return answer(Deleted(name=name), f"Deleted {name}.")
 
 
-TOOL = tool(delete_secret, title="Delete secret", hints=DESTROYS, administers=True)
+async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> str:
+    runtime, caller = asking(ctx)
+    name = arguments["name"]
+    users = [user for one in await runtime.list_secrets(caller) if one.name == name for user in one.used_by]
+    needed = (
+        f" These workflows need it: {', '.join(one_line(user, 60) for user in users[:10])}." if users else ""
+    )
+    return f"Delete the secret {one_line(name, 64)} for good?{needed}"
+
+
+TOOL = tool(
+    delete_secret,
+    title="Delete secret",
+    hints=DESTROYS,
+    administers=True,
+    toolset="secrets",
+    confirm=_question,
+)

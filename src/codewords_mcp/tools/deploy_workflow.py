@@ -69,7 +69,7 @@ async def deploy_workflow(
         "description": description,
     }
     began = time.monotonic()
-    person = Asking(ctx, until=began + _ASKED_WITHIN)
+    person = Asking(ctx, until=began + _tool.patience(ctx, _ASKED_WITHIN))
     asked = await person.answered_before()
     if confirm and asked is None:
         await person.on_page(confirm)
@@ -85,9 +85,6 @@ async def deploy_workflow(
     if deployment is None:
         text = "Still building the environment. Call deploy_workflow again with the same arguments: it joins this work."
         return answer(Deployed(status="building"), text)
-    if deployment.changed:
-        await ctx.notify_resources_changed()  # listeners of 2026-07-28
-        await ctx.session.send_resource_list_changed()  # the session, before
     return _answer(deployment)
 
 
@@ -150,4 +147,12 @@ def _curl(url: str) -> str:
     return f"curl -X POST {url} -H \"Authorization: Bearer $CODEWORDS_API_KEY\" -H 'Content-Type: application/json' -d '{{}}'"
 
 
-TOOL = tool(deploy_workflow, title="Deploy workflow", hints=EXECUTES, administers=True)
+TOOL = tool(
+    deploy_workflow,
+    title="Deploy workflow",
+    hints=EXECUTES,
+    administers=True,
+    toolset="workflows",
+    task="optional",
+    again=True,
+)

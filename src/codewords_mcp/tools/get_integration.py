@@ -97,4 +97,6 @@ def _of_action(action: Action) -> list[str]:
     return lines
 
 
-TOOL = tool(get_integration, title="Show integration", hints=READS_OUTSIDE, administers=True)
+TOOL = tool(
+    get_integration, title="Show integration", hints=READS_OUTSIDE, administers=True, toolset="integrations"
+)

@@ -26,4 +26,4 @@ async def get_run(
     return answer_run(run, await last_lines(runtime, caller, run, log_lines) if log_lines else [])
 
 
-TOOL = tool(get_run, title="Get run", hints=READS)
+TOOL = tool(get_run, title="Get run", hints=READS, toolset="runs")

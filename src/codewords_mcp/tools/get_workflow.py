@@ -104,4 +104,4 @@ def _text(data: Workflow) -> str:
     return "\n".join(lines)
 
 
-TOOL = tool(get_workflow, title="Get workflow", hints=READS)
+TOOL = tool(get_workflow, title="Get workflow", hints=READS, toolset="workflows")

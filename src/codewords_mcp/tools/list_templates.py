@@ -59,4 +59,4 @@ def _with_code(template: Template) -> CallToolResult:
     return answer(TemplateList(templates=[item]), text)
 
 
-TOOL = tool(list_templates, title="List templates", hints=READS)
+TOOL = tool(list_templates, title="List templates", hints=READS, toolset="workflows")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.text import one_line
 from codewords_mcp.tools._arguments import WorkflowId
 from codewords_mcp.tools._tool import DESTROYS, answer, tool
 
@@ -32,4 +33,16 @@ async def rollback_workflow(
     return answer(data, f"Version {live.version} of {live.service_id} is live at {live.url}")
 
 
-TOOL = tool(rollback_workflow, title="Roll back workflow", hints=DESTROYS, administers=True)
+async def _question(_: DoorContext, arguments: dict[str, Any]) -> str:
+    workflow = one_line(arguments["workflow_id"], 80)
+    return f"Make version {arguments['version']} of {workflow} live, in place of the one that serves now?"
+
+
+TOOL = tool(
+    rollback_workflow,
+    title="Roll back workflow",
+    hints=DESTROYS,
+    administers=True,
+    toolset="workflows",
+    confirm=_question,
+)

@@ -10,12 +10,13 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.tasks import task_of
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.models import FINISHED
 from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
 from codewords_mcp.tools._integrations import refuse_integrations
 from codewords_mcp.tools._runs import RunResult, answer_run, follow, last_lines
-from codewords_mcp.tools._tool import EXECUTES, tool
+from codewords_mcp.tools._tool import EXECUTES, patience, tool
 
 _LOGS_OF_A_FAILURE = 20
 
@@ -31,10 +32,23 @@ async def run_workflow(
     """Run a workflow in a sandbox and wait for its result. A longer run goes on: the answer has its run_id and the next call."""
     refuse_integrations(workflow_id)
     runtime, caller = asking(ctx)
-    run = await runtime.call(caller, workflow_id, path=path, data=input, method=method, wait=0)
+    task = task_of(ctx)
+    run = await runtime.call(
+        caller,
+        workflow_id,
+        path=path,
+        data=input,
+        method=method,
+        wait=0,
+        idempotency_key=task
+        and f"task:{task.task_id}",  # whoever goes on with the task finds the run that it began
+    )
     try:
-        run = await follow(runtime, caller, run, seconds=wait_seconds, progress=ctx.report_progress)
+        seconds = patience(ctx, wait_seconds)
+        run = await follow(runtime, caller, run, seconds=seconds, progress=ctx.report_progress)
     except anyio.get_cancelled_exc_class():
+        if task is not None and task.leaving:
+            raise
         with anyio.move_on_after(5, shield=True), contextlib.suppress(CodewordsError):
             await runtime.cancel_run(caller, run.id)
         raise
@@ -42,4 +56,12 @@ async def run_workflow(
     return answer_run(run, await last_lines(runtime, caller, run, _LOGS_OF_A_FAILURE) if failed else [])
 
 
-TOOL = tool(run_workflow, title="Run workflow", hints=EXECUTES)
+TOOL = tool(
+    run_workflow,
+    title="Run workflow",
+    hints=EXECUTES,
+    toolset="runs",
+    scope="run",
+    task="optional",
+    again=True,
+)

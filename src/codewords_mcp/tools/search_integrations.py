@@ -40,4 +40,4 @@ async def search_integrations(
     return answer(data, "\n".join(lines))
 
 
-TOOL = tool(search_integrations, title="Search integrations", hints=READS)
+TOOL = tool(search_integrations, title="Search integrations", hints=READS, toolset="integrations")

@@ -104,4 +104,4 @@ def _told(
     return answer(data, text[status])
 
 
-TOOL = tool(set_secret, title="Set secret", hints=WRITES, administers=True)
+TOOL = tool(set_secret, title="Set secret", hints=WRITES, administers=True, toolset="secrets")

@@ -60,4 +60,11 @@ def _answer(report: ValidationReport) -> CallToolResult:
     return answer(data, "\n".join([head, *lines_of(report.checks), *may(report.capabilities)]))
 
 
-TOOL = tool(validate_workflow, title="Validate workflow", hints=READS)
+TOOL = tool(
+    validate_workflow,
+    title="Validate workflow",
+    hints=READS,
+    toolset="workflows",
+    task="optional",
+    again=True,
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.integration.cli.terminal import Shell, Terminal
+from tests.workshop import workflow
 
 pytestmark = pytest.mark.slow
 
@@ -72,6 +73,21 @@ def test_doctor_says_whether_workflows_can_run_and_why(shell: Shell, program: st
     assert told.code == found.code
     assert str(shell.home) in told.out
     assert "Workflows can" in told.out.splitlines()[-1]
+
+
+@pytest.mark.requirement("cli:doctor-plain")
+def test_doctor_names_the_workflows_that_can_read_a_secret(shell: Shell) -> None:
+    code = workflow('@app.get("/")\ndef f():\n    return 1\n', env=("READ_ME", "HELD_KEY"), title="Reader")
+    (shell.home / "reader.py").write_text(code, encoding="utf-8")
+    for name, *more in (("READ_ME", "--plain"), ("HELD_KEY", "--host", "api.example.com")):
+        assert shell("codewords", "secrets", "set", name, *more, stdin="some-value\n").code == 0
+    deployed = shell("codewords", "deploy", str(shell.home / "reader.py"), "--allow")
+    assert deployed.code == 0, deployed.err
+    assert "READ_ME (plain: the code can read it)" in deployed.out + deployed.err
+    notes = [one for one in shell("codewords", "doctor", "--json").json["checks"] if one["id"] == "secrets"]
+    [note] = [one for one in notes if "can read" in one["detail"]]
+    assert note["detail"] == "reader can read READ_ME: set without a host rule."
+    assert "--host" in note["fix"]
 
 
 @pytest.mark.requirement("cli:doctor", "cli:exit-codes")

@@ -8,7 +8,8 @@ import httpx
 import pytest
 from tests.compat.registries import PROVIDER_SDKS
 from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.workshop import MAIN
+from tests.workshop import HEADER as USUAL
+from tests.workshop import MAIN, workflow
 
 from codewords_mcp.testing.providers import LoopbackProviders
 
@@ -94,3 +95,18 @@ def test_the_providers_keys_are_not_in_the_sandbox_and_its_own_key_ends_with_the
         while answer.status_code == 200:  # the sandbox has its grace after the answer
             answer = late.get("/openai/models")
     assert answer.status_code == 401
+
+
+def test_a_workflow_with_an_address_of_its_own_gets_its_secret_as_its_host_rule_has_it(
+    http: httpx.Client,
+) -> None:
+    """It means another provider of that interface, and the home's key is for this one's hosts only."""
+    body = '@app.post("/")\ndef keys():\n    import os\n    return {n: v for n, v in os.environ.items() if "OPENAI" in n}\n'
+    header = USUAL.format(more=', "OPENAI_API_KEY", "OPENAI_BASE_URL=https://other.example/v1"')
+    code = workflow(body, title="Elsewhere").replace(USUAL.format(more=""), header)
+    made = http.post("/deploy", json={"code": code, "name": "Elsewhere", "allow": True}, timeout=300)
+    assert made.status_code == 200, made.text
+    seen = http.post(f"/run/{made.json()['service_id']}/", json={}).json()
+    assert seen["OPENAI_BASE_URL"] == "https://other.example/v1"
+    assert seen["OPENAI_API_KEY"]
+    assert seen["OPENAI_API_KEY"] not in KEYS.values()

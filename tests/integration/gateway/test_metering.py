@@ -165,6 +165,29 @@ def test_a_runs_cost_is_on_its_record_and_on_the_run_that_started_it(http: httpx
 
 
 @pytest.mark.requirement("gateway:attribution")
+def test_usage_of_runs_has_what_models_cost_and_says_which_calls_have_no_price(
+    http: httpx.Client, asking: str
+) -> None:
+    def usage() -> dict[str, Any]:
+        items = http.get("/usage", params={"by": "workflow"}).json()["items"]
+        return next((one for one in items if one["of"] == asking), {"cost": 0, "unpriced": 0})
+
+    before = usage()
+    cost = http.get(f"/request/{_asked(http, asking, CHAT)}").json()["cost"]
+    _asked(http, asking, CHAT | {"model": "gpt-99"})
+    after = usage()
+    assert after["cost"] - before["cost"] == pytest.approx(cost)
+    assert after["unpriced"] - before["unpriced"] == 1
+
+
+def _asked(http: httpx.Client, asking: str, chat: dict[str, Any]) -> str:
+    """The run that made this call."""
+    answer = http.post(f"/run/{asking}/", json={"chat": chat})
+    assert answer.json()[0] == 200, answer.text
+    return answer.headers["x-request-id"]
+
+
+@pytest.mark.requirement("gateway:attribution")
 def test_costs_are_told_by_day_key_and_run_to_people_only(
     door: Door, http: httpx.Client, asking: str
 ) -> None:

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import gzip
+import json
 import sys
 import threading
+import uuid
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from tests.integration.http.doors import ADMIN_KEY, Door
+from tests.workshop import HEADER, workflow
 
+from codewords_mcp.runtime.gateway.lineage import Origin
+from codewords_mcp.runtime.gateway.rules import Rules
 from codewords_mcp.runtime.gateway.telemetry import open_telemetry
 from codewords_mcp.settings import Settings
 from codewords_mcp.testing.providers import LoopbackProviders
 
 from .conftest import KEYS
-from .test_budgets import CHAT
+from .test_budgets import CHAT, MESSAGE, with_table
+from .test_metering import ASKING
 
 pytestmark = pytest.mark.requirement("gateway:telemetry")
 SECRET = "what nobody but the provider may read"
 ASKED = CHAT | {"messages": [{"role": "user", "content": SECRET}], "temperature": 0.5}
+ERRORS = ["400", "server_error", "cut_short"]
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
@@ -77,7 +86,13 @@ class Collector:
 
 
 def attributes(item: Any) -> dict[str, Any]:
-    return {one.key: getattr(one.value, str(one.value.WhichOneof("value"))) for one in item.attributes}
+    return {one.key: _plain(one.value) for one in item.attributes}
+
+
+def _plain(value: Any) -> Any:
+    kind = str(value.WhichOneof("value"))
+    told = getattr(value, kind)
+    return [_plain(one) for one in told.values] if kind == "array_value" else told
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +109,32 @@ def collected(tmp_path_factory: pytest.TempPathFactory, providers: LoopbackProvi
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENAI_API_KEY", KEYS["openai"])
+        patch.setenv("ANTHROPIC_API_KEY", KEYS["anthropic"])
         patch.setenv("GEMINI_API_KEY", KEYS["gemini"])
         patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         patch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=tests")
         with Door(settings) as door, door.client() as client:
             _call(client)
+            _run(client)
     collector.server.shutdown()
     collector.server.server_close()
     thread.join(30)
     return collector
+
+
+def _deploy(client: httpx.Client, name: str, more: str = "") -> str:
+    code = workflow(ASKING, title=name).replace(HEADER.format(more=""), with_table(f"{more}# ///"))
+    answer = client.post("/deploy", json={"code": code, "name": name, "allow": True}, timeout=300)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["service_id"]
+
+
+def _run(client: httpx.Client) -> None:
+    """A workflow that lets its words be told calls the provider, and another one that does not."""
+    open_one = _deploy(client, "Open", "# [tool.codewords]\n# trace_content = true\n")
+    silent = _deploy(client, "Silent")
+    chat = CHAT | {"messages": [{"role": "user", "content": "may be told"}], "stream": False}
+    client.post(f"/run/{open_one}/", json={"chat": chat, "then": silent}).raise_for_status()
 
 
 def _call(client: httpx.Client) -> None:
@@ -113,14 +145,26 @@ def _call(client: httpx.Client) -> None:
     contents = {"contents": [{"parts": [{"text": SECRET}]}]}
     client.post("/gemini/v1/models/gemini-2.5-flash:generateContent", json=contents).raise_for_status()
     assert client.post("/openai/chat/completions", json=CHAT | {"model": "err-400"}).status_code == 400
+    message = MESSAGE | {"model": "claude-sonnet-4-6-short", "stream": True}
+    client.post("/anthropic/v1/messages", json=message).raise_for_status()
+    broken = CHAT | {"model": "gpt-4o-mini-midstream", "stream": True}
+    client.post("/openai/chat/completions", json=broken).raise_for_status()
+    with suppress(httpx.RemoteProtocolError):
+        client.post("/openai/chat/completions", json=broken | {"model": "gpt-4o-mini-cut"})
+    responses = {"model": "gpt-4o-mini", "input": "hi", "stream": True}
+    client.post("/openai/responses", json=responses).raise_for_status()
 
 
-def test_each_call_is_a_span_of_its_callers_trace_with_what_it_asked_and_used(collected: Collector) -> None:
+def test_each_call_is_a_span_of_its_callers_trace_with_what_it_asked_and_used(
+    collected: Collector, providers: LoopbackProviders
+) -> None:
     spans = collected.spans()
     assert [span.name for span in spans] == [
         "chat gpt-4o-mini", "chat gpt-4o-mini", "chat gpt-4o-mini", "generate_content gemini-2.5-flash", "chat err-400",
+        "chat claude-sonnet-4-6-short", "chat gpt-4o-mini-midstream", "chat gpt-4o-mini-cut", "chat gpt-4o-mini",
+        "chat gpt-4o-mini", "chat gpt-4o-mini",
     ]  # fmt: skip
-    first, again, stream, gemini, failed = map(attributes, spans)
+    first, again, stream, gemini, failed, *_ = map(attributes, spans)
     assert spans[0].trace_id.hex() == spans[1].trace_id.hex() == TRACE
     assert spans[0].parent_span_id.hex() == "b7ad6b7169203331"
     assert spans[2].trace_id.hex() != TRACE
@@ -130,6 +174,8 @@ def test_each_call_is_a_span_of_its_callers_trace_with_what_it_asked_and_used(co
     assert (first["gen_ai.request.max_tokens"], first["gen_ai.request.temperature"]) == (100, 0.5)
     assert first["gen_ai.usage.output_tokens"] == 16
     assert first["gen_ai.usage.cache_read.input_tokens"] == 5
+    assert first["gen_ai.usage.reasoning.output_tokens"] == 3
+    assert (first["server.address"], first["server.port"]) == ("127.0.0.1", urlsplit(providers.url).port)
     assert first["codewords.cost_usd"] > 0
     assert (again["codewords.cached"], again["codewords.cost_usd"]) == (True, 0)
     assert stream["gen_ai.request.stream"] is True
@@ -147,7 +193,8 @@ def test_each_call_is_a_span_of_its_callers_trace_with_what_it_asked_and_used(co
 def test_metrics_sum_tokens_and_durations(collected: Collector) -> None:
     metrics = collected.metrics()
     durations = metrics["gen_ai.client.operation.duration"].histogram.data_points
-    assert sum(point.count for point in durations) == 5
+    assert sum(point.count for point in durations) == 11
+    assert {attributes(point).get("error.type") for point in durations} == {None, *ERRORS}
     tokens: dict[str, int] = {}
     for point in metrics["gen_ai.client.token.usage"].histogram.data_points:
         kind = attributes(point)["gen_ai.token.type"]
@@ -155,15 +202,59 @@ def test_metrics_sum_tokens_and_durations(collected: Collector) -> None:
     spans = [one for one in map(attributes, collected.spans()) if not one.get("codewords.cached")]
     for kind in ("input", "output"):
         assert tokens[kind] == sum(one.get(f"gen_ai.usage.{kind}_tokens", 0) for one in spans)
-    (first,) = metrics["gen_ai.client.operation.time_to_first_chunk"].histogram.data_points
-    assert first.count == 1
+    firsts = metrics["gen_ai.client.operation.time_to_first_chunk"].histogram.data_points
+    assert sum(point.count for point in firsts) == 5
+
+
+def test_a_span_says_why_its_answer_ended_and_what_ended_it_early(collected: Collector) -> None:
+    plain, _, stream, gemini, failed, short, broken, cut, responses, *_ = map(attributes, collected.spans())
+    reasons = "gen_ai.response.finish_reasons"
+    assert [one.get(reasons) for one in (plain, stream, gemini, short, responses)] == [
+        ["stop"], ["stop"], ["STOP"], ["max_tokens"], ["completed"],
+    ]  # fmt: skip
+    assert plain["gen_ai.response.id"] == "chatcmpl-1"
+    assert [one.get("error.type") for one in (failed, broken, cut)] == ERRORS
+    assert [one["codewords.estimated"] for one in (stream, broken, cut)] == [False, True, True]
+
+
+@pytest.mark.requirement("gateway:trace-content")
+def test_calls_of_a_run_and_of_what_it_starts_are_one_trace_with_words_only_where_a_workflow_lets_them(
+    collected: Collector,
+) -> None:
+    told, silent = collected.spans()[-2:]
+    said, kept = attributes(told), attributes(silent)
+    assert told.trace_id == silent.trace_id == uuid.UUID(said["codewords.run_id"]).bytes
+    assert kept["codewords.run_id"] != said["codewords.run_id"]
+    (asked,) = json.loads(said["gen_ai.input.messages"])
+    assert asked == {"role": "user", "parts": [{"type": "text", "content": "may be told"}]}
+    (answer,) = json.loads(said["gen_ai.output.messages"])
+    assert answer["parts"][0]["content"].startswith("Hello from the stand")
+    assert not [name for name in kept if "messages" in name]
+
+
+@pytest.mark.parametrize(
+    ("variable", "wish", "told"),
+    [(None, None, False), ("true", None, True), ("true", False, False), ("span_only", None, True),
+     ("no_content", True, True), ("", None, False)],
+)  # fmt: skip
+@pytest.mark.requirement("gateway:trace-content")
+def test_a_workflows_word_on_content_comes_before_the_variable(
+    variable: str | None, wish: bool | None, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    if variable is not None:
+        monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", variable)
+    telemetry = open_telemetry({})
+    assert telemetry is not None
+    assert telemetry.watch([], Origin("ada", "", rules=Rules(trace_content=wish))).content is told
+    telemetry.close()
 
 
 def test_nothing_of_a_prompt_or_a_reply_is_told(collected: Collector) -> None:
     everything = b"".join(body for _, body in collected.bodies)
     assert len(everything) > 1000
     assert SECRET.encode() not in everything
-    assert b"stand" not in everything  # of the stand-in's words
+    assert everything.count(b"stand") == 1  # of the stand-in's words, in the one span that may have them
 
 
 @pytest.mark.parametrize(
@@ -183,7 +274,16 @@ def test_without_the_variables_there_is_none(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert open_telemetry() is None
+    assert open_telemetry({}) is None
+
+
+def test_a_variable_that_is_wrong_is_told_and_ends_no_call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "1")  # fewer than are exported at once
+    assert open_telemetry({}) is None
+    assert "OTEL_* variable is wrong" in capsys.readouterr().out
 
 
 def test_where_the_extra_is_not_installed_the_runtime_says_so_and_goes_on(
@@ -191,5 +291,5 @@ def test_where_the_extra_is_not_installed_the_runtime_says_so_and_goes_on(
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
-    assert open_telemetry() is None
+    assert open_telemetry({}) is None
     assert "codewords-mcp[otel]" in capsys.readouterr().out

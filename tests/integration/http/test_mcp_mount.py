@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from codewords_mcp.http.app import MCP_PATHS
+from codewords_mcp.http.paths import MCP_PATHS
 
 from .doors import Door
 

@@ -7,8 +7,9 @@ import re
 import httpx
 import pytest
 
-from codewords_mcp.http.app import MCP_PATHS, operations
+from codewords_mcp.http.app import operations
 from codewords_mcp.http.auth import is_open
+from codewords_mcp.http.paths import MCP_PATHS
 
 from .doors import Door
 

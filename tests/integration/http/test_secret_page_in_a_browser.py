@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.workshop import workflow
 
 from .chromium import executable, tab
 from .doors import Door
@@ -34,6 +35,8 @@ def test_a_person_types_a_value_and_stores_it(
         assert page.value("document.querySelector('button').getBoundingClientRect().height") >= 44, (
             "a finger hits it"
         )
+        assert page.value("document.querySelector('[type=checkbox]').getBoundingClientRect().width") < 30
+        assert page.value("document.querySelector('label.tick').getBoundingClientRect().height") >= 44
         page.do("Input.insertText", text="typed value")
         assert page.value("document.querySelector('#value').value") == "typed value"
         page.value("document.querySelector('button').click()")
@@ -56,3 +59,22 @@ def test_the_docs_ask_a_browser_for_the_key_and_show_the_routes(door: Door, tmp_
         page.open(door.url.replace("http://", f"http://me:{ADMIN_KEY}@") + "/docs")
         assert "/run/{service_id}/{path}" in page.value("document.body.innerText")
         assert page.value("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.requirement("manifest:consent-page")
+def test_a_person_reads_all_that_is_asked_on_a_phone_and_agrees(
+    door: Door, http: httpx.Client, tmp_path: Path
+) -> None:
+    code = workflow('@app.get("/")\ndef f():\n    return 1\n', env=("A_NAME_" + "X" * 57, "STRIPE_API_KEY"))
+    question = http.post("/deploy", json={"code": code, "name": "Phone"}, timeout=300).json()["error"]
+    with tab(tmp_path, width=360, height=740, mobile=True) as page:
+        page.open(question["url"])
+        assert page.value("document.documentElement.scrollWidth") <= 360, "nothing sticks out sideways"
+        text = page.value("document.body.innerText")
+        assert "plain: the code can read it" in text
+        # not set yet, but a well-known name: this is how it will be held
+        assert "STRIPE_API_KEY (never seen by the code: put in for api.stripe.com" in text
+        page.value("document.querySelector('button').click()")
+        page.wait_for("Page.loadEventFired")
+        assert "Agreed" in page.value("document.body.innerText")
+        assert page.problems == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -84,6 +86,13 @@ def data_of(result: Any) -> dict[str, Any]:
     return result.structured_content
 
 
+async def confirmed(client: Client, tool: str, arguments: dict[str, Any]) -> Any:
+    """The result of a tool that asks first, by a client that cannot ask its person: the second call's."""
+    asked = await client.call_tool(tool, arguments)
+    token = (asked.meta or {})["codewords/confirm"]
+    return await client.call_tool(tool, arguments | {"confirm": token})
+
+
 async def subscribe(client: Client, uri: str) -> None:
     """As clients up to 2025-11-25 do; the client's own method is deprecated, the protocol's is what we serve."""
     request = SubscribeRequest(params=SubscribeRequestParams(uri=uri))
@@ -93,3 +102,67 @@ async def subscribe(client: Client, uri: str) -> None:
 async def unsubscribe(client: Client, uri: str) -> None:
     request = UnsubscribeRequest(params=UnsubscribeRequestParams(uri=uri))
     await client.session.send_request(request, EmptyResult)
+
+
+class Bare:
+    """Requests of 2026-07-28 as they are on the wire: what the SDK's client has no words for yet."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        capabilities: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self._url = url
+        self._headers = {"Authorization": f"Bearer {key}", **(headers or {})}
+        self._meta = {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": capabilities or {},
+        }
+        self._ids = itertools.count(1)
+
+    async def ask(self, method: str, params: dict[str, Any] | None = None, **headers: str) -> dict[str, Any]:
+        """The whole JSON-RPC answer."""
+        response = await self.post(method, params, **headers)
+        return _answer(response)
+
+    async def post(
+        self, method: str, params: dict[str, Any] | None = None, **headers: str
+    ) -> httpx2.Response:
+        """The answer as it came."""
+        params = params or {}
+        named = params.get("name") or params.get("uri") or params.get("taskId")
+        sent = {
+            "Accept": "application/json, text/event-stream",
+            "MCP-Protocol-Version": "2026-07-28",
+            "Mcp-Method": method,
+            **({"Mcp-Name": named} if named else {}),
+            **self._headers,
+            **headers,
+        }
+        body = {
+            "jsonrpc": "2.0",
+            "id": next(self._ids),
+            "method": method,
+            "params": params | {"_meta": self._meta},
+        }
+        async with httpx2.AsyncClient(timeout=httpx2.Timeout(30)) as http:
+            return await http.post(self._url, json=body, headers=sent)
+
+    async def result(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The result; an error of the protocol fails the test."""
+        answer = await self.ask(method, params)
+        assert "result" in answer, answer
+        return answer["result"]
+
+    async def call(self, tool: str, arguments: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """`tools/call`."""
+        return await self.result("tools/call", {"name": tool, "arguments": arguments, **more})
+
+
+def _answer(response: httpx2.Response) -> dict[str, Any]:
+    if "text/event-stream" in response.headers.get("content-type", ""):
+        lines = [line[5:] for line in response.text.splitlines() if line.startswith("data:")]
+        return next(found for line in lines if "id" in (found := json.loads(line)))
+    return response.json()

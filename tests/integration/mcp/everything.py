@@ -14,8 +14,11 @@ import anyio
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 from mcp_types import (
+    INTERNAL_ERROR,
     MISSING_REQUIRED_CLIENT_CAPABILITY,
     AudioContent,
+    CallToolRequestParams,
+    CallToolResult,
     CreateMessageRequest,
     CreateMessageRequestParams,
     ElicitRequest,
@@ -26,6 +29,7 @@ from mcp_types import (
     ImageContent,
     InputRequiredResult,
     ListRootsRequest,
+    PaginatedRequestParams,
     SamplingMessage,
     SubscribeRequestParams,
     TextContent,
@@ -33,6 +37,12 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 from pydantic import BaseModel, Field
+
+from codewords_mcp.door.context import DoorContext
+from codewords_mcp.door.tasks import TaskSupport
+from codewords_mcp.errors import NotFound
+from codewords_mcp.tools import all_tools
+from codewords_mcp.tools._tool import EXECUTES, DoorTool, tool
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg=="
 SILENCE = base64.b64encode(
@@ -44,8 +54,101 @@ Ctx = Context[Any, Any]
 
 def add_everything(server: MCPServer[Any]) -> None:
     """Put all of it on a server."""
-    for add in (_contents, _notices, _asking_legacy, _asking_modern, _prompts, _resources):
+    for add in (_contents, _notices, _asking_legacy, _asking_modern, _prompts, _resources, _plain_tools):
         add(server)
+
+
+def _plain_tools(server: MCPServer[Any]) -> None:
+    """Our server lists and calls its own tools only: these are listed behind them, and called as the SDK does."""
+    low = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
+    listed: Any = low.get_request_handler("tools/list")
+    called: Any = low.get_request_handler("tools/call")
+    own = {tool.name for tool in [*all_tools(), *long_tools()]}
+
+    async def listing(ctx: Any, params: Any) -> Any:
+        ours = await listed.handler(ctx, params)
+        plain = [tool for tool in await server.list_tools() if tool.name not in own]
+        return ours.model_copy(update={"tools": [*ours.tools, *plain]})
+
+    async def calling(ctx: Any, params: Any) -> Any:
+        known = server._tool_manager.get_tool(params.name)  # pyright: ignore[reportPrivateUsage]
+        if known is None or params.name in own:
+            return await called.handler(ctx, params)
+        return await server._handle_call_tool(ctx, params)  # pyright: ignore[reportPrivateUsage]
+
+    low.add_request_handler("tools/list", PaginatedRequestParams, listing)
+    low.add_request_handler("tools/call", CallToolRequestParams, calling)
+
+
+def long_tools() -> list[DoorTool]:
+    """The tools that the scenarios of tasks call, made as our own are."""
+    return [tool(fn, title=fn.__name__, hints=EXECUTES, task=task, again=True) for fn, task in _LONG.items()]
+
+
+def _said(text: str) -> CallToolResult:
+    return CallToolResult(content=[_text(text)])
+
+
+async def greet(ctx: DoorContext, name: str) -> CallToolResult:
+    """No task."""
+    return _said(f"Hello, {name}!")
+
+
+async def slow_compute(ctx: DoorContext, seconds: float = 0, label: str = "") -> CallToolResult:
+    """As long as asked."""
+    await anyio.sleep(seconds)
+    return _said(f"{label} took {seconds} s")
+
+
+async def failing_job(ctx: DoorContext) -> CallToolResult:
+    """Fails after a moment."""
+    await anyio.sleep(0.7)
+    raise NotFound("This fails, as it should.")
+
+
+async def protocol_error_job(ctx: DoorContext) -> CallToolResult:
+    """An error of the protocol after a moment."""
+    await anyio.sleep(0.7)
+    raise MCPError(INTERNAL_ERROR, "The protocol is broken, as it should be.")
+
+
+async def confirm_delete(ctx: DoorContext, filename: str) -> CallToolResult | InputRequiredResult:
+    """Asks once, as a task."""
+    if not isinstance(_replied(ctx, "sure"), ElicitResult):
+        await anyio.sleep(0.7)
+        return InputRequiredResult(
+            input_requests={"sure": _form(f"Delete {filename}?", "confirm", "boolean")}
+        )
+    return _said(f"{filename} is gone")
+
+
+async def multi_input(ctx: DoorContext) -> CallToolResult | InputRequiredResult:
+    """Asks twice at once, as a task."""
+    if not isinstance(_replied(ctx, "one"), ElicitResult):
+        await anyio.sleep(0.7)
+        asks: dict[str, Any] = {"one": _form("One?", "name"), "two": _form("Two?", "name")}
+        return InputRequiredResult(input_requests=asks)
+    return _said("both have come")
+
+
+async def test_tool_with_task(ctx: DoorContext) -> CallToolResult | InputRequiredResult:
+    """Asks before it is a task."""
+    reply = _replied(ctx, "user_name")
+    if not isinstance(reply, ElicitResult):
+        return InputRequiredResult(input_requests={"user_name": _form("What is your name?", "name")})
+    await anyio.sleep(0.7)
+    return _said(f"Hello, {(reply.content or {}).get('name')}!")
+
+
+_LONG: dict[Any, TaskSupport] = {
+    greet: "never",
+    slow_compute: "optional",
+    failing_job: "required",
+    protocol_error_job: "optional",
+    confirm_delete: "optional",
+    multi_input: "optional",
+    test_tool_with_task: "required",
+}
 
 
 def _image() -> ImageContent:

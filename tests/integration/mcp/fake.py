@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
+import tempfile
+import weakref
 from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from codewords_mcp.errors import Forbidden, NotFound, ValidationFailed
+from codewords_mcp.runtime.announcements import Announcements
 from codewords_mcp.runtime.models import (
     FINISHED,
     Caller,
@@ -29,8 +34,11 @@ from codewords_mcp.runtime.models import (
     WorkflowSummary,
     no_progress,
 )
+from codewords_mcp.runtime.publishing import PublishedTool
 from codewords_mcp.runtime.runtime import Runtime
 from codewords_mcp.runtime.service_info import ServiceInfo
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.tasks import TaskBook
 
 ANN = Caller(owner="ann", kind="admin", key_id="k-ann")
 BOB = Caller(owner="bob", kind="user", key_id="k-bob")
@@ -93,6 +101,51 @@ class FakeRuntime(Runtime):
         self._printed: dict[str, asyncio.Queue[LogLine | None]] = {}
         self._secrets: dict[tuple[str, str], SecretInfo] = {}
         self.entries: dict[str, tuple[Caller, str]] = {}
+        self._keyed: dict[str, str] = {}
+        self._confirmations: dict[str, str] = {}
+        self.published: list[PublishedTool] = []
+        self.nobody_there = False
+        self.said = Announcements()
+        self._folder = Path(tempfile.mkdtemp(prefix="codewords-fake-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._database: Database | None = None
+        self._book: TaskBook | None = None
+
+    @property
+    def tasks(self) -> TaskBook:
+        """Over a real store, opened when it is needed."""
+        if self._book is None:
+            self._database = Database.open(self._folder)
+            weakref.finalize(self, self._database.close)
+            self._book = TaskBook(self._database, "this")
+        return self._book
+
+    @property
+    def announcements(self) -> Announcements:
+        return self.said
+
+    def restarted(self) -> None:
+        """From now on this is another process with the same store."""
+        assert self._database is not None
+        self._book = TaskBook(self._database, "another")
+
+    @property
+    def unattended(self) -> bool:
+        return self.nobody_there
+
+    async def ask_confirmation(self, caller: Caller, digest: str) -> str:
+        token = f"token-{next(self._ids)}"
+        self._confirmations[token] = digest
+        return token
+
+    async def redeem_confirmation(self, caller: Caller, token: str, digest: str) -> bool:
+        if self._confirmations.get(token) != digest:
+            return False
+        del self._confirmations[token]
+        return True
+
+    async def published_tools(self, caller: Caller) -> list[PublishedTool]:
+        return self.published if caller.owner == "ann" else []
 
     async def list_services(self, caller: Caller) -> list[ServiceInfo]:
         return []
@@ -160,6 +213,7 @@ class FakeRuntime(Runtime):
         )
         self._live[caller.owner, service_id] = live
         self._code[service_id] = code
+        self.announcements.announce(caller.owner, "workflows")
         return live
 
     def _workflow(self, caller: Caller, service_id: str) -> Deployment:
@@ -220,7 +274,10 @@ class FakeRuntime(Runtime):
         data: Any = None,
         method: str = "POST",
         wait: float = 40.0,
+        idempotency_key: str | None = None,
     ) -> Run:
+        if idempotency_key in self._keyed:
+            return self._runs[self._keyed[idempotency_key]]
         if self.crash is not None:
             raise self.crash
         self._workflow(caller, service_id)
@@ -235,6 +292,8 @@ class FakeRuntime(Runtime):
             isolation="A",
         )
         self._runs[run.id] = run
+        if idempotency_key is not None:
+            self._keyed[idempotency_key] = run.id
         self._ended[run.id] = asyncio.Event()
         if self.gate is None:
             self.finish(run.id, data if self.result is None else self.result)

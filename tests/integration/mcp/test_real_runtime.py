@@ -11,7 +11,7 @@ from tests.workshop import ADMIN, make_home, open_runtime, workflow
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.settings import Settings
 
-from .connecting import data_of, over_http, serving, text_of
+from .connecting import confirmed, data_of, over_http, serving, text_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -146,7 +146,7 @@ async def test_a_workflow_is_scheduled_paused_and_deleted_and_a_run_cancelled(cl
         change = {"schedule_id": one["schedule_id"]}
         paused = data_of(await client.call_tool("change_schedule", change | {"action": "pause"}))
         assert paused["schedule"]["paused"]
-        await client.call_tool("change_schedule", change | {"action": "delete"})
+        await confirmed(client, "change_schedule", change | {"action": "delete"})
     assert data_of(await client.call_tool("list_schedules", {}))["schedules"] == []
     wrong = await client.call_tool("schedule_workflow", asked | {"when": "0 25 * * *"})
     assert wrong.is_error

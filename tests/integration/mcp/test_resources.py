@@ -63,6 +63,8 @@ async def test_recent_workflows_runs_and_logs_are_listed(client: Client) -> None
     ]
     assert listed == [
         "services://all",
+        "skill://build-workflow/SKILL.md",
+        "skill://debug-run/SKILL.md",
         f"workflow://{workflow_id}",
         f"run://{run_id}",
         f"run://{run_id}/logs",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -19,11 +20,15 @@ from tests.workshop import (
     workflow,
 )
 
-from codewords_mcp.errors import Conflict, StorageFailed, TooBusy
+from codewords_mcp.errors import Conflict, RunCancelled, StorageFailed, TooBusy
 from codewords_mcp.runtime.models import Caller, Run
-from codewords_mcp.runtime.runs import background
+from codewords_mcp.runtime.runs import background, breaking
 from codewords_mcp.runtime.runs import queue as queues
+from codewords_mcp.runtime.runs.floor import ActiveRun, Floor
+from codewords_mcp.runtime.runs.lease import Lease
+from codewords_mcp.runtime.runs.supply import Supply
 from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.store import executors
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("store:postgres")]
 
@@ -277,3 +282,77 @@ async def test_what_the_line_gave_and_a_broken_connection_took_is_given_again(
     assert (await house.database.write(lambda c: c.execute(given, names).rowcount)) == 1
     run = await finished(runtime, delayed)
     assert (run.status, len(run.attempts)) == ("succeeded", 1)
+
+
+def entering(monkeypatch: pytest.MonkeyPatch, then: Callable[[ActiveRun], None]) -> None:
+    """Do something to each run in the moment in which it comes to this process, before its task has begun."""
+    enter = Floor.enter
+
+    def entered(floor: Floor, run: ActiveRun, life: Coroutine[Any, Any, None]) -> None:
+        enter(floor, run, life)
+        then(run)
+
+    monkeypatch.setattr(Floor, "enter", entered)
+
+
+@pytest.mark.requirement("runs:cancel-takes")
+@pytest.mark.parametrize("how", ["in the background", "waited for"])
+async def test_a_run_that_is_cancelled_before_its_first_step_ends_and_gives_its_slot_back(
+    runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    with monkeypatch.context() as patched:
+        entering(patched, lambda run: run.cancel("it was asked to"))
+        if how == "in the background":
+            run_id = await start(runtime, work, "x", seconds=600)
+            assert (await finished(runtime, run_id)).status == "cancelled"
+        else:
+            with pytest.raises(RunCancelled):
+                await runtime.run(request(work, {"name": "x", "seconds": 600}))
+    await cancel(runtime, *await fill(runtime, work))  # every slot is there
+
+
+@pytest.mark.requirement("runs:cancel-takes")
+async def test_a_cancel_that_something_swallows_is_made_again(
+    runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `wait_for` of Python 3.11 does where a cancellation and the result come together."""
+    take, taking = Supply.take, asyncio.Event()
+
+    async def deaf(*asked: Any) -> Lease:
+        taking.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return await take(*asked)
+
+    monkeypatch.setattr(Supply, "take", deaf)
+    monkeypatch.setattr(breaking, "AGAIN", 0.2)
+    run_id = await start(runtime, work, "x", seconds=600)
+    await taking.wait()
+    await cancel(runtime, run_id)
+
+
+@pytest.mark.requirement("runs:cancel-takes")
+async def test_what_was_cancelled_on_its_way_from_the_line_is_not_begun(
+    runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asked may have died before the run came to a process; the record has it."""
+    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    with monkeypatch.context() as patched:
+        patched.setattr(house.dispatcher.background, "_claim", lambda *_a, **_k: False)
+        patched.setattr(house.dispatcher.background._queue, "_carry", in_vain := Recorder())  # pyright: ignore[reportPrivateUsage]
+        run_id = await start(runtime, work, "x", seconds=600)
+        await in_vain.called.wait()
+        assert await house.database.write(lambda c: executors.ask_to_cancel(c, run_id))
+    await house.dispatcher.background.carry(run_id)
+    run = await runtime.get_run(ADMIN, run_id)
+    assert (run.status, run.attempts) == ("cancelled", [])
+
+
+class Recorder:
+    """Is given what the line hands out, and does nothing with it."""
+
+    def __init__(self) -> None:
+        self.called = asyncio.Event()
+
+    async def __call__(self, run_id: str) -> None:
+        self.called.set()

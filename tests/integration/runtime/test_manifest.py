@@ -128,8 +128,11 @@ async def test_a_version_that_widens_waits_for_a_yes_and_the_same_or_less_passes
 async def test_a_first_version_that_asks_for_something_waits_too_and_a_failing_one_is_not_asked_about(
     runtime: Runtime,
 ) -> None:
-    question = await needed(runtime, workflow("", env=("STRIPE_API_KEY",), title="Secretive"))
-    assert question.asks == ["secrets      STRIPE_API_KEY (plain: the code can read it)"]
+    question = await needed(runtime, workflow("", env=("GITLAB_TOKEN", "OWN_KEY"), title="Secretive"))
+    assert question.asks == [  # none is set: a well-known name will bring its hosts, any other will be plain
+        "hosts        gitlab.com",
+        "secrets      GITLAB_TOKEN (never seen by the code: put in for gitlab.com only), OWN_KEY (plain: the code can read it)",
+    ]
     assert "was not deployed" in question.message
     assert not (await runtime.list_workflows(ADMIN, query="Secretive")).items
 

@@ -47,7 +47,7 @@ together = 0
 
 @app.get("/")
 async def who():
-    return {"boot": BOOT}
+    return {"boot": BOOT, "key": os.environ["CODEWORDS_API_KEY"]}
 
 @app.get("/meet")
 async def meet():
@@ -175,6 +175,26 @@ async def test_one_run_of_an_instance_is_cancelled_and_the_others_go_on(runtime:
             break
     assert (await runtime.cancel_run(ADMIN, run_id)).status == "cancelled"
     assert (await ask(runtime, service))["boot"] == boot
+
+
+@pytest.mark.requirement("supply:instance-keys")
+async def test_who_asks_with_another_key_gets_another_program_and_a_programs_key_acts_for_a_run_that_goes_on(
+    runtime: Runtime,
+) -> None:
+    service = await deploy(runtime, shared(SHARED, "Keyed"))
+    mine = await ask(runtime, service)
+    _, body, _ = await fetch(runtime, service, method="GET", caller=Caller("local", "user", key_id="another"))
+    other = json.loads(body)
+    assert other["boot"] != mine["boot"]
+    waiting = await runtime.start_run(request(service, path="/wait", method="GET"))
+    async for line in runtime.logs(ADMIN, waiting):
+        if line is not None and line.message == "waiting":
+            break
+    assert (await ask(runtime, service))["boot"] == mine["boot"]
+    async with asyncio.timeout(30):
+        while (await runtime.authenticate(mine["key"])).run_id != waiting:
+            await asyncio.sleep(0.01)
+    await runtime.cancel_run(ADMIN, waiting)
 
 
 @pytest.mark.requirement("supply:instance")

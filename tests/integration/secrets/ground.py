@@ -13,16 +13,19 @@ from typing import Any
 import pytest
 from tests.integration.secrets.stand_in import (
     Ca,
+    Raw,
     StandIn,
     client_context,
     names_on_loopback,
+    raw_host,
     standing_in,
     trusted,
 )
 from tests.unit.egress.stage import listening
 
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
-from codewords_mcp.runtime.egress.intercept import Credential, Interception, Tap
+from codewords_mcp.runtime.egress.intercept import Credential, Interception
+from codewords_mcp.runtime.recording import Tape
 from codewords_mcp.runtime.sandboxes import authorities
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 from codewords_mcp.runtime.secrets.placeholders import new_placeholder
@@ -30,6 +33,8 @@ from codewords_mcp.runtime.secrets.rules import make_rule
 
 HOST = "api.stripe.com"
 OTHER = "api.other.com"
+FREE = "free.example"
+"""No rule is for it."""
 NAME = "STRIPE_API_KEY"
 VALUE = "sk_live_51/Canary+OnlyTheHostMaySee=This"
 
@@ -84,21 +89,29 @@ async def ground(
     places: tuple[str, ...] = (),
     certified: str = HOST,
     protocols: tuple[str, ...] = ("h2", "http/1.1"),
-    tap: Tap | None = None,
+    tape: Tape | None = None,
+    everywhere: bool = False,
+    private: frozenset[str] = frozenset(),
+    raw: Raw | None = None,
     **options: Any,
 ) -> AsyncGenerator[Ground]:
-    """`certified`: the name in the host's certificate."""
+    """`certified`: the name in the host's certificate; `private`: what else may be reached; `raw`: what it says,
+    byte by byte.
+    """
     ca = Ca(tmp_path)
-    names_on_loopback(monkeypatch, HOST, OTHER)
+    names_on_loopback(monkeypatch, HOST, OTHER, FREE)
     with trusted(ca, monkeypatch):
-        async with standing_in(ca, certified, protocols=protocols) as host:
-            pairs = frozenset({f"{HOST}:{host.port}", f"{OTHER}:{host.port}", f"127.0.0.1:{host.port}"})
+        serving = (
+            standing_in(ca, certified, protocols=protocols) if raw is None else raw_host(ca, certified, raw)
+        )
+        async with serving as host:
+            pairs = frozenset(f"{name}:{host.port}" for name in (HOST, OTHER, FREE, "127.0.0.1")) | private
             rule = make_rule([f"{HOST}:{host.port}"], places)
             credential = Credential(NAME, new_placeholder(value), value, rule)
             other = Credential(
                 "OTHER_KEY", new_placeholder("other"), "other-value", make_rule([f"{OTHER}:{host.port}"])
             )
-            interception = Interception([credential, other], tap=tap)
+            interception = Interception([credential, other], everywhere=everywhere, tape=tape)
             events: list[EgressEvent] = []
             egress = Egress(
                 EgressPolicy(allow_private=pairs),

@@ -8,8 +8,8 @@ import json
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -133,21 +133,56 @@ def _routes(host: StandIn) -> list[Any]:
 
     async def talk(websocket: WebSocket) -> None:
         await websocket.accept()
+        host.asked.append({"query": websocket.url.query, "headers": dict(websocket.headers)})
         await websocket.send_text(websocket.headers.get("authorization", "none"))
-        async for text in websocket.iter_text():
-            await websocket.send_text(f"heard {text}")
+        while (message := await websocket.receive())["type"] == "websocket.receive":
+            if message.get("bytes") is not None:
+                host.asked.append({"bytes": message["bytes"].decode("latin-1")})
+                await websocket.send_bytes(message["bytes"])
+            else:
+                host.asked.append({"text": message["text"]})
+                await websocket.send_text(f"heard {message['text']}")
 
     async def plain(_: Request) -> Response:
         return PlainTextResponse("ok")
+
+    async def cut(request: Request) -> Response:
+        await _asked(request, host)
+
+        async def pieces() -> AsyncGenerator[bytes]:
+            yield b"half"
+            raise ConnectionResetError
+
+        return StreamingResponse(pieces())
 
     return [
         Route("/stream", stream, methods=["GET", "POST"]),
         Route("/big", big),
         Route("/away", away),
         Route("/ok", plain),
+        Route("/cut", cut),
         WebSocketRoute("/talk", talk),
         Route("/{rest:path}", echo, methods=["GET", "POST", "PUT", "HEAD", "DELETE"]),
     ]
+
+
+Raw = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def raw_host(ca: Ca, name: str, speak: Raw) -> AsyncGenerator[StandIn]:
+    """The host `name` on a port of loopback, which says inside TLS what `speak` writes."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*ca.issue(name))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            await speak(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield StandIn(server.sockets[0].getsockname()[1])
 
 
 @asynccontextmanager
@@ -165,6 +200,7 @@ async def standing_in(
     config.alpn_protocols = list(protocols)
     config.loglevel = "CRITICAL"
     config.h11_max_incomplete_size = 1 << 20
+    config.websocket_max_message_size = 16 << 20
     over = asyncio.Event()
     serving = asyncio.create_task(serve(Starlette(routes=_routes(host)), config, shutdown_trigger=over.wait))  # type: ignore[arg-type]
     try:

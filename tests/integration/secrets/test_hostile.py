@@ -12,10 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.integration.secrets.ground import HOST, OTHER, VALUE, Ground, connect, ground
-from websockets.asyncio.client import connect as open_websocket
 
-from codewords_mcp.runtime.egress.intercept import Answer, RequestHead
-from codewords_mcp.runtime.egress.intercept.tap import Exchange, Headers
 from codewords_mcp.runtime.secrets.placeholders import new_placeholder
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -23,7 +20,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 def client(stage: Ground) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        proxy=f"http://127.0.0.1:{stage.proxy}", verify=stage.context, trust_env=False, timeout=60
+        proxy=f"http://127.0.0.1:{stage.proxy}", verify=stage.context, trust_env=False, timeout=20
     )
 
 
@@ -38,7 +35,7 @@ async def say(stage: Ground, request: str, *, server_name: str = HOST, to: str =
         with connect(stage, to) as sock:
             assert sock.recv(100).startswith(b"HTTP/1.1 200")
             with stage.context.wrap_socket(sock, server_hostname=server_name) as secure:
-                secure.settimeout(60)
+                secure.settimeout(20)
                 secure.sendall(request.replace("\n", "\r\n").encode())
                 received = b""
                 while piece := secure.recv(65536):
@@ -75,15 +72,16 @@ async def test_requests_that_could_be_read_in_two_ways_or_name_another_host_do_n
 ) -> None:
     async with ground(tmp_path, monkeypatch, protocols=("http/1.1",)) as stage:
         own = f"{HOST}:{stage.host.port}"
-        for name, (request, status) in BAD.items():
-            before = len(stage.host.asked)
+
+        async def attempt(name: str, request: str, status: bytes) -> None:
             text = request.replace("OWN", own).replace("KEY", stage.placeholder)
             if name == "a header over two lines":
                 text = text.replace("\n\n", "\nConnection: close\n\n")
             reply = await say(stage, text)
             assert reply.startswith(b"HTTP/1.1 " + status), (name, reply[:200])
-            if status != b"200":
-                assert len(stage.host.asked) == before, name
+
+        await asyncio.gather(*(attempt(name, *tried) for name, tried in BAD.items()))
+        assert len(stage.host.asked) == sum(status == b"200" for _, status in BAD.values())
         assert all("authorization" not in asked["headers"] for asked in stage.host.asked)
         assert len(stage.refusals) >= len(BAD) - 1
 
@@ -172,9 +170,10 @@ async def test_an_echoed_value_does_not_come_back_compressed_streamed_or_in_head
                 assert "[secret STRIPE_API_KEY]" in shown
             assert json.loads((await http.get(stage.url, headers=bearer(stage))).text)["path"] == "/"
             assert (await http.head(stage.url, headers=bearer(stage))).status_code == 200
-            reply = await http.get(f"{stage.url}/?coding=br", headers=bearer(stage))
-            assert reply.status_code == 502
-            assert "cannot be looked into" in reply.text
+            for coding in ("br", "zstd", "gzip, gzip"):
+                reply = await http.get(f"{stage.url}/", params={"coding": coding}, headers=bearer(stage))
+                assert reply.status_code == 502, coding
+                assert "cannot be looked into" in reply.text
         assert stage.host.asked[-1]["headers"]["accept-encoding"] == "gzip, deflate"
 
 
@@ -207,80 +206,96 @@ async def test_a_host_whose_certificate_is_wrong_gets_nothing_and_a_program_that
                 await asyncio.sleep(0.01)
 
 
-@pytest.mark.requirement("rules:websockets")
-async def test_a_websocket_opens_with_the_value_and_its_messages_do_not_show_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with ground(tmp_path, monkeypatch, protocols=("http/1.1",)) as stage:
-        sock = await asyncio.to_thread(connect, stage)
-        assert (await asyncio.to_thread(sock.recv, 100)).startswith(b"HTTP/1.1 200")
-        url = f"wss://{HOST}:{stage.host.port}/talk"
-        async with open_websocket(
-            url,
-            sock=sock,
-            ssl=stage.context,
-            server_hostname=HOST,
-            additional_headers=bearer(stage),
-            proxy=None,
-        ) as websocket:
-            first = await websocket.recv()
-            assert isinstance(first, str)
-            assert first.startswith("Bearer [secret STRIPE_API_KEY]")
-            assert len(first) == len(f"Bearer {VALUE}")
-            await websocket.send("hello")
-            assert await websocket.recv() == "heard hello"
-
-
 @pytest.mark.requirement("rules:tunnel")
 async def test_what_has_no_rule_is_tunnelled_untouched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with ground(tmp_path, monkeypatch, certified="127.0.0.1") as stage:
         async with httpx.AsyncClient(
-            proxy=f"http://127.0.0.1:{stage.proxy}", verify=False, trust_env=False, timeout=60
+            proxy=f"http://127.0.0.1:{stage.proxy}", verify=False, trust_env=False, timeout=20
         ) as http:
             reply = await http.get(f"https://127.0.0.1:{stage.host.port}/", headers=bearer(stage))
         assert stage.host.asked[0]["headers"]["authorization"] == f"Bearer {stage.placeholder}"
         assert reply.status_code == 200
 
 
-class Recorder:
-    """A tap that answers what it knows, refuses what writes, and hears the rest."""
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[object, ...]] = []
-
-    async def ask(self, request: RequestHead, body: AsyncIterator[bytes]) -> Answer | Exchange | None:
-        self.heard.append((request.method, request.target, dict(request.headers).get(b"Authorization", b"")))
-        if request.method == "POST":
-            return Answer(
-                409, [(b"content-type", b"text/plain")], b"held: " + b"".join([p async for p in body])
-            )
-        return self
-
-    def sent(self, chunk: bytes) -> None:
-        self.heard.append(("sent", chunk))
-
-    def answered(self, status: int, headers: Headers) -> None:
-        self.heard.append(("answered", status))
-
-    def received(self, chunk: bytes) -> None:
-        self.heard.append(("received", chunk))
+OK = b"HTTP/1.1 200 OK\r\n"
+ANSWERS = {
+    "no HTTP": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "two lengths": OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
+    "a head without end": OK + b"X: " + b"x" * (1 << 20),
+    "a line feed in a name": OK + b"X\nY: 1\r\n\r\n",
+    "another protocol": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
+    "no gzip": OK + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+}
 
 
-@pytest.mark.requirement("rules:tap")
-async def test_a_tap_hears_exchanges_without_values_and_may_answer_in_the_hosts_place(
+@pytest.mark.requirement("rules:bad-hosts")
+async def test_what_a_host_says_that_is_not_valid_http_or_was_not_asked_for_is_refused_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorder = Recorder()
-    async with ground(tmp_path, monkeypatch, tap=recorder) as stage, client(stage) as http:
-        reply = await http.post(f"{stage.url}/write", headers=bearer(stage), content=b"data")
-        assert (reply.status_code, reply.text) == (409, "held: data")
+    waiting = list(ANSWERS.values())
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(waiting.pop(0))
+        await writer.drain()
+        await reader.read()
+
+    async with ground(tmp_path, monkeypatch, raw=speak) as stage:
+        for number, name in enumerate(ANSWERS, start=1):
+            async with client(stage) as http:
+                if name == "no gzip":  # its head was fine
+                    with pytest.raises(httpx.HTTPError):
+                        await http.get(stage.url, headers=bearer(stage))
+                else:
+                    assert (await http.get(stage.url, headers=bearer(stage))).status_code == 502, name
+            assert len(stage.refusals) == number, (name, stage.refusals)
+
+
+@pytest.mark.requirement("rules:bad-hosts", "rules:echo")
+async def test_chunks_that_are_none_end_the_answer_and_a_value_cut_by_chunks_does_not_come_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chunk(data: bytes, extension: bytes = b"") -> bytes:
+        return b"%x%b\r\n%b\r\n" % (len(data), extension, data)
+
+    head, value = OK + b"Transfer-Encoding: chunked\r\n\r\n", VALUE.encode()
+    tricks = [
+        head
+        + chunk(b"<" + value[:9])
+        + chunk(value[9:] + b">", b";x=" + value)
+        + b"0\r\nX-Trailer: "
+        + value
+        + b"\r\n\r\n",
+        head + chunk(b"begun") + b"-5\r\nhello\r\n0\r\n\r\n",
+        head + chunk(b"begun") + b"fffffffffffffffffffff\r\nhello",
+        head + chunk(b"begun") + b"5\r\nhelloXX0\r\n\r\n",
+    ]
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(tricks.pop(0))
+        await writer.drain()
+
+    async with ground(tmp_path, monkeypatch, raw=speak) as stage:
+        request = f"GET / HTTP/1.1\nHost: {HOST}:{stage.host.port}\nAuthorization: {stage.placeholder}\nConnection: close\n\n"
+        said = await say(stage, request)
+        assert b"[secret STRIPE_API_KEY]*" in said
+        assert value not in said
+        assert said.endswith(b"\r\n0\r\n\r\n")  # trailers are not passed on, nor are extensions
+        for _ in range(3):
+            said = await say(stage, request)
+            assert not said.endswith(b"0\r\n\r\n")
+            assert value not in said
+
+
+@pytest.mark.requirement("rules:bad-hosts")
+async def test_a_host_with_a_rule_that_resolves_to_a_private_address_gets_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ground(tmp_path, monkeypatch) as stage, client(stage) as http:
+        with pytest.raises(httpx.ProxyError, match="403"):
+            await http.get(f"https://{HOST}/", headers=bearer(stage))
+        assert "loopback address" in stage.events[-1].reason
         assert stage.host.asked == []
-        assert (await http.get(f"{stage.url}/read", headers=bearer(stage))).status_code == 200
-        assert stage.host.asked[0]["headers"]["authorization"] == f"Bearer {VALUE}"
-    asked = [one for one in recorder.heard if one[0] in {"POST", "GET"}]
-    assert asked[1][2] == f"Bearer {stage.placeholder}".encode()
-    assert ("answered", 200) in recorder.heard
-    assert recorder.heard[-1] == ("received", b"")
-    assert VALUE not in repr(recorder.heard)

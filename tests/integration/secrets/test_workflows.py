@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.integration.runtime.test_background import with_options
 from tests.integration.secrets.stand_in import Ca, StandIn, names_on_loopback, standing_in, trusted
 from tests.workshop import (
     ADMIN,
     deploy,
     fetch,
-    finished,
-    log_text,
     make_home,
     open_runtime,
-    request,
     workflow,
 )
 
-from codewords_mcp.errors import SandboxUnavailable
+from codewords_mcp.runtime.egress import Egress, EgressPolicy
+from codewords_mcp.runtime.egress.intercept import Credential, Interception
 from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.sandboxes.e2b.way_out import around, describe
+from codewords_mcp.runtime.secrets.placeholders import new_placeholder
+from codewords_mcp.runtime.secrets.rules import make_rule
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -131,55 +132,6 @@ def files_with(folder: Path, value: str) -> list[str]:
     return found
 
 
-@pytest.mark.requirement("rules:canary", "rules:end-to-end", "secrets:rules")
-async def test_a_workflow_uses_a_secret_that_nobody_but_its_host_ever_sees(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with stage(tmp_path, monkeypatch) as (runtime, host, pair):
-        stored = await runtime.set_secret(ADMIN, NAME, VALUE, hosts=[pair])
-        assert (stored.held, stored.hosts) == ("placeholder", [pair])
-        await runtime.set_secret(ADMIN, "PLAIN_KEY", PLAIN)
-        held = {one.name: one.held for one in await runtime.list_secrets(ADMIN)}
-        assert held == {NAME: "placeholder", "PLAIN_KEY": "plain"}
-        try:
-            service = await deploy(runtime, SPY)
-        except SandboxUnavailable as error:
-            pytest.skip(error.message)
-        asked = {"url": f"https://{pair}"} | looked_for(VALUE) | looked_for(PLAIN, "plain")
-        status, body, run_id = await fetch(runtime, service, asked)
-        run = await finished(runtime, run_id)
-        _, failed, failed_id = await fetch(runtime, service, {}, path="/raise")
-        failure = await finished(runtime, failed_id)
-        told = await runtime.run(request(service, {}, path="/header"))
-        headers = repr(told.headers).encode() + b"".join([piece async for piece in told.body])
-        log = await log_text(runtime, run_id)
-        logs = log + await log_text(runtime, failed_id)
-        records = run.model_dump_json() + failure.model_dump_json()
-        found = files_with(tmp_path / "home", VALUE)
-    assert status == 200
-    answer = json.loads(body)
-    assert answer["status"] == 200
-    assert host.asked[0]["headers"]["authorization"] == f"Bearer {VALUE}"
-    assert answer["key"].startswith("sk_live_cwph")
-    assert "[secret STRIPE_API_KEY]" in answer["echo"]
-    assert answer["body"][0] == 403
-    assert answer["memory"] == []
-    assert answer["plain"], "the search finds what is there"
-    assert b"[secret PLAIN_KEY]" in headers
-    for value in (VALUE, PLAIN):
-        assert all(
-            form not in (body + failed + headers + logs.encode() + records.encode()) for form in forms(value)
-        )
-    assert found == []
-    assert files_with(tmp_path / "home", PLAIN) == []
-    assert run.usage is not None
-    egress = run.usage["egress"]
-    assert egress["secrets"] == [{"name": NAME, "host": HOST, "count": 2}]
-    assert "its body holds the placeholder of STRIPE_API_KEY" in egress["refused"][0]["reason"]
-    assert "A request to api.stripe.com" in log
-    assert "was refused: its body holds the placeholder" in log
-
-
 @pytest.mark.requirement("rules:end-to-end")
 async def test_without_isolation_too_the_value_stays_outside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -191,6 +143,32 @@ async def test_without_isolation_too_the_value_stays_outside(
     assert status == 200, body
     assert host.asked[0]["headers"]["authorization"] == f"Bearer {VALUE}"
     assert VALUE not in body.decode()
+
+
+@pytest.mark.requirement("rules:inspect")
+async def test_a_workflow_that_asks_for_it_sends_no_placeholder_to_any_host_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(tmp_path, monkeypatch, sandbox="process") as (runtime, host, pair):
+        await runtime.set_secret(ADMIN, NAME, VALUE, hosts=["api.elsewhere.example"])
+        service = await deploy(runtime, with_options(CALLER, "inspect = true"))
+        _, body, run_id = await fetch(runtime, service, {"url": f"https://{pair}/v1/charges"})
+        run = await runtime.get_run(ADMIN, run_id, wait=60)
+    assert "whose rule is for api.elsewhere.example only" in body.decode()
+    assert host.asked == []
+    assert run.usage is not None
+    assert run.usage["egress"]["refused"][0]["host"] == HOST
+
+
+@pytest.mark.requirement("rules:inspect", "rules:e2b")
+def test_what_is_looked_at_everywhere_is_all_dialled_by_the_runtime_on_e2b_too() -> None:
+    egress = Egress(EgressPolicy(), lambda: ("127.0.0.1", 9))
+    for everywhere, by in ((False, "machine"), (True, "runtime")):
+        credential = Credential(NAME, new_placeholder(VALUE), VALUE, make_rule([HOST]))
+        egress.expect("sandbox", egress.policy, Interception([credential], everywhere=everywhere))
+        described = describe("sandbox", egress, by_machine=True)
+        assert described["by"] == by
+        assert around(described) == ((None, False) if everywhere else (None, True))
 
 
 CALLER = workflow(

@@ -27,6 +27,19 @@ pytestmark = pytest.mark.requirement("gateway:routes")
         ("openai", "POST", "/v1/batches", "unmetered", "", "/batches"),
         ("openai", "POST", "/v1/fine_tuning/jobs", "unmetered", "", "/fine_tuning/jobs"),
         ("openai", "POST", "/v1/audio/speech", "unmetered", "", "/audio/speech"),
+        ("openai", "POST", "/v1/realtime/client_secrets", "unmetered", "", "/realtime/client_secrets"),
+        ("openai", "POST", "/v1/realtime/calls", "unmetered", "", "/realtime/calls"),
+        ("openai", "POST", "/v1/responses/compact", "metered", "responses", "/responses/compact"),
+        ("openai", "POST", "/v1/responses/input_tokens", "free", "", "/responses/input_tokens"),
+        ("openai", "DELETE", "/v1/files/file_1", "free", "", "/files/file_1"),
+        (
+            "anthropic",
+            "GET",
+            "/v1/messages/batches/b_1/results",
+            "free",
+            "",
+            "/v1/messages/batches/b_1/results",
+        ),
         ("anthropic", "POST", "/v1/messages", "metered", "messages", "/v1/messages"),
         ("anthropic", "POST", "/v1/messages/count_tokens", "free", "", "/v1/messages/count_tokens"),
         ("anthropic", "POST", "/v1/messages/batches", "unmetered", "", "/v1/messages/batches"),
@@ -112,7 +125,7 @@ def test_the_other_addresses_may_be_given_with_their_version_too() -> None:
 @pytest.mark.requirement("gateway:sandbox")
 def test_a_declared_provider_key_becomes_the_runs_key_unless_an_address_is_declared_too() -> None:
     found = provider_variables(
-        ["OPENAI_API_KEY", "GEMINI_API_KEY", "OTHER"], key="cwk-run-1", runtime="http://r"
+        dict.fromkeys(["OPENAI_API_KEY", "GEMINI_API_KEY", "OTHER"]), key="cwk-run-1", runtime="http://r"
     )
     assert found == {
         "OPENAI_API_KEY": "cwk-run-1",
@@ -120,4 +133,7 @@ def test_a_declared_provider_key_becomes_the_runs_key_unless_an_address_is_decla
         "GEMINI_API_KEY": "cwk-run-1",
         "GOOGLE_GEMINI_BASE_URL": "http://r/gemini",
     }
-    assert provider_variables(["OPENAI_API_KEY", "OPENAI_BASE_URL"], key="k", runtime="r") == {}
+    for address in (None, "https://other.example/v1"):
+        another = {"OPENAI_API_KEY": None, "OPENAI_BASE_URL": address}
+        assert provider_variables(another, key="k", runtime="r") == {}
+    assert provider_variables({"OPENAI_API_KEY": "its own"}, key="k", runtime="r") == {}

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from codewords_mcp.errors import ProviderTimedOut, ProviderUnavailable
 from codewords_mcp.runtime.gateway.upstream import Base, Upstream
-from codewords_mcp.runtime.gateway.wire import Answer, BrokenOffError, Patience
+from codewords_mcp.runtime.gateway.wire import HIGH_WATER, Answer, BrokenOffError, Patience
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("gateway:wire")]
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -138,6 +138,29 @@ async def test_a_body_that_ends_early_is_not_taken_for_a_whole_one(said: bytes) 
         answer = await upstream.request("OpenAI", "GET", (f"http://127.0.0.1:{port}", "/"), [], None)
         with pytest.raises(BrokenOffError):
             assert [chunk async for chunk in answer.chunks()] == [b"hello"]
+
+
+async def test_a_reader_that_is_slow_makes_the_provider_wait_instead_of_filling_memory() -> None:
+    piece, count = b"x" * (128 << 10), 200
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (len(piece) * count))
+        for _ in range(count):
+            writer.write(piece)
+            await writer.drain()
+
+    async with server(serve) as (port, _), wired() as upstream:
+        url = f"http://127.0.0.1:{port}"
+        answer = await upstream.request("OpenAI", "GET", (url, "/"), [], None)
+        size = largest = 0
+        async for chunk in answer.chunks():
+            size += len(chunk)
+            largest = max(largest, len(chunk))
+            for _ in range(50):  # turns of the loop, in which the provider could send it all
+                await asyncio.sleep(0)
+    assert size == len(piece) * count
+    assert largest <= 2 * HIGH_WATER
 
 
 async def test_an_answer_to_head_has_no_body_whatever_its_length_says() -> None:

@@ -85,6 +85,8 @@ class Egress:
         policy = self._own.get(sandbox_id, self._policy)
         hosts = None if policy.hosts is None else sorted(policy.hosts)
         interception = self._interceptions.get(sandbox_id)
+        if interception is not None and interception.everywhere:
+            return {"by": "runtime"}
         # what is intercepted is dialled here too: values and the authority's key never leave this machine
         here = interception.credentials.hosts if interception else set[tuple[str, int]]()
         return {"mode": policy.mode, "hosts": hosts, "private": sorted(policy.pairs | here)}

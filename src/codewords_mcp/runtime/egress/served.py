@@ -104,11 +104,11 @@ class ServedNetwork:
             reset(client)
             return
         try:
-            dialled = await self._dial(*destination)
+            host, upstream = await self._reach(*destination)
         except NotConnected:
             await _reset_once_heard(client)
             return
-        await self._carry(client, dialled, destination[1])
+        await self._carry(client, upstream, host, destination[1])
 
     async def _to_proxy(self, client: socket.socket) -> None:
         try:
@@ -120,19 +120,20 @@ class ServedNetwork:
             await reply(client, error.status, error.sentence)
             return
         try:
-            dialled = await self._dial(request.host, request.port)
+            host, upstream = await self._reach(request.host, request.port)
         except NotConnected as error:
             sentence = f"{error.host}:{request.port} {error.verb}: {error.reason}."
             await reply(client, 502 if error.allowed else 403, sentence)
             return
         await self._carry(
-            client, dialled, request.port, to_client=request.to_client, to_upstream=request.to_upstream
+            client, upstream, host, request.port, to_client=request.to_client, to_upstream=request.to_upstream
         )
 
     async def _carry(
         self,
         client: socket.socket,
-        dialled: Dialled,
+        upstream: socket.socket | None,
+        host: str,
         port: int,
         *,
         to_client: bytes = b"",
@@ -140,17 +141,11 @@ class ServedNetwork:
     ) -> None:
         """Tunnel, unless the sandbox holds placeholders: then look whether they are for this host."""
         if self._interception is None:
-            await relay(
-                client,
-                dialled.sock,
-                to_client=to_client,
-                to_upstream=to_upstream,
-                traffic=self.traffic,
-            )
+            assert upstream is not None  # noqa: S101  # only what is intercepted is dialled later
+            await relay(client, upstream, to_client=to_client, to_upstream=to_upstream, traffic=self.traffic)
             return
         from codewords_mcp.runtime.egress.intercept.carry import carry
 
-        host = dialled.host
         await carry(
             Session(
                 self._interception,
@@ -162,10 +157,27 @@ class ServedNetwork:
                 traffic=self.traffic,
             ),
             client,
-            dialled.sock,
+            upstream,
             to_client=to_client,
             to_upstream=to_upstream,
         )
+
+    async def _reach(self, asked: str, port: int) -> tuple[str, socket.socket | None]:
+        """(the host's name, a connection to it). Where a recorder may answer in its place it is dialled later, but judged
+        by its name. Raises NotConnected.
+        """
+        if self._interception is None or self._interception.tape is None:
+            dialled = await self._dial(asked, port)
+            return dialled.host, dialled.sock
+        host = asked
+        try:
+            host = self._name_behind(asked)
+            if reason := self._policy.may_look_up(host, port):
+                raise Refused(reason)
+        except NotConnected as error:
+            self._note(error, host, port)
+            raise
+        return host, None
 
     async def _dial_again(self, host: str, port: int) -> socket.socket:
         return (await self._dial(host, port)).sock
@@ -177,12 +189,15 @@ class ServedNetwork:
             host = self._name_behind(asked)
             dialled = await self._dialler.dial(self._policy, host, port, self._share)
         except NotConnected as error:
-            error.host = host
-            self._log.add(host, port, error.address, allowed=error.allowed, reason=error.reason)
+            self._note(error, host, port)
             raise
         self._log.add(host, port, dialled.address, allowed=True)
         dialled.host = host
         return dialled
+
+    def _note(self, error: NotConnected, host: str, port: int) -> None:
+        error.host = host
+        self._log.add(host, port, error.address, allowed=error.allowed, reason=error.reason)
 
     def _name_behind(self, host: str) -> str:
         address = parse_address(host)

@@ -81,8 +81,17 @@ class Cache:
             self._size -= len(kept.body)
 
 
-def asked_for(headers: Headers, origin: Origin, asked: Asked) -> tuple[float, bool]:
-    """(seconds for which an answer may be kept, whether a kept one may be given); 0 where nothing is cached."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What stands for a call whose answer may be kept for so many seconds. `may_give`: a kept one may be given."""
+
+    name: str
+    seconds: float
+    may_give: bool
+
+
+def question_of(headers: Headers, query: bytes, origin: Origin, asked: Asked) -> Question | None:
+    """None where nothing is to be cached."""
     seconds, may_give = origin.rules.cache, True
     for name, value in headers:
         if name == ASKS:
@@ -91,8 +100,9 @@ def asked_for(headers: Headers, origin: Origin, asked: Asked) -> tuple[float, bo
                 may_give = False
             else:
                 seconds = float(told) if told.isdigit() else 0.0
-    fits = asked.route.flavor in _FLAVORS and bool(asked.parsed) and not _has_effects(asked)
-    return (min(seconds, LONGEST) if fits else 0.0), may_give
+    if not seconds or asked.route.flavor not in _FLAVORS or not asked.parsed or _has_effects(asked):
+        return None
+    return Question(_name_of(origin, asked, query, headers), min(seconds, LONGEST), may_give)
 
 
 def _has_effects(asked: Asked) -> bool:
@@ -102,8 +112,7 @@ def _has_effects(asked: Asked) -> bool:
     return asked.route.flavor == "responses" and asked.parsed.get("store") is not False
 
 
-def name_of(origin: Origin, asked: Asked, query: str, headers: Headers) -> str:
-    """What stands for a question."""
+def _name_of(origin: Origin, asked: Asked, query: bytes, headers: Headers) -> str:
     service = origin.services[0] if origin.services else ""
     more = sorted(pair for pair in headers if pair[0] in _CHANGES)
     place = (origin.owner, service, asked.route.provider, asked.route.path, query, more)

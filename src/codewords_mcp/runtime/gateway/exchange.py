@@ -120,7 +120,15 @@ class Exchange:
             elif name == b"content-encoding":
                 encoding = value.decode("latin-1")
         if self.asked is not None and answer.status < 300:
-            self._tap = tap_for(self.route.flavor, media, encoding, strip=self.strip)
+            watched = self.watched
+            self._tap = tap_for(
+                self.route.flavor,
+                media,
+                encoding,
+                strip=self.strip,
+                watched=watched is not None,
+                keeps=watched is not None and watched.content,
+            )
 
     async def relay(self) -> AsyncIterator[bytes]:
         """The answer's pieces. It is settled before the last of them, so that whoever has it all finds its cost."""
@@ -165,4 +173,5 @@ class Exchange:
         if self.watched is not None:
             if self._answer is not None and not self._ended:
                 self.failure = self.failure or "cut_short"
+            self.failure = self.failure or reading.failure
             self.watched.ended(self, reading)

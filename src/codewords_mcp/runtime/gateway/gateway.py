@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 from codewords_mcp.errors import CodewordsError, ModelNotAllowed
-from codewords_mcp.runtime.gateway import cache, headers, uploads
+from codewords_mcp.runtime.gateway import cache, headers, recorded, uploads
 from codewords_mcp.runtime.gateway.asked import Asked, read_request
 from codewords_mcp.runtime.gateway.attempts import Attempts
 from codewords_mcp.runtime.gateway.budgets import Budgets
@@ -23,8 +24,10 @@ from codewords_mcp.runtime.gateway.rules import allows, stand_ins
 from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.telemetry import Telemetry, open_telemetry
 from codewords_mcp.runtime.gateway.upstream import Upstream
+from codewords_mcp.runtime.gateway.verdicts import when_to_return
 from codewords_mcp.runtime.gateway.wire import Answer, Patience
 from codewords_mcp.runtime.models import Caller, Provider, ProviderReply, ProviderRequest
+from codewords_mcp.runtime.recording import Tapes
 from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.settings import Settings
@@ -40,12 +43,14 @@ class Gateway:
     def __init__(
         self, secrets: SecretBook, keyring: Keyring, database: Database, settings: Settings, *, executor: str
     ) -> None:
+        self.tapes = Tapes()
         self.keys = ProviderKeys(secrets)
         self.lineage = Lineage()
         self.ledger = Ledger(database)
         self.prices = Prices(settings.model_prices, settings.model_aliases)
         self.budgets = Budgets(database, self.ledger, settings.budgets, executor=executor)
         self.lineage.on_end = self.budgets.forget_run
+        self.lineage.on_models = self.prepare
         self._keyring = keyring
         self._meter = Meter(self.prices, self.ledger, self.budgets)
         self._fallbacks = settings.model_fallbacks
@@ -60,12 +65,21 @@ class Gateway:
         )
         self._attempts = Attempts(Health(), settings.provider_retries)
         self._cache = cache.Cache()
-        self._rates = Rates(settings.provider_rates)
+        self._rates = Rates(settings.provider_rates, settings.key_rates)
         self._tickets = uploads.UploadTickets()
-        self._warmed = False
+        self._warming: asyncio.Task[Telemetry | None] | None = None
         self._telemetry: Telemetry | None = None
 
     async def ask(self, request: ProviderRequest) -> ProviderReply:
+        """As `_ask`, unless the caller's run has a recorder that answers in the provider's place. Raises Conflict where it
+        holds the call.
+        """
+        tape = self.tapes.of(request.caller.run_id)
+        return await (
+            self._ask(request) if tape is None else recorded.ask(request, tape, self._bases, self._ask)
+        )
+
+    async def _ask(self, request: ProviderRequest) -> ProviderReply:
         """Call the provider. Cancelling the awaiting task, or closing the reply early, aborts the call.
 
         Raises NotFound for a path that is none, ServiceNotAvailable without a key, ModelNotAllowed, BudgetExceeded,
@@ -74,12 +88,32 @@ class Gateway:
         """
         route = find_route(request.provider, request.method, request.path, run_mount=request.run_mount)
         keys = await self.keys.find(request.caller.owner, route.provider)
-        if not self._warmed:
-            self._telemetry = await asyncio.to_thread(_warm)
-            self._warmed = True
+        self._telemetry = await self._prepared()
         asked = None
         if route.kind == "metered":
             asked = read_request(route, b"".join([chunk async for chunk in request.body]))
+        call = await self._exchange(request, route, asked)
+        question = asked and cache.question_of(request.headers, request.query, call.origin, asked)
+        if question and question.may_give and (kept := self._cache.find(question.name)):
+            return self._given(call, kept)
+        try:
+            await self._meter.reserve(call)
+            answer = await self._answered(request, call, keys)
+            call.begun(answer)
+            if answer.status == 429 and (seconds := when_to_return(answer, {})):
+                self._rates.told(route.provider, seconds)
+            told = self._headers(request, call, answer)
+            if question and not call.instead_of:
+                call.keep = partial(self._keep, call, question, told)
+                told = [*told, (cache.ASKS, b"miss")]
+            return ProviderReply(answer.status, told, call.relay(), call.close, lambda: call.used)
+        except BaseException as error:
+            call.failure = error.code if isinstance(error, CodewordsError) else type(error).__name__
+            await call.close()
+            raise
+
+    async def _exchange(self, request: ProviderRequest, route: Route, asked: Asked | None) -> Exchange:
+        """The call as it will be made. Raises ModelNotAllowed."""
         origin = self.lineage.origin(request.caller)
         others: tuple[Asked, ...] = ()
         if route.kind != "free":
@@ -89,42 +123,35 @@ class Gateway:
             if asked is not None and request.may_switch:
                 others = self._others(origin, listed, asked)
         call = Exchange(route, origin, asked, self._meter, others)
-        if self._telemetry is not None:
-            call.watched = self._telemetry.watch(request.headers)
-        seconds = 0.0
         call.instead_of = request.instead_of
-        name = ""
-        if asked is not None:
-            seconds, may_give = cache.asked_for(request.headers, origin, asked)
-            if seconds:
-                query = request.query.decode("latin-1")
-                name = cache.name_of(origin, asked, query, request.headers)
-                if may_give and (kept := self._cache.find(name)):
-                    return self._given(call, kept)
-        try:
-            await self._meter.reserve(call)
-            answer = await self._answered(request, call, keys)
-            call.begun(answer)
-            self._rates.told(route.provider, answer.status, answer.header(b"retry-after"))
-            told = self._headers(request, call, answer)
-            if name and not call.instead_of:
-                call.keep = lambda body, reading: self._cache.keep(
-                    name, seconds, told, body, reading.tokens or {}, call.model
-                )
-                told = [*told, (cache.ASKS, b"miss")]
-            return ProviderReply(answer.status, told, call.relay(), call.close, lambda: call.used)
-        except BaseException as error:
-            call.failure = error.code if isinstance(error, CodewordsError) else type(error).__name__
-            await call.close()
-            raise
+        if self._telemetry is not None:
+            call.watched = self._telemetry.watch(request.headers, origin)
+        return call
+
+    async def _prepared(self) -> Telemetry | None:
+        warming = self.prepare()
+        if not warming.done():
+            await asyncio.shield(warming)
+        return warming.result()
+
+    def _keep(
+        self, call: Exchange, question: cache.Question, told: headers.Headers, body: bytes, reading: Reading
+    ) -> None:
+        self._cache.keep(question.name, question.seconds, told, body, reading.tokens or {}, call.model)
 
     def _given(self, call: Exchange, kept: cache.Kept) -> ProviderReply:
         """The reply with a kept answer."""
         call.used = used = self._meter.given(call, kept)
         if call.watched is not None:
-            call.watched.ended(call, Reading(kept.model))
+            call.watched.ended(call, Reading(kept.model, body=kept.body))
         told = [*kept.headers, (b"content-length", b"%d" % len(kept.body)), (cache.ASKS, b"hit")]
         return ProviderReply(200, told, kept.pieces(), _nothing, lambda: used)
+
+    def prepare(self) -> asyncio.Task[Telemetry | None]:
+        """Import what calls need, in a thread: together it takes half a second, which the first call need not wait for."""
+        if self._warming is None:
+            self._warming = asyncio.create_task(asyncio.to_thread(_imported, self._bases))
+        return self._warming
 
     def fallbacks(self, caller: Caller, provider: Provider, model: str) -> list[tuple[Provider, str]]:
         """(provider, model) of what stands in for a model that this caller asks for; providers may differ."""
@@ -144,8 +171,8 @@ class Gateway:
         """End every connection to a provider, write what is not written yet, export what is not exported."""
         await self._upstream.close()
         self.ledger.flush()
-        if self._telemetry is not None:
-            await asyncio.to_thread(self._telemetry.close)
+        if self._warming is not None and (telemetry := await self._warming):
+            await asyncio.to_thread(telemetry.close)
 
     async def _lists(self, origin: Origin) -> list[tuple[str, ...]]:
         """The lists of models that a call of this origin has to keep to, all of them."""
@@ -169,12 +196,11 @@ class Gateway:
         if call.asked is not None or request.length == 0 or (not request.length and not _is_chunked(request)):
             body = None
         query = uploads.without_ticket(headers.without_key(request.query)).decode("latin-1")
-        turn = f"{call.origin.owner}/{call.origin.key_id}"
 
         async def send(key: ProviderKey) -> Answer:
             route, asked, sent = call.route, call.asked, body
             if route.kind != "free":
-                await self._rates.enter(route.provider, turn)
+                await self._rates.enter(route.provider, call.origin)
             length = request.length
             content: bytes | AsyncIterator[bytes] | None = sent
             if asked is not None:
@@ -229,12 +255,11 @@ def _check(listed: list[tuple[str, ...]], route: Route, asked: Asked | None) -> 
             )
 
 
-def _warm() -> Telemetry | None:
-    """Import what calls need, in a thread: together it takes half a second."""
+def _imported(bases: dict[Provider, str]) -> Telemetry | None:
     from genai_prices.data_snapshot import get_snapshot
 
     get_snapshot()
-    return open_telemetry()
+    return open_telemetry(bases)
 
 
 async def _nothing() -> None:

@@ -48,11 +48,15 @@ _KEY_PARAMETER = re.compile(rb"(^|&)key=[^&]*")
 
 def to_provider(headers: Headers, route: Route, key: bytes) -> Headers:
     """The caller's headers, but for its body's size, with the provider's key where the provider expects it."""
-    named = _named_by_connection(headers)
-    kept = [pair for pair in headers if pair[0] not in _DROPPED_INWARD and pair[0] not in named]
-    kept.append((b"accept-encoding", b"identity"))
+    kept = [*of_caller(headers), (b"accept-encoding", b"identity")]
     kept.append(_credential(headers, route, key))
     return kept
+
+
+def of_caller(headers: Headers) -> Headers:
+    """What of the caller's headers goes on: no key, nothing of the connection."""
+    named = _named_by_connection(headers)
+    return [pair for pair in headers if pair[0] not in _DROPPED_INWARD and pair[0] not in named]
 
 
 def _named_by_connection(headers: Headers) -> frozenset[bytes]:

@@ -142,9 +142,9 @@ class Ledger:
         self._written.update(one["id"] for one in opened)
         if settle := self.settle:
             if sums or closed:
-                self._db.write_soon(lambda c: settle(c, sums, closed))
+                self._db.write_soon(lambda c: settle(c, sums, closed), keep=True)
         elif sums or opened or closed:
-            self._db.write_soon(lambda c: _write(c, sums, opened, closed))
+            self._db.write_soon(lambda c: _write(c, sums, opened, closed), keep=True)
         if self._lasting:
             self.touch()
 
@@ -212,7 +212,8 @@ def _with_cost(run: Run, found: list[RowMapping]) -> Run:
     models = [in_usd(row) for row in found]
     for model in models:
         del model["run_id"]
-    told = {"cost": round(sum(row["cost"] for row in found) / USD, 12), "models": models}
+    cost = sum(row["cost"] for row in found) / USD + (run.usage.get("cost") or 0)  # of machines
+    told = {"cost": round(cost, 12), "models": models}
     return run.model_copy(update={"usage": run.usage | told})
 
 

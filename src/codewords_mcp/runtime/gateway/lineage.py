@@ -35,10 +35,14 @@ class Lineage:
     def __init__(self) -> None:
         self._alive: dict[str, Origin] = {}
         self.on_end: Callable[[str], None] = lambda _run_id: None
+        self.on_models: Callable[[], object] = lambda: None
+        """Called when a run begins that may ask models."""
 
-    def begin(self, run_id: str, caller: Caller, service_id: str, rules: Rules = NONE) -> None:
-        """A run has been recorded."""
-        parent = self.origin(caller)
+    def begin(
+        self, run_id: str, caller: Caller, service_id: str, rules: Rules = NONE, above: Origin | None = None
+    ) -> None:
+        """A run has been recorded. `above`: what its caller's calls are counted on, where that is not alive here."""
+        parent = above or self.origin(caller)
         self._alive[run_id] = Origin(
             caller.owner,
             parent.key_id,
@@ -52,6 +56,10 @@ class Lineage:
         """It and its sandbox are gone. Idempotent."""
         if self._alive.pop(run_id, None) is not None:
             self.on_end(run_id)
+
+    def knows(self, run_id: str) -> bool:
+        """Whether the run is alive here."""
+        return run_id in self._alive
 
     def origin(self, caller: Caller) -> Origin:
         """What a call of this caller is counted on."""

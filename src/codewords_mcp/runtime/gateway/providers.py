@@ -29,6 +29,7 @@ _OPENAI: dict[str, Flavor] = {
     "/chat/completions": "chat",
     "/completions": "completions",
     "/responses": "responses",
+    "/responses/compact": "responses",
     "/embeddings": "embeddings",
     "/images/generations": "images",
     "/images/edits": "images",
@@ -36,7 +37,7 @@ _OPENAI: dict[str, Flavor] = {
     "/audio/transcriptions": "audio",
     "/audio/translations": "audio",
 }
-_OPENAI_FREE = re.compile(r"/(files|uploads)(/.*)?|/moderations|/responses/(input_tokens|compact)|.+/cancel")
+_OPENAI_FREE = re.compile(r"/(files|uploads)(/.*)?|/moderations|/responses/input_tokens|.+/cancel")
 _ANTHROPIC_FREE = re.compile(r"/v1/(messages/count_tokens|files(/.*)?|.+/cancel)")
 _GEMINI_FREE = re.compile(r"/upload/.+|/v\w+/files(/.*)?|.+:(countTokens|cancel)")
 _GEMINI_VERB = re.compile(r"/v\w+/(?:models|tunedModels|publishers/google/models)/([^/:]+):(\w+)")

@@ -16,13 +16,15 @@ _PROVIDERS = ("openai", "anthropic", "gemini")
 @dataclass(frozen=True, slots=True)
 class Rules:
     """`[tool.codewords]`: `budget` scope → USD; `models` that it may ask, None for all; `fallbacks` model → those that stand
-    in for it; `cache` seconds that answers are kept, 0 for none.
+    in for it; `cache` seconds that answers are kept, 0 for none; `trace_content` whether telemetry tells what was said, None
+    for what the environment says.
     """
 
     budget: dict[str, float] = field(default_factory=dict[str, float])
     models: tuple[str, ...] | None = None
     fallbacks: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     cache: float = 0.0
+    trace_content: bool | None = None
 
 
 NONE = Rules()
@@ -30,7 +32,7 @@ NONE = Rules()
 
 def rules_of(tool: Mapping[str, Any]) -> Rules:
     """Read a header's table, which was checked when the workflow was deployed."""
-    if not tool.keys() & {"budget", "models", "fallbacks", "cache"}:
+    if not tool.keys() & {"budget", "models", "fallbacks", "cache", "trace_content"}:
         return NONE
     models: Any = tool.get("models")
     return Rules(
@@ -38,6 +40,7 @@ def rules_of(tool: Mapping[str, Any]) -> Rules:
         None if models is None else tuple(cast("list[str]", models)),
         cast("dict[str, list[str]]", tool.get("fallbacks", {})),
         float(tool.get("cache", 0.0)),
+        tool.get("trace_content"),
     )
 
 

@@ -27,6 +27,10 @@ _LONGEST_EVENT = 32 << 20
 _NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,')
 _TOLD = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{')
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
+_ENDING = re.compile(
+    rb'("finish_reason"\s*:\s*")|^event:\s*error|^data:\s*\{\s*"error"|"type"\s*:\s*"(?:error|response\.failed)"',
+    re.MULTILINE,
+)
 _USAGE = re.compile(r'"(?:usage|usageMetadata)"\s*:\s*(?=\{)')
 
 
@@ -42,6 +46,12 @@ class Reading:
     tokens: Tokens | None = None
     events: int = 0
     whole: bool = False
+    answer: Json = field(default_factory=Json)
+    """What told it, and why the answer ended."""
+    failure: str = ""
+    """The provider's name for an error that came inside the stream; seen where a call is watched."""
+    body: bytes = b""
+    """The answer itself, where it is to be told."""
 
 
 class Tap(Protocol):
@@ -97,9 +107,11 @@ class PlainTap:
 class StreamTap:
     """For server-sent events. `strip`: usage was asked for by us, and is taken out again."""
 
-    def __init__(self, flavor: Flavor, *, strip: bool) -> None:
+    def __init__(self, flavor: Flavor, *, strip: bool, watched: bool = False) -> None:
         self._flavor: Flavor = flavor
         self._strip = strip
+        self._watched = watched
+        self._finish = self._failure = b""
         self._held = b""
         self._separator = b""
         self._first = b""
@@ -120,6 +132,8 @@ class StreamTap:
         end += len(self._separator)
         block, self._held = data[:end], data[end:]
         self._events += block.count(self._separator)
+        if self._watched and _ENDING.search(block):
+            self._note_ending(block)
         if b'"usage' in block:
             block = self._look(block)
         return block if self._strip else chunk
@@ -152,6 +166,14 @@ class StreamTap:
         else:
             self._last = event
 
+    def _note_ending(self, block: bytes) -> None:
+        for event in block.split(self._separator):
+            if ending := _ENDING.search(event):
+                if ending[1]:
+                    self._finish = event
+                else:
+                    self._failure = event
+
     def read(self) -> Reading:
         """See `Tap`."""
         first, last = _object(_parsed(_data_of(self._first))), _object(_parsed(_data_of(self._last)))
@@ -164,6 +186,10 @@ class StreamTap:
         reading = _reading(self._flavor, found)
         reading.events = self._events
         reading.whole = whole and reading.tokens is not None
+        if self._finish:
+            reading.answer = _object(_parsed(_data_of(self._finish)))
+        if self._failure:
+            reading.failure = _failure(_object(_parsed(_data_of(self._failure))))
         return reading
 
 
@@ -248,13 +274,46 @@ class CompressedTap:
         return self._inner.read()
 
 
-def tap_for(flavor: Flavor, media: str, encoding: str, *, strip: bool) -> Tap:
-    """The tap for an answer, by its content type and content encoding."""
+class KeepingTap:
+    """Keeps what passes too, up to `WHOLE` bytes of it."""
+
+    def __init__(self, inner: Tap) -> None:
+        self._inner = inner
+        self._kept: list[bytes] = []
+        self._room = WHOLE
+
+    def feed(self, chunk: bytes) -> bytes:
+        """See `Tap`."""
+        if self._room > 0:
+            self._kept.append(chunk[: self._room])
+            self._room -= len(chunk)
+        return self._inner.feed(chunk)
+
+    def rest(self) -> bytes:
+        """See `Tap`."""
+        return self._inner.rest()
+
+    def read(self) -> Reading:
+        """See `Tap`."""
+        reading = self._inner.read()
+        reading.body = b"".join(self._kept)
+        return reading
+
+
+def tap_for(
+    flavor: Flavor, media: str, encoding: str, *, strip: bool, watched: bool = False, keeps: bool = False
+) -> Tap:
+    """The tap for an answer, by its content type and content encoding.
+
+    `watched`: how it ended is read too; `keeps`: so is what it said.
+    """
     encoding = encoding.strip().lower()
     compressed = encoding not in {"", "identity"}
-    tap: Tap = (
-        StreamTap(flavor, strip=strip and not compressed) if "event-stream" in media else PlainTap(flavor)
-    )
+    tap: Tap = PlainTap(flavor)
+    if "event-stream" in media:
+        tap = StreamTap(flavor, strip=strip and not compressed, watched=watched)
+    if keeps:
+        tap = KeepingTap(tap)
     if not compressed:
         return tap
     opener = OPENERS.get(encoding)
@@ -288,7 +347,9 @@ def _merged(first: Json, last: Json) -> Json:
     """Anthropic tells input and cache at the start and the output, counted up, at the end."""
     message = _object(first.get("message"))
     told = {name: value for name, value in _object(last.get("usage")).items() if value is not None}
-    return message | {"usage": _object(message.get("usage")) | told} if message else last
+    if not message:
+        return last
+    return message | _object(last.get("delta")) | {"usage": _object(message.get("usage")) | told}
 
 
 def _is_finished(event: Json) -> bool:
@@ -323,4 +384,14 @@ def _reading(flavor: Flavor, answer: Json) -> Reading:
         tier if isinstance(tier, str) and tier not in {"auto", "standard"} else "",
         tokens,
         whole=tokens is not None,
+        answer=answer,
     )
+
+
+def _failure(event: Json) -> str:
+    """The name of an error, of whichever provider."""
+    error = _object(event.get("error")) or _object(_object(event.get("response")).get("error")) or event
+    told = (
+        error.get("code") if isinstance(error.get("code"), str) else error.get("status") or error.get("type")
+    )
+    return told if isinstance(told, str) and told else "error"

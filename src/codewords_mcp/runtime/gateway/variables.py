@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 _ROUTES = {
     "OPENAI_API_KEY": ("OPENAI_BASE_URL", "/run/openai/v1"),
@@ -20,16 +20,15 @@ def is_provider_key(name: str) -> bool:
     return _FURTHER.sub("", name) in _ROUTES
 
 
-def provider_variables(declared: Iterable[str], *, key: str, runtime: str) -> dict[str, str]:
-    """The variables for the provider keys among the declared names; `key` is the run's, `runtime` how it is reached.
+def provider_variables(declared: Mapping[str, str | None], *, key: str, runtime: str) -> dict[str, str]:
+    """The variables for the provider keys among the declared ones (name → default).
 
-    The provider's own key thereby never enters a sandbox. A workflow that declares an address too means another
-    provider of that interface, and keeps both as they are.
+    `key` is the run's, `runtime` how it is reached. The provider's own key thereby never enters a sandbox. A workflow that
+    declares an address too means another provider of that interface: both stay as they are.
     """
-    names = set(declared)
     found: dict[str, str] = {}
-    for name in names:
+    for name, default in declared.items():
         address, path = _ROUTES.get(_FURTHER.sub("", name), ("", ""))
-        if address and address not in names:
+        if address and default is None and address not in declared:
             found |= {name: key, address: runtime + path}
     return found

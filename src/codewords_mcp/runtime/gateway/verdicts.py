@@ -50,7 +50,7 @@ def judge(route: Route, answer: Answer, body: bytes) -> Verdict:
     if status < 400:
         return FINE
     told = _object(body)
-    after = _after(answer, told)
+    after = when_to_return(answer, told)
     if status in {401, 403}:
         return Verdict(other_key=True, rest=_SPENT if status == 401 else 0.0)
     if status == 402 or (status == 429 and _is_spent(told)):
@@ -90,8 +90,8 @@ def _lacks_model(route: Route, error: Json) -> bool:
     return error.get("code") == "model_not_found" or route.flavor in _BY_MODEL
 
 
-def _after(answer: Answer, error: Json) -> float | None:
-    """Seconds until the provider wants to be asked again."""
+def when_to_return(answer: Answer, error: Json) -> float | None:
+    """Seconds until the provider wants to be asked again, by its headers or, in Gemini's manner, its error."""
     for header, unit in ((b"retry-after-ms", 1000.0), (b"retry-after", 1.0)):
         value = answer.header(header)
         seconds = _number(value)

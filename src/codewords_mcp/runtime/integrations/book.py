@@ -8,15 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from codewords_mcp.errors import (
-    CodewordsError,
-    Conflict,
-    IntegrationFailed,
-    InvalidInput,
-    NotConnected,
-    NotFound,
-    UpstreamFailed,
-)
+from codewords_mcp.errors import CodewordsError, Conflict, InvalidInput, NotFound, UpstreamFailed
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.integration_info import (
     Account,
@@ -34,6 +26,7 @@ from codewords_mcp.runtime.integrations.base import Broker, Configured, Ran
 from codewords_mcp.runtime.integrations.catalogue import Catalogue, build, hit_of
 from codewords_mcp.runtime.integrations.configure import configured, require
 from codewords_mcp.runtime.integrations.connect import not_configured
+from codewords_mcp.runtime.integrations.errors import AppNotConnected, IntegrationFailed
 from codewords_mcp.runtime.integrations.links import Links
 from codewords_mcp.runtime.integrations.native import SERVICES, Native, NativeActions
 from codewords_mcp.runtime.integrations.popular import popular
@@ -139,7 +132,7 @@ class Integrations:
         props: dict[str, Any] | None = None,
         account: str | None = None,
     ) -> Detail:
-        """An action's fields; with `props`, those too that there are once these are set. Raises NotFound, NotConnected."""
+        """An action's fields; with `props`, those too that there are once these are set. Raises NotFound, AppNotConnected."""
         found = await self.resolve(owner, app, action, props or {})
         if found.native is not None or not found.props:
             return Detail(app=found.action.app, action=found.action)
@@ -151,7 +144,7 @@ class Integrations:
         self, owner: str, app: str, action: str, prop: str, props: dict[str, Any] | None = None,
         *, query: str = "", account: str | None = None, dynamic_id: str | None = None,
     ) -> Detail:  # fmt: skip
-        """Values that a field takes. Raises NotFound, NotConnected, InvalidInput for a field there is not."""
+        """Values that a field takes. Raises NotFound, AppNotConnected, InvalidInput for a field there is not."""
         found = await self.resolve(owner, app, action, props or {})
         field = next((one for one in found.action.fields if one.name == prop), None)
         if field is None and dynamic_id is None:
@@ -263,7 +256,7 @@ class Integrations:
     async def run(self, owner: str, asked: Asked, policy: EgressPolicy | None = None) -> Outcome:
         """Carry it out, once. `policy`: what an HTTP request may reach.
 
-        Raises NotFound, InvalidInput naming what is missing, NotConnected, IntegrationFailed, TooBusy, UpstreamTimedOut.
+        Raises NotFound, InvalidInput naming what is missing, AppNotConnected, IntegrationFailed, TooBusy, UpstreamTimedOut.
         """
         found = await self.resolve(owner, asked.app, asked.action, asked.props)
         if found.native is not None:
@@ -381,7 +374,7 @@ class Integrations:
         return await self._broker.accounts(user, app) or await self._broker.accounts(user, app)
 
     async def _accounts_for(self, owner: str, action: Action, wanted: str | None) -> dict[str, str]:
-        """Which account is put into which of the action's fields. Raises NotConnected, NotFound."""
+        """Which account is put into which of the action's fields. Raises AppNotConnected, NotFound."""
         chosen: dict[str, str] = {}
         index, _ = await self._index()
         for prop in action.props:
@@ -403,15 +396,15 @@ class Integrations:
             chosen[prop.name] = healthy[0].id
         return chosen
 
-    async def _unconnected(self, owner: str, app: str, state: str) -> NotConnected:
+    async def _unconnected(self, owner: str, app: str, state: str) -> AppNotConnected:
         url = f"{self._base_url()}/connect/{self._links.create(owner, app)}"
         why = "lost its access" if state == "unhealthy" else "is missing"
-        return NotConnected(
+        return AppNotConnected(
             f"The account of {app} {why}, so nothing was run.",
             app=app, state=state, connect_link_url=url, hint=f"A person opens {url} and connects it; then do it again.",
         )  # fmt: skip
 
-    async def _revoked(self, owner: str, action: Action) -> NotConnected:
+    async def _revoked(self, owner: str, action: Action) -> AppNotConnected:
         error = await self._unconnected(owner, action.app, "unhealthy")
         error.message = f"The account of {action.app} cannot be used any more."
         return error

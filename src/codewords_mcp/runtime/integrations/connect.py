@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
-from codewords_mcp.errors import IntegrationFailed, MissingCredential, NotFound, UpstreamFailed
+from codewords_mcp.errors import MissingCredential, NotFound, UpstreamFailed
 from codewords_mcp.runtime.integration_info import Account, Action, App, Option, Prop
 from codewords_mcp.runtime.integrations.base import Configured, Dynamic, Link, Ran
+from codewords_mcp.runtime.integrations.errors import IntegrationFailed
 from codewords_mcp.runtime.integrations.wire import HOW, Wire, entries, malformed, sentence, shape
 from codewords_mcp.runtime.workflows.reach.tables import READS
 

@@ -8,7 +8,8 @@ import json
 import time
 from typing import Any, cast
 
-from codewords_mcp.errors import InvalidInput, NotConnected, UpstreamFailed
+from codewords_mcp.errors import InvalidInput, UpstreamFailed
+from codewords_mcp.runtime.integrations.errors import AppNotConnected
 from codewords_mcp.runtime.web.client import Web
 
 _AUDIENCE = "https://oauth2.googleapis.com/token"
@@ -25,7 +26,7 @@ class GoogleTokens:
         self._kept: dict[tuple[str, str], tuple[str, float]] = {}
 
     async def token(self, account: str, scope: str) -> str:
-        """For the text of a service account's key file. Raises InvalidInput, NotConnected, UpstreamFailed."""
+        """For the text of a service account's key file. Raises InvalidInput, AppNotConnected, UpstreamFailed."""
         of = (hashlib.sha256(account.encode()).hexdigest(), scope)
         kept = self._kept.get(of)
         if kept is not None and kept[1] > time.time():
@@ -36,7 +37,7 @@ class GoogleTokens:
         }
         reply = await self._web.api(self._base, "/token", method="POST", form=form)
         if reply.status in {400, 401}:
-            raise NotConnected(
+            raise AppNotConnected(
                 "Google does not accept the service account.",
                 app="google",
                 state="unhealthy",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.integrations.base import Broker, Link
-from codewords_mcp.runtime.secrets.entry import SecretEntries
 
 TTL = 3600.0
+MOST = 1000
 _EARLY = 300.0
 
 
@@ -28,30 +29,32 @@ class Links:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._nonces = SecretEntries()
-        self._open: dict[tuple[str, str], tuple[str, float]] = {}
+        self._open: dict[str, tuple[Wanted, float]] = {}
+        """By nonce, with its end by the monotonic clock."""
         self._kept: dict[tuple[str, str], Link] = {}
 
     def create(self, owner: str, app: str) -> str:
-        """A nonce; asked for again soon, the same one."""
-        kept = self._open.get((owner, app))
-        if kept is not None and kept[1] - _EARLY > time.monotonic() and self._lives(kept[0]):
-            return kept[0]
-        nonce = self._nonces.create(owner, app, ttl=TTL)
-        self._open = {of: one for of, one in self._open.items() if one[1] > time.monotonic()}
-        self._open[owner, app] = (nonce, time.monotonic() + TTL)
+        """A nonce of 192 random bits; asked for again soon, the same one. Past 1000 the oldest ends."""
+        wanted, now = Wanted(owner, app), time.monotonic()
+        self._open = {nonce: one for nonce, one in self._open.items() if one[1] > now}
+        for nonce, (other, until) in self._open.items():
+            if other == wanted and until - _EARLY > now:
+                return nonce
+        if len(self._open) >= MOST:
+            del self._open[next(iter(self._open))]
+        nonce = secrets.token_urlsafe(24)
+        self._open[nonce] = (wanted, now + TTL)
         return nonce
 
     def peek(self, nonce: str) -> Wanted:
         """What it is for. Raises NotFound."""
-        try:
-            entry = self._nonces.peek(nonce)
-        except NotFound:
+        wanted, until = self._open.get(nonce, (None, 0.0))
+        if wanted is None or until <= time.monotonic():
             raise NotFound(
                 "This link is not valid: it has expired, or the runtime was restarted.",
                 hint="Ask for a new one: connect_integration, or `codewords integrations connect APP`.",
-            ) from None
-        return Wanted(entry.owner, entry.name)
+            )
+        return wanted
 
     async def onward(self, nonce: str, user: str, back: str) -> str:
         """Where the person goes. Raises NotFound, and what the broker raises."""
@@ -64,10 +67,3 @@ class Links:
     def used(self, user: str, app: str) -> None:
         """The broker's link is good for one connection: the next one needs another."""
         self._kept.pop((user, app), None)
-
-    def _lives(self, nonce: str) -> bool:
-        try:
-            self._nonces.peek(nonce)
-        except NotFound:
-            return False
-        return True

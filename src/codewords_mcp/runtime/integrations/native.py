@@ -11,16 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import quote
 
-from codewords_mcp.errors import (
-    Forbidden,
-    IntegrationFailed,
-    InvalidInput,
-    NotConnected,
-    TooBusy,
-    UpstreamFailed,
-)
+from codewords_mcp.errors import Forbidden, InvalidInput, TooBusy, UpstreamFailed
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.integration_info import Account, Action, App, Prop
+from codewords_mcp.runtime.integrations.errors import AppNotConnected, IntegrationFailed
 from codewords_mcp.runtime.integrations.google import GoogleTokens
 from codewords_mcp.runtime.integrations.wire import words_of
 from codewords_mcp.runtime.secrets.access import HOME_OWNER, SecretBook
@@ -96,7 +90,7 @@ class Api:
     async def ask(
         self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: Any = None
     ) -> Any:
-        """The answer's JSON. Raises NotConnected where the token is refused, TooBusy, IntegrationFailed."""
+        """The answer's JSON. Raises AppNotConnected where the token is refused, TooBusy, IntegrationFailed."""
         reply = await self._web.api(
             self._base,
             path,
@@ -135,9 +129,9 @@ class Api:
             hint="What it said is in `upstream_said`.",
         )
 
-    def _token_refused(self) -> NotConnected:
+    def _token_refused(self) -> AppNotConnected:
         names = " or ".join(self._service.secrets)
-        return NotConnected(
+        return AppNotConnected(
             f"{self._service.name} does not accept the token of {names}.",
             app=self._service.slug,
             state="unhealthy",
@@ -415,8 +409,8 @@ class NativeActions:
     async def run(self, owner: str, native: Native, given: Given, policy: EgressPolicy | None = None) -> Any:
         """What the app answered; `policy` is what a plain request may reach.
 
-        Raises NotConnected, Forbidden where the secret's rule does not allow the host, InvalidInput, TooBusy, IntegrationFailed,
-        UpstreamFailed, AddressRefused.
+        Raises AppNotConnected, Forbidden where the secret's rule does not allow the host, InvalidInput, TooBusy,
+        IntegrationFailed, UpstreamFailed, AddressRefused.
         """
         if native.app == "http":
             return await self._request(given, policy)
@@ -461,7 +455,7 @@ class NativeActions:
         given = await self._given(owner, service)
         name = next((name for name in service.secrets if name in given), None)
         if name is None:
-            raise NotConnected(
+            raise AppNotConnected(
                 f"{service.name} is not connected: {' or '.join(service.secrets)} is not set.",
                 app=service.slug,
                 state="missing",

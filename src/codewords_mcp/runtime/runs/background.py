@@ -7,27 +7,28 @@ starts at once, held by this process; one that has to wait has its place in the 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
-from codewords_mcp.errors import CodewordsError, RunCancelled, TooBusy
+from codewords_mcp.errors import CodewordsError, RunCancelled, StorageFailed, TooBusy
+from codewords_mcp.runtime.gateway.lineage import Origin
 from codewords_mcp.runtime.limits import Place
-from codewords_mcp.runtime.models import Caller, RunRequest
+from codewords_mcp.runtime.models import RunRequest
+from codewords_mcp.runtime.runs import work as works
+from codewords_mcp.runtime.runs.breaking import break_off
 from codewords_mcp.runtime.runs.execution import Execution, Try
 from codewords_mcp.runtime.runs.floor import Floor, new_id
 from codewords_mcp.runtime.runs.journal import RunLog
 from codewords_mcp.runtime.runs.launch import Kit
 from codewords_mcp.runtime.runs.queue import RunQueue
-from codewords_mcp.runtime.runs.request_headers import AUTH
 from codewords_mcp.runtime.runs.turns import NotOurs
-from codewords_mcp.runtime.store import logs, recovery, requests, slots
+from codewords_mcp.runtime.store import recovery, requests, slots
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 
@@ -35,22 +36,6 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 """Seconds before the second attempt, doubled before each further one up to the longest, half of it at random."""
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Work:
-    """What is carried out: a request that can be read again, and how often it may be tried."""
-
-    request: RunRequest
-    body: bytes
-    correlation_id: str
-    depth: int
-    retries: int
-    attempts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    next_seq: int = 0
-    last_line: str | None = None
-    not_before: float = 0.0
-    """Seconds since 1970."""
 
 
 class BackgroundRuns:
@@ -94,7 +79,7 @@ class BackgroundRuns:
             "retries": servable.retries,
             "priority": request.priority,
         }
-        work = Work(request, body, ancestry.correlation_id, ancestry.depth, servable.retries)
+        work = works.Work(request, body, ancestry.correlation_id, ancestry.depth, servable.retries)
         claimed = self._claim(place, delayed=request.delay > 0)
         try:
             if not claimed:
@@ -138,7 +123,7 @@ class BackgroundRuns:
             return row if began else _waiting(connection, row, place, waits_for, request.delay)
 
         def more(connection: Connection, row: dict[str, Any]) -> None:
-            requests.add(connection, _stored(request, row["id"], body))
+            requests.add(connection, works.stored(request, row["id"], body))
             if not began:
                 self._queue.put(
                     connection, row["id"], 1, line=place.line, priority=row["priority"], delay=request.delay
@@ -164,11 +149,13 @@ class BackgroundRuns:
         """Carry out a run that waits, to its end; nothing, where somebody else has it or it is over."""
         floor = self._floor
         self._left_line(run_id)
-        work = await floor.database.write(lambda c: _take(c, run_id, floor.executor))
+        work = await floor.database.write(lambda c: works.take(c, run_id, floor.executor))
         if work is None:
             return
         run = BackgroundRun(floor, run_id, work)
         floor.enter(run, run.live(None))
+        if work.unwanted:
+            run.cancel("it was asked to")
         await asyncio.wait({run.task} if run.task else set())
 
     def begin(self, run_id: str) -> None:
@@ -176,7 +163,7 @@ class BackgroundRuns:
         self._floor.spawn(self._begin(run_id), name=f"begin {run_id}")
 
     async def _begin(self, run_id: str) -> None:
-        work = await self._floor.database.read(lambda c: _work(c, run_id))
+        work = await self._floor.database.read(lambda c: works.load(c, run_id))
         if work is not None:
             run = BackgroundRun(self._floor, run_id, work)
             self._floor.enter(run, run.live(None))
@@ -258,7 +245,7 @@ class BackgroundRuns:
 class BackgroundRun:
     """One run, attempt after attempt."""
 
-    def __init__(self, floor: Floor, run_id: str, work: Work) -> None:
+    def __init__(self, floor: Floor, run_id: str, work: works.Work) -> None:
         self.run_id = run_id
         self.correlation_id = work.correlation_id
         self.depth = work.depth
@@ -270,24 +257,30 @@ class BackgroundRun:
         self._execution: Execution | None = None
         self._why = ""
         self._stopped = False
+        self._ending = False
 
     def cancel(self, why: str) -> None:
         """See `ActiveRun`."""
-        if self._why or self.task is None:
-            return
-        self._why = why
-        if self._execution is not None:
-            self._execution.cancel(why)
-        else:
-            self.task.cancel()
+        if not self._why:
+            self._why = why
+            break_off(self._strike)
 
     def stop(self) -> None:
         """See `ActiveRun`."""
-        self._stopped = True
-        if self._execution is not None:
-            self._execution.stop()
-        elif self.task is not None:
+        if not self._stopped:
+            self._stopped = True
+            break_off(self._strike)
+
+    def _strike(self) -> bool:
+        if self.task is None or self.task.done() or self._ending:
+            return False
+        if self._execution is None:
             self.task.cancel()
+        elif self._stopped:
+            self._execution.stop()
+        else:
+            self._execution.cancel(self._why)
+        return True
 
     async def live(self, kit: Kit | None) -> None:
         """The run's whole life here. `kit`: its first attempt is recorded, has a slot, and needs only to be made."""
@@ -296,15 +289,29 @@ class BackgroundRun:
         try:
             if (early := self._work.not_before - time.time()) > 0:
                 await asyncio.sleep(early)
-            await self._attempts(run_log, kit)
+            await self._until_stored(run_log, kit)
         except asyncio.CancelledError:
-            await self._broken_off()
+            self._ending = True
+            if not self._stopped:  # else it is left as it is for whoever goes on with it
+                self._settle(RunCancelled(f"The run was cancelled: {self._why or 'it was asked to'}."))
         except NotOurs:
             log.info("a run was another's or over when its turn came", run_id=self.run_id)
         finally:
             floor.journal.close(run_log)
             self.settled.set()
             floor.leave(self.run_id)
+
+    async def _until_stored(self, run_log: RunLog, kit: Kit | None) -> None:
+        """Its attempts; where the store is away or full between two, it waits, since it was accepted."""
+        for number in itertools.count(1):
+            try:
+                await self._attempts(run_log, kit)
+            except StorageFailed as error:
+                log.warning("a run waits for the store", run_id=self.run_id, reason=error.message)
+            else:
+                return
+            kit = None
+            await asyncio.sleep(pause_after(number))
 
     async def _attempts(self, run_log: RunLog, kit: Kit | None) -> None:
         while True:
@@ -330,19 +337,26 @@ class BackgroundRun:
         floor, request, first = self._floor, self._work.request, kit is not None
         try:
             servable = kit.servable if kit else await floor.catalog.find(request.caller, request.service_id)
+        except StorageFailed:
+            raise
         except CodewordsError as error:
-            await self._settle(error)
+            self._settle(error)
             return None
         place = floor.place(request, servable)
         async with floor.turns.slot(self.run_id, place, claimed=first, priority=request.priority):
             try:
                 kit = kit or await self._kit()
                 self._work.retries = max(self._work.retries, kit.servable.retries)
+            except StorageFailed:
+                raise
             except CodewordsError as error:
-                await self._settle(error)
+                self._settle(error)
                 return None
             await self._until_room(run_log)
-            execution = self._execution = self._make(run_log, kit, queued=not first)
+            above = await floor.above(request.caller)
+            if self._why or self._stopped:
+                raise asyncio.CancelledError
+            execution = self._execution = self._make(run_log, kit, above, queued=not first)
             await execution.attempt()
         return execution
 
@@ -365,10 +379,10 @@ class BackgroundRun:
         servable = await self._floor.catalog.find(request.caller, request.service_id)
         return await self._floor.launcher.kit(request, servable)
 
-    def _make(self, run_log: RunLog, kit: Kit, *, queued: bool) -> Execution:
+    def _make(self, run_log: RunLog, kit: Kit, above: Origin | None, *, queued: bool) -> Execution:
         floor, work, servable = self._floor, self._work, kit.servable
-        floor.begin(self.run_id, work.request.caller, servable)
-        work.request.body = replayed(work.body)
+        floor.begin(self.run_id, work.request.caller, servable, above)
+        work.request.body = works.replayed(work.body)
         recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         recorded.set_result(None)
         number = len(work.attempts) + 1
@@ -391,12 +405,7 @@ class BackgroundRun:
         execution.task = self.task
         return execution
 
-    async def _broken_off(self) -> None:
-        """Between attempts: cancelled for good, or left as it is for whoever goes on with it."""
-        if not self._stopped:
-            await self._settle(RunCancelled(f"The run was cancelled: {self._why or 'it was asked to'}."))
-
-    async def _settle(self, error: CodewordsError) -> None:
+    def _settle(self, error: CodewordsError) -> None:
         status = "cancelled" if isinstance(error, RunCancelled) else "failed"
         about = {"code": error.code, "message": error.message, "origin": error.origin, "hint": error.hint}
         values = {"status": status, "completed_at": now(), "error": about, "attempts": self._work.attempts}
@@ -405,7 +414,7 @@ class BackgroundRun:
             rows.change(connection, self.run_id, values, holder=self._floor.executor)
             requests.forget(connection, self.run_id)
 
-        await self._floor.database.write(write)
+        self._floor.database.write_soon(write, keep=True)
 
 
 def _nobody(_sentence: str) -> None:
@@ -418,28 +427,6 @@ def pause_after(attempt: int) -> float:
     return longest * random.uniform(0.5, 1)  # noqa: S311  # spreads load, guards nothing
 
 
-async def replayed(data: bytes) -> AsyncIterator[bytes]:
-    """A body that is here already."""
-    yield data
-
-
-def _stored(request: RunRequest, run_id: str, body: bytes) -> dict[str, Any]:
-    return {
-        "run_id": run_id,
-        "method": request.method,
-        "path": request.path,
-        "query": request.query,
-        "headers": [
-            [name.decode("latin-1"), value.decode("latin-1")]
-            for name, value in request.headers
-            if name not in AUTH
-        ],
-        "body": body,
-        "timeout": request.timeout,
-        "caller_kind": request.caller.kind,
-    }
-
-
 def _waiting(
     connection: Connection, row: dict[str, Any], place: Place, waits_for: str | None, delay: float
 ) -> dict[str, Any]:
@@ -450,36 +437,3 @@ def _waiting(
         "status": "queued", "executor": None, "started_at": None, "attempts": [], "in_queue": True, "deliveries": 1,
         "waits_for": waits_for, "not_before": row["created_at"] + int(delay * 1e6) if delay > 0 else None,
     }  # fmt: skip
-
-
-def _take(connection: Connection, run_id: str, executor: str) -> Work | None:
-    """Hold the run, and what it was asked; None where it is not to be had."""
-    return _work(connection, run_id) if recovery.claim(connection, run_id, executor) else None
-
-
-def _work(connection: Connection, run_id: str) -> Work | None:
-    row = requests.load(connection, run_id)
-    if row is None:
-        return None
-    next_seq, last_line = logs.end_of(connection, run_id)
-    return Work(
-        _request(row), row["body"], row["correlation_id"], row["depth"], row["retries"], row["attempts"],
-        next_seq, last_line, (row["not_before"] or 0) / 1e6,
-    )  # fmt: skip
-
-
-def _request(row: RowMapping) -> RunRequest:
-    return RunRequest(
-        row["service_id"],
-        row["method"],
-        row["path"],
-        row["query"],
-        [(name.encode("latin-1"), value.encode("latin-1")) for name, value in row["headers"]],
-        replayed(row["body"]),
-        Caller(row["owner"], row["caller_kind"], key_id=row["key_id"], run_id=row["parent_id"]),
-        correlation_id=row["correlation_id"],
-        background=True,
-        timeout=row["timeout"],
-        priority=row["priority"],
-        schedule_id=row["schedule_id"],
-    )

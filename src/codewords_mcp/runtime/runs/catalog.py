@@ -54,6 +54,11 @@ class Servable:
         return None if hosts is None else tuple(hosts)
 
     @property
+    def inspects(self) -> bool:
+        """Whether its header asks that what goes to any host by TLS is looked at for placeholders."""
+        return self.script.tool.get("inspect") is True
+
+    @property
     def rules(self) -> Rules:
         """What its header says about model calls."""
         return rules_of(self.script.tool)

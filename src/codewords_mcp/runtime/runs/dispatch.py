@@ -23,11 +23,12 @@ from codewords_mcp.errors import (
 )
 from codewords_mcp.runtime.limits import Place
 from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Run, RunRequest, RunResponse
-from codewords_mcp.runtime.runs.background import BackgroundRuns, replayed
+from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.execution import Execution
 from codewords_mcp.runtime.runs.floor import Floor, new_id, shown
 from codewords_mcp.runtime.runs.served import serve
 from codewords_mcp.runtime.runs.turns import NotOurs
+from codewords_mcp.runtime.runs.work import replayed
 from codewords_mcp.runtime.services import refuse_planned
 from codewords_mcp.runtime.services.base import Parts, Service
 from codewords_mcp.runtime.services.registry import Registry

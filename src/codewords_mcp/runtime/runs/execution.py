@@ -23,6 +23,7 @@ from codewords_mcp.errors import (
 )
 from codewords_mcp.runtime.manifest import ANY, covers
 from codewords_mcp.runtime.models import Caller, RunError, RunRequest
+from codewords_mcp.runtime.runs.breaking import break_off
 from codewords_mcp.runtime.runs.journal import RunLog
 from codewords_mcp.runtime.runs.launch import Kit
 from codewords_mcp.runtime.runs.lease import Lease
@@ -138,7 +139,13 @@ class Execution:
         if self._cancelled or self._finishing or self.task is None:
             return
         self._cancelled = why
+        break_off(self._strike)
+
+    def _strike(self) -> bool:
+        if self._finishing or self.task is None or self.task.done():
+            return False
         self.task.cancel()
+        return True
 
     def stop(self) -> None:
         """The runtime is ending. A run that somebody waits for is cancelled; one in the background is interrupted."""
@@ -188,10 +195,11 @@ class Execution:
         await self._recorded
 
     def _change(
-        self, values: dict[str, Any], only_from: tuple[str, ...] | None = None
+        self, values: dict[str, Any], only_from: tuple[str, ...] | None = None, *, keep: bool = False
     ) -> asyncio.Future[None]:
         return self._db.write_soon(
-            lambda c: rows.change(c, self.run_id, values, only_from=only_from, holder=self._executor)
+            lambda c: rows.change(c, self.run_id, values, only_from=only_from, holder=self._executor),
+            keep=keep,
         )
 
     def _broken_off(self) -> CodewordsError:
@@ -366,7 +374,8 @@ class Execution:
         columns = {name: getattr(usage, name) for name in sums.SUMMED}
         steps = self._steps()
         self._db.write_soon(
-            lambda c: sums.add(c, self.run_id, self._executor, used=used, steps=steps, columns=columns)
+            lambda c: sums.add(c, self.run_id, self._executor, used=used, steps=steps, columns=columns),
+            keep=True,
         )
 
     def _egress(self) -> dict[str, Any]:
@@ -407,9 +416,9 @@ class Execution:
             "attempts": self._attempts(ended, status) if self._began_at else list(self._try.earlier),
         } | self._response_record()
         self.attempts: list[dict[str, Any]] = values["attempts"]
-        self._change(values)
+        self._change(values, keep=True)
         if self.request.background and not self.again:
-            self._db.write_soon(lambda c: requests.forget(c, self.run_id))
+            self._db.write_soon(lambda c: requests.forget(c, self.run_id), keep=True)
         self.settled.set()
         self.run_log.settled()
 

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from codewords_mcp.errors import Conflict, NotFound
-from codewords_mcp.runtime.gateway.lineage import Lineage
+from codewords_mcp.errors import CodewordsError, Conflict, NotFound
+from codewords_mcp.runtime.gateway.lineage import DEEPEST, Lineage, Origin
 from codewords_mcp.runtime.limits import Place, place_of
 from codewords_mcp.runtime.models import FINISHED, Caller, RunRequest
 from codewords_mcp.runtime.runs.admission import Admission
@@ -129,10 +129,12 @@ class Floor:
         if run_log := self.journal.live(run_id):
             run_log.refused(sentence)
 
-    def begin(self, run_id: str, caller: Caller, servable: Servable) -> None:
+    def begin(self, run_id: str, caller: Caller, servable: Servable, above: Origin | None = None) -> None:
         """A run of this version is recorded: calls with its key count on it, and are held against its manifest."""
-        self.lineage.begin(run_id, caller, servable.service_id, servable.rules)
+        self.lineage.begin(run_id, caller, servable.service_id, servable.rules, above)
         self.permits.begin(run_id, servable.service_id, servable.manifest)
+        if servable.manifest is not None and servable.manifest.models:
+            self.lineage.on_models()
 
     def leave(self, run_id: str) -> None:
         """The run is here no more, for good or for now."""
@@ -142,7 +144,8 @@ class Floor:
         if self.database.shared:  # followers elsewhere wait for it: no line comes any more
             free = {"executor": None}
             self.database.write_soon(
-                lambda c: rows.change(c, run_id, free, only_from=tuple(FINISHED), holder=self.executor)
+                lambda c: rows.change(c, run_id, free, only_from=tuple(FINISHED), holder=self.executor),
+                keep=True,
             )
         self.journal.tell(run_id)
         self.tell(run_id)
@@ -187,6 +190,31 @@ class Floor:
             return Ancestry(1, given[:200] or run_id)
         request.caller = replace(caller, key_id=parent.key_id)
         return Ancestry(parent.depth + 1, (given or parent.correlation_id or "")[:200] or run_id)
+
+    async def above(self, caller: Caller) -> Origin | None:
+        """What the run that this caller is counts on, from the records: it has ended, or is another replica's.
+
+        None where it is alive here, or the caller is no run.
+        """
+        if caller.run_id is None or self.lineage.knows(caller.run_id):
+            return None
+        first = caller.run_id
+        chain = await self.database.read(lambda c: rows.chain_above(c, first, DEEPEST))
+        limits: list[dict[str, float]] = []
+        for run in chain:
+            try:
+                servable = await self.catalog.find(Caller(run.owner, "user"), run.service_id)
+            except CodewordsError:  # it is gone, and its header with it
+                limits.append({})
+            else:
+                limits.append(servable.rules.budget)
+        return Origin(
+            caller.owner,
+            caller.key_id or "",
+            tuple(run.id for run in chain),
+            tuple(run.service_id for run in chain),
+            tuple(limits),
+        )
 
     def place(self, request: RunRequest, servable: Servable) -> Place:
         """What this run is counted on."""

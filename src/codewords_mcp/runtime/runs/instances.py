@@ -25,13 +25,16 @@ SWEEP = 5.0
 class Instance:
     """One running program and the runs that it serves now."""
 
-    def __init__(self, kit: Kit, prepared: Prepared) -> None:
+    def __init__(self, kit: Kit, prepared: Prepared, shelf: str) -> None:
         self.kit = kit
+        self.shelf = shelf
         self.sandbox = prepared.sandbox
         self.tier = prepared.tier
         self.key = prepared.key
         self.connections = Connections(prepared.sandbox.socket_path)
         self.logs: list[RunLog] = []
+        self.callers: list[Caller] = []
+        """Of the runs that it serves now, those that came last at the end."""
         self.last_used = time.monotonic()
         self._pump = asyncio.create_task(pump(prepared.sandbox, self.logs, kit.secrets))
 
@@ -64,7 +67,9 @@ class Shared:
         self._run_log = run_log
         self._done = done
         instance.logs.append(run_log)
-        # one program has one key: it acts for the run that came last
+        self._caller = caller
+        instance.callers.append(caller)
+        # one program has one key: it acts for the run that came last, of those that go on
         instance.key.bind(caller)
 
     async def kill(self, reason: ExitReason) -> None:
@@ -74,7 +79,10 @@ class Shared:
         """See `Lease`."""
         self._instance.logs.remove(self._run_log)
         self._instance.last_used = time.monotonic()
-        if not self._instance.logs:
+        self._instance.callers.remove(self._caller)
+        if self._instance.callers:
+            self._instance.key.bind(self._instance.callers[-1])
+        else:
             self._instance.key.unbind()
         self._done(self._instance)
         return None
@@ -92,10 +100,12 @@ class Instances:
 
     async def take(self, kit: Kit, caller: Caller, run_log: RunLog) -> Lease:
         """A place in an instance; starts one where none has room. Raises ProgramFailed, SandboxFailed."""
-        instance = self._with_room(kit)
+        # what a program's key may ask and spend is its caller's: who asks with another key gets another program
+        shelf = f"{kit.shelf}/{caller.owner}/{caller.key_id or ''}"
+        instance = self._with_room(shelf)
         if instance is None:
-            async with self._starting.setdefault(kit.shelf, asyncio.Lock()):
-                instance = self._with_room(kit) or await self._start(kit, run_log)
+            async with self._starting.setdefault(shelf, asyncio.Lock()):
+                instance = self._with_room(shelf) or await self._start(shelf, kit, run_log)
         return Shared(instance, caller, run_log, self._after)
 
     def forget(self, service_id: str) -> None:
@@ -122,16 +132,16 @@ class Instances:
         if self._ending:
             await asyncio.wait(self._ending)
 
-    def _with_room(self, kit: Kit) -> Instance | None:
-        instances = self._running.get(kit.shelf, [])
+    def _with_room(self, shelf: str) -> Instance | None:
+        instances = self._running.get(shelf, [])
         for instance in [one for one in instances if one.sandbox.failure() is not None]:
             instances.remove(instance)
             self._end(instance)
         return next((instance for instance in instances if instance.has_room), None)
 
-    async def _start(self, kit: Kit, run_log: RunLog) -> Instance:
+    async def _start(self, shelf: str, kit: Kit, run_log: RunLog) -> Instance:
         """What the program says while it comes up belongs to the run that it comes up for."""
-        instance = Instance(kit, await self._start_sandbox(kit))
+        instance = Instance(kit, await self._start_sandbox(kit), shelf)
         instance.logs.append(run_log)
         try:
             await instance.sandbox.wait_ready()
@@ -140,7 +150,7 @@ class Instances:
             raise
         finally:
             instance.logs.remove(run_log)
-        self._running.setdefault(kit.shelf, []).append(instance)
+        self._running.setdefault(shelf, []).append(instance)
         if self._sweeper is None or self._sweeper.done():
             self._sweeper = asyncio.create_task(self._sweep())
         return instance
@@ -158,7 +168,7 @@ class Instances:
                     del self._running[shelf]
 
     def _after(self, instance: Instance) -> None:
-        if instance not in self._running.get(instance.kit.shelf, []):
+        if instance not in self._running.get(instance.shelf, []):
             self._end_if_unused(instance)
 
     def _end_if_unused(self, instance: Instance) -> None:

@@ -27,6 +27,7 @@ MAX_LINE = 64 << 10
 """Characters of one line; longer ones are cut into several."""
 MAX_STEPS = 500
 MAX_DESTINATIONS = 200
+LOST = "[lines are missing here: they could not be stored]"
 _TURNS = 4
 """Turns of the event loop from a readable pipe to a line: reader, queue, pump."""
 
@@ -161,6 +162,7 @@ class Journal:
         self._looks: dict[str, dict[int, asyncio.Task[_Seen]]] = {}
         """Looks at the store that go on, by run and the seq that they begin at: who follows the same log shares them."""
         self._dirty: dict[str, RunLog] = {}
+        self._gaps: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self.listener: Callable[[str], None] | None = None
         """Told of each run whose log or record changed, where other processes want to know."""
@@ -228,9 +230,20 @@ class Journal:
             run_log.pending = []
         self._dirty.clear()
         # not awaited: a log line is the one thing that may be lost, when the disk is full; runs go on
-        self._db.write_soon(lambda c: _store(c, batch))
+        stored = self._db.write_soon(lambda c: _store(c, batch))
+        stored.add_done_callback(lambda done: self._tell_lost(batch) if done.exception() else None)
         for run_id, _, _ in batch:
             self.tell(run_id)
+
+    def _tell_lost(self, batch: Batch) -> None:
+        """Once the store takes it, each log that lines were lost of says so in their place."""
+        for run_id, seq, lines in batch:
+            if not lines or run_id in self._gaps:
+                continue
+            self._gaps.add(run_id)
+            gap: Batch = [(run_id, seq, [(lines[0][0], "platform", LOST)])]
+            told = self._db.write_soon(lambda c, gap=gap: _store(c, gap), keep=True)
+            told.add_done_callback(lambda _, one=run_id: self._gaps.discard(one))
 
     async def follow(
         self, run_id: str, *, after: str | None, follow: bool, ended: Callable[[], Awaitable[bool]]

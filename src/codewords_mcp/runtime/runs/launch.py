@@ -108,16 +108,15 @@ class Launcher:
             for variable in servable.script.env
             if variable.default is not None
         }
+        declared = {variable.name: variable.default for variable in servable.script.env}
+        routed = provider_variables(declared, key=key.text, runtime=RUNTIME_URI)
         credentials = [
             Credential(name, new_placeholder(secret.value), secret.value, secret.rule)
             for name, secret in kit.opened.items()
-            if secret.rule is not None and not is_provider_key(name)
+            if secret.rule is not None and name not in routed
         ]
-        interception = Interception(credentials) if credentials else None
-        env |= kit.secrets | {one.name: one.placeholder for one in credentials}
-        env |= provider_variables(
-            (v.name for v in servable.script.env if v.default is None), key=key.text, runtime=RUNTIME_URI
-        )
+        interception = Interception(credentials, everywhere=servable.inspects) if credentials else None
+        env |= kit.secrets | {one.name: one.placeholder for one in credentials} | routed
         env |= {
             "PORT": str(PORT),
             "CODEWORDS_API_KEY": key.text,

@@ -10,6 +10,7 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from codewords_mcp.runtime.gateway.shared_accounts import settle_dead
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.floor import Floor
 from codewords_mcp.runtime.store import executors, recovery
+from codewords_mcp.runtime.store.database import REACHED
 
 if TYPE_CHECKING:
     import psycopg
@@ -33,6 +35,8 @@ LONG_DEAD = 100
 CHANNEL = "codewords"
 SPACING = 0.02
 """Seconds between two notifications of a process at the least: each stops all commits for an instant."""
+SECRETS = "secrets"
+"""In a notification, where no run has such an id: secrets have changed."""
 LARGEST = 7000
 """Bytes of a notification; PostgreSQL takes 8000. Larger ones say only that something happened."""
 log = structlog.get_logger(__name__)
@@ -49,6 +53,8 @@ class Replica:
         self._told: set[str] = set()
         self._news = asyncio.Event()
         self._ear: _Ear | None = None
+        self.on_secrets: Callable[[], None] = lambda: None
+        """Told that secrets have changed elsewhere, or may have."""
         self._renewed = time.monotonic()
         self._let_go: set[str] = set()
         """Runs that were fenced. Where this replica comes back before it counts as dead, nobody else takes them over."""
@@ -134,6 +140,10 @@ class Replica:
 
     # telling and hearing what changed
 
+    def tell_of_secrets(self) -> None:
+        """Secrets have changed here."""
+        self._tell(SECRETS)
+
     def _tell(self, run_id: str) -> None:
         self._told.add(run_id)
         self._news.set()
@@ -161,6 +171,8 @@ class Replica:
         except ValueError:
             return
         if sender != self._floor.executor[:8]:
+            if SECRETS in run_ids or "*" in run_ids:
+                self.on_secrets()
             for run_id in run_ids:
                 self._floor.heard(run_id)
 
@@ -181,7 +193,7 @@ class _Ear:
 
         while not self._closing.is_set():
             try:
-                with psycopg.connect(self._url, autocommit=True) as connection:
+                with psycopg.connect(self._url, autocommit=True, **REACHED) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
                     self._say("*")  # whatever was missed meanwhile
                     self._listen(connection)

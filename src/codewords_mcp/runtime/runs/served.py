@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, unquote
 
 from codewords_mcp.errors import CodewordsError, InvalidInput, RunTimedOut
 from codewords_mcp.runtime.models import Caller, RunRequest, RunResponse
-from codewords_mcp.runtime.runs.background import replayed
 from codewords_mcp.runtime.runs.floor import Floor, first_attempt, new_id
+from codewords_mcp.runtime.runs.work import replayed
 from codewords_mcp.runtime.services.base import Context, Parts, Service, read
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now

@@ -168,6 +168,7 @@ class Ticker:
             {
                 "id": run_id,
                 "owner": row["owner"],
+                "key_id": row["key_id"],
                 "created_at": at,
                 "service_id": row["service_id"],
                 "version": version,

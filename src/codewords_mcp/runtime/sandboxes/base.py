@@ -158,7 +158,7 @@ class PolicedNetwork(Network, Protocol):
 
     def describe(self, sandbox_id: str) -> Mapping[str, Any]:
         """The policy of a sandbox that is about to be attached: {"mode": "internet" | "none", "hosts": [names] or None,
-        "private": [[host, port]]}; the last are this machine's to dial.
+        "private": [[host, port]]}; the last are this machine's to dial. {"by": "runtime"}: all are.
         """
         ...
 

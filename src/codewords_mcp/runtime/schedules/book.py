@@ -10,7 +10,7 @@ from typing import Any, get_args
 from sqlalchemy import Connection, RowMapping
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, TooBusy
-from codewords_mcp.runtime.models import CatchUp, Overlap, Schedule, ScheduleRequest
+from codewords_mcp.runtime.models import Caller, CatchUp, Overlap, Schedule, ScheduleRequest
 from codewords_mcp.runtime.schedules import cron
 from codewords_mcp.runtime.store import schedules as rows
 from codewords_mcp.runtime.store import workflows
@@ -30,8 +30,11 @@ class ScheduleBook:
         self._limit = limit
         self.changed: Callable[[], None] = lambda: None
 
-    async def create(self, owner: str, asked: ScheduleRequest) -> Schedule:
-        """Raises InvalidInput, NotFound for a workflow that is not theirs or public, TooBusy at the limit."""
+    async def create(self, caller: Caller, asked: ScheduleRequest) -> Schedule:
+        """Its runs are the owner's, and keep to what the caller's key may ask and spend.
+
+        Raises InvalidInput, NotFound for a workflow that is not theirs or public, TooBusy at the limit.
+        """
         where = cron.zone(asked.timezone)
         _check_choices(asked)
         if (asked.cron is None) == (asked.at is None):
@@ -48,7 +51,8 @@ class ScheduleBook:
                 raise InvalidInput("This time is over.", hint="Give a time that is still to come.")
         row = {
             "id": f"sch_{uuid.uuid4().hex}",
-            "owner": owner,
+            "owner": caller.owner,
+            "key_id": caller.key_id,
             "service_id": asked.service_id,
             "name": asked.name[:200],
             "method": asked.method,
@@ -68,7 +72,7 @@ class ScheduleBook:
         }
         await self._db.write(lambda c: self._add(c, row))
         self.changed()
-        return await self.get(owner, str(row["id"]))
+        return await self.get(caller.owner, str(row["id"]))
 
     def _add(self, connection: Connection, row: dict[str, Any]) -> None:
         workflow = workflows.get(connection, row["service_id"])

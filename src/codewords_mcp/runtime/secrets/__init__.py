@@ -1,8 +1,7 @@
-"""Secrets: names, the vault and its master key, the scrubber, one-time entries, API keys."""
+"""Secrets: names, the vault and its master key, the scrubber, one-time links, API keys."""
 
 from __future__ import annotations
 
-from codewords_mcp.runtime.secrets.entry import Entry, SecretEntries
 from codewords_mcp.runtime.secrets.keys import (
     display_prefix,
     hash_key,
@@ -12,17 +11,18 @@ from codewords_mcp.runtime.secrets.keys import (
     new_run_key,
     verify_key,
 )
+from codewords_mcp.runtime.secrets.links import Link, Links
 from codewords_mcp.runtime.secrets.master_key import MasterKey, load_master_key
 from codewords_mcp.runtime.secrets.names import check_name, check_value
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 from codewords_mcp.runtime.secrets.vault import SealedValue, Vault
 
 __all__ = [
-    "Entry",
+    "Link",
+    "Links",
     "MasterKey",
     "Scrubber",
     "SealedValue",
-    "SecretEntries",
     "Vault",
     "check_name",
     "check_value",

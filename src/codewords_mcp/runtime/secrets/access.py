@@ -6,20 +6,22 @@ import asyncio
 import os
 import re
 import secrets as random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from codewords_mcp.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
-from codewords_mcp.runtime.models import Caller, KeyInfo, SecretInfo
+from codewords_mcp import __version__
+from codewords_mcp.errors import Forbidden, InvalidInput, NotFound, StorageFailed, Unauthenticated
+from codewords_mcp.runtime.models import Caller, KeyInfo, Scope, SecretInfo
 from codewords_mcp.runtime.secrets.keys import display_prefix, hash_key, new_key, new_run_key
 from codewords_mcp.runtime.secrets.names import check_name, check_value
 from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN, HostRule, read_rule
 from codewords_mcp.runtime.secrets.vault import SealedValue, Vault
-from codewords_mcp.runtime.store import access, workflows
+from codewords_mcp.runtime.store import access, key_use, workflows
 from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime
 from codewords_mcp.runtime.store.database import Database
 
@@ -31,6 +33,7 @@ _AT_ONCE = 50
 _REFUSED = "That API key is not valid here."
 _MODEL = re.compile(r"[\w.:/@*?-]{1,200}")
 _MOST_MODELS = 100
+_MOST_TOOLSETS = 32
 _KEPT = 10_000
 
 
@@ -100,7 +103,13 @@ class Keyring:
             raise Unauthenticated(
                 "That API key has expired.", hint="`codewords keys create` makes a new one."
             )
-        caller = Caller(row["owner"], row["kind"], key_id=row["id"])
+        caller = Caller(
+            row["owner"],
+            row["kind"],
+            key_id=row["id"],
+            scopes=None if row["scopes"] is None else frozenset(row["scopes"]),
+            toolsets=None if row["toolsets"] is None else frozenset(row["toolsets"]),
+        )
         if row["one_time"]:
             if not await self._db.write(lambda c: access.spend_key(c, row["id"], now())):
                 raise Unauthenticated(
@@ -132,8 +141,11 @@ class Keyring:
         one_time: bool,
         expires_in: float | None,
         models: list[str] | None = None,
+        scopes: list[Scope] | None = None,
+        toolsets: list[str] | None = None,
     ) -> tuple[str, KeyInfo]:
-        """A new key: its text, which is not kept, and its record. `models` are names and patterns, None for all.
+        """A new key: its text, which is not kept, and its record. `models` are names and patterns, None for all; so with
+        `scopes` and `toolsets`.
 
         Raises InvalidInput.
         """
@@ -148,6 +160,15 @@ class Keyring:
             )
         if models is not None and (kind == "admin" or len(models) > _MOST_MODELS):
             raise InvalidInput(f"Only a user's key can have a list of models, of at most {_MOST_MODELS}.")
+        if kind == "admin" and (scopes is not None or toolsets is not None):
+            raise InvalidInput("An admin's key may do everything; one with scopes or toolsets is a user's.")
+        if scopes is not None and (not scopes or "admin" in scopes):
+            raise InvalidInput(
+                "A key's scopes are one or more of read, run and write.",
+                hint="`--scope admin` alone makes an admin's key.",
+            )
+        if toolsets is not None and not 0 < len(toolsets) <= _MOST_TOOLSETS:
+            raise InvalidInput(f"A key with toolsets names 1 to {_MOST_TOOLSETS} of them.")
         key, at = new_key(one_time=one_time), now()
         values: dict[str, Any] = {
             "id": random.token_hex(8),
@@ -161,6 +182,8 @@ class Keyring:
             "used_at": None,
             "revoked": False,
             "models": models,
+            "scopes": scopes,
+            "toolsets": toolsets,
         }
         await self._db.write(lambda c: access.add_key(c, values))
         return key, _key_info(values)
@@ -213,6 +236,8 @@ class SecretBook:
         """By owner, as stored: runs look here, not into the database."""
         self._changes = 0
         self._rotating = asyncio.Lock()
+        self.on_change: Callable[[], None] = lambda: None
+        """Told of each change that is made here."""
 
     @property
     def changes(self) -> int:
@@ -226,20 +251,23 @@ class SecretBook:
         well-known name brings. Raises InvalidInput, StorageFailed.
         """
         check_name(name)
-        sealed = self._vault.encrypt(owner, name, check_value(value))
+        checked = check_value(value)
         if rule == "as-before":
             rule = await self.rule_of(owner, name)
         at = now()
-        row = {
+        row: dict[str, Any] = {
             "rule": None if rule is None else rule.as_json(),
             "owner": owner,
             "name": name,
-            "key_id": sealed.key_id,
-            "ciphertext": sealed.data,
             "created_at": at,
             "updated_at": at,
         }
-        await self._db.write(lambda c: access.put_secret(c, row))
+
+        def store(connection: Connection) -> None:
+            sealed = self._vault.encrypt(owner, name, checked, key_use.in_use(connection))
+            access.put_secret(connection, row | {"key_id": sealed.key_id, "ciphertext": sealed.data})
+
+        await self._db.write(store)
         self._forget(owner)
         return next(info for info in await self.list(owner) if info.name == name)
 
@@ -275,6 +303,12 @@ class SecretBook:
     def _forget(self, owner: str) -> None:
         self._changes += 1
         self._stored.pop(owner, None)
+        self.on_change()
+
+    def changed_elsewhere(self) -> None:
+        """Another process on the database has set, deleted or encrypted anew."""
+        self._changes += 1
+        self._stored.clear()
 
     async def names(self, owner: str) -> set[str]:
         """Which names have a value."""
@@ -294,7 +328,8 @@ class SecretBook:
                 row["name"]: (SealedValue(row["key_id"], row["ciphertext"]), read_rule(row["rule"]))
                 for row in rows
             }
-            if changes == self._changes:  # else what was read may be old already
+            # else what was read may be old already, or will be without a word
+            if changes == self._changes and not self._db.shared:
                 self._stored[owner] = stored
         return {
             name: Secret(self._vault.decrypt(owner, name, stored[name][0]), stored[name][1])
@@ -302,21 +337,51 @@ class SecretBook:
             if name in stored
         }
 
-    async def rotate(self, keys: Keys) -> tuple[int, str]:
+    async def join(self, keys: Keys, executor: str, ttl: float) -> None:
+        """Be one of the processes on a shared database. Raises StorageFailed where they use a key that is not among these."""
+        ids = [key.id for key in keys.every]
+
+        def ask(connection: Connection) -> str:
+            preferred = keys.first_in_use(access.secret_key_ids(connection))
+            return key_use.join(connection, executor, __version__, ids, preferred, ttl)
+
+        used = await self._db.write(ask)
+        if used not in ids:
+            raise StorageFailed(
+                f"The runtimes on this database encrypt with master key {used}, and this one has {' and '.join(ids)}.",
+                hint="Give it their CODEWORDS_MASTER_KEY, or a copy of the master.key in the home of one of them; while the key"
+                " is changed, both keys. Nothing was changed.",
+            )
+
+    async def rotate(self, keys: Keys, ttl: float = 0.0) -> tuple[int, str]:
         """Encrypt every secret, of every owner, with another master key, or go on with that: how many, and a sentence about
-        the old key. Secrets can be used and set meanwhile. Raises InvalidInput, StorageFailed.
+        the old key. Secrets can be used and set meanwhile. `ttl`: seconds after which another process on a shared database
+        that was not seen is dead. Raises InvalidInput, StorageFailed.
         """
         async with self._rotating:
             await asyncio.to_thread(keys.begin)
+            if self._db.shared:
+                await self._agree_on(keys.current.id, ttl)
             self._vault.use(keys.current, keys.older)
             count = 0
             while resealed := await self._db.write(self._reseal_some):
                 count += resealed
             said = await asyncio.to_thread(keys.finish)
             self._vault.use(keys.current)
-            self._changes += 1
-            self._stored.clear()
+            self.changed_elsewhere()
+            self.on_change()
             return count, said
+
+    async def _agree_on(self, key_id: str, ttl: float) -> None:
+        """Every process on the database encrypts with this key from now on. Raises InvalidInput where one has not got it."""
+        without = await self._db.write(lambda c: key_use.change(c, key_id, ttl))
+        if without:
+            raise InvalidInput(
+                f"{without} of the runtimes on this database {'has' if without == 1 else 'have'} not got the new master key"
+                f" {key_id}; nothing was changed.",
+                hint="Start each of them with the new key in CODEWORDS_MASTER_KEY and the old one in"
+                " CODEWORDS_MASTER_KEY_PREVIOUS, then run this again.",
+            )
 
     def _reseal_some(self, connection: Connection) -> int:
         rows = access.secrets_of_other_keys(connection, self._vault.key_id, _AT_ONCE)
@@ -354,4 +419,4 @@ def _told(rule: HostRule | None) -> dict[str, Any]:
 
 def declares(code: str, name: str) -> bool:
     """Whether a script's header names this variable; a look at text, good enough to inform a person."""
-    return f'"{name}"' in code or f"'{name}'" in code
+    return any(f"{quote}{name}{end}" in code for quote in "\"'" for end in (quote, "="))

@@ -59,6 +59,15 @@ class Keys:
         self.older: tuple[MasterKey, ...] = older
 
     @property
+    def every(self) -> tuple[MasterKey, ...]:
+        """All of them, the current one first."""
+        return (self.current, *reversed(self.older))
+
+    def first_in_use(self, stored_key_ids: set[str]) -> str:
+        """The id of the key that the first process on a shared database goes on encrypting with."""
+        return next((one.id for one in self.every if one.id in stored_key_ids), self.current.id)
+
+    @property
     def unfinished(self) -> bool:
         """Whether a rotation was begun and not finished."""
         return self.current.source != "environment" and bool(self.older) and self._found_next() is not None

@@ -79,6 +79,7 @@ def _known(*hosts: str, places: Collection[Place] = _DEFAULT) -> HostRule:
 # Names by which vendors' own documentation and SDKs call their keys, and the hosts that their APIs have.
 WELL_KNOWN: Final[Mapping[str, HostRule]] = {
     "AIRTABLE_API_KEY": _known("api.airtable.com"),
+    "ANTHROPIC_API_KEY": _known("api.anthropic.com"),
     "APIFY_TOKEN": _known("api.apify.com", places=("header", "query")),
     "ASANA_ACCESS_TOKEN": _known("app.asana.com"),
     "BRAVE_API_KEY": _known("api.search.brave.com"),
@@ -91,6 +92,7 @@ WELL_KNOWN: Final[Mapping[str, HostRule]] = {
     "ELEVENLABS_API_KEY": _known("api.elevenlabs.io"),
     "EXA_API_KEY": _known("api.exa.ai"),
     "FIGMA_TOKEN": _known("api.figma.com"),
+    "GEMINI_API_KEY": _known("generativelanguage.googleapis.com", places=("header", "query")),
     "GITHUB_TOKEN": _known("api.github.com", "uploads.github.com"),
     "GITLAB_TOKEN": _known("gitlab.com"),
     "GOOGLE_MAPS_API_KEY": _known("maps.googleapis.com", "places.googleapis.com", places=("header", "query")),
@@ -104,6 +106,7 @@ WELL_KNOWN: Final[Mapping[str, HostRule]] = {
     "NEWS_API_KEY": _known("newsapi.org", places=("header", "query")),
     "NOTION_API_KEY": _known("api.notion.com"),
     "NOTION_TOKEN": _known("api.notion.com"),
+    "OPENAI_API_KEY": _known("api.openai.com"),
     "OPENROUTER_API_KEY": _known("openrouter.ai"),
     "OPENWEATHER_API_KEY": _known("api.openweathermap.org", places=("header", "query")),
     "PERPLEXITY_API_KEY": _known("api.perplexity.ai"),

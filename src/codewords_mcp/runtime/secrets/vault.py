@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.secrets.master_key import MasterKey, require_key
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _FORMAT = b"\x01"
 _NONCE_BYTES = 12
@@ -47,11 +51,14 @@ class Vault:
         """The id of the master key that values are encrypted with."""
         return self._master_key.id
 
-    def encrypt(self, owner: str, name: str, value: str) -> SealedValue:
-        """Seal a value for that owner and name."""
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._keys[self.key_id].encrypt(nonce, value.encode(), _associated(owner, name))
-        return SealedValue(self.key_id, _FORMAT + nonce + sealed)
+    def encrypt(self, owner: str, name: str, value: str, key_id: str | None = None) -> SealedValue:
+        """Seal a value for that owner and name; with another of its keys, where others on the database use that.
+
+        Raises StorageFailed where it has not got that key.
+        """
+        nonce, key_id = os.urandom(_NONCE_BYTES), key_id or self.key_id
+        sealed = self._key(key_id).encrypt(nonce, value.encode(), _associated(owner, name))
+        return SealedValue(key_id, _FORMAT + nonce + sealed)
 
     def decrypt(self, owner: str, name: str, sealed: SealedValue) -> str:
         """The value of a row.
@@ -61,10 +68,7 @@ class Vault:
         """
         from cryptography.exceptions import InvalidTag
 
-        aead = self._keys.get(sealed.key_id)
-        if aead is None:
-            require_key(self._master_key, (sealed.key_id,))
-            raise AssertionError
+        aead = self._key(sealed.key_id)
         body = sealed.data[len(_FORMAT) :]
         nonce, ciphertext = body[:_NONCE_BYTES], body[_NONCE_BYTES:]
         try:
@@ -74,6 +78,13 @@ class Vault:
                 f"The stored value of secret {name} is damaged or belongs to another row.",
                 hint=f"Set it again with `codewords secrets set {name}`.",
             ) from None
+
+    def _key(self, key_id: str) -> AESGCM:
+        aead = self._keys.get(key_id)
+        if aead is None:
+            require_key(self._master_key, (key_id,))
+            raise AssertionError
+        return aead
 
 
 def _associated(owner: str, name: str) -> bytes:

@@ -68,7 +68,7 @@ async def call(context: Context, asked: Asked) -> Told:
     book, owner = context.parts.schedules, context.caller.owner
     operation = asked.operation or ("list" if context.method == "GET" else "create")
     if operation == "create":
-        return _told(await book.create(owner, _request(asked)))
+        return _told(await book.create(context.caller, _request(asked)))
     if operation == "list":
         return Told(schedules=[*map(_told, await book.list(owner))])
     if asked.schedule_id is None:

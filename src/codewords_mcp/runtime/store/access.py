@@ -101,13 +101,11 @@ def get_file(connection: Connection, file_id: str) -> RowMapping | None:
     return connection.execute(select(files).where(files.c.id == file_id)).mappings().first()
 
 
-def complete_file(connection: Connection, file_id: str, size: int, content_type: str) -> bool:
+def complete_file(connection: Connection, file_id: str, stored_as: str, size: int, content_type: str) -> bool:
     """Record an upload, once; False if it was complete."""
     where = (files.c.id == file_id) & files.c.size.is_(None)
-    return (
-        connection.execute(update(files).where(where).values(size=size, content_type=content_type)).rowcount
-        == 1
-    )
+    values = {"size": size, "content_type": content_type, "stored_as": stored_as}
+    return connection.execute(update(files).where(where).values(values)).rowcount == 1
 
 
 def files_size(connection: Connection) -> tuple[int, int]:
@@ -117,7 +115,7 @@ def files_size(connection: Connection) -> tuple[int, int]:
 
 
 def expired_files(connection: Connection, at: int) -> list[str]:
-    """Remove expired rows; their ids."""
-    ids = list(connection.execute(select(files.c.id).where(files.c.expires_at < at)).scalars())
-    connection.execute(delete(files).where(files.c.id.in_(ids)))
-    return ids
+    """Remove expired rows; what their bytes are stored as."""
+    found = connection.execute(select(files.c.id, files.c.stored_as).where(files.c.expires_at < at)).all()
+    connection.execute(delete(files).where(files.c.id.in_([row.id for row in found])))
+    return [row.stored_as or row.id for row in found]

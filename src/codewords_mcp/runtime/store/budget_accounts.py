@@ -25,7 +25,7 @@ WITH wanted AS (
     SELECT a.id, a.spent + a.reserved + :amount <= w.ceiling AS fits
     FROM budget_accounts a JOIN wanted w ON w.id = a.id ORDER BY a.id FOR UPDATE OF a
 ), verdict AS (
-    SELECT count(*) = :count AND bool_and(fits) AS fits FROM locked
+    SELECT count(*) = :count AND coalesce(bool_and(fits), true) AS fits FROM locked
 ), taken AS (
     UPDATE budget_accounts a SET reserved = a.reserved + :amount FROM wanted w, verdict v WHERE a.id = w.id AND v.fits
 )
@@ -36,7 +36,10 @@ _MOVE = text("UPDATE budget_accounts SET spent = spent + :spent, reserved = rese
 
 
 def take(connection: Connection, ceilings: Mapping[str, int], row: dict[str, Any]) -> bool:
-    """Take `row["amount"]` from every account where none passes its ceiling, and write the reservation down: all or nothing."""
+    """Take `row["amount"]` from every account where none passes its ceiling, and write the reservation down: all or nothing.
+
+    Without accounts, where only single calls have a budget, it is just written down.
+    """
     values = {"ids": list(ceilings), "ceilings": list(ceilings.values()), "count": len(ceilings)}
     return connection.execute(_TAKE, row | values).rowcount == 1
 

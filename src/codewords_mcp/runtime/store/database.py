@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -39,6 +40,13 @@ _STATUS = text("SELECT txid_status(:number)")
 """What a transaction that is being committed is known by afterwards: doing it once more could do it twice."""
 LOW_SPACE = 8 << 20
 """Bytes free under which a failing write is blamed on the disk."""
+WAITS = "what must be written waits for the store"
+HELD, HELD_AGAIN = 10_000, 1.0
+"""Writes to keep, at the most, that wait for the store to take them again; seconds between two tries."""
+REACHED = {
+    "connect_timeout": 10, "keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000,
+}  # fmt: skip
+"""How libpq notices a server that does not answer any more; the system alone would wait for a quarter of an hour, or for ever."""
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
@@ -60,6 +68,11 @@ def storage_error(error: Exception, home: Path) -> StorageFailed:
     """The sentence for a database or file error of this home."""
     text = str(error).lower()
     if "psycopg" in type(getattr(error, "orig", error)).__module__:
+        if "no space left" in text:
+            return StorageFailed(
+                "The disk of the database server is full; nothing was changed.",
+                hint="Free some space there and try again.",
+            )
         return StorageFailed(
             "The database server did not answer as expected.",
             hint="See that CODEWORDS_DATABASE_URL is right and the server runs; the runtime's log has the details.",
@@ -105,11 +118,19 @@ def database_url(text: str) -> URL:
     )
 
 
+@dataclass(slots=True, frozen=True)
+class _Soon:
+    fn: Callable[[Connection], object]
+    done: asyncio.Future[None]
+    keep: bool
+
+
 class Database:
     """`await write(fn)` and `await read(fn)` call `fn(connection)` in a thread, in one transaction.
 
     `write_soon(fn)` does not wait: what is asked for within some milliseconds shares a transaction, and whatever is read
-    afterwards sees it. All writes happen in the order of the calls. A crash loses what was not committed yet.
+    afterwards sees it. All writes happen in the order of the calls. A crash loses what was not committed yet. What is to
+    be kept (`keep`) is tried again for as long as the store cannot take it: the disk is full, or the server away.
     Raises StorageFailed when the disk is full, the home read-only or the database damaged; nothing of a failed
     transaction stays.
     """
@@ -119,18 +140,24 @@ class Database:
         self._home = home
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
-        self._soon: list[tuple[Callable[[Connection], object], asyncio.Future[None]]] = []
-        self._last: asyncio.Future[None] | None = None
+        self._soon: list[_Soon] = []
+        self._held: list[_Soon] = []
+        """The writer thread's: what is to be kept and could not be written, in order, before all else."""
+        self._tried: asyncio.Future[list[_Outcome]] | None = None
+        self._holds = False
+        self._again: asyncio.TimerHandle | None = None
         self._closed = False
 
     @classmethod
     def open(cls, home: Path, url: str | None = None) -> Database:
         """Open and migrate. Blocking. Raises StorageFailed, InvalidInput for an address that is none."""
         target = database_url(url) if url else make_url(f"sqlite:///{home / 'codewords.db'}")
+        local = target.get_backend_name() == "sqlite"
         engine = create_engine(
-            target, pool_size=READERS + 2, max_overflow=OTHERS, pool_pre_ping=target.drivername != "sqlite"
-        )
-        if target.get_backend_name() == "sqlite":
+            target, pool_size=READERS + 2, max_overflow=OTHERS, pool_pre_ping=not local,
+            connect_args={} if local else REACHED,
+        )  # fmt: skip
+        if local:
             event.listen(engine, "connect", _configure_sqlite)
         try:
             migrate(engine)
@@ -187,29 +214,52 @@ class Database:
         self.hurry()
         return await asyncio.get_running_loop().run_in_executor(self._writer, self._transact, fn)
 
-    def write_soon(self, fn: Callable[[Connection], object]) -> asyncio.Future[None]:
-        """Run `fn` soon. The future is done when it is committed, and has its error; it need not be awaited."""
+    def write_soon(self, fn: Callable[[Connection], object], *, keep: bool = False) -> asyncio.Future[None]:
+        """Run `fn` soon. The future is done when it is committed, and has its error; it need not be awaited, and what is
+        to be kept should not be.
+        """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         done.add_done_callback(_tell_lost)
         if not self._soon:
             loop.call_later(SOON, self.hurry)
-        self._soon.append((fn, done))
-        self._last = done
+        self._soon.append(_Soon(fn, done, keep))
         return done
 
     def hurry(self) -> None:
         """Begin writing now what `write_soon` has gathered."""
         batch, self._soon = self._soon, []
         if batch and self._closed:
-            closed = StorageFailed("The store is closed.")
-            _resolve([done for _, done in batch], [closed] * len(batch))
-        elif batch:
+            _resolve([(soon.done, StorageFailed("The store is closed.")) for soon in batch])
+        elif batch or self._held:
             loop = asyncio.get_running_loop()
-            written = loop.run_in_executor(self._writer, self._write_batch, [fn for fn, _ in batch])
-            written.add_done_callback(lambda outcome: _resolve([done for _, done in batch], outcome.result()))
+            self._tried = loop.run_in_executor(self._writer, self._write_batch, batch)
+            self._tried.add_done_callback(self._written)
 
-    def _write_batch(self, fns: list[Callable[[Connection], object]]) -> list[Exception | None]:
+    def _written(self, tried: asyncio.Future[list[_Outcome]]) -> None:
+        _resolve(tried.result())
+        if bool(self._held) is not self._holds:
+            self._holds = bool(self._held)
+            log.warning(WAITS if self._holds else "the store takes what waited for it")
+        if self._held and self._again is None and not self._closed:
+            self._again = asyncio.get_running_loop().call_later(HELD_AGAIN, self._hold_on)
+
+    def _hold_on(self) -> None:
+        self._again = None
+        self.hurry()
+
+    def _write_batch(self, batch: list[_Soon]) -> list[_Outcome]:
+        """Write it, and first what is held; what came of each that is not held (again)."""
+        batch, self._held = self._held + batch, []
+        outcomes: list[_Outcome] = []
+        for soon, error in zip(batch, self._try([soon.fn for soon in batch]), strict=True):
+            if soon.keep and _is_for_now(error) and len(self._held) < HELD and not self._closed:
+                self._held.append(soon)
+            else:
+                outcomes.append((soon.done, error))
+        return outcomes
+
+    def _try(self, fns: list[Callable[[Connection], object]]) -> list[Exception | None]:
         """One transaction for all; where it fails, one for each, so that a bad one spoils no other."""
 
         def every(connection: Connection) -> None:
@@ -219,7 +269,9 @@ class Database:
         try:
             self._transact(every)
         except Exception as error:  # noqa: BLE001  # whatever it is belongs to whoever asked for the write
-            return [error] if len(fns) == 1 else [one for fn in fns for one in self._write_batch([fn])]
+            if len(fns) == 1 or (self.shared and _is_for_now(error)):  # a server that is away, is for each
+                return [error] * len(fns)
+            return [one for fn in fns for one in self._try([fn])]
         return [None] * len(fns)
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
@@ -233,10 +285,11 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._transact, fn)
 
     async def drained(self) -> None:
-        """Return when everything asked for with `write_soon` until now is written, or has failed."""
-        if self._last is not None and not self._last.done():
+        """Return when everything asked for with `write_soon` until now is written, has failed or is held."""
+        if self._soon:
             self.hurry()
-            await asyncio.wait({self._last})
+        if self._tried is not None and not self._tried.done():
+            await asyncio.wait({self._tried})
 
     def write_blocking(self, fn: Callable[[Connection], T]) -> T:
         """`write` for the time before and after the event loop."""
@@ -248,10 +301,15 @@ class Database:
         self._writer.shutdown(wait=True)
         self._readers.shutdown(wait=True)
         self._engine.dispose()
+        if self._held:
+            log.error("not written, since the store did not take it until the end", writes=len(self._held))
 
 
-def _resolve(waiting: list[asyncio.Future[None]], outcomes: list[Exception | None]) -> None:
-    for done, error in zip(waiting, outcomes, strict=True):
+_Outcome = tuple[asyncio.Future[None], Exception | None]
+
+
+def _resolve(outcomes: list[_Outcome]) -> None:
+    for done, error in outcomes:
         if done.cancelled():
             continue
         if error is None:
@@ -270,6 +328,14 @@ def _passes(error: Exception) -> bool:
     if getattr(error, "connection_invalidated", False) or isinstance(error, InterfaceError):
         return True
     return isinstance(error, OperationalError)
+
+
+def _is_for_now(error: Exception | None) -> bool:
+    """Whether the same write would do later: the server is away, or the disk is full."""
+    cause = error.__cause__ if isinstance(error, StorageFailed) else None
+    if isinstance(getattr(cause, "orig", None), sqlite3.OperationalError):
+        return any(sign in str(cause) for sign in ("is full", "disk I/O error"))
+    return cause is not None and isinstance(cause, Exception) and _passes(cause)
 
 
 def _is_integrity(error: Exception) -> bool:

@@ -1,23 +1,21 @@
-"""Files that callers upload and download by signed links: bytes in the home, a row in the store."""
+"""Files that callers upload and download by signed links: bytes in a folder or a bucket, a row in the store."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import secrets
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Literal
 
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 
 from codewords_mcp.errors import BodyTooLarge, Conflict, InvalidInput, NotFound, Unauthenticated
-from codewords_mcp.runtime.models import Caller, FileLinks
+from codewords_mcp.runtime.models import Caller, FileLinks, StoredFile
 from codewords_mcp.runtime.store import access
+from codewords_mcp.runtime.store.blobs import Blobs
 from codewords_mcp.runtime.store.clock import now
-from codewords_mcp.runtime.store.database import Database, storage_error
+from codewords_mcp.runtime.store.database import Database
 
-CHUNK = 1 << 18
+DAY = 86400.0
 SIGNING_KEY = "file_signing_key"
 
 
@@ -25,14 +23,13 @@ class Files:
     """Uploads and downloads. A link carries its right: file id, use, and time, signed."""
 
     def __init__(
-        self, database: Database, folder: Path, signing_key: str, *, ttl: float, max_bytes: int
+        self, database: Database, blobs: Blobs, signing_key: str, *, ttl: float, max_bytes: int
     ) -> None:
         self._db = database
-        self._folder = folder
+        self.blobs = blobs
         self._ttl = ttl
         self._max = max_bytes
         self._signer = URLSafeTimedSerializer(signing_key, salt="files")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def create(self, caller: Caller, filename: str) -> FileLinks:
         """Room for one upload. Raises InvalidInput."""
@@ -91,55 +88,58 @@ class Files:
             raise Unauthenticated("This file link has expired.", hint="POST /file gives a new one.")
         if row["size"] is not None:
             raise Conflict("This file was already uploaded.", hint="POST /file gives room for another one.")
-        part = self._folder / f"{file_id}.{secrets.token_hex(4)}.part"
-        try:
-            size = await self._receive(part, chunks)
-            if not await self._db.write(lambda c: access.complete_file(c, file_id, size, content_type[:255])):
-                raise Conflict(
-                    "This file was already uploaded.", hint="POST /file gives room for another one."
-                )
-            await asyncio.to_thread(part.rename, self._folder / file_id)
-            return size
-        except OSError as error:
-            raise storage_error(error, self._folder) from error
-        finally:
-            await asyncio.to_thread(part.unlink, missing_ok=True)
+        name, counted = f"{file_id}.{secrets.token_hex(4)}", _Counted(chunks, self._max)
+        await self.blobs.put(name, counted.chunks())  # before the row says so
+        if not await self._db.write(
+            lambda c: access.complete_file(c, file_id, name, counted.size, content_type[:255])
+        ):
+            await self.blobs.delete([name])
+            raise Conflict("This file was already uploaded.", hint="POST /file gives room for another one.")
+        return counted.size
 
-    async def _receive(self, part: Path, chunks: AsyncIterator[bytes]) -> int:
-        size = 0
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            async for chunk in chunks:
-                size += len(chunk)
-                if size > self._max:
-                    raise BodyTooLarge(
-                        f"The file is larger than {self._max} bytes.",
-                        hint="Raise CODEWORDS_MAX_FILE, or send less.",
-                    )
-                await asyncio.to_thread(file.write, chunk)
-        return size
-
-    async def read(self, token: str) -> tuple[str, str, int, AsyncIterator[bytes]]:
-        """(filename, content type, size, chunks). Raises Unauthenticated, NotFound (nothing uploaded yet)."""
+    async def find(self, token: str) -> StoredFile:
+        """What a download link is good for. Raises Unauthenticated, NotFound (nothing uploaded yet)."""
         file_id = self._open(token, "get")
         row = await self._db.read(lambda c: access.get_file(c, file_id))
         if row is None or row["size"] is None:
             raise NotFound("Nothing was uploaded to this file yet, or it has expired.")
+        return StoredFile(
+            row["filename"],
+            row["content_type"] or "application/octet-stream",
+            row["size"],
+            row["stored_as"] or file_id,
+        )
+
+    async def read(self, stored: StoredFile, start: int, end: int) -> AsyncIterator[bytes]:
+        """Its bytes `start` to `end` (exclusive). Raises NotFound, StorageFailed."""
         try:
-            file = await asyncio.to_thread((self._folder / file_id).open, "rb")
+            return await self.blobs.get(stored.stored_as, start, end)
         except FileNotFoundError as error:
             raise NotFound("This file is gone.") from error
 
-        async def chunks() -> AsyncIterator[bytes]:
-            with file:
-                while data := await asyncio.to_thread(file.read, CHUNK):
-                    yield data
-
-        return row["filename"], row["content_type"] or "application/octet-stream", row["size"], chunks()
-
     async def expire(self) -> int:
-        """Remove what is past its time; how many."""
-        ids = await self._db.write(lambda c: access.expired_files(c, now()))
-        for file_id in ids:
-            await asyncio.to_thread((self._folder / file_id).unlink, missing_ok=True)
-        return len(ids)
+        """Remove what is past its time, and what uploads left that were broken off by a crash; how many files."""
+        names = await self._db.write(lambda c: access.expired_files(c, now()))
+        await self.blobs.delete(names)
+        await self.blobs.delete(await self.blobs.older(self._ttl + DAY))
+        return len(names)
+
+
+class _Counted:
+    """Chunks whose bytes are counted on their way."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], most: int) -> None:
+        self._chunks = chunks
+        self._most = most
+        self.size = 0
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Raises BodyTooLarge."""
+        async for chunk in self._chunks:
+            self.size += len(chunk)
+            if self.size > self._most:
+                raise BodyTooLarge(
+                    f"The file is larger than {self._most} bytes.",
+                    hint="Raise CODEWORDS_MAX_FILE, or send less.",
+                )
+            yield chunk

@@ -15,7 +15,7 @@ Line = tuple[str, str, str]
 
 
 def append(connection: Connection, run_id: str, first_seq: int, lines: list[Line]) -> None:
-    """One chunk; `first_seq` counts lines of the run from 0 and is dense."""
+    """One chunk; `first_seq` counts lines of the run from 0, those that could not be stored as well."""
     body = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
     connection.execute(_INSERT, {"run_id": run_id, "first_seq": first_seq, "lines": len(lines), "body": body})
 

@@ -15,8 +15,8 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    or_,
     select,
+    tuple_,
     update,
 )
 
@@ -128,12 +128,31 @@ def chain_of(connection: Connection, run_id: str) -> Row[int, str | None, str | 
     return connection.execute(query).first()
 
 
+def chain_above(connection: Connection, run_id: str, most: int) -> list[Row[str, str, str, str | None]]:
+    """(id, owner, service_id, parent_id) of a run and those that started it, the nearest first."""
+    found: list[Row[str, str, str, str | None]] = []
+    next_id: str | None = run_id
+    while next_id is not None and len(found) < most:
+        query = select(runs.c.id, runs.c.owner, runs.c.service_id, runs.c.parent_id).where(
+            runs.c.id == next_id
+        )
+        row = connection.execute(query).first()
+        if row is None:
+            break
+        found.append(row)
+        next_id = row.parent_id
+    return found
+
+
 def find_idempotent(connection: Connection, owner: str, service_id: str, key: str) -> str | None:
     """The id of the run that first used this idempotency key."""
     query = select(runs.c.id).where(
         runs.c.owner == owner, runs.c.service_id == service_id, runs.c.idempotency_key == key
     )
     return connection.execute(query).scalar()
+
+
+_LATEST = (2**62, "")
 
 
 def page(
@@ -151,11 +170,8 @@ def page(
         query = query.where(runs.c.service_id == service_id)
     if status is not None:
         query = query.where(runs.c.status == status)
-    if before is not None:
-        query = query.where(
-            runs.c.created_at <= before[0],  # where the index begins; the rest is for runs of the same moment
-            or_(runs.c.created_at < before[0], runs.c.id < before[1]),
-        )
+    # always within the index's order: PostgreSQL that never looked at the table would read and sort all of it otherwise
+    query = query.where(tuple_(runs.c.created_at, runs.c.id) < (before or _LATEST))
     query = query.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit)
     return [to_run(row) for row in connection.execute(query).mappings()]
 

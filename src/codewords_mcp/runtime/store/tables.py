@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -39,7 +40,31 @@ keys = Table(
     Column("used_at", BigInteger),
     Column("revoked", Boolean, nullable=False, default=False),
     Column("models", JSON),
+    Column("scopes", JSON(none_as_null=True)),
+    Column("toolsets", JSON(none_as_null=True)),
 )
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", String(48), primary_key=True),
+    Column("principal", String(240), nullable=False),
+    Column("tool", String(64), nullable=False),
+    Column("arguments", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("message", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("executor", String(32), nullable=False),
+    Column("beat_at", BigInteger, nullable=False),
+    Column("outcome", Text),
+    Column("asks", Text),
+    Column("answers", Text),
+    Column("cancel_asked", Boolean, nullable=False, default=False),
+    Index("ix_tasks_expires", "expires_at"),
+)
+"""Calls of tools that outlast their request. `outcome` is the JSON of a result or an error, by `status`."""
 
 workflows = Table(
     "workflows",
@@ -70,6 +95,20 @@ versions = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("manifest", JSON),
     UniqueConstraint("workflow_id", "number", name="uq_versions_number"),
+)
+
+published = Table(
+    "published",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("tool", String(64), primary_key=True),
+    Column("workflow_id", String(80), ForeignKey("workflows.id"), nullable=False),
+    Column("toolset", String(32), nullable=False),
+    Column("route", String(200), nullable=False),
+    Column("method", String(8), nullable=False),
+    Column("read_only", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_published_workflow", "workflow_id"),
 )
 
 runs = Table(
@@ -115,11 +154,18 @@ runs = Table(
     Column("egress_in", BigInteger),
     Column("egress_out", BigInteger),
     Index("ix_runs_schedule", "schedule_id"),
-    Index("ix_runs_owner_created", "owner", "created_at"),
-    Index("ix_runs_owner_service", "owner", "service_id", "created_at"),
+    Index("ix_runs_owner_created", "owner", "created_at", "id"),
+    Index("ix_runs_owner_service", "owner", "service_id", "created_at", "id"),
     Index("ix_runs_created", "created_at"),
-    Index("ix_runs_status_owner", "status", "owner", "created_at"),
-    UniqueConstraint("owner", "service_id", "idempotency_key", name="uq_runs_idempotency"),
+    Index("ix_runs_status_owner", "status", "owner", "created_at", "id"),
+    Index(
+        "uq_runs_idempotency",
+        "owner",
+        "service_id",
+        "idempotency_key",
+        unique=True,
+        postgresql_where=text("idempotency_key IS NOT NULL"),
+    ),
 )
 
 executors = Table(
@@ -129,6 +175,30 @@ executors = Table(
     Column("version", String(32), nullable=False),
     Column("started_at", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
+    Column("key_ids", JSON),
+)
+
+key_use = Table(
+    "key_use",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("key_id", String(32), nullable=False),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("key_id", String(32), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("answer", String(16)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("ix_links_subject", "kind", "owner", "subject"),
+    Index("ix_links_expires", "expires_at"),
 )
 
 schedules = Table(
@@ -136,6 +206,7 @@ schedules = Table(
     metadata,
     Column("id", String(40), primary_key=True),
     Column("owner", String(64), nullable=False),
+    Column("key_id", String(32)),
     Column("service_id", String(80), nullable=False),
     Column("name", String(200), nullable=False),
     Column("method", String(32), nullable=False),
@@ -202,6 +273,7 @@ files = Table(
     Column("size", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("stored_as", String(64)),
 )
 
 service_values = Table(

@@ -6,9 +6,11 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Float, bindparam, case, cast, func, or_, select, update
 
-from codewords_mcp.runtime.store.tables import runs
+from codewords_mcp.runtime.store.clock import to_text
+from codewords_mcp.runtime.store.tables import model_usage, runs
 
 DAY = 86_400_000_000
+PICO = 10**12
 By = Literal["workflow", "key", "day"]
 
 SUMMED = ("cpu_seconds", "peak_memory", "cost", "egress_in", "egress_out")
@@ -50,8 +52,19 @@ def sums(
     """One row a group, of runs accepted in `[since, until)` (µs), most runs first, days in order; times in seconds.
 
     Waiting is from acceptance to the start of a sandbox, starting until its program is asked, running until the end.
-    `owner` None: of everybody.
+    `owner` None: of everybody. `cost` is of machines and of what these runs asked models themselves, in USD.
     """
+    models = (
+        select(
+            model_usage.c.run_id,
+            func.sum(model_usage.c.cost).label("cost"),
+            func.sum(model_usage.c.unpriced).label("unpriced"),
+        )
+        .where(model_usage.c.nested.is_(False), model_usage.c.run_id != "")
+        .where(model_usage.c.day >= to_text(since)[:10])
+        .group_by(model_usage.c.run_id)
+        .subquery()
+    )
     groups: dict[str, Any] = {
         "workflow": runs.c.service_id,
         "key": runs.c.key_id,
@@ -73,13 +86,20 @@ def sums(
         func.coalesce(func.sum(runs.c.egress_in), 0).label("egress_in"),
         func.coalesce(func.sum(runs.c.egress_out), 0).label("egress_out"),
         func.sum(runs.c.cost).label("cost"),
-    ).where(runs.c.created_at >= since, runs.c.created_at < until, runs.c.status != "provisioned")
+        func.sum(models.c.cost).label("model_cost"),
+        func.coalesce(func.sum(models.c.unpriced), 0).label("unpriced"),
+    )
+    query = query.select_from(runs.outerjoin(models, models.c.run_id == runs.c.id))
+    query = query.where(runs.c.created_at >= since, runs.c.created_at < until, runs.c.status != "provisioned")
     if owner is not None:
         query = query.where(runs.c.owner == owner)
     query = query.group_by(groups[by]).order_by(group if by == "day" else count.desc())
     found = [dict(row) for row in connection.execute(query).mappings()]
     for row in found:  # PostgreSQL sums whole numbers to decimals
-        row |= {name: int(row[name]) for name in ("egress_in", "egress_out")}
+        row |= {name: int(row[name]) for name in ("egress_in", "egress_out", "unpriced")}
+        of_models = row.pop("model_cost")
+        if of_models is not None:
+            row["cost"] = (row["cost"] or 0.0) + int(of_models) / PICO
     return found
 
 

@@ -43,7 +43,7 @@ _NUMBERS = {
 }
 """key: least, most, what it is."""
 _CODEWORDS_KEYS = MODEL_KEYS | {
-    "client", "concurrency", "egress", "hosts", "isolation", "queue_limit", "retries", "services", "timeout",
+    "client", "concurrency", "egress", "hosts", "inspect", "isolation", "queue_limit", "retries", "services", "timeout",
 }  # fmt: skip
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}")
 _SERVICE = re.compile(r"[a-z0-9_]{1,80}")
@@ -130,6 +130,12 @@ def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
             '`isolation` in [tool.codewords] is neither "execution" nor "instance".',
             hint='Leave it out for a sandbox per run, or write `# isolation = "instance"` for one that serves many.',
             line=header.line_of("isolation"),
+        )
+    if not isinstance(table.get("inspect", False), bool):
+        raise _wrong(
+            "`inspect` in [tool.codewords] is neither true nor false.",
+            hint="Write `# inspect = true` to have what goes to any host by TLS looked at for placeholders of secrets.",
+            line=header.line_of("inspect"),
         )
     for key, (least, most, hint) in _NUMBERS.items():
         value = table.get(key, least)

@@ -39,7 +39,7 @@ MAX_SCHEMA_DEPTH = 12
 """References nested deeper end in `{}`: a schema may name itself."""
 WITHOUT = "deployed before there were manifests: it may do what its header lets it, until its next deploy"
 Validate = Callable[[str, Progress], Awaitable[Validation]]
-Agree = Callable[[Ask], None]
+Agree = Callable[[Ask], Awaitable[None]]
 """Returns where a deploy may do what it asks for, and raises where it may not, or not yet."""
 
 
@@ -89,7 +89,7 @@ class Deployments:
             target = await self._target(caller, title, None)
             if target is not None and (same := await self._same(target, code, None, description)):
                 return same
-        agree(await self._ask(caller, title, target, manifest))
+        await agree(await self._ask(caller, title, target, manifest))
         description = (
             description
             or (target.description if target else "")

@@ -1,4 +1,4 @@
-"""What a header may say about the workflow's model calls: budget, models, fallbacks, cache."""
+"""What a header may say about the workflow's model calls: budget, models, fallbacks, cache, what telemetry tells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, cast
 from codewords_mcp.errors import InvalidScript
 from codewords_mcp.runtime.workflows.header import Header
 
-MODEL_KEYS = frozenset({"budget", "models", "fallbacks", "cache"})
+MODEL_KEYS = frozenset({"budget", "models", "fallbacks", "cache", "trace_content"})
 _BUDGETS = frozenset({"call", "run", "day", "month", "total"})
 _MODEL = re.compile(r"[\w.:/@*?-]{1,200}")
 _MOST = 100
@@ -68,5 +68,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str, str]] = {
         _is_seconds,
         f"a number of seconds up to {LONGEST_CACHE}",
         "Write for example `# cache = 3600`: answers to the same question are kept for an hour.",
+    ),
+    "trace_content": (
+        lambda value: isinstance(value, bool),
+        "true or false",
+        "With `# trace_content = true` its prompts and replies go to the telemetry collector, where one is configured.",
     ),
 }

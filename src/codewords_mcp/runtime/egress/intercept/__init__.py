@@ -5,6 +5,5 @@ from __future__ import annotations
 from codewords_mcp.runtime.egress.intercept.authority import Authority
 from codewords_mcp.runtime.egress.intercept.credentials import Credential, Credentials
 from codewords_mcp.runtime.egress.intercept.interception import Interception
-from codewords_mcp.runtime.egress.intercept.tap import Answer, RequestHead, Tap
 
-__all__ = ["Answer", "Authority", "Credential", "Credentials", "Interception", "RequestHead", "Tap"]
+__all__ = ["Authority", "Credential", "Credentials", "Interception"]

@@ -15,7 +15,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from codewords_mcp.runtime.egress.addresses import parse_address
+
 LIFETIME: Final = timedelta(days=90)
+MAX_CONTEXTS: Final = 500
+"""Certificates that are kept, of a sandbox that speaks to any host."""
 _SKEW: Final = timedelta(days=1)
 """A machine whose clock is behind trusts the certificate too."""
 
@@ -24,9 +28,9 @@ Judge = Callable[[str, str], bool]
 
 
 class Authority:
-    """Signs certificates for `hosts`, which its own certificate is limited to (RFC 5280, 4.2.1.10)."""
+    """Signs certificates for `hosts`, which its own certificate is limited to (RFC 5280, 4.2.1.10); None for any."""
 
-    def __init__(self, hosts: Collection[str]) -> None:
+    def __init__(self, hosts: Collection[str] | None) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "CodeWords sandbox authority")])
         self._contexts: dict[tuple[str, str], ssl.SSLContext] = {}
@@ -38,23 +42,26 @@ class Authority:
         return self._certificate.public_bytes(serialization.Encoding.PEM).decode()
 
     def context(self, host: str, protocol: str, judge: Judge) -> ssl.SSLContext:
-        """For serving `host` over one protocol ("h2", "http/1.1"); made once for each."""
+        """For serving `host` over one protocol ("h2", "http/1.1"); made once for each, as long as they are not many."""
         known = self._contexts.get((host, protocol))
         if known is None:
+            if len(self._contexts) >= MAX_CONTEXTS:
+                self._contexts.clear()
             known = self._contexts[(host, protocol)] = self._make_context(host, protocol, judge)
         return known
 
-    def _certify_itself(self, hosts: Collection[str]) -> x509.Certificate:
+    def _certify_itself(self, hosts: Collection[str] | None) -> x509.Certificate:
         public = self._key.public_key()
-        limits = [x509.DNSName(host) for host in sorted(set(hosts))]
-        return (
+        draft = (
             self._draft(self._name, public)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(signs=True), critical=True)
-            .add_extension(x509.NameConstraints(limits, None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-            .sign(self._key, hashes.SHA256())
         )
+        if hosts is not None:
+            limits = [x509.DNSName(host) for host in sorted(set(hosts))]
+            draft = draft.add_extension(x509.NameConstraints(limits, None), critical=True)
+        return draft.sign(self._key, hashes.SHA256())
 
     def _draft(self, subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
@@ -90,7 +97,7 @@ class Authority:
         own = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = (
             self._draft(x509.Name([]), public)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=True)
+            .add_extension(x509.SubjectAlternativeName([_named(host)]), critical=True)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -102,6 +109,11 @@ class Authority:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         return certificate.public_bytes(serialization.Encoding.PEM) + key
+
+
+def _named(host: str) -> x509.GeneralName:
+    address = parse_address(host)
+    return x509.DNSName(host) if address is None else x509.IPAddress(address)
 
 
 def _usage(*, signs: bool) -> x509.KeyUsage:

@@ -7,28 +7,53 @@ import contextlib
 import socket
 from collections.abc import AsyncGenerator
 
-from codewords_mcp.runtime.egress.intercept.session import Session, first_bytes, intercept, is_tls
-from codewords_mcp.runtime.egress.relay import relay
+from codewords_mcp.runtime.egress.dial import NotConnected
+from codewords_mcp.runtime.egress.intercept.session import (
+    Session,
+    first_bytes,
+    intercept,
+    is_http,
+    is_tls,
+    read_plain,
+)
+from codewords_mcp.runtime.egress.relay import relay, reset
 
 
 async def carry(
-    session: Session, client: socket.socket, upstream: socket.socket, *, to_client: bytes, to_upstream: bytes
+    session: Session,
+    client: socket.socket,
+    upstream: socket.socket | None,
+    *,
+    to_client: bytes,
+    to_upstream: bytes,
 ) -> None:
-    """Serve it; owns both sockets. `to_client` and `to_upstream` go out first, as `relay` has it."""
-    if not session.interception.covers(session.host, session.port):
+    """Serve it; owns both sockets. `to_client` and `to_upstream` go out first, as `relay` has it.
+
+    Without `upstream` the host is dialled once something is to go there: a recorder may answer in its place.
+    """
+    if upstream is not None and not session.interception.covers(session.host, session.port):
         await _tunnel(session, client, upstream, to_client, to_upstream)
         return
     try:
         await asyncio.get_running_loop().sock_sendall(client, to_client)
         async with _with_first(client, to_upstream) as program:
-            first = await first_bytes(program)
+            first = await first_bytes(program, upstream)
+            if not first and upstream is None:
+                upstream = await session.dial()
+                first = await first_bytes(program, upstream)
             if is_tls(first):
                 await intercept(session, program, upstream, first)
+            elif session.interception.tape is not None and is_http(first):
+                session.secure = False
+                await read_plain(session, program, upstream)
             else:
-                await _tunnel(session, program, upstream, b"", b"")
+                await _tunnel(session, program, upstream or await session.dial(), b"", b"")
+    except NotConnected:  # noted where it was dialled
+        reset(client)
     except BaseException:
         client.close()
-        upstream.close()
+        if upstream is not None:
+            upstream.close()
         raise
 
 
@@ -36,6 +61,9 @@ async def _tunnel(
     session: Session, client: socket.socket, upstream: socket.socket, to_client: bytes, to_upstream: bytes
 ) -> None:
     """Untouched. What is not encrypted is looked at: a placeholder in it breaks the connection off, and is told."""
+    if not session.interception.credentials.every:
+        await relay(client, upstream, to_client=to_client, to_upstream=to_upstream, traffic=session.traffic)
+        return
     watch = session.interception.credentials.watch()
 
     def check(chunk: bytes) -> bool:

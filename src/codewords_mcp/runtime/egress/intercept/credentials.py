@@ -73,15 +73,25 @@ class Credentials:
         return target, swapped, tuple(sorted(used))
 
     def _header(self, swap: _Swap, name: bytes, value: bytes) -> bytes:
-        scheme, space, rest = value.partition(b" ")
-        if name.lower() == b"authorization" and scheme.lower() == b"basic":
-            try:
-                pair = base64.b64decode(rest.strip(), validate=True)
-            except binascii.Error:
-                return value
+        scheme, is_basic, pair = _basic(value)
+        if is_basic and name.lower() == b"authorization":
             swapped = swap.text(pair, "basic", _as_it_is)
-            return value if swapped == pair else scheme + space + base64.b64encode(swapped)
+            return value if swapped == pair else scheme + b" " + base64.b64encode(swapped)
         return swap.text(value, "header", _in_header)
+
+    def named(self, text: bytes) -> bytes:
+        """With `[secret NAME]` in the places of placeholders: what is the same in every sandbox."""
+        if b"cwph" not in text:
+            return text
+        for one in self.every:
+            text = text.replace(one.placeholder.encode(), f"[secret {one.name}]".encode())
+        return text
+
+    def named_in_header(self, value: bytes) -> bytes:
+        """As `named`, also within basic authentication, which is then not encoded any more."""
+        scheme, _, pair = _basic(value)
+        named = self.named(pair)
+        return self.named(value) if named == pair else scheme + b" " + named
 
     def watch(self) -> Watch:
         """For what is sent beside a request's head: a body, or a connection that is not TLS."""
@@ -145,6 +155,17 @@ class _Swap:
                 f"it holds {_whose(credential)} in {_PLACES[place]}, and its rule lets it stand in {allowed} only"
             )
         return credential
+
+
+def _basic(value: bytes) -> tuple[bytes, bool, bytes]:
+    """(scheme, whether a header's value is basic authentication, its user and password)."""
+    scheme, _, rest = value.partition(b" ")
+    if scheme.lower() != b"basic":
+        return scheme, False, b""
+    try:
+        return scheme, True, base64.b64decode(rest.strip(), validate=True)
+    except binascii.Error:
+        return scheme, True, b""
 
 
 def _whose(credential: Credential | None) -> str:

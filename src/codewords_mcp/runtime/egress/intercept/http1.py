@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections import deque
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -17,7 +17,8 @@ from codewords_mcp.runtime.egress.intercept.answers import AnswerScrubber, Unrea
 from codewords_mcp.runtime.egress.intercept.credentials import Headers
 from codewords_mcp.runtime.egress.intercept.requests import Outgoing, Refusal, prepare
 from codewords_mcp.runtime.egress.intercept.session import LIMIT, Failed, Session, Wire
-from codewords_mcp.runtime.egress.intercept.tap import Answer
+from codewords_mcp.runtime.egress.intercept.websocket import carry_websocket
+from codewords_mcp.runtime.recording import MAX_BODY, Answer
 
 MAX_HEAD: Final = 64 << 10
 """Bytes of a message's head, of either side."""
@@ -28,8 +29,7 @@ _NOT_FOR_PROGRAM: Final = frozenset(
 _LINGER: Final = 0.5
 """Seconds for a program to read an answer before the rest of its request is met by a reset."""
 _CHUNK: Final = 64 << 10
-_HELD: Final = 0.05
-"""Seconds that the end of a message, which could be the beginning of a value, is held back."""
+_BEGINS: Final = b"HTTP/1."
 
 
 class _End:
@@ -57,10 +57,12 @@ class _Switched(Exception):  # an outcome, caught inside this room
 class Http1:
     """Serves a connection's requests one after the other, until either side ends it."""
 
-    def __init__(self, session: Session, program: Wire, host: Wire) -> None:
+    def __init__(self, session: Session, program: Wire, host: Wire | None) -> None:
         self._session = session
         self._program = _End(program, h11.SERVER)
-        self._host: _End | None = _End(host, h11.CLIENT)
+        self._host = None if host is None else _End(host, h11.CLIENT)
+        self._ahead: deque[Any] = deque()
+        """Parts of a request that were read for a recorder, and are still to be sent."""
 
     async def run(self) -> None:
         """Raises ssl.SSLError where the program objects to the certificate."""
@@ -86,11 +88,36 @@ class Http1:
         outgoing = prepare(
             self._session, request.method.decode(), request.target, list(request.headers.raw_items())
         )
-        if self._session.interception.tap is not None:
-            answer = await outgoing.ask(self._session.interception.tap, self._body())
-            if answer is not None:
+        try:
+            if (answer := await self._recorded(outgoing)) is not None:
                 await self._answer(answer)
-                return program.http.our_state is h11.DONE and program.http.their_state is h11.DONE
+            else:
+                await self._exchange(outgoing)
+        finally:
+            outgoing.ended(whole=False)
+        return program.http.our_state is h11.DONE and program.http.their_state is h11.DONE
+
+    async def _recorded(self, outgoing: Outgoing) -> Answer | None:
+        """What a recorder answers, where there is one. Raises Refusal, OSError."""
+        tape = self._session.interception.tape
+        if tape is None:
+            return None
+        if self._program.http.they_are_waiting_for_100_continue:
+            await self._program.send(
+                h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
+            )
+        pieces: list[bytes] = []
+        size = 0
+        self._ahead.clear()
+        while size <= MAX_BODY:
+            self._ahead.append(event := await self._part(outgoing))
+            if not isinstance(event, h11.Data):
+                break
+            pieces.append(bytes(event.data))
+            size += len(pieces[-1])
+        return await outgoing.ask(tape, b"".join(pieces) if size <= MAX_BODY else None)
+
+    async def _exchange(self, outgoing: Outgoing) -> None:
         host = await self._connected()
         head = h11.Request(method=outgoing.method, target=outgoing.target, headers=outgoing.headers)
         sending = asyncio.create_task(self._send(outgoing, host, head))
@@ -100,7 +127,6 @@ class Http1:
             sending.cancel()
             with contextlib.suppress(asyncio.CancelledError, OSError, h11.ProtocolError):
                 await sending
-        return program.http.our_state is h11.DONE and program.http.their_state is h11.DONE
 
     async def _connected(self) -> _End:
         """The connection to the host, made again where it has ended since."""
@@ -118,26 +144,26 @@ class Http1:
             raise Refusal(502, f"{self._session.host} could not be reached: {error.reason}.") from error
         return self._host
 
-    async def _body(self) -> AsyncIterator[bytes]:
-        while isinstance(event := await self._program.next(), h11.Data):
-            yield bytes(event.data)
+    async def _part(self, outgoing: Outgoing) -> Any:
+        """The next part of the request's body, looked at. Raises Refusal, OSError."""
+        try:
+            event = await self._program.next()
+        except h11.RemoteProtocolError as error:
+            raise _invalid(error) from error
+        if isinstance(event, h11.Data):
+            outgoing.check_body(bytes(event.data))
+        elif isinstance(event, h11.EndOfMessage):
+            outgoing.check_body(b"".join(b"%b: %b\n" % pair for pair in event.headers))
+        elif isinstance(event, h11.ConnectionClosed):
+            raise ConnectionResetError("the program hung up")
+        return event
 
     async def _send(self, outgoing: Outgoing, host: _End, head: h11.Request) -> None:
         """The request to the host; then watch the program, which may hang up. Raises Refusal, OSError."""
         first = [head]
         while True:
-            try:
-                event = await self._program.next()
-            except h11.RemoteProtocolError as error:
-                raise _invalid(error) from error
-            if isinstance(event, h11.Data):
-                outgoing.check_body(bytes(event.data))
-            elif isinstance(event, h11.EndOfMessage):
-                outgoing.check_body(b"".join(b"%b: %b\n" % pair for pair in event.headers))
-                outgoing.check_body(b"")
-            elif isinstance(event, h11.ConnectionClosed):
-                raise ConnectionResetError("the program hung up")
-            else:
+            event = self._ahead.popleft() if self._ahead else await self._part(outgoing)
+            if not isinstance(event, h11.Data | h11.EndOfMessage):
                 break
             await host.send(*first, event)
             first = []
@@ -181,9 +207,8 @@ class Http1:
             elif isinstance(event, h11.EndOfMessage) and scrub is not None:
                 rest = scrub.finish()
                 outgoing.received(rest)
+                outgoing.ended(whole=True)
                 await self._program.send(*([h11.Data(data=rest)] if rest else []), h11.EndOfMessage())
-                if rest:
-                    outgoing.received(b"")
                 return
             else:
                 raise ConnectionResetError("the host hung up")
@@ -212,8 +237,9 @@ class Http1:
         scrub = AnswerScrubber(
             self._session.interception.scrubber, list(event.headers.raw_items()), bodiless=True
         )
-        if event.status_code == HTTPStatus.SWITCHING_PROTOCOLS and not outgoing.upgrades:
-            raise Refusal(502, f"{self._session.host} switched protocols although nobody asked.")
+        if event.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            _judge_switch(self._session, outgoing, scrub.headers)
+            outgoing.answered(event.status_code, scrub.headers)
         await self._program.send(
             h11.InformationalResponse(
                 status_code=event.status_code, headers=scrub.headers, reason=event.reason
@@ -223,15 +249,13 @@ class Http1:
             raise _Switched
 
     async def _answer(self, answer: Answer) -> None:
-        """A tap's answer in the host's place; what the program still sends is read and dropped."""
+        """A recorder's answer in the host's place; what the program still sends is read and dropped."""
         while self._program.http.their_state is h11.SEND_BODY:
             await self._program.next()
-        headers = [*answer.headers, (b"content-length", str(len(answer.body)).encode())]
-        await self._program.send(
-            h11.Response(status_code=answer.status, headers=headers),
-            h11.Data(data=answer.body),
-            h11.EndOfMessage(),
-        )
+        await self._program.send(h11.Response(status_code=answer.status, headers=answer.headers))
+        async for piece in answer.pieces:
+            await self._program.send(h11.Data(data=piece))
+        await self._program.send(h11.EndOfMessage())
 
     async def _give_up(self, refusal: Refusal) -> None:
         """Tell the program, unless its answer has begun, and note it."""
@@ -243,39 +267,21 @@ class Http1:
             self._program.wire.writer.transport.abort()
 
     async def _carry(self) -> None:
-        """A websocket: bytes both ways, those to the program without values, in as many bytes."""
         assert self._host is not None  # noqa: S101  # it has just answered
-        host, program = self._host, self._program
-        scrubber = self._session.interception.scrubber.another(same_length=True)
-        await program.wire.send(scrubber.feed(host.http.trailing_data[0]))
-        await host.wire.send(program.http.trailing_data[0])
+        begun = (self._program.http.trailing_data[0], self._host.http.trailing_data[0])
+        await carry_websocket(self._session, self._program.wire, self._host.wire, begun)
 
-        async def out() -> None:
-            while data := await program.wire.reader.read(_CHUNK):
-                await host.wire.send(data)
 
-        async def back() -> None:
-            while True:
-                try:
-                    async with asyncio.timeout(_HELD if scrubber.holds else None):
-                        data = await host.wire.reader.read(_CHUNK)
-                except (
-                    TimeoutError
-                ):  # a message that only ends as a value begins must not wait for the next one
-                    await program.wire.send(scrubber.flush())
-                    continue
-                if not data:
-                    break
-                await program.wire.send(scrubber.feed(data))
-            await program.wire.send(scrubber.flush())
-
-        tasks = {asyncio.create_task(out()), asyncio.create_task(back())}
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+def _judge_switch(session: Session, outgoing: Outgoing, headers: Headers) -> None:
+    """Raises Refusal for another protocol than the one that was asked for, or one that cannot be looked into."""
+    named = {name.lower(): value.strip().lower() for name, value in headers}
+    if not outgoing.upgrades or named.get(b"upgrade") != b"websocket":
+        reason = "it switched to a protocol that nobody asked for"
+    elif b"sec-websocket-extensions" in named:
+        reason = "it compresses its websocket although nobody offered that, and it cannot be looked into"
+    else:
+        return
+    raise Refusal(502, f"The answer of {session.host} was refused: {reason}.", reason)
 
 
 async def _either(host: _End, sending: asyncio.Task[None]) -> Any:
@@ -294,7 +300,15 @@ async def _either(host: _End, sending: asyncio.Task[None]) -> Any:
         finally:
             reading.cancel()
         event = host.http.next_event()
+        if event is h11.NEED_DATA and host.http.their_state is h11.SEND_RESPONSE:
+            _judge_beginning(host.http.trailing_data[0])
     return event
+
+
+def _judge_beginning(data: bytes) -> None:
+    """The parser waits for the end of a head, which what is no HTTP may not have. Raises h11.RemoteProtocolError."""
+    if data[: len(_BEGINS)] != _BEGINS[: len(data)]:
+        raise h11.RemoteProtocolError("it does not begin as HTTP does")
 
 
 async def _judge(sending: asyncio.Task[None], host: _End) -> None:
@@ -333,10 +347,9 @@ async def reply(program: _End, status: int, sentence: str) -> None:
                 pass
 
 
-async def answer_failure(wire: Wire, session: Session, failure: Failed | None) -> None:
+async def answer_failure(wire: Wire, session: Session, failure: Failed) -> None:
     """The host could not be reached: say so to whatever is asked of it first."""
     program = _End(wire, h11.SERVER)
     with contextlib.suppress(h11.RemoteProtocolError):
         await program.next()
-        reason = failure.reason if failure else "it did not answer"
-        await reply(program, 502, f"{session.host} could not be reached: {reason}.")
+        await reply(program, 502, f"{session.host} could not be reached: {failure.reason}.")

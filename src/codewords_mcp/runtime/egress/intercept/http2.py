@@ -288,20 +288,13 @@ class Http2:
             self._host.reset(there, ErrorCodes.CANCEL)
             self._program.reset(stream, ErrorCodes.INTERNAL_ERROR)
             return
-        self._requests[stream].received(clean)
         self._go_on(self._host, self._program, there, clean, counted)
 
     def _rest_in(self, stream: int | None) -> None:
         scrub = None if stream is None else self._scrubbers.pop(stream, None)
         if scrub is None or stream is None:
             return
-        rest = scrub.finish()
-        outgoing = self._requests.get(stream)
-        if outgoing is not None and rest:
-            outgoing.received(rest)
-        if outgoing is not None:
-            outgoing.received(b"")
-        self._go_on(self._host, self._program, self._program.other.get(stream, 0), rest, 0)
+        self._go_on(self._host, self._program, self._program.other.get(stream, 0), scrub.finish(), 0)
 
     # both ways
     def _on_either(self, side: _Side, other: _Side, event: Any) -> None:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from codewords_mcp.runtime.egress.intercept.authority import Authority
 from codewords_mcp.runtime.egress.intercept.credentials import Credential, Credentials
-from codewords_mcp.runtime.egress.intercept.tap import Tap
+from codewords_mcp.runtime.recording import Tape
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 
 class Interception:
-    """Made for a sandbox with at least one secret that has a host rule, before it starts."""
+    """Made before a sandbox starts that has a secret with a host rule, or whose requests are put to a recorder.
 
-    def __init__(self, every: list[Credential], *, tap: Tap | None = None) -> None:
+    Intercepted are the hosts of the rules; with `everywhere`, or a `tape`, all hosts that are spoken to by TLS.
+    """
+
+    def __init__(
+        self, every: list[Credential], *, everywhere: bool = False, tape: Tape | None = None
+    ) -> None:
         self.credentials = Credentials(every)
         self.scrubber = Scrubber({one.name: one.value for one in every})
-        self.authority = Authority({host for host, _ in self.credentials.hosts})
-        self.tap = tap
+        self.everywhere = everywhere or tape is not None
+        self.tape = tape
+        hosts = {host for host, _ in self.credentials.hosts}
+        self.authority = Authority(None if self.everywhere else hosts)
 
     def covers(self, host: str, port: int) -> bool:
         """Whether connections to there are intercepted; all others are tunnelled."""
-        return (host, port) in self.credentials.hosts
+        return self.everywhere or (host, port) in self.credentials.hosts

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Final
 
 from codewords_mcp.runtime.egress.intercept.answers import readable
 from codewords_mcp.runtime.egress.intercept.credentials import Headers, Misplaced, Watch
 from codewords_mcp.runtime.egress.intercept.session import Session
-from codewords_mcp.runtime.egress.intercept.tap import Answer, Exchange, RequestHead, Tap
+from codewords_mcp.runtime.recording import SAFE, Answer, Exchange, Hold, Tape
 
 _HOP: Final = frozenset(
     {
@@ -38,10 +38,19 @@ class Refusal(Exception):  # an outcome, caught inside this room
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A request as the workflow made it, before its body. `target` is path and query, percent-encoded."""
+
+    method: str
+    target: bytes
+    headers: Headers
+
+
 class Outgoing:
     """One request. `target` and `headers` are what the host gets."""
 
-    def __init__(self, session: Session, head: RequestHead, *, upgrades: bool) -> None:
+    def __init__(self, session: Session, head: Head, *, upgrades: bool) -> None:
         self._session = session
         self._head = head
         self.method = head.method
@@ -49,29 +58,41 @@ class Outgoing:
         """Whether it asks for a websocket."""
         self._exchange: Exchange | None = None
         self._watch: Watch = session.interception.credentials.watch()
+        # no rule is for a port without TLS
+        port = session.port if session.secure else 0
         try:
-            swapped = session.interception.credentials.swap(head.host, head.port, head.target, head.headers)
+            swapped = session.interception.credentials.swap(session.host, port, head.target, head.headers)
         except Misplaced as error:
             raise misplaced(session, error.reason) from error
         self.target, self.headers, self.secrets = swapped
         if self.secrets:
             session.used(self.secrets)
 
-    async def ask(self, tap: Tap, body: AsyncIterator[bytes]) -> Answer | None:
-        """What a tap answers in the host's place; None where the request goes out."""
-        said = await tap.ask(self._head, body)
-        if isinstance(said, Answer):
-            return said
-        self._exchange = said
+    async def ask(self, tape: Tape, body: bytes | None) -> Answer | None:
+        """What a recorder answers in the host's place; None where the request goes out. Raises Refusal where it is held."""
+        named, head, session = self._session.interception.credentials, self._head, self._session
+        scheme = b"https" if session.secure else b"http"
+        verdict = await tape.asked(
+            "egress",
+            head.method,
+            b"%b://%b%b" % (scheme, session.authority.encode(), named.named(head.target)),
+            [(name, named.named_in_header(value)) for name, value in head.headers],
+            body,
+            writes=head.method not in SAFE or self.upgrades,
+        )
+        if isinstance(verdict, Answer):
+            return verdict
+        if isinstance(verdict, Hold):
+            reason = f"it was held: {verdict.why}"
+            raise Refusal(409, f"The request to {session.host} did not go out: {reason}.", reason)
+        self._exchange = verdict
         return None
 
     def check_body(self, chunk: bytes) -> None:
-        """A piece of the body, before it is sent; empty at its end. Raises Refusal."""
-        found = self._watch.found(chunk) if chunk else None
+        """A piece of the body, before it is sent. Raises Refusal."""
+        found = self._watch.found(chunk)
         if found is not None:
             raise misplaced(self._session, f"its body holds {found}")
-        if self._exchange is not None:
-            self._exchange.sent(chunk)
 
     def answered(self, status: int, headers: Headers) -> None:
         """The answer's head, as the program gets it."""
@@ -84,6 +105,11 @@ class Outgoing:
         """A piece of the answer's body, as the program gets it."""
         if self._exchange is not None:
             self._exchange.received(chunk)
+
+    def ended(self, *, whole: bool) -> None:
+        """The exchange is over; `whole` where the answer came to its end. The first call counts."""
+        if self._exchange is not None:
+            self._exchange.end(whole=whole)
 
     def _note_redirect(self, headers: Headers) -> None:
         """Followed, the placeholder would go to a host for which it stands for nothing."""
@@ -122,8 +148,7 @@ def prepare(session: Session, method: str, target: bytes, headers: Headers) -> O
     kept = _ask_readable([(n, v) for n, v in headers if n.lower() not in dropped])
     if upgrades:
         kept += [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
-    head = RequestHead(session.host, session.port, method, target, kept)
-    return Outgoing(session, head, upgrades=upgrades)
+    return Outgoing(session, Head(method, target, kept), upgrades=upgrades)
 
 
 def prepare_stream(session: Session, headers: Headers) -> tuple[Outgoing, Headers]:
@@ -138,9 +163,7 @@ def prepare_stream(session: Session, headers: Headers) -> tuple[Outgoing, Header
     if hosts:
         _judge_host(session, hosts)
     kept = _ask_readable([(n, v) for n, v in headers if not n.startswith(b":") and n != b"host"])
-    outgoing = Outgoing(
-        session, RequestHead(session.host, session.port, method, target, kept), upgrades=False
-    )
+    outgoing = Outgoing(session, Head(method, target, kept), upgrades=False)
     head = [
         (b":method", method.encode("latin-1")),
         (b":scheme", b"https"),

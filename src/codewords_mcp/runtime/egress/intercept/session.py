@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from codewords_mcp.runtime.egress.intercept.interception import Interception
 from codewords_mcp.runtime.egress.intercept.trust import upstream_context
@@ -17,7 +18,10 @@ HANDSHAKE: Final = 10.0
 """Seconds for either handshake."""
 SPEAKS_FIRST: Final = 10.0
 """Seconds after which a program that has said nothing is taken to wait for the host's first word, as in SMTP."""
+SPEAKS_SOON: Final = 1.0
+"""Seconds after which the host of one that has said nothing is dialled, where that had to wait for a recorder's word."""
 _TLS: Final = 0x16
+_REQUEST_LINE: Final = re.compile(rb"[A-Z]{3,20} [/*]\S* HTTP/1\.[01]\r\n")
 _OFFERS_H2: Final = b"\x02h2"
 """How a ClientHello writes it. Found elsewhere in one by chance, it costs a connection, one in 30,000."""
 LIMIT: Final = 256 << 10
@@ -82,28 +86,35 @@ class Session:
     used: Callable[[tuple[str, ...]], None]
     traffic: Traffic
     """Counts what is said inside TLS."""
+    secure: bool = True
+    """False for plain HTTP, which is read only where there is a recorder."""
 
     @property
     def authority(self) -> str:
         """As `Host` and `:authority` have it."""
-        return self.host if self.port == 443 else f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
     async def connect(self, protocols: tuple[str, ...], sock: socket.socket | None = None) -> Wire:
         """To the host, its certificate checked. Raises Failed; NotConnected where it has to be dialled again."""
         sock = sock or await self.dial()
         try:
             reader, writer = await asyncio.open_connection(
-                sock=sock,
-                ssl=upstream_context(protocols),
-                server_hostname=self.host,
-                ssl_handshake_timeout=HANDSHAKE,
-                limit=LIMIT,
+                sock=sock, limit=LIMIT, **(self._tls(protocols) if self.secure else {})
             )
         except ssl.SSLCertVerificationError as error:
             raise Failed(f"its certificate is not valid ({error.verify_message})") from None
         except (OSError, TimeoutError) as error:
             raise Failed("it does not speak TLS as it should") from error
         return Wire(reader, writer, self._sent)
+
+    def _tls(self, protocols: tuple[str, ...]) -> dict[str, Any]:
+        context = upstream_context(protocols)
+        return {"ssl": context, "server_hostname": self.host, "ssl_handshake_timeout": HANDSHAKE}
+
+    async def serve_plain(self, client: socket.socket) -> Wire:
+        """To the program, without TLS."""
+        return Wire(*await asyncio.open_connection(sock=client, limit=LIMIT), self._received)
 
     async def serve_tls(self, client: socket.socket, protocol: str) -> Wire:
         """To the program, with a certificate of the sandbox's authority. Raises OSError."""
@@ -129,19 +140,22 @@ class Session:
         return fits
 
 
-async def first_bytes(client: socket.socket) -> bytes:
-    """What the program has said first, left where it is; empty when it hung up or says nothing."""
+async def first_bytes(client: socket.socket, upstream: socket.socket | None) -> bytes:
+    """What the program has said first, left where it is; empty when it hung up, says nothing, or the host spoke first."""
     loop = asyncio.get_running_loop()
     readable = loop.create_future()
-    loop.add_reader(client.fileno(), lambda: readable.done() or readable.set_result(None))
+    both = [one.fileno() for one in (client, upstream) if one is not None]
+    for one in both:
+        loop.add_reader(one, lambda: readable.done() or readable.set_result(None))
     try:
-        async with asyncio.timeout(SPEAKS_FIRST):
+        async with asyncio.timeout(SPEAKS_FIRST if upstream is not None else SPEAKS_SOON):
             await readable
         return client.recv(4096, socket.MSG_PEEK)
     except (TimeoutError, BlockingIOError):
         return b""
     finally:
-        loop.remove_reader(client.fileno())
+        for one in both:
+            loop.remove_reader(one)
 
 
 def is_tls(first: bytes) -> bool:
@@ -149,19 +163,38 @@ def is_tls(first: bytes) -> bool:
     return first[:1] == bytes([_TLS])
 
 
-async def intercept(session: Session, client: socket.socket, upstream: socket.socket, hello: bytes) -> None:
+def is_http(first: bytes) -> bool:
+    """Whether a connection begins as HTTP/1.1 does."""
+    return _REQUEST_LINE.match(first) is not None
+
+
+async def read_plain(session: Session, client: socket.socket, upstream: socket.socket | None) -> None:
+    """Serve a program's plain HTTP; owns both sockets."""
+    from codewords_mcp.runtime.egress.intercept.http1 import Http1
+
+    host = None if upstream is None else await session.connect((), upstream)
+    program = await session.serve_plain(client)
+    try:
+        await Http1(session, program, host).run()
+    finally:
+        await program.close()
+
+
+async def intercept(
+    session: Session, client: socket.socket, upstream: socket.socket | None, hello: bytes
+) -> None:
     """Serve a program's connection to a host with a rule; owns both sockets. `hello` is what it said first."""
     from codewords_mcp.runtime.egress.intercept.http1 import Http1, answer_failure
 
     program: Wire | None = None
     host: Wire | None = None
     try:
-        # a tap hears HTTP/1.1 only, which every client of HTTP/2 falls back to
-        both = _OFFERS_H2 in hello and session.interception.tap is None
+        # a recorder hears HTTP/1.1 only, which every client of HTTP/2 falls back to
+        both = _OFFERS_H2 in hello and session.interception.tape is None
         protocols = ("h2", "http/1.1") if both else ("http/1.1",)
         failure: Failed | None = None
         try:
-            host = await session.connect(protocols, upstream)
+            host = None if upstream is None else await session.connect(protocols, upstream)
         except Failed as failed:
             failure = failed
             session.refused(f"{failed.reason}, so nothing was sent there")
@@ -169,9 +202,9 @@ async def intercept(session: Session, client: socket.socket, upstream: socket.so
         program = await _accept(session, client, protocol)
         if program is None:
             return
-        if failure is not None or host is None:
+        if failure is not None:
             await answer_failure(program, session, failure)
-        elif protocol == "h2":
+        elif host is not None and protocol == "h2":
             from codewords_mcp.runtime.egress.intercept.http2 import Http2
 
             await Http2(session, program, host).run()
@@ -181,10 +214,10 @@ async def intercept(session: Session, client: socket.socket, upstream: socket.so
         _note(session, error)
     finally:
         for wire, sock in ((program, client), (host, upstream)):
-            if wire is None:
-                sock.close()
-            else:
+            if wire is not None:
                 await wire.close()
+            elif sock is not None:
+                sock.close()
 
 
 _UNTRUSTED: Final = (

@@ -1,15 +1,11 @@
-"""Names and values of secrets, API keys, one-time entries."""
+"""Names and values of secrets, API keys."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.secrets import (
-    Entry,
-    SecretEntries,
     check_name,
     check_value,
     display_prefix,
@@ -20,7 +16,6 @@ from codewords_mcp.runtime.secrets import (
     new_run_key,
     verify_key,
 )
-from codewords_mcp.runtime.secrets.entry import MAX_ENTRIES, MAX_PER_OWNER
 
 
 @pytest.mark.requirement("secrets:names")
@@ -33,7 +28,25 @@ def test_a_good_name_is_accepted(name: str) -> None:
 
 @pytest.mark.requirement("secrets:names")
 @pytest.mark.parametrize(
-    "name", ["", "a", "1A", "_A", "A-B", "A B", "A\n", "Ä", "X" * 65, "../A", "A=B", "😀"]
+    "name",
+    [
+        "",
+        "a",
+        "1A",
+        "_A",
+        "A-B",
+        "A B",
+        "A\n",
+        "Ä",
+        "X" * 65,
+        "../A",
+        "A=B",
+        "😀",
+        "\u0410PI_KEY",
+        "KEY\u200b",
+        "\0",
+        "X" * (1 << 20),
+    ],
 )
 def test_a_bad_name_is_refused_with_the_rule_and_not_repeated(name: str) -> None:
     with pytest.raises(InvalidInput, match="A-Z, 0-9 and _") as raised:
@@ -121,58 +134,3 @@ def test_what_lists_show_of_a_key_is_its_kind_and_six_digits() -> None:
     assert display_prefix(key) == key[:12]
     assert len(display_prefix(new_key())) == 10
     assert len(display_prefix(new_run_key())) == 14
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.mark.requirement("secrets:entry-once")
-def test_a_nonce_can_be_looked_at_often_and_redeemed_once() -> None:
-    entries = SecretEntries()
-    nonce = entries.create("ann", "TOKEN")
-    assert len(nonce) >= 32
-    assert entries.peek(nonce) == entries.peek(nonce) == Entry("ann", "TOKEN")
-    assert entries.redeem(nonce) == Entry("ann", "TOKEN")
-    for spent in (entries.peek, entries.redeem):
-        with pytest.raises(NotFound, match="was used, has expired"):
-            spent(nonce)
-
-
-@pytest.mark.requirement("secrets:entry-once")
-def test_a_nonce_ends_with_its_time() -> None:
-    clock = Clock()
-    entries = SecretEntries(clock=clock)
-    nonce = entries.create("ann", "TOKEN", ttl=600)
-    clock.now += 599
-    assert entries.peek(nonce).name == "TOKEN"
-    clock.now += 1
-    with pytest.raises(NotFound):
-        entries.redeem(nonce)
-    assert len(entries) == 0
-
-
-@pytest.mark.requirement("secrets:entry-once")
-@given(st.text())
-def test_no_other_text_is_a_nonce(text: str) -> None:
-    entries = SecretEntries()
-    entries.create("ann", "TOKEN")
-    with pytest.raises(NotFound):
-        entries.peek(text)
-
-
-@pytest.mark.requirement("secrets:entry-bounded")
-def test_an_owner_who_asks_without_end_only_ends_own_entries() -> None:
-    entries = SecretEntries()
-    kept = entries.create("bob", "TOKEN")
-    first, *_ = [entries.create("ann", f"T{i}") for i in range(MAX_PER_OWNER + 1)]
-    assert entries.peek(kept).owner == "bob"
-    with pytest.raises(NotFound):
-        entries.peek(first)
-    assert len(entries) == MAX_PER_OWNER + 1
-    for owner in range(MAX_ENTRIES + 10):
-        entries.create(str(owner), "TOKEN")
-    assert len(entries) == MAX_ENTRIES

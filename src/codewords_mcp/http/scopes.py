@@ -1,0 +1,33 @@
+"""What scope a request of the HTTP API needs. Over MCP each tool says its own (door/access.py)."""
+
+from __future__ import annotations
+
+from codewords_mcp.errors import Forbidden, InsufficientScope
+from codewords_mcp.http.paths import PROVIDER_PREFIXES, is_mcp
+from codewords_mcp.runtime.models import Caller, Scope
+
+_RUNS = frozenset({"run", "run_async", "file", "provision-request"})
+_LOOKS = frozenset({"GET", "HEAD", "OPTIONS"})
+_CHECKS = frozenset({"/validate"})
+
+
+def scope_of(method: str, path: str) -> Scope:
+    """Running is whatever starts work, by any method; looking changes nothing; the rest changes what is there."""
+    first = path.split("/", 2)[1] if path.startswith("/") else ""
+    if first in _RUNS or path.startswith(PROVIDER_PREFIXES) or path.endswith("/cancel"):
+        return "run"
+    return "read" if method in _LOOKS or path in _CHECKS else "write"
+
+
+def check(caller: Caller, method: str, path: str) -> None:
+    """Raise Forbidden or InsufficientScope where the caller's key does not reach."""
+    if (caller.scopes is None and caller.toolsets is None) or is_mcp(path):
+        return
+    if caller.toolsets is not None:
+        raise Forbidden(
+            "This key is for some toolsets over MCP, not for the HTTP API.",
+            hint="`codewords keys create --scope …` without --toolsets makes one for both.",
+        )
+    scope = scope_of(method, path)
+    if not caller.can(scope):
+        raise InsufficientScope(scope, by_token=caller.by_token)

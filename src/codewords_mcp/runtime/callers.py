@@ -1,0 +1,32 @@
+"""Who asks, and what they may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Scope = Literal["read", "run", "write", "admin"]
+"""What a key may do: look; run workflows and call models and services; change what is there; administer keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `owner` owns workflows, runs, secrets and files; another owner's are not found.
+
+    kind: `admin` may all; `user` may use and deploy own things, not administer keys or stop the runtime;
+    `run` is a sandboxed workflow: `/run`, provider routes and files only.
+    `scopes` and `toolsets` (of the MCP door) narrow that; None does not. `by_token`: an authorization server's token,
+    for which further scopes can be had, named it.
+    """
+
+    owner: str
+    kind: Literal["admin", "user", "run"]
+    key_id: str | None = None
+    run_id: str | None = None
+    scopes: frozenset[str] | None = None
+    toolsets: frozenset[str] | None = None
+    by_token: bool = False
+
+    def can(self, scope: Scope) -> bool:
+        """Whether its scopes have this one; `admin` has all."""
+        return self.scopes is None or scope in self.scopes or "admin" in self.scopes

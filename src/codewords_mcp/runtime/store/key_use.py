@@ -1,0 +1,59 @@
+"""Which master key the processes on a shared database encrypt with, and which of them have which keys.
+
+The row of `key_use` is locked by whoever joins and by whoever rotates, so that neither misses the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from codewords_mcp.runtime.store import access, executors
+from codewords_mcp.runtime.store.tables import executors as processes
+from codewords_mcp.runtime.store.tables import key_use
+
+_ROW = 1
+
+
+def in_use(connection: Connection) -> str | None:
+    """The id of the key that everybody encrypts with; None where a process is alone with its database.
+
+    Held until the transaction ends: what is encrypted in it is not overtaken by a rotation.
+    """
+    if connection.dialect.name == "sqlite":
+        return None
+    return connection.execute(select(key_use.c.key_id).with_for_update(read=True)).scalar()
+
+
+def join(
+    connection: Connection, executor: str, version: str, key_ids: Collection[str], preferred: str, ttl: float
+) -> str:
+    """A process comes with these keys. The id of the one that is in use: `preferred` where nobody lives and nothing is stored
+    that needs another. Where that is not among its keys, it has not joined.
+    """
+    from sqlalchemy.dialects.postgresql import insert as insert_once
+
+    first: dict[str, Any] = {"id": _ROW, "key_id": preferred}
+    connection.execute(insert_once(key_use).values(first).on_conflict_do_nothing())
+    used = connection.execute(select(key_use.c.key_id).with_for_update()).scalar_one()
+    if used not in key_ids:
+        if access.secret_key_ids(connection) or executors.alive(connection, ttl):
+            return used
+        connection.execute(update(key_use).values(key_id=preferred))
+    at = executors.clock(connection)
+    row = {"id": executor, "version": version, "started_at": at, "seen_at": at, "key_ids": list(key_ids)}
+    connection.execute(insert(processes).values(row))
+    return preferred if used not in key_ids else used
+
+
+def change(connection: Connection, key_id: str, ttl: float) -> int:
+    """From now on everybody encrypts with this key; or how many of the living have not got it, and nothing changes."""
+    connection.execute(select(key_use.c.key_id).with_for_update())
+    alive = executors.alive(connection, ttl)
+    rows = connection.execute(select(processes.c.id, processes.c.key_ids)).all()
+    without = sum(row.id in alive and key_id not in (row.key_ids or ()) for row in rows)
+    if not without:
+        connection.execute(update(key_use).values(key_id=key_id))
+    return without

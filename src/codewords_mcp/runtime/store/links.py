@@ -1,0 +1,61 @@
+"""One-time links as they are stored: by the digest of their token, which is not stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+
+from codewords_mcp.runtime.store.executors import clock
+from codewords_mcp.runtime.store.tables import links
+
+
+def add(connection: Connection, values: dict[str, Any], ttl: float, *, most_of_owner: int, most: int) -> None:
+    """A new link that lives for `ttl` seconds. Past so many, the oldest of the owner's, or of all, makes room."""
+    at = clock(connection)
+    connection.execute(delete(links).where(links.c.expires_at <= at))
+    _make_room(connection, links.c.owner == values["owner"], most_of_owner)
+    _make_room(connection, links.c.owner.is_not(None), most)
+    connection.execute(insert(links).values(values | {"created_at": at, "expires_at": at + int(ttl * 1e6)}))
+
+
+def _make_room(connection: Connection, which: Any, most: int) -> None:
+    count = connection.execute(select(func.count()).select_from(links).where(which)).scalar_one()
+    if count >= most:
+        oldest = select(links.c.id).where(which).order_by(links.c.created_at).limit(count - most + 1)
+        connection.execute(delete(links).where(links.c.id.in_(oldest)))
+
+
+def get(connection: Connection, link_id: str, kind: str) -> RowMapping | None:
+    """A link that has not expired."""
+    which = select(links).where(
+        links.c.id == link_id, links.c.kind == kind, links.c.expires_at > clock(connection)
+    )
+    return connection.execute(which).mappings().first()
+
+
+def about(connection: Connection, kind: str, owner: str, subject: str) -> RowMapping | None:
+    """A link about this, that has not expired; an answered one before others."""
+    which = select(links).where(
+        links.c.kind == kind,
+        links.c.owner == owner,
+        links.c.subject == subject,
+        links.c.expires_at > clock(connection),
+    )
+    return connection.execute(which.order_by(links.c.answer.is_(None), links.c.created_at)).mappings().first()
+
+
+def answer(connection: Connection, link_id: str, kind: str, said: str) -> bool:
+    """Record an answer; False where there is one already, or no such link."""
+    which = (links.c.id == link_id, links.c.kind == kind, links.c.expires_at > clock(connection))
+    answered = update(links).where(*which, links.c.answer.is_(None)).values(answer=said)
+    return connection.execute(answered).rowcount == 1
+
+
+def spend(connection: Connection, row: RowMapping) -> bool:
+    """End a link, and every other about the same; False where somebody else was first."""
+    if row["kind"] == "consent":
+        same = (links.c.kind == row["kind"], links.c.owner == row["owner"], links.c.subject == row["subject"])
+    else:
+        same = (links.c.id == row["id"],)
+    return connection.execute(delete(links).where(*same)).rowcount > 0

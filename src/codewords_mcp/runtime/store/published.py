@@ -1,0 +1,46 @@
+"""Workflows that their owners published as tools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select
+
+from codewords_mcp.runtime.store.tables import published, versions, workflows
+
+
+def put(connection: Connection, values: dict[str, Any]) -> None:
+    """Publish, or publish anew under the same name."""
+    remove(connection, values["owner"], values["tool"])
+    connection.execute(insert(published).values(values))
+
+
+def remove(connection: Connection, owner: str, tool: str) -> bool:
+    """Whether it was published."""
+    mine = (published.c.owner == owner) & (published.c.tool == tool)
+    return connection.execute(delete(published).where(mine)).rowcount == 1
+
+
+def count(connection: Connection, owner: str) -> int:
+    """How many an owner has."""
+    query = select(func.count()).select_from(published).where(published.c.owner == owner)
+    return connection.execute(query).scalar_one()
+
+
+def has(connection: Connection, workflow_id: str) -> bool:
+    """Whether a workflow is published."""
+    query = select(published.c.tool).where(published.c.workflow_id == workflow_id).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def of_owner(connection: Connection, owner: str) -> list[RowMapping]:
+    """By name, each with its workflow's name, description and live OpenAPI."""
+    live = (versions.c.workflow_id == workflows.c.id) & (versions.c.number == workflows.c.active_version)
+    query = (
+        select(published, workflows.c.name, workflows.c.description, versions.c.openapi)
+        .join(workflows, workflows.c.id == published.c.workflow_id)
+        .join(versions, live)
+        .where(published.c.owner == owner)
+        .order_by(published.c.tool)
+    )
+    return list(connection.execute(query).mappings())

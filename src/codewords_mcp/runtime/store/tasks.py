@@ -1,0 +1,72 @@
+"""Rows of tasks: calls of tools that outlast their request. Only who holds one (`executor`) writes what becomes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+
+from codewords_mcp.runtime.store.tables import tasks
+
+OPEN = ("working", "input_required")
+
+
+def add(connection: Connection, values: dict[str, Any]) -> None:
+    """A new one."""
+    connection.execute(insert(tasks).values(values))
+
+
+def get(connection: Connection, task_id: str, principal: str) -> RowMapping | None:
+    """One, if it is theirs."""
+    query = select(tasks).where(tasks.c.id == task_id, tasks.c.principal == principal)
+    return connection.execute(query).mappings().first()
+
+
+def change(connection: Connection, task_id: str, executor: str, values: dict[str, Any]) -> bool:
+    """The holder's change of an open one; False where it is held by another, or has ended."""
+    held = (tasks.c.id == task_id) & (tasks.c.executor == executor) & tasks.c.status.in_(OPEN)
+    return connection.execute(update(tasks).where(held).values(values)).rowcount == 1
+
+
+def beat(connection: Connection, executor: str, ids: list[str], at: int) -> list[RowMapping]:
+    """The holder lives; what others have said to its tasks meanwhile: those that are to be cancelled or were answered."""
+    mine = (tasks.c.executor == executor) & tasks.c.id.in_(ids)
+    connection.execute(update(tasks).where(mine).values(beat_at=at))
+    told = mine & (tasks.c.cancel_asked | tasks.c.answers.is_not(None))
+    return list(
+        connection.execute(select(tasks.c.id, tasks.c.cancel_asked, tasks.c.answers).where(told)).mappings()
+    )
+
+
+def take_over(connection: Connection, row: dict[str, Any], executor: str, at: int) -> bool:
+    """Hold what a dead one held; False where somebody else was first."""
+    same = (
+        (tasks.c.id == row["id"])
+        & (tasks.c.executor == row["executor"])
+        & (tasks.c.beat_at == row["beat_at"])
+        & tasks.c.status.in_(OPEN)
+    )
+    new = {"executor": executor, "beat_at": at, "status": "working", "asks": None, "answers": None}
+    return connection.execute(update(tasks).where(same).values(new)).rowcount == 1
+
+
+def leave(connection: Connection, executor: str) -> None:
+    """Whatever this one holds may be taken over at once."""
+    held = (tasks.c.executor == executor) & tasks.c.status.in_(OPEN)
+    connection.execute(update(tasks).where(held).values(beat_at=0))
+
+
+def ask_cancel(connection: Connection, task_id: str) -> None:
+    """Have the holder cancel it."""
+    connection.execute(update(tasks).where(tasks.c.id == task_id).values(cancel_asked=True))
+
+
+def answer(connection: Connection, task_id: str, answers: str) -> None:
+    """Answers for the holder, as JSON."""
+    waits = (tasks.c.id == task_id) & (tasks.c.status == "input_required")
+    connection.execute(update(tasks).where(waits).values(answers=answers))
+
+
+def purge(connection: Connection, at: int) -> int:
+    """Remove those past their time; how many."""
+    return connection.execute(delete(tasks).where(tasks.c.expires_at <= at)).rowcount

@@ -1,0 +1,88 @@
+"""A workflow that its owner published as a tool of its own: its schema, its words, and a run of it for each call."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Annotated, Any, cast
+from urllib.parse import urlencode
+
+from mcp.server.mcpserver import Context
+from mcp_types import CallToolResult
+from pydantic import Field
+
+from codewords_mcp.door.text import one_line
+from codewords_mcp.errors import InvalidInput
+from codewords_mcp.runtime.publishing import PublishedTool
+from codewords_mcp.tools._runs import RunResult
+from codewords_mcp.tools._tool import EXECUTES, READS, DoorTool, tool
+from codewords_mcp.tools.run_workflow import run_workflow
+
+_DESCRIBED = 600
+
+
+async def _placeholder() -> Annotated[CallToolResult, RunResult]:
+    """Run a published workflow."""
+    raise NotImplementedError  # `perform` below stands in for it
+
+
+class WorkflowTool(DoorTool):
+    """One published workflow; a call is a run of its live version, as by run_workflow."""
+
+    published: PublishedTool | None = Field(default=None, exclude=True)
+
+    @classmethod
+    def of(cls, one: PublishedTool) -> WorkflowTool:
+        """Made anew only where something about it changed."""
+        return _made(one.model_dump_json())
+
+    async def perform(
+        self,
+        arguments: dict[str, Any],
+        context: Context[Any, Any],
+        *,
+        convert_result: bool,  # noqa: ARG002
+    ) -> Any:
+        """Check the arguments by the schema and run it."""
+        one = cast("PublishedTool", self.published)
+        _check(arguments, self.parameters)
+        path, body = one.path, arguments.get("input") if one.wrapped else arguments
+        if one.method == "GET":
+            path = f"{path}?{urlencode(arguments, doseq=True)}" if arguments else path
+            body = None
+        return await run_workflow(
+            cast("Any", context), one.workflow_id, body, path, cast("Any", one.method), wait_seconds=40
+        )
+
+
+@functools.lru_cache(maxsize=512)
+def _made(plain: str) -> WorkflowTool:
+    one = PublishedTool.model_validate_json(plain)
+    pattern = tool(
+        _placeholder,
+        title=one_line(one.title, 60),
+        hints=READS.model_copy(update={"open_world_hint": True}) if one.read_only else EXECUTES,
+        toolset=one.toolset,
+        scope="run",
+        task="optional",
+        again=True,
+    )
+    values: dict[str, Any] = {
+        name: getattr(pattern, name) for name in WorkflowTool.model_fields if hasattr(pattern, name)
+    }
+    values["name"], values["parameters"], values["published"] = one.tool, one.input_schema, one
+    values["description"] = one_line(one.description, _DESCRIBED) or f"Run the workflow {one.workflow_id}."
+    return WorkflowTool.model_construct(None, **values)
+
+
+def _check(arguments: dict[str, Any], schema: dict[str, Any]) -> None:
+    """Raises InvalidInput with the place and the rule, never the value."""
+    import jsonschema
+
+    library = cast("Any", jsonschema)
+    fault = library.exceptions.best_match(library.Draft202012Validator(schema).iter_errors(arguments))
+    if fault is None:
+        return
+    place = "/".join(str(part) for part in list(fault.absolute_path)[:8]) or "arguments"
+    rule = one_line(json.dumps({fault.validator: fault.validator_value}, default=str), 200)
+    raise InvalidInput(f"Bad arguments: `{one_line(place, 80)}` must match {rule}.")

@@ -1,0 +1,96 @@
+"""What a request sees of the tools: ours and its owner's published workflows, as far as it may call them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.subscriptions import SubscriptionBus
+from mcp_types import (
+    CallToolRequestParams,
+    CallToolResult,
+    InputRequiredResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+)
+from mcp_types import Tool as ListedTool
+
+from codewords_mcp.door.access import TOOLSETS, view_of
+from codewords_mcp.door.context import Door, RequestContext, caller_of
+from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
+from codewords_mcp.tools._errors import failure
+from codewords_mcp.tools._published import WorkflowTool
+from codewords_mcp.tools._tool import DoorTool
+
+
+class Surface:
+    """The handlers of `tools/list` and `tools/call`. `tools` are those of everybody."""
+
+    def __init__(self, tools: Sequence[Tool], bus: SubscriptionBus) -> None:
+        self._own = {tool.name: tool for tool in tools if isinstance(tool, DoorTool)}
+        self._bus = bus
+        self._server: MCPServer[Door] | None = None
+
+    def serve(self, server: MCPServer[Door]) -> None:
+        """The server whose tools these are, once it is made."""
+        self._server = server
+
+    def add(self, tool: DoorTool) -> None:
+        """One more tool for everybody."""
+        self._own[tool.name] = tool
+
+    async def list(self, ctx: RequestContext, _: PaginatedRequestParams) -> ListToolsResult:
+        """Ours in their order, then what is published, by name."""
+        view = view_of(ctx)
+        tools: list[DoorTool] = [*self._own.values(), *await self._published(ctx)]
+        known = {*TOOLSETS, *(tool.toolset for tool in tools)}
+        if unknown := sorted({name for names in view.toolsets for name in names} - known):
+            raise InvalidInput(
+                f"There is no toolset {unknown[0]}.", hint=f"There are {', '.join(sorted(known))}."
+            )
+        return ListToolsResult(tools=[_listed(tool) for tool in tools if view.shows(tool)])
+
+    async def find(self, ctx: RequestContext, name: str) -> DoorTool:
+        """The tool of this name that this request may call. Raises NotFound, Forbidden."""
+        tool = self._own.get(name) or next(
+            (one for one in await self._published(ctx) if one.name == name), None
+        )
+        if tool is None:
+            told = f" {name}" if name.isidentifier() and len(name) <= 64 else " of that name"
+            raise NotFound(f"There is no tool{told}.", hint="tools/list has those that there are.")
+        if refused := view_of(ctx).refusal(tool):
+            raise refused
+        return tool
+
+    async def call(
+        self, ctx: RequestContext, params: CallToolRequestParams
+    ) -> CallToolResult | InputRequiredResult:
+        """Call it; what it raises is a result, but for errors of the protocol."""
+        try:
+            tool = await self.find(ctx, params.name)
+        except CodewordsError as error:
+            return failure(error, params.name)
+        context: Any = Context(
+            request_context=ctx, mcp_server=self._server, input_params=params, subscriptions=self._bus
+        )
+        return await tool.run(params.arguments or {}, context, convert_result=True)
+
+    @staticmethod
+    async def _published(ctx: RequestContext) -> list[DoorTool]:
+        runtime = ctx.lifespan_context.runtime
+        return [WorkflowTool.of(one) for one in await runtime.published_tools(caller_of(ctx))]
+
+
+def _listed(tool: DoorTool) -> ListedTool:
+    return ListedTool(
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=tool.parameters,
+        output_schema=tool.output_schema,
+        annotations=tool.annotations,
+        icons=tool.icons,
+        _meta=tool.meta,
+    )

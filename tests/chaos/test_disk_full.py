@@ -1,0 +1,179 @@
+"""A disk that is full for a while: nothing that was stored is lost, what is said is plain, and it goes on when there is room."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.chaos.test_background import lines, outcomes, record, result, start
+from tests.integration.front.peer import until
+from tests.serving import ServedRuntime, start_runtime
+from tests.workshop import warm_folder, workflow
+
+from codewords_mcp.runtime.runs.journal import LOST
+from codewords_mcp.runtime.store.database import WAITS
+
+pytestmark = [pytest.mark.slow, pytest.mark.requirement("store:disk-full")]
+
+SIZE = 48 << 20
+ROOM = """
+set -e
+mount -t tmpfs -o size=$1,mode=700 tmpfs "$2"
+mkdir "$2-run"
+ln -s "$2-run" "$2/run"
+ln -s "$3/environments" "$3/cache" "$2"
+shift 3
+exec "$@"
+"""
+TALKER = workflow(
+    """
+import asyncio
+@app.post("/")
+async def talk(request: Request):
+    asked = await request.json()
+    print("before", flush=True)
+    while asked["seconds"] > 0:
+        await asyncio.sleep(0.1)
+        asked["seconds"] -= 0.1
+        print("x" * 20_000, flush=True)
+    print("after", flush=True)
+    return {"said": "a" * asked.get("answer", 1)}
+""",
+    title="Talker",
+)
+
+
+FILL = """
+import contextlib, sqlite3
+database = sqlite3.connect("codewords.db", isolation_level=None)
+database.execute("CREATE TABLE ballast (x)")
+while database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+    pass
+with open("ballast", "wb", buffering=0) as file, contextlib.suppress(OSError):
+    while True:
+        file.write(bytes(4096))
+try:
+    for _ in range(500):
+        database.execute("INSERT INTO ballast VALUES (0)")
+except sqlite3.OperationalError as error:
+    print(error)
+"""
+"""To the last byte, also what is left of the database's log: it tells that it is full."""
+CHECK = """
+import sqlite3
+print(sqlite3.connect("codewords.db").execute("PRAGMA integrity_check").fetchall())
+"""
+
+
+class SmallDisk:
+    """A runtime whose home is a small disk of its own, in a mount namespace that ends with it."""
+
+    def __init__(self, runtime: ServedRuntime, home: Path) -> None:
+        self.runtime = runtime
+        self.seen = runtime.home
+        self._home = home
+
+    def inside(self, code: str) -> str:
+        """What a program in the home prints. SQLite would follow the link in /proc out of the namespace again."""
+        enter = ["nsenter", f"--target={self.runtime.pid}", "--mount"]
+        if os.geteuid() != 0:
+            enter += ["--user", "--preserve-credentials"]
+        program = [sys.executable, "-c", f"import os; os.chdir({str(self._home)!r})\n{code}"]
+        return subprocess.run([*enter, *program], check=True, capture_output=True, encoding="utf-8").stdout
+
+    def said(self) -> str:
+        """What the runtime has logged."""
+        return (self._home / "serve.log").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
+    home = tmp_path_factory.mktemp("small") / "home"
+    apart = ["unshare", "--mount", "--propagation", "private"]
+    if os.geteuid() != 0:
+        apart.append("--map-root-user")
+    tried = subprocess.run([*apart, "mount", "-t", "tmpfs", "none", "/mnt"], check=False, capture_output=True)
+    if tried.returncode:
+        pytest.skip("this user may not mount anything, not even in a namespace of its own")
+    under = [*apart, "sh", "-c", ROOM, "sh", str(SIZE), str(home), str(warm_folder())]
+    with start_runtime(home, under=under, CODEWORDS_GRACE_TIMEOUT="0.2") as runtime:
+        yield SmallDisk(runtime, home)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as one:
+        yield one
+
+
+def refused(runtime: ServedRuntime, path: str, body: Any) -> str:
+    """What is said where there is no room."""
+    with pytest.raises(AssertionError, match="507") as caught:
+        runtime.call("POST", path, body)
+    return str(caught.value)
+
+
+def put(runtime: ServedRuntime, link: dict[str, Any], data: bytes) -> Any:
+    path = link["upload_uri"].split("/", 3)[3]
+    request = urllib.request.Request(
+        f"{runtime.url}/{path}", data=data, method="PUT", headers=link["upload_headers"]
+    )
+    return urllib.request.urlopen(request, timeout=60)
+
+
+def get(runtime: ServedRuntime, link: dict[str, Any]) -> bytes:
+    path = link["download_uri"].split("/", 3)[3]
+    with urllib.request.urlopen(f"{runtime.url}/{path}", timeout=60) as answer:
+        return answer.read()
+
+
+def test_what_was_stored_stays_what_is_asked_is_refused_and_what_ran_is_on_record_once_there_is_room(
+    disk: SmallDisk, pool: ThreadPoolExecutor
+) -> None:
+    runtime = disk.runtime
+    talker = runtime.deploy(TALKER, "talker")
+    first = start(runtime, talker, "early")
+    until(lambda: "wall_seconds" in record(runtime, first)["usage"], "all of a run to be on record")
+    early = record(runtime, first)
+    stored = runtime.call("POST", "/file?filename=stored.bin")
+    put(runtime, stored, b"stored").close()
+    late = runtime.call("POST", "/file?filename=late.bin")
+    answer = pool.submit(runtime.call, "POST", f"/run/{talker}/", {"seconds": 3})
+    until(lambda: runtime.call("GET", "/runs?status=running")["items"], "a run to be running")
+    going = runtime.call("GET", "/runs?status=running")["items"][0]["id"]
+
+    assert "full" in disk.inside(FILL)
+    another = {"code": TALKER + "#", "name": "late", "allow": True}
+    asked = {f"/run/{talker}/": {"seconds": 0}, f"/run_async/{talker}/": {"seconds": 0}, "/deploy": another}
+    for path, body in asked.items():
+        said = refused(runtime, path, body)
+        assert "is full; nothing was changed" in said
+        assert "Free some space" in said
+    with pytest.raises(urllib.error.HTTPError, match="507"):
+        put(runtime, late, bytes(1 << 20))
+    assert record(runtime, first) == early
+    assert answer.result() == {"said": "a"}, "the run that somebody waits for goes on"
+    assert record(runtime, going)["status"] == "running"
+    assert WAITS in disk.said()
+
+    (disk.seen / "ballast").unlink()
+    ended = result(runtime, going)
+    assert (ended["status"], outcomes(ended)) == ("succeeded", ["succeeded"])
+    told = [line["message"] for line in lines(runtime, going)]
+    assert "before" in told
+    assert LOST in told
+    assert record(runtime, first) == early
+    assert get(runtime, stored) == b"stored"
+    put(runtime, late, b"late").close()
+    assert get(runtime, late) == b"late"
+    assert result(runtime, start(runtime, runtime.deploy(TALKER + "#", "late"), "x"))["status"] == "succeeded"
+    assert {path.name for path in (disk.seen / "files").iterdir() if path.suffix == ".part"} == set()
+    assert disk.inside(CHECK).strip() == "[('ok',)]"

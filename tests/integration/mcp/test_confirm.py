@@ -1,0 +1,127 @@
+"""A person's yes to what destroys: by a form where the client shows one, else by a second call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import pytest
+from mcp import Client
+from mcp_types import ElicitRequestParams, ElicitResult
+
+from codewords_mcp.tools import all_tools
+from codewords_mcp.tools._tool import DoorTool
+
+from .connecting import Bare, Era, data_of, over_http, text_of
+from .fake import FakeRuntime
+
+pytestmark = pytest.mark.anyio
+
+NAME = {"name": "STRIPE_API_KEY"}
+TOKEN = "codewords/confirm"
+
+
+async def _stored(runtime: FakeRuntime, client: Client) -> None:
+    url = data_of(await client.call_tool("set_secret", NAME))["url"]
+    await runtime.redeem_secret_entry(url.rpartition("/")[2], "sk")
+
+
+def _person(action: Literal["accept", "decline"], heard: list[str]) -> Callable[..., Any]:
+    async def answer(_: Any, params: ElicitRequestParams) -> ElicitResult:
+        heard.append(params.message)
+        return ElicitResult(action=action, content={} if action == "accept" else None)
+
+    return answer
+
+
+async def _names(client: Client) -> list[str]:
+    return [one["name"] for one in data_of(await client.call_tool("list_secrets", {}))["secrets"]]
+
+
+@pytest.mark.requirement("confirm:asks")
+async def test_the_person_is_asked_and_what_they_agree_to_is_done(
+    url: str, runtime: FakeRuntime, client: Client, era: Era
+) -> None:
+    await _stored(runtime, client)
+    heard: list[str] = []
+    async with over_http(url, "ann", era, elicitation_callback=_person("accept", heard)) as asking:
+        assert data_of(await asking.call_tool("delete_secret", NAME)) == NAME
+    assert heard == ["Delete the secret STRIPE_API_KEY for good? These workflows need it: greeting_1."]
+    assert await _names(client) == []
+
+
+@pytest.mark.requirement("confirm:asks")
+@pytest.mark.requirement("confirm:person")
+async def test_a_no_is_a_no_and_a_models_token_does_not_change_it(
+    url: str, runtime: FakeRuntime, client: Client, era: Era
+) -> None:
+    await _stored(runtime, client)
+    asked = await client.call_tool("delete_secret", NAME)
+    heard: list[str] = []
+    async with over_http(url, "ann", era, elicitation_callback=_person("decline", heard)) as asking:
+        refused = await asking.call_tool("delete_secret", NAME | {"confirm": (asked.meta or {})[TOKEN]})
+    assert text_of(refused).startswith("not_confirmed: The user declined; nothing was done.")
+    assert len(heard) == 1
+    assert await _names(client) == [NAME["name"]]
+
+
+@pytest.mark.requirement("confirm:token")
+async def test_a_token_is_good_once_for_the_same_arguments_and_the_same_caller(
+    url: str, runtime: FakeRuntime, client: Client, era: Era
+) -> None:
+    await _stored(runtime, client)
+    asked = await client.call_tool("delete_secret", NAME)
+    token = (asked.meta or {})[TOKEN]
+    assert f'call delete_secret again with the same arguments and confirm="{token}"' in text_of(asked)
+    others = await client.call_tool("delete_secret", {"name": "ANOTHER", "confirm": token})
+    assert text_of(others).startswith("forbidden: This token confirms nothing")
+    async with over_http(url, "bob", era) as bob:
+        stolen = await bob.call_tool("delete_secret", NAME | {"confirm": token})
+        assert text_of(stolen).startswith("forbidden: ")
+    assert data_of(await client.call_tool("delete_secret", NAME | {"confirm": token})) == NAME
+    await _stored(runtime, client)
+    again = await client.call_tool("delete_secret", NAME | {"confirm": token})
+    assert text_of(again).startswith("forbidden: ")
+
+
+@pytest.mark.requirement("confirm:forged")
+@pytest.mark.parametrize("state", [None, "confirm", "v1.forged"])
+async def test_answers_to_a_question_that_was_not_put_confirm_nothing(
+    url: str, runtime: FakeRuntime, client: Client, state: str | None
+) -> None:
+    await _stored(runtime, client)
+    bare = Bare(url, "ann", {"elicitation": {"form": {}}})
+    forged: dict[str, Any] = {"inputResponses": {"confirm": {"action": "accept", "content": {}}}}
+    if state is not None:
+        forged["requestState"] = state
+    told = await bare.ask("tools/call", {"name": "delete_secret", "arguments": NAME, **forged})
+    assert "error" in told or told["result"]["resultType"] == "input_required"
+    assert await _names(client) == [NAME["name"]]
+
+
+@pytest.mark.requirement("confirm:forged")
+async def test_an_answer_is_good_for_the_arguments_that_were_asked_about(
+    url: str, runtime: FakeRuntime, client: Client
+) -> None:
+    await _stored(runtime, client)
+    bare = Bare(url, "ann", {"elicitation": {"form": {}}})
+    asked = await bare.call("delete_secret", {"name": "ANOTHER"})
+    more: dict[str, Any] = {
+        "inputResponses": {"confirm": {"action": "accept", "content": {}}},
+        "requestState": asked["requestState"],
+    }
+    told = await bare.ask("tools/call", {"name": "delete_secret", "arguments": NAME, **more})
+    assert told["error"]["code"] == -32602
+    assert await _names(client) == [NAME["name"]]
+
+
+@pytest.mark.requirement("confirm:which")
+async def test_every_destroying_tool_asks_but_for_the_end_of_a_run(client: Client) -> None:
+    destroying = {
+        tool.name: tool
+        for tool in all_tools()
+        if isinstance(tool, DoorTool) and tool.annotations and tool.annotations.destructive_hint
+    }
+    assert [name for name, tool in destroying.items() if tool.confirm is None] == ["cancel_run"]
+    wrong = await client.call_tool("rollback_workflow", {"workflow_id": "x", "version": "none"})
+    assert text_of(wrong).startswith("invalid_input: Bad arguments: `version`")

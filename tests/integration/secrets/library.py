@@ -1,0 +1,39 @@
+"""A recorder: what it hears it can give again, and it can hold what writes."""
+
+from __future__ import annotations
+
+import asyncio
+
+from codewords_mcp.runtime.recording import Exchange, Hold, Request, Tape, Verdict
+from codewords_mcp.runtime.secrets.scrub import Scrubber
+
+
+class Library:
+    """Records at first; with `replays` it answers what it knows, with `holds` nothing that writes goes out."""
+
+    def __init__(self) -> None:
+        self.replays = False
+        self.holds = False
+        self.asked_for: list[Request] = []
+        self.ended: list[Exchange] = []
+
+    async def asked(self, request: Request) -> Verdict:
+        self.asked_for.append(request)
+        if self.replays:
+            known = [one for one in self.ended if one.whole and one.request.key == request.key]
+            if known and request.key:
+                return known[-1].again(paced=True)
+        if self.holds and request.writes:
+            return Hold("this is a dry run")
+        return Exchange(request, self.ended.append)
+
+    async def heard(self, count: int) -> list[Exchange]:
+        """So many exchanges, once they are over: the last is by a moment later than its answer."""
+        async with asyncio.timeout(30):
+            while len(self.ended) < count:
+                await asyncio.sleep(0.01)
+        return self.ended
+
+    def tape(self, **values: str) -> Tape:
+        """For a run whose secrets these are."""
+        return Tape(self, Scrubber(values))

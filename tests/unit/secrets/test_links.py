@@ -1,0 +1,90 @@
+"""One-time links: on every process of the database, after a start anew, once, for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from codewords_mcp.runtime.secrets import Links, Vault
+from codewords_mcp.runtime.secrets.links import MAX_LINKS, MAX_PER_OWNER
+from codewords_mcp.runtime.secrets.master_key import MasterKey
+from codewords_mcp.runtime.store.database import Database
+
+pytestmark = [pytest.mark.anyio]
+KEY = MasterKey(b"k" * 32, "file")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Generator[Database]:
+    opened = Database.open(tmp_path)
+    yield opened
+    opened.close()
+
+
+def links(database: Database, key: MasterKey = KEY, **more: float) -> Links:
+    """As a process of its own has them."""
+    return Links("secret", database, Vault(key), **more)
+
+
+@pytest.mark.requirement("secrets:entry-once", "secrets:entry-anywhere")
+async def test_a_link_can_be_looked_at_often_and_spent_once_by_whichever_process(database: Database) -> None:
+    one, two = links(database), links(database)
+    token = await one.create("ann", "TOKEN", {"rule": None})
+    assert len(token) >= 32
+    found, again = await one.find(token), await two.find(token)
+    assert found is not None
+    assert again is not None
+    assert (found.owner, found.subject, found.data, found.token) == ("ann", "TOKEN", {"rule": None}, token)
+    assert await two.spend(again)
+    assert not await one.spend(found)
+    assert await one.find(token) is None
+
+
+@pytest.mark.requirement("secrets:entry-once")
+async def test_a_link_ends_with_its_time_and_is_of_its_kind(database: Database) -> None:
+    token = await links(database, lifetime=0).create("ann", "TOKEN", {})
+    assert await links(database).find(token) is None
+    token = await links(database).create("ann", "TOKEN", {})
+    questions = Links("consent", database, Vault(KEY))
+    assert await questions.find(token) is None
+    assert await questions.about("ann", "TOKEN") is None
+    assert not await questions.answer(token, "agreed")
+
+
+@pytest.mark.requirement("secrets:entry-once")
+async def test_no_other_text_is_a_token(database: Database) -> None:
+    token = await links(database).create("ann", "TOKEN", {})
+    for text in ("", token + "x", token[:-1], "\0", "\ud800", "é" * 1000, "x" * (1 << 20)):
+        assert await links(database).find(text) is None
+
+
+@pytest.mark.requirement("secrets:entry-sealed")
+async def test_a_copied_database_holds_neither_token_nor_what_it_is_about_and_a_moved_row_does_not_open(
+    database: Database, tmp_path: Path
+) -> None:
+    one = links(database)
+    token = await one.create("ann", "TOKEN", {"lines": ["hosts        secret.example"]})
+    other = await one.create("bob", "TOKEN", {})
+    pages = b"".join(file.read_bytes() for file in tmp_path.glob("codewords.db*"))
+    assert token.encode() not in pages
+    assert b"secret.example" not in pages
+    assert await links(database, MasterKey(b"x" * 32, "file")).find(token) is None
+    moved = "UPDATE links SET sealed = (SELECT sealed FROM links WHERE owner = 'ann') WHERE owner = 'bob'"
+    await database.write(lambda c: c.exec_driver_sql(moved))
+    assert await one.find(other) is None
+
+
+@pytest.mark.requirement("secrets:entry-bounded")
+async def test_an_owner_who_asks_without_end_only_ends_own_links(database: Database) -> None:
+    one = links(database)
+    kept = await one.create("bob", "TOKEN", {})
+    first, *_ = [await one.create("ann", f"T{i}", {}) for i in range(MAX_PER_OWNER + 1)]
+    assert await one.find(kept) is not None
+    assert await one.find(first) is None
+    for owner in range(MAX_LINKS):
+        await one.create(str(owner), "TOKEN", {})
+    assert await one.find(kept) is None
+    count = await database.read(lambda c: c.exec_driver_sql("SELECT count(*) FROM links").scalar())
+    assert count == MAX_LINKS

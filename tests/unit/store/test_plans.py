@@ -1,0 +1,96 @@
+"""Among many runs on PostgreSQL: what callers wait for reads as many rows as it gives, also where nothing was analyzed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, text
+from tests.postgres import Postgres
+
+from codewords_mcp.runtime.limits import Limit, Place
+from codewords_mcp.runtime.store import executors, recovery, runs, slots
+from codewords_mcp.runtime.store.database import Database
+
+pytestmark = pytest.mark.requirement("store:among-many")
+
+MANY = 20_000
+READ_AT_MOST = 300
+PLACE = Place("ada", "", "busy", (Limit("caller", "ada", 100, 1000),))
+
+
+def page(connection: Connection, **more: Any) -> list[Any]:
+    asked: dict[str, Any] = {"service_id": None, "status": None, "before": None, "limit": 21} | more
+    found = runs.page(connection, "ada", **asked)
+    assert len(found) == 21
+    return found
+
+
+ASKED: dict[str, Callable[[Connection], Any]] = {
+    "the first page": page,
+    "a page from the middle": lambda c: page(c, before=(MANY // 2, "x")),
+    "a workflow's page": lambda c: page(c, service_id="busy", before=(MANY // 2, "x")),
+    "a page by status": lambda c: page(c, status="failed", before=(MANY // 2, "x")),
+    "an idempotency key": lambda c: runs.find_idempotent(c, "ada", "busy", "none"),
+    "who is ahead": lambda c: slots.are_ahead(c, PLACE),
+    "whether there is a slot": lambda c: slots.full(c, PLACE),
+    "who holds runs": executors.holders,
+    "what is to be cancelled": lambda c: executors.unwanted(c, "somebody"),
+    "what nobody has": recovery.undelivered,
+    "children that go on": lambda c: runs.unfinished_children(c, "5"),
+}
+
+
+@pytest.fixture(scope="module", params=["not analyzed", "analyzed"])
+def many(
+    request: pytest.FixtureRequest, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    database = Database.open(tmp_path_factory.mktemp("home"), postgres.url())
+    database.write_blocking(lambda c: c.execute(text("ALTER TABLE runs SET (autovacuum_enabled = off)")))
+    database.write_blocking(_fill)
+    if request.param == "analyzed":
+        database.write_blocking(lambda c: c.execute(text("ANALYZE")))
+    yield database
+    database.close()
+
+
+def _fill(connection: Connection) -> None:
+    connection.execute(
+        text(
+            "INSERT INTO runs (id, owner, service_id, status, created_at, response_truncated, attempts, steps, usage, timings,"
+            " background, retries, in_queue, deliveries, depth, priority, cancel_asked) SELECT n, 'ada', 'busy',"
+            " CASE n % 10 WHEN 0 THEN 'failed' ELSE 'succeeded' END, n, false, '[]', '[]', '{}', '{}', true, 0, false, 1, 0,"
+            f" 50, false FROM generate_series(1, {MANY}) AS n"
+        )
+    )
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_what_is_asked_among_many_runs_reads_no_more_than_it_needs(many: Database, asked: str) -> None:
+    plans: list[dict[str, Any]] = []
+
+    def explain(connection: Connection) -> None:
+        said: list[tuple[str, Any]] = []
+
+        def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            said.append((statement, parameters))
+
+        event.listen(connection, "before_cursor_execute", note)
+        ASKED[asked](connection)
+        event.remove(connection, "before_cursor_execute", note)
+        cursor: Any = connection.connection.cursor()
+        for statement, parameters in said:
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
+            plans.append(cursor.fetchone()[0][0]["Plan"])
+
+    many.write_blocking(explain)
+    assert plans
+    assert max(map(_read, plans)) <= READ_AT_MOST, plans
+
+
+def _read(plan: dict[str, Any]) -> int:
+    """Rows that the widest part of a plan went through."""
+    gone_through = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+    below: list[dict[str, Any]] = plan.get("Plans", [])
+    return max([gone_through * plan["Actual Loops"], *map(_read, below)])
