@@ -163,7 +163,7 @@ def _error_classes(base: Any) -> list[Any]:
 
 def _import_doors() -> None:
     """The doors and integrations have a few errors of their own; every other room uses errors.py."""
-    for module in ("http.app", "tools._errors", "door.errors", "runtime.integrations.errors"):
+    for module in ("http.app", "tools._errors", "door.errors", "door.confirm", "runtime.integrations.errors"):
         importlib.import_module(f"codewords_mcp.{module}")
 
 
