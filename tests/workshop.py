@@ -29,6 +29,8 @@ if __name__ == "__main__":
 ADMIN = Caller("local", "admin")
 ALLOWED = Consent(allow=True)
 SHARED = ("environments", "cache")
+SEED_TOKENS = {"SLACK_BOT_TOKEN": "token-of-the-tests", "HUBSPOT_ACCESS_TOKEN": "token-of-the-tests"}
+"""With these the apps that the seed's programs declare count as connected."""
 
 
 def workflow(body: str, *, env: tuple[str, ...] = (), title: str = "Test workflow") -> str:

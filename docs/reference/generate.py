@@ -162,8 +162,8 @@ def _error_classes(base: Any) -> list[Any]:
 
 
 def _import_doors() -> None:
-    """The doors have a few errors of their own; every room below them uses errors.py."""
-    for module in ("http.app", "tools._errors", "door.errors", "door.confirm"):
+    """The doors, integrations and webhooks have a few errors of their own; every other room uses errors.py."""
+    for module in ("http.app", "tools._errors", "door.errors", "door.confirm", "runtime.integrations.errors"):
         importlib.import_module(f"codewords_mcp.{module}")
 
 

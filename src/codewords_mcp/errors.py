@@ -26,6 +26,7 @@
     │   ├── MissingCredential           missing_credential   424     (credential)
     │   └── NotConnected                not_connected        424
     ├── UpstreamFailed                  upstream_failed      502     (upstream_status, upstream_said) of what a service asked
+    │   ├── IntegrationFailed           integration_failed   502     an action of an app that said it failed
     │   └── UpstreamTimedOut            upstream_timed_out   504
     ├── BudgetExceeded                  budget_exceeded      402     (limit, spent, what would fit)
     ├── ModelAnswerInvalid              model_answer_invalid 502     an answer that is no answer: cut, refused, of another shape

@@ -15,6 +15,7 @@ import pytest
 PYTHON_CLIENTS = ("0.2.4", "0.3.5", "0.4.11")
 NODE_CLIENT = "0.1.6"
 FIRECRAWL = "4.55.0"
+PIPEDREAM = "2.3.0"
 PROVIDER_SDKS = {
     "newest": ("openai==3.57.0", "anthropic==2.14.0", "google-genai==3.6.1"),
     # httpx 0.28 dropped what openai 1.40 and anthropic 0.34 pass to it
@@ -43,6 +44,12 @@ def firecrawl_sdk() -> Path:
     """A Python that has Firecrawl's own client."""
     name = f"firecrawl-{FIRECRAWL}-py{sys.version_info[0]}{sys.version_info[1]}"
     return _made(name, lambda at: _venv(at, f"firecrawl-py=={FIRECRAWL}")) / "bin" / "python"
+
+
+def pipedream_sdk() -> Path:
+    """A Python that has Pipedream's own SDK: an oracle of the tests, whose licence keeps it out of anything else."""
+    name = f"pipedream-{PIPEDREAM}-py{sys.version_info[0]}{sys.version_info[1]}"
+    return _made(name, lambda at: _venv(at, f"pipedream=={PIPEDREAM}")) / "bin" / "python"
 
 
 def provider_sdks(age: str) -> Path:

@@ -10,6 +10,7 @@ import pytest
 from tests.compat.conftest import HERE
 from tests.docs.pages import ROOT, blocks
 from tests.serving import ServedRuntime
+from tests.workshop import SEED_TOKENS
 
 from codewords_client import AsyncCodewordsClient, CodewordsClient, CodewordsHTTPError
 
@@ -170,6 +171,8 @@ def test_the_seeds_programs_run_letter_for_letter_and_say_which_service_is_missi
     status: int,
     answer: dict[str, Any] | str,
 ) -> None:
+    for secret, value in SEED_TOKENS.items():
+        served.call("PUT", f"/secrets/{secret}", {"value": value})
     service = served.deploy((seed_examples / f"{name}.py").read_text(encoding="utf-8"), name)
     got = httpx.post(
         f"{served.url}/run/{service}/",

@@ -199,7 +199,7 @@ async def test_where_the_operator_says_that_nobody_is_there_a_second_call_confir
 async def test_the_first_answer_counts_and_a_no_is_told(database: Database) -> None:
     consents = questions(database)
     token = (await needed(consents, ask("a.example"))).confirm
-    assert (await consents.peek(token)).name == "Flow"
+    assert (await consents.peek(token))[0].title == "May the workflow Flow do this?"
     await consents.answer(token, agreed=False)
     await consents.answer(token, agreed=True)
     with pytest.raises(NotFound):

@@ -75,17 +75,21 @@ class Client:
     def __exit__(self, *_exc: object) -> None:
         self._http.close()
 
-    def call(self, method: str, path: str, *, body: Any = None, params: Json | None = None) -> Any:
+    def call(
+        self, method: str, path: str, *, body: Any = None, params: Json | None = None, timeout: float = QUICK
+    ) -> Any:
         """One request with a JSON answer; None where the answer has no body."""
         with self._translated():
-            response = self._http.request(method, path, json=body, params=_given(params))
+            response = self._http.request(method, path, json=body, params=_given(params), timeout=timeout)
         if response.is_error:
             raise remote_error(response.status_code, response.content)
         return _decode(response.content) if response.content else None
 
-    def record(self, method: str, path: str, *, body: Any = None, params: Json | None = None) -> Json:
+    def record(
+        self, method: str, path: str, *, body: Any = None, params: Json | None = None, timeout: float = QUICK
+    ) -> Json:
         """`call` where the answer is an object."""
-        answer = self.call(method, path, body=body, params=params)
+        answer = self.call(method, path, body=body, params=params, timeout=timeout)
         if not isinstance(answer, dict):
             raise _not_ours()
         return cast("Json", answer)

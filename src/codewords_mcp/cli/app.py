@@ -16,6 +16,7 @@ from codewords_mcp.cli import (
     e2b,
     house,
     install,
+    integrations,
     keys,
     publish,
     runs,
@@ -81,6 +82,8 @@ codewords.add_typer(schedules.app, name="schedules")
 codewords.add_typer(webhooks.app, name="webhooks")
 codewords.add_typer(secrets.app, name="secrets")
 codewords.command("services")(services.services)
+codewords.add_typer(integrations.app, name="integrations")
+codewords.add_typer(integrations.connections_app, name="connections")
 codewords.command("usage")(usage.usage)
 codewords.command("templates")(workflows.templates)
 codewords.add_typer(keys.app, name="keys")

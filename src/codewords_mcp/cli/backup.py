@@ -9,7 +9,7 @@ import tarfile
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,7 +18,9 @@ from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import read_settings
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.errors import Conflict, InvalidInput, StorageFailed
-from codewords_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from codewords_mcp.settings import Settings
 
 DATABASE = "codewords.db"
 KEYS = ("api.key", "master.key", "master.key.next")

@@ -18,6 +18,7 @@ from codewords_mcp.http import (
     drafts,
     files,
     gateway,
+    integrations,
     login_page,
     oauth,
     published,
@@ -81,7 +82,7 @@ def operations() -> tuple[Operation, ...]:
     table = (
         *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *drafts.OPERATIONS, *requests.OPERATIONS,
         *runs.OPERATIONS, *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS, *budgets.OPERATIONS,
-        *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS,
+        *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *integrations.OPERATIONS,
         *webhooks.OPERATIONS, *login_page.OPERATIONS, *consent_page.OPERATIONS,
         *oauth.OPERATIONS, *published.OPERATIONS, *_MCP,
     )  # fmt: skip

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from codewords_mcp.runtime.runtime import Runtime
 
 OPEN_PATHS = frozenset({"/healthz"})
-OPEN_PREFIXES = ("/secrets/enter/", "/consents/", "/file/", "/webhook/", "/login/")
+OPEN_PREFIXES = ("/secrets/enter/", "/consents/", "/connect/", "/file/", "/webhook/", "/login/")
 """Their secret is in the path, a nonce or a signed token, or in how the body is signed."""
 _WHO_GIVES_TOKENS = "/.well-known/oauth-protected-resource"
 

@@ -1,4 +1,4 @@
-"""The page on which a person agrees to what a workflow may do, where the chat cannot ask."""
+"""The page on which a person agrees to what a workflow may do, or an assistant is about to do, where the chat cannot ask."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from codewords_mcp.http.house import ERROR_PAGE, runtime
 from codewords_mcp.http.operations import Operation
 from codewords_mcp.http.pages import page, prose
 from codewords_mcp.http.secret_page import require_same_origin
+from codewords_mcp.runtime.consents import Wording
 
 _MAX_FORM = 1024
 
@@ -21,8 +22,8 @@ _MAX_FORM = 1024
 async def show(request: Request) -> Response:
     """What is asked, while it waits for an answer; looking does not answer it."""
     request.scope[ERROR_PAGE] = _sorry
-    name, live, lines = await runtime(request.scope).peek_consent(_token(request))
-    return _form(name, live, lines)
+    wording, rows = await runtime(request.scope).peek_consent(_token(request))
+    return _form(wording, rows)
 
 
 async def answer(request: Request) -> Response:
@@ -33,64 +34,33 @@ async def answer(request: Request) -> Response:
     said = form.get("answer", [""])[0]
     if said not in {"agree", "decline"}:
         raise InvalidInput("The form did not arrive whole.", hint="Open the link again and choose.")
-    title, _, lines = await runtime(request.scope).peek_consent(_token(request))
+    wording, _ = await runtime(request.scope).peek_consent(_token(request))
     await runtime(request.scope).answer_consent(_token(request), agreed=said == "agree")
-    name, deletes = escape(title), _deletes(lines)
     if said == "agree":
-        if deletes:
-            return page(
-                "Agreed",
-                f'<h1 class="good">Agreed</h1><p><b>{name}</b> may be deleted.</p>'
-                '<p class="last">Go back to your conversation: deleting again carries it out.</p>',
-            )
         return page(
             "Agreed",
-            f'<h1 class="good">Agreed</h1><p><b>{name}</b> can be deployed with exactly that.</p>'
-            '<p class="last">Go back to your conversation: deploying again makes it live.</p>',
+            f'<h1 class="good">Agreed</h1><p>{escape(wording.agreed)}</p>'
+            '<p class="last">You can close this page and go back to your conversation.</p>',
         )
     return page(
         "Declined",
-        f'<h1 class="bad">Declined</h1><p><b>{name}</b> is not {"deleted" if deletes else "deployed"}.</p>'
+        f'<h1 class="bad">Declined</h1><p>{escape(wording.declined)}</p>'
         '<p class="last">You can close this page and go back to your conversation.</p>',
     )
 
 
-def _deletes(lines: list[str]) -> bool:
-    return lines[0].startswith("deletes ")
-
-
-def _form(name: str, live: int | None, lines: list[str]) -> Response:
-    if _deletes(lines):
-        return _delete_form(name, lines[0][12:])
+def _form(wording: Wording, rows: list[tuple[str, list[str]]]) -> Response:
     items = "".join(
-        f"<tr><th>{escape(line[:12].strip())}</th><td>{_items(line[12:])}</td></tr>" for line in lines
-    )
-    more = (
-        "It asks for"
-        if live is None
-        else f"Version {live}, which is live now, may not do this. The new one asks for"
+        f"<tr><th>{escape(kind)}</th><td>{'<br>'.join(map(escape, of_kind))}</td></tr>"
+        for kind, of_kind in rows
     )
     return page(
-        f"May {name} do this?",
-        f"<h1>May the workflow <code>{escape(name)}</code> do this?</h1><p>{more}:</p><table>{items}</table>"
+        wording.title,
+        f"<h1>{escape(wording.title)}</h1><p>{escape(wording.about)}:</p><table>{items}</table>"
         '<form method="post"><button name="answer" value="agree">Agree</button>'
         '<button class="quiet" name="answer" value="decline">Decline</button></form>'
-        '<p class="dim last">Everything that is not agreed is refused while it runs. This link works once, for ten minutes.</p>',
+        '<p class="dim last">Nothing that is not agreed is done. This link works once, for ten minutes.</p>',
     )
-
-
-def _delete_form(name: str, what: str) -> Response:
-    return page(
-        f"Delete {name}?",
-        f"<h1>Delete the workflow <code>{escape(name)}</code>?</h1><p>{escape(what.strip())}. Its runs stay on record.</p>"
-        '<form method="post"><button name="answer" value="agree">Delete</button>'
-        '<button class="quiet" name="answer" value="decline">Keep</button></form>'
-        '<p class="dim last">This link works once, for ten minutes.</p>',
-    )
-
-
-def _items(text: str) -> str:
-    return "<br>".join(escape(item) for item in text.strip().split(", "))
 
 
 def _too_large(_limit: int) -> BodyTooLarge:

@@ -32,7 +32,8 @@ textarea { min-height: 8rem; margin-top: .6rem } textarea.short { min-height: 0;
 textarea + .dim { margin-top: .4rem }
 input:focus-visible, textarea:focus-visible, button:focus-visible, summary:focus-visible {
   outline: 3px solid var(--accent); outline-offset: 2px }
-button { width: 100%; margin-top: 1.25rem; padding: .8rem; font: 600 16px system-ui, sans-serif; color: var(--card);
+a.button { display: block; box-sizing: border-box; text-align: center; text-decoration: none; border-radius: 8px }
+button, a.button { width: 100%; margin-top: 1.25rem; padding: .8rem; font: 600 16px system-ui, sans-serif; color: var(--card);
   background: var(--accent); border: 0; border-radius: 8px; cursor: pointer }
 button.quiet { margin-top: .6rem; color: var(--ink); background: none; border: 1px solid var(--line) }
 summary { margin-top: .8rem; color: var(--dim); cursor: pointer }

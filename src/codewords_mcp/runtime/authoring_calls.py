@@ -28,6 +28,7 @@ from codewords_mcp.runtime.authoring.practices import practice, topics
 from codewords_mcp.runtime.authoring.templates import lacking, read_template, template_code, templates
 from codewords_mcp.runtime.authoring.writing import check_wish
 from codewords_mcp.runtime.consent_calls import secret_hosts
+from codewords_mcp.runtime.integration_calls import IntegrationCalls
 from codewords_mcp.runtime.library import Library
 from codewords_mcp.runtime.models import (
     FINISHED,
@@ -51,7 +52,7 @@ from codewords_mcp.settings import Settings
 _CATEGORY = re.compile(r"[a-z0-9-]{1,40}")
 
 
-class AuthoringCalls(Library):
+class AuthoringCalls(Library, IntegrationCalls):
     """What `Runtime` offers about code that is not served yet. An id is a draft's or a workflow's."""
 
     settings: Settings
@@ -81,6 +82,7 @@ class AuthoringCalls(Library):
                 driver=await house.driver(),
                 known_secrets=await house.secrets.names(caller.owner),
                 secret_hosts=await secret_hosts(house, caller.owner),
+                connected=lambda app: self.app_connected(caller, app),
                 max_code=self.settings.max_code,
                 limits=limits_of(self.settings),
                 progress=progress,

@@ -8,6 +8,7 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import TooBusy
+from codewords_mcp.runtime.consents import Wording
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
@@ -30,7 +31,7 @@ _MOST_QUESTIONS = 1000
 
 
 class ConsentCalls:
-    """What `Runtime` offers about questions that deploys wait for. A token is one of `ConsentNeeded`."""
+    """What `Runtime` offers about questions that deploys and calls wait for. A token is one of `ConsentNeeded`."""
 
     _house: House
 
@@ -67,10 +68,9 @@ class ConsentCalls:
 
         return len(token) <= 64 and await self._house.database.write(take)
 
-    async def peek_consent(self, token: str) -> tuple[str, int | None, list[str]]:
-        """(workflow, its live version, lines) that a person is asked about. Raises NotFound once it is answered."""
-        ask = await self._house.consents.peek(token)
-        return ask.name, ask.live, ask.lines
+    async def peek_consent(self, token: str) -> tuple[Wording, list[tuple[str, list[str]]]]:
+        """(how it is put, rows) that a person is asked about. Raises NotFound once it is answered."""
+        return await self._house.consents.peek(token)
 
     async def answer_consent(self, token: str, *, agreed: bool) -> None:
         """A person's answer; the first one counts, and holds until the deploy that it is for."""

@@ -7,8 +7,8 @@ import hashlib
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal, Protocol
 
 from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
 from codewords_mcp.runtime.manifest import Grant, described
@@ -18,10 +18,53 @@ from codewords_mcp.runtime.secrets.links import Links
 Answer = Literal["agreed", "declined"]
 LOOK_AGAIN: Final = 0.5
 """Seconds between two looks for an answer that was given on another runtime."""
-_HINT = (
+_TO_DEPLOY = (
     "Open {url} in a browser and agree, then deploy again. "
     '`codewords deploy --allow`, or "allow": true, agrees where nobody is there to ask.'
 )
+_TO_DELETE = "Open {url} in a browser and agree, then delete again."
+_TO_CALL = "Open {url} in a browser and agree, then make the same call again."
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How a question is put: in a reply, on the page, and once it is answered."""
+
+    message: str
+    hint: str
+    title: str
+    about: str
+    agreed: str
+    declined: str
+
+
+class Asked(Protocol):
+    """What is asked about. Equal digests are the same question."""
+
+    @property
+    def owner(self) -> str:
+        """Whose question it is."""
+        ...
+
+    @property
+    def lines(self) -> list[str]:
+        """Every single thing that is asked for, none where nothing is."""
+        ...
+
+    @property
+    def rows(self) -> list[tuple[str, list[str]]]:
+        """The same for a page: what kind of thing, and each of it."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Names exactly this question."""
+        ...
+
+    @property
+    def wording(self) -> Wording:
+        """How it is put."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +82,14 @@ class Ask:
     unknown_before: bool = False
 
     @property
-    def deletes(self) -> bool:
-        """Whether it is about deleting the workflow, not about deploying it."""
-        return any(grant.kind == "delete" for grant in self.grants)
-
-    @property
     def lines(self) -> list[str]:
         """Every single thing that is asked for."""
         return described(self.grants)
+
+    @property
+    def rows(self) -> list[tuple[str, list[str]]]:
+        """Kinds, and their items."""
+        return [(line[:12].strip(), line[12:].strip().split(", ")) for line in self.lines]
 
     @property
     def digest(self) -> str:
@@ -56,14 +99,108 @@ class Ask:
         asked = repr((self.owner, subject, self.live, sorted(self.grants)))
         return hashlib.sha256(asked.encode()).hexdigest()
 
+    @property
+    def wording(self) -> Wording:
+        """As a deploy puts it."""
+        return Wording(
+            message=self._message,
+            hint=_TO_DEPLOY,
+            title=f"May the workflow {self.name} do this?",
+            about="It asks for"
+            if self.live is None
+            else f"Version {self.live}, which is live now, may not do this. The new one asks for",
+            agreed=f"{self.name} can be deployed with exactly that. Deploying again makes it live.",
+            declined="A person declined what this version asks for; nothing was deployed.",
+        )
+
+    @property
+    def _message(self) -> str:
+        if self.live is None:
+            return "This workflow was not deployed: a person has to agree to what it may do."
+        why = (
+            "its versions so far were deployed without a manifest, so nothing has been agreed yet"
+            if self.unknown_before
+            else "it asks for more than was agreed"
+        )
+        return f"This version was not deployed: {why}. Version {self.live} goes on serving."
+
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a person is shown: the workflow's name, its live version, and every single thing that is asked for."""
+class DeleteAsk:
+    """A workflow is to be deleted, with so many versions. `live` is the one that serves."""
 
+    owner: str
     name: str
+    service_id: str
     live: int | None
-    lines: list[str]
+    versions: int
+
+    @property
+    def lines(self) -> list[str]:
+        """What goes."""
+        return [f"{kind}: {', '.join(items)}" for kind, items in self.rows]
+
+    @property
+    def rows(self) -> list[tuple[str, list[str]]]:
+        """What goes."""
+        what = f"{self.versions} version{'s' if self.versions > 1 else ''} and its schedules, for good"
+        return [("deletes", [f"{self.name}: {what}"])]
+
+    @property
+    def digest(self) -> str:
+        """Equal for the same versions of the same workflow only."""
+        asked = repr((self.owner, "delete", self.service_id, self.live, self.versions))
+        return hashlib.sha256(asked.encode()).hexdigest()
+
+    @property
+    def wording(self) -> Wording:
+        """As a deletion puts it."""
+        return Wording(
+            message="Nothing was deleted: a person has to agree to that.",
+            hint=_TO_DELETE,
+            title=f"Delete the workflow {self.name}?",
+            about="This goes; its runs stay on record",
+            agreed=f"{self.name} can be deleted. Deleting again carries it out.",
+            declined="A person declined; nothing was deleted.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CallAsk:
+    """One call of an integration's action that may change something. `of` is a digest of all that it is made with."""
+
+    owner: str
+    action: str
+    shown: tuple[tuple[str, str], ...]
+    """What it is given, by name."""
+    of: str
+
+    @property
+    def lines(self) -> list[str]:
+        """The action, and what it is given."""
+        return [f"action: {self.action}", *(f"{name}: {value}" for name, value in self.shown)]
+
+    @property
+    def rows(self) -> list[tuple[str, list[str]]]:
+        """Fields, and their values."""
+        return [("action", [self.action]), *((name, [value]) for name, value in self.shown)]
+
+    @property
+    def digest(self) -> str:
+        """Equal for the same call with the same fields only."""
+        return hashlib.sha256(repr((self.owner, "call", self.of)).encode()).hexdigest()
+
+    @property
+    def wording(self) -> Wording:
+        """As a call puts it."""
+        return Wording(
+            message=f"{self.action} was not run: it may change something, so a person has to agree first.",
+            hint=_TO_CALL,
+            title="May the assistant do this now, once?",
+            about="It is about to do this",
+            agreed="The call can be made with exactly that, once. Ask the assistant to go on.",
+            declined=f"A person declined this call of {self.action}; nothing was run.",
+        )
 
 
 class Consents:
@@ -76,12 +213,12 @@ class Consents:
         self._news = asyncio.Event()
         """Set, and replaced, when something is answered here."""
 
-    async def settle(self, ask: Ask, consent: Consent) -> None:
+    async def settle(self, ask: Asked, consent: Consent) -> None:
         """Return where the deploy may go on; what was agreed is spent by that.
 
         Raises ConsentNeeded with a token for exactly this question, Forbidden where a person has said no to it.
         """
-        if not ask.grants or consent.allow:
+        if not ask.lines or consent.allow:
             return
         link = await self._links.find(consent.confirm) if consent.confirm else None
         if link is None or (link.owner, link.subject) != (ask.owner, ask.digest):
@@ -94,22 +231,18 @@ class Consents:
         if not await self._links.spend(link):  # by another deploy of the same, at the same moment
             raise self._needed(ask, await self._links.create(ask.owner, ask.digest, _told(ask)))
         if link.answer == "declined":
-            if ask.deletes:
-                raise Forbidden("A person declined; nothing was deleted.")
-            raise Forbidden(
-                "A person declined what this version asks for; nothing was deployed.",
-                hint="Change the code so that it asks for less, or ask the person what they want.",
-            )
+            raise Forbidden(ask.wording.declined, hint="Ask for less, or ask the person what they want.")
 
-    async def peek(self, token: str) -> Asked:
-        """What is asked. Raises NotFound where the question was answered, has expired, or never was."""
+    async def peek(self, token: str) -> tuple[Wording, list[tuple[str, list[str]]]]:
+        """How it is put, and what is asked. Raises NotFound where the question was answered, has expired, or never was."""
         link = await self._links.find(token)
         if link is None or link.answer is not None:
             raise NotFound(
                 "This question is not open: it was answered, or has expired.",
-                hint="Deploy again; what is still to be agreed is asked anew.",
+                hint="Do it again; what is still to be agreed is asked anew.",
             )
-        return Asked(**link.data)
+        rows = [(str(kind), [str(one) for one in items]) for kind, items in link.data["rows"]]
+        return Wording(**link.data["wording"]), rows
 
     async def answer(self, token: str, *, agreed: bool) -> None:
         """A person's answer. The first one counts; to a question that is none it is nothing."""
@@ -135,23 +268,12 @@ class Consents:
                 await asyncio.wait_for(news.wait(), min(left, LOOK_AGAIN))
         return None
 
-    def _needed(self, ask: Ask, token: str) -> ConsentNeeded:
-        url = self._url_of(token)
-        if ask.deletes:
-            message = "Nothing was deleted: a person has to agree to that."
-            hint = f"Open {url} in a browser and agree, then delete again."
-            return ConsentNeeded(message, asks=ask.lines, confirm=token, url=url, hint=hint)
-        if ask.live is None:
-            message = "This workflow was not deployed: a person has to agree to what it may do."
-        else:
-            why = (
-                "its versions so far were deployed without a manifest, so nothing has been agreed yet"
-                if ask.unknown_before
-                else "it asks for more than was agreed"
-            )
-            message = f"This version was not deployed: {why}. Version {ask.live} goes on serving."
-        return ConsentNeeded(message, asks=ask.lines, confirm=token, url=url, hint=_HINT.format(url=url))
+    def _needed(self, ask: Asked, token: str) -> ConsentNeeded:
+        url, wording = self._url_of(token), ask.wording
+        return ConsentNeeded(
+            wording.message, asks=ask.lines, confirm=token, url=url, hint=wording.hint.format(url=url)
+        )
 
 
-def _told(ask: Ask) -> dict[str, Any]:
-    return {"name": ask.name, "live": ask.live, "lines": ask.lines}
+def _told(ask: Asked) -> dict[str, Any]:
+    return {"wording": asdict(ask.wording), "rows": ask.rows}

@@ -19,6 +19,10 @@ from codewords_mcp.runtime.authoring.drafts import Drafts
 from codewords_mcp.runtime.consents import Consents
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
+from codewords_mcp.runtime.integrations.book import Integrations
+from codewords_mcp.runtime.integrations.connect import PipedreamConnect
+from codewords_mcp.runtime.integrations.native import NativeActions, bases_of
+from codewords_mcp.runtime.integrations.wire import Wire
 from codewords_mcp.runtime.logins import LoginBook
 from codewords_mcp.runtime.runs.admission import Admission
 from codewords_mcp.runtime.runs.catalog import Catalog
@@ -147,6 +151,14 @@ class House:
         self.logins = LoginBook(database, master_key.derive)
         self.webhooks = WebhookBook(database, self.secrets, self.address_for_others)
         self.socket_mode = SocketMode(database, self.webhooks, self.web, settings.slack_base_url)
+        self.integrations = Integrations(
+            PipedreamConnect(Wire(self.web, self.secrets, settings.pipedream_base_url)),
+            NativeActions(self.web, self.secrets, bases_of(settings)),
+            database,
+            self.web,
+            base_url=lambda: self.base_url,
+            user_prefix=settings.pipedream_user,
+        )
         parts = Parts(
             settings,
             database,
@@ -160,6 +172,8 @@ class House:
             self.files,
             self.address_for_others,
             master_key.derive,
+            self.integrations,
+            self.permits.require_action,
         )
         self.dispatcher = Dispatcher(floor, Served(floor, self.services, parts))
         self.ticker = Ticker(floor, self.dispatcher.background)
@@ -333,6 +347,7 @@ class House:
         if self.replica is not None:
             await self.replica.close()
         await self.gateway.close()
+        await self.integrations.close()
         await self.web.close()
         await self.supply.close()
         if self._driver is not None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 ANY = "*"
 """In place of an item: any of its kind."""
+ANY_ACTION = "any app: any action (writes)"
 WIDTH = 200
 """Characters of a line; what does not fit is counted."""
 NOTHING = "reaches nothing: no hosts, services, models, workflows or secrets"
@@ -77,6 +78,16 @@ class Manifest(BaseModel):
         called = {*self.models, *self.services, *self.workflows}
         return name in called or ANY in called or (name == "schedule_runs" and bool(self.schedules))
 
+    def may_act(self, app: str, action: str) -> bool:
+        """Whether this action of an app may be used, both as they are called."""
+        name = action.removeprefix(f"{app}-").removeprefix(f"{app}_").removeprefix(f"{app}/")[:60]
+        said = {
+            f"{one}: {do}"
+            for one in (app, "any app")
+            for do in (name, f"{name} (writes)", "any action (writes)")
+        }
+        return ANY in self.services or bool(said & set(self.actions))
+
     def grants(self) -> list[Grant]:
         """All that it asks for; empty where it reaches nothing."""
         kinds = {
@@ -109,7 +120,11 @@ class Manifest(BaseModel):
         if kind == "schedule":
             return bool(self.schedules) or self.may_call("schedule_runs")
         if kind == "action":
-            return item in self.actions or f"{item.partition(': ')[0]}: any action (writes)" in self.actions
+            return (
+                ANY_ACTION in self.actions
+                or item in self.actions
+                or f"{item.partition(': ')[0]}: any action (writes)" in self.actions
+            )
         if kind in {"connection", "package"}:
             return item in (self.connections if kind == "connection" else self.packages)
         secret = next(one for one in asked.secrets if str(one) == item)
@@ -161,7 +176,6 @@ _TITLES = {
     "connection": "accounts",
     "secret": "secrets",
     "package": "packages",
-    "delete": "deletes",
 }
 _ANY_ITEM = {
     "host": "any host of the internet",

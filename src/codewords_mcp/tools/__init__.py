@@ -8,13 +8,16 @@ from mcp.server.mcpserver.tools import Tool
 def all_tools() -> list[Tool]:
     """Every tool, in the order a workflow's life takes: the order of `tools/list`."""
     from codewords_mcp.tools import (
+        call_integration,
         cancel_run,
         change_schedule,
+        connect_integration,
         delete_secret,
         delete_workflow,
         deploy_workflow,
         edit_workflow,
         generate_workflow,
+        get_integration,
         get_run,
         get_workflow,
         list_schedules,
@@ -25,6 +28,7 @@ def all_tools() -> list[Tool]:
         rollback_workflow,
         run_workflow,
         schedule_workflow,
+        search_integrations,
         set_secret,
         validate_workflow,
     )
@@ -49,5 +53,9 @@ def all_tools() -> list[Tool]:
         list_secrets,
         set_secret,
         delete_secret,
+        search_integrations,
+        get_integration,
+        connect_integration,
+        call_integration,
     )
     return [module.TOOL for module in modules]

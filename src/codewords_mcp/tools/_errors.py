@@ -8,7 +8,8 @@ from mcp_types import CallToolResult, TextContent
 from pydantic import ValidationError
 
 from codewords_mcp.door.errors import foreseen
-from codewords_mcp.errors import CodewordsError, InvalidInput, ValidationFailed
+from codewords_mcp.door.text import fence
+from codewords_mcp.errors import CodewordsError, InvalidInput, UpstreamFailed, ValidationFailed
 from codewords_mcp.runtime.models import ValidationReport
 from codewords_mcp.tools._checks import lines_of
 
@@ -32,6 +33,8 @@ def failure(error: BaseException, tool: str) -> CallToolResult:
         lines += lines_of([check for check in report.checks if check.status == "failed"])
     if known.hint:
         lines.append(known.hint)
+    if isinstance(known, UpstreamFailed) and known.upstream_said:
+        lines.append(fence("What it said", known.upstream_said, 500))
     body = {key: value for key, value in known.to_dict().items() if key != "report"}
     return CallToolResult(
         content=[TextContent(type="text", text="\n".join(lines))], is_error=True, _meta={ERROR_KEY: body}

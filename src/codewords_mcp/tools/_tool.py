@@ -14,7 +14,7 @@ from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
 from codewords_mcp.door.confirm import CONFIRM, SCHEMA, Question, settle
-from codewords_mcp.door.context import caller_of
+from codewords_mcp.door.context import DoorContext, caller_of
 from codewords_mcp.door.tasks import TaskSupport, task_of
 from codewords_mcp.errors import Forbidden
 from codewords_mcp.runtime.models import Scope
@@ -32,6 +32,9 @@ TASK_WITHIN = 3600.0
 
 READS = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+READS_OUTSIDE = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
 )
 WRITES = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
@@ -167,6 +170,12 @@ def tool(
     metadata = made.fn_metadata
     metadata.output_schema = metadata.output_schema and lean(metadata.output_schema)
     return made
+
+
+def opens_pages(ctx: DoorContext) -> bool:
+    """Whether the client says that it can show a person a page."""
+    can = ctx.client_capabilities
+    return bool(can and can.elicitation and can.elicitation.url is not None)
 
 
 def answer(data: BaseModel, text: str) -> CallToolResult:

@@ -14,6 +14,7 @@ from codewords_mcp.door.tasks import task_of
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.models import FINISHED
 from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
+from codewords_mcp.tools._integrations import refuse_integrations
 from codewords_mcp.tools._runs import RunResult, answer_run, follow, last_lines
 from codewords_mcp.tools._tool import EXECUTES, patience, tool
 
@@ -29,6 +30,7 @@ async def run_workflow(
     wait_seconds: WaitSeconds = 25,
 ) -> Annotated[CallToolResult, RunResult]:
     """Run a workflow in a sandbox and wait for its result. A longer run goes on: the answer has its run_id and the next call."""
+    refuse_integrations(workflow_id)
     runtime, caller = asking(ctx)
     task = task_of(ctx)
     run = await runtime.call(

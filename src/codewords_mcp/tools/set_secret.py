@@ -13,7 +13,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, Field
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.tools._tool import WRITES, answer, tool
+from codewords_mcp.tools._tool import WRITES, answer, opens_pages, tool
 
 _CONSENT_WITHIN = 20.0
 _TYPED_WITHIN = 20.0
@@ -41,7 +41,7 @@ async def set_secret(
     runtime, caller = asking(ctx)
     before = await _stored_at(ctx, name)
     url = await runtime.secret_entry(caller, name, hosts=hosts)
-    if not _opens_pages(ctx):
+    if not opens_pages(ctx):
         return _told(name, "waiting", url)
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
         # The server may not ask here: the client asks, and calls again with the answer and this (sealed) state.
@@ -85,11 +85,6 @@ async def _once_typed(ctx: DoorContext, name: str, url: str, before: str) -> Cal
 async def _stored_at(ctx: DoorContext, name: str) -> str:
     runtime, caller = asking(ctx)
     return next((s.updated_at.isoformat() for s in await runtime.list_secrets(caller) if s.name == name), "")
-
-
-def _opens_pages(ctx: DoorContext) -> bool:
-    can = ctx.client_capabilities
-    return bool(can and can.elicitation and can.elicitation.url is not None)
 
 
 def _message(name: str) -> str:

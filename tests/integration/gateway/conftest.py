@@ -35,6 +35,7 @@ def door(tmp_path_factory: pytest.TempPathFactory, providers: LoopbackProviders)
             "openai_base_url": providers.url,
             "anthropic_base_url": providers.url,
             "gemini_base_url": providers.url,
+            "integration_base_urls": {"hubspot": "http://127.0.0.1:9"},
             "model_aliases": dict.fromkeys(STEERED, "gpt-4o-mini"),
         }
     )

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from genai_prices.data_snapshot import get_snapshot
 from tests.integration.http.doors import Door
+from tests.workshop import SEED_TOKENS
 
 from codewords_mcp.runtime.services.simple.neighbours import neighbour
 from codewords_mcp.testing.providers import LoopbackProviders
@@ -203,6 +204,7 @@ def test_the_simple_form_is_under_budgets_too(
 @pytest.mark.slow
 @pytest.mark.requirement("compat:seed-programs")
 def test_the_seeds_ticket_analyzer_runs_to_its_end(http: httpx.Client, seed_examples: Path) -> None:
+    http.put("/secrets/HUBSPOT_ACCESS_TOKEN", json={"value": SEED_TOKENS["HUBSPOT_ACCESS_TOKEN"]})
     code = (seed_examples / "support_ticket_analyzer.py").read_text(encoding="utf-8")
     deployed = http.post("/deploy", json={"code": code, "name": "Tickets", "allow": True}, timeout=300)
     assert deployed.status_code == 200, deployed.text

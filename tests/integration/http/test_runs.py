@@ -128,9 +128,9 @@ def test_an_id_that_names_no_workflow_is_a_404_of_ours(door: Door, path: str) ->
 @pytest.mark.parametrize(
     "path",
     [
-        "/run/pipedream/",
+        "/run/perplexity/",
         "/run/composio/v1/scrape",
-        "/run_async/pipedream/",
+        "/run_async/perplexity/",
     ],
 )
 def test_a_library_service_that_is_not_here_says_so(http: httpx.Client, path: str) -> None:

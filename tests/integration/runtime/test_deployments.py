@@ -8,7 +8,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.workshop import ADMIN, ALLOWED, ECHO, deploy, fetch, make_home, open_runtime, workflow
+from tests.workshop import (
+    ADMIN,
+    ALLOWED,
+    ECHO,
+    SEED_TOKENS,
+    deploy,
+    fetch,
+    make_home,
+    open_runtime,
+    workflow,
+)
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
 from codewords_mcp.runtime.models import Caller
@@ -35,6 +45,8 @@ async def runtime(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
 async def test_the_seeds_programs_deploy_letter_for_letter_with_a_note_of_what_they_forget(
     runtime: Runtime, seed_examples: Path, name: str
 ) -> None:
+    for secret, value in SEED_TOKENS.items():
+        await runtime.set_secret(ADMIN, secret, value)
     code = (seed_examples / f"{name}.py").read_text(encoding="utf-8")
     deployment = await runtime.deploy(ADMIN, code=code, consent=ALLOWED)
     assert (await runtime.get_workflow(ADMIN, deployment.service_id, include_code=True)).code == code

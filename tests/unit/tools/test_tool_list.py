@@ -80,6 +80,10 @@ async def test_the_list_has_the_same_order_each_time() -> None:
         "list_secrets",
         "set_secret",
         "delete_secret",
+        "search_integrations",
+        "get_integration",
+        "connect_integration",
+        "call_integration",
     ]
 
 
@@ -110,6 +114,8 @@ async def test_reading_tools_say_so_and_destroying_tools_say_so() -> None:
         "list_schedules",
         "list_secrets",
         "read_practice",
+        "search_integrations",
+        "get_integration",
     }
     assert destroying == {
         "rollback_workflow",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from tests.unit.workflows.scripts import APP, HEADER, script
 
@@ -9,7 +11,7 @@ from codewords_mcp.runtime.models import Check
 from codewords_mcp.runtime.workflows.crash import explain_crash
 from codewords_mcp.runtime.workflows.report import IDS, make_report
 from codewords_mcp.runtime.workflows.script import parse_script
-from codewords_mcp.runtime.workflows.variables import check_variables
+from codewords_mcp.runtime.workflows.variables import Connected, check_connections, check_variables
 
 ENV = HEADER.replace(
     '"PORT=8000"', '"PORT=8000", "CODEWORDS_API_KEY", "STRIPE_API_KEY", "PIPEDREAM_SLACK_ACCESS"'
@@ -22,17 +24,34 @@ def variables(body: str = "", known: tuple[str, ...] = ()) -> list[Check]:
 
 @pytest.mark.requirement("workflows:variables")
 def test_a_missing_variable_is_a_warning_with_the_command_that_sets_it() -> None:
-    key, connection = variables()
+    [key] = variables()
     assert (key.status, key.line, key.fix) == ("warning", 9, "codewords secrets set STRIPE_API_KEY")
-    assert "connection to slack" in connection.message
     [only] = variables(known=("STRIPE_API_KEY",))
-    assert "slack" in only.message
+    assert only.status == "passed"
+
+
+@pytest.mark.requirement("integrations:validation")
+@pytest.mark.parametrize(("connected", "status"), [(True, "passed"), (False, "failed"), (None, "warning")])
+def test_a_declared_app_is_a_check_that_passes_only_where_it_is_connected(
+    connected: bool | None, status: str
+) -> None:
+    asked: list[str] = []
+
+    async def ask(app: str) -> Connected:
+        asked.append(app)
+        return Connected(connected, f"{app} is as it is.", "Connect it.")
+
+    [check] = asyncio.run(check_connections(parse_script(script(APP, ENV)), ask))
+    assert asked == ["slack"]
+    assert (check.id, check.status) == ("connections", status)
+    assert check.message == "PIPEDREAM_SLACK_ACCESS: slack is as it is."
+    assert check.fix == (None if connected else "Connect it.")
 
 
 @pytest.mark.requirement("workflows:variables")
 def test_a_variable_that_is_read_but_not_declared_is_a_warning() -> None:
     body = 'import os\na = os.environ["NOTION_TOKEN"]\nb = os.environ["PORT"]\nc = os.environ.get("SOME")\nos.environ["X"] = ""\n'
-    [check] = variables(body, known=("STRIPE_API_KEY",))[1:]
+    [check] = variables(body, known=("STRIPE_API_KEY",))
     assert "NOTION_TOKEN is read but not declared" in check.message
     assert check.line == 15
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import uuid
 from dataclasses import dataclass
 
 from codewords_mcp.runtime.egress.intercept import Credential, Interception
 from codewords_mcp.runtime.gateway.variables import is_provider_key, provider_variables
+from codewords_mcp.runtime.integration_info import variable_of
 from codewords_mcp.runtime.models import RunRequest
 from codewords_mcp.runtime.runs.catalog import Servable
 from codewords_mcp.runtime.runs.request_headers import value_of
@@ -19,7 +19,6 @@ from codewords_mcp.runtime.workflows.reach.hosts import named_in
 from codewords_mcp.settings import Settings
 
 PORT = 8000
-CONNECTION = re.compile(r"PIPEDREAM_[A-Z0-9_]+_ACCESS")
 RUNTIME_URI = "http://127.0.0.1:8765"
 """How a workflow reaches the runtime, inside its own network; without a path, since clients drop one."""
 
@@ -67,7 +66,6 @@ class Kit:
             and v.name not in self.opened
             and v.name not in _OURS
             and not is_provider_key(v.name)
-            and not CONNECTION.fullmatch(v.name)
         ]
 
 
@@ -128,6 +126,8 @@ class Launcher:
             "CODEWORDS_SERVICE_ROOT": f"/run/{servable.service_id}",
             "PYTHONHASHSEED": "0",
         }
+        # The right itself goes with the run's key (`permits.py`); that the variable is set is all that it says.
+        env |= {variable_of(app): f"granted:{app}" for app in servable.script.connections}
         env.setdefault("LOGLEVEL", "INFO")
         spec = SandboxSpec(
             id=uuid.uuid4().hex,

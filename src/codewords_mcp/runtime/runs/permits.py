@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from codewords_mcp.errors import NotAgreed
+from codewords_mcp.runtime.integration_info import variable_of
+from codewords_mcp.runtime.integrations.names import app_name, covers
 from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.models import Caller
 
@@ -50,9 +52,40 @@ class Permits:
         shown = (
             f"`{name}`" if name.isascii() and name.replace("_", "").isalnum() and len(name) <= 80 else "it"
         )
-        error = NotAgreed(
+        raise self._refusal(
+            run_id,
             f"The workflow's manifest does not list {shown}, so the call was not made.",
-            hint=f"If it should be called, add {shown} to `services` under [tool.codewords] in the header and deploy again.",
+            f"If it should be called, add {shown} to `services` under [tool.codewords] in the header and deploy again.",
         )
+
+    def require_action(self, caller: Caller, app: str, action: str | None) -> None:
+        """Let an integration be used: a running workflow declares the app, and its manifest lists the action.
+
+        The names are as the caller wrote them; without an action only the app's account is looked into. Raises NotAgreed.
+        """
+        if caller.kind != "run":
+            return
+        run_id = caller.run_id or ""
+        _, manifest = self._alive.get(run_id) or self._ended.get(run_id) or ("", None)
+        if manifest is None:
+            return
+        slug = app_name(app)
+        if slug != "http" and not any(covers(declared, slug) for declared in manifest.connections):
+            name = f'"{variable_of(slug)}"' if slug else "its variable"
+            raise self._refusal(
+                run_id,
+                f"The workflow does not declare that it uses {slug or 'this app'}, so nothing was done.",
+                f"Add {name} to env_vars under [tool.env-checker] in the header and deploy again.",
+            )
+        if action is not None and not manifest.may_act(app, action):
+            raise self._refusal(
+                run_id,
+                "The workflow's manifest does not list this action, so nothing was done.",
+                "Write app and action as text in the call, or add `pipedream` to `services` under [tool.codewords] in the "
+                "header, and deploy again.",
+            )
+
+    def _refusal(self, run_id: str, message: str, hint: str) -> NotAgreed:
+        error = NotAgreed(message, hint=hint)
         self.on_refused(run_id, str(error))
-        raise error
+        return error

@@ -8,7 +8,6 @@ PLANNED: frozenset[str] = frozenset(
     {
         "composio",
         "perplexity",
-        "pipedream",
     }
 )
 

@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from codewords_mcp.errors import InvalidInput, MissingCredential, NotFound
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
+from codewords_mcp.runtime.integrations.book import Integrations
 from codewords_mcp.runtime.logins import LoginBook
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.schedules.book import ScheduleBook
@@ -126,6 +127,11 @@ class Parts:
     """Where the runtime is reached from outside, without a slash at the end."""
     derive: Callable[[str], bytes]
     """A key of the home's own for a purpose, always the same."""
+    integrations: Integrations
+    permit_action: Callable[[Caller, str, str | None], None]
+    """Let a caller do this (app, action) with an integration, or with None look into its account. Raises NotAgreed for a
+    workflow that may not.
+    """
 
 
 @dataclass(frozen=True, slots=True)

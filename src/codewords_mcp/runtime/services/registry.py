@@ -25,6 +25,7 @@ _BUILT_IN = {
     "gemini": "simple.services:GEMINI",
     "hunter": "hunter:SERVICE",
     "openai": "simple.services:OPENAI",
+    "pipedream": "pipedream:SERVICE",
     "reddit": "reddit:SERVICE",
     "redis_coordinator": "redis_coordinator:SERVICE",
     "searchapi": "searchapi:SERVICE",

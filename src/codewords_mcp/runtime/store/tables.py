@@ -454,3 +454,13 @@ budgets = Table(
     Column("amount", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
 )
+
+integrations = Table(
+    "integrations",
+    metadata,
+    Column("project", String(100), primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("read_at", BigInteger, nullable=False),
+    Column("data", JSON, nullable=False),
+)

@@ -116,12 +116,14 @@ class Web:
         self,
         url: str,
         *,
+        method: str = "GET",
+        content: Any = None,
         policy: EgressPolicy | None = None,
         headers: Mapping[str, str] | None = None,
         max_bytes: int = MAX_BYTES,
         seconds: float = SECONDS,
     ) -> Reply:
-        """GET an address that a caller gave, whatever its status.
+        """Ask an address that a caller gave, whatever its status; `content` is sent as it is if it is text, else as JSON.
 
         Raises InvalidInput for what is no http(s) address, AddressRefused, UpstreamFailed, UpstreamTimedOut.
         """
@@ -139,11 +141,14 @@ class Web:
             ) as session,
         ):
             target, sent = _address(url), dict(headers or {})
+            data = _content(content, sent)
             for _ in range(MAX_REDIRECTS + 1):
                 await self._judge_literal(target, judge)
-                reply, onward = await _exchange(session, "GET", target, sent, max_bytes)
+                reply, onward = await _exchange(session, method, target, sent, max_bytes, data)
                 if onward is None:
                     return reply
+                if reply.status in {301, 302, 303} and method != "HEAD":
+                    method, data = "GET", None
                 if onward.origin() != target.origin():
                     sent = {name: value for name, value in sent.items() if name.lower() not in _CREDENTIALS}
                 target = onward
@@ -216,6 +221,16 @@ class Web:
             await self._dialler.permitted(policy, host or "", target.port or 80, self._share)
         except (Refused, Unreachable) as error:
             raise _failure(error) from None
+
+
+def _content(content: Any, headers: dict[str, str]) -> bytes | None:
+    if content is None:
+        return None
+    if isinstance(content, str):
+        return content.encode()
+    if "content-type" not in {name.lower() for name in headers}:
+        headers["content-type"] = "application/json"
+    return json.dumps(content).encode()
 
 
 def _address(url: str) -> URL:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ from codewords_mcp.runtime.workflows.reach import derive
 from codewords_mcp.runtime.workflows.report import make_report
 from codewords_mcp.runtime.workflows.script import DEFAULT_MAX_CODE, Script, Unreadable, parse_script
 from codewords_mcp.runtime.workflows.smoke import Example, Smoke
-from codewords_mcp.runtime.workflows.variables import check_variables
+from codewords_mcp.runtime.workflows.variables import Connected, check_connections, check_variables
 
 _STEPS = 4.0
 
@@ -51,6 +51,7 @@ async def validate(
     driver: Driver,
     known_secrets: Collection[str] = (),
     secret_hosts: Mapping[str, Iterable[str]] | None = None,
+    connected: Callable[[str], Awaitable[Connected]] | None = None,
     progress: Progress = no_progress,
     limits: Limits | None = None,
     max_code: int = DEFAULT_MAX_CODE,
@@ -60,7 +61,8 @@ async def validate(
 
     `smoke` says which input it is tried with; by default one that the header gives.
 
-    `secret_hosts`: secrets that workflows do not see, and the hosts for which the egress puts them in.
+    `secret_hosts`: secrets that workflows do not see, and the hosts for which the egress puts them in. `connected` says of
+    an app that the script declares whether an account is connected; without it that is not checked.
 
     Whatever is wrong with the script is a failed check. Raises StorageFailed and SandboxFailed only: what is wrong
     with the runtime's own home or sandbox.
@@ -68,6 +70,7 @@ async def validate(
     work = _Work(environments, driver, known_secrets, progress, limits or Limits(), max_code)
     work.secret_hosts = secret_hosts or {}
     work.smoke = smoke
+    work.connected = connected
     with work.timed("total"):
         await work.run(code)
     report = make_report(work.checks, work.manifest)
@@ -100,6 +103,7 @@ class _Work:
         self.environment: Environment | None = None
         self.openapi: dict[str, Any] | None = None
         self.secret_hosts: Mapping[str, Iterable[str]] = {}
+        self.connected: Callable[[str], Awaitable[Connected]] | None = None
         self.manifest: Manifest | None = None
         self.smoke = Smoke()
         self.example: Example | None = None
@@ -158,6 +162,8 @@ class _Work:
         self.checks += await lint(script)
         self.checks += await asyncio.to_thread(check_leaks, script, self._known)
         self.checks += await asyncio.to_thread(check_variables, script, self._known)
+        if self.connected is not None:
+            self.checks += await check_connections(script, self.connected)
         warnings, packages = await check_packages(script)
         self.checks += warnings
         with self.timed("manifest"):

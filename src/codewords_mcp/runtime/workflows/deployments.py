@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
-from codewords_mcp.runtime.consents import Ask
-from codewords_mcp.runtime.manifest import Grant, Manifest
+from codewords_mcp.runtime.consents import Ask, Asked, DeleteAsk
+from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.models import (
     Caller,
     Check,
@@ -39,7 +39,7 @@ MAX_NAME = 100
 MAX_DESCRIPTION = 2000
 WITHOUT = "deployed before there were manifests: it may do what its header lets it, until its next deploy"
 Validate = Callable[[str, Progress], Awaitable[Validation]]
-Agree = Callable[[Ask], Awaitable[None]]
+Agree = Callable[[Asked], Awaitable[None]]
 """Returns where a deploy may do what it asks for, and raises where it may not, or not yet."""
 
 
@@ -284,9 +284,7 @@ class Deployments:
                 hint="Wait for them or cancel them first.",
             )
         numbers = [v["number"] for v in await self._db.read(lambda c: rows.list_versions(c, service_id))]
-        what = f"{workflow.name}: {len(numbers)} version{'s' if len(numbers) > 1 else ''} and its schedules, for good"
-        grant = Grant("delete", what)
-        await agree(Ask(caller.owner, workflow.name, service_id, workflow.active_version, (grant,)))
+        await agree(DeleteAsk(caller.owner, workflow.name, service_id, workflow.active_version, len(numbers)))
         await self._db.write(lambda c: rows.remove(c, service_id))
         return workflow.name
 

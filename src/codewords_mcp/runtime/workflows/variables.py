@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from dataclasses import dataclass
 
+from codewords_mcp.runtime.integration_info import variable_of
 from codewords_mcp.runtime.models import Check
 from codewords_mcp.runtime.workflows.script import Script
 
@@ -25,11 +27,20 @@ _LIMIT = 50
 _SYSTEM = frozenset({"PATH", "HOME", "TMPDIR", "LANG", "USER", "PWD"})
 
 
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """Whether an app that a script declares can be used: None where nobody could find out. `how` says what to do."""
+
+    connected: bool | None
+    message: str
+    how: str = ""
+
+
 def check_variables(script: Script, known_secrets: Collection[str]) -> list[Check]:
     """A warning for each variable that will be missing, or one check that passed. Missing ones never fail: a program
     may declare what it only sometimes needs, and a secret may be set after the deploy.
     """
-    checks = [*_missing(script, known_secrets), *_connections(script), *_undeclared(script)]
+    checks = [*_missing(script, known_secrets), *_undeclared(script)]
     return checks or [
         Check(id="variables", status="passed", message="Every variable that the script declares has a value.")
     ]
@@ -47,16 +58,28 @@ def _missing(script: Script, known: Collection[str]) -> Iterator[Check]:
             )
 
 
-def _connections(script: Script) -> Iterator[Check]:
+async def check_connections(script: Script, ask: Callable[[str], Awaitable[Connected]]) -> list[Check]:
+    """One check for each app that the script declares: it passes only where an account is connected."""
+    checks: list[Check] = []
     for app in script.connections:
-        name = f"PIPEDREAM_{app.upper()}_ACCESS"
-        message = f"{name} declares a connection to {app}; calls that use it fail until one is made."
-        yield Check(id="variables", status="warning", message=message, line=_line(script, name))
+        name = variable_of(app)
+        found = await ask(app)
+        status = "warning" if found.connected is None else "passed" if found.connected else "failed"
+        checks.append(
+            Check(
+                id="connections",
+                status=status,
+                message=f"{name}: {found.message}",
+                line=None if found.connected else _line(script, name),
+                fix=None if found.connected else found.how or None,
+            )
+        )
+    return checks
 
 
 def _undeclared(script: Script) -> Iterator[Check]:
     declared = {variable.name for variable in script.env} | PROVIDED | _SYSTEM
-    declared |= {f"PIPEDREAM_{app.upper()}_ACCESS" for app in script.connections}
+    declared |= {variable_of(app) for app in script.connections}
     seen: set[str] = set()
     for node in ast.walk(script.tree) if script.tree else ():
         match node:

@@ -43,7 +43,7 @@ class Confinement(Protocol):
     """Of its finding's file."""
     own_ports: bool
     """Whether each sandbox has ports of its own, so that all programs may be told the same PORT."""
-    memory_over: Callable[[int, int], bool]
+    memory_over: Callable[[tuple[int, ...], int], bool]
     """(warden's pid, bytes) → whether the sandbox holds more. Called from a thread."""
 
     def missing(self) -> str:

@@ -46,7 +46,7 @@ class Landlock:
         found = ruleset.abi()
         self.abi = found if most is None else min(found, most)
         self.own_ports = True
-        self.memory_over: Callable[[int, int], bool] = watchdog.memory_over
+        self.memory_over: Callable[[tuple[int, ...], int], bool] = watchdog.memory_over
 
     def missing(self) -> str:
         """See `Confinement`."""

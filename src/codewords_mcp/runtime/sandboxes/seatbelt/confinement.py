@@ -25,7 +25,7 @@ class Seatbelt:
 
     def __init__(self) -> None:
         self.own_ports = False
-        self.memory_over: Callable[[int, int], bool] = _warden_watches
+        self.memory_over: Callable[[tuple[int, ...], int], bool] = _warden_watches
 
     def missing(self) -> str:
         """See `Confinement`."""
@@ -91,6 +91,6 @@ def _grant(start: Start) -> Grant:
     )
 
 
-def _warden_watches(_warden: int, _limit: int) -> bool:
+def _warden_watches(_roots: tuple[int, ...], _limit: int) -> bool:
     """The warden knows the processes, also those that have left its own tree; it says when they hold too much."""
     return False

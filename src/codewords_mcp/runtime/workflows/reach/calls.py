@@ -36,6 +36,7 @@ _HANDS_ON = {
     "start_soon": 0,
 }
 _CLIENT = re.compile(r"codewords_client(?:\.\w+)?\.(?:Async)?CodewordsClient")
+_DISCOVERS = "discover_pipedream_integrations"
 _RUNS = frozenset({"run", "start_service", "run_async"})
 _URL = re.compile(r"(?:https?|wss?|ftp)://[^\s'\"<>|]+")
 _SHELLS = ("subprocess.", "os.system", "os.popen", "asyncio.create_subprocess_", "asyncio.subprocess.")
@@ -180,6 +181,8 @@ class Calls:
         address = tables.OTHER_METHODS.get(f"{instance.of}.{method}")
         if _CLIENT.fullmatch(instance.of) and method in _RUNS:
             self._service(call, scope)
+        elif _CLIENT.fullmatch(instance.of) and method == _DISCOVERS:
+            self._discovers(call, scope)
         elif instance.of in tables.CLIENTS and method in tables.CLIENT_METHODS:
             self._ask(instance, tables.CLIENT_METHODS[method], call, scope)
         elif address is not None:
@@ -212,6 +215,8 @@ class Calls:
         """A method of something that cannot be followed: only what is plainly a URL, or a service, counts."""
         if method in _RUNS and any(keyword.arg == "service_id" for keyword in call.keywords):
             self._service(call, scope)
+        elif method == _DISCOVERS:
+            self._discovers(call, scope)
         elif method in _ASKS:
             place = 1 if method in {"request", "stream"} else 0
             given = texts(self._argument(call, scope, place, ("url",)))
@@ -271,6 +276,8 @@ class Calls:
             whole = len(pieces) > 2 or not path.holes
             if len(pieces) > 1 and pieces[1] and whole:
                 self.called.add(pieces[1])
+                if pieces[1] == "pipedream":
+                    self._act([Text(())], [Text(())])
             else:
                 self.service_lines.add(call.lineno)
         elif pieces and pieces[0] in tables.VENDORS:
@@ -305,8 +312,23 @@ class Calls:
         return found
 
     def _integration(self, call: ast.Call, scope: Scope) -> None:
+        operations = self._data(call, scope, "operation") or [Text(("execute",))]
+        if all(one.constant in tables.LOOKS for one in operations):
+            return
         apps = self._data(call, scope, "app_slug", "app") or [Text(())]
         actions = self._data(call, scope, "action_name", "action") or [Text(())]
+        self._act(apps, actions)
+
+    def _discovers(self, call: ast.Call, scope: Scope) -> None:
+        """The client's own method: looking needs the service only."""
+        self.called.add("pipedream")
+        operations = texts(self._argument(call, scope, 0, ("operation",)))
+        if all(one.constant in tables.LOOKS for one in operations):
+            return
+        apps = texts(self._argument(call, scope, 1, ("app_slug", "app"))) or [Text(())]
+        self._act(apps, texts(self._argument(call, scope, 2, ("action_name", "action"))) or [Text(())])
+
+    def _act(self, apps: list[Text], actions: list[Text]) -> None:
         for app in apps:
             for action in actions:
                 self.actions.add(_action(app.constant or "any app", action.constant or ""))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from codewords_mcp.runtime.manifest import ANY, HeldSecret, Manifest, covers
+from codewords_mcp.runtime.manifest import ANY, ANY_ACTION, HeldSecret, Manifest, covers
 from codewords_mcp.runtime.models import Check
 from codewords_mcp.runtime.workflows.reach import hosts, tables
 from codewords_mcp.runtime.workflows.reach.calls import Calls
@@ -120,7 +120,7 @@ def _put_together(script: Script, header: _Header, calls: Calls, found: Index) -
         service_lines=tuple(service_lines),
         schedules=tuple(sorted(calls.crons))
         or (("at times made while it runs",) if "schedule_runs" in services else ()),
-        actions=tuple(sorted(calls.actions)),
+        actions=_actions(calls, header),
         connections=script.connections,
         secrets=tuple(sorted(header.secrets, key=lambda secret: secret.name)),
         unread=tuple(name for name, _ in unread),
@@ -137,6 +137,13 @@ def _sorted_out(calls: Calls, header: _Header) -> tuple[set[str], set[str], set[
     models = {name for name in called if name in tables.VENDORS} | calls.models
     services = {name for name in called if name in tables.SERVICES or name == ANY}
     return services, models, called - models - services
+
+
+def _actions(calls: Calls, header: _Header) -> tuple[str, ...]:
+    """What integrations may be used for: what the calls say; anything, where the header lists the service itself."""
+    if "pipedream" in (header.services or ()):
+        return (ANY_ACTION,)
+    return tuple(sorted(calls.actions))
 
 
 def _minimal(found: set[str]) -> tuple[str, ...]:

@@ -260,6 +260,12 @@ READS = frozenset(
 )  # fmt: skip
 """First words of an integration's actions that change nothing."""
 
+LOOKS = frozenset(
+    {"search", "search_apps", "actions", "list_actions", "schema", "describe_action", "options", "get_options", "reload_props",
+     "check_auth", "list_accounts"}
+)  # fmt: skip
+"""Operations of the service `pipedream` that do nothing in any app."""
+
 QUIET = frozenset(
     {"annotated_types", "anyio", "apscheduler", "arrow", "asyncer", "attr", "attrs", "babel", "bleach", "bs4", "cachetools",
      "chardet", "charset_normalizer", "codewords_client", "croniter", "cryptography", "cssselect", "dateparser", "dateutil",

@@ -1,0 +1,268 @@
+"""`codewords integrations search | show | connect | call`, and `codewords connections`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, cast
+
+import typer
+
+from codewords_mcp.cli import _output
+from codewords_mcp.cli._boundary import FAILED, OK
+from codewords_mcp.cli._call import read_input
+from codewords_mcp.cli._client import SLOW, Json
+from codewords_mcp.cli._connect import connect as runtime
+from codewords_mcp.cli._refs import AsJson, part
+from codewords_mcp.errors import InvalidInput
+
+app = typer.Typer(
+    no_args_is_help=True, help="Other apps: find what can be done in them, connect them, do it."
+)
+connections_app = typer.Typer(help="Accounts of other apps that are connected.", invoke_without_command=True)
+App = Annotated[str, typer.Argument(metavar="APP", help="Like google_sheets.", show_default=False)]
+Account = Annotated[
+    str | None, typer.Option(metavar="ID", help="One of several accounts.", show_default=False)
+]
+Props = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        "-s",
+        metavar="NAME=VALUE",
+        help="A field; may be repeated. A value that is JSON is taken as such.",
+        show_default=False,
+    ),
+]
+_WAIT = 10
+
+
+@app.command("search")
+def search(
+    query: Annotated[
+        list[str], typer.Argument(metavar="WORDS", help="What is to be done.", show_default=False)
+    ],
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many at most.")] = 10,
+    as_json: AsJson = False,
+) -> int:
+    """Find actions by plain words, as in: `codewords integrations search add a row to a sheet`."""
+    with runtime() as client:
+        found = client.record("GET", "/integrations", params={"query": " ".join(query), "limit": limit})
+    if as_json:
+        _output.print_json(found)
+        return OK
+    _actions(found["actions"])
+    apps = [one["slug"] for one in found["apps"]]
+    if apps:
+        _output.line(
+            f"Apps of that name: {', '.join(apps)}. `codewords integrations show APP` lists their actions."
+        )
+    _note(found)
+    return OK
+
+
+@app.command("show")
+def show(
+    app_name: App,
+    action: Annotated[
+        str | None, typer.Argument(metavar="[ACTION]", help="One action: its fields.", show_default=False)
+    ] = None,
+    prop: Annotated[
+        str | None,
+        typer.Option(metavar="FIELD", help="The values that this field takes.", show_default=False),
+    ] = None,
+    query: Annotated[
+        str | None, typer.Option(metavar="WORDS", help="Narrows a long list.", show_default=False)
+    ] = None,
+    props: Props = None,
+    account: Account = None,
+    as_json: AsJson = False,
+) -> int:
+    """List what can be done in an app, or an action's fields, or the values of one of them."""
+    if prop is not None and action is None:
+        raise InvalidInput("A field belongs to an action.", hint="Name the action before --prop.")
+    with runtime() as client:
+        if action is None:
+            found = client.record(
+                "GET", f"/integrations/{part(app_name)}", params={"query": query, "limit": 100}
+            )
+        else:
+            body = {
+                "action": action, "prop": prop or "", "props": _props(props), "query": query or "", "account": account
+            }  # fmt: skip
+            found = client.record("POST", f"/integrations/{part(app_name)}/describe", body=body)
+    if as_json:
+        _output.print_json(found)
+    elif prop is not None:
+        rows = [[one["label"], json.dumps(one["value"], ensure_ascii=False)] for one in found["options"]]
+        _output.table(["WHAT", "VALUE"], rows, empty="No values are known.")
+        _note(found)
+    elif found.get("action"):
+        _fields(found["action"])
+    else:
+        _actions(found["actions"])
+        if found["total"] > len(found["actions"]):
+            _output.line(f"{len(found['actions'])} of {found['total']}; --query narrows them.")
+        _note(found)
+    return OK
+
+
+@app.command("connect")
+def connect(
+    app_name: App,
+    wait: Annotated[int, typer.Option(min=0, max=3600, help="Seconds to wait until it is connected.")] = 300,
+    as_json: AsJson = False,
+) -> int:
+    """Connect an account: shows the page to open, and waits until it is done."""
+    path = f"/integrations/{part(app_name)}/connect"
+    with runtime() as client:
+        found = client.record("POST", path, body={})
+        if found["connected"] or not found.get("connect_link_url") or as_json:
+            return _told(found, as_json=as_json)
+        _output.line(f"Open this page in a browser: {found['connect_link_url']}", "bold")
+        _output.note("Waiting until it is connected; Ctrl-C leaves it to you.")
+        for _ in range(0, wait, _WAIT):
+            found = client.record("POST", path, body={"wait_seconds": min(wait, _WAIT)})
+            if found["connected"]:
+                break
+    return _told(found, as_json=False)
+
+
+@app.command("call")
+def call(
+    app_name: App,
+    action: Annotated[
+        str, typer.Argument(metavar="ACTION", help="A key, or a name that means one.", show_default=False)
+    ],
+    props: Props = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--input", metavar="JSON|@FILE", help="All fields as a JSON object.", show_default=False
+        ),
+    ] = None,
+    account: Account = None,
+    as_json: AsJson = False,
+) -> int:
+    """Do something in an app, once.
+
+    For example: `codewords integrations call slack send-message -s channel=#general -s text=Hello`.
+    """
+    body = {"action": action, "props": _input(data) | _props(props), "account": account}
+    with runtime() as client:
+        done = client.record("POST", f"/integrations/{part(app_name)}/call", body=body, timeout=SLOW)
+    if as_json:
+        _output.print_json(done)
+        return OK
+    _output.line(done["summary"] or f"{done['action']} is done.", "bold")
+    if done.get("ret") is not None:
+        _output.print_json(done["ret"])
+    return OK
+
+
+@connections_app.callback()
+def connections(context: typer.Context, as_json: AsJson = False) -> int:
+    """List the accounts that are connected."""
+    if context.invoked_subcommand is not None:
+        return OK
+    with runtime() as client:
+        items = client.items("/connections")
+    if as_json:
+        _output.print_json(items)
+    else:
+        rows = [
+            [
+                one["app"],
+                one["name"],
+                "yes" if one["healthy"] else "NO: connect it again",
+                one["id"],
+                one["created_at"][:10],
+            ]
+            for one in items
+        ]
+        _output.table(
+            ["APP", "ACCOUNT", "WORKS", "ID", "SINCE"],
+            rows,
+            empty="No accounts. `codewords integrations connect APP` connects one.",
+        )
+    return OK
+
+
+@connections_app.command("rm")
+def remove(
+    account: Annotated[str, typer.Argument(metavar="ID", help="The account.", show_default=False)],
+    as_json: AsJson = False,
+) -> int:
+    """Disconnect an account."""
+    with runtime() as client:
+        client.call("DELETE", f"/connections/{part(account)}")
+    if as_json:
+        _output.print_json({"id": account, "disconnected": True})
+    else:
+        _output.line("It is disconnected.")
+    return OK
+
+
+def _told(found: Json, *, as_json: bool) -> int:
+    if as_json:
+        _output.print_json(found)
+        return OK
+    _output.line(found["message"], "green" if found["connected"] else "yellow")
+    if not found["connected"]:
+        if found["how"]:
+            _output.line(found["how"])
+        return FAILED
+    _output.line(f'A workflow declares it with "{found["env_var"]}" in env_vars.')
+    return OK
+
+
+def _actions(items: list[Json]) -> None:
+    rows = [[one["app"], one["key"], one["name"], "writes" if one["writes"] else "reads"] for one in items]
+    _output.table(["APP", "ACTION", "WHAT IT DOES", ""], rows, empty="No actions.")
+
+
+def _fields(action: Json) -> None:
+    _output.line(f"{action['key']}: {action['name']}", "bold")
+    if action["description"]:
+        _output.line(_plain(action["description"]))
+    rows: list[list[str]] = []
+    for one in action["props"]:
+        if one["type"] in {"app", "alert"} or one["type"].startswith("$.service"):
+            continue
+        facts = ["needed" if one["required"] else "optional", one["type"]]
+        facts += ["values: --prop"] if one["remote"] else []
+        facts += ["more fields follow"] if one["reloads"] else []
+        if one["options"]:
+            facts.append("one of " + ", ".join(map(str, one["options"][:8])))
+        if one["default"] is not None:
+            facts.append(f"default {json.dumps(one['default'], ensure_ascii=False)[:40]}")
+        rows.append([one["name"], ", ".join(facts), _plain(one["description"] or one["label"])[:120]])
+    _output.table(["FIELD", "", ""], rows, empty="It takes no fields.")
+
+
+def _plain(text: str) -> str:
+    return " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
+
+
+def _note(found: Json) -> None:
+    if found.get("note"):
+        _output.note(found["note"], "yellow", always=True)
+
+
+def _props(given: list[str] | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for one in given or []:
+        name, sign, text = one.partition("=")
+        if not sign or not name:
+            raise InvalidInput("A field is given as NAME=VALUE.", hint="For example: --set channel=#general")
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            found[name] = text
+    return found
+
+
+def _input(data: str | None) -> dict[str, Any]:
+    found: Any = json.loads(read_input(data))
+    if not isinstance(found, dict):
+        raise InvalidInput("--input must be a JSON object.", hint='As in {"channel": "#general"}.')
+    return cast("dict[str, Any]", found)

@@ -1,0 +1,152 @@
+"""The facade's part about integrations. What is not the caller's own account is not there for them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from codewords_mcp.errors import CodewordsError, ConsentNeeded, NotFound
+from codewords_mcp.runtime.consents import CallAsk
+from codewords_mcp.runtime.house import House
+from codewords_mcp.runtime.integration_info import Account, Connection, Detail, Found, Outcome
+from codewords_mcp.runtime.integrations.book import RUN_SECONDS, Asked
+from codewords_mcp.runtime.integrations.names import plain
+from codewords_mcp.runtime.integrations.native import SERVICES
+from codewords_mcp.runtime.models import Caller, Consent
+from codewords_mcp.runtime.secrets.access import refuse_run
+from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
+from codewords_mcp.runtime.workflows.variables import Connected
+
+_SHOWN = 600
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPage:
+    """What the page of a link shows: the app, whose account it becomes, and whether it is connected by now."""
+
+    app: str
+    owner: str
+    connected: bool
+
+
+class IntegrationCalls:
+    """What `Runtime` offers about integrations. Methods raise what `integrations.book.Integrations` raises."""
+
+    _house: House
+
+    async def search_integrations(self, query: str, *, limit: int = 8) -> Found:
+        """Actions and apps for a question in plain words."""
+        return await self._house.integrations.search(query, limit)
+
+    async def list_actions(self, app: str, *, query: str = "", limit: int = 30) -> Detail:
+        """What can be done in an app."""
+        return await self._house.integrations.actions(app, query, limit)
+
+    async def get_action(
+        self, caller: Caller, app: str, action: str, *, prop: str = "", props: dict[str, Any] | None = None,
+        query: str = "", account: str | None = None,
+    ) -> Detail:  # fmt: skip
+        """An action's fields, those too that come with `props`; or the values that one field takes."""
+        book = self._house.integrations
+        if prop:
+            return await book.options(caller.owner, app, action, prop, props, query=query, account=account)
+        return await book.schema(caller.owner, app, action, props, account)
+
+    async def connect_app(self, caller: Caller, app: str, *, wait: float = 0.0) -> Connection:
+        """How the app stands; where it is not connected, with a page of this runtime on which a person does it.
+
+        With `wait`, as soon as it is connected, or after these seconds.
+        """
+        refuse_run(caller, "connect accounts this way; it calls the service pipedream")
+        book = self._house.integrations
+        if wait:
+            found = await book.check_auth(caller.owner, app, wait=wait)
+            if found.connected:
+                return found
+        found = await book.connect(caller.owner, app)
+        service = SERVICES.get(plain(found.app))
+        if found.status != "missing" or found.connect_link_url or service is None:
+            return found
+        name = service.secrets[0]
+        rule = WELL_KNOWN.get(name)
+        data = {"rule": None if rule is None else rule.as_json()}
+        nonce = await self._house.entries.create(caller.owner, name, data)
+        url = f"{self._house.base_url}/secrets/enter/{nonce}"
+        return found.model_copy(update={"connect_link_url": url})
+
+    async def list_connections(self, caller: Caller) -> list[Account]:
+        """The accounts that are connected."""
+        refuse_run(caller, "list accounts this way; it calls the service pipedream")
+        return await self._house.integrations.accounts(caller.owner)
+
+    async def disconnect(self, caller: Caller, account: str) -> None:
+        """Forget an account at the broker. Raises NotFound."""
+        refuse_run(caller, "disconnect accounts")
+        await self._house.integrations.disconnect(caller.owner, account)
+
+    async def call_integration(
+        self, caller: Caller, app: str, action: str, props: dict[str, Any], *, account: str | None = None,
+        seconds: float = RUN_SECONDS, consent: Consent = Consent(allow=True),  # noqa: B008  # immutable
+    ) -> Outcome:  # fmt: skip
+        """Do it, once. What may change something needs a person's yes where `consent` gives none: raises ConsentNeeded."""
+        refuse_run(caller, "use integrations this way; it calls the service pipedream")
+        book = self._house.integrations
+        found = await book.resolve(caller.owner, app, action, props)
+        if found.action.writes:
+            whole = json.dumps(props, sort_keys=True, ensure_ascii=False)
+            of = hashlib.sha256(f"{found.action.key}\n{account}\n{whole}".encode()).hexdigest()
+            shown = [(name[:40], _shown(value)) for name, value in props.items()]
+            if account:
+                shown.append(("account", account[:80]))
+            await self._house.consents.settle(
+                CallAsk(caller.owner, found.action.key, tuple(shown), of), consent
+            )
+        return await book.run(caller.owner, Asked(app, action, props, account, seconds=seconds))
+
+    async def call_or_ask(
+        self, caller: Caller, app: str, action: str, props: dict[str, Any], **how: Any
+    ) -> Outcome | ConsentNeeded:
+        """`call_integration`, for who can ask a person: the question is given back, not raised."""
+        try:
+            return await self.call_integration(caller, app, action, props, **how)
+        except ConsentNeeded as question:
+            return question
+
+    async def app_connected(self, caller: Caller, app: str) -> Connected:
+        """For a validation. Never raises."""
+        try:
+            found = await self._house.integrations.connect(caller.owner, app)
+        except NotFound as error:
+            return Connected(False, error.message, error.hint)
+        except CodewordsError as error:
+            return Connected(
+                None, f"nobody could find out whether {app} is connected. {error.message}", error.hint
+            )
+        how = f"connect_integration, or `codewords integrations connect {app}`. {found.how}"
+        return Connected(found.connected, found.message, "" if found.connected else how)
+
+    async def peek_connection(self, nonce: str) -> LinkPage:
+        """What the page of a link shows. Raises NotFound."""
+        owner, app = self._house.integrations.peek_link(nonce)
+        try:
+            found = await self._house.integrations.check_auth(owner, app)
+        except CodewordsError:  # the broker is away: the page is there all the same
+            return LinkPage(app, owner, connected=False)
+        return LinkPage(app, owner, found.connected)
+
+    async def follow_connection(self, nonce: str) -> str:
+        """Where a person goes on to connect. Raises NotFound."""
+        return await self._house.integrations.follow_link(nonce)
+
+    async def connection_made(self, nonce: str) -> LinkPage:
+        """A person is back from the broker. Raises NotFound."""
+        self._house.integrations.link_used(nonce)
+        return await self.peek_connection(nonce)
+
+
+def _shown(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    flat = " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
+    return flat if len(flat) <= _SHOWN else f"{flat[:_SHOWN]}… ({len(flat) - _SHOWN} more characters)"

@@ -1,0 +1,49 @@
+"""The catalogue of a broker's project, as it was last read: one row an app or action, and one that says when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from codewords_mcp.runtime.store.tables import integrations as table
+
+_WHOLE = "whole"
+
+
+def replace(connection: Connection, project: str, rows: Iterable[tuple[str, str, Any]], at: int) -> None:
+    """Put (kind, key, data) in the place of all there was of the project; of other projects nothing stays."""
+    connection.execute(delete(table))
+    values = [
+        {"project": project, "kind": kind, "key": key, "read_at": at, "data": data}
+        for kind, key, data in rows
+    ]
+    values.append({"project": project, "kind": _WHOLE, "key": "", "read_at": at, "data": {}})
+    connection.execute(insert(table), values)
+
+
+def put(connection: Connection, project: str, kind: str, key: str, data: Any, at: int) -> None:
+    """One that is newer than the rest."""
+    mine = (table.c.project == project) & (table.c.kind == kind) & (table.c.key == key)
+    connection.execute(delete(table).where(mine))
+    connection.execute(insert(table).values(project=project, kind=kind, key=key, read_at=at, data=data))
+
+
+def read_at(connection: Connection, project: str) -> int | None:
+    """When the whole of it was read, None where it never was."""
+    mine = (table.c.project == project) & (table.c.kind == _WHOLE)
+    return connection.execute(select(func.max(table.c.read_at)).where(mine)).scalar()
+
+
+def all_of(connection: Connection, project: str, kind: str) -> list[Any]:
+    """Everything of a kind."""
+    query = select(table.c.data).where(table.c.project == project, table.c.kind == kind)
+    return list(connection.execute(query.order_by(table.c.key)).scalars())
+
+
+def get(connection: Connection, project: str, kind: str, key: str) -> tuple[Any, int] | None:
+    """(data, when it was read)."""
+    mine = (table.c.project == project) & (table.c.kind == kind) & (table.c.key == key)
+    row = connection.execute(select(table.c.data, table.c.read_at).where(mine)).first()
+    return None if row is None else (row[0], row[1])

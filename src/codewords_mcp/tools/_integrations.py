@@ -1,0 +1,49 @@
+"""What the tools of integrations share: how an app is called, and names of a broker as data."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from codewords_mcp.door.text import one_line
+from codewords_mcp.errors import InvalidInput
+from codewords_mcp.runtime.integration_info import Hit, Prop
+
+App = Annotated[str, Field(description="Like google_sheets")]
+ActionKey = Annotated[str, Field(description="Key from search_integrations")]
+Props = dict[str, Any]
+_SHOWN = 12
+
+
+def refuse_integrations(workflow_id: str) -> None:
+    """What changes something in an app is asked of a person first, which the service itself does not do."""
+    if workflow_id.strip("/ ").partition("/")[0] == "pipedream":
+        raise InvalidInput(
+            "The service pipedream is for workflows.",
+            hint="call_integration does the same, and asks the user first.",
+        )
+
+
+def line_of(hit: Hit) -> str:
+    """One action of a list."""
+    how = "writes" if hit.writes else "reads"
+    return f"- {hit.app}: {hit.key} ({how}) {one_line(hit.name, 60)}"
+
+
+def field_of(prop: Prop) -> str:
+    """One field: its name, type, and what is to be known before it is set."""
+    facts = [prop.type, *(["needed"] if prop.required else [])]
+    if prop.default is not None:
+        facts.append(f"default {one_line(json.dumps(prop.default, ensure_ascii=False), 40)}")
+    if prop.options:
+        more = ", …" if len(prop.options) > _SHOWN else ""
+        facts.append("one of " + one_line(", ".join(map(str, prop.options[:_SHOWN])), 160) + more)
+    if prop.remote:
+        facts.append("values: give `prop`")
+    if prop.reloads:
+        facts.append("more fields follow: give `props`")
+    label = prop.label if prop.label.lower() != prop.name.lower() else ""
+    about = one_line(prop.description or label, 90)
+    return f"- {one_line(prop.name, 80)} ({'; '.join(facts)}) {about}".rstrip()

@@ -1,0 +1,111 @@
+"""`connect_integration`: whether an app is connected, and the page on which a person connects it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Annotated
+
+import anyio
+from mcp_types import CallToolResult, ElicitRequest, ElicitRequestURLParams, ElicitResult, InputRequiredResult
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import BaseModel
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.text import one_line
+from codewords_mcp.runtime.integration_info import Connection
+from codewords_mcp.tools._integrations import App
+from codewords_mcp.tools._tool import EXECUTES, answer, opens_pages, tool
+
+_CONSENT_WITHIN = 20.0
+_CONNECTED_WITHIN = 20.0
+_QUESTION = "connect"
+
+
+class ConnectionState(BaseModel):
+    """How the app stands; `url` is the page for a person."""
+
+    app: str
+    status: str
+    connected: bool
+    env_var: str
+    accounts: list[str] = []
+    url: str | None = None
+
+
+async def connect_integration(
+    ctx: DoorContext, app: App, wait: bool = False
+) -> Annotated[CallToolResult, ConnectionState] | InputRequiredResult:
+    """Check whether an app is connected; if not, the user connects it on a page. `wait`: until they have, up to 20 s."""
+    runtime, caller = asking(ctx)
+    if ctx.input_responses is not None and ctx.request_state is not None:
+        reply = ctx.input_responses.get(_QUESTION)
+        accepted = isinstance(reply, ElicitResult) and reply.action == "accept"
+        return (
+            await _once_connected(ctx, json.loads(ctx.request_state)["app"]) if accepted else _declined(app)
+        )
+    found = await runtime.connect_app(caller, app, wait=_CONNECTED_WITHIN if wait else 0.0)
+    url = found.connect_link_url
+    if found.connected or url is None or wait or not opens_pages(ctx):
+        return _told(found)
+    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+        # The server may not ask here: the client asks, and calls again with the answer and this (sealed) state.
+        page = ElicitRequest(params=ElicitRequestURLParams(message=_message(found.app), url=url))
+        state = json.dumps({"app": found.app})
+        return InputRequiredResult(input_requests={_QUESTION: page}, request_state=state)
+    return await _ask_now(ctx, found, url)
+
+
+async def _ask_now(ctx: DoorContext, found: Connection, url: str) -> CallToolResult:
+    """Ask within this call, as clients up to 2025-11-25 are asked. One that does not answer gets the address as text."""
+    question, reply = secrets.token_urlsafe(16), None
+    with anyio.move_on_after(_CONSENT_WITHIN):
+        reply = await ctx.elicit_url(_message(found.app), url, question)
+    if reply is None:
+        return _told(found)
+    if reply.action != "accept":
+        return _declined(found.app)
+    result = await _once_connected(ctx, found.app)
+    await ctx.session.send_elicit_complete(question, ctx.request_id)
+    return result
+
+
+async def _once_connected(ctx: DoorContext, app: str) -> CallToolResult:
+    runtime, caller = asking(ctx)
+    return _told(await runtime.connect_app(caller, app, wait=_CONNECTED_WITHIN))
+
+
+def _message(app: str) -> str:
+    return f"Connect your {app} account on this page of your own CodeWords runtime. The assistant does not see it."
+
+
+def _declined(app: str) -> CallToolResult:
+    data = ConnectionState(app=app, status="declined", connected=False, env_var="")
+    return answer(data, "The user declined; nothing was connected.")
+
+
+def _told(found: Connection) -> CallToolResult:
+    names = [one_line(f"{one.name} ({one.id})", 80) for one in found.accounts[:10]]
+    url = found.connect_link_url
+    data = ConnectionState(
+        app=found.app,
+        status=found.status,
+        connected=found.connected,
+        env_var=found.env_var,
+        accounts=names,
+        url=url,
+    )
+    lines = [found.message]
+    if found.connected:
+        lines += [f"Account: {name}" for name in names]
+        lines.append(f'A workflow declares it with "{found.env_var}" in env_vars.')
+    elif url:
+        lines.append(f"Ask the user to open {url} and connect it there, then call this again with wait=true.")
+    if found.how and not found.connected and not (url and url in found.how):
+        lines.append(found.how)
+    return answer(data, "\n".join(lines))
+
+
+TOOL = tool(
+    connect_integration, title="Connect integration", hints=EXECUTES, administers=True, toolset="integrations"
+)

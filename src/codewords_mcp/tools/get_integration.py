@@ -1,0 +1,102 @@
+"""`get_integration`: an app's actions, one action's fields, or the values that a field takes."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from mcp_types import CallToolResult
+from pydantic import BaseModel, Field
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.text import clean_json, fence
+from codewords_mcp.runtime.integration_info import Action, Detail, Hit, Option, Prop, variable_of
+from codewords_mcp.tools._integrations import App, field_of, line_of
+from codewords_mcp.tools._tool import READS_OUTSIDE, answer, tool
+
+_ACTIONS = 20
+_FIELDS = 30
+_OPTIONS = 30
+_SHOWN = 3_000
+
+
+class Integration(BaseModel):
+    """What was asked for of it; `dynamic` fields are there with the props that were given."""
+
+    app: str
+    env_var: str
+    actions: list[Hit] = []
+    total: int | None = None
+    action: str | None = None
+    writes: bool | None = None
+    fields: list[Prop] = []
+    options: list[Option] = []
+    note: str | None = None
+
+
+async def get_integration(
+    ctx: DoorContext,
+    app: App,
+    action: str | None = None,
+    query: Annotated[str, Field(description="Narrows actions or values")] = "",
+    prop: Annotated[str | None, Field(description="List the values this field takes")] = None,
+    props: Annotated[
+        dict[str, Any] | None, Field(description="Fields set so far; others may depend on them")
+    ] = None,
+) -> Annotated[CallToolResult, Integration]:
+    """Show an app's actions, or one action's fields and types."""
+    runtime, caller = asking(ctx)
+    if action is None:
+        found = await runtime.list_actions(app, query=query, limit=_ACTIONS)
+    else:
+        found = await runtime.get_action(caller, app, action, prop=prop or "", props=props, query=query)
+    data = Integration(
+        app=found.app,
+        env_var=variable_of(found.app),
+        actions=list(found.actions),
+        total=found.total or None,
+        action=found.action.key if found.action else None,
+        writes=found.action.writes if found.action else None,
+        fields=found.action.fields[:_FIELDS] if found.action else [],
+        options=[Option.model_validate(clean_json(one.model_dump())) for one in found.options[:_OPTIONS]],
+        note=found.note or None,
+    )
+    return answer(data, "\n".join(_lines(found, data)))
+
+
+def _lines(found: Detail, data: Integration) -> list[str]:
+    if found.action is not None:
+        return _of_action(found.action)
+    if found.options:
+        listed = "\n".join(
+            f"{one.label} = {json.dumps(one.value, ensure_ascii=False)}" for one in data.options
+        )
+        more = (
+            f"{len(found.options) - _OPTIONS} more: narrow them with query."
+            if len(found.options) > _OPTIONS
+            else ""
+        )
+        return [fence("Values", listed, _SHOWN), *([more] if more else [])]
+    lines = [line_of(hit) for hit in found.actions]
+    if found.total > len(found.actions):
+        lines.append(f"{found.total - len(found.actions)} more: narrow them with query.")
+    return [*lines, *([data.note] if data.note else [])]
+
+
+def _of_action(action: Action) -> list[str]:
+    fields = action.fields
+    listed = "\n".join(field_of(prop) for prop in fields[:_FIELDS])
+    how = "changes something, so the user is asked" if action.writes else "reads"
+    lines = [f"{action.key} ({how})", fence("Fields", listed, _SHOWN)]
+    if len(fields) > _FIELDS:
+        lines.append(f"{len(fields) - _FIELDS} more fields.")
+    lines.append(
+        f'In a workflow: client.run("pipedream", inputs={{"app": "{action.app}", "action": "{action.key}", "props": {{…}}}}) '
+        f'with "{variable_of(action.app)}" in env_vars.'
+    )
+    return lines
+
+
+TOOL = tool(
+    get_integration, title="Show integration", hints=READS_OUTSIDE, administers=True, toolset="integrations"
+)

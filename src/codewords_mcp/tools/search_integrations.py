@@ -1,0 +1,43 @@
+"""`search_integrations`: what can be done in other apps, by plain words."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from mcp_types import CallToolResult
+from pydantic import BaseModel
+
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.runtime.integration_info import Hit
+from codewords_mcp.tools._integrations import line_of
+from codewords_mcp.tools._tool import READS, answer, tool
+
+
+class IntegrationList(BaseModel):
+    """Actions, the best first, and apps of the name that was asked for."""
+
+    actions: list[Hit]
+    apps: list[str]
+    note: str | None = None
+
+
+async def search_integrations(
+    ctx: DoorContext, query: str, limit: int = 8
+) -> Annotated[CallToolResult, IntegrationList]:
+    """Find actions of other apps (Slack, Google Sheets, HubSpot, 2000 more) by what is to be done."""
+    runtime, _ = asking(ctx)
+    found = await runtime.search_integrations(query, limit=max(1, min(limit, 30)))
+    data = IntegrationList(
+        actions=list(found.actions), apps=[app.slug for app in found.apps], note=found.note or None
+    )
+    lines = [line_of(hit) for hit in found.actions] or ["No actions."]
+    if data.apps:
+        lines.append(f"Apps of that name: {', '.join(data.apps)}")
+    if data.note:
+        lines.append(data.note)
+    if found.actions:
+        lines.append("Next: get_integration(app, action) for its fields, then connect_integration(app)")
+    return answer(data, "\n".join(lines))
+
+
+TOOL = tool(search_integrations, title="Search integrations", hints=READS, toolset="integrations")

@@ -1,0 +1,259 @@
+"""What can go wrong between a runtime and a broker: each is told, and nothing is done twice."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from tests.integration.http.doors import Door
+from tests.workshop import ADMIN
+
+from codewords_mcp.errors import UpstreamTimedOut
+from codewords_mcp.testing.pipedream import LoopbackConnect, Reply, Run
+from codewords_mcp.testing.pipedream.connect import failed
+
+from .asking import call, refused, service, told
+from .conftest import USER
+
+
+@pytest.mark.requirement("integrations:props")
+@pytest.mark.parametrize(
+    ("props", "says"),
+    [
+        ({}, "`charge`"),
+        ({"charge": "ch_1", "amount": "ten"}, "`amount` must be of type integer"),
+        ({"Charge": "ch_1"}, "perhaps `charge` is meant"),
+        ({"charge": "ch_1", "secret-thing": 1}, "fields that it does not have"),
+    ],
+)
+def test_wrong_fields_are_named_before_anything_is_run(
+    http: httpx.Client, connect: LoopbackConnect, props: dict[str, Any], says: str
+) -> None:
+    connect.connect_account(USER, "stripe")
+    error = refused(call(http, "stripe", "create-refund", props), 400)
+    assert says in error["message"]
+    assert "ch_1" not in json.dumps(error)
+    assert connect.runs == []
+
+
+@pytest.mark.requirement("integrations:props")
+def test_a_missing_field_whose_values_the_app_tells_says_how_they_are_found(
+    http: httpx.Client, connect: LoopbackConnect
+) -> None:
+    connect.connect_account(USER, "github")
+    error = refused(call(http, "github", "github-create-issue", {"title": "It breaks"}), 400)
+    assert "--prop repoFullname" in error["hint"]
+
+
+@pytest.mark.requirement("integrations:names")
+def test_the_seeds_names_are_run_where_they_certainly_mean_an_action(
+    http: httpx.Client, connect: LoopbackConnect
+) -> None:
+    connect.connect_account(USER, "slack_v2")
+    connect.connect_account(USER, "hubspot")
+    seed = {"app_slug": "slack", "action_name": "send-message", "props": {"channel": "#c", "text": "Hi"}}
+    assert told(service(http, **seed))["action"] == "slack_v2-post-message"
+    whole = {
+        "app": "slack",
+        "action": "slack-send-message-to-channel",
+        "props": {"conversation": "C1", "text": "Hi"},
+    }
+    connect.connect_account(USER, "slack")
+    assert told(service(http, **whole))["action"] == "slack-send-message-to-channel", "a whole key is itself"
+    contact = {"email": "user@example.com", "firstName": "John", "lastName": "Doe"}
+    told(service(http, app_slug="hubspot", action_name="create-contact", props=contact))
+    assert connect.runs[-1].action == "hubspot-create-or-update-contact"
+    assert connect.runs[-1].props["objectProperties"] == {
+        "email": "user@example.com",
+        "firstname": "John",
+        "lastname": "Doe",
+    }
+
+
+@pytest.mark.requirement("integrations:names")
+@pytest.mark.parametrize(
+    ("app", "action", "near"),
+    [
+        ("discord", "send-message", None),
+        ("discord", "send-a-message-somewhere", "discord-send-message"),
+        ("hubspot", "update-ticket", "hubspot-search-crm"),
+        ("slack", "delete-everything", "slack_v2-list-channels"),
+    ],
+)
+def test_a_name_that_is_not_certain_is_never_run_and_the_nearest_are_named(
+    http: httpx.Client, connect: LoopbackConnect, app: str, action: str, near: str | None
+) -> None:
+    if app != "slack":
+        connect.connect_account(USER, app)
+    answer = service(http, app=app, action=action, props={"message": "x"})
+    if near is None:  # the app of exactly this name has it
+        assert told(answer)["action"] == "discord-send-message"
+        return
+    error = refused(answer, 404)
+    assert near in error["hint"]
+    assert len(error["hint"].split(",")) <= 5
+    assert connect.runs == []
+
+
+@pytest.mark.requirement("integrations:once")
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_a_run_is_never_made_twice_while_looks_are_tried_again(
+    http: httpx.Client, connect: LoopbackConnect, status: int
+) -> None:
+    connect.connect_account(USER, "stripe")
+    before, looked = len(connect.asked("/actions/run")), len(connect.asked("/accounts"))
+    connect.answer_next("/actions/run", Reply(status, b'{"error": "broken"}'))
+    connect.answer_next("/accounts", Reply(status, b'{"error": "broken"}'))
+    error = refused(call(http, "stripe", "create-refund", {"charge": "ch_1"}), 502)
+    assert error["upstream_status"] == status
+    assert error["upstream_said"] == "broken"
+    assert len(connect.asked("/actions/run")) == before + 1
+    assert len(connect.asked("/accounts")) == looked + 2
+    assert connect.runs == []
+
+
+@pytest.mark.requirement("integrations:once")
+def test_a_broker_that_hangs_up_during_a_run_is_not_asked_again(
+    http: httpx.Client, connect: LoopbackConnect
+) -> None:
+    connect.connect_account(USER, "stripe")
+    before = len(connect.asked("/actions/run"))
+    connect.answer_next("/actions/run", Reply(hangs_up=True))
+    assert (
+        refused(call(http, "stripe", "create-refund", {"charge": "ch_1"}), 502)["code"] == "upstream_failed"
+    )
+    assert len(connect.asked("/actions/run")) == before + 1
+
+
+@pytest.mark.requirement("integrations:limits")
+def test_a_broker_without_time_is_waited_for_a_little_and_else_said(
+    http: httpx.Client, connect: LoopbackConnect
+) -> None:
+    connect.connect_account(USER, "stripe")
+    short, long = (
+        Reply(429, b'{"error": "slow down"}', headers=[("retry-after", wait)]) for wait in ("1", "77")
+    )
+    connect.answer_next("/accounts", short)
+    assert told(http.post("/integrations/stripe/connect"))["connected"]
+    connect.answer_next("/accounts", long)
+    error = refused(http.post("/integrations/stripe/connect"), 429)
+    assert error["retry_after"] == 77
+    connect.answer_next("/actions/run", Reply(429, b"{}", headers=[("retry-after", "1")]))
+    assert refused(call(http, "stripe", "create-refund", {"charge": "ch_1"}), 429)["retry_after"] == 1
+    assert connect.runs == []
+
+
+@pytest.mark.requirement("integrations:errors")
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (failed("Error", "the card was declined"), "the card was declined"),
+        (
+            {"error": {"message": "no such charge", "attribution": "customer"}, "os": [], "ret": None},
+            "no such charge",
+        ),
+        ({"error": "it broke", "exports": {}, "os": [], "ret": {"x": 1}}, "it broke"),
+    ],
+)
+def test_an_answer_of_200_that_holds_an_error_is_an_error_whose_words_are_data(
+    http: httpx.Client, connect: LoopbackConnect, answer: dict[str, Any], said: str
+) -> None:
+    connect.connect_account(USER, "stripe")
+    connect.on_run = lambda _: answer
+    error = refused(call(http, "stripe", "create-refund", {"charge": "ch_1"}), 502)
+    assert (error["code"], error["upstream_said"]) == ("integration_failed", said)
+    assert said not in error["message"]
+
+
+@pytest.mark.requirement("integrations:errors")
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'"text"', b"{}", b'{"data": 1}', b""])
+def test_a_malformed_answer_is_said_to_be_one(
+    http: httpx.Client, connect: LoopbackConnect, body: bytes
+) -> None:
+    connect.connect_account(USER, "stripe")
+    connect.answer_next("/actions/run", Reply(200, body))
+    error = refused(call(http, "stripe", "create-refund", {"charge": "ch_1"}), 502)
+    assert error["code"] == "upstream_failed"
+    connect.answer_next("/accounts", Reply(200, body))
+    assert refused(http.post("/integrations/stripe/connect"), 502)["code"] == "upstream_failed"
+
+
+@pytest.mark.requirement("integrations:revoked")
+def test_an_account_that_is_revoked_in_the_middle_of_a_run_is_told_with_a_link(
+    http: httpx.Client, connect: LoopbackConnect
+) -> None:
+    account = connect.connect_account(USER, "stripe")
+
+    def revoked(_: Run) -> dict[str, Any]:
+        connect.revoke(account)
+        return failed("AxiosError", "Request failed with status code 401")
+
+    connect.on_run = revoked
+    error = refused(call(http, "stripe", "create-refund", {"charge": "ch_1"}), 424)
+    assert (error["code"], error["state"], error["app"]) == ("not_connected", "unhealthy", "stripe")
+    assert "/connect/" in error["connect_link_url"]
+    assert told(http.post("/integrations/stripe/connect"))["status"] == "unhealthy"
+
+
+@pytest.mark.requirement("integrations:revoked")
+def test_an_account_that_is_gone_at_the_broker_is_told_as_one_that_cannot_be_used(
+    http: httpx.Client, connect: LoopbackConnect
+) -> None:
+    connect.connect_account(USER, "stripe")
+    connect.answer_next("/actions/run", Reply(400, b'{"error": {"account": ["account and user mismatch"]}}'))
+    assert refused(call(http, "stripe", "create-refund", {"charge": "ch_1"}), 424)["state"] == "unhealthy"
+
+
+@pytest.mark.requirement("integrations:gone")
+def test_an_action_that_exists_no_longer_is_told_with_the_nearest(
+    http: httpx.Client, connect: LoopbackConnect
+) -> None:
+    connect.connect_account(USER, "stripe")
+    told(http.post("/integrations/stripe/describe", json={"action": "create-refund"}))
+    connect.answer_next("/actions/run", Reply(404, b'{"error": "record not found"}'))
+    error = refused(call(http, "stripe", "create-refund", {"charge": "ch_1"}), 404)
+    assert "stripe-create-customer" in error["hint"]
+
+
+@pytest.mark.requirement("integrations:token")
+def test_a_token_that_was_withdrawn_is_replaced_and_one_token_serves_many_calls(
+    http: httpx.Client, connect: LoopbackConnect
+) -> None:
+    connect.connect_account(USER, "stripe")
+    told(http.post("/integrations/stripe/connect"))
+    before = len(connect.asked("/oauth/token"))
+    told(call(http, "stripe", "create-refund", {"charge": "ch_1"}))
+    assert len(connect.asked("/oauth/token")) == before
+    connect.tokens.clear()
+    assert told(http.post("/integrations/stripe/connect"))["connected"]
+    assert len(connect.asked("/oauth/token")) == before + 1
+
+
+@pytest.mark.requirement("integrations:token")
+def test_credentials_that_are_refused_are_said_with_where_they_come_from(
+    http: httpx.Client, connect: LoopbackConnect
+) -> None:
+    http.put("/secrets/PIPEDREAM_CLIENT_SECRET", json={"value": "wrong"}).raise_for_status()
+    try:
+        error = refused(http.post("/integrations/stripe/connect"), 424)
+        assert error["code"] == "missing_credential"
+        assert "pipedream.com" in error["hint"]
+    finally:
+        value = connect.credentials["PIPEDREAM_CLIENT_SECRET"]
+        http.put("/secrets/PIPEDREAM_CLIENT_SECRET", json={"value": value}).raise_for_status()
+
+
+@pytest.mark.requirement("integrations:once")
+def test_a_broker_that_is_too_slow_is_left_and_the_caller_told_to_look(
+    http: httpx.Client, door: Door, connect: LoopbackConnect
+) -> None:
+    connect.connect_account(USER, "stripe")
+    connect.answer_next("/actions/run", Reply(200, b"{}", wait=30))
+    props = {"charge": "ch_1"}
+    with pytest.raises(UpstreamTimedOut) as raised:
+        door.ask(
+            lambda runtime: runtime.call_integration(ADMIN, "stripe", "create-refund", props, seconds=0.2)
+        )
+    assert "It may have been done all the same" in raised.value.hint

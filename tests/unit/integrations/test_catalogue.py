@@ -1,0 +1,185 @@
+"""The catalogue of a project: read once, kept for whoever comes next, read anew when it is old."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codewords_mcp.errors import NotFound, UpstreamFailed
+from codewords_mcp.runtime.integration_info import Account, Action, App, Option
+from codewords_mcp.runtime.integrations import catalogue
+from codewords_mcp.runtime.integrations.base import Broker, Configured, Dynamic, Link, Ran
+from codewords_mcp.runtime.integrations.catalogue import Catalogue
+from codewords_mcp.runtime.integrations.connect import read_action
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.testing.pipedream.catalogue import ACTIONS, APPS
+
+pytestmark = [pytest.mark.anyio, pytest.mark.requirement("integrations:catalogue")]
+
+
+class Pages(Broker):
+    """A broker of which only the catalogue is there, four to a page."""
+
+    def __init__(self) -> None:
+        self.name = "proj_1/development"
+        self.read: list[str] = []
+        self.breaks = False
+        self.goes_round = False
+        self.known = [read_action(one) for one in ACTIONS]
+
+    async def project(self) -> str | None:
+        return self.name
+
+    async def apps(self, cursor: str | None) -> tuple[list[App], str | None]:
+        return self._page("apps", [App(slug=one["name_slug"], name=one["name"]) for one in APPS], cursor)
+
+    async def actions(self, cursor: str | None) -> tuple[list[Action], str | None]:
+        return self._page("actions", self.known, cursor)
+
+    def _page(self, kind: str, items: list[Any], cursor: str | None) -> tuple[list[Any], str | None]:
+        self.read.append(kind)
+        if self.breaks:
+            raise UpstreamFailed("It is away.", upstream_status=503)
+        at = int(cursor or 0)
+        return items[at : at + 4], "0" if self.goes_round else str(at + 4)
+
+    async def schema(self, key: str) -> Action:
+        self.read.append(key)
+        found = next((one for one in self.known if one.key == key), None)
+        if found is None:
+            raise NotFound("There is none.")
+        return found
+
+    async def options(self, user: str, asked: Configured, prop: str, query: str | None) -> list[Option]:
+        raise NotImplementedError
+
+    async def reload(self, user: str, asked: Configured) -> Dynamic:
+        raise NotImplementedError
+
+    async def accounts(self, user: str, app: str | None = None) -> list[Account]:
+        raise NotImplementedError
+
+    async def connect(self, user: str, app: str, back: str) -> Link:
+        raise NotImplementedError
+
+    async def disconnect(self, user: str, account: str) -> None:
+        raise NotImplementedError
+
+    async def run(self, user: str, asked: Configured, seconds: float) -> Ran:
+        raise NotImplementedError
+
+
+Opened = Callable[[Broker], Catalogue]
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncGenerator[Opened]:
+    """Makes catalogues, each as another process would, over one store."""
+    database = await asyncio.to_thread(Database.open, tmp_path)
+    made: list[Catalogue] = []
+
+    def make(broker: Broker) -> Catalogue:
+        made.append(Catalogue(broker, database))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.close()
+    await database.drained()
+    await asyncio.to_thread(database.close)
+
+
+async def test_it_is_read_once_by_all_its_pages_and_found_by_the_next_process(opened: Opened) -> None:
+    broker = Pages()
+    index, note = await opened(broker).index()
+    assert (len(index.entries), note) == (len(ACTIONS), "")
+    assert set(index.apps) == {one["name_slug"] for one in APPS}
+    read = len(broker.read)
+    assert read == 4 + 5
+    other, _ = await opened(broker).index()
+    assert other.search("refund", 1)[0][0].key == "stripe-create-refund"
+    assert len(broker.read) == read
+
+
+async def test_an_old_one_answers_while_it_is_read_anew(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = Pages()
+    kept = opened(broker)
+    await kept.index()
+    monkeypatch.setattr(catalogue, "FRESH", 0.0)
+    broker.known = [one for one in broker.known if one.app != "stripe"]
+    old, _ = await kept.index()
+    assert old.search("refund a stripe charge", 1)[0][0].key == "stripe-create-refund"
+    await kept.settled()
+    new, _ = await kept.index()
+    assert "stripe" not in {entry.hit.app for entry in new.entries}
+
+
+async def test_a_reading_that_fails_is_told_and_not_tried_again_at_once(opened: Opened) -> None:
+    broker = Pages()
+    broker.breaks = True
+    kept = opened(broker)
+    for _ in range(2):
+        with pytest.raises(UpstreamFailed):
+            await kept.index()
+    assert broker.read == ["apps"]
+
+
+async def test_an_old_one_that_cannot_be_read_anew_says_that_it_is_old(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = Pages()
+    kept = opened(broker)
+    await kept.index()
+    monkeypatch.setattr(catalogue, "FRESH", 0.0)
+    broker.breaks = True
+    await kept.index()
+    await kept.settled()
+    index, note = await kept.index()
+    assert len(index.entries) == len(ACTIONS)
+    assert note == "This list is old: It is away."
+
+
+async def test_a_first_reading_that_takes_long_answers_from_what_there_is(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "FIRST_WITHIN", 0.0)
+    index, note = await opened(Pages()).index()
+    assert "being read for the first time" in note
+    assert "slack_v2" in index.apps
+
+
+async def test_cursors_that_go_round_end_the_reading(opened: Opened) -> None:
+    broker = Pages()
+    broker.goes_round = True
+    index, _ = await opened(broker).index()
+    assert len(index.entries) == 4
+
+
+async def test_another_project_has_a_catalogue_of_its_own(opened: Opened) -> None:
+    broker = Pages()
+    kept = opened(broker)
+    await kept.index()
+    broker.name, broker.known = "proj_2/production", broker.known[:1]
+    index, _ = await kept.index()
+    assert len(index.entries) == 1
+
+
+async def test_an_action_is_taken_from_what_was_read_and_asked_for_where_it_is_newer(opened: Opened) -> None:
+    broker = Pages()
+    kept = opened(broker)
+    await kept.index()
+    broker.read.clear()
+    assert (await kept.action("stripe-create-refund")).props[1].name == "charge"
+    assert broker.read == []
+    broker.known.append(broker.known[0].model_copy(update={"key": "stripe-new"}))
+    assert (await kept.action("stripe-new")).key == "stripe-new"
+    assert (await kept.action("stripe-new")).key == "stripe-new"
+    assert broker.read == ["stripe-new"]
+    with pytest.raises(NotFound):
+        await kept.action("stripe-none")
