@@ -106,7 +106,7 @@ async def test_a_client_that_vanishes_leaves_nothing_running(
 
 @pytest.mark.requirement("mcp:thousand")
 async def test_a_thousand_calls_of_one_client_at_once_are_all_answered(url: str) -> None:
-    meta = {
+    meta: dict[str, Any] = {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {},
     }
@@ -118,7 +118,7 @@ async def test_a_thousand_calls_of_one_client_at_once_are_all_answered(url: str)
     async with httpx2.AsyncClient(limits=limits, headers=headers, timeout=httpx2.Timeout(60)) as http:
 
         async def call(number: int) -> bool:
-            params = {"name": "list_templates", "arguments": {}, "_meta": meta}
+            params: dict[str, Any] = {"name": "list_templates", "arguments": {}, "_meta": meta}
             body = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
             answer = await http.post(url, json=body)
             return answer.status_code == 200 and f'"id":{number},' in answer.text.replace(" ", "")

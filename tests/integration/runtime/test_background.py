@@ -362,9 +362,13 @@ async def test_what_was_cancelled_on_its_way_from_the_line_is_not_begun(
     runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever asked may have died before the run came to a process; the record has it."""
+
+    def never(*_: Any, **__: Any) -> bool:
+        return False
+
     house = runtime._house  # pyright: ignore[reportPrivateUsage]
     with monkeypatch.context() as patched:
-        patched.setattr(house.dispatcher.background, "_claim", lambda *_a, **_k: False)
+        patched.setattr(house.dispatcher.background, "_claim", never)
         patched.setattr(house.dispatcher.background._queue, "_carry", in_vain := Recorder())  # pyright: ignore[reportPrivateUsage]
         run_id = await start(runtime, work, "x", seconds=600)
         await in_vain.called.wait()
