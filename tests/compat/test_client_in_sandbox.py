@@ -80,7 +80,7 @@ def test_a_call_of_a_service_that_is_not_there_passes_the_platforms_sentence_on(
     with client, pytest.raises(CodewordsHTTPError) as caught:
         client.run(service, ADA, "/missing-service")
     assert (caught.value.response.status_code, caught.value.origin) == (501, "service")
-    assert "hunter" in str(caught.value)
+    assert "perplexity" in str(caught.value)
 
 
 @pytest.mark.requirement("compat:run-key")

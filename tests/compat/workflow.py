@@ -108,7 +108,7 @@ async def client(who: Who) -> dict:
 @app.post("/missing-service")
 async def missing_service(who: Who) -> dict:
     async with AsyncCodewordsClient() as one:
-        return (await one.run(service_id="hunter", data={"url": "https://example.com"})).json()
+        return (await one.run(service_id="perplexity", data={"url": "https://example.com"})).json()
 
 
 @app.post("/administer")
