@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.requirement("http:bad-input")]
         ("/validate", '{"code": "x", "💥": 1}'.encode(), "(a name of other characters)"),
         ("/deploy", b'{"code": "x", "public": "yes"}', "`public` must be true or false."),
         ("/deploy", b'{"code": 1, "name": 2}', "`code` must be a string. `name` must be a string."),
-        ("/deploy", b"{}", "either code or template_id"),
+        ("/deploy", b"{}", "one of code, template_id and draft_id"),
         ("/keys", b'{"kind": "run"}', "`kind`"),
         ("/keys", b'{"expires_in": "soon"}', "`expires_in` must be a number."),
         ("/workflows/x/rollback", b'{"version": "1"}', "`version` must be a whole number."),
