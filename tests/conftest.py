@@ -53,9 +53,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+_LONG = (
+    "tests/chaos/",
+    "tests/integration/e2b/",
+    "tests/integration/sandboxes/test_ordinary_user",
+    "tests/conformance/test_e2b",
+)
+"""Files that take most of a minute or more: they begin first, so that no worker is left alone with one at the end."""
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that lets a CancelledError out fails alone. It would end the task in which anyio runs every later test."""
+    """Long files come first. A test that lets a CancelledError out fails alone: it would end the task in which anyio runs
+    every later test.
+    """
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             item.obj = _contained(item.obj)
