@@ -48,8 +48,11 @@ def shells(driver: LocalDriver) -> int:
 
 
 def numbers(pid: int | str) -> list[str]:
-    """Of a process, from the host's pid namespace inwards."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    """Of a process, from the host's pid namespace inwards; none of one that has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
     return status.partition("NSpid:")[2].splitlines()[0].split()
 
 
@@ -64,10 +67,14 @@ def first_processes() -> list[int]:
     return [pid for pid in in_namespace(2) if numbers(pid)[-1] == "1"]
 
 
-def fork_server() -> int:
-    """Host pid of the one process that forks: it is with its keeper, which is process 1."""
-    (pid,) = (pid for pid in in_namespace(1) if numbers(pid)[-1] != "1")
-    return pid
+async def fork_server() -> int:
+    """Host pid of the one process that forks: it is with its keeper, which is process 1. Who makes a shell is there for a moment."""
+
+    def with_keeper() -> list[int]:
+        return [pid for pid in in_namespace(1) if numbers(pid)[-1] != "1"]
+
+    await until(lambda: len(with_keeper()) == 1)
+    return with_keeper()[0]
 
 
 async def test_each_program_has_a_shell_of_its_own_and_few_more_are_made(
@@ -104,7 +111,7 @@ async def test_a_program_goes_on_without_its_fork_server_and_how_it_ends_is_know
 ) -> None:
     async with running(driver, specification(environment, PATIENT)) as program:
         await program.until_printed("ready\n")
-        os.kill(fork_server(), signal.SIGKILL)
+        os.kill(await fork_server(), signal.SIGKILL)
         async with running(driver, specification(environment, HELLO)) as other:
             assert await other.ask(data={"name": "Ada"}) == (200, b'{"greeting":"Hello, Ada!"}')
         assert await program.sandbox.stop(grace=30) == Exit("exited", code=7)
