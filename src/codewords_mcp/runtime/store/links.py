@@ -53,9 +53,14 @@ def answer(connection: Connection, link_id: str, kind: str, said: str) -> bool:
 
 
 def spend(connection: Connection, row: RowMapping) -> bool:
-    """End a link, and every other about the same; False where somebody else was first."""
+    """End a link as it was read, and every other question about the same; False where somebody else was first.
+
+    Only this link's own row decides: a question that was asked anew after somebody else's spending is not this one.
+    """
+    own = delete(links).where(links.c.id == row["id"], links.c.answer.is_not_distinct_from(row["answer"]))
+    if connection.execute(own).rowcount != 1:
+        return False
     if row["kind"] == "consent":
         same = (links.c.kind == row["kind"], links.c.owner == row["owner"], links.c.subject == row["subject"])
-    else:
-        same = (links.c.id == row["id"],)
-    return connection.execute(delete(links).where(*same)).rowcount > 0
+        connection.execute(delete(links).where(*same))
+    return True
