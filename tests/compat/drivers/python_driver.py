@@ -11,8 +11,9 @@ import json
 import sys
 from urllib.request import ProxyHandler, build_opener
 
-import codewords_client
 import httpx
+
+import codewords_client
 
 KIND, SERVICE, FILE = sys.argv[1:4]
 NAME = {"name": "Ada"}

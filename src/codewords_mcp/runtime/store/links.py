@@ -35,14 +35,18 @@ def get(connection: Connection, link_id: str, kind: str) -> RowMapping | None:
 
 
 def about(connection: Connection, kind: str, owner: str, subject: str) -> RowMapping | None:
-    """A link about this, that has not expired; an answered one before others."""
+    """A link about this, that has not expired; an answered one before others, then the newest."""
     which = select(links).where(
         links.c.kind == kind,
         links.c.owner == owner,
         links.c.subject == subject,
         links.c.expires_at > clock(connection),
     )
-    return connection.execute(which.order_by(links.c.answer.is_(None), links.c.created_at)).mappings().first()
+    return (
+        connection.execute(which.order_by(links.c.answer.is_(None), links.c.created_at.desc()))
+        .mappings()
+        .first()
+    )
 
 
 def answer(connection: Connection, link_id: str, kind: str, said: str) -> bool:
