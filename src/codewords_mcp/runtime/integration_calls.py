@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from codewords_mcp.errors import CodewordsError, ConsentNeeded, NotFound
-from codewords_mcp.runtime.consents import CallAsk
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.integration_info import Account, Connection, Detail, Found, Outcome
 from codewords_mcp.runtime.integrations.book import RUN_SECONDS, Asked
 from codewords_mcp.runtime.integrations.names import plain
 from codewords_mcp.runtime.integrations.native_table import SERVICES
 from codewords_mcp.runtime.models import Caller, Consent
+from codewords_mcp.runtime.questions import of_call
 from codewords_mcp.runtime.secrets.access import refuse_run
 from codewords_mcp.runtime.secrets.links import Link
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
 from codewords_mcp.runtime.workflows.variables import Connected
-
-_SHOWN = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +92,8 @@ class IntegrationCalls:
         book = self._house.integrations
         found = await book.directory.resolve(caller.owner, app, action, props)
         if found.action.writes:
-            whole = json.dumps(props, sort_keys=True, ensure_ascii=False)
-            of = hashlib.sha256(f"{found.action.key}\n{account}\n{whole}".encode()).hexdigest()
-            shown = [(name[:40], _shown(value)) for name, value in props.items()]
-            if account:
-                shown.append(("account", account[:80]))
-            await self._house.consents.settle(
-                CallAsk(caller.owner, found.action.key, tuple(shown), of), consent
-            )
+            question = of_call(caller.owner, found.action.key, props, account)
+            await self._house.consents.settle(question, consent)
         return await book.run(caller.owner, Asked(app, action, props, account, seconds=seconds))
 
     async def call_or_ask(
@@ -151,9 +141,3 @@ class IntegrationCalls:
         except CodewordsError:  # the broker is away: the page is there all the same
             return LinkPage(app, link.owner, connected=False)
         return LinkPage(app, link.owner, found.connected)
-
-
-def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    flat = " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
-    return flat if len(flat) <= _SHOWN else f"{flat[:_SHOWN]}… ({len(flat) - _SHOWN} more characters)"
