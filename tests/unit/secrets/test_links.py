@@ -43,7 +43,9 @@ async def test_a_link_can_be_looked_at_often_and_spent_once_by_whichever_process
 
 
 @pytest.mark.requirement("manifest:consent-anywhere")
-async def test_a_yes_that_was_spent_does_not_spend_the_question_that_was_asked_anew(database: Database) -> None:
+async def test_a_yes_that_was_spent_does_not_spend_the_question_that_was_asked_anew(
+    database: Database,
+) -> None:
     questions = Links("consent", database, Vault(KEY))
     token = await questions.create("ann", "SUBJECT", {})
     unanswered = await questions.find(token)
