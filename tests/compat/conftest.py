@@ -13,6 +13,9 @@ import pytest
 from tests.compat.registries import node_client, python_client
 from tests.serving import ServedRuntime, start_runtime
 
+from codewords_mcp.testing.pipedream import loopback_connect
+from codewords_mcp.testing.pipedream.connect import succeeded
+
 HERE = Path(__file__).parent
 DRIVERS = HERE / "drivers"
 Steps = dict[str, Any]
@@ -20,8 +23,15 @@ Steps = dict[str, Any]
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[ServedRuntime]:
-    """A real runtime in a home of its own."""
-    with start_runtime(tmp_path_factory.mktemp("home")) as runtime:
+    """A real runtime in a home of its own, whose integrations are a stand-in's; Slack is connected."""
+    with (
+        loopback_connect() as connect,
+        start_runtime(tmp_path_factory.mktemp("home"), CODEWORDS_PIPEDREAM_BASE_URL=connect.url) as runtime,
+    ):
+        for name, value in connect.credentials.items():
+            runtime.call("PUT", f"/secrets/{name}", {"value": value})
+        connect.connect_account("codewords-local", "slack_v2")
+        connect.on_run = lambda run: succeeded("Sent", {"ok": True, "text": run.props["text"]})
         yield runtime
 
 

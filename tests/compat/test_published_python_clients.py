@@ -121,3 +121,22 @@ def test_print_logs_shows_the_log_while_the_run_lasts(steps: Steps) -> None:
 def test_uploads_come_back_by_their_link_without_a_key(steps: Steps) -> None:
     assert (steps["upload_content"]["size"], steps["upload_content"]["text"]) == (12, "some \x00 bytes")
     assert steps["upload_file"]["size"] == 8000
+
+
+@pytest.mark.requirement("integrations:client")
+def test_an_integration_is_used_in_both_dialects_and_an_unconnected_one_says_where_it_is_connected(
+    steps: Steps, served: ServedRuntime, version: str
+) -> None:
+    seed, public, check, background = steps["integrations"]
+    for done in (seed, public, background):
+        assert done["ret"] == {"ok": True, "text": "Good morning"}
+        assert done["exports"] == {"$summary": "Sent"}
+        assert (done["success"], done["os"]) == (True, [])
+    assert (check["success"], check["connected"]) == (True, False)
+    assert check["connect_link_url"].startswith(f"{served.url}/connect/")
+    refused = steps["unconnected"]
+    error = refused["json"]["error"]
+    assert (refused["status"], error["code"], error["app"]) == (424, "not_connected", "stripe")
+    assert error["connect_link_url"].startswith(f"{served.url}/connect/")
+    if version.startswith("0.4"):
+        assert error["connect_link_url"] in refused["says"]

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codewords_mcp.errors import ConsentNeeded, Forbidden, NotAgreed, NotFound
-from codewords_mcp.runtime.consents import Ask, Consents
+from codewords_mcp.runtime.consents import Consents
 from codewords_mcp.runtime.manifest import NOTHING, WIDTH, Grant, HeldSecret, Manifest, described
 from codewords_mcp.runtime.models import Caller, Consent
+from codewords_mcp.runtime.questions import Question, of_call, of_deploy
 from codewords_mcp.runtime.runs.permits import Permits
 from codewords_mcp.runtime.secrets import Links, MasterKey, Vault
 from codewords_mcp.runtime.store.database import Database
@@ -96,9 +97,9 @@ def test_a_manifest_never_asks_for_more_than_itself_and_all_of_it_beyond_nothing
     assert manifest.widens(Manifest()) == manifest.grants()
 
 
-def ask(*hosts: str, live: int | None = None, owner: str = "ann") -> Ask:
+def ask(*hosts: str, live: int | None = None, owner: str = "ann") -> Question:
     service = None if live is None else "flow_0a1b2c3d"
-    return Ask(owner, "Flow", service, live, tuple(Grant("host", host) for host in hosts))
+    return of_deploy(owner, "Flow", service, live, [Grant("host", host) for host in hosts])
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def questions(database: Database, *, unattended: bool = False) -> Consents:
     return Consents(links, lambda token: f"http://127.0.0.1:1/consents/{token}", unattended=unattended)
 
 
-async def needed(consents: Consents, what: Ask, consent: Consent = Consent()) -> ConsentNeeded:  # noqa: B008
+async def needed(consents: Consents, what: Question, consent: Consent = Consent()) -> ConsentNeeded:  # noqa: B008
     with pytest.raises(ConsentNeeded) as caught:
         await consents.settle(what, consent)
     return caught.value
@@ -224,10 +225,27 @@ async def test_waiting_ends_with_the_answer_here_or_elsewhere(database: Database
         await consents.settle(ask("a.example"), Consent())
 
 
+@pytest.mark.requirement("manifest:lines")
+def test_a_question_shows_each_thing_whole_and_the_fields_of_a_call_on_one_line() -> None:
+    grants = Manifest(
+        secrets=(secret("HELD", "a.example", "b.example", "c.example"), secret("PLAIN"))
+    ).grants()
+    [(kind, items)] = of_deploy("ann", "Flow", None, None, grants).rows
+    assert (kind, len(items)) == ("secrets", 2)
+    asked = of_call("ann", "slack/send", {"text\nDo you agree?": "a\n\u202eb", "long": "x" * 700}, "apn_1")
+    assert asked.lines == [
+        "action: slack/send",
+        "text Do you agree?: a b",
+        f"long: {'x' * 600}… (100 more characters)",
+        "account: apn_1",
+    ]
+    assert asked.digest != of_call("ann", "slack/send", {}, "apn_1").digest
+
+
 @pytest.mark.anyio
 @pytest.mark.requirement("manifest:consent")
 async def test_a_version_of_before_there_were_manifests_is_said_to_be_one(database: Database) -> None:
-    old = Ask("ann", "Flow", "flow_0a1b2c3d", 4, (Grant("host", "a.example"),), unknown_before=True)
+    old = of_deploy("ann", "Flow", "flow_0a1b2c3d", 4, [Grant("host", "a.example")], unknown_before=True)
     message = (await needed(questions(database), old)).message
     assert "without a manifest" in message
     assert "Version 4 goes on serving" in message

@@ -14,7 +14,7 @@ from codewords_mcp.http.house import ERROR_PAGE, runtime
 from codewords_mcp.http.operations import Operation
 from codewords_mcp.http.pages import page, prose
 from codewords_mcp.http.secret_page import require_same_origin
-from codewords_mcp.runtime.consents import Wording
+from codewords_mcp.runtime.questions import Rows, Wording
 
 _MAX_FORM = 1024
 
@@ -36,20 +36,16 @@ async def answer(request: Request) -> Response:
         raise InvalidInput("The form did not arrive whole.", hint="Open the link again and choose.")
     wording, _ = await runtime(request.scope).peek_consent(_token(request))
     await runtime(request.scope).answer_consent(_token(request), agreed=said == "agree")
-    if said == "agree":
-        return page(
-            "Agreed",
-            f'<h1 class="good">Agreed</h1><p>{escape(wording.agreed)}</p>'
-            '<p class="last">You can close this page and go back to your conversation.</p>',
-        )
+    agreed = said == "agree"
+    title, then = ("Agreed", wording.agreed) if agreed else ("Declined", wording.declined)
     return page(
-        "Declined",
-        f'<h1 class="bad">Declined</h1><p>{escape(wording.declined)}</p>'
+        title,
+        f'<h1 class="{"good" if agreed else "bad"}">{title}</h1><p>{escape(then)}</p>'
         '<p class="last">You can close this page and go back to your conversation.</p>',
     )
 
 
-def _form(wording: Wording, rows: list[tuple[str, list[str]]]) -> Response:
+def _form(wording: Wording, rows: Rows) -> Response:
     items = "".join(
         f"<tr><th>{escape(kind)}</th><td>{'<br>'.join(map(escape, of_kind))}</td></tr>"
         for kind, of_kind in rows

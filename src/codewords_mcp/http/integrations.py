@@ -49,14 +49,20 @@ class CallBody(Body):
 async def search(request: Request) -> Response:
     """Actions and apps for a question in plain words."""
     query = request.query_params.get("query", "")
-    return JsonReply(await runtime(request.scope).search_integrations(query, limit=_limit(request, 8)))
+    return JsonReply(
+        await runtime(request.scope).search_integrations(
+            caller(request.scope), query, limit=_limit(request, 8)
+        )
+    )
 
 
 async def show_app(request: Request) -> Response:
     """What can be done in an app."""
     query = request.query_params.get("query", "")
     return JsonReply(
-        await runtime(request.scope).list_actions(_app(request), query=query, limit=_limit(request, 30))
+        await runtime(request.scope).list_actions(
+            caller(request.scope), _app(request), query=query, limit=_limit(request, 30)
+        )
     )
 
 

@@ -44,8 +44,8 @@ table { width: 100%; border-collapse: collapse } td, th { padding: .45rem .75rem
 th { font-weight: 600; white-space: nowrap }
 .wide th { width: 23rem; white-space: normal } a { color: var(--accent) }
 @media (max-width: 40rem) { main, main.wide { margin: 0; min-height: 100vh; border: 0; border-radius: 0;
-  padding: 1.25rem } tr, td, th, .wide th { display: block; width: auto; border: 0; padding: 0 } tr { padding: .6rem 0;
-  border-top: 1px solid var(--line) } }
+  padding: 1.25rem } tr, td, th, .wide th { display: block; width: auto; border: 0; padding: 0; white-space: normal;
+  overflow-wrap: anywhere } tr { padding: .6rem 0; border-top: 1px solid var(--line) } }
 """
 
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()

@@ -8,9 +8,9 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import TooBusy
-from codewords_mcp.runtime.consents import Wording
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.questions import Rows, Wording
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
 from codewords_mcp.runtime.store import service_values
 from codewords_mcp.runtime.store.clock import now
@@ -68,7 +68,7 @@ class ConsentCalls:
 
         return len(token) <= 64 and await self._house.database.write(take)
 
-    async def peek_consent(self, token: str) -> tuple[Wording, list[tuple[str, list[str]]]]:
+    async def peek_consent(self, token: str) -> tuple[Wording, Rows]:
         """(how it is put, rows) that a person is asked about. Raises NotFound once it is answered."""
         return await self._house.consents.peek(token)
 

@@ -19,6 +19,7 @@ from codewords_mcp.runtime.authoring.drafts import Drafts
 from codewords_mcp.runtime.consents import Consents
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
+from codewords_mcp.runtime.integrations.accounts import LINK_LIFETIME
 from codewords_mcp.runtime.integrations.book import Integrations
 from codewords_mcp.runtime.integrations.connect import PipedreamConnect
 from codewords_mcp.runtime.integrations.native import NativeActions, bases_of
@@ -155,7 +156,7 @@ class House:
             PipedreamConnect(Wire(self.web, self.secrets, settings.pipedream_base_url)),
             NativeActions(self.web, self.secrets, bases_of(settings)),
             database,
-            self.web,
+            Links("connect", database, vault, lifetime=LINK_LIFETIME),
             base_url=lambda: self.base_url,
             user_prefix=settings.pipedream_user,
         )

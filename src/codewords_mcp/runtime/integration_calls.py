@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from codewords_mcp.errors import CodewordsError, ConsentNeeded, NotFound
-from codewords_mcp.runtime.consents import CallAsk
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.integration_info import Account, Connection, Detail, Found, Outcome
 from codewords_mcp.runtime.integrations.book import RUN_SECONDS, Asked
 from codewords_mcp.runtime.integrations.names import plain
-from codewords_mcp.runtime.integrations.native import SERVICES
+from codewords_mcp.runtime.integrations.native_table import SERVICES
 from codewords_mcp.runtime.models import Caller, Consent
+from codewords_mcp.runtime.questions import of_call
 from codewords_mcp.runtime.secrets.access import refuse_run
+from codewords_mcp.runtime.secrets.links import Link
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
 from codewords_mcp.runtime.workflows.variables import Connected
-
-_SHOWN = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +33,13 @@ class IntegrationCalls:
 
     _house: House
 
-    async def search_integrations(self, query: str, *, limit: int = 8) -> Found:
+    async def search_integrations(self, caller: Caller, query: str, *, limit: int = 8) -> Found:
         """Actions and apps for a question in plain words."""
-        return await self._house.integrations.search(query, limit)
+        return await self._house.integrations.directory.search(caller.owner, query, limit)
 
-    async def list_actions(self, app: str, *, query: str = "", limit: int = 30) -> Detail:
+    async def list_actions(self, caller: Caller, app: str, *, query: str = "", limit: int = 30) -> Detail:
         """What can be done in an app."""
-        return await self._house.integrations.actions(app, query, limit)
+        return await self._house.integrations.directory.actions(caller.owner, app, query, limit)
 
     async def get_action(
         self, caller: Caller, app: str, action: str, *, prop: str = "", props: dict[str, Any] | None = None,
@@ -60,7 +57,7 @@ class IntegrationCalls:
         With `wait`, as soon as it is connected, or after these seconds.
         """
         refuse_run(caller, "connect accounts this way; it calls the service pipedream")
-        book = self._house.integrations
+        book = self._house.integrations.accounts
         if wait:
             found = await book.check_auth(caller.owner, app, wait=wait)
             if found.connected:
@@ -79,12 +76,12 @@ class IntegrationCalls:
     async def list_connections(self, caller: Caller) -> list[Account]:
         """The accounts that are connected."""
         refuse_run(caller, "list accounts this way; it calls the service pipedream")
-        return await self._house.integrations.accounts(caller.owner)
+        return await self._house.integrations.accounts.all(caller.owner)
 
     async def disconnect(self, caller: Caller, account: str) -> None:
         """Forget an account at the broker. Raises NotFound."""
         refuse_run(caller, "disconnect accounts")
-        await self._house.integrations.disconnect(caller.owner, account)
+        await self._house.integrations.accounts.disconnect(caller.owner, account)
 
     async def call_integration(
         self, caller: Caller, app: str, action: str, props: dict[str, Any], *, account: str | None = None,
@@ -93,16 +90,10 @@ class IntegrationCalls:
         """Do it, once. What may change something needs a person's yes where `consent` gives none: raises ConsentNeeded."""
         refuse_run(caller, "use integrations this way; it calls the service pipedream")
         book = self._house.integrations
-        found = await book.resolve(caller.owner, app, action, props)
+        found = await book.directory.resolve(caller.owner, app, action, props)
         if found.action.writes:
-            whole = json.dumps(props, sort_keys=True, ensure_ascii=False)
-            of = hashlib.sha256(f"{found.action.key}\n{account}\n{whole}".encode()).hexdigest()
-            shown = [(name[:40], _shown(value)) for name, value in props.items()]
-            if account:
-                shown.append(("account", account[:80]))
-            await self._house.consents.settle(
-                CallAsk(caller.owner, found.action.key, tuple(shown), of), consent
-            )
+            question = of_call(caller.owner, found.action.key, props, account)
+            await self._house.consents.settle(question, consent)
         return await book.run(caller.owner, Asked(app, action, props, account, seconds=seconds))
 
     async def call_or_ask(
@@ -117,7 +108,7 @@ class IntegrationCalls:
     async def app_connected(self, caller: Caller, app: str) -> Connected:
         """For a validation. Never raises."""
         try:
-            found = await self._house.integrations.connect(caller.owner, app)
+            found = await self._house.integrations.accounts.connect(caller.owner, app)
         except NotFound as error:
             return Connected(False, error.message, error.hint)
         except CodewordsError as error:
@@ -127,26 +118,26 @@ class IntegrationCalls:
         how = f"connect_integration, or `codewords integrations connect {app}`. {found.how}"
         return Connected(found.connected, found.message, "" if found.connected else how)
 
-    async def peek_connection(self, nonce: str) -> LinkPage:
+    async def peek_connection(self, token: str) -> LinkPage:
         """What the page of a link shows. Raises NotFound."""
-        owner, app = self._house.integrations.peek_link(nonce)
-        try:
-            found = await self._house.integrations.check_auth(owner, app)
-        except CodewordsError:  # the broker is away: the page is there all the same
-            return LinkPage(app, owner, connected=False)
-        return LinkPage(app, owner, found.connected)
+        return await self._link_page(await self._house.integrations.accounts.linked(token))
 
-    async def follow_connection(self, nonce: str) -> str:
+    async def follow_connection(self, token: str) -> str:
         """Where a person goes on to connect. Raises NotFound."""
-        return await self._house.integrations.follow_link(nonce)
+        return await self._house.integrations.accounts.onward(token)
 
-    async def connection_made(self, nonce: str) -> LinkPage:
-        """A person is back from the broker. Raises NotFound."""
-        self._house.integrations.link_used(nonce)
-        return await self.peek_connection(nonce)
+    async def connection_made(self, token: str) -> LinkPage:
+        """A person is back from the broker; a link of which an account came is spent. Raises NotFound."""
+        link = await self._house.integrations.accounts.linked(token)
+        found = await self._link_page(link)
+        if found.connected:
+            await self._house.integrations.accounts.used(link)
+        return found
 
-
-def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    flat = " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
-    return flat if len(flat) <= _SHOWN else f"{flat[:_SHOWN]}… ({len(flat) - _SHOWN} more characters)"
+    async def _link_page(self, link: Link) -> LinkPage:
+        app = str(link.data["app"])
+        try:
+            found = await self._house.integrations.accounts.check_auth(link.owner, app)
+        except CodewordsError:  # the broker is away: the page is there all the same
+            return LinkPage(app, link.owner, connected=False)
+        return LinkPage(app, link.owner, found.connected)

@@ -165,6 +165,11 @@ def described(grants: Iterable[Grant]) -> list[str]:
     return [_line(kind, items, whole=True) for kind, items in _grouped(list(grants))]
 
 
+def tabled(grants: Iterable[Grant]) -> list[tuple[str, list[str]]]:
+    """The same as a table: what kind of thing, and each of it."""
+    return [(_TITLES[kind], items) for kind, items in _grouped(list(grants))]
+
+
 _TITLES = {
     "host": "hosts",
     "address": "hosts in",

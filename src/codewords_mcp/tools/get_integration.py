@@ -47,7 +47,7 @@ async def get_integration(
     """Show an app's actions, or one action's fields and types."""
     runtime, caller = asking(ctx)
     if action is None:
-        found = await runtime.list_actions(app, query=query, limit=_ACTIONS)
+        found = await runtime.list_actions(caller, app, query=query, limit=_ACTIONS)
     else:
         found = await runtime.get_action(caller, app, action, prop=prop or "", props=props, query=query)
     data = Integration(

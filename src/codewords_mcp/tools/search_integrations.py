@@ -25,8 +25,8 @@ async def search_integrations(
     ctx: DoorContext, query: str, limit: int = 8
 ) -> Annotated[CallToolResult, IntegrationList]:
     """Find actions of other apps (Slack, Google Sheets, HubSpot, 2000 more) by what is to be done."""
-    runtime, _ = asking(ctx)
-    found = await runtime.search_integrations(query, limit=max(1, min(limit, 30)))
+    runtime, caller = asking(ctx)
+    found = await runtime.search_integrations(caller, query, limit=max(1, min(limit, 30)))
     data = IntegrationList(
         actions=list(found.actions), apps=[app.slug for app in found.apps], note=found.note or None
     )

@@ -11,10 +11,13 @@ import json
 import sys
 from urllib.request import ProxyHandler, build_opener
 
+import httpx
+
 import codewords_client
 
 KIND, SERVICE, FILE = sys.argv[1:4]
 NAME = {"name": "Ada"}
+MESSAGE = {"channel": "#general", "text": "Good morning"}
 
 
 async def settle(value):
@@ -120,9 +123,25 @@ async def drive(client):
     async def upload_file():
         return download(await settle(client.upload_file(FILE)))
 
+    async def integrations():
+        seed = {"app_slug": "slack", "action_name": "send-message", "props": MESSAGE}
+        public = {"app": "slack_v2", "action": "slack_v2-post-message", "props": MESSAGE}
+        check = {"operation": "check_auth", "app_slug": "google_calendar"}
+        answers = [await settle(client.run("pipedream", inputs=asked)) for asked in (seed, public, check)]
+        handle = await settle(client.run("pipedream", inputs=public, in_background=True))
+        answers.append(await settle(handle.result(timeout_seconds=60)))
+        return [answer.json() for answer in answers]
+
+    async def unconnected():
+        asked = {"app_slug": "stripe", "action_name": "create-refund", "props": {"charge": "ch_1"}}
+        try:
+            await settle(client.run("pipedream", inputs=asked))
+        except httpx.HTTPStatusError as error:
+            return {"status": error.response.status_code, "json": error.response.json(), "says": str(error)}
+
     acts = (
         run, run_with_marks, get, refused, failed, unknown, provisioned, background, background_failed, live_logs, pending,
-        print_logs, upload_content, upload_file,
+        print_logs, upload_content, upload_file, integrations, unconnected,
     )  # fmt: skip
     for act in acts:
         await asyncio.wait_for(attempt(steps, act.__name__, act), 90)

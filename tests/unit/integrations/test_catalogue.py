@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from tests.postgres import Postgres
 
 from codewords_mcp.errors import NotFound, UpstreamFailed
 from codewords_mcp.runtime.integration_info import Account, Action, App, Option
@@ -15,6 +17,7 @@ from codewords_mcp.runtime.integrations import catalogue
 from codewords_mcp.runtime.integrations.base import Broker, Configured, Dynamic, Link, Ran
 from codewords_mcp.runtime.integrations.catalogue import Catalogue
 from codewords_mcp.runtime.integrations.connect import read_action
+from codewords_mcp.runtime.store import integrations as rows
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.testing.pipedream.catalogue import ACTIONS, APPS
 
@@ -103,6 +106,35 @@ async def test_it_is_read_once_by_all_its_pages_and_found_by_the_next_process(op
     other, _ = await opened(broker).index()
     assert other.search("refund", 1)[0][0].key == "stripe-create-refund"
     assert len(broker.read) == read
+
+
+@pytest.mark.requirement("store:postgres")
+async def test_processes_that_share_a_database_may_write_it_at_once_and_the_last_one_holds(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    database = await asyncio.to_thread(Database.open, tmp_path, postgres.url())
+    broker = Pages()
+    catalogues = [Catalogue(broker, database), Catalogue(broker, database)]
+    await catalogues[0].index()
+    read = len(broker.read)
+    with database.engine.begin() as connection:
+        rows.replace(connection, broker.name, [("action", "new", {"key": "new"})], 1)
+        late = asyncio.create_task(catalogues[1].renew("stripe-create-refund"))
+        whole = asyncio.create_task(
+            database.aside(lambda c: rows.replace(c, broker.name, [("action", "new", {"key": "newest"})], 2))
+        )
+        waiting = 0
+        while waiting < 2:
+            await asyncio.sleep(0)
+            waiting = connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one()
+    await late
+    await whole
+    assert await database.read(lambda c: rows.get(c, broker.name, "action", "new")) == ({"key": "newest"}, 2)
+    assert broker.read[read:] == ["stripe-create-refund"]
+    assert await database.read(lambda c: rows.read_at(c, broker.name)) == 2
+    for one in catalogues:
+        await one.close()
+    await asyncio.to_thread(database.close)
 
 
 async def test_an_old_one_answers_while_it_is_read_anew(

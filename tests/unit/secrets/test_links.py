@@ -42,6 +42,25 @@ async def test_a_link_can_be_looked_at_often_and_spent_once_by_whichever_process
     assert await one.find(token) is None
 
 
+@pytest.mark.requirement("manifest:consent-anywhere")
+async def test_a_yes_that_was_spent_does_not_spend_the_question_that_was_asked_anew(
+    database: Database,
+) -> None:
+    questions = Links("consent", database, Vault(KEY))
+    token = await questions.create("ann", "SUBJECT", {})
+    unanswered = await questions.find(token)
+    await questions.answer(token, "agreed")
+    first, late = await questions.find(token), await questions.find(token)
+    assert unanswered is not None
+    assert first is not None
+    assert late is not None
+    assert not await questions.spend(unanswered), "it has been answered since it was read"
+    assert await questions.spend(first)
+    anew = await questions.create("ann", "SUBJECT", {})
+    assert not await questions.spend(late)
+    assert await questions.find(anew) is not None
+
+
 @pytest.mark.requirement("secrets:entry-once")
 async def test_a_link_ends_with_its_time_and_is_of_its_kind(database: Database) -> None:
     token = await links(database, lifetime=0).create("ann", "TOKEN", {})

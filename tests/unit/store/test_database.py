@@ -16,7 +16,7 @@ from tests.postgres import Postgres
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.store import logs, runs
 from codewords_mcp.runtime.store.clock import now, to_text
-from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.database import Database, database_url
 from codewords_mcp.runtime.store.migrations import KNOWN, migrate
 from codewords_mcp.runtime.store.tables import metadata
 
@@ -30,17 +30,34 @@ def database(tmp_path: Path):
     opened.close()
 
 
-def test_migrations_make_exactly_the_tables_that_the_code_uses(database: Database) -> None:
-    def columns(connection: Connection) -> dict[str, set[tuple[str, bool]]]:
-        inspector = inspect(connection)
-        return {
-            name: {(c["name"], c["nullable"]) for c in inspector.get_columns(name)}
-            for name in inspector.get_table_names()
-            if name != "alembic_version"
-        }
+def _columns(connection: Connection) -> dict[str, set[tuple[str, bool]]]:
+    inspector = inspect(connection)
+    return {
+        name: {(c["name"], c["nullable"]) for c in inspector.get_columns(name)}
+        for name in inspector.get_table_names()
+        if name != "alembic_version"
+    }
 
-    expected = {t.name: {(c.name, bool(c.nullable)) for c in t.columns} for t in metadata.sorted_tables}
-    assert database.write_blocking(columns) == expected
+
+EXPECTED = {t.name: {(c.name, bool(c.nullable)) for c in t.columns} for t in metadata.sorted_tables}
+
+
+def test_migrations_make_exactly_the_tables_that_the_code_uses(database: Database) -> None:
+    assert database.write_blocking(_columns) == EXPECTED
+
+
+@pytest.mark.requirement("store:postgres")
+def test_postgresql_is_brought_to_the_same_tables_one_version_after_the_other(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    url = postgres.url()
+    engine = create_engine(database_url(url))
+    for version in KNOWN:
+        migrate(engine, version)
+    engine.dispose()
+    opened = Database.open(tmp_path, url)
+    assert opened.write_blocking(_columns) == EXPECTED
+    opened.close()
 
 
 def test_a_home_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -61,8 +61,10 @@ def build(apps: Iterable[App], actions: Iterable[tuple[Hit, str]]) -> Index:
 class Catalogue:
     """The index of the project, and its actions by key. For one event loop; `close` it."""
 
-    def __init__(self, broker: Broker, database: Database) -> None:
+    def __init__(self, broker: Broker, database: Database, others: Iterable[Hit] = ()) -> None:
+        """`others` are found beside what is the project's."""
         self._broker = broker
+        self._others = [(hit, "") for hit in others]
         self._database = database
         self._index: tuple[str, int, Index] | None = None
         self._looked = 0.0
@@ -122,7 +124,7 @@ class Catalogue:
         if read_at is not None and (kept is None or kept[:2] != (project, read_at)):
             apps = await self._database.read(lambda c: rows.all_of(c, project, "app"))
             actions = await self._database.read(lambda c: rows.all_of(c, project, "action"))
-            self._index = (project, read_at, await asyncio.to_thread(_of_rows, apps, actions))
+            self._index = (project, read_at, await asyncio.to_thread(_of_rows, apps, actions, self._others))
         return read_at
 
     async def _first(self, project: str) -> tuple[Index, str]:
@@ -134,7 +136,8 @@ class Catalogue:
         if not actions and self._failed:
             raise self._failed[1]
         note = f"The catalogue is being read for the first time: {len(actions)} actions so far. Search again in a minute."
-        return build([*apps, *popular()], [(hit_of(one), one.description) for one in actions]), note
+        pairs = [(hit_of(one), one.description) for one in actions]
+        return build([*apps, *popular()], [*pairs, *self._others]), note
 
     def _begin(self, project: str) -> None:
         busy = self._reading is not None and not self._reading.done()
@@ -159,7 +162,7 @@ class Catalogue:
         kept = [("app", slug, one.model_dump(mode="json")) for slug, one in by_slug.items()]
         kept += [("action", key, one.model_dump(mode="json")) for key, one in by_key.items()]
         await self._database.write(lambda c: rows.replace(c, project, kept, at))
-        pairs = [(hit_of(one), one.description) for one in by_key.values()]
+        pairs = [*((hit_of(one), one.description) for one in by_key.values()), *self._others]
         self._index = (project, at, await asyncio.to_thread(build, by_slug.values(), pairs))
         self._looked = time.monotonic()
         self._so_far = ([], [])
@@ -178,7 +181,7 @@ async def _pages(read: Callable[[str | None], Awaitable[tuple[list[T], str | Non
         seen.add(cursor)
 
 
-def _of_rows(apps: list[Any], actions: list[dict[str, Any]]) -> Index:
+def _of_rows(apps: list[Any], actions: list[dict[str, Any]], others: list[tuple[Hit, str]]) -> Index:
     known = [App.model_validate(one) for one in apps]
     pairs = [
         (
@@ -187,4 +190,4 @@ def _of_rows(apps: list[Any], actions: list[dict[str, Any]]) -> Index:
         )
         for one in actions
     ]
-    return build(known, pairs)
+    return build(known, [*pairs, *others])

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from codewords_mcp.errors import InvalidInput
+
 Given = Mapping[str, Any]
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "slack": ("slack_v2", "slack"),
@@ -54,6 +56,16 @@ def app_name(text: str) -> str:
     """An app's slug as it was typed: `Google Sheets`, `google-sheets`. "" for what cannot be one."""
     bare = re.sub(r"[\s-]+", "_", text.strip().lower())
     return bare if _FORM.fullmatch(bare) else ""
+
+
+def app_of(text: str) -> str:
+    """The same. Raises InvalidInput for what cannot be one."""
+    slug = app_name(text)
+    if not slug:
+        raise InvalidInput(
+            "That is no name of an app.", hint="search_integrations finds it, as in google_sheets."
+        )
+    return slug
 
 
 def action_name(text: str) -> str:

@@ -11,10 +11,11 @@ import itertools
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from codewords_mcp.runtime.integration_info import App, Hit
+from codewords_mcp.runtime.integrations.names import family
 
 MAX_QUERY = 300
 _WORD = re.compile(r"[^\W_]+")
@@ -130,6 +131,8 @@ _EXPANDED = {stem(word): frozenset(map(stem, more.split())) for word, more in _S
 @dataclass(slots=True)
 class _Entry:
     hit: Hit
+    slug: str
+    """Of the app that its name stands for."""
     app: frozenset[str]
     action: frozenset[str]
     prior: float
@@ -160,13 +163,14 @@ class Index:
         return index
 
     def _add(self, hit: Hit, description: str, most: float) -> None:
-        app = self.apps.get(hit.app) or App(slug=hit.app, name=hit.app)
+        slug = next((one for one in family(hit.app) if one in self.apps), hit.app)
+        app = self.apps.get(hit.app) or self.apps.get(slug) or App(slug=hit.app, name=hit.app)
         of_app, nicknames = frozenset(words(f"{app.slug} {app.name}")), words(app.words)
         bare = hit.key.removeprefix(f"{hit.app}-")
         of_action = frozenset(words(f"{bare} {hit.name}"))
         number = len(self.entries)
         prior = _FEATURED * min(app.weight / most, 1.0) - _LENGTH * len(of_action)
-        self.entries.append(_Entry(hit, of_app, of_action, prior))
+        self.entries.append(_Entry(hit, app.slug, of_app, of_action, prior))
         for name, found in (
             ("description", words(description)),
             ("nickname", nicknames),
@@ -177,8 +181,8 @@ class Index:
                 kept = self._postings[word]
                 kept[number] = max(kept.get(number, 0.0), _WEIGHT[name])
 
-    def search(self, query: str, limit: int) -> tuple[list[Hit], list[App]]:
-        """(actions, apps whose name was said), the best first."""
+    def search(self, query: str, limit: int, unseen: Container[str] = ()) -> tuple[list[Hit], list[App]]:
+        """(actions, apps whose name was said), the best first; `unseen` are keys that are left out."""
         asked = [word for word in dict.fromkeys(words(query[:MAX_QUERY])) if word not in _STOP][:20]
         named = self._named(asked)
         scores: dict[int, float] = defaultdict(float)
@@ -188,13 +192,14 @@ class Index:
         best = sorted(
             scores.items(), key=lambda pair: (-self._score(pair, asked, named), self.entries[pair[0]].hit.key)
         )
-        hits = [self.entries[number].hit for number, _ in best[:limit]]
+        found = (self.entries[number].hit for number, _ in best)
+        hits = list(itertools.islice((hit for hit in found if hit.key not in unseen), limit))
         return hits, sorted(named.values(), key=lambda app: (-app.weight, app.slug))[:5]
 
     def _score(self, pair: tuple[int, float], asked: Sequence[str], named: dict[str, App]) -> float:
         number, score = pair
         entry = self.entries[number]
-        whole = _WHOLE_NAME if entry.hit.app in named else 0.0
+        whole = _WHOLE_NAME if entry.slug in named else 0.0
         strange = len(entry.action - set(asked) - entry.app)
         return score + whole + entry.prior - 0.15 * strange
 

@@ -23,7 +23,7 @@ LIFETIME: Final = 600.0
 """Seconds."""
 MAX_LINKS: Final = 1000
 MAX_PER_OWNER: Final = 50
-Kind = Literal["secret", "consent"]
+Kind = Literal["secret", "consent", "connect"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Links:
         self._lifetime = lifetime
 
     async def create(self, owner: str, subject: str, data: dict[str, Any]) -> str:
-        """A token, safe in a URL, that is good until it is spent, for ten minutes."""
+        """A token, safe in a URL, that is good until it is spent, or its time is over."""
         token = secrets.token_urlsafe(24)
         link_id = _digest(token)
         text = json.dumps({"token": token, "data": data})

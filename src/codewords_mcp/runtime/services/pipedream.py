@@ -19,7 +19,7 @@ from codewords_mcp.runtime.integration_info import (
     Status,
 )
 from codewords_mcp.runtime.integrations.book import Asked as Wanted
-from codewords_mcp.runtime.integrations.native import SERVICES
+from codewords_mcp.runtime.integrations.native_table import SERVICES
 from codewords_mcp.runtime.integrations.wire import HOW
 from codewords_mcp.runtime.services.base import Context, Credential, Input, Operation, Output, Service
 
@@ -115,13 +115,17 @@ async def _execute(context: Context, asked: Asked) -> Told:
 
 
 async def _search(context: Context, asked: Asked) -> Told:
-    found = await context.parts.integrations.search(asked.query or asked.app, asked.limit)
+    found = await context.parts.integrations.directory.search(
+        context.caller.owner, asked.query or asked.app, asked.limit
+    )
     return Told(actions=list(found.actions), apps=list(found.apps), note=found.note)
 
 
 async def _actions(context: Context, asked: Asked) -> Told:
     _needs(asked, "app")
-    found = await context.parts.integrations.actions(asked.app, asked.query, asked.limit)
+    found = await context.parts.integrations.directory.actions(
+        context.caller.owner, asked.app, asked.query, asked.limit
+    )
     return Told(app_slug=found.app, actions=list(found.actions), total=found.total, note=found.note)
 
 
@@ -146,7 +150,7 @@ async def _options(context: Context, asked: Asked) -> Told:
 
 async def _check_auth(context: Context, asked: Asked) -> Told:
     _needs(asked, "app")
-    book, owner = context.parts.integrations, context.caller.owner
+    book, owner = context.parts.integrations.accounts, context.caller.owner
     found: Connection = await book.connect(owner, asked.app)
     if asked.wait_seconds and not found.connected:
         later = await book.check_auth(owner, asked.app, wait=asked.wait_seconds)
@@ -161,7 +165,7 @@ async def _accounts(context: Context, asked: Asked) -> Told:
     if context.caller.kind == "run":
         _needs(asked, "app")
         context.parts.permit_action(context.caller, asked.app, None)
-    found = await context.parts.integrations.accounts(context.caller.owner)
+    found = await context.parts.integrations.accounts.all(context.caller.owner)
     return Told(success=True, accounts=[one for one in found if asked.app in ("", one.app)])
 
 

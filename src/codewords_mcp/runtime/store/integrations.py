@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, text
 
 from codewords_mcp.runtime.store.tables import integrations as table
 
 _WHOLE = "whole"
+_WRITERS = 0x696E7467
+"""Of PostgreSQL's advisory locks, the one that who writes here has alone: what is put in the place of rows that another
+writes at the same moment, which nobody sees yet, would meet them.
+"""
 
 
 def replace(connection: Connection, project: str, rows: Iterable[tuple[str, str, Any]], at: int) -> None:
     """Put (kind, key, data) in the place of all there was of the project; of other projects nothing stays."""
+    _alone(connection)
     connection.execute(delete(table))
     values = [
         {"project": project, "kind": kind, "key": key, "read_at": at, "data": data}
@@ -25,9 +30,15 @@ def replace(connection: Connection, project: str, rows: Iterable[tuple[str, str,
 
 def put(connection: Connection, project: str, kind: str, key: str, data: Any, at: int) -> None:
     """One that is newer than the rest."""
+    _alone(connection)
     mine = (table.c.project == project) & (table.c.kind == kind) & (table.c.key == key)
     connection.execute(delete(table).where(mine))
     connection.execute(insert(table).values(project=project, kind=kind, key=key, read_at=at, data=data))
+
+
+def _alone(connection: Connection) -> None:
+    if connection.dialect.name != "sqlite":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _WRITERS})
 
 
 def read_at(connection: Connection, project: str) -> int | None:

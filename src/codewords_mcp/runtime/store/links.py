@@ -35,14 +35,18 @@ def get(connection: Connection, link_id: str, kind: str) -> RowMapping | None:
 
 
 def about(connection: Connection, kind: str, owner: str, subject: str) -> RowMapping | None:
-    """A link about this, that has not expired; an answered one before others."""
+    """A link about this, that has not expired; an answered one before others, then the newest."""
     which = select(links).where(
         links.c.kind == kind,
         links.c.owner == owner,
         links.c.subject == subject,
         links.c.expires_at > clock(connection),
     )
-    return connection.execute(which.order_by(links.c.answer.is_(None), links.c.created_at)).mappings().first()
+    return (
+        connection.execute(which.order_by(links.c.answer.is_(None), links.c.created_at.desc()))
+        .mappings()
+        .first()
+    )
 
 
 def answer(connection: Connection, link_id: str, kind: str, said: str) -> bool:
@@ -53,9 +57,14 @@ def answer(connection: Connection, link_id: str, kind: str, said: str) -> bool:
 
 
 def spend(connection: Connection, row: RowMapping) -> bool:
-    """End a link, and every other about the same; False where somebody else was first."""
+    """End a link as it was read, and every other question about the same; False where somebody else was first.
+
+    Only this link's own row decides: a question that was asked anew after somebody else's spending is not this one.
+    """
+    own = delete(links).where(links.c.id == row["id"], links.c.answer.is_not_distinct_from(row["answer"]))
+    if connection.execute(own).rowcount != 1:
+        return False
     if row["kind"] == "consent":
         same = (links.c.kind == row["kind"], links.c.owner == row["owner"], links.c.subject == row["subject"])
-    else:
-        same = (links.c.id == row["id"],)
-    return connection.execute(delete(links).where(*same)).rowcount > 0
+        connection.execute(delete(links).where(*same))
+    return True

@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
-from codewords_mcp.runtime.consents import Ask, Asked, DeleteAsk
 from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.models import (
     Caller,
@@ -26,6 +25,7 @@ from codewords_mcp.runtime.models import (
     WorkflowDetail,
     WorkflowSummary,
 )
+from codewords_mcp.runtime.questions import Question, of_deletion, of_deploy
 from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
@@ -39,7 +39,7 @@ MAX_NAME = 100
 MAX_DESCRIPTION = 2000
 WITHOUT = "deployed before there were manifests: it may do what its header lets it, until its next deploy"
 Validate = Callable[[str, Progress], Awaitable[Validation]]
-Agree = Callable[[Asked], Awaitable[None]]
+Agree = Callable[[Question], Awaitable[None]]
 """Returns where a deploy may do what it asks for, and raises where it may not, or not yet."""
 
 
@@ -120,18 +120,20 @@ class Deployments:
             return await self._own(caller, service_id)
         return None if name is None else await self._db.read(lambda c: rows.by_name(c, caller.owner, name))
 
-    async def _ask(self, caller: Caller, name: str, target: WorkflowRow | None, manifest: Manifest) -> Ask:
+    async def _ask(
+        self, caller: Caller, name: str, target: WorkflowRow | None, manifest: Manifest
+    ) -> Question:
         """What the new version asks for beyond the live one."""
         live = None
         if target is not None:
             live = await self._db.read(lambda c: rows.version(c, target.id, target.active_version))
         before = live and _manifest(live)
-        return Ask(
+        return of_deploy(
             caller.owner,
             name,
             target.id if target else None,
             live.number if live else None,
-            tuple(manifest.widens(before or Manifest())),
+            manifest.widens(before or Manifest()),
             unknown_before=live is not None and before is None,
         )
 
@@ -284,7 +286,9 @@ class Deployments:
                 hint="Wait for them or cancel them first.",
             )
         numbers = [v["number"] for v in await self._db.read(lambda c: rows.list_versions(c, service_id))]
-        await agree(DeleteAsk(caller.owner, workflow.name, service_id, workflow.active_version, len(numbers)))
+        await agree(
+            of_deletion(caller.owner, workflow.name, service_id, workflow.active_version, len(numbers))
+        )
         await self._db.write(lambda c: rows.remove(c, service_id))
         return workflow.name
 

@@ -1,4 +1,6 @@
-"""The secret page in a real Chromium: it works on a phone, under its own policy, and asks nobody else for anything."""
+"""The pages that people are sent to in a real Chromium: they work on a phone, under their own policy, and ask nobody else for
+anything.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.workshop import workflow
+
+from codewords_mcp.errors import ConsentNeeded
+from codewords_mcp.runtime.manifest import Grant
+from codewords_mcp.runtime.models import Consent
+from codewords_mcp.runtime.questions import Question, of_call, of_deletion, of_deploy
+from codewords_mcp.runtime.runtime import Runtime
 
 from .chromium import executable, tab
 from .doors import Door
@@ -50,6 +58,50 @@ def test_a_person_types_a_value_and_stores_it(
         assert [problem for problem in page.problems if "404" not in problem] == []
     assert "TYPED_BY_HAND" in http.get("/secrets").text
     http.delete("/secrets/TYPED_BY_HAND")
+
+
+LONG = "a-name-without-any-place-to-break-it-at-" * 3
+GRANTS = [
+    Grant("host", f"{LONG[:60]}.example.com"),
+    Grant("host", "api.example.com"),
+    Grant("model", "openai"),
+]
+FIELDS = {"channel": "#general", LONG: LONG, "text": "Good <b>morning</b>, " * 20}
+QUESTIONS = [
+    of_deploy("local", "Weekly report", "weekly_0a1b2c3d", 4, GRANTS),
+    of_deletion("local", LONG, "weekly_0a1b2c3d", 4, 5),
+    of_call("local", "slack_v2-post-message", FIELDS, "apn_1234567"),
+]
+
+
+@pytest.mark.requirement("manifest:consent-page")
+@pytest.mark.parametrize("question", QUESTIONS, ids=["deploy", "deletion", "call"])
+def test_a_person_reads_a_question_whole_and_answers_it_with_a_thumb(
+    door: Door, tmp_path: Path, question: Question
+) -> None:
+    async def put(runtime: Runtime) -> str:
+        try:
+            await runtime._house.consents.settle(question, Consent())  # pyright: ignore[reportPrivateUsage]
+        except ConsentNeeded as needed:
+            return needed.confirm
+        raise AssertionError("nothing was asked")
+
+    url = f"{door.url}/consents/{door.ask(put)}"
+    with tab(tmp_path, width=360, height=740, mobile=True) as page:
+        page.open(url)
+        assert page.value("document.documentElement.scrollWidth") <= 360, "nothing sticks out sideways"
+        shown = page.value("document.body.innerText")
+        assert question.wording.title in shown
+        assert all(item in shown for _, items in question.rows for item in items)
+        heights = page.value(
+            "[...document.querySelectorAll('button')].map(b => b.getBoundingClientRect().height)"
+        )
+        assert len(heights) == 2
+        assert min(heights) >= 44, "a finger hits them"
+        page.value("document.querySelector('button').click()")
+        page.wait_for("Page.loadEventFired")
+        assert question.wording.agreed in page.value("document.body.innerText")
+        assert page.problems == []
 
 
 def test_the_docs_ask_a_browser_for_the_key_and_show_the_routes(door: Door, tmp_path: Path) -> None:
