@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller
@@ -18,7 +20,7 @@ class Library:
 
     async def list_services(self, caller: Caller) -> list[ServiceInfo]:
         """Every library service, with which of its credentials this caller's calls have."""
-        return [await self._described(caller, service) for service in self._house.services.all()]
+        return await self._described(caller, self._house.services.all())
 
     async def get_service(self, caller: Caller, name: str) -> ServiceInfo:
         """One. Raises NotFound."""
@@ -27,11 +29,12 @@ class Library:
             raise NotFound(
                 "There is no library service of this name.", hint="`codewords services` shows them."
             )
-        return await self._described(caller, service)
+        return (await self._described(caller, [service]))[0]
 
-    async def _described(self, caller: Caller, service: Service) -> ServiceInfo:
-        book = self._house.secrets
-        found: set[str] = set()
-        for one in service.credentials:
-            found |= set(await book.given(HOME_OWNER if one.home else caller.owner, [one.name]))
-        return describe(service, found)
+    async def _described(self, caller: Caller, services: Sequence[Service]) -> list[ServiceInfo]:
+        wanted = [one for service in services for one in service.credentials]
+        given = self._house.secrets.given
+        of_home = await given(HOME_OWNER, [one.name for one in wanted if one.home])
+        of_owner = await given(caller.owner, [one.name for one in wanted if not one.home])
+        present = {one.name for one in wanted if one.name in (of_home if one.home else of_owner)}
+        return [describe(service, present) for service in services]
