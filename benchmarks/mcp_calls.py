@@ -1,7 +1,7 @@
 """What does a tool call over HTTP cost beside a bare `mcp` server? Calls per second on 8 connections, 2026-07-28.
 
 Ours is `codewords-mcp serve`, with its keys, scopes, tasks and boundary; the peer is an `MCPServer` of the same SDK with one
-tool that answers the same, under the same uvicorn. They take turns.
+tool that answers the same, under the same uvicorn. They take turns. The tool does nothing but answer: a page that is read once.
 
     python benchmarks/mcp_calls.py [--quick] [--json]
 """
@@ -23,7 +23,8 @@ from _bench import Question, clean_environment, options, report
 from _door import served
 
 CONNECTIONS = 8
-TOOL = "list_templates"
+TOOL = "read_practice"
+ARGUMENTS = {"topic": "state"}
 _META: dict[str, object] = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
@@ -34,11 +35,11 @@ from typing import Annotated
 import uvicorn
 from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult, TextContent
-from codewords_mcp.tools.list_templates import TemplateList
+from codewords_mcp.tools.read_practice import Practice
 RESULT = json.loads(sys.argv[2])
 server = MCPServer("bare", version="1", log_level="ERROR")
 @server.tool()
-async def list_templates() -> Annotated[CallToolResult, TemplateList]:
+async def read_practice(topic: str) -> Annotated[CallToolResult, Practice]:
     "The same text and data."
     return CallToolResult(
         content=[TextContent(**one) for one in RESULT["content"]], structured_content=RESULT["structuredContent"]
@@ -74,7 +75,7 @@ def bare(result: dict[str, object]) -> Generator[int]:
 
 def request(port: int, key: str) -> bytes:
     """One call as it goes over the wire."""
-    params: dict[str, object] = {"name": TOOL, "arguments": {}, "_meta": _META}
+    params: dict[str, object] = {"name": TOOL, "arguments": ARGUMENTS, "_meta": _META}
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
     head = (
         f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {key}\r\n"
