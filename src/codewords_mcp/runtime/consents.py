@@ -143,7 +143,7 @@ class DeleteAsk:
     @property
     def rows(self) -> list[tuple[str, list[str]]]:
         """What goes."""
-        what = f"{self.versions} version{'s' if self.versions > 1 else ''} and its schedules, for good"
+        what = f"{self.versions} version{'s' if self.versions > 1 else ''} and its schedules and webhooks, for good"
         return [("deletes", [f"{self.name}: {what}"])]
 
     @property
