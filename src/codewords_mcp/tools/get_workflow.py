@@ -152,7 +152,7 @@ def _environment(variables: list[dict[str, Any]]) -> str:
             f"={one['default']}"
             if one.get("default") is not None
             else ""
-            if one["required"]
+            if one.get("required", True)
             else " (optional)"
         )
         for one in variables

@@ -277,8 +277,8 @@ def test_a_deleted_workflows_webhooks_are_gone_and_what_came_by_them_stays(
     hook = make(http, made["service_id"])
     delivery = outside.post(hook["url"], json={}).json()["delivery"]
     delivered(http, delivery)
-    asked = http.delete(f"/workflows/{made['service_id']}").json()["error"]
-    http.delete(f"/workflows/{made['service_id']}", params={"confirm": asked["confirm"]}).raise_for_status()
+    gone = http.request("DELETE", f"/workflows/{made['service_id']}", json={"allow": True})
+    assert gone.status_code == 204, gone.text
     assert http.get("/webhooks").json()["items"] == []
     assert outside.post(hook["url"], json={}).status_code == 404
     assert http.get(f"/webhooks/deliveries/{delivery}").json()["id"] == delivery
