@@ -104,20 +104,18 @@ class Call:
 
 @dataclass
 class Person:
-    """Agrees to forms, types `value` where a secret is asked for, connects accounts; by the pages, as a browser would."""
+    """Agrees to forms, types `value` where a secret is asked for, connects accounts; on the pages, as a browser would."""
 
     value: str = "typed-by-a-person"
     visited: list[str] = field(default_factory=list[str])
+    agreed: list[str] = field(default_factory=list[str])
 
-    async def __call__(self, _: object, asked: Any) -> ElicitResult:
-        if isinstance(asked, ElicitRequestURLParams):
-            await self.visit(asked.url)
+    async def __call__(self, context: object, params: Any) -> ElicitResult:  # noqa: ARG002  # the SDK's signature
+        if isinstance(params, ElicitRequestURLParams):
+            await asyncio.to_thread(self._visit, params.url)
             return ElicitResult(action="accept")
+        self.agreed.append(params.message)
         return ElicitResult(action="accept", content={})
-
-    async def visit(self, url: str) -> None:
-        """Do what the page asks for."""
-        await asyncio.to_thread(self._visit, url)
 
     def _visit(self, url: str) -> None:
         page = url.split("/")[3]
@@ -135,9 +133,8 @@ class Person:
 class Assistant:
     """Calls tools through a client and keeps what was said."""
 
-    def __init__(self, client: Client, person: Person) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._person = person
         self.calls: list[Call] = []
         self._step = ""
 

@@ -33,16 +33,15 @@ COLUMNS = ("calls", "wrote", "shown", "data")
 
 async def travel(url: str, key: str) -> list[Call]:
     """The calls of one journey."""
-    person = Person()
     async with (
         httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=httpx2.Timeout(60)) as http,
         Client(
             streamable_http_client(f"{url}/mcp", http_client=http),
             mode="2026-07-28",
-            elicitation_callback=person,
+            elicitation_callback=Person(),
         ) as client,
     ):
-        assistant = Assistant(client, person)
+        assistant = Assistant(client)
         await assistant.go()
     return assistant.calls
 

@@ -206,8 +206,10 @@ def _entry(text: str) -> dict[str, Any] | None:
         entry: Any = json.loads(text)
     except ValueError:
         return None
-    known = isinstance(entry, dict) and isinstance(entry.get("event"), str) and "timestamp" in entry
-    return cast("dict[str, Any]", entry) if known else None
+    if not isinstance(entry, dict):
+        return None
+    found = cast("dict[str, Any]", entry)
+    return found if isinstance(found.get("event"), str) and "timestamp" in found else None
 
 
 def _next_call(run: Run) -> str | None:

@@ -73,9 +73,12 @@ async def test_a_workflow_goes_its_whole_way_through_the_front(
 ) -> None:
     person = JOURNEY.Person()
     async with client_of(served, "stdio", "2026-07-28", person) as client:
-        assistant = JOURNEY.Assistant(client, person)
+        assistant = JOURNEY.Assistant(client)
         await assistant.go()
     assert person.visited == ["secrets", "connect"], "the model opened no page"
+    deploy, rollback = person.agreed
+    assert "slack" in deploy
+    assert "version 1" in rollback
     said = "".join(call.arguments + call.text + call.data for call in assistant.calls)
     assert person.value not in said, "a secret came by the model"
     assert [run.props["text"] for run in connect.runs] == ["Good morning", "Nothing today."]
@@ -90,5 +93,5 @@ async def test_a_workflow_is_deployed_run_read_and_deleted_over_each_transport(
 ) -> None:
     person = JOURNEY.Person()
     async with client_of(served, transport, era, person) as client:
-        await JOURNEY.Assistant(client, person).go_briefly()
+        await JOURNEY.Assistant(client).go_briefly()
     assert served.call("GET", "/workflows?query=briefly")["items"] == []

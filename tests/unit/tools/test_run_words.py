@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Literal
 
 import pytest
 
@@ -10,7 +11,7 @@ from codewords_mcp.runtime.models import LogLine, Run
 from codewords_mcp.tools._runs import answer_run
 
 NOW = "2026-01-01T00:00:00.000000Z"
-SAID = [
+SAID: list[tuple[Literal["stdout", "stderr"], str]] = [
     ("stderr", "INFO:     Started server process [2]"),
     ("stderr", "INFO:     Waiting for application startup."),
     ("stderr", '{"event": "fetching", "level": "info", "timestamp": "2026-01-01T00:00:00Z", "url": "/a"}'),
