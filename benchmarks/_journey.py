@@ -207,7 +207,7 @@ class Assistant:
 
     async def _repair(self, workflow: str) -> None:
         self._step = "a run that fails"
-        given = {"channel": "#general", "lines": []}
+        given: dict[str, Any] = {"channel": "#general", "lines": []}
         failed = await self._call("run_workflow", workflow_id=workflow, input=given)
         assert failed["status"] == "failed", failed
         assert "IndexError" in failed["diagnosis"]["error"], failed
