@@ -15,6 +15,7 @@ from tests.serving import ServedRuntime, start_runtime
 
 from codewords_mcp.testing.pipedream import loopback_connect
 from codewords_mcp.testing.pipedream.connect import succeeded
+from codewords_mcp.testing.providers import LoopbackProviders, loopback_providers
 
 HERE = Path(__file__).parent
 DRIVERS = HERE / "drivers"
@@ -22,11 +23,22 @@ Steps = dict[str, Any]
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[ServedRuntime]:
+def models() -> Generator[LoopbackProviders]:
+    """The model providers that the runtime's gateway asks."""
+    with loopback_providers() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory, models: LoopbackProviders) -> Generator[ServedRuntime]:
     """A real runtime in a home of its own, whose integrations are a stand-in's; Slack is connected."""
     with (
         loopback_connect() as connect,
-        start_runtime(tmp_path_factory.mktemp("home"), CODEWORDS_PIPEDREAM_BASE_URL=connect.url) as runtime,
+        start_runtime(
+            tmp_path_factory.mktemp("home"),
+            CODEWORDS_OPENAI_BASE_URL=f"{models.url}/v1",
+            CODEWORDS_PIPEDREAM_BASE_URL=connect.url,
+        ) as runtime,
     ):
         for name, value in connect.credentials.items():
             runtime.call("PUT", f"/secrets/{name}", {"value": value})
@@ -52,7 +64,7 @@ def drive_python(
 
     def drive(version: str, kind: str) -> Steps:
         if (version, kind) not in seen:
-            seen[version, kind] = _driven(
+            seen[version, kind] = driven(
                 [python_client(version), DRIVERS / "python_driver.py", kind, service, file], served
             )
         return seen[version, kind]
@@ -63,14 +75,15 @@ def drive_python(
 @pytest.fixture(scope="session")
 def node_steps(served: ServedRuntime, service: str) -> Steps:
     """What the published npm client sees, step by step."""
-    return _driven(["node", DRIVERS / "node_driver.cjs", node_client(), service], served)
+    return driven(["node", DRIVERS / "node_driver.cjs", node_client(), service], served)
 
 
-def _driven(command: list[str | Path], served: ServedRuntime) -> Steps:
+def driven(command: list[str | Path], served: ServedRuntime, **env: str) -> Steps:
+    """What a program that prints its steps saw of the runtime."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     done = subprocess.run(
         command,
-        env=kept | served.environment(),
+        env=kept | served.environment() | env,
         capture_output=True,
         encoding="utf-8",
         timeout=300,

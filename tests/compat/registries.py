@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 PYTHON_CLIENTS = ("0.2.4", "0.3.5", "0.4.11")
+AGENTS = "openai-agents==0.24.0"
+"""What the published client's `SubAgent` works with."""
 NODE_CLIENT = "0.1.6"
 FIRECRAWL = "4.55.0"
 PIPEDREAM = "2.3.0"

@@ -155,7 +155,7 @@ def delete(
     subject: Subject,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: for scripts.")] = False,
 ) -> int:
-    """Delete a draft, or a workflow with its versions and schedules; its runs stay."""
+    """Delete a draft, or a workflow with its versions, schedules and webhooks; its runs stay."""
     with connect() as client:
         path = _path(client, subject)
         if path.startswith("/drafts/"):

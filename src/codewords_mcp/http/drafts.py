@@ -109,7 +109,7 @@ async def delete_draft(request: Request) -> Response:
 
 
 async def delete_workflow(request: Request) -> Response:
-    """With its versions and schedules, once a person agrees; its runs stay."""
+    """With its versions, schedules and webhooks, once a person agrees; its runs stay."""
     body = await read_body(request, DeleteBody)
     consent = Consent(allow=body.allow, confirm=body.confirm, by_person=True)
     await runtime(request.scope).delete_workflow(
@@ -157,7 +157,7 @@ OPERATIONS = [
         parameters=(Parameter("version", "The later one; the live one otherwise.", {"type": "integer"}), _AGAINST),
     ),
     Operation(
-        "DELETE", "/workflows/{service_id}", "Delete a workflow with its versions and schedules", delete_workflow,
+        "DELETE", "/workflows/{service_id}", "Delete a workflow with its versions, schedules and webhooks", delete_workflow,
         body=DeleteBody, status=204,
         description="Without `confirm` or `allow` it answers 403 `consent_needed`. Runs stay; while some go on, 409.",
     ),

@@ -157,7 +157,7 @@ class AuthoringCalls(Library, IntegrationCalls):
         *,
         consent: Consent = Consent(),  # noqa: B008  # immutable
     ) -> str:
-        """Delete a workflow with its versions and schedules, once a person agrees; its name. Its runs stay on record.
+        """Delete a workflow with its versions, schedules and webhooks, once a person agrees; its name. Its runs stay on record.
 
         Raises NotFound, ConsentNeeded, Forbidden, Conflict while runs of it go on.
         """
@@ -166,6 +166,7 @@ class AuthoringCalls(Library, IntegrationCalls):
             caller, service_id, lambda ask: self._house.consents.settle(ask, consent)
         )
         self._house.forget(service_id)
+        self._house.webhooks.changed()
         await self._house.tell_changed(caller.owner, service_id)
         return name
 

@@ -84,7 +84,7 @@ def of_deploy(
 
 def of_deletion(owner: str, name: str, service_id: str, live: int | None, versions: int) -> Question:
     """A workflow is to be deleted, with so many versions. `live` is the one that serves."""
-    what = f"{versions} version{'s' if versions > 1 else ''} and its schedules, for good"
+    what = f"{versions} version{'s' if versions > 1 else ''} and its schedules and webhooks, for good"
     wording = Wording(
         message="Nothing was deleted: a person has to agree to that.",
         hint=_TO_DELETE,

@@ -51,6 +51,7 @@ from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import now, to_text
 from codewords_mcp.runtime.tasks import TaskBook
 from codewords_mcp.runtime.webhook_calls import WebhookCalls
+from codewords_mcp.runtime.workflows.openapi import UNTITLED
 from codewords_mcp.runtime.workflows.smoke import Smoke
 from codewords_mcp.settings import Settings
 
@@ -189,7 +190,7 @@ class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls,
             if revision not in {None, draft.revision}:
                 raise stale(revision or 0)
             code, service_id = draft.code, service_id or draft.workflow_id
-            name = name or (None if service_id else draft.name)
+            name = name or (None if service_id or draft.name == UNTITLED else draft.name)
             description = description or ("" if service_id else draft.facts["description"])
             smoke = Smoke(draft.facts["example"] if draft.facts["example_from"] == "given" else None)
         elif code is None:

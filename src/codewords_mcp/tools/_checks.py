@@ -44,8 +44,9 @@ def lines_of(checks: list[Check]) -> list[str]:
 
 
 def may(capabilities: list[str]) -> list[str]:
-    """What the workflow may do, under a heading; nothing where it is not known."""
-    return ["It may do this and no more:", *(f"  {line}" for line in capabilities)] if capabilities else []
+    """What the workflow may do, in one line; nothing where it is not known."""
+    told = "; ".join(" ".join(line.split()) for line in capabilities)
+    return [f"It may, and no more: {told}"] if told else []
 
 
 def _line(item: CheckItem) -> str:

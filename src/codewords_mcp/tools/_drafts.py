@@ -55,7 +55,7 @@ def draft_lines(draft: Draft, *, checks: bool = True) -> list[str]:
     of = f" of {draft.workflow_id} version {draft.base_version}" if draft.workflow_id else ""
     lines = [f"{draft.draft_id} revision {draft.revision}{of} ({one_line(draft.name, 80)}) {state}."]
     if checks:
-        lines += [*lines_of(draft.checks), *may(draft.capabilities)]
+        lines += [*lines_of(draft.checks), *(may(draft.capabilities) if draft.ready else [])]
         if draft.example is not None:
             lines.append(f"Example input: {cut(compact(clean_json(draft.example)), _EXAMPLE)}")
     return [*lines, f"Next: {next_call(draft)}"]
@@ -64,6 +64,9 @@ def draft_lines(draft: Draft, *, checks: bool = True) -> list[str]:
 def next_call(draft: Draft) -> str:
     """What to do with it now."""
     name = json.dumps(draft.draft_id)
+    deploy = f"deploy_workflow(draft_id={name}, revision={draft.revision})"
     if draft.ready:
-        return f"deploy_workflow(draft_id={name}, revision={draft.revision})"
+        return deploy
+    if {check.id for check in draft.checks if check.status == "failed"} == {"connections"}:
+        return f"connect_integration(app=…), then {deploy}"
     return f'edit_workflow(workflow_id={name}, edits=[{{"old": "…", "new": "…"}}])'

@@ -29,7 +29,9 @@ def refuse_integrations(workflow_id: str) -> None:
 def line_of(hit: Hit) -> str:
     """One action of a list."""
     how = "writes" if hit.writes else "reads"
-    return f"- {hit.app}: {hit.key} ({how}) {one_line(hit.name, 60)}"
+    name = one_line(hit.name, 60)
+    said = hit.key.endswith("-".join(name.lower().split()))
+    return f"- {hit.app}: {hit.key} ({how})" + ("" if said else f" {name}")
 
 
 def field_of(prop: Prop) -> str:

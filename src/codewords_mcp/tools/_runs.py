@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 from mcp_types import CallToolResult
@@ -23,6 +24,11 @@ _RESULT_SHOWN = 6_000
 _LOG_LINE = 1_000
 _LOG_SHOWN = 12_000
 _DIAGNOSIS_SHOWN = 2_400
+_SERVER = re.compile(
+    r"INFO: +(Started server process \[\d+\]|Waiting for application (startup|shutdown)\.|"
+    r"Application (startup|shutdown) complete\.|Uvicorn running on .*|Shutting down|Finished server process \[\d+\])"
+)
+"""What the workflow's server says of its start and end, and nobody asks for."""
 _SLICE = 5.0
 _LOG_ENDS_WITHIN = 3.0
 
@@ -169,16 +175,41 @@ def _diagnosis_lines(why: Diagnosed) -> str:
 
 
 def _log(lines: list[LogLine]) -> list[str]:
-    """The last lines that fit, each cut."""
+    """The last lines that fit, each cut, without those of the server's start and end."""
     kept: list[str] = []
     room = _LOG_SHOWN
     for line in reversed(lines):
-        text = cut(clean(line.message), _LOG_LINE)
+        if line.stream == "stderr" and _SERVER.fullmatch(line.message.strip()):
+            continue
+        text = cut(_said(line), _LOG_LINE)
         room -= len(text) + 1
         if room < 0:
             break
-        kept.append(text if line.stream == "stdout" else f"[{line.stream}] {text}")
+        kept.append(text)
     return kept[::-1]
+
+
+def _said(line: LogLine) -> str:
+    """The line, its stream where that is not stdout; of one that a logger wrote as JSON what it says, without its time."""
+    text = clean(line.message)
+    if text.startswith("{") and (entry := _entry(text)):
+        level = entry.pop("level", "info")
+        event = str(entry.pop("event"))
+        entry.pop("timestamp", None)
+        more = [f"{name}={compact(value)}" for name, value in entry.items()]
+        return " ".join([*([] if level == "info" else [f"[{level}]"]), event, *more])
+    return text if line.stream == "stdout" else f"[{line.stream}] {text}"
+
+
+def _entry(text: str) -> dict[str, Any] | None:
+    try:
+        entry: Any = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(entry, dict):
+        return None
+    found = cast("dict[str, Any]", entry)
+    return found if isinstance(found.get("event"), str) and "timestamp" in found else None
 
 
 def _next_call(run: Run) -> str | None:
@@ -200,18 +231,21 @@ def _text(data: RunResult) -> str:
             parts.append(f"Likely fix: {data.diagnosis.fix}")
         if data.workflow_id:
             parts.append(f"Then: edit_workflow(workflow_id={json.dumps(data.workflow_id)}, edits=[…])")
-    if data.result is not None:
+    if data.result is not None and not (
+        data.diagnosis and data.diagnosis.at
+    ):  # then it is the traceback once more
         parts.append(fence("Result", compact(data.result), _RESULT_SHOWN))
     if data.logs:
         parts.append(fence(f"Last {len(data.logs)} log lines", "\n".join(data.logs), _LOG_SHOWN))
     if data.next is not None:
-        parts.append(f"It goes on. Next: {data.next}")
+        parts.append(f"Next: {data.next}")
     return "\n".join(parts)
 
 
 def _headline(data: RunResult) -> str:
     took = f" in {data.seconds:g} s" if data.seconds is not None else ""
-    facts = [f"Run {data.run_id} {data.status.replace('_', ' ')}{took}"]
+    name = "The run is" if data.next else f"Run {data.run_id}"  # the next call names it
+    facts = [f"{name} {data.status.replace('_', ' ')}{took}"]
     if data.http_status is not None:
         facts.append(f"HTTP {data.http_status}")
     if data.version is not None:

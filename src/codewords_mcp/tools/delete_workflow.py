@@ -22,7 +22,7 @@ class Deleted(BaseModel):
 
 
 async def delete_workflow(ctx: DoorContext, workflow_id: Subject) -> Annotated[CallToolResult, Deleted]:
-    """Delete a workflow with its versions and schedules, or a draft."""
+    """Delete a workflow with its versions, schedules and webhooks, or a draft."""
     runtime, caller = asking(ctx)
     if DRAFT_ID.fullmatch(workflow_id):
         await runtime.delete_draft(caller, workflow_id)

@@ -140,7 +140,6 @@ def _answer(live: Deployment) -> CallToolResult:
     )
     lines = [
         f"{done} of {live.service_id}, isolation {live.isolation}.",
-        f"URL: {live.url}",
         f"Shell: {data.curl}",
         *may(live.capabilities),
         *lines_of(live.notes),

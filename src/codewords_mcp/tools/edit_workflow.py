@@ -86,7 +86,15 @@ def _answer(done: Edited, *, new: bool) -> CallToolResult:
         return answer(data, "\n".join(draft_lines(draft)))
     changed = [*lines_of(done.checks), *(f"- resolved {line}" for line in data.resolved)]
     told = changed or ["No check changed."]
-    return answer(data, "\n".join([f"```diff\n{diff}\n```", *told, *draft_lines(draft, checks=False)]))
+    return answer(
+        data, "\n".join([f"```diff\n{_hunks(diff)}\n```", *told, *draft_lines(draft, checks=False)])
+    )
+
+
+def _hunks(diff: str | None) -> str:
+    """A diff without its two lines of names, which the draft's own line says."""
+    lines = (diff or "").splitlines()
+    return "\n".join(lines[2:] if lines and lines[0].startswith("--- ") else lines)
 
 
 TOOL = tool(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal
 
 from mcp.shared.exceptions import MCPError
@@ -28,11 +29,12 @@ _MAX_TOKENS = 8_000
 
 
 class Generated(BaseModel):
-    """`ready` and `unfinished` have a draft. `brief`: no model could be asked; write the code yourself from the text."""
+    """`ready` and `unfinished` have a draft. `brief`: no model could be asked; write the code yourself from it."""
 
     status: Literal["ready", "unfinished", "brief", "working"]
     draft: DraftResult | None = None
     why: str | None = None
+    brief: str | None = None
     next: str | None = None
 
 
@@ -91,7 +93,8 @@ def _client_model(ctx: DoorContext) -> Ask | None:
 
 def _answer(done: Generation) -> CallToolResult:
     if done.brief is not None:
-        return answer(Generated(status="brief", next=done.brief.next), _brief(done.brief))
+        text = _brief(done.brief)
+        return answer(Generated(status="brief", brief=text, next=done.brief.next), text)
     assert done.draft is not None  # noqa: S101  # only a brief has none
     draft = done.draft
     costs = f", {draft.cost:.4f} USD" if draft.cost is not None else ""
@@ -108,8 +111,9 @@ def _brief(brief: Brief) -> str:
     services = "\n".join(brief.services) or "(the standard library and httpx will do)"
     return (
         "No model can be asked here, so write it yourself.\n\n"
-        f"{brief.rules}\n## Services that fit\n{services}\n\n"
-        f"## The nearest template: {brief.template_id}\n```python\n{brief.template_code}```\n\n"
+        f"{brief.rules}\n## Services that may fit\n{services}\n\n"
+        f"Apps of the user (Slack, Sheets …): search_integrations. More about a subject: read_practice. The nearest template: "
+        f"{brief.template_id}; list_templates(template_id={json.dumps(brief.template_id)}) shows its code.\n"
         f"Next: {brief.next}. It answers with a draft and what to repair; then deploy_workflow(draft_id=…)."
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _VERSIONS = 20
 _RUNS = 10
+_RUNS_SHOWN = 3
 _ROUTES_SHOWN = 4_000
 _DIFF = 8_000
 _EXAMPLE = 600
@@ -93,11 +94,11 @@ def _draft(draft: Draft) -> CallToolResult:
     data = Workflow(
         workflow_id=draft.draft_id,
         name=one_line(draft.name, 80),
-        routes=draft.routes,
+        routes=_untitled(draft.routes),
         draft=draft_result(draft),
         code=draft.code,
     )
-    lines = [*draft_lines(draft), f"Routes: {cut(compact(draft.routes), _ROUTES_SHOWN)}"]
+    lines = [*draft_lines(draft), f"Routes: {cut(compact(data.routes), _ROUTES_SHOWN)}"]
     if draft.code is not None:
         lines.append(f"```python\n{draft.code}\n```")
     return answer(data, "\n".join(lines))
@@ -110,8 +111,8 @@ def _data(detail: WorkflowDetail) -> Workflow:
         description=one_line(detail.description, 400) or None,
         url=detail.url,
         version=detail.version,
-        routes=detail.routes,
-        env=detail.env,
+        routes=_untitled(detail.routes),
+        env=[{name: value for name, value in one.items() if value is not None} for one in detail.env],
         dependencies=detail.dependencies,
         versions=[
             VersionItem(
@@ -129,20 +130,51 @@ def _data(detail: WorkflowDetail) -> Workflow:
     )
 
 
+def _untitled(value: Any) -> Any:
+    """Routes without the titles that a schema makes of its fields' names."""
+    if isinstance(value, list):
+        return [_untitled(one) for one in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    members = cast("dict[str, Any]", value)
+    return {
+        name: _untitled(one)
+        for name, one in members.items()
+        if name != "title" or not isinstance(one, str)  # a field may be called so
+    }
+
+
+def _environment(variables: list[dict[str, Any]]) -> str:
+    """`NAME=default, NAME`: those without a default are needed, unless they are said to be optional."""
+    return ", ".join(
+        one["name"]
+        + (
+            f"={one['default']}"
+            if one.get("default") is not None
+            else ""
+            if one.get("required", True)
+            else " (optional)"
+        )
+        for one in variables
+    )
+
+
 def _text(data: Workflow) -> str:
     lines = [
         f"{data.workflow_id} v{data.version}: {data.name}"
         + (f". {data.description}" if data.description else ""),
         f"URL: {data.url}",
         f"Routes: {cut(compact(data.routes), _ROUTES_SHOWN)}",
-        f"Environment: {compact(data.env)}",
+        f"Environment: {_environment(data.env)}",
         f"Versions: {', '.join(f'{v.version}*' if v.active else str(v.version) for v in data.versions)} (* is live)",
     ]
     lines += may(data.capabilities)
     if data.example is not None:
         lines.append(f"Example input: {cut(compact(data.example), _EXAMPLE)}")
     if data.last_runs:
-        lines.append("Last runs: " + ", ".join(f"{r.run_id} {r.status}" for r in data.last_runs))
+        lines.append(
+            "Last runs: " + ", ".join(f"{r.run_id} {r.status}" for r in data.last_runs[:_RUNS_SHOWN])
+        )
     if data.code is not None:
         lines.append(f"```python\n{data.code}\n```")
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.author_info import Template
 from codewords_mcp.tools._tool import READS, answer, tool
 
-_BEST = 8
+_BEST = 5
 
 
 class TemplateItem(BaseModel):

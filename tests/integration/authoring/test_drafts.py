@@ -168,7 +168,7 @@ async def test_a_workflow_is_deleted_only_once_a_person_agrees(runtime: Runtime)
     await finished(runtime, run_id)
     with pytest.raises(ConsentNeeded) as asked:
         await runtime.delete_workflow(ADMIN, service)
-    assert "Doomed: 1 version and its schedules, for good" in asked.value.asks[0]
+    assert "Doomed: 1 version and its schedules and webhooks, for good" in asked.value.asks[0]
     with pytest.raises(ConsentNeeded):
         await runtime.delete_workflow(ADMIN, service, consent=Consent(confirm="no token"))
     yes = Consent(confirm=asked.value.confirm, by_person=True)
@@ -180,6 +180,38 @@ async def test_a_workflow_is_deleted_only_once_a_person_agrees(runtime: Runtime)
     assert (await runtime.get_run(ADMIN, run_id)).status == "succeeded"
     with pytest.raises(NotFound):
         await runtime.delete_workflow(BOB, service, consent=ALLOWED)
+
+
+@pytest.mark.requirement("author:orphan-drafts")
+async def test_a_draft_outlives_its_workflow_and_is_deployed_as_a_new_one(runtime: Runtime) -> None:
+    service = await deploy(runtime, workflow(TYPED), name="Gone")
+    change = Edit(old="count: int", new="count: int = 7")
+    draft = (await runtime.edit_draft(ADMIN, service, edits=[change])).draft
+    assert draft.workflow_id == service
+    await runtime.delete_workflow(ADMIN, service, consent=ALLOWED)
+    kept = await runtime.get_draft(ADMIN, draft.draft_id)
+    assert (kept.workflow_id, kept.base_version, kept.revision) == (None, None, draft.revision)
+    live = await runtime.deploy(ADMIN, draft_id=draft.draft_id, revision=draft.revision, consent=ALLOWED)
+    assert live.service_id != service
+    assert (live.name, live.version) == ("Gone", 1)
+
+
+@pytest.mark.requirement("author:draft-names")
+async def test_drafts_whose_title_was_not_known_yet_become_workflows_of_their_own_title(
+    runtime: Runtime,
+) -> None:
+    broken = workflow("import nothing_of_that_name\n" + TYPED, title="Late title")
+    made = (await runtime.create_draft(ADMIN, broken)).draft
+    assert not made.ready
+    blank = await runtime._house.drafts.get(ADMIN, made.draft_id)  # pyright: ignore[reportPrivateUsage]
+    assert blank.name == "workflow"
+    mended = (
+        await runtime.edit_draft(
+            ADMIN, made.draft_id, edits=[Edit(old="import nothing_of_that_name\n", new="")]
+        )
+    ).draft
+    live = await runtime.deploy(ADMIN, draft_id=mended.draft_id, consent=ALLOWED)
+    assert live.name == "Late title"
 
 
 @pytest.mark.requirement("author:examples")

@@ -22,7 +22,10 @@ def _started(shell: Shell) -> bool:
         (["codewords", "validate"], "Missing argument"),
         (["codewords", "validate", "/no/such/file.py"], "/no/such/file.py cannot be read"),
         (["codewords", "deploy"], "Give a file, --template ID or --draft ID"),
-        (["codewords", "deploy", "x.py", "--template", "greeting"], "Give a file, --template ID or --draft ID"),
+        (
+            ["codewords", "deploy", "x.py", "--template", "greeting"],
+            "Give a file, --template ID or --draft ID",
+        ),
         (["codewords", "run", "x", "--input", "{"], "--input is not JSON (line 1, column 2"),
         (["codewords", "run", "x", "--input", "@/no/such.json"], "/no/such.json cannot be read"),
         (["codewords", "runs", "--limit", "0"], "--limit"),

@@ -44,6 +44,8 @@ from codewords_mcp.errors import NotFound
 from codewords_mcp.tools import all_tools
 from codewords_mcp.tools._tool import EXECUTES, DoorTool, tool
 
+A_MOMENT = 0.5
+"""Seconds that a tool takes which is to be seen as a task: far more than a call is answered without one in these tests."""
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg=="
 SILENCE = base64.b64encode(
     b"RIFF\x26\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x40\x1f\x00\x00\x01\x00\x08\x00data\x02\x00\x00\x00\x80\x80"
@@ -95,27 +97,27 @@ async def greet(ctx: DoorContext, name: str) -> CallToolResult:
 
 
 async def slow_compute(ctx: DoorContext, seconds: float = 0, label: str = "") -> CallToolResult:
-    """As long as asked."""
-    await anyio.sleep(seconds)
+    """For a moment by each second that was asked: the suite asks for 1 to see an end, and for 60 to see none."""
+    await anyio.sleep(seconds * A_MOMENT)
     return _said(f"{label} took {seconds} s")
 
 
 async def failing_job(ctx: DoorContext) -> CallToolResult:
     """Fails after a moment."""
-    await anyio.sleep(0.7)
+    await anyio.sleep(A_MOMENT)
     raise NotFound("This fails, as it should.")
 
 
 async def protocol_error_job(ctx: DoorContext) -> CallToolResult:
     """An error of the protocol after a moment."""
-    await anyio.sleep(0.7)
+    await anyio.sleep(A_MOMENT)
     raise MCPError(INTERNAL_ERROR, "The protocol is broken, as it should be.")
 
 
 async def confirm_delete(ctx: DoorContext, filename: str) -> CallToolResult | InputRequiredResult:
     """Asks once, as a task."""
     if not isinstance(_replied(ctx, "sure"), ElicitResult):
-        await anyio.sleep(0.7)
+        await anyio.sleep(A_MOMENT)
         return InputRequiredResult(
             input_requests={"sure": _form(f"Delete {filename}?", "confirm", "boolean")}
         )
@@ -125,7 +127,7 @@ async def confirm_delete(ctx: DoorContext, filename: str) -> CallToolResult | In
 async def multi_input(ctx: DoorContext) -> CallToolResult | InputRequiredResult:
     """Asks twice at once, as a task."""
     if not isinstance(_replied(ctx, "one"), ElicitResult):
-        await anyio.sleep(0.7)
+        await anyio.sleep(A_MOMENT)
         asks: dict[str, Any] = {"one": _form("One?", "name"), "two": _form("Two?", "name")}
         return InputRequiredResult(input_requests=asks)
     return _said("both have come")
@@ -136,7 +138,7 @@ async def test_tool_with_task(ctx: DoorContext) -> CallToolResult | InputRequire
     reply = _replied(ctx, "user_name")
     if not isinstance(reply, ElicitResult):
         return InputRequiredResult(input_requests={"user_name": _form("What is your name?", "name")})
-    await anyio.sleep(0.7)
+    await anyio.sleep(A_MOMENT)
     return _said(f"Hello, {(reply.content or {}).get('name')}!")
 
 

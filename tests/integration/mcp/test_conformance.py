@@ -6,13 +6,15 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import anyio
 import pytest
 
+from codewords_mcp.door import tasks
 from codewords_mcp.server import create_server
 from codewords_mcp.settings import Settings
 
 from .connecting import serving
-from .everything import add_everything, long_tools
+from .everything import A_MOMENT, add_everything, long_tools
 from .fake import ANN, FakeRuntime
 from .npm import CONFORMANCE, OWN_NODE, installed, node
 
@@ -31,8 +33,9 @@ async def _suite(folder: Path, url: str, out: Path, *which: str) -> tuple[int, s
 @pytest.mark.requirement("tasks:conformance")
 @pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
 async def test_every_scored_requirement_of_the_suite_holds(
-    revision: str, runtime: FakeRuntime, settings: Settings, tmp_path: Path
+    revision: str, runtime: FakeRuntime, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tasks, "AT_ONCE", A_MOMENT / 5)
     folder = installed(*CONFORMANCE)
     server = create_server(runtime, settings, more=long_tools())
     add_everything(server)
@@ -55,10 +58,16 @@ async def test_every_check_of_the_skills_extension_holds(
     runtime: FakeRuntime, settings: Settings, tmp_path: Path
 ) -> None:
     folder = installed(*CONFORMANCE)
-    async with serving(runtime, settings, {"": ANN}) as url:
+    async with serving(runtime, settings, {"": ANN}) as url, anyio.create_task_group() as together:
         for scenario in ("enumeration", "manifest", "directory"):
-            which = ("--scenario", f"sep-2640-skills-{scenario}", "--spec-version", "2026-07-28", "--force")
-            await _suite(folder, url, tmp_path, *which)
+            which = (
+                "--scenario",
+                f"sep-2640-skills-{scenario}",
+                "--spec-version",
+                "2026-07-28",
+                "--force",
+            )
+            together.start_soon(_suite, folder, url, tmp_path, *which)
     assert _statuses(tmp_path, "sep-2640") == {"SUCCESS": 39, "SKIPPED": 6}, _failures(tmp_path)
 
 

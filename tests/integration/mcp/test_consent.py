@@ -121,7 +121,7 @@ async def test_validation_and_the_workflow_show_what_it_may_do(real: Runtime) ->
     async with connected(real, "legacy", elicitation_callback=Person(real, "accept", on_page=True)) as client:
         checked = await client.call_tool("validate_workflow", {"code": asking(HOST, "shown")})
         assert data_of(checked)["capabilities"] == [f"hosts        {HOST}"]
-        assert f"hosts        {HOST}" in text_of(checked)
+        assert f"hosts {HOST}" in text_of(checked)
         live = data_of(await deploy(client, asking(HOST, "shown"), "shown"))
         shown = await client.call_tool("get_workflow", {"workflow_id": live["workflow_id"]})
-        assert f"hosts        {HOST}" in text_of(shown)
+        assert f"hosts {HOST}" in text_of(shown)

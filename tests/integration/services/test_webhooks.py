@@ -260,13 +260,28 @@ def test_a_workflow_that_is_gone_makes_a_delivery_fail_with_the_reason(
 
     async def move(runtime: Runtime) -> None:
         gone = update(table).values(service_id="gone_00000000")
-        house = runtime._house  # pyright: ignore[reportPrivateUsage]  # workflows cannot be deleted yet
+        house = runtime._house  # pyright: ignore[reportPrivateUsage]  # nothing outside comes between the two
         await house.database.write(lambda c: c.execute(gone))
 
     door.ask(move)
     found = logged(http, outside.post(hook["url"], json={}).json()["delivery"])
     assert (found["status"], found["runs"]) == ("failed", [])
     assert "There is no workflow" in found["reason"]
+
+
+@pytest.mark.requirement("webhooks:deleted-workflow")
+def test_a_deleted_workflows_webhooks_are_gone_and_what_came_by_them_stays(
+    http: httpx.Client, outside: httpx.Client
+) -> None:
+    made = http.post("/deploy", json={"code": WITNESS, "name": "leaves", "allow": True}, timeout=300).json()
+    hook = make(http, made["service_id"])
+    delivery = outside.post(hook["url"], json={}).json()["delivery"]
+    delivered(http, delivery)
+    gone = http.request("DELETE", f"/workflows/{made['service_id']}", json={"allow": True})
+    assert gone.status_code == 204, gone.text
+    assert http.get("/webhooks").json()["items"] == []
+    assert outside.post(hook["url"], json={}).status_code == 404
+    assert http.get(f"/webhooks/deliveries/{delivery}").json()["id"] == delivery
 
 
 # Slack

@@ -20,7 +20,7 @@ _COMMON = set(
         "takes gives answers workflow list",
     )
 )
-_SERVICES = 4
+_SERVICES = 3
 _FAR_LESS = 4
 _SCHEMA = 700
 # Words of a wish that mean a service, where the service's own summary says it otherwise.
@@ -90,14 +90,23 @@ def line_of(service: ServiceInfo) -> str:
 
 
 def _schema(schema: dict[str, Any]) -> str:
-    """The input in short: names with types; `?` where it may be left out."""
+    """The input in short: names with types, where they have one; `?` where it may be left out."""
     required = schema.get("required", [])
-    fields = {
-        name if name in required else f"{name}?": part.get("type") or part.get("enum") or "any"
+    fields = [
+        name + ("" if name in required else "?") + (f": {kind}" if (kind := _kind(part)) else "")
         for name, part in schema.get("properties", {}).items()
-    }
-    text = json.dumps(fields, ensure_ascii=False)
+    ]
+    text = "{" + ", ".join(fields) + "}"
     return text if len(text) <= _SCHEMA else text[:_SCHEMA] + "…"
+
+
+def _kind(part: dict[str, Any]) -> str:
+    """`string`, `"asc" | "desc"`, or "" where it may be several things."""
+    told = [one for one in part.get("anyOf", [part]) if one.get("type") != "null"]
+    if len(told) != 1:
+        return ""
+    one = told[0]
+    return " | ".join(map(json.dumps, one["enum"])) if "enum" in one else str(one.get("type", ""))
 
 
 def brief(templates: Sequence[Template], services: Iterable[ServiceInfo], wish: str) -> Brief:

@@ -8,7 +8,15 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, update
 
 from codewords_mcp.runtime.store.runs import UNFINISHED
-from codewords_mcp.runtime.store.tables import published, runs, schedules, versions, workflows
+from codewords_mcp.runtime.store.tables import (
+    drafts,
+    published,
+    runs,
+    schedules,
+    versions,
+    webhooks,
+    workflows,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +160,15 @@ def environments_in_use(connection: Connection, newest: int) -> set[str]:
 
 
 def remove(connection: Connection, workflow_id: str) -> None:
-    """Delete a workflow with its versions, schedules and what it is published as; its runs stay."""
+    """Delete a workflow with its versions, schedules, webhooks and what it is published as.
+
+    Its runs stay, and what came by its webhooks; drafts of it become drafts of new workflows.
+    """
     connection.execute(delete(published).where(published.c.workflow_id == workflow_id))
     connection.execute(delete(schedules).where(schedules.c.service_id == workflow_id))
+    connection.execute(delete(webhooks).where(webhooks.c.service_id == workflow_id))
+    orphan = {"workflow_id": None, "base_version": None}
+    connection.execute(update(drafts).where(drafts.c.workflow_id == workflow_id).values(orphan))
     connection.execute(delete(versions).where(versions.c.workflow_id == workflow_id))
     connection.execute(delete(workflows).where(workflows.c.id == workflow_id))
 
