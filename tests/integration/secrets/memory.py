@@ -6,8 +6,16 @@ from pathlib import Path
 
 
 def holds(pid: int, value: bytes) -> bool:
-    """Whether a process has the value anywhere in what it can read. Raises PermissionError where we may not look."""
-    process = Path("/proc") / str(pid)
+    """Whether a process has the value anywhere in what it can read; one that has ended meanwhile has nothing. Raises
+    PermissionError where we may not look.
+    """
+    try:
+        return _holds(Path("/proc") / str(pid), value)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _holds(process: Path, value: bytes) -> bool:
     if value in (process / "environ").read_bytes():
         return True
     with (process / "mem").open("rb", buffering=0) as memory:
