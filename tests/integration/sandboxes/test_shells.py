@@ -30,7 +30,13 @@ sys.exit(7)
 
 
 @pytest.fixture
-async def driver(opened: Opened, tmp_path: Path) -> AsyncIterator[LocalDriver]:
+def others() -> set[int]:
+    """Processes of drivers that were open before."""
+    return {*in_namespace(1), *in_namespace(2)}
+
+
+@pytest.fixture
+async def driver(opened: Opened, others: set[int], tmp_path: Path) -> AsyncIterator[LocalDriver]:
     async with opened(tmp_path / "run", True) as driver:
         await until(lambda: shells(driver) == nursery.SHELLS)
         yield driver
@@ -62,23 +68,23 @@ def in_namespace(depth: int) -> list[int]:
     return [pid for pid in family if len(numbers(pid)) == len(numbers("self")) + depth]
 
 
-def first_processes() -> list[int]:
+def first_processes(others: set[int]) -> list[int]:
     """Host pids of every process 1 of a forked sandbox."""
-    return [pid for pid in in_namespace(2) if numbers(pid)[-1] == "1"]
+    return [pid for pid in in_namespace(2) if pid not in others and numbers(pid)[-1:] == ["1"]]
 
 
-async def fork_server() -> int:
+async def fork_server(others: set[int]) -> int:
     """Host pid of the one process that forks: it is with its keeper, which is process 1. Who makes a shell is there for a moment."""
 
     def with_keeper() -> list[int]:
-        return [pid for pid in in_namespace(1) if numbers(pid)[-1] != "1"]
+        return [pid for pid in in_namespace(1) if pid not in others and numbers(pid)[-1:] != ["1"]]
 
     await until(lambda: len(with_keeper()) == 1)
     return with_keeper()[0]
 
 
 async def test_each_program_has_a_shell_of_its_own_and_few_more_are_made(
-    driver: LocalDriver, environment: EnvironmentRef
+    driver: LocalDriver, environment: EnvironmentRef, others: set[int]
 ) -> None:
     used: set[int] = set()
     for _ in range(nursery.SHELLS + 2):
@@ -90,13 +96,13 @@ async def test_each_program_has_a_shell_of_its_own_and_few_more_are_made(
         assert not alive(first)
         assert shells(driver) <= nursery.SHELLS
     await until(lambda: shells(driver) == nursery.SHELLS)
-    assert len(first_processes()) == nursery.SHELLS
+    assert len(first_processes(others)) == nursery.SHELLS
 
 
 async def test_a_shell_that_has_died_is_not_handed_out(
-    driver: LocalDriver, environment: EnvironmentRef
+    driver: LocalDriver, environment: EnvironmentRef, others: set[int]
 ) -> None:
-    dead = first_processes()
+    dead = first_processes(others)
     for pid in dead:
         os.kill(pid, signal.SIGKILL)
     await gone(dead)
@@ -107,11 +113,11 @@ async def test_a_shell_that_has_died_is_not_handed_out(
 
 
 async def test_a_program_goes_on_without_its_fork_server_and_how_it_ends_is_known(
-    driver: LocalDriver, environment: EnvironmentRef
+    driver: LocalDriver, environment: EnvironmentRef, others: set[int]
 ) -> None:
     async with running(driver, specification(environment, PATIENT)) as program:
         await program.until_printed("ready\n")
-        os.kill(await fork_server(), signal.SIGKILL)
+        os.kill(await fork_server(others), signal.SIGKILL)
         async with running(driver, specification(environment, HELLO)) as other:
             assert await other.ask(data={"name": "Ada"}) == (200, b'{"greeting":"Hello, Ada!"}')
         assert await program.sandbox.stop(grace=30) == Exit("exited", code=7)
