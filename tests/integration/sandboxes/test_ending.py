@@ -15,7 +15,7 @@ import pytest
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Exit
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
-from codewords_mcp.runtime.sandboxes.local import measure
+from codewords_mcp.runtime.sandboxes.local import measure, nursery
 from codewords_mcp.runtime.sandboxes.local.cell import ExecCell
 from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
 from codewords_mcp.settings import Settings
@@ -254,9 +254,20 @@ async def test_open_descriptors_do_not_grow(driver: Driver, environment: Environ
             await program.ended()
             return program
 
+    async def filled() -> None:
+        """What waits ready for programs has descriptors too."""
+        assert isinstance(driver, LocalDriver)
+        async with asyncio.timeout(20):
+            while any(
+                one["starts"] == "forks" and one["shells"] < nursery.SHELLS for one in driver.forks.describe()
+            ):
+                await asyncio.sleep(0.01)
+
     await once()
+    await filled()
     before = len(os.listdir("/proc/self/fd"))
     await asyncio.gather(*(once() for _ in range(10)))
+    await filled()
     async with asyncio.timeout(10):  # the remover and the watchdog hold some for a moment
         while len(os.listdir("/proc/self/fd")) > before:
             await asyncio.sleep(0.01)

@@ -30,13 +30,7 @@ sys.exit(7)
 
 
 @pytest.fixture
-def others() -> set[int]:
-    """Processes of drivers that were open before."""
-    return {*in_namespace(1), *in_namespace(2)}
-
-
-@pytest.fixture
-async def driver(opened: Opened, others: set[int], tmp_path: Path) -> AsyncIterator[LocalDriver]:
+async def driver(opened: Opened, tmp_path: Path) -> AsyncIterator[LocalDriver]:
     async with opened(tmp_path / "run", True) as driver:
         await until(lambda: shells(driver) == nursery.SHELLS)
         yield driver
@@ -62,29 +56,30 @@ def numbers(pid: int | str) -> list[str]:
     return status.partition("NSpid:")[2].splitlines()[0].split()
 
 
-def in_namespace(depth: int) -> list[int]:
-    """Host pids of this process's descendants so many pid namespaces below its own."""
-    family = [pid for pid in descendants(os.getpid()) if alive(pid)]
-    return [pid for pid in family if len(numbers(pid)) == len(numbers("self")) + depth]
+def fork_server(driver: LocalDriver) -> int:
+    """Host pid of the one process that forks."""
+    (one,) = driver.forks._nurseries.values()  # pyright: ignore[reportPrivateUsage]
+    server = one._server  # pyright: ignore[reportPrivateUsage]
+    assert server is not None
+    assert server.pid is not None
+    return server.pid
 
 
-def first_processes(others: set[int]) -> list[int]:
-    """Host pids of every process 1 of a forked sandbox."""
-    return [pid for pid in in_namespace(2) if pid not in others and numbers(pid)[-1:] == ["1"]]
+def first_processes(driver: LocalDriver) -> list[int]:
+    """Host pids of every process 1 of a sandbox, which the fork server's parent has made: process 1 of their namespace."""
+    status = Path(f"/proc/{fork_server(driver)}/status").read_text(encoding="utf-8")
+    keeper = int(status.partition("PPid:")[2].split()[0])
+    inside = len(numbers(keeper)) + 1
 
+    def first(pid: int) -> bool:
+        own = numbers(pid)
+        return alive(pid) and len(own) == inside and own[-1] == "1"
 
-async def fork_server(others: set[int]) -> int:
-    """Host pid of the one process that forks: it is with its keeper, which is process 1. Who makes a shell is there for a moment."""
-
-    def with_keeper() -> list[int]:
-        return [pid for pid in in_namespace(1) if pid not in others and numbers(pid)[-1:] != ["1"]]
-
-    await until(lambda: len(with_keeper()) == 1)
-    return with_keeper()[0]
+    return [pid for pid in descendants(keeper) if first(pid)]
 
 
 async def test_each_program_has_a_shell_of_its_own_and_few_more_are_made(
-    driver: LocalDriver, environment: EnvironmentRef, others: set[int]
+    driver: LocalDriver, environment: EnvironmentRef
 ) -> None:
     used: set[int] = set()
     for _ in range(nursery.SHELLS + 2):
@@ -96,13 +91,13 @@ async def test_each_program_has_a_shell_of_its_own_and_few_more_are_made(
         assert not alive(first)
         assert shells(driver) <= nursery.SHELLS
     await until(lambda: shells(driver) == nursery.SHELLS)
-    assert len(first_processes(others)) == nursery.SHELLS
+    await until(lambda: len(first_processes(driver)) == nursery.SHELLS)
 
 
 async def test_a_shell_that_has_died_is_not_handed_out(
-    driver: LocalDriver, environment: EnvironmentRef, others: set[int]
+    driver: LocalDriver, environment: EnvironmentRef
 ) -> None:
-    dead = first_processes(others)
+    dead = first_processes(driver)
     for pid in dead:
         os.kill(pid, signal.SIGKILL)
     await gone(dead)
@@ -113,11 +108,11 @@ async def test_a_shell_that_has_died_is_not_handed_out(
 
 
 async def test_a_program_goes_on_without_its_fork_server_and_how_it_ends_is_known(
-    driver: LocalDriver, environment: EnvironmentRef, others: set[int]
+    driver: LocalDriver, environment: EnvironmentRef
 ) -> None:
     async with running(driver, specification(environment, PATIENT)) as program:
         await program.until_printed("ready\n")
-        os.kill(await fork_server(others), signal.SIGKILL)
+        os.kill(fork_server(driver), signal.SIGKILL)
         async with running(driver, specification(environment, HELLO)) as other:
             assert await other.ask(data={"name": "Ada"}) == (200, b'{"greeting":"Hello, Ada!"}')
         assert await program.sandbox.stop(grace=30) == Exit("exited", code=7)
