@@ -201,6 +201,7 @@ async def standing_in(
     config.loglevel = "CRITICAL"
     config.h11_max_incomplete_size = 1 << 20
     config.websocket_max_message_size = 16 << 20
+    config.keep_alive_max_requests = 100_000  # benchmarks ask often on one connection
     over = asyncio.Event()
     serving = asyncio.create_task(serve(Starlette(routes=_routes(host)), config, shutdown_trigger=over.wait))  # type: ignore[arg-type]
     try:
