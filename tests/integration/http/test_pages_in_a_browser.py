@@ -119,6 +119,7 @@ def test_a_person_reads_all_that_is_asked_on_a_phone_and_agrees(
 ) -> None:
     code = workflow('@app.get("/")\ndef f():\n    return 1\n', env=("A_NAME_" + "X" * 57, "STRIPE_API_KEY"))
     question = http.post("/deploy", json={"code": code, "name": "Phone"}, timeout=300).json()["error"]
+    assert "url" in question, question
     with tab(tmp_path, width=360, height=740, mobile=True) as page:
         page.open(question["url"])
         assert page.value("document.documentElement.scrollWidth") <= 360, "nothing sticks out sideways"
