@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,15 +95,19 @@ async def run_command(
     Raises EnvironmentFailed after `within` seconds, StorageFailed where the disk is full or read-only.
     """
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env=dict(env),
-            cwd=cwd,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
+        # Not a pipe: uvloop's `communicate` raises RuntimeError where the program has ended before its input was closed.
+        with tempfile.TemporaryFile() as given:
+            given.write(stdin.encode())
+            given.seek(0)
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                env=dict(env),
+                cwd=cwd,
+                stdin=given,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
     except OSError as error:
         raise EnvironmentFailed(
             f"{Path(command[0]).name} could not be started while {doing}: {error.strerror}.",
@@ -110,7 +115,7 @@ async def run_command(
         ) from error
     try:
         async with asyncio.timeout(within):
-            out, err = await process.communicate(stdin.encode())
+            out, err = await process.communicate()
     except TimeoutError:
         raise EnvironmentFailed(
             f"Gave up after {within:.0f} s of {doing}.",
