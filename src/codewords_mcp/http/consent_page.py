@@ -8,15 +8,15 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import Response
 
-from codewords_mcp.errors import BodyTooLarge, CodewordsError, InvalidInput, NotFound
+from codewords_mcp.errors import BodyTooLarge, InvalidInput
 from codewords_mcp.http.bodies import read_bytes
 from codewords_mcp.http.house import ERROR_PAGE, runtime
 from codewords_mcp.http.operations import Operation
-from codewords_mcp.http.pages import page, prose
-from codewords_mcp.http.secret_page import require_same_origin
+from codewords_mcp.http.pages import page, require_same_origin, sorry
 from codewords_mcp.runtime.questions import Rows, Wording
 
 _MAX_FORM = 1024
+_sorry = sorry("The answer was not taken")
 
 
 async def show(request: Request) -> Response:
@@ -61,14 +61,6 @@ def _form(wording: Wording, rows: Rows) -> Response:
 
 def _too_large(_limit: int) -> BodyTooLarge:
     return BodyTooLarge("That is no answer of this page.", hint="Open the link again and choose.")
-
-
-def _sorry(error: CodewordsError) -> Response:
-    title = "This link no longer works" if isinstance(error, NotFound) else "The answer was not taken"
-    hint = f'<p class="last">{prose(error.hint)}</p>' if error.hint else ""
-    return page(
-        title, f'<h1 class="bad">{title}</h1><p>{prose(error.message)}</p>{hint}', status=error.status
-    )
 
 
 def _token(request: Request) -> str:

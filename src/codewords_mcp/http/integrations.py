@@ -9,17 +9,18 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
+from codewords_mcp.errors import InvalidInput
 from codewords_mcp.http.bodies import Body, read_body
 from codewords_mcp.http.headers import content_length
 from codewords_mcp.http.house import ERROR_PAGE, caller, runtime
 from codewords_mcp.http.operations import Operation, Parameter, items_of
-from codewords_mcp.http.pages import HEADERS, page, prose
+from codewords_mcp.http.pages import HEADERS, page, sorry
 from codewords_mcp.http.replies import JsonReply
 from codewords_mcp.runtime.integration_info import Account, Connection, Detail, Found, Outcome
 
 MOST = 500
 MAX_WAIT = 100.0
+_sorry = sorry("It could not be connected")
 
 
 class LookBody(Body):
@@ -150,14 +151,6 @@ def _connected(app: str) -> Response:
         f"{app} is connected",
         f'<h1 class="good">{app} is connected</h1>'
         '<p class="last">You can close this page and go back to your conversation.</p>',
-    )
-
-
-def _sorry(error: CodewordsError) -> Response:
-    title = "This link no longer works" if isinstance(error, NotFound) else "It could not be connected"
-    hint = f'<p class="last">{prose(error.hint)}</p>' if error.hint else ""
-    return page(
-        title, f'<h1 class="bad">{title}</h1><p>{prose(error.message)}</p>{hint}', status=error.status
     )
 
 

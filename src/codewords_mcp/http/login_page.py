@@ -8,14 +8,14 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from codewords_mcp.errors import BodyTooLarge, CodewordsError, NotFound
+from codewords_mcp.errors import BodyTooLarge
 from codewords_mcp.http.bodies import read_bytes
 from codewords_mcp.http.house import ERROR_PAGE, runtime
 from codewords_mcp.http.operations import Operation
-from codewords_mcp.http.pages import page, prose
-from codewords_mcp.http.secret_page import require_same_origin
+from codewords_mcp.http.pages import page, require_same_origin, sorry
 
 _MAX_FORM = 1024
+_sorry = sorry("You are not signed in")
 
 
 async def show(request: Request) -> Response:
@@ -48,14 +48,6 @@ async def follow(request: Request) -> Response:
 
 def _too_large(_limit: int) -> BodyTooLarge:
     return BodyTooLarge("That is no answer of this page.", hint="Open the link again.")
-
-
-def _sorry(error: CodewordsError) -> Response:
-    title = "This link no longer works" if isinstance(error, NotFound) else "You are not signed in"
-    hint = f'<p class="last">{prose(error.hint)}</p>' if error.hint else ""
-    return page(
-        title, f'<h1 class="bad">{title}</h1><p>{prose(error.message)}</p>{hint}', status=error.status
-    )
 
 
 def _link(request: Request) -> str:

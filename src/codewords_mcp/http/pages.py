@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 from html import escape
 
-from starlette.responses import HTMLResponse
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from codewords_mcp.errors import CodewordsError, Forbidden, NotFound
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1d22; --dim: #5b616e; --page: #f4f5f7; --card: #fff; --line: #d5d8de;
@@ -80,3 +84,26 @@ def page(title: str, body: str, *, status: int = 200, wide: bool = False) -> HTM
         status_code=status,
         headers=HEADERS,
     )
+
+
+def sorry(otherwise: str) -> Callable[[CodewordsError], Response]:
+    """Shows what a one-time link's page raised; `otherwise` is the title where it is not the link that is gone."""
+
+    def render(error: CodewordsError) -> Response:
+        title = "This link no longer works" if isinstance(error, NotFound) else otherwise
+        hint = f'<p class="last">{prose(error.hint)}</p>' if error.hint else ""
+        return page(
+            title, f'<h1 class="bad">{title}</h1><p>{prose(error.message)}</p>{hint}', status=error.status
+        )
+
+    return render
+
+
+def require_same_origin(request: Request) -> None:
+    """The link is secret, so nobody else can post to it; a browser that says it does so for another site is refused."""
+    origin = request.headers.get("origin")
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    if site != "same-origin" or (origin and origin.partition("://")[2] != request.headers["host"]):
+        raise Forbidden(
+            "This form was sent from another site.", hint="Open the link itself and answer there."
+        )

@@ -9,16 +9,17 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import Response
 
-from codewords_mcp.errors import BodyTooLarge, CodewordsError, Forbidden, InvalidInput, NotFound
+from codewords_mcp.errors import BodyTooLarge, CodewordsError, InvalidInput
 from codewords_mcp.http.bodies import read_bytes
 from codewords_mcp.http.house import ERROR_PAGE, runtime
 from codewords_mcp.http.operations import Operation
-from codewords_mcp.http.pages import page, prose
+from codewords_mcp.http.pages import page, prose, require_same_origin, sorry
 from codewords_mcp.runtime.models import SecretForm, SecretInfo
 
 MAX_FORM = 1 << 18
 """Bytes of the form; percent-encoding makes up to three of one."""
 _SHOWN = 20
+_sorry = sorry("The value was not stored")
 
 
 async def show(request: Request) -> Response:
@@ -86,16 +87,6 @@ def _value(fields: dict[str, list[str]]) -> str:
     return single or lines
 
 
-def require_same_origin(request: Request) -> None:
-    """The link is secret, so nobody else can post to it; a browser that says it does so for another site is refused."""
-    origin = request.headers.get("origin")
-    site = request.headers.get("sec-fetch-site", "same-origin")
-    if site != "same-origin" or (origin and origin.partition("://")[2] != request.headers["host"]):
-        raise Forbidden(
-            "This form was sent from another site.", hint="Open the link itself and answer there."
-        )
-
-
 def _form(form: SecretForm, *, problem: str = "", status: int = 200) -> Response:
     alert = f'<p class="bad" role="alert">{prose(problem)}</p>' if problem else ""
     name = escape(form.name)
@@ -143,16 +134,6 @@ def _form_again(form: SecretForm) -> Callable[[CodewordsError], Response]:
         return _sorry(error)
 
     return render
-
-
-def _sorry(error: CodewordsError) -> Response:
-    title = "This link no longer works" if isinstance(error, NotFound) else "The value was not stored"
-    hint = f'<p class="last">{prose(error.hint)}</p>' if error.hint else ""
-    return page(
-        title,
-        f'<h1 class="bad">{title}</h1><p>{prose(error.message)}</p>{hint}',
-        status=error.status,
-    )
 
 
 def _nonce(request: Request) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BeforeValidator, Field, StringConstraints
 
 from codewords_mcp.errors import Forbidden, InvalidInput
-from codewords_mcp.runtime.services.base import Context, Input, Output
+from codewords_mcp.runtime.services.base import Context, Input, Operation, Output
 from codewords_mcp.runtime.webhook_info import Webhook
 from codewords_mcp.runtime.webhooks.events import ANY
 
@@ -88,18 +88,22 @@ async def register_hook(context: Context, kind: str, asked: Registration, filter
     return _hook(made)
 
 
-def hooks_of(kind: str) -> Any:
-    """The operation that lists those of a kind."""
+def registrations(kind: str) -> tuple[Operation, Operation]:
+    """The operations that list what of a kind was registered, and take it back."""
 
-    async def call(context: Context, _asked: Nothing) -> Hooks:
+    async def listed(context: Context, _asked: Nothing) -> Hooks:
         found = await context.parts.webhooks.list(context.caller.owner, kind)
         return Hooks(registrations=[_hook(one) for one in found])
 
-    return call
+    return (
+        Operation("List what was registered", Nothing, Hooks, listed, path="registrations", example={}),
+        Operation(
+            "Take back what was registered", Gone, Gone, _remove, path="unregister", example={"id": "wh_1"}
+        ),
+    )
 
 
-async def remove_hook(context: Context, asked: Gone) -> Gone:
-    """Raises NotFound."""
+async def _remove(context: Context, asked: Gone) -> Gone:
     await context.parts.webhooks.delete(context.caller.owner, asked.id)
     return asked
 

@@ -10,15 +10,11 @@ from pydantic import AliasChoices, Field
 
 from codewords_mcp.errors import NotFound, TooBusy, UpstreamFailed
 from codewords_mcp.runtime.services._triggers import (
-    Gone,
     Hook,
-    Hooks,
-    Nothing,
     Registration,
     Simulated,
-    hooks_of,
     register_hook,
-    remove_hook,
+    registrations,
 )
 from codewords_mcp.runtime.services.base import Context, Credential, Input, Operation, Output, Service
 from codewords_mcp.runtime.web.client import retry_after
@@ -152,17 +148,7 @@ SERVICE = Service(
             path="register",
             example={"service_path": "helper_99115e9a/slack_event", "event_type": "app_mention"},
         ),
-        Operation(
-            "List what was registered", Nothing, Hooks, hooks_of("slack"), path="registrations", example={}
-        ),
-        Operation(
-            "Take back what was registered",
-            Gone,
-            Gone,
-            remove_hook,
-            path="unregister",
-            example={"id": "wh_1"},
-        ),
+        *registrations("slack"),
         Operation(
             "Send a message",
             Message,

@@ -11,15 +11,11 @@ from pydantic import AfterValidator, AliasChoices, Field
 
 from codewords_mcp.errors import InvalidInput, NotFound, TooBusy, UpstreamFailed
 from codewords_mcp.runtime.services._triggers import (
-    Gone,
     Hook,
-    Hooks,
-    Nothing,
     Registration,
     Simulated,
-    hooks_of,
     register_hook,
-    remove_hook,
+    registrations,
 )
 from codewords_mcp.runtime.services.base import Context, Credential, Input, Operation, Output, Service
 from codewords_mcp.runtime.web.client import Reply, retry_after
@@ -219,17 +215,7 @@ SERVICE = Service(
             path="register",
             example={"service_path": "helper_99115e9a/whatsapp_event", "event_type": "message"},
         ),
-        Operation(
-            "List what was registered", Nothing, Hooks, hooks_of("whatsapp"), path="registrations", example={}
-        ),
-        Operation(
-            "Take back what was registered",
-            Gone,
-            Gone,
-            remove_hook,
-            path="unregister",
-            example={"id": "wh_1"},
-        ),
+        *registrations("whatsapp"),
         Operation(
             "Send a message",
             Message,

@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import structlog
 from packaging.requirements import Requirement
 
 from codewords_mcp.runtime.models import Check
@@ -27,7 +26,6 @@ _SHORTEST = 5
 _ASK_WITHIN = 2.0
 _MOST = 20
 _INDEX = "https://pypi.org/simple"
-log = structlog.get_logger(__name__)
 _first_seen: dict[tuple[str, str], datetime | None] = {}
 
 
@@ -116,12 +114,13 @@ def _index() -> str:
 
 async def _ask(http: Any, index: str, name: str) -> Any:
     """The time, None where the index does not keep it; `...` where it cannot be asked now."""
+    import httpx
+
     accept = {"Accept": "application/vnd.pypi.simple.v1+json"}
     try:
         reply = await http.get(f"{index}/{name}/", headers=accept)
         files: Any = reply.json().get("files", []) if reply.status_code == 200 else []
         stamp = min((str(one["upload-time"]) for one in files if one.get("upload-time")), default="")
         return datetime.fromisoformat(re.sub(r"Z$", "+00:00", stamp)) if stamp else None
-    except Exception:  # whatever an index or the way to it does, a deploy goes on without its word
-        log.debug("the index was not asked about a package", package=name, exc_info=True)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError, KeyError, TypeError):
         return ...
