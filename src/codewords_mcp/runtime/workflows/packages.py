@@ -31,6 +31,7 @@ _first_seen: dict[tuple[str, str], datetime | None] = {}
 
 @cache
 def _popular() -> tuple[str, ...]:
+    """By downloads of a month, the most first; github.com/hugovk/top-pypi-packages publishes such a list."""
     text = (Path(__file__).parent / "popular_packages.txt").read_text(encoding="utf-8")
     return tuple(text.split())
 
