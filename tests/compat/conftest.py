@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.compat.registries import node_client, python_client
 from tests.serving import ServedRuntime, start_runtime
+from tests.workshop import make_home
 
 from codewords_mcp.testing.pipedream import loopback_connect
 from codewords_mcp.testing.pipedream.connect import succeeded
@@ -35,7 +36,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, models: LoopbackProviders) 
     with (
         loopback_connect() as connect,
         start_runtime(
-            tmp_path_factory.mktemp("home"),
+            make_home(tmp_path_factory.mktemp("home")),
             CODEWORDS_OPENAI_BASE_URL=f"{models.url}/v1",
             CODEWORDS_PIPEDREAM_BASE_URL=connect.url,
         ) as runtime,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -98,7 +99,7 @@ def _node_modules(folder: Path) -> None:
 
 
 def _made(name: str, make: Callable[[Path], None]) -> Path:
-    """A folder made once, of this user alone; two sessions at once each make it, and one is kept."""
+    """A folder made once, of this user alone; who comes while another process makes it waits for that."""
     root = Path(
         os.environ.get("CODEWORDS_TEST_CACHE")
         or Path(tempfile.gettempdir()) / f"codewords-tests-{os.getuid()}"
@@ -108,10 +109,12 @@ def _made(name: str, make: Callable[[Path], None]) -> Path:
         pytest.fail(f"{root} belongs to somebody else; set CODEWORDS_TEST_CACHE to a folder of yours")
     folder = root / name
     ready = folder / ".ready"
-    if not ready.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        make(folder)
-        ready.touch()
+    with (root / f"{name}.lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ready.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
+            ready.touch()
     return folder
 
 

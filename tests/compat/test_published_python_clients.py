@@ -127,6 +127,7 @@ def test_uploads_come_back_by_their_link_without_a_key(steps: Steps) -> None:
 def test_an_integration_is_used_in_both_dialects_and_an_unconnected_one_says_where_it_is_connected(
     steps: Steps, served: ServedRuntime, version: str
 ) -> None:
+    assert "raised" not in steps["integrations"], steps["integrations"]
     seed, public, check, background = steps["integrations"]
     for done in (seed, public, background):
         assert done["ret"] == {"ok": True, "text": "Good morning"}

@@ -38,7 +38,7 @@ async def context(
             for name, value in e2b.environment.items():
                 patch.setenv(name, value)
             async with open_context(loopback.make_driver, environment) as context:
-                await context.finished("print('the first one builds the environment')")
+                await (await context.driver.start(context.spec("print('the first one builds')"))).kill()
                 yield context
 
 

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from tests.docs.pages import PAGES, ROOT, Block, blocks
 from tests.integration.cli.terminal import Shell
+from tests.workshop import make_home
 
 from codewords_mcp.testing.providers import loopback_providers
 
@@ -33,7 +34,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """One home for all pages, so that an environment is built once; model providers are the loopback ones."""
     with loopback_providers() as providers:
         bases = {f"CODEWORDS_{name}_BASE_URL": providers.url for name in ("OPENAI", "ANTHROPIC", "GEMINI")}
-        shell = Shell(tmp_path_factory.mktemp("docs") / "home", {"CODEWORDS_PORT": "0"} | bases)
+        shell = Shell(make_home(tmp_path_factory.mktemp("docs") / "home"), {"CODEWORDS_PORT": "0"} | bases)
         yield shell
         shell("codewords", "stop")
 

@@ -16,7 +16,8 @@ from codewords_mcp.runtime.manifest import NOTHING, WIDTH, Grant, HeldSecret, Ma
 from codewords_mcp.runtime.models import Caller, Consent
 from codewords_mcp.runtime.questions import Question, of_call, of_deploy
 from codewords_mcp.runtime.runs.permits import Permits
-from codewords_mcp.runtime.secrets import Links, MasterKey, Vault
+from codewords_mcp.runtime.secrets import MasterKey, Vault
+from codewords_mcp.runtime.secrets.links import Links
 from codewords_mcp.runtime.store.database import Database
 
 

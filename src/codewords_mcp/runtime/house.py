@@ -41,8 +41,9 @@ from codewords_mcp.runtime.runs.ticker import Ticker
 from codewords_mcp.runtime.sandboxes.base import Driver
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.runtime.schedules.book import ScheduleBook
-from codewords_mcp.runtime.secrets import Links, Vault
+from codewords_mcp.runtime.secrets import Vault
 from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
+from codewords_mcp.runtime.secrets.links import Links
 from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.services.base import Parts
 from codewords_mcp.runtime.services.registry import Registry

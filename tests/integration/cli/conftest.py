@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.cli.terminal import Shell
+from tests.workshop import make_home
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def empty(tmp_path: Path) -> Shell:
 @pytest.fixture(scope="session")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A shell whose home's runtime is started by the first command and stopped at the end."""
-    shell = Shell(tmp_path_factory.mktemp("cli") / "home", {"CODEWORDS_PORT": "0"})
+    shell = Shell(make_home(tmp_path_factory.mktemp("cli") / "home"), {"CODEWORDS_PORT": "0"})
     yield shell
     assert shell("codewords", "stop").code == 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 from tests.integration.cli.terminal import Shell, Terminal
+from tests.integration.front.peer import until
 from tests.workshop import workflow
 
 pytestmark = pytest.mark.slow
@@ -164,8 +165,10 @@ def test_webhooks_are_made_and_what_came_is_shown_and_delivered_again(shell: She
     assert came["id"] == sent
     assert "repeats   0" in shell("codewords", "webhooks", "show", sent).out
     assert '{"name":"Ada"}' in shell("codewords", "webhooks", "show", sent).out
-    while shell("codewords", "webhooks", "show", sent, "--json").json["status"] == "received":
-        pass
+    until(
+        lambda: shell("codewords", "webhooks", "show", sent, "--json").json["status"] != "received",
+        "the delivery to be passed on",
+    )
     assert "delivered again" in shell("codewords", "webhooks", "redeliver", sent).out
     assert shell("codewords", "webhooks", "create", "greeting", "--kind", "hub").code == 2
     assert shell("codewords", "webhooks", "rm", made["id"]).code == 0

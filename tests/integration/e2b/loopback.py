@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -40,18 +41,31 @@ async def need_machines() -> None:
 
 
 def agent_layer(folder: Path) -> Layers:
-    """A disk with the cache of packages that the other tests have filled."""
-    home = folder / "layer" / "home" / "user" / "codewords"
-    cache = warm_folder() / "cache"
-    for top, _, names in os.walk(
-        cache
-    ):  # others may be filling it, so that what is half-made goes while we look
-        target = home / "cache" / Path(top).relative_to(cache)
+    """A disk with the packages that the other tests have cached, and the bytecode of the agent."""
+    home = folder / "layer" / "home" / "user"
+    _link(warm_folder() / "cache", home / "codewords" / "cache")
+    _link(agent_bytecode(), home / "bytecode")
+    return Layers((folder / "layer",))
+
+
+def agent_bytecode() -> Path:
+    """What the agent's start compiles, so that not each machine does; kept between test runs."""
+    folder = warm_folder() / "bytecode"
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    variables |= {"PYTHONPYCACHEPREFIX": str(folder), "PYTHONPATH": f"{PROJECT}/src"}
+    command = [sys.executable, "-m", "codewords_mcp.agent", "--help"]
+    subprocess.run(command, env=variables, stdout=subprocess.DEVNULL, check=True, timeout=120)
+    return folder
+
+
+def _link(source: Path, to: Path) -> None:
+    """The same files in another folder."""
+    for top, _, names in os.walk(source):  # others may be filling it: what is half-made goes while we look
+        target = to / Path(top).relative_to(source)
         target.mkdir(parents=True)
         for name in names:
             with contextlib.suppress(FileNotFoundError):
                 os.link(f"{top}/{name}", target / name, follow_symlinks=False)
-    return Layers((folder / "layer",))
 
 
 def end_groups(disk: Path) -> None:

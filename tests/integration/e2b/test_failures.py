@@ -220,6 +220,14 @@ def test_nothing_imports_the_sdk_that_does_not_use_it(module: str) -> None:
     assert found.stdout.strip() == "[]", found.stderr
 
 
+@pytest.mark.requirement("e2b:light")
+def test_the_agent_of_a_machine_starts_without_the_runtimes_database() -> None:
+    found = python(
+        "import sys, codewords_mcp.agent.__main__; print({'sqlalchemy', 'dbos', 'pydantic', 'starlette'} & set(sys.modules))"
+    )
+    assert found.stdout.strip() == "set()", found.stderr
+
+
 @pytest.mark.requirement("e2b:lazy")
 def test_an_installation_without_the_sdk_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "e2b.py").write_text("raise ImportError('absent')", encoding="utf-8")

@@ -203,10 +203,11 @@ def texts(answer: Json) -> list[str]:
 
 def until(done: Callable[[], Any], what: str) -> None:
     """Wait for something outside of any protocol, such as a file or the end of a process."""
-    deadline = time.monotonic() + PATIENCE
+    deadline, pause = time.monotonic() + PATIENCE, 0.01
     while not done():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(pause * 1.3, 0.1)  # who asks a runtime too often takes the time that it needs
 
 
 def alive(pid: int) -> bool:

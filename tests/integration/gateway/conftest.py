@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from tests.integration.http.doors import ADMIN_KEY, Door
+from tests.workshop import make_home
 
 from codewords_mcp.settings import Settings
 from codewords_mcp.testing.providers import LoopbackProviders, loopback_providers
@@ -28,7 +29,7 @@ def door(tmp_path_factory: pytest.TempPathFactory, providers: LoopbackProviders)
     """OpenAI's and Gemini's keys are secrets of the home, Anthropic's is in the runtime's environment."""
     settings = Settings.model_validate(
         {
-            "home": tmp_path_factory.mktemp("home"),
+            "home": make_home(tmp_path_factory.mktemp("home")),
             "port": 0,
             "api_key": ADMIN_KEY,
             "max_body": MAX_BODY,

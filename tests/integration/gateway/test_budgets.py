@@ -19,6 +19,7 @@ import aiohttp
 import httpx
 import pytest
 from tests.compat.registries import provider_sdks
+from tests.integration.front.peer import until
 from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.serving import start_runtime
 from tests.workshop import HEADER, workflow
@@ -276,8 +277,7 @@ def test_what_a_killed_runtime_had_reserved_is_spent_at_the_next_start(
         caller.start()
         assert providers.wait_for(lambda: len(providers.requests) > asked)
         database = home / "codewords.db"
-        while not _reserved(database):  # until the books are written, a tenth of a second later
-            pass
+        until(lambda: _reserved(database), "the books to be written, a tenth of a second later")
         os.kill(served.pid, signal.SIGKILL)
         caller.join(30)
         raise AssertionError("the runtime was stopped")

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.compat.registries import PROVIDER_SDKS
+from tests.integration.front.peer import until
 from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.workshop import HEADER as USUAL
 from tests.workshop import MAIN, workflow
@@ -91,10 +92,10 @@ def test_the_providers_keys_are_not_in_the_sandbox_and_its_own_key_ends_with_the
     run = http.get("/runs", params={"limit": 1}).json()["items"][0]["id"]
     http.get(f"/result/{run}?timeout=30")
     with door.client(key=seen["CODEWORDS_API_KEY"]) as late:
-        answer = late.get("/openai/models")
-        while answer.status_code == 200:  # the sandbox has its grace after the answer
-            answer = late.get("/openai/models")
-    assert answer.status_code == 401
+        until(
+            lambda: late.get("/openai/models").status_code == 401,
+            "the key to end with its sandbox, which has its grace after the answer",
+        )
 
 
 def test_a_workflow_with_an_address_of_its_own_gets_its_secret_as_its_host_rule_has_it(

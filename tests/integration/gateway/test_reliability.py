@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.workshop import HEADER, workflow
+from tests.workshop import HEADER, make_home, workflow
 
 from codewords_mcp.settings import Settings
 from codewords_mcp.testing.providers import LoopbackProviders, Reply, key_of, loopback_providers
@@ -47,7 +47,7 @@ def upstream() -> Iterator[LoopbackProviders]:
 def reliable(tmp_path_factory: pytest.TempPathFactory, upstream: LoopbackProviders) -> Iterator[Door]:
     settings = Settings.model_validate(
         {
-            "home": tmp_path_factory.mktemp("reliable"), "port": 0, "api_key": ADMIN_KEY,
+            "home": make_home(tmp_path_factory.mktemp("reliable")), "port": 0, "api_key": ADMIN_KEY,
             "openai_base_url": upstream.url, "anthropic_base_url": upstream.url, "gemini_base_url": upstream.url,
             "model_fallbacks": FALLBACKS, "provider_retries": 2, "provider_timeout": 20, "provider_chunk_timeout": 1,
             "model_aliases": {"gpt-4o-mini-c3-d3000": "gpt-4o-mini"},

@@ -17,7 +17,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from tests.integration.http.doors import ADMIN_KEY, Door
-from tests.workshop import HEADER, workflow
+from tests.workshop import HEADER, make_home, workflow
 
 from codewords_mcp.runtime.gateway.lineage import Origin
 from codewords_mcp.runtime.gateway.rules import Rules
@@ -103,7 +103,7 @@ def collected(tmp_path_factory: pytest.TempPathFactory, providers: LoopbackProvi
     thread.start()
     settings = Settings.model_validate(
         {
-            "home": tmp_path_factory.mktemp("told"), "port": 0, "api_key": ADMIN_KEY,
+            "home": make_home(tmp_path_factory.mktemp("told")), "port": 0, "api_key": ADMIN_KEY,
             "openai_base_url": providers.url, "anthropic_base_url": providers.url, "gemini_base_url": providers.url,
         }
     )  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from tests.workshop import make_home
 
 from codewords_mcp.settings import Settings
 
@@ -20,7 +21,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     # Validated, not constructed: the environment of whoever runs the tests has no say.
     settings = Settings.model_validate(
         {
-            "home": tmp_path_factory.mktemp("home"),
+            "home": make_home(tmp_path_factory.mktemp("home")),
             "port": 0,
             "api_key": ADMIN_KEY,
             "max_body": MAX_BODY,

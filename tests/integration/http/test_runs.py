@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import pytest
+from tests.integration.front.peer import until
 
 from codewords_mcp.http.runs import under_prefix
 
@@ -220,41 +219,20 @@ def test_hanging_up_in_the_middle_of_the_body_cancels_the_run(
 def test_calls_over_the_limit_queue_then_get_429_and_leave_the_queue_when_they_hang_up(
     door: Door, http: httpx.Client, probe: str
 ) -> None:
-    key = door.make_key(owner="local")
-    clients = [door.client(key=key) for _ in range(CONCURRENCY + QUEUE)]
-    entered = threading.Barrier(len(clients) + 1)
+    def runs(status: str) -> int:
+        recent = http.get("/runs", params={"limit": CONCURRENCY + QUEUE + 1}).json()["items"]
+        return sum(run["status"] == status for run in recent)
 
-    def hang(client: httpx.Client) -> None:
-        run_id = client.post("/provision-request").json()["request_id"]
-        entered.wait(30)
-        with pytest.raises(httpx.ReadTimeout):
-            client.get(
-                f"/run/{probe}/hang",
-                headers={"X-Provisioned-Request-Id": run_id},
-                timeout=httpx.Timeout(30, read=6),
-            )
-
-    with ThreadPoolExecutor(len(clients)) as pool:
-        waiting = [pool.submit(hang, client) for client in clients]
-        entered.wait(30)
-        while http.get("/status").json()["runs"]["queued"] < QUEUE:
-            pass
+    with ExitStack() as callers:
+        for _ in range(CONCURRENCY + QUEUE):
+            callers.enter_context(door.connect()).request("GET", f"/run/{probe}/hang")
+        until(lambda: http.get("/status").json()["runs"]["queued"] == QUEUE, "the queue to be full")
         refused = http.post(f"/run/{probe}/", json={})
-        for future in waiting:
-            future.result()
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) > 0
     assert refused.headers["error-origin"] == "platform"
+    until(lambda: runs("cancelled") == CONCURRENCY + QUEUE, "the runs whose callers are gone to end")
     assert http.post(f"/run/{probe}/", json={"after": 1}).json()["got"] == {"after": 1}
-    deadline = time.monotonic() + 60
-    while True:  # the callers are gone; their runs may still be on their way out
-        recent = http.get("/runs", params={"limit": CONCURRENCY + QUEUE + 1}).json()["items"]
-        cancelled = sum(run["status"] == "cancelled" for run in recent)
-        if cancelled == CONCURRENCY + QUEUE or time.monotonic() > deadline:
-            break
-    assert cancelled == CONCURRENCY + QUEUE
-    for client in clients:
-        client.close()
 
 
 @pytest.mark.requirement("http:body-limit")

@@ -266,10 +266,15 @@ class ProcessSandbox:
         except OSError:
             writer.close()
             return
-        with contextlib.suppress(OSError):
-            await asyncio.gather(_pour(reader, inner_writer), _pour(inner_reader, writer))
-        for end in (writer, inner_writer):
-            end.close()
+        asking = asyncio.create_task(_pour(reader, inner_writer))
+        try:
+            with contextlib.suppress(OSError):
+                await _pour(inner_reader, writer)
+        finally:  # the program has ended the connection: nobody hears what is still said
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            for end in (writer, inner_writer):
+                end.close()
 
     def _now_ready(self) -> None:
         self._served = True

@@ -1,4 +1,7 @@
-"""Secrets: names, the vault and its master key, the scrubber, one-time links, API keys."""
+"""Secrets: names, the vault and its master key, the scrubber, API keys.
+
+One-time links are imported from `secrets.links`: they need the database, which a machine of the agent's has not.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,12 @@ from codewords_mcp.runtime.secrets.keys import (
     new_run_key,
     verify_key,
 )
-from codewords_mcp.runtime.secrets.links import Link, Links
 from codewords_mcp.runtime.secrets.master_key import MasterKey, load_master_key
 from codewords_mcp.runtime.secrets.names import check_name, check_value
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 from codewords_mcp.runtime.secrets.vault import SealedValue, Vault
 
 __all__ = [
-    "Link",
-    "Links",
     "MasterKey",
     "Scrubber",
     "SealedValue",

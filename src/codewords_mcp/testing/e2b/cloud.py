@@ -24,7 +24,7 @@ from codewords_mcp.testing.e2b.state import Options, Sandbox, Template, Template
 
 _TICK: Final = 0.1
 _READY_SECONDS: Final = 60.0
-_READY_POLL: Final = 0.02
+_READY_POLL: Final = 0.05
 _PROGRAMS: Final = tuple({Path(sys.prefix), Path(sys.base_prefix), Path(codewords_mcp.__file__).parents[1]})
 """Of this Python: machines use it too, also where it is somewhere that they would not see."""
 PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
