@@ -44,15 +44,20 @@ Version = Annotated[
     bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
 ]
 
-codewords = typer.Typer(
-    name="codewords",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    add_completion=False,
-    epilog=_EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+
+def _tree(name: str) -> typer.Typer:
+    return typer.Typer(
+        name=name,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+        add_completion=False,
+        epilog=_EPILOG,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+codewords = _tree("codewords")
 
 
 @codewords.callback()
@@ -111,15 +116,7 @@ for _panel, _commands in _PANELS.items():
         else:
             codewords.command(_name, rich_help_panel=_panel)(_command)
 
-codewords_mcp = typer.Typer(
-    name="codewords-mcp",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    add_completion=False,
-    epilog=_EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+codewords_mcp = _tree("codewords-mcp")
 
 
 @codewords_mcp.callback()
