@@ -72,7 +72,7 @@ async def edit_workflow(
 
 def _answer(done: Edited, *, new: bool) -> CallToolResult:
     draft = done.draft
-    diff = None if new else _hunks(cut(clean(done.diff), _DIFF))
+    diff = None if new else cut(clean(done.diff), _DIFF)
     data = EditResult(
         status="edited",
         draft=draft_result(draft)
@@ -88,12 +88,14 @@ def _answer(done: Edited, *, new: bool) -> CallToolResult:
         return answer(data, "\n".join(draft_lines(draft)))
     changed = [*lines_of(done.checks), *(f"- resolved {line}" for line in data.resolved)]
     told = changed or ["No check changed."]
-    return answer(data, "\n".join([f"```diff\n{diff}\n```", *told, *draft_lines(draft, checks=False)]))
+    return answer(
+        data, "\n".join([f"```diff\n{_hunks(diff)}\n```", *told, *draft_lines(draft, checks=False)])
+    )
 
 
-def _hunks(diff: str) -> str:
+def _hunks(diff: str | None) -> str:
     """A diff without its two lines of names, which the draft's own line says."""
-    lines = diff.splitlines()
+    lines = (diff or "").splitlines()
     return "\n".join(lines[2:] if lines and lines[0].startswith("--- ") else lines)
 
 
