@@ -16,14 +16,16 @@ def main() -> None:
     """The `codewords` command; ends the process with one of the exit codes above."""
     import sys
 
-    from codewords_mcp.cli._boundary import run_app
-    from codewords_mcp.cli.app import codewords
-
+    try:
+        from codewords_mcp.cli._boundary import run_app
+        from codewords_mcp.cli.app import codewords
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(run_app(codewords, "codewords", sys.argv[1:]))
 
 
 def mcp_main(argv: list[str]) -> int:
-    """The subcommands of `codewords-mcp` (serve, demo, doctor, stop); `argv` has no program name."""
+    """The subcommands of `codewords-mcp` (serve, demo, install, doctor, stop); `argv` has no program name."""
     from codewords_mcp.cli._boundary import run_app
     from codewords_mcp.cli.app import codewords_mcp
 

@@ -19,7 +19,9 @@ def print_capabilities(record: Json) -> None:
     """The manifest of a report, deployment or workflow, where it has one."""
     lines = cast("list[str]", record.get("capabilities") or [])
     if lines:
-        _output.line("May do this and no more:" if len(lines) > 1 else f"May do: {lines[0]}", "bold")
+        # Lines are aligned as a table; of a table of one line its words are enough.
+        only = " ".join(lines[0].split())
+        _output.line("May do this and no more:" if len(lines) > 1 else f"May do: {only}", "bold")
     for line in lines if len(lines) > 1 else []:
         _output.line(f"  {line}")
 
@@ -34,7 +36,7 @@ def agreed(question: RemoteError, *, as_json: bool) -> str:
     confirm, url = str(details.get("confirm") or ""), str(details.get("url") or "")
     if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         if not as_json:
-            _show(question.message, asks)
+            _show("What it asks for:", asks)
         command = shlex.join([*_called(), "--allow"])
         raise ConsentNeeded(
             question.message,

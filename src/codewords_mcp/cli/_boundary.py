@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
@@ -39,6 +40,7 @@ def run_app(app: typer.Typer, name: str, argv: Sequence[str]) -> int:
     With `--json` in `argv` a failure is also a JSON object on stdout: `{"error": {code, message, …}}`.
     """
     as_json = "--json" in argv
+    _open_streams()
     try:
         result: Any = app(args=list(argv), prog_name=name, standalone_mode=False)
     except CodewordsError as error:
@@ -77,7 +79,8 @@ def _usage(error: Exception) -> InvalidInput:
     message: str = cast("Any", error).format_message()
     path: str = context.command_path if context is not None else ""
     return InvalidInput(
-        message.rstrip(".") + ".", hint=f"`{path} --help` shows what it takes." if path else ""
+        message if message.endswith(("?", "!")) else message.rstrip(".") + ".",
+        hint=f"`{path} --help` shows what it takes." if path else "",
     )
 
 
@@ -86,6 +89,13 @@ def _broken(error: Exception) -> CodewordsError:
         f"This command broke: {type(error).__name__}: {error}",
         hint="That is a fault of codewords-mcp. CODEWORDS_LOG_LEVEL=DEBUG shows where.",
     )
+
+
+def _open_streams() -> None:
+    """Streams that the caller closed are empty ones: Python has None for them, on which every command would break."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # stays open
 
 
 def _reader_gone() -> int:

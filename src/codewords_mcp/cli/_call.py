@@ -141,8 +141,12 @@ class Call:
         _output.note(f"{self.run_id} {status} in {seconds:.2f} s", _STYLES.get(status, "dim"))
         if status == "succeeded":
             return OK
-        message = error.get("message") or f"The workflow answered {record.get('responseStatus')}."
-        _output.error(message, error.get("hint") or f"What it wrote: codewords logs {self.run_id}")
+        answered = record.get("responseStatus")
+        message = error.get("message") or f"The workflow answered {answered}."
+        hint = f"What it wrote: codewords logs {self.run_id}"
+        if answered in {404, 405, 422}:
+            hint = f"Its routes and what they take: codewords show {record.get('serviceId')}"
+        _output.error(message, error.get("hint") or hint)
         return FAILED
 
 

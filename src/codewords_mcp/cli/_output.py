@@ -88,7 +88,8 @@ def labelled(mark: str, style: str, label: str, text: str) -> None:
 
 
 def error(message: str, hint: str = "") -> None:
-    """`error: sentence` and `hint: what to do` on stderr."""
+    """`error: sentence` and `hint: what to do` on stderr, after what stdout says."""
+    sys.stdout.flush()
     for label, style, text in (("error", "bold red", message), ("hint", "bold cyan", hint)):
         if not text:
             continue

@@ -48,7 +48,7 @@ def is_draft(given: str) -> bool:
 def workflow_id(client: Client, given: str) -> str:
     """The id of the workflow that was named. What is no workflow's name is taken as an id (a library service's).
 
-    Raises InvalidInput where several workflows have the name.
+    Raises InvalidInput where several workflows have the name, NotFound where none has it and one nearly has.
     """
     if _ID.fullmatch(given):
         return given
@@ -58,7 +58,19 @@ def workflow_id(client: Client, given: str) -> str:
         raise InvalidInput(
             f"{len(ids)} workflows have this name: {', '.join(ids)}.", hint="Give the id of one of them."
         )
+    if not ids:
+        _refuse_typo(client, given)
     return ids[0] if ids else given
+
+
+def _refuse_typo(client: Client, given: str) -> None:
+    """Raise NotFound where this is nearly the name of a workflow, and not that of a library service."""
+    import difflib
+
+    items = client.record("GET", "/workflows", params={"limit": 100})["items"]
+    near = difflib.get_close_matches(given, [str(item["name"]) for item in items], n=1, cutoff=0.75)
+    if near and given not in {one["name"] for one in client.items("/services")}:
+        raise NotFound(f"There is no workflow {given}.", hint=f"Did you mean {near[0]}?")
 
 
 def run_id(client: Client, given: str) -> str:

@@ -44,15 +44,20 @@ Version = Annotated[
     bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
 ]
 
-codewords = typer.Typer(
-    name="codewords",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    add_completion=False,
-    epilog=_EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+
+def _tree(name: str) -> typer.Typer:
+    return typer.Typer(
+        name=name,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+        add_completion=False,
+        epilog=_EPILOG,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+codewords = _tree("codewords")
 
 
 @codewords.callback()
@@ -60,50 +65,58 @@ def _codewords(version: Version = False) -> None:
     """Deploy and run CodeWords workflows from a terminal."""
 
 
-codewords.command("generate")(drafts.generate)
-codewords.command("validate")(workflows.validate)
-codewords.command("deploy")(workflows.deploy)
-codewords.command("run")(runs.run)
-codewords.command("logs")(runs.logs)
-codewords.command("runs")(runs.runs)
-codewords.command("list")(workflows.list_workflows)
-codewords.command("show")(workflows.show)
-codewords.command("rollback")(workflows.rollback)
-codewords.command("drafts")(drafts.drafts)
-codewords.command("edit")(drafts.edit)
-codewords.command("diff")(drafts.diff)
-codewords.command("delete")(drafts.delete)
-codewords.command("test")(drafts.try_example)
-codewords.command("cancel")(runs.cancel)
-codewords.command("publish")(publish.publish)
-codewords.command("unpublish")(publish.unpublish)
-codewords.command("published")(publish.published)
-codewords.add_typer(schedules.app, name="schedules")
-codewords.add_typer(webhooks.app, name="webhooks")
-codewords.add_typer(secrets.app, name="secrets")
-codewords.command("services")(services.services)
-codewords.add_typer(integrations.app, name="integrations")
-codewords.add_typer(integrations.connections_app, name="connections")
-codewords.command("usage")(usage.usage)
-codewords.command("templates")(workflows.templates)
-codewords.add_typer(keys.app, name="keys")
-codewords.add_typer(e2b.app, name="e2b")
-codewords.command("costs")(costs.costs)
-codewords.add_typer(budgets.app, name="budget")
-codewords.command("doctor")(doctor.doctor)
-codewords.command("backup")(backup.backup)
-codewords.command("restore")(backup.restore)
-codewords.command("stop")(house.stop)
+_PANELS = {
+    "Write": {
+        "generate": drafts.generate,
+        "templates": workflows.templates,
+        "validate": workflows.validate,
+        "drafts": drafts.drafts,
+        "edit": drafts.edit,
+        "diff": drafts.diff,
+    },
+    "Deploy": {
+        "deploy": workflows.deploy,
+        "list": workflows.list_workflows,
+        "show": workflows.show,
+        "rollback": workflows.rollback,
+        "delete": drafts.delete,
+        "publish": publish.publish,
+        "unpublish": publish.unpublish,
+        "published": publish.published,
+    },
+    "Run": {
+        "run": runs.run,
+        "test": drafts.try_example,
+        "runs": runs.runs,
+        "logs": runs.logs,
+        "cancel": runs.cancel,
+        "schedules": schedules.app,
+        "webhooks": webhooks.app,
+    },
+    "Connect": {
+        "secrets": secrets.app,
+        "services": services.services,
+        "integrations": integrations.app,
+        "connections": integrations.connections_app,
+    },
+    "Account for": {"usage": usage.usage, "costs": costs.costs, "budget": budgets.app},
+    "Keep the runtime": {
+        "doctor": doctor.doctor,
+        "stop": house.stop,
+        "keys": keys.app,
+        "backup": backup.backup,
+        "restore": backup.restore,
+        "e2b": e2b.app,
+    },
+}
+for _panel, _commands in _PANELS.items():
+    for _name, _command in _commands.items():
+        if isinstance(_command, typer.Typer):
+            codewords.add_typer(_command, name=_name, rich_help_panel=_panel)
+        else:
+            codewords.command(_name, rich_help_panel=_panel)(_command)
 
-codewords_mcp = typer.Typer(
-    name="codewords-mcp",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    add_completion=False,
-    epilog=_EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+codewords_mcp = _tree("codewords-mcp")
 
 
 @codewords_mcp.callback()

@@ -91,7 +91,7 @@ def edit(
     file: Annotated[
         str | None,
         typer.Argument(
-            metavar="[FILE]", help="The whole code as it shall be; `-` reads stdin.", show_default=False
+            metavar="FILE", help="The whole code as it shall be; `-` reads stdin.", show_default=False
         ),
     ] = None,
     old: Annotated[
@@ -154,6 +154,7 @@ def diff(
 def delete(
     subject: Subject,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: for scripts.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Delete a draft, or a workflow with its versions, schedules and webhooks; its runs stay."""
     with connect() as client:
@@ -161,8 +162,11 @@ def delete(
         if path.startswith("/drafts/"):
             client.call("DELETE", path)
         else:
-            _delete_workflow(client, path, yes=yes)
-    _output.line(f"{subject} is deleted.")
+            _delete_workflow(client, path, yes=yes, as_json=as_json)
+    if as_json:
+        _output.print_json({"id": path.rpartition("/")[2], "deleted": True})
+    else:
+        _output.line(f"{subject} is deleted.")
     return OK
 
 
@@ -243,7 +247,7 @@ def _edited(code: str) -> str:
         return read_code(str(file))
 
 
-def _delete_workflow(client: Client, path: str, *, yes: bool) -> None:
+def _delete_workflow(client: Client, path: str, *, yes: bool, as_json: bool) -> None:
     try:
         client.call("DELETE", path, body={"allow": yes})
     except RemoteError as error:
@@ -251,7 +255,7 @@ def _delete_workflow(client: Client, path: str, *, yes: bool) -> None:
             raise
         told: list[Any] = error.details().get("asks") or []
         asks = [str(line) for line in told]
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise ConsentNeeded(
                 error.message,
                 asks=asks,

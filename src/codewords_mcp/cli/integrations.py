@@ -64,7 +64,7 @@ def search(
 def show(
     app_name: App,
     action: Annotated[
-        str | None, typer.Argument(metavar="[ACTION]", help="One action: its fields.", show_default=False)
+        str | None, typer.Argument(metavar="ACTION", help="One action: its fields.", show_default=False)
     ] = None,
     prop: Annotated[
         str | None,

@@ -16,7 +16,7 @@ from codewords_mcp.cli._refs import AsJson, part
 def services(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="One service: its operations and fields.", show_default=False),
+        typer.Argument(metavar="NAME", help="One service: its operations and fields.", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> int:

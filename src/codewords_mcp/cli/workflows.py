@@ -92,6 +92,7 @@ def deploy(
             report = error.details().get("report")
             if report and not as_json:
                 _print_checks(report, subject)
+                error.hint = ""  # it tells of the first check that failed, which stands above
             if error.code != "consent_needed":
                 raise
             done = _deploy(client, body | {"confirm": agreed(error, as_json=as_json)}, subject)
@@ -167,7 +168,10 @@ def rollback(
     version: Annotated[
         int,
         typer.Argument(
-            min=1, help="The version to make live, as `codewords show` lists them.", show_default=False
+            min=1,
+            metavar="VERSION",
+            help="The version to make live, as `codewords show` lists them.",
+            show_default=False,
         ),
     ],
     as_json: AsJson = False,
@@ -261,13 +265,19 @@ def _day(timestamp: Any) -> str:
 
 
 def print_checks(checks: list[Json], subject: str = "line") -> None:
-    """Each with its mark, its place in the subject and its fix."""
-    for check in checks:
+    """Each with its mark, its place in the subject and its fix; those that were not reached in one line."""
+    for check in (check for check in checks if check["status"] != "skipped"):
         mark, style = _MARKS.get(check["status"], ("?", ""))
         place = f"{subject}:{check['line']}:{check.get('column') or 1}: " if check.get("line") else ""
         _output.line(f"{mark} {check['id']}: {place}{check['message']}", style)
         if check.get("fix"):
             _output.line(f"    {check['fix']}".replace("\n", "\n    "))
+    skipped: dict[str, list[str]] = {}
+    for check in checks:
+        if check["status"] == "skipped":
+            skipped.setdefault(check["message"], []).append(check["id"])
+    for message, ids in skipped.items():
+        _output.line(f"- {', '.join(ids)}: {message}", "dim")
 
 
 def _print_checks(report: Json, subject: str) -> None:
@@ -285,7 +295,7 @@ def _print_deployment(done: Json) -> None:
     verb = "is live" if done.get("changed", True) else "was live already, nothing changed"
     _output.line(f"{done['service_id']} version {done['version']} {verb}.", "bold green")
     _output.line(f"  url        {done['url']}")
-    _output.line(f"  isolation  {done['isolation']}")
+    _output.line(f"  isolation  tier {done['isolation']}")
     print_capabilities(done)
     for check in done.get("notes", []):
         place = f"line {check['line']}: " if check.get("line") else ""
@@ -293,7 +303,21 @@ def _print_deployment(done: Json) -> None:
             f"  {check['status']:<9}  {place}{check['message']}",
             "yellow" if check["status"] == "warning" else "",
         )
+        if check.get("fix"):
+            _output.line(f"             {check['fix']}".replace("\n", "\n             "))
     _output.note(f"Run it: codewords run {done['service_id']} --input '{{…}}'")
+
+
+def _takes(schema: Json | None) -> str:
+    """The fields of a route's JSON input: `name (string), count (integer, optional)`."""
+    fields: Json = (schema or {}).get("properties") or {}
+    required: list[str] = (schema or {}).get("required") or []
+    told: list[str] = []
+    for name, field in fields.items():
+        words = [str(field.get("type") or ""), "" if name in required else "optional"]
+        extra = ", ".join(word for word in words if word)
+        told.append(f"{name} ({extra})" if extra else name)
+    return ", ".join(told)
 
 
 def _print_detail(detail: Json) -> None:
@@ -304,6 +328,8 @@ def _print_detail(detail: Json) -> None:
     for route in detail.get("routes", []):
         words = (str(route.get(key) or "") for key in ("method", "path", "summary"))
         _output.line("route     " + "  ".join(words).rstrip())
+        if takes := _takes(route.get("input")):
+            _output.line(f"  takes   {takes}")
     if detail.get("env"):
         _output.line("env       " + ", ".join(str(item.get("name")) for item in detail["env"]))
     if detail.get("dependencies"):

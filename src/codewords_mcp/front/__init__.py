@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-_COMMANDS = "serve, demo, doctor, stop"
+_COMMANDS = "serve, demo, install, doctor, stop"
 _NAMES = set("abcdefghijklmnopqrstuvwxyz0123456789-_,")
 _OPTIONS = "it takes --read-only and --toolsets NAMES (parted by commas)."
 

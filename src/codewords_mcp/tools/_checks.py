@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from codewords_mcp.door.text import one_line
+from codewords_mcp.door.text import clean, cut, one_line
 from codewords_mcp.runtime.models import Check
+from codewords_mcp.tools._words import as_tools
 
 _SHOWN = 25
 
@@ -32,7 +33,7 @@ def items_of(checks: list[Check]) -> list[CheckItem]:
             message=one_line(check.message, 600),
             line=check.line,
             column=check.column,
-            fix=check.fix and one_line(check.fix, 600),
+            fix=check.fix and cut(clean(as_tools(check.fix)), 600),
         )
         for check in told[:_SHOWN]
     ]
@@ -45,8 +46,12 @@ def lines_of(checks: list[Check]) -> list[str]:
 
 def may(capabilities: list[str]) -> list[str]:
     """What the workflow may do, in one line; nothing where it is not known."""
-    told = "; ".join(" ".join(line.split()) for line in capabilities)
-    return [f"It may, and no more: {told}"] if told else []
+    return [f"It may, and no more: {'; '.join(plain(capabilities))}"] if capabilities else []
+
+
+def plain(capabilities: list[str]) -> list[str]:
+    """The lines of a manifest without the blanks that align them for people."""
+    return [" ".join(line.split()) for line in capabilities]
 
 
 def _line(item: CheckItem) -> str:

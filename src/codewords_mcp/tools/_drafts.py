@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from codewords_mcp.door.text import clean_json, compact, cut, one_line
 from codewords_mcp.runtime.author_info import Draft
-from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may
+from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may, plain
 
 _EXAMPLE = 400
 
@@ -41,7 +41,7 @@ def draft_result(draft: Draft) -> DraftResult:
         ready=draft.ready,
         workflow_id=draft.workflow_id,
         checks=items_of(draft.checks),
-        capabilities=draft.capabilities,
+        capabilities=plain(draft.capabilities) if draft.ready else [],
         example=clean_json(draft.example),
         model=draft.model or None,
         tried=[one_line(one.problem, 160) or "passed" for one in draft.tried],

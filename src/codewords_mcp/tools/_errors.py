@@ -12,6 +12,7 @@ from codewords_mcp.door.text import fence
 from codewords_mcp.errors import CodewordsError, InvalidInput, UpstreamFailed, ValidationFailed
 from codewords_mcp.runtime.models import ValidationReport
 from codewords_mcp.tools._checks import lines_of
+from codewords_mcp.tools._words import as_tools
 
 ERROR_KEY = "codewords/error"
 """Where a result's `_meta` carries the error as data: `{code, message, origin, hint?, …}`."""
@@ -31,8 +32,8 @@ def failure(error: BaseException, tool: str) -> CallToolResult:
     if isinstance(known, ValidationFailed):
         report = ValidationReport.model_validate(known.report)
         lines += lines_of([check for check in report.checks if check.status == "failed"])
-    if known.hint:
-        lines.append(known.hint)
+    elif known.hint:
+        lines.append(as_tools(known.hint))
     if isinstance(known, UpstreamFailed) and known.upstream_said:
         lines.append(fence("What it said", known.upstream_said, 500))
     body = {key: value for key, value in known.to_dict().items() if key != "report"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from codewords_mcp.door.text import one_line
 from codewords_mcp.errors import InvalidInput
@@ -17,6 +17,22 @@ Props = dict[str, Any]
 _SHOWN = 12
 
 
+class ActionItem(BaseModel):
+    """An action of a list; `name` only where the key does not say it."""
+
+    key: str
+    app: str
+    writes: bool
+    name: str | None = None
+
+
+def item_of(hit: Hit) -> ActionItem:
+    """As data."""
+    name = one_line(hit.name, 60)
+    said = hit.key.endswith("-".join(name.lower().split()))
+    return ActionItem(key=hit.key, app=hit.app, writes=hit.writes, name=None if said else name)
+
+
 def refuse_integrations(workflow_id: str) -> None:
     """What changes something in an app is asked of a person first, which the service itself does not do."""
     if workflow_id.strip("/ ").partition("/")[0] == "pipedream":
@@ -26,12 +42,10 @@ def refuse_integrations(workflow_id: str) -> None:
         )
 
 
-def line_of(hit: Hit) -> str:
-    """One action of a list."""
-    how = "writes" if hit.writes else "reads"
-    name = one_line(hit.name, 60)
-    said = hit.key.endswith("-".join(name.lower().split()))
-    return f"- {hit.app}: {hit.key} ({how})" + ("" if said else f" {name}")
+def line_of(action: ActionItem) -> str:
+    """As words."""
+    how = "writes" if action.writes else "reads"
+    return f"- {action.app}: {action.key} ({how}) {action.name or ''}".rstrip()
 
 
 def field_of(prop: Prop) -> str:

@@ -26,9 +26,12 @@ _LOG_SHOWN = 12_000
 _DIAGNOSIS_SHOWN = 2_400
 _SERVER = re.compile(
     r"INFO: +(Started server process \[\d+\]|Waiting for application (startup|shutdown)\.|"
-    r"Application (startup|shutdown) complete\.|Uvicorn running on .*|Shutting down|Finished server process \[\d+\])"
+    r"Application (startup|shutdown) complete\.|Uvicorn running on .*|Shutting down|Finished server process \[\d+\]|"
+    r'[\d.]+:\d+ - "[A-Z]+ \S+ HTTP/1\.1" \d{3}.*)'
 )
-"""What the workflow's server says of its start and end, and nobody asks for."""
+"""What the workflow's server says of its start and end, and of the request that the headline tells of."""
+_UNFIT = 422
+"""What FastAPI answers to an input that does not fit: then it is the input that is to be changed."""
 _SLICE = 5.0
 _LOG_ENDS_WITHIN = 3.0
 
@@ -101,6 +104,10 @@ def _stage(run: Run) -> str:
 def answer_run(run: Run, logs: list[LogLine], why: Diagnosis | None = None) -> CallToolResult:
     """The record, the log lines given and the diagnosis, as a tool's result."""
     result, result_cut = _result(run)
+    if (
+        why is not None and why.frames
+    ):  # then the answer is the traceback, which the diagnosis tells in fewer words
+        result, result_cut = None, False
     data = RunResult(
         run_id=run.id,
         workflow_id=run.service_id,
@@ -229,11 +236,9 @@ def _text(data: RunResult) -> str:
             parts.append(fence("Diagnosis", told, _DIAGNOSIS_SHOWN))
         if data.diagnosis.fix:
             parts.append(f"Likely fix: {data.diagnosis.fix}")
-        if data.workflow_id:
+        if data.workflow_id and data.http_status != _UNFIT:
             parts.append(f"Then: edit_workflow(workflow_id={json.dumps(data.workflow_id)}, edits=[…])")
-    if data.result is not None and not (
-        data.diagnosis and data.diagnosis.at
-    ):  # then it is the traceback once more
+    if data.result is not None:
         parts.append(fence("Result", compact(data.result), _RESULT_SHOWN))
     if data.logs:
         parts.append(fence(f"Last {len(data.logs)} log lines", "\n".join(data.logs), _LOG_SHOWN))

@@ -179,8 +179,8 @@ def opens_pages(ctx: DoorContext) -> bool:
 
 
 def answer(data: BaseModel, text: str) -> CallToolResult:
-    """A tool's result: structured data without its absent values, and the same in few words."""
+    """A tool's result, in few words and as data, which some hosts show instead: what is absent or a default is left out."""
     return CallToolResult(
         content=[TextContent(type="text", text=text)],
-        structured_content=data.model_dump(mode="json", exclude_none=True),
+        structured_content=data.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
     )

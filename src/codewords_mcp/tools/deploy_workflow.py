@@ -13,7 +13,7 @@ from codewords_mcp.door.context import DoorContext
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
 from codewords_mcp.runtime.models import Consent, Deployment
 from codewords_mcp.tools import _tool
-from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may
+from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may, plain
 from codewords_mcp.tools._consent import Asking
 from codewords_mcp.tools._jobs import joined
 from codewords_mcp.tools._tool import EXECUTES, answer, tool
@@ -109,13 +109,12 @@ async def _deploy(
 
 
 def _waiting(question: ConsentNeeded) -> CallToolResult:
-    data = Deployed(
-        status="needs_consent", asks=question.asks, consent_url=question.url, confirm=question.confirm
-    )
+    asks = plain(question.asks)
+    data = Deployed(status="needs_consent", asks=asks, consent_url=question.url, confirm=question.confirm)
     lines = [
         question.message,
         "It asks for:",
-        *(f"- {line}" for line in question.asks),
+        *(f"- {line}" for line in asks),
         f"Show the user this list and ask them to open {question.url} and agree (works once, for 10 minutes).",
         f"Then call deploy_workflow again with the same arguments and confirm={json.dumps(question.confirm)}.",
     ]
@@ -131,7 +130,7 @@ def _answer(live: Deployment) -> CallToolResult:
         isolation=live.isolation,
         curl=_curl(live.url),
         notes=items_of(live.notes),
-        capabilities=live.capabilities,
+        capabilities=plain(live.capabilities),
     )
     done = (
         f"Deployed version {live.version}"

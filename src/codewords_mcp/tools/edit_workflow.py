@@ -77,7 +77,9 @@ def _answer(done: Edited, *, new: bool) -> CallToolResult:
         status="edited",
         draft=draft_result(draft)
         if new
-        else draft_result(draft).model_copy(update={"checks": [], "capabilities": []}),
+        else draft_result(draft).model_copy(
+            update={"description": None, "checks": [], "capabilities": [], "example": None}
+        ),
         diff=diff,
         checks=[] if new else items_of(done.checks),
         resolved=[one_line(check.message, 200) for check in done.resolved],

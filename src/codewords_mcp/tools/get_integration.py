@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 
 from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.door.text import clean_json, fence
-from codewords_mcp.runtime.integration_info import Action, Detail, Hit, Option, Prop, variable_of
-from codewords_mcp.tools._integrations import App, field_of, line_of
+from codewords_mcp.runtime.integration_info import Action, Detail, Option, Prop, variable_of
+from codewords_mcp.tools._integrations import ActionItem, App, field_of, item_of, line_of
 from codewords_mcp.tools._tool import READS_OUTSIDE, answer, tool
 
 _ACTIONS = 20
@@ -25,7 +25,7 @@ class Integration(BaseModel):
 
     app: str
     env_var: str
-    actions: list[Hit] = []
+    actions: list[ActionItem] = []
     total: int | None = None
     action: str | None = None
     writes: bool | None = None
@@ -53,7 +53,7 @@ async def get_integration(
     data = Integration(
         app=found.app,
         env_var=variable_of(found.app),
-        actions=list(found.actions),
+        actions=list(map(item_of, found.actions)),
         total=found.total or None,
         action=found.action.key if found.action else None,
         writes=found.action.writes if found.action else None,
@@ -77,7 +77,7 @@ def _lines(found: Detail, data: Integration) -> list[str]:
             else ""
         )
         return [fence("Values", listed, _SHOWN), *([more] if more else [])]
-    lines = [line_of(hit) for hit in found.actions]
+    lines = list(map(line_of, data.actions))
     if found.total > len(found.actions):
         lines.append(f"{found.total - len(found.actions)} more: narrow them with query.")
     return [*lines, *([data.note] if data.note else [])]

@@ -12,7 +12,7 @@ from codewords_mcp.door.text import clean, clean_json, compact, cut, one_line
 from codewords_mcp.runtime.author_info import DRAFT_ID, Draft
 from codewords_mcp.runtime.models import Caller, WorkflowDetail
 from codewords_mcp.tools._arguments import Subject
-from codewords_mcp.tools._checks import may
+from codewords_mcp.tools._checks import may, plain
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
 from codewords_mcp.tools._tool import READS, answer, tool
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from codewords_mcp.runtime.runtime import Runtime
 
 _VERSIONS = 20
-_RUNS = 10
-_RUNS_SHOWN = 3
+_RUNS = 3
 _ROUTES_SHOWN = 4_000
 _DIFF = 8_000
 _EXAMPLE = 600
@@ -112,7 +111,7 @@ def _data(detail: WorkflowDetail) -> Workflow:
         url=detail.url,
         version=detail.version,
         routes=_untitled(detail.routes),
-        env=[{name: value for name, value in one.items() if value is not None} for one in detail.env],
+        env=[_variable(one) for one in detail.env],
         dependencies=detail.dependencies,
         versions=[
             VersionItem(
@@ -124,7 +123,7 @@ def _data(detail: WorkflowDetail) -> Workflow:
             RunItem(run_id=r.id, status=r.status, created_at=r.created_at.isoformat(timespec="seconds"))
             for r in detail.last_runs[:_RUNS]
         ],
-        capabilities=detail.capabilities,
+        capabilities=plain(detail.capabilities),
         example=clean_json(detail.example),
         code=detail.code,
     )
@@ -142,6 +141,12 @@ def _untitled(value: Any) -> Any:
         for name, one in members.items()
         if name != "title" or not isinstance(one, str)  # a field may be called so
     }
+
+
+def _variable(told: dict[str, Any]) -> dict[str, Any]:
+    """A variable as data: one with a default says nothing of being needed."""
+    told = {name: value for name, value in told.items() if value is not None}
+    return {"name": told["name"], "default": told["default"]} if "default" in told else told
 
 
 def _environment(variables: list[dict[str, Any]]) -> str:
@@ -172,9 +177,7 @@ def _text(data: Workflow) -> str:
     if data.example is not None:
         lines.append(f"Example input: {cut(compact(data.example), _EXAMPLE)}")
     if data.last_runs:
-        lines.append(
-            "Last runs: " + ", ".join(f"{r.run_id} {r.status}" for r in data.last_runs[:_RUNS_SHOWN])
-        )
+        lines.append("Last runs: " + ", ".join(f"{r.run_id} {r.status}" for r in data.last_runs))
     if data.code is not None:
         lines.append(f"```python\n{data.code}\n```")
     return "\n".join(lines)

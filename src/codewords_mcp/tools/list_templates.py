@@ -20,7 +20,7 @@ class TemplateItem(BaseModel):
     """A template. `missing`: secrets that it or its services need and that are not set."""
 
     id: str
-    title: str
+    title: str | None = None
     description: str | None = None
     category: str | None = None
     services: list[str] = []
@@ -58,10 +58,8 @@ def _told(templates: list[Template]) -> CallToolResult:
     items = [
         TemplateItem(
             id=t.id,
-            title=t.title,
             description=one_line(t.description, 200),
             category=t.category or None,
-            services=t.services,
             missing=t.missing,
         )
         for t in templates

@@ -8,15 +8,14 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.runtime.integration_info import Hit
-from codewords_mcp.tools._integrations import line_of
+from codewords_mcp.tools._integrations import ActionItem, item_of, line_of
 from codewords_mcp.tools._tool import READS, answer, tool
 
 
 class IntegrationList(BaseModel):
     """Actions, the best first, and apps of the name that was asked for."""
 
-    actions: list[Hit]
+    actions: list[ActionItem]
     apps: list[str]
     note: str | None = None
 
@@ -28,9 +27,11 @@ async def search_integrations(
     runtime, caller = asking(ctx)
     found = await runtime.search_integrations(caller, query, limit=max(1, min(limit, 30)))
     data = IntegrationList(
-        actions=list(found.actions), apps=[app.slug for app in found.apps], note=found.note or None
+        actions=list(map(item_of, found.actions)),
+        apps=[app.slug for app in found.apps],
+        note=found.note or None,
     )
-    lines = [line_of(hit) for hit in found.actions] or ["No actions."]
+    lines = list(map(line_of, data.actions)) or ["No actions."]
     if data.apps:
         lines.append(f"Apps of that name: {', '.join(data.apps)}")
     if data.note:

@@ -27,7 +27,7 @@ class SecretEntry(BaseModel):
     name: str
     status: Literal["waiting", "stored", "declined"]
     url: str | None = None
-    command: str
+    command: str | None = None
 
 
 async def set_secret(
@@ -94,10 +94,11 @@ def _message(name: str) -> str:
 def _told(
     name: str, status: Literal["waiting", "stored", "declined"], url: str | None = None
 ) -> CallToolResult:
-    data = SecretEntry(name=name, status=status, url=url, command=f"codewords secrets set {name}")
+    command = f"codewords secrets set {name}"
+    data = SecretEntry(name=name, status=status, url=url, command=command if url else None)
     text = {
         "waiting": f"Ask the user to open {url} (works once, for 10 minutes) and type the value there, "
-        f"or to run `{data.command}` in a terminal. list_secrets tells when it is stored.",
+        f"or to run `{command}` in a terminal. list_secrets tells when it is stored.",
         "stored": f"{name} is stored.",
         "declined": f"The user declined; {name} is unchanged.",
     }

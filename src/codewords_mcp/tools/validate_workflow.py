@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from codewords_mcp.door.context import DoorContext
 from codewords_mcp.runtime.models import ValidationReport
-from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may
+from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may, plain
 from codewords_mcp.tools._jobs import joined
 from codewords_mcp.tools._tool import READS, answer, tool
 
@@ -55,7 +55,7 @@ def _answer(report: ValidationReport) -> CallToolResult:
         status="done",
         all_passed=report.all_passed,
         checks=items_of(report.checks),
-        capabilities=report.capabilities,
+        capabilities=plain(report.capabilities),
     )
     return answer(data, "\n".join([head, *lines_of(report.checks), *may(report.capabilities)]))
 

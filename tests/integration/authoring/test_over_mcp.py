@@ -120,7 +120,7 @@ async def test_a_failed_run_is_diagnosed_repaired_by_an_edit_and_deployed(runtim
         ran, _ = await _call(client, "run_workflow", workflow_id=service, input={"item": "fig"})
         assert ran["status"] == "failed"
         assert ran["diagnosis"]["at"][-1].endswith("order.prices[order.item]}")
-        assert ran["logs"] == [], "the diagnosis says it in fewer words"
+        assert "logs" not in ran, "the diagnosis says it in fewer words"
         looked, text = await _call(client, "get_run", run_id=ran["run_id"], log_lines=0)
         why = looked["diagnosis"]
         assert (why["step"], why["error"]) == ("look-up", "KeyError: 'fig'")

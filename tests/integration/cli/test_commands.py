@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
-from tests.integration.cli.terminal import Shell, Terminal
+from tests.integration.cli.terminal import BIN, Shell, Terminal
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +68,42 @@ def test_an_unknown_id_ends_with_2(shell: Shell, words: list[str]) -> None:
     result = shell("codewords", *words)
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith("error: ")
+
+
+@pytest.mark.requirement("cli:suggestions")
+def test_a_slip_of_the_pen_is_answered_with_what_was_meant(shell: Shell, greeting: str) -> None:
+    for words, meant in ((["deply"], "'deploy'?"), (["run", "greting"], "Did you mean greeting?")):
+        result = shell("codewords", *words)
+        assert (result.code, result.out) == (2, "")
+        assert meant in result.err
+    service = shell("codewords", "run", "gemini")
+    assert "Did you mean" not in service.err, "a library service is no misspelt workflow"
+
+
+@pytest.mark.requirement("cli:suggestions", "cli:show")
+def test_input_that_does_not_fit_leads_to_what_the_route_takes(shell: Shell, greeting: str) -> None:
+    refused = shell("codewords", "run", greeting, "--input", "{}")
+    assert f"codewords show {greeting}" in refused.err
+    assert "takes   name (string)" in shell("codewords", "show", greeting).out
+
+
+@pytest.mark.requirement("cli:closed-streams")
+def test_streams_that_are_closed_are_empty_ones(shell: Shell) -> None:
+    code = BIN / "codewords"
+    for command, exit_code, said in (
+        (f"{code} secrets set CLOSED <&-", 2, "value is empty"),
+        (f"{code} deploy - <&-", 1, "The script is empty."),
+        (f"{code} list >&-", 0, ""),
+    ):
+        done = subprocess.run(
+            ["/bin/sh", "-c", command],
+            env=shell.env,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, said in done.stdout + done.stderr) == (exit_code, True), done
 
 
 @pytest.mark.requirement("cli:run-timeout", "cli:exit-codes")
@@ -198,6 +235,10 @@ def test_code_that_does_not_pass_ends_with_1_and_says_where(shell: Shell, tmp_pa
     deployed = shell("codewords", "deploy", str(file))
     assert deployed.code == 1
     assert f"{file}:4:" in deployed.out
+    assert deployed.out.count("Not looked at") == 1, "what was not reached is one line"
+    assert deployed.err == "error: The workflow was not deployed: a check failed.\n", (
+        "and nothing is said twice"
+    )
     refused = shell("codewords", "deploy", str(file), "--json")
     assert (refused.code, refused.json["error"]["code"]) == (1, "validation_failed")
     assert "broken" not in shell("codewords", "list").out
@@ -213,10 +254,6 @@ def test_code_from_stdin_is_validated_and_passes(shell: Shell, greeting: str) ->
 
 @pytest.mark.requirement("cli:run")
 def test_bytes_reach_a_pipe_whole_and_a_terminal_not_at_all(shell: Shell, slow: str, tmp_path: Path) -> None:
-    import subprocess
-
-    from tests.integration.cli.terminal import BIN
-
     words = [str(BIN / "codewords"), "run", slow, "--path", "/binary", "--method", "GET"]
     assert subprocess.run(words, capture_output=True, timeout=60, env=shell.env, check=True).stdout == bytes(
         range(256)
@@ -253,8 +290,8 @@ def test_a_deploy_that_asks_for_something_fails_with_it_and_the_command_that_agr
         terminal.expect("Do you agree?", timeout=120)
         terminal.type(f"{answer}\n")
         assert terminal.end(timeout=120) == code, terminal.plain
-    assert "hosts        api.example.com" in shell("codewords", "show", "reaching").out
+    assert "hosts api.example.com" in shell("codewords", "show", "reaching").out
     file.write_text(
         file.read_text(encoding="utf-8").replace("api.example.com", "b.example.com"), encoding="utf-8"
     )
-    assert "hosts        b.example.com" in shell("codewords", "deploy", str(file), "--allow").out
+    assert "hosts b.example.com" in shell("codewords", "deploy", str(file), "--allow").out

@@ -67,7 +67,7 @@ async def test_a_person_who_is_asked_and_agrees_has_it_deployed_once_and_is_not_
     async with connected(real, era, elicitation_callback=person) as client:
         live = data_of(await deploy(client, asking(HOST, name), name))
         again = data_of(await deploy(client, asking(HOST, name) + "\n# same reach\n", name))
-    assert (live["status"], live["capabilities"]) == ("deployed", [f"hosts        {HOST}"])
+    assert (live["status"], live["capabilities"]) == ("deployed", [f"hosts {HOST}"])
     assert again["version"] == 2
     [asked] = person.asked
     assert f"hosts        {HOST}" in asked.message
@@ -95,7 +95,7 @@ async def test_without_a_way_to_ask_the_page_decides_and_the_models_token_is_no_
     async with connected(real, era) as client:
         first = await deploy(client, code, name)
         told = data_of(first)
-        assert (told["status"], told["asks"]) == ("needs_consent", [f"hosts        {HOST}"])
+        assert (told["status"], told["asks"]) == ("needs_consent", [f"hosts {HOST}"])
         assert told["consent_url"] in text_of(first)
         assert told["confirm"] in text_of(first)
         impatient = data_of(await deploy(client, code, name, confirm=told["confirm"]))
@@ -120,7 +120,7 @@ async def test_what_reaches_nothing_is_deployed_without_a_question(real: Runtime
 async def test_validation_and_the_workflow_show_what_it_may_do(real: Runtime) -> None:
     async with connected(real, "legacy", elicitation_callback=Person(real, "accept", on_page=True)) as client:
         checked = await client.call_tool("validate_workflow", {"code": asking(HOST, "shown")})
-        assert data_of(checked)["capabilities"] == [f"hosts        {HOST}"]
+        assert data_of(checked)["capabilities"] == [f"hosts {HOST}"]
         assert f"hosts {HOST}" in text_of(checked)
         live = data_of(await deploy(client, asking(HOST, "shown"), "shown"))
         shown = await client.call_tool("get_workflow", {"workflow_id": live["workflow_id"]})

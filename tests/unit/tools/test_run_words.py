@@ -9,6 +9,7 @@ import pytest
 
 from codewords_mcp.runtime.models import LogLine, Run
 from codewords_mcp.tools._runs import answer_run
+from codewords_mcp.tools._words import as_tools
 
 NOW = "2026-01-01T00:00:00.000000Z"
 SAID: list[tuple[Literal["stdout", "stderr"], str]] = [
@@ -20,6 +21,7 @@ SAID: list[tuple[Literal["stdout", "stderr"], str]] = [
     ("stdout", '{"event": '),
     ("stdout", "INFO:     Shutting down"),
     ("stderr", "INFO:     Shutting down the pumps"),
+    ("stderr", 'INFO:     127.0.0.1:0 - "POST / HTTP/1.1" 422 Unprocessable Entity'),
     ("stderr", "INFO:     Finished server process [2]"),
 ]
 
@@ -38,3 +40,27 @@ def test_a_log_is_what_the_workflow_said_and_not_what_its_server_did() -> None:
         "INFO:     Shutting down",
         "[stderr] INFO:     Shutting down the pumps",
     ]
+
+
+@pytest.mark.requirement("mcp:tool-words")
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("`codewords list` shows your workflows.", "list_workflows shows your workflows."),
+        ("`codewords show hello_1` lists its versions.", "get_workflow lists its versions."),
+        ("`codewords templates` and list_templates show them.", "list_templates show them."),
+        ("codewords secrets set API_KEY", 'set_secret(name="API_KEY")'),
+        ("Then `codewords secrets set API_KEY`.", 'Then set_secret(name="API_KEY").'),
+        (
+            "connect_integration, or `codewords integrations connect slack`. Open it.",
+            "connect_integration. Open it.",
+        ),
+        (
+            "search_integrations, or `codewords integrations search`, finds it.",
+            "search_integrations finds it.",
+        ),
+        ("`codewords secrets set API_KEY --plain` does.", "`codewords secrets set API_KEY --plain` does."),
+    ],
+)
+def test_advice_names_tools_where_there_are_some(said: str, told: str) -> None:
+    assert as_tools(said) == told

@@ -65,11 +65,12 @@ def _fit(templates: Sequence[Template], wish: str) -> Callable[[Template], float
 
 
 def fitting(services: Iterable[ServiceInfo], wish: str) -> list[ServiceInfo]:
-    """The services that a wish speaks of, the best first."""
+    """The services that a wish speaks of and that are there, the best first."""
     wanted = words_of(wish)
     scored = [
         (len(wanted & words_of(f"{one.name} {one.title} {one.summary} {_MEANT.get(one.name, '')}")), one)
         for one in services
+        if not one.unavailable
     ]
     scored = [pair for pair in scored if pair[0]]
     scored.sort(key=lambda pair: -pair[0])
