@@ -1,4 +1,4 @@
-"""Runs in Prefect's own environment: the task that its worker serves, and who submits it. For each line on stdin: the milliseconds
+"""Runs in Prefect's own environment: the task that its worker serves, and who submits it. For each line on stdin: milliseconds
 from `task.delay()` until its result is read, in the quickest of Prefect's ways, by the event that says that it has ended.
 """
 
