@@ -1,5 +1,6 @@
 """What a background run costs: until its result is read, in CPU, at full load, on its way through the line, and
-with many schedules that are not due. Each beside a peer measured in turns.
+with many schedules that are not due. Each beside a peer measured in turns: a bare dbos, and Prefect, which is installed once
+under `$XDG_CACHE_HOME` or `~/.cache`, and left out where it cannot be.
 """
 
 from __future__ import annotations
@@ -18,8 +19,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from _bench import Options, Question, clean_environment, interleave, options, report
+from _bench import (
+    Options,
+    Question,
+    clean_environment,
+    interleave,
+    interleave_several,
+    options,
+    report,
+)  # fmt: skip
 from _door import PROJECT, WARM, served
+from _prefect import NAME as PREFECT
+from _prefect import prefect
 from _sandboxes import ANSWER, BODY, CODE
 from _stored import fill
 
@@ -92,12 +103,20 @@ def told(process: subprocess.Popen[str], line: str) -> float:
     return float(process.stdout.readline())
 
 
-def latency(asker: Asker, bare: subprocess.Popen[str], store: str, chosen: Options) -> Question:
-    question = Question(
-        f"warm background run until its result is read, {store}", BARE, "ms", None, at_most=25
-    )
-    interleave(question, asker.background, lambda: told(bare, "step"), chosen.runs)
-    return question
+def latency(
+    asker: Asker,
+    bare: subprocess.Popen[str],
+    other: subprocess.Popen[str] | None,
+    store: str,
+    chosen: Options,
+) -> list[Question]:
+    asked = f"warm background run until its result is read, {store}"
+    found = [(Question(asked, BARE, "ms", None, at_most=25), lambda: told(bare, "step"))]
+    if other is not None:
+        beside = Question(f"{asked}, beside Prefect", PREFECT, "ms", 1.0, at_most=25)
+        found.append((beside, lambda: told(other, "task")))
+    interleave_several(found, asker.background, chosen.runs)
+    return [question for question, _ in found]
 
 
 def over_waiting(asker: Asker, chosen: Options) -> Question:
@@ -225,17 +244,19 @@ def main() -> int:
         bare = stack.enter_context(bare_dbos(bare_home))
         service = empty.deploy(CODE, "greeting")
         cold, warm = Asker(empty, service), Asker(empty, empty.deploy(WARM, "warm"))
-        questions = [
-            *idle(full, empty, chosen),
-            latency(warm, bare, "SQLite", chosen),
+        questions = idle(full, empty, chosen)
+        postgres = stack.enter_context(serving_postgres())
+        shared = stack.enter_context(served(folder / "shared", CODEWORDS_DATABASE_URL=postgres.url()))
+        on_postgres = Asker(shared, shared.deploy(WARM, "warm"))
+        with prefect(folder / "prefect") as other:
+            for asker, store in ((warm, "SQLite"), (on_postgres, "PostgreSQL")):
+                questions += latency(asker, bare, other, store, chosen)
+        questions += [
             over_waiting(warm, chosen),
             cost(empty, cold, chosen),
             throughput(empty, service, chosen),
             through_the_line(line_home, bare, chosen),
         ]
-        postgres = stack.enter_context(serving_postgres())
-        shared = stack.enter_context(served(folder / "shared", CODEWORDS_DATABASE_URL=postgres.url()))
-        questions.insert(3, latency(Asker(shared, shared.deploy(WARM, "warm")), bare, "PostgreSQL", chosen))
     return report(questions, chosen)
 
 

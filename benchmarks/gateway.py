@@ -36,6 +36,7 @@ from _bench import (  # noqa: E402
     report,
 )  # fmt: skip
 from _load import cpu_seconds, load, request, resident_mb  # noqa: E402
+from _peers import environment_of, free_port, installed, listening, say  # noqa: E402
 from tests.serving import ServedRuntime, start_runtime  # noqa: E402
 
 from codewords_mcp.testing.providers import loopback_providers  # noqa: E402
@@ -86,22 +87,11 @@ def program(*words: str, port: int, measured: bool = True, **env: str) -> Iterat
             words, env=clean_environment(**env), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
     try:
-        deadline = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
+        listening(process, port)
         yield process.pid
     finally:
         process.terminate()
         process.wait()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 @contextmanager
@@ -121,45 +111,14 @@ def port_of(url: str) -> int:
     return int(url.rpartition(":")[2])
 
 
-def cache_folder() -> Path:
-    """Where peers stay installed."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "codewords-mcp-benchmarks"
-
-
-def say(what: str) -> None:
-    sys.stderr.write(f"{what}\n")
-    sys.stderr.flush()
-
-
-def installed(name: str, program: str, *commands: list[str | Path]) -> Path | None:
-    """The path of a peer's program, installed by these commands in its folder; None where it cannot be."""
-    folder = cache_folder() / name
-    if (found := folder / program).exists():
-        return found
-    say(f"{name}: it is installed once, into {folder}")
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        for command in commands:
-            subprocess.run(
-                command, cwd=folder, env=clean_environment(), check=True, timeout=400, stdout=sys.stderr
-            )
-    except (subprocess.SubprocessError, OSError):
-        say(f"{name} could not be installed here; its question is left out.")
-        shutil.rmtree(folder, ignore_errors=True)
-        return None
-    return found
-
-
 @contextmanager
 def litellm(folder: Path, upstream: str) -> Iterator[tuple[int, bytes] | None]:
     """LiteLLM's port and a request to it."""
-    uv = Path(sys.executable).with_name("uv")
     packages = ["litellm[proxy]==1.108.7", "opentelemetry-sdk", "opentelemetry-exporter-otlp"]
     found = installed(
         "litellm-1.108.7",
         "venv/bin/litellm",
-        [uv, "venv", "-q", "--python", sys.executable, "venv"],
-        [uv, "pip", "install", "-q", "--compile-bytecode", "--python", "venv/bin/python", *packages],
+        *environment_of(*packages),
     )
     if found is None:
         yield None

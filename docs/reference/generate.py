@@ -291,6 +291,23 @@ def _seen(seen: dict[str, dict[str, dict[str, str]]], probe: str, user: str) -> 
     return "; ".join(f"`{text}` ({', '.join(names)})" for text, names in ways.items()) or "—"
 
 
+def compatibility() -> str:
+    """What each published client can do here, as the tests last saw it (compatibility.json)."""
+    sys.path.insert(0, str(HERE.parents[1]))
+    from tests.compat.matrix import ROWS
+
+    seen: dict[str, dict[str, str]] = json.loads((HERE / "compatibility.json").read_text(encoding="utf-8"))
+    noted = [row for row in ROWS if row.note]
+    numbers = {row.does: number for number, row in enumerate(noted, 1)}
+    words = {"yes": "yes", "none": "-"}
+    rows = [
+        [row.does, *(words.get(one[row.does]) or f"no ({numbers[row.does]})" for one in seen.values())]
+        for row in ROWS
+    ]
+    told = "".join(f"{numbers[row.does]}. {row.does}: {row.note}\n" for row in noted)
+    return f"{_table(['', *seen], rows)}\n{told}"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli": cli,
     "settings": settings,
@@ -299,6 +316,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "http-api": http,
     "services": services,
     "attacks": attacks,
+    "compatibility": compatibility,
 }
 
 

@@ -19,6 +19,7 @@ AGENTS = "openai-agents==0.24.0"
 NODE_CLIENT = "0.1.6"
 FIRECRAWL = "4.55.0"
 PIPEDREAM = "2.3.0"
+VALIDATORS = ("kubernetes-validate==1.37.0", "check-jsonschema==0.39.0")
 PROVIDER_SDKS = {
     "newest": ("openai==3.57.0", "anthropic==2.14.0", "google-genai==3.6.1"),
     # httpx 0.28 dropped what openai 1.40 and anthropic 0.34 pass to it
@@ -53,6 +54,12 @@ def pipedream_sdk() -> Path:
     """A Python that has Pipedream's own SDK: an oracle of the tests, whose licence keeps it out of anything else."""
     name = f"pipedream-{PIPEDREAM}-py{sys.version_info[0]}{sys.version_info[1]}"
     return _made(name, lambda at: _venv(at, f"pipedream=={PIPEDREAM}")) / "bin" / "python"
+
+
+def deployment_validators() -> Path:
+    """A folder with the programs `kubernetes-validate` and `check-jsonschema`, which bring the schemas along."""
+    name = f"deployment-validators-py{sys.version_info[0]}{sys.version_info[1]}"
+    return _made(name, lambda at: _venv(at, *VALIDATORS)) / "bin"
 
 
 def provider_sdks(age: str) -> Path:

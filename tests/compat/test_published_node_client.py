@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from tests.compat.matrix import judged, kept
+from tests.compat.registries import NODE_CLIENT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.requirement("compat:node-client")]
 Steps = dict[str, Any]
@@ -57,3 +59,10 @@ def test_a_streamed_answer_passes_through_event_by_event(node_steps: Steps) -> N
         json.loads(item)["number"] if isinstance(item, str) else item["number"]
         for item in node_steps["stream"]
     ] == [0, 1, 2]
+
+
+@pytest.mark.requirement("compat:matrix")
+def test_the_page_of_clients_says_what_this_one_does(node_steps: Steps) -> None:
+    seen = judged(node_steps, node=True)
+    assert kept(f"npm {NODE_CLIENT}", seen) == seen
+    assert "no" not in seen.values()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.compat.matrix import ROWS, judged, kept
 from tests.compat.registries import PYTHON_CLIENTS
 from tests.serving import ServedRuntime
 
@@ -121,6 +122,20 @@ def test_print_logs_shows_the_log_while_the_run_lasts(steps: Steps) -> None:
 def test_uploads_come_back_by_their_link_without_a_key(steps: Steps) -> None:
     assert (steps["upload_content"]["size"], steps["upload_content"]["text"]) == (12, "some \x00 bytes")
     assert steps["upload_file"]["size"] == 8000
+
+
+@pytest.mark.requirement("compat:matrix")
+def test_the_page_of_clients_says_what_each_method_of_this_one_does(
+    steps: Steps, version: str, kind: str
+) -> None:
+    seen = judged(steps)
+    assert kept(f"{version} {kind}", seen) == seen, {
+        name: steps.get(name) for name in ("address", "stream_logs", "start_service")
+    }
+    told = " ".join(row.does for row in ROWS)
+    assert [name for name in steps["methods"] if f"`{name}" not in told] == ["close"]
+    explained = {row.does for row in ROWS if row.note}
+    assert {does for does, outcome in seen.items() if outcome == "no"} <= explained
 
 
 @pytest.mark.requirement("integrations:client")

@@ -60,7 +60,10 @@ def read_input(data: str | None) -> bytes:
 
 @dataclass
 class Call:
-    """One run asked for by a person, under an id known before it starts, so that Ctrl-C can cancel it."""
+    """One run asked for by a person, under an id known before it starts, so that Ctrl-C can cancel it.
+
+    `run_id` is empty where the run may be an earlier one, by its idempotency key.
+    """
 
     client: Client
     run_id: str
@@ -68,10 +71,14 @@ class Call:
     method: str
     body: bytes | None
     timeout: float | None
+    more: dict[str, str]
+    """Headers of this call."""
 
     def __post_init__(self) -> None:
         self.deadline = None if self.timeout is None else time.monotonic() + self.timeout
-        self.headers = {"X-Provisioned-Request-Id": self.run_id}
+        self.headers = dict(self.more)
+        if self.run_id:
+            self.headers["X-Provisioned-Request-Id"] = self.run_id
         if self.body is not None:
             self.headers["Content-Type"] = "application/json"
 

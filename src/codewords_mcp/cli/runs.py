@@ -17,7 +17,7 @@ from codewords_mcp.cli._client import Client, Json
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, RunRef, WorkflowRef, part, run_id, workflow_id
 from codewords_mcp.cli.workflows import pages
-from codewords_mcp.errors import RuntimeUnavailable
+from codewords_mcp.errors import InvalidInput, RuntimeUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +55,33 @@ def run(
         float | None,
         typer.Option(min=0.1, metavar="SECONDS", help="Cancel the run after this long.", show_default=False),
     ] = None,
+    delay: Annotated[
+        float | None,
+        typer.Option(
+            min=0, metavar="SECONDS", help="With --async: not before this long.", show_default=False
+        ),
+    ] = None,
+    priority: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=100,
+            help="With --async, among your waiting runs: 1 first, 100 last.",
+            show_default=False,
+        ),
+    ] = None,
+    once: Annotated[
+        str | None,
+        typer.Option(
+            "--idempotency-key",
+            metavar="KEY",
+            help="With --async: start it once for this key; repeated, print the id of the first run.",
+            show_default=False,
+        ),
+    ] = None,
+    as_template: Annotated[
+        bool, typer.Option(help="Give another owner's public workflow your secrets.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Run a workflow and print its answer.
@@ -62,16 +89,29 @@ def run(
     Ctrl-C cancels the run. A run that is waited for may take 120 s: start longer ones with `--async`, then
     follow them with `codewords logs RUN -f`. With `--json` the run's record is printed, not the bare answer.
     """
+    if not background and (delay is not None or priority is not None or once is not None):
+        raise InvalidInput(
+            "--delay, --priority and --idempotency-key are for runs in the background.", hint="Add --async."
+        )
+    marks = {
+        "Codewords-Delay": delay,
+        "Codewords-Priority": priority,
+        "Idempotency-Key": once,
+        "Run-As-Template": "yes" if as_template else None,
+    }
+    more = {name: str(value) for name, value in marks.items() if value is not None}
     body = None if method.upper() == "GET" else read_input(data)
     with connect() as client:
         target = f"/{part(workflow_id(client, workflow))}/{path.lstrip('/')}"
-        provisioned = str(client.record("POST", "/provision-request")["request_id"])
-        call = Call(client, provisioned, target, method.upper(), body, timeout)
+        # a run that may be an earlier one has its id already
+        provisioned = "" if once else str(client.record("POST", "/provision-request")["request_id"])
+        call = Call(client, provisioned, target, method.upper(), body, timeout, more)
         try:
             return call.start(as_json=as_json) if background else call.wait(as_json=as_json)
         except KeyboardInterrupt:
-            cancel_quietly(client, provisioned)
-            _output.note(f"Cancelled {provisioned}.", "yellow", always=True)
+            if provisioned:
+                cancel_quietly(client, provisioned)
+                _output.note(f"Cancelled {provisioned}.", "yellow", always=True)
             return INTERRUPTED
 
 

@@ -171,7 +171,11 @@ def _tell(schedule: Json, *, as_json: bool) -> None:
         "schedule": schedule["id"],
         "workflow": schedule["service_id"],
         "when": _when(schedule),
-        "next": ", ".join(_minute(moment) for moment in schedule["next"]) or "-",
+        "next": f"{', '.join(_minute(moment) for moment in schedule['next'])} UTC"
+        if schedule["next"]
+        else "-",
+        "input": "-" if schedule["input"] is None else json.dumps(schedule["input"], ensure_ascii=False),
+        "policy": f"catch-up {schedule['catch_up']}, overlap {schedule['overlap']}, jitter {schedule['jitter']:g} s",
         "last run": schedule["last_run_id"] or "-",
         "missed": schedule["missed"],
         "note": schedule["note"] or "-",

@@ -49,16 +49,17 @@ def token(headers: Headers, name: bytes) -> str | None:
     return text
 
 
-def number(headers: Headers, name: bytes, *, low: float, high: float, usual: float) -> float:
+def number(headers: Headers, name: bytes, *, low: int, high: int, usual: int, whole: bool = False) -> float:
     """A number that came in a header, `usual` without it. Raises InvalidInput."""
     value = first(headers, name)
     if value is None:
         return usual
     with suppress(ValueError):
         found = float(value)
-        if low <= found <= high:
+        if low <= found <= high and not (whole and found % 1):
             return found
-    raise InvalidInput(f"The header {name.decode().title()} is not a number from {low:g} to {high:g}.")
+    kind = "whole number" if whole else "number"
+    raise InvalidInput(f"The header {name.decode().title()} is not a {kind} from {low} to {high}.")
 
 
 def content_length(headers: Headers) -> int | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import datetime
 from typing import get_args
 
 from starlette.requests import Request
@@ -77,6 +79,11 @@ async def logs(request: Request) -> Response:
     if form not in {"ndjson", "sse"}:
         raise InvalidInput("`format` must be ndjson or sse.")
     after = request.query_params.get("after") or request.headers.get("last-event-id")
+    if after and not _is_time(after):
+        raise InvalidInput(
+            "`after` must be a `createdAt` of the log.",
+            hint="Send it as the line had it: 2026-12-24T18:00:00.000000Z.",
+        )
     follow = query_flag(request, "follow", default=True)
     level = request.query_params.get("level", LEVELS[0])
     if level not in LEVELS:
@@ -88,6 +95,12 @@ async def logs(request: Request) -> Response:
     if form == "sse":
         return LineStream(_sse(entries), SSE)
     return LineStream(_ndjson(entries), NDJSON)
+
+
+def _is_time(text: str) -> bool:
+    with suppress(ValueError):
+        return bool(datetime.fromisoformat(text))
+    return False
 
 
 async def _at_least(entries: AsyncIterator[LogLine | None], level: str) -> AsyncIterator[LogLine | None]:
@@ -124,7 +137,7 @@ OPERATIONS = [
         "GET", "/result/{run_id}", "Wait for the result of a run", result, access="run", tag="runs", reply=RECORD,
         description="200 with the record also for a failed run, plus the keys of an object `responseJson` that do not "
         "collide with it. 504 with the code `run_pending` while the run goes on.",
-        parameters=(Parameter("timeout", "Seconds to wait; over 1000 they are milliseconds.", {"type": "number", "default": 0}),),
+        parameters=(Parameter("timeout", "Seconds; over 1000: milliseconds. Else CODEWORDS_SYNC_TIMEOUT.", {"type": "number"}),),
     ),
     Operation("GET", "/request/{run_id}", "The record of a run", record, access="run", tag="runs", reply=RECORD),
     Operation(

@@ -17,6 +17,7 @@ _HEADERS = (
     Parameter("X-Provisioned-Request-Id", "An id from POST /provision-request for this run.", {"type": "string"}, "header"),
     Parameter("X-Correlation-Id", "Names a chain of calls; passed down it.", {"type": "string"}, "header"),
     Parameter("Idempotency-Key", "A repeated call with this key gets the first one's answer.", {"type": "string"}, "header"),
+    Parameter("Run-As-Template", "`yes`: another's public workflow gets the caller's secrets.", {"type": "string"}, "header"),
 )  # fmt: skip
 _BACKGROUND = (
     Parameter("Codewords-Priority", "Among waiting runs: 1 first, 100 last, else 50.", {"type": "integer"}, "header"),
@@ -58,7 +59,9 @@ async def serve_run_async(scope: Scope, receive: Receive, send: Send) -> None:
         service_id, path = split(scope, "/run_async/")
         request = request_for(scope, connection, service_id, path)
         request.background = True
-        request.priority = int(number(scope["headers"], b"codewords-priority", low=1, high=100, usual=50))
+        request.priority = int(
+            number(scope["headers"], b"codewords-priority", low=1, high=100, usual=50, whole=True)
+        )
         request.delay = number(scope["headers"], b"codewords-delay", low=0, high=MAX_DELAY, usual=0)
         run_id = await runtime(scope).start_run(request)
         connection.answered()

@@ -8,6 +8,7 @@ Usage: python_driver.py sync|async SERVICE_ID FILE. The runtime is found by the 
 import asyncio
 import inspect
 import json
+import os
 import sys
 from urllib.request import ProxyHandler, build_opener
 
@@ -86,7 +87,37 @@ async def drive(client):
     async def background():
         handle = await settle(client.run(SERVICE, inputs=NAME, in_background=True))
         result = await settle(handle.result(timeout_seconds=60))
-        return {"request_id": handle.request_id, "status": result.status_code, "json": result.json()}
+        return {
+            "request_id": handle.request_id,
+            "status": result.status_code,
+            "json": result.json(),
+            "details": await settle(handle.details()),
+        }
+
+    async def poll_result():
+        handle = await settle(client.run(SERVICE, inputs=NAME, in_background=True))
+        result = await settle(client.poll_result(handle.request_id, timeout_seconds=60))
+        return {"status": result.status_code, "json": result.json()}
+
+    async def start_service():
+        handle = await settle(client.start_service(SERVICE, inputs=NAME))
+        # the sync client's never starts anything, and would be waited for in vain
+        result = await settle(handle.result(timeout_seconds=1 if KIND == "sync" else 60))
+        return {"status": result.status_code, "json": result.json()}
+
+    async def stream_logs():
+        answer = await settle(client.run(SERVICE, inputs=NAME))
+        lines = await settle(client.stream_logs(answer.headers["x-request-id"]))
+        return [line.get("message") for line in lines]
+
+    async def address():
+        kept = os.environ.pop("RUNTIME_URI")
+        try:
+            one = type(client)()
+            await settle(one.close())
+        finally:
+            os.environ["RUNTIME_URI"] = kept
+        return {"named": one.base_url == os.environ["CODEWORDS_RUNTIME_URI"].rstrip("/")}
 
     async def background_failed():
         handle = await settle(client.run(SERVICE, path="fail", inputs=NAME, in_background=True))
@@ -123,6 +154,12 @@ async def drive(client):
     async def upload_file():
         return download(await settle(client.upload_file(FILE)))
 
+    async def methods():
+        return [name for name, _ in inspect.getmembers(client, callable) if not name.startswith("_")]
+
+    async def create_file_upload():
+        return await settle(client.create_file_upload("notes.txt"))
+
     async def integrations():
         seed = {"app_slug": "slack", "action_name": "send-message", "props": MESSAGE}
         public = {"app": "slack_v2", "action": "slack_v2-post-message", "props": MESSAGE}
@@ -141,7 +178,8 @@ async def drive(client):
 
     acts = (
         run, run_with_marks, get, refused, failed, unknown, provisioned, background, background_failed, live_logs, pending,
-        print_logs, upload_content, upload_file, integrations, unconnected,
+        print_logs, upload_content, upload_file, create_file_upload, poll_result, start_service, stream_logs, address, methods,
+        integrations, unconnected,
     )  # fmt: skip
     for act in acts:
         await asyncio.wait_for(attempt(steps, act.__name__, act), 90)

@@ -151,6 +151,19 @@ def test_a_run_in_the_background_gives_its_id_and_can_be_cancelled(shell: Shell,
     assert again.code == 2
 
 
+@pytest.mark.requirement("cli:run-async")
+def test_a_run_in_the_background_can_wait_come_first_and_be_started_once(shell: Shell, greeting: str) -> None:
+    words = ("codewords", "run", greeting, "--async", "--delay", "600", "--priority", "7")
+    once = (*words, "--idempotency-key", f"once-{greeting}")
+    first, second = shell(*once).out, shell(*once).out
+    assert first == second
+    waiting = next(run for run in shell("codewords", "runs", "--json").json if run["id"] == first.strip())
+    assert (waiting["status"], waiting["waitsFor"]) == ("queued", "time")
+    assert shell("codewords", "cancel", first.strip()).code == 0
+    refused = shell("codewords", "run", greeting, "--delay", "600")
+    assert (refused.code, "Add --async" in refused.err) == (2, True)
+
+
 @pytest.mark.requirement("cli:logs", "cli:no-control-chars")
 def test_logs_follow_a_run_as_it_writes_and_ctrl_c_only_stops_the_printing(shell: Shell, slow: str) -> None:
     run_id = shell("codewords", "run", slow, "--path", "/wait", "--async").out.strip()

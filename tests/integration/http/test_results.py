@@ -164,6 +164,7 @@ def test_questions_that_make_no_sense_are_answered_by_a_sentence(http: httpx.Cli
         (f"/logs/{run_id}?format=xml", "`format`"),
         (f"/logs/{run_id}?follow=maybe", "`follow`"),
         (f"/logs/{run_id}?level=loud", "`level`"),
+        (f"/logs/{run_id}?after=yesterday", "`after`"),
         ("/runs?limit=0", "`limit`"),
         ("/runs?limit=" + "9" * 5000, "`limit`"),
         ("/runs?limit=%D9%A3", "`limit`"),
@@ -176,16 +177,17 @@ def test_questions_that_make_no_sense_are_answered_by_a_sentence(http: httpx.Cli
 
 
 @pytest.mark.requirement("runs:line", "http:bad-input")
-@pytest.mark.parametrize("value", ["0", "101", "first", "nan", ""])
+@pytest.mark.parametrize("value", ["0", "101", "2.5", "first", "nan", ""])
 def test_a_priority_or_delay_that_makes_no_sense_starts_nothing(
     http: httpx.Client, probe: str, value: str
 ) -> None:
     for header in ("Codewords-Priority", "Codewords-Delay"):
-        if (header, value) in {("Codewords-Delay", "0"), ("Codewords-Delay", "101")}:
+        if header == "Codewords-Delay" and value in {"0", "101", "2.5"}:
             continue
         answer = http.post(f"/run_async/{probe}/", headers={header: value})
         assert answer.status_code == 400
-        assert f"{header} is not a number from" in answer.json()["detail"]
+        kind = "whole number from 1 to 100" if header.endswith("Priority") else "number from 0 to 2592000"
+        assert f"{header} is not a {kind}." in answer.json()["detail"]
 
 
 def test_runs_are_listed_newest_first_page_by_page(http: httpx.Client, probe: str) -> None:

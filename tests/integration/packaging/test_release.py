@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from mcp import ClientSession, StdioServerParameters, stdio_client
+from tests.compat.registries import deployment_validators
 from tests.conftest import PROJECT
 from tests.integration.mcp import npm
 from uv import find_uv_bin
@@ -23,6 +24,7 @@ from codewords_mcp.runtime.gateway.keys import NAMES
 from codewords_mcp.settings import Settings
 
 PACKAGING = PROJECT / "packaging"
+MANIFEST = PACKAGING / "kubernetes" / "codewords.yaml"
 MCPB = "@anthropic-ai/mcpb@2.1.2"
 
 
@@ -83,6 +85,56 @@ def test_the_compose_file_sets_only_what_the_product_reads_and_the_image_gets_al
     build = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
     for needed in build["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]:
         assert f"!{needed}\n" in sent
+
+
+@pytest.mark.requirement("packaging:kubernetes")
+def test_the_manifest_for_kubernetes_fits_the_image_and_the_product() -> None:
+    kinds = {one["kind"]: one for one in yaml.safe_load_all(MANIFEST.read_text(encoding="utf-8"))}
+    pod = kinds["Deployment"]["spec"]["template"]
+    runtime = pod["spec"]["containers"][0]
+    image = (PACKAGING / "container" / "Containerfile").read_text(encoding="utf-8")
+    env = {one["name"]: one["value"] for one in runtime["env"]}
+    assert settings_named(set(env)) == set(env)
+    assert f"CODEWORDS_HOME={env['CODEWORDS_HOME']}\n" in image
+    assert f"CMD {json.dumps(runtime['args'])}" in image, "the image's entry point is the program itself"
+    assert f"--uid {pod['spec']['securityContext']['runAsUser']} " in image
+    assert runtime["image"].endswith(f":{__version__}")
+    assert pod["spec"]["enableServiceLinks"] is False, "CODEWORDS_PORT would be the address of the Service"
+    until_stopped = runtime["lifecycle"]["preStop"]["sleep"]["seconds"] + Settings().drain_timeout
+    assert pod["spec"]["terminationGracePeriodSeconds"] >= until_stopped + 5
+    labels = pod["metadata"]["labels"]
+    for selector in (
+        kinds["Service"]["spec"]["selector"],
+        kinds["Deployment"]["spec"]["selector"]["matchLabels"],
+        kinds["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+    ):
+        assert selector.items() <= labels.items()
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("packaging:kubernetes", "packaging:container")
+def test_what_is_deployed_with_is_valid_by_the_schemas_of_kubernetes_and_compose(tmp_path: Path) -> None:
+    programs = deployment_validators()
+    compose = PACKAGING / "container" / "compose.yaml"
+    broken = {
+        MANIFEST: ("livenessProbe", "livelinessProbe"),
+        compose: ("stop_grace_period", "stop_grace"),
+    }
+    commands: dict[Path, list[str | Path]] = {
+        MANIFEST: [programs / "kubernetes-validate", "--strict", "-k", "1.33.0"],
+        compose: [programs / "check-jsonschema", "--builtin-schema", "vendor.compose-spec"],
+    }
+    for file, command in commands.items():
+        done = subprocess.run(
+            [*command, file], capture_output=True, encoding="utf-8", timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        wrong = tmp_path / file.name
+        wrong.write_text(file.read_text(encoding="utf-8").replace(*broken[file]), encoding="utf-8")
+        done = subprocess.run(
+            [*command, wrong], capture_output=True, encoding="utf-8", timeout=60, check=False
+        )
+        assert done.returncode != 0, "what is wrong is found"
 
 
 @pytest.fixture(scope="module")

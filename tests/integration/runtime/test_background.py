@@ -163,6 +163,15 @@ async def test_a_delayed_run_waits_for_its_time(runtime: Runtime, work: str) -> 
     assert run.started_at >= run.not_before
 
 
+@pytest.mark.requirement("runs:line")
+async def test_nothing_waits_behind_a_run_that_waits_for_its_time(runtime: Runtime, work: str) -> None:
+    delayed = await start(runtime, work, "next week", delay=600_000)
+    now = await runtime.get_run(ADMIN, await start(runtime, work, "now"))
+    assert (now.status != "queued", now.waits_for) == (True, None)
+    await finished(runtime, now.id)
+    await cancel(runtime, delayed)
+
+
 @pytest.mark.requirement("runs:retries")
 async def test_a_failing_run_is_tried_as_often_as_its_header_says_and_each_attempt_is_told(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch

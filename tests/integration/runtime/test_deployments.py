@@ -151,6 +151,25 @@ async def test_a_public_workflow_runs_for_others_who_still_cannot_change_it(runt
     assert (await runtime.list_workflows(stranger)).items == []
 
 
+@pytest.mark.requirement("runs:as-template")
+async def test_a_public_workflow_has_its_owners_secrets_or_as_a_template_the_callers(
+    runtime: Runtime,
+) -> None:
+    code = workflow(
+        'import os\n@app.post("/")\nasync def whose():\n    return {"length": len(os.environ.get("TEMPLATE_TOKEN", ""))}\n',
+        env=("TEMPLATE_TOKEN",),
+        title="Whose",
+    )
+    reader, other = Caller("reader", "user"), Caller("other", "user")
+    await runtime.set_secret(ADMIN, "TEMPLATE_TOKEN", "of-the-owner-1234")
+    await runtime.set_secret(reader, "TEMPLATE_TOKEN", "of-the-reader-123456789")
+    service = await deploy(runtime, code, name="Whose", public=True)
+    marked = [(b"run-as-template", b"yes")]
+    assert (await fetch(runtime, service, {}, caller=reader))[1] == b'{"length":17}'
+    assert (await fetch(runtime, service, {}, caller=reader, headers=marked))[1] == b'{"length":23}'
+    assert (await fetch(runtime, service, {}, caller=other, headers=marked))[1] == b'{"length":0}'
+
+
 @pytest.mark.requirement("lists:pages")
 async def test_lists_page_through_everything_once(runtime: Runtime) -> None:
     for index in range(3):

@@ -33,6 +33,11 @@ def anywhere(*lines: int) -> dict[str, Any]:
 PROGRAMS = [
     Program("a constant", 'import httpx\nhttpx.get("https://api.example.com/v1")', hosts("api.example.com")),
     Program(
+        "itself, by an id that has a default elsewhere",
+        'import os\nfrom codewords_client import AsyncCodewordsClient\nSELF = os.environ.get("SERVICE_ID", "")\n'
+        "async def f():\n    await AsyncCodewordsClient().run(SELF, {})",
+    ),
+    Program(
         "strings that are added",
         'import requests\nHOST = "api." + "example" + ".com"\nrequests.post("https://" + HOST + "/x", json={})',
         hosts("api.example.com"),

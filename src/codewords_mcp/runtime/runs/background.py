@@ -54,13 +54,14 @@ class BackgroundRuns:
             carry=self.carry,
         )
         self._in_line: Counter[str] = Counter()
-        """Runs of each part of the line that this process has put there and that have not been taken out."""
+        """Runs of each part of the line that this process has put there and that have not been taken out; new ones
+        go behind them. Delayed ones are not among them: nothing waits for their time but they."""
         self._lines: dict[str, str] = {}
 
     @property
     def waiting(self) -> int:
         """Runs that this process knows to be in the queue."""
-        return self._in_line.total()
+        return len(self._lines)
 
     # accepting
 
@@ -108,7 +109,7 @@ class BackgroundRuns:
             run = BackgroundRun(floor, self._served, run_id, work)
             floor.enter(run, run.live(kit, begun=True))
         else:
-            self._lines_up(run_id, place.line)
+            self._lines_up(run_id, "" if request.delay > 0 else place.line)
         return run_id
 
     def _claim(self, place: Place, *, delayed: bool) -> bool:
@@ -146,7 +147,8 @@ class BackgroundRuns:
     def _lines_up(self, run_id: str, line: str) -> None:
         if run_id not in self._lines:
             self._lines[run_id] = line
-            self._in_line[line] += 1
+            if line:
+                self._in_line[line] += 1
 
     def _left_line(self, run_id: str) -> None:
         if line := self._lines.pop(run_id, None):

@@ -294,6 +294,8 @@ class Calls:
                 if not any(hole.env == "SERVICE_ID" for hole in one.holes):
                     self.service_lines.add(call.lineno)
                 continue
+            if not name:  # what stands for a variable that the runtime sets
+                continue
             self.called.add(name)
             if name == "pipedream":
                 self._integration(call, scope)
