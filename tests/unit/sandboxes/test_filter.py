@@ -25,6 +25,13 @@ _NOT_CALLS: Final = {"syscalls", "arch_specific_syscall", "sync_file_range2"}
 _WITH_ANOTHER_NAME: Final = {"fstatat": "newfstatat"}
 
 
+BY_ARGUMENTS: Final = {
+    "clone", "close_range", "ioctl", "mknod", "mknodat", "prlimit64", "sched_setscheduler", "sched_setparam", "sched_setattr",
+    "sched_setaffinity", "setpriority", "ioprio_set", "shmget", "semget", "msgget",
+}  # fmt: skip
+"""Calls that are judged by their arguments, and allowed with nothing but zeros."""
+
+
 def asked(program: bytes, machine: str, number: int, *arguments: int) -> int:
     """What the filter answers to a call: the kernel's own steps (seccomp(2), networking/filter)."""
     call = (number, syscalls.AUDIT_ARCHITECTURES[machine], 0, *(*arguments, 0, 0, 0, 0, 0, 0)[:6])
@@ -80,8 +87,7 @@ def test_what_is_on_the_list_is_allowed_and_nothing_else(machine: str) -> None:
     program = seccomp.assemble(machine)
     table = syscalls.numbers(machine)
     allowed = {name for name, number in table.items() if asked(program, machine, number) == _ALLOW}
-    by_arguments = {"clone", "close_range", "ioctl", "mknod", "mknodat", "prlimit64", "shmget"} & table.keys()
-    assert allowed == (syscalls.ALLOWED & table.keys()) | by_arguments
+    assert allowed == (syscalls.ALLOWED | BY_ARGUMENTS) & table.keys()
     refused = {asked(program, machine, table[name]) for name in table.keys() - allowed}
     assert refused == {refusal(errno.EPERM), refusal(errno.ENOSYS), refusal(errno.EAFNOSUPPORT)}
 
@@ -136,6 +142,15 @@ _THREAD = linux.CLONE_THREAD | linux.CLONE_FILES
         ("mknodat", (0, 0, 0o20600), refusal(errno.EPERM)),
         ("prlimit64", (0,), _ALLOW),
         ("prlimit64", (1,), refusal(errno.EPERM)),
+        ("sched_setscheduler", (0, 5), _ALLOW),
+        ("sched_setscheduler", (1, 5), refusal(errno.EPERM)),
+        ("sched_setaffinity", (1, 8), refusal(errno.EPERM)),
+        ("setpriority", (0, 0, 19), _ALLOW),
+        ("setpriority", (0, 1, 19), refusal(errno.EPERM)),
+        ("setpriority", (2, 0, 19), refusal(errno.EPERM)),
+        ("ioprio_set", (1, 0, 0), _ALLOW),
+        ("ioprio_set", (1, 1, 0), refusal(errno.EPERM)),
+        ("ioprio_set", (3, 0, 0), refusal(errno.EPERM)),
         ("umount2", (0,), refusal(errno.EPERM)),
         ("setns", (0,), refusal(errno.EPERM)),
     ],
@@ -160,8 +175,9 @@ def test_a_fork_server_may_do_two_things_more(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_shared_memory_that_nobody_could_count_is_refused(machine: str) -> None:
-    number = syscalls.numbers(machine)["shmget"]
+@pytest.mark.parametrize("name", ["shmget", "semget", "msgget"])
+def test_memory_of_the_kernel_that_nobody_could_count_is_refused(machine: str, name: str) -> None:
+    number = syscalls.numbers(machine)[name]
     assert asked(seccomp.assemble(machine), machine, number) == _ALLOW
     uncounted = seccomp.assemble(machine, exact_memory=False)
     assert asked(uncounted, machine, number) == refusal(errno.ENOSYS)

@@ -2,8 +2,8 @@
 
 Two filters: the program's, and a wider one for a fork server, which has to make namespaces and mounts for its sandboxes.
 An allow-list (`syscalls.ALLOWED`). Judged by their arguments: new namespaces by clone, socket families beyond Unix, IPv4,
-IPv6 and route netlink, terminal injection, device nodes, the limits of process 1. Every other call that this package
-knows the number of is refused (EPERM); any other number is answered as by a kernel that lacks it (ENOSYS).
+IPv6 and route netlink, terminal injection, device nodes, the limits and priorities of process 1. Every other call whose
+number this package knows is refused (EPERM); any other number is answered as by a kernel that lacks it (ENOSYS).
 """
 
 from __future__ import annotations
@@ -34,6 +34,19 @@ _S_IFMT, _S_IFCHR, _S_IFBLK = 0xF000, 0x2000, 0x6000
 
 _NETLINK: Final = (0,)
 """NETLINK_ROUTE, which getaddrinfo needs."""
+_OF_A_PROCESS: Final = (
+    "prlimit64",
+    "sched_setscheduler",
+    "sched_setparam",
+    "sched_setattr",
+    "sched_setaffinity",
+)
+"""Calls that name a process first. Process 1 is the program's own user: nothing else would keep the program from taking
+its files or its time away, and a process 1 that gets no time ends late when it is told to."""
+_PRIORITIES: Final = {"setpriority": 2, "ioprio_set": 3}
+"""Calls that name a kind and one of it, and the kind that means all of a user's, process 1 with them."""
+_SYSTEM_V: Final = ("shmget", "semget", "msgget")
+"""What these make is memory that no process needs to have: without a cgroup nobody could count it."""
 _SERVER_CALLS: Final = frozenset({"umount2", "setns"})
 """To uncover the packages, and for forks to enter their sandboxes."""
 
@@ -114,6 +127,17 @@ def _make_node(mode_argument: int) -> list[_Instruction]:
     ]
 
 
+def _priority(by_user: int) -> list[_Instruction]:
+    return [
+        (_LOAD, 0, 0, _argument(0)),
+        (_JEQ, 2, 0, by_user),
+        (_LOAD, 0, 0, _argument(1)),
+        (_JEQ, 0, 1, _INIT),
+        _refuse(errno.EPERM),
+        _PASS,
+    ]
+
+
 def _judged(*, exact_memory: bool) -> dict[str, list[_Instruction]]:
     """The calls whose arguments decide."""
     return {
@@ -125,10 +149,9 @@ def _judged(*, exact_memory: bool) -> dict[str, list[_Instruction]]:
         "ioctl": _one_of(_argument(1), _IOCTLS, _refuse(errno.EPERM), _PASS),
         "mknod": _make_node(1),
         "mknodat": _make_node(2),
-        # Process 1 is the program's own user: nothing else would keep the program from taking its files or time away.
-        "prlimit64": _one_of(_argument(0), (_INIT,), _refuse(errno.EPERM), _PASS),
-        # Without a cgroup nobody counts it: no process needs to have it.
-        "shmget": [_PASS if exact_memory else _refuse(errno.ENOSYS)],
+        **{name: _one_of(_argument(0), (_INIT,), _refuse(errno.EPERM), _PASS) for name in _OF_A_PROCESS},
+        **{name: _priority(by_user) for name, by_user in _PRIORITIES.items()},
+        **{name: [_PASS if exact_memory else _refuse(errno.ENOSYS)] for name in _SYSTEM_V},
     }
 
 
@@ -146,7 +169,7 @@ def _search(cases: list[tuple[int, list[_Instruction]]]) -> list[_Instruction]:
 def assemble(machine: str | None = None, *, server: bool = False, exact_memory: bool = True) -> bytes:
     """The program's filter, or a fork server's, for a machine (`platform.machine()`).
 
-    Without `exact_memory` System V shared memory is refused. Raises OSError where the machine's numbers are not known.
+    Without `exact_memory` System V IPC is refused. Raises OSError where the machine's numbers are not known.
     """
     machine = machine or platform.machine()
     table = syscalls.numbers(machine)
