@@ -24,7 +24,7 @@ _TRUE_ONES = {
     "files.canary", "files.user-homes", "files.run-folder", "files.private-keys", "files.logs", "files.sys", "files.boot",
     "files.mount-table", "calls.unshare", "calls.clone", "calls.clone3", "calls.perf-event-open", "calls.io-uring-setup",
     "calls.add-key", "calls.keyctl", "calls.clock-settime", "calls.adjtimex", "calls.personality", "calls.memfd-secret",
-    "calls.vmsplice", "calls.mbind", "calls.private-files", "calls.unshare-files", "calls.pty", "kernel.devices",
+    "calls.io-setup", "calls.sync", "calls.own-filter", "calls.vmsplice", "calls.mbind", "calls.private-files", "calls.unshare-files", "calls.pty", "kernel.devices",
     "kernel.net-table", "kernel.net-unix", "kernel.host-name", "sockets.netlink-netfilter", "sockets.netlink-uevent",
     "sockets.netlink-audit", "sockets.netlink-generic", "sockets.netlink-xfrm", "sockets.interfaces", "sockets.loopback",
     "sockets.unspecified", "sockets.loopback6", "sockets.mapped-loopback", "sockets.unspecified6", "sockets.abstract",

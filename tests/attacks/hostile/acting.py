@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import platform
+import re
 import select
 import signal
 import socket
@@ -42,12 +43,14 @@ _CALLS: Final[dict[str, tuple[int, int]]] = {
     "vmsplice": (278, 75), "clone": (56, 220), "linkat": (265, 37), "capset": (126, 91), "setuid": (105, 146),
     "setxattr": (188, 5), "shmget": (29, 194), "shmat": (30, 196), "shmdt": (67, 197), "shmctl": (31, 195),
     "semget": (64, 190), "msgget": (68, 186), "lookup_dcookie": (212, 18), "ioprio_set": (251, 30), "tgkill": (234, 131),
-    "exit": (60, 93),
+    "exit": (60, 93), "io_setup": (206, 0), "sync": (162, 81), "syncfs": (306, 267), "remap_file_pages": (216, 234),
+    "sched_setscheduler": (144, 119), "sched_setaffinity": (203, 122), "seccomp": (317, 277), "ioctl": (16, 29),
 } | {
     name: (number, number) for name, number in {
         "pidfd_send_signal": 424, "io_uring_setup": 425, "open_tree": 428, "move_mount": 429, "fsopen": 430, "fsmount": 432,
         "fspick": 433, "pidfd_open": 434, "clone3": 435, "openat2": 437, "pidfd_getfd": 438, "process_madvise": 440,
         "mount_setattr": 442, "quotactl_fd": 443, "memfd_secret": 447, "cachestat": 451, "statmount": 457, "listmount": 458,
+        "process_mrelease": 448, "lsm_set_self_attr": 460, "lsm_list_modules": 461,
     }.items()
 }  # fmt: skip
 
@@ -196,6 +199,26 @@ def status(field: str) -> str:
     """A field of /proc/self/status."""
     lines = (line.split(":", 1) for line in read("/proc/self/status", 65536).splitlines())
     return next(value.strip() for name, value in lines if name == field)
+
+
+def in_memory(pattern: bytes) -> list[str]:
+    """What matches in the memory that this process can write."""
+    found: set[bytes] = set()
+    with (
+        open("/proc/self/maps", encoding="utf-8") as maps,
+        open("/proc/self/mem", "rb", buffering=0) as memory,
+    ):
+        for line in maps:
+            span, rights = line.split()[:2]
+            if not rights.startswith("rw"):
+                continue
+            start, end = (int(part, 16) for part in span.split("-"))
+            memory.seek(start)
+            try:
+                found |= set(re.findall(pattern, memory.read(end - start)))
+            except OSError:
+                continue
+    return sorted(one.decode() for one in found)
 
 
 def in_child(act: Callable[[], None]) -> int:

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 
 _BLOCK = 64 << 10
 _OK = b"HTTP/1.1 200 OK\r\n"
-_KEPT_OPEN = ("", "/second-answer", "/well")
+_KEPT_OPEN = (
+    "", "/second-answer", "/well", "/body-without-leave", "/unmodified-body", "/head-with-body", "/two-codings",
+)  # fmt: skip
 Answer = Callable[[], Iterator[bytes]]
 ANSWERS: dict[str, Answer] = {}
 _MOST = 96 << 20
@@ -150,6 +152,38 @@ def status_999() -> Iterator[bytes]:
 @answer
 def injected() -> Iterator[bytes]:
     yield _OK + b"X-One: a\rX-Forged: b\nX-Forged: c\r\nX-Nul: \0\r\nContent-Length: 2\r\n\r\nok"
+
+
+@answer
+def body_without_leave() -> Iterator[bytes]:
+    yield b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n" + _OK + b"Content-Length: 6\r\n\r\nforged"
+
+
+@answer
+def unmodified_body() -> Iterator[bytes]:
+    yield (
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 44\r\n\r\n" + _OK + b"Content-Length: 6\r\n\r\nforged"
+    )
+
+
+@answer
+def head_with_body() -> Iterator[bytes]:
+    yield _OK + b"Content-Length: 44\r\n\r\n" + _OK + b"Content-Length: 6\r\n\r\nforged"
+
+
+@answer
+def spaced_name() -> Iterator[bytes]:
+    yield _OK + b"Content-Length : 2\r\nContent-Length: 50\r\n\r\nok"
+
+
+@answer
+def two_codings() -> Iterator[bytes]:
+    yield (
+        _OK
+        + b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+        + _OK
+        + b"Content-Length: 6\r\n\r\nforged"
+    )
 
 
 @answer

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -203,6 +204,63 @@ def socket_buffers() -> object:
     say({"held": queued})
     wait_for_ever()
     return None
+
+
+@bomb
+def tcp_buffers() -> object:
+    """Bytes that wait in connections to itself, in many processes: the kernel has one sum of these for the whole machine."""
+    say({"going": True})
+    queued = 0
+    while queued < _SPREAD_BYTES:
+        kept, sent = _full_connections(40)
+        queued += sent
+        if (
+            not sent or os.fork()
+        ):  # the parent keeps what it has; the child goes on with descriptors of its own
+            break
+        for one in kept:
+            one.close()
+    else:
+        say({"held": queued})
+    wait_for_ever()
+    return None
+
+
+def _full_connections(count: int) -> tuple[list[socket.socket], int]:
+    kept: list[socket.socket] = []
+    sent = 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        for _ in range(count):
+            one = socket.create_connection(listener.getsockname())
+            kept += [one, listener.accept()[0]]
+            one.setblocking(False)
+            deadline = (
+                time.monotonic() + 0.04
+            )  # what the receiver has taken in makes room at the sender, a little later
+            while time.monotonic() < deadline:
+                with contextlib.suppress(BlockingIOError):
+                    sent += one.send(_CHUNK)
+    return kept, sent
+
+
+@bomb
+def semaphores() -> object:
+    """Sets of as many System V semaphores as one may have: 4 MiB of the kernel's memory each, and of no process's."""
+    return until_refused(lambda: system("semget", 0, 32_000, 0o600), _SPREAD_BYTES // (4 * MIB))
+
+
+@bomb
+def messages() -> object:
+    """Bytes that wait in System V queues."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    text = struct.pack("l", 1) + bytes(8000)
+
+    def fill() -> None:
+        queue = system("msgget", 0, 0o600)
+        while libc.msgsnd(queue, text, 8000, os.O_NONBLOCK) == 0:
+            pass
+
+    return until_refused(fill, _SPREAD_BYTES // 16_000)
 
 
 @bomb

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import mmap
 import os
 import pty
 import signal
 import socket
+import struct
 import tempfile
 
-from tests.attacks.hostile.acting import X86, Group, either, killed, refused, shows, syscall, system
+from tests.attacks.hostile.acting import X86, Group, either, gives, killed, refused, shows, syscall, system
 
 group = Group("calls", "System calls")
 _AT_FDCWD = -100
@@ -86,6 +88,12 @@ _TABLE = (
     ("vmsplice", "vmsplice()", _BUGS, _EPERM, (0, None, 0, 0)),
     ("move_pages", "move_pages() of process 1", "It tells where others' pages lie.", _EPERM, (1, 0, None, None, None, 0)),
     ("mbind", "mbind()", "Memory policy of the machine.", _EPERM, (None, 0, 0, None, 0, 0)),
+    ("sync", "sync()", "Everybody's writes would have to be finished first.", _EPERM, ()),
+    ("syncfs", "syncfs() of its folder's disk", "The same, for the disk that it shares.", _EPERM, (1,)),
+    ("cachestat", "cachestat()", "It tells which pages of shared files others have read.", _EPERM, (1, None, None, 0)),
+    ("process_mrelease", "process_mrelease()", "It takes a process's memory while it dies.", _EPERM, (-1, 0)),
+    ("remap_file_pages", "remap_file_pages()", _BUGS, _EPERM, (None, 4096, 0, 0, 0)),
+    ("lsm_set_self_attr", "lsm_set_self_attr()", "It changes what the machine's security modules hold of it.", _EPERM, (100, None, 0, 0)),
     ("lookup_dcookie", "lookup_dcookie()", "It names files of the host.", _ABSENT, (0, None, 0)),
 )  # fmt: skip
 
@@ -125,6 +133,59 @@ def _() -> object:
 )
 def _() -> object:
     return syscall(436, 1 << 20, 1 << 20, 2)
+
+
+@group.attempt(
+    "io-setup",
+    "Take 60,000 of the machine's requests for asynchronous files (io_setup)",
+    "There are 65,536 for all of its programs, and databases start with some.",
+    _EPERM,
+    apart=True,
+)
+def _() -> object:
+    return system("io_setup", 60_000, ctypes.byref(ctypes.c_ulong()))
+
+
+@group.attempt(
+    "own-filter",
+    "Load a system call filter of its own that allows everything, then unshare(user)",
+    "A later filter that overruled an earlier one would be the way out of it.",
+    _EPERM,
+    apart=True,
+)
+def _() -> object:
+    everything = ctypes.create_string_buffer(struct.pack("<HBBI", 0x06, 0, 0, 0x7FFF0000))
+    described = ctypes.create_string_buffer(struct.pack("<HxxxxxxQ", 1, ctypes.addressof(everything)))
+    system("seccomp", 1, 0, described)
+    return system("unshare", _NEW_USER)
+
+
+@group.attempt(
+    "upper-half",
+    "Type into a terminal, with a bit set above the 32 that the kernel reads",
+    "A filter that compares all 64 bits of what the kernel cuts to 32 sees another call (CVE-2019-7303).",
+    _EPERM,
+)
+def _() -> object:
+    return system("ioctl", 1, _TIOCSTI | 1 << 32, b"x")
+
+
+@group.attempt(
+    "numbers",
+    "Make every call that has no name, up to 4,096",
+    "What nobody has looked at must not be open.",
+    gives([], "none is there"),
+)
+def _() -> object:
+    errors: list[int] = []
+    for number in range(470, 4096):
+        try:
+            syscall(number, -1, -1, -1, -1, -1, -1)
+        except OSError as error:
+            if error.errno == errno.ENOSYS:
+                continue
+        errors.append(number)
+    return errors
 
 
 @group.attempt("setns", "setns() to the namespaces of process 1", _NAMESPACES, refused("EPERM", "EACCES"))

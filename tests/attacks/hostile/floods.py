@@ -176,6 +176,14 @@ def log() -> object:
 
 
 @bomb
+def log_line() -> object:
+    for _ in range(64):
+        os.write(1, b"x" * MIB)
+    os.write(1, b"\n")
+    return "64 MiB"
+
+
+@bomb
 def log_letters() -> object:
     for _ in range(100_000):
         os.write(2, b"x")

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 
-from tests.attacks.hostile.acting import Group, gives, read, refused, shows
+from tests.attacks.hostile.acting import Group, gives, in_memory, read, refused, shows
 
 group = Group("inherited", "What later sandboxes inherit")
 _LATER = "What one run changes, the next one of anybody would run on."
@@ -60,6 +60,16 @@ def _() -> object:
     ]
     home = os.path.expanduser("~/.local")
     return found + [path for path in ("/etc/ld.so.preload", home) if os.path.exists(path)]
+
+
+@group.attempt(
+    "memory",
+    "Search its own memory for what the other had in its variables",
+    "What both are forked from must never have seen it.",
+    gives([], "it is not there"),
+)
+def _() -> object:
+    return in_memory(rb"pois[o]n-[0-9a-f]{32}")  # does not match itself
 
 
 @group.attempt("variables", "Look for variables that the other set", _LATER, gives([], "none"))

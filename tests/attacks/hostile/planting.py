@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
+import signal
 import socket
 import threading
 import time
@@ -97,6 +99,23 @@ def odd() -> None:
     os.chmod("/app", 0)
 
 
+def outliving() -> None:
+    """Processes that leave parent, session and group, bear no signal but SIGKILL, one of them stopped, one an adopter."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    for stopped in (False, True):
+        if os.fork():
+            continue
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(number, signal.SIG_IGN)
+        os.closerange(0, 256)
+        if stopped:
+            os.execv("/bin/sh", ["sh", "-c", f"kill -STOP $$; sleep {fact('mark')}"])
+        os.execv("/bin/sleep", ["sleep", fact("mark")])
+
+
 def many() -> None:
     """Twenty thousand files, most of them names of one."""
     os.close(os.open("/tmp/one", os.O_CREAT | os.O_WRONLY))
@@ -105,6 +124,14 @@ def many() -> None:
 
 
 if __name__ == "__main__":
-    {"links": links, "measured": measured, "swapping": swapping, "odd": odd, "many": many}[fact("trap")]()
+    traps = {
+        "links": links,
+        "measured": measured,
+        "swapping": swapping,
+        "odd": odd,
+        "many": many,
+        "outliving": outliving,
+    }
+    traps[fact("trap")]()
     say({"planted": True})
     time.sleep(600)

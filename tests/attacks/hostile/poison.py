@@ -85,9 +85,10 @@ def _stay() -> None:
 
 
 if __name__ == "__main__":
+    kept = [f"{os.environ['ENV_SECRET']} {number}" for number in range(1000)]
     written = _plant()
     _spoil_state()
     _shout()
     _stay()
-    say({"written": written, "poisoned": bool(ctypes)})
+    say({"written": written, "poisoned": bool(ctypes and kept)})
     time.sleep(600)

@@ -9,7 +9,18 @@ import signal
 import socket
 import struct
 
-from tests.attacks.hostile.acting import Group, fact, gives, read, refused, shows, system, until, write
+from tests.attacks.hostile.acting import (
+    Group,
+    fact,
+    gives,
+    in_child,
+    read,
+    refused,
+    shows,
+    system,
+    until,
+    write,
+)
 
 group = Group("processes", "Processes")
 _HIDDEN = refused("EACCES", "EPERM")
@@ -17,6 +28,7 @@ _ITS_SECRETS = "Process 1 and whoever forked it know the runtime's channel."
 _DENIED = refused("EPERM")
 _PTRACE_ATTACH, _PTRACE_SEIZE = 16, 0x4206
 _SCM_CREDENTIALS = 2
+_SO_PEERPIDFD = 77
 
 
 @group.attempt(
@@ -115,6 +127,95 @@ def _() -> object:
 )
 def _() -> object:
     return str(resource.prlimit(1, resource.RLIMIT_NOFILE, (0, 0)))
+
+
+for _name, _tries, _act in (
+    ("priority", "Give process 1 the lowest priority", lambda: os.setpriority(os.PRIO_PROCESS, 1, 19)),
+    ("priority-by-user", "Give all of its user's processes the lowest priority, process 1 with them", lambda: os.setpriority(os.PRIO_USER, 0, 19)),
+    ("idle", "Let process 1 run only when nobody else wants to", lambda: os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0))),
+    ("affinity", "Keep process 1 on one processor", lambda: os.sched_setaffinity(1, [0])),
+    ("io-priority", "Give process 1 the lowest priority on the disk", lambda: system("ioprio_set", 1, 1, 3 << 13)),
+):  # fmt: skip
+    group.add(
+        f"init-{_name}",
+        _tries,
+        "A process 1 that gets no time ends late when it is told to, beside programs that compute.",
+        _DENIED,
+        _act,
+    )
+
+
+@group.attempt(
+    "init-command",
+    "Read the command line of process 1",
+    "It is a copy of a process of the host, started by the host's paths.",
+    shows("a name that tells nothing", lambda command: command == "codewords-sandbox"),
+)
+def _() -> object:
+    return read("/proc/1/cmdline").rstrip("\0")
+
+
+@group.attempt(
+    "init-writes",
+    "Write to every file of process 1 in /proc",
+    "Some of them change what it is, or what it may.",
+    gives([], "none can be written"),
+)
+def _() -> object:
+    written: list[str] = []
+    for name in [*os.listdir("/proc/1"), "attr/current", "task/1/comm"]:
+        try:
+            write(f"/proc/1/{name}", "0")
+        except OSError:
+            continue
+        written.append(name)
+    return written
+
+
+@group.attempt(
+    "peer-pidfd",
+    "Ask the kernel for a handle of who is at the other end of its sockets (SO_PEERPIDFD); signal it, open its namespaces",
+    "One end of them is the runtime's, and a handle needs no number.",
+    gives([], "a handle at most, with which nothing can be done but to process 1"),
+)
+def _() -> object:
+    done: list[str] = []
+    libc = ctypes.CDLL(None, use_errno=True)
+    for number in (3, 4):
+        with socket.socket(fileno=os.dup(number)) as one:
+            try:
+                (handle,) = struct.unpack("i", one.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD, 4))
+            except OSError:
+                continue
+            inside = "NSpid:\t1\n" in read(f"/proc/self/fdinfo/{handle}")
+            done += [
+                f"{number}: namespace {kind}"
+                for kind in range(1, 11)
+                if libc.ioctl(handle, 0xFF00 | kind, 0) >= 0
+            ]
+            if not inside and libc.syscall(424, handle, 0, None, 0) == 0:
+                done.append(f"{number}: signal")
+            os.close(handle)
+    return done
+
+
+@group.attempt(
+    "adoption",
+    "Fork twice and see who adopts the orphan",
+    "What the fork server adopts is out of the sandbox.",
+    gives(1, "process 1 of the sandbox"),
+)
+def _() -> object:
+    reading, writing = os.pipe()
+    first = in_child(lambda: os._exit(0) if os.fork() else os.write(writing, str(_adopter()).encode()))
+    os.waitpid(first, 0)
+    return int(os.read(reading, 16))
+
+
+def _adopter() -> int:
+    parent = os.getppid()
+    until(lambda: os.getppid() != parent or parent == 1)
+    return os.getppid()
 
 
 @group.attempt(

@@ -33,12 +33,11 @@ def main() -> None:
         with open(path, "w", encoding="utf-8") as file:
             file.write(secret)
     listeners = _serve()
-    with contextlib.suppress(
-        OSError
-    ):  # where nothing but a watchdog holds its memory, there is none of this kind
-        system("shmget", KEY, 4096, 0o1666)
-    system("semget", KEY, 1, 0o1666)
-    system("msgget", KEY, 0o1666)
+    for name, arguments in (("shmget", (4096,)), ("semget", (1,)), ("msgget", ())):
+        with contextlib.suppress(
+            OSError
+        ):  # where nothing but a watchdog holds its memory, there are none of these
+            system(name, KEY, *arguments, 0o1666)
     shared = os.path.realpath(os.__file__)
     lock = os.open(shared, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)

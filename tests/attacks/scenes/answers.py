@@ -76,6 +76,7 @@ for _path, _tries, _matters in (
     ("switched", "Switch protocols although nobody asked", "What follows is not HTTP any more."),
     ("not-http", "Answer in TLS", _CONFUSED),
     ("status-999", "A status of five digits", _CONFUSED),
+    ("spaced-name", "A length whose name has a space behind it, and another one", _CONFUSED),
     ("injected", "Line breaks and zero bytes in header values", "They become headers of their own for whoever reads them next."),
 ):  # fmt: skip
 
@@ -123,6 +124,35 @@ async def _(asked: Asked) -> str:
         bodies.append(b"".join([chunk async for chunk in reply.body]))
     pool.close()
     return held(bodies == [b"ok", b"ok"], bodies)
+
+
+for _path, _method, _tries in (
+    ("body-without-leave", "GET", "An answer behind one that has no body (204)"),
+    ("unmodified-body", "GET", "An answer in the body of one that has none (304)"),
+    ("head-with-body", "HEAD", "An answer in the body of an answer to HEAD"),
+    ("two-codings", "GET", "An answer behind one with two codings"),
+):
+
+    async def _alone(asked: Asked, path: str = _path, method: str = _method) -> str:
+        return await _not_the_next(asked, path, method)
+
+    scenes.scene(_path, _tries, "It would be the answer to the next request.", "nobody gets it")(_alone)
+
+
+async def _not_the_next(asked: Asked, path: str, method: str) -> str:
+    """What follows an answer on its connection is nobody's: the next request's answer is its own."""
+    pool = http1.Connections(asked.server.sandbox.socket_path)
+
+    async def get(method: str, path: str) -> str:
+        try:
+            reply = await http1.request(pool.path, method, f"/{path}".encode(), [], None, connections=pool)
+            return f"{reply.status} {b''.join([chunk async for chunk in reply.body]).decode()}".strip()
+        except CodewordsError as error:
+            return error.code
+
+    first, second = await within(get(method, path)), await within(get("GET", "well"))
+    pool.close()
+    return held(second == "200 ok" and "forged" not in first, f"{first}; then {second}")
 
 
 @scenes.scene(

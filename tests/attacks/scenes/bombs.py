@@ -174,6 +174,14 @@ _BOMBS: Final = (
     ),
     _bomb("socket-buffers", "Fill the buffers of Unix sockets", "it ends, or gets no more than its memory", _below(LIMITS.memory)),
     _bomb(
+        "tcp-buffers", "Fill the buffers of connections to itself", "it ends, or gets no more than its memory",
+        _below(LIMITS.memory), "The kernel has one sum of these for all of the machine's connections.",
+    ),
+    _bomb(
+        "semaphores", "Make System V semaphores without end", _MEMORY, _memory(4 * MIB), "They are memory that no process has."
+    ),
+    _bomb("messages", "Fill System V message queues", _MEMORY, _memory(16_000), "The same."),
+    _bomb(
         "memory-on-its-way", "Fill files in memory whose descriptors wait in a socket",
         "it ends, or gets no more than its memory", _below(LIMITS.memory),
     ),
@@ -192,6 +200,10 @@ _BOMBS: Final = (
     _bomb("root-tmpfs", "Make folders in the root's own file systems", "refused", _count(0, "EROFS", "EACCES", "EPERM")),
     _bomb(
         "log", "Print 64 MiB", "all of it is passed on, and the runtime keeps none",
+        lambda fate: fate.printed >= 64 * MIB and fate.grown < 32 * MIB,
+    ),
+    _bomb(
+        "log-line", "Print 64 MiB without a line break", "all of it is passed on, and the runtime keeps none",
         lambda fate: fate.printed >= 64 * MIB and fate.grown < 32 * MIB,
     ),
     _bomb(

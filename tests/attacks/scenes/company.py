@@ -54,7 +54,9 @@ async def beside(stage: Stage) -> list[Result]:
 async def after(stage: Stage) -> list[Result]:
     """The attempts while a poisoner still lives, and again once it was killed; the worse result of each counts."""
     before = _digest(stage.environment.path)
-    async with stage.playing(stage.spec("poison")) as poisoner:
+    spec = stage.spec("poison")
+    spec = replace(spec, env={**spec.env, "ENV_SECRET": f"poison-{secrets.token_hex(16)}"})
+    async with stage.playing(spec) as poisoner:
         await poisoner.says('"written"')
         await poisoner.says('"stayed"')
         during = await stage.attempts(inherited, way=stage.way)

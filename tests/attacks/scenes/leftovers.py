@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -90,6 +92,33 @@ async def _(floor: Floor) -> str:
 )
 async def _(floor: Floor) -> str:
     return await _cleaned(floor, "measured", while_busy=1.2)
+
+
+@scenes.scene(
+    "outliving",
+    "Leave processes that have no parent, session or group of the program's, ignore signals, or are stopped",
+    "A program that outlives its run goes on in nobody's name.",
+    "none of them is there after the sandbox's end",
+)
+async def _(floor: Floor) -> str:
+    mark = str(7_000_000 + secrets.randbelow(999_999))
+    async with floor.stage.playing(floor.stage.spec("planting", trap="outliving", mark=mark)) as planter:
+        await planter.says('"planted"')
+        async with asyncio.timeout(PATIENCE):
+            while len(_marked(mark)) < 2:
+                await asyncio.sleep(0.02)
+    left = _marked(mark)
+    return held(not left, f"{len(left)} of 2 are there")
+
+
+def _marked(mark: str) -> list[int]:
+    """Processes of the host with this word in their command lines."""
+    found: list[int] = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if mark.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(int(pid))
+    return found
 
 
 async def play(stage: Stage, run_dir: Path) -> list[Result]:

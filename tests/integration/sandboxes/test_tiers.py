@@ -12,7 +12,6 @@ import pytest
 
 from codewords_mcp.runtime.sandboxes.base import Capability, Driver
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
-from codewords_mcp.runtime.sandboxes.local.inside import seccomp, syscalls
 from codewords_mcp.settings import Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:tier")]
@@ -74,17 +73,3 @@ async def test_a_machine_that_cannot_isolate_is_refused_with_the_way_out(tmp_pat
     assert "Operation not permitted" in message
     assert "CODEWORDS_SANDBOX=process" in hint
     assert not kept
-
-
-@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-async def test_the_filter_is_assembled_for_both_machines(machine: str) -> None:
-    program = seccomp.assemble(machine)
-    table = syscalls.X86_64 if machine == "x86_64" else syscalls.AARCH64
-    assert len(program) % 8 == 0
-    assert len(program) // 8 < 4096
-    assert len(set(table.values())) == len(table)
-
-
-async def test_an_unknown_machine_has_no_filter() -> None:
-    with pytest.raises(OSError, match="riscv64"):
-        seccomp.assemble("riscv64")

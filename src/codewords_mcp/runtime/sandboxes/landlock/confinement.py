@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from codewords_mcp.runtime.sandboxes.base import Tier
 from codewords_mcp.runtime.sandboxes.confined.confinement import Kept, Start
-from codewords_mcp.runtime.sandboxes.landlock.inside import calls, ruleset
+from codewords_mcp.runtime.sandboxes.landlock.inside import ruleset
 from codewords_mcp.runtime.sandboxes.local import diagnosis, watchdog
+from codewords_mcp.runtime.sandboxes.local.inside import syscalls
 
 NEEDED: Final = 4
 """Linux 6.7: TCP. Earlier versions cannot keep a program from the host's loopback."""
@@ -50,7 +51,7 @@ class Landlock:
 
     def missing(self) -> str:
         """See `Confinement`."""
-        if not calls.numbers():
+        if not syscalls.numbers():
             return diagnosis.UNKNOWN_MACHINE.format(machine=platform.machine())
         if self.abi == 0:
             return diagnosis.NO_LANDLOCK

@@ -145,6 +145,11 @@ def _settings(controller: str, limits: Limits) -> Iterator[tuple[str, str, bool]
         yield "memory.memsw.limit_in_bytes", memory, False
         yield "memory.limit_in_bytes", memory, True
         yield "memory.memsw.limit_in_bytes", memory, False
+        yield (
+            "memory.kmem.tcp.limit_in_bytes",
+            memory,
+            False,
+        )  # v1 does not count what waits in connections else
     elif controller == "pids":
         yield "pids.max", processes, True
     elif controller == "cpu":

@@ -48,10 +48,10 @@ def queued(sockets: dict[int, list[int]]) -> int:
         for borrowed in _borrow(pid, numbers):
             # Its true family and type do not matter here, and would have to be asked for.
             with socket.socket(socket.AF_UNIX, fileno=borrowed) as one, contextlib.suppress(OSError):
-                received, _, sent = struct.unpack_from(
-                    "3I", one.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
+                received, _, sent, _, _, unsent = struct.unpack_from(
+                    "6I", one.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
                 )
-                charged += received + sent
+                charged += received + max(sent, unsent)  # TCP keeps what has not been taken in apart
                 waiting_bytes = fcntl.ioctl(one, termios.FIONREAD, bytes(4))
                 readable += int.from_bytes(waiting_bytes, sys.byteorder)
     return max(charged, readable)

@@ -21,8 +21,8 @@ MAX_FILES = 100_000
 """Files and folders that a run may have."""
 MAX_DEPTH = 64
 """Folders in folders; deeper ones would be out of reach of any path, so they count as too many."""
-FEW_SOCKETS = 128
-"""Sockets that are not asked how many bytes wait in them: each holds some 200 KiB at most."""
+FEW_SOCKETS = 16
+"""Sockets that are not asked how many bytes wait in them: a pair of TCP's holds some 4 MiB, one of another kind 200 KiB."""
 _PROC = "/proc"
 
 

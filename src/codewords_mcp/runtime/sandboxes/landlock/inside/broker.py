@@ -23,8 +23,9 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from . import calls, tree
+from ...local.inside import syscalls
 from . import filter as rules
+from . import tree
 
 _RECEIVE, _SEND, _STILL_THERE = 0xC050_2100, 0xC018_2101, 0x4008_2102
 _REQUEST: Final = struct.Struct("=QIIiIQ6Q")
@@ -72,7 +73,7 @@ class Broker:
         self._said = said
         self._ports: dict[int, tuple[str, int]] = {}
         self._listening: dict[int, tuple[str, int]] = {}
-        self._names = {number: name for name, number in calls.numbers().items()}
+        self._names = {number: name for name, number in syscalls.numbers().items()}
         self._answers: dict[str, Callable[[int, tuple[int, ...]], int]] = {
             "connect": self._connect, "bind": self._bind, "listen": self._listen,
             **dict.fromkeys(rules.FORKS, self._fork),

@@ -16,7 +16,7 @@ import platform
 import struct
 from typing import Final
 
-from . import calls
+from ...local.inside import syscalls
 
 _LOAD, _JEQ, _JSET, _AND, _RETURN = 0x20, 0x15, 0x45, 0x54, 0x06
 _ALLOW, _ERRNO, _NOTIFY, _KILL = 0x7FFF_0000, 0x0005_0000, 0x7FC0_0000, 0x8000_0000
@@ -137,12 +137,12 @@ def assemble(*, scoped: bool, counted: bool, machine: str | None = None) -> byte
     Raises OSError for a machine whose numbers are not known.
     """
     machine = machine or platform.machine()
-    table = calls.numbers(machine)
+    table = syscalls.numbers(machine)
     if not table:
         raise OSError(errno.ENOSYS, f"no system call table for {machine} machines yet")
     program: list[Instruction] = [
         (_LOAD, 0, 0, 4),
-        (_JEQ, 1, 0, calls.ARCHITECTURES[machine]),
+        (_JEQ, 1, 0, syscalls.AUDIT_ARCHITECTURES[machine]),
         _give(_KILL),
         (_LOAD, 0, 0, 0),
     ]

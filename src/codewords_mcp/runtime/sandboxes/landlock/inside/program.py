@@ -11,9 +11,9 @@ import socket
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from ...local.inside import channel, linux, seccomp
-from . import calls, ruleset
+from ...local.inside import channel, linux, seccomp, syscalls
 from . import filter as second
+from . import ruleset
 
 LISTENER_FD: Final = 3
 BOOT_FD: Final = 4
@@ -160,7 +160,7 @@ def _load_asking(program: bytes) -> int:
     buffer = ctypes.create_string_buffer(program, len(program))
     described = _Program(len(program) // 8, ctypes.cast(buffer, ctypes.c_void_p))
     fd: int = _libc.syscall(
-        ctypes.c_long(calls.numbers()["seccomp"]),
+        ctypes.c_long(syscalls.numbers()["seccomp"]),
         ctypes.c_uint(_SET_MODE_FILTER),
         ctypes.c_uint(_NEW_LISTENER),
         ctypes.byref(described),

@@ -14,6 +14,8 @@ from .watch import Watch
 
 LISTENER_FD: Final = 3
 BOOT_FD: Final = 4
+TITLE: Final = "codewords-sandbox"
+"""What process 1 of a sandbox is called in lists of processes."""
 
 
 def in_group(runtime: socket.socket) -> bool:
@@ -32,6 +34,7 @@ def in_group(runtime: socket.socket) -> bool:
 def run(spec: dict[str, Any], runtime: socket.socket, listener: socket.socket) -> None:
     """Be process 1. Returns only when the sandbox is over; whoever forked this then exits."""
     linux.die_with_parent()
+    linux.name_command(TITLE)
     counters = rootfs.enter(spec["root"])
     names = open_network(runtime, network=spec["network"])
     identity.become(spec["uid"], counters)

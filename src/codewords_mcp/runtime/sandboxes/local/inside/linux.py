@@ -158,6 +158,15 @@ def die_with_parent() -> None:
     prctl(PR_SET_PDEATHSIG, 9)
 
 
+def name_command(title: str) -> None:
+    """Overwrite this process's command line in /proc, where the programs of its pid namespace can read the host's paths."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end of proc(5), of which two stand before the name
+    if start < end:
+        ctypes.memmove(start, title.encode().ljust(end - start, b"\0"), end - start)
+
+
 class _CapHeader(ctypes.Structure):
     _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
 

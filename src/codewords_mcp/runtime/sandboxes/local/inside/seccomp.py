@@ -1,10 +1,9 @@
 """The sandbox's system call filter, assembled to classic BPF without libseccomp.
 
 Two filters: the program's, and a wider one for a fork server, which has to make namespaces and mounts for its sandboxes.
-Refused whole: what changes mounts, namespaces, the clock, the kernel, other processes or keys. Refused by argument: new
-namespaces by clone, socket families beyond Unix, IPv4, IPv6 and route netlink, terminal injection, device nodes, the
-limits of process 1.
-Unknown to this file (newer kernels): ENOSYS.
+An allow-list (`syscalls.ALLOWED`). Judged by their arguments: new namespaces by clone, socket families beyond Unix, IPv4,
+IPv6 and route netlink, terminal injection, device nodes, the limits and priorities of process 1. Every other call whose
+number this package knows is refused (EPERM); any other number is answered as by a kernel that lacks it (ENOSYS).
 """
 
 from __future__ import annotations
@@ -12,16 +11,17 @@ from __future__ import annotations
 import errno
 import platform
 import struct
+from itertools import groupby
 from typing import Final
 
 from . import linux, syscalls
 
-_LOAD, _JEQ, _JGE, _JGT, _JSET, _AND, _RETURN = 0x20, 0x15, 0x35, 0x25, 0x45, 0x54, 0x06
+_LOAD, _JUMP, _JEQ, _JGE, _JSET, _AND, _RETURN = 0x20, 0x05, 0x15, 0x35, 0x45, 0x54, 0x06
 _ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF_0000, 0x0005_0000, 0x8000_0000
 _NUMBER, _ARCH = 0, 4
 _X32_BIT: Final = 0x4000_0000
-_AUDIT_ARCH: Final = {"x86_64": 0xC000_003E, "aarch64": 0xC000_00B7}
-_TABLES: Final = {"x86_64": syscalls.X86_64, "aarch64": syscalls.AARCH64}
+_FARTHEST: Final = 255
+"""Instructions that a conditional jump can skip."""
 
 AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
 _SOCK_TYPE_MASK: Final = 0xF
@@ -34,6 +34,19 @@ _S_IFMT, _S_IFCHR, _S_IFBLK = 0xF000, 0x2000, 0x6000
 
 _NETLINK: Final = (0,)
 """NETLINK_ROUTE, which getaddrinfo needs."""
+_OF_A_PROCESS: Final = (
+    "prlimit64",
+    "sched_setscheduler",
+    "sched_setparam",
+    "sched_setattr",
+    "sched_setaffinity",
+)
+"""Calls that name a process first. Process 1 is the program's own user: nothing else would keep the program from taking
+its files or its time away, and a process 1 that gets no time ends late when it is told to."""
+_PRIORITIES: Final = {"setpriority": 2, "ioprio_set": 3}
+"""Calls that name a kind and one of it, and the kind that means all of a user's, process 1 with them."""
+_SYSTEM_V: Final = ("shmget", "semget", "msgget")
+"""What these make is memory that no process needs to have: without a cgroup nobody could count it."""
 _SERVER_CALLS: Final = frozenset({"umount2", "setns"})
 """To uncover the packages, and for forks to enter their sandboxes."""
 
@@ -47,11 +60,6 @@ def _argument(index: int) -> int:
 
 def _refuse(code: int) -> _Instruction:
     return (_RETURN, 0, 0, _ERRNO | code)
-
-
-def _on(number: int, body: list[_Instruction]) -> list[_Instruction]:
-    """Run `body`, which must return, for one system call; else skip it."""
-    return [(_JEQ, 0, len(body), number), *body]
 
 
 def _one_of(
@@ -119,42 +127,69 @@ def _make_node(mode_argument: int) -> list[_Instruction]:
     ]
 
 
+def _priority(by_user: int) -> list[_Instruction]:
+    return [
+        (_LOAD, 0, 0, _argument(0)),
+        (_JEQ, 2, 0, by_user),
+        (_LOAD, 0, 0, _argument(1)),
+        (_JEQ, 0, 1, _INIT),
+        _refuse(errno.EPERM),
+        _PASS,
+    ]
+
+
+def _judged(*, exact_memory: bool) -> dict[str, list[_Instruction]]:
+    """The calls whose arguments decide."""
+    return {
+        "clone": _clone(),
+        "clone3": [_refuse(errno.ENOSYS)],  # its flags lie in memory; glibc falls back to clone
+        "close_range": _close_range(),
+        "socket": _socket(),
+        "socketpair": _one_of(_argument(0), (AF_UNIX,), _PASS, _refuse(errno.EAFNOSUPPORT)),
+        "ioctl": _one_of(_argument(1), _IOCTLS, _refuse(errno.EPERM), _PASS),
+        "mknod": _make_node(1),
+        "mknodat": _make_node(2),
+        **{name: _one_of(_argument(0), (_INIT,), _refuse(errno.EPERM), _PASS) for name in _OF_A_PROCESS},
+        **{name: _priority(by_user) for name, by_user in _PRIORITIES.items()},
+        **{name: [_PASS if exact_memory else _refuse(errno.ENOSYS)] for name in _SYSTEM_V},
+    }
+
+
+def _search(cases: list[tuple[int, list[_Instruction]]]) -> list[_Instruction]:
+    """Find by halving the case that the number belongs to: each holds from its own number to the next one's."""
+    if len(cases) == 1:
+        return cases[0][1]
+    middle = len(cases) // 2
+    below, above = _search(cases[:middle]), _search(cases[middle:])
+    if len(below) <= _FARTHEST:
+        return [(_JGE, len(below), 0, cases[middle][0]), *below, *above]
+    return [(_JGE, 0, 1, cases[middle][0]), (_JUMP, 0, 0, len(below)), *below, *above]
+
+
 def assemble(machine: str | None = None, *, server: bool = False, exact_memory: bool = True) -> bytes:
     """The program's filter, or a fork server's, for a machine (`platform.machine()`).
 
-    Without `exact_memory` System V shared memory is refused: no process needs to have it, so no watchdog could count it.
-    Raises OSError where its numbers are not known.
+    Without `exact_memory` System V IPC is refused. Raises OSError where the machine's numbers are not known.
     """
     machine = machine or platform.machine()
-    if machine not in _TABLES:
+    table = syscalls.numbers(machine)
+    if not table:
         raise OSError(errno.ENOSYS, f"no system call table for {machine} machines yet")
-    table = _TABLES[machine]
-    program: list[_Instruction] = [
+    judged = _judged(exact_memory=exact_memory)
+    allowed = syscalls.ALLOWED | (_SERVER_CALLS if server else frozenset())
+    passed, refused, unknown = [_PASS], [_refuse(errno.EPERM)], [_refuse(errno.ENOSYS)]
+    by_number = {
+        number: judged.get(name) or (passed if name in allowed else refused) for name, number in table.items()
+    }
+    every = ((number, by_number.get(number, unknown)) for number in range(max(by_number) + 2))
+    cases = [next(same) for _, same in groupby(every, lambda case: case[1])]
+    if machine == "x86_64":
+        cases.append((_X32_BIT, [(_RETURN, 0, 0, _KILL_PROCESS)]))
+    program = [
         (_LOAD, 0, 0, _ARCH),
-        (_JEQ, 1, 0, _AUDIT_ARCH[machine]),
+        (_JEQ, 1, 0, syscalls.AUDIT_ARCHITECTURES[machine]),
         (_RETURN, 0, 0, _KILL_PROCESS),
         (_LOAD, 0, 0, _NUMBER),
+        *_search(cases),
     ]
-    if machine == "x86_64":
-        program += [(_JGE, 0, 1, _X32_BIT), (_RETURN, 0, 0, _KILL_PROCESS)]
-    program += [(_JGT, 0, 1, syscalls.HIGHEST_KNOWN), _refuse(errno.ENOSYS)]
-    program += _on(
-        table["clone3"], [_refuse(errno.ENOSYS)]
-    )  # its flags lie in memory; glibc falls back to clone
-    program += _on(table["clone"], _clone())
-    program += _on(table["close_range"], _close_range())
-    program += _on(table["socket"], _socket())
-    program += _on(table["socketpair"], _one_of(_argument(0), (AF_UNIX,), _PASS, _refuse(errno.EAFNOSUPPORT)))
-    program += _on(table["ioctl"], _one_of(_argument(1), _IOCTLS, _refuse(errno.EPERM), _PASS))
-    if "mknod" in table:
-        program += _on(table["mknod"], _make_node(1))
-    program += _on(table["mknodat"], _make_node(2))
-    # Process 1 is the program's own user, so nothing else would keep the program from taking its files or time away.
-    program += _on(table["prlimit64"], _one_of(_argument(0), (_INIT,), _refuse(errno.EPERM), _PASS))
-    if not exact_memory:
-        program += _on(table["shmget"], [_refuse(errno.ENOSYS)])
-    for name, number in sorted(table.items(), key=lambda item: item[1]):
-        if name not in syscalls.FILTERED_BY_ARGUMENT and not (server and name in _SERVER_CALLS):
-            program += _on(number, [_refuse(errno.EPERM)])
-    program.append(_PASS)
     return b"".join(struct.pack("<HBBI", code, yes, no, value) for code, yes, no, value in program)

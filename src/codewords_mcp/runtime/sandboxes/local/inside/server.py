@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from . import channel, identity, keeper, linux, rootfs, seccomp
+from . import channel, identity, init, keeper, linux, rootfs, seccomp
 
 CONTROL_FD: Final = 3
 ENTRY: Final = "/.codewords/zygote.py"
@@ -56,6 +56,7 @@ def _keep(
 ) -> None:
     """Be process 1 of the server's pid namespace: start the server, then be its keeper."""
     linux.die_with_parent()
+    linux.name_command(init.TITLE)  # shells are copies of this process
     packages: str | None = spec["packages"]
     covered = ["/.codewords"] + ([packages] if packages else [])
     rootfs.enter_server([rootfs.SERVER_ROOT + folder for folder in covered])

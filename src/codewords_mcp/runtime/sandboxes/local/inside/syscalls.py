@@ -1,64 +1,130 @@
-"""System call numbers of the two machines that sandboxes run on, for the calls that the filter names.
+"""System calls: what they are called and numbered on the two machines that sandboxes run on, and which a program may make.
 
-From the kernel's arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h. Calls from 424 on have
-the same number on both.
+The numbers are those of the kernel's arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h, written
+here as names in the order of their numbers. Calls from 424 on have the same number on both.
 """
 
 from __future__ import annotations
 
+import platform
 from typing import Final
 
-HIGHEST_KNOWN: Final = 466
-"""removexattrat, the last call this table was written with. Later ones are answered with ENOSYS, unseen."""
+_X86_64: Final = """
+    read write open close stat fstat lstat poll lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask
+    rt_sigreturn ioctl pread64 pwrite64 readv writev access pipe select sched_yield mremap msync mincore madvise
+    shmget shmat shmctl dup dup2 pause nanosleep getitimer alarm setitimer getpid sendfile socket connect accept
+    sendto recvfrom sendmsg recvmsg shutdown bind listen getsockname getpeername socketpair setsockopt getsockopt
+    clone fork vfork execve exit wait4 kill uname semget semop semctl shmdt msgget msgsnd msgrcv msgctl fcntl flock
+    fsync fdatasync truncate ftruncate getdents getcwd chdir fchdir rename mkdir rmdir creat link unlink symlink
+    readlink chmod fchmod chown fchown lchown umask gettimeofday getrlimit getrusage sysinfo times ptrace getuid
+    syslog getgid setuid setgid geteuid getegid setpgid getppid getpgrp setsid setreuid setregid getgroups setgroups
+    setresuid getresuid setresgid getresgid getpgid setfsuid setfsgid getsid capget capset rt_sigpending
+    rt_sigtimedwait rt_sigqueueinfo rt_sigsuspend sigaltstack utime mknod uselib personality ustat statfs fstatfs
+    sysfs getpriority setpriority sched_setparam sched_getparam sched_setscheduler sched_getscheduler
+    sched_get_priority_max sched_get_priority_min sched_rr_get_interval mlock munlock mlockall munlockall vhangup
+    modify_ldt pivot_root _sysctl prctl arch_prctl adjtimex setrlimit chroot sync acct settimeofday mount umount2
+    swapon swapoff reboot sethostname setdomainname iopl ioperm create_module init_module delete_module
+    get_kernel_syms query_module quotactl nfsservctl getpmsg putpmsg afs_syscall tuxcall security gettid readahead
+    setxattr lsetxattr fsetxattr getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr removexattr lremovexattr
+    fremovexattr tkill time futex sched_setaffinity sched_getaffinity set_thread_area io_setup io_destroy io_getevents
+    io_submit io_cancel get_thread_area lookup_dcookie epoll_create epoll_ctl_old epoll_wait_old remap_file_pages
+    getdents64 set_tid_address restart_syscall semtimedop fadvise64 timer_create timer_settime timer_gettime
+    timer_getoverrun timer_delete clock_settime clock_gettime clock_getres clock_nanosleep exit_group epoll_wait
+    epoll_ctl tgkill utimes vserver mbind set_mempolicy get_mempolicy mq_open mq_unlink mq_timedsend mq_timedreceive
+    mq_notify mq_getsetattr kexec_load waitid add_key request_key keyctl ioprio_set ioprio_get inotify_init
+    inotify_add_watch inotify_rm_watch migrate_pages openat mkdirat mknodat fchownat futimesat newfstatat unlinkat
+    renameat linkat symlinkat readlinkat fchmodat faccessat pselect6 ppoll unshare set_robust_list get_robust_list
+    splice tee sync_file_range vmsplice move_pages utimensat epoll_pwait signalfd timerfd_create eventfd fallocate
+    timerfd_settime timerfd_gettime accept4 signalfd4 eventfd2 epoll_create1 dup3 pipe2 inotify_init1 preadv pwritev
+    rt_tgsigqueueinfo perf_event_open recvmmsg fanotify_init fanotify_mark prlimit64 name_to_handle_at
+    open_by_handle_at clock_adjtime syncfs sendmmsg setns getcpu process_vm_readv process_vm_writev kcmp finit_module
+    sched_setattr sched_getattr renameat2 seccomp getrandom memfd_create kexec_file_load bpf execveat userfaultfd
+    membarrier mlock2 copy_file_range preadv2 pwritev2 pkey_mprotect pkey_alloc pkey_free statx io_pgetevents rseq
+    uretprobe
+"""
+_AARCH64: Final = """
+    io_setup io_destroy io_submit io_cancel io_getevents setxattr lsetxattr fsetxattr getxattr lgetxattr fgetxattr
+    listxattr llistxattr flistxattr removexattr lremovexattr fremovexattr getcwd lookup_dcookie eventfd2 epoll_create1
+    epoll_ctl epoll_pwait dup dup3 fcntl inotify_init1 inotify_add_watch inotify_rm_watch ioctl ioprio_set ioprio_get
+    flock mknodat mkdirat unlinkat symlinkat linkat renameat umount2 mount pivot_root nfsservctl statfs fstatfs
+    truncate ftruncate fallocate faccessat chdir fchdir chroot fchmod fchmodat fchownat fchown openat close vhangup
+    pipe2 quotactl getdents64 lseek read write readv writev pread64 pwrite64 preadv pwritev sendfile pselect6 ppoll
+    signalfd4 vmsplice splice tee readlinkat newfstatat fstat sync fsync fdatasync sync_file_range timerfd_create
+    timerfd_settime timerfd_gettime utimensat acct capget capset personality exit exit_group waitid set_tid_address
+    unshare futex set_robust_list get_robust_list nanosleep getitimer setitimer kexec_load init_module delete_module
+    timer_create timer_gettime timer_getoverrun timer_settime timer_delete clock_settime clock_gettime clock_getres
+    clock_nanosleep syslog ptrace sched_setparam sched_setscheduler sched_getscheduler sched_getparam
+    sched_setaffinity sched_getaffinity sched_yield sched_get_priority_max sched_get_priority_min
+    sched_rr_get_interval restart_syscall kill tkill tgkill sigaltstack rt_sigsuspend rt_sigaction rt_sigprocmask
+    rt_sigpending rt_sigtimedwait rt_sigqueueinfo rt_sigreturn setpriority getpriority reboot setregid setgid setreuid
+    setuid setresuid getresuid setresgid getresgid setfsuid setfsgid times setpgid getpgid getsid setsid getgroups
+    setgroups uname sethostname setdomainname getrlimit setrlimit getrusage umask prctl getcpu gettimeofday
+    settimeofday adjtimex getpid getppid getuid geteuid getgid getegid gettid sysinfo mq_open mq_unlink mq_timedsend
+    mq_timedreceive mq_notify mq_getsetattr msgget msgctl msgrcv msgsnd semget semctl semtimedop semop shmget shmctl
+    shmat shmdt socket socketpair bind listen accept connect getsockname getpeername sendto recvfrom setsockopt
+    getsockopt shutdown sendmsg recvmsg readahead brk munmap mremap add_key request_key keyctl clone execve mmap
+    fadvise64 swapon swapoff mprotect msync mlock munlock mlockall munlockall mincore madvise remap_file_pages mbind
+    get_mempolicy set_mempolicy migrate_pages move_pages rt_tgsigqueueinfo perf_event_open accept4 recvmmsg
+"""
+_AARCH64_FROM_260: Final = """
+    wait4 prlimit64 fanotify_init fanotify_mark name_to_handle_at open_by_handle_at clock_adjtime syncfs setns
+    sendmmsg process_vm_readv process_vm_writev kcmp finit_module sched_setattr sched_getattr renameat2 seccomp
+    getrandom memfd_create bpf execveat userfaultfd membarrier mlock2 copy_file_range preadv2 pwritev2 pkey_mprotect
+    pkey_alloc pkey_free statx io_pgetevents rseq kexec_file_load
+"""
+_FROM_424: Final = """
+    pidfd_send_signal io_uring_setup io_uring_enter io_uring_register open_tree move_mount fsopen fsconfig fsmount
+    fspick pidfd_open clone3 close_range openat2 pidfd_getfd faccessat2 process_madvise epoll_pwait2 mount_setattr
+    quotactl_fd landlock_create_ruleset landlock_add_rule landlock_restrict_self memfd_secret process_mrelease
+    futex_waitv set_mempolicy_home_node cachestat fchmodat2 map_shadow_stack futex_wake futex_wait futex_requeue
+    statmount listmount lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat
+    removexattrat
+"""
 
-_COMMON: Final = {
-    "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "open_tree": 428, "move_mount": 429,
-    "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "clone3": 435, "pidfd_getfd": 438,
-    "process_madvise": 440, "mount_setattr": 442, "quotactl_fd": 443, "memfd_secret": 447,
-    "set_mempolicy_home_node": 450, "statmount": 457, "listmount": 458, "lsm_set_self_attr": 460,
-}  # fmt: skip
+AUDIT_ARCHITECTURES: Final = {"x86_64": 0xC000_003E, "aarch64": 0xC000_00B7}
+"""What the kernel calls these machines where it shows a filter a call."""
 
-X86_64: Final = _COMMON | {
-    "ptrace": 101, "mount": 165, "umount2": 166, "pivot_root": 155, "chroot": 161, "swapon": 167, "swapoff": 168,
-    "reboot": 169, "sethostname": 170, "setdomainname": 171, "init_module": 175, "finit_module": 313,
-    "delete_module": 176, "kexec_load": 246, "kexec_file_load": 320, "iopl": 172, "ioperm": 173, "add_key": 248,
-    "request_key": 249, "keyctl": 250, "unshare": 272, "setns": 308, "bpf": 321, "perf_event_open": 298,
-    "userfaultfd": 323, "lookup_dcookie": 212, "open_by_handle_at": 304, "name_to_handle_at": 303,
-    "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312, "move_pages": 279, "mbind": 237,
-    "migrate_pages": 256, "set_mempolicy": 238, "quotactl": 179, "acct": 163, "settimeofday": 164,
-    "clock_settime": 227, "clock_adjtime": 305, "adjtimex": 159, "syslog": 103, "vhangup": 153, "nfsservctl": 180,
-    "personality": 135, "fanotify_init": 300, "fanotify_mark": 301, "vmsplice": 278, "uselib": 134, "ustat": 136,
-    "sysfs": 139, "modify_ldt": 154, "_sysctl": 156, "create_module": 174, "query_module": 178,
-    "clone": 56, "socket": 41, "socketpair": 53, "ioctl": 16, "mknod": 133, "mknodat": 259,
-    "prlimit64": 302, "shmget": 29, "close_range": 436,
-}  # fmt: skip
+_ALLOWED: Final = """
+    accept accept4 access alarm arch_prctl bind brk capget capset chdir chmod chown clock_getres clock_gettime
+    clock_nanosleep close connect copy_file_range creat dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_pwait
+    epoll_pwait2 epoll_wait eventfd eventfd2 execve execveat exit exit_group faccessat faccessat2 fadvise64 fallocate
+    fchdir fchmod fchmodat fchmodat2 fchown fchownat fcntl fdatasync fgetxattr flistxattr flock fork fremovexattr
+    fsetxattr fstat fstatfs fsync ftruncate futex futex_requeue futex_wait futex_waitv futex_wake futimesat
+    get_mempolicy get_robust_list getcpu getcwd getdents getdents64 getegid geteuid getgid getgroups getitimer
+    getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid getresuid getrlimit getrusage getsid
+    getsockname getsockopt gettid gettimeofday getuid getxattr getxattrat inotify_add_watch inotify_init inotify_init1
+    inotify_rm_watch ioprio_get kill landlock_add_rule landlock_create_ruleset landlock_restrict_self lchown lgetxattr
+    link linkat listen listxattr listxattrat llistxattr lremovexattr lseek lsetxattr lstat madvise map_shadow_stack
+    membarrier memfd_create mincore mkdir mkdirat mlock mlock2 mlockall mmap mprotect mq_getsetattr mq_notify mq_open
+    mq_timedreceive mq_timedsend mq_unlink mremap mseal msgctl msgrcv msgsnd msync munlock munlockall munmap nanosleep
+    newfstatat open openat openat2 pause pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc pkey_free pkey_mprotect
+    poll ppoll prctl pread64 preadv preadv2 pselect6 pwrite64 pwritev pwritev2 read readahead readlink readlinkat
+    readv recvfrom recvmmsg recvmsg removexattr removexattrat rename renameat renameat2 restart_syscall rmdir rseq
+    rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait
+    rt_tgsigqueueinfo sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getattr sched_getparam
+    sched_getscheduler sched_rr_get_interval sched_yield seccomp select semctl semop semtimedop sendfile sendmmsg
+    sendmsg sendto set_robust_list set_tid_address setfsgid setfsuid setgid setgroups setitimer setpgid setregid
+    setresgid setresuid setreuid setrlimit setsid setsockopt setuid setxattr setxattrat shmat shmctl shmdt shutdown
+    sigaltstack signalfd signalfd4 splice stat statfs statx symlink symlinkat sync_file_range sysinfo tee tgkill time
+    timer_create timer_delete timer_getoverrun timer_gettime timer_settime timerfd_create timerfd_gettime
+    timerfd_settime times tkill truncate umask uname unlink unlinkat utime utimensat utimes vfork wait4 waitid write
+    writev
+"""
+ALLOWED: Final = frozenset(_ALLOWED.split())
+"""What a program may call, whatever the arguments. Of what is not here, `seccomp` looks at the arguments of a few; the rest
+is refused: what changes mounts, namespaces, clocks, the kernel, other processes or keys; what is counted for the whole
+machine (io_setup) or slows it (sync); what tells of others (cachestat); what no program needs."""
 
-AARCH64: Final = _COMMON | {
-    "ptrace": 117, "mount": 40, "umount2": 39, "pivot_root": 41, "chroot": 51, "swapon": 224, "swapoff": 225,
-    "reboot": 142, "sethostname": 161, "setdomainname": 162, "init_module": 105, "finit_module": 273,
-    "delete_module": 106, "kexec_load": 104, "kexec_file_load": 294, "add_key": 217, "request_key": 218,
-    "keyctl": 219, "unshare": 97, "setns": 268, "bpf": 280, "perf_event_open": 241, "userfaultfd": 282,
-    "lookup_dcookie": 18, "open_by_handle_at": 265, "name_to_handle_at": 264, "process_vm_readv": 270,
-    "process_vm_writev": 271, "kcmp": 272, "move_pages": 239, "mbind": 235, "migrate_pages": 238,
-    "set_mempolicy": 237, "quotactl": 60, "acct": 89, "settimeofday": 170, "clock_settime": 112,
-    "clock_adjtime": 266, "adjtimex": 171, "syslog": 116, "vhangup": 58, "nfsservctl": 42, "personality": 92,
-    "fanotify_init": 262, "fanotify_mark": 263, "vmsplice": 75,
-    "clone": 220, "socket": 198, "socketpair": 199, "ioctl": 29, "mknodat": 33,
-    "prlimit64": 261, "shmget": 194, "close_range": 436,
-}  # fmt: skip
 
-FILTERED_BY_ARGUMENT: Final = frozenset(
-    {
-        "clone",
-        "clone3",
-        "socket",
-        "socketpair",
-        "ioctl",
-        "mknod",
-        "mknodat",
-        "prlimit64",
-        "close_range",
-        "shmget",
-    }
-)
-"""Calls that the filter judges by their arguments; every other name above is refused whole."""
+def numbers(machine: str | None = None) -> dict[str, int]:
+    """Number by name, for this machine or a `platform.machine()`; empty where they are not known."""
+    machine = machine or platform.machine()
+    if machine == "x86_64":
+        return _numbered(0, _X86_64) | _numbered(424, _FROM_424)
+    if machine == "aarch64":
+        return _numbered(0, _AARCH64) | _numbered(260, _AARCH64_FROM_260) | _numbered(424, _FROM_424)
+    return {}
+
+
+def _numbered(first: int, names: str) -> dict[str, int]:
+    return {name: number for number, name in enumerate(names.split(), first)}
