@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit
-from codewords_mcp.runtime.sandboxes.local import nursery
+from codewords_mcp.runtime.sandboxes.local import inside, nursery
 from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
 
 from .conftest import Opened
-from .stage import HELLO, running, specification
+from .stage import HELLO, report, running, specification
+from .stage import fork_server as fork_server_of
 from .test_ending import alive, descendants, gone
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:shells")]
@@ -26,6 +29,25 @@ signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 print("ready", flush=True)
 signal.sigwait([signal.SIGTERM])
 sys.exit(7)
+"""
+
+FRESH = """
+import asyncio, gc, json, logging, os, signal, sys, threading
+loop = asyncio.get_event_loop()
+import fastapi, uvicorn
+names = ["", "uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "asyncio"]
+loggers = [logging.getLogger(name) for name in names]
+print(json.dumps({
+    "loop": [type(asyncio.get_event_loop_policy()).__name__, type(loop).__module__, loop.is_running()],
+    "loggers": [[one.level, one.propagate, one.disabled, len(one.handlers)] for one in loggers],
+    "handlers": len(logging._handlerList),
+    "rehearsed": [name for name in [*sys.modules, *logging.root.manager.loggerDict] if "rehears" in name],
+    "signals": [str(signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)],
+    "collects": [gc.isenabled(), gc.get_threshold()],
+    "threads": [threading.active_count(), len(os.listdir("/proc/self/task"))],
+    "output": [sys.stdout.name, sys.stdout is sys.__stdout__, sys.stderr is sys.__stderr__],
+    "variables": sorted(os.environ),
+}), flush=True)
 """
 
 
@@ -116,3 +138,37 @@ async def test_a_program_goes_on_without_its_fork_server_and_how_it_ends_is_know
         async with running(driver, specification(environment, HELLO)) as other:
             assert await other.ask(data={"name": "Ada"}) == (200, b'{"greeting":"Hello, Ada!"}')
         assert await program.sandbox.stop(grace=30) == Exit("exited", code=7)
+
+
+@pytest.mark.requirement("sandbox:rehearsal")
+async def test_a_program_finds_nothing_of_what_was_done_before_it(
+    driver: LocalDriver, opened: Opened, environment: EnvironmentRef, tmp_path: Path
+) -> None:
+    async with opened(tmp_path / "exec", False) as execs:
+        started = await report(execs, specification(environment, FRESH))
+    assert await report(driver, specification(environment, FRESH)) == started
+    run_dir = tmp_path / "blank"
+    run_dir.mkdir()
+    (run_dir / "tier.json").write_bytes((tmp_path / "run" / "tier.json").read_bytes())
+    claiming = await LocalDriver.open(None, run_dir, blanks=1)
+    try:
+        await fork_server_of(claiming, environment)
+        await until(lambda: claiming.forks.describe()[0]["blanks"] == 1)
+        (one,) = claiming.forks._nurseries.values()  # pyright: ignore[reportPrivateUsage]
+        blank = one._blanks[0]  # pyright: ignore[reportPrivateUsage]
+        async with running(claiming, specification(environment, FRESH)) as program:
+            assert await program.ended() == Exit("exited", code=0), program.stderr
+        assert program.local.cell is blank
+        assert json.loads(program.stdout) == started
+    finally:
+        await claiming.close()
+
+
+@pytest.mark.requirement("sandbox:rehearsal")
+@pytest.mark.parametrize("loop", ["asyncio", "auto"])
+def test_a_script_is_rehearsed_to_its_answers(environment: EnvironmentRef, loop: str) -> None:
+    python = environment.base_prefix / "bin" / f"python{environment.python_version}"
+    packages = environment.path / "lib" / f"python{environment.python_version}" / "site-packages"
+    code = f"import fastapi, uvicorn; from inside import warm; assert warm.serving(loop={loop!r})"
+    path = f"{Path(inside.__file__).parent.parent}:{packages}"
+    subprocess.run([python, "-c", code], env={"PYTHONPATH": path}, check=True, timeout=60)

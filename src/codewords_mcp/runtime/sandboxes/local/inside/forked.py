@@ -74,8 +74,7 @@ def _program(kit: Kit, fds: list[int], *, early: bool, proxies: bool) -> None:
         signal.signal(number, handler)
     _place(fds)
     if early:  # nobody waits yet
-        warm.requests()
-        warm.serving()
+        warm.serving(loop="auto")
         os.write(_RUNTIME_FD, b'{"waiting": true}')
     claim = _claim(proxies=proxies)
     limits = claim.limits

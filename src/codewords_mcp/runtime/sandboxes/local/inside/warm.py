@@ -1,133 +1,155 @@
-"""Some requests through a FastAPI app, so that whatever it makes lazily is there before a fork, or before a claim.
+"""A rehearsal: what a program will do is done once, so that whatever is made lazily is there before a fork, or a claim.
 
-A page of memory that a fork shares is copied when it is first touched, if only by a reference count; a blank sandbox does
-by `serving` what its program will do, so that those copies are made while nobody waits.
-
-Annotations are evaluated here (no `from __future__`): FastAPI could not find a class of this function by its name.
+A page of memory that a fork shares is copied when it is first touched, if only by a reference count; a blank sandbox
+rehearses in its own process, so that those copies are made while nobody waits. Nothing that a program could see is
+left of it: loggers, the event loop and its policy, standard output and environment variables are as before.
 """
 
+from __future__ import annotations
+
+import contextlib
+import os
 import socket
 import sys
-from typing import Any
+from collections.abc import Generator
+from typing import Any, Final
 
-_BODY = b'{"name": "a", "count": 1}'
-_TIMES = 3
+_SCRIPT: Final = """
+import logging
+import os
 
+from fastapi import FastAPI
+from pydantic import BaseModel
 
-def requests() -> None:
-    """Ask an app of our own, without a server or a socket. Does nothing where there is no FastAPI."""
-    if "fastapi" in sys.modules and "pydantic" in sys.modules:
-        import asyncio
+logging.basicConfig(level=os.environ.get("LOGLEVEL", "INFO"))
 
-        asyncio.run(_ask(_app()))
-
-
-def server() -> None:
-    """Make a uvicorn configuration as a program will. Does nothing without uvicorn."""
-    if "uvicorn" in sys.modules:
-        import uvicorn
-
-        async def app(_scope: object, _receive: object, _send: object) -> None:
-            pass
-
-        uvicorn.Config(app, log_config=None).load()
+app = FastAPI(title="Rehearsal")
 
 
-def serving() -> None:
-    """Serve requests by uvicorn, on a socket of this sandbox's own network. Does nothing without uvicorn and FastAPI.
+class Asked(BaseModel):
+    name: str
+    count: int | None = None
 
-    Loggers, event loop and descriptors that it takes are gone afterwards.
+
+class Answer(BaseModel):
+    message: str
+
+
+@app.post("/", response_model=Answer)
+async def answer(asked: Asked):
+    return Answer(message=f"Hello {asked.name}!")
+"""
+_BODY: Final = b'{"name": "a", "count": 1}'
+_REQUEST: Final = (
+    b"POST / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 127.0.0.1\r\ncontent-type: application/json\r\n"
+    b"content-length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
+)
+_TIMES: Final = 3
+
+
+def serving(*, loop: str) -> bool:
+    """Run a script of ours as `boot` does, and serve it by uvicorn, on a socket of this network namespace.
+
+    `loop` as uvicorn has it. uvloop keeps two descriptors for as long as the process lives, so a fork server has to
+    take "asyncio". False where there is no uvicorn or FastAPI, or one that this does not know: then programs are slower.
     """
     if "uvicorn" not in sys.modules or "fastapi" not in sys.modules:
-        return
-    import asyncio
-
-    _logging()
-    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
-        listener.bind("\0warm")  # abstract: seen in this network namespace only
-        listener.listen(1)
-        client.connect("\0warm")
-        client.setblocking(False)
-        loop = (
-            asyncio.SelectorEventLoop()
-        )  # uvloop would keep two descriptors for as long as the process lives
-        try:
-            loop.run_until_complete(_serve(listener, client))
-        finally:
-            loop.close()
+        return False
+    try:
+        _rehearse(loop)
+    except Exception:  # noqa: BLE001
+        return False
+    return True
 
 
-def _app() -> Any:
-    from fastapi import FastAPI
-    from pydantic import BaseModel
-
-    class Item(BaseModel):
-        name: str = ""
-        count: int | None = None
-
-    app: Any = FastAPI()
-
-    @app.post("/", response_model=Item)
-    async def answer(item: Item) -> Item:
-        return item
-
-    return app
+def _rehearse(loop: str) -> None:
+    with _nothing_said(), _loggers_kept(), _policy_kept(), contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind("\0rehearsal")  # abstract: seen in this network namespace only
+        listener.listen(_TIMES)
+        for _ in range(_TIMES):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect("\0rehearsal")
+            client.sendall(_REQUEST)
+        script: dict[str, Any] = {"__name__": "rehearsal"}
+        exec(compile(_SCRIPT, "rehearsal", "exec", dont_inherit=True), script)  # noqa: S102
+        _serve(script["app"], listener, loop)
 
 
-async def _ask(app: Any) -> None:
-    scope = {
-        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "POST",
-        "path": "/", "raw_path": b"/", "query_string": b"", "root_path": "", "scheme": "http", "client": None,
-        "server": None, "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_BODY))],
-    }  # fmt: skip
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": _BODY, "more_body": False}
-
-    async def send(_: dict[str, Any]) -> None:
-        pass
-
-    for _ in range(_TIMES):
-        await app(dict(scope), receive, send)
-
-
-async def _serve(listener: socket.socket, client: socket.socket) -> None:
+def _serve(app: Any, listener: socket.socket, loop: str) -> None:
+    """`uvicorn.run`, until as many requests are answered as were sent; without the 0.2 s that its end takes."""
     import asyncio
 
     import uvicorn
 
-    config = uvicorn.Config(_app(), log_config=None, log_level="critical", access_log=False)
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    await server.startup(sockets=[listener])
-    loop = asyncio.get_running_loop()
-    head = (
-        b"POST / HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        % len(_BODY)
-    )
-    for _ in range(_TIMES):
-        await loop.sock_sendall(client, head + _BODY)
-        await loop.sock_recv(client, 4096)
-    for one in server.servers:
-        one.close()
-    for connection in list(server.server_state.connections):
-        connection.shutdown()
-    await server.lifespan.shutdown()
+    answered = 0
+    finished = asyncio.Event()
+
+    async def counting(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal answered
+        await app(scope, receive, send)
+        answered += scope["type"] == "http"
+        if answered == _TIMES:
+            finished.set()
+
+    async def main_loop() -> None:
+        await server.on_tick(0)
+        await asyncio.wait_for(finished.wait(), 5)
+
+    async def shutdown(sockets: Any = None) -> None:  # noqa: ARG001
+        for one in server.servers:
+            one.close()
+        for connection in list(server.server_state.connections):
+            connection.shutdown()
+        await server.lifespan.shutdown()
+
+    server: Any = uvicorn.Server(uvicorn.Config(counting, host="0.0.0.0", port=8000, loop=loop))
+    server.main_loop = main_loop
+    server.shutdown = shutdown
+    server.run(sockets=[listener])
 
 
-def _logging() -> None:
-    """Configure logging as uvicorn does, for loggers of other names, and forget them."""
-    import copy
-    import logging.config
+@contextlib.contextmanager
+def _nothing_said() -> Generator[None]:
+    kept = sys.stdout, sys.stderr
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        sys.stdout = sys.stderr = nowhere
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = kept
 
-    import uvicorn.config
 
-    known = logging.root.manager.loggerDict
-    before = set(known)
-    configuration: dict[str, Any] = copy.deepcopy(uvicorn.config.LOGGING_CONFIG)
-    configuration["loggers"] = {f"warm-{name}": one for name, one in configuration["loggers"].items()}
-    logging.config.dictConfig(configuration)
-    logging.shutdown()
-    for name in set(known) - before:
-        del known[name]
+@contextlib.contextmanager
+def _loggers_kept() -> Generator[None]:
+    """Loggers and the list of handlers are as before; a logger that is new is as if nobody had configured it."""
+    import logging
+
+    def loggers() -> list[logging.Logger]:
+        return [logging.root, *(one for one in list(known.values()) if isinstance(one, logging.Logger))]
+
+    known: dict[str, Any] = logging.root.manager.loggerDict
+    internals: Any = logging
+    kept = {one: (one.level, list(one.handlers), one.propagate, one.disabled) for one in loggers()}
+    listed = internals._handlerList[:]  # noqa: SLF001
+    try:
+        yield
+    finally:
+        for logger in loggers():
+            level, handlers, propagate, disabled = kept.get(logger, (logging.NOTSET, [], True, False))
+            logger.handlers[:] = handlers
+            logger.propagate, logger.disabled = propagate, disabled
+            if logger.level != level:
+                logger.setLevel(level)
+        internals._handlerList[:] = listed  # noqa: SLF001
+
+
+@contextlib.contextmanager
+def _policy_kept() -> Generator[None]:
+    """A policy that has had a loop gives no other by itself, as `asyncio.get_event_loop` at a script's top expects it to."""
+    import asyncio
+
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop_policy(None)

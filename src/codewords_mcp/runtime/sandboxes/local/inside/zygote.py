@@ -19,6 +19,9 @@ from .server import CONTROL_FD
 
 Program = Callable[[], None]
 
+_REHEARSALS = 3
+"""So many times Python 3.11 has to run code before it has specialised most of it, which writes to the code's pages."""
+
 
 def main() -> Program:
     """Prepare, say so, serve. Returns in a fork only, with what that has to run at the bottom of its stack."""
@@ -32,8 +35,8 @@ def main() -> Program:
             linux.unmount(folder)
         sys.meta_path.insert(0, hook)  # type: ignore[arg-type]
         imported = preload.run(packages)
-        warm.requests()
-        warm.server()
+        for _ in range(_REHEARSALS):
+            warm.serving(loop="asyncio")
         preload.settle()
         _check_quiet(control)
     except Exception as error:  # noqa: BLE001  # whatever it is, programs start without a fork server then
