@@ -5,8 +5,8 @@ followers on another replica?
   PostgreSQL; the peer appends the same lines as JSON to one file.
 - printed: fifty sandboxes print as fast as they can through `serve`, until the last line can be read; the peer is fifty
   such programs without a sandbox, whose pipes one Python process reads and appends to a file.
-- tails: fifty runs print twice a second on one replica, and a thousand clients follow them on another; the peer is the
-  same with the clients on the replica that runs them.
+- tails: a thousand clients follow fifty runs on another replica than the one where they begin then, and print twice a
+  second; the peer is the same with the clients on the replica that runs them.
 
     python benchmarks/run_logs.py [--quick] [--json]
 """
@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 import urllib.parse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -45,7 +45,7 @@ AT_ONCE = 100
 """Lines of one run that come with one look at its pipe."""
 FLOOD = workflow(
     f"""
-import asyncio, sys, time
+import asyncio, random, sys, time
 @app.post("/")
 async def flood(request: Request):
     count = (await request.json())["lines"]
@@ -55,14 +55,17 @@ async def flood(request: Request):
     return {{"lines": count}}
 @app.post("/tick")
 async def tick(request: Request):
+    await asyncio.sleep(random.random() / 2)  # the runs do not print all at the same time
     for n in range((await request.json())["lines"]):
-        print(f"tick {{time.time():.6f}}", flush=True)
+        print(f"tick {{n}} {{time.time():.6f}}", flush=True)
         await asyncio.sleep(0.5)
     return {{}}
 """,
     title="Flood",
 )
 TAILS = 1000
+STARTING = 4
+"""Lines that a run prints while others still begin; what they take is not asked."""
 PEER_PIPES = "as many programs without a sandbox, whose pipes one process reads and appends to a file as JSON"
 PEER_FILE = "the same lines as JSON appended to one file by one process"
 
@@ -108,8 +111,8 @@ def stored(name: str, database: Database, folder: Path, chosen: Options) -> Ques
     question = Question(
         f"log lines a second stored from {RUNS} runs, {name}", PEER_FILE, "/s", None, at_least=100_000
     )
-    turns = 20 if chosen.quick else 100
-    for number in range(3 if chosen.quick else 6):
+    turns = 20 if chosen.quick else 40
+    for number in range(4 if chosen.quick else 8):
         pair = uvloop.run(into_journal(database, turns)), into_file(folder, turns)
         if number:
             question.ours.append(pair[0])
@@ -119,7 +122,7 @@ def stored(name: str, database: Database, folder: Path, chosen: Options) -> Ques
 
 def printed(chosen: Options, folder: Path) -> Question:
     """End to end: until the last line of each run can be read."""
-    each = 2_000 if chosen.quick else 10_000
+    each = 1_000 if chosen.quick else 4_000
     question = Question(
         f"log lines a second printed by {RUNS} sandboxes at once, SQLite", PEER_PIPES, "/s", None
     )
@@ -169,61 +172,74 @@ async def through_pipes(folder: Path, each: int) -> float:
     return RUNS * each / (time.perf_counter() - began)
 
 
-async def call(runtime: ServedRuntime, method: str, path: str, body: object = None) -> dict:
+async def call(runtime: ServedRuntime, method: str, path: str, body: object = None, **headers: str) -> dict:
     """One request on a connection of its own; the JSON of its answer."""
-    reader, writer = await asyncio.open_connection(*address(runtime))
     data = b"" if body is None else json.dumps(body).encode()
-    head = f"{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: {runtime.key}\r\nconnection: close\r\n"
-    head = head.replace("host: x", f"host: {address(runtime)[0]}")
-    writer.write(
-        f"{head}content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n".encode() + data
-    )
+    headers |= {"content-type": "application/json", "content-length": str(len(data))}
+    reader, writer = await ask(runtime, method, path, data, headers)
     answer = await reader.read()
     writer.close()
     assert b" 200 " in answer[:20], answer[:500]
     return json.loads(answer.partition(b"\r\n\r\n")[2])
 
 
-async def follow(runtime: ServedRuntime, run_id: str) -> AsyncIterator[bytes]:
+async def ask(
+    runtime: ServedRuntime, method: str, path: str, data: bytes, headers: dict[str, str]
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    parts = urllib.parse.urlsplit(runtime.url)
+    host, port = parts.hostname or "", parts.port or 80
+    reader, writer = await asyncio.open_connection(host, port)
+    headers |= {"host": host, "authorization": runtime.key, "connection": "close"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    writer.write(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + data)
+    return reader, writer
+
+
+async def follow(
+    runtime: ServedRuntime, run_id: str, connected: Callable[[], object] = lambda: None
+) -> AsyncIterator[bytes]:
     """The lines of a log as they come, until it ends."""
-    reader, writer = await asyncio.open_connection(*address(runtime))
-    head = f"GET /logs/{run_id} HTTP/1.1\r\nhost: {address(runtime)[0]}\r\nauthorization: {runtime.key}\r\n"
-    writer.write(f"{head}connection: close\r\n\r\n".encode())
-    await reader.readuntil(b"\r\n\r\n")
+    reader, writer = await ask(runtime, "GET", f"/logs/{run_id}", b"", {})
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert b" 200 " in head[:20], head
+    connected()
     async for line in reader:
         if line.startswith(b"{"):
             yield line
     writer.close()
 
 
-def address(runtime: ServedRuntime) -> tuple[str, int]:
-    parts = urllib.parse.urlsplit(runtime.url)
-    return parts.hostname or "", parts.port or 80
-
-
 async def tail_delays(runs: ServedRuntime, asked: ServedRuntime, service: str, ticks: int) -> list[float]:
     """Milliseconds from each line that is printed to each follower that has it."""
-    ids = [
-        (await call(runs, "POST", f"/run_async/{service}/tick", {"lines": ticks}))["request_id"]
-        for _ in range(RUNS)
-    ]
+    husks = [(await call(runs, "POST", "/provision-request"))["request_id"] for _ in range(RUNS)]
     delays: list[float] = []
-    following, since = 0, float("inf")
+    all_connected, connected = asyncio.Event(), 0
 
-    async def one(run_id: str) -> None:
-        nonlocal following, since
-        first = True
-        async for line in follow(asked, run_id):
+    def one_more() -> None:
+        nonlocal connected
+        connected += 1
+        if connected == TAILS:
+            all_connected.set()
+
+    async def tail(run_id: str) -> None:
+        async for line in follow(asked, run_id, one_more):
             at = time.time()
-            following += first
-            first = False
-            if following == TAILS and since == float("inf"):
-                since = at + 1  # connecting and catching up is not what is measured
-            word, _, printed_at = json.loads(line)["message"].partition(" ")
-            if word == "tick" and float(printed_at) > since:
-                delays.append((at - float(printed_at)) * 1000)
+            match json.loads(line)["message"].split(" "):
+                case ["tick", number, printed_at] if int(number) >= STARTING:
+                    delays.append((at - float(printed_at)) * 1000)
 
-    await asyncio.gather(*(one(run_id) for run_id in ids for _ in range(TAILS // RUNS)))
+    async def run(run_id: str) -> None:
+        asks = {"x-provisioned-request-id": run_id}
+        await call(runs, "POST", f"/run_async/{service}/tick", {"lines": STARTING + ticks}, **asks)
+
+    tailing = asyncio.gather(*(tail(run_id) for run_id in husks for _ in range(TAILS // RUNS)))
+    await asyncio.wait({asyncio.ensure_future(all_connected.wait()), tailing}, return_when="FIRST_COMPLETED")
+    await asyncio.gather(*(run(run_id) for run_id in husks))
+    await tailing
+    for run_id in husks:
+        record = await call(runs, "GET", f"/result/{run_id}?timeout=10")
+        assert record["status"] == "succeeded", record
+    assert len(delays) == ticks * TAILS, f"{len(delays)} of {ticks * TAILS} lines reached who follows them"
     return delays
 
 
@@ -242,7 +258,7 @@ def tails(url: str, folder: Path, chosen: Options) -> list[Question]:
         service = one.deploy(FLOOD, "flood")
         for _ in range(1 if chosen.quick else 3):
             for sides, asked in (("ours", other), ("peer", one)):
-                delays = sorted(uvloop.run(tail_delays(one, asked, service, 24 if chosen.quick else 40)))
+                delays = sorted(uvloop.run(tail_delays(one, asked, service, 6 if chosen.quick else 14)))
                 getattr(middle, sides).append(statistics.median(delays))
                 getattr(late, sides).append(delays[int(len(delays) * 0.95)])
     return [middle, late]

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, cast
 
 from codewords_mcp.runtime.log_text import fields_of, level_of
-from codewords_mcp.runtime.models import Attempt, LogLine, Run, Step
+from codewords_mcp.runtime.models import Attempt, Run, Step
+from codewords_mcp.runtime.store.logs import Line
 
 
 def timestamp(moment: datetime | None) -> str | None:
@@ -57,15 +58,11 @@ def result_record(run: Run) -> dict[str, Any]:
     return record
 
 
-def log_record(entry: LogLine) -> dict[str, Any]:
+def log_record(entry: Line) -> dict[str, Any]:
     """One log line. `createdAt` is what a client passes as `after`; `level` and, of a JSON line, `fields` are ours."""
-    record: dict[str, Any] = {
-        "createdAt": entry.created_at,
-        "stream": entry.stream,
-        "message": entry.message,
-        "level": level_of(entry.message),
-    }
-    fields = fields_of(entry.message)
+    created_at, stream, message = entry
+    record = {"createdAt": created_at, "stream": stream, "message": message, "level": level_of(message)}
+    fields = fields_of(message)
     return record if fields is None else record | {"fields": fields}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from typing import get_args
@@ -18,8 +18,11 @@ from codewords_mcp.http.progress import watched
 from codewords_mcp.http.records import log_record, result_record, run_record
 from codewords_mcp.http.replies import NDJSON, SSE, JsonReply, LineStream, line
 from codewords_mcp.runtime.log_text import LEVELS, at_least
-from codewords_mcp.runtime.models import FINISHED, LogLine, RunStatus
+from codewords_mcp.runtime.models import FINISHED, RunStatus
+from codewords_mcp.runtime.runs.tails import LogBatch
+from codewords_mcp.runtime.store.logs import Line
 
+_PIECE = 32 << 10
 RECORD = {"$ref": "#/components/schemas/RequestRecord"}
 _LIMIT = Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": 20})
 _CURSOR = Parameter("cursor", "`next_cursor` of the page before.", {"type": "string"})
@@ -76,7 +79,7 @@ async def logs(request: Request) -> Response:
     """The log as NDJSON, whatever `Accept` says: the public clients ask for SSE and parse lines."""
     scope, run_id = request.scope, _run_id(request)
     form = request.query_params.get("format", "ndjson")
-    if form not in {"ndjson", "sse"}:
+    if form not in _FORMS:
         raise InvalidInput("`format` must be ndjson or sse.")
     after = request.query_params.get("after") or request.headers.get("last-event-id")
     if after and not _is_time(after):
@@ -89,12 +92,9 @@ async def logs(request: Request) -> Response:
     if level not in LEVELS:
         raise InvalidInput(f"`level` must be one of {', '.join(LEVELS)}.")
     await runtime(scope).get_run(caller(scope), run_id)  # an unknown id is told before the stream starts
-    entries = runtime(scope).logs(caller(scope), run_id, after=after or None, follow=follow)
-    if level != LEVELS[0]:
-        entries = _at_least(entries, level)
-    if form == "sse":
-        return LineStream(_sse(entries), SSE)
-    return LineStream(_ndjson(entries), NDJSON)
+    batches = runtime(scope).log_batches(caller(scope), run_id, after=after or None, follow=follow)
+    media, write, heartbeat, end = _FORMS[form]
+    return LineStream(_written(batches, level, write, heartbeat, end), media)
 
 
 def _is_time(text: str) -> bool:
@@ -103,24 +103,55 @@ def _is_time(text: str) -> bool:
     return False
 
 
-async def _at_least(entries: AsyncIterator[LogLine | None], level: str) -> AsyncIterator[LogLine | None]:
-    async for entry in entries:
-        if entry is None or at_least(entry.message, level):
-            yield entry
+async def _written(
+    batches: AsyncIterator[LogBatch | None],
+    level: str,
+    write: Callable[[Line], bytes],
+    heartbeat: bytes,
+    end: bytes,
+) -> AsyncIterator[bytes]:
+    def pieces(lines: list[Line]) -> list[bytes]:
+        if level != LEVELS[0]:
+            lines = [one for one in lines if at_least(one[2], level)]
+        return _joined(map(write, lines))
+
+    form = f"{write.__name__} {level}"
+    async for batch in batches:
+        for piece in [heartbeat] if batch is None else batch.form(form, pieces):
+            yield piece
+    if end:
+        yield end
 
 
-async def _ndjson(entries: AsyncIterator[LogLine | None]) -> AsyncIterator[bytes]:
-    async for entry in entries:
-        yield b"\n" if entry is None else line(log_record(entry))
+def _ndjson(entry: Line) -> bytes:
+    return line(log_record(entry))
 
 
-async def _sse(entries: AsyncIterator[LogLine | None]) -> AsyncIterator[bytes]:
-    async for entry in entries:
-        if entry is None:
-            yield b": still here\n\n"
-        else:
-            yield b"id: " + entry.created_at.encode() + b"\ndata: " + line(log_record(entry)) + b"\n"
-    yield b"event: end\ndata: {}\n\n"
+def _sse(entry: Line) -> bytes:
+    return b"id: " + entry[0].encode() + b"\ndata: " + line(log_record(entry)) + b"\n"
+
+
+_FORMS = {
+    "ndjson": (NDJSON, _ndjson, b"\n", b""),
+    "sse": (SSE, _sse, b": still here\n\n", b"event: end\ndata: {}\n\n"),
+}
+"""Media type, how a line is written, what is sent to say that the run goes on, and at the end."""
+
+
+def _joined(entries: Iterable[bytes]) -> list[bytes]:
+    """Whole entries in pieces of some `_PIECE` bytes: one for each entry costs more than writing it, and one for all is
+    kept in memory for each follower that reads slowly.
+    """
+    pieces: list[bytes] = []
+    gathered: list[bytes] = []
+    size = 0
+    for entry in entries:
+        gathered.append(entry)
+        size += len(entry)
+        if size >= _PIECE:
+            pieces.append(b"".join(gathered))
+            gathered, size = [], 0
+    return [*pieces, b"".join(gathered)] if gathered else pieces
 
 
 def _run_id(request: Request) -> str:

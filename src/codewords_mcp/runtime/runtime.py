@@ -43,6 +43,7 @@ from codewords_mcp.runtime.models import (
     no_progress,
 )
 from codewords_mcp.runtime.publish_calls import PublishCalls
+from codewords_mcp.runtime.runs.tails import LogBatch, by_line
 from codewords_mcp.runtime.secret_calls import SecretCalls
 from codewords_mcp.runtime.secrets.access import refuse_run, require_admin
 from codewords_mcp.runtime.store import runs as run_rows
@@ -332,6 +333,12 @@ class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls,
     def logs(
         self, caller: Caller, run_id: str, *, after: str | None = None, follow: bool = True
     ) -> AsyncIterator[LogLine | None]:
+        """`log_batches`, line by line."""
+        return by_line(self.log_batches(caller, run_id, after=after, follow=follow))
+
+    def log_batches(
+        self, caller: Caller, run_id: str, *, after: str | None = None, follow: bool = True
+    ) -> AsyncIterator[LogBatch | None]:
         """Lines after the `created_at` given; None about every 5 s as a heartbeat while following. Ends soon after the run ends.
 
         Raises NotFound at the first step.

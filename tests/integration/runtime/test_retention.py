@@ -33,7 +33,7 @@ def add(connection: Connection, count: int, *, age: int, log: bool = True, size:
         }
         runs.add(connection, row | {"response_content": "x" * size})
         if log:
-            logs.append(connection, row["id"], 0, [("2026-01-31T09:30:00.000250Z", "stdout", "y" * size)])
+            logs.append(connection, [(row["id"], 0, [("2026-01-31T09:30:00.000250Z", "stdout", "y" * size)])])
 
 
 def ids(connection: Connection) -> set[str]:

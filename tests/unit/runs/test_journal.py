@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from codewords_mcp.runtime.models import LogLine
 from codewords_mcp.runtime.runs.journal import MAX_LINE, Journal
+from codewords_mcp.runtime.runs.tails import by_line
 from codewords_mcp.runtime.store import runs
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
@@ -30,11 +32,11 @@ def database(tmp_path: Path):
     opened.close()
 
 
-async def _never() -> bool:
+def _never(_connection: Connection) -> bool:
     return False
 
 
-async def _always() -> bool:
+def _always(_connection: Connection) -> bool:
     return True
 
 
@@ -43,10 +45,10 @@ async def _all(
     *,
     after: str | None = None,
     follow: bool = True,
-    ended: Callable[[], Awaitable[bool]] | None = None,
+    ended: Callable[[Connection], bool] | None = None,
 ) -> list[LogLine]:
-    lines = journal.follow("r", after=after, follow=follow, ended=ended or _always)
-    return [line async for line in lines if line is not None]
+    batches = journal.tails.follow("r", after=after, follow=follow, ended=ended or _always)
+    return [line async for line in by_line(batches) if line is not None]
 
 
 async def test_lines_are_whole_and_times_strictly_rise_by_a_millisecond_at_least(database: Database) -> None:
@@ -78,7 +80,7 @@ async def test_after_is_exclusive_and_a_follower_gets_lines_as_they_come_and_the
     got: asyncio.Queue[LogLine | None] = asyncio.Queue()
 
     async def follow() -> None:
-        async for line in journal.follow("r", after=None, follow=True, ended=_always):
+        async for line in by_line(journal.tails.follow("r", after=None, follow=True, ended=_always)):
             await got.put(line)
 
     follower = asyncio.create_task(follow())
@@ -99,7 +101,7 @@ async def test_a_husk_can_be_followed_before_its_run_starts(database: Database) 
     journal = Journal(database, 1 << 20)
     over = asyncio.Event()
 
-    async def ended() -> bool:
+    def ended(_connection: Connection) -> bool:
         return over.is_set()
 
     follower = asyncio.create_task(_all(journal, ended=ended))

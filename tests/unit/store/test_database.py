@@ -138,12 +138,12 @@ async def test_a_full_database_gives_a_sentence_and_loses_nothing(database: Data
         pages = connection.execute(text("PRAGMA page_count")).scalar_one()
         connection.execute(text(f"PRAGMA max_page_count = {pages + 2}"))
         for index in range(2000):
-            logs.append(connection, "kept", index, [(to_text(now()), "stdout", "x" * 4000)])
+            logs.append(connection, [("kept", index, [(to_text(now()), "stdout", "x" * 4000)])])
 
     with pytest.raises(StorageFailed, match="full"):
         await database.write(limit)
     assert (await database.read(lambda c: runs.get(c, "kept"))) is not None
-    assert await database.read(lambda c: logs.read(c, "kept")) == ([], 0)
+    assert await database.read(lambda c: logs.read(c, "kept")) == ([], 0, False)
 
 
 async def test_many_writers_and_readers_at_once_all_get_through(database: Database) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from codewords_mcp.runtime.models import LogLine, Run
+from codewords_mcp.runtime.models import Run
 from codewords_mcp.runtime.store import logs, recovery, requests, runs, usage
-from codewords_mcp.runtime.store.clock import now, to_datetime, to_text
+from codewords_mcp.runtime.store.clock import now, rising_texts, to_datetime, to_text
 from codewords_mcp.runtime.store.database import Database
 
 pytestmark = [
@@ -154,10 +154,10 @@ def test_husks_and_other_owners_are_not_listed(database: Database) -> None:
 def test_purge_removes_old_finished_runs_with_their_logs(database: Database) -> None:
     _add(database, "old", "succeeded", created_at=5)
     _add(database, "live", "running", created_at=5)
-    database.write_blocking(lambda c: logs.append(c, "old", 0, [(to_text(5), "stdout", "hello")]))
+    database.write_blocking(lambda c: logs.append(c, [("old", 0, [(to_text(5), "stdout", "hello")])]))
     assert database.write_blocking(lambda c: runs.purge(c, 100)) == 1
     assert database.write_blocking(lambda c: runs.get(c, "live")) is not None
-    assert database.write_blocking(lambda c: logs.read(c, "old")) == ([], 0)
+    assert database.write_blocking(lambda c: logs.read(c, "old")) == ([], 0, False)
 
 
 def test_log_chunks_come_back_line_by_line_whatever_the_lines_hold(database: Database) -> None:
@@ -171,13 +171,36 @@ def test_log_chunks_come_back_line_by_line_whatever_the_lines_hold(database: Dat
         "\x85 next line",
     ]
     written: list[logs.Line] = [(to_text(i), "stderr", m) for i, m in enumerate(messages)]
-    lines = [LogLine(created_at=c, stream="stderr", message=m) for c, _, m in written]
-    database.write_blocking(lambda c: logs.append(c, "r", 0, written[:4]))
-    database.write_blocking(lambda c: logs.append(c, "r", 4, written[4:]))
-    assert database.write_blocking(lambda c: logs.read(c, "r")) == (lines, 6)
-    assert database.write_blocking(lambda c: logs.read(c, "r", from_seq=3)) == (lines[3:], 6)
-    assert database.write_blocking(lambda c: logs.last(c, "r", 3)) == lines[-3:]
+    database.write_blocking(lambda c: logs.append(c, [("r", 0, written[:4]), ("r", 4, written[4:])]))
+
+    def read(from_seq: int, limit_chunks: int = 9) -> tuple[list[logs.Line], int, bool]:
+        found, next_seq, more = database.write_blocking(
+            lambda c: logs.read(c, "r", from_seq=from_seq, limit_chunks=limit_chunks)
+        )
+        return [(at, stream, said) for at, stream, said in found], next_seq, more
+
+    assert read(0) == (written, 6, False)
+    assert read(3) == (written[3:], 6, False)
+    assert read(4) == (written[4:], 6, False)
+    assert read(6) == ([], 6, False)
+    assert read(0, limit_chunks=1) == (written[:4], 4, True)
+    assert database.write_blocking(lambda c: logs.last(c, "r", 3)) == [
+        logs.log_line(one) for one in written[-3:]
+    ]
     assert database.write_blocking(lambda c: logs.last(c, "r", 0)) == []
+
+
+def test_who_comes_back_to_a_log_goes_on_at_the_chunk_of_its_last_line(database: Database) -> None:
+    _add(database, "r")
+    times = rising_texts(1_767_225_599_998_500, 1000, 6)
+    assert times == [to_text(1_767_225_599_998_500 + 1000 * n) for n in range(6)], "over the second's end"
+    chunks: list[logs.Chunk] = [
+        ("r", n, [(times[n], "stdout", "a"), (times[n + 1], "stdout", "b")]) for n in (0, 2, 4)
+    ]
+    database.write_blocking(lambda c: logs.append(c, chunks))
+    asked = [*times, to_text(5), "9999-12-31T23:59:59.999999Z", "9999", "yesterday"]
+    found = [database.write_blocking(lambda c, stamp=stamp: logs.seq_at(c, "r", stamp)) for stamp in asked]
+    assert found == [0, 0, 2, 2, 4, 4, 0, 4, 0, 0]
 
 
 def test_times_are_fixed_width_and_exact() -> None:

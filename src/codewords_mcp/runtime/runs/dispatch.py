@@ -8,10 +8,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from codewords_mcp.errors import (
     CodewordsError,
@@ -27,6 +26,7 @@ from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.execution import Execution
 from codewords_mcp.runtime.runs.floor import Floor, new_id, shown
 from codewords_mcp.runtime.runs.served import NOT_KEPT, Served
+from codewords_mcp.runtime.runs.tails import LogBatch
 from codewords_mcp.runtime.runs.turns import NotOurs
 from codewords_mcp.runtime.runs.work import replayed
 from codewords_mcp.runtime.store import executors, logs, slots
@@ -181,23 +181,24 @@ class Dispatcher:
 
     async def follow(
         self, caller: Caller, run_id: str, *, after: str | None, follow: bool
-    ) -> AsyncIterator[LogLine | None]:
+    ) -> AsyncIterator[LogBatch | None]:
         """Log lines, live. Raises NotFound at the first step."""
         await self.get(caller, run_id)
 
-        async def ended() -> bool:
-            run = await self.get(caller, run_id)
-            return run.status in FINISHED and run_id not in self._active and not self._grows_elsewhere(run)
+        def ended(connection: Connection) -> bool:
+            run = rows.end_of(connection, run_id)
+            return run is None or (
+                run.status in FINISHED and run_id not in self._active and not self._grows_elsewhere(run)
+            )
 
-        async for line in self._journal.follow(run_id, after=after, follow=follow, ended=ended):
-            yield line
+        async for batch in self._journal.tails.follow(run_id, after=after, follow=follow, ended=ended):
+            yield batch
 
-    def _grows_elsewhere(self, run: Run) -> bool:
+    def _grows_elsewhere(self, run: Row[str, str | None, int | None]) -> bool:
         """Whether another process may still add to the log of an ended run."""
-        if not (self._db.shared and run.held and run.completed_at):
+        if not (self._db.shared and run.executor and run.completed_at):
             return False
-        since = (datetime.now(UTC) - run.completed_at).total_seconds()
-        return since < self._floor.settings.grace_timeout + CLEANED_WITHIN
+        return now() - run.completed_at < (self._floor.settings.grace_timeout + CLEANED_WITHIN) * 1e6
 
     async def tail(self, caller: Caller, run_id: str, limit: int) -> list[LogLine]:
         """The last stored lines."""

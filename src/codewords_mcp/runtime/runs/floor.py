@@ -189,8 +189,8 @@ class Floor:
     def heard(self, run_id: str) -> None:
         """Another process has told of this run; `*` stands for any."""
         self.turns.news()
-        for one in [*self._news, *self.journal.awaited] if run_id == "*" else [run_id]:
-            self.journal.wake(one)
+        for one in [*self._news, *self.journal.tails.followed] if run_id == "*" else [run_id]:
+            self.journal.tails.wake(one)
             if asked := self._news.pop(one, None):
                 asked.came.set()
 

@@ -1,28 +1,28 @@
-"""The logs of runs: written line by line while a run lives, readable at once, stored in chunks."""
+"""The logs of runs: written while a run lives, stored in chunks soon after, and told of to who follows them."""
 
 from __future__ import annotations
 
 import asyncio
 import codecs
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import Connection
-
-from codewords_mcp.runtime.models import LogLine, Step
+from codewords_mcp.runtime.models import Step
+from codewords_mcp.runtime.runs.tails import Tails
 from codewords_mcp.runtime.sandboxes.base import STREAMS, Stream
 from codewords_mcp.runtime.store import logs
-from codewords_mcp.runtime.store.clock import from_text, now, to_datetime, to_text
+from codewords_mcp.runtime.store.clock import from_text, now, rising_texts, to_datetime
 from codewords_mcp.runtime.store.database import Database
 
 FLUSH_DELAY = 0.03
 """Seconds that lines are gathered before they are written in one transaction."""
-HEARTBEAT = 5.0
-"""Seconds between the None items of a followed log."""
+FIRST_DELAY = 0.005
+"""The same where nothing was written for that long: who follows a quiet log need not wait."""
 GAP = 1000
 """µs between two lines at the least: one public client compares at millisecond precision and drops equal stamps."""
+CUT = "[log cut here: this run wrote more than CODEWORDS_MAX_LOG_BYTES]"
 MAX_LINE = 64 << 10
 """Characters of one line; longer ones are cut into several."""
 MAX_STEPS = 500
@@ -32,10 +32,6 @@ _TURNS = 4
 """Turns of the event loop from a readable pipe to a line: reader, queue, pump."""
 
 _STEP = re.compile(r"STEPLOG START ([\w.:\-]{1,100})")
-Batch = list[tuple[str, int, list[logs.Line]]]
-"""Run id, seq of the first line, lines."""
-_Seen = tuple[bool, list[LogLine], int]
-"""Whether the run is over, lines, the next seq."""
 
 
 class RunLog:
@@ -61,14 +57,15 @@ class RunLog:
         """Add output; a line is stored when it is whole, or at the end."""
         if self._room < 0:
             return
-        text = self._partial[stream] + self._decoders[stream].decode(data)
+        text = self._partial[stream] + self._decoders[stream].decode(data).replace("\x00", "\ufffd")
         *lines, rest = text.split("\n")
-        for line in lines:
-            self._add(stream, line.removesuffix("\r"))
-        while len(rest) > MAX_LINE:
-            self._add(stream, rest[:MAX_LINE])
-            rest = rest[MAX_LINE:]
+        if len(text) > MAX_LINE:
+            lines = [piece for line in lines for piece in _pieces(line)]
+            *more, rest = _pieces(rest)
+            lines += more
         self._partial[stream] = rest
+        if lines:
+            self._add(stream, [line.removesuffix("\r") for line in lines] if "\r" in text else lines)
 
     def after(self, last: str | None) -> None:
         """Lines of before end at this time: those to come are later, whatever the clock says."""
@@ -120,7 +117,7 @@ class RunLog:
 
     def settled(self) -> None:
         """The run's record is final."""
-        self._journal.wake(self.run_id)
+        self._journal.tails.wake(self.run_id)
         self._journal.settled(self.run_id)
 
     async def flush(self) -> None:
@@ -135,45 +132,63 @@ class RunLog:
             rest = self._partial[stream] + self._decoders[stream].decode(b"", final=True)
             self._partial[stream] = ""
             if rest:
-                self._add(stream, rest)
+                self._add(stream, [rest])
 
-    def _add(self, stream: Stream, message: str) -> None:
+    def _add(self, stream: Stream, messages: list[str]) -> None:
+        """Give lines their times and let them be stored; those that come at once cost little more than one."""
         if self._room < 0:
             return
-        self._room -= len(message.encode()) + 1
-        if self._room < 0:
-            stream, message = "platform", "[log cut here: this run wrote more than CODEWORDS_MAX_LOG_BYTES]"
-        self._last = max(now(), self._last + GAP)
-        message = message.replace("\x00", "\ufffd")
-        self.pending.append((to_text(self._last), stream, message))
-        if "STEPLOG" in message and len(self.steps) < MAX_STEPS and (step := _STEP.search(message)):
-            self.steps.append(Step(id=step[1], at=to_datetime(self._last)))
+        said = "\n".join(messages)
+        cut = len(said.encode()) + 1 > self._room
+        if cut:
+            messages = self._fitting(messages)
+            said = "\n".join(messages)
+        self._room = -1 if cut else self._room - len(said.encode()) - 1
+        stamped = [(stream, message) for message in messages]
+        if cut:
+            stamped.append(("platform", CUT))
+        first = max(now(), self._last + GAP)
+        self._last = first + GAP * (len(stamped) - 1)
+        self.pending += [
+            (at, *line) for at, line in zip(rising_texts(first, GAP, len(stamped)), stamped, strict=True)
+        ]
+        if "STEPLOG" in said:
+            self._note_steps(messages, first)
         self._journal.touch(self)
+
+    def _fitting(self, messages: list[str]) -> list[str]:
+        """As many as there is room for."""
+        sizes = accumulate(len(message.encode()) + 1 for message in messages)
+        return [message for message, size in zip(messages, sizes, strict=True) if size <= self._room]
+
+    def _note_steps(self, messages: list[str], first: int) -> None:
+        for number, message in enumerate(messages):
+            if len(self.steps) < MAX_STEPS and (step := _STEP.search(message)):
+                self.steps.append(Step(id=step[1], at=to_datetime(first + GAP * number)))
+
+
+def _pieces(line: str) -> list[str]:
+    """One that is too long, cut; at least one piece."""
+    return [line[start : start + MAX_LINE] for start in range(0, len(line), MAX_LINE)] or [""]
 
 
 class Journal:
-    """All logs of the home."""
+    """All logs of the home that grow in this process. Who follows them, and others, is in `tails`."""
 
     def __init__(self, database: Database, max_bytes: int) -> None:
         self._db = database
         self._max_bytes = max_bytes
         self._live: dict[str, RunLog] = {}
-        self._changed: dict[str, asyncio.Event] = {}
-        self._looks: dict[str, dict[int, asyncio.Task[_Seen]]] = {}
-        """Looks at the store that go on, by run and the seq that they begin at: who follows the same log shares them."""
+        self.tails = Tails(database, self.is_live)
         self._dirty: dict[str, RunLog] = {}
         self._gaps: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._flushed = 0.0
         self.listener: Callable[[str], None] | None = None
         """Told of each run whose log or record changed, where other processes want to know."""
 
         self.settled: Callable[[str], None] = lambda _run_id: None
         """Told of each run whose record is final."""
-
-    @property
-    def awaited(self) -> list[str]:
-        """Runs whose log somebody follows."""
-        return list(self._changed)
 
     def open(self, run_id: str, next_seq: int = 0, last: str | None = None) -> RunLog:
         """Start the log of a run, or go on with it after its last line; its row must exist."""
@@ -186,7 +201,9 @@ class Journal:
         """Lines are waiting: write them soon."""
         self._dirty[run_log.run_id] = run_log
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_DELAY, self.flush)
+            loop = asyncio.get_running_loop()
+            soon = max(loop.time() + FIRST_DELAY, self._flushed + FLUSH_DELAY)
+            self._timer = loop.call_at(soon, self.flush)
 
     def close(self, run_log: RunLog) -> None:
         """Write the rest and let followers end."""
@@ -203,16 +220,9 @@ class Journal:
         """Whether lines may still come."""
         return run_id in self._live
 
-    def wake(self, run_id: str) -> None:
-        """Let followers of this run look again."""
-        self._looks.pop(run_id, None)  # it may have missed what is told of now: whoever comes looks anew
-        event = self._changed.pop(run_id, None)
-        if event:
-            event.set()
-
     def tell(self, run_id: str) -> None:
         """Let followers look again, those of other processes too."""
-        self.wake(run_id)
+        self.tails.wake(run_id)
         if self.listener is not None:
             self.listener(run_id)
 
@@ -223,73 +233,25 @@ class Journal:
             self._timer = None
         if not self._dirty:
             return
-        batch: Batch = []
+        self._flushed = asyncio.get_running_loop().time()
+        batch: list[logs.Chunk] = []
         for run_log in self._dirty.values():
             batch.append((run_log.run_id, run_log.next_seq, run_log.pending))
             run_log.next_seq += len(run_log.pending)
             run_log.pending = []
         self._dirty.clear()
         # not awaited: a log line is the one thing that may be lost, when the disk is full; runs go on
-        stored = self._db.write_soon(lambda c: _store(c, batch))
+        stored = self._db.write_soon(lambda c: logs.append(c, batch))
         stored.add_done_callback(lambda done: self._tell_lost(batch) if done.exception() else None)
         for run_id, _, _ in batch:
             self.tell(run_id)
 
-    def _tell_lost(self, batch: Batch) -> None:
+    def _tell_lost(self, batch: list[logs.Chunk]) -> None:
         """Once the store takes it, each log that lines were lost of says so in their place."""
         for run_id, seq, lines in batch:
-            if not lines or run_id in self._gaps:
+            if run_id in self._gaps:
                 continue
             self._gaps.add(run_id)
-            gap: Batch = [(run_id, seq, [(lines[0][0], "platform", LOST)])]
-            told = self._db.write_soon(lambda c, gap=gap: _store(c, gap), keep=True)
+            gap: logs.Chunk = (run_id, seq, [(lines[0][0], "platform", LOST)])
+            told = self._db.write_soon(lambda c, gap=gap: logs.append(c, [gap]), keep=True)
             told.add_done_callback(lambda _, one=run_id: self._gaps.discard(one))
-
-    async def follow(
-        self, run_id: str, *, after: str | None, follow: bool, ended: Callable[[], Awaitable[bool]]
-    ) -> AsyncIterator[LogLine | None]:
-        """Lines later than `after`; None as heartbeat. `ended` tells whether the run is over."""
-        seq = 0
-        while True:
-            event = self._changed.setdefault(run_id, asyncio.Event())
-            done, lines, seq = await self._look(run_id, seq, ended)
-            done = done or not follow
-            for line in lines:
-                if after is None or line.created_at > after:
-                    yield line
-            if lines:
-                continue
-            if done:
-                self._changed.pop(run_id, None) if not self.is_live(run_id) else None
-                return
-            with suppress(TimeoutError):
-                await asyncio.wait_for(event.wait(), HEARTBEAT)
-                continue
-            yield None
-
-    async def _look(self, run_id: str, seq: int, ended: Callable[[], Awaitable[bool]]) -> _Seen:
-        """What there is from `seq` on; one look for all who want the same at the same time."""
-
-        async def look() -> _Seen:
-            done = not self.is_live(run_id) and await ended()
-            return (done, *await self._db.read(lambda c: logs.read(c, run_id, from_seq=seq)))
-
-        looks = self._looks.setdefault(run_id, {})
-        task = looks.get(seq)
-        if task is None:
-            task = looks[seq] = asyncio.create_task(look())
-            task.add_done_callback(lambda done: self._looked(run_id, looks, seq, done))
-        return await asyncio.shield(task)
-
-    def _looked(self, run_id: str, looks: dict[int, Any], seq: int, done: asyncio.Task[_Seen]) -> None:
-        del looks[seq]
-        if not looks and self._looks.get(run_id) is looks:
-            del self._looks[run_id]
-        if not done.cancelled():
-            done.exception()  # whoever waits has it; asyncio need not complain where nobody does any more
-
-
-def _store(connection: Connection, batch: Batch) -> None:
-    for run_id, first_seq, lines in batch:
-        if lines:
-            logs.append(connection, run_id, first_seq, lines)

@@ -39,6 +39,7 @@ SECRETS = "secrets"
 """In a notification, where no run has such an id: secrets have changed."""
 LARGEST = 7000
 """Bytes of a notification; PostgreSQL takes 8000. Larger ones say only that something happened."""
+_NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 log = structlog.get_logger(__name__)
 
 
@@ -151,18 +152,15 @@ class Replica:
     async def _speak(self) -> None:
         while True:
             await self._news.wait()
-            await self._floor.database.drained()  # what is told of can be read
             told, self._told = self._told, set()
             self._news.clear()
             payload = json.dumps([self._floor.executor[:8], *told])
             if len(payload) > LARGEST:
                 payload = json.dumps([self._floor.executor[:8], "*"])
+            asked = {"channel": CHANNEL, "payload": payload}
             with suppress(CodewordsError):
-                await self._floor.database.write(
-                    lambda c, payload=payload: c.execute(
-                        text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": payload}
-                    )
-                )
+                # in the transaction of what is told of, as a rule, and never in one before it
+                await self._floor.database.write_soon(lambda c, asked=asked: c.execute(_NOTIFY, asked))
             await asyncio.sleep(SPACING)
 
     def _hear(self, payload: str) -> None:

@@ -30,6 +30,18 @@ def to_text(micros: int) -> str:
     return f"{_second_text(seconds)}.{rest:06d}Z"
 
 
+def rising_texts(first: int, step: int, count: int) -> list[str]:
+    """`to_text` of so many times, each `step` after the one before."""
+    texts: list[str] = []
+    second, text = None, ""
+    for micros in range(first, first + step * count, step):
+        seconds, rest = divmod(micros, 1_000_000)
+        if seconds != second:
+            second, text = seconds, _second_text(seconds)
+        texts.append(f"{text}.{rest:06d}Z")
+    return texts
+
+
 def to_micros(moment: datetime) -> int:
     """The inverse of `to_datetime`."""
     return (moment - _EPOCH) // timedelta(microseconds=1)

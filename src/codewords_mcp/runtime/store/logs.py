@@ -3,52 +3,92 @@
 from __future__ import annotations
 
 import json
+import re
+from json.encoder import encode_basestring
+from typing import cast
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from codewords_mcp.runtime.models import LogLine
 from codewords_mcp.runtime.store.tables import log_chunks
 
 _INSERT = insert(log_chunks)
 Line = tuple[str, str, str]
-"""created_at, stream, message: a line on its way in, where a model would cost more than the writing."""
+"""created_at, stream, message: a line on its way in or out, where a model would cost more than the writing."""
+Chunk = tuple[str, int, list[Line]]
+"""Run id, seq of the first line, at least one line. `seq` counts lines of the run from 0, those that could not be stored
+as well.
+"""
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_WIDTH = len("2026-01-31T09:30:00.000250Z")
 
 
-def append(connection: Connection, run_id: str, first_seq: int, lines: list[Line]) -> None:
-    """One chunk; `first_seq` counts lines of the run from 0, those that could not be stored as well."""
-    body = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
-    connection.execute(_INSERT, {"run_id": run_id, "first_seq": first_seq, "lines": len(lines), "body": body})
+def append(connection: Connection, chunks: list[Chunk]) -> None:
+    """A row for each chunk."""
+    connection.execute(
+        _INSERT,
+        [
+            {"run_id": run_id, "first_seq": first_seq, "lines": len(lines), "body": _body(lines)}
+            for run_id, first_seq, lines in chunks
+        ],
+    )
 
 
 def read(
     connection: Connection, run_id: str, *, from_seq: int = 0, limit_chunks: int = 200
-) -> tuple[list[LogLine], int]:
-    """Lines from `from_seq` on, at most so many chunks of them, and the next seq."""
+) -> tuple[list[Line], int, bool]:
+    """Lines from `from_seq` on, at most so many chunks of them; the next seq, and whether there may be more."""
+    chunk = log_chunks.c
+    # from where the line is on, by the index: who follows a long log asks for its end again and again
+    holds_it = (
+        select(func.max(chunk.first_seq))
+        .where(chunk.run_id == run_id, chunk.first_seq <= from_seq)
+        .scalar_subquery()
+    )
     query = (
-        select(log_chunks)
-        .where(log_chunks.c.run_id == run_id, log_chunks.c.first_seq + log_chunks.c.lines > from_seq)
-        .order_by(log_chunks.c.first_seq)
+        select(chunk.first_seq, chunk.lines, chunk.body)
+        .where(chunk.run_id == run_id, chunk.first_seq >= func.coalesce(holds_it, 0))
+        .order_by(chunk.first_seq)
         .limit(limit_chunks)
     )
-    lines: list[LogLine] = []
-    for row in connection.execute(query).mappings():
-        skip = max(0, from_seq - row["first_seq"])
-        lines += _parse(row["body"])[skip:]
-        from_seq = row["first_seq"] + row["lines"]
-    return lines, from_seq
+    lines: list[Line] = []
+    rows = connection.execute(query).all()
+    for first_seq, count, body in rows:
+        if first_seq + count > from_seq:
+            lines += _parse(body)[max(0, from_seq - first_seq) :]
+            from_seq = first_seq + count
+    return lines, from_seq, len(rows) == limit_chunks
+
+
+def seq_at(connection: Connection, run_id: str, stamp: str) -> int:
+    """A seq from which on are all lines later than this time, and few that are not; 0 where it is not one of ours."""
+    if not _STAMP.fullmatch(stamp):
+        return 0
+    chunk = log_chunks.c
+    begins = func.substr(chunk.body, len('["') + 1, _WIDTH)
+    query = (
+        select(chunk.first_seq)
+        .where(chunk.run_id == run_id, begins <= stamp)
+        .order_by(chunk.first_seq.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar() or 0
 
 
 def last(connection: Connection, run_id: str, limit: int) -> list[LogLine]:
     """The last lines, in order."""
+    if not limit:
+        return []
     query = (
         select(log_chunks.c.body).where(log_chunks.c.run_id == run_id).order_by(log_chunks.c.first_seq.desc())
     )
-    lines: list[LogLine] = []
-    for body in connection.execute(query).scalars():
+    lines: list[Line] = []
+    # a chunk has a line or more: no more chunks than lines are needed
+    for body in connection.execute(query.limit(limit)).scalars():
         lines = _parse(body) + lines
         if len(lines) >= limit:
             break
-    return lines[-limit:] if limit else []
+    return [log_line(line) for line in lines[-limit:]]
 
 
 def end_of(connection: Connection, run_id: str) -> tuple[int, str | None]:
@@ -57,9 +97,20 @@ def end_of(connection: Connection, run_id: str) -> tuple[int, str | None]:
     row = connection.execute(query.limit(1)).mappings().first()
     if row is None:
         return 0, None
-    return row["first_seq"] + row["lines"], _parse(row["body"])[-1].created_at
+    return row["first_seq"] + row["lines"], _parse(row["body"])[-1][0]
 
 
-def _parse(body: str) -> list[LogLine]:
-    # split on the separator only: a message may hold other characters that splitlines() would cut at
-    return [LogLine(created_at=c, stream=s, message=m) for c, s, m in map(json.loads, body.split("\n"))]
+def log_line(line: Line) -> LogLine:
+    """As a model."""
+    created_at, stream, message = line
+    return LogLine.model_validate({"created_at": created_at, "stream": stream, "message": message})
+
+
+def _body(lines: list[Line]) -> str:
+    # what `json.dumps` gives; a flood is nothing but this, and neither a time nor a stream has anything to escape
+    return "\n".join([f'["{at}", "{stream}", {encode_basestring(said)}]' for at, stream, said in lines])
+
+
+def _parse(body: str) -> list[Line]:
+    # each newline parts two lines, since those in messages are escaped; one call for all is much the quickest
+    return cast("list[Line]", json.loads("[" + body.replace("\n", ",") + "]"))

@@ -122,6 +122,12 @@ def get(connection: Connection, run_id: str, owner: str | None = None) -> Run | 
     return to_run(row) if row else None
 
 
+def end_of(connection: Connection, run_id: str) -> Row[str, str | None, int | None] | None:
+    """(status, executor, completed_at) of a run: whether it has ended, and for everybody."""
+    query = select(runs.c.status, runs.c.executor, runs.c.completed_at).where(runs.c.id == run_id)
+    return connection.execute(query).first()
+
+
 def chain_of(connection: Connection, run_id: str) -> Row[int, str | None, str | None] | None:
     """(depth, correlation_id, key_id) of a run."""
     query = select(runs.c.depth, runs.c.correlation_id, runs.c.key_id).where(runs.c.id == run_id)
