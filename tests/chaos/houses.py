@@ -87,9 +87,11 @@ class Houses:
             stack.close()
 
     def fences(self) -> int:
-        """How often a runtime has let its runs go, since it could not renew its lease in time."""
-        logs = [home / "serve.log" for home in self._stacks]
-        return sum(log.read_text(encoding="utf-8").count("lets its runs go") for log in logs)
+        """How often a runtime has let its runs go, since it could not renew its lease in time, or the others took it for
+        dead: where the machine is that busy, a run may be interrupted though nothing was struck.
+        """
+        logs = [(home / "serve.log").read_text(encoding="utf-8") for home in self._stacks]
+        return sum(log.count("lets its runs go") + log.count("replicas are gone") for log in logs)
 
     def unfinished(self) -> list[str]:
         """On PostgreSQL: what the tables tell of runs that have not ended, for whoever looks into it."""

@@ -259,9 +259,10 @@ class Storm:
         for one in asked:
             run = self._end_of(one.run_id, chance)
             if run is not None:
-                self._check_run(run, one.run_id, words)
-                self._check_outcome(one, run, struck, fences, words)
                 _, found = self._insist(chance, "GET", f"/logs/{one.run_id}?follow=0")
+                told = f"{words}; its log: {[line['message'] for line in found][-40:]}"
+                self._check_run(run, one.run_id, told)
+                self._check_outcome(one, run, struck, fences, told)
                 self.lines += len(one.lines)
                 last = [line["message"] for line in found if line["message"].startswith("line ")][-LINES:]
                 _grown(one, found)

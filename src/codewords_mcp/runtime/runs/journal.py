@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from codewords_mcp.runtime.models import LogLine, Step
 from codewords_mcp.runtime.sandboxes.base import STREAMS, Stream
-from codewords_mcp.runtime.store import logs
+from codewords_mcp.runtime.store import logs, runs
 from codewords_mcp.runtime.store.clock import from_text, now, to_datetime, to_text
 from codewords_mcp.runtime.store.database import Database
 
@@ -164,6 +164,8 @@ class Journal:
         self._dirty: dict[str, RunLog] = {}
         self._gaps: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self.holder: str | None = None
+        """Where several processes share the store, this one's name: the logs of runs that it does not hold are another's."""
         self.listener: Callable[[str], None] | None = None
         """Told of each run whose log or record changed, where other processes want to know."""
 
@@ -230,7 +232,7 @@ class Journal:
             run_log.pending = []
         self._dirty.clear()
         # not awaited: a log line is the one thing that may be lost, when the disk is full; runs go on
-        stored = self._db.write_soon(lambda c: _store(c, batch))
+        stored = self._db.write_soon(lambda c: _store(c, batch, self.holder))
         stored.add_done_callback(lambda done: self._tell_lost(batch) if done.exception() else None)
         for run_id, _, _ in batch:
             self.tell(run_id)
@@ -242,7 +244,7 @@ class Journal:
                 continue
             self._gaps.add(run_id)
             gap: Batch = [(run_id, seq, [(lines[0][0], "platform", LOST)])]
-            told = self._db.write_soon(lambda c, gap=gap: _store(c, gap), keep=True)
+            told = self._db.write_soon(lambda c, gap=gap: _store(c, gap, self.holder), keep=True)
             told.add_done_callback(lambda _, one=run_id: self._gaps.discard(one))
 
     async def follow(
@@ -289,7 +291,8 @@ class Journal:
             done.exception()  # whoever waits has it; asyncio need not complain where nobody does any more
 
 
-def _store(connection: Connection, batch: Batch) -> None:
+def _store(connection: Connection, batch: Batch, holder: str | None) -> None:
+    held = None if holder is None else runs.held(connection, [run_id for run_id, _, _ in batch], holder)
     for run_id, first_seq, lines in batch:
-        if lines:
+        if lines and (held is None or run_id in held):
             logs.append(connection, run_id, first_seq, lines)
