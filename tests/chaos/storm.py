@@ -313,7 +313,8 @@ class Storm:
             allowed = {"succeeded"}
         elif one.answered:
             # its caller has the answer some milliseconds before the record is committed
-            allowed = {"succeeded", "interrupted"} if "runtime" in struck else {"succeeded"}
+            lost = "runtime" in struck or self._houses.fences() > fences
+            allowed = {"succeeded", "interrupted"} if lost else {"succeeded"}
         else:
             allowed = {"succeeded"}
             if struck & {"runtime", "database"} or self._houses.fences() > fences:
