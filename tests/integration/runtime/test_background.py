@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ from tests.workshop import (
 )
 
 from codewords_mcp.errors import Conflict, RunCancelled, StorageFailed, TooBusy
-from codewords_mcp.runtime.models import Caller, Run
+from codewords_mcp.runtime.models import Caller, Run, ScheduleRequest
 from codewords_mcp.runtime.runs import background, breaking
 from codewords_mcp.runtime.runs import floor as floors
 from codewords_mcp.runtime.runs import queue as queues
@@ -32,6 +34,7 @@ from codewords_mcp.runtime.runs.lease import Lease
 from codewords_mcp.runtime.runs.supply import Supply
 from codewords_mcp.runtime.runtime import Runtime
 from codewords_mcp.runtime.store import executors, runs
+from codewords_mcp.runtime.tasks import TaskBook
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("store:postgres")]
 
@@ -455,6 +458,58 @@ async def test_a_caller_that_hangs_up_while_its_run_is_recorded_leaves_none_that
     run = await finished(runtime, listed.id)
     assert run.status == ("succeeded" if how == "in the background" else "cancelled")
     await cancel(runtime, *await fill(runtime, work))  # every slot is there
+
+
+@pytest.mark.parametrize("runtime", ["postgres"], indirect=True)
+@pytest.mark.requirement("replicas:clocks")
+@pytest.mark.parametrize("hours", [-3, 3], ids=["behind", "ahead"])
+async def test_a_replica_whose_clock_is_wrong_starts_nothing_early_and_takes_nobody_for_dead(
+    runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    soon = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
+    schedule = await runtime.create_schedule(ADMIN, ScheduleRequest(work, at=soon, input={"name": "x"}))
+    task = await house.tasks.add(house.tasks.new_id(), "somebody", "a_tool", {})
+    long = await start(runtime, work, "long", seconds=600)
+    true_time = time.time_ns
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time_ns", lambda: true_time() + hours * 3600 * 10**9)
+        await house.ticker.fire()
+        seen = await TaskBook(house.database, "another", dead_after=15).get(task.id, "somebody")
+        assert not seen.abandoned
+        assert house.replica is not None
+        await house.replica._round()  # pyright: ignore[reportPrivateUsage]
+    assert (await runtime.get_schedule(ADMIN, schedule.id)).last_run_id is None
+    await runtime.delete_schedule(ADMIN, schedule.id)
+    run = await runtime.get_run(ADMIN, long)
+    assert (run.status in {"starting", "running"}, len(run.attempts)) == (True, 1)
+    await cancel(runtime, long)
+
+
+@pytest.mark.parametrize("runtime", ["postgres"], indirect=True)
+@pytest.mark.requirement("runs:line", "replicas:take-over")
+async def test_who_is_stopped_while_it_takes_back_what_the_line_gave_the_dead_loses_no_run(
+    runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    take_out, stopped = queues.RunQueue.take_out, 0
+
+    def stops(queue: queues.RunQueue, entries: list[str]) -> None:
+        nonlocal stopped
+        take_out(queue, entries)
+        stopped += 1
+        if stopped == 1:
+            raise StorageFailed("This process is stopped here.")
+
+    monkeypatch.setattr(queues.RunQueue, "take_out", stops)
+    delayed = await start(runtime, work, "x", delay=1)
+    given = text(
+        "UPDATE dbos.workflow_status SET status = 'PENDING', executor_id = 'dead' WHERE workflow_uuid = :entry"
+    )
+    entry = {"entry": f"{delayed}/1"}
+    assert (await house.database.write(lambda c: c.execute(given, entry).rowcount)) == 1
+    run = await finished(runtime, delayed)
+    assert (run.status, len(run.attempts), stopped) == ("succeeded", 1, 1)
 
 
 def entering(monkeypatch: pytest.MonkeyPatch, then: Callable[[ActiveRun], None]) -> None:

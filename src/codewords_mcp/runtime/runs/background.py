@@ -237,10 +237,14 @@ class BackgroundRuns:
 
     async def take_over(self, alive: set[str]) -> None:
         """Put what nobody has into the queue again; `alive` are the executors that still hold theirs."""
-        database = self._floor.database
-        lost = await asyncio.to_thread(self._queue.take_back, alive)
-        if lost:
+        database, queue = self._floor.database, self._queue
+        entries, failed = await asyncio.to_thread(queue.strays, alive), set(queue.failed)
+        if lost := failed | {entry.rpartition("/")[0] for entry in entries}:
+            # on record first: who is stopped in between leaves an entry too many, and not a run that has none
             await database.write(lambda c: recovery.stranded(c, lost))
+            queue.failed -= failed
+        if entries:
+            await asyncio.to_thread(queue.take_out, entries)
         while await database.write(self._deliver):
             pass
 

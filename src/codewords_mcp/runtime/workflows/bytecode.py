@@ -7,6 +7,7 @@ imports it fails for ever. Standard library only; where processes are spawned, e
 from __future__ import annotations
 
 import compileall
+import contextlib
 import importlib._bootstrap_external as bootstrap
 import os
 import sys
@@ -16,15 +17,13 @@ def write_whole(path: str, data: bytes, mode: int = 0o666) -> None:
     """All of it, or OSError and nothing."""
     beside = f"{path}.{os.getpid()}"
     try:
-        with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, mode & 0o666)) as file:  # noqa: PTH123  # as cheap as can be
+        with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, mode & 0o666)) as file:
             file.write(data)
-        os.replace(beside, path)  # noqa: PTH105
+        os.replace(beside, path)  # noqa: PTH105  # a module fewer to import
     except OSError as error:
         sys.stderr.write(f"{error.strerror}\n")
-        try:
+        with contextlib.suppress(OSError):
             os.unlink(beside)  # noqa: PTH108
-        except OSError:
-            pass
         raise
 
 
