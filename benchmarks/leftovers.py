@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from _bench import clean_environment, options
@@ -53,8 +53,11 @@ async def burst(clients: list[Client], wanted: int, victim: int | None) -> int:
         try:
             async with client:
                 while victim is not None or answered < wanted:
-                    await client.ask()
-                    answered += 1
+                    with suppress(
+                        AssertionError
+                    ):  # told why it did not run: a machine may be too busy for it
+                        await client.ask()
+                        answered += 1
         except (OSError, asyncio.IncompleteReadError, ValueError):
             return  # it was killed
 

@@ -81,6 +81,14 @@ class Postgres:
             self._process.wait(60)
             self._process = None
 
+    def crash(self) -> None:
+        """kill -9 one of its processes: it ends all others and recovers what it has written down, by itself."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text(
+            encoding="ascii"
+        )
+        os.kill(int(children.split()[0]), signal.SIGKILL)
+
     def url(self) -> str:
         """The address of a new, empty database."""
         name = f"test_{os.getpid()}_{next(self._numbers)}"

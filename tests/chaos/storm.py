@@ -259,9 +259,10 @@ class Storm:
         for one in asked:
             run = self._end_of(one.run_id, chance)
             if run is not None:
-                self._check_run(run, one.run_id, words)
-                self._check_outcome(one, run, struck, fences, words)
                 _, found = self._insist(chance, "GET", f"/logs/{one.run_id}?follow=0")
+                told = f"{words}; its log: {[line['message'] for line in found][-40:]}"
+                self._check_run(run, one.run_id, told)
+                self._check_outcome(one, run, struck, fences, told)
                 self.lines += len(one.lines)
                 last = [line["message"] for line in found if line["message"].startswith("line ")][-LINES:]
                 _grown(one, found)
@@ -312,7 +313,8 @@ class Storm:
             allowed = {"succeeded"}
         elif one.answered:
             # its caller has the answer some milliseconds before the record is committed
-            allowed = {"succeeded", "interrupted"} if "runtime" in struck else {"succeeded"}
+            lost = "runtime" in struck or self._houses.fences() > fences
+            allowed = {"succeeded", "interrupted"} if lost else {"succeeded"}
         else:
             allowed = {"succeeded"}
             if struck & {"runtime", "database"} or self._houses.fences() > fences:

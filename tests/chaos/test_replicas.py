@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.chaos.test_background import fired, kill, outcomes, record, result, running, start
+from tests.chaos.test_background import fired, kill, lines, outcomes, record, result, running, start
 from tests.integration.front.peer import until
 from tests.integration.runtime.test_background import WORK, with_options
 from tests.postgres import Postgres
@@ -139,6 +139,27 @@ def test_the_runs_of_a_replica_that_dies_are_gone_on_with_by_the_others(replicas
     assert [run["status"] for run in ended] == ["interrupted"] + ["succeeded"] * 7
     assert [outcomes(run) for run in ended[1:4]] == [["interrupted", "succeeded"]] * 3
     assert [outcomes(run) for run in ended[4:]] == [["succeeded"]] * 4
+
+
+@pytest.mark.requirement("replicas:stands-still", "runs:once")
+def test_a_replica_that_stood_still_for_longer_than_the_others_wait_changes_nothing_that_is_theirs_now(
+    replicas: Replicas,
+) -> None:
+    still, other = replicas(2)
+    plain = still.deploy(WORK, "plain")
+    again = still.deploy(with_options(WORK, "retries = 1"), "again")
+    once, twice = (start(still, service, "x", seconds=2) for service in (plain, again))
+    running(still, once, twice)
+    os.kill(still.pid, signal.SIGSTOP)
+    until(lambda: len(record(other, twice)["attempts"]) == 2, "the other to go on with it")
+    ended = record(other, once)
+    assert ended["status"] == "interrupted"
+    os.kill(still.pid, signal.SIGCONT)
+    assert outcomes(result(still, twice)) == ["interrupted", "succeeded"]
+    after = result(still, start(still, plain, "after"))
+    assert (after["status"], outcomes(after)) == ("succeeded", ["succeeded"])
+    assert record(still, once) == record(other, once) == ended
+    assert [line["message"] for line in lines(other, twice)].count("began x") == 2
 
 
 @pytest.mark.requirement("replicas:rolling")

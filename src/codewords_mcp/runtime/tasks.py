@@ -11,6 +11,7 @@ from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.store import tasks as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.executors import clock
 
 TTL = 86_400.0
 """Seconds that a task is kept from its creation."""
@@ -80,7 +81,7 @@ class TaskBook:
             "answers": None,
             "cancel_asked": False,
         }
-        await self._db.write(lambda c: rows.add(c, values))
+        await self._db.write(lambda c: rows.add(c, values | {"beat_at": clock(c)}))
         return self._record(values)
 
     async def get(self, task_id: str, principal: str) -> TaskRecord:
@@ -109,7 +110,7 @@ class TaskBook:
 
     async def beat(self, ids: list[str]) -> tuple[set[str], dict[str, dict[str, Any]]]:
         """Say that these live; (those to be cancelled, answers by task) that came by way of other processes."""
-        told = await self._db.write(lambda c: rows.beat(c, self._executor, ids, now()))
+        told = await self._db.write(lambda c: rows.beat(c, self._executor, ids, clock(c)))
         cancelled = {row["id"] for row in told if row["cancel_asked"]}
         return cancelled, {row["id"]: json.loads(row["answers"]) for row in told if row["answers"]}
 
@@ -118,7 +119,7 @@ class TaskBook:
         row = await self._row(task_id, principal)
         if not self._record(row).abandoned:
             return False
-        return await self._db.write(lambda c: rows.take_over(c, row, self._executor, now()))
+        return await self._db.write(lambda c: rows.take_over(c, row, self._executor, clock(c)))
 
     async def leave(self) -> None:
         """Let whatever is held here be taken over at once: this process ends."""
@@ -136,14 +137,14 @@ class TaskBook:
             await self._db.write(lambda c: rows.answer(c, task_id, json.dumps(known)))
 
     async def _row(self, task_id: str, principal: str) -> dict[str, Any]:
-        row = await self._db.read(lambda c: rows.get(c, task_id, principal))
+        row, at = await self._db.read(lambda c: (rows.get(c, task_id, principal), clock(c)))
         if row is None or row["expires_at"] <= now():
             raise NotFound("There is no task of that id.", hint="Its time may be over; call the tool again.")
-        return dict(row)
+        return {**row, "looked_at": at}
 
     def _record(self, row: dict[str, Any]) -> TaskRecord:
         dead = row["executor"] != self._executor and (
-            not self._db.shared or row["beat_at"] < now() - self._dead_after
+            not self._db.shared or row["beat_at"] < row["looked_at"] - self._dead_after
         )
         loaded: dict[str, Any] = {
             name: json.loads(row[name]) if row[name] else {} for name in ("arguments", "asks", "answers")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import marshal
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -17,6 +20,7 @@ import pytest
 from tests.integration.workflows.conftest import open_environments, warm_cache
 
 from codewords_mcp.errors import EnvironmentFailed, StorageFailed
+from codewords_mcp.runtime.workflows import bytecode
 from codewords_mcp.runtime.workflows.environment import Environment, Environments
 from codewords_mcp.runtime.workflows.process import Uv
 from codewords_mcp.runtime.workflows.script import Script, parse_script
@@ -333,6 +337,24 @@ async def test_a_full_disk_is_an_error_of_storage_and_leaves_nothing(tmp_path: P
         assert leftovers(small) == []
     finally:
         subprocess.run(["umount", small], check=True)
+
+
+@pytest.mark.requirement("environments:storage")
+def test_bytecode_that_does_not_fit_is_told_and_none_is_left_half_written(tmp_path: Path) -> None:
+    """A half would be imported, in vain, by every environment that shares the package."""
+    (tmp_path / "large.py").write_text(f"x = {list(range(1000, 9000))}", encoding="utf-8")
+    command = [sys.executable, "-I", "-S", str(Path(bytecode.__file__)), "-qq", "-j", "2", str(tmp_path)]
+
+    def no_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    full = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", preexec_fn=no_room)
+    assert full.returncode
+    assert os.strerror(errno.EFBIG) in full.stderr
+    assert list((tmp_path / "__pycache__").iterdir()) == []
+    subprocess.run(command, check=True)
+    (whole,) = (tmp_path / "__pycache__").iterdir()
+    assert marshal.loads(whole.read_bytes()[16:])
 
 
 @pytest.mark.requirement("environments:storage")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from sqlalchemy import Connection, create_engine, inspect, text
 from tests.postgres import Postgres
 
 from codewords_mcp.errors import StorageFailed
+from codewords_mcp.runtime.store import database as databases
 from codewords_mcp.runtime.store import logs, runs
 from codewords_mcp.runtime.store.clock import now, to_text
 from codewords_mcp.runtime.store.database import Database, database_url
@@ -203,3 +206,63 @@ async def test_a_connection_that_breaks_at_the_commit_makes_it_happen_once(
     assert await shared.read(lambda c: c.execute(text("SELECT count(*) FROM counted")).scalar()) == 1
     assert breaks < 0
     shared.close()
+
+
+@pytest.mark.requirement("store:in-doubt")
+async def test_what_a_server_that_crashes_loses_at_the_commit_is_done_again(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it gives the lost transaction's number to another one, which it had not written down yet."""
+    url = postgres.url()
+    database = Database.open(tmp_path, url)
+    await database.write(lambda c: c.execute(text("CREATE TABLE t (x int)")))
+    commit, crashes = database.engine.dialect.do_commit, 1
+
+    def crashing(connection: Any) -> None:
+        nonlocal crashes
+        crashes -= 1
+        if crashes == 0:
+            number = connection.execute("SELECT txid_current()").fetchone()[0]
+            postgres.crash()
+            give_numbers(url, number)
+        commit(connection)
+
+    monkeypatch.setattr(database.engine.dialect, "do_commit", crashing)
+    await database.write(lambda c: c.execute(text("INSERT INTO t VALUES (1)")))
+    assert await database.read(lambda c: c.execute(text("SELECT count(*) FROM t")).scalar()) == 1
+    assert crashes < 0
+    database.close()
+
+
+def give_numbers(url: str, until: int) -> None:
+    """Transactions of others, until one has this number."""
+    given = 0
+    while given < until:
+        with suppress(psycopg.OperationalError), psycopg.connect(url) as other:
+            (given,) = other.execute("SELECT txid_current()").fetchone() or (0,)
+
+
+@pytest.mark.requirement("store:stands-still")
+async def test_a_process_that_stands_still_in_a_transaction_holds_its_locks_for_a_while_only(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "STANDS_STILL", 1)
+    url = postgres.url()
+    standing, other = Database.open(tmp_path, url), Database.open(tmp_path, url)
+    locked, go_on = threading.Event(), threading.Event()
+    tries: list[int] = []
+
+    def stand_still(connection: Connection) -> None:
+        connection.execute(text("SELECT pg_advisory_xact_lock(1)"))
+        tries.append(1)
+        locked.set()
+        go_on.wait(30)
+
+    stood = asyncio.ensure_future(standing.write(stand_still))
+    await asyncio.to_thread(locked.wait, 30)
+    await other.write(lambda c: c.execute(text("SELECT pg_advisory_xact_lock(1)")))
+    go_on.set()
+    await stood
+    assert len(tries) == 2, "what was ended by the server is done again"
+    standing.close()
+    other.close()

@@ -36,7 +36,7 @@ ASKED: dict[str, Callable[[Connection], Any]] = {
     "who is ahead": lambda c: slots.are_ahead(c, PLACE),
     "whether there is a slot": lambda c: slots.full(c, PLACE),
     "who holds runs": executors.holders,
-    "what is to be cancelled": lambda c: executors.unwanted(c, "somebody"),
+    "what a process holds": lambda c: executors.held(c, "somebody"),
     "what nobody has": recovery.undelivered,
     "children that go on": lambda c: runs.unfinished_children(c, "5"),
 }

@@ -10,6 +10,7 @@ import asyncio
 import random
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -32,6 +33,7 @@ from codewords_mcp.runtime.services.base import Service
 from codewords_mcp.runtime.store import recovery, requests, slots
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.slots import ACTIVE
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
@@ -57,6 +59,8 @@ class BackgroundRuns:
         """Runs of each part of the line that this process has put there and that have not been taken out; new ones
         go behind them. Delayed ones are not among them: nothing waits for their time but they."""
         self._lines: dict[str, str] = {}
+        self.coming: set[str] = set()
+        """Runs that this process holds and is about to carry out."""
 
     @property
     def waiting(self) -> int:
@@ -162,6 +166,8 @@ class BackgroundRuns:
         """Carry out a run that waits, to its end; nothing, where somebody else has it or it is over."""
         floor = self._floor
         self._left_line(run_id)
+        while (before := floor.active.get(run_id)) and before.task:  # let go of, and still cleaning up
+            await asyncio.wait({before.task})
         work = await floor.database.write(lambda c: works.take(c, run_id, floor.executor))
         if work is None:
             return
@@ -173,10 +179,18 @@ class BackgroundRuns:
 
     def begin(self, run_id: str) -> None:
         """Carry out a run that was recorded as waiting and held by this process."""
-        self._floor.spawn(self._begin(run_id), name=f"begin {run_id}")
+        self.coming.add(run_id)
+        begun = self._floor.spawn(self._begin(run_id), name=f"begin {run_id}")
+        begun.add_done_callback(lambda _: self.coming.discard(run_id))
 
     async def _begin(self, run_id: str) -> None:
-        work = await self._floor.database.read(lambda c: works.load(c, run_id))
+        while True:
+            try:
+                work = await self._floor.database.read(lambda c: works.load(c, run_id))
+                break
+            except StorageFailed as error:
+                log.warning("a run waits for the store", run_id=run_id, reason=error.message)
+                await asyncio.sleep(STORE_PAUSE)
         if work is not None:
             run = BackgroundRun(self._floor, self._served, run_id, work)
             self._floor.enter(run, run.live())
@@ -225,10 +239,14 @@ class BackgroundRuns:
 
     async def take_over(self, alive: set[str]) -> None:
         """Put what nobody has into the queue again; `alive` are the executors that still hold theirs."""
-        database = self._floor.database
-        lost = await asyncio.to_thread(self._queue.take_back, alive)
-        if lost:
+        database, queue = self._floor.database, self._queue
+        entries, failed = await asyncio.to_thread(queue.strays, alive), set(queue.failed)
+        if lost := failed | {entry.rpartition("/")[0] for entry in entries}:
+            # on record first: who is stopped in between leaves an entry too many, and not a run that has none
             await database.write(lambda c: recovery.stranded(c, lost))
+            queue.failed -= failed
+        if entries:
+            await asyncio.to_thread(queue.take_out, entries)
         while await database.write(self._deliver):
             pass
 
@@ -349,7 +367,25 @@ class BackgroundRun:
             else:
                 return
             kit, begun = None, False
+            await self._wait_again()
+
+    async def _wait_again(self) -> None:
+        """Once the store is there again: the slot that this run may have taken for everybody to see is given back."""
+        self._work.attempts = [one for one in self._work.attempts if one["ended_at"]]
+        values = {
+            "status": "queued",
+            "started_at": None,
+            "waits_for": "turn",
+            "attempts": self._work.attempts,
+        }
+        holder = self._floor.executor
+        while True:
             await asyncio.sleep(STORE_PAUSE)
+            with suppress(StorageFailed):
+                await self._floor.database.write(
+                    lambda c: rows.change(c, self.run_id, values, only_from=ACTIVE, holder=holder)
+                )
+                return
 
     async def _attempts(self, run_log: RunLog, kit: Kit | None) -> None:
         while True:

@@ -25,7 +25,7 @@ from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Run, RunRequ
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.execution import Execution
 from codewords_mcp.runtime.runs.floor import Floor, new_id, shown
-from codewords_mcp.runtime.runs.served import NOT_KEPT, Served
+from codewords_mcp.runtime.runs.served import NOT_KEPT, Served, about
 from codewords_mcp.runtime.runs.tails import LogBatch
 from codewords_mcp.runtime.runs.turns import NotOurs
 from codewords_mcp.runtime.runs.work import replayed
@@ -98,7 +98,9 @@ class Dispatcher:
         """Run in the background; the id at once, when the run is recorded for good."""
         self._floor.last_activity = time.monotonic()
         self._floor.permits.require(request.caller, request.service_id)
-        return await self.background.accept(request)
+        # to its end, though the caller hangs up meanwhile: a run that is on record is carried out
+        accepting = asyncio.ensure_future(self.background.accept(request))
+        return await asyncio.shield(accepting)
 
     async def _again(self, request: RunRequest, first: str) -> RunResponse:
         """What the run answered that first used the idempotency key. Raises Conflict."""
@@ -280,10 +282,29 @@ class Dispatcher:
             slots.check_line(connection, place)
             return row | {"status": "queued", "started_at": None, "attempts": [], "waits_for": waits_for}
 
-        first = await floor.record_once(request, row, decide)
+        try:
+            first = await floor.record_once(request, row, decide)
+        except asyncio.CancelledError:
+            self._withdraw_unseen(row)
+            raise
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         written.set_result(None)
         return _Recorded(first, began=began and first is None, written=written)
+
+    def _withdraw_unseen(self, row: dict[str, Any]) -> None:
+        """The caller hung up while the row was written, and it may be: writes are made in order, so this finds it."""
+        at, error = now(), RunCancelled("The run was cancelled: the caller hung up.")
+        ended = {
+            "status": "cancelled",
+            "completed_at": at,
+            "error": about(error),
+            "attempts": [],
+            "executor": None,
+        }
+        self._db.write_soon(
+            lambda c: rows.change(c, row["id"], ended, only_from=rows.UNFINISHED, holder=row["executor"]),
+            keep=True,
+        )
 
     def _check_own_wait(self, request: RunRequest, place: Place) -> None:
         """Raises Conflict where the runs that it would wait for are those that wait for it."""

@@ -30,6 +30,7 @@ from codewords_mcp.runtime.runs.launch import Kit
 from codewords_mcp.runtime.runs.lease import Lease
 from codewords_mcp.runtime.runs.request_headers import to_caller, to_workflow, value_of
 from codewords_mcp.runtime.runs.supply import Supply
+from codewords_mcp.runtime.runs.turns import NotOurs
 from codewords_mcp.runtime.sandboxes import http1
 from codewords_mcp.runtime.sandboxes.base import Sandbox, Usage
 from codewords_mcp.runtime.secrets.scrub import Scrubber
@@ -106,6 +107,7 @@ class Execution:
         """The status that this attempt ended with."""
         self._cancelled = ""
         self._stopped = False
+        self._lost = False
         self._finishing = False
         self._born = time.perf_counter()
         self._began_at: int | None = None
@@ -133,7 +135,7 @@ class Execution:
     @property
     def again(self) -> bool:
         """Whether another attempt is to follow."""
-        return self.outcome in RETRIED and self._try.left > 0
+        return self.outcome in RETRIED and self._try.left > 0 and not self._lost
 
     async def attempt(self) -> None:
         """Take a sandbox, get the answer, settle, clean up. Never raises, but for being cancelled while cleaning."""
@@ -154,6 +156,8 @@ class Execution:
             error = self._timed_out()
         except asyncio.CancelledError:
             error = self._broken_off()
+        except NotOurs:
+            error = RunInterrupted("The run was taken over while it waited.")
         except CodewordsError as failure:
             error = failure
         except Exception:
@@ -171,6 +175,8 @@ class Execution:
         if not self._recorded.done():
             self._db.hurry()
         await self._recorded
+        if self._lost:  # what is not on record must not happen: who has taken the run over begins it too
+            raise NotOurs
 
     def _change(
         self, values: dict[str, Any], only_from: tuple[str, ...] | None = None
@@ -218,9 +224,10 @@ class Execution:
                 "retries": self._try.number - 1 + self._try.left,
                 "attempts": self._attempts(None, None),
             }
-            begun = self._change(values)
-            if self.request.background:
-                self._recorded = begun
+            self._recorded = self._db.write_soon(lambda c: self._record_begin(c, values))
+
+    def _record_begin(self, connection: Connection, values: dict[str, Any]) -> None:
+        self._lost = not rows.change(connection, self.run_id, values, holder=self._executor)
 
     def _attempts(self, ended_at: int | None, outcome: str | None) -> list[dict[str, Any]]:
         this = {"number": self._try.number, "started_at": self._began_at, "ended_at": ended_at}

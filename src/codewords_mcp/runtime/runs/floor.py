@@ -125,6 +125,7 @@ class Floor:
 
     def __post_init__(self) -> None:
         self.journal.settled = self.tell
+        self.journal.holder = self.executor if self.database.shared else None
         self.turns = Turns(self.admission, self.database, self.executor)
         self.permits.on_refused = self._refused
 

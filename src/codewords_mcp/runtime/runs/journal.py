@@ -9,10 +9,12 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
+from sqlalchemy import Connection
+
 from codewords_mcp.runtime.models import Step
 from codewords_mcp.runtime.runs.tails import Tails
 from codewords_mcp.runtime.sandboxes.base import STREAMS, Stream
-from codewords_mcp.runtime.store import logs
+from codewords_mcp.runtime.store import logs, runs
 from codewords_mcp.runtime.store.clock import from_text, now, rising_texts, to_datetime
 from codewords_mcp.runtime.store.database import Database
 
@@ -184,6 +186,8 @@ class Journal:
         self._gaps: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._flushed = 0.0
+        self.holder: str | None = None
+        """Where several processes share the store, this one's name: the logs of runs that it does not hold are another's."""
         self.listener: Callable[[str], None] | None = None
         """Told of each run whose log or record changed, where other processes want to know."""
 
@@ -241,7 +245,7 @@ class Journal:
             run_log.pending = []
         self._dirty.clear()
         # not awaited: a log line is the one thing that may be lost, when the disk is full; runs go on
-        stored = self._db.write_soon(lambda c: logs.append(c, batch))
+        stored = self._db.write_soon(lambda c: _store(c, batch, self.holder))
         stored.add_done_callback(lambda done: self._tell_lost(batch) if done.exception() else None)
         for run_id, _, _ in batch:
             self.tell(run_id)
@@ -253,5 +257,13 @@ class Journal:
                 continue
             self._gaps.add(run_id)
             gap: logs.Chunk = (run_id, seq, [(lines[0][0], "platform", LOST)])
-            told = self._db.write_soon(lambda c, gap=gap: logs.append(c, [gap]), keep=True)
+            told = self._db.write_soon(lambda c, gap=gap: _store(c, [gap], self.holder), keep=True)
             told.add_done_callback(lambda _, one=run_id: self._gaps.discard(one))
+
+
+def _store(connection: Connection, batch: list[logs.Chunk], holder: str | None) -> None:
+    if holder is not None:
+        held = runs.held(connection, [run_id for run_id, _, _ in batch], holder)
+        batch = [chunk for chunk in batch if chunk[0] in held]
+    if batch:
+        logs.append(connection, batch)

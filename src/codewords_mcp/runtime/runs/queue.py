@@ -57,7 +57,8 @@ class RunQueue:
         self._client: DBOSClient | None = None
         self._here: set[str] = set()
         """Runs that are being carried out."""
-        self._failed: set[str] = set()
+        self.failed: set[str] = set()
+        """Runs that were given to this process and not carried out."""
         self._astray: dict[str, float] = {}
         """Entries given to this process that it does not carry out: when that was first seen."""
 
@@ -119,7 +120,7 @@ class RunQueue:
         except Exception:
             # the run's row says what became of it; the entry is done either way
             log.exception("a queued run was not carried out", run_id=run_id)
-            self._failed.add(run_id)
+            self.failed.add(run_id)
         finally:
             self._here.discard(run_id)
 
@@ -150,19 +151,19 @@ class RunQueue:
         """The run has ended: take its entry out. Blocking."""
         self._open_client.cancel_workflow(f"{run_id}/{deliveries}")
 
-    def take_back(self, alive: Collection[str]) -> list[str]:
-        """Take out what was given to executors that are not among these, and what this one was given and does not have:
-        a connection that broke may have carried it. The runs that they were. Blocking.
+    def strays(self, alive: Collection[str]) -> list[str]:
+        """Entries that were given to executors that are not among these, or to this one, which does not have them: a
+        connection that broke may have carried them. Blocking.
         """
         entries = self._open_client.list_workflows(
             status="PENDING", queue_name=QUEUE, load_input=False, load_output=False
         )
         mine = {e.workflow_id for e in entries if e.executor_id == self._executor}
-        lost = [e.workflow_id for e in entries if e.executor_id not in alive] + self._gone_astray(mine)
-        if lost:
-            self._open_client.cancel_workflows(lost)
-        failed, self._failed = self._failed, set()
-        return [entry.rpartition("/")[0] for entry in lost] + list(failed)
+        return [e.workflow_id for e in entries if e.executor_id not in alive] + self._gone_astray(mine)
+
+    def take_out(self, entries: list[str]) -> None:
+        """These are given to nobody any more. Blocking."""
+        self._open_client.cancel_workflows(entries)
 
     def _gone_astray(self, mine: Collection[str]) -> list[str]:
         """Of this process's entries, those that it has not been carrying out for a while."""

@@ -59,6 +59,8 @@ class Replica:
         self._renewed = time.monotonic()
         self._let_go: set[str] = set()
         """Runs that were fenced. Where this replica comes back before it counts as dead, nobody else takes them over."""
+        self._astray: set[str] = set()
+        """Runs that the last round found to be held by this process, and that are not here."""
 
     async def open(self) -> None:
         """Be one of them. Raises StorageFailed."""
@@ -103,16 +105,19 @@ class Replica:
 
     async def _round(self) -> None:
         floor = self._floor
-        dead, unwanted = await floor.database.write(self._look)
+        dead, held = await floor.database.write(self._look)
         self._renewed = time.monotonic()
-        for run_id in unwanted:
-            if run := floor.active.get(run_id):
+        for run_id, unwanted in held.items():
+            if unwanted and (run := floor.active.get(run_id)):
                 run.cancel("it was asked to")
         if dead:
             log.warning("replicas are gone; their runs are gone on with", executors=sorted(dead))
             await self._settle(dead)
-        if over := self._let_go - floor.active.keys():
-            self._let_go -= over
+        # one that is not here the second time, or was let go of: what was accepted a moment ago is on its way
+        astray = held.keys() - floor.active.keys() - self._background.coming
+        over = astray & (self._astray | self._let_go)
+        self._astray, self._let_go = astray, self._let_go & held.keys()
+        if over:
             await self._settle({floor.executor}, over)
         if self._background.in_queue:
             await self._background.take_over(await floor.database.read(self._alive))
@@ -122,8 +127,8 @@ class Replica:
         for run_id in (*left.interrupted, *left.again):
             self._tell(run_id)
 
-    def _look(self, connection: Connection) -> tuple[set[str], list[str]]:
-        """Say that we live; (who died holding runs, our runs that somebody wants cancelled)."""
+    def _look(self, connection: Connection) -> tuple[set[str], dict[str, bool]]:
+        """Say that we live; (who died holding runs, our runs and whether somebody wants them cancelled)."""
         me = self._floor.executor
         executors.seen(connection, me, __version__)
         alive = self._alive(connection)
@@ -134,7 +139,7 @@ class Replica:
                 calls=unsettled,
             )
         executors.bury(connection, self._ttl * LONG_DEAD)
-        return dead, executors.unwanted(connection, me)
+        return dead, executors.held(connection, me)
 
     def _alive(self, connection: Connection) -> set[str]:
         return executors.alive(connection, self._ttl) | {self._floor.executor}

@@ -26,6 +26,7 @@ from codewords_mcp.runtime.schedules.ticks import Due, due
 from codewords_mcp.runtime.store import requests, schedules, workflows
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime, to_micros, to_text
+from codewords_mcp.runtime.store.executors import clock
 
 BATCH = 100
 LONGEST_SLEEP = 10.0
@@ -78,9 +79,9 @@ class Ticker:
                 await asyncio.wait_for(self._woken.wait(), pause)
 
     async def _until_next(self) -> float:
-        next_at, held = await self._floor.database.read(schedules.next_time)
+        (next_at, held), at = await self._floor.database.read(lambda c: (schedules.next_time(c), clock(c)))
         self.armed = next_at is not None or held
-        left = LONGEST_SLEEP if next_at is None else min((next_at - now()) / 1e6, LONGEST_SLEEP)
+        left = LONGEST_SLEEP if next_at is None else min((next_at - at) / 1e6, LONGEST_SLEEP)
         if held and left > 0:
             await self.fire()  # whose run before has ended meanwhile
             return min(left, HELD_SLEEP)
@@ -96,7 +97,7 @@ class Ticker:
                 return
 
     def _round(self, connection: Connection) -> _Round:
-        at = now()
+        at = clock(connection)
         found = schedules.take_due(connection, at, BATCH)
         return _Round([one for row in found for one in self._fire_one(connection, row, at)], len(found))
 

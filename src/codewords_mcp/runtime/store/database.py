@@ -8,9 +8,12 @@ cut may lose the last commits and never corrupts.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
 import sqlite3
+import threading
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,13 +34,21 @@ log = structlog.get_logger(__name__)
 READERS = 4
 PATIENCE, AGAIN = 30.0, 0.2
 """Seconds that a database server may be away, as in a restart, before what was asked for fails; between two tries."""
+STANDS_STILL = 15
+"""Seconds after which the server ends a transaction of whose process nothing more comes."""
 OTHERS = 12
 """Connections beside ours: those of the queue's threads, which wait for one where there is none."""
 SOON = 0.004
 """Seconds over which `write_soon` gathers: short runs then take one transaction, not one for each of their states."""
-_TRANSACTION = text("SELECT txid_current_if_assigned()")
-_STATUS = text("SELECT txid_status(:number)")
-"""What a transaction that is being committed is known by afterwards: doing it once more could do it twice."""
+_MARK = text(
+    "INSERT INTO marks (id, number, at) VALUES (:id, :number, now()) ON CONFLICT (id) DO UPDATE"
+    " SET number = excluded.number, at = excluded.at WHERE marks.number < excluded.number"
+)
+"""What a transaction leaves with all else that it writes: one whose commit is in doubt is done again only where its mark is
+not there. Its number at the server would not tell, since a server that crashed gives numbers again that it had not written
+down yet. While the server has not noticed that the connection is gone, this waits for the end of the first one.
+"""
+_OLD_MARKS = text("DELETE FROM marks WHERE at < now() - interval '1 day'")
 LOW_SPACE = 8 << 20
 """Bytes free under which a failing write is blamed on the disk."""
 WAITS = "what must be written waits for the store"
@@ -62,6 +73,12 @@ def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntr
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _configure_postgres(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    """A process that stands still, or is cut off, in the middle of a transaction must not hold up the others with its locks."""
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{STANDS_STILL}s'")
+    connection.commit()
 
 
 def storage_error(error: Exception, home: Path) -> StorageFailed:
@@ -147,6 +164,8 @@ class Database:
         self._holds = False
         self._again: asyncio.TimerHandle | None = None
         self._closed = False
+        self._name = uuid.uuid4().hex
+        self._numbers = itertools.count(1)
 
     @classmethod
     def open(cls, home: Path, url: str | None = None) -> Database:
@@ -157,10 +176,12 @@ class Database:
             target, pool_size=READERS + 2, max_overflow=OTHERS, pool_pre_ping=not local,
             connect_args={} if local else REACHED,
         )  # fmt: skip
-        if local:
-            event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "connect", _configure_sqlite if local else _configure_postgres)
         try:
             migrate(engine)
+            if not local:
+                with engine.begin() as connection:
+                    connection.execute(_OLD_MARKS)
         except (DatabaseError, OSError) as error:
             engine.dispose()
             raise storage_error(error, home) from error
@@ -178,34 +199,19 @@ class Database:
 
     def _transact(self, fn: Callable[[Connection], T], *, writes: bool = True) -> T:
         deadline = time.monotonic() + PATIENCE
+        mark = {"id": f"{self._name}/{threading.get_ident()}", "number": next(self._numbers)}
+        outcome: list[T] = []
         while True:
-            outcome: list[T] = []
-            number: int | None = None
             try:
                 with self._engine.begin() as connection:
-                    outcome.append(fn(connection))
-                    if writes and self.shared:
-                        number = connection.execute(_TRANSACTION).scalar()
+                    if writes and self.shared and not connection.execute(_MARK, mark).rowcount:
+                        return outcome[0]  # it was committed, and only the word of it was lost
+                    outcome = [fn(connection)]
                 return outcome[0]
             except (OperationalError, DatabaseError, InterfaceError) as error:
                 if _is_integrity(error):
                     raise
                 if not (self.shared and _passes(error)) or time.monotonic() > deadline or self._closed:
-                    raise storage_error(error, self._home) from error
-            time.sleep(AGAIN)
-            if number is not None and self._committed(number, deadline):
-                return outcome[0]
-
-    def _committed(self, number: int, deadline: float) -> bool:
-        """Whether a transaction, whose connection broke while it was committed, was. Raises StorageFailed."""
-        while True:
-            try:
-                with self._engine.connect() as connection:
-                    status = connection.execute(_STATUS, {"number": number}).scalar()
-                if status != "in progress":
-                    return status == "committed"
-            except (OperationalError, DatabaseError, InterfaceError) as error:
-                if time.monotonic() > deadline or self._closed:
                     raise storage_error(error, self._home) from error
             time.sleep(AGAIN)
 

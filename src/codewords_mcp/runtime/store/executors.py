@@ -50,12 +50,12 @@ def holders(connection: Connection) -> set[str]:
     return set(connection.execute(query.distinct()).scalars())
 
 
-def unwanted(connection: Connection, executor: str) -> list[str]:
-    """Runs of this executor that somebody wants cancelled."""
-    query = select(runs.c.id).where(
-        runs.c.status.in_(UNFINISHED), runs.c.executor == executor, runs.c.cancel_asked.is_(True)
+def held(connection: Connection, executor: str) -> dict[str, bool]:
+    """Runs of this executor that have not ended; whether somebody wants them cancelled."""
+    query = select(runs.c.id, runs.c.cancel_asked).where(
+        runs.c.status.in_(UNFINISHED), runs.c.executor == executor
     )
-    return list(connection.execute(query).scalars())
+    return {row.id: row.cancel_asked for row in connection.execute(query)}
 
 
 def ask_to_cancel(connection: Connection, run_id: str) -> bool:

@@ -78,7 +78,8 @@ def _wait(attempts: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _over(status: str, code: str, message: str, attempts: list[dict[str, Any]], at: int) -> dict[str, Any]:
     error = {"code": code, "message": message, "origin": "platform", "hint": RUN_AGAIN}
-    return {"status": status, "completed_at": at, "error": error, "attempts": attempts}
+    # held by nobody: one that was taken for dead and comes back must not end it another way
+    return {"status": status, "completed_at": at, "error": error, "attempts": attempts, "executor": None}
 
 
 def claim(connection: Connection, run_id: str, executor: str) -> bool:

@@ -113,6 +113,12 @@ def change(
     return connection.execute(statement, values | {"_id": run_id, "_holder": holder}).rowcount == 1
 
 
+def held(connection: Connection, run_ids: list[str], holder: str) -> set[str]:
+    """Those of these that this executor holds; nobody takes them over before the transaction ends."""
+    query = select(runs.c.id).where(runs.c.id.in_(run_ids), runs.c.executor == holder)
+    return set(connection.execute(query.with_for_update(read=True)).scalars())
+
+
 def get(connection: Connection, run_id: str, owner: str | None = None) -> Run | None:
     """By id; with `owner`, only if it is theirs."""
     query = select(runs).where(runs.c.id == run_id)

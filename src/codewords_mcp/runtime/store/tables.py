@@ -7,6 +7,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    DateTime,
     Float,
     ForeignKey,
     Index,
@@ -188,6 +189,15 @@ runs = Table(
         postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
 )
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+)
+"""The last transaction of each writing thread on a shared database."""
 
 executors = Table(
     "executors",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from codewords_mcp.errors import EnvironmentFailed
 from codewords_mcp.runtime.models import Progress
+from codewords_mcp.runtime.workflows import bytecode
 from codewords_mcp.runtime.workflows.client import ClientWheel
 from codewords_mcp.runtime.workflows.process import Uv, run_command
 from codewords_mcp.runtime.workflows.pythons import Python
@@ -152,8 +153,7 @@ async def _compile(uv: Uv, python: Python, archives: list[Path]) -> None:
         str(python.executable),
         "-I",
         "-S",
-        "-m",
-        "compileall",
+        str(Path(bytecode.__file__)),
         "-qq",
         "-j",
         "2",

@@ -162,7 +162,10 @@ def name_command(title: str) -> None:
     """Overwrite this process's command line in /proc, where the programs of its pid namespace can read the host's paths."""
     with open("/proc/self/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
-    start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end of proc(5), of which two stand before the name
+    start, end = (
+        int(fields[45]),
+        int(fields[46]),
+    )  # arg_start and arg_end of proc(5), of which two stand before the name
     if start < end:
         ctypes.memmove(start, title.encode().ljust(end - start, b"\0"), end - start)
 

@@ -39,7 +39,7 @@ _ETC_FILES: Final = {
     "group": "root:x:0:\nsandbox:x:1000:\nnogroup:x:65534:\n",
     "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
     "hostname": "sandbox\n",
-    "resolv.conf": "nameserver 127.0.0.1\noptions timeout:5 attempts:1\n",
+    "resolv.conf": "nameserver 127.0.0.1\noptions timeout:5 attempts:3\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
 }
 _PROC_READONLY: Final = ("bus", "fs", "irq", "sys", "sysrq-trigger")
