@@ -294,7 +294,7 @@ class Dispatcher:
     def _withdraw_unseen(self, row: dict[str, Any]) -> None:
         """The caller hung up while the row was written, and it may be: writes are made in order, so this finds it."""
         at, error = now(), RunCancelled("The run was cancelled: the caller hung up.")
-        ended = {
+        ended: dict[str, Any] = {
             "status": "cancelled",
             "completed_at": at,
             "error": about(error),
