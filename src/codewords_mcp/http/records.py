@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, cast
 
-from codewords_mcp.runtime.log_text import fields_of, level_of
+from codewords_mcp.runtime.log_text import Line, fields_of, level_of
 from codewords_mcp.runtime.models import Attempt, Run, Step
-from codewords_mcp.runtime.store.logs import Line
 
 
 def timestamp(moment: datetime | None) -> str | None:

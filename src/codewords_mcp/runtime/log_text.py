@@ -9,6 +9,8 @@ import json
 import re
 from typing import Any, cast
 
+Line = tuple[str, str, str]
+"""created_at, stream, message: a line where a model for each would cost more than the rest."""
 LEVELS = ("debug", "info", "warning", "error", "critical")
 _NAMES = {
     "trace": "debug", "debug": "debug", "info": "info", "notice": "info", "warn": "warning", "warning": "warning",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
+from codewords_mcp.runtime.log_text import Line
 from codewords_mcp.runtime.models import LogLine
 from codewords_mcp.runtime.runs.journal import MAX_LINE, Journal
 from codewords_mcp.runtime.runs.tails import by_line
@@ -160,3 +161,65 @@ async def test_binary_and_nul_bytes_do_not_break_the_log(database: Database) -> 
     lines = await _all(journal)
     assert lines[-1].message == "after"
     assert "\x00" not in "".join(line.message for line in lines)
+
+
+@pytest.mark.requirement("logs:shared")
+async def test_followers_of_one_log_share_each_look_at_the_store_and_what_is_written_of_it(
+    database: Database,
+) -> None:
+    journal = Journal(database, 1 << 20)
+    log = journal.open("r")
+    looked, written = 0, 0
+
+    def ended(_connection: Connection) -> bool:
+        nonlocal looked
+        looked += 1
+        return True
+
+    def write(lines: list[Line]) -> list[bytes]:
+        nonlocal written
+        written += 1
+        return [message.encode() for _, _, message in lines]
+
+    async def follow() -> bytes:
+        batches = journal.tails.follow("r", after=None, follow=True, ended=ended)
+        return b"".join([b"".join(batch.form("plain", write)) async for batch in batches if batch])
+
+    followers = asyncio.gather(*(follow() for _ in range(20)))
+    while not journal.tails.followed:
+        await asyncio.sleep(0)
+    log.write("stdout", b"one\ntwo\n")
+    journal.close(log)
+    async with asyncio.timeout(10):
+        assert await followers == [b"onetwo"] * 20
+    assert (looked, written) == (1, 1)
+    assert not journal.tails.followed, "nothing is kept of logs that nobody follows"
+
+
+async def test_a_long_log_comes_whole_and_in_order_also_to_who_comes_back_in_its_middle(
+    database: Database,
+) -> None:
+    journal = Journal(database, 1 << 20)
+    log = journal.open("r")
+    for number in range(450):  # more chunks than one look takes
+        log.write("stdout", b"%d\n" % number)
+        journal.flush()
+    journal.close(log)
+    lines = await _all(journal)
+    assert [line.message for line in lines] == [str(number) for number in range(450)]
+    for number in (0, 199, 200, 448, 449):
+        assert await _all(journal, after=lines[number].created_at) == lines[number + 1 :]
+
+
+async def test_only_what_fits_of_lines_that_come_at_once_is_kept_and_a_long_line_among_them_is_cut(
+    database: Database,
+) -> None:
+    journal = Journal(database, MAX_LINE + 100)
+    log = journal.open("r")
+    log.write("stdout", b"y" * (MAX_LINE + 10) + b"\nshort\n" + b"z" * 100 + b"\nnever\n")
+    log.write("stdout", b"nor this\n")
+    journal.close(log)
+    lines = await _all(journal)
+    assert [len(line.message) for line in lines[:-1]] == [MAX_LINE, 10, 5]
+    assert "log cut here" in lines[-1].message
+    assert [line.created_at for line in lines] == sorted({line.created_at for line in lines})

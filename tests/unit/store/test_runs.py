@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from codewords_mcp.runtime.log_text import Line
 from codewords_mcp.runtime.models import Run
 from codewords_mcp.runtime.store import logs, recovery, requests, runs, usage
 from codewords_mcp.runtime.store.clock import now, rising_texts, to_datetime, to_text
@@ -170,10 +171,10 @@ def test_log_chunks_come_back_line_by_line_whatever_the_lines_hold(database: Dat
         "snow ☃ 🚨",
         "\x85 next line",
     ]
-    written: list[logs.Line] = [(to_text(i), "stderr", m) for i, m in enumerate(messages)]
+    written: list[Line] = [(to_text(i), "stderr", m) for i, m in enumerate(messages)]
     database.write_blocking(lambda c: logs.append(c, [("r", 0, written[:4]), ("r", 4, written[4:])]))
 
-    def read(from_seq: int, limit_chunks: int = 9) -> tuple[list[logs.Line], int, bool]:
+    def read(from_seq: int, limit_chunks: int = 9) -> tuple[list[Line], int, bool]:
         found, next_seq, more = database.write_blocking(
             lambda c: logs.read(c, "r", from_seq=from_seq, limit_chunks=limit_chunks)
         )

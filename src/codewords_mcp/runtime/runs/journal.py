@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from codewords_mcp.runtime.log_text import Line
 from codewords_mcp.runtime.models import Step
 from codewords_mcp.runtime.runs.tails import Tails
 from codewords_mcp.runtime.sandboxes.base import STREAMS, Stream
@@ -48,7 +49,7 @@ class RunLog:
         self._refused: dict[tuple[str, str], int] = {}
         self.refusals: dict[str, int] = {}
         """Calls that the workflow's manifest does not list, by the sentence that was answered, and how many."""
-        self.pending: list[logs.Line] = []
+        self.pending: list[Line] = []
         self.next_seq = 0
         self._room = max_bytes
         self._last = 0

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from codewords_mcp.runtime.log_text import Line
 from codewords_mcp.runtime.models import LogLine
 from codewords_mcp.runtime.store import logs
 from codewords_mcp.runtime.store.database import Database
@@ -21,11 +22,11 @@ HEARTBEAT = 5.0
 class LogBatch:
     """Lines of a log that come at once, one or more: the same object for each of its followers, and not to be changed."""
 
-    def __init__(self, lines: list[logs.Line]) -> None:
+    def __init__(self, lines: list[Line]) -> None:
         self.lines = lines
         self._forms: dict[str, list[bytes]] = {}
 
-    def form(self, name: str, make: Callable[[list[logs.Line]], list[bytes]]) -> list[bytes]:
+    def form(self, name: str, make: Callable[[list[Line]], list[bytes]]) -> list[bytes]:
         """What `make` gives for the lines. It is asked once for each name, however many followers want it."""
         made = self._forms.get(name)
         if made is None:

@@ -9,12 +9,11 @@ from typing import cast
 
 from sqlalchemy import Connection, func, insert, select
 
+from codewords_mcp.runtime.log_text import Line
 from codewords_mcp.runtime.models import LogLine
 from codewords_mcp.runtime.store.tables import log_chunks
 
 _INSERT = insert(log_chunks)
-Line = tuple[str, str, str]
-"""created_at, stream, message: a line on its way in or out, where a model would cost more than the writing."""
 Chunk = tuple[str, int, list[Line]]
 """Run id, seq of the first line, at least one line. `seq` counts lines of the run from 0, those that could not be stored
 as well.
