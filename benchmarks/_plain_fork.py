@@ -11,7 +11,7 @@ import sys
 sys.path[0] = sys.argv[1]
 sys.path.append(sys.argv[2])
 
-from inside import boot, init, preload, warm  # noqa: E402  # pyright: ignore[reportMissingImports]
+from inside import ahead, boot, init, preload, warm  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 del sys.path[0]  # its neighbours have names that others use
 
@@ -25,6 +25,8 @@ def main():
     for _ in range(3):
         warm.serving(loop="asyncio")
     preload.settle()
+    ahead.gather()
+    helper = ahead.Helper(ahead.learn(lambda: warm.serving(loop="auto")))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     control.send(b"ready")
     while True:
@@ -42,6 +44,7 @@ def main():
             return lambda: boot.run(script.decode(), hook)
         os.close(fds[0])
         control.send(b"%d" % pid)
+        helper.help(pid, control.fileno())
 
 
 main()()

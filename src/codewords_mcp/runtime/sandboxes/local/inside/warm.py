@@ -152,4 +152,4 @@ def _policy_kept() -> Generator[None]:
     try:
         yield
     finally:
-        asyncio.set_event_loop_policy(None)
+        asyncio.set_event_loop_policy(None)  # pyright: ignore[reportDeprecated]

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from . import boot, channel, forked, keeper, linux, preload, seccomp, shell, warm
+from . import ahead, boot, channel, forked, keeper, linux, preload, seccomp, shell, warm
 from .server import CONTROL_FD
 
 Program = Callable[[], None]
@@ -38,7 +38,9 @@ def main() -> Program:
         for _ in range(_REHEARSALS):
             warm.serving(loop="asyncio")
         preload.settle()
+        ahead.gather()
         _check_quiet(control)
+        helper = ahead.Helper(ahead.learn(lambda: warm.serving(loop="auto")))
     except Exception as error:  # noqa: BLE001  # whatever it is, programs start without a fork server then
         channel.send(control, {"refused": str(error)[:500]})
         os._exit(1)
@@ -46,7 +48,7 @@ def main() -> Program:
     kit = forked.Kit(hook, packages, filters, _is_hooked(packages), forked.own_modules())
     seconds = time.perf_counter() - began
     channel.send(control, {"ready": True, "modules": len(imported), "seconds": round(seconds, 3)})
-    return _serve(control, kit)
+    return _serve(control, kit, helper)
 
 
 def _check_quiet(control: socket.socket) -> None:
@@ -71,7 +73,7 @@ def _is_hooked(packages: str) -> bool:
     return any(name.endswith(".pth") or name.startswith("sitecustomize") for name in os.listdir(packages))
 
 
-def _serve(control: socket.socket, kit: forked.Kit) -> Program:
+def _serve(control: socket.socket, kit: forked.Kit, helper: ahead.Helper) -> Program:
     signal.signal(signal.SIGCHLD, lambda _number, _frame: keeper.reap(control))
     while True:
         received = channel.receive(control)
@@ -94,6 +96,8 @@ def _serve(control: socket.socket, kit: forked.Kit) -> Program:
                 control.close()
                 return forked.start(kit, message, key, inside)
             channel.send(control, {"born": message["name"], "pid": pid})
+            if not message["early"]:
+                helper.help(pid, control.fileno())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))
         if key is not None:
             key.close()
