@@ -92,9 +92,9 @@ class Link:
             os.close(self._init)
 
     def drain(self) -> None:
-        """Deliver what was sent before the end."""
-        while self._on_readable():
-            pass
+        """Deliver what was sent before the end. After `close` there is nothing any more."""
+        if self._messages.fileno() >= 0:
+            self._on_readable()
 
     def _kill_init(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -116,18 +116,17 @@ class Link:
         if not self.over.done():
             self.over.set_result(None)
 
-    def _on_readable(self) -> bool:
-        """Deliver one message: there is seldom another, and then the loop calls again. False where there is none."""
-        try:
-            received = channel.receive(self._messages)
-        except BlockingIOError:
-            return False
-        except OSError:
-            received = None
-        if received is None:
-            self._loop.remove_reader(self._messages.fileno())
-            if self._launcher is None and self._init is None:
-                self._set_gone()  # nothing was forked, or what was has ended at once
-            return False
-        self._on_message(*received)
-        return True
+    def _on_readable(self) -> None:
+        while True:
+            try:
+                received = channel.receive(self._messages)
+            except BlockingIOError:
+                return
+            except OSError:
+                received = None
+            if received is None:
+                self._loop.remove_reader(self._messages.fileno())
+                if self._launcher is None and self._init is None:
+                    self._set_gone()  # nothing was forked, or what was has ended at once
+                return
+            self._on_message(*received)
