@@ -11,6 +11,7 @@ import asyncio
 import math
 import os
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -55,7 +56,7 @@ class Shelf:
 
     def target(self, now: float) -> int:
         """How many should wait."""
-        recent = sum(1 for at in self.runs if at > now - WINDOW)
+        recent = len(self.runs) - bisect_right(self.runs, now - WINDOW)
         if recent < HOT or self.failures >= GIVE_UP:
             return 0
         return min(MAX_EACH, max(1, math.ceil(recent / WINDOW * AHEAD)))

@@ -150,13 +150,9 @@ class Cell:
     async def _expect(self, message: asyncio.Future[T]) -> T:
         """A message from inside, or SandboxFailed when the processes end, or are silent, first."""
         assert self.link is not None  # noqa: S101  # connected before anything is expected
-        gone = asyncio.ensure_future(self.link.gone.wait())
-        try:
-            await asyncio.wait(
-                {message, gone}, timeout=self.setup_seconds, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            gone.cancel()
+        if not message.done():
+            either = (message, self.link.over)
+            await asyncio.wait(either, timeout=self.setup_seconds, return_when=asyncio.FIRST_COMPLETED)
         if not message.done():
             self.link.drain()
         if message.done():
@@ -165,7 +161,7 @@ class Cell:
             raise self.broken
         if self._doomed:
             raise SandboxFailed("The sandbox was destroyed while it was being made.")
-        if gone.done():
+        if self.link.gone.is_set():
             raise SandboxFailed("The sandbox's processes ended before the sandbox stood.")
         raise SandboxFailed(f"The sandbox did not stand within {self.setup_seconds:g} seconds.")
 
@@ -259,8 +255,11 @@ def _resolve(future: asyncio.Future[T], value: T) -> None:
 
 def host_pid(pidfd: int) -> int:
     """The number, here, of a process that knows only its number inside."""
-    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:  # noqa: PTH123  # on the way of each start
-        for line in file:
-            if line.startswith("Pid:"):
-                return int(line.split()[1])
-    return -1
+    fd = os.open(
+        f"/proc/self/fdinfo/{pidfd}", os.O_RDONLY | os.O_CLOEXEC
+    )  # on the way of each start: no file object
+    try:
+        _, there, rest = os.read(fd, 4096).partition(b"\nPid:")
+    finally:
+        os.close(fd)
+    return int(rest.split(None, 1)[0]) if there else -1

@@ -54,17 +54,14 @@ class Group:
 
     def entrances(self) -> list[FileIO]:
         """Files by which a process moves itself in, by writing 0, whoever it is. Raises OSError."""
-        return [
-            (folder / "cgroup.procs").open("wb", buffering=0)
-            for folder in dict.fromkeys(self._folders.values())
-        ]
+        return [FileIO(f"{folder}/cgroup.procs", "wb") for folder in dict.fromkeys(self._folders.values())]
 
     def limit(self, limits: Limits) -> None:
         """Set its limits. Raises OSError."""
         for controller, folder in self._folders.items():
             for file, value, required in _settings(controller, limits):
                 try:
-                    (folder / file).write_text(value, encoding="utf-8")
+                    _write(f"{folder}/{file}", value)
                 except OSError:
                     if required:
                         raise
@@ -274,9 +271,20 @@ def _remove(folder: Path) -> bool:
             return True
 
 
+def _write(path: str, value: str) -> None:
+    """The kernel's files want neither a buffer nor an encoding, and each start writes some."""
+    with FileIO(path, "wb") as file:
+        file.write(value.encode())
+
+
+def _read(folder: Path, name: str) -> str:
+    with FileIO(f"{folder}/{name}") as file:
+        return file.read().decode()
+
+
 def _number(folder: Path | None, name: str) -> int | None:
     with contextlib.suppress(OSError, ValueError):
-        return None if folder is None else int((folder / name).read_text(encoding="utf-8"))
+        return None if folder is None else int(_read(folder, name))
     return None
 
 
@@ -284,6 +292,6 @@ def _fields(folder: Path | None, name: str) -> dict[str, int]:
     """A file of `key value` lines."""
     with contextlib.suppress(OSError, ValueError):
         if folder is not None:
-            lines = (line.split() for line in (folder / name).read_text(encoding="utf-8").splitlines())
+            lines = (line.split() for line in _read(folder, name).splitlines())
             return {key: int(value) for key, value in lines}
     return {}

@@ -34,6 +34,8 @@ class Link:
         launcher: Spawned | None = None,
     ) -> None:
         self.gone = asyncio.Event()
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when `gone` is set: a future can be waited for beside others without a task."""
         self._messages = messages
         self._on_message = on_message
         self._launcher = launcher
@@ -90,8 +92,9 @@ class Link:
             os.close(self._init)
 
     def drain(self) -> None:
-        """Deliver what was sent before the end."""
-        self._on_readable()
+        """Deliver what was sent before the end. After `close` there is nothing any more."""
+        if self._messages.fileno() >= 0:
+            self._on_readable()
 
     def _kill_init(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -100,13 +103,18 @@ class Link:
     def _insist(self) -> None:
         logger.error("a sandbox's processes did not end", init=self._init)
         if self._launcher is None:
-            self.gone.set()
+            self._set_gone()
         else:
             self.kill_launcher()
 
     def _on_gone(self, pidfd: int) -> None:
         self._loop.remove_reader(pidfd)
+        self._set_gone()
+
+    def _set_gone(self) -> None:
         self.gone.set()
+        if not self.over.done():
+            self.over.set_result(None)
 
     def _on_readable(self) -> None:
         while True:
@@ -119,6 +127,6 @@ class Link:
             if received is None:
                 self._loop.remove_reader(self._messages.fileno())
                 if self._launcher is None and self._init is None:
-                    self.gone.set()  # nothing was forked, or what was has ended at once
+                    self._set_gone()  # nothing was forked, or what was has ended at once
                 return
             self._on_message(*received)

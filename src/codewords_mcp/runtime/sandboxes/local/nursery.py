@@ -227,10 +227,9 @@ class Nursery:
         try:
             await asyncio.sleep(_SETTLE)
             while (server := self._server) is not None and server.ready:
-                blanks = self._wanted_blanks()
                 if len(self._shells) < self._wanted_shells():
                     await self._make(server.cell(network=True), self._shells, ForkCell.make_shell)
-                elif self.blanks < blanks and (shell := self._take(self._shells)) is not None:
+                elif self.blanks < self._wanted_blanks() and (shell := self._take(self._shells)) is not None:
                     await self._make(shell, self._blanks, ForkCell.warm)
                 else:
                     return
@@ -261,14 +260,13 @@ class Nursery:
 
     def _wanted_blanks(self) -> int:
         """By how often programs were started lately."""
-        now = time.monotonic()
-        if now - self.last_used > IDLE:
+        if time.monotonic() - self.last_used > IDLE or self._started(_BUSY, 1):
             return 0
-        last_second = sum(now - start < 1 for start in self._starts)
-        if last_second >= _BUSY:
-            return 0
-        last_ten = sum(now - start < 10 for start in self._starts)
-        return min(self._most_blanks, 2 if last_ten < 10 else 3 if last_ten < 30 else 4)
+        return min(self._most_blanks, 2 + self._started(10, 10) + self._started(30, 10))
+
+    def _started(self, count: int, seconds: float) -> bool:
+        """Whether there were so many starts lately."""
+        return len(self._starts) >= count and time.monotonic() - self._starts[-count] < seconds
 
     def _discard(self, cell: ForkCell) -> None:
         async def discard() -> None:

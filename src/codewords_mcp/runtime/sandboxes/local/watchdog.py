@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from codewords_mcp.runtime.sandboxes.base import SandboxSpec
@@ -72,8 +72,10 @@ def memory_over(roots: tuple[int, ...], limit: int) -> bool:
 
 @dataclass(slots=True)
 class _Due:
+    """The first look at files comes as long after the start as each after the one before: most programs have ended by then."""
+
     memory: float = 0.0
-    disk: float = 0.0
+    disk: float = field(default_factory=lambda: time.monotonic() + _DISK_SECONDS)
 
 
 class Watchdog:

@@ -51,6 +51,7 @@ class Watch:
         self._imported = False
         self._told_ports: list[int] = []
         self._started = time.monotonic()
+        self._look_at = self._started + _EAGER_POLL
         self._wake, self._wake_inside = socket.socketpair()
         for end in (self._wake, self._wake_inside, boot):
             end.setblocking(False)
@@ -82,10 +83,10 @@ class Watch:
         self._selector.register(self._boot, selectors.EVENT_READ, self._on_boot)
         self._selector.register(self._wake, selectors.EVENT_READ, lambda: self._wake.recv(4096))
         while not self._reap():
-            for key, _ in self._selector.select(self._poll_interval()):
+            for key, _ in self._selector.select(self._until_look()):
                 with contextlib.suppress(BlockingIOError):
                     key.data()
-            if self._port is not None and not self._serving:
+            if self._port is not None and self._until_look() == 0:
                 self._look_for_port(self._port)
 
     def _on_sigterm(self, number: int, _: object) -> None:
@@ -145,6 +146,7 @@ class Watch:
     def _adopt(self, program: int, port: int) -> None:
         self._program, self._port = program, port
         self._started = time.monotonic()
+        self._look_at = self._started + _EAGER_POLL
         self._selector.register(self._runtime, selectors.EVENT_READ, self._on_runtime)
         try:
             self._selector.register(os.pidfd_open(program), selectors.EVENT_READ, self._on_end)
@@ -158,13 +160,15 @@ class Watch:
         self._serving = True
         channel.send(self._runtime, {"serving": how, "asked": asked})
 
-    def _poll_interval(self) -> float | None:
+    def _until_look(self) -> float | None:
+        """Seconds until the kernel is to be asked for the program's port; None where there is no need to ask."""
         if self._serving or self._port is None:
             return None
-        eager = not self._imported and time.monotonic() - self._started < _EAGER_SECONDS
-        return _EAGER_POLL if eager else _LAZY_POLL
+        return max(0.0, self._look_at - time.monotonic())
 
     def _look_for_port(self, port: int) -> None:
+        eager = not self._imported and time.monotonic() - self._started < _EAGER_SECONDS
+        self._look_at = time.monotonic() + (_EAGER_POLL if eager else _LAZY_POLL)
         ports = self._ports.listening()
         address = ports.pop(port, None)
         if address is not None:
