@@ -19,6 +19,7 @@ from codewords_mcp.runtime.authoring_calls import AuthoringCalls
 from codewords_mcp.runtime.consent_calls import ConsentCalls
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.limits import OWN_SCOPES
+from codewords_mcp.runtime.log_batch import LogBatch
 from codewords_mcp.runtime.model_calls import ModelCalls
 from codewords_mcp.runtime.models import (
     Caller,
@@ -43,7 +44,7 @@ from codewords_mcp.runtime.models import (
     no_progress,
 )
 from codewords_mcp.runtime.publish_calls import PublishCalls
-from codewords_mcp.runtime.runs.tails import LogBatch, by_line
+from codewords_mcp.runtime.runs.tails import by_line
 from codewords_mcp.runtime.secret_calls import SecretCalls
 from codewords_mcp.runtime.secrets.access import refuse_run, require_admin
 from codewords_mcp.runtime.store import runs as run_rows

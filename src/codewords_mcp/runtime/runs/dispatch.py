@@ -21,12 +21,12 @@ from codewords_mcp.errors import (
     RunInterrupted,
 )
 from codewords_mcp.runtime.limits import Place
+from codewords_mcp.runtime.log_batch import LogBatch
 from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Run, RunRequest, RunResponse
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.execution import Execution
 from codewords_mcp.runtime.runs.floor import Floor, new_id, shown
 from codewords_mcp.runtime.runs.served import NOT_KEPT, Served, about
-from codewords_mcp.runtime.runs.tails import LogBatch
 from codewords_mcp.runtime.runs.turns import NotOurs
 from codewords_mcp.runtime.runs.work import replayed
 from codewords_mcp.runtime.store import executors, logs, slots
