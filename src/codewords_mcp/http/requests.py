@@ -17,7 +17,8 @@ from codewords_mcp.http.operations import Operation, Parameter, page_of
 from codewords_mcp.http.progress import watched
 from codewords_mcp.http.records import log_record, result_record, run_record
 from codewords_mcp.http.replies import NDJSON, SSE, JsonReply, LineStream, line
-from codewords_mcp.runtime.log_text import LEVELS, Line, LogBatch, at_least
+from codewords_mcp.runtime.log_batch import LogBatch
+from codewords_mcp.runtime.log_text import LEVELS, Line, at_least
 from codewords_mcp.runtime.models import FINISHED, RunStatus
 
 _PIECE = 32 << 10

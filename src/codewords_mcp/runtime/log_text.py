@@ -1,4 +1,4 @@
-"""What lines of a program's log are made of, and what one says about itself: its level, the fields of a structured one.
+"""What a line of a program's log says about itself: its level, and the fields of a structured one.
 
 Read off when a line is shown, not when it is stored: a flood of lines must not cost more than their writing.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_right
-from collections.abc import Callable
 from typing import Any, cast
 
 Line = tuple[str, str, str]
@@ -53,24 +51,3 @@ def fields_of(message: str) -> dict[str, Any] | None:
 def at_least(message: str, least: str) -> bool:
     """Whether the line is of this level or a higher one; a line that says none counts as `info`."""
     return LEVELS.index(level_of(message) or "info") >= LEVELS.index(least)
-
-
-class LogBatch:
-    """Lines of a log that come at once, one or more: the same object for each of its followers, and not to be changed."""
-
-    def __init__(self, lines: list[Line]) -> None:
-        self.lines = lines
-        self._forms: dict[str, list[bytes]] = {}
-
-    def form(self, name: str, make: Callable[[list[Line]], list[bytes]]) -> list[bytes]:
-        """What `make` gives for the lines. It is asked once for each name, however many followers want it."""
-        made = self._forms.get(name)
-        if made is None:
-            made = self._forms[name] = make(self.lines)
-        return made
-
-    def after(self, stamp: str | None) -> LogBatch:
-        """The lines later than this time; itself where that is all of them."""
-        if stamp is None or self.lines[0][0] > stamp:
-            return self
-        return LogBatch(self.lines[bisect_right(self.lines, stamp, key=lambda line: line[0]) :])

@@ -19,7 +19,7 @@ from codewords_mcp.runtime.authoring_calls import AuthoringCalls
 from codewords_mcp.runtime.consent_calls import ConsentCalls
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.limits import OWN_SCOPES
-from codewords_mcp.runtime.log_text import LogBatch
+from codewords_mcp.runtime.log_batch import LogBatch
 from codewords_mcp.runtime.model_calls import ModelCalls
 from codewords_mcp.runtime.models import (
     Caller,

@@ -21,7 +21,7 @@ from codewords_mcp.errors import (
     RunInterrupted,
 )
 from codewords_mcp.runtime.limits import Place
-from codewords_mcp.runtime.log_text import LogBatch
+from codewords_mcp.runtime.log_batch import LogBatch
 from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Run, RunRequest, RunResponse
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.execution import Execution

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from codewords_mcp.runtime.log_text import LogBatch
+from codewords_mcp.runtime.log_batch import LogBatch
 from codewords_mcp.runtime.models import LogLine
 from codewords_mcp.runtime.store import logs
 from codewords_mcp.runtime.store.database import Database
