@@ -72,7 +72,7 @@ def backup(
     if as_json:
         _output.print_json({"file": str(file), "bytes": size, "keys": keys})
     else:
-        _output.line(f"{file}: {size / (1 << 20):.1f} MiB.")
+        _output.line(f"{file}: {_output.size(size)}.")
         _output.note("It holds secrets and keys: keep it like a password.", always=keys)
         if _files(settings) is None:
             _output.note(f"Uploaded files are in {settings.files}, and not in it.", always=True)

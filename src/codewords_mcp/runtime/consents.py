@@ -81,7 +81,8 @@ class Consents:
             if (left := until - time.monotonic()) <= 0:
                 return None
             with suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), min(left, LOOK_AGAIN))
+                async with asyncio.timeout(min(left, LOOK_AGAIN)):
+                    await news.wait()
         return None
 
     def _needed(self, ask: Question, token: str) -> ConsentNeeded:

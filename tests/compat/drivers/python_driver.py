@@ -107,8 +107,11 @@ async def drive(client):
 
     async def stream_logs():
         answer = await settle(client.run(SERVICE, inputs=NAME))
-        lines = await settle(client.stream_logs(answer.headers["x-request-id"]))
-        return [line.get("message") for line in lines]
+        opened = client.stream_logs(answer.headers["x-request-id"])
+        if hasattr(opened, "__enter__"):  # as its documentation has it
+            with opened as lines:
+                return [line.get("message") for line in lines]
+        return [line.get("message") for line in await settle(opened)]
 
     async def address():
         kept = os.environ.pop("RUNTIME_URI")

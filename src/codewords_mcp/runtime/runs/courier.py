@@ -63,7 +63,8 @@ class Courier:
             except Exception:
                 log.exception("what came by webhooks is not delivered")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), max(pause, SPACING))
+                async with asyncio.timeout(max(pause, SPACING)):
+                    await self._woken.wait()
 
     async def _until_next(self) -> float:
         self.armed = await self._db.read(rows.are_any)

@@ -137,7 +137,8 @@ class Dispatcher:
                 if run.status in FINISHED or left <= 0:
                     return run
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), min(left, POLL))
+                    async with asyncio.timeout(min(left, POLL)):
+                        await news.wait()
 
     async def cancel(self, caller: Caller, run_id: str) -> Run:
         """End a run; its sandbox is gone when this returns. Raises NotFound, Conflict."""
@@ -172,7 +173,8 @@ class Dispatcher:
                 if self._floor.listener is not None:
                     self._floor.listener(run_id)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), CANCEL_POLL)
+                    async with asyncio.timeout(CANCEL_POLL):
+                        await news.wait()
 
     async def _withdraw(self, run: Run) -> bool:
         """Cancel what nobody has begun; False where somebody has it."""

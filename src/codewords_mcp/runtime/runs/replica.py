@@ -83,7 +83,8 @@ class Replica:
     async def _beat(self) -> None:
         while True:
             try:
-                await asyncio.wait_for(self._round(), self._ttl)
+                async with asyncio.timeout(self._ttl):
+                    await self._round()
             except (CodewordsError, TimeoutError) as error:
                 log.warning("this replica could not say that it lives", reason=str(error))
             except Exception:

@@ -76,7 +76,8 @@ class Ticker:
                 log.exception("schedules are not looked at")
                 pause = LONGEST_SLEEP
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()
 
     async def _until_next(self) -> float:
         (next_at, held), at = await self._floor.database.read(lambda c: (schedules.next_time(c), clock(c)))

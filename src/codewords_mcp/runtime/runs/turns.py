@@ -151,7 +151,8 @@ class Turns:
                 return
             await asyncio.sleep(SPACING)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), LOOK)
+                async with asyncio.timeout(LOOK):
+                    await self._news.wait()
 
     async def close(self) -> None:
         """Look no more."""

@@ -57,7 +57,8 @@ class SocketMode:
                 except CodewordsError as error:
                     log.warning("Slack's sockets are not looked after", reason=error.message)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), LOOK)
+                    async with asyncio.timeout(LOOK):
+                        await self._woken.wait()
         finally:
             await self._end(list(self._sockets))
 

@@ -1,0 +1,34 @@
+"""What waits for news without end ends when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from codewords_mcp.runtime.runs.ticker import Ticker
+from codewords_mcp.runtime.store.database import Database
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.requirement("serve:stop-takes")
+@pytest.mark.parametrize("steps", range(4))
+async def test_a_stop_takes_though_news_comes_at_the_same_moment(tmp_path: Path, steps: int) -> None:
+    """`asyncio.wait_for` of Python 3.11 loses a cancellation that comes between the news and whoever waits for it."""
+    database = Database.open(tmp_path)
+    ticker = Ticker(cast("Any", SimpleNamespace(database=database)), cast("Any", None))
+    woken: Any = ticker._woken  # pyright: ignore[reportPrivateUsage]
+    running = asyncio.create_task(ticker.run())
+    while not woken._waiters:
+        await asyncio.sleep(0)
+    ticker.wake()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    running.cancel()
+    ended, _ = await asyncio.wait({running}, timeout=10)
+    assert running in ended
+    database.close()
