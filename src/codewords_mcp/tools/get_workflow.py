@@ -31,7 +31,7 @@ class VersionItem(BaseModel):
 
     version: int
     created_at: str
-    active: bool
+    active: bool = False
 
 
 class RunItem(BaseModel):

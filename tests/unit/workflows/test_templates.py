@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from codewords_mcp.runtime.authoring.brief import fitting
 from codewords_mcp.runtime.authoring.templates import templates
+from codewords_mcp.runtime.services.describe import describe
+from codewords_mcp.runtime.services.registry import Registry
 from codewords_mcp.runtime.workflows.script import parse_script
 
 pytestmark = pytest.mark.requirement("workflows:templates")
@@ -35,3 +38,24 @@ def test_templates_share_one_environment_beside_the_greetings() -> None:
 def test_a_changed_list_does_not_change_the_gallery() -> None:
     templates().clear()
     assert templates()
+
+
+@pytest.mark.requirement("author:brief-services")
+@pytest.mark.parametrize(
+    ("wish", "first"),
+    [
+        ("Post the first line of a list to a Slack channel every morning", "slack_trigger"),
+        ("Watch a GitHub repository for new issues", "github"),
+        ("Remember what was seen before", "redis_coordinator"),
+        ("Fill in a form in a person's own Chrome browser", None),
+    ],
+)
+def test_a_brief_proposes_services_that_the_wish_speaks_of_and_that_are_there(
+    wish: str, first: str | None
+) -> None:
+    infos = [describe(one, set()) for one in Registry().all()]
+    absent = {one.name for one in infos if one.unavailable}
+    found = [one.name for one in fitting(infos, wish)]
+    assert "chrome_extension" in absent
+    assert not absent & set(found)
+    assert first is None or found[0] == first

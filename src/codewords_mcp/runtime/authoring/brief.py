@@ -17,7 +17,7 @@ _COMMON = set(
     re.findall(
         r"\w+",
         "the and for with that this from into each all any are its has have not one new out per then them what when which how "
-        "takes gives answers workflow list",
+        "takes gives answers workflow list own our your every",
     )
 )
 _SERVICES = 3
@@ -30,6 +30,7 @@ _MEANT = {
     "firecrawl": "scrape crawl website page javascript",
     "send_email": "email mail digest newsletter notify alert",
     "redis_coordinator": "remember state previous changed since counter cache seen dedupe last",
+    "slack_trigger": "post message channel",
     "github": "github repository issue pull commit release",
     "schedule_runs": "schedule daily hourly weekly cron",
 }
@@ -53,28 +54,33 @@ def matching(templates: Sequence[Template], query: str) -> list[Template]:
 
 
 def _fit(templates: Sequence[Template], wish: str) -> Callable[[Template], float]:
-    """What a template shares with the wish: each word counts the more the fewer templates have it."""
-    words = {
-        one.id: words_of(f"{one.id.replace('_', ' ')} {one.title} {one.description} {one.category}")
-        for one in templates
-    }
+    """What a template shares with the wish."""
+    scores = _scores(
+        {
+            one.id: f"{one.id.replace('_', ' ')} {one.title} {one.description} {one.category}"
+            for one in templates
+        },
+        wish,
+    )
+    return lambda template: scores[template.id]
+
+
+def _scores(texts: dict[str, str], wish: str) -> dict[str, float]:
+    """What each text shares with the wish: a word counts the more the fewer texts have it."""
+    words = {name: words_of(text) for name, text in texts.items()}
     spread = Counter(word for found in words.values() for word in found)
     wanted = words_of(wish)
-    scores = {name: sum(1 / spread[word] for word in wanted & found) for name, found in words.items()}
-    return lambda template: scores[template.id]
+    return {name: sum(1 / spread[word] for word in wanted & found) for name, found in words.items()}
 
 
 def fitting(services: Iterable[ServiceInfo], wish: str) -> list[ServiceInfo]:
     """The services that a wish speaks of and that are there, the best first."""
-    wanted = words_of(wish)
-    scored = [
-        (len(wanted & words_of(f"{one.name} {one.title} {one.summary} {_MEANT.get(one.name, '')}")), one)
-        for one in services
-        if not one.unavailable
-    ]
-    scored = [pair for pair in scored if pair[0]]
-    scored.sort(key=lambda pair: -pair[0])
-    return [one for _, one in scored[:_SERVICES]]
+    there = [one for one in services if not one.unavailable]
+    scores = _scores(
+        {one.name: f"{one.name} {one.title} {one.summary} {_MEANT.get(one.name, '')}" for one in there}, wish
+    )
+    found = sorted(there, key=lambda one: -scores[one.name])[:_SERVICES]
+    return [one for one in found if 0 < scores[one.name] * _FAR_LESS >= scores[found[0].name]]
 
 
 def line_of(service: ServiceInfo) -> str:
