@@ -64,7 +64,9 @@ CONTAINER_FIX: Final = (
     "Start the container with --privileged, or with --cap-add SYS_ADMIN --cap-add NET_ADMIN --security-opt seccomp=unconfined "
     "--security-opt apparmor=unconfined --security-opt systempaths=unconfined."
 )
-FILTERED: Final = "Whoever started the runtime filters its system calls, as containers and some services do, and forbids namespaces by it."
+FILTERED: Final = (
+    "A filter of system calls, as containers and some services have, forbids namespaces to the runtime."
+)
 FILTERED_FIX: Final = (
     "In a container: start it with --privileged, or with --security-opt seccomp=unconfined. In a systemd service: "
     "remove the lines RestrictNamespaces= and SystemCallFilter=."
