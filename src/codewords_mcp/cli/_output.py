@@ -2,7 +2,7 @@
 
 On a terminal tables are drawn and JSON is coloured; in a pipe a table is tab-separated lines without a
 header, as `gh` does, so that `cut` and `awk` see whole values. Text from outside loses its control characters
-first: a log line must not be able to move a person's cursor.
+first: a log line must not be able to move a person's cursor, nor to be read in another order than it has.
 """
 
 from __future__ import annotations
@@ -13,20 +13,12 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from codewords_mcp.door.text import clean
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from rich.console import Console
-
-# ESC sequences (CSI, OSC, two-byte), then any control character but tab and newline.
-_CONTROL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-)
-
-
-def clean(text: str) -> str:
-    """Text from outside without escape sequences and control characters."""
-    return _CONTROL.sub("", text)
 
 
 def console(*, stderr: bool = False) -> Console:

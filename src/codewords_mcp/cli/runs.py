@@ -140,6 +140,12 @@ def logs(
 
 
 def runs(
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RUN", help="Show this run, by its id or `last`, and what it reached.", show_default=False
+        ),
+    ] = None,
     workflow: Annotated[
         str | None, typer.Option(metavar="WORKFLOW", help="Only runs of this workflow.", show_default=False)
     ] = None,
@@ -150,7 +156,9 @@ def runs(
     limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20,
     as_json: AsJson = False,
 ) -> int:
-    """List the last runs, newest first."""
+    """List the last runs, newest first, or show one."""
+    if run is not None:
+        return _show(run, as_json=as_json)
     with connect() as client:
         items = pages(
             client,
@@ -167,6 +175,39 @@ def runs(
     headers = ["RUN", "STATUS", "TOOK", "AGE", "WORKFLOW"]
     _output.table(headers, rows, empty="No runs. `codewords run WORKFLOW` makes one.")
     return OK
+
+
+def _show(run: str, *, as_json: bool) -> int:
+    with connect() as client:
+        record = client.record("GET", f"/request/{part(run_id(client, run))}")
+    if as_json:
+        _output.print_json(record)
+        return OK
+    answered = [f"HTTP {record['responseStatus']}"] if record.get("responseStatus") else []
+    _output.line(
+        ", ".join([f"{record['id']}  {_status(record)}", *answered, *filter(None, [_seconds(record)])])
+    )
+    error: Json = record.get("error") or {}
+    for label, text in (
+        ("workflow", f"{record.get('serviceId') or ''} version {record.get('version') or '-'}"),
+        ("created", record["createdAt"]),
+        ("error", error.get("message") or ""),
+        ("reached", _reached(record, allowed=True)),
+        ("refused", _reached(record, allowed=False)),
+    ):
+        if text:
+            _output.line(f"  {label:<10} {text}")
+    return OK
+
+
+def _reached(record: Json, *, allowed: bool) -> str:
+    """`host:port (3 times)` of each destination that the run's policy allowed, or refused."""
+    found: list[Json] = record["usage"].get("egress", {}).get("reached", [])
+    return ", ".join(
+        f"{one['host']}:{one['port']}" + (f" ({one['count']} times)" if one["count"] > 1 else "")
+        for one in found
+        if one["allowed"] == allowed
+    )
 
 
 def cancel(run: RunRef, as_json: AsJson = False) -> int:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _RESULT_KEPT = 16_000
 _RESULT_SHOWN = 6_000
 _LOG_LINE = 1_000
+_REACHED_KEPT = 40
+_REFUSED = " (refused)"
 _LOG_SHOWN = 12_000
 _DIAGNOSIS_SHOWN = 2_400
 _SERVER = re.compile(
@@ -72,6 +74,7 @@ class RunResult(BaseModel):
     result_cut: bool | None = None
     error: RunFailure | None = None
     diagnosis: Diagnosed | None = None
+    reached: list[str] = []
     logs: list[str] = []
     next: str | None = None
 
@@ -122,6 +125,7 @@ def answer_run(run: Run, logs: list[LogLine], why: Diagnosis | None = None) -> C
         result_cut=result_cut or None,
         error=_error(run),
         diagnosis=_diagnosed(why),
+        reached=_reached(run),
         logs=_log(logs),
         next=_next_call(run),
     )
@@ -155,6 +159,14 @@ def _error(run: Run) -> RunFailure | None:
         origin=error.origin,
         hint=one_line(error.hint, 600) or None,
     )
+
+
+def _reached(run: Run) -> list[str]:
+    """`host:port` of what it reached, and of what was refused."""
+    found: list[dict[str, Any]] = run.usage.get("egress", {}).get("reached", [])
+    told = [f"{one['host']}:{one['port']}{'' if one['allowed'] else _REFUSED}" for one in found]
+    more = [f"{len(told) - _REACHED_KEPT} more"] if len(told) > _REACHED_KEPT else []
+    return told[:_REACHED_KEPT] + more
 
 
 def _diagnosed(why: Diagnosis | None) -> Diagnosed | None:
@@ -240,6 +252,8 @@ def _text(data: RunResult) -> str:
             parts.append(f"Then: edit_workflow(workflow_id={json.dumps(data.workflow_id)}, edits=[…])")
     if data.result is not None:
         parts.append(fence("Result", compact(data.result), _RESULT_SHOWN))
+    if refused := [one.removesuffix(_REFUSED) for one in data.reached if one.endswith(_REFUSED)]:
+        parts.append(f"Connections were refused to: {', '.join(refused)}.")
     if data.logs:
         parts.append(fence(f"Last {len(data.logs)} log lines", "\n".join(data.logs), _LOG_SHOWN))
     if data.next is not None:

@@ -37,7 +37,7 @@ def slow(shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The id of a workflow that says so in its log, and then waits 30 s at /wait or answers 418 at /teapot."""
     file = tmp_path_factory.mktemp("workflows") / "slow.py"
     file.write_text(SLOW, encoding="utf-8")
-    done = shell("codewords", "deploy", str(file), "--json")
+    done = shell("codewords", "deploy", str(file), "--json", "--allow")
     assert done.code == 0, done.err
     return str(done.json["service_id"])
 
@@ -60,7 +60,7 @@ app = FastAPI()
 
 @app.post("/wait")
 async def wait() -> dict[str, str]:
-    print("waiting \\x1b[2Jnow", flush=True)
+    print("waiting \\x1b[2Jn\\u202eow", flush=True)
     await asyncio.sleep(30)
     return {"message": "done"}
 
@@ -68,6 +68,13 @@ async def wait() -> dict[str, str]:
 @app.post("/teapot")
 async def teapot() -> Response:
     return Response("short and stout", status_code=418, media_type="text/plain")
+
+
+@app.post("/reach")
+def reach() -> None:
+    import socket
+
+    socket.create_connection(("10.0.0.1", 80), timeout=10).recv(1)
 
 
 @app.get("/binary")

@@ -170,7 +170,7 @@ def test_logs_follow_a_run_as_it_writes_and_ctrl_c_only_stops_the_printing(shell
     following = shell.start("codewords", "logs", "-f", run_id)
     assert following.stdout is not None
     line = next(line for line in following.stdout if "waiting" in line)
-    assert line.endswith("waiting now\n"), "the sequence that clears a screen is taken out"
+    assert line.endswith("waiting now\n"), "what clears a screen, or turns its order, is taken out"
     following.send_signal(signal.SIGINT)
     following.communicate(timeout=20)
     assert following.returncode == 0
@@ -199,6 +199,20 @@ def test_runs_list_id_service_status_and_time_newest_first(shell: Shell, greetin
     assert {(item["serviceId"], item["status"]) for item in only} == {(greeting, "succeeded")}
     first = shell("codewords", "runs", "--limit", "1").out.split("\t")
     assert len(first) == 5
+
+
+@pytest.mark.requirement("cli:runs", "runs:egress-recorded")
+def test_one_run_is_shown_with_what_it_reached_and_was_refused(shell: Shell, slow: str) -> None:
+    assert shell("codewords", "run", slow, "--path", "/reach").code == 1
+    shown = shell("codewords", "runs", "last").out
+    assert f"{slow} version 1" in shown
+    assert "refused    10.0.0.1:80" in shown
+    assert "reached" not in shown
+    record = shell("codewords", "runs", "last", "--json").json
+    assert record["usage"]["egress"]["reached"] == [
+        {"host": "10.0.0.1", "port": 80, "allowed": False, "count": 1}
+    ]
+    assert shell("codewords", "runs", "no-such").code == 2
 
 
 @pytest.mark.requirement("cli:list", "cli:plain-when-piped")

@@ -64,3 +64,27 @@ def test_a_log_is_what_the_workflow_said_and_not_what_its_server_did() -> None:
 )
 def test_advice_names_tools_where_there_are_some(said: str, told: str) -> None:
     assert as_tools(said) == told
+
+
+@pytest.mark.requirement("runs:egress-recorded")
+def test_a_run_says_what_it_reached_and_names_what_was_refused() -> None:
+    reached = [
+        {"host": "api.example.com", "port": 443, "allowed": True, "count": 3},
+        {"host": "10.0.0.1", "port": 80, "allowed": False, "count": 1},
+        *(
+            {"host": f"n{number}.example.com", "port": 443, "allowed": True, "count": 1}
+            for number in range(60)
+        ),
+    ]
+    run = Run(
+        id="r", owner="o", status="succeeded", created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        usage={"egress": {"policy": None, "reached": reached}},
+    )  # fmt: skip
+    result = answer_run(run, [])
+    assert result.structured_content is not None
+    told = result.structured_content["reached"]
+    assert told[:2] == ["api.example.com:443", "10.0.0.1:80 (refused)"]
+    assert (len(told), told[-1]) == (41, "22 more")
+    text = result.content[0].model_dump()["text"]
+    assert "Connections were refused to: 10.0.0.1:80." in text
+    assert "api.example.com" not in text

@@ -38,6 +38,11 @@ PROGRAMS = [
         "async def f():\n    await AsyncCodewordsClient().run(SELF, {})",
     ),
     Program(
+        "addresses of IPv6, with brackets and without",
+        'import socket, httpx\nsocket.create_connection(("2001:db8::7", 443))\nhttpx.get("https://[2001:db8::8]:8443/")',
+        hosts("2001:db8::7", "2001:db8::8"),
+    ),
+    Program(
         "strings that are added",
         'import requests\nHOST = "api." + "example" + ".com"\nrequests.post("https://" + HOST + "/x", json={})',
         hosts("api.example.com"),

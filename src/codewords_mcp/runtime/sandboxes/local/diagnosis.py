@@ -64,6 +64,13 @@ CONTAINER_FIX: Final = (
     "Start the container with --privileged, or with --cap-add SYS_ADMIN --cap-add NET_ADMIN --security-opt seccomp=unconfined "
     "--security-opt apparmor=unconfined --security-opt systempaths=unconfined."
 )
+FILTERED: Final = (
+    "A filter of system calls, as containers and some services have, forbids namespaces to the runtime."
+)
+FILTERED_FIX: Final = (
+    "In a container: start it with --privileged, or with --security-opt seccomp=unconfined. In a systemd service: "
+    "remove the lines RestrictNamespaces= and SystemCallFilter=."
+)
 WSL1: Final = "This is WSL 1, which has no Linux kernel and so no isolation."
 WSL1_FIX: Final = "In a Windows terminal: wsl --set-version <distribution> 2 (wsl --list names it)."
 WINDOWS: Final = "Windows has no isolation that a workflow could run in; inside WSL2 there is."
@@ -114,6 +121,9 @@ QUICKER_MOVES: Final = (
     "sudo mount -o remount,favordynmods {folder}"
 )
 
+_CONTAINER_FILES: Final = (
+    ".dockerenv", "run/.containerenv", "run/systemd/container", "run/secrets/kubernetes.io", "var/run/secrets/kubernetes.io",
+)  # fmt: skip
 _ALLOW: Final = "Allow them: echo {} | sudo tee /etc/sysctl.d/60-codewords.conf && sudo sysctl --system"
 _PROFILE_PATH: Final = "/etc/apparmor.d/codewords-mcp"
 _PROFILE: Final = """abi <abi/4.0>,
@@ -151,10 +161,15 @@ class Machine:
 
     @property
     def in_container(self) -> bool:
-        """Whether this is a container: Docker, Podman, Kubernetes, LXC."""
-        if self.has(".dockerenv") or self.has("run/.containerenv"):
+        """Whether this is a container: Docker, Podman, Kubernetes, LXC, systemd-nspawn."""
+        if any(map(self.has, _CONTAINER_FILES)):
             return True
         return any(name in self.text("proc/1/cgroup") for name in ("/docker", "/kubepods", "/lxc", "/libpod"))
+
+    @property
+    def filtered(self) -> bool:
+        """Whether whoever started this process filters its system calls."""
+        return "\nSeccomp:\t2" in self.text("proc/self/status")
 
     @property
     def wsl(self) -> int:
@@ -226,17 +241,17 @@ def blocked(machine: Machine | None = None) -> tuple[str, str]:
         return NONE_LEFT, _ALLOW.format("user.max_user_namespaces=65536")
     if machine.in_container:
         return CONTAINER, CONTAINER_FIX
-    if machine.user != 0:
-        return _forbidden_to_users(machine)
-    return "", ""
+    if machine.user != 0 and (found := _forbidden_to_users(machine)):
+        return found
+    return (FILTERED, FILTERED_FIX) if machine.filtered else ("", "")
 
 
-def _forbidden_to_users(machine: Machine) -> tuple[str, str]:
+def _forbidden_to_users(machine: Machine) -> tuple[str, str] | None:
     if machine.setting("kernel/unprivileged_userns_clone") == "0":
         return CLONE_OFF, _ALLOW.format("kernel.unprivileged_userns_clone=1")
     if machine.setting("kernel/apparmor_restrict_unprivileged_userns") == "1":
         return APPARMOR, _apparmor_fix(machine.python)
-    return "", ""
+    return None
 
 
 def system(home: str, machine: Machine | None = None) -> tuple[str, str, str]:

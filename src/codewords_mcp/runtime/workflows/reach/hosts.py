@@ -110,7 +110,11 @@ def _authority(authority: str, holes: list[Hole], places: Places) -> None:
     for one in authority.split(","):  # some databases list several
         host = one.rpartition("@")[2]
         bracketed = host.startswith("[") and "]" in host
-        _host(host.partition("]")[0] + "]" if bracketed else host.partition(":")[0], holes, places)
+        if bracketed:
+            host = host.partition("]")[0] + "]"
+        elif host.count(":") < 2:  # with more it is an address of IPv6, which stands alone where no URL is
+            host = host.partition(":")[0]
+        _host(host, holes, places)
 
 
 def _host(host: str, holes: list[Hole], places: Places) -> None:
