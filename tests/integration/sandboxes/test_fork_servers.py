@@ -38,11 +38,18 @@ IMPORTS = {
 def spoilt(environment: EnvironmentRef, tmp_path: Path, request: pytest.FixtureRequest) -> EnvironmentRef:
     """The tests' environment, with such a package."""
     copy = tmp_path / "environment"
-    shutil.copytree(environment.path, copy, symlinks=True, copy_function=os.link)
+    shutil.copytree(environment.path, copy, symlinks=True, copy_function=link_or_copy)
     packages = copy / "lib" / f"python{environment.python_version}" / "site-packages"
     (packages / "tenacity-9.0.0.dist-info").mkdir()
     (packages / "tenacity.py").write_text(request.param, encoding="utf-8")
     return EnvironmentRef(copy, environment.base_prefix, environment.python_version)
+
+
+def link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another user's, or on another disk
+        shutil.copy2(source, target)
 
 
 @pytest.fixture

@@ -24,7 +24,16 @@ pytestmark = [
 
 
 @pytest.mark.parametrize(
-    "module", ["test_serving", "test_failing", "test_limits", "test_isolation", "test_network", "test_tiers"]
+    "module",
+    [
+        "test_serving",
+        "test_failing",
+        "test_limits",
+        "test_isolation",
+        "test_network",
+        "test_tiers",
+        "test_fork_servers",
+    ],
 )
 def test_the_suite_holds_for_an_ordinary_user(environment: EnvironmentRef, module: str) -> None:
     with tempfile.TemporaryDirectory(prefix="codewords-user-") as folder:
