@@ -25,7 +25,6 @@ def main():
     for _ in range(3):
         warm.serving(loop="asyncio")
     preload.settle()
-    ahead.gather()
     helper = ahead.Helper(ahead.learn(lambda: warm.serving(loop="auto")))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     control.send(b"ready")

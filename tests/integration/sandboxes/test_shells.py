@@ -164,11 +164,52 @@ async def test_a_program_finds_nothing_of_what_was_done_before_it(
         await claiming.close()
 
 
+def in_its_python(environment: EnvironmentRef, code: str) -> str:
+    """Run code that imports this package's `inside` in the environment's Python; what it prints."""
+    python = environment.base_prefix / "bin" / f"python{environment.python_version}"
+    packages = environment.path / "lib" / f"python{environment.python_version}" / "site-packages"
+    path = f"{Path(inside.__file__).parent.parent}:{packages}"
+    ran = subprocess.run(
+        [python, "-c", code], env={"PYTHONPATH": path}, check=True, timeout=60, stdout=subprocess.PIPE, encoding="utf-8"
+    )  # fmt: skip
+    return ran.stdout
+
+
 @pytest.mark.requirement("sandbox:rehearsal")
 @pytest.mark.parametrize("loop", ["asyncio", "auto"])
 def test_a_script_is_rehearsed_to_its_answers(environment: EnvironmentRef, loop: str) -> None:
-    python = environment.base_prefix / "bin" / f"python{environment.python_version}"
-    packages = environment.path / "lib" / f"python{environment.python_version}" / "site-packages"
-    code = f"import fastapi, uvicorn; from inside import warm; assert warm.serving(loop={loop!r})"
-    path = f"{Path(inside.__file__).parent.parent}:{packages}"
-    subprocess.run([python, "-c", code], env={"PYTHONPATH": path}, check=True, timeout=60)
+    code = f"import fastapi, uvicorn; from inside import warm; print(warm.serving(loop={loop!r}))"
+    assert in_its_python(environment, code) == "True\n"
+
+
+HELPED = """
+import ctypes, mmap, os
+from inside import ahead
+
+page = mmap.PAGESIZE
+memory = mmap.mmap(-1, 64 * page, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+memory.write(b"x" * len(memory))
+address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+ours = {address + number * page: number for number in range(64)}
+areas = ahead.learn(lambda: memory.__setitem__(slice(3 * page, 5 * page), b"y" * 2 * page))
+found = [start + offset for start, length in areas for offset in range(0, length, page)]
+print(sorted(ours[one] for one in found if one in ours), memory[3 * page] == ord("x"), flush=True)
+waits, ends = os.pipe()
+pid = os.fork()
+if pid == 0:
+    os.read(waits, 1)
+    print(sorted(ours[one] for one in ahead._exclusive(True) if one in ours), flush=True)
+    os._exit(0)
+helper = ahead.Helper(areas)
+helper.help(pid, waits)
+os.write(ends, b"x")
+os.waitpid(pid, 0)
+"""
+
+
+@pytest.mark.requirement("sandbox:fork-memory")
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a fork is helped on another processor")
+def test_pages_that_forks_write_to_are_found_and_are_a_forks_own_before_it_does(
+    environment: EnvironmentRef,
+) -> None:
+    assert in_its_python(environment, HELPED) == "[3, 4] True\n[3, 4]\n"

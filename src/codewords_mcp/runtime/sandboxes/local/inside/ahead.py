@@ -1,5 +1,4 @@
-"""A fork server's memory, laid out for forks; and the pages that every fork comes to write to, found once, and copied by the
-server while its fork begins to run.
+"""The pages of memory that every fork comes to write to, found once, and copied by the server while its fork begins to run.
 
 A page that is shared since a fork is copied by whichever of the two writes first. Where that is the server, on another
 processor, the fork finds that the page is its own by now: its first write takes a third of the time, and what its
@@ -19,7 +18,6 @@ from typing import Final, NamedTuple
 from . import linux
 
 _PAGE: Final = os.sysconf("SC_PAGESIZE")
-_HUGE: Final = 2 << 20
 _PRESENT: Final = 1 << 63
 _EXCLUSIVE: Final = 1 << 56
 """Bits of /proc/self/pagemap: the page is in memory; no other process has it."""
@@ -72,14 +70,6 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def gather() -> None:
-    """Have what this process has made in huge pages, as far as it can be: for each, a fork copies one entry instead of 512."""
-    with contextlib.suppress(OSError):
-        for start, end in _writable(anonymous=True):
-            for place in range(-(-start // _HUGE) * _HUGE, end - _HUGE + 1, _HUGE):
-                linux.collapse(place, _HUGE)
-
-
 def learn(work: Callable[[], object]) -> list[Area]:
     """What a fork that does `work` writes to of what it shares with this process. Empty where the kernel does not say."""
     areas: list[Area] = []
@@ -116,8 +106,12 @@ def _exclusive(wanted: bool) -> set[int]:
     """Pages in memory that can be written to, which this process has alone, or not. Raises OSError."""
     pages: set[int] = set()
     asked = _PRESENT | (_EXCLUSIVE if wanted else 0)
-    with open("/proc/self/pagemap", "rb", 0) as pagemap:
-        for start, end in _writable():
+    with open("/proc/self/maps", encoding="utf-8") as maps, open("/proc/self/pagemap", "rb", 0) as pagemap:
+        for line in maps:
+            span, rights, *_ = line.split()
+            if rights != "rw-p":
+                continue
+            start, end = (int(address, 16) for address in span.split("-"))
             entries = array.array(
                 "Q", os.pread(pagemap.fileno(), (end - start) // _PAGE * 8, start // _PAGE * 8)
             )
@@ -127,11 +121,3 @@ def _exclusive(wanted: bool) -> set[int]:
                 if entry & (_PRESENT | _EXCLUSIVE) == asked
             )
     return pages
-
-
-def _writable(*, anonymous: bool = False) -> list[tuple[int, int]]:
-    """Where this process can write to memory that no other sees, from and to; `anonymous`: without files'. Raises OSError."""
-    with open("/proc/self/maps", encoding="utf-8") as maps:
-        lines = [line.split() for line in maps]
-    spans = [line[0].split("-") for line in lines if line[1] == "rw-p" and not (anonymous and line[4] != "0")]
-    return [(int(start, 16), int(end, 16)) for start, end in spans]

@@ -49,7 +49,6 @@ _SECUREBITS_ALL_LOCKED: Final = 0xEF
 """NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE, each with its lock, and the lock of KEEP_CAPS (capabilities(7))."""
 _CAPABILITY_VERSION_3: Final = 0x2008_0522
 _MADV_POPULATE_WRITE: Final = 23
-_MADV_COLLAPSE: Final = 25
 _SYS_PIDFD_GETFD: Final = 438
 _SYS_MOUNT_SETATTR: Final = 442
 _AT_FDCWD: Final = -100
@@ -142,11 +141,6 @@ def pidfd_getfd(pidfd: int, fd: int) -> int:
 def populate(start: int, length: int) -> bool:
     """Have memory as if it had been written to: pages of its own. False where that fails, as before Linux 5.14."""
     return _madvise(start, length, _MADV_POPULATE_WRITE) == 0
-
-
-def collapse(start: int, length: int) -> bool:
-    """Have memory in huge pages, of which `start` and `length` are multiples. False where that fails, as before Linux 6.1."""
-    return _madvise(start, length, _MADV_COLLAPSE) == 0
 
 
 def unmount(target: str) -> None:

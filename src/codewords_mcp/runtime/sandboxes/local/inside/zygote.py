@@ -38,7 +38,6 @@ def main() -> Program:
         for _ in range(_REHEARSALS):
             warm.serving(loop="asyncio")
         preload.settle()
-        ahead.gather()
         _check_quiet(control)
         helper = ahead.Helper(ahead.learn(lambda: warm.serving(loop="auto")))
     except Exception as error:  # noqa: BLE001  # whatever it is, programs start without a fork server then
