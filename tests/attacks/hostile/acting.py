@@ -221,7 +221,7 @@ def in_memory(pattern: bytes) -> list[str]:
     return sorted(one.decode() for one in found)
 
 
-def in_child(act: Callable[[], None]) -> int:
+def in_child(act: Callable[[], object]) -> int:
     """Fork; the child does it and ends. Its pid."""
     pid = os.fork()
     if pid == 0:

@@ -22,7 +22,7 @@ HEADERS: Final = {
 }
 _ALLOW, _KILL, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
 _NOT_CALLS: Final = {"syscalls", "arch_specific_syscall", "sync_file_range2"}
-_WITH_ANOTHER_NAME: Final = {"fstatat": "newfstatat"}
+_WITH_ANOTHER_NAME: Final[dict[str, str]] = {"fstatat": "newfstatat"}
 
 
 BY_ARGUMENTS: Final = {
@@ -60,6 +60,14 @@ def refusal(code: int) -> int:
     return _ERRNO | code
 
 
+def _program_alone(machine: str) -> bytes:
+    return second.assemble(scoped=False, counted=False, machine=machine)
+
+
+def _program_scoped(machine: str) -> bytes:
+    return second.assemble(scoped=True, counted=True, machine=machine)
+
+
 def in_headers(machine: str) -> dict[str, int]:
     """Number by name in the kernel's own header; 32-bit machines' calls left out."""
     path = Path(HEADERS[machine])
@@ -67,7 +75,7 @@ def in_headers(machine: str) -> dict[str, int]:
         pytest.skip(f"no kernel headers (linux-libc-dev): {path}")
     lines = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", path.read_text(encoding="utf-8"))
     return {
-        _WITH_ANOTHER_NAME.get(name, name): int(number)
+        _WITH_ANOTHER_NAME.get(name) or name: int(number)
         for name, number in lines
         if name not in _NOT_CALLS and not 403 <= int(number) <= 423
     }
@@ -186,7 +194,7 @@ def test_memory_of_the_kernel_that_nobody_could_count_is_refused(machine: str, n
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize(
     "program",
-    [seccomp.assemble, lambda m: second.assemble(scoped=False, counted=False, machine=m)],
+    [seccomp.assemble, _program_alone],
 )
 def test_the_kernel_could_take_it_in(machine: str, program: Callable[[str], bytes]) -> None:
     steps = list(struct.iter_unpack("<HBBI", program(machine)))
@@ -199,9 +207,7 @@ def test_the_kernel_could_take_it_in(machine: str, program: Callable[[str], byte
     assert steps[-1][0] == 0x06
 
 
-@pytest.mark.parametrize(
-    "assemble", [seccomp.assemble, lambda m: second.assemble(scoped=True, counted=True, machine=m)]
-)
+@pytest.mark.parametrize("assemble", [seccomp.assemble, _program_scoped])
 def test_an_unknown_machine_has_no_filter(assemble: Callable[[str], bytes]) -> None:
     with pytest.raises(OSError, match="riscv64"):
         assemble("riscv64")

@@ -30,4 +30,4 @@ def write_whole(path: str, data: bytes, mode: int = 0o666) -> None:
 bootstrap._write_atomic = write_whole  # noqa: SLF001  # what py_compile calls  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
 
 if __name__ == "__main__":
-    sys.exit(not compileall.main())
+    sys.exit(not compileall.main())  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]

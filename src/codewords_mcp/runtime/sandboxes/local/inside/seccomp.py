@@ -176,13 +176,16 @@ def assemble(machine: str | None = None, *, server: bool = False, exact_memory: 
     if not table:
         raise OSError(errno.ENOSYS, f"no system call table for {machine} machines yet")
     judged = _judged(exact_memory=exact_memory)
-    allowed = syscalls.ALLOWED | (_SERVER_CALLS if server else frozenset())
-    passed, refused, unknown = [_PASS], [_refuse(errno.EPERM)], [_refuse(errno.ENOSYS)]
+    allowed = syscalls.ALLOWED | _SERVER_CALLS if server else syscalls.ALLOWED
+    passed: list[_Instruction] = [_PASS]
+    refused, unknown = [_refuse(errno.EPERM)], [_refuse(errno.ENOSYS)]
     by_number = {
         number: judged.get(name) or (passed if name in allowed else refused) for name, number in table.items()
     }
     every = ((number, by_number.get(number, unknown)) for number in range(max(by_number) + 2))
-    cases = [next(same) for _, same in groupby(every, lambda case: case[1])]
+    cases: list[tuple[int, list[_Instruction]]] = [
+        next(same) for _, same in groupby(every, lambda case: case[1])
+    ]
     if machine == "x86_64":
         cases.append((_X32_BIT, [(_RETURN, 0, 0, _KILL_PROCESS)]))
     program = [
