@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -22,8 +21,10 @@ from pathlib import Path
 import uvloop
 from _bench import Question, options, report
 from _door import CODE, Client, served
-from _sandboxes import PEER_NAME, UvRun, greeting_environment, quiet
+from _sandboxes import PEER_NAME, UvRun, ask_port, greeting_environment, quiet
 from sandbox_load import AT_ONCE, sustained
+
+from codewords_mcp.runtime.sandboxes.local.measure import processes
 
 TICK = os.sysconf("SC_CLK_TCK")
 SETTLE = 1.5
@@ -108,13 +109,11 @@ async def ask(clients: list[Client], total: int) -> None:
         await asyncio.gather(*(some(client) for client in opened))
 
 
-def by_uv(uv_run: UvRun, count: int) -> float:
-    """Milliseconds of processor time of one `uv run`, with its program."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    for _ in range(count):
-        uv_run.milliseconds()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / count * 1000
+def by_uv(uv_run: UvRun) -> float:
+    """Milliseconds of processor time of one `uv run` and its program, until it has answered."""
+    with uv_run.running() as (port, pid):
+        ask_port(port)
+        return sum(own(one) + collected(one) for one in processes((pid,)))
 
 
 def main() -> int:
@@ -142,7 +141,7 @@ def main() -> int:
                 question.ours.append((after[name] - before[name]) / total)
             threads.ours.append((kernel() - machine) / total)
             whole.ours.append(sum(question.ours[-1] for question in parts.values()))
-            theirs = by_uv(uv_run, 2 if chosen.quick else 5)
+            theirs = by_uv(uv_run)
             for question in (whole, *parts.values(), threads):
                 question.peer.append(theirs)
     return report([whole, *parts.values(), threads], chosen)
