@@ -43,6 +43,8 @@ from codewords_mcp.runtime.sandboxes.output import Output
 _BOOT: Final = str(Path(__file__).parent / "local" / "inside" / "boot.py")
 _PORT_POLL: Final = 0.1
 _CHUNK: Final = 64 << 10
+_LAST_WORDS: Final = 1.0
+"""Seconds that a program's last words have, once it has ended."""
 _MOST: Final = 256
 """Programs at once: a thread waits for each."""
 
@@ -78,6 +80,7 @@ class ProcessSandbox:
         self._handle: NetworkHandle | None = None
         self._way_out: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._connections: set[asyncio.Task[None]] = set()
         self._bridge: asyncio.Server | None = None
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
@@ -104,8 +107,8 @@ class ProcessSandbox:
         self._output.start()
         loop = asyncio.get_running_loop()
         loop.add_reader(self._boot.fileno(), self._on_boot)
-        self._keep(self._watch_port())
-        self._keep(self._await_end())
+        _keep(self._tasks, self._watch_port())
+        _keep(self._tasks, self._await_end())
         limit = self._spec.limits.start_timeout
         timer = loop.call_later(limit, self._not_ready, explain.no_port(self._port, limit))
         self._ready.add_done_callback(lambda _: timer.cancel())
@@ -227,11 +230,6 @@ class ProcessSandbox:
         except OSError as error:
             logger.warning("a sandbox's folder stays", sandbox=self.id, error=str(error))
 
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     def _on_boot(self) -> None:
         try:
             received = channel.receive(self._boot)
@@ -257,24 +255,28 @@ class ProcessSandbox:
             with contextlib.suppress(OSError):
                 _, writer = await asyncio.open_connection("127.0.0.1", self._port)
                 writer.close()
-                self._bridge = await asyncio.start_unix_server(self._carry, sock=self._listener)
+                self._bridge = await asyncio.start_unix_server(self._accept, sock=self._listener)
                 self._now_ready()
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _keep(self._connections, self._carry(reader, writer))
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._port)
         except OSError:
-            writer.close()
+            await _close(writer)
             return
         asking = asyncio.create_task(_pour(reader, inner_writer))
         try:
             with contextlib.suppress(OSError):
                 await _pour(inner_reader, writer)
+            await _close(writer)
         finally:  # the program has ended the connection: nobody hears what is still said
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
             for end in (writer, inner_writer):
-                end.close()
+                end.transport.abort()
 
     def _now_ready(self) -> None:
         self._served = True
@@ -295,12 +297,28 @@ class ProcessSandbox:
         self._boot.close()
         if self._bridge is not None:
             self._bridge.close()
+        if self._connections:  # the program is gone: what it said last is on its way, to whoever reads
+            _, slow = await asyncio.wait(self._connections, timeout=_LAST_WORDS)
+            for task in slow:
+                task.cancel()
         self._listener.close()
         if self._handle is not None:
             await self._handle.close()
         self._discard()
         self._ended.set_result(_exit(status, self._reason))
         self._not_ready(self.failure() or SandboxFailed("The process was ended before its program listened."))
+
+
+def _keep(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
