@@ -307,18 +307,18 @@ def test_a_deploy_that_asks_for_something_fails_with_it_and_the_command_that_agr
     assert "api.example.com" in shell("codewords", "validate", str(file)).out
     refused = shell("codewords", "deploy", str(file))
     assert refused.code == 3
-    assert "+ hosts        api.example.com" in refused.err
+    assert "+ hosts        10.0.0.1, api.example.com" in refused.err
     assert f"codewords deploy {file} --allow" in refused.err
     as_json = shell("codewords", "deploy", str(file), "--json")
-    assert as_json.json["error"]["asks"] == ["hosts        api.example.com"]
+    assert as_json.json["error"]["asks"] == ["hosts        10.0.0.1, api.example.com"]
     assert "reaching" not in shell("codewords", "list").out
     for answer, code in (("n", 3), ("y", 0)):
         terminal = Terminal(shell, "codewords", "deploy", str(file))
         terminal.expect("Do you agree?", timeout=120)
         terminal.type(f"{answer}\n")
         assert terminal.end(timeout=120) == code, terminal.plain
-    assert "hosts api.example.com" in shell("codewords", "show", "reaching").out
+    assert "hosts 10.0.0.1, api.example.com" in shell("codewords", "show", "reaching").out
     file.write_text(
         file.read_text(encoding="utf-8").replace("api.example.com", "b.example.com"), encoding="utf-8"
     )
-    assert "hosts b.example.com" in shell("codewords", "deploy", str(file), "--allow").out
+    assert "hosts 10.0.0.1, b.example.com" in shell("codewords", "deploy", str(file), "--allow").out
