@@ -26,7 +26,7 @@ from codewords_mcp.runtime.runs.journal import RunLog
 from codewords_mcp.runtime.runtime import Runtime
 
 sys.path[:0] = [str(PROJECT)]
-from tests.integration.runtime.test_background import with_options  # noqa: E402
+from tests.integration.runtime.background import with_options  # noqa: E402
 from tests.postgres import serving_postgres  # noqa: E402
 from tests.workshop import deploy, fetch, make_home, open_runtime, workflow  # noqa: E402
 

@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from tests.chaos.houses import Houses, Target, houses
 from tests.chaos.witness import Witness, witnessing
-from tests.integration.runtime.test_background import with_options
+from tests.integration.runtime.background import with_options
 from tests.serving import ServedRuntime
 
 Kind = Literal["plain", "again", "delayed", "unwanted", "waited for"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.integration.front.peer import until
-from tests.integration.runtime.test_background import WORK, with_options
+from tests.integration.runtime.background import WORK, with_options
 from tests.serving import ServedRuntime, start_runtime
 from tests.workshop import make_home
 

@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.test_background import outcomes, record, result, running, start
 from tests.chaos.test_replicas import starting
 from tests.integration.front.peer import until
-from tests.integration.runtime.test_background import WORK, with_options
+from tests.integration.runtime.background import WORK, with_options
 from tests.line import How, Line, line_to
 from tests.postgres import Postgres
 from tests.serving import ServedRuntime

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tests.chaos.test_background import fired, kill, lines, outcomes, record, result, running, start
 from tests.integration.front.peer import until
-from tests.integration.runtime.test_background import WORK, with_options
+from tests.integration.runtime.background import WORK, with_options
 from tests.postgres import Postgres
 from tests.s3 import serving_s3
 from tests.serving import ServedRuntime, start_runtime

@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.test_background import kill
 from tests.chaos.test_replicas import starting
 from tests.integration.mcp.connecting import Bare
-from tests.integration.runtime.test_background import WORK, with_options
+from tests.integration.runtime.background import WORK, with_options
 from tests.postgres import Postgres
 from tests.serving import ServedRuntime, start_runtime
 from tests.workshop import make_home

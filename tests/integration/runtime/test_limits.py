@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.integration.runtime.test_background import WORK, cancel, says, start, with_options
+from tests.integration.runtime.background import WORK, cancel, says, start, with_options
 from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runtime, request
 
 from codewords_mcp.errors import Conflict, TooBusy

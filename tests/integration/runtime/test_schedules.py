@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.integration.runtime.test_background import WORK, cancel, says
+from tests.integration.runtime.background import WORK, cancel, says
 from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runtime
 
 from codewords_mcp.errors import CodewordsError, Conflict, InvalidInput, NotFound, TooBusy

@@ -13,7 +13,7 @@ from email.message import Message
 from typing import Any
 
 import pytest
-from tests.integration.runtime.test_background import WORK, with_options
+from tests.integration.runtime.background import WORK, with_options
 from tests.postgres import Postgres
 from tests.serving import ServedRuntime, start_runtime
 from tests.workshop import make_home

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.integration.runtime.test_background import with_options
+from tests.integration.runtime.background import with_options
 from tests.integration.secrets.stand_in import Ca, StandIn, names_on_loopback, standing_in, trusted
 from tests.workshop import (
     ADMIN,

@@ -112,7 +112,7 @@ def test_a_repository_that_moved_is_followed(http: httpx.Client, api: StandIn) -
     [
         (told({"message": "You have exceeded a secondary rate limit."}, 403, Retry_After="11"), 11, 11),
         (told({"message": "You have exceeded a secondary rate limit."}, 403), 60, 60),
-        (told({"message": "API rate limit exceeded"}, 403, X_RateLimit_Remaining="0", X_RateLimit_Reset=str(int(time.time()) + 900)), 100, 900),
+        (told({"message": "API rate limit exceeded"}, 403, X_RateLimit_Remaining="0", X_RateLimit_Reset=str(int(time.time()) + 7200)), 1800, 7200),
         (told({}, 429), 60, 60),
     ],
 )  # fmt: skip

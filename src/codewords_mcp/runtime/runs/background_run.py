@@ -1,0 +1,267 @@
+"""One background run: attempt after attempt, until its record has its end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+
+from codewords_mcp.errors import CodewordsError, RunCancelled, StorageFailed, TooBusy
+from codewords_mcp.runtime.gateway.lineage import Origin
+from codewords_mcp.runtime.runs import work as works
+from codewords_mcp.runtime.runs.breaking import break_off
+from codewords_mcp.runtime.runs.execution import Execution, Try
+from codewords_mcp.runtime.runs.floor import CalledService, Floor, first_attempt
+from codewords_mcp.runtime.runs.journal import RunLog
+from codewords_mcp.runtime.runs.launch import Kit
+from codewords_mcp.runtime.runs.served import Served, about
+from codewords_mcp.runtime.runs.turns import UNBEGUN, NotOurs
+from codewords_mcp.runtime.services.base import Service
+from codewords_mcp.runtime.store import requests
+from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.slots import ACTIVE
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+"""Seconds before the second attempt, doubled before each further one up to the longest, half of it at random."""
+STORE_PAUSE = 3.0
+"""Seconds after which a run looks again whether the store takes it."""
+log = structlog.get_logger(__name__)
+
+
+class BackgroundRun:
+    """One run, attempt after attempt."""
+
+    def __init__(self, floor: Floor, served: Served, run_id: str, work: works.Work) -> None:
+        self.run_id = run_id
+        self.correlation_id = work.correlation_id
+        self.depth = work.depth
+        self.key_id = work.request.caller.key_id
+        self.settled = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+        self._floor = floor
+        self._served = served
+        self._work = work
+        self._execution: Execution | None = None
+        self._why = ""
+        self._stopped = False
+        self._ending = False
+
+    def cancel(self, why: str) -> None:
+        """See `ActiveRun`."""
+        if not self._why:
+            self._why = why
+            break_off(self._strike)
+
+    def stop(self) -> None:
+        """See `ActiveRun`."""
+        if not self._stopped:
+            self._stopped = True
+            break_off(self._strike)
+
+    def _strike(self) -> bool:
+        if self.task is None or self.task.done() or self._ending:
+            return False
+        if self._execution is None:
+            self.task.cancel()
+        elif self._stopped:
+            self._execution.stop()
+        else:
+            self._execution.cancel(self._why)
+        return True
+
+    async def live(self, kit: Kit | None = None, *, begun: bool = False) -> None:
+        """The run's whole life here. `begun`: its first attempt is recorded, has a slot, and needs only to be made, with
+        `kit` where it is a workflow's.
+        """
+        floor = self._floor
+        run_log = floor.journal.open(self.run_id, self._work.next_seq, self._work.last_line)
+        try:
+            if (early := self._work.not_before - time.time()) > 0:
+                await asyncio.sleep(early)
+            await self._until_stored(run_log, kit, begun=begun)
+        except asyncio.CancelledError:
+            self._ending = True
+            if not self._stopped:  # else it is left as it is for whoever goes on with it
+                self._settle(RunCancelled(f"The run was cancelled: {self._why or 'it was asked to'}."))
+        except NotOurs:
+            log.info("a run was another's or over when its turn came", run_id=self.run_id)
+        finally:
+            floor.journal.close(run_log)
+            self.settled.set()
+            floor.leave(self.run_id)
+
+    async def _serve(self, service: Service, *, begun: bool) -> None:
+        """A service's call: one attempt, since what it did cannot be told."""
+        floor, work = self._floor, self._work
+        place = floor.place(work.request, CalledService(service.name))
+        async with floor.turns.slot(self.run_id, place, claimed=begun, priority=work.request.priority):
+            at = now()
+            work.attempts = [first_attempt(at)]
+            running = {
+                "status": "running", "started_at": at, "running_at": at, "waits_for": None, "attempts": work.attempts,
+            }  # fmt: skip
+            if not await floor.database.write(
+                lambda c: rows.change(c, self.run_id, running, only_from=UNBEGUN, holder=floor.executor)
+            ):
+                raise NotOurs
+            work.request.body = works.replayed(work.body)
+            _, values = await self._served.attempt(service, work.request, self.run_id, at)
+            self._ending = True
+            self._record_end(values)
+
+    async def _until_stored(self, run_log: RunLog, kit: Kit | None, *, begun: bool) -> None:
+        """Its attempts; where the store is away or full between two, it waits, since it was accepted."""
+        while True:
+            try:
+                if service := self._served.find(self._work.request.service_id):
+                    await self._serve(service, begun=begun)
+                else:
+                    await self._attempts(run_log, kit)
+            except StorageFailed as error:
+                log.warning("a run waits for the store", run_id=self.run_id, reason=error.message)
+            else:
+                return
+            kit, begun = None, False
+            await self._wait_again()
+
+    async def _wait_again(self) -> None:
+        """Once the store is there again: the slot that this run may have taken for everybody to see is given back."""
+        self._work.attempts = [one for one in self._work.attempts if one["ended_at"]]
+        values = {
+            "status": "queued",
+            "started_at": None,
+            "waits_for": "turn",
+            "attempts": self._work.attempts,
+        }
+        holder = self._floor.executor
+        while True:
+            await asyncio.sleep(STORE_PAUSE)
+            with suppress(StorageFailed):
+                await self._floor.database.write(
+                    lambda c: rows.change(c, self.run_id, values, only_from=ACTIVE, holder=holder)
+                )
+                return
+
+    async def _attempts(self, run_log: RunLog, kit: Kit | None) -> None:
+        while True:
+            number = len(self._work.attempts) + 1
+            if number > 1:
+                run_log.say(self._announcement(number))
+            execution = await self._attempt(run_log, kit)
+            self._execution = None
+            if execution is None or not execution.again or self._stopped:
+                return
+            self._work.attempts, kit = execution.attempts, None
+            if self._why:  # came while the attempt was cleaning up
+                raise asyncio.CancelledError
+            run_log.end()
+            await asyncio.sleep(pause_after(number))
+
+    def _announcement(self, number: int) -> str:
+        before = self._work.attempts[-1]
+        return f"attempt {number} of {self._work.retries + 1}: attempt {before['number']} {before['outcome']}"
+
+    async def _attempt(self, run_log: RunLog, kit: Kit | None) -> Execution | None:
+        """One attempt; None where it could not be made, which the record tells."""
+        floor, request, first = self._floor, self._work.request, kit is not None
+        try:
+            servable = kit.servable if kit else await floor.catalog.find(request.caller, request.service_id)
+        except StorageFailed:
+            raise
+        except CodewordsError as error:
+            self._settle(error)
+            return None
+        place = floor.place(request, servable)
+        async with floor.turns.slot(self.run_id, place, claimed=first, priority=request.priority):
+            try:
+                kit = kit or await self._kit()
+                self._work.retries = max(self._work.retries, kit.servable.retries)
+            except StorageFailed:
+                raise
+            except CodewordsError as error:
+                self._settle(error)
+                return None
+            await self._until_room(run_log)
+            above = await floor.above(request.caller)
+            if self._why or self._stopped:
+                raise asyncio.CancelledError
+            execution = self._execution = self._make(run_log, kit, above, queued=not first)
+            await execution.attempt()
+        return execution
+
+    async def _until_room(self, run_log: RunLog) -> None:
+        """Wait for memory of the machine, as long as it takes: nobody would come back for a run that was turned away."""
+
+        def tell(sentence: str, /) -> None:
+            run_log.say(sentence)
+            self._floor.turns.tell(self.run_id, "memory")
+
+        while True:
+            try:
+                return await self._floor.headroom.enter(tell)
+            except TooBusy:
+                tell = _nobody
+
+    async def _kit(self) -> Kit:
+        """What is live now, since the wait may have been long. Raises NotFound, EnvironmentFailed."""
+        request = self._work.request
+        servable = await self._floor.catalog.find(request.caller, request.service_id)
+        return await self._floor.launcher.kit(request, servable)
+
+    def _make(self, run_log: RunLog, kit: Kit, above: Origin | None, *, queued: bool) -> Execution:
+        floor, work, servable = self._floor, self._work, kit.servable
+        floor.begin(self.run_id, work.request.caller, servable, above)
+        work.request.body = works.replayed(work.body)
+        recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        recorded.set_result(None)
+        number = len(work.attempts) + 1
+        execution = Execution(
+            self.run_id,
+            work.request,
+            database=floor.database,
+            run_log=run_log,
+            kept=floor.settings.max_response_kept,
+            timeout=work.request.timeout or kit.servable.timeout or floor.settings.run_timeout,
+            kit=kit,
+            recorded=recorded,
+            queued=queued,
+            supply=floor.supply,
+            correlation_id=work.correlation_id,
+            executor=floor.executor,
+            depth=work.depth,
+            turn=Try(number, tuple(work.attempts), work.retries + 1 - number),
+        )
+        execution.task = self.task
+        return execution
+
+    def _settle(self, error: CodewordsError) -> None:
+        at = now()
+        status = "cancelled" if isinstance(error, RunCancelled) else "failed"
+        attempts = [
+            a if a["ended_at"] else a | {"ended_at": at, "outcome": status} for a in self._work.attempts
+        ]
+        self._record_end({"status": status, "completed_at": at, "error": about(error), "attempts": attempts})
+
+    def _record_end(self, values: dict[str, Any]) -> None:
+        def write(connection: Connection) -> None:
+            if rows.change(connection, self.run_id, values, holder=self._floor.executor):
+                requests.forget(connection, self.run_id)  # else who has taken it over needs it
+
+        self._floor.database.write_soon(write, keep=True)
+
+
+def _nobody(_sentence: str) -> None:
+    """It was said once."""
+
+
+def pause_after(attempt: int) -> float:
+    """Seconds to wait after this attempt (from 1) has failed."""
+    longest = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
+    return longest * random.uniform(0.5, 1)  # noqa: S311  # spreads load, guards nothing
