@@ -188,7 +188,7 @@ def through_the_line(folder: Path, bare: subprocess.Popen[str], chosen: Options)
             for n in range(total):
                 await database.write(
                     lambda c, n=n, turn=turn: queue.put(
-                        c, f"{turn}-{n}", 1, owner=f"o{n % 5}", priority=50, delay=0.0
+                        c, f"{turn}-{n}", 1, line=f"o{n % 5}", priority=50, delay=0.0
                     )
                 )
             await done.wait()

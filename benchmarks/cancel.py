@@ -53,16 +53,24 @@ def until_gone(pids: list[int]) -> None:
 
 
 def sandbox_of(runtime: ServedRuntime, mark: str) -> list[int]:
-    """Host pids of the sandbox whose program holds a file of this name open: process 1 and all below it."""
-    for pid in processes(runtime.pid):
+    """Host pids of the sandbox whose program holds a file of this name open: all of its pid namespace."""
+    below = processes((runtime.pid,))
+    for pid in below:
         try:
             opened = [os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()]
-            parent = int(Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[1])
         except OSError:
             continue
         if any(path.endswith(mark) for path in opened):
-            return processes(parent)
+            inside = namespace(pid)
+            return [one for one in below if namespace(one) == inside]
     return []
+
+
+def namespace(pid: int) -> str | None:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return None
 
 
 def cancelled(runs: ServedRuntime, asked: ServedRuntime, service: str) -> float:
@@ -82,7 +90,7 @@ def cancelled(runs: ServedRuntime, asked: ServedRuntime, service: str) -> float:
 def killed(program: UvRun) -> float:
     with program.running() as (port, pid):
         ask_port(port)
-        family = processes(pid)
+        family = processes((pid,))
         began = time.perf_counter()
         os.killpg(pid, 9)
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)

@@ -55,7 +55,7 @@ def unrecorded(runtime: Runtime) -> Generator[None]:
         return RunLog(house.dispatcher._journal, run_id, -1)
 
     with (
-        patch.object(house.database, "write_soon", lambda _fn: nothing),
+        patch.object(house.database, "write_soon", lambda _fn, **_: nothing),
         patch.object(house.dispatcher._journal, "open", deaf),
     ):
         yield
