@@ -21,7 +21,7 @@ from tests.workshop import (
 
 from codewords_mcp.errors import Conflict, RunCancelled, TooBusy
 from codewords_mcp.runtime.models import Caller, Run
-from codewords_mcp.runtime.runs import background, breaking
+from codewords_mcp.runtime.runs import background_run, breaking
 from codewords_mcp.runtime.runs.floor import ActiveRun, Floor
 from codewords_mcp.runtime.runs.lease import Lease
 from codewords_mcp.runtime.runs.supply import Supply
@@ -125,7 +125,7 @@ async def test_nothing_waits_behind_a_run_that_waits_for_its_time(runtime: Runti
 async def test_a_failing_run_is_tried_as_often_as_its_header_says_and_each_attempt_is_told(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(background_run, "FIRST_PAUSE", 0.01)
     service = await deploy(runtime, with_options(WORK, "retries = 2"), name="retried")
     run = await finished(runtime, await start(runtime, service, "x", path="/fail"))
     assert run.status == "failed"
@@ -148,7 +148,7 @@ async def test_a_failing_run_is_not_tried_again_by_default_and_a_success_never(
 async def test_a_run_that_pauses_between_attempts_can_be_cancelled(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background, "FIRST_PAUSE", 60.0)
+    monkeypatch.setattr(background_run, "FIRST_PAUSE", 60.0)
     service = await deploy(runtime, with_options(WORK, "retries = 5"), name="paused")
     run_id = await start(runtime, service, "x", path="/fail")
     async with asyncio.timeout(60):

@@ -24,7 +24,7 @@ from tests.workshop import (
 
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.models import Caller, ScheduleRequest
-from codewords_mcp.runtime.runs import background
+from codewords_mcp.runtime.runs import background_run
 from codewords_mcp.runtime.runs import floor as floors
 from codewords_mcp.runtime.runs import queue as queues
 from codewords_mcp.runtime.runs.headroom import Headroom
@@ -190,7 +190,7 @@ async def test_the_log_of_a_run_takes_lines_of_the_process_only_that_holds_it(
 async def test_a_run_that_the_store_fails_just_after_it_got_its_slot_gets_one_again(
     runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background, "STORE_PAUSE", 0.1)
+    monkeypatch.setattr(background_run, "STORE_PAUSE", 0.1)
     for way in ("at once", "from the line"):
         holders = await fill(runtime, work) if way == "from the line" else []
         with monkeypatch.context() as patched:
@@ -221,7 +221,7 @@ async def test_a_service_that_a_database_refuses_to_begin_is_called_once_it_take
     runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one does that has become a standby: it can be read, and takes no write."""
-    monkeypatch.setattr(background, "STORE_PAUSE", 0.1)
+    monkeypatch.setattr(background_run, "STORE_PAUSE", 0.1)
     database = runtime._house.database  # pyright: ignore[reportPrivateUsage]
     refuse = """
         CREATE SEQUENCE refused;
