@@ -30,9 +30,9 @@ SHELLS: Final = 4
 """Shells of an environment that is in use. Each is for one program; a start that finds none has one made."""
 _RETRY: Final = (1.0, 10.0, 60.0, 600.0)
 """Seconds to wait before a server that failed is tried again; then the last one each time."""
-_BUSY: Final = 15
+_BUSY: Final = 25
 """Starts in a second from which on blanks would cost more than they save: each start is a fork then anyway."""
-_SETTLE: Final = 0.03
+_SETTLE: Final = 0.015
 """Seconds after a start before what it took is made anew, so that the two do not compete."""
 _PROCESSORS: Final = os.cpu_count() or 1
 
