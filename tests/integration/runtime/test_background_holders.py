@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,8 +17,6 @@ from tests.workshop import (
     deploy,
     finished,
     log_text,
-    make_home,
-    open_runtime,
     request,
 )
 
@@ -35,21 +33,6 @@ from codewords_mcp.runtime.store import executors, runs
 from codewords_mcp.runtime.tasks import TaskBook
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("store:postgres")]
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-async def runtime(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Runtime]:
-    home = make_home(tmp_path_factory.mktemp("home"))
-    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").url()
-    async with open_runtime(home, concurrency=2, queue_limit=4, database_url=url) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-async def work(runtime: Runtime) -> str:
-    return await deploy(runtime, WORK)
 
 
 @pytest.mark.parametrize("runtime", ["postgres"], indirect=True)

@@ -99,7 +99,9 @@ class Dispatcher:
         self._floor.last_activity = time.monotonic()
         self._floor.permits.require(request.caller, request.service_id)
         # to its end, though the caller hangs up meanwhile: a run that is on record is carried out
-        accepting = asyncio.ensure_future(self.background.accept(request))
+        accepting = self._floor.spawn(
+            self.background.accept(request), name=f"accept for {request.service_id}"
+        )
         return await asyncio.shield(accepting)
 
     async def _again(self, request: RunRequest, first: str) -> RunResponse:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
@@ -31,6 +31,7 @@ from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.settings import Settings
 
+T = TypeVar("T")
 MAX_DEPTH = 20
 """Workflows that may call each other in a chain: beyond it is one that calls itself without end."""
 
@@ -115,7 +116,7 @@ class Floor:
     permits: Permits
     executor: str
     active: dict[str, ActiveRun] = field(default_factory=dict[str, ActiveRun])
-    tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
     last_activity: float = field(default_factory=time.monotonic)
     listener: Callable[[str], None] | None = None
     """Told of each run that changed, where other processes want to know."""
@@ -129,7 +130,7 @@ class Floor:
         self.turns = Turns(self.admission, self.database, self.executor)
         self.permits.on_refused = self._refused
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    def spawn(self, coroutine: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """A task that counts as activity."""
         task = asyncio.create_task(coroutine, name=name)
         self.tasks.add(task)

@@ -57,7 +57,7 @@ def serving(*, loop: str) -> bool:
         return False
     try:
         _rehearse(loop)
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001  # of a uvicorn that we do not know: its programs start all the same
         return False
     return True
 
