@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -49,12 +51,45 @@ def test_the_package_and_the_front_import_no_third_party_code() -> None:
 
 
 @pytest.mark.requirement("house:quick-runtime")
-def test_the_runtime_starts_without_the_line_of_waiting_runs_and_without_a_database_driver() -> None:
+def test_the_runtime_starts_without_what_only_some_homes_need() -> None:
     code = (
-        "import sys, codewords_mcp.cli._lifecycle; "
-        "print(sorted({'dbos', 'psycopg', 'alembic', 'yaml', 'croniter', 'e2b'} & set(sys.modules)))"
+        "import sys, codewords_mcp.logging, codewords_mcp.cli._lifecycle; "
+        "unneeded = {'dbos', 'psycopg', 'alembic', 'yaml', 'croniter', 'e2b', 'httpx', 'rich', 'pygments'}; "
+        "print(sorted(unneeded & set(sys.modules)))"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=60, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.requirement("house:quick-runtime")
+def test_a_runtime_that_may_not_start_says_so_before_it_loads_what_it_would_serve_with(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "codewords_mcp", "serve", "--port", str(taken.getsockname()[1])],
+            env={**os.environ, "CODEWORDS_HOME": str(tmp_path)}, capture_output=True, encoding="utf-8", timeout=60, check=False,
+        )  # fmt: skip
+    assert refused.returncode == 2
+    assert "another program has it" in refused.stderr
+    loaded = {line.rpartition("|")[2].strip() for line in refused.stderr.splitlines()}
+    assert "codewords_mcp.settings" in loaded
+    assert not loaded & {"mcp", "sqlalchemy", "starlette", "uvicorn"}
+
+
+@pytest.mark.requirement("house:quick-runtime")
+def test_no_collection_looks_for_garbage_among_what_is_loaded_and_those_after_it_do_among_the_rest() -> None:
+    code = (
+        "import gc\n"
+        "from codewords_mcp.cli._loading import loading\n"
+        "before = sum(one['collections'] for one in gc.get_stats())\n"
+        "with loading():\n"
+        "    import codewords_mcp.settings\n"
+        "print(sum(one['collections'] for one in gc.get_stats()) - before, gc.get_freeze_count() > 10_000, gc.isenabled())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=60, check=True
+    )
+    assert result.stdout.split() == ["0", "True", "True"]

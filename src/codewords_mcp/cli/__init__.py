@@ -16,9 +16,12 @@ def main() -> None:
     """The `codewords` command; ends the process with one of the exit codes above."""
     import sys
 
+    from codewords_mcp.cli._loading import loading
+
     try:
-        from codewords_mcp.cli._boundary import run_app
-        from codewords_mcp.cli.app import codewords
+        with loading():
+            from codewords_mcp.cli._boundary import run_app
+            from codewords_mcp.cli.app import codewords
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(run_app(codewords, "codewords", sys.argv[1:]))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from codewords_mcp import home
 from codewords_mcp._hold import Hold
+from codewords_mcp.cli._loading import loading
 from codewords_mcp.errors import CodewordsError, InvalidInput
 
 if TYPE_CHECKING:
@@ -61,10 +62,12 @@ def serve(
 
 def _narrowed(*, read_only: bool, toolsets: str | None) -> dict[str, object]:
     """Settings that flags narrow; a flag can't widen what the environment says. Raises InvalidInput."""
+    given: dict[str, object] = {"read_only": True} if read_only else {}
+    if toolsets is None:
+        return given
     from codewords_mcp.door.access import parse_toolsets
 
-    given: dict[str, object] = {"read_only": True} if read_only else {}
-    return given if toolsets is None else given | {"toolsets": sorted(parse_toolsets(toolsets))}
+    return given | {"toolsets": sorted(parse_toolsets(toolsets))}
 
 
 def _settings(host: str | None, port: int | None, *, detached: bool, narrowed: dict[str, object]) -> Settings:
@@ -143,7 +146,8 @@ def _configure_log(settings: Settings) -> None:
 
 def _run(settings: Settings, hold: Hold, listener: socket.socket, starter: Starter, *, detached: bool) -> int:
     """Raises what opening the runtime raises."""
-    from codewords_mcp.cli._lifecycle import Lifecycle
+    with loading():
+        from codewords_mcp.cli._lifecycle import Lifecycle
 
     _raise_descriptor_limit()
     # the event loop must not wait 5 ms for its turn when the store's threads are busy

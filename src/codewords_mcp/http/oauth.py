@@ -13,7 +13,6 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-import httpx
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,6 +25,8 @@ from codewords_mcp.runtime.models import Caller
 from codewords_mcp.settings import Settings
 
 if TYPE_CHECKING:
+    import httpx
+
     from codewords_mcp.runtime.runtime import Runtime
 
 GRANTED = ("read", "run", "write")
@@ -137,6 +138,7 @@ class Tokens:
 
     async def _look(self) -> None:
         """Fetch the issuer's public keys."""
+        import httpx
         from jwt import PyJWKSet
         from jwt.exceptions import PyJWTError
 
