@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,6 @@ from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import read_settings
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.errors import Conflict, SandboxFailed
-from codewords_mcp.logging import configure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +29,10 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Sandb
 @app.command("build-template")
 def build_template(as_json: AsJson = False) -> int:
     """Build the template that workflows run in on E2B, after each update of codewords-mcp. Needs E2B_API_KEY."""
+    import asyncio
+
     settings = read_settings()
-    configure("CRITICAL")
+    _hush()
     heard: deque[str] = deque(maxlen=_LAST_LINES)
     try:
         with _output.spinner(f"Building the template {settings.e2b_template} on E2B") as show:
@@ -56,6 +56,8 @@ def build_template(as_json: AsJson = False) -> int:
 @app.command()
 def clean(as_json: AsJson = False) -> int:
     """End every sandbox that this home has on E2B, and remove the environments that were built there."""
+    import asyncio
+
     settings = read_settings()
     folder = home.home_folder()
     if home.find(folder) is not None:
@@ -63,13 +65,20 @@ def clean(as_json: AsJson = False) -> int:
             "The runtime of this home runs, and needs what would be removed.",
             hint="`codewords stop` ends it, and its sandboxes.",
         )
-    configure("CRITICAL")
+    _hush()
     ended, removed = asyncio.run(_clean(settings, Path(folder)))
     if as_json:
         _output.print_json({"sandboxes": ended, "environments": removed})
     else:
         _output.line(f"Sandboxes ended: {ended}. Environments removed: {removed}.")
     return OK
+
+
+def _hush() -> None:
+    """The log of what the runtime's rooms do here is not for a terminal."""
+    from codewords_mcp.logging import configure
+
+    configure("CRITICAL")
 
 
 async def _build(settings: Settings, say: Callable[[str], object]) -> None:

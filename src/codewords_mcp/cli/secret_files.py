@@ -6,7 +6,6 @@ anyway.
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import json
 import os
@@ -48,6 +47,8 @@ def export_secrets(
 
     Without --recipient a passphrase is asked for, or read from stdin.
     """
+    import asyncio
+
     recipients = [_recipient(text) for text in recipient or []]
     if file.exists():
         raise Conflict(f"{file} is there already.", hint="Give another name.")
@@ -98,6 +99,8 @@ def import_secrets(
 
 async def _read_home() -> list[dict[str, Any]]:
     """[{name, value, rule}] of the home's own secrets. Raises StorageFailed where the master key is another one."""
+    import asyncio
+
     from codewords_mcp.runtime.secrets import Vault
     from codewords_mcp.runtime.secrets.access import HOME_OWNER, SecretBook
     from codewords_mcp.runtime.secrets.rotation import Keys
