@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -14,8 +16,19 @@ from codewords_mcp.runtime.sandboxes.local.files import remove_tree
 
 from . import as_user
 
+_MODULES = (
+    "test_serving",
+    "test_failing",
+    "test_limits",
+    "test_isolation",
+    "test_network",
+    "test_tiers",
+    "test_fork_servers",
+)
+_SECONDS = 390
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(_SECONDS + 10),
     pytest.mark.requirement("sandbox:ordinary-user"),
     pytest.mark.skipif(
         os.geteuid() != 0, reason="only root can become another user; as one, the other tests are it"
@@ -23,30 +36,52 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "test_serving",
-        "test_failing",
-        "test_limits",
-        "test_isolation",
-        "test_network",
-        "test_tiers",
-        "test_fork_servers",
-    ],
-)
-def test_the_suite_holds_for_an_ordinary_user(environment: EnvironmentRef, module: str) -> None:
+@dataclass(frozen=True)
+class Report:
+    """What one start of pytest as the user came to. `ran` has (module, passed) of every test that was not skipped."""
+
+    code: int
+    ran: list[tuple[str, bool]]
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def report(environment: EnvironmentRef) -> Report:
     with tempfile.TemporaryDirectory(prefix="codewords-user-") as folder:
         project, own = Path(folder) / "places" / "project", Path(folder) / "own"
         command, variables = as_user.command(
             Path(folder), environment, "-m", "pytest", "-p", "no:cacheprovider",
-            f"--rootdir={project}", f"--basetemp={own}/tmp", project / f"tests/integration/sandboxes/{module}.py",
+            f"--rootdir={project}", f"--basetemp={own}/tmp", f"--junitxml={own}/report.xml",
+            *(project / f"tests/integration/sandboxes/{module}.py" for module in _MODULES),
         )  # fmt: skip
         done = subprocess.run(
-            command, capture_output=True, encoding="utf-8", timeout=110, env=variables, cwd="/", check=False
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=_SECONDS,
+            env=variables,
+            cwd="/",
+            check=False,
         )
+        printed = done.stdout[-8000:] + done.stderr[-2000:]
+        assert (own / "report.xml").exists(), printed
+        ran = [
+            (case.attrib["classname"].rpartition(".")[2], not outcomes & {"failure", "error"})
+            for case in ET.parse(own / "report.xml").iter("testcase")
+            if "skipped" not in (outcomes := {outcome.tag for outcome in case})
+        ]
         remove_tree(
             own
         )  # on a busy machine folders nested without end may be left, which rmtree cannot remove
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout
+    return Report(done.returncode, ran, printed)
+
+
+@pytest.mark.parametrize("module", _MODULES)
+def test_the_suite_holds_for_an_ordinary_user(report: Report, module: str) -> None:
+    passed = [passed for name, passed in report.ran if name == module]
+    assert passed, report.printed
+    assert all(passed), report.printed
+
+
+def test_nothing_failed_between_those_tests(report: Report) -> None:
+    assert report.code == 0, report.printed
