@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from codewords_mcp._loading import loading
 from tests.postgres import Postgres, serving_postgres
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -26,6 +27,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # A property is tested, not the machine's speed.
 settings.register_profile("codewords", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("codewords")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Modules and tests stay until the end."""
+    with loading():
+        return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,13 @@ import asyncio
 import sys
 from pathlib import Path
 
-import structlog
+from codewords_mcp._loading import loading
 
-from codewords_mcp.agent.server import Agent
-from codewords_mcp.runtime.sandboxes.e2b.wire import AGENT_PORT
+with loading():
+    import structlog
+
+    from codewords_mcp.agent.server import Agent
+    from codewords_mcp.runtime.sandboxes.e2b.wire import AGENT_PORT
 
 
 def _arguments(arguments: list[str]) -> argparse.Namespace:

@@ -16,7 +16,7 @@ def main() -> None:
     """The `codewords` command; ends the process with one of the exit codes above."""
     import sys
 
-    from codewords_mcp.cli._loading import loading
+    from codewords_mcp._loading import loading
 
     try:
         with loading():

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from codewords_mcp import home
 from codewords_mcp._hold import Hold
-from codewords_mcp.cli._loading import loading
+from codewords_mcp._loading import loading
 from codewords_mcp.errors import CodewordsError, InvalidInput
 
 if TYPE_CHECKING:

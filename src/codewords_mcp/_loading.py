@@ -10,8 +10,8 @@ from contextlib import contextmanager
 @contextmanager
 def loading() -> Generator[None]:
     """Import in here. The 150,000 objects that the runtime's modules are made of are never garbage: no collection runs
-    meanwhile, and none looks at them afterwards, the one as the interpreter ends included. That was a third of what a
-    start and its end cost.
+    meanwhile, and none looks at them afterwards, not even as the interpreter ends. That was a third of what a start and
+    its end cost.
     """
     gc.disable()
     try:
