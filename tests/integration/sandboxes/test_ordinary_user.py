@@ -25,7 +25,7 @@ _MODULES = (
     "test_tiers",
     "test_fork_servers",
 )
-_SECONDS = 390
+_SECONDS = 600
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(_SECONDS + 10),
