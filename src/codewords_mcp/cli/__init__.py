@@ -16,9 +16,9 @@ def main() -> None:
     """The `codewords` command; ends the process with one of the exit codes above."""
     import sys
 
-    from codewords_mcp._loading import loading
-
     try:
+        from codewords_mcp._loading import loading
+
         with loading():
             from codewords_mcp.cli._boundary import run_app
             from codewords_mcp.cli.app import codewords
