@@ -39,10 +39,10 @@ from codewords_mcp.http.errors import ErrorBoundary
 from codewords_mcp.http.gateway import ProviderErrors, provider_of, serve_provider, serve_simple, simple_of
 from codewords_mcp.http.hosts import HostGuard, Trust
 from codewords_mcp.http.house import HOUSE, House
-from codewords_mcp.http.oauth import Tokens
 from codewords_mcp.http.openapi import operations_for
 from codewords_mcp.http.operations import Operation
 from codewords_mcp.http.paths import SSE_PATHS, is_mcp, toolset_of
+from codewords_mcp.http.tokens import Tokens
 from codewords_mcp.http.websockets import serve_websocket
 from codewords_mcp.settings import Settings
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from codewords_mcp.errors import Forbidden, Unauthenticated
+from codewords_mcp.errors import Unauthenticated
 from codewords_mcp.http.headers import Headers
 from codewords_mcp.http.house import CALLER, CHALLENGE
 from codewords_mcp.http.paths import PROVIDER_PREFIXES, looks_like_token
@@ -17,7 +17,7 @@ from codewords_mcp.http.scopes import check
 from codewords_mcp.runtime.models import Caller
 
 if TYPE_CHECKING:
-    from codewords_mcp.http.oauth import Tokens
+    from codewords_mcp.http.tokens import Tokens
     from codewords_mcp.runtime.runtime import Runtime
 
 OPEN_PATHS = frozenset({"/healthz"})
@@ -112,21 +112,3 @@ def _password(encoded: str) -> str:
         return base64.b64decode(encoded, validate=True).decode().partition(":")[2]
     except (binascii.Error, UnicodeDecodeError):
         return ""
-
-
-def refuse_run_key(caller: Caller) -> None:
-    """Raise Forbidden for the key of a run: a workflow may use the runtime, not administer it."""
-    if caller.kind == "run":
-        raise Forbidden(
-            "The key of a run may call workflows, services and files, nothing that administers.",
-            hint="Do this with a user's key, from outside of the workflow.",
-        )
-
-
-def require_admin(caller: Caller) -> None:
-    """Raise Forbidden for every key but an admin's."""
-    if caller.kind != "admin":
-        raise Forbidden(
-            "This needs an admin key.",
-            hint="The home's own key is one: `codewords keys list` shows which are.",
-        )

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from codewords_mcp.http.auth import refuse_run_key, require_admin
 from codewords_mcp.http.house import caller
+from codewords_mcp.http.scopes import refuse_run_key, require_admin
 
 Access = Literal["open", "run", "user", "admin"]
 """The least that may use it: nobody's key, a running workflow's, a user's, an admin's."""

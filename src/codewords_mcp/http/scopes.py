@@ -1,4 +1,4 @@
-"""What scope a request of the HTTP API needs. Over MCP each tool says its own (door/access.py)."""
+"""What a caller may do over the HTTP API, by its kind and its scopes. Over MCP each tool says its own (door/access.py)."""
 
 from __future__ import annotations
 
@@ -31,3 +31,21 @@ def check(caller: Caller, method: str, path: str) -> None:
     scope = scope_of(method, path)
     if not caller.can(scope):
         raise InsufficientScope(scope, by_token=caller.by_token)
+
+
+def refuse_run_key(caller: Caller) -> None:
+    """Raise Forbidden for the key of a run: a workflow may use the runtime, not administer it."""
+    if caller.kind == "run":
+        raise Forbidden(
+            "The key of a run may call workflows, services and files, nothing that administers.",
+            hint="Do this with a user's key, from outside of the workflow.",
+        )
+
+
+def require_admin(caller: Caller) -> None:
+    """Raise Forbidden for every key but an admin's."""
+    if caller.kind != "admin":
+        raise Forbidden(
+            "This needs an admin key.",
+            hint="The home's own key is one: `codewords keys list` shows which are.",
+        )
