@@ -21,7 +21,7 @@ from codewords_mcp.cli._activity import Activity
 from codewords_mcp.cli.serve import Starter
 from codewords_mcp.http.app import create_app
 from codewords_mcp.runtime.runtime import Runtime
-from codewords_mcp.runtime.secrets.access import KEY_FILE
+from codewords_mcp.runtime.secrets.keyring import KEY_FILE
 from codewords_mcp.server import create_mcp_app
 from codewords_mcp.settings import Settings
 

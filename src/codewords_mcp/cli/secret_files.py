@@ -102,7 +102,8 @@ async def _read_home() -> list[dict[str, Any]]:
     import asyncio
 
     from codewords_mcp.runtime.secrets import Vault
-    from codewords_mcp.runtime.secrets.access import HOME_OWNER, SecretBook
+    from codewords_mcp.runtime.callers import HOME_OWNER
+    from codewords_mcp.runtime.secrets.book import SecretBook
     from codewords_mcp.runtime.secrets.rotation import Keys
     from codewords_mcp.runtime.store import access
     from codewords_mcp.runtime.store.database import Database

@@ -27,6 +27,7 @@ from codewords_mcp.runtime.authoring.generate import Bounds, Generator, Wish
 from codewords_mcp.runtime.authoring.practices import practice, topics
 from codewords_mcp.runtime.authoring.templates import lacking, read_template, template_code, templates
 from codewords_mcp.runtime.authoring.writing import check_wish
+from codewords_mcp.runtime.callers import refuse_run
 from codewords_mcp.runtime.consent_calls import secret_hosts
 from codewords_mcp.runtime.integration_calls import IntegrationCalls
 from codewords_mcp.runtime.library import Library
@@ -42,7 +43,6 @@ from codewords_mcp.runtime.models import (
     no_progress,
 )
 from codewords_mcp.runtime.runs.launch import limits_of
-from codewords_mcp.runtime.secrets.access import refuse_run
 from codewords_mcp.runtime.store import requests, runs, workflows
 from codewords_mcp.runtime.store.drafts import DraftRow
 from codewords_mcp.runtime.workflows.checks import Validation, validate

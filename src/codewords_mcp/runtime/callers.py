@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from codewords_mcp.errors import Forbidden
+
 Scope = Literal["read", "run", "write", "admin"]
 """What a key may do: look; run workflows and call models and services; change what is there; administer keys."""
+
+
+HOME_OWNER = "local"
+"""Owner of what the home's admin key makes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +36,17 @@ class Caller:
     def can(self, scope: Scope) -> bool:
         """Whether its scopes have this one; `admin` has all."""
         return self.scopes is None or scope in self.scopes or "admin" in self.scopes
+
+
+def require_admin(caller: Caller, what: str) -> None:
+    """Raise Forbidden unless the caller is an admin."""
+    if caller.kind != "admin":
+        raise Forbidden(f"This key may not {what}.", hint="Use the home's admin key.")
+
+
+def refuse_run(caller: Caller, what: str) -> None:
+    """Raise Forbidden for a running workflow's key: it runs things and moves files, and administers nothing."""
+    if caller.kind == "run":
+        raise Forbidden(
+            f"A running workflow's key may not {what}.", hint="Use a person's key, outside the workflow."
+        )

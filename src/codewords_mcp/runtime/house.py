@@ -42,7 +42,8 @@ from codewords_mcp.runtime.sandboxes.base import Driver
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.runtime.schedules.book import ScheduleBook
 from codewords_mcp.runtime.secrets import Vault
-from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
+from codewords_mcp.runtime.secrets.book import SecretBook
+from codewords_mcp.runtime.secrets.keyring import Keyring
 from codewords_mcp.runtime.secrets.links import Links
 from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.services.base import Parts

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codewords_mcp.errors import CodewordsError, ConsentNeeded, NotFound
+from codewords_mcp.runtime.callers import refuse_run
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.integration_info import Account, Connection, Detail, Found, Outcome
 from codewords_mcp.runtime.integrations.book import RUN_SECONDS, Asked
@@ -13,7 +14,6 @@ from codewords_mcp.runtime.integrations.names import plain
 from codewords_mcp.runtime.integrations.native_table import SERVICES
 from codewords_mcp.runtime.models import Caller, Consent
 from codewords_mcp.runtime.questions import of_call
-from codewords_mcp.runtime.secrets.access import refuse_run
 from codewords_mcp.runtime.secrets.links import Link
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
 from codewords_mcp.runtime.workflows.variables import Connected

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from codewords_mcp.errors import NotFound
+from codewords_mcp.runtime.callers import HOME_OWNER
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.secrets.access import HOME_OWNER
 from codewords_mcp.runtime.service_info import ServiceInfo
 from codewords_mcp.runtime.services.base import Service
 from codewords_mcp.runtime.services.describe import describe

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.runtime.callers import refuse_run, require_admin
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import (
     Budget,
@@ -16,7 +17,6 @@ from codewords_mcp.runtime.models import (
     ProviderReply,
     ProviderRequest,
 )
-from codewords_mcp.runtime.secrets.access import refuse_run, require_admin
 
 
 class ModelCalls:

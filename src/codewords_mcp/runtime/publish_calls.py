@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import NotFound, TooBusy
+from codewords_mcp.runtime.callers import refuse_run
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.publishing import PublishedTool, check_name, choose_route, input_schema, tool_name
-from codewords_mcp.runtime.secrets.access import refuse_run
 from codewords_mcp.runtime.store import published as rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import now

@@ -16,6 +16,7 @@ from codewords_mcp.errors import CodewordsError, ConsentNeeded, InvalidInput
 from codewords_mcp.runtime.announcements import Announcements
 from codewords_mcp.runtime.authoring.drafts import stale
 from codewords_mcp.runtime.authoring_calls import AuthoringCalls
+from codewords_mcp.runtime.callers import refuse_run, require_admin
 from codewords_mcp.runtime.consent_calls import ConsentCalls
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.limits import OWN_SCOPES
@@ -46,7 +47,6 @@ from codewords_mcp.runtime.models import (
 from codewords_mcp.runtime.publish_calls import PublishCalls
 from codewords_mcp.runtime.runs.tails import by_line
 from codewords_mcp.runtime.secret_calls import SecretCalls
-from codewords_mcp.runtime.secrets.access import refuse_run, require_admin
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import usage
 from codewords_mcp.runtime.store import workflows as workflow_rows

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from typing import Any, Literal
 
 from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.runtime.callers import refuse_run, require_admin
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller, KeyRotation, SecretForm, SecretInfo
-from codewords_mcp.runtime.secrets.access import refuse_run, require_admin
 from codewords_mcp.runtime.secrets.links import Link
 from codewords_mcp.runtime.secrets.names import check_name, check_value
 from codewords_mcp.runtime.secrets.rules import HostRule, make_rule, read_rule

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from codewords_mcp.runtime.callers import refuse_run
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.secrets.access import refuse_run
 from codewords_mcp.runtime.webhook_info import Answer, Arrival, Delivery, Webhook
 
 

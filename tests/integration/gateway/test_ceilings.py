@@ -17,7 +17,8 @@ from codewords_mcp.errors import BudgetExceeded
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.gateway.prices import USD
 from codewords_mcp.runtime.models import BudgetPeriod, BudgetScope, Caller, ProviderRequest
-from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
+from codewords_mcp.runtime.secrets.book import SecretBook
+from codewords_mcp.runtime.secrets.keyring import Keyring
 from codewords_mcp.runtime.secrets.master_key import load_master_key
 from codewords_mcp.runtime.secrets.vault import Vault
 from codewords_mcp.runtime.store.database import Database

@@ -11,7 +11,7 @@ from keyring.backend import KeyringBackend
 
 from codewords_mcp.errors import InvalidInput, StorageFailed
 from codewords_mcp.runtime.secrets import Vault, load_master_key
-from codewords_mcp.runtime.secrets.access import SecretBook
+from codewords_mcp.runtime.secrets.book import SecretBook
 from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN, make_rule, read_rule, well_known
 from codewords_mcp.runtime.store import access

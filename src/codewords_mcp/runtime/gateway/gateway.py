@@ -28,7 +28,8 @@ from codewords_mcp.runtime.gateway.verdicts import when_to_return
 from codewords_mcp.runtime.gateway.wire import Answer, Patience
 from codewords_mcp.runtime.models import Caller, Provider, ProviderReply, ProviderRequest
 from codewords_mcp.runtime.recording import Tapes
-from codewords_mcp.runtime.secrets.access import Keyring, SecretBook
+from codewords_mcp.runtime.secrets.book import SecretBook
+from codewords_mcp.runtime.secrets.keyring import Keyring
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.settings import Settings
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from codewords_mcp.errors import ServiceNotAvailable
+from codewords_mcp.runtime.callers import HOME_OWNER
 from codewords_mcp.runtime.gateway.health import Health
 from codewords_mcp.runtime.models import Provider
-from codewords_mcp.runtime.secrets.access import HOME_OWNER, SecretBook
+from codewords_mcp.runtime.secrets.book import SecretBook
 
 NAMES: dict[Provider, str] = {
     "openai": "OPENAI_API_KEY",

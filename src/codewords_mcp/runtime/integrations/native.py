@@ -8,6 +8,7 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from codewords_mcp.errors import Forbidden, InvalidInput
+from codewords_mcp.runtime.callers import HOME_OWNER
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.integration_info import Account, App, Hit
 from codewords_mcp.runtime.integrations.catalogue import hit_of
@@ -15,7 +16,7 @@ from codewords_mcp.runtime.integrations.errors import AppNotConnected
 from codewords_mcp.runtime.integrations.google import GoogleTokens
 from codewords_mcp.runtime.integrations.native_api import Api, Given, Native, Service
 from codewords_mcp.runtime.integrations.native_table import NATIVE, SERVICES
-from codewords_mcp.runtime.secrets.access import HOME_OWNER, SecretBook
+from codewords_mcp.runtime.secrets.book import SecretBook
 from codewords_mcp.runtime.secrets.rules import HTTPS
 from codewords_mcp.runtime.web.client import Web
 from codewords_mcp.settings import Settings

@@ -24,7 +24,8 @@ from codewords_mcp.errors import (
     UpstreamFailed,
     UpstreamTimedOut,
 )
-from codewords_mcp.runtime.secrets.access import HOME_OWNER, SecretBook
+from codewords_mcp.runtime.callers import HOME_OWNER
+from codewords_mcp.runtime.secrets.book import SecretBook
 from codewords_mcp.runtime.web.client import Reply, Web, retry_after
 
 NAMES = ("PIPEDREAM_CLIENT_ID", "PIPEDREAM_CLIENT_SECRET", "PIPEDREAM_PROJECT_ID")

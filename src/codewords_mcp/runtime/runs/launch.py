@@ -13,7 +13,8 @@ from codewords_mcp.runtime.models import RunRequest
 from codewords_mcp.runtime.runs.catalog import Servable
 from codewords_mcp.runtime.runs.request_headers import value_of
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
-from codewords_mcp.runtime.secrets.access import Keyring, RunKey, Secret, SecretBook
+from codewords_mcp.runtime.secrets.book import Secret, SecretBook
+from codewords_mcp.runtime.secrets.keyring import Keyring, RunKey
 from codewords_mcp.runtime.secrets.placeholders import new_placeholder
 from codewords_mcp.runtime.workflows.reach.hosts import named_in
 from codewords_mcp.settings import Settings

@@ -11,7 +11,7 @@ from codewords_mcp.runtime.egress import Traffic
 from codewords_mcp.runtime.runs.journal import RunLog
 from codewords_mcp.runtime.sandboxes.base import STREAMS, ExitReason, Sandbox, Stream, Usage
 from codewords_mcp.runtime.sandboxes.http1 import Connections
-from codewords_mcp.runtime.secrets.access import RunKey
+from codewords_mcp.runtime.secrets.keyring import RunKey
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 

@@ -13,7 +13,7 @@ from codewords_mcp.runtime.runs.launch import Kit, Launcher
 from codewords_mcp.runtime.runs.lease import Lease, OneShot, Prepared
 from codewords_mcp.runtime.runs.ready import ReadyPool
 from codewords_mcp.runtime.sandboxes.base import Driver
-from codewords_mcp.runtime.secrets.access import RunKey
+from codewords_mcp.runtime.secrets.keyring import RunKey
 
 
 class Supply:

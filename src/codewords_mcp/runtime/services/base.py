@@ -16,13 +16,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from codewords_mcp.errors import InvalidInput, MissingCredential, NotFound
+from codewords_mcp.runtime.callers import HOME_OWNER
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.integrations.book import Integrations
 from codewords_mcp.runtime.logins import LoginBook
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.schedules.book import ScheduleBook
-from codewords_mcp.runtime.secrets.access import HOME_OWNER, SecretBook
+from codewords_mcp.runtime.secrets.book import SecretBook
 from codewords_mcp.runtime.store import runs
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.files import Files

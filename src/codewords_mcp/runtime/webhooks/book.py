@@ -19,7 +19,8 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, TooBusy, Unauthenticated
-from codewords_mcp.runtime.secrets.access import HOME_OWNER, SecretBook
+from codewords_mcp.runtime.callers import HOME_OWNER
+from codewords_mcp.runtime.secrets.book import SecretBook
 from codewords_mcp.runtime.secrets.names import check_name
 from codewords_mcp.runtime.store import webhooks as rows
 from codewords_mcp.runtime.store import workflows
