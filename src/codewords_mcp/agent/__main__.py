@@ -12,6 +12,7 @@ from codewords_mcp._loading import loading
 with loading():
     import structlog
 
+    from codewords_mcp.agent.machine import Machine
     from codewords_mcp.agent.server import Agent
     from codewords_mcp.runtime.sandboxes.e2b.wire import AGENT_PORT
 
@@ -25,11 +26,14 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 async def _main(options: argparse.Namespace) -> None:
-    agent = await Agent.open(options.home)
-    async with agent.serving(options.port):
-        if options.ready is not None:
-            options.ready.touch()
-        await asyncio.Event().wait()
+    machine = await Machine.open(options.home)
+    try:
+        async with Agent(machine).serving(options.port):
+            if options.ready is not None:
+                options.ready.touch()
+            await asyncio.Event().wait()
+    finally:
+        await machine.driver.close()
 
 
 if __name__ == "__main__":

@@ -8,18 +8,16 @@ import json
 import struct
 from collections import deque
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import structlog
 from websockets.asyncio.server import ServerConnection
 
+from codewords_mcp.agent.machine import Machine
 from codewords_mcp.errors import CodewordsError, SandboxFailed
 from codewords_mcp.runtime.sandboxes.base import Exit, ExitReason, Sandbox
 from codewords_mcp.runtime.sandboxes.e2b import wire
 from codewords_mcp.runtime.sandboxes.e2b.mux import MESSAGE, OUTPUT, Json, Mux, Stream, carry, frame, parse
-
-if TYPE_CHECKING:
-    from codewords_mcp.agent.server import Agent
 
 _LAST_WORDS: Final = 5.0
 """Seconds after a program's end for its output to be taken in; it is here, only to be read."""
@@ -31,8 +29,8 @@ log = structlog.get_logger(__name__)
 class Session:
     """Outlives its connections: a host that has lost one comes back and goes on."""
 
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
         self._mux: Mux | None = None
         self._connection: ServerConnection | None = None
         self._sandbox: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()
@@ -54,7 +52,7 @@ class Session:
             await self._connection.close()
         mux = Mux(connection.send, self._on_stream, first=2)
         self._mux, self._connection = mux, connection
-        mux.say({"hello": self._agent.hello()})
+        mux.say({"hello": self._machine.describe() | {"started": self.started}})
         try:
             async for data in connection:
                 if isinstance(data, bytes):
@@ -113,13 +111,13 @@ class Session:
 
     # the program
     async def _run(self, message: Json) -> None:
-        environment = self._agent.environment
+        environment = self._machine.environment
         try:
             if environment is None:
                 raise SandboxFailed("This machine has no environment for programs yet.")
             spec = wire.to_spec(message["spec"], environment)
-            self._agent.network.expect(spec.id, message["egress"], self)
-            sandbox = await self._agent.driver.start(spec)
+            self._machine.network.expect(spec.id, message["egress"], self)
+            sandbox = await self._machine.driver.start(spec)
         except Exception as error:
             log.exception("a program was not started")
             known = (
@@ -215,8 +213,8 @@ class Session:
 
         error: CodewordsError | None = None
         try:
-            environment = await build(self._agent.home, message, lambda text: self._say({"progress": text}))
-            self._agent.adopt(environment)
+            environment = await build(self._machine.home, message, lambda text: self._say({"progress": text}))
+            self._machine.adopt(environment)
             await self._warm()
         except CodewordsError as failed:
             error = failed
@@ -229,6 +227,6 @@ class Session:
         """Have a fork server and a blank sandbox in memory, where they can be had, before a snapshot is taken of it."""
         from codewords_mcp.agent.environment import warm
 
-        environment = self._agent.environment
+        environment = self._machine.environment
         if environment is not None:
-            await warm(self._agent.driver, environment)
+            await warm(self._machine.driver, environment)

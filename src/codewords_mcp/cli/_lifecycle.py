@@ -18,7 +18,7 @@ import uvloop
 from codewords_mcp import __version__, home
 from codewords_mcp._hold import Hold
 from codewords_mcp.cli._activity import Activity
-from codewords_mcp.cli.serve import Starter
+from codewords_mcp.cli._starter import Starter
 from codewords_mcp.http.app import create_app
 from codewords_mcp.runtime.runtime import Runtime
 from codewords_mcp.runtime.secrets.keyring import KEY_FILE

@@ -11,7 +11,6 @@ from codewords_mcp.runtime.gateway.keys import TITLES
 from codewords_mcp.runtime.gateway.lineage import Origin
 from codewords_mcp.runtime.gateway.providers import Route
 from codewords_mcp.runtime.gateway.tap import Reading, Tap, tap_for
-from codewords_mcp.runtime.gateway.telemetry import Watched
 from codewords_mcp.runtime.gateway.upstream import translated
 from codewords_mcp.runtime.gateway.wire import Answer
 from codewords_mcp.runtime.models import CallUsage
@@ -26,6 +25,20 @@ class Books(Protocol):
 
     def settle(self, call: Exchange, reading: Reading) -> None:
         """Count it."""
+        ...
+
+
+class Watcher(Protocol):
+    """Who is told of a call as it goes on. `content`: what was said is told too."""
+
+    content: bool
+
+    def answering(self) -> None:
+        """The first piece has come."""
+        ...
+
+    def ended(self, call: Exchange, reading: Reading) -> None:
+        """It is settled."""
         ...
 
 
@@ -47,7 +60,7 @@ class Exchange:
         self.repeated = 0
         self.failure = ""
         """Our code for what ended it before its answer was whole."""
-        self.watched: Watched | None = None
+        self.watched: Watcher | None = None
         self.keep: Keep | None = None
         """Takes the whole answer, where it may be given again."""
         self.strip = asked is not None and asked.hides_usage

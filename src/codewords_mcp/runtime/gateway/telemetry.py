@@ -62,7 +62,7 @@ _CLOSING = 5_000
 
 
 class Watched:
-    """One call as it is watched: `answering` with its first piece, `ended` once. `content`: what was said is told too."""
+    """One call as it is watched: a `Watcher` whose call becomes a span and counts in the metrics."""
 
     def __init__(self, telemetry: Telemetry, context: Any, *, content: bool) -> None:
         self._telemetry = telemetry

@@ -9,13 +9,16 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 from codewords_mcp.errors import CodewordsError
-from codewords_mcp.testing.sandboxes.model import Broken
 
 T = TypeVar("T")
 E = TypeVar("E", bound=CodewordsError)
 PATIENCE: Final = 30.0
 """Seconds to wait for what takes milliseconds."""
 _SHOWN: Final = 600
+
+
+class Broken(Exception):
+    """A promise that does not hold; the message says which, and what was seen."""
 
 
 def show(value: object) -> str:

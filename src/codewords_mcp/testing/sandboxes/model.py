@@ -26,10 +26,6 @@ class Need(StrEnum):
     """`make_driver` is a function that another process can import, so that the process may be killed."""
 
 
-class Broken(Exception):
-    """A promise that does not hold; the message says which, and what was seen."""
-
-
 @dataclass(frozen=True, slots=True)
 class Check:
     """One promise of the protocol.

@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.sandboxes.base import Capability, EnvironmentRef
-from codewords_mcp.testing.sandboxes.model import Broken, Check, Outcome, Report
+from codewords_mcp.testing.sandboxes.expecting import Broken
+from codewords_mcp.testing.sandboxes.model import Check, Outcome, Report
 from codewords_mcp.testing.sandboxes.registry import checks
 from codewords_mcp.testing.sandboxes.stage import Context, MakeDriver, open_context
 

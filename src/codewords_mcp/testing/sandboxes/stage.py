@@ -30,8 +30,7 @@ from codewords_mcp.runtime.sandboxes.base import (
     Usage,
 )
 from codewords_mcp.testing.sandboxes import programs
-from codewords_mcp.testing.sandboxes.expecting import PATIENCE, same, show, until, within
-from codewords_mcp.testing.sandboxes.model import Broken
+from codewords_mcp.testing.sandboxes.expecting import PATIENCE, Broken, same, show, until, within
 from codewords_mcp.testing.sandboxes.network import URI, Side, SuiteNetwork
 
 MakeDriver = Callable[[Network | None, Path], Awaitable[Driver]]

@@ -8,14 +8,14 @@ import socket
 from collections.abc import AsyncGenerator
 
 from codewords_mcp.runtime.egress.dial import NotConnected
-from codewords_mcp.runtime.egress.intercept.session import (
-    Session,
+from codewords_mcp.runtime.egress.intercept.connection import (
     first_bytes,
     intercept,
     is_http,
     is_tls,
     read_plain,
 )
+from codewords_mcp.runtime.egress.intercept.session import Session
 from codewords_mcp.runtime.egress.relay import relay, reset
 
 

@@ -1,0 +1,120 @@
+"""One intercepted connection: whether it is TLS, and who serves the protocol that both sides speak."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+from typing import Final
+
+from codewords_mcp.runtime.egress.intercept.http1 import Http1, answer_failure
+from codewords_mcp.runtime.egress.intercept.http2 import Http2
+from codewords_mcp.runtime.egress.intercept.session import Failed, Session, Wire
+
+SPEAKS_FIRST: Final = 10.0
+"""Seconds after which a program that has said nothing is taken to wait for the host's first word, as in SMTP."""
+SPEAKS_SOON: Final = 1.0
+"""Seconds after which the host of one that has said nothing is dialled, where that had to wait for a recorder's word."""
+_TLS: Final = 0x16
+_REQUEST_LINE: Final = re.compile(rb"[A-Z]{3,20} [/*]\S* HTTP/1\.[01]\r\n")
+_OFFERS_H2: Final = b"\x02h2"
+"""How a ClientHello writes it. Found elsewhere in one by chance, it costs a connection, one in 30,000."""
+
+
+async def first_bytes(client: socket.socket, upstream: socket.socket | None) -> bytes:
+    """What the program has said first, left where it is; empty when it hung up, says nothing, or the host spoke first."""
+    loop = asyncio.get_running_loop()
+    readable = loop.create_future()
+    both = [one.fileno() for one in (client, upstream) if one is not None]
+    for one in both:
+        loop.add_reader(one, lambda: readable.done() or readable.set_result(None))
+    try:
+        async with asyncio.timeout(SPEAKS_FIRST if upstream is not None else SPEAKS_SOON):
+            await readable
+        return client.recv(4096, socket.MSG_PEEK)
+    except (TimeoutError, BlockingIOError):
+        return b""
+    finally:
+        for one in both:
+            loop.remove_reader(one)
+
+
+def is_tls(first: bytes) -> bool:
+    """Whether a connection begins as TLS does."""
+    return first[:1] == bytes([_TLS])
+
+
+def is_http(first: bytes) -> bool:
+    """Whether a connection begins as HTTP/1.1 does."""
+    return _REQUEST_LINE.match(first) is not None
+
+
+async def read_plain(session: Session, client: socket.socket, upstream: socket.socket | None) -> None:
+    """Serve a program's plain HTTP; owns both sockets."""
+    host = None if upstream is None else await session.connect((), upstream)
+    program = await session.serve_plain(client)
+    try:
+        await Http1(session, program, host).run()
+    finally:
+        await program.close()
+
+
+async def intercept(
+    session: Session, client: socket.socket, upstream: socket.socket | None, hello: bytes
+) -> None:
+    """Serve a program's connection to a host with a rule; owns both sockets. `hello` is what it said first."""
+    program: Wire | None = None
+    host: Wire | None = None
+    try:
+        # a recorder hears HTTP/1.1 only, which every client of HTTP/2 falls back to
+        both = _OFFERS_H2 in hello and session.interception.tape is None
+        protocols = ("h2", "http/1.1") if both else ("http/1.1",)
+        failure: Failed | None = None
+        try:
+            host = None if upstream is None else await session.connect(protocols, upstream)
+        except Failed as failed:
+            failure = failed
+            session.refused(f"{failed.reason}, so nothing was sent there")
+        protocol = host.protocol if host else "http/1.1"
+        program = await _accept(session, client, protocol)
+        if program is None:
+            return
+        if failure is not None:
+            await answer_failure(program, session, failure)
+        elif host is not None and protocol == "h2":
+            await Http2(session, program, host).run()
+        else:
+            await Http1(session, program, host).run()
+    except ssl.SSLError as error:
+        _note(session, error)
+    finally:
+        for wire, sock in ((program, client), (host, upstream)):
+            if wire is not None:
+                await wire.close()
+            elif sock is not None:
+                sock.close()
+
+
+_UNTRUSTED: Final = (
+    "the program broke off as one does that did not accept the certificate that the runtime made for this host; it pins"
+    " certificates or has a list of authorities of its own (point it to the file in SSL_CERT_FILE, or set the secret"
+    " without a host rule)"
+)
+
+
+async def _accept(session: Session, client: socket.socket, protocol: str) -> Wire | None:
+    """The program's side; None where its handshake failed, which is noted."""
+    try:
+        return await session.serve_tls(client, protocol)
+    except ssl.SSLError as error:
+        _note(session, error)
+    except (OSError, TimeoutError):  # some clients hang up without a word
+        session.refused(_UNTRUSTED)
+    return None
+
+
+def _note(session: Session, error: ssl.SSLError) -> None:
+    """A program that objects to the certificate says so by an alert; at TLS 1.3 after the handshake."""
+    if "ALERT" in error.reason and any(word in error.reason for word in ("CERT", "UNKNOWN_CA")):
+        session.refused(_UNTRUSTED)
