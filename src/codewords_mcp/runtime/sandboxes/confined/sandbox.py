@@ -7,37 +7,25 @@ import contextlib
 import os
 import signal
 import socket
-import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import structlog
 
-from codewords_mcp.errors import CodewordsError, SandboxFailed
+from codewords_mcp.errors import SandboxFailed
 from codewords_mcp.runtime.sandboxes import explain
-from codewords_mcp.runtime.sandboxes.base import (
-    Exit,
-    ExitReason,
-    Network,
-    NetworkHandle,
-    OutputChunk,
-    SandboxSockets,
-    SandboxSpec,
-    Usage,
-)
+from codewords_mcp.runtime.sandboxes.base import Network, OutputChunk, SandboxSockets, SandboxSpec
 from codewords_mcp.runtime.sandboxes.confined import spawn
 from codewords_mcp.runtime.sandboxes.confined.carry import Carrier
 from codewords_mcp.runtime.sandboxes.confined.confinement import Confinement, Start
-from codewords_mcp.runtime.sandboxes.local import cgroups, outcome, paths
+from codewords_mcp.runtime.sandboxes.local import cgroups, paths
+from codewords_mcp.runtime.sandboxes.local.held import WRONG_PORT_SECONDS, HeldSandbox
 from codewords_mcp.runtime.sandboxes.local.inside import channel
 from codewords_mcp.runtime.sandboxes.output import Output
 
-T = TypeVar("T")
-
 SETUP_SECONDS: Final = 30.0
-WRONG_PORT_SECONDS: Final = 5.0
 _PORT_POLL: Final = 0.1
 KILL_SECONDS: Final = 10.0
 """For the warden to end every process; takes some milliseconds. Then it is killed itself."""
@@ -59,49 +47,27 @@ class Place:
     network: Network | None
 
 
-@dataclass(slots=True)
-class Cell:
-    """What holds a sandbox's memory and processes."""
-
-    group: cgroups.Group | None = None
-
-
-class ConfinedSandbox:
-    """Implements `Sandbox`. One task, `_live`, launches it, waits for its end and cleans up, whatever happens."""
+class ConfinedSandbox(HeldSandbox):
+    """A program below its warden, which confines it and ends when its leash is let go."""
 
     def __init__(self, spec: SandboxSpec, place: Place) -> None:
-        loop = asyncio.get_running_loop()
-        self.id = spec.id
-        self.spec = spec
         self.place = place
         self.roots: tuple[int, ...] = ()
         """Pid of the warden while it lives, for the watchdog."""
         self.by_address = False
         """Whether the warden judges connections by address. After `started`."""
         self.port = spec.port
+        self._group: cgroups.Group | None = None
         self._output = Output()
-        self._running: asyncio.Future[None] = loop.create_future()
-        self._started: asyncio.Future[None] = loop.create_future()
-        self._ready: asyncio.Future[None] = loop.create_future()
-        self._ended: asyncio.Future[Exit] = loop.create_future()
-        for future in (self._running, self._started, self._ready):
-            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._running: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._carrier = Carrier(self._listener)
         self._spawned: spawn.Spawned | None = None
         self._gone: asyncio.Future[int] | None = None
-        self.cell = Cell()
-        self._handle: NetworkHandle | None = None
-        self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._reason: ExitReason | None = None
-        self._stopping = self._imported = self._served = False
-        self._status: int | None = None
-        self._broken: CodewordsError | None = None
-        self._began = time.monotonic()
-        self._reported: tuple[float | None, int | None] = (None, None)
-        self._usage: Usage | None = None
+        self._imported = False
         self._looking: asyncio.Task[None] | None = None
-        self._life = asyncio.create_task(self._live(), name=f"sandbox {spec.id}")
+        self._killing: asyncio.TimerHandle | None = None
+        super().__init__(spec, place.executor)
 
     @property
     def socket_path(self) -> str:
@@ -111,84 +77,21 @@ class ConfinedSandbox:
     @property
     def exact(self) -> bool:
         """Whether a cgroup holds its memory and processes."""
-        return self.cell.group is not None
-
-    def on_end(self, then: Callable[[], object]) -> None:
-        """Call `then` when the sandbox is gone."""
-        self._ended.add_done_callback(lambda _: then())
-
-    async def started(self) -> None:
-        """Return when the program runs, confined. Raises SandboxFailed."""
-        await asyncio.shield(self._started)
-
-    async def wait_ready(self) -> None:
-        """See `Sandbox`."""
-        await asyncio.shield(self._ready)
+        return self._group is not None
 
     def output(self) -> AsyncIterator[OutputChunk]:
         """See `Sandbox`."""
         return self._output.chunks()
 
-    async def wait(self) -> Exit:
-        """See `Sandbox`."""
-        return await asyncio.shield(self._ended)
-
-    async def stop(self, grace: float) -> Exit:
-        """See `Sandbox`."""
-        self._stopping = True
-        if self._spawned is not None and not self._ended.done():
-            self._send({"signal": int(signal.SIGTERM)})
-            await asyncio.wait({self._ended}, timeout=grace)
-        return await self.kill()
-
-    async def kill(self, reason: ExitReason = "killed") -> Exit:
-        """See `Sandbox`."""
-        self.condemn(reason)
-        return await self.wait()
-
-    def condemn(self, reason: ExitReason) -> None:
-        """Begin killing, without waiting: for the watchdog."""
-        if not self._ended.done():
-            self._reason = self._reason or reason
-            self._let_go()
-
-    def failure(self) -> CodewordsError | None:
-        """See `Sandbox`."""
-        if not self._ended.done():
-            return None
-        if self._broken is not None:
-            return self._broken
-        exit_ = self._ended.result()
-        if self._stopping and exit_.reason in ("exited", "signaled"):
-            return None
-        return explain.ended(exit_, self.spec.limits, served=self._served)
-
-    async def usage(self) -> Usage:
-        """See `Sandbox`."""
-        return self._usage or await self._in_thread(self._measure)
-
-    async def _live(self) -> None:
-        try:
-            await self._bring_up()
-        except CodewordsError as error:
-            self._broken = error
-        except Exception as error:
-            logger.exception("a sandbox could not be made", sandbox=self.id)
-            why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-            self._broken = SandboxFailed(f"This machine could not make a sandbox: {why}.")
-        if self._broken is None:
-            self._started.set_result(None)
-        else:
-            self._let_go()
-        if self._gone is not None:
-            await asyncio.wait({self._gone})
-            self._drain()
-        self._end(await self._clean_up())
+    @property
+    def group(self) -> cgroups.Group | None:
+        """See `HeldSandbox`."""
+        return self._group
 
     async def _bring_up(self) -> None:
         place, spec = self.place, self.spec
         await self._in_thread(lambda: place.folders.make(None))
-        self.cell.group = await self._in_thread(place.make_group)
+        self._group = await self._in_thread(place.make_group)
         uri, ports = await self._attach()
         if not place.confinement.own_ports:
             self.port = _free_port()
@@ -199,7 +102,7 @@ class ConfinedSandbox:
             spawn.variables(spec, place.folders, self.port, uri, ports[1] if len(ports) > 1 else None),
             (spawn.python(spec), spawn.BOOT, str(place.folders.app / "main.py")),
             self.port,
-            exact=self.cell.group is not None,
+            exact=self._group is not None,
         )
         outputs = self._output.open()
         spawned = await self._in_thread(
@@ -236,7 +139,7 @@ class ConfinedSandbox:
         self.roots = (spawned.process.pid,)
 
     async def _join_group(self, pid: int) -> None:
-        group = self.cell.group
+        group = self._group
         if group is not None:
             with contextlib.suppress(ProcessLookupError):  # then `_expect_running` says why it is gone
                 await self._in_thread(lambda: group.add(pid))
@@ -262,16 +165,11 @@ class ConfinedSandbox:
             with contextlib.suppress(OSError):
                 channel.send(self._spawned.channel, message)
 
-    def _let_go(self) -> None:
-        if self._spawned is not None and self._spawned.leash >= 0:
-            self._spawned.let_go()
-            self._timers["kill"] = asyncio.get_running_loop().call_later(KILL_SECONDS, self._kill_warden)
-
     def _kill_warden(self) -> None:
         if self._spawned is not None:
             logger.error("a sandbox's warden did not end; killing it", pid=self._spawned.process.pid)
-            if self.cell.group is not None:
-                self.cell.group.kill()
+            if self._group is not None:
+                self._group.kill()
             self._spawned.process.kill()
 
     def _drain(self) -> None:
@@ -346,31 +244,26 @@ class ConfinedSandbox:
             f"This machine could not {what}{detail}.", hint="`codewords-mcp doctor` says what works here."
         )
 
-    def _now_ready(self) -> None:
-        self._served = True
-        self._disarm("wrong_port", "no_port")
-        if not self._ready.done():
-            self._ready.set_result(None)
+    def _ask_to_end(self) -> bool:
+        if self._spawned is None:
+            return False
+        self._send({"signal": int(signal.SIGTERM)})
+        return True
 
-    def _not_ready(self, error: CodewordsError) -> None:
-        self._disarm("wrong_port", "no_port")
-        if not self._ready.done():
-            self._ready.set_exception(error)
+    def _let_go(self) -> None:
+        if self._spawned is not None and self._spawned.leash >= 0:
+            self._spawned.let_go()
+            self._killing = asyncio.get_running_loop().call_later(KILL_SECONDS, self._kill_warden)
 
-    def _arm(self, name: str, seconds: float, then: Callable[[], None]) -> None:
-        if not self._ready.done():
-            self._timers[name] = asyncio.get_running_loop().call_later(seconds, then)
+    async def _until_gone(self) -> None:
+        if self._gone is not None:
+            await asyncio.wait({self._gone})
+            self._drain()
 
-    def _disarm(self, *names: str) -> None:
-        for name in names or tuple(self._timers):
-            timer = self._timers.pop(name, None)
-            if timer is not None:
-                timer.cancel()
-
-    async def _clean_up(self) -> Exit:
-        self._disarm()
-        if self._looking is not None:
-            self._looking.cancel()
+    def _close(self) -> None:
+        for waiting in (self._killing, self._looking):
+            if waiting is not None:
+                waiting.cancel()
         self.roots = ()
         self._output.finish()
         if self._spawned is not None:
@@ -379,42 +272,16 @@ class ConfinedSandbox:
             self._spawned.close()
         self._carrier.close()
         self._listener.close()
-        if self._handle is not None:
-            await self._handle.close()
-        return await self._in_thread(self._remove)
 
-    def _remove(self) -> Exit:
-        """In a thread: what was used, how it ended, then everything away."""
-        self._usage = self._measure()
-        exit_ = self._exit()
-        if self.cell.group is not None:
-            self.cell.group.kill()
-            if not self.cell.group.remove():
+    def _discard(self) -> None:
+        if self._group is not None:
+            self._group.kill()
+            if not self._group.remove():
                 logger.warning("a sandbox's cgroup stays", sandbox=self.id)
         try:
             self.place.discard(self.place.folders)
         except OSError as error:
             logger.warning("a sandbox's folder stays", sandbox=self.id, error=str(error))
-        return exit_
-
-    def _measure(self) -> Usage:
-        return outcome.measured(time.monotonic() - self._began, self._reported, self.cell.group)
-
-    def _exit(self) -> Exit:
-        exit_ = outcome.told(self._reason, self._status, self.cell.group)
-        if exit_ is None and self._reason is None and self._broken is None:
-            self._broken = SandboxFailed("The sandbox ended without saying how its program did.")
-        return exit_ or Exit("killed")
-
-    def _end(self, exit_: Exit) -> None:
-        self._ended.set_result(exit_)
-        if self._broken is not None and not self._started.done():
-            self._started.set_exception(self._broken)
-        gone = SandboxFailed("The sandbox was destroyed before its program listened.")
-        self._not_ready(self.failure() or gone)
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self.place.executor, work)
 
 
 def _free_port() -> int:

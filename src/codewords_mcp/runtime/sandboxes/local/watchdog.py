@@ -28,11 +28,6 @@ class _Place(Protocol):
     def folders(self) -> paths.Folders: ...
 
 
-class _Cell(Protocol):
-    @property
-    def group(self) -> object | None: ...
-
-
 class Watched(Protocol):
     """What is looked at: processes with all below them; its cgroup, if one holds it; and its folders."""
 
@@ -47,8 +42,8 @@ class Watched(Protocol):
         ...
 
     @property
-    def cell(self) -> _Cell:
-        """What holds its memory: without a group, nothing does but this watchdog."""
+    def group(self) -> object | None:
+        """What holds its memory: without a cgroup, nothing does but this watchdog."""
         ...
 
     @property
@@ -134,7 +129,7 @@ class Watchdog:
         if not roots:
             return
         limits, folders = sandbox.spec.limits, sandbox.place.folders
-        if sandbox.cell.group is None and time.monotonic() >= due.memory:
+        if sandbox.group is None and time.monotonic() >= due.memory:
             over, due.memory = _timed(lambda: self._memory_over(roots, limits.memory), _MEMORY_SECONDS)
             if over:
                 self._condemn(sandbox, "out_of_memory")
