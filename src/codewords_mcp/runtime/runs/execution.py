@@ -298,7 +298,8 @@ class Execution:
     async def _explain(self, sandbox: Sandbox, error: ProgramFailed) -> CodewordsError:
         """A broken connection is a symptom: the sandbox's end tells the cause, if it comes."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(sandbox.wait())), EXPLAIN_WAIT)
+            async with asyncio.timeout(EXPLAIN_WAIT):
+                await sandbox.wait()
         return sandbox.failure() or error
 
     async def _pass_on(self, reply: http1.Reply) -> None:

@@ -17,6 +17,7 @@ from codewords_mcp.runtime.secrets.book import Secret, SecretBook
 from codewords_mcp.runtime.secrets.keyring import Keyring, RunKey
 from codewords_mcp.runtime.secrets.placeholders import new_placeholder
 from codewords_mcp.runtime.workflows.reach.hosts import named_in
+from codewords_mcp.runtime.workflows.variables import PROVIDED
 from codewords_mcp.settings import Settings
 
 PORT = 8000
@@ -65,23 +66,9 @@ class Kit:
             for v in self.servable.script.env
             if v.required
             and v.name not in self.opened
-            and v.name not in _OURS
+            and v.name not in PROVIDED
             and not is_provider_key(v.name)
         ]
-
-
-_OURS = frozenset(
-    {
-        "PORT",
-        "LOGLEVEL",
-        "CODEWORDS_API_KEY",
-        "CODEWORDS_RUNTIME_URI",
-        "RUNTIME_URI",
-        "SERVICE_ID",
-        "CODEWORDS_SERVICE_ROOT",
-        "PYTHONHASHSEED",
-    }
-)
 
 
 class Launcher:

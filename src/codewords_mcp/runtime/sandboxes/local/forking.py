@@ -103,8 +103,7 @@ class ForkServer:
         await asyncio.shield(self._keep(self._start()))
         if self.ended.is_set():
             return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._ready), BOOT_SECONDS)
+        await asyncio.wait({self._ready}, timeout=BOOT_SECONDS)
         if not self._ready.done():
             self._refuse(f"importing its packages takes longer than {BOOT_SECONDS:g} seconds")
         if self.refusal is not None:
