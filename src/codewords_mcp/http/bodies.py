@@ -17,7 +17,7 @@ from codewords_mcp.http.connection import too_large
 from codewords_mcp.http.headers import content_length
 from codewords_mcp.http.house import house
 
-B = TypeVar("B", bound="Body")
+B = TypeVar("B", bound=BaseModel)
 
 _SHOWABLE = re.compile(r"[\w.\-]{1,64}")
 _SENTENCES = {
@@ -37,10 +37,10 @@ class Body(BaseModel):
 
 
 async def read_body(request: Request, model: type[B]) -> B:
-    """The body as the model. Raises InvalidInput with every fault, BodyTooLarge."""
+    """The body as a `Body`, or one of the runtime's own requests. Raises InvalidInput with every fault, BodyTooLarge."""
     data = parse_json(await read_bytes(request, house(request.scope).settings.max_body))
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, strict=True)
     except ValidationError as error:
         faults = " ".join(
             dict.fromkeys(_sentence(fault, model) for fault in error.errors(include_input=False))
@@ -80,7 +80,7 @@ def parse_json(data: bytes) -> Any:
         raise InvalidInput("The body is nested too deeply.", hint="Send a flat JSON object.") from None
 
 
-def _sentence(fault: ErrorDetails, model: type[Body]) -> str:
+def _sentence(fault: ErrorDetails, model: type[BaseModel]) -> str:
     field = ".".join(_shown(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         known = ", ".join(f"`{name}`" for name in model.model_fields)

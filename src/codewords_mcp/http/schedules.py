@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 
-from codewords_mcp.http.bodies import Body, read_body
+from codewords_mcp.http.bodies import read_body
 from codewords_mcp.http.house import caller, runtime
 from codewords_mcp.http.operations import Operation, Parameter, items_of
 from codewords_mcp.http.replies import JsonReply
-from codewords_mcp.runtime.models import CatchUp, Overlap, Schedule, ScheduleRequest
-
-
-class ScheduleBody(Body):
-    """`cron` (five fields, or @daily and its siblings) or `at` (a time like 2026-12-24T18:00), in `timezone`."""
-
-    service_id: str
-    cron: str | None = None
-    at: str | None = None
-    timezone: str = "UTC"
-    input: Any = None
-    name: str = ""
-    method: str = "POST"
-    path: str = "/"
-    catch_up: CatchUp = "once"
-    overlap: Overlap = "skip"
-    jitter: float = 0.0
+from codewords_mcp.runtime.models import Schedule, ScheduleRequest
 
 
 async def create(request: Request) -> Response:
     """Make one."""
-    body = await read_body(request, ScheduleBody)
-    asked = ScheduleRequest(**body.model_dump())
+    asked = await read_body(request, ScheduleRequest)
     return JsonReply(await runtime(request.scope).create_schedule(caller(request.scope), asked))
 
 
@@ -74,7 +55,9 @@ OPERATIONS = [
         "GET", "/schedules", "List schedules, next first", list_schedules, tag="schedules", reply=items_of(Schedule),
         parameters=(Parameter("service_id", "Only of this workflow.", {"type": "string"}),),
     ),
-    Operation("POST", "/schedules", "Let a workflow run by itself", create, tag="schedules", body=ScheduleBody, reply=Schedule),
+    Operation(
+        "POST", "/schedules", "Let a workflow run by itself", create, tag="schedules", body=ScheduleRequest, reply=Schedule,
+    ),
     Operation("GET", "/schedules/{schedule_id}", "Show a schedule with its next times", get, tag="schedules", reply=Schedule),
     Operation("POST", "/schedules/{schedule_id}/pause", "Pause a schedule", pause, tag="schedules", reply=Schedule),
     Operation("POST", "/schedules/{schedule_id}/resume", "Go on with a schedule", resume, tag="schedules", reply=Schedule),

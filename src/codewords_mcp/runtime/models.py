@@ -255,9 +255,8 @@ class Schedule(Model):
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleRequest:
-    """A schedule to make: `cron` or `at` (a time like `2026-12-24T18:00`), in `timezone`."""
+class ScheduleRequest(Model):
+    """`cron` (five fields, or @daily and its siblings) or `at` (a time like 2026-12-24T18:00), in `timezone`."""
 
     service_id: str
     cron: str | None = None

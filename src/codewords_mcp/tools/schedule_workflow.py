@@ -28,7 +28,7 @@ async def schedule_workflow(
     runtime, caller = asking(ctx)
     once = _TIME.match(when.strip()) is not None
     cron, at = (None, when) if once else (when, None)
-    asked = ScheduleRequest(workflow_id, cron=cron, at=at, timezone=timezone, input=input)
+    asked = ScheduleRequest(service_id=workflow_id, cron=cron, at=at, timezone=timezone, input=input)
     data = item(await runtime.create_schedule(caller, asked))
     return answer(data, line(data))
 

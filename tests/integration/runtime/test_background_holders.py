@@ -270,7 +270,9 @@ async def test_a_replica_whose_clock_is_wrong_starts_nothing_early_and_takes_nob
 ) -> None:
     house = runtime._house  # pyright: ignore[reportPrivateUsage]
     soon = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
-    schedule = await runtime.create_schedule(ADMIN, ScheduleRequest(work, at=soon, input={"name": "x"}))
+    schedule = await runtime.create_schedule(
+        ADMIN, ScheduleRequest(service_id=work, at=soon, input={"name": "x"})
+    )
     task = await house.tasks.add(house.tasks.new_id(), "somebody", "a_tool", {})
     long = await start(runtime, work, "long", seconds=600)
     true_time = time.time_ns

@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, TooBusy
-from codewords_mcp.runtime.models import Caller, CatchUp, Overlap, Schedule, ScheduleRequest
+from codewords_mcp.runtime.models import Caller, Schedule, ScheduleRequest
 from codewords_mcp.runtime.schedules import cron
 from codewords_mcp.runtime.store import schedules as rows
 from codewords_mcp.runtime.store import workflows
@@ -131,13 +131,8 @@ def _unknown() -> NotFound:
 
 
 def _check_choices(asked: ScheduleRequest) -> None:
-    for name, value, allowed in (
-        ("catch_up", asked.catch_up, get_args(CatchUp)),
-        ("overlap", asked.overlap, get_args(Overlap)),
-        ("method", asked.method, METHODS),
-    ):
-        if value not in allowed:
-            raise InvalidInput(f"`{name}` must be one of {', '.join(allowed)}.")
+    if asked.method not in METHODS:
+        raise InvalidInput(f"`method` must be one of {', '.join(METHODS)}.")
     if not 0 <= asked.jitter <= MAX_JITTER:
         raise InvalidInput(f"`jitter` must be 0 to {MAX_JITTER:g} seconds.")
 
