@@ -10,6 +10,7 @@ import typer
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import connect
+from codewords_mcp.cli._deletion import deletes, tell_deleted
 from codewords_mcp.cli._refs import AsJson, workflow_id
 from codewords_mcp.cli.costs import money
 from codewords_mcp.errors import InvalidInput
@@ -99,20 +100,16 @@ def list_budgets(as_json: AsJson = False) -> int:
     return OK
 
 
-@app.command("rm")
-def remove_budget(
+@deletes(app)
+def delete_budget(
     scope: ScopeArgument, of: Of = None, per: Per = Period.total, as_json: AsJson = False
 ) -> int:
-    """Remove a budget."""
+    """Delete a budget."""
     with connect() as client:
         where, subject, period = _place(client, scope, of, per)
         client.call("DELETE", f"/budgets/{where}", params={"subject": subject, "period": period})
-    removed = {"scope": where, "subject": subject, "period": period}
-    if as_json:
-        _output.print_json(removed | {"removed": True})
-    else:
-        _output.line(f"{_name(removed)}: no budget any more.")
-    return OK
+    budget = {"scope": where, "subject": subject, "period": period}
+    return tell_deleted(f"{_name(budget)}: its budget", budget, as_json=as_json)
 
 
 def _place(client: Client, scope: Scope, of: str | None, per: Period) -> tuple[str, str, str]:

@@ -18,6 +18,7 @@ from codewords_mcp.cli._agree import print_capabilities
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import Client, Json, RemoteError
 from codewords_mcp.cli._connect import connect
+from codewords_mcp.cli._deletion import tell_deleted
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, is_draft, part, workflow_id
 from codewords_mcp.cli.workflows import print_checks, read_code
 from codewords_mcp.errors import ConsentNeeded, Forbidden, InvalidInput
@@ -163,11 +164,7 @@ def delete(
             client.call("DELETE", path)
         else:
             _delete_workflow(client, path, yes=yes, as_json=as_json)
-    if as_json:
-        _output.print_json({"id": path.rpartition("/")[2], "deleted": True})
-    else:
-        _output.line(f"{subject} is deleted.")
-    return OK
+    return tell_deleted(subject, {"id": path.rpartition("/")[2]}, as_json=as_json)
 
 
 def try_example(workflow: WorkflowRef, as_json: AsJson = False) -> int:

@@ -12,6 +12,7 @@ from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._call import read_input
 from codewords_mcp.cli._client import SLOW, Json
 from codewords_mcp.cli._connect import connect as runtime
+from codewords_mcp.cli._deletion import deletes, tell_deleted
 from codewords_mcp.cli._refs import AsJson, part
 from codewords_mcp.errors import InvalidInput
 
@@ -187,19 +188,15 @@ def connections(context: typer.Context, as_json: AsJson = False) -> int:
     return OK
 
 
-@connections_app.command("rm")
-def remove(
+@deletes(connections_app)
+def delete(
     account: Annotated[str, typer.Argument(metavar="ID", help="The account.", show_default=False)],
     as_json: AsJson = False,
 ) -> int:
     """Disconnect an account."""
     with runtime() as client:
         client.call("DELETE", f"/connections/{part(account)}")
-    if as_json:
-        _output.print_json({"id": account, "disconnected": True})
-    else:
-        _output.line("It is disconnected.")
-    return OK
+    return tell_deleted(account, {"id": account}, as_json=as_json)
 
 
 def _told(found: Json, *, as_json: bool) -> int:

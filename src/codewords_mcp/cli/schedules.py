@@ -13,6 +13,7 @@ from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._call import read_input
 from codewords_mcp.cli._client import Json
 from codewords_mcp.cli._connect import connect
+from codewords_mcp.cli._deletion import deletes, tell_deleted
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
 from codewords_mcp.errors import InvalidInput
 
@@ -151,16 +152,12 @@ def resume(schedule: ScheduleRef, as_json: AsJson = False) -> int:
     return OK
 
 
-@app.command("rm")
-def remove(schedule: ScheduleRef, as_json: AsJson = False) -> int:
+@deletes(app)
+def delete(schedule: ScheduleRef, as_json: AsJson = False) -> int:
     """Delete a schedule; its runs stay."""
     with connect() as client:
         client.call("DELETE", f"/schedules/{part(schedule)}")
-    if as_json:
-        _output.print_json({"id": schedule, "deleted": True})
-    else:
-        _output.line(f"{schedule} is deleted.")
-    return OK
+    return tell_deleted(schedule, {"id": schedule}, as_json=as_json)
 
 
 def _tell(schedule: Json, *, as_json: bool) -> None:

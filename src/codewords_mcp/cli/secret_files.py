@@ -101,8 +101,8 @@ async def _read_home() -> list[dict[str, Any]]:
     """[{name, value, rule}] of the home's own secrets. Raises StorageFailed where the master key is another one."""
     import asyncio
 
-    from codewords_mcp.runtime.secrets import Vault
     from codewords_mcp.runtime.callers import HOME_OWNER
+    from codewords_mcp.runtime.secrets import Vault
     from codewords_mcp.runtime.secrets.book import SecretBook
     from codewords_mcp.runtime.secrets.rotation import Keys
     from codewords_mcp.runtime.store import access

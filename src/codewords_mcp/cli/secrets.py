@@ -11,6 +11,7 @@ import typer
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import connect
+from codewords_mcp.cli._deletion import deletes, tell_deleted
 from codewords_mcp.cli._refs import AsJson, part
 from codewords_mcp.cli.secret_files import export_secrets, import_secrets
 from codewords_mcp.errors import InvalidInput
@@ -101,8 +102,8 @@ def list_secrets(as_json: AsJson = False) -> int:
     return OK
 
 
-@app.command("rm")
-def remove_secret(
+@deletes(app)
+def delete_secret(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The secret to delete.", show_default=False)],
     as_json: AsJson = False,
 ) -> int:
@@ -110,11 +111,7 @@ def remove_secret(
     checked = _one_name([name])
     with connect() as client:
         client.call("DELETE", f"/secrets/{part(checked)}")
-    if as_json:
-        _output.print_json({"name": checked, "deleted": True})
-    else:
-        _output.line(f"{checked} is deleted.")
-    return OK
+    return tell_deleted(checked, {"name": checked}, as_json=as_json)
 
 
 app.command("export")(export_secrets)

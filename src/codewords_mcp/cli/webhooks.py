@@ -11,6 +11,7 @@ from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._client import Json
 from codewords_mcp.cli._connect import connect
+from codewords_mcp.cli._deletion import deletes, tell_deleted
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
 
 app = typer.Typer(
@@ -92,16 +93,12 @@ def list_webhooks(as_json: AsJson = False) -> int:
     return OK
 
 
-@app.command("rm")
-def remove(webhook: WebhookRef, as_json: AsJson = False) -> int:
+@deletes(app)
+def delete(webhook: WebhookRef, as_json: AsJson = False) -> int:
     """Delete an address; what came by it stays in the log."""
     with connect() as client:
         client.call("DELETE", f"/webhooks/{part(webhook)}")
-    if as_json:
-        _output.print_json({"id": webhook, "deleted": True})
-    else:
-        _output.line(f"{webhook} is deleted.")
-    return OK
+    return tell_deleted(webhook, {"id": webhook}, as_json=as_json)
 
 
 @app.command()

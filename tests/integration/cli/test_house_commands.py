@@ -17,8 +17,8 @@ def test_a_secret_comes_from_stdin_is_listed_by_name_and_deleted(shell: Shell) -
     listed = shell("codewords", "secrets", "list", "--json")
     assert "PIPED_TOKEN" in [item["name"] for item in listed.json]
     assert "s3cr3t-v4lue" not in listed.out
-    assert shell("codewords", "secrets", "rm", "PIPED_TOKEN").code == 0
-    assert shell("codewords", "secrets", "rm", "PIPED_TOKEN").code == 2
+    assert shell("codewords", "secrets", "delete", "PIPED_TOKEN").code == 0
+    assert shell("codewords", "secrets", "rm", "PIPED_TOKEN").code == 2  # as it was once called
 
 
 @pytest.mark.requirement("cli:secret-prompt-hidden", "cli:secrets")
@@ -150,8 +150,8 @@ def test_a_schedule_is_made_listed_paused_resumed_and_deleted(shell: Shell, gree
     assert shell("codewords", "schedules", "pause", schedule, "--json").json["paused"] is True
     assert "paused" in shell("codewords", "schedules", "list").out
     assert shell("codewords", "schedules", "resume", schedule, "--json").json["paused"] is False
-    assert shell("codewords", "schedules", "rm", schedule).code == 0
-    assert shell("codewords", "schedules", "rm", schedule).code == 2
+    assert shell("codewords", "schedules", "delete", schedule).code == 0
+    assert shell("codewords", "schedules", "delete", schedule).code == 2
 
 
 @pytest.mark.requirement("cli:webhooks")
@@ -171,7 +171,7 @@ def test_webhooks_are_made_and_what_came_is_shown_and_delivered_again(shell: She
     )
     assert "delivered again" in shell("codewords", "webhooks", "redeliver", sent).out
     assert shell("codewords", "webhooks", "create", "greeting", "--kind", "hub").code == 2
-    assert shell("codewords", "webhooks", "rm", made["id"]).code == 0
+    assert shell("codewords", "webhooks", "delete", made["id"]).code == 0
     assert shell("codewords", "webhooks", "list", "--json").json == []
 
 

@@ -328,9 +328,9 @@ def test_budgets_are_set_shown_and_removed_by_command(door: Door, http: httpx.Cl
     listed = [line.split("\t") for line in budget("list").splitlines()]
     assert ["home, each day", "500.00"] in [line[:2] for line in listed]
     assert ["workflow thing_0123abcd, each month", "7.5", "0.00", "0.00"] in listed
-    assert json.loads(budget("rm", "day", "--json"))["removed"] is True
-    budget("rm", "workflow", "--of", "thing_0123abcd", "--per", "month")
-    budget("rm", "day", code=2)
+    assert json.loads(budget("delete", "day", "--json"))["deleted"] is True
+    budget("delete", "workflow", "--of", "thing_0123abcd", "--per", "month")
+    budget("delete", "day", code=2)
     budget("set", "run", "1", "--per", "day", code=2)
     budget("set", "run", "nan", code=2)
     assert not [one for one in http.get("/budgets").json()["items"] if one["scope"] in {"home", "workflow"}]

@@ -62,7 +62,7 @@ def test_an_app_is_connected_and_its_account_listed_and_removed(
     assert "PIPEDREAM_STRIPE_ACCESS" in connected.out
     assert "My shop" in well(shell("codewords", "connections")).out
     assert well(shell("codewords", "connections", "--json")).json[0]["id"] == account
-    well(shell("codewords", "connections", "rm", account))
+    well(shell("codewords", "connections", "delete", account))
     assert well(shell("codewords", "connections")).out == ""
 
 

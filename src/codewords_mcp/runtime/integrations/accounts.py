@@ -83,7 +83,7 @@ class Accounts:
         """Forget an account at the broker. Raises NotFound; InvalidInput for a token, which is a secret."""
         if account in {name for service in SERVICES.values() for name in service.secrets}:
             raise InvalidInput(
-                "This account is a secret.", hint=f"`codewords secrets rm {account}` deletes it."
+                "This account is a secret.", hint=f"`codewords secrets delete {account}` deletes it."
             )
         if await self._broker.project() is None:
             raise not_configured()
