@@ -120,11 +120,14 @@ class Frame(Model):
 
 
 class Diagnosis(Model):
-    """Why a run failed. `input` is what it was asked, bounded; `since` what is different from its last success."""
+    """Why a run failed. `around`: the code about the innermost frame, numbered, its line marked. `input` is what it was asked,
+    bounded; `since` what is different from its last success.
+    """
 
     step: str | None = None
     error: str | None = None
     frames: list[Frame] = Field(default_factory=list[Frame])
+    around: str | None = None
     input: str | None = None
     since: str | None = None
     fix: str | None = None

@@ -11,10 +11,10 @@ from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from codewords_mcp.door.runs import RunResult
 from codewords_mcp.door.text import one_line
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.publishing import PublishedTool
-from codewords_mcp.tools._runs import RunResult
 from codewords_mcp.tools._tool import EXECUTES, READS, DoorTool, tool
 from codewords_mcp.tools.run_workflow import run_workflow
 

@@ -1,17 +1,14 @@
-"""A run as a tool tells it: status, result and log, bounded and fenced, and the exact next call."""
+"""A run as a tool waits for it and answers it."""
 
 from __future__ import annotations
 
-import json
-import re
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-import anyio
 from mcp_types import CallToolResult
-from pydantic import BaseModel, Field
 
-from codewords_mcp.door.text import clean, clean_json, compact, cut, fence, one_line
+from codewords_mcp.door.runs import run_result, run_words
+from codewords_mcp.door.text import one_line
 from codewords_mcp.runtime.author_info import Diagnosis
 from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Progress, Run
 from codewords_mcp.tools._tool import answer
@@ -19,64 +16,7 @@ from codewords_mcp.tools._tool import answer
 if TYPE_CHECKING:
     from codewords_mcp.runtime.runtime import Runtime
 
-_RESULT_KEPT = 16_000
-_RESULT_SHOWN = 6_000
-_LOG_LINE = 1_000
-_REACHED_KEPT = 40
-_REFUSED = " (refused)"
-_LOG_SHOWN = 12_000
-_DIAGNOSIS_SHOWN = 2_400
-_SERVER = re.compile(
-    r"INFO: +(Started server process \[\d+\]|Waiting for application (startup|shutdown)\.|"
-    r"Application (startup|shutdown) complete\.|Uvicorn running on .*|Shutting down|Finished server process \[\d+\]|"
-    r'[\d.]+:\d+ - "[A-Z]+ \S+ HTTP/1\.1" \d{3}.*)'
-)
-"""What the workflow's server says of its start and end, and of the request that the headline tells of."""
-_UNFIT = 422
-"""What FastAPI answers to an input that does not fit: then it is the input that is to be changed."""
 _SLICE = 5.0
-_LOG_ENDS_WITHIN = 3.0
-
-
-class RunFailure(BaseModel):
-    """Why a run did not succeed."""
-
-    code: str
-    message: str
-    origin: str
-    hint: str | None = None
-
-
-class Diagnosed(BaseModel):
-    """Where it failed: `at` are the workflow's own lines, the innermost last. `since`: what changed since it last worked."""
-
-    step: str | None = None
-    error: str | None = None
-    at: list[str] = []
-    input: str | None = None
-    since: str | None = None
-    fix: str | None = None
-
-
-class RunResult(BaseModel):
-    """`result` is data from the workflow; cut to text when it is long."""
-
-    run_id: str
-    workflow_id: str | None = None
-    version: int | None = None
-    status: str
-    http_status: int | None = None
-    seconds: float | None = None
-    timings_ms: dict[str, float] = Field(default_factory=dict)
-    isolation: str | None = None
-    cost_usd: float | None = None
-    result: Any = None
-    result_cut: bool | None = None
-    error: RunFailure | None = None
-    diagnosis: Diagnosed | None = None
-    reached: list[str] = []
-    logs: list[str] = []
-    next: str | None = None
 
 
 async def follow(runtime: Runtime, caller: Caller, run: Run, *, seconds: float, progress: Progress) -> Run:
@@ -88,189 +28,13 @@ async def follow(runtime: Runtime, caller: Caller, run: Run, *, seconds: float, 
     return run
 
 
-async def last_lines(runtime: Runtime, caller: Caller, run: Run, limit: int) -> list[LogLine]:
-    """The log's last lines; of a run that failed, those too that its program wrote after its answer: the traceback."""
-    if run.status in FINISHED and run.status != "succeeded":
-        seen = await runtime.tail(caller, run.id, limit=1)
-        with anyio.move_on_after(_LOG_ENDS_WITHIN):
-            async for _ in runtime.logs(caller, run.id, after=seen[-1].created_at if seen else None):
-                pass
-    return await runtime.tail(caller, run.id, limit=limit)
+def answer_run(run: Run, logs: list[LogLine], why: Diagnosis | None = None) -> CallToolResult:
+    """The record, the log lines given and the diagnosis, as a tool's result."""
+    data = run_result(run, logs, why)
+    return answer(data, run_words(data))
 
 
 def _stage(run: Run) -> str:
     step = f", step {one_line(run.steps[-1].id, 60)}" if run.steps else ""
     waits = f" for {run.waits_for}" if run.waits_for else ""
     return f"Run {run.id}: {run.status}{waits}{step}"
-
-
-def answer_run(run: Run, logs: list[LogLine], why: Diagnosis | None = None) -> CallToolResult:
-    """The record, the log lines given and the diagnosis, as a tool's result."""
-    result, result_cut = _result(run)
-    if (
-        why is not None and why.frames
-    ):  # then the answer is the traceback, which the diagnosis tells in fewer words
-        result, result_cut = None, False
-    data = RunResult(
-        run_id=run.id,
-        workflow_id=run.service_id,
-        version=run.version,
-        status=run.status,
-        http_status=run.response_status,
-        seconds=_seconds(run),
-        timings_ms={name: round(value, 1) for name, value in run.timings_ms.items()},
-        isolation=run.isolation,
-        cost_usd=run.usage.get("cost"),
-        result=result,
-        result_cut=result_cut or None,
-        error=_error(run),
-        diagnosis=_diagnosed(why),
-        reached=_reached(run),
-        logs=_log(logs),
-        next=_next_call(run),
-    )
-    return answer(data, _text(data))
-
-
-def _result(run: Run) -> tuple[Any, bool]:
-    """The JSON result, or the text; whether it was cut."""
-    value = (
-        clean_json(run.response_json) if run.response_json is not None else clean(run.response_content or "")
-    )
-    text = compact(value)
-    if len(text) > _RESULT_KEPT:
-        return cut(text, _RESULT_KEPT), True
-    return value if value != "" else None, run.response_truncated
-
-
-def _seconds(run: Run) -> float | None:
-    if run.started_at is None or run.completed_at is None:
-        return None
-    return round((run.completed_at - run.started_at).total_seconds(), 3)
-
-
-def _error(run: Run) -> RunFailure | None:
-    if run.error is None:
-        return None
-    error = run.error
-    return RunFailure(
-        code=error.code,
-        message=one_line(error.message, 600),
-        origin=error.origin,
-        hint=one_line(error.hint, 600) or None,
-    )
-
-
-def _reached(run: Run) -> list[str]:
-    """`host:port` of what it reached, and of what was refused."""
-    found: list[dict[str, Any]] = run.usage.get("egress", {}).get("reached", [])
-    told = [f"{one['host']}:{one['port']}{'' if one['allowed'] else _REFUSED}" for one in found]
-    more = [f"{len(told) - _REACHED_KEPT} more"] if len(told) > _REACHED_KEPT else []
-    return told[:_REACHED_KEPT] + more
-
-
-def _diagnosed(why: Diagnosis | None) -> Diagnosed | None:
-    if why is None:
-        return None
-    return Diagnosed(
-        step=why.step,
-        error=one_line(why.error or "", 200) or None,
-        at=[f"line {f.line} in {f.function}: {one_line(f.text, 160)}" for f in why.frames],
-        input=clean(why.input) if why.input else None,
-        since=clean(why.since) if why.since else None,
-        fix=one_line(why.fix or "", 300) or None,
-    )
-
-
-def _diagnosis_lines(why: Diagnosed) -> str:
-    told = [
-        *([f"step {why.step}"] if why.step else []),
-        *([why.error] if why.error else []),
-        *why.at,
-        *([f"input: {why.input}"] if why.input else []),
-        *([why.since] if why.since else []),
-    ]
-    return "\n".join(told)
-
-
-def _log(lines: list[LogLine]) -> list[str]:
-    """The last lines that fit, each cut, without those of the server's start and end."""
-    kept: list[str] = []
-    room = _LOG_SHOWN
-    for line in reversed(lines):
-        if line.stream == "stderr" and _SERVER.fullmatch(line.message.strip()):
-            continue
-        text = cut(_said(line), _LOG_LINE)
-        room -= len(text) + 1
-        if room < 0:
-            break
-        kept.append(text)
-    return kept[::-1]
-
-
-def _said(line: LogLine) -> str:
-    """The line, its stream where that is not stdout; of one that a logger wrote as JSON what it says, without its time."""
-    text = clean(line.message)
-    if text.startswith("{") and (entry := _entry(text)):
-        level = entry.pop("level", "info")
-        event = str(entry.pop("event"))
-        entry.pop("timestamp", None)
-        more = [f"{name}={compact(value)}" for name, value in entry.items()]
-        return " ".join([*([] if level == "info" else [f"[{level}]"]), event, *more])
-    return text if line.stream == "stdout" else f"[{line.stream}] {text}"
-
-
-def _entry(text: str) -> dict[str, Any] | None:
-    try:
-        entry: Any = json.loads(text)
-    except ValueError:
-        return None
-    if not isinstance(entry, dict):
-        return None
-    found = cast("dict[str, Any]", entry)
-    return found if isinstance(found.get("event"), str) and "timestamp" in found else None
-
-
-def _next_call(run: Run) -> str | None:
-    if run.status in FINISHED:
-        return None
-    return f"get_run(run_id={json.dumps(run.id)}, wait_seconds=40)"
-
-
-def _text(data: RunResult) -> str:
-    parts = [_headline(data)]
-    if data.error is not None:
-        parts.append(
-            f"{data.error.code} ({data.error.origin}): {data.error.message} {data.error.hint or ''}".rstrip()
-        )
-    if data.diagnosis is not None:
-        if told := _diagnosis_lines(data.diagnosis):
-            parts.append(fence("Diagnosis", told, _DIAGNOSIS_SHOWN))
-        if data.diagnosis.fix:
-            parts.append(f"Likely fix: {data.diagnosis.fix}")
-        if data.workflow_id and data.http_status != _UNFIT:
-            parts.append(f"Then: edit_workflow(workflow_id={json.dumps(data.workflow_id)}, edits=[…])")
-    if data.result is not None:
-        parts.append(fence("Result", compact(data.result), _RESULT_SHOWN))
-    if refused := [one.removesuffix(_REFUSED) for one in data.reached if one.endswith(_REFUSED)]:
-        parts.append(f"Connections were refused to: {', '.join(refused)}.")
-    if data.logs:
-        parts.append(fence(f"Last {len(data.logs)} log lines", "\n".join(data.logs), _LOG_SHOWN))
-    if data.next is not None:
-        parts.append(f"Next: {data.next}")
-    return "\n".join(parts)
-
-
-def _headline(data: RunResult) -> str:
-    took = f" in {data.seconds:g} s" if data.seconds is not None else ""
-    name = "The run is" if data.next else f"Run {data.run_id}"  # the next call names it
-    facts = [f"{name} {data.status.replace('_', ' ')}{took}"]
-    if data.http_status is not None:
-        facts.append(f"HTTP {data.http_status}")
-    if data.version is not None:
-        facts.append(f"version {data.version}")
-    if data.isolation is not None:
-        facts.append(f"isolation {data.isolation}")
-    if data.cost_usd is not None:
-        facts.append(f"model calls cost {data.cost_usd:.6g} USD")
-    return ", ".join(facts) + "."

@@ -7,8 +7,9 @@ from typing import Annotated
 from mcp_types import CallToolResult
 
 from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.runs import RunResult
 from codewords_mcp.tools._arguments import RunId
-from codewords_mcp.tools._runs import RunResult, answer_run
+from codewords_mcp.tools._runs import answer_run
 from codewords_mcp.tools._tool import DESTROYS, tool
 
 

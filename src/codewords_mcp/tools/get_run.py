@@ -8,8 +8,9 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.runs import RunResult, last_lines
 from codewords_mcp.tools._arguments import RunId, WaitSeconds
-from codewords_mcp.tools._runs import RunResult, answer_run, follow, last_lines
+from codewords_mcp.tools._runs import answer_run, follow
 from codewords_mcp.tools._tool import READS, tool
 
 

@@ -10,12 +10,13 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.runs import RunResult, last_lines
 from codewords_mcp.door.tasks import task_of
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.models import FINISHED
 from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
 from codewords_mcp.tools._integrations import refuse_integrations
-from codewords_mcp.tools._runs import RunResult, answer_run, follow, last_lines
+from codewords_mcp.tools._runs import answer_run, follow
 from codewords_mcp.tools._tool import EXECUTES, patience, tool
 
 _LOGS_OF_A_FAILURE = 20

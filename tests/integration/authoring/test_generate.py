@@ -195,6 +195,8 @@ async def test_a_failed_run_is_diagnosed_with_its_lines_input_and_what_changed(r
         'return {"price": find(order)}',
         "return order.prices[order.item]",
     ]
+    [marked] = [line for line in (why.around or "").splitlines() if line.startswith(">")]
+    assert marked.endswith("return order.prices[order.item]")
     assert why.input == '{"prices": {"a": 1}, "item": "pear"}'
     assert "Version 1 succeeded" in (why.since or "")
     assert "+    return order.prices[order.item]" in (why.since or "")

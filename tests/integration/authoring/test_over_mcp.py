@@ -117,6 +117,8 @@ async def test_a_failed_run_is_diagnosed_repaired_by_an_edit_and_deployed(runtim
         made, _ = await _call(client, "edit_workflow", code=workflow(BODY, title="Prices"))
         live, _ = await _call(client, "deploy_workflow", draft_id=made["draft"]["draft_id"])
         service = live["workflow_id"]
+        unfit, _ = await _call(client, "run_workflow", workflow_id=service, input={})
+        assert unfit["next"] == f'get_workflow(workflow_id="{service}")'
         ran, _ = await _call(client, "run_workflow", workflow_id=service, input={"item": "fig"})
         assert ran["status"] == "failed"
         assert ran["diagnosis"]["at"][-1].endswith("order.prices[order.item]}")
@@ -126,6 +128,9 @@ async def test_a_failed_run_is_diagnosed_repaired_by_an_edit_and_deployed(runtim
         assert (why["step"], why["error"]) == ("look-up", "KeyError: 'fig'")
         assert why["at"][-1].endswith("order.prices[order.item]}")
         assert why["input"] == '{"item": "fig"}'
+        assert ">" in why["around"]
+        assert "order.prices[order.item]" in why["around"]
+        assert looked["next"] == f'edit_workflow(workflow_id="{service}", edits=[…])'
         assert tokens(text) < 800
         edits = [{"old": "order.prices[order.item]", "new": "order.prices.get(order.item)"}]
         edited, told = await _call(client, "edit_workflow", workflow_id=service, edits=edits)

@@ -133,7 +133,7 @@ async def test_the_debug_prompt_brings_the_record_and_the_log_of_the_run(
     assert isinstance(message.content, types.TextContent)
     assert "KeyError: 'x'" in message.content.text
     assert "program_exited" in message.content.text
-    assert "The workflow itself failed" in message.content.text
+    assert "program_exited (service): The workflow ended." in message.content.text
 
 
 @pytest.mark.requirement("mcp:many-at-once")

@@ -19,6 +19,8 @@ _RAISED = re.compile(
     r"^(?:\w+\.)*(\w*(?:Error|Exception|Exit|Timeout|Interrupt|Refused)\w*)(?:: (.*))?$", re.MULTILINE
 )
 _FRAMES, _TEXT, _DIFF, _INPUT = 4, 160, 700, 500
+_AROUND = 3
+"""Lines of the code before and after the one that failed."""
 _FIXES = (
     ("KeyError", "Use .get(…) or check that the key is there: what came in lacks it."),
     ("IndexError", "A list is shorter than the code thinks: check its length first."),
@@ -56,10 +58,12 @@ def diagnose(
     raised = list(_RAISED.finditer(trace))
     name = raised[-1][1] if raised else ""
     said = " ".join((raised[-1][2] or "").split())[:_TEXT] if raised else ""
+    frames = _frames(trace, code)
     return Diagnosis(
         step=run.steps[-1].id if run.steps else None,
         error=(f"{name}: {said}" if said else name) or None,
-        frames=_frames(trace, code),
+        frames=frames,
+        around=_around(frames[-1].line, code) if frames else None,
         input=asked[:_INPUT] if asked else None,
         since=_since(run, code, good),
         fix=_fix(run, code, trace, name),
@@ -74,6 +78,17 @@ def _frames(trace: str, code: str) -> list[Frame]:
         text = lines[at - 1].strip()[:_TEXT] if 0 < at <= len(lines) else ""
         found.append(Frame(line=at, function=function or "?", text=text))
     return found[-_FRAMES:]
+
+
+def _around(line: int, code: str) -> str | None:
+    lines = code.splitlines()
+    if not 0 < line <= len(lines):
+        return None
+    first, last = max(line - _AROUND, 1), min(line + _AROUND, len(lines))
+    return "\n".join(
+        f"{'>' if at == line else ' '}{at:>4} {lines[at - 1][:_TEXT]}".rstrip()
+        for at in range(first, last + 1)
+    )
 
 
 def _since(run: Run, code: str, good: tuple[Run, str] | None) -> str | None:
