@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     integration_base_urls: dict[str, str] = Field(default_factory=dict, description="Where integrations that need no broker reach an app that is not at its usual address: JSON, app to URL, `google_token` for Google's tokens.")
     model_prices: dict[str, dict[str, float]] = Field(default_factory=dict, description="Prices of models, before those that come with the runtime: JSON, model to `input`, `output` and `cached`, in USD a million tokens.")
     model_aliases: dict[str, str] = Field(default_factory=dict, description="Names of models that stand for others: JSON. A call is priced as the other; the simple form asks for the other.")
-    budgets: dict[str, float] = Field(default_factory=dict, description="Budgets for model calls in USD, beside those of `codewords budget`: JSON with `call`, `run`, `workflow`, `key`, `day` (the home's, each day) and `home`.")
+    budgets: dict[str, float] = Field(default_factory=dict, description="Budgets for model calls in USD, beside those of `codewords budgets`: JSON with `call`, `run`, `workflow`, `key`, `day` (the home's, each day) and `home`.")
     provider_rates: dict[str, float] = Field(default_factory=dict, description="Calls a minute of `openai`, `anthropic` and `gemini` (JSON); those over it wait their turn, up to 30 s, and the keys that wait take turns. Default: no limit.")
     key_rates: dict[str, float] = Field(default_factory=dict, description="Calls of model providers a minute of each CodeWords key: JSON, a key's id to its rate, `*` for every other key. Those over it wait their turn, up to 30 s, and the runs that wait take turns. Default: no limit.")
     provider_connect_timeout: float = Field(default=10, gt=0, description="Seconds to reach a model provider.")

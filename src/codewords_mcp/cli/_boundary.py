@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +22,8 @@ OK, FAILED, USAGE, PLATFORM, INTERRUPTED = 0, 1, 2, 3, 130
 # Newer Typers carry their own copy of click; a base of BadParameter is the right class in either case.
 _ClickError: type[Exception] = typer.BadParameter.__mro__[2]
 
+_PARSERS_WORDS = re.compile(r"Value error, |, unable to parse[^:]*(?=\.|$)")
+"""Of a complaint, what speaks of the parser and not of what was typed."""
 _WORKFLOW_CODES = frozenset(
     {"validation_failed", "invalid_script", "environment_failed", "run_timed_out", "run_cancelled"}
 )
@@ -76,7 +79,7 @@ def _report(error: CodewordsError, *, as_json: bool) -> None:
 def _usage(error: Exception) -> InvalidInput:
     """A parser's complaint as one of ours, with the command whose help explains it."""
     context: Any = getattr(error, "ctx", None)
-    message: str = cast("Any", error).format_message()
+    message = _PARSERS_WORDS.sub("", " ".join(str(cast("Any", error).format_message()).split()))
     path: str = context.command_path if context is not None else ""
     return InvalidInput(
         message if message.endswith(("?", "!")) else message.rstrip(".") + ".",

@@ -169,7 +169,7 @@ class Client:
             raise RuntimeUnavailable(
                 f"The runtime at {url} did not answer in time.", hint="`codewords doctor` says how it is."
             ) from error
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise RuntimeUnavailable(
                 f"{url} is not an address.", hint="CODEWORDS_RUNTIME_URL looks like http://host:8765."
             ) from error

@@ -99,7 +99,7 @@ _PANELS = {
         "integrations": integrations.app,
         "connections": integrations.connections_app,
     },
-    "Account for": {"usage": usage.usage, "costs": costs.costs, "budget": budgets.app},
+    "Account for": {"usage": usage.usage, "costs": costs.costs, "budgets": budgets.app},
     "Keep the runtime": {
         "doctor": doctor.doctor,
         "stop": house.stop,
@@ -115,6 +115,8 @@ for _panel, _commands in _PANELS.items():
             codewords.add_typer(_command, name=_name, rich_help_panel=_panel)
         else:
             codewords.command(_name, rich_help_panel=_panel)(_command)
+
+codewords.add_typer(budgets.app, name="budget", hidden=True)  # as it was once called
 
 codewords_mcp = _tree("codewords-mcp")
 

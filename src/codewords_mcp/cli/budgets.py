@@ -1,4 +1,4 @@
-"""`codewords budget set | list | rm`: ceilings for model calls."""
+"""`codewords budgets set | list | delete`: ceilings for model calls."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class Period(StrEnum):
 ScopeArgument = Annotated[
     Scope,
     typer.Argument(
+        metavar="SCOPE",
         help="Each `call`, `run`, `workflow` or `key`; all of this `home`; `day` is the home's for each day.",
         show_default=False,
     ),
@@ -95,7 +96,7 @@ def list_budgets(as_json: AsJson = False) -> int:
     _output.table(
         ["BUDGET", "USD", "SPENT", "RESERVED"],
         rows,
-        empty="No budgets. `codewords budget set run 1` sets one.",
+        empty="No budgets. `codewords budgets set run 1` sets one.",
     )
     return OK
 

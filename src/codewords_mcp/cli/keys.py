@@ -50,7 +50,7 @@ def create(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Make a key and print it, once: it is kept hashed. `codewords budget set key` limits what it may spend."""
+    """Make a key and print it, once: it is kept hashed. `codewords budgets set key` limits what it may spend."""
     kind, scopes = _scope(scope)
     body = {
         "kind": kind,

@@ -82,7 +82,7 @@ class ModelCalls:
         """Admin only. Raises NotFound."""
         require_admin(caller, "remove budgets")
         if not await self._house.gateway.budgets.remove(scope, subject, period):
-            raise NotFound("There is no such budget.", hint="`codewords budget list` shows them.")
+            raise NotFound("There is no such budget.", hint="`codewords budgets list` shows them.")
 
     def upload_caller(self, query: bytes) -> Caller:
         """Who began the upload to Gemini whose ticket is in a query. Raises Unauthenticated."""

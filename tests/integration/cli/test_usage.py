@@ -20,6 +20,14 @@ def _started(shell: Shell) -> bool:
         (["codewords", "nope"], "No such command 'nope'"),
         (["codewords", "list", "--nope"], "No such option"),
         (["codewords", "validate"], "Missing argument"),
+        (
+            ["codewords", "budgets", "set"],
+            "Missing argument 'SCOPE'. Choose from: call, run, workflow, key, day, home.",
+        ),
+        (
+            ["codewords", "budget", "set", "run", "x"],
+            "Invalid value for 'USD': Input should be a valid number.\n",
+        ),
         (["codewords", "validate", "/no/such/file.py"], "/no/such/file.py cannot be read"),
         (["codewords", "deploy"], "Give a file, --template ID or --draft ID"),
         (

@@ -316,7 +316,7 @@ def test_budgets_are_set_shown_and_removed_by_command(door: Door, http: httpx.Cl
     }
 
     def budget(*words: str, code: int = 0) -> str:
-        command = [Path(sys.executable).with_name("codewords"), "budget", *words]
+        command = [Path(sys.executable).with_name("codewords"), "budgets", *words]
         done = subprocess.run(
             command, env=env, capture_output=True, encoding="utf-8", check=False, timeout=60
         )

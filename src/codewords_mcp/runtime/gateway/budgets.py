@@ -234,7 +234,7 @@ def _refusal(limit: Limit, account: Account | None, estimate: Estimate, room: in
     return BudgetExceeded(
         f"The budget of {what} is {usd_text(limit.amount)} USD.{so_far} This call may cost up to {usd_text(estimate.most)}, "
         "so it was not made.",
-        hint=f"{hint}`codewords budget` shows and changes budgets.",
+        hint=f"{hint}`codewords budgets` shows and changes budgets.",
         scope=limit.scope,
         period=limit.period,
         limit=limit.amount / USD,

@@ -7,15 +7,14 @@ once.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import Any
 
-import structlog
 from sqlalchemy import RowMapping
 
 from codewords_mcp.errors import CodewordsError, EnvironmentFailed, StorageFailed, TooBusy
 from codewords_mcp.runtime.models import Caller, RunRequest
 from codewords_mcp.runtime.runs.dispatch import Dispatcher
+from codewords_mcp.runtime.runs.lookout import Lookout
 from codewords_mcp.runtime.runs.work import replayed
 from codewords_mcp.runtime.store import webhooks as rows
 from codewords_mcp.runtime.store.clock import now
@@ -33,38 +32,21 @@ TRIES = 8
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
 """Seconds before the second try, doubled before each further one."""
 _AGAIN = (TooBusy, StorageFailed, EnvironmentFailed)
-log = structlog.get_logger(__name__)
 
 
-class Courier:
-    """Runs from `run()` until cancelled. `armed`: there are webhooks, so that something may come."""
+class Courier(Lookout):
+    """`armed`: there are webhooks, so that something may come."""
 
     def __init__(self, database: Database, dispatcher: Dispatcher) -> None:
+        super().__init__("what came by webhooks is not delivered", LOOK)
         self._db = database
         self._dispatcher = dispatcher
-        self._woken = asyncio.Event()
-        self.armed = False
 
-    def wake(self) -> None:
-        """Something came, or webhooks have changed."""
-        self.armed = True
-        self._woken.set()
-
-    async def run(self) -> None:
-        """Until cancelled: deliver what waits."""
-        while True:
-            self._woken.clear()
-            pause = LOOK
-            try:
-                while (pause := await self._until_next()) <= 0 and await self.deliver():
-                    pass
-            except CodewordsError as error:
-                log.error("what came by webhooks is not delivered", reason=error.message)
-            except Exception:
-                log.exception("what came by webhooks is not delivered")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(pause, SPACING)):
-                    await self._woken.wait()
+    async def look(self) -> float:
+        """See `Lookout`."""
+        while (pause := await self._until_next()) <= 0 and await self.deliver():
+            pass
+        return max(pause, SPACING)
 
     async def _until_next(self) -> float:
         self.armed = await self._db.read(rows.are_any)

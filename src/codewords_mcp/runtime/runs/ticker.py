@@ -6,22 +6,19 @@ clock, or among replicas.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import time
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection, RowMapping
 
-from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.floor import Floor
+from codewords_mcp.runtime.runs.lookout import Lookout
 from codewords_mcp.runtime.schedules.ticks import Due, due
 from codewords_mcp.runtime.store import requests, schedules, workflows
 from codewords_mcp.runtime.store import runs as rows
@@ -35,7 +32,6 @@ HELD_SLEEP = 0.5
 """Seconds between looks while a time waits for the run before it to end."""
 MAX_HELD = 100
 _IDS = uuid.UUID("6f5a2c9e-0e0b-4a55-9d8c-0f6d3f2c7a11")
-log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -46,38 +42,19 @@ class _Round:
     looked_at: int
 
 
-class Ticker:
-    """Runs from `run()` until cancelled. `wake()` makes it look at once; `armed` tells whether anything is to come."""
+class Ticker(Lookout):
+    """`armed`: a schedule has a time to come, or a time that waits for the run before to end."""
 
     def __init__(self, floor: Floor, background: BackgroundRuns) -> None:
+        super().__init__("schedules are not looked at", LONGEST_SLEEP)
         self._floor = floor
         self._background = background
-        self._woken = asyncio.Event()
-        self.armed = False
 
-    def wake(self) -> None:
-        """A schedule was made or changed; until it has been looked at, something may be to come."""
-        self.armed = True
-        self._woken.set()
-
-    async def run(self) -> None:
-        """Until cancelled: sleep until the next time, start what is due."""
-        while True:
-            self._woken.clear()
-            try:
-                pause = await self._until_next()
-                if pause <= 0:
-                    await self.fire()
-                    continue
-            except CodewordsError as error:
-                log.error("schedules are not looked at", reason=error.message)
-                pause = LONGEST_SLEEP
-            except Exception:
-                log.exception("schedules are not looked at")
-                pause = LONGEST_SLEEP
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._woken.wait()
+    async def look(self) -> float:
+        """See `Lookout`."""
+        while (pause := await self._until_next()) <= 0:
+            await self.fire()
+        return pause
 
     async def _until_next(self) -> float:
         (next_at, held), at = await self._floor.database.read(lambda c: (schedules.next_time(c), clock(c)))
