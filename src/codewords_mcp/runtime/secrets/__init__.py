@@ -8,11 +8,8 @@ from __future__ import annotations
 from codewords_mcp.runtime.secrets.keys import (
     display_prefix,
     hash_key,
-    is_one_time,
-    is_run_key,
     new_key,
     new_run_key,
-    verify_key,
 )
 from codewords_mcp.runtime.secrets.master_key import MasterKey, load_master_key
 from codewords_mcp.runtime.secrets.names import check_name, check_value
@@ -28,10 +25,7 @@ __all__ = [
     "check_value",
     "display_prefix",
     "hash_key",
-    "is_one_time",
-    "is_run_key",
     "load_master_key",
     "new_key",
     "new_run_key",
-    "verify_key",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 
 _PLAIN, _ONE_TIME, _RUN = "cwk-", "cwotk-", "cwk-run-"
@@ -20,24 +19,9 @@ def new_run_key() -> str:
     return _RUN + secrets.token_hex(32)
 
 
-def is_one_time(key: str) -> bool:
-    """Whether the key says that it is valid once."""
-    return key.startswith(_ONE_TIME)
-
-
-def is_run_key(key: str) -> bool:
-    """Whether the key says that it belongs to a run."""
-    return key.startswith(_RUN)
-
-
 def hash_key(key: str) -> str:
     """What is stored: SHA-256 in hex. A slow hash is for passwords; 256 random bits need none."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def verify_key(key: str, stored_hash: str) -> bool:
-    """Compare a presented key with a stored hash in constant time."""
-    return hmac.compare_digest(hash_key(key), stored_hash)
 
 
 def display_prefix(key: str) -> str:

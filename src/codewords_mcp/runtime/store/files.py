@@ -17,7 +17,6 @@ from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 
 DAY = 86400.0
-SIGNING_KEY = "file_signing_key"
 
 
 class Files:

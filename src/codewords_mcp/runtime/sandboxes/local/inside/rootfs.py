@@ -17,6 +17,7 @@ BOOT: Final = "/.codewords/boot.py"
 SERVER_ROOT: Final = "/root"
 SERVER_SANDBOXES: Final = "/sandboxes"
 _SERVER_SELF: Final = "/self"
+_SERVER_SIZE: Final = "size=64k,nr_inodes=16,mode=755"
 
 _NODE_FLAGS: Final = linux.MS_NOSUID | linux.MS_NOEXEC
 _READONLY: Final = linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV
@@ -115,7 +116,7 @@ def build_server(outer: str, sources: Sources, sandboxes: str) -> None:
     walk there.
     """
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
-    linux.mount("tmpfs", outer, "tmpfs", _TMPFS, "size=64k,nr_inodes=16,mode=755")
+    linux.mount("tmpfs", outer, "tmpfs", _TMPFS, _SERVER_SIZE)
     for name in (SERVER_ROOT, SERVER_SANDBOXES, _SERVER_SELF):
         os.mkdir(outer + name)
     linux.bind(sandboxes, outer + SERVER_SANDBOXES)
@@ -124,16 +125,20 @@ def build_server(outer: str, sources: Sources, sandboxes: str) -> None:
 
 
 def enter_server(covered: list[str]) -> None:
-    """Make the working folder the root and let the host's go; /proc is left unrestricted.
+    """Make what is in the working folder the root and let the host's go; /proc is left unrestricted.
 
     `covered` are folders below it that an empty one hides for now.
     """
     _mount_proc("." + SERVER_ROOT)
-    linux.mount(".", "." + _SERVER_SELF, None, linux.MS_BIND | linux.MS_REC)  # its own mount, to pivot to
-    _pivot_to("." + _SERVER_SELF)
-    root = SERVER_ROOT
-    linux.mount(root, root, None, linux.MS_BIND | linux.MS_REC)  # its own mount, for sandboxes to pivot to
-    linux.mount("none", root, None, linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY | _TMPFS)
+    own = "." + _SERVER_SELF
+    linux.mount("tmpfs", own, "tmpfs", _TMPFS, _SERVER_SIZE)
+    for name in (SERVER_ROOT, SERVER_SANDBOXES):
+        os.mkdir(own + name)
+        # mounts of this namespace's own, since sandboxes could not pivot to one that came with it; each of them once
+        linux.mount("." + name, own + name, None, linux.MS_BIND | linux.MS_REC)
+    _pivot_to(own)
+    for root in ("/", SERVER_ROOT):
+        linux.mount("none", root, None, linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY | _TMPFS)
     for folder in covered:
         linux.mount("tmpfs", folder, "tmpfs", _TMPFS, "size=1m,nr_inodes=64,mode=755")
 
