@@ -33,7 +33,9 @@ def cli() -> str:
 
 
 def _commands(command: Any, path: str) -> Iterator[str]:
-    children: dict[str, Any] = getattr(command, "commands", {})
+    children: dict[str, Any] = {
+        name: child for name, child in getattr(command, "commands", {}).items() if not child.hidden
+    }
     yield f"## `{_usage(command, path)}`\n"
     yield inspect.cleandoc(command.help or "") + "\n"
     rows = [_parameter(parameter) for parameter in command.params if not getattr(parameter, "hidden", False)]

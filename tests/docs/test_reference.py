@@ -23,7 +23,8 @@ def test_the_generated_parts_are_what_the_code_says() -> None:
 
 def _commands(command: Any, path: str) -> list[str]:
     children: dict[str, Any] = getattr(command, "commands", {})
-    return [path, *(name for key, child in children.items() for name in _commands(child, f"{path} {key}"))]
+    shown = [(key, child) for key, child in children.items() if not child.hidden]
+    return [path, *(name for key, child in shown for name in _commands(child, f"{path} {key}"))]
 
 
 @pytest.mark.requirement("docs:reference-complete")

@@ -310,4 +310,4 @@ def _print_brief(brief: Json) -> None:
     _output.line(brief["rules"])
     for service in brief["services"]:
         _output.line(service)
-    _output.line(f"\nNearest template: codewords templates --json, {brief['template_id']}")
+    _output.line(f"\nNearest template: codewords templates {brief['template_id']}")

@@ -14,7 +14,7 @@ from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import Client, Json, RemoteError
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
-from codewords_mcp.errors import InvalidInput
+from codewords_mcp.errors import InvalidInput, NotFound
 
 _MARKS = {
     "passed": ("✓", "green"),
@@ -189,6 +189,10 @@ def rollback(
 
 
 def templates(
+    template: Annotated[
+        str | None,
+        typer.Argument(metavar="ID", help="One template: its code.", show_default=False),
+    ] = None,
     query: Annotated[
         str, typer.Option("--query", "-q", help="Only those that share words with this, the best first.")
     ] = "",
@@ -203,7 +207,7 @@ def templates(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """List the workflows to start from; deploy one with `codewords deploy --template ID`."""
+    """List the workflows to start from, or print one's code; deploy one with `codewords deploy --template ID`."""
     with connect() as client:
         if add is not None:
             path = f"/workflows/{part(workflow_id(client, add))}/template"
@@ -214,7 +218,10 @@ def templates(
             "GET", "/templates", params={"query": query or None, "category": category or None}
         )
     items: list[Json] = found["items"]
-    if as_json:
+    if template is not None:
+        one = _template(items, template)
+        _output.print_json(one) if as_json else _output.line(one["code"].rstrip())
+    elif as_json:
         _output.print_json(items)
     else:
         _output.table(
@@ -223,6 +230,14 @@ def templates(
             empty="No template fits.",
         )
     return OK
+
+
+def _template(items: list[Json], wanted: str) -> Json:
+    """Raises NotFound."""
+    for one in items:
+        if one["id"] == wanted:
+            return one
+    raise NotFound(f"There is no template {wanted}.", hint="`codewords templates` lists them.")
 
 
 def read_code(file: str) -> str:

@@ -10,6 +10,7 @@ _SAID = (
     (r"`codewords list`", "list_workflows"),
     (r"`codewords (?:runs|show(?: [\w-]+)?)`", "get_workflow"),
     (r"`codewords schedules list`", "list_schedules"),
+    (r"`codewords secrets list`", "list_secrets"),
     (r"`codewords secrets delete ([A-Z_][A-Z0-9_]*)`", r'delete_secret(name="\1")'),
     (r"`?codewords secrets set ([A-Z_][A-Z0-9_]*)(?:`|$)", r'set_secret(name="\1")'),
 )

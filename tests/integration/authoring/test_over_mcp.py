@@ -117,7 +117,7 @@ async def test_a_failed_run_is_diagnosed_repaired_by_an_edit_and_deployed(runtim
         made, _ = await _call(client, "edit_workflow", code=workflow(BODY, title="Prices"))
         live, _ = await _call(client, "deploy_workflow", draft_id=made["draft"]["draft_id"])
         service = live["workflow_id"]
-        unfit, _ = await _call(client, "run_workflow", workflow_id=service, input={})
+        unfit, _ = await _call(client, "run_workflow", workflow_id=service, input={"item": 3})
         assert unfit["next"] == f'get_workflow(workflow_id="{service}")'
         ran, _ = await _call(client, "run_workflow", workflow_id=service, input={"item": "fig"})
         assert ran["status"] == "failed"

@@ -294,6 +294,8 @@ def test_bytes_reach_a_pipe_whole_and_a_terminal_not_at_all(shell: Shell, slow: 
 def test_templates_are_listed(shell: Shell) -> None:
     assert "greeting" in [line.split("\t")[0] for line in shell("codewords", "templates").out.splitlines()]
     assert "greeting" in [item["id"] for item in shell("codewords", "templates", "--json").json]
+    assert shell("codewords", "templates", "greeting").out.startswith("# /// script\n")
+    assert "There is no template nope" in shell("codewords", "templates", "nope").err
 
 
 @pytest.mark.requirement("manifest:cli")

@@ -30,6 +30,13 @@ pytestmark = [pytest.mark.requirement("http:bad-input")]
         ("/deploy", b"{}", "one of code, template_id and draft_id"),
         ("/keys", b'{"kind": "run"}', "`kind`"),
         ("/keys", b'{"expires_in": "soon"}', "`expires_in` must be a number."),
+        (
+            "/schedules",
+            b'{"service_id": "x", "catch_up": "maybe"}',
+            "`catch_up`: input should be 'skip', 'once' or 'all'.",
+        ),
+        ("/schedules", b'{"service_id": "x", "jitter": "1"}', "`jitter` must be a number."),
+        ("/schedules", b'{"service_id": "x", "every": "1"}', "`every` is not a field of this request"),
         ("/workflows/x/rollback", b'{"version": "1"}', "`version` must be a whole number."),
     ],
 )

@@ -214,7 +214,10 @@ class SecretBook:
         self._forget(owner)
         if not deleted:
             raise NotFound(
-                f"There is no secret {name!r}." if name.isidentifier() else "There is no secret of that name."
+                f"There is no secret {name!r}."
+                if name.isidentifier()
+                else "There is no secret of that name.",
+                hint="`codewords secrets list` shows yours.",
             )
 
 
