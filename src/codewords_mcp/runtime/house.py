@@ -53,10 +53,10 @@ from codewords_mcp.runtime.store import budgets as budget_rows
 from codewords_mcp.runtime.store import tasks as task_rows
 from codewords_mcp.runtime.store import webhooks as webhook_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
-from codewords_mcp.runtime.store.blobs import open_blobs
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database, storage_error
 from codewords_mcp.runtime.store.files import Files
+from codewords_mcp.runtime.store.places import open_blobs
 from codewords_mcp.runtime.tasks import TaskBook
 from codewords_mcp.runtime.web.client import Web
 from codewords_mcp.runtime.webhooks.book import WebhookBook

@@ -16,10 +16,12 @@ from tests.s3 import S3, serving_s3
 
 from codewords_mcp.errors import InvalidInput, StorageFailed
 from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.store.blobs import Blobs, Folder, open_blobs
+from codewords_mcp.runtime.store.blobs import Blobs
 from codewords_mcp.runtime.store.bucket import AT_ONCE, PART, Bucket
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.files import DAY, Files
+from codewords_mcp.runtime.store.folder import Folder
+from codewords_mcp.runtime.store.places import open_blobs
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("files:storage")]
 
