@@ -94,7 +94,7 @@ def _serve(app: Any, listener: socket.socket, loop: str) -> None:
 
     async def main_loop() -> None:
         await server.on_tick(0)
-        await asyncio.wait_for(finished.wait(), 5)
+        await asyncio.wait_for(finished.wait(), 5)  # noqa: TID251  # nobody cancels it; runs on Pythons without asyncio.timeout
 
     async def shutdown(sockets: Any = None) -> None:  # noqa: ARG001
         for one in server.servers:
