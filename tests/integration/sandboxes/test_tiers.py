@@ -21,7 +21,7 @@ async def test_the_self_test_names_a_tier_with_its_facts(driver: Driver) -> None
     assert driver.tier.id in {"A", "B"}
     assert any("forbidden acts" in fact for fact in driver.tier.facts)
     assert (driver.tier.id == "A") == (Capability.EXACT_MEMORY_LIMIT in driver.capabilities)
-    assert (driver.tier.id == "A") == (driver.tier.fix == "")
+    assert driver.tier.id == "A" or driver.tier.fix  # of A too where starts could be quicker
 
 
 async def test_a_finding_is_kept_for_this_boot_and_believed(driver: Driver, tmp_path: Path) -> None:
