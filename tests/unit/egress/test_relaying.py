@@ -19,6 +19,21 @@ from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.requirement("services:browser-confined")
+async def test_a_sandbox_that_is_kept_from_the_runtime_does_not_reach_its_port() -> None:
+    with listening() as runtime:
+        egress = Egress(EgressPolicy(), runtime.getsockname)
+        sockets = SandboxSockets(listening(), listening(), listening(), None)
+        port = sockets.runtime.getsockname()[1]
+        egress.expect("sandbox-1", EgressPolicy(), runtime=False)
+        await egress.attach("sandbox-1", sockets)
+        try:
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", port)
+        finally:
+            await egress.close()
+
+
 @pytest.mark.requirement("egress:runtime-reachable")
 async def test_a_sandbox_reaches_the_runtimes_own_port(attach: Attach) -> None:
     async with serving(echo) as port, attach(runtime=port) as stage:

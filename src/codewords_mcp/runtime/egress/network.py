@@ -52,6 +52,7 @@ class Egress:
         self._policy = policy
         self._own: dict[str, EgressPolicy] = {}
         self._interceptions: dict[str, Interception] = {}
+        self._apart: set[str] = set()
         self._dialler = Dialler(resolve, connect_timeout)
         self._runtime_address = runtime_address
         self._on_event = on_event
@@ -59,9 +60,21 @@ class Egress:
         self._attached: weakref.WeakValueDictionary[str, ServedNetwork] = weakref.WeakValueDictionary()
         self._closed = False
 
-    def expect(self, sandbox_id: str, policy: EgressPolicy, interception: Interception | None = None) -> None:
-        """Serve the sandbox of this id, which is about to start, under a policy and with secrets of its own."""
+    def expect(
+        self,
+        sandbox_id: str,
+        policy: EgressPolicy,
+        interception: Interception | None = None,
+        *,
+        runtime: bool = True,
+    ) -> None:
+        """Serve the sandbox of this id, which is about to start, under a policy and with secrets of its own.
+
+        Without `runtime` it does not reach the runtime's own port either.
+        """
         self._own[sandbox_id] = policy
+        if not runtime:
+            self._apart.add(sandbox_id)
         if interception is not None:
             self._interceptions[sandbox_id] = interception
 
@@ -69,6 +82,7 @@ class Egress:
         """The sandbox of this id does not start after all, or has its network already."""
         self._own.pop(sandbox_id, None)
         self._interceptions.pop(sandbox_id, None)
+        self._apart.discard(sandbox_id)
 
     @property
     def policy(self) -> EgressPolicy:
@@ -138,7 +152,7 @@ class Egress:
             sockets,
             self._dialler,
             self._own.pop(sandbox_id, self._policy),
-            self._runtime_address,
+            None if sandbox_id in self._apart else self._runtime_address,
             heard,
             self._max_connections,
             self._interceptions.pop(sandbox_id, None),

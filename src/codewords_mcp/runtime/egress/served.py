@@ -41,7 +41,10 @@ _SOL_IP = 0
 
 
 class ServedNetwork:
-    """The handle of an attached sandbox; serves its sockets, which it owns, until `close`."""
+    """The handle of an attached sandbox; serves its sockets, which it owns, until `close`.
+
+    Without a `runtime_address` the sandbox does not reach the runtime.
+    """
 
     def __init__(
         self,
@@ -49,7 +52,7 @@ class ServedNetwork:
         sockets: SandboxSockets,
         dialler: Dialler,
         policy: EgressPolicy,
-        runtime_address: RuntimeAddress,
+        runtime_address: RuntimeAddress | None,
         listener: Callable[[EgressEvent], None],
         max_connections: int,
         interception: Interception | None = None,
@@ -67,10 +70,12 @@ class ServedNetwork:
         self._share = asyncio.Semaphore(LOOKUPS_PER_SANDBOX)
         self._dns = DnsResponder(sockets.dns, self._names) if sockets.dns else None
         served = (
-            (sockets.runtime, self._to_runtime),
+            (sockets.runtime if runtime_address is not None else None, self._to_runtime),
             (sockets.connect, self._to_proxy),
             (sockets.transparent, self._to_destination),
         )
+        if runtime_address is None:
+            sockets.runtime.close()
         self._listeners = [
             Listener(sock, serve, limit=max_connections, overflow=self._overflow)
             for sock, serve in served
@@ -89,6 +94,7 @@ class ServedNetwork:
         await asyncio.gather(*(listener.close() for listener in self._listeners), return_exceptions=True)
 
     async def _to_runtime(self, client: socket.socket) -> None:
+        assert self._runtime_address is not None  # noqa: S101  # else nobody listens
         try:
             upstream = await connect(*self._runtime_address())
         except OSError:

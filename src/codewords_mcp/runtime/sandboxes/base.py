@@ -58,6 +58,10 @@ class Limits:
     processes: int = 256
     files: int = 4096
     start_timeout: float = 60.0
+    address_space: bool = True
+    """False for a program that reserves far more addresses than it uses, a browser: without a cgroup only what it uses is
+    limited then, by the watchdog and by its heap.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ class SandboxSpec:
     env: Mapping[str, str]
     limits: Limits = field(default_factory=Limits)
     port: int = 8000
+    folders: tuple[Path, ...] = ()
+    """Folders of this machine that it sees at their own paths, read-only, beside /usr; local driver only."""
     network: bool = True
     """False: no way out at all, not even to the runtime (validation)."""
     authority: str = ""

@@ -121,6 +121,8 @@ class Forks:
 
 def unsuited(spec: SandboxSpec) -> str:
     """Why a program needs an interpreter of its own; empty where it does not."""
+    if spec.folders:
+        return "it sees folders of its own"
     if not _suited_python(spec.environment):
         return f"Python {spec.environment.python_version} is too old for it"
     own = spawn.defaults(spec.environment.base_prefix)

@@ -215,6 +215,7 @@ def _describe(
         environment=str(spec.environment.path),
         python=_python_source(spec.environment.base_prefix),
         boot=BOOT,
+        folders=tuple(map(str, spec.folders)),
     )
     return {
         "parent": os.getpid(),
@@ -229,13 +230,14 @@ def _describe(
     }
 
 
-def describe_limits(limits: Limits, *, exact_memory: bool) -> dict[str, int | None]:
+def describe_limits(limits: Limits, *, exact_memory: bool) -> dict[str, int | bool | None]:
     """What a program's process is limited to by itself; memory only where no cgroup holds it."""
     return {
         "files": limits.files,
         "disk": limits.disk,
         "processes": limits.processes,
         "memory": None if exact_memory else limits.memory,
+        "address_space": limits.address_space,
     }
 
 

@@ -79,7 +79,11 @@ def _program(kit: Kit, fds: list[int], *, early: bool, proxies: bool) -> None:
     claim = _claim(proxies=proxies)
     limits = claim.limits
     identity.limit(
-        files=limits["files"], disk=limits["disk"], processes=limits["processes"] + 1, memory=limits["memory"]
+        files=limits["files"],
+        disk=limits["disk"],
+        processes=limits["processes"] + 1,
+        memory=limits["memory"],
+        address_space=limits["address_space"],
     )
     kit.hook.serve(init.LISTENER_FD, init.BOOT_FD, claim.port)
     _buried = _look_new(kit, claim)  # kept: to free them would cost a millisecond

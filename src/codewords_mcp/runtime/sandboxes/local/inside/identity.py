@@ -113,11 +113,11 @@ def lock_down(program: bytes) -> None:
     linux.load_seccomp(program)
 
 
-def limit(*, files: int, disk: int, processes: int, memory: int | None) -> None:
+def limit(*, files: int, disk: int, processes: int, memory: int | None, address_space: bool = True) -> None:
     """Resource limits. Call after `become`: the process limit counts per user namespace then, not per host user.
 
     `memory` is None where a cgroup holds it. RLIMIT_DATA stops heaps at the limit; RLIMIT_AS also stops shared anonymous
-    maps, with room for address space that is reserved but unused (threads' stacks).
+    maps, with room for address space that is reserved but unused (threads' stacks); without `address_space` it is left out.
     """
     wanted = {
         resource.RLIMIT_CORE: 0,
@@ -130,7 +130,8 @@ def limit(*, files: int, disk: int, processes: int, memory: int | None) -> None:
     }
     if memory is not None:
         wanted[resource.RLIMIT_DATA] = memory
-        wanted[resource.RLIMIT_AS] = 2 * memory + (4 << 30)
+        if address_space:
+            wanted[resource.RLIMIT_AS] = 2 * memory + (4 << 30)
     for which, value in wanted.items():
         _, hard = resource.getrlimit(which)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)  # noqa: PLW2901

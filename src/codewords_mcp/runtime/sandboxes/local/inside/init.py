@@ -43,7 +43,11 @@ def run(spec: dict[str, Any], runtime: socket.socket, listener: socket.socket) -
     linux.die_with_parent()  # setuid cleared it
     limits = spec["limits"]
     identity.limit(
-        files=limits["files"], disk=limits["disk"], processes=limits["processes"] + 1, memory=limits["memory"]
+        files=limits["files"],
+        disk=limits["disk"],
+        processes=limits["processes"] + 1,
+        memory=limits["memory"],
+        address_space=limits["address_space"],
     )
     ports = Ports()
     identity.lock_down(seccomp.assemble(exact_memory=limits["memory"] is None))

@@ -69,6 +69,7 @@ class Sources:
     environment: str
     python: str | None
     boot: str
+    folders: tuple[str, ...] = ()
 
 
 def build(sources: Sources) -> None:
@@ -85,6 +86,9 @@ def build(sources: Sources) -> None:
     _bind_folder(sources.environment, root + "/env")
     if sources.python is not None:
         _bind_folder(sources.python, root + "/python")
+    for folder in sources.folders:
+        os.makedirs(os.path.dirname(root + folder), exist_ok=True)
+        _bind_folder(folder, root + folder)
     _make_etc(root)
     _make_dev(root)
     for name in ("proc", "app", "tmp", "run", "var", "var/tmp", ".codewords"):
