@@ -56,6 +56,15 @@ class Settings(BaseSettings):
     egress: Literal["internet", "none"] = Field(default="internet", description="What a workflow may reach beside the runtime: the public internet, or nothing.")
     egress_allow_private: list[str] = Field(default_factory=list, description="host:port pairs on private or loopback addresses that workflows may reach all the same (for tests and local services).")
 
+    chromium: Path | None = Field(default=None, description="The Chromium or Chrome that browser services run in a sandbox. Default: the first of chromium, chromium-browser, google-chrome on PATH.")
+    browsers: int = Field(default=4, ge=0, description="Headless browsers at once, each of some 500 MiB; 0 for none. Further ones wait.")
+    browsers_per_caller: int | None = Field(default=None, ge=1, description="Headless browsers at once of one caller, within the home's. Default: no limit of its own.")
+    browser_wait: float = Field(default=60, gt=0, description="Seconds that a call waits for another browser to end before 429.")
+    browser_idle_timeout: float = Field(default=60, gt=0, description="Seconds after which a browser that no call uses ends, though its run goes on.")
+    browser_step_timeout: float = Field(default=30, gt=0, le=120, description="Seconds that one step in a browser may take.")
+    browser_memory: int = Field(default=2 << 30, ge=512 << 20, description="Bytes of memory that one headless browser may take, with all of its pages.")
+    agent_model: str | None = Field(default=None, pattern=r"^(openai|anthropic|gemini)/[\w.:@/-]+$", description="Model that web_automation_agent asks, as `provider/model`. Default: a capable one of the first provider with a key (Anthropic, OpenAI, Gemini).")
+
     read_only: bool = Field(default=False, description="Show and serve over MCP only tools that change nothing, whatever the key; `serve --read-only`.")
     toolsets: list[str] | None = Field(default=None, description="The only toolsets that are served over MCP (JSON list), whatever the key; `serve --toolsets`. Default: all.")
     oauth_issuer: str | None = Field(default=None, description="URL of an authorization server whose access tokens (JWT) are taken at /mcp and the HTTP API.")

@@ -49,6 +49,7 @@ def runtime_findings(status: Json) -> list[Finding]:
         _limits(status.get("limits") or {}, status["sandbox"].get("capabilities") or []),
         *_store(status.get("store") or {}),
         *_secrets(status.get("secrets") or {}),
+        *_browser(status.get("browser")),
         _services(),
     ]
 
@@ -165,6 +166,13 @@ def readable_secrets(secrets: list[Json]) -> list[Finding]:
         fix = "Where a value is for certain hosts only: codewords secrets set NAME --host HOST."
         findings[-1] = replace(findings[-1], fix=fix)
     return findings
+
+
+def _browser(browser: Json | None) -> list[Finding]:
+    if browser is None:  # an older runtime
+        return []
+    level: Status = "ok" if browser["ready"] else "note"
+    return [Finding("browser", level, str(browser["sentence"]), str(browser["fix"]))]
 
 
 def _services() -> Finding:

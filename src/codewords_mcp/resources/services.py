@@ -41,7 +41,7 @@ def _page(services: list[ServiceInfo]) -> str:
 
 
 def _brief(service: ServiceInfo) -> Iterator[str]:
-    state = f" ({service.unavailable}: every call is refused)" if service.unavailable else ""
+    state = f" (every call is refused now: {service.unavailable})" if service.unavailable else ""
     yield f"- **{service.name}**{state}: {service.summary}"
     for one in service.operations:
         yield f"  - `{one.path}` {one.summary}: {_signature(one)}"

@@ -16,6 +16,9 @@ import structlog
 from codewords_mcp.errors import CodewordsError, StorageFailed
 from codewords_mcp.runtime.announcements import Announcements
 from codewords_mcp.runtime.authoring.drafts import Drafts
+from codewords_mcp.runtime.browser.headless.driver import HeadlessBrowser
+from codewords_mcp.runtime.browser.sessions import Browsers
+from codewords_mcp.runtime.callers import HOME_OWNER
 from codewords_mcp.runtime.consents import Consents
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
@@ -148,6 +151,16 @@ class House:
             self.permits,
             executor,
         )
+        self._headless = HeadlessBrowser(settings, self.driver, self.environments, self.egress)
+        self.browsers = Browsers(
+            (self._headless,),
+            most=settings.browsers,
+            most_per_caller=settings.browsers_per_caller,
+            patience=settings.browser_wait,
+            idle=settings.browser_idle_timeout,
+            has_room=headroom.has_room,
+        )
+        floor.on_leave = self.browsers.run_ended
         self.schedules = ScheduleBook(database, limit=settings.schedule_limit)
         self.services = Registry()
         self.web = Web(self.egress.policy)
@@ -162,7 +175,7 @@ class House:
             base_url=lambda: self.base_url,
             user_prefix=settings.pipedream_user,
         )
-        parts = Parts(
+        self.parts = Parts(
             settings,
             database,
             self.secrets,
@@ -176,9 +189,10 @@ class House:
             self.address_for_others,
             master_key.derive,
             self.integrations,
+            self.browsers,
             self.permits.require_action,
         )
-        self.dispatcher = Dispatcher(floor, Served(floor, self.services, parts))
+        self.dispatcher = Dispatcher(floor, Served(floor, self.services, self.parts))
         self.ticker = Ticker(floor, self.dispatcher.background)
         self.schedules.changed = self.ticker.wake
         self.courier = Courier(database, self.dispatcher)
@@ -300,8 +314,14 @@ class House:
             "capabilities": sorted(c.value for c in driver.capabilities),
         }
 
+    async def browser_status(self) -> dict[str, Any]:
+        """Whether browser services have a browser for the home's own calls, or why not and what to do."""
+        status = await self.browsers.status(HOME_OWNER)
+        return {"ready": status.ready, "sentence": status.sentence, "fix": status.fix}
+
     def _heard(self, sandbox_id: str, event: EgressEvent) -> None:
         self.supply.heard(sandbox_id, event)
+        self._headless.heard(sandbox_id, event)
 
     def _address(self) -> tuple[str, int]:
         host, _, port = self.base_url.removeprefix("http://").rpartition(":")
@@ -353,6 +373,7 @@ class House:
         await self.integrations.close()
         await self.web.close()
         await self.supply.close()
+        await self.browsers.close()
         if self._driver is not None:
             await self._driver.close()
         await self.environments.close()

@@ -37,4 +37,12 @@ class Library:
         of_home = await given(HOME_OWNER, [one.name for one in wanted if one.home])
         of_owner = await given(caller.owner, [one.name for one in wanted if not one.home])
         present = {one.name for one in wanted if one.name in (of_home if one.home else of_owner)}
-        return [describe(service, present) for service in services]
+        parts = self._house.parts
+        return [
+            describe(
+                service,
+                present,
+                "" if service.unavailable is None else await service.unavailable(parts, caller.owner),
+            )
+            for service in services
+        ]

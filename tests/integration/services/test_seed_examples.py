@@ -8,12 +8,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.integration.http.chromium import executable
 from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.workshop import make_home
 
 from codewords_mcp.settings import Settings
 from codewords_mcp.testing.apps import LoopbackApps, loopback_apps
 from codewords_mcp.testing.providers import LoopbackProviders, loopback_providers
+from codewords_mcp.testing.providers.scripted import chat_reply
 from codewords_mcp.testing.web_pages import pages
 
 from .conftest import Answer, StandIn, serving
@@ -140,6 +142,28 @@ def test_the_ticket_analyzer_answers_and_updates_the_crm(
     updated = apps.requests[-1]
     assert (updated.method, updated.path) == ("PATCH", "/hubspot/crm/v3/objects/tickets/T-1")
     assert updated.json["properties"]["routing_team"] == told["routing_team"]
+
+
+@pytest.mark.skipif(
+    executable() is None, reason="Chromium is not installed (Debian: apt-get install chromium)"
+)
+def test_the_profile_enricher_reads_pages_that_a_browser_builds(
+    home: Door, site: StandIn, models: LoopbackProviders, seed_examples: Path
+) -> None:
+    page = b"<!doctype html><h1>Ada</h1><div id=d></div><script>d.innerText = 'Made ' + 'by script'</script>"
+    site.answer = lambda _: Answer(200, page, {"Content-Type": "text/html"})
+    profiles = [{"name": "Ada", "headline": "Analyst"}, {"name": "Bob", "headline": None}]
+    models.answer_next(*(chat_reply(json.dumps(one)) for one in profiles))
+    with home.client() as http:
+        service = deploy(http, seed_examples / "linkedin_profile_enricher.py")
+        asked = {"linkedin_urls": [f"{site.url}/in/ada", f"{site.url}/in/bob"]}
+        answer = http.post(f"/run/{service}/", json=asked, timeout=120)
+        assert answer.status_code == 200, answer.text + log(http, answer)
+        told = answer.json()
+        assert (told["success_count"], told["error_count"]) == (2, 0), log(http, answer)
+    assert {one["name"] for one in told["profiles"]} == {"Ada", "Bob"}
+    prompts = [str(one.json["messages"]) for one in list(models.requests)[-2:]]
+    assert all("Made by script" in prompt for prompt in prompts)
 
 
 @pytest.mark.requirement("integrations:validation")

@@ -469,23 +469,6 @@ def test_messages_are_sent_to_whatsapp_in_its_three_forms(
     assert send(message_text="x").status_code == 429
 
 
-@pytest.mark.requirement("services:browser")
-@pytest.mark.parametrize(
-    ("path", "data"),
-    [
-        ("chrome_extension/actions", {"actions": [{"type": "navigate", "url": "https://x.example"}, {"type": "extract_html"}]}),
-        ("chrome_extension", {"actions": [{"type": "wait", "time": 3}]}),
-        ("web_automation_agent", {"url": "https://x.example", "instructions": "Look.", "max_steps": 3}),
-    ],
-)  # fmt: skip
-def test_services_of_a_browser_take_their_final_input_and_say_that_none_is_connected(
-    http: httpx.Client, path: str, data: Any
-) -> None:
-    answer = http.post(f"/run/{path}", json=data)
-    assert (answer.status_code, answer.json()["error"]["code"]) == (424, "not_connected")
-    assert http.post(f"/run/{path}", json={"actions": "x"}).status_code == 400
-
-
 @pytest.mark.requirement("webhooks:awake")
 def test_a_runtime_that_something_may_come_to_stays_awake(
     door: Door, http: httpx.Client, witness: str

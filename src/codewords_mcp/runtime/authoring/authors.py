@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from codewords_mcp.errors import ModelAnswerInvalid, ServiceNotAvailable
+from codewords_mcp.errors import ModelAnswerInvalid
 from codewords_mcp.runtime.author_info import Ask, Written
 from codewords_mcp.runtime.gateway.gateway import Gateway
-from codewords_mcp.runtime.models import Caller, Provider
+from codewords_mcp.runtime.models import Caller
 from codewords_mcp.settings import Settings
 
-_MODELS: tuple[tuple[Provider, str], ...] = (
-    ("anthropic", "claude-sonnet-4-5"),
-    ("openai", "gpt-4.1"),
-    ("gemini", "gemini-2.5-pro"),
-)
-"""A capable one of each provider, in the order in which they are looked for."""
 MAX_TOKENS = 16_000
 """Of one answer: a program of 500 lines has about 6,000."""
 
 
 async def gateway_author(gateway: Gateway, caller: Caller, settings: Settings) -> tuple[str, Ask] | None:
     """(`provider/model`, how to ask it); None where no provider has a key for this caller. Raises what the gateway raises."""
-    chosen = await _choose(gateway, caller, settings.author_model)
+    from codewords_mcp.runtime.services.simple.choice import choose
+
+    chosen = await choose(gateway, caller.owner, settings.author_model)
     if chosen is None:
         return None
     provider, model = chosen
@@ -38,18 +34,3 @@ async def gateway_author(gateway: Gateway, caller: Caller, settings: Settings) -
         return Written(str(told["response"]), int(told["usage"].get("total_tokens", 0)), told["cost"])
 
     return f"{provider}/{model}", ask
-
-
-async def _choose(gateway: Gateway, caller: Caller, named: str | None) -> tuple[Provider, str] | None:
-    if named is not None:
-        provider, _, model = named.partition("/")
-        found: Provider = next(known for known, _ in _MODELS if known == provider)
-        await gateway.keys.find(caller.owner, found)
-        return found, model
-    for provider, model in _MODELS:
-        try:
-            await gateway.keys.find(caller.owner, provider)
-        except ServiceNotAvailable:
-            continue
-        return provider, model
-    return None

@@ -1,7 +1,8 @@
 """What can be done in a browser: the steps of `chrome_extension`, and what `web_automation_agent` chooses from.
 
 A step names an element by a CSS selector, where the first that is visible counts, or by the `ref` of a snapshot of the
-same page ("e12"), never both. Other spellings that scripts use are accepted beside the first one.
+same page ("e12"), never both. Other spellings that scripts use are taken beside the first one; what a step has besides is
+left alone.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ MAX_URL = 8192
 
 
 class Step(BaseModel):
-    """Base of all steps. `optional` ones may fail without ending what follows."""
+    """Base of all steps. `optional` ones may fail without ending what follows; `timeout` is seconds, at most the setting's."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, populate_by_name=True)
 
     optional: bool = False
+    timeout: float | None = Field(default=None, gt=0)
 
 
 class _Element(Step):

@@ -21,11 +21,14 @@ MAX_HTML = 10_000_000
 
 FailureReason = Literal[
     "no_element",  # nothing on the page is what the step names
+    "not_ready",  # it is there, but is not a thing, or in no state, that this can be done to
     "timed_out",  # it was not done in its time
     "refused",  # the egress policy, or a person, says no to where it leads
     "unreachable",  # the address does not answer, or its name does not exist
     "bad_step",  # a selector that is none, an address that is not http(s), a key there is not
     "too_large",  # more than is taken
+    "crashed",  # the page took too much memory, or broke the browser's part that showed it
+    "download",  # the address gives a file to keep, not a page
     "no_page",  # nothing was navigated to yet
 ]
 

@@ -120,6 +120,8 @@ class Floor:
     last_activity: float = field(default_factory=time.monotonic)
     listener: Callable[[str], None] | None = None
     """Told of each run that changed, where other processes want to know."""
+    on_leave: Callable[[str], None] | None = None
+    """Told of each run that is here no more, for what it leaves to end."""
     _news: dict[str, News] = field(default_factory=dict[str, News])
 
     turns: Turns = field(init=False)
@@ -157,6 +159,8 @@ class Floor:
     def leave(self, run_id: str) -> None:
         """The run is here no more, for good or for now."""
         self.active.pop(run_id, None)
+        if self.on_leave is not None:
+            self.on_leave(run_id)
         self.lineage.end(run_id)
         self.permits.end(run_id)
         if self.database.shared:  # followers elsewhere wait for it: no line comes any more

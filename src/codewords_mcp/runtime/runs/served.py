@@ -15,7 +15,7 @@ from codewords_mcp.runtime.models import Caller, RunRequest, RunResponse
 from codewords_mcp.runtime.runs.floor import Ancestry, CalledService, Floor, first_attempt, new_id
 from codewords_mcp.runtime.runs.work import replayed
 from codewords_mcp.runtime.services import refuse_planned
-from codewords_mcp.runtime.services.base import Context, Parts, Service, read
+from codewords_mcp.runtime.services.base import Context, Parts, Service, Spent, read
 from codewords_mcp.runtime.services.registry import Registry
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
@@ -127,11 +127,12 @@ class Served:
         self, service: Service, request: RunRequest, run_id: str, began: int
     ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
         """(the answer as JSON or why there is none, the columns that tell of it). Raises nothing but cancellation."""
+        spent = Spent()
         try:
-            answer, private = await self._within(service, request, run_id)
+            answer, private = await self._within(service, request, run_id, spent)
         except CodewordsError as error:
             status = "timed_out" if isinstance(error, RunTimedOut) else "failed"
-            return error, _ended(began, status, error=about(error))
+            return error, _ended(began, status, error=about(error), **_used(spent))
         except Exception:
             log.exception("a service failed", service=service.name, run_id=run_id)
             error = CodewordsError(
@@ -140,9 +141,11 @@ class Served:
             )
             return error, _ended(began, "failed", error=about(error))
         kept = _kept(answer, private=private, limit=self._floor.settings.max_response_kept)
-        return answer, _ended(began, "succeeded", response_status=200, **kept)
+        return answer, _ended(began, "succeeded", response_status=200, **kept, **_used(spent))
 
-    async def _within(self, service: Service, request: RunRequest, run_id: str) -> tuple[bytes, bool]:
+    async def _within(
+        self, service: Service, request: RunRequest, run_id: str, spent: Spent
+    ) -> tuple[bytes, bool]:
         """(the answer as JSON, whether it is private). Raises RunTimedOut."""
         settings = self._floor.settings
         seconds = request.timeout or (settings.run_timeout if request.background else settings.sync_timeout)
@@ -154,7 +157,9 @@ class Served:
                 data = _parsed(body, request)
                 asked = read(operation.input, data)
                 hosts = _hosts(self._floor, request.caller)
-                context = Context(self._parts, request.caller, run_id, path, request.method, data, hosts)
+                context = Context(
+                    self._parts, request.caller, run_id, path, request.method, data, hosts, spent
+                )
                 given = await operation.call(context, asked)
                 return given.model_dump_json(by_alias=True, exclude_unset=True).encode(), operation.private
         except TimeoutError:
@@ -179,6 +184,11 @@ def _ended(began: int, status: str, **more: Any) -> dict[str, Any]:
     at = max(now(), began)
     attempt = first_attempt(began) | {"ended_at": at, "outcome": status}
     return {"status": status, "completed_at": at, "attempts": [attempt]} | more
+
+
+def _used(spent: Spent) -> dict[str, Any]:
+    """The columns of what a call took; most take nothing that is counted."""
+    return spent.columns | ({"usage": spent.usage} if spent.usage else {})
 
 
 def _hosts(floor: Floor, caller: Caller) -> Any:

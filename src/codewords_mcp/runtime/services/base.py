@@ -7,15 +7,18 @@ by an entry point of the group `codewords_mcp.services`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_args
 
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from codewords_mcp.errors import InvalidInput, MissingCredential, NotFound
+from codewords_mcp.errors import InvalidInput, MissingCredential, NotFound, UpstreamFailed
+from codewords_mcp.runtime.browser.base import BrowserGone, Tab, Visitor
+from codewords_mcp.runtime.browser.sessions import Browsers
 from codewords_mcp.runtime.callers import HOME_OWNER
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
@@ -93,8 +96,8 @@ class Service:
     summary: str
     operations: tuple[Operation, ...]
     credentials: tuple[Credential, ...] = ()
-    unavailable: str = ""
-    """Why every call of it is refused, where that is so."""
+    unavailable: Callable[[Parts, str], Awaitable[str]] | None = None
+    """Tells why every call of an owner's is refused now, "" where none is."""
 
     def find(self, path: str) -> Operation:
         """The operation at a path, with or without slashes around it. Raises NotFound, naming those there are."""
@@ -129,10 +132,19 @@ class Parts:
     derive: Callable[[str], bytes]
     """A key of the home's own for a purpose, always the same."""
     integrations: Integrations
+    browsers: Browsers
     permit_action: Callable[[Caller, str, str | None], None]
     """Let a caller do this (app, action) with an integration, or with None look into its account. Raises NotAgreed for a
     workflow that may not.
     """
+
+
+@dataclass(slots=True)
+class Spent:
+    """What one call took of this machine, for its run's record: columns of the row, and `usage` by what it was."""
+
+    columns: dict[str, Any] = field(default_factory=dict[str, Any])
+    usage: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +162,7 @@ class Context:
     data: dict[str, Any]
     """The input as it came."""
     hosts: Callable[[], Awaitable[tuple[str, ...] | None]]
+    spent: Spent = field(default_factory=Spent)
 
     @property
     def web(self) -> Web:
@@ -165,6 +178,30 @@ class Context:
         """What the caller may reach: what its own sandbox may."""
         hosts = await self.hosts()
         return self.web.policy if hosts is None else self.web.policy.narrowed(hosts)
+
+    @asynccontextmanager
+    async def browser(self) -> AsyncGenerator[Tab]:
+        """A tab in the browser of the caller's run; what it took is counted on this call.
+
+        Raises NotConnected, TooBusy, SandboxFailed, EnvironmentFailed; UpstreamFailed where the browser ended.
+        """
+        visitor = Visitor(self.caller, self.caller.run_id or self.run_id, await self.hosts())
+        visit = None
+        try:
+            async with self.parts.browsers.visit(visitor) as visit:
+                yield visit.tab
+        except BrowserGone as gone:
+            raise UpstreamFailed(gone.message, hint="Try again, with less on one page.") from gone
+        finally:
+            if visit is not None:
+                used = visit.used
+                self.spent.usage["browser"] = {"kind": visit.kind, "seconds": round(used.seconds, 3)}
+                self.spent.columns |= {
+                    "cpu_seconds": used.cpu_seconds,
+                    "peak_memory": used.peak_memory,
+                    "egress_in": used.egress_in,
+                    "egress_out": used.egress_out,
+                }
 
     async def workflow(self) -> str | None:
         """The id of the workflow that calls; None for a person."""
@@ -201,6 +238,7 @@ _SENTENCES = {
     "float_type": "`{field}` must be a number.",
     "list_type": "`{field}` must be a list.",
     "dict_type": "`{field}` must be an object.",
+    "union_tag_not_found": "`{field}` needs a `type`.",
 }
 
 
@@ -219,20 +257,30 @@ def read(model: type[M], data: Any) -> M:
 def _sentence(fault: ErrorDetails, model: type[BaseModel]) -> str:
     if fault["type"] == "extra_forbidden":
         return f"This call takes {_fields(model)}, nothing else."
-    known = _names(model)
+    known = _all_names(model)
     parts = [str(part) for part in fault["loc"]]
     field = ".".join(part for part in parts if part in known or part.isdecimal()) or "the body"
+    if fault["type"] == "union_tag_invalid":
+        return f"`{field}`: its `type` must be one of {fault['ctx']['expected_tags']}."  # type: ignore[typeddict-item]
     template = _SENTENCES.get(fault["type"])
     if template:
         return template.format(field=field)
     return f"`{field}`: {fault['msg'].removeprefix('Value error, ')}."
 
 
+def _all_names(annotation: Any) -> set[str]:
+    """Names of fields, of a model and of those in it: what may be repeated of where a fault is."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        below = [_all_names(one.annotation) for one in annotation.model_fields.values()]
+        return set(_names(annotation)).union(*below)
+    return set[str]().union(*(_all_names(one) for one in get_args(annotation)))
+
+
 def _names(model: type[BaseModel]) -> dict[str, str]:
     """What fields are sent as, the way their model spells them first."""
     names: dict[str, str] = {}
-    for name, field in model.model_fields.items():
-        choices = getattr(field.validation_alias, "choices", [field.validation_alias or name])
+    for name, one in model.model_fields.items():
+        choices = getattr(one.validation_alias, "choices", [one.validation_alias or name])
         for choice in (*choices, name):
             names.setdefault(str(choice), name)
     return names

@@ -12,8 +12,8 @@ from codewords_mcp.runtime.service_info import CredentialInfo, OperationInfo, Se
 from codewords_mcp.runtime.services.base import Service
 
 
-def describe(service: Service, present: Collection[str] = ()) -> ServiceInfo:
-    """`present` are the names of credentials that are set."""
+def describe(service: Service, present: Collection[str] = (), unavailable: str = "") -> ServiceInfo:
+    """`present` are the names of credentials that are set; `unavailable` why its calls are refused now."""
     credentials = [
         CredentialInfo(name=one.name, how=one.how, without=one.without, present=one.name in present)
         for one in service.credentials
@@ -22,8 +22,8 @@ def describe(service: Service, present: Collection[str] = ()) -> ServiceInfo:
         name=service.name,
         title=service.title,
         summary=service.summary,
-        ready=not service.unavailable and all(one.present or one.without for one in credentials),
-        unavailable=service.unavailable,
+        ready=not unavailable and all(one.present or one.without for one in credentials),
+        unavailable=unavailable,
         credentials=credentials,
         operations=[
             OperationInfo(

@@ -18,7 +18,7 @@ GROUP = "codewords_mcp.services"
 
 _BUILT_IN = {
     "anthropic": "simple.services:ANTHROPIC",
-    "chrome_extension": "browser:CHROME_EXTENSION",
+    "chrome_extension": "chrome_extension:SERVICE",
     "files": "files:SERVICE",
     "firecrawl": "firecrawl:SERVICE",
     "github": "github:SERVICE",
@@ -33,7 +33,7 @@ _BUILT_IN = {
     "schedule_runs": "schedule_runs:SERVICE",
     "slack_trigger": "slack_trigger:SERVICE",
     "user_login": "user_login:SERVICE",
-    "web_automation_agent": "browser:WEB_AUTOMATION_AGENT",
+    "web_automation_agent": "web_automation_agent:SERVICE",
     "webpage_to_markdown": "webpage_to_markdown:SERVICE",
     "whatsapp_trigger": "whatsapp_trigger:SERVICE",
 }

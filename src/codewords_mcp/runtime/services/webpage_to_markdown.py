@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from pydantic import AliasChoices, Field
 
-from codewords_mcp.errors import UpstreamFailed
+from codewords_mcp.errors import AddressRefused, UpstreamFailed, UpstreamTimedOut
+from codewords_mcp.runtime.browser.actions import ExtractHtml, Navigate, Wait
+from codewords_mcp.runtime.browser.base import StepFailed, Tab
 from codewords_mcp.runtime.services.base import Context, Input, Operation, Output, Service
+from codewords_mcp.runtime.web.markdown import Markdown, to_markdown
 from codewords_mcp.runtime.web.pages import read_page
+
+SETTLE = 1.0
+"""Seconds that a rendered page gets after it was loaded, for what it fetches itself."""
 
 
 class Asked(Input):
@@ -17,6 +25,9 @@ class Asked(Input):
         default=True,
         validation_alias=AliasChoices("main_content", "only_main_content", "onlyMainContent"),
         description="Leave out navigation, side columns, banners and footers.",
+    )
+    render: bool = Field(
+        default=False, description="Let a browser build the page first, for pages that are made by script."
     )
     timeout: float = Field(default=30, gt=0, le=60, description="Seconds.")
 
@@ -36,10 +47,13 @@ class Told(Output):
 
 
 async def call(context: Context, asked: Asked) -> Told:
-    """Raises UpstreamFailed where the site answers with an error."""
-    policy = await context.policy()
-    page = await read_page(context.web, asked.url, policy, main=asked.main_content, seconds=asked.timeout)
-    status, made = page.reply.status, page.markdown
+    """Raises UpstreamFailed where the site answers with an error, NotConnected for `render` without a browser."""
+    if asked.render:
+        url, status, made = await _rendered(context, asked)
+    else:
+        policy = await context.policy()
+        page = await read_page(context.web, asked.url, policy, main=asked.main_content, seconds=asked.timeout)
+        url, status, made = page.reply.url, page.reply.status, page.markdown
     if status >= 400:
         raise UpstreamFailed(
             f"The site answered {status} for this page.",
@@ -53,15 +67,36 @@ async def call(context: Context, asked: Asked) -> Told:
         title=made.title,
         description=made.description,
         language=made.language,
-        url=page.reply.url,
+        url=url,
         status_code=status,
         links=made.links,
     )
 
 
+async def _rendered(context: Context, asked: Asked) -> tuple[str, int, Markdown]:
+    """(where redirects led, the site's status, the page). Raises AddressRefused, UpstreamFailed, UpstreamTimedOut."""
+    try:
+        async with context.browser() as tab:
+            return await _built(tab, asked)
+    except StepFailed as failed:
+        if failed.reason == "refused":
+            raise AddressRefused(failed.message) from None
+        kind = UpstreamTimedOut if failed.reason == "timed_out" else UpstreamFailed
+        raise kind(failed.message) from None
+
+
+async def _built(tab: Tab, asked: Asked) -> tuple[str, int, Markdown]:
+    page = await tab.act(Navigate(type="navigate", url=asked.url), asked.timeout)
+    await tab.act(Wait(type="wait", time=SETTLE), asked.timeout)
+    read = await tab.act(ExtractHtml(type="extract_html"), asked.timeout)
+    html = str(read.values["html"])
+    made = await asyncio.to_thread(to_markdown, html, read.url, main=asked.main_content)
+    return read.url, page.values.get("status") or 200, made
+
+
 SERVICE = Service(
     name="webpage_to_markdown",
     title="Webpage to Markdown",
-    summary="What a reader came to a web page for, as Markdown; pages that only a browser can build stay empty.",
+    summary="What a reader came to a web page for, as Markdown; with `render` also of pages that only a browser can build.",
     operations=(Operation("Read one page", Asked, Told, call, example={"url": "https://example.org/"}),),
 )

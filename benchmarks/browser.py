@@ -1,0 +1,159 @@
+"""A browser in a sandbox beside the same Playwright and Chromium with nothing around them: first steps, later ones, memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from _bench import Options, Question, clean_environment, options, report
+
+from codewords_mcp.runtime.browser.actions import Action, Extract, Navigate
+from codewords_mcp.runtime.browser.base import Visitor
+from codewords_mcp.runtime.browser.headless import chromium
+from codewords_mcp.runtime.browser.headless.driver import PROGRAM
+from codewords_mcp.runtime.house import House
+from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.workflows.script import parse_script
+from codewords_mcp.settings import Settings
+
+PEER = "Playwright 1.65.2 and the same Chromium, unconfined"
+PAGE = b"<!doctype html><title>Page</title>" + b"<p>A line of text.</p>" * 200
+_MIB = 1 << 20
+
+
+def questions() -> list[Question]:
+    return [
+        Question("first steps of a cold browser: open, go to a page, read it", PEER, "s", 3.0),
+        Question("the same steps in a later call of the run", PEER, "ms", 3.0),
+        Question("memory of a browser with one page (PSS)", PEER, "MiB", 1.3),
+    ]
+
+
+@contextmanager
+def site() -> Generator[str]:
+    """A page on loopback."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(PAGE)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def memory_below(pid: int) -> float:
+    """MiB of all processes that a process has started, each page by its share."""
+    parents: dict[int, list[int]] = {}
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            try:
+                parent = int((path / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            parents.setdefault(parent, []).append(int(path.name))
+    below, found = list(parents.get(pid, [])), 0
+    while below:
+        one = below.pop()
+        below += parents.get(one, [])
+        try:
+            lines = Path(f"/proc/{one}/smaps_rollup").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            continue
+        found += sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
+    return found / _MIB
+
+
+async def ours(house: House, run: str, url: str) -> tuple[float, float, float]:
+    """(seconds, milliseconds, MiB) of one browser, as a service's calls get it."""
+    visitor = Visitor(Caller("local", "run", run_id=run), run)
+    steps: list[Action] = [Navigate(type="navigate", url=url), Extract(type="extract")]
+
+    async def call() -> float:
+        began = time.perf_counter()
+        async with house.browsers.visit(visitor) as visit:
+            for step in steps:
+                await visit.tab.act(step, 60)
+        return time.perf_counter() - began
+
+    cold, second = await call(), await call()
+    memory = memory_below(os.getpid())
+    house.browsers.run_ended(run)
+    while memory_below(os.getpid()) > memory / 2:
+        await asyncio.sleep(0.05)
+    return cold, second * 1000, memory
+
+
+def peer(packages: Path, program: Path, url: str) -> tuple[float, float, float]:
+    """The same of plain Playwright, which a Python of its own has to import first, as ours has."""
+    script = Path(__file__).with_name("_plain_browser.py")
+    began = time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, script, program, url],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clean_environment(PYTHONPATH=str(packages)),
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        cold = time.perf_counter() - began - told["second"]
+        memory = memory_below(process.pid) + _own(process.pid)
+        process.communicate(b"\n")
+    return cold, told["second"] * 1000, memory
+
+
+def _own(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:")) / _MIB
+
+
+async def measure(chosen: Options) -> list[Question]:
+    asked = questions()
+    found = chromium.find(None)
+    if found is None:
+        raise SystemExit("Chromium is not installed (Debian: apt-get install chromium)")
+    with site() as url, tempfile.TemporaryDirectory() as folder:
+        allowed = url.removeprefix("http://").rstrip("/")
+        house = await House.open(Settings(home=Path(folder), port=0, egress_allow_private=[allowed]))
+        try:
+            script = parse_script(PROGRAM.read_text(encoding="utf-8"))
+            packages = (await house.environments.ensure(script)).site_packages
+            for number in range(chosen.runs + 1):  # the first pair warms up and is dropped
+                mine = await ours(house, f"run-{number}", url)
+                theirs = await asyncio.to_thread(peer, packages, found.program, url)
+                if number:
+                    for question, one, other in zip(asked, mine, theirs, strict=True):
+                        question.ours.append(one)
+                        question.peer.append(other)
+        finally:
+            await house.close()
+    return asked
+
+
+def main() -> int:
+    chosen = options(__doc__ or "", runs=10, quick_runs=3)
+    return report(asyncio.run(measure(chosen)), chosen)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The headless browser: Chromium of this machine in a sandbox of the local driver, moved there by a program of ours."""

@@ -1,0 +1,52 @@
+"""Finds a Chromium of this machine, and what a sandbox has to show of it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+"""Commands that are looked for, in this order."""
+_BEHIND = {
+    # what is on PATH is a shell script there, which wants a home and a desktop
+    "chromium": Path("/usr/lib/chromium/chromium"),
+    "chromium-browser": Path("/usr/lib/chromium-browser/chromium-browser"),
+}
+_SHOWN = (Path("/usr"), Path("/bin"), Path("/lib"), Path("/lib64"))
+"""What every sandbox of the local driver sees."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chromium:
+    """The program to run, and the folder that a sandbox needs besides /usr to run it, None for none."""
+
+    program: Path
+    folder: Path | None
+
+
+def find(setting: Path | None) -> Chromium | None:
+    """The one that the settings name, else the first on PATH; None where there is none that a sandbox can run."""
+    if setting is not None:
+        return _usable(setting)
+    for name in NAMES:
+        if (found := shutil.which(name)) is not None:
+            behind = _BEHIND.get(name)
+            program = behind if behind is not None and behind.is_file() else Path(found)
+            if (usable := _usable(program)) is not None:
+                return usable
+    return None
+
+
+def _usable(path: Path) -> Chromium | None:
+    program = path.resolve()
+    if (
+        not program.is_file() or program.name == "snap"
+    ):  # a snap's command is snapd's, which confines it itself
+        return None
+    if program.name in {"google-chrome", "google-chrome-stable", "google-chrome-beta"}:
+        program = program.with_name("chrome")  # beside the script
+    if not program.is_file():
+        return None
+    inside = any(program.is_relative_to(folder) for folder in _SHOWN)
+    return Chromium(program, None if inside else program.parent)

@@ -1,0 +1,136 @@
+"""The headless driver: which machines can hold a browser, and the sandbox that each session is."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+
+from codewords_mcp.errors import CodewordsError, NotConnected, ProgramFailed, SandboxFailed
+from codewords_mcp.runtime.browser.base import Status, Visitor
+from codewords_mcp.runtime.browser.headless import chromium
+from codewords_mcp.runtime.browser.headless.session import HeadlessSession
+from codewords_mcp.runtime.egress import Egress, EgressEvent
+from codewords_mcp.runtime.sandboxes.base import Driver, Limits, SandboxSpec
+from codewords_mcp.runtime.sandboxes.local.inside.netns import CONNECT_PORT
+from codewords_mcp.runtime.workflows.environment import Environments
+from codewords_mcp.runtime.workflows.script import parse_script
+from codewords_mcp.settings import Settings
+
+PROGRAM = Path(__file__).with_name("program.py")
+TIERS = ("A", "B")
+"""Isolation that a browser fits into: others have no network of their own, or no room for what it reserves."""
+PROCESSES = 1024
+"""Processes and threads: a page of many frames has some 300."""
+DISK = 1 << 30
+INSTALL = "Install it: `apt-get install chromium` (or Google Chrome), or name one in CODEWORDS_CHROMIUM."
+log = structlog.get_logger(__name__)
+
+
+class HeadlessBrowser:
+    """Implements `Browser`. Each session is a sandbox of its own, with the caller's way out and nothing else."""
+
+    name = "headless"
+
+    def __init__(
+        self,
+        settings: Settings,
+        driver: Callable[[], Awaitable[Driver]],
+        environments: Environments,
+        egress: Egress,
+    ) -> None:
+        self._settings = settings
+        self._driver = driver
+        self._environments = environments
+        self._egress = egress
+        self._sessions: dict[str, HeadlessSession] = {}
+
+    async def status(self, owner: str) -> Status:  # noqa: ARG002  # everybody's is the same
+        """See `Browser.status`."""
+        if self._settings.sandbox == "e2b":
+            return Status(
+                ready=False,
+                sentence="There is no headless browser where sandboxes are machines of E2B.",
+                fix="Set CODEWORDS_SANDBOX=local on a Linux machine.",
+            )
+        if await asyncio.to_thread(chromium.find, self._settings.chromium) is None:
+            named = self._settings.chromium is not None
+            where = "where CODEWORDS_CHROMIUM says" if named else "on this machine"
+            return Status(ready=False, sentence=f"There is no Chromium {where}.", fix=INSTALL)
+        try:
+            tier = (await self._driver()).tier
+        except CodewordsError as error:
+            return Status(ready=False, sentence=error.message, fix=error.hint)
+        if tier.id not in TIERS:
+            return Status(
+                ready=False,
+                sentence=f"The isolation of this machine (tier {tier.id}) cannot hold a browser.",
+                fix=tier.fix
+                or "Linux with user namespaces can; `codewords-mcp doctor` says what is missing.",
+            )
+        return Status(ready=True, sentence="Chromium of this machine, headless, in a sandbox.")
+
+    async def open(self, visitor: Visitor) -> HeadlessSession:
+        """See `Browser.open`. The first one of a home builds the environment of the program, about 160 MB."""
+        status = await self.status(visitor.caller.owner)
+        found = await asyncio.to_thread(chromium.find, self._settings.chromium)
+        if not status.ready or found is None:
+            raise NotConnected(status.sentence, hint=status.fix)
+        code = await asyncio.to_thread(PROGRAM.read_text, encoding="utf-8")
+        environment = await self._environments.ensure(parse_script(code))
+        spec = SandboxSpec(
+            id=f"browser-{uuid.uuid4().hex[:12]}",
+            environment=environment.ref,
+            code=code,
+            env={
+                "CHROMIUM": str(found.program),
+                "BROWSER_PROXY": f"http://127.0.0.1:{CONNECT_PORT}",
+            },
+            limits=Limits(
+                memory=self._settings.browser_memory,
+                disk=DISK,
+                processes=PROCESSES,
+                start_timeout=self._settings.start_timeout,
+                address_space=False,
+            ),
+            folders=() if found.folder is None else (found.folder,),
+        )
+        policy = self._egress.policy
+        hosts = visitor.hosts
+        self._egress.expect(spec.id, policy if hosts is None else policy.narrowed(hosts), runtime=False)
+        return await self._start(spec)
+
+    def heard(self, sandbox_id: str, event: EgressEvent) -> None:
+        """A sandbox tried to connect: tell the session, if it is one of these."""
+        if (session := self._sessions.get(sandbox_id)) is not None:
+            session.heard(event)
+
+    async def close(self) -> None:
+        """See `Browser.close`."""
+        await asyncio.gather(*(session.close() for session in list(self._sessions.values())))
+
+    async def _start(self, spec: SandboxSpec) -> HeadlessSession:
+        try:
+            sandbox = await (await self._driver()).start(spec)
+        finally:
+            self._egress.forget(spec.id)
+        session = HeadlessSession(
+            sandbox,
+            traffic=lambda: self._egress.traffic(spec.id),
+            ended=lambda: self._sessions.pop(spec.id, None),
+        )
+        self._sessions[spec.id] = session
+        try:
+            await sandbox.wait_ready()
+        except BaseException as error:
+            await asyncio.shield(session.close())
+            if isinstance(error, ProgramFailed):  # ours, not a workflow's
+                log.error("the browser's program did not start", sandbox=spec.id, said=session.last_words)
+                raise SandboxFailed(
+                    "The browser did not start in its sandbox.", hint="The runtime's log has what it said."
+                ) from error
+            raise
+        return session

@@ -1,0 +1,422 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["playwright==1.65.2", "uvicorn==0.34.2"]
+# ///
+"""Moves Chromium, in a sandbox, for `session.py`: never imported there, but run as a workflow's program is.
+
+POST / with JSON `{"do": "open" | "act" | "snapshot" | "close", "tab", …}` answers `{"given": …}` or `{"failed": code}`; both
+ends know the shapes below, and no text of a page travels but as a value. Playwright is the hand; its own waiting for
+elements that can be clicked is what makes steps reliable.
+"""
+
+# pyright: basic, reportMissingImports=false
+# Playwright is in the sandbox's environment, not in the runtime's.
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import itertools
+import json
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import uvicorn
+from playwright.async_api import (
+    BrowserContext,
+    Dialog,
+    Error,
+    Locator,
+    Page,
+    Response,
+    async_playwright,
+)
+from playwright.async_api import TimeoutError as Late
+
+Json = dict[str, Any]
+LOAD_WAIT = 5.0
+"""Seconds that a page whose document is there may go on loading before the next step."""
+POPUP_WAIT = 5.0
+"""Seconds that a page which a link opens beside this one may take to be there."""
+HEALTH = 2.0
+"""Seconds in which a page whose step took too long must show that it still answers."""
+MAX_PAGES = 10
+"""Pages that one tab may have opened at a time; further ones are closed at once."""
+MAX_ITEMS = 1000
+_FONTS = """<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
+<fontconfig><dir>/usr/share/fonts</dir><cachedir>/tmp/fonts</cachedir></fontconfig>"""
+_SWITCHES = (
+    "--no-sandbox",  # the sandbox around all of this is the confinement
+    "--no-zygote",
+    "--disable-gpu",
+    "--proxy-bypass-list=<-loopback>",  # loopback too is the way out's to judge
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+)
+_HTML = "(e, most) => { const h = e.outerHTML; return h.length > most ? null : h }"
+_TEXT = """(all, [most, name, limit]) => { const found = all.slice(0, most).map(e => name ? e.getAttribute(name) : e.innerText)
+    .map(t => t == null ? '' : String(t)); return found.reduce((n, t) => n + t.length, 0) > limit ? null : found }"""
+_SCROLL = """([way, amount]) => { const by = amount || window.innerHeight, end = document.documentElement.scrollHeight;
+    if (way == 'top' || way == 'bottom') window.scrollTo(0, way == 'top' ? 0 : end);
+    else window.scrollBy(0, way == 'up' ? -by : by) }"""
+_OPENS = "e => !!e.closest('a[target=_blank], form[target=_blank]')"
+_NET = re.compile(r"net::(ERR_[A-Z0-9_]+)")
+
+
+class Failed(Exception):
+    """A step that did not work out: a code, and of the network the browser's own."""
+
+    def __init__(self, code: str, net: str = "") -> None:
+        super().__init__(code)
+        self.code = code
+        self.net = net
+
+
+class Tab:
+    """One tab of a caller: the pages that were opened in it, the last of which is the current one."""
+
+    def __init__(self, page: Page) -> None:
+        self.lock = asyncio.Lock()
+        self.notes: list[str] = []
+        self.pages: list[Page] = []
+        self._crashed = False
+        self._take(page)
+
+    @property
+    def page(self) -> Page:
+        """The current page."""
+        return self.pages[-1]
+
+    def _take(self, page: Page) -> None:
+        self.pages.append(page)
+        page.on("popup", self._opened)
+        page.on("dialog", self._asked)
+        page.on("download", lambda _: self.note("download"))
+        page.on("crash", lambda _: setattr(self, "_crashed", True))
+        page.on("close", self._closed)
+
+    def note(self, what: str) -> None:
+        """Something happened besides."""
+        if len(self.notes) < 20 and what not in self.notes:
+            self.notes.append(what)
+
+    def _opened(self, page: Page) -> None:
+        if len(self.pages) >= MAX_PAGES:
+            _soon(page.close())
+            return
+        self.note("opened")
+        self._take(page)
+
+    def _closed(self, page: Page) -> None:
+        if page in self.pages and len(self.pages) > 1:
+            self.pages.remove(page)
+
+    def _asked(self, dialog: Dialog) -> None:
+        self.note(f"dialog_{dialog.type}")
+        _soon(dialog.accept() if dialog.type in ("alert", "beforeunload") else dialog.dismiss())
+
+    async def renew(self) -> None:
+        """A fresh page in the place of one that does not answer."""
+        old, self._crashed = self.pages, False
+        self.pages = []
+        self._take(await old[0].context.new_page())
+        for page in old:
+            page.remove_listener("close", self._closed)
+            _soon(page.close())
+
+    async def heal(self) -> str | None:
+        """Why the current page had to be given up, if it had to."""
+        if not self._crashed:
+            try:
+                async with asyncio.timeout(HEALTH):
+                    await self.page.evaluate("1")
+            except TimeoutError:
+                pass
+            except Error:  # it is on its way to another page, which is an answer too
+                if not self._crashed:
+                    return None
+            else:
+                return None
+        why = "crashed" if self._crashed else "hung"
+        await self.renew()
+        return why
+
+
+async def _element(page: Page, step: Json) -> Locator:
+    if step.get("ref"):
+        found = page.locator(f"aria-ref={step['ref']}")
+        if not await found.count():  # none comes later: refs are those of the last snapshot
+            raise Failed("no_element")
+        return found
+    return page.locator(f"css={step['selector']}").locator("visible=true").first
+
+
+async def _go(page: Page, url: str, left: float) -> Response | None:
+    """Go there; None where Chromium went on by itself, as from https back to http, and nothing tells the status."""
+    for _ in range(2):  # the page that tells of an earlier failure may come between
+        try:
+            return await page.goto(url, wait_until="domcontentloaded", timeout=left * 1000)
+        except Error as error:
+            if "interrupted by another navigation" not in error.message:
+                raise
+    await page.wait_for_load_state("domcontentloaded", timeout=left * 1000)
+    return None
+
+
+async def _navigate(page: Page, step: Json, left: float) -> Json:
+    try:
+        response = await _go(page, step["url"], left)
+    except Late:
+        raise
+    except Error as error:
+        if "Download is starting" in error.message:
+            raise Failed("download") from None
+        if (net := _NET.search(error.message)) is None:
+            raise
+        raise Failed("unreachable", net[1]) from None
+    await _loaded(page)
+    return {"status": response.status if response else None}
+
+
+async def _loaded(page: Page) -> None:
+    with contextlib.suppress(Late):
+        await page.wait_for_load_state("load", timeout=LOAD_WAIT * 1000)
+
+
+async def _wait(page: Page, step: Json, left: float) -> Json:
+    if step.get("selector"):
+        await (await _element(page, step)).wait_for(state="visible", timeout=left * 1000)
+    else:
+        await asyncio.sleep(step["time"])
+    return {}
+
+
+async def _click(page: Page, step: Json, left: float) -> Json:
+    element = await _element(page, step)
+    if await element.evaluate(_OPENS, timeout=left * 1000):
+        with contextlib.suppress(Late):  # one that opens nothing after all is no failure
+            async with page.expect_popup(timeout=POPUP_WAIT * 1000):
+                await element.click(timeout=left * 1000)
+        return {}
+    await element.click(timeout=left * 1000)
+    return {}
+
+
+async def _type(page: Page, step: Json, left: float) -> Json:
+    element = await _element(page, step)
+    if step["clear"]:
+        await element.fill(step["text"], timeout=left * 1000)
+    else:
+        await element.press("End", timeout=left * 1000)
+        await element.press_sequentially(step["text"], timeout=left * 1000)
+    if step["submit"]:
+        await element.press("Enter", timeout=left * 1000)
+    return {}
+
+
+async def _select(page: Page, step: Json, left: float) -> Json:
+    element, value = await _element(page, step), step["value"]
+    await element.wait_for(state="visible", timeout=left * 1000)
+    there = await element.evaluate(
+        "(e, v) => [...(e.options || [])].map(o => [o.value, o.label.trim()]).findIndex(o => o[0] == v || o[1] == v)",
+        value,
+    )
+    if there < 0:
+        raise Failed("no_option")
+    await element.select_option(index=there, timeout=left * 1000)
+    return {}
+
+
+async def _press(page: Page, step: Json, left: float) -> Json:
+    if step.get("ref") or step.get("selector"):
+        await (await _element(page, step)).press(step["key"], timeout=left * 1000)
+    else:
+        await page.keyboard.press(step["key"])
+    return {}
+
+
+async def _scroll(page: Page, step: Json, left: float) -> Json:
+    if step.get("ref") or step.get("selector"):
+        await (await _element(page, step)).scroll_into_view_if_needed(timeout=left * 1000)
+    else:
+        await page.evaluate(_SCROLL, [step["direction"], step.get("amount")])
+    return {}
+
+
+async def _back(page: Page, _: Json, left: float) -> Json:
+    await page.go_back(wait_until="domcontentloaded", timeout=left * 1000)
+    return {}
+
+
+async def _extract(page: Page, step: Json, left: float) -> Json:
+    named = f"aria-ref={step['ref']}" if step.get("ref") else f"css={step.get('selector') or 'body'}"
+    found = page.locator(named)
+    await found.first.wait_for(state="attached", timeout=left * 1000)
+    items = await found.evaluate_all(_TEXT, [MAX_ITEMS, step.get("attribute"), step["most"]])
+    if items is None:
+        raise Failed("too_large")
+    return {"items": items}
+
+
+async def _extract_html(page: Page, step: Json, left: float) -> Json:
+    named = step.get("ref") or step.get("selector")
+    element = await _element(page, step) if named else page.locator("css=html")
+    html = await element.evaluate(_HTML, step["most"], timeout=left * 1000)
+    if html is None:
+        raise Failed("too_large")
+    return {"html": html if named else "<!DOCTYPE html>\n" + html}
+
+
+async def _screenshot(page: Page, step: Json, left: float) -> Json:
+    png = await page.screenshot(full_page=step["full_page"], timeout=left * 1000)
+    return {"screenshot": base64.b64encode(png).decode()}
+
+
+_STEPS: dict[str, Callable[[Page, Json, float], Awaitable[Json]]] = {
+    "navigate": _navigate, "wait": _wait, "click": _click, "type": _type, "select": _select, "press": _press,
+    "scroll": _scroll, "back": _back, "extract": _extract, "extract_html": _extract_html, "screenshot": _screenshot,
+}  # fmt: skip
+_MAY_LEAD_ON = {"click", "type", "press", "select", "back"}
+
+
+class Program:
+    """The browser and its tabs."""
+
+    def __init__(self) -> None:
+        self._tabs: dict[str, Tab] = {}
+        self._names = map(str, itertools.count(1))
+        self._context: BrowserContext | None = None
+        self._opening = asyncio.Lock()
+
+    async def _started(self) -> BrowserContext:
+        async with self._opening:
+            if self._context is None:
+                playwright = await async_playwright().start()
+                browser = await playwright.chromium.launch(
+                    executable_path=os.environ["CHROMIUM"],
+                    args=list(_SWITCHES),
+                    proxy={"server": os.environ["BROWSER_PROXY"]},
+                    env=dict(os.environ) | {"FONTCONFIG_FILE": "/tmp/fonts.conf"},  # noqa: S108
+                )
+                # whoever asks is told by the end of this program that the browser has ended
+                browser.on("disconnected", lambda _: os._exit(3))
+                self._context = await browser.new_context(accept_downloads=False)
+            return self._context
+
+    async def answer(self, asked: Json) -> Json:
+        """One request's answer."""
+        if asked["do"] == "open":
+            try:
+                tab = Tab(await (await self._started()).new_page())
+            except Error as error:
+                sys.stderr.write(error.message)
+                return {"failed": "no_browser"}
+            self._tabs[name := next(self._names)] = tab
+            return {"given": {"tab": name}}
+        if asked["do"] == "close":
+            for page in self._tabs.pop(asked["tab"]).pages:
+                _soon(page.close())
+            return {"given": {}}
+        tab = self._tabs[asked["tab"]]
+        async with tab.lock:  # whoever asked before may have given up, but its step goes on
+            return await self._in(tab, asked)
+
+    async def _in(self, tab: Tab, asked: Json) -> Json:
+        tab.notes = []
+        if tab.page.is_closed():
+            await tab.renew()
+        do = self._act if asked["do"] == "act" else self._snapshot
+        try:
+            async with asyncio.timeout(asked["seconds"]):
+                given = await do(tab, asked)
+                given |= {"url": tab.page.url, "title": await tab.page.title()}
+        except (TimeoutError, Late):
+            why = await tab.heal() or await self._why(tab, asked)
+            return {"failed": why, "notes": tab.notes}
+        except Failed as failed:
+            return {"failed": failed.code, "net": failed.net, "notes": tab.notes}
+        except Error as error:
+            return {"failed": await tab.heal() or _meaning(error.message), "notes": tab.notes}
+        return {"given": given | {"notes": tab.notes}}
+
+    async def _act(self, tab: Tab, asked: Json) -> Json:
+        step, page = asked["step"], tab.page
+        if page.url == "about:blank" and step["type"] not in ("navigate", "wait"):
+            raise Failed("no_page")
+        left = asked["seconds"] if step["type"] in ("navigate", "back") else asked["element_seconds"]
+        values = await _STEPS[step["type"]](page, step, left)
+        if step["type"] in _MAY_LEAD_ON:
+            await asyncio.sleep(0.05)  # a navigation that it began is under way by then
+            await _loaded(tab.page)
+        return {"values": values}
+
+    async def _snapshot(self, tab: Tab, asked: Json) -> Json:
+        if tab.page.url == "about:blank":
+            raise Failed("no_page")
+        text = await tab.page.locator("css=body").aria_snapshot(mode="ai", timeout=asked["seconds"] * 1000)
+        return {"text": text[: asked["most"]], "cut": len(text) > asked["most"]}
+
+    async def _why(self, tab: Tab, asked: Json) -> str:
+        """Whether what was waited for is there at all."""
+        step = asked.get("step", {})
+        if not (step.get("ref") or step.get("selector")):
+            return "timed_out"
+        try:
+            named = f"aria-ref={step['ref']}" if step.get("ref") else f"css={step['selector']}"
+            async with asyncio.timeout(HEALTH):
+                there = await tab.page.locator(named).count()
+        except (TimeoutError, Error):
+            return "no_element"
+        return "not_ready" if there else "no_element"
+
+
+def _meaning(message: str) -> str:
+    """The code of an error of Playwright's."""
+    if (
+        "selector" in message
+        or "invalid URL" in message
+        or "Unknown key" in message
+        or "Unexpected token" in message
+    ):
+        return "bad_step"
+    if "not an <input>" in message or "not a <select>" in message or "not an <" in message:
+        return "bad_element"
+    return "no_element" if "aria-ref" in message else "broke"
+
+
+_TASKS: set[asyncio.Future[Any]] = set()
+
+
+def _soon(work: Awaitable[Any]) -> None:
+    """Begin, and let nobody wait: what it is about may not answer."""
+
+    async def quietly() -> None:
+        with contextlib.suppress(Error):
+            await work
+
+    task = asyncio.ensure_future(quietly())
+    _TASKS.add(task)
+    task.add_done_callback(_TASKS.discard)
+
+
+PROGRAM = Program()
+
+
+async def app(_scope: Any, receive: Any, send: Any) -> None:
+    """The ASGI application."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    answer = json.dumps(await PROGRAM.answer(json.loads(body))).encode()
+    head = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
+    await send({"type": "http.response.start", "status": 200, "headers": head})
+    await send({"type": "http.response.body", "body": answer})
+
+
+if __name__ == "__main__":
+    pathlib.Path("/tmp/fonts.conf").write_text(_FONTS, encoding="utf-8")  # noqa: S108
+    uvicorn.run(app, port=int(os.environ["PORT"]), lifespan="off", access_log=False)

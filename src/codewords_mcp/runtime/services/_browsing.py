@@ -1,0 +1,11 @@
+"""What services that work in a browser share."""
+
+from __future__ import annotations
+
+from codewords_mcp.runtime.services.base import Parts
+
+
+async def without_browser(parts: Parts, owner: str) -> str:
+    """Why an owner's calls have no browser now, and what to do; "" where they have one."""
+    status = await parts.browsers.status(owner)
+    return "" if status.ready else f"{status.sentence} {status.fix}".strip()
