@@ -274,3 +274,37 @@ def test_a_run_calls_what_its_manifest_lists_and_itself() -> None:
     permits.end("r1")
     with pytest.raises(NotAgreed):  # an instance's key may still act for it while other runs go on
         permits.require(run, "anthropic")
+
+
+@pytest.mark.requirement("chrome:agreed")
+def test_acting_in_a_persons_own_chrome_is_agreed_to_as_such() -> None:
+    now = Manifest(services=("chrome_extension",), browsers=("chrome_extension",))
+    assert (
+        "your Chrome  chrome_extension acts in your own Chrome, signed in as you, where it is paired"
+        in now.lines()
+    )
+    assert now.widens(Manifest(services=("chrome_extension",))) == [Grant("browser", "chrome_extension")]
+    assert now.widens(Manifest(services=("*",))) == [Grant("browser", "chrome_extension")], (
+        "any service is not this"
+    )
+    assert now.widens(now) == []
+    assert Manifest(services=("chrome_extension",)).outdated
+    assert not now.outdated
+    assert not Manifest(services=("firecrawl", "*")).outdated
+
+
+@pytest.mark.requirement("chrome:agreed")
+def test_a_run_acts_in_its_owners_own_chrome_and_only_if_that_was_agreed() -> None:
+    permits = Permits()
+    agreed = Manifest(services=("chrome_extension",), browsers=("chrome_extension",))
+    permits.begin("mine", "flow_1", agreed, "ann")
+    permits.begin("theirs", "flow_2", agreed, "ben")
+    permits.begin("before", "flow_3", Manifest(services=("chrome_extension",)), "ann")
+    permits.begin("older", "flow_4", None, "ann")
+    permits.require_chrome(Caller("ann", "run", run_id="mine"))
+    permits.require_chrome(Caller("ann", "user"))
+    with pytest.raises(NotAgreed, match="somebody else's"):
+        permits.require_chrome(Caller("ann", "run", run_id="theirs"))
+    for run_id in ("before", "older", "unknown"):
+        with pytest.raises(NotAgreed, match="Nobody has agreed"):
+            permits.require_chrome(Caller("ann", "run", run_id=run_id))

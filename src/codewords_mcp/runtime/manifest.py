@@ -14,13 +14,16 @@ from pydantic import BaseModel, ConfigDict
 ANY = "*"
 """In place of an item: any of its kind."""
 ANY_ACTION = "any app: any action (writes)"
+OWN_CHROME = ("chrome_extension", "web_automation_agent")
+"""Library services that act in a person's own Chrome, where one is paired: that is agreed to as such."""
 WIDTH = 200
 """Characters of a line; what does not fit is counted."""
 NOTHING = "reaches nothing: no hosts, services, models, workflows or secrets"
 
 
 class Grant(NamedTuple):
-    """One thing that is asked for. kind: host, address, model, service, workflow, schedule, action, connection, secret, package.
+    """One thing that is asked for. kind: host, address, model, service, browser, workflow, schedule, action, connection,
+    secret, package.
 
     `item` is what a person reads: a host or `*.` pattern, the name of a variable or service, `*` for any.
     """
@@ -47,9 +50,9 @@ class Manifest(BaseModel):
     """What a version may do. Everything is sorted and without duplicates; `*` stands for any.
 
     `hosts`: names, addresses, or `*.example.com` for every name below. `addresses`: variables whose value names a host.
-    `open_lines`: lines of the code whose address is only known when it runs. `services` are library services, `actions`
-    read `app: action (writes)`. `unread`: packages of which nobody can read here what they connect to. `packages` are
-    those whose name or age makes them doubtful, with the reason.
+    `open_lines`: lines of the code whose address is only known when it runs. `services` are library services, `browsers`
+    those of them that act in the person's own Chrome, `actions` read `app: action (writes)`. `unread`: packages of which
+    nobody can read here what they connect to. `packages` are those whose name or age makes them doubtful, with the reason.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +62,7 @@ class Manifest(BaseModel):
     open_lines: tuple[int, ...] = ()
     models: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
+    browsers: tuple[str, ...] = ()
     workflows: tuple[str, ...] = ()
     service_lines: tuple[int, ...] = ()
     schedules: tuple[str, ...] = ()
@@ -72,6 +76,11 @@ class Manifest(BaseModel):
     def any_host(self) -> bool:
         """Whether every host of the public internet may be reached."""
         return ANY in self.hosts
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it is of before people were asked about their own Chrome, and would ask for it now."""
+        return not self.browsers and any(name in OWN_CHROME for name in self.services)
 
     def may_call(self, name: str) -> bool:
         """Whether this service, model provider or workflow may be called."""
@@ -95,6 +104,7 @@ class Manifest(BaseModel):
             "address": self.addresses,
             "model": self.models,
             "service": self.services,
+            "browser": self.browsers,
             "workflow": self.workflows,
             "schedule": self.schedules,
             "action": self.actions,
@@ -125,8 +135,11 @@ class Manifest(BaseModel):
                 or item in self.actions
                 or f"{item.partition(': ')[0]}: any action (writes)" in self.actions
             )
-        if kind in {"connection", "package"}:
-            return item in (self.connections if kind == "connection" else self.packages)
+        if kind in {"browser", "connection", "package"}:
+            return (
+                item
+                in {"browser": self.browsers, "connection": self.connections, "package": self.packages}[kind]
+            )
         secret = next(one for one in asked.secrets if str(one) == item)
         return any(_holds_as_much(own, secret) for own in self.secrets if own.name == secret.name)
 
@@ -175,6 +188,7 @@ _TITLES = {
     "address": "hosts in",
     "model": "models",
     "service": "services",
+    "browser": "your Chrome",
     "workflow": "workflows",
     "schedule": "schedules",
     "action": "actions",
@@ -190,11 +204,20 @@ _ANY_ITEM = {
 }
 
 
+_IN_CHROME = "acts in your own Chrome, signed in as you, where it is paired"
+
+
 def _grouped(grants: list[Grant]) -> list[tuple[str, list[str]]]:
     found: dict[str, list[str]] = {}
     for kind, item in grants:
-        found.setdefault(kind, []).append(_ANY_ITEM.get(kind, item) if item == ANY else item)
+        found.setdefault(kind, []).append(_said(kind, item))
     return list(found.items())
+
+
+def _said(kind: str, item: str) -> str:
+    if kind == "browser":
+        return f"{item} {_IN_CHROME}"
+    return _ANY_ITEM.get(kind, item) if item == ANY else item
 
 
 def _line(kind: str, items: list[str], *, whole: bool = False) -> str:

@@ -54,7 +54,11 @@ def test_a_tricky_program_is_read_right(program: Program) -> None:
 
 SEED: dict[str, dict[str, Any]] = {
     "greeting": {},
-    "linkedin_profile_enricher": {"models": ("openai",), "services": ("chrome_extension",)},
+    "linkedin_profile_enricher": {
+        "models": ("openai",),
+        "services": ("chrome_extension",),
+        "browsers": ("chrome_extension",),
+    },
     "support_ticket_analyzer": {
         "models": ("openai",),
         "services": ("pipedream",),

@@ -152,7 +152,7 @@ class Floor:
     def begin(self, run_id: str, caller: Caller, servable: Servable, above: Origin | None = None) -> None:
         """A run of this version is recorded: calls with its key count on it, and are held against its manifest."""
         self.lineage.begin(run_id, caller, servable.service_id, servable.rules, above)
-        self.permits.begin(run_id, servable.service_id, servable.manifest)
+        self.permits.begin(run_id, servable.service_id, servable.manifest, servable.owner)
         if servable.manifest is not None and servable.manifest.models:
             self.lineage.on_models()
 

@@ -141,7 +141,8 @@ class Deployments:
         self, target: WorkflowRow, code: str, name: str | None, description: str
     ) -> Deployment | None:
         live = await self._db.read(lambda c: rows.version(c, target.id, target.active_version))
-        if live is None or live.code != code or live.manifest is None:
+        agreed = None if live is None else _manifest(live)
+        if live is None or live.code != code or agreed is None or agreed.outdated:
             return None
         changes = {
             k: v

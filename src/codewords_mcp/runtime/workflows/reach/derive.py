@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from codewords_mcp.runtime.manifest import ANY, ANY_ACTION, HeldSecret, Manifest, covers
+from codewords_mcp.runtime.manifest import ANY, ANY_ACTION, OWN_CHROME, HeldSecret, Manifest, covers
 from codewords_mcp.runtime.models import Check
 from codewords_mcp.runtime.workflows.reach import hosts, tables
 from codewords_mcp.runtime.workflows.reach.calls import Calls
@@ -116,6 +116,7 @@ def _put_together(script: Script, header: _Header, calls: Calls, found: Index) -
         open_lines=tuple(open_lines) if ANY in reached else (),
         models=tuple(sorted(models | header.models)),
         services=tuple(sorted(services - {"schedule_runs"})),
+        browsers=tuple(sorted(services.intersection(OWN_CHROME))),
         workflows=tuple(sorted(workflows)),
         service_lines=tuple(service_lines),
         schedules=tuple(sorted(calls.crons))
@@ -184,6 +185,7 @@ def _unreadable(script: Script, header: _Header) -> Reach:
         hosts=(ANY,) if reached is None else tuple(sorted(reached)),
         models=tuple(sorted(header.models)),
         services=(ANY,) if header.services is None else tuple(sorted(header.services)),
+        browsers=tuple(sorted((header.services or frozenset()).intersection(OWN_CHROME))),
         connections=script.connections,
         secrets=tuple(header.secrets),
     )
