@@ -80,7 +80,7 @@ def start_runtime(home: Path, *, under: Sequence[str] = (), **env: str) -> Gener
     with log.open("ab") as out:
         process = subprocess.Popen(
             [*under, sys.executable, "-m", "codewords_mcp", "serve", "--port", "0"],
-            env=_environment(home) | env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+            env=environment(home) | env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
         seen = Path(f"/proc/{process.pid}/root{home}") if under else home
@@ -89,7 +89,8 @@ def start_runtime(home: Path, *, under: Sequence[str] = (), **env: str) -> Gener
         _stop(process, log)
 
 
-def _environment(home: Path) -> dict[str, str]:
+def environment(home: Path) -> dict[str, str]:
+    """What a runtime of this home gets of the caller's environment."""
     kept = {
         name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)
     }

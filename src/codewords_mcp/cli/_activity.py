@@ -6,9 +6,13 @@ import time
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from codewords_mcp.http.paths import is_chrome
+
 
 class Activity:
-    """Wraps the application. A chat host that merely listens (the GET stream of `/mcp`) or asks for liveness is no use."""
+    """Wraps the application. A chat host that merely listens (the GET stream of `/mcp`), a Chrome that waits for work or who
+    asks for liveness is no use.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -34,6 +38,8 @@ class Activity:
 
 
 def _only_listens(scope: Scope) -> bool:
+    if scope["type"] == "websocket":
+        return is_chrome(scope["path"])
     if scope["type"] != "http" or scope["method"] != "GET":
         return False
     path: str = scope["path"]

@@ -175,6 +175,11 @@ def _browser(browser: Json | None) -> list[Finding]:
     return [Finding("browser", level, str(browser["sentence"]), str(browser["fix"]))]
 
 
+def own_chrome(chrome: Json) -> Finding:
+    """Whether the person's own Chrome is one that workflows can act in."""
+    return Finding("your Chrome", "ok" if chrome["connected"] else "note", chrome["sentence"], chrome["fix"])
+
+
 def _services() -> Finding:
     from codewords_mcp.runtime.services import PLANNED
 

@@ -9,6 +9,7 @@ import typer
 from codewords_mcp import __version__
 from codewords_mcp.cli import (
     backup,
+    browser,
     budgets,
     costs,
     doctor,
@@ -98,6 +99,7 @@ _PANELS = {
         "services": services.services,
         "integrations": integrations.app,
         "connections": integrations.connections_app,
+        "browser": browser.app,
     },
     "Account for": {"usage": usage.usage, "costs": costs.costs, "budgets": budgets.app},
     "Keep the runtime": {

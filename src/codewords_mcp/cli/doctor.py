@@ -13,7 +13,7 @@ from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.errors import CodewordsError
 
 if TYPE_CHECKING:
-    from codewords_mcp.cli._client import Json
+    from codewords_mcp.cli._client import Client, Json
     from codewords_mcp.cli._findings import Finding
 
 _MARKS = {
@@ -51,9 +51,23 @@ def _look() -> tuple[Json | None, list[Finding]]:
         with connect() as client:
             status = client.record("GET", "/status")
             secrets = client.items("/secrets")
+            chrome = _own_chrome(client)
     except CodewordsError as error:
         return None, [Finding("runtime", "failed", error.message, error.hint), *here]
-    return status, [*runtime_findings(status), *readable_secrets(secrets), *here]
+    return status, [*runtime_findings(status), *readable_secrets(secrets), *chrome, *here]
+
+
+def _own_chrome(client: Client) -> list[Finding]:
+    """How the person's own stands; nothing where an older runtime knows of none."""
+    from codewords_mcp.cli._client import RemoteError
+    from codewords_mcp.cli._findings import own_chrome
+
+    try:
+        return [own_chrome(client.record("GET", "/browser"))]
+    except RemoteError as error:
+        if error.status != 404:
+            raise
+        return []
 
 
 def _show(findings: list[Finding], *, able: bool) -> None:

@@ -12,6 +12,7 @@ from codewords_mcp.door.access import TOOLSET_KEY, is_toolset_name
 from codewords_mcp.errors import NotFound, ServiceNotAvailable
 from codewords_mcp.http import (
     admin,
+    browser,
     budgets,
     consent_page,
     costs,
@@ -41,7 +42,7 @@ from codewords_mcp.http.hosts import HostGuard, Trust
 from codewords_mcp.http.house import HOUSE, House
 from codewords_mcp.http.openapi import operations_for
 from codewords_mcp.http.operations import Operation
-from codewords_mcp.http.paths import SSE_PATHS, is_mcp, toolset_of
+from codewords_mcp.http.paths import SSE_PATHS, is_chrome, is_mcp, toolset_of
 from codewords_mcp.http.tokens import Tokens
 from codewords_mcp.http.websockets import serve_websocket
 from codewords_mcp.settings import Settings
@@ -83,7 +84,7 @@ def operations() -> tuple[Operation, ...]:
         *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *drafts.OPERATIONS, *requests.OPERATIONS,
         *runs.OPERATIONS, *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS, *budgets.OPERATIONS,
         *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *integrations.OPERATIONS,
-        *webhooks.OPERATIONS, *login_page.OPERATIONS, *consent_page.OPERATIONS,
+        *webhooks.OPERATIONS, *login_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
         *oauth.OPERATIONS, *published.OPERATIONS, *_MCP,
     )  # fmt: skip
     described = list(table)
@@ -126,6 +127,9 @@ class Dispatcher:
         if is_mcp(path):
             await self._serve_mcp(scope, receive, send)
         elif scope["type"] == "websocket":
+            if is_chrome(path):
+                await browser.serve_chrome(scope, receive, send)
+                return
             if first != "run":
                 raise NotFound(
                     "There is no such websocket.", hint="Workflows serve theirs under /run/{service_id}/."

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from codewords_mcp.errors import Unauthenticated
 from codewords_mcp.http.headers import Headers
 from codewords_mcp.http.house import CALLER, CHALLENGE
-from codewords_mcp.http.paths import PROVIDER_PREFIXES, looks_like_token
+from codewords_mcp.http.paths import CHROME_PATH, PROVIDER_PREFIXES, looks_like_token
 from codewords_mcp.http.scopes import check
 from codewords_mcp.runtime.models import Caller
 
@@ -20,8 +20,17 @@ if TYPE_CHECKING:
     from codewords_mcp.http.tokens import Tokens
     from codewords_mcp.runtime.runtime import Runtime
 
-OPEN_PATHS = frozenset({"/healthz"})
-OPEN_PREFIXES = ("/secrets/enter/", "/consents/", "/connect/", "/file/", "/webhook/", "/login/")
+OPEN_PATHS = frozenset({"/healthz", CHROME_PATH})
+"""The second asks for a token of its own, in the first message."""
+OPEN_PREFIXES = (
+    "/secrets/enter/",
+    "/consents/",
+    "/connect/",
+    "/file/",
+    "/webhook/",
+    "/login/",
+    "/browser/pair/",
+)
 """Their secret is in the path, a nonce or a signed token, or in how the body is signed."""
 _WHO_GIVES_TOKENS = "/.well-known/oauth-protected-resource"
 

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from codewords_mcp.errors import Forbidden, WrongHost
 from codewords_mcp.http.headers import Headers
+from codewords_mcp.http.paths import CHROME_ORIGIN, is_chrome
 from codewords_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ class Trust:
     def __init__(self, runtime: Runtime, settings: Settings) -> None:
         self._runtime = runtime
         self._bound = settings.host.lower()
-        public = urlsplit(settings.public_url or "").hostname
+        address = urlsplit(settings.public_url or "")
+        self._public = public = address.hostname
+        self._secure = address.scheme == "https"
         self._hosts = frozenset(
             name.lower() for name in (*settings.allowed_hosts, *([public] if public else []))
         )
@@ -52,6 +55,17 @@ class Trust:
         name = host_name(match[1]) if match else None
         return origin in self._origins or (name is not None and is_loopback(name))
 
+    def is_extension(self, origin: str) -> bool:
+        """Whether an origin, in lower case, is our extension, or another that is configured."""
+        return origin == CHROME_ORIGIN or (
+            origin.startswith("chrome-extension://") and origin in self._origins
+        )
+
+    def is_private(self, authority: str) -> bool:
+        """Whether who used this Host did so on this machine, or by TLS."""
+        name = host_name(authority)
+        return (name is not None and is_loopback(name)) or (self._secure and name == self._public)
+
 
 class HostGuard:
     """Refuses a Host that is not ours (421) and an Origin that is not trusted (403)."""
@@ -64,7 +78,10 @@ class HostGuard:
         """Serve one request. Raises WrongHost, Forbidden."""
         if scope["type"] != "lifespan":
             authority = self._check_host(scope["headers"])
-            self._check_origin(scope["headers"], authority)
+            if is_chrome(scope["path"]):
+                self._check_extension(scope["headers"], authority)
+            else:
+                self._check_origin(scope["headers"], authority)
         await self.app(scope, receive, send)
 
     def _check_host(self, headers: Headers) -> str:
@@ -77,6 +94,17 @@ class HostGuard:
                 hint="Ask it by its address, or add the name to CODEWORDS_ALLOWED_HOSTS.",
             )
         return authority
+
+    def _check_extension(self, headers: Headers, authority: str) -> None:
+        """Nothing but the extension, and what it is told must not be read on the way."""
+        origins = [value.decode("latin-1").lower() for name, value in headers if name == b"origin"]
+        if len(origins) != 1 or not self._trust.is_extension(origins[0]):
+            raise Forbidden("Only the CodeWords extension of Chrome connects here.")
+        if not self._trust.is_private(authority):
+            raise Forbidden(
+                "A Chrome connects to this runtime from its own machine, or by https.",
+                hint="Put a proxy with TLS before it and set CODEWORDS_PUBLIC_URL.",
+            )
 
     def _check_origin(self, headers: Headers, authority: str) -> None:
         for name, value in headers:

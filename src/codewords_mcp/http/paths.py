@@ -10,6 +10,17 @@ _PROVIDERS = ("openai", "anthropic", "gemini")
 PROVIDER_PREFIXES = tuple(f"{prefix}/{name}/" for prefix in ("", "/run") for name in _PROVIDERS)
 
 
+CHROME_PATH = "/browser/connect"
+"""Where people's own Chromes connect; the extension's link.js has the same."""
+CHROME_ORIGIN = "chrome-extension://opplmjmflhldhomfocimjblknndohalp"
+"""The extension, as its browser names it: the first half of the SHA-256 of the `key` in its manifest, in letters a to p."""
+
+
+def is_chrome(path: str) -> bool:
+    """Whether a person's own Chrome connects here."""
+    return path == CHROME_PATH
+
+
 def is_mcp(path: str) -> bool:
     """Whether MCP is served here, of all toolsets or of one."""
     return path in MCP_PATHS or path in SSE_PATHS or path.startswith("/mcp/")

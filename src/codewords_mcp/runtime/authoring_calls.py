@@ -27,6 +27,7 @@ from codewords_mcp.runtime.authoring.generate import Bounds, Generator, Wish
 from codewords_mcp.runtime.authoring.practices import practice, topics
 from codewords_mcp.runtime.authoring.templates import lacking, read_template, template_code, templates
 from codewords_mcp.runtime.authoring.writing import check_wish
+from codewords_mcp.runtime.browser_calls import BrowserCalls
 from codewords_mcp.runtime.callers import refuse_run
 from codewords_mcp.runtime.consent_calls import secret_hosts
 from codewords_mcp.runtime.integration_calls import IntegrationCalls
@@ -52,7 +53,7 @@ from codewords_mcp.settings import Settings
 _CATEGORY = re.compile(r"[a-z0-9-]{1,40}")
 
 
-class AuthoringCalls(Library, IntegrationCalls):
+class AuthoringCalls(Library, IntegrationCalls, BrowserCalls):
     """What `Runtime` offers about code that is not served yet. An id is a draft's or a workflow's."""
 
     settings: Settings

@@ -17,6 +17,8 @@ from codewords_mcp.errors import CodewordsError, StorageFailed
 from codewords_mcp.runtime.announcements import Announcements
 from codewords_mcp.runtime.authoring.drafts import Drafts
 from codewords_mcp.runtime.browser.headless.driver import HeadlessBrowser
+from codewords_mcp.runtime.browser.own.book import Chromes
+from codewords_mcp.runtime.browser.own.driver import OwnChromeBrowser
 from codewords_mcp.runtime.browser.sessions import Browsers
 from codewords_mcp.runtime.callers import HOME_OWNER
 from codewords_mcp.runtime.consents import Consents
@@ -151,9 +153,17 @@ class House:
             self.permits,
             executor,
         )
+        self.chromes = Chromes(
+            database,
+            Links("browser", database, vault),
+            home=_shown(home),
+            executor=executor,
+            ttl=settings.replica_ttl,
+        )
+        self.own_chrome = OwnChromeBrowser(self.chromes, database, self.permits.require_chrome)
         self._headless = HeadlessBrowser(settings, self.driver, self.environments, self.egress)
         self.browsers = Browsers(
-            (self._headless,),
+            (self.own_chrome, self._headless),
             most=settings.browsers,
             most_per_caller=settings.browsers_per_caller,
             patience=settings.browser_wait,
@@ -374,12 +384,19 @@ class House:
         await self.web.close()
         await self.supply.close()
         await self.browsers.close()
+        await self.chromes.close()
         if self._driver is not None:
             await self._driver.close()
         await self.environments.close()
         await self.database.drained()
         await asyncio.to_thread(self.database.close)
         log.debug("house closed", seconds=round(time.monotonic() - began, 2))
+
+
+def _shown(home: Path) -> str:
+    """A home as people read it."""
+    own = Path.home()
+    return f"~/{home.relative_to(own)}" if home.is_relative_to(own) else str(home)
 
 
 def _uv() -> Path:

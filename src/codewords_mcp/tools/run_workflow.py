@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import anyio
 from mcp_types import CallToolResult
@@ -12,12 +12,16 @@ from pydantic import Field
 from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.door.runs import RunResult, last_lines
 from codewords_mcp.door.tasks import task_of
-from codewords_mcp.errors import CodewordsError
-from codewords_mcp.runtime.models import FINISHED
+from codewords_mcp.errors import CodewordsError, InvalidInput
+from codewords_mcp.runtime.manifest import OWN_CHROME
+from codewords_mcp.runtime.models import FINISHED, Caller
 from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
 from codewords_mcp.tools._integrations import refuse_integrations
 from codewords_mcp.tools._runs import answer_run, follow
 from codewords_mcp.tools._tool import EXECUTES, patience, tool
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.runtime import Runtime
 
 _LOGS_OF_A_FAILURE = 20
 
@@ -33,6 +37,7 @@ async def run_workflow(
     """Run a workflow in a sandbox and wait for its result. A longer run goes on: the answer has its run_id and the next call."""
     refuse_integrations(workflow_id)
     runtime, caller = asking(ctx)
+    await _refuse_own_chrome(runtime, caller, workflow_id)
     task = task_of(ctx)
     run = await runtime.call(
         caller,
@@ -59,6 +64,16 @@ async def run_workflow(
     why = await runtime.diagnose(caller, run)
     # the lines of the workflow's own that a diagnosis has say more than the end of a traceback
     return answer_run(run, [] if why and why.frames else logs, why)
+
+
+async def _refuse_own_chrome(runtime: Runtime, caller: Caller, workflow_id: str) -> None:
+    """A model acts in a person's own Chrome by workflows that they agreed to, never by itself."""
+    service = workflow_id.strip("/ ").partition("/")[0]
+    if service in OWN_CHROME and (await runtime.own_chrome(caller)).paired:
+        raise InvalidInput(
+            f"{service} acts in the user's own Chrome, for workflows only that they agreed to.",
+            hint="Deploy a workflow that calls it; deploying asks the user.",
+        )
 
 
 TOOL = tool(

@@ -173,11 +173,14 @@ def test_a_browser_that_nobody_uses_ends_before_its_run_and_a_runtime_that_ends_
     assert [one for one in (home / "run").iterdir() if one.is_dir()] == []
 
 
+OWN = "No Chrome of yours is paired."
+
+
 @pytest.mark.parametrize(
     ("more", "sentence", "fix"),
     [
-        ({"chromium": "/nowhere/chromium"}, "There is no Chromium where CODEWORDS_CHROMIUM says.", "apt-get install chromium"),
-        ({"sandbox": "process"}, "The isolation of this machine (tier P) cannot hold a browser.", ""),
+        ({"chromium": "/nowhere/chromium"}, f"{OWN} There is no Chromium where CODEWORDS_CHROMIUM says.", "apt-get install chromium"),
+        ({"sandbox": "process"}, f"{OWN} The isolation of this machine (tier P) cannot hold a browser.", "browser pair"),
         ({"browsers": 0}, "Browsers are off here.", "CODEWORDS_BROWSERS"),
     ],
 )  # fmt: skip

@@ -48,6 +48,8 @@ def test_everything_that_is_released_says_the_same_version() -> None:
         bundle["dependencies"][0].removeprefix("codewords-mcp=="),
     }  # fmt: skip
     assert said == {__version__}
+    chrome = json.loads((PROJECT / "src/codewords_mcp/extension/manifest.json").read_text(encoding="utf-8"))
+    assert chrome["version"] == __version__
 
 
 @pytest.mark.requirement("packaging:settings")

@@ -66,12 +66,14 @@ class Status:
 class Visitor:
     """For whom a session is: the caller, the run that it belongs to, and the only hosts that it may reach, None for any.
 
-    `run_id` is the workflow's run, or the call's own where a person asked.
+    `run_id` is the workflow's run, or the call's own where a person asked. `own`: it may be the person's own Chrome, since
+    the service is one that says so.
     """
 
     caller: Caller
     run_id: str
     hosts: tuple[str, ...] | None = None
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +154,17 @@ class Session(Protocol):
 
 
 class Browser(Protocol):
-    """A kind of browser. `name` is how calls ask for it and records tell of it: "headless", "chrome"."""
+    """A kind of browser. `name` is how records tell of it: "headless", "chrome"; `own`: it is a person's own."""
 
     name: str
+    own: bool
 
     async def status(self, owner: str) -> Status:
         """Whether this caller can have one now; quick, opens nothing. Never raises."""
+        ...
+
+    def takes(self, visitor: Visitor) -> bool:
+        """Whether it is for this visitor: a person's own is only for who was agreed to act there."""
         ...
 
     async def open(self, visitor: Visitor) -> Session:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -95,17 +95,18 @@ class Browsers:
     async def status(self, owner: str) -> Status:
         """Whether a caller's next call would have a browser, and of which kind; else what each kind lacks."""
         found = [await kind.status(owner) for kind in self._kinds]
-        for one in found:
-            if one.ready and self._most:
-                return one
+        return next((one for one in found if one.ready and self._most), self._lack(found))
+
+    def _lack(self, found: Sequence[Status]) -> Status:
         if not self._most:
             return Status(
                 ready=False, sentence="Browsers are off here.", fix="Set CODEWORDS_BROWSERS to more than 0."
             )
+        lacking = [one for one in found if not one.ready]
         return Status(
             ready=False,
-            sentence=" ".join(one.sentence for one in found),
-            fix=" Or: ".join(one.fix for one in found if one.fix),
+            sentence=" ".join(one.sentence for one in lacking),
+            fix=" Or: ".join(one.fix for one in lacking if one.fix),
         )
 
     @asynccontextmanager
@@ -133,8 +134,9 @@ class Browsers:
 
     def run_ended(self, run_id: str) -> None:
         """A run is over, and with it its session."""
-        if (opening := self._held.get(run_id)) is not None:
-            self._soon(self._end(run_id, opening))
+        for key in (run_id, run_id + _OWN):
+            if (opening := self._held.get(key)) is not None:
+                self._soon(self._end(key, opening))
 
     async def close(self) -> None:
         """End every session."""
@@ -156,7 +158,7 @@ class Browsers:
 
     async def _session(self, visitor: Visitor) -> _Held:
         """The run's session, opened by the first of its calls for all of them."""
-        key = visitor.run_id
+        key = _key(visitor)
         opening = self._held.get(key)
         if opening is not None and opening.done() and not opening.result().session.alive:
             await self._end(key, opening)
@@ -174,10 +176,13 @@ class Browsers:
             raise
 
     async def _opened(self, visitor: Visitor) -> _Held:
-        kind, owner = await self._choose(visitor.caller.owner), visitor.caller.owner
+        kinds, owner = await self._choose(visitor), visitor.caller.owner
         await self._enter(owner)
         try:
-            return _Held(visitor.run_id, owner, kind, await kind.open(visitor))
+            for kind in kinds[:-1]:
+                with suppress(NotConnected):  # it was expected, and did not come
+                    return _Held(_key(visitor), owner, kind, await kind.open(visitor))
+            return _Held(_key(visitor), owner, kinds[-1], await kinds[-1].open(visitor))
         except BaseException:
             self._leave(owner)
             raise
@@ -187,13 +192,20 @@ class Browsers:
         if failed and self._held.get(key) is opening:
             del self._held[key]
 
-    async def _choose(self, owner: str) -> Browser:
-        """The first kind that can be had. Raises NotConnected."""
+    async def _choose(self, visitor: Visitor) -> list[Browser]:
+        """The kinds that can be had and are for this visitor, the best first. Raises NotConnected where there are none."""
+        found: list[Status] = []
+        kinds: list[Browser] = []
         for kind in self._kinds:
-            if self._most and (await kind.status(owner)).ready:
-                return kind
-        status = await self.status(owner)
-        raise NotConnected(status.sentence, hint=status.fix)
+            if kind.own and not visitor.own:
+                continue
+            found.append(await kind.status(visitor.caller.owner))
+            if self._most and found[-1].ready and kind.takes(visitor):
+                kinds.append(kind)
+        if kinds:
+            return kinds
+        lack = self._lack(found)
+        raise NotConnected(lack.sentence, hint=lack.fix)
 
     async def _enter(self, owner: str) -> None:
         """Count one more, once there may be. Raises TooBusy."""
@@ -242,6 +254,14 @@ class Browsers:
         task = asyncio.create_task(ending)
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+_OWN = " in its own Chrome"
+
+
+def _key(visitor: Visitor) -> str:
+    """What may not be in a person's own Chrome does not share a session with what may."""
+    return visitor.run_id + (_OWN if visitor.own else "")
 
 
 def _stop(held: _Held) -> None:

@@ -23,7 +23,7 @@ LIFETIME: Final = 600.0
 """Seconds."""
 MAX_LINKS: Final = 1000
 MAX_PER_OWNER: Final = 50
-Kind = Literal["secret", "consent", "connect"]
+Kind = Literal["secret", "consent", "connect", "browser"]
 
 
 @dataclass(frozen=True, slots=True)

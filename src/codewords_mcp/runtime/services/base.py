@@ -180,12 +180,13 @@ class Context:
         return self.web.policy if hosts is None else self.web.policy.narrowed(hosts)
 
     @asynccontextmanager
-    async def browser(self) -> AsyncGenerator[Tab]:
-        """A tab in the browser of the caller's run; what it took is counted on this call.
+    async def browser(self, *, own: bool = False) -> AsyncGenerator[Tab]:
+        """A tab in the browser of the caller's run; what it took is counted on this call. `own`: in the person's own Chrome,
+        where one is paired and that was agreed to (`OWN_CHROME` of the manifest).
 
         Raises NotConnected, TooBusy, SandboxFailed, EnvironmentFailed; UpstreamFailed where the browser ended.
         """
-        visitor = Visitor(self.caller, self.caller.run_id or self.run_id, await self.hosts())
+        visitor = Visitor(self.caller, self.caller.run_id or self.run_id, await self.hosts(), own)
         visit = None
         try:
             async with self.parts.browsers.visit(visitor) as visit:

@@ -45,7 +45,7 @@ async def call(context: Context, asked: Actions) -> Done:
     """Raises NotConnected where there is no browser, TooBusy where too many are in use."""
     done = Done(success=True, data={}, results=[])
     seconds = context.settings.browser_step_timeout
-    async with context.browser() as tab:
+    async with context.browser(own=True) as tab:
         for number, action in enumerate(asked.actions, 1):
             result: dict[str, Any] = {"step": number, "type": action.type, "success": False}
             done.results.append(result)

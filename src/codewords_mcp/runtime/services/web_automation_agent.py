@@ -95,7 +95,7 @@ async def call(context: Context, asked: Task) -> Finished:
     chosen = await choose(context.parts.gateway, context.caller.owner, context.settings.agent_model)
     if chosen is None:
         raise MissingCredential(_NO_KEY, credential=NAMES["anthropic"], hint=_how_to_get_one())
-    async with context.browser() as tab:
+    async with context.browser(own=True) as tab:
         return await _Agent(context, asked, chosen, tab).work()
 
 

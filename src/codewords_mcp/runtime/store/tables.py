@@ -474,3 +474,17 @@ integrations = Table(
     Column("read_at", BigInteger, nullable=False),
     Column("data", JSON, nullable=False),
 )
+
+browsers = Table(
+    "browsers",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("name", String(120), nullable=False),
+    Column("version", String(32), nullable=False),
+    Column("url", String(300), nullable=False),
+    Column("paired_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("executor", String(32)),
+)
+"""People's own Chromes. `executor` is the process that one is connected to, `url` where it looks for its runtime."""

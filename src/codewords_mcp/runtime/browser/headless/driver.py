@@ -34,6 +34,7 @@ class HeadlessBrowser:
     """Implements `Browser`. Each session is a sandbox of its own, with the caller's way out and nothing else."""
 
     name = "headless"
+    own = False
 
     def __init__(
         self,
@@ -47,6 +48,10 @@ class HeadlessBrowser:
         self._environments = environments
         self._egress = egress
         self._sessions: dict[str, HeadlessSession] = {}
+
+    def takes(self, visitor: Visitor) -> bool:  # noqa: ARG002
+        """Everybody's."""
+        return True
 
     async def status(self, owner: str) -> Status:  # noqa: ARG002  # everybody's is the same
         """See `Browser.status`."""

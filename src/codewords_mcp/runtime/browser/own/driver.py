@@ -1,0 +1,233 @@
+"""A person's own Chrome as a browser of the protocol: each session is a window of its own there, beside the person's."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from sqlalchemy import Connection
+
+from codewords_mcp.errors import NotAgreed, NotConnected, TooBusy
+from codewords_mcp.runtime.browser.actions import Action
+from codewords_mcp.runtime.browser.base import (
+    BrowserGone,
+    Outcome,
+    SessionUsage,
+    Snapshot,
+    Status,
+    StepFailed,
+    Visitor,
+)
+from codewords_mcp.runtime.browser.own.book import Chromes, Connected
+from codewords_mcp.runtime.browser.own.line import LineClosed
+from codewords_mcp.runtime.browser.own.words import LOST, failure, gone
+from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.store import runs, workflows
+from codewords_mcp.runtime.store.database import Database
+
+AT_ONCE: Final = 3
+"""Windows at once in one Chrome."""
+_REMEMBERED: Final = 1000
+"""Runs that their person has ended."""
+_OPENING: Final = 15.0
+"""Seconds for a window or tab to open."""
+_LATE: Final = 5.0
+"""Seconds after a step's own time in which the extension has to say that it is over."""
+_SNAPSHOT: Final = 20.0
+_BY_KEY: Final = "a program with your key"
+_OPENED: Final = "A page opened by this step is the current one now."
+
+
+class OwnChromeBrowser:
+    """The kind "chrome". `permit(caller)` raises NotAgreed for a workflow that was not agreed to act in its person's
+    Chrome.
+    """
+
+    name = "chrome"
+    own = True
+
+    def __init__(self, chromes: Chromes, database: Database, permit: Callable[[Caller], None]) -> None:
+        self._chromes = chromes
+        self._db = database
+        self._permit = permit
+        self._sessions: set[OwnSession] = set()
+        self._left: OrderedDict[str, str] = OrderedDict()
+
+    async def status(self, owner: str) -> Status:
+        """As in the protocol."""
+        return await self._chromes.status(owner)
+
+    def takes(self, visitor: Visitor) -> bool:
+        """As in the protocol. A workflow that was not agreed to it reads so in its log."""
+        try:
+            self._permit(visitor.caller)
+        except NotAgreed:
+            return False
+        return True
+
+    async def open(self, visitor: Visitor) -> OwnSession:
+        """As in the protocol. Raises NotAgreed besides, also for a run that its person has ended."""
+        self._permit(visitor.caller)
+        if visitor.run_id in self._left:
+            raise NotAgreed(self._left[visitor.run_id], hint="Run it again once they want that.")
+        chrome = await self._chromes.reach(visitor.caller.owner)
+        if len(chrome.sessions) >= AT_ONCE:
+            raise TooBusy(
+                f"{AT_ONCE} workflows act in this Chrome already.",
+                retry_after=10,
+                hint="Call again when one has ended.",
+            )
+        session = OwnSession(chrome, await self._title(visitor))
+        session.on_end = lambda: self._ended(visitor.run_id, session)
+        self._sessions.add(session)
+        try:
+            hosts = None if visitor.hosts is None else list(visitor.hosts)
+            await session.ask("open", _OPENING, title=session.title, hosts=hosts)
+        except BaseException as error:
+            await session.close()
+            if isinstance(error, BrowserGone | StepFailed):
+                raise NotConnected("Your Chrome opened no window.", hint=error.message) from error
+            raise
+        return session
+
+    def _ended(self, run_id: str, session: OwnSession) -> None:
+        self._sessions.discard(session)
+        if session.why is not None:
+            self._left[run_id] = session.why.message
+            if len(self._left) > _REMEMBERED:
+                self._left.popitem(last=False)
+
+    async def _title(self, visitor: Visitor) -> str:
+        """What its person reads: the workflow's name."""
+        owner = visitor.caller.owner
+        if visitor.caller.kind != "run":
+            return _BY_KEY
+
+        def look(connection: Connection) -> str | None:
+            run = runs.get(connection, visitor.run_id, owner)
+            workflow = (
+                None if run is None or run.service_id is None else workflows.get(connection, run.service_id)
+            )
+            return None if workflow is None else workflow.name
+
+        return await self._db.read(look) or _BY_KEY
+
+    async def close(self) -> None:
+        """As in the protocol."""
+        for session in list(self._sessions):
+            await session.close()
+
+
+_IDS = itertools.count(1)
+
+
+class OwnSession:
+    """A window."""
+
+    def __init__(self, chrome: Connected, title: str) -> None:
+        self.title = title
+        self.id = f"s{next(_IDS)}"
+        self.on_end: Callable[[], None] = lambda: None
+        self._chrome = chrome
+        self._began = time.monotonic()
+        self._ended: float | None = None
+        self.why: BrowserGone | None = None
+        chrome.sessions[self.id] = self
+
+    @property
+    def alive(self) -> bool:
+        """As in the protocol."""
+        return self._ended is None and self._chrome.line.open
+
+    def left(self, why: str) -> None:
+        """Its person has ended it."""
+        self.why = gone(why)
+        self._end()
+
+    async def open_tab(self) -> OwnTab:
+        """As in the protocol."""
+        tab = OwnTab(self, f"t{next(_IDS)}")
+        try:
+            await self.ask("tab", _OPENING, tab=tab.id)
+        except StepFailed as error:
+            raise BrowserGone(error.message) from error
+        return tab
+
+    async def ask(self, do: str, within: float, **what: Any) -> dict[str, Any]:
+        """What the extension answers to a question about this session. Raises StepFailed, BrowserGone."""
+        if self.why is not None:
+            raise self.why
+        try:
+            answer = await self._chrome.line.ask(do, within, session=self.id, **what)
+        except LineClosed:
+            self._end()
+            raise self.why or BrowserGone(LOST) from None
+        except TimeoutError:
+            raise failure("timed_out") from None
+        if "gone" in answer:
+            self.left(answer["gone"])
+            raise gone(answer["gone"])
+        if "no" in answer:
+            raise failure(answer["no"], answer.get("more"))
+        given = answer.get("ok")
+        return cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+
+    async def usage(self) -> SessionUsage:
+        """As in the protocol."""
+        return SessionUsage(seconds=(self._ended or time.monotonic()) - self._began)
+
+    async def close(self) -> None:
+        """As in the protocol."""
+        if self.alive:
+            self._chrome.line.tell(id=0, do="close", session=self.id)
+        self._end()
+
+    def tell(self, **what: Any) -> None:
+        """Say something about it that has no answer."""
+        if self.alive:
+            self._chrome.line.tell(session=self.id, **what)
+
+    def _end(self) -> None:
+        self._chrome.sessions.pop(self.id, None)
+        if self._ended is None:
+            self._ended = time.monotonic()
+            self.on_end()
+
+
+class OwnTab:
+    """A tab of it."""
+
+    def __init__(self, session: OwnSession, name: str) -> None:
+        self.id = name
+        self._session = session
+
+    async def act(self, action: Action, seconds: float) -> Outcome:
+        """As in the protocol."""
+        asked = action.model_dump(mode="json", exclude_none=True, exclude={"optional", "timeout"})
+        given = await self._perform(seconds, action=asked)
+        url, title = str(given.get("url", "")), str(given.get("title", ""))
+        values: Any = given.get("values")
+        found = cast("dict[str, Any]", values) if isinstance(values, dict) else {}
+        if isinstance(items := found.get("items"), list):
+            found["text"] = "\n".join(map(str, cast("list[Any]", items)))
+        if action.type == "navigate":
+            found |= {"url": url, "title": title}
+        return Outcome(url, title, found, (_OPENED,) if given.get("notes") else ())
+
+    async def snapshot(self, limit: int) -> Snapshot:
+        """As in the protocol."""
+        given = await self._perform(_SNAPSHOT, limit=limit)
+        text = str(given.get("text", ""))[:limit]
+        return Snapshot(
+            str(given.get("url", "")), str(given.get("title", "")), text, bool(given.get("truncated"))
+        )
+
+    async def _perform(self, seconds: float, **what: Any) -> dict[str, Any]:
+        return await self._session.ask("perform", seconds + _LATE, tab=self.id, seconds=seconds, **what)
+
+    async def close(self) -> None:
+        """As in the protocol."""
+        self._session.tell(id=0, do="close_tab", tab=self.id)
