@@ -177,7 +177,7 @@ def _browser(browser: Json | None) -> list[Finding]:
 
 def own_chrome(chrome: Json) -> Finding:
     """Whether the person's own Chrome is one that workflows can act in."""
-    return Finding("your Chrome", "ok" if chrome["connected"] else "note", chrome["sentence"], chrome["fix"])
+    return Finding("chrome", "ok" if chrome["connected"] else "note", chrome["sentence"], chrome["fix"])
 
 
 def _services() -> Finding:
