@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, text
 
 from codewords_mcp.runtime.store.clock import now
@@ -16,7 +18,8 @@ _RUN = {
     "response_content": "'{{\"message\":\"Hello Ada!\"}}'", "response_json": "'{{\"message\":\"Hello Ada!\"}}'",
     "response_truncated": "{false}", "correlation_id": "'stored-' || n", "attempts": "'[]'", "steps": "'[]'",
     "usage": "'{{}}'", "timings": "'{{}}'", "background": "{true}", "retries": "0", "in_queue": "{false}", "deliveries": "1",
-    "depth": "0", "priority": "50", "cancel_asked": "{false}",
+    "depth": "0", "priority": "50", "cancel_asked": "{false}", "cpu_seconds": "0.125", "peak_memory": "50000000 + n",
+    "egress_in": "n", "egress_out": "7", "summed": "{summed}",
 }  # fmt: skip
 _CHUNK = {
     "run_id": "'stored-' || n", "first_seq": "0", "lines": "1",
@@ -24,10 +27,14 @@ _CHUNK = {
 }  # fmt: skip
 
 
-def fill(database: Database, *, stored: int, deployments: int, times: int) -> None:
-    """Finished runs with a line of log each, deployments of other workflows, and schedules that are not due."""
+def fill(database: Database, *, stored: int, deployments: int, times: int, summed: bool = True) -> None:
+    """Finished runs with a line of log each, deployments of other workflows, and schedules that are not due.
+
+    `summed`: the runs are taken for added up, so that nothing is busy with that.
+    """
     at = now()
-    words = {"at": at, "count": stored, "deployments": max(deployments, 1)}
+    words: dict[str, int | str] = {"at": at, "count": stored, "deployments": max(deployments, 1)}
+    words["summed"] = ("true" if database.shared else "1") if summed else "NULL"
     if stored:
         for table, columns in ((runs.name, _RUN), (log_chunks.name, _CHUNK)):
             database.write_blocking(lambda c, t=table, s=columns: _generate(c, t, s, stored, words))
@@ -47,7 +54,9 @@ def fill(database: Database, *, stored: int, deployments: int, times: int) -> No
         database.write_blocking(lambda c: c.execute(schedules.insert(), every))
 
 
-def _generate(c: Connection, table: str, columns: dict[str, str], count: int, words: dict[str, int]) -> None:
+def _generate(
+    c: Connection, table: str, columns: dict[str, str], count: int, words: dict[str, int | str]
+) -> None:
     shared = c.dialect.name != "sqlite"
     booleans = {"true": "true", "false": "false"} if shared else {"true": "1", "false": "0"}
     series = (
@@ -64,15 +73,9 @@ def _generate(c: Connection, table: str, columns: dict[str, str], count: int, wo
 
 def _deploy(c: Connection, deployments: int, at: int) -> None:
     workflow = {"owner": "local", "description": "", "public": False, "created_at": at, "updated_at": at}
-    version = {
-        "number": 1,
-        "code": "",
-        "code_hash": "",
-        "environment": "",
-        "openapi": {},
-        "checks": [],
-        "description": "",
-    }
+    version: dict[str, Any] = {
+        "number": 1, "code": "", "code_hash": "", "environment": "", "openapi": {}, "checks": [], "description": "",
+    }  # fmt: skip
     many = range(deployments)
     c.execute(
         workflows.insert(),

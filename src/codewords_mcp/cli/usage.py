@@ -26,7 +26,7 @@ class By(StrEnum):
 
 def usage(
     by: Annotated[By, typer.Option(help="What to sum by.")] = By.workflow,
-    days: Annotated[int, typer.Option(min=1, max=3660, help="Of the last so many days.")] = 30,
+    days: Annotated[int, typer.Option(min=1, max=3660, help="Of the last days, today included.")] = 30,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for a spreadsheet.")] = False,
     as_json: AsJson = False,
 ) -> int:

@@ -58,7 +58,7 @@ OPERATIONS = [
         "GET", "/usage", "Sum up what runs used", usage, tag="runs", reply=items_of(UsageSum),
         parameters=(
             Parameter("by", "What to sum by.", {"type": "string", "enum": list(get_args(UsageBy)), "default": "workflow"}),
-            Parameter("days", "Of the last so many days.", {"type": "integer", "default": 30}),
+            Parameter("days", "Of the last days in UTC, today included.", {"type": "integer", "default": 30}),
             Parameter("format", "`csv` for a spreadsheet.", {"type": "string", "enum": ["json", "csv"]}),
         ),
     ),

@@ -62,6 +62,7 @@ from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database, storage_error
 from codewords_mcp.runtime.store.files import Files
 from codewords_mcp.runtime.store.places import open_blobs
+from codewords_mcp.runtime.store.summing import keep_summed
 from codewords_mcp.runtime.tasks import TaskBook
 from codewords_mcp.runtime.web.client import Web
 from codewords_mcp.runtime.webhooks.book import WebhookBook
@@ -217,7 +218,7 @@ class House:
 
     def clocks(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """What runs for as long as the house is open, each until it is cancelled."""
-        return self.ticker.run(), self.courier.run(), self.socket_mode.run()
+        return self.ticker.run(), self.courier.run(), self.socket_mode.run(), keep_summed(self.database)
 
     def _webhooks_changed(self) -> None:
         self.courier.wake()

@@ -50,7 +50,7 @@ from codewords_mcp.runtime.secret_calls import SecretCalls
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import usage
 from codewords_mcp.runtime.store import workflows as workflow_rows
-from codewords_mcp.runtime.store.clock import now, to_text
+from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.tasks import TaskBook
 from codewords_mcp.runtime.webhook_calls import WebhookCalls
 from codewords_mcp.runtime.workflows.openapi import UNTITLED
@@ -357,16 +357,12 @@ class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls,
         return await self._house.dispatcher.websocket(request, subprotocols)
 
     async def usage(self, caller: Caller, *, by: UsageBy = "workflow", days: int = 30) -> list[UsageSum]:
-        """What the caller's runs of the last days used; for an admin, everybody's. Days are UTC."""
-        until = now() + 1
+        """What the caller's runs of the last days used, today included; for an admin, everybody's. Days are UTC."""
         owner = None if caller.kind == "admin" else caller.owner
-        since = until - days * usage.DAY
+        today = now() // usage.DAY
+        since = (today - days + 1) * usage.DAY
         self._house.gateway.ledger.flush()
-        rows = await self._house.database.read(
-            lambda c: usage.sums(c, owner, by=by, since=since, until=until)
-        )
-        if by == "day":
-            rows = [row | {"of": to_text(row["of"])[:10]} for row in rows]
+        rows = await self._house.database.read(lambda c: usage.sums(c, owner, by=by, since=since))
         return [UsageSum.model_validate(row) for row in rows]
 
     # schedules

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event, insert, text
 from tests.postgres import Postgres
 
 from codewords_mcp.runtime.limits import Limit, Place
-from codewords_mcp.runtime.store import executors, recovery, runs, slots
+from codewords_mcp.runtime.store import executors, model_usage, recovery, runs, slots, usage
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.usage_tables import COUNTERS
+from codewords_mcp.runtime.store.usage_tables import model_usage as model_usage_rows
 
 pytestmark = pytest.mark.requirement("store:among-many")
 
@@ -39,6 +41,9 @@ ASKED: dict[str, Callable[[Connection], Any]] = {
     "what a process holds": lambda c: executors.held(c, "somebody"),
     "what nobody has": recovery.undelivered,
     "children that go on": lambda c: runs.unfinished_children(c, "5"),
+    "what was used": lambda c: usage.sums(c, "ada", by="workflow", since=0),
+    "what models cost": lambda c: model_usage.totals(c, "model", owner="ada", since="", limit=100),
+    "what is spent": lambda c: model_usage.spent(c, service_id="busy"),
 }
 
 
@@ -59,10 +64,18 @@ def _fill(connection: Connection) -> None:
     connection.execute(
         text(
             "INSERT INTO runs (id, owner, service_id, status, created_at, response_truncated, attempts, steps, usage, timings,"
-            " background, retries, in_queue, deliveries, depth, priority, cancel_asked) SELECT n, 'ada', 'busy',"
+            " background, retries, in_queue, deliveries, depth, priority, cancel_asked, summed) SELECT n, 'ada', 'busy',"
             " CASE n % 10 WHEN 0 THEN 'failed' ELSE 'succeeded' END, n, false, '[]', '[]', '{}', '{}', true, 0, false, 1, 0,"
-            f" 50, false FROM generate_series(1, {MANY}) AS n"
+            f" 50, false, true FROM generate_series(1, {MANY}) AS n"
         )
+    )
+    calls = model_usage.Account("2026-01-01", "ada", "busy", "", "1", False, "openai", "gpt-4o")
+    connection.execute(
+        insert(model_usage_rows),
+        [
+            dict.fromkeys(COUNTERS, 1) | calls._asdict() | {"id": str(n), "run_id": str(n), "summed": True}
+            for n in range(MANY)
+        ],
     )
 
 

@@ -153,7 +153,7 @@ def test_husks_and_other_owners_are_not_listed(database: Database) -> None:
 
 
 def test_purge_removes_old_finished_runs_with_their_logs(database: Database) -> None:
-    _add(database, "old", "succeeded", created_at=5)
+    _add(database, "old", "succeeded", created_at=5, summed=True)
     _add(database, "live", "running", created_at=5)
     database.write_blocking(lambda c: logs.append(c, [("old", 0, [(to_text(5), "stdout", "hello")])]))
     assert database.write_blocking(lambda c: runs.purge(c, 100)) == 1
@@ -223,7 +223,7 @@ def test_attempts_add_up_what_cannot_be_told_stays_untold_and_only_the_holder_ad
         database.write_blocking(
             lambda c, h=holder, v=columns: usage.add(c, "r", h, used={"wall_seconds": 1}, steps=[], columns=v)
         )
-    (row,) = database.write_blocking(lambda c: usage.sums(c, "o", by="key", since=0, until=now() + 1))
+    (row,) = database.write_blocking(lambda c: usage.sums(c, "o", by="key", since=0))
     assert {name: row[name] for name in usage.SUMMED} == {
         "cpu_seconds": 1.5, "peak_memory": 50, "cost": None, "egress_in": 6, "egress_out": 7,
     }  # fmt: skip

@@ -21,10 +21,13 @@ from codewords_mcp.runtime.store import budgets as budget_rows
 from codewords_mcp.runtime.store import model_usage as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.usage_tables import COUNTERS
+from codewords_mcp.runtime.store.usage_tables import KEPT_DAYS as SUMS_KEPT
 
 SOON = 0.1
 """Seconds over which sums are gathered. A runtime that is killed loses at most that."""
 KEPT_DAYS = 400
+"""Days of which it is known what each run asked."""
 _FIELDS = {
     "input_tokens": "input_tokens", "output_tokens": "output_tokens", "cache_read_tokens": "cache_read_tokens",
     "cache_write_tokens": "cache_write_tokens", "output_reasoning_tokens": "reasoning_tokens",
@@ -176,8 +179,9 @@ class Ledger:
         return [in_usd(row) for row in found]
 
     async def purge(self) -> None:
-        """Forget what is older than `KEPT_DAYS`."""
-        await self._db.write(lambda c: rows.purge(c, _day(time.time() - KEPT_DAYS * 86400)))
+        """Forget what is older than `KEPT_DAYS`, and sums older than `SUMS_KEPT`."""
+        runs_from, sums_from = (_day(time.time() - days * 86400) for days in (KEPT_DAYS, SUMS_KEPT))
+        await self._db.write(lambda c: rows.purge(c, runs_from, sums_from))
 
 
 def _row(held: str, one: _Held) -> dict[str, Any]:
@@ -217,9 +221,9 @@ def _with_cost(run: Run, found: list[RowMapping]) -> Run:
     return run.model_copy(update={"usage": run.usage | told})
 
 
-def in_usd(row: RowMapping) -> dict[str, Any]:
+def in_usd(row: Mapping[Any, Any]) -> dict[str, Any]:
     """A row of sums as a person reads it: `cost` in USD."""
-    counts = {name: int(row[name]) for name in rows.COUNTERS}
+    counts = {name: int(row[name]) for name in COUNTERS}
     return dict(row) | counts | {"cost": round(counts["cost"] / USD, 12)}
 
 

@@ -1,30 +1,45 @@
-"""What model calls used and cost, summed by day, owner, workflow, key, run, provider and model."""
+"""What model calls used and cost: accounts of each day, owner, workflow, key, run, provider and model, and sums of those by day.
+
+As with what runs used (`usage.py`), sums are `model_usage_days` and, in the same statement, what is not `summed` yet.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Executable, RowMapping, delete, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    RowMapping,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from codewords_mcp.runtime.models import CostsBy
-from codewords_mcp.runtime.store.tables import model_usage
+from codewords_mcp.runtime.store.usage_tables import COUNTERS, model_usage, model_usage_days
 
-COUNTERS = (
-    "calls", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
-    "audio_tokens", "image_tokens", "cost", "estimated", "unpriced", "fallbacks", "cached",
-)  # fmt: skip
-"""`cost` is in picodollars; `estimated`, `unpriced`, `fallbacks` (the model stood in for another) and `cached` count calls."""
-_COLUMNS = {
-    "day": (model_usage.c.day,),
-    "workflow": (model_usage.c.service_id,),
-    "key": (model_usage.c.key_id,),
-    "run": (model_usage.c.run_id,),
-    "model": (model_usage.c.provider, model_usage.c.model),
+SUBJECTS: dict[str, ColumnElement[Any]] = {
+    "day": literal_column("''"),
+    "workflow": model_usage.c.service_id,
+    "key": model_usage.c.key_id,
+    "model": model_usage.c.provider + literal_column("'/'") + model_usage.c.model,
 }
+"""What a row of `model_usage_days` is of, in each dimension."""
+_NAMES = {"day": "day", "workflow": "service_id", "key": "key_id", "run": "run_id"}
+_MATCHED = {"service_id": "workflow", "key_id": "key"}
 
 
 class Account(NamedTuple):
@@ -46,11 +61,11 @@ class Account(NamedTuple):
 
 
 @cache
-def _adding(dialect: str) -> Executable:
+def _adding(dialect: str, table: Table) -> Any:
     """Insert, or add to the row that is there: replicas write to the same ones."""
-    into = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(model_usage)
-    changes = {name: model_usage.c[name] + into.excluded[name] for name in COUNTERS}
-    return into.on_conflict_do_update(index_elements=[model_usage.c.id], set_=changes)
+    into = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+    changes = {name: table.c[name] + into.excluded[name] for name in COUNTERS}
+    return into.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
 
 
 def add(connection: Connection, sums: Mapping[Account, Mapping[str, int]]) -> None:
@@ -60,7 +75,9 @@ def add(connection: Connection, sums: Mapping[Account, Mapping[str, int]]) -> No
         for account, counts in sums.items()
     ]
     if rows:
-        connection.execute(_adding(connection.dialect.name), sorted(rows, key=lambda row: row["id"]))
+        connection.execute(
+            _adding(connection.dialect.name, model_usage), sorted(rows, key=lambda row: row["id"])
+        )
 
 
 def of_runs(connection: Connection, run_ids: Iterable[str]) -> list[RowMapping]:
@@ -70,7 +87,7 @@ def of_runs(connection: Connection, run_ids: Iterable[str]) -> list[RowMapping]:
         return []
     columns = (model_usage.c.run_id, model_usage.c.provider, model_usage.c.model)
     query = (
-        select(*columns, *_sums())
+        select(*columns, *_sums(model_usage))
         .where(model_usage.c.run_id.in_(wanted))
         .group_by(*columns)
         .order_by(*columns)
@@ -80,32 +97,109 @@ def of_runs(connection: Connection, run_ids: Iterable[str]) -> list[RowMapping]:
 
 def totals(
     connection: Connection, by: CostsBy, *, owner: str | None, since: str, limit: int
-) -> list[RowMapping]:
+) -> list[dict[str, Any]]:
     """Sums by one dimension from the day `since` on, dearest first; by day, latest first. Nothing is counted twice."""
-    columns = _COLUMNS[by]
-    query = select(*columns, *_sums()).where(model_usage.c.nested.is_(False), model_usage.c.day >= since)
-    if owner is not None:
-        query = query.where(model_usage.c.owner == owner)
-    order = model_usage.c.day.desc() if by == "day" else func.sum(model_usage.c.cost).desc()
-    return list(
-        connection.execute(query.group_by(*columns).order_by(order, *columns).limit(limit)).mappings()
-    )
+    rows = _of_runs(owner, since) if by == "run" else _of_days(by, owner, since)
+    of = rows.c["day" if by == "day" else "subject"].label("of")
+    query = select(of, *_sums(rows)).group_by(of).limit(limit)
+    query = query.order_by(of.desc()) if by == "day" else query.order_by(func.sum(rows.c.cost).desc(), of)
+    return [_named(by, row) for row in connection.execute(query).mappings()]
+
+
+def _named(by: CostsBy, row: RowMapping) -> dict[str, Any]:
+    told = dict(row)
+    of = told.pop("of")
+    if by != "model":
+        return {_NAMES[by]: of} | told
+    provider, _, model = of.partition("/")
+    return {"provider": provider, "model": model} | told
+
+
+def of_days(connection: Connection, owner: str | None, *, by: str, since: str) -> list[RowMapping]:
+    """(of, cost, unpriced) of what runs asked themselves from the day `since` on; by workflow, key or day."""
+    rows = _of_days(by, owner, since)
+    of = rows.c["day" if by == "day" else "subject"].label("of")
+    sums = (func.sum(rows.c.cost).label("cost"), func.sum(rows.c.unpriced).label("unpriced"))
+    return list(connection.execute(select(of, *sums).where(rows.c.by_run).group_by(of)).mappings())
 
 
 def spent(connection: Connection, *, since: str = "", **matching: str) -> int:
-    """Picodollars of every call that matches these columns, from the day `since` on."""
-    query = select(func.coalesce(func.sum(model_usage.c.cost), 0)).where(model_usage.c.day >= since)
-    if "run_id" not in matching:
-        query = query.where(model_usage.c.nested.is_(False))
-    for name, value in matching.items():
-        query = query.where(model_usage.c[name] == value)
-    return int(connection.execute(query).scalar_one())
+    """Picodollars of every call that matches the column, from the day `since` on: `run_id`, what it started included,
+    `service_id`, `key_id`, or none.
+    """
+    if "run_id" in matching:
+        query = select(func.sum(model_usage.c.cost)).where(
+            model_usage.c.day >= since, model_usage.c.run_id == matching["run_id"]
+        )
+    else:
+        name, subject = next(iter(matching.items()), ("", ""))
+        rows = _of_days(_MATCHED.get(name, "day"), None, since, subject)
+        query = select(func.sum(rows.c.cost))
+    return int(connection.execute(query).scalar() or 0)
 
 
-def purge(connection: Connection, before_day: str) -> int:
-    """Forget days before this one. How many rows."""
-    return connection.execute(delete(model_usage).where(model_usage.c.day < before_day)).rowcount
+def purge(connection: Connection, before_day: str, sums_before_day: str) -> int:
+    """Forget what single runs asked before the one day, sums by day before the other. How many rows."""
+    old = (model_usage.c.day < before_day) & model_usage.c.summed.is_(True)
+    of_runs = connection.execute(delete(model_usage).where(old)).rowcount
+    return (
+        of_runs
+        + connection.execute(
+            delete(model_usage_days).where(model_usage_days.c.day < sums_before_day)
+        ).rowcount
+    )
 
 
-def _sums() -> list[Any]:
-    return [func.sum(model_usage.c[name]).label(name) for name in COUNTERS]
+def sum_up(connection: Connection, ids: list[str]) -> None:
+    """Add these rows to `model_usage_days`, and close them: what is added to their accounts from now on is in new rows.
+
+    They are not summed, and nobody else does it.
+    """
+    for by in SUBJECTS:
+        some = _by_day(by).where(model_usage.c.id.in_(ids), model_usage.c.nested.is_(False))
+        into = _adding(connection.dialect.name, model_usage_days)
+        connection.execute(into.from_select([column.name for column in some.selected_columns], some))
+    close = (
+        update(model_usage)
+        .where(model_usage.c.id == bindparam("_id"))
+        .values(id=bindparam("_new"), summed=True)
+    )
+    connection.execute(close, [{"_id": one, "_new": uuid.uuid4().hex} for one in ids])
+
+
+def _by_day(by: str) -> Select[*tuple[Any, ...]]:
+    """Rows as those of `model_usage_days`, of the accounts themselves."""
+    columns: list[Any] = [
+        literal_column(f"'{by}'").label("dimension"),
+        SUBJECTS[by].label("subject"),
+        model_usage.c.owner,
+        model_usage.c.day,
+        (model_usage.c.run_id != literal_column("''")).label("by_run"),
+    ]
+    return select(*columns, *_sums(model_usage)).group_by("subject", "owner", "day", "by_run")
+
+
+def _of_days(by: str, owner: str | None, since: str, subject: str | None = None) -> FromClause:
+    """`model_usage_days` and, in the same statement, what is not in it."""
+    rest = _by_day(by).where(
+        model_usage.c.summed.is_(None), model_usage.c.nested.is_(False), model_usage.c.day >= since
+    )
+    columns: list[Any] = [model_usage_days.c[column.name] for column in rest.selected_columns]
+    told = select(*columns)
+    told = told.where(model_usage_days.c.dimension == by, model_usage_days.c.day >= since)
+    if owner is not None:
+        told, rest = told.where(model_usage_days.c.owner == owner), rest.where(model_usage.c.owner == owner)
+    if subject is not None:
+        told, rest = told.where(model_usage_days.c.subject == subject), rest.where(SUBJECTS[by] == subject)
+    return union_all(told, rest).subquery()
+
+
+def _of_runs(owner: str | None, since: str) -> FromClause:
+    counters = (model_usage.c[name] for name in COUNTERS)
+    query = select(model_usage.c.run_id.label("subject"), *counters)
+    query = query.where(model_usage.c.nested.is_(False), model_usage.c.day >= since)
+    return (query if owner is None else query.where(model_usage.c.owner == owner)).subquery()
+
+
+def _sums(rows: FromClause) -> list[Any]:
+    return [func.sum(rows.c[name]).label(name) for name in COUNTERS]

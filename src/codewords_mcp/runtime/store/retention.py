@@ -14,9 +14,12 @@ import structlog
 from sqlalchemy import Connection, Engine, Row, delete, select, text
 
 from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store import usage
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.summing import sum_up
 from codewords_mcp.runtime.store.tables import log_chunks, runs
+from codewords_mcp.runtime.store.usage_tables import KEPT_DAYS
 from codewords_mcp.settings import Settings
 
 LOGS_AT_ONCE = 200
@@ -64,7 +67,9 @@ def convert(engine: Engine) -> None:
 
 
 async def prune(database: Database, settings: Settings) -> None:
-    """Remove runs and logs past their time, and runs beyond those that are kept; then shrink."""
+    """Remove runs and logs past their time, and runs beyond those that are kept; then shrink. What they used stays in sums."""
+    await sum_up(database)
+    await database.write(lambda c: usage.purge(c, now() - KEPT_DAYS * usage.DAY))
     before = now() - int(settings.run_ttl * 1e6)
     newest = await database.read(lambda c: _newest_to_go(c, settings.runs_kept))
     before = max(before, newest or 0)

@@ -199,10 +199,11 @@ PURGED_AT_ONCE = 200
 
 
 def purge(connection: Connection, older_than: int) -> int:
-    """Delete finished runs, and husks never used, from before `older_than` (µs), at most `PURGED_AT_ONCE`. How many."""
-    over = runs.c.status.not_in(
-        UNFINISHED
-    )  # said so that the index on the time is taken: nearly all runs are over
+    """Delete finished runs that are summed, and husks never used, from before `older_than` (µs), at most
+    `PURGED_AT_ONCE`. How many.
+    """
+    # said so that the index on the time is taken: nearly all runs are over, and summed
+    over = runs.c.status.not_in(UNFINISHED) & (runs.c.summed.is_(True) | (runs.c.status == "provisioned"))
     some = select(runs.c.id).where(over, runs.c.created_at < older_than).order_by(runs.c.created_at)
     ids = list(connection.execute(some.limit(PURGED_AT_ONCE)).scalars())
     if ids:

@@ -22,6 +22,8 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
+UNSUMMED = "summed IS NULL AND status <> 'provisioned'"
+"""Of runs: what they used is not in `usage_days` yet (`summing.py`)."""
 
 meta = Table(
     "meta", metadata, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False)
@@ -175,10 +177,12 @@ runs = Table(
     Column("waits_for", String(16)),
     Column("egress_in", BigInteger),
     Column("egress_out", BigInteger),
+    Column("summed", Boolean),
     Index("ix_runs_schedule", "schedule_id"),
     Index("ix_runs_owner_created", "owner", "created_at", "id"),
     Index("ix_runs_owner_service", "owner", "service_id", "created_at", "id"),
     Index("ix_runs_created", "created_at"),
+    Index("ix_runs_unsummed", "created_at", sqlite_where=text(UNSUMMED), postgresql_where=text(UNSUMMED)),
     Index("ix_runs_status_owner", "status", "owner", "created_at", "id"),
     Index(
         "uq_runs_idempotency",
@@ -404,35 +408,6 @@ login_sessions = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Index("ix_login_sessions_expires", "expires_at"),
-)
-
-model_usage = Table(
-    "model_usage",
-    metadata,
-    Column("id", String(40), primary_key=True),
-    Column("day", String(10), nullable=False),
-    Column("owner", String(64), nullable=False),
-    Column("service_id", String(80), nullable=False),
-    Column("key_id", String(32), nullable=False),
-    Column("run_id", String(40), nullable=False),
-    Column("nested", Boolean, nullable=False),
-    Column("provider", String(16), nullable=False),
-    Column("model", String(200), nullable=False),
-    Column("calls", BigInteger, nullable=False),
-    Column("input_tokens", BigInteger, nullable=False),
-    Column("output_tokens", BigInteger, nullable=False),
-    Column("cache_read_tokens", BigInteger, nullable=False),
-    Column("cache_write_tokens", BigInteger, nullable=False),
-    Column("reasoning_tokens", BigInteger, nullable=False),
-    Column("audio_tokens", BigInteger, nullable=False),
-    Column("image_tokens", BigInteger, nullable=False),
-    Column("cost", BigInteger, nullable=False),
-    Column("estimated", BigInteger, nullable=False),
-    Column("unpriced", BigInteger, nullable=False),
-    Column("fallbacks", BigInteger, nullable=False, server_default="0"),
-    Column("cached", BigInteger, nullable=False, server_default="0"),
-    Index("ix_model_usage_day", "day"),
-    Index("ix_model_usage_run", "run_id"),
 )
 
 model_reservations = Table(
