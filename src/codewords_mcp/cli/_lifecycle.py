@@ -20,6 +20,7 @@ from codewords_mcp._hold import Hold
 from codewords_mcp.cli._activity import Activity
 from codewords_mcp.cli._starter import Starter
 from codewords_mcp.http.app import create_app
+from codewords_mcp.http.protocol import BoundedProtocol
 from codewords_mcp.runtime.runtime import Runtime
 from codewords_mcp.runtime.secrets.keyring import KEY_FILE
 from codewords_mcp.server import create_mcp_app
@@ -98,7 +99,7 @@ class Lifecycle:
         self._server = _Server(
             uvicorn.Config(
                 self._activity,
-                http="httptools",
+                http=BoundedProtocol,
                 ws="websockets-sansio",
                 loop="none",
                 lifespan="off",

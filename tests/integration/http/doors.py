@@ -15,6 +15,7 @@ import uvicorn
 import uvloop
 
 from codewords_mcp.http.app import create_app
+from codewords_mcp.http.protocol import BoundedProtocol
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.runtime import Runtime
 from codewords_mcp.server import create_mcp_app
@@ -69,7 +70,7 @@ class Door:
             mcp_app, mcp_lifespan = create_mcp_app(self.runtime, self.settings)
             app = create_app(self.runtime, self.settings, mcp_app, on_stop=self.stopped.set)
             config = uvicorn.Config(
-                app, http="httptools", ws="websockets-sansio", loop="none", lifespan="on", log_config=None,
+                app, http=BoundedProtocol, ws="websockets-sansio", loop="none", lifespan="on", log_config=None,
                 access_log=False, server_header=False, timeout_graceful_shutdown=1,
             )  # fmt: skip
             server = _Server(config)
