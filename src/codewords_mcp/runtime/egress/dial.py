@@ -17,8 +17,11 @@ from codewords_mcp.runtime.egress.policy import HOST_ALIAS, EgressPolicy
 Resolve = Callable[[str, int], Sequence[str]]
 """`resolve(name, port)` → addresses as text. May block; raises OSError when there are none."""
 
-LOOKUP_THREADS = 16
 LOOKUPS_PER_SANDBOX = 8
+COMMON_LOOKUPS = 16
+"""Lookups at once of all sandboxes together, beside one of each."""
+_MOST_THREADS = 1024
+"""More than there are sandboxes; a thread is only started where none is idle."""
 MAX_ADDRESSES = 8
 
 
@@ -62,22 +65,31 @@ def system_resolve(host: str, port: int) -> list[str]:
     return [str(entry[4][0]) for entry in found]
 
 
-class Dialler:
-    """Dials for all sandboxes, each of which brings its own `share` of the lookup threads.
+class Share:
+    """What one sandbox may look up at once: one name whatever the others do, and more as long as there is room for all."""
 
-    Lookups have threads of their own, so that a workflow asking a dead name server holds up nothing else.
+    def __init__(self, at_once: int = LOOKUPS_PER_SANDBOX) -> None:
+        self.turns = asyncio.Semaphore(at_once)
+        self.own = asyncio.Semaphore(1)
+
+
+class Dialler:
+    """Dials for all sandboxes, each of which brings its own `Share`.
+
+    Lookups have threads of their own, so that workflows asking a dead name server hold up nothing else, each other neither.
     """
 
     def __init__(self, resolve: Resolve, connect_timeout: float) -> None:
         self._resolve = resolve
         self._timeout = connect_timeout
-        self._threads = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="egress-lookup")
+        self._common = asyncio.Semaphore(COMMON_LOOKUPS)
+        self._threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="egress-lookup")
 
     def close(self) -> None:
         """Give up the lookups that wait; those under way end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def dial(self, policy: EgressPolicy, host: str, port: int, share: asyncio.Semaphore) -> Dialled:
+    async def dial(self, policy: EgressPolicy, host: str, port: int, share: Share) -> Dialled:
         """Connect to a host (as `normal_host` gives it). Raises Refused or Unreachable within the timeout."""
         deadline = asyncio.get_running_loop().time() + self._timeout
         try:
@@ -87,9 +99,7 @@ class Dialler:
         except TimeoutError:
             raise Unreachable(f"no answer within {self._timeout:g} s") from None
 
-    async def permitted(
-        self, policy: EgressPolicy, host: str, port: int, share: asyncio.Semaphore
-    ) -> list[str]:
+    async def permitted(self, policy: EgressPolicy, host: str, port: int, share: Share) -> list[str]:
         """The addresses of a host that may be dialled, for who dials exactly those. Raises as `dial` does."""
         try:
             async with asyncio.timeout(self._timeout):
@@ -97,14 +107,10 @@ class Dialler:
         except TimeoutError:
             raise Unreachable(f"the name was not found within {self._timeout:g} s") from None
 
-    async def _permitted(
-        self, policy: EgressPolicy, host: str, port: int, share: asyncio.Semaphore
-    ) -> list[str]:
+    async def _permitted(self, policy: EgressPolicy, host: str, port: int, share: Share) -> list[str]:
         return _permitted(policy, host, port, await self._addresses(policy, host, port, share))
 
-    async def _addresses(
-        self, policy: EgressPolicy, host: str, port: int, share: asyncio.Semaphore
-    ) -> list[Address]:
+    async def _addresses(self, policy: EgressPolicy, host: str, port: int, share: Share) -> list[Address]:
         literal = parse_address(host)
         if literal is not None:
             return [literal]
@@ -120,14 +126,14 @@ class Dialler:
             raise Unreachable("the name was not found")
         return list(found)[:MAX_ADDRESSES]
 
-    async def _look_up(self, host: str, port: int, share: asyncio.Semaphore) -> Sequence[str]:
+    async def _look_up(self, host: str, port: int, share: Share) -> Sequence[str]:
         loop = asyncio.get_running_loop()
-        await share.acquire()
+        free = await self._turn(share)
 
         def give_back(_: Future[Sequence[str]]) -> None:
             # Only when the thread is free again, which may be after the caller stopped waiting for it.
             with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(share.release)
+                loop.call_soon_threadsafe(free)
 
         lookup = self._threads.submit(self._resolve, host, port)
         lookup.add_done_callback(give_back)
@@ -135,6 +141,21 @@ class Dialler:
             return await asyncio.wrap_future(lookup)
         except (OSError, UnicodeError):
             raise Unreachable("the name was not found") from None
+
+    async def _turn(self, share: Share) -> Callable[[], None]:
+        """Wait for one; what gives it back."""
+        await share.turns.acquire()
+        try:
+            place = await _either(share.own, self._common)
+        except BaseException:
+            share.turns.release()
+            raise
+
+        def free() -> None:
+            share.turns.release()
+            place.release()
+
+        return free
 
     async def _first_that_answers(self, addresses: list[str], port: int, deadline: float) -> Dialled:
         failure = Unreachable("no address answered")
@@ -148,6 +169,29 @@ class Dialler:
             except OSError as error:
                 failure = Unreachable(os.strerror(error.errno or 0).lower(), address)
         raise failure
+
+
+async def _either(first: asyncio.Semaphore, second: asyncio.Semaphore) -> asyncio.Semaphore:
+    """Take whichever of the two is free, or becomes free first."""
+    for one in (first, second):
+        if not one.locked():
+            await one.acquire()
+            return one
+    waits = {asyncio.create_task(one.acquire()): one for one in (first, second)}
+
+    def taken() -> list[asyncio.Semaphore]:
+        return [one for wait, one in waits.items() if not wait.cancel()]
+
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        for one in taken():
+            one.release()
+        raise
+    place, *more = taken()
+    for one in more:
+        one.release()
+    return place
 
 
 def _permitted(policy: EgressPolicy, host: str, port: int, addresses: list[Address]) -> list[str]:

@@ -12,11 +12,11 @@ import structlog
 
 from codewords_mcp.runtime.egress.addresses import FAKE_NETWORK, parse_address
 from codewords_mcp.runtime.egress.dial import (
-    LOOKUPS_PER_SANDBOX,
     Dialled,
     Dialler,
     NotConnected,
     Refused,
+    Share,
     connect,
 )
 from codewords_mcp.runtime.egress.dns import DnsResponder
@@ -67,7 +67,7 @@ class ServedNetwork:
         self._limit = max_connections
         self._names = FakeNames()
         self._interception = interception
-        self._share = asyncio.Semaphore(LOOKUPS_PER_SANDBOX)
+        self._share = Share()
         self._dns = DnsResponder(sockets.dns, self._names) if sockets.dns else None
         served = (
             (sockets.runtime if runtime_address is not None else None, self._to_runtime),

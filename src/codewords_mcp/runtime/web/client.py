@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from codewords_mcp.errors import AddressRefused, InvalidInput, UpstreamFailed, UpstreamTimedOut
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.egress.addresses import parse_address
-from codewords_mcp.runtime.egress.dial import Dialler, Refused, Resolve, Unreachable, system_resolve
+from codewords_mcp.runtime.egress.dial import Dialler, Refused, Resolve, Share, Unreachable, system_resolve
 from codewords_mcp.runtime.egress.names import normal_host
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Web:
     ) -> None:
         self.policy = policy
         self._dialler = Dialler(resolve, connect_timeout)
-        self._share = asyncio.Semaphore(LOOKUPS)
+        self._share = Share(LOOKUPS)
         self._apis: ClientSession | None = None
 
     async def close(self) -> None:

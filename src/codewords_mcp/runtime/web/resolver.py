@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from codewords_mcp.runtime.egress import EgressPolicy
-from codewords_mcp.runtime.egress.dial import Dialler
+from codewords_mcp.runtime.egress.dial import Dialler, Share
 from codewords_mcp.runtime.egress.names import normal_host
 
 
 class JudgingResolver(AbstractResolver):
     """Gives the addresses that the policy permits; aiohttp dials those and no others."""
 
-    def __init__(self, dialler: Dialler, policy: EgressPolicy, share: asyncio.Semaphore) -> None:
+    def __init__(self, dialler: Dialler, policy: EgressPolicy, share: Share) -> None:
         self._dialler = dialler
         self._policy = policy
         self._share = share
