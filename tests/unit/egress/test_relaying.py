@@ -182,6 +182,35 @@ async def test_a_connection_past_the_limit_is_reset_and_noted(attach: Attach) ->
             open_writer.close()
 
 
+@pytest.mark.requirement("egress:bounded")
+async def test_however_many_connections_a_sandbox_makes_256_of_a_listener_are_served_and_others_go_on(
+    attach: Attach,
+) -> None:
+    """More are made, as far as the program can tell, since the kernel makes them before anybody looks at them."""
+    most, sockets = 0, list[socket.socket]()
+
+    async def counting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal most
+        most = max(most, served_connections())
+        await echo(reader, writer)
+
+    async with serving(counting) as port, attach(runtime=port) as hostile, attach(runtime=port) as other:
+        for _ in range(600):
+            sockets.append(one := socket.socket())
+            one.setblocking(False)
+            with contextlib.suppress(ConnectionResetError):
+                await asyncio.get_running_loop().sock_connect(one, ("127.0.0.1", hostile.runtime))
+        await until(lambda: len(hostile.handle.events) == 600 - 256)
+        assert (most, served_connections()) == (256, 256)
+        reader, writer = await other.open(other.runtime)
+        writer.write(b"x")
+        assert await reader.readexactly(1) == b"x"
+        writer.close()
+        for one in sockets:
+            one.close()
+        await until(lambda: served_connections() == 0)
+
+
 @pytest.mark.requirement("egress:close")
 async def test_a_peer_that_ended_and_a_server_that_stays_silent_are_given_up(
     attach: Attach, monkeypatch: pytest.MonkeyPatch
