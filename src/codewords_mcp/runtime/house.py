@@ -7,7 +7,6 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +81,10 @@ class House:
     def __init__(self, settings: Settings, database: Database) -> None:
         home = settings.home
         self.base_url = f"http://{settings.host}:{settings.port}"
+        self._inner_door: tuple[str, int] | None = None
         self._settings = settings
         self._driver: Driver | None = None
+        self._clocks: list[asyncio.Task[None]] = []
         self._driver_lock = asyncio.Lock()
         self.database = database
         self.replica_ttl = settings.replica_ttl
@@ -216,9 +217,10 @@ class House:
             self.secrets.on_change = self.replica.tell_of_secrets
             self.replica.on_secrets = self.secrets.changed_elsewhere
 
-    def clocks(self) -> tuple[Coroutine[Any, Any, None], ...]:
-        """What runs for as long as the house is open, each until it is cancelled."""
-        return self.ticker.run(), self.courier.run(), self.socket_mode.run(), keep_summed(self.database)
+    def start_clocks(self) -> None:
+        """What starts runs, and what sums them up, goes on from now until the house drains."""
+        clocks = self.ticker.run(), self.courier.run(), self.socket_mode.run(), keep_summed(self.database)
+        self._clocks = [asyncio.create_task(clock) for clock in clocks]
 
     def _webhooks_changed(self) -> None:
         self.courier.wake()
@@ -252,6 +254,7 @@ class House:
                 await database.drained()
                 await asyncio.to_thread(database.close)
                 raise
+        house.start_clocks()
         return house
 
     @classmethod
@@ -335,6 +338,8 @@ class House:
         self._headless.heard(sandbox_id, event)
 
     def _address(self) -> tuple[str, int]:
+        if self._inner_door is not None:
+            return self._inner_door
         host, _, port = self.base_url.removeprefix("http://").rpartition(":")
         return ("127.0.0.1" if host in {"0.0.0.0", "localhost"} else host.strip("[]")), int(port)
 
@@ -373,9 +378,20 @@ class House:
         in_use = await self.database.read(lambda c: workflow_rows.environments_in_use(c, kept))
         await self.environments.collect(in_use, settings.environment_ttl)
 
+    async def drain(self, inner_door: tuple[str, int] | None = None) -> None:
+        """Start nothing more by a clock or in the background, and give away what has not begun; what has goes on, and who asks
+        is answered. `inner_door`: where sandboxes reach the runtime from now on. Idempotent.
+        """
+        self._inner_door = inner_door or self._inner_door
+        for clock in self._clocks:
+            clock.cancel()
+        await asyncio.gather(*self._clocks, return_exceptions=True)
+        await self.dispatcher.background.drain()
+
     async def close(self) -> None:
         """End every run and sandbox, write what is left, close the store."""
         began = time.monotonic()
+        await self.drain()
         await self.dispatcher.close(min(DRAIN, self._settings.drain_timeout))
         await self._floor.turns.close()
         if self.replica is not None:

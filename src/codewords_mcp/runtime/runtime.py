@@ -101,14 +101,21 @@ class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls,
         Raises StorageFailed when the home cannot be written, is damaged or is newer.
         """
         house = await House.open(settings)
-        keepers = [asyncio.create_task(task) for task in (_keep_house(house, settings), *house.clocks())]
+        keeper = asyncio.create_task(_keep_house(house, settings))
         try:
             yield cls(settings, house)
         finally:
-            for keeper in keepers:
-                keeper.cancel()
-            await asyncio.gather(*keepers, return_exceptions=True)
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
             await house.close()
+
+    async def drain(self, inner_door: tuple[str, int] | None = None) -> None:
+        """See `House.drain`."""
+        await self._house.drain(inner_door)
+
+    async def stop_answering(self) -> None:
+        """End the runs that somebody waits for, who is told so, and begin no more."""
+        await self._house.dispatcher.stop_answering()
 
     # keys
 
@@ -359,8 +366,7 @@ class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls,
     async def usage(self, caller: Caller, *, by: UsageBy = "workflow", days: int = 30) -> list[UsageSum]:
         """What the caller's runs of the last days used, today included; for an admin, everybody's. Days are UTC."""
         owner = None if caller.kind == "admin" else caller.owner
-        today = now() // usage.DAY
-        since = (today - days + 1) * usage.DAY
+        since = (now() // usage.DAY - days + 1) * usage.DAY
         self._house.gateway.ledger.flush()
         rows = await self._house.database.read(lambda c: usage.sums(c, owner, by=by, since=since))
         return [UsageSum.model_validate(row) for row in rows]
@@ -457,9 +463,8 @@ class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls,
     @property
     def idle_seconds(self) -> float:
         """Seconds since the last run or validation ended, 0 while one goes on."""
-        if self._house.dispatcher.active or self._validating:
-            return 0.0
-        return time.monotonic() - self._house.dispatcher.last_activity
+        busy = self._house.dispatcher.active or self._validating
+        return 0.0 if busy else time.monotonic() - self._house.dispatcher.last_activity
 
 
 async def _keep_house(house: House, settings: Settings) -> None:

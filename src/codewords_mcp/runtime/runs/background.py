@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from codewords_mcp.errors import RunCancelled, StorageFailed
 from codewords_mcp.runtime.limits import Place
@@ -84,7 +85,7 @@ class BackgroundRuns:
         work = works.Work(request, body, ancestry.correlation_id, ancestry.depth, target.retries)
         claimed = self._claim(place, delayed=request.delay > 0)
         try:
-            if not claimed:
+            if not (claimed or floor.draining):
                 await self._queue.open()
             first, began = await self._record(request, row, body, place, claimed=claimed)
         except BaseException:
@@ -96,37 +97,43 @@ class BackgroundRuns:
         if first is not None:
             return first
         if began:
-            run = BackgroundRun(floor, self._served, run_id, work)
-            floor.enter(run, run.live(kit, begun=True))
-        else:
+            run = BackgroundRun(floor, self._served, run_id, work, begun=True)
+            floor.enter(run, run.live(kit))
+        elif not floor.draining:
             self._lines_up(run_id, "" if request.delay > 0 else place.line)
         return run_id
 
     def _claim(self, place: Place, *, delayed: bool) -> bool:
         # behind those that wait already, but for a call that a running workflow makes: it would wait for itself
-        if delayed or (self._in_line[place.line] and not place.nested):
+        if delayed or self._floor.draining or (self._in_line[place.line] and not place.nested):
             return False
         return self._floor.admission.claim(place)
 
     async def _record(
         self, request: RunRequest, row: dict[str, Any], body: bytes, place: Place, *, claimed: bool
     ) -> tuple[str | None, bool]:
-        """(the run that first used the idempotency key, whether this one has begun); it waits in line otherwise."""
-        began = False
+        """(the run that first used the idempotency key, whether this one has begun); it waits in line otherwise, or for
+        whoever puts it there, where this process drains.
+        """
+        began = in_line = False
 
         def decide(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
-            nonlocal began
-            turns = self._floor.turns
-            if claimed:
+            nonlocal began, in_line
+            turns, in_line = self._floor.turns, not self._floor.draining
+            if claimed and not in_line:
+                waits_for = "turn"
+            elif claimed:
                 waits_for = turns.why_not_now(connection, place, behind=True)
             else:
                 waits_for = "time" if request.delay > 0 else turns.why(place)
             began = waits_for is None
-            return row if began else _waiting(connection, row, place, waits_for, request.delay)
+            if began:
+                return row
+            return _waiting(connection, row, place, waits_for, request.delay, in_line=in_line)
 
         def more(connection: Connection, row: dict[str, Any]) -> None:
             requests.add(connection, works.stored(request, row["id"], body))
-            if not began:
+            if in_line and not began:
                 self._queue.put(
                     connection, row["id"], 1, line=place.line, priority=row["priority"], delay=request.delay
                 )
@@ -152,13 +159,15 @@ class BackgroundRuns:
         """Carry out a run that waits, to its end; nothing, where somebody else has it or it is over."""
         floor = self._floor
         self._left_line(run_id)
+        if floor.draining:
+            await floor.database.write(lambda c: recovery.stranded(c, {run_id}))
+            return
         while (before := floor.active.get(run_id)) and before.task:  # let go of, and still cleaning up
             await asyncio.wait({before.task})
         work = await floor.database.write(lambda c: works.take(c, run_id, floor.executor))
         if work is None:
             return
-        run = BackgroundRun(floor, self._served, run_id, work)
-        floor.enter(run, run.live())
+        run = self._enter(run_id, work)
         if work.unwanted:
             run.cancel("it was asked to")
         await asyncio.wait({run.task} if run.task else set())
@@ -178,8 +187,14 @@ class BackgroundRuns:
                 log.warning("a run waits for the store", run_id=run_id, reason=error.message)
                 await asyncio.sleep(STORE_PAUSE)
         if work is not None:
-            run = BackgroundRun(self._floor, self._served, run_id, work)
-            self._floor.enter(run, run.live())
+            self._enter(run_id, work)
+
+    def _enter(self, run_id: str, work: works.Work) -> BackgroundRun:
+        run = BackgroundRun(self._floor, self._served, run_id, work)
+        self._floor.enter(run, run.live())
+        if self._floor.draining:
+            run.retire()
+        return run
 
     async def withdraw(self, run_id: str) -> bool:
         """Cancel a run that waits and that nobody holds; False where it is not one."""
@@ -209,7 +224,7 @@ class BackgroundRuns:
     async def recover(self) -> None:
         """Go on with what waits since before this process: give it to the queue, of which the dead hold nothing."""
         database = self._floor.database
-        if not await database.read(recovery.waiting_anywhere):
+        if self._floor.draining or not await database.read(recovery.waiting_anywhere):
             return
         await self._queue.open()
         await self.take_over({self._floor.executor})
@@ -227,14 +242,20 @@ class BackgroundRuns:
         """Put what nobody has into the queue again; `alive` are the executors that still hold theirs."""
         database, queue = self._floor.database, self._queue
         entries, failed = await asyncio.to_thread(queue.strays, alive), set(queue.failed)
-        if lost := failed | {entry.rpartition("/")[0] for entry in entries}:
-            # on record first: who is stopped in between leaves an entry too many, and not a run that has none
-            await database.write(lambda c: recovery.stranded(c, lost))
-            queue.failed -= failed
+        await self._strand(failed, entries)
+        queue.failed -= failed
         if entries:
             await asyncio.to_thread(queue.take_out, entries)
         while await database.write(self._deliver):
             pass
+
+    async def _strand(self, lost: set[str], entries: list[str]) -> None:
+        """These runs, and those of these entries, were given to who does not carry them out: nobody has them.
+
+        On record before the entries are taken out: who is stopped in between leaves one too many, and not a run that has none.
+        """
+        if lost := lost | {entry.rpartition("/")[0] for entry in entries}:
+            await self._floor.database.write(lambda c: recovery.stranded(c, lost))
 
     def _deliver(self, connection: Connection) -> int:
         found = recovery.undelivered(connection)
@@ -252,20 +273,42 @@ class BackgroundRuns:
         if self._queue.is_open:
             await asyncio.to_thread(self._queue.purge)
 
+    async def drain(self) -> None:
+        """Take no more runs, begin no attempt, and give what has not begun back to the line. Attempts go on. Idempotent."""
+        self._floor.draining = True
+        self._lines.clear()  # others' now
+        self._in_line.clear()
+        for run in list(self._floor.active.values()):
+            if isinstance(run, BackgroundRun):
+                run.retire()
+        try:
+            if given := await self._queue.retire():
+                await self._strand(set(), given)
+                await asyncio.to_thread(self._queue.take_out, given)
+        except (StorageFailed, SQLAlchemyError) as error:  # the others see to it once this process is gone
+            log.warning("what the line gave to this runtime was not given back", reason=str(error))
+
     async def close(self) -> None:
-        """Take no more runs, and let go of those that are here, so that they can be gone on with."""
+        """Let go of what is here, so that it can be gone on with."""
         await self._queue.close()
         executor = self._floor.executor
         await self._floor.database.write(lambda c: recovery.abandon(c, [executor]))
 
 
 def _waiting(
-    connection: Connection, row: dict[str, Any], place: Place, waits_for: str | None, delay: float
+    connection: Connection,
+    row: dict[str, Any],
+    place: Place,
+    waits_for: str | None,
+    delay: float,
+    *,
+    in_line: bool,
 ) -> dict[str, Any]:
-    """The row of a run that goes into the line. Raises TooBusy where there is no room in it."""
+    """The row of a run that goes into the line, now or soon. Raises TooBusy where there is no room in it."""
     slots.lock(connection, place)
     slots.check_line(connection, place)
     return row | {
-        "status": "queued", "executor": None, "started_at": None, "attempts": [], "in_queue": True, "deliveries": 1,
+        "status": "queued", "executor": None, "started_at": None, "attempts": [], "in_queue": in_line,
+        "deliveries": int(in_line),
         "waits_for": waits_for, "not_before": row["created_at"] + int(delay * 1e6) if delay > 0 else None,
     }  # fmt: skip

@@ -22,7 +22,7 @@ from codewords_mcp.runtime.runs.launch import Kit
 from codewords_mcp.runtime.runs.served import Served, about
 from codewords_mcp.runtime.runs.turns import UNBEGUN, NotOurs
 from codewords_mcp.runtime.services.base import Service
-from codewords_mcp.runtime.store import requests
+from codewords_mcp.runtime.store import recovery, requests
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.slots import ACTIVE
@@ -36,9 +36,11 @@ log = structlog.get_logger(__name__)
 
 
 class BackgroundRun:
-    """One run, attempt after attempt."""
+    """One run, attempt after attempt. `begun`: its first one is recorded, has a slot, and needs only to be made."""
 
-    def __init__(self, floor: Floor, served: Served, run_id: str, work: works.Work) -> None:
+    def __init__(
+        self, floor: Floor, served: Served, run_id: str, work: works.Work, *, begun: bool = False
+    ) -> None:
         self.run_id = run_id
         self.correlation_id = work.correlation_id
         self.depth = work.depth
@@ -51,6 +53,8 @@ class BackgroundRun:
         self._execution: Execution | None = None
         self._why = ""
         self._stopped = False
+        self._trying = begun
+        """An attempt is being made, or is on record as begun."""
         self._ending = False
 
     def cancel(self, why: str) -> None:
@@ -65,6 +69,11 @@ class BackgroundRun:
             self._stopped = True
             break_off(self._strike)
 
+    def retire(self) -> None:
+        """The runtime drains: what has not begun ends here now, to be gone on with elsewhere."""
+        if not self._trying:
+            self.stop()
+
     def _strike(self) -> bool:
         if self.task is None or self.task.done() or self._ending:
             return False
@@ -76,16 +85,14 @@ class BackgroundRun:
             self._execution.cancel(self._why)
         return True
 
-    async def live(self, kit: Kit | None = None, *, begun: bool = False) -> None:
-        """The run's whole life here. `begun`: its first attempt is recorded, has a slot, and needs only to be made, with
-        `kit` where it is a workflow's.
-        """
+    async def live(self, kit: Kit | None = None) -> None:
+        """The run's whole life here, with `kit` where it has begun and is a workflow's."""
         floor = self._floor
         run_log = floor.journal.open(self.run_id, self._work.next_seq, self._work.last_line)
         try:
             if (early := self._work.not_before - time.time()) > 0:
                 await asyncio.sleep(early)
-            await self._until_stored(run_log, kit, begun=begun)
+            await self._until_stored(run_log, kit)
         except asyncio.CancelledError:
             self._ending = True
             if not self._stopped:  # else it is left as it is for whoever goes on with it
@@ -95,14 +102,23 @@ class BackgroundRun:
         finally:
             floor.journal.close(run_log)
             self.settled.set()
+            if floor.draining:
+                self._give_back()
             floor.leave(self.run_id)
 
-    async def _serve(self, service: Service, *, begun: bool) -> None:
+    def _give_back(self) -> None:
+        """To the line, where it is not over: nobody holds it then."""
+        run_id, holder = self.run_id, self._floor.executor
+        self._floor.database.write_soon(lambda c: recovery.abandon(c, [holder], [run_id]), keep=True)
+
+    async def _serve(self, service: Service) -> None:
         """A service's call: one attempt, since what it did cannot be told."""
         floor, work = self._floor, self._work
         place = floor.place(work.request, CalledService(service.name))
-        async with floor.turns.slot(self.run_id, place, claimed=begun, priority=work.request.priority):
-            at = now()
+        async with floor.turns.slot(self.run_id, place, claimed=self._trying, priority=work.request.priority):
+            if self._stopped:
+                raise asyncio.CancelledError
+            self._trying, at = True, now()
             work.attempts = [first_attempt(at)]
             running = {
                 "status": "running", "started_at": at, "running_at": at, "waits_for": None, "attempts": work.attempts,
@@ -116,19 +132,19 @@ class BackgroundRun:
             self._ending = True
             self._record_end(values)
 
-    async def _until_stored(self, run_log: RunLog, kit: Kit | None, *, begun: bool) -> None:
+    async def _until_stored(self, run_log: RunLog, kit: Kit | None) -> None:
         """Its attempts; where the store is away or full between two, it waits, since it was accepted."""
         while True:
             try:
                 if service := self._served.find(self._work.request.service_id):
-                    await self._serve(service, begun=begun)
+                    await self._serve(service)
                 else:
                     await self._attempts(run_log, kit)
             except StorageFailed as error:
                 log.warning("a run waits for the store", run_id=self.run_id, reason=error.message)
             else:
                 return
-            kit, begun = None, False
+            kit, self._trying = None, False
             await self._wait_again()
 
     async def _wait_again(self) -> None:
@@ -150,17 +166,20 @@ class BackgroundRun:
                 return
 
     async def _attempts(self, run_log: RunLog, kit: Kit | None) -> None:
+        floor = self._floor
         while True:
             number = len(self._work.attempts) + 1
             if number > 1:
                 run_log.say(self._announcement(number))
             execution = await self._attempt(run_log, kit)
-            self._execution = None
+            self._execution, self._trying = None, False
             if execution is None or not execution.again or self._stopped:
                 return
             self._work.attempts, kit = execution.attempts, None
             if self._why:  # came while the attempt was cleaning up
                 raise asyncio.CancelledError
+            if floor.draining:
+                return
             run_log.end()
             await asyncio.sleep(pause_after(number))
 
@@ -192,6 +211,7 @@ class BackgroundRun:
             above = await floor.above(request.caller)
             if self._why or self._stopped:
                 raise asyncio.CancelledError
+            self._trying = True
             execution = self._execution = self._make(run_log, kit, above, queued=not first)
             await execution.attempt()
         return execution

@@ -19,11 +19,13 @@ from codewords_mcp.errors import (
     NotFound,
     RunCancelled,
     RunInterrupted,
+    RuntimeUnavailable,
 )
 from codewords_mcp.runtime.limits import Place
 from codewords_mcp.runtime.log_batch import LogBatch
 from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Run, RunRequest, RunResponse
 from codewords_mcp.runtime.runs.background import BackgroundRuns
+from codewords_mcp.runtime.runs.background_run import BackgroundRun
 from codewords_mcp.runtime.runs.execution import Execution
 from codewords_mcp.runtime.runs.floor import Floor, new_id, shown
 from codewords_mcp.runtime.runs.served import NOT_KEPT, Served, about
@@ -38,6 +40,8 @@ POLL = 1.0
 CANCEL_POLL = 0.25
 CLEANED_WITHIN = 20.0
 """Seconds after a run's grace within which its sandbox is gone and its last output stored."""
+TOLD_WITHIN = 5.0
+"""Seconds within which who waits for a run is told that the runtime ends."""
 CANCELLED_WITHIN = 30.0
 """Seconds that a cancel waits for the sandbox's end."""
 
@@ -211,8 +215,19 @@ class Dispatcher:
         await self.get(caller, run_id)
         return await self._db.read(lambda c: logs.last(c, run_id, limit))
 
+    async def stop_answering(self) -> None:
+        """Begin no run that somebody waits for, and end those that go on: who waits is told so while there is a connection."""
+        self._floor.answering = False
+        awaited = [run for run in self._active.values() if not isinstance(run, BackgroundRun)]
+        for run in awaited:
+            run.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TOLD_WITHIN):
+                for run in awaited:
+                    await run.settled.wait()
+
     async def close(self, drain: float) -> None:
-        """Let runs finish for `drain` seconds, then end the rest; background runs can be gone on with."""
+        """Let what was begun finish for `drain` seconds, then end the rest; background runs can be gone on with."""
         tasks = self._floor.tasks
         if tasks:
             await asyncio.wait(tasks, timeout=drain)
@@ -227,6 +242,10 @@ class Dispatcher:
     async def _launch(self, request: RunRequest, make: Callable[..., Execution] = Execution) -> Any:
         """The execution, already on its way; or the id of the run that first used the idempotency key."""
         floor = self._floor
+        if not floor.answering:
+            raise RuntimeUnavailable(
+                "This runtime is ending; nothing was begun.", hint="Try again in a moment."
+            )
         floor.last_activity = time.monotonic()
         servable = await floor.catalog.find(request.caller, request.service_id)
         run_id = request.request_id or new_id()

@@ -128,8 +128,8 @@ class Execution:
         return True
 
     def stop(self) -> None:
-        """The runtime is ending. A run that somebody waits for is cancelled; one in the background is interrupted."""
-        self._stopped = self.request.background
+        """The runtime is ending: the run is interrupted."""
+        self._stopped = True
         self.cancel("the runtime is stopping")
 
     @property

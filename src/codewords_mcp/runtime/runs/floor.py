@@ -117,6 +117,10 @@ class Floor:
     executor: str
     active: dict[str, ActiveRun] = field(default_factory=dict[str, ActiveRun])
     tasks: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
+    draining: bool = False
+    """The runtime is about to end: what somebody waits for is served, and nothing in the background begins here any more."""
+    answering: bool = True
+    """Runs that somebody waits for begin here."""
     last_activity: float = field(default_factory=time.monotonic)
     listener: Callable[[str], None] | None = None
     """Told of each run that changed, where other processes want to know."""

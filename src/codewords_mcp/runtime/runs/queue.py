@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine
 from codewords_mcp.errors import CodewordsError, StorageFailed
 
 if TYPE_CHECKING:
-    from dbos import DBOSClient
+    from dbos import DBOSClient, WorkflowStatus
 
 NAME = "codewords"
 QUEUE = "runs"
@@ -155,9 +155,7 @@ class RunQueue:
         """Entries that were given to executors that are not among these, or to this one, which does not have them: a
         connection that broke may have carried them. Blocking.
         """
-        entries = self._open_client.list_workflows(
-            status="PENDING", queue_name=QUEUE, load_input=False, load_output=False
-        )
+        entries = self._given()
         mine = {e.workflow_id for e in entries if e.executor_id == self._executor}
         return [e.workflow_id for e in entries if e.executor_id not in alive] + self._gone_astray(mine)
 
@@ -189,6 +187,25 @@ class RunQueue:
             gone += len(entries)
             if len(entries) < PAGE:
                 return gone
+
+    async def retire(self) -> list[str]:
+        """Be given nothing from now on; the entries that were given to this process and are not done. What is put in goes on
+        to be. Idempotent.
+        """
+        async with self._opening:
+            return [] if self._client is None else await asyncio.to_thread(self._retire)
+
+    def _retire(self) -> list[str]:
+        from dbos import DBOS
+
+        # A second for what it is just claiming, whose loop would be gone else. The client is no part of it.
+        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=1)
+        return [entry.workflow_id for entry in self._given() if entry.executor_id == self._executor]
+
+    def _given(self) -> list[WorkflowStatus]:
+        return self._open_client.list_workflows(
+            status="PENDING", queue_name=QUEUE, load_input=False, load_output=False
+        )
 
     async def close(self) -> None:
         """Take part no more; what waits goes on waiting."""

@@ -1,0 +1,103 @@
+"""A runtime that is about to end: what it began goes on, and nothing in the background begins there any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, select
+from tests.integration.runtime.background import WORK, cancel, fill, says, start, with_options
+from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runtime, request
+
+from codewords_mcp.runtime.models import Run
+from codewords_mcp.runtime.runs import background_run
+from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.store.tables import runs
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Two runs at once, on each database."""
+    url = None if request.param == "sqlite" else request.getfixturevalue("postgres").url()
+    return {"concurrency": 2, "drain_timeout": 0.0, "database_url": url}
+
+
+async def until(runtime: Runtime, run_id: str, is_so: Callable[[Run], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not is_so(await runtime.get_run(ADMIN, run_id)):
+            await asyncio.sleep(0.02)
+
+
+async def held(runtime: Runtime, run_ids: list[str]) -> list[str]:
+    """Those of the runs that a process holds."""
+
+    def look(connection: Connection) -> list[str]:
+        query = select(runs.c.id).where(runs.c.id.in_(run_ids), runs.c.executor.is_not(None))
+        return list(connection.execute(query).scalars())
+
+    return await runtime._house.database.read(look)  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.requirement("runs:drain")
+async def test_a_runtime_that_drains_gives_back_what_has_not_begun_and_begins_nothing_but_answers(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(background_run, "FIRST_PAUSE", 60.0)
+    home = make_home(tmp_path / "home")
+    async with open_runtime(home, **settings) as runtime:
+        work = await deploy(runtime, WORK)
+        again = await deploy(runtime, with_options(WORK, "retries = 1"), name="again")
+        paused = await runtime.start_run(request(again, {}, path="/fail"))
+        await until(runtime, paused, lambda run: run.waits_for == "retry")
+        holders = await fill(runtime, work)
+        given = [paused, *[await start(runtime, work, f"waiting {n}") for n in range(3)]]
+        given.append(await start(runtime, work, "delayed", delay=0.5))
+        await runtime.drain()
+        given += [await start(runtime, work, "late"), await start(runtime, work, "later", delay=0.1)]
+        first = await start(runtime, work, "once", idempotency_key="once")
+        assert await start(runtime, work, "once", idempotency_key="once") == first
+        await cancel(runtime, *holders)
+        status, body, _ = await fetch(runtime, work, {"name": "asked"})
+        assert (status, body) == (200, b'{"name":"asked"}')
+        async with asyncio.timeout(60):
+            while not runtime.idle_seconds:
+                await asyncio.sleep(0.02)
+        assert await held(runtime, [*given, first]) == []
+        tried = {one: len((await runtime.get_run(ADMIN, one)).attempts) for one in [*given, first]}
+        assert tried == dict.fromkeys(tried, 0) | {paused: 1}
+    async with open_runtime(home, **settings) as runtime:
+        ended = [await finished(runtime, one) for one in [*given[1:], first]]
+        assert [run.status for run in ended] == ["succeeded"] * len(ended)
+        assert [len(run.attempts) for run in ended] == [1] * len(ended)
+        assert [a.outcome for a in (await finished(runtime, paused)).attempts] == ["failed", "failed"]
+
+
+LINGERS = WORK.replace(
+    'return {"name": asked.get("name")}',
+    """from starlette.background import BackgroundTask
+    from starlette.responses import JSONResponse
+    return JSONResponse({}, background=BackgroundTask(asyncio.sleep, 5))""",
+)
+
+
+@pytest.mark.parametrize("settings", ["postgres"], indirect=True)
+@pytest.mark.requirement("runs:drain", "runs:retries")
+async def test_what_a_closing_runtime_lets_go_of_does_not_begin_there_again_while_it_waits_for_another(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    home = make_home(tmp_path / "home")
+    async with open_runtime(home, **settings) as runtime:
+        lingers = await deploy(runtime, LINGERS, name="lingers")
+        again = await deploy(runtime, with_options(WORK, "retries = 1"), name="again")
+        long = await start(runtime, again, "long", seconds=600)
+        await says(runtime, long, "began")
+        assert (await finished(runtime, await start(runtime, lingers, "x"))).status == "succeeded"
+    async with open_runtime(home, **settings) as runtime:
+        await until(runtime, long, lambda run: run.status == "running")
+        await cancel(runtime, long)
+        assert [a.outcome for a in (await finished(runtime, long)).attempts] == ["interrupted", "cancelled"]
