@@ -46,7 +46,5 @@ def test_how_it_stands_is_told_by_status_and_doctor_and_forgetting_what_is_not_t
     found = shell("codewords", "browser", "status", "--json")
     assert found.json["paired"] is False
     assert shell("codewords", "browser", "forget", "--json").json == {"forgotten": False}
-    [said] = [
-        one for one in shell("codewords", "doctor", "--json").json["checks"] if one["id"] == "chrome"
-    ]
+    [said] = [one for one in shell("codewords", "doctor", "--json").json["checks"] if one["id"] == "chrome"]
     assert (said["status"], "codewords browser pair" in said["fix"]) == ("note", True)
