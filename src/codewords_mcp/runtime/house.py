@@ -22,6 +22,7 @@ from codewords_mcp.runtime.browser.sessions import Browsers
 from codewords_mcp.runtime.callers import HOME_OWNER
 from codewords_mcp.runtime.consents import Consents
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
+from codewords_mcp.runtime.ending import end
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.integrations.accounts import LINK_LIFETIME
 from codewords_mcp.runtime.integrations.book import Integrations
@@ -383,9 +384,7 @@ class House:
         is answered. `inner_door`: where sandboxes reach the runtime from now on. Idempotent.
         """
         self._inner_door = inner_door or self._inner_door
-        for clock in self._clocks:
-            clock.cancel()
-        await asyncio.gather(*self._clocks, return_exceptions=True)
+        await end(self._clocks)
         await self.dispatcher.background.drain()
 
     async def close(self) -> None:

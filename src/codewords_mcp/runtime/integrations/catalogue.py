@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import structlog
 
 from codewords_mcp.errors import CodewordsError
+from codewords_mcp.runtime.ending import end
 from codewords_mcp.runtime.integration_info import Action, App, Hit
 from codewords_mcp.runtime.integrations.base import Broker
 from codewords_mcp.runtime.integrations.popular import popular
@@ -111,8 +112,7 @@ class Catalogue:
     async def close(self) -> None:
         """Stop reading."""
         if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+            await end([self._reading])
 
     async def _load(self, project: str) -> int | None:
         """When the catalogue was read; what another process has read since is taken in."""

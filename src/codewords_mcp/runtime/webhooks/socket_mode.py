@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from codewords_mcp.errors import CodewordsError, UpstreamFailed
+from codewords_mcp.runtime.ending import end
 from codewords_mcp.runtime.store import webhooks as rows
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.web.client import Web
@@ -74,10 +75,9 @@ class SocketMode:
 
     async def _end(self, gone: list[tuple[str, str]]) -> None:
         tasks = [self._sockets.pop(one) for one in gone]
-        for (owner, _), task in zip(gone, tasks, strict=True):
+        for owner, _ in gone:
             self._state.pop(owner, None)
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
     async def _stay(self, owner: str, token: str) -> None:
         """Connect, and again whenever it ends."""

@@ -18,6 +18,7 @@ from typing import Final, Protocol, TypeVar
 import structlog
 
 from codewords_mcp.errors import CodewordsError
+from codewords_mcp.runtime.ending import end
 from codewords_mcp.runtime.sandboxes.e2b import failures
 from codewords_mcp.runtime.sandboxes.e2b.account import Account, Listed, Machine
 from codewords_mcp.runtime.sandboxes.e2b.cost import Size
@@ -96,9 +97,7 @@ class Leases:
 
     async def close(self) -> None:
         """Stop, after a last look: what is there and not known is ended."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     async def sweep(self, *, everything: bool = False) -> int:
         """End machines that nobody has; how many there were. Raises what listing does. `everything`: see `orphans`."""
