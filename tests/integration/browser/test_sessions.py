@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -66,17 +67,26 @@ def tour(door: Door) -> str:
 
 
 def browsers() -> list[str]:
-    """Command lines of every Chromium that is in a sandbox: its working folder is none of ours."""
+    """Command lines of every Chromium in a sandbox of this process: others have theirs."""
     found: list[str] = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             try:
                 line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
+                if "chromium" in line and "127.0.0.1:3128" in line and _descends(process):
+                    found.append(line)
+            except OSError:  # it has ended
                 continue
-            if "chromium" in line and "127.0.0.1:3128" in line:
-                found.append(line)
     return found
+
+
+def _descends(process: Path) -> bool:
+    """Whether this process is among its ancestors. Raises OSError."""
+    while (parent := int((process / "stat").read_text().rpartition(")")[2].split()[1])) > 1:
+        if parent == os.getpid():
+            return True
+        process = process.with_name(str(parent))
+    return False
 
 
 def until(done: Callable[[], bool], seconds: float = 20) -> None:
