@@ -21,6 +21,7 @@ from codewords_mcp.runtime.egress.dial import (
     Dialler,
     NotConnected,
     Refused,
+    Share,
     Unreachable,
     system_resolve,
 )
@@ -57,7 +58,7 @@ class TunnelDialler(Dialler):
         """Whether a connection goes by way of the runtime."""
         return self._through is None or host == HOST_ALIAS or (host, port) in self._through
 
-    async def dial(self, policy: EgressPolicy, host: str, port: int, share: asyncio.Semaphore) -> Dialled:
+    async def dial(self, policy: EgressPolicy, host: str, port: int, share: Share) -> Dialled:
         """See `Dialler`."""
         if not self.is_tunnelled(host, port):
             return await super().dial(policy, host, port, share)
