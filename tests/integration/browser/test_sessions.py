@@ -82,7 +82,7 @@ def browsers() -> list[str]:
 
 def _descends(process: Path) -> bool:
     """Whether this process is among its ancestors. Raises OSError."""
-    while (parent := int((process / "stat").read_text().rpartition(")")[2].split()[1])) > 1:
+    while (parent := int((process / "stat").read_bytes().rpartition(b")")[2].split()[1])) > 1:
         if parent == os.getpid():
             return True
         process = process.with_name(str(parent))
