@@ -225,7 +225,10 @@ def services() -> str:
         parts.append(f"## `{service.name}`\n\n{service.summary}\n")
         for one in service.operations:
             also = f" (also {', '.join(f'`{alias}`' for alias in one.aliases)})" if one.aliases else ""
-            parts.append(f"### `{service.name} {one.path}`\n\n{one.summary}{also}.\n")
+            reads = "; with some inputs it only reads" if one.reads_sometimes else ""
+            parts.append(
+                f"### `{service.name} {one.path}`\n\n{one.summary}{also}. Effect: **{one.effect}**{reads}.\n"
+            )
             rows = [
                 [f"`{name}`", *_described(field), "required" if name in one.input.get("required", []) else ""]
                 for name, field in one.input.get("properties", {}).items()

@@ -25,7 +25,7 @@ async def read(name: str, ctx: DoorContext) -> str:
     service = await runtime.get_service(caller, name)
     lines = [*_brief(service), ""]
     for one in service.operations:
-        lines += [f"## {service.name} {one.path}", "", f"input: {compact(one.input)}"]
+        lines += [f"## {service.name} {one.path} ({one.effect})", "", f"input: {compact(one.input)}"]
         lines += [f"output: {compact(one.output)}", ""]
     return "\n".join(lines)
 
@@ -44,7 +44,7 @@ def _brief(service: ServiceInfo) -> Iterator[str]:
     state = f" (every call is refused now: {service.unavailable})" if service.unavailable else ""
     yield f"- **{service.name}**{state}: {service.summary}"
     for one in service.operations:
-        yield f"  - `{one.path}` {one.summary}: {_signature(one)}"
+        yield f"  - `{one.path}` {one.summary} ({one.effect}): {_signature(one)}"
     for credential in service.credentials:
         if not credential.present:
             told = f"without it: {credential.without}" if credential.without else "needed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -19,11 +19,16 @@ class CredentialInfo(Model):
 
 
 class OperationInfo(Model):
-    """One thing that a service does; `path` follows its id. `input` and `output` are JSON Schemas."""
+    """One thing that a service does; `path` follows its id. `input` and `output` are JSON Schemas.
+
+    An operation of effect "writes" may send, change or act on something; `reads_sometimes`: with some inputs it only reads.
+    """
 
     path: str
     aliases: list[str] = Field(default_factory=list[str])
     summary: str
+    effect: Literal["reads", "writes"]
+    reads_sometimes: bool = False
     input: dict[str, Any]
     output: dict[str, Any]
     example: dict[str, Any] | None = None

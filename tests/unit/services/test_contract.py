@@ -62,6 +62,49 @@ def test_an_operation_describes_itself(service: Service, operation: Operation) -
     read(operation.input, operation.example)
 
 
+@pytest.mark.requirement("services:effects")
+def test_only_operations_that_send_change_or_act_on_nothing_read() -> None:
+    reading = {
+        f"{service.name}/{operation.path}"
+        for service in SERVICES.values()
+        for operation in service.operations
+        if operation.effect == "reads"
+    }
+    assert reading == {
+        "anthropic/", "files/link", "files/list", "files/read", "firecrawl/map", "gemini/", "github/readme",
+        "github/repository", "github/search_code", "github/search_issues", "github/search_profiles",
+        "github/search_repositories", "github/user", "hunter/account", "hunter/count", "hunter/domain_search",
+        "hunter/find_email", "hunter/verify_email", "openai/", "reddit/comments", "reddit/posts", "reddit/search",
+        "searchapi/search", "send_email/outbox", "slack_trigger/registrations", "user_login/me",
+        "webpage_to_markdown/", "whatsapp_trigger/registrations",
+    }  # fmt: skip
+
+
+@pytest.mark.requirement("services:effects")
+@pytest.mark.parametrize(
+    ("name", "data", "effect"),
+    [
+        ("redis_coordinator", {"action": "get", "key": "k"}, "reads"),
+        ("redis_coordinator", {"operation": "keys"}, "reads"),
+        ("redis_coordinator", {"action": "set", "key": "k"}, "writes"),
+        ("redis_coordinator", {}, "writes"),
+        ("schedule_runs", {"operation": "list"}, "reads"),
+        ("schedule_runs", {}, "writes"),
+        ("pipedream", {"operation": "search", "query": "mail"}, "reads"),
+        ("pipedream", {"operation": "check_auth", "app": "slack"}, "writes"),
+        ("pipedream", {"app": "slack", "action": "send-message"}, "writes"),
+        ("firecrawl", {"url": "https://example.org/", "waitFor": 100}, "reads"),
+        ("firecrawl", {"url": "https://example.org/", "actions": [{"type": "click"}]}, "writes"),
+        ("firecrawl", {"url": "https://example.org/", "unknown": 1}, "writes"),
+    ],
+)
+def test_an_operation_that_does_several_things_writes_unless_its_input_only_reads(
+    name: str, data: dict[str, object], effect: str
+) -> None:
+    operation = SERVICES[name].find("")
+    assert operation.effect_of(read(operation.input, data)) == effect
+
+
 @pytest.mark.requirement("services:protocol")
 @pytest.mark.parametrize(("service", "operation"), OPERATIONS)
 @pytest.mark.parametrize("wrong", [[], "text", {"no such field": 1}, None])

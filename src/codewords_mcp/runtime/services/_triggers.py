@@ -96,9 +96,23 @@ def registrations(kind: str) -> tuple[Operation, Operation]:
         return Hooks(registrations=[_hook(one) for one in found])
 
     return (
-        Operation("List what was registered", Nothing, Hooks, listed, path="registrations", example={}),
         Operation(
-            "Take back what was registered", Gone, Gone, _remove, path="unregister", example={"id": "wh_1"}
+            "List what was registered",
+            Nothing,
+            Hooks,
+            listed,
+            effect="reads",
+            path="registrations",
+            example={},
+        ),
+        Operation(
+            "Take back what was registered",
+            Gone,
+            Gone,
+            _remove,
+            effect="writes",
+            path="unregister",
+            example={"id": "wh_1"},
         ),
     )
 

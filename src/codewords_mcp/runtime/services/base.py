@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -35,6 +35,7 @@ from codewords_mcp.runtime.webhooks.book import WebhookBook
 from codewords_mcp.settings import Settings
 
 M = TypeVar("M", bound=BaseModel)
+Effect = Literal["reads", "writes"]
 log = structlog.get_logger(__name__)
 
 
@@ -68,7 +69,9 @@ class Credential:
 class Operation:
     """One thing that a service does. `path` follows the service's id, "" for none; "v2/*" stands for all below v2.
 
-    `call(context, asked)` gets the input and gives the output; it raises CodewordsError, in our own words. `private`
+    `call(context, asked)` gets the input and gives the output; it raises CodewordsError, in our own words.
+    `effect` is "writes" if a call may send, change, make or act on something, here or elsewhere; a person is asked
+    before a model calls it. `reads_when(input)` is true for the inputs with which an operation that writes only reads. `private`
     answers are not kept in the run's record. `example` is an input that a reader can try.
     """
 
@@ -76,10 +79,18 @@ class Operation:
     input: type[BaseModel]
     output: type[BaseModel]
     call: Callable[[Context, Any], Awaitable[BaseModel]]
+    effect: Effect
+    reads_when: Callable[[Any], bool] | None = None
     path: str = ""
     aliases: tuple[str, ...] = ()
     private: bool = False
     example: dict[str, Any] | None = None
+
+    def effect_of(self, data: BaseModel) -> Effect:
+        """The effect of a call with this input."""
+        if self.effect == "writes" and self.reads_when is not None and self.reads_when(data):
+            return "reads"
+        return self.effect
 
     @property
     def paths(self) -> tuple[str, ...]:

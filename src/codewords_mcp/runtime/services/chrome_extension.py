@@ -104,6 +104,7 @@ SERVICE = Service(
             Actions,
             Done,
             call,
+            effect="writes",
             aliases=("actions",),
             example={"actions": _STEPS},
         ),

@@ -30,6 +30,8 @@ def describe(service: Service, present: Collection[str] = (), unavailable: str =
                 path=f"/{one.path}",
                 aliases=[f"/{alias}" for alias in one.aliases],
                 summary=one.summary,
+                effect=one.effect,
+                reads_sometimes=one.reads_when is not None,
                 input=_schema(one.input, "validation"),
                 output=_schema(one.output, "serialization"),
                 example=one.example,

@@ -18,6 +18,11 @@ FIRECRAWL = Credential(
     without="Pages are read and mapped by the runtime's own engine; crawl, search and extract are not there.",
 )
 LOCAL_FORMATS = ("markdown", "html", "rawHtml", "links")
+PASSIVE_FIELDS = frozenset({
+    "blockAds", "includeTags", "excludeTags", "location", "maxAge", "mobile", "parsers", "proxy", "removeBase64Images",
+    "skipTlsVerification", "storeInCache", "waitFor",
+})  # fmt: skip
+"""Fields of a scrape at Firecrawl that change how a page is read, and nothing on it."""
 MAX_LINKS = 5000
 PASS_SECONDS = 110.0
 
@@ -124,6 +129,11 @@ async def map_site(context: Context, asked: Map) -> BaseModel:
     return Answer.model_validate({"success": True, "links": [{"url": link} for link in own] if v2 else own})
 
 
+def _only_reads(asked: Scrape) -> bool:
+    """No field that makes Firecrawl act on the page (`actions`), or that is unknown here."""
+    return not set(asked.model_extra or {}) - PASSIVE_FIELDS
+
+
 def _host(url: str) -> str:
     return (urlsplit(url).hostname or "").removeprefix("www.")
 
@@ -172,6 +182,8 @@ SERVICE = Service(
             Scrape,
             Answer,
             scrape,
+            effect="writes",
+            reads_when=_only_reads,
             aliases=("scrape", "v1/scrape", "v2/scrape"),
             example={"url": "https://example.org/", "formats": ["markdown"], "onlyMainContent": True},
         ),
@@ -180,6 +192,7 @@ SERVICE = Service(
             Map,
             Answer,
             map_site,
+            effect="reads",
             path="map",
             aliases=("v1/map", "v2/map"),
             example={"url": "https://example.org/"},
@@ -189,6 +202,7 @@ SERVICE = Service(
             Anything,
             Answer,
             anything,
+            effect="writes",
             path="v1/*",
             aliases=("v2/*",),
             example={},

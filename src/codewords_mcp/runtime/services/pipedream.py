@@ -192,6 +192,8 @@ _OPERATIONS: dict[str, Callable[[Context, Asked], Awaitable[Told]]] = {
     "check_auth": _check_auth,
     "list_accounts": _accounts,
 }
+READING = frozenset(_OPERATIONS) - {"execute", "run", "check_auth"}
+"""`check_auth` makes a link by which an account is connected."""
 _OF_APPS = ", ".join(one.name for one in SERVICES.values())
 
 SERVICE = Service(
@@ -204,6 +206,8 @@ SERVICE = Service(
             Asked,
             Told,
             call,
+            effect="writes",
+            reads_when=lambda asked: asked.operation in READING,
             example={
                 "app": "slack",
                 "action": "send-message",

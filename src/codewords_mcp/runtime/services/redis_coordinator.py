@@ -26,6 +26,7 @@ REDIS_URL = Credential(
     without="Values are kept in the runtime's own store; `redis_client()` has nothing to connect to.",
     home=True,
 )
+READING = frozenset(("get", "exists", "ttl", "keys"))
 Action = Literal["get", "set", "delete", "exists", "expire", "ttl", "incr", "keys"]
 
 
@@ -181,6 +182,8 @@ SERVICE = Service(
             Asked,
             Told,
             call,
+            effect="writes",
+            reads_when=lambda asked: asked.action in READING,
             private=True,
             example={"action": "set", "key": "last_seen", "value": {"id": 7}, "ttl": 86400},
         ),

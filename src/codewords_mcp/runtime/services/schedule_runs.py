@@ -10,6 +10,8 @@ from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.models import CatchUp, Overlap, Schedule, ScheduleRequest
 from codewords_mcp.runtime.services.base import Context, Input, Operation, Output, Service
 
+READING = frozenset(("list", "get"))
+
 
 class Asked(Input):
     """`operation` is `create` without it; all but `create` and `list` take a `schedule_id`."""
@@ -121,6 +123,8 @@ SERVICE = Service(
             Asked,
             Told,
             call,
+            effect="writes",
+            reads_when=lambda asked: asked.operation in READING,
             example={"service_id": "greeting_99115e9a", "cron_expression": "0 9 * * MON-FRI"},
         ),
     ),

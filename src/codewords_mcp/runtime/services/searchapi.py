@@ -174,6 +174,7 @@ SERVICE = Service(
             Asked,
             Found,
             search,
+            effect="reads",
             path="search",
             aliases=("",),
             example={"engine": "google", "query": "single-file web services", "num_results": 5},

@@ -192,9 +192,10 @@ SERVICE = Service(
             Asked,
             Told,
             send,
+            effect="writes",
             example={"to": "ann@example.org", "subject": "The report", "text": "It is ready."},
         ),
-        Operation("Show what was not sent", Looked, Outbox, look, path="outbox", example={}),
+        Operation("Show what was not sent", Looked, Outbox, look, effect="reads", path="outbox", example={}),
     ),
     credentials=(SMTP_URL, SMTP_FROM),
 )

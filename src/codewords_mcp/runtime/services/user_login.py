@@ -218,6 +218,7 @@ SERVICE = Service(
             Start,
             Started,
             start,
+            effect="writes",
             path="start",
             private=True,
             example={"email": "ann@example.org", "title": "The club"},
@@ -227,12 +228,23 @@ SERVICE = Service(
             Verify,
             SignedIn,
             verify,
+            effect="writes",
             path="verify",
             private=True,
             example={"login_id": "…", "code": "123456"},
         ),
-        Operation("Show who is signed in", Token, SignedIn, me, path="me", example={"session_token": "…"}),
-        Operation("Sign out", Leave, Left, logout, path="logout", example={"session_token": "…"}),
+        Operation(
+            "Show who is signed in",
+            Token,
+            SignedIn,
+            me,
+            effect="reads",
+            path="me",
+            example={"session_token": "…"},
+        ),
+        Operation(
+            "Sign out", Leave, Left, logout, effect="writes", path="logout", example={"session_token": "…"}
+        ),
     ),
     credentials=(SMTP_URL, SMTP_FROM),
 )

@@ -251,6 +251,7 @@ SERVICE = Service(
             Task,
             Finished,
             call,
+            effect="writes",
             example={
                 "url": "https://example.org/",
                 "instructions": "Find the opening hours.",

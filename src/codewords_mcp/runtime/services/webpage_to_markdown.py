@@ -98,5 +98,9 @@ SERVICE = Service(
     name="webpage_to_markdown",
     title="Webpage to Markdown",
     summary="What a reader came to a web page for, as Markdown; with `render` also of pages that only a browser can build.",
-    operations=(Operation("Read one page", Asked, Told, call, example={"url": "https://example.org/"}),),
+    operations=(
+        Operation(
+            "Read one page", Asked, Told, call, effect="reads", example={"url": "https://example.org/"}
+        ),
+    ),
 )

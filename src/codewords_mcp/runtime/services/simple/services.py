@@ -45,6 +45,7 @@ def _service(provider: Provider) -> Service:
                 Form,
                 Answer,
                 call,
+                effect="reads",
                 example={
                     "model": _MODELS[provider],
                     "prompt": "Is this good news? …",
