@@ -141,7 +141,11 @@ class _Demo:
         return "all checks passed"
 
     async def _deploy(self, say: Callable[[str], None]) -> str:
-        live = await self._built("deploy_workflow", {"code": self.code, "name": NAME}, say)
+        # the demo of an older version is replaced, which has to be named by its id
+        listed = await self._tool("list_workflows", {"query": NAME}, say)
+        known = [str(one["workflow_id"]) for one in listed["workflows"] if one["name"] == NAME]
+        arguments = {"code": self.code, "name": NAME} | ({"workflow_id": known[0]} if known else {})
+        live = await self._built("deploy_workflow", arguments, say)
         check(bool(live.get("workflow_id")) and bool(live.get("url")), "The deployment has no id or no URL.")
         self.facts |= {
             "workflow_id": live["workflow_id"],

@@ -113,7 +113,7 @@ def edit(
     `codewords deploy --draft ID`.
     """
     with connect() as client:
-        path = _path(client, subject)
+        path = _open_draft(client, _path(client, subject))
         body = _change(client, path, file, old or [], new or [], patch)
         with _output.spinner(f"Checking {subject}"):
             done = client.record("POST", f"{path}/edits", body=body)
@@ -204,6 +204,18 @@ def _path(client: Client, subject: str) -> str:
     if is_draft(subject):
         return f"/drafts/{subject}"
     return f"/workflows/{part(workflow_id(client, subject))}"
+
+
+def _open_draft(client: Client, path: str) -> str:
+    """The draft of a workflow, where one is open: its changes are not to be lost."""
+    if path.startswith("/drafts/"):
+        return path
+    service_id = path.rpartition("/")[2]
+    drafts = [one for one in client.items("/drafts") if one.get("workflow_id") == service_id]
+    if not drafts:
+        return path
+    _output.note(f"{service_id} has an open draft, {drafts[0]['draft_id']}: going on there.")
+    return f"/drafts/{drafts[0]['draft_id']}"
 
 
 def _change(

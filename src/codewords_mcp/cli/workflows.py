@@ -14,6 +14,7 @@ from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import Client, Json, RemoteError
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
+from codewords_mcp.cli._sources import deployed_as, forget, remember
 from codewords_mcp.errors import InvalidInput, NotFound
 
 _MARKS = {
@@ -57,6 +58,12 @@ def deploy(
     service_id: Annotated[
         str | None, typer.Option("--id", metavar="ID", help="Make a new version of this workflow.")
     ] = None,
+    base: Annotated[
+        int | None,
+        typer.Option(
+            "--base", metavar="N", min=1, help="The live version that it may replace; another is a conflict."
+        ),
+    ] = None,
     description: Annotated[str, typer.Option(help="One line for lists.")] = "",
     allow: Annotated[
         bool, typer.Option("--allow", help="Agree to whatever it asks for: for scripts and CI.")
@@ -65,8 +72,8 @@ def deploy(
 ) -> int:
     """Check a workflow, build its environment and make it live.
 
-    A file of the same name becomes a new version; the same code again changes nothing. When a check fails,
-    the version that was live goes on serving.
+    The same file again becomes a new version of its workflow; the same code changes nothing. Another workflow of that
+    name is replaced only where --id names it. When a check fails, the version that was live goes on serving.
 
     What a version may reach beyond the one before is asked first, on a terminal; elsewhere --allow is needed.
     """
@@ -76,6 +83,7 @@ def deploy(
             hint="`codewords templates` lists the templates, `codewords drafts` the drafts.",
         )
     body: Json = {"name": name, "service_id": service_id, "description": description or None}
+    body["base_version"] = base
     if file is None:
         body |= {"template_id": template, "draft_id": draft}
     else:
@@ -86,9 +94,13 @@ def deploy(
     )
     subject = _title(file) if file else f"template {template}" if template else f"draft {draft}"
     with connect() as client:
+        if file not in {None, "-"} and service_id is None:
+            body |= _same_file(client, str(file), body["name"], named=name is not None)
         try:
             done = _deploy(client, body, subject)
         except RemoteError as error:
+            if error.code == "conflict":
+                raise _conflict(error) from error
             report = error.details().get("report")
             if report and not as_json:
                 _print_checks(report, subject)
@@ -96,6 +108,8 @@ def deploy(
             if error.code != "consent_needed":
                 raise
             done = _deploy(client, body | {"confirm": agreed(error, as_json=as_json)}, subject)
+    if file not in {None, "-"}:
+        remember(str(file), done["service_id"])
     if as_json:
         _output.print_json(done)
     else:
@@ -103,9 +117,44 @@ def deploy(
     return OK
 
 
+def _same_file(client: Client, file: str, name: str, *, named: bool) -> Json:
+    """The id of the workflow that this file was deployed as, while it is there and still has the name that was asked for."""
+    known = deployed_as(file)
+    if known is None:
+        return {}
+    try:
+        found = client.record("GET", f"/workflows/{part(known)}")
+    except RemoteError as error:
+        if error.code != "not_found":
+            raise
+        forget(file)
+        return {}
+    if named and found["name"] != name:
+        return {}
+    return {"service_id": known, "name": found["name"]}
+
+
+def _conflict(error: RemoteError) -> RemoteError:
+    """A refused replacement, with the options of this command, and the two differences on stderr."""
+    told = error.details()
+    if "live_version" in told:
+        live, base = told["live_version"], told["base_version"]
+        _print_part(f"From version {base} to version {live}, which is live:", told.get("live_changes"))
+        _print_part(f"From version {base} to this code:", told.get("own_changes"))
+        error.hint = f"Take over what should stay, then deploy with --base {live}."
+    elif service_id := told.get("service_id"):
+        error.hint = f"--id {service_id} makes it a new version of that workflow; --name TITLE makes a workflow of its own."
+    return error
+
+
 def _deploy(client: Client, body: Json, subject: str) -> Json:
     with _output.spinner(f"Deploying {subject}") as say:
         return client.call_with_progress("/deploy", body, say)
+
+
+def _print_part(title: str, difference: Any) -> None:
+    _output.note(title, "bold", always=True)
+    _output.note(str(difference or "(nothing)"), always=True)
 
 
 def list_workflows(

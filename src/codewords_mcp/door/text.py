@@ -47,6 +47,13 @@ def compact(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def fenced(text: str, language: str = "") -> str:
+    """A Markdown block of code whose fence is longer than any inside, so that the text cannot close it."""
+    longest = max(map(len, re.findall(r"`{3,}", text)), default=2)
+    ticks = "`" * (longest + 1)
+    return f"{ticks}{language}\n{text}\n{ticks}"
+
+
 def fence(label: str, text: str, limit: int) -> str:
     """A labelled block of outside text, at most `limit` characters of it.
 

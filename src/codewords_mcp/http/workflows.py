@@ -32,6 +32,9 @@ class ValidateBody(Body):
 class DeployBody(Body):
     """One of `code`, `template_id` and `draft_id`. With `service_id`, a new version of that workflow.
 
+    Without it, a `name` that another workflow has answers 409, with its `service_id`. `base_version` is the live version
+    that the code began from; where other code is live, 409 with `live_changes` and `own_changes`.
+
     A draft is a new version of what it was made of; with `revision` it has to be that one.
 
     A version that may do more than the live one gets 403 `consent_needed`, with what it asks for. Then `confirm`, the
@@ -44,6 +47,7 @@ class DeployBody(Body):
     revision: int | None = None
     name: str | None = None
     service_id: str | None = None
+    base_version: int | None = None
     description: str = ""
     public: bool | None = None
     confirm: str | None = None
@@ -85,6 +89,7 @@ async def deploy(request: Request) -> Response:
             revision=body.revision,
             name=body.name,
             service_id=body.service_id,
+            base_version=body.base_version,
             description=body.description,
             public=body.public,
             consent=Consent(allow=body.allow, confirm=body.confirm, by_person=True),

@@ -81,10 +81,15 @@ class Edit(Model):
 
 
 class Edited(Model):
-    """A draft after a change: the unified diff, the checks that are new, and those that are gone."""
+    """A draft after a change: the unified diff, the checks that are new, and those that are gone.
+
+    `continued`: a workflow was named, and this is the draft of it that was open. `live_version` is the one that serves now.
+    """
 
     draft: Draft
     diff: str
+    continued: bool = False
+    live_version: int | None = None
     checks: list[Check] = Field(default_factory=list[Check])
     resolved: list[Check] = Field(default_factory=list[Check])
 

@@ -115,28 +115,43 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls):
     ) -> Edited:
         """Change a draft, or make one of a workflow's live version: by `edits`, a unified `patch`, or other `code`.
 
+        A workflow that has an open draft is gone on with there (`continued`), so that no change is left in another draft.
+        The code that a draft has already is checked again.
+
         `revision`: the one that was read; another answers Conflict. Raises InvalidInput where an old text does not stand
         in the code exactly once; then nothing is changed.
         """
         refuse_run(caller, "edit workflows")
         if sum(map(bool, (edits, patch, code))) != 1:
             raise InvalidInput("A change is one of edits, patch and code.", hint="Give exactly one of them.")
-        row, before = await self._subject(caller, subject)
+        row, before = await self._subject(caller, subject, open_draft=True)
         if row is not None and revision not in {None, row.revision}:
             raise stale(revision or 0)
         old, checks, name = before
         new = apply_edits(old, edits) if edits else apply_patch(old, patch) if patch else require_code(code)
-        if new == old:
+        if new == old and row is None:
             raise InvalidInput(
                 "The change changes nothing.", hint="Its new text is what stands there already."
             )
-        if row is not None:
+        if row is not None and new == old:
+            after = await self._house.drafts.check_again(row, self._checking(caller))
+        elif row is not None:
             after = await self._house.drafts.change(row, new, self._checking(caller))
         else:
             after = await self._house.drafts.add(
                 caller, new, await self._origin(caller, subject), self._checking(caller)
             )
-        return edited((name, old, checks), after)
+        live = await self._live_number(caller, after)
+        continued = row is not None and row.id != subject
+        return edited((name, old, checks), after, continued=continued, live_version=live)
+
+    async def _live_number(self, caller: Caller, row: DraftRow) -> int | None:
+        """The live version of the workflow that a draft is of; None where it is of none."""
+        if row.workflow_id is None:
+            return None
+        return (
+            await self._house.deployments.get(caller, row.workflow_id, number=None, include_code=False)
+        ).version
 
     async def get_draft(self, caller: Caller, draft_id: str, *, include_code: bool = False) -> Draft:
         """Raises NotFound."""
@@ -201,11 +216,16 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls):
         )
 
     async def _subject(
-        self, caller: Caller, subject: str
+        self, caller: Caller, subject: str, *, open_draft: bool = False
     ) -> tuple[DraftRow | None, tuple[str, list[Check], str]]:
-        """(the draft, if it is one; (its code, its checks, its name))."""
+        """(the draft, if it is one; (its code, its checks, its name)).
+
+        `open_draft`: of a workflow the draft that is open, where there is one.
+        """
+        row = await self._house.drafts.open_of(caller, subject) if open_draft else None
         if DRAFT_ID.fullmatch(subject):
             row = await self._house.drafts.get(caller, subject)
+        if row is not None:
             checks = [Check.model_validate(check) for check in row.facts["checks"]]
             return row, (row.code, checks, f"{row.id} revision {row.revision}")
         version = await self._live_version(caller, subject)

@@ -12,25 +12,21 @@ from typing import Any, Literal
 import structlog
 
 from codewords_mcp import __version__
-from codewords_mcp.errors import CodewordsError, ConsentNeeded, InvalidInput
+from codewords_mcp.errors import CodewordsError, InvalidInput
 from codewords_mcp.runtime.announcements import Announcements
-from codewords_mcp.runtime.authoring.drafts import stale
-from codewords_mcp.runtime.authoring_calls import AuthoringCalls
 from codewords_mcp.runtime.callers import refuse_run, require_admin
 from codewords_mcp.runtime.consent_calls import ConsentCalls
+from codewords_mcp.runtime.deployment_calls import DeploymentCalls
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.limits import OWN_SCOPES
 from codewords_mcp.runtime.log_batch import LogBatch
 from codewords_mcp.runtime.model_calls import ModelCalls
 from codewords_mcp.runtime.models import (
     Caller,
-    Consent,
-    Deployment,
     FileLinks,
     KeyInfo,
     LogLine,
     Page,
-    Progress,
     Run,
     RunRequest,
     RunResponse,
@@ -42,7 +38,6 @@ from codewords_mcp.runtime.models import (
     UsageSum,
     WorkflowDetail,
     WorkflowSummary,
-    no_progress,
 )
 from codewords_mcp.runtime.publish_calls import PublishCalls
 from codewords_mcp.runtime.runs.tails import by_line
@@ -53,8 +48,6 @@ from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.tasks import TaskBook
 from codewords_mcp.runtime.webhook_calls import WebhookCalls
-from codewords_mcp.runtime.workflows.openapi import UNTITLED
-from codewords_mcp.runtime.workflows.smoke import Smoke
 from codewords_mcp.settings import Settings
 
 MAX_PAGE = 100
@@ -63,7 +56,7 @@ HOUSEKEEPING = 600.0
 log = structlog.get_logger(__name__)
 
 
-class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls, AuthoringCalls):
+class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls, DeploymentCalls):
     """One home's runtime. Open it with `Runtime.open(settings)`; all methods are for that event loop.
 
     Every method raises `CodewordsError` subclasses only; what is not the caller's is `NotFound`.
@@ -161,80 +154,6 @@ class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls,
 
     # workflows
 
-    async def deploy(
-        self,
-        caller: Caller,
-        *,
-        code: str | None = None,
-        template_id: str | None = None,
-        draft_id: str | None = None,
-        revision: int | None = None,
-        name: str | None = None,
-        service_id: str | None = None,
-        description: str = "",
-        public: bool | None = None,
-        consent: Consent = Consent(),  # noqa: B008  # immutable
-        progress: Progress = no_progress,
-    ) -> Deployment:
-        """Validate, build and make live. Same code as live: nothing changes, `changed` is false.
-
-        A draft becomes a version of the workflow that it was made from, or a new workflow, and is gone. With `revision` it
-        has to be that one; edited while it is deployed, nothing is deployed (Conflict).
-
-        Without `service_id`, a workflow of the same name of this owner gets a new version; else a new one is made.
-        A version that may do more than the live one needs a person's yes: `consent`, or an answer on the page.
-        Raises InvalidInput, ValidationFailed (the old version goes on serving), ConsentNeeded (the same), NotFound,
-        Forbidden, StorageFailed.
-        """
-        refuse_run(caller, "deploy workflows")
-        if sum(one is not None for one in (code, template_id, draft_id)) != 1:
-            raise InvalidInput(
-                "A deploy takes one of code, template_id and draft_id.",
-                hint="Send the workflow's Python code, or the id of a template or of a draft.",
-            )
-        smoke = Smoke()
-        drafts = self._house.drafts
-        draft = None if draft_id is None else await drafts.get(caller, draft_id)
-        if draft is not None:
-            if revision not in {None, draft.revision}:
-                raise stale(revision or 0)
-            code, service_id = draft.code, service_id or draft.workflow_id
-            name = name or (None if service_id or draft.name == UNTITLED else draft.name)
-            description = description or ("" if service_id else draft.facts["description"])
-            smoke = Smoke(draft.facts["example"] if draft.facts["example_from"] == "given" else None)
-        elif code is None:
-            code = await self.template_code(caller, template_id or "")
-
-        async def unchanged() -> None:
-            if draft is not None and (await drafts.get(caller, draft.id)).revision != draft.revision:
-                raise stale(draft.revision)
-
-        deployment = await self._house.deployments.deploy(
-            caller,
-            code,
-            name=name,
-            service_id=service_id,
-            description=description,
-            public=public,
-            validate=lambda text, report: self._validate(caller, text, report, smoke),
-            agree=lambda ask: self._house.consents.settle(ask, consent),
-            unchanged=unchanged,
-            progress=progress,
-        )
-        if draft is not None:
-            await drafts.remove(caller, draft.id)
-        self._house.forget(deployment.service_id)
-        if deployment.changed:
-            await self._house.tell_changed(caller.owner, deployment.service_id)
-        return deployment
-
-    async def deploy_or_ask(self, caller: Caller, **wanted: Any) -> Deployment | ConsentNeeded:
-        """`deploy`, for who can ask a person: the question is given back, not raised."""
-        try:
-            return await self.deploy(caller, **wanted)
-        except ConsentNeeded as question:
-            return question
-
     async def list_workflows(
         self, caller: Caller, *, query: str = "", limit: int = 20, cursor: str | None = None
     ) -> Page[WorkflowSummary]:
@@ -252,14 +171,6 @@ class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls,
         )
         last = await self.list_runs(caller, service_id=service_id, limit=5)
         return detail.model_copy(update={"last_runs": last.items})
-
-    async def rollback(self, caller: Caller, service_id: str, version: int) -> Deployment:
-        """Make an earlier (or later) version live at once. Raises NotFound."""
-        refuse_run(caller, "roll workflows back")
-        deployment = await self._house.deployments.rollback(caller, service_id, version)
-        self._house.forget(service_id)
-        await self._house.tell_changed(caller.owner, service_id)
-        return deployment
 
     # runs
 

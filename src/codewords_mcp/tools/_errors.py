@@ -10,12 +10,16 @@ from pydantic import ValidationError
 from codewords_mcp.door.errors import foreseen
 from codewords_mcp.door.text import fence
 from codewords_mcp.errors import CodewordsError, InvalidInput, UpstreamFailed, ValidationFailed
+from codewords_mcp.runtime.conflicts import VersionChanged
 from codewords_mcp.runtime.models import ValidationReport
 from codewords_mcp.tools._checks import lines_of
 from codewords_mcp.tools._words import as_tools
 
 ERROR_KEY = "codewords/error"
 """Where a result's `_meta` carries the error as data: `{code, message, origin, hint?, …}`."""
+
+
+_DIFF = 4_000
 
 
 class TookTooLong(CodewordsError):
@@ -34,6 +38,10 @@ def failure(error: BaseException, tool: str) -> CallToolResult:
         lines += lines_of([check for check in report.checks if check.status == "failed"])
     elif known.hint:
         lines.append(as_tools(known.hint))
+    if isinstance(known, VersionChanged):
+        live = f"From version {known.base_version} to the live version {known.live_version}"
+        lines.append(fence(live, known.live_changes, _DIFF))
+        lines.append(fence(f"From version {known.base_version} to this code", known.own_changes, _DIFF))
     if isinstance(known, UpstreamFailed) and known.upstream_said:
         lines.append(fence("What it said", known.upstream_said, 500))
     body = {key: value for key, value in known.to_dict().items() if key != "report"}

@@ -7,6 +7,7 @@ import re
 _SAID = (
     (r", or `codewords integrations \w+(?: \w+)?`,?", ""),
     (r"`codewords (?:templates|drafts)` and (?=list_)", ""),
+    (r"`service_id`", "`workflow_id`"),
     (r"`codewords list`", "list_workflows"),
     (r"`codewords (?:runs|show(?: [\w-]+)?)`", "get_workflow"),
     (r"`codewords schedules list`", "list_schedules"),

@@ -47,15 +47,12 @@ async def deploy_workflow(
     code: Annotated[str | None, Field(description="The whole Python file")] = None,
     template_id: Annotated[str | None, Field(description="Instead of code")] = None,
     draft_id: Annotated[str | None, Field(description="Instead of code")] = None,
-    name: Annotated[
-        str | None, Field(description="A short title; the same name again is a new version")
-    ] = None,
-    workflow_id: Annotated[str | None, Field(description="Give it to update that workflow")] = None,
+    name: Annotated[str | None, Field(description="A short title, not in use yet")] = None,
+    workflow_id: Annotated[str | None, Field(description="Updates that one")] = None,
+    base_version: Annotated[int | None, Field(description="The live version it may replace")] = None,
     description: str = "",
-    revision: Annotated[int | None, Field(description="Of the draft, as you saw it last")] = None,
-    confirm: Annotated[
-        str | None, Field(description="From the reply that asked, once the user agreed")
-    ] = None,
+    revision: int | None = None,
+    confirm: Annotated[str | None, Field(description="From the reply that asked")] = None,
 ) -> Annotated[CallToolResult, Deployed] | InputRequiredResult:
     """Validate code, a draft or a template and make it live under a URL. A failed deploy leaves the version before serving.
 
@@ -72,6 +69,7 @@ async def deploy_workflow(
         "revision": revision,
         "name": name,
         "service_id": workflow_id,
+        "base_version": base_version,
         "description": description,
     }
     began = time.monotonic()

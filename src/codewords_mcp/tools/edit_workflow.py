@@ -8,7 +8,7 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import clean, cut, one_line
+from codewords_mcp.door.text import clean, cut, fenced, one_line
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.author_info import Edit, Edited
 from codewords_mcp.runtime.models import Caller, Progress
@@ -31,9 +31,13 @@ class Replacement(BaseModel):
 
 
 class EditResult(BaseModel):
-    """What the change did: `checks` are only those that are new, `resolved` those that are gone."""
+    """What the change did: `checks` are only those that are new, `resolved` those that are gone.
+
+    `continued`: the workflow had an open draft, and the change was made there.
+    """
 
     status: str
+    continued: bool | None = None
     draft: DraftResult | None = None
     diff: str | None = None
     checks: list[CheckItem] = []
@@ -67,14 +71,15 @@ async def edit_workflow(
     if done is None:
         text = "Still building the environment. Call edit_workflow again with the same arguments: it joins this work."
         return answer(EditResult(status="building"), text)
-    return _answer(done, new=workflow_id is None)
+    return _answer(done, new=workflow_id is None, whole=bool(code))
 
 
-def _answer(done: Edited, *, new: bool) -> CallToolResult:
+def _answer(done: Edited, *, new: bool, whole: bool) -> CallToolResult:
     draft = done.draft
-    diff = None if new else cut(clean(done.diff), _DIFF)
+    diff = None if new or (whole and not done.continued) else cut(clean(done.diff), _DIFF)
     data = EditResult(
         status="edited",
+        continued=done.continued or None,
         draft=draft_result(draft)
         if new
         else draft_result(draft).model_copy(
@@ -89,14 +94,34 @@ def _answer(done: Edited, *, new: bool) -> CallToolResult:
     changed = [*lines_of(done.checks), *(f"- resolved {line}" for line in data.resolved)]
     told = changed or ["No check changed."]
     return answer(
-        data, "\n".join([f"```diff\n{_hunks(diff)}\n```", *told, *draft_lines(draft, checks=False)])
+        data, "\n".join([*_of_draft(done), _difference(done, diff), *told, *draft_lines(draft, checks=False)])
     )
 
 
-def _hunks(diff: str | None) -> str:
-    """A diff without its two lines of names, which the draft's own line says."""
-    lines = (diff or "").splitlines()
-    return "\n".join(lines[2:] if lines and lines[0].startswith("--- ") else lines)
+def _of_draft(done: Edited) -> list[str]:
+    """Which code was changed, where that is not what the call says by itself."""
+    draft = done.draft
+    lines: list[str] = []
+    if done.continued:
+        lines.append(f"{draft.workflow_id} had an open draft, {draft.draft_id}: the change was made there.")
+    if draft.base_version is not None and done.live_version not in {None, draft.base_version}:
+        lines.append(
+            f"The draft began from version {draft.base_version}, and version {done.live_version} is live since: a deploy "
+            f"answers with both differences. delete_workflow({draft.draft_id}) starts anew from the live version."
+        )
+    return lines
+
+
+def _difference(done: Edited, diff: str | None) -> str:
+    """The hunks of the diff, without its two lines of names, which the draft's own line says; or how much was changed."""
+    if not done.diff:
+        return "The code is the same; it was checked again."
+    if diff is None:
+        lines = done.diff.splitlines()[2:]
+        added, removed = (sum(line.startswith(sign) for line in lines) for sign in "+-")
+        return f"Lines added: {added}, removed: {removed}."
+    lines = diff.splitlines()
+    return fenced("\n".join(lines[2:] if lines[0].startswith("--- ") else lines), "diff")
 
 
 TOOL = tool(

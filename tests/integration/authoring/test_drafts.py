@@ -9,6 +9,7 @@ from tests.workshop import ADMIN, ALLOWED, ECHO, HEADER, MAIN, deploy, fetch, fi
 
 from codewords_mcp.errors import Conflict, ConsentNeeded, InvalidInput, NotFound
 from codewords_mcp.runtime.author_info import Edit
+from codewords_mcp.runtime.conflicts import NameTaken, VersionChanged
 from codewords_mcp.runtime.models import Caller, Consent
 from codewords_mcp.runtime.runtime import Runtime
 
@@ -110,8 +111,8 @@ async def test_an_edit_whose_place_is_not_clear_changes_nothing_and_says_where(r
     ):
         with pytest.raises(InvalidInput, match=f"Edit 2 of 2.*{told}"):
             await runtime.edit_draft(ADMIN, draft.draft_id, edits=[good, bad])
-    with pytest.raises(InvalidInput, match="changes nothing"):
-        await runtime.edit_draft(ADMIN, draft.draft_id, edits=[Edit(old="order.count", new="order.count")])
+    same = await runtime.edit_draft(ADMIN, draft.draft_id, edits=[Edit(old="order.count", new="order.count")])
+    assert (same.diff, same.draft.revision, same.draft.ready) == ("", 1, True), "it is checked again"
     with pytest.raises(InvalidInput, match="one of edits, patch and code"):
         await runtime.edit_draft(ADMIN, draft.draft_id, edits=[good], code=ECHO)
     assert (await runtime.get_draft(ADMIN, draft.draft_id)).revision == 1
@@ -278,3 +279,74 @@ async def test_the_rules_of_a_brief_hold_a_program_that_passes(runtime: Runtime)
     assert "send_email" in services
     assert brief.next.startswith("edit_workflow(")
     assert brief.template_id == "page_summary"
+
+
+TRIPLED = '{"total": order.count * 3}'
+DOUBLED = '{"total": order.count * 2}'
+
+
+@pytest.mark.requirement("author:one-draft")
+async def test_edits_of_a_workflow_come_together_in_the_one_draft_that_is_open(runtime: Runtime) -> None:
+    service = await deploy(runtime, workflow(TYPED), name="One draft")
+    first = await runtime.edit_draft(ADMIN, service, edits=[Edit(old="item: str", new='item: str = "x"')])
+    second = await runtime.edit_draft(ADMIN, service, edits=[Edit(old=DOUBLED, new=TRIPLED)])
+    assert (first.continued, second.continued) == (False, True)
+    assert (second.draft.draft_id, second.draft.revision) == (first.draft.draft_id, 2)
+    live = await runtime.deploy(ADMIN, draft_id=second.draft.draft_id)
+    code = (await runtime.get_workflow(ADMIN, service, include_code=True)).code or ""
+    assert live.version == 2
+    assert TRIPLED in code
+    assert 'item: str = "x"' in code
+    after = await runtime.edit_draft(ADMIN, service, edits=[Edit(old=TRIPLED, new=DOUBLED)])
+    assert not after.continued, "a draft that was deployed is not open"
+
+
+@pytest.mark.requirement("author:base-version")
+async def test_a_draft_is_not_deployed_over_a_live_version_that_it_did_not_begin_from(
+    runtime: Runtime,
+) -> None:
+    service = await deploy(runtime, workflow(TYPED), name="Lost update")
+    draft = (await runtime.edit_draft(ADMIN, service, edits=[Edit(old=DOUBLED, new=TRIPLED)])).draft
+    newer = workflow(TYPED.replace("count: int", "count: int = 1"))
+    await runtime.deploy(ADMIN, code=newer, service_id=service)
+    with pytest.raises(VersionChanged) as refused:
+        await runtime.deploy(ADMIN, draft_id=draft.draft_id)
+    assert (refused.value.base_version, refused.value.live_version) == (1, 2)
+    assert "+    count: int = 1" in refused.value.live_changes
+    assert f"+    return {TRIPLED}" in refused.value.own_changes
+    assert (await runtime.get_workflow(ADMIN, service)).version == 2, "the live version goes on serving"
+    merged = await runtime.edit_draft(ADMIN, draft.draft_id, patch=refused.value.live_changes)
+    assert merged.live_version == 2
+    live = await runtime.deploy(ADMIN, draft_id=draft.draft_id, base_version=2)
+    code = (await runtime.get_workflow(ADMIN, service, include_code=True)).code or ""
+    assert (live.version, TRIPLED in code, "count: int = 1" in code) == (3, True, True)
+
+
+@pytest.mark.requirement("author:base-version")
+async def test_a_draft_does_not_undo_a_rollback_and_code_does_not_replace_a_version_unseen(
+    runtime: Runtime,
+) -> None:
+    service = await deploy(runtime, workflow(TYPED), name="Rolled back")
+    await runtime.deploy(ADMIN, code=workflow(TYPED.replace(" * 2", " * 4")), service_id=service)
+    draft = (await runtime.edit_draft(ADMIN, service, edits=[Edit(old=" * 4", new=" * 5")])).draft
+    await runtime.rollback(ADMIN, service, 1)
+    with pytest.raises(VersionChanged):
+        await runtime.deploy(ADMIN, draft_id=draft.draft_id)
+    with pytest.raises(VersionChanged):
+        await runtime.deploy(ADMIN, code=workflow(TYPED + "\n"), service_id=service, base_version=2)
+    with pytest.raises(NotFound):
+        await runtime.deploy(ADMIN, code=workflow(TYPED + "\n"), service_id=service, base_version=9)
+    live = await runtime.deploy(ADMIN, code=workflow(TYPED + "\n"), service_id=service, base_version=1)
+    assert live.version == 3
+
+
+@pytest.mark.requirement("deploy:names")
+async def test_a_draft_whose_title_another_workflow_has_replaces_it_only_by_its_id(runtime: Runtime) -> None:
+    service = await deploy(runtime, workflow(TYPED, title="Habit log"), name="Habit log")
+    draft = (await runtime.create_draft(ADMIN, workflow(TYPED + "\n# other\n", title="Habit log"))).draft
+    with pytest.raises(NameTaken) as refused:
+        await runtime.deploy(ADMIN, draft_id=draft.draft_id)
+    assert refused.value.details() == {"service_id": service, "version": 1}
+    assert (await runtime.get_workflow(ADMIN, service)).version == 1
+    own = await runtime.deploy(ADMIN, draft_id=draft.draft_id, name="Other habits")
+    assert own.service_id != service

@@ -238,17 +238,45 @@ def test_show_tells_address_routes_and_versions_and_prints_the_code_alone(
 
 
 @pytest.mark.requirement("cli:deploy", "cli:rollback")
-def test_a_deploy_of_the_same_name_is_a_new_version_and_rollback_brings_the_old_one_back(
+def test_a_deploy_of_the_same_file_is_a_new_version_and_rollback_brings_the_old_one_back(
     shell: Shell, slow: str, tmp_path: Path
 ) -> None:
     code = shell("codewords", "show", slow, "--code").out
     file = tmp_path / "slow.py"
     file.write_text(code.replace("short and stout", "tall and thin"), encoding="utf-8")
-    assert "version 2 is live" in shell("codewords", "deploy", str(file)).out
+    refused = shell("codewords", "deploy", str(file))
+    assert refused.code == 2, "a file of that name in another folder is not meant by the name"
+    assert f"--id {slow}" in refused.err
+    assert "version 2 is live" in shell("codewords", "deploy", str(file), "--id", slow).out
     assert "nothing changed" in shell("codewords", "deploy", str(file)).out
     assert shell("codewords", "run", slow, "--path", "/teapot").out == "tall and thin"
     assert shell("codewords", "rollback", "slow", "1").out == f"{slow} now serves version 1.\n"
     assert shell("codewords", "run", slow, "--path", "/teapot").out == "short and stout"
+
+
+@pytest.mark.requirement("cli:deploy")
+def test_two_files_of_one_name_from_two_folders_are_never_versions_of_one_workflow(
+    shell: Shell, slow: str, tmp_path: Path
+) -> None:
+    code = shell("codewords", "show", slow, "--code").out
+    first, second = tmp_path / "a" / "twins.py", tmp_path / "b" / "twins.py"
+    for file in (first, second):
+        file.parent.mkdir()
+        file.write_text(code + f"# {file.parent.name}\n", encoding="utf-8")
+    made = shell("codewords", "deploy", str(first), "--allow", "--json").json
+    refused = shell("codewords", "deploy", str(second), "--allow", "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (2, "conflict")
+    assert refused.json["error"]["service_id"] == made["service_id"]
+    own = shell("codewords", "deploy", str(second), "--name", "second twin", "--allow", "--json").json
+    assert own["service_id"] != made["service_id"]
+    for file, deployed in ((first, made), (second, own)):
+        file.write_text(file.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+        named = ("--name", "second twin") if file is second else ()
+        again = shell("codewords", "deploy", str(file), *named, "--allow", "--json").json
+        assert (again["service_id"], again["version"]) == (deployed["service_id"], 2), "each file is its own"
+    shell("codewords", "delete", made["service_id"], "--yes")
+    anew = shell("codewords", "deploy", str(first), "--allow", "--json").json
+    assert anew["version"] == 1, "a file whose workflow is gone makes one anew"
 
 
 @pytest.mark.requirement("cli:validate", "cli:deploy", "cli:exit-codes")

@@ -188,6 +188,7 @@ class FakeRuntime(Runtime):
         revision: int | None = None,
         name: str | None = None,
         service_id: str | None = None,
+        base_version: int | None = None,
         description: str = "",
         public: bool | None = None,
         consent: Consent = Consent(),  # noqa: B008

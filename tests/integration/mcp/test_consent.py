@@ -66,7 +66,11 @@ async def test_a_person_who_is_asked_and_agrees_has_it_deployed_once_and_is_not_
     person, name = Person(real, "accept", on_page=True), f"yes {era}"
     async with connected(real, era, elicitation_callback=person) as client:
         live = data_of(await deploy(client, asking(HOST, name), name))
-        again = data_of(await deploy(client, asking(HOST, name) + "\n# same reach\n", name))
+        again = data_of(
+            await deploy(
+                client, asking(HOST, name) + "\n# same reach\n", name, workflow_id=live["workflow_id"]
+            )
+        )
     assert (live["status"], live["capabilities"]) == ("deployed", [f"hosts {HOST}"])
     assert again["version"] == 2
     [asked] = person.asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -21,6 +22,7 @@ from tests.workshop import (
 )
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
+from codewords_mcp.runtime.conflicts import NameTaken
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.runtime import Runtime
 
@@ -188,3 +190,33 @@ async def test_lists_page_through_everything_once(runtime: Runtime) -> None:
             await runtime.list_workflows(ADMIN, cursor=wrong)
     with pytest.raises(InvalidInput, match="limit"):
         await runtime.list_workflows(ADMIN, limit=0)
+
+
+@pytest.mark.requirement("deploy:names")
+async def test_no_way_of_naming_a_deploy_replaces_a_workflow_that_its_id_does_not_name(
+    runtime: Runtime,
+) -> None:
+    titled = workflow('@app.get("/")\nasync def one():\n    return 1\n', title="Taken title")
+    service = await deploy(runtime, titled)
+    other = workflow('@app.get("/")\nasync def two():\n    return 2\n', title="Taken title")
+    for name in (None, "Taken title"):
+        with pytest.raises(NameTaken) as refused:
+            await runtime.deploy(ADMIN, code=other, consent=ALLOWED, name=name)
+        assert refused.value.service_id == service
+        assert service in refused.value.message
+    second = await deploy(runtime, other, name="Free title")
+    with pytest.raises(NameTaken):
+        await runtime.deploy(ADMIN, code=titled, service_id=second, name="Taken title")
+    assert (await runtime.get_workflow(ADMIN, service)).version == 1
+    assert not (await runtime.deploy(ADMIN, code=titled)).changed, "the same code again changes nothing"
+    assert (await runtime.deploy(ADMIN, code=other, service_id=service)).version == 2
+
+
+@pytest.mark.requirement("deploy:names")
+async def test_of_two_deploys_of_one_name_at_once_one_is_a_conflict(runtime: Runtime) -> None:
+    codes = [workflow(f'@app.get("/")\nasync def say():\n    return {n}\n') for n in (1, 2)]
+    results = await asyncio.gather(
+        *(runtime.deploy(ADMIN, code=code, name="At once", consent=ALLOWED) for code in codes),
+        return_exceptions=True,
+    )
+    assert sorted(type(one).__name__ for one in results) == ["Deployment", "NameTaken"]

@@ -76,7 +76,17 @@ class Drafts:
             at,
             at + self._ttl,
         )
-        await self._db.write(lambda c: rows.add(c, row))
+
+        def write(connection: Connection) -> None:
+            of = row.workflow_id
+            if of is not None and (other := rows.open_of(connection, row.owner, of, at)):
+                raise Conflict(
+                    f"The draft {other.id} of {of} was begun meanwhile; nothing was kept.",
+                    hint="Make the change again: it is made there.",
+                )
+            rows.add(connection, row)
+
+        await self._db.write(write)
         return row
 
     async def change(
@@ -96,6 +106,14 @@ class Drafts:
             updated_at=at,
             expires_at=at + self._ttl,
         )
+        await self._store(row, changed)
+        return changed
+
+    async def check_again(self, row: DraftRow, validate: Validate) -> DraftRow:
+        """Check the same code once more: what a check found may have been put right outside of it."""
+        given = row.facts["example"] if row.facts["example_from"] == "given" else None
+        facts = _facts(await validate(row.code, given), given, row.facts["description"], _story(row))
+        changed = replace(row, facts=facts | {"done": row.facts["done"]}, updated_at=now())
         await self._store(row, changed)
         return changed
 
@@ -124,6 +142,10 @@ class Drafts:
     async def asked_for(self, caller: Caller, asked: str) -> DraftRow | None:
         """The newest draft that was generated from this very description."""
         return await self._db.read(lambda c: rows.asked_for(c, caller.owner, asked, now()))
+
+    async def open_of(self, caller: Caller, workflow_id: str) -> DraftRow | None:
+        """The draft of this workflow that was changed last; None where none is open."""
+        return await self._db.read(lambda c: rows.open_of(c, caller.owner, workflow_id, now()))
 
     async def list(self, caller: Caller) -> list[DraftRow]:
         """Last changed first; all of them, since they are bounded."""
@@ -157,7 +179,13 @@ def stale(revision: int) -> Conflict:
     )
 
 
-def edited(before: tuple[str, str, Sequence[Check]], after: DraftRow) -> Edited:
+def edited(
+    before: tuple[str, str, Sequence[Check]],
+    after: DraftRow,
+    *,
+    continued: bool = False,
+    live_version: int | None = None,
+) -> Edited:
     """The change from (its name, code, checks) to a draft as it is now."""
     name, code, old = before
     draft = shown(after)
@@ -165,6 +193,8 @@ def edited(before: tuple[str, str, Sequence[Check]], after: DraftRow) -> Edited:
     return Edited(
         draft=draft,
         diff=diff_of(code, after.code, (name, f"{after.id} revision {after.revision}")),
+        continued=continued,
+        live_version=live_version,
         checks=[c for c in draft.checks if _same(c) not in known and c.status not in {"passed", "skipped"}],
         resolved=[c for c in old if _same(c) not in now_there and c.status in {"failed", "warning"}],
     )

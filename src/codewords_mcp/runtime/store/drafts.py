@@ -54,6 +54,15 @@ def asked_for(connection: Connection, owner: str, asked: str, at: int) -> DraftR
     return DraftRow(**row) if row else None
 
 
+def open_of(connection: Connection, owner: str, workflow_id: str, at: int) -> DraftRow | None:
+    """The owner's draft of this workflow that was changed last."""
+    query = select(table).where(
+        table.c.owner == owner, table.c.workflow_id == workflow_id, table.c.expires_at > at
+    )
+    row = connection.execute(query.order_by(table.c.updated_at.desc()).limit(1)).mappings().first()
+    return DraftRow(**row) if row else None
+
+
 def count(connection: Connection, owner: str, at: int) -> int:
     """How many the owner has."""
     query = select(func.count()).select_from(table).where(table.c.owner == owner, table.c.expires_at > at)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
+from codewords_mcp.runtime.conflicts import NameTaken, VersionChanged
 from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.models import (
     Caller,
@@ -60,6 +61,7 @@ class Deployments:
         *,
         name: str | None,
         service_id: str | None,
+        base_version: int | None,
         description: str,
         public: bool | None,
         validate: Validate,
@@ -67,7 +69,7 @@ class Deployments:
         unchanged: Callable[[], Awaitable[None]],
         progress: Progress,
     ) -> Deployment:
-        """See `Runtime.deploy`. `unchanged` raises where the code is not what it was when this began."""
+        """See `DeploymentCalls.deploy`. `unchanged` raises where the code is not what it was when this began."""
         began = time.perf_counter()
         name = None if name is None else check_name(name)
         if len(description) > MAX_DESCRIPTION:
@@ -75,6 +77,9 @@ class Deployments:
         target = await self._target(caller, name, service_id)
         if target is not None and (same := await self._same(target, code, name, description)):
             return same
+        await self._refuse_replacement(caller, name, service_id, target)
+        if target is not None and base_version is not None:
+            await self._refuse_outdated(target, base_version, code)
         validation = await validate(code, progress)
         report, script, environment = validation.report, validation.script, validation.environment
         manifest = validation.manifest
@@ -88,8 +93,10 @@ class Deployments:
         title = name or (target.name if target else title_of(validation.openapi))
         if target is None and name is None:
             target = await self._target(caller, title, None)
-            if target is not None and (same := await self._same(target, code, None, description)):
-                return same
+            if target is not None:
+                if same := await self._same(target, code, None, description):
+                    return same
+                raise NameTaken(target.id, target.active_version)
         await unchanged()
         await agree(await self._ask(caller, title, target, manifest))
         description = (
@@ -111,9 +118,42 @@ class Deployments:
             manifest=manifest.model_dump(mode="json"),
             example=_given(validation),
         )
-        workflow, version = await self._store(caller, title, target, version, public=public)
+        seen = target.active_version if target is not None and base_version is not None else None
+        workflow, version = await self._store(caller, title, target, version, public=public, seen=seen)
         timings = dict(validation.timings_ms) | {"total": round((time.perf_counter() - began) * 1000, 1)}
         return await self._deployment(workflow, version, changed=True, timings=timings)
+
+    async def _refuse_replacement(
+        self, caller: Caller, name: str | None, service_id: str | None, target: WorkflowRow | None
+    ) -> None:
+        """Raise NameTaken where the name is another workflow's than the one that was named by its id."""
+        if name is None:
+            return
+        holder = target if service_id is None else await self._target(caller, name, None)
+        if holder is not None and holder.id != service_id:
+            raise NameTaken(holder.id, holder.active_version)
+
+    async def _refuse_outdated(self, target: WorkflowRow, base_version: int, code: str) -> None:
+        """Raise VersionChanged where other code is live than that of the version which the deploy began from."""
+        if base_version == target.active_version:
+            return
+        base = await self._db.read(lambda c: rows.version(c, target.id, base_version))
+        live = await self._db.read(lambda c: rows.version(c, target.id, target.active_version))
+        if base is None:
+            raise NotFound(
+                f"{target.id} has no version {base_version}.",
+                hint=f"Its live version is {target.active_version}; `base_version` is the one that you began from.",
+            )
+        if live is None or live.code == base.code:
+            return
+        raise VersionChanged(
+            target.id,
+            base_version,
+            target.active_version,
+            base_code=base.code,
+            live_code=live.code,
+            code=code,
+        )
 
     async def _target(self, caller: Caller, name: str | None, service_id: str | None) -> WorkflowRow | None:
         if service_id is not None:
@@ -168,12 +208,20 @@ class Deployments:
         version: VersionRow,
         *,
         public: bool | None,
+        seen: int | None,
     ) -> tuple[WorkflowRow, VersionRow]:
+        """Write it. `seen`: the version that has to be live still. Raises Conflict where a deploy came in between."""
+
         def write(connection: Connection) -> tuple[WorkflowRow, VersionRow]:
             at = version.created_at
-            current = (
-                rows.get(connection, target.id) if target else rows.by_name(connection, caller.owner, name)
-            )
+            current = rows.get(connection, target.id) if target else None
+            if target is None and (holder := rows.by_name(connection, caller.owner, name)):
+                raise NameTaken(holder.id, holder.active_version)
+            if current is not None and seen is not None and current.active_version != seen:
+                raise Conflict(
+                    f"Version {current.active_version} of {current.id} was made live meanwhile; nothing was deployed.",
+                    hint="Deploy again: it answers with what is different.",
+                )
             if current is None:
                 workflow = WorkflowRow(
                     new_service_id(name), caller.owner, name, version.description, bool(public), at, at, 1
