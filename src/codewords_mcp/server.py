@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -48,6 +47,7 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as HttpScope
 
 from codewords_mcp import __version__
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.door.access import check_settings
 from codewords_mcp.door.changes import Changes
 from codewords_mcp.door.context import CALLER_KEY, Door, RequestContext, caller_of, principal_of
@@ -235,8 +235,8 @@ async def _check_scope(caller: Caller, receive: Receive, limit: int) -> Receive:
 def _scope_asked(body: bytes) -> Scope | None:
     """What the tool of this call takes; published ones are run. None for what calls none."""
     try:
-        message = json.loads(body)
-    except (ValueError, RecursionError):
+        message = parse(body)
+    except ValueError:
         return None
     match message:
         case {"method": "tools/call", "params": {"name": str() as name}}:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import SLOW, Client, Json, remote_error
@@ -45,7 +46,7 @@ def read_input(data: str | None) -> bytes:
             f"{data[1:]} cannot be read: {error.strerror}.", hint="--input @FILE takes a JSON file."
         ) from error
     try:
-        json.loads(raw)
+        parse(raw)
     except ValueError as error:
         where = (
             f" (line {error.lineno}, column {error.colno}: {error.msg})"
@@ -89,7 +90,7 @@ class Call:
             content = response.read()
             if response.is_error:
                 raise remote_error(response.status_code, content)
-        run_id = str(json.loads(content)["request_id"])
+        run_id = str(parse(content)["request_id"])
         if as_json:
             _output.print_json({"id": run_id, "request_id": run_id})
         else:
@@ -183,7 +184,7 @@ def _print_answer(answer: Answer) -> None:
         return
     if "json" in answer.content_type:
         try:
-            _output.print_json(json.loads(answer.content))
+            _output.print_json(parse(answer.content))
         except ValueError:
             pass
         else:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import CodewordsError, RuntimeUnavailable
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class Client:
 def remote_error(status: int, content: bytes) -> RemoteError:
     """The error in an answer's body, in whichever envelope it came."""
     try:
-        body = json.loads(content)
+        body = parse(content)
     except ValueError:
         body = None
     if isinstance(body, dict):
@@ -198,7 +198,7 @@ def _given(params: Json | None) -> Json | None:
 
 def _decode(content: bytes) -> Any:
     try:
-        return json.loads(content)
+        return parse(content)
     except ValueError as error:
         raise _not_ours() from error
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._call import read_input
@@ -252,14 +253,14 @@ def _props(given: list[str] | None) -> dict[str, Any]:
         if not sign or not name:
             raise InvalidInput("A field is given as NAME=VALUE.", hint="For example: --set channel=#general")
         try:
-            found[name] = json.loads(text)
+            found[name] = parse(text)
         except ValueError:
             found[name] = text
     return found
 
 
 def _input(data: str | None) -> dict[str, Any]:
-    found: Any = json.loads(read_input(data))
+    found: Any = parse(read_input(data))
     if not isinstance(found, dict):
         raise InvalidInput("--input must be a JSON object.", hint='As in {"channel": "#general"}.')
     return cast("dict[str, Any]", found)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._call import read_input
@@ -102,7 +103,7 @@ def create(
         }
         body |= {"cron": cron} if cron else {"at": at}
         if data is not None:
-            body["input"] = json.loads(read_input(data))
+            body["input"] = parse(read_input(data))
         made = client.record("POST", "/schedules", body=body)
     if as_json:
         _output.print_json(made)

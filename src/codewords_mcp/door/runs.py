@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 from pydantic import BaseModel, Field
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.door.text import clean, clean_json, compact, cut, fence, one_line
 from codewords_mcp.runtime.author_info import Diagnosis
 from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Run
@@ -207,7 +208,7 @@ def _said(line: LogLine) -> str:
 
 def _entry(text: str) -> dict[str, Any] | None:
     try:
-        entry: Any = json.loads(text)
+        entry: Any = parse(text)
     except ValueError:
         return None
     if not isinstance(entry, dict):

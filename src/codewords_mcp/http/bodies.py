@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
+from codewords_mcp.bounded_json import UnacceptableJson, parse
 from codewords_mcp.errors import BodyTooLarge, InvalidInput
 from codewords_mcp.http.connection import too_large
 from codewords_mcp.http.headers import content_length
@@ -68,7 +69,7 @@ def parse_json(data: bytes) -> Any:
     if not data.strip():
         raise InvalidInput("The body is empty.", hint="Send a JSON object.")
     try:
-        return json.loads(data)
+        return parse(data, unique_keys=True)
     except UnicodeDecodeError:
         raise InvalidInput("The body is not UTF-8 text.", hint="Send JSON in UTF-8.") from None
     except json.JSONDecodeError as error:
@@ -76,8 +77,8 @@ def parse_json(data: bytes) -> Any:
         raise InvalidInput(
             f"The body is not JSON: {error.msg} at {where}.", hint="Send a JSON object."
         ) from None
-    except RecursionError:
-        raise InvalidInput("The body is nested too deeply.", hint="Send a flat JSON object.") from None
+    except UnacceptableJson as error:
+        raise InvalidInput(f"The body was not read: {error}.", hint="Send a flat JSON object.") from None
 
 
 def _sentence(fault: ErrorDetails, model: type[BaseModel]) -> str:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import InvalidInput, InvalidToken, ServiceNotAvailable
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.settings import Settings
@@ -160,7 +161,7 @@ class Tokens:
         ):
             response = await http.get(where)
             if response.status_code == 200:
-                told = response.json()
+                told = parse(response.content)
                 if told["issuer"] != self._issuer:
                     raise ValueError(where)
                 _check_url(told["jwks_uri"], "jwks_uri")
@@ -173,7 +174,7 @@ async def _json(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
     response.raise_for_status()
     if len(response.content) > _LARGEST:
         raise ValueError(url)
-    return response.json()
+    return parse(response.content)
 
 
 def _check_url(url: str, name: str) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Annotated, Any, cast
 
 from pydantic import Field
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.door.errors import protocol_errors
 from codewords_mcp.door.text import fence
@@ -60,7 +60,7 @@ async def port_script(
 def _kind(source: str) -> tuple[str, str]:
     """(kind, its nodes or steps in a line)."""
     try:
-        export: Any = json.loads(source)
+        export: Any = parse(source)
     except ValueError:
         export = None
     if isinstance(export, dict):

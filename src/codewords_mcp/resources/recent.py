@@ -15,6 +15,7 @@ from mcp_types import (
     Resource,
 )
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.door.context import RequestContext, caller_of
 from codewords_mcp.door.skills import skills
 from codewords_mcp.door.text import one_line
@@ -54,7 +55,7 @@ def _positions(cursor: str | None) -> tuple[str | None, str | None]:
     if cursor is None:
         return "", ""
     try:
-        positions = json.loads(cursor)
+        positions = parse(cursor)
     except ValueError:
         positions = None
     match positions:

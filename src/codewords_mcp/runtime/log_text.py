@@ -5,9 +5,10 @@ Read off when a line is shown, not when it is stored: a flood of lines must not 
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, cast
+
+from codewords_mcp.bounded_json import parse_or_none
 
 Line = tuple[str, str, str]
 """created_at, stream, message: a line where a model for each would cost more than the rest."""
@@ -41,10 +42,7 @@ def fields_of(message: str) -> dict[str, Any] | None:
     """The fields of a line that is one JSON object, as structlog writes them."""
     if not message.startswith("{") or len(message) > LONGEST:
         return None
-    try:
-        found = json.loads(message)
-    except (ValueError, RecursionError):
-        return None
+    found = parse_or_none(message)
     return cast("dict[str, Any]", found) if isinstance(found, dict) else None
 
 

@@ -13,10 +13,11 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
+from codewords_mcp.bounded_json import UnacceptableJson, check
 from codewords_mcp.door.confirm import CONFIRM, SCHEMA, Question, settle
 from codewords_mcp.door.context import DoorContext, caller_of
 from codewords_mcp.door.tasks import TaskSupport, task_of
-from codewords_mcp.errors import Forbidden
+from codewords_mcp.errors import Forbidden, InvalidInput
 from codewords_mcp.runtime.models import Scope
 from codewords_mcp.tools._errors import TookTooLong, bad_arguments, failure, unknown_arguments
 from codewords_mcp.tools._schema import lean
@@ -74,6 +75,10 @@ class DoorTool(Tool):
     ) -> Any:
         accepted = list(self.parameters.get("properties", {}))
         try:
+            try:
+                check(arguments)
+            except UnacceptableJson as error:
+                raise InvalidInput(f"The arguments were not read: {error}.") from None
             if unknown := [name for name in arguments if name not in accepted]:
                 raise unknown_arguments(unknown, accepted)
             if self.administers and caller_of(context.request_context).kind == "run":

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.requirement("http:bad-input")]
         ("/validate", b"{", "line 1, column 2"),
         ("/validate", b'{"code": "a"\n "b": 1}', "line 2, column 2"),
         ("/validate", b'{"code": "\xff"}', "not UTF-8"),
-        ("/validate", b"[" * 100_000, "nested too deeply"),
+        ("/validate", b"[" * 100_000, "nested more than 100 levels deep"),
         ("/validate", b'"text"', "JSON object"),
         ("/validate", b"[]", "JSON object"),
         ("/validate", b"{}", "`code` is missing."),

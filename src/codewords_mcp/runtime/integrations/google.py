@@ -8,6 +8,7 @@ import json
 import time
 from typing import Any, cast
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import InvalidInput, UpstreamFailed
 from codewords_mcp.runtime.integrations.errors import AppNotConnected
 from codewords_mcp.runtime.web.client import Web
@@ -58,7 +59,7 @@ def assertion(account: str, scope: str) -> str:
     from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
     try:
-        key = json.loads(account)
+        key = parse(account)
         private = serialization.load_pem_private_key(key["private_key"].encode(), None)
         assert isinstance(private, rsa.RSAPrivateKey)  # noqa: S101
         address = str(key["client_email"])

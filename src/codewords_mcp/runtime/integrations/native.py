@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import quote
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import Forbidden, InvalidInput
 from codewords_mcp.runtime.callers import HOME_OWNER
 from codewords_mcp.runtime.egress import EgressPolicy
@@ -108,7 +108,7 @@ class NativeActions:
         )
         text = reply.body.decode(errors="replace")
         try:
-            body = json.loads(text)
+            body = parse(text)
         except (ValueError, RecursionError):
             body = text
         return {"status": reply.status, "headers": dict(reply.headers), "body": body}

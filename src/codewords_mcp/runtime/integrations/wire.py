@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import structlog
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import (
     CodewordsError,
     Conflict,
@@ -249,7 +250,7 @@ def entries(value: Any) -> list[dict[str, Any]]:
 def words_of(body: bytes) -> str:
     """What an error's body says, in whichever of its shapes: `error` a sentence or an object, `message`."""
     try:
-        found: Any = json.loads(body)
+        found: Any = parse(body)
     except (ValueError, RecursionError):
         return ""
     return sentence(found)

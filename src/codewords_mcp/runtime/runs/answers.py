@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from codewords_mcp.errors import CodewordsError, RunCancelled, RunInterrupted, RunTimedOut
+import structlog
+
+from codewords_mcp.bounded_json import parse_or_none, storable_text
+from codewords_mcp.errors import CodewordsError, RunCancelled, RunInterrupted, RunTimedOut, SandboxFailed
 from codewords_mcp.runtime.models import RunError
 from codewords_mcp.runtime.runs.request_headers import Headers, value_of
+from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -47,13 +55,10 @@ def response_record(answer: Answer | None, kept: Kept) -> dict[str, Any]:
         content = data.decode("utf-8", "ignore")
     parsed: Any = None
     if content and not kept.truncated and "json" in (value_of(answer.headers, b"content-type") or ""):
-        with suppress(ValueError):
-            parsed = json.loads(content)
+        parsed = parse_or_none(content)  # what is outside the bounds is kept as text
     return {
         "response_status": answer.status,
-        "response_content": None
-        if content is None
-        else content.replace("\x00", "\ufffd"),  # PostgreSQL takes none
+        "response_content": None if content is None else storable_text(content),
         "response_json": parsed,
         "response_truncated": kept.truncated,
     }
@@ -68,6 +73,34 @@ def final_status(error: CodewordsError | None, answer: Answer | None) -> str:
     if isinstance(error, RunInterrupted):
         return "interrupted"
     return "succeeded" if error is None and answer is not None and 200 <= answer.status < 300 else "failed"
+
+
+def unreadable() -> SandboxFailed:
+    """The error of a run whose outcome could not be recorded as it was."""
+    return SandboxFailed(
+        "The run ended, and the runtime could not record its outcome.",
+        hint="The runtime's log has the details.",
+    )
+
+
+def settle_if_refused(database: Database, written: asyncio.Future[None], run_id: str, holder: str) -> None:
+    """Settle the record as failed if the database refuses the outcome, so that no run stays unfinished for its content."""
+
+    def look(done: asyncio.Future[None]) -> None:
+        if done.cancelled() or (error := done.exception()) is None:
+            return
+        log.error("outcome refused by the store", run_id=run_id, reason=type(error).__name__)
+        values = {
+            "status": "failed",
+            "completed_at": now(),
+            "waits_for": None,
+            "error": error_record(unreadable(), None),
+        }
+        database.write_soon(
+            lambda c: rows.change(c, run_id, values, only_from=rows.UNFINISHED, holder=holder), keep=True
+        )
+
+    written.add_done_callback(look)
 
 
 def error_record(error: CodewordsError | None, answer: Answer | None) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from codewords_mcp.errors import CodewordsError, RunCancelled, StorageFailed, TooBusy
 from codewords_mcp.runtime.gateway.lineage import Origin
 from codewords_mcp.runtime.runs import work as works
+from codewords_mcp.runtime.runs.answers import settle_if_refused, unreadable
 from codewords_mcp.runtime.runs.breaking import break_off
 from codewords_mcp.runtime.runs.execution import Execution, Try
 from codewords_mcp.runtime.runs.floor import CalledService, Floor, first_attempt
@@ -99,12 +100,17 @@ class BackgroundRun:
                 self._settle(RunCancelled(f"The run was cancelled: {self._why or 'it was asked to'}."))
         except NotOurs:
             log.info("a run was another's or over when its turn came", run_id=self.run_id)
+        except Exception:
+            log.exception("background run failed in the runtime", run_id=self.run_id)
+            self._settle(unreadable())
         finally:
-            floor.journal.close(run_log)
-            self.settled.set()
-            if floor.draining:
-                self._give_back()
-            floor.leave(self.run_id)
+            try:
+                floor.journal.close(run_log)
+            finally:
+                self.settled.set()
+                if floor.draining:
+                    self._give_back()
+                floor.leave(self.run_id)
 
     def _give_back(self) -> None:
         """To the line, where it is not over: nobody holds it then."""
@@ -274,7 +280,8 @@ class BackgroundRun:
             if rows.change(connection, self.run_id, values, holder=self._floor.executor):
                 requests.forget(connection, self.run_id)  # else who has taken it over needs it
 
-        self._floor.database.write_soon(write, keep=True)
+        database = self._floor.database
+        settle_if_refused(database, database.write_soon(write, keep=True), self.run_id, self._floor.executor)
 
 
 def _nobody(_sentence: str) -> None:

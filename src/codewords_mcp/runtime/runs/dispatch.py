@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, Row
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import (
     CodewordsError,
     Conflict,
@@ -24,6 +25,7 @@ from codewords_mcp.errors import (
 from codewords_mcp.runtime.limits import Place
 from codewords_mcp.runtime.log_batch import LogBatch
 from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Run, RunRequest, RunResponse
+from codewords_mcp.runtime.runs.answers import unreadable
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.background_run import BackgroundRun
 from codewords_mcp.runtime.runs.execution import Execution
@@ -35,6 +37,7 @@ from codewords_mcp.runtime.store import executors, logs, slots
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 
+log = structlog.get_logger(__name__)
 POLL = 1.0
 """Seconds between looks at a run of which no news comes."""
 CANCEL_POLL = 0.25
@@ -353,9 +356,14 @@ class Dispatcher:
                 await execution.refuse(RunInterrupted("The run was taken over while it waited."))
             except CodewordsError as error:
                 await execution.refuse(error)
+            except Exception:
+                log.exception("run failed in the runtime", run_id=execution.run_id)
+                await execution.refuse(unreadable())
         finally:
-            self._journal.close(execution.run_log)
-            floor.leave(execution.run_id)
+            try:
+                self._journal.close(execution.run_log)
+            finally:
+                floor.leave(execution.run_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +425,6 @@ def _replay(run: Run) -> RunResponse:
 
 def _is_json(content: bytes) -> bool:
     with suppress(ValueError):
-        json.loads(content)
+        parse(content)
         return True
     return False

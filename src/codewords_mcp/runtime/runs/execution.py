@@ -23,7 +23,15 @@ from codewords_mcp.errors import (
 )
 from codewords_mcp.runtime.manifest import ANY, covers
 from codewords_mcp.runtime.models import Caller, RunRequest
-from codewords_mcp.runtime.runs.answers import Answer, Kept, error_record, final_status, response_record
+from codewords_mcp.runtime.runs.answers import (
+    Answer,
+    Kept,
+    error_record,
+    final_status,
+    response_record,
+    settle_if_refused,
+    unreadable,
+)
 from codewords_mcp.runtime.runs.breaking import break_off
 from codewords_mcp.runtime.runs.journal import RunLog
 from codewords_mcp.runtime.runs.launch import Kit
@@ -331,21 +339,32 @@ class Execution:
             await self.chunks.put(item)
 
     async def _finish(self, lease: Lease | None, error: CodewordsError | None) -> None:
+        """Settle the record and release the lease. Neither waits for the other to succeed."""
         self._finishing = True
-        if lease is not None and error is not None:
-            await lease.kill("timed_out" if isinstance(error, RunTimedOut) else "killed")
-        await self._settle(error)
-        if error is not None:
-            if not self.answered.done():
-                self.answered.set_exception(error)
-            if self.chunks.full():
-                self.chunks.get_nowait()  # a caller that stopped reading gets the error, not the chunk before it
-            self.chunks.put_nowait(error)
-        if lease is None:
-            return
-        usage = await lease.release()
+        try:
+            if lease is not None and error is not None:
+                await _kill(lease, error)
+            await self._settle(error)
+            if error is not None:
+                self._give_error(error)
+        finally:
+            usage = await self._release(lease) if lease is not None else None
         if usage is not None:
             self._record_usage(usage)
+
+    def _give_error(self, error: CodewordsError) -> None:
+        if not self.answered.done():
+            self.answered.set_exception(error)
+        if self.chunks.full():
+            self.chunks.get_nowait()  # a caller that stopped reading gets the error, not the chunk before it
+        self.chunks.put_nowait(error)
+
+    async def _release(self, lease: Lease) -> Usage | None:
+        try:
+            return await lease.release()
+        except Exception:
+            log.exception("sandbox not released as expected", run_id=self.run_id)
+            return None
 
     def _record_usage(self, usage: Usage) -> None:
         """The record has what this attempt used; its columns what all of them have."""
@@ -384,11 +403,23 @@ class Execution:
         """Write the final record; whoever asks for it afterwards finds it, and what was printed before the answer."""
         if self.settled.is_set():
             return
-        await self.run_log.flush()
+        try:
+            await self.run_log.flush()
+            values = self._outcome_values(error) | response_record(self._answer, self._kept)
+        except Exception:
+            log.exception("run not settled as expected", run_id=self.run_id)
+            values = self._outcome_values(unreadable())
+        self.attempts: list[dict[str, Any]] = values["attempts"]
+        self._write_outcome(values)
+        self.settled.set()
+        self.run_log.settled()
+
+    def _outcome_values(self, error: CodewordsError | None) -> dict[str, Any]:
+        """The columns of a run that ended so, but for its answer."""
         ended = max(now(), self._began_at or 0)  # also where the clock was set back meanwhile
         self._timings["total"] = self._elapsed()
         self.outcome = status = final_status(error, self._answer)
-        values: dict[str, Any] = {
+        return {
             "status": "queued" if self.again else status,
             "started_at": self._began_at,
             "completed_at": None if self.again else ended,
@@ -399,18 +430,19 @@ class Execution:
             "steps": self._steps(),
             "usage": self._egress(),
             "attempts": self._attempts(ended, status) if self._began_at else list(self._try.earlier),
-        } | response_record(self._answer, self._kept)
-        self.attempts: list[dict[str, Any]] = values["attempts"]
-        over, failed = self.request.background and not self.again, status in {"failed", "timed_out"}
+        }
+
+    def _write_outcome(self, values: dict[str, Any]) -> None:
+        over = self.request.background and not self.again
+        failed = self.outcome in {"failed", "timed_out"}
 
         def write(connection: Connection) -> None:
             took = rows.change(connection, self.run_id, values, holder=self._executor)
             if took and over:  # who has taken it over needs what was asked
                 requests.settle(connection, self.run_id, failed=failed)
 
-        self._db.write_soon(write, keep=True)
-        self.settled.set()
-        self.run_log.settled()
+        written = self._db.write_soon(write, keep=True)
+        settle_if_refused(self._db, written, self.run_id, self._executor)
 
     async def body(self) -> AsyncIterator[bytes]:
         """The answer's bytes for one caller; a break before the end cancels the run."""
@@ -430,6 +462,13 @@ class Execution:
         """The caller has gone: cancel and wait until the record says so."""
         self.cancel("the caller hung up")
         await asyncio.shield(self.settled.wait())
+
+
+async def _kill(lease: Lease, error: CodewordsError) -> None:
+    try:
+        await lease.kill("timed_out" if isinstance(error, RunTimedOut) else "killed")
+    except Exception:
+        log.exception("sandbox not ended as expected")  # its release ends it
 
 
 def _fix(host: str) -> str:

@@ -77,9 +77,9 @@ class Shared:
 
     async def release(self) -> Usage | None:
         """See `Lease`."""
+        self._instance.callers.remove(self._caller)
         self._instance.logs.remove(self._run_log)
         self._instance.last_used = time.monotonic()
-        self._instance.callers.remove(self._caller)
         if self._instance.callers:
             self._instance.key.bind(self._instance.callers[-1])
         else:

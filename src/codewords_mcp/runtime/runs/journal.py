@@ -77,7 +77,7 @@ class RunLog:
 
     def say(self, message: str) -> None:
         """A line of the platform's own."""
-        self.write("platform", message.encode() + b"\n")
+        self.write("platform", message.encode(errors="replace") + b"\n")
 
     def refused(self, sentence: str) -> None:
         """Note a call that was refused; the first of its kind is told in the log."""

@@ -74,13 +74,16 @@ class OneShot:
 
     async def kill(self, reason: ExitReason) -> None:
         """See `Lease`."""
+        self._key.unbind()
         await self.sandbox.kill(reason)
 
     async def release(self) -> Usage | None:
         """See `Lease`."""
-        await self.sandbox.stop(self._grace)
-        self._key.unbind()
-        self._forget(self.sandbox.id)
+        try:
+            await self.sandbox.stop(self._grace)
+        finally:
+            self._key.unbind()
+            self._forget(self.sandbox.id)
         usage = await self.sandbox.usage()
         await self._pump
         if (moved := self._traffic(self.sandbox.id)) is None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
 import structlog
 
+from codewords_mcp.bounded_json import UnacceptableJson, parse, parse_or_none
 from codewords_mcp.errors import CodewordsError, InvalidInput, RunCancelled, RunTimedOut
 from codewords_mcp.runtime.models import Caller, RunRequest, RunResponse
+from codewords_mcp.runtime.runs.answers import settle_if_refused
 from codewords_mcp.runtime.runs.floor import Ancestry, CalledService, Floor, first_attempt, new_id
 from codewords_mcp.runtime.runs.work import replayed
 from codewords_mcp.runtime.services import refuse_planned
@@ -119,8 +120,10 @@ class Served:
         return answer, values
 
     async def _settle(self, run_id: str, values: dict[str, Any]) -> None:
-        executor = self._floor.executor
-        await self._floor.database.write(lambda c: rows.change(c, run_id, values, holder=executor))
+        executor, database = self._floor.executor, self._floor.database
+        written = database.write_soon(lambda c: rows.change(c, run_id, values, holder=executor), keep=True)
+        settle_if_refused(database, written, run_id, executor)
+        await database.drained()
         self._floor.tell(run_id)
 
     async def attempt(
@@ -211,8 +214,10 @@ def _parsed(body: bytes, request: RunRequest) -> dict[str, Any]:
     if not body.strip():
         return dict(parse_qsl(request.query.decode("latin-1"), keep_blank_values=True))
     try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
+        data = parse(body)
+    except UnacceptableJson as error:
+        raise InvalidInput(f"The body was not read: {error}.", hint="Send a JSON object.") from None
+    except ValueError:
         raise InvalidInput("The body is not JSON.", hint="Send a JSON object.") from None
     if not isinstance(data, dict):
         raise InvalidInput("The body must be a JSON object.")
@@ -225,7 +230,7 @@ def _kept(answer: bytes, *, private: bool, limit: int) -> dict[str, Any]:
         return {"response_content": NOT_KEPT, "response_truncated": True}
     if len(answer) > limit:
         return {"response_content": answer[:limit].decode(errors="ignore"), "response_truncated": True}
-    return {"response_content": answer.decode(), "response_json": json.loads(answer)}
+    return {"response_content": answer.decode(), "response_json": parse_or_none(answer)}
 
 
 async def _nothing_to_close() -> None:

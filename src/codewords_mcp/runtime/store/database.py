@@ -26,6 +26,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from codewords_mcp.bounded_json import parse_stored
 from codewords_mcp.errors import InvalidInput, StorageFailed
 from codewords_mcp.runtime.store.migrations import migrate
 
@@ -174,7 +175,7 @@ class Database:
         local = target.get_backend_name() == "sqlite"
         engine = create_engine(
             target, pool_size=READERS + 2, max_overflow=OTHERS, pool_pre_ping=not local,
-            connect_args={} if local else REACHED,
+            connect_args={} if local else REACHED, json_deserializer=parse_stored,
         )  # fmt: skip
         event.listen(engine, "connect", _configure_sqlite if local else _configure_postgres)
         try:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import AddressRefused, InvalidInput, UpstreamFailed, UpstreamTimedOut
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.egress.addresses import parse_address
@@ -53,7 +54,7 @@ class Reply:
     def json(self) -> Any:
         """The body as JSON. Raises UpstreamFailed for what is none."""
         try:
-            return json.loads(self.body)
+            return parse(self.body)
         except (ValueError, RecursionError):
             raise UpstreamFailed(
                 "What this service asked did not answer with JSON.",
@@ -74,7 +75,7 @@ def retry_after(reply: Reply, usual: int = 30) -> int:
 def said(reply: Reply, field: str) -> str:
     """What an API's error says of itself: data, bounded, never part of our message."""
     try:
-        text = json.loads(reply.body)[field]
+        text = parse(reply.body)[field]
     except (ValueError, LookupError, TypeError, RecursionError):
         return ""
     return "".join(letter for letter in str(text) if letter.isprintable())[:500]

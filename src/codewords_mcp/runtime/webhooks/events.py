@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import parse_qs
+
+from codewords_mcp.bounded_json import parse
 
 ANY = "*"
 _IDS = ("webhook-id", "x-github-delivery", "x-gitlab-event-uuid", "x-shopify-webhook-id", "idempotency-key")
@@ -113,7 +114,7 @@ def wants(kind: str, filters: Mapping[str, Any], event: str, about: Mapping[str,
 
 def _object(body: bytes | str) -> dict[str, Any]:
     try:
-        return _dict(json.loads(body))
+        return _dict(parse(body))
     except (ValueError, RecursionError):
         return {}
 

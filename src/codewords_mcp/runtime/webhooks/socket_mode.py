@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import CodewordsError, UpstreamFailed
 from codewords_mcp.runtime.ending import end
 from codewords_mcp.runtime.store import webhooks as rows
@@ -123,7 +124,7 @@ class SocketMode:
                 message = await socket.receive(SILENCE)
                 if message.type is not WSMsgType.TEXT:
                     raise ConnectionError
-                frame = message.json()
+                frame = message.json(loads=parse)
                 if frame.get("type") == "hello":
                     self._state[owner] = "connected"
                 elif frame.get("type") == "disconnect":

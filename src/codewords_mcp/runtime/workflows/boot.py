@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import CodewordsError, ProgramFailed, SandboxUnavailable
 from codewords_mcp.runtime.models import Check
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Limits, Sandbox, SandboxSpec
@@ -230,7 +230,7 @@ def _judge(script: Script, status: int, body: bytes, result: Boot) -> Check:
 
 def _document(body: bytes) -> dict[str, Any] | None:
     try:
-        document = json.loads(body)
+        document = parse(body)
     except (ValueError, RecursionError):
         return None
     if not isinstance(document, dict) or "openapi" not in document:

@@ -15,6 +15,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.runtime.models import Check
 from codewords_mcp.runtime.workflows.script import Script
 
@@ -120,7 +121,7 @@ async def _ask(http: Any, index: str, name: str) -> Any:
     accept = {"Accept": "application/vnd.pypi.simple.v1+json"}
     try:
         reply = await http.get(f"{index}/{name}/", headers=accept)
-        files: Any = reply.json().get("files", []) if reply.status_code == 200 else []
+        files: Any = parse(reply.content).get("files", []) if reply.status_code == 200 else []
         stamp = min((str(one["upload-time"]) for one in files if one.get("upload-time")), default="")
         return datetime.fromisoformat(re.sub(r"Z$", "+00:00", stamp)) if stamp else None
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError, KeyError, TypeError):

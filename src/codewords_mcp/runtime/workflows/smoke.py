@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.author_info import ExampleFrom
 from codewords_mcp.runtime.models import Check
@@ -146,7 +147,7 @@ def _check(status: Any, message: str, fix: str | None = None) -> Check:
 def _refused(answer: Answer) -> str:
     """Which fields a 422 names."""
     try:
-        faults: Any = json.loads(answer.body)["detail"]
+        faults: Any = parse(answer.body)["detail"]
         places = [".".join(str(part) for part in one["loc"] if part != "body") for one in faults[:5]]
     except (ValueError, LookupError, TypeError):
         return "it refuses the input"

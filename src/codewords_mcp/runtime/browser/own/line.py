@@ -19,6 +19,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Protocol, cast
 
+from codewords_mcp.bounded_json import parse
+
 PING_SECONDS: Final = 20.0
 """Chrome ends a worker without traffic after 30 s (developer.chrome.com, "Longer extension service worker lifetimes")."""
 SILENCE: Final = 45.0
@@ -148,7 +150,7 @@ async def hello(pipe: Pipe) -> dict[str, Any] | None:
 
 def _read(text: str) -> dict[str, Any] | None:
     try:
-        message: Any = json.loads(text)
+        message: Any = parse(text)
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", message) if isinstance(message, dict) else None

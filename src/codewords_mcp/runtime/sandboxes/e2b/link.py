@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import secrets
 from typing import Any, Final, Protocol
 
 import structlog
 
+from codewords_mcp import bounded_json
 from codewords_mcp.errors import CodewordsError, SandboxFailed, SandboxUnavailable, TooBusy
 from codewords_mcp.runtime.sandboxes.e2b import failures, wire
 from codewords_mcp.runtime.sandboxes.e2b.account import Account, Machine
@@ -165,7 +165,7 @@ class Link:
             async for data in connection:
                 kind, number, content = parse(data)
                 if kind == MESSAGE:
-                    self.hearer.on_message(json.loads(content))
+                    self.hearer.on_message(bounded_json.parse(content))
                 elif kind == OUTPUT:
                     self.hearer.on_output(number, content)
                 else:
@@ -229,7 +229,7 @@ async def _hello(connection: Any) -> Json:
     try:
         async with asyncio.timeout(_HELLO_SECONDS):
             _, _, content = parse(await connection.recv())
-            hello: Json = json.loads(content)["hello"]
+            hello: Json = bounded_json.parse(content)["hello"]
     except ConnectionClosed as error:
         raise _Later("the agent hung up") from error
     except (ValueError, KeyError, TypeError) as error:

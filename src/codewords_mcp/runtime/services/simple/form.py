@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import (
     CodewordsError,
     InvalidInput,
@@ -152,7 +153,7 @@ def _value(told: sdks.Told, shape: schemas.Json) -> tuple[Any, str | None]:
     if value is None:
         fenced = _FENCE.match(told.text)
         try:
-            value = json.loads(fenced[1] if fenced else told.text)
+            value = parse(fenced[1] if fenced else told.text)
         except ValueError:
             return None, "it is not JSON"
     value = schemas.without_unasked_nulls(value, shape)
