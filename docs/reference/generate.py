@@ -207,7 +207,7 @@ def http() -> str:
 
     subjects: dict[str, list[list[str]]] = {}
     for operation in app.operations():
-        key = {"open": "none", "run": "any", "user": "a person's", "admin": "admin"}[operation.access]
+        key = {"open": "none", "run": "any", "user": "a person's", "admin": "admin"}[operation.rule.level]
         what = f"{operation.summary}. {operation.description}".strip().rstrip(".") + "."
         method = "any" if operation.method == "*" else operation.method
         subjects.setdefault(operation.tag, []).append([f"`{method} {operation.path}`", key, what])
@@ -313,7 +313,48 @@ def compatibility() -> str:
     return f"{_table(['', *seen], rows)}\n{told}"
 
 
+def access() -> str:
+    """Every operation with what each kind of caller may do, from the access table."""
+    from codewords_mcp.runtime.auth.access import caller_kinds
+    from codewords_mcp.runtime.auth.access_table import PUBLISHED_EXAMPLE_RULES, TABLE, service_rule
+    from codewords_mcp.runtime.services.registry import Registry
+
+    services = [
+        service_rule(service.name, one.path, one.effect)
+        for service in Registry({}).all()
+        for one in service.operations
+    ]
+    rules = [*TABLE, *PUBLISHED_EXAMPLE_RULES, *services]
+    kinds = caller_kinds()
+    parts = [
+        f"{len(rules)} operations, {len(kinds)} kinds of callers.\n",
+        _table(["caller", "what it is"], [[kind.name, kind.description] for kind in kinds]),
+    ]
+    marks = {"allow": "yes", "deny": "no", "filtered": "part"}
+    titles = {
+        "http": "HTTP routes", "websocket": "Websockets", "method": "Methods of MCP", "tool": "Tools",
+        "published": "Published tools", "resource": "Resources", "prompt": "Prompts", "completion": "Completions",
+        "subscription": "Subscriptions", "service": "Library services",
+    }  # fmt: skip
+    for kind, title in titles.items():
+        rows = [
+            [
+                f"`{rule.name}`",
+                ", ".join(rule.scopes),
+                rule.toolset or "",
+                rule.effect,
+                *(marks[one.access.outcome(rule, foreign_run=one.foreign_run)] for one in kinds),
+            ]
+            for rule in rules
+            if rule.kind == kind
+        ]
+        headers = ["operation", "scopes", "toolset", "effect", *(one.name for one in kinds)]
+        parts.append(f"\n## {title}\n\n{_table(headers, rows)}")
+    return "\n".join(parts)
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "access": access,
     "cli": cli,
     "settings": settings,
     "errors": errors,

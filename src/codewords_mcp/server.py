@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
@@ -48,7 +48,7 @@ from starlette.types import Scope as HttpScope
 
 from codewords_mcp import __version__
 from codewords_mcp.bounded_json import parse
-from codewords_mcp.door.access import check_settings
+from codewords_mcp.door.access import check_message, check_settings, filter_list, rules_of
 from codewords_mcp.door.changes import Changes
 from codewords_mcp.door.context import CALLER_KEY, Door, RequestContext, caller_of, principal_of
 from codewords_mcp.door.errors import foreseen, to_protocol_error
@@ -59,6 +59,7 @@ from codewords_mcp.prompts import add_prompts
 from codewords_mcp.resources import add_resources
 from codewords_mcp.resources.recent import complete, list_recent
 from codewords_mcp.resources.subscriptions import Subscriptions
+from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.runtime.models import Caller, Scope
 from codewords_mcp.settings import Settings
 from codewords_mcp.tools import all_tools
@@ -87,7 +88,6 @@ _ICON = (
 SESSIONS = 1_000
 """Legacy sessions open at once; one idle for half an hour ends."""
 
-_FIXED = CacheHint(ttl_ms=300_000, scope="public")
 _OWN = CacheHint(ttl_ms=60_000, scope="private")
 _FRESH = CacheHint(ttl_ms=0, scope="private")
 _BODY = 4 << 20
@@ -134,8 +134,8 @@ def create_server(
             request_state_security=_state_security(settings),
             cache_hints={
                 "tools/list": _OWN,
-                "prompts/list": _FIXED,
-                "resources/templates/list": _FIXED,
+                "prompts/list": _OWN,
+                "resources/templates/list": _OWN,
                 "resources/list": _FRESH,
                 "resources/read": _FRESH,
             },
@@ -146,6 +146,7 @@ def create_server(
     surface.serve(server)
     _open_seams(server, Subscriptions(bus, _connection_of, changes))
     _open_tools(server, surface, tasks)
+    _check_rows(server)
     return server
 
 
@@ -214,15 +215,15 @@ def _bound_to_caller(handle: ASGIApp, limit: int) -> ASGIApp:
 
 
 async def _check_scope(caller: Caller, receive: Receive, limit: int) -> Receive:
-    """Read the message for the tool that it calls; what gives it once more."""
+    """Read the message for what it asks; what gives it once more."""
     read: list[Message] = []
     body = b""
     while not read or (read[-1].get("more_body") and len(body) <= limit):
         read.append(await receive())
         body += read[-1].get("body", b"")
-    needed = _scope_asked(body)
-    if needed is not None and not caller.can(needed):
-        raise InsufficientScope(needed, by_token=True)
+    missing = [scope for scope in _scopes_asked(body) if not caller.can(scope)]
+    if missing:
+        raise InsufficientScope(" ".join(dict.fromkeys(missing)), by_token=True)
     waiting = iter(read)
 
     async def again() -> Message:
@@ -232,20 +233,21 @@ async def _check_scope(caller: Caller, receive: Receive, limit: int) -> Receive:
     return again
 
 
-def _scope_asked(body: bytes) -> Scope | None:
-    """What the tool of this call takes; published ones are run. None for what calls none."""
+def _scopes_asked(body: bytes) -> list[Scope]:
+    """The scopes that a message needs; published tools are run."""
     try:
         message = parse(body)
     except ValueError:
-        return None
+        return []
     match message:
         case {"method": "tools/call", "params": {"name": str() as name}}:
-            known: dict[str, Scope] = {
-                tool.name: tool.scope for tool in all_tools() if isinstance(tool, DoorTool)
-            }
-            return known.get(name, "run")
+            rule = TABLE.find("tool", name)
+            return list(rule.scopes) if rule else ["run"]
+        case {"method": str() as method, "params": {**params}}:
+            asked = cast("dict[str, Any]", params)
+            return [scope for rule in rules_of(method, asked) for scope in rule.scopes]
         case _:
-            return None
+            return []
 
 
 def _state_security(settings: Settings) -> RequestStateSecurity:
@@ -266,7 +268,8 @@ def _boundary(changes: Changes) -> ServerMiddleware[Any]:
     async def boundary(ctx: ServerRequestContext[Door, Any], call_next: CallNext) -> HandlerResult:
         try:
             changes.seen(ctx)
-            return await call_next(ctx)
+            check_message(ctx)
+            return filter_list(ctx, await call_next(ctx))
         except (MCPError, ValidationError):
             raise
         except ValueError as error:
@@ -317,6 +320,13 @@ def _open_tools(server: MCPServer[Door], surface: Surface, tasks: Tasks) -> None
 
     low.add_request_handler("tools/list", PaginatedRequestParams, surface.list)
     low.add_request_handler("tools/call", CallToolRequestParams, call)
+
+
+def _check_rows(server: MCPServer[Door]) -> None:
+    """Raise LookupError where something is served that the access table has no row for."""
+    low = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    for method in low._request_handlers:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        TABLE.get("method", method)
 
 
 def _signed(result: HandlerResult, ctx: RequestContext) -> HandlerResult:

@@ -1,16 +1,19 @@
-"""Which tools a request may see and call: by its key's or token's scopes and toolsets, its address, and who narrowed it.
+"""Apply the access table to messages of MCP: by the key's or token's scopes and toolsets, its address, and its headers.
 
 Everything here takes away, nothing gives: a header, an address or a flag that narrows can't widen what a key may do.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Final
+
+from mcp_types import ListPromptsResult, ListResourceTemplatesResult
 
 from codewords_mcp.door.context import RequestContext, caller_of
-from codewords_mcp.errors import Forbidden, InvalidInput
-from codewords_mcp.runtime.models import Caller, Scope
+from codewords_mcp.errors import InvalidInput
+from codewords_mcp.runtime.auth.access import Access, Listener, Rule
+from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.settings import Settings
 
 TOOLSETS = {
@@ -24,71 +27,120 @@ TOOLSETS = {
 """Toolsets of our own tools. Published workflows have names of their owner's."""
 TOOLSET_KEY = "codewords.toolset"
 """Where the HTTP door leaves the toolset of `/mcp/{toolset}` in an ASGI scope."""
+LISTENER_KEY = "codewords.listener"
+"""Where the HTTP door leaves which listener a request came by."""
 READ_ONLY_HEADER = "x-mcp-readonly"
 TOOLSETS_HEADER = "x-mcp-toolsets"
 _OFF = {"", "0", "false", "no", "off"}
 
 
-class Narrowed(Protocol):
-    """What a tool says of itself here."""
+_PROMPT_ARGUMENTS: Final = {
+    ("debug_run", "run_id"): "run",
+    ("add_integration", "workflow_id"): "workflow",
+    ("add_integration", "service"): "service",
+    ("review_workflow", "workflow_id"): "workflow",
+}
+_URI_ARGUMENTS: Final = {
+    ("workflow://{workflow_id}", "workflow_id"): "workflow",
+    ("run://{run_id}", "run_id"): "run",
+    ("run://{run_id}/logs", "run_id"): "run",
+    ("services://{name}", "name"): "page",
+    ("practices://{topic}", "topic"): "topic",
+}
 
-    name: str
-    toolset: str
-    scope: Scope
 
-    @property
-    def reads(self) -> bool:
-        """Whether it changes nothing."""
-        ...
+def completed(subject: str, argument: str) -> str | None:
+    """The kind of name that an argument of a prompt or an address takes; None where it can't be listed."""
+    return _PROMPT_ARGUMENTS.get((subject, argument)) or _URI_ARGUMENTS.get((subject, argument))
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """What a request is narrowed to. `toolsets` must all hold; each is a set of names."""
+def resource_rule(uri: str) -> Rule | None:
+    """The rule of the resource at an address; None where there is no such resource."""
+    scheme, _, rest = uri.partition("://")
+    if scheme == "run":
+        return TABLE.get("resource", "run://{run_id}/logs" if rest.endswith("/logs") else "run://{run_id}")
+    template = _SCHEMES.get(scheme)
+    return None if template is None else TABLE.get("resource", template)
 
-    caller: Caller
-    read_only: bool
-    toolsets: tuple[frozenset[str], ...]
 
-    def refusal(self, tool: Narrowed) -> Forbidden | None:
-        """Why this request may not call the tool; None where it may."""
-        if self.read_only and not tool.reads:
-            return Forbidden(
-                f"This connection is read-only; {tool.name} changes something.",
-                hint="The user can connect without --read-only.",
-            )
-        if any(tool.toolset not in names for names in self.toolsets):
-            return Forbidden(
-                f"{tool.name} is of the toolset {tool.toolset}, which this connection or its key leaves out.",
-                hint=f"The user can add {tool.toolset} to --toolsets, or use another key.",
-            )
-        if not self.caller.can(tool.scope):
-            return Forbidden(
-                f"{tool.name} needs the scope {tool.scope}, which this key does not have.",
-                hint=f"`codewords keys create --scope …,{tool.scope}` makes a key with it.",
-            )
+_SCHEMES: Final = {
+    "workflow": "workflow://{workflow_id}",
+    "services": "services://{name}",
+    "practices": "practices://{topic}",
+    "skill": "skill://{path}",
+}
+
+
+def rules_of(method: str, params: Mapping[str, Any]) -> list[Rule]:
+    """The rules of all that a message asks for, except tools, which `Surface.find` judges by their own."""
+    asked = [TABLE.find("method", method)]
+    uri, name = str(params.get("uri", "")), str(params.get("name", ""))
+    match method:
+        case "resources/read":
+            asked.append(resource_rule(uri))
+        case "resources/subscribe":
+            asked.append(subscription_rule(uri))
+        case "prompts/get":
+            asked.append(TABLE.find("prompt", name))
+        case "completion/complete":
+            asked += _completion_rules(params)
+        case _:
+            pass
+    return [rule for rule in asked if rule is not None]
+
+
+def subscription_rule(uri: str) -> Rule | None:
+    """The rule of watching what is at an address; None for what can't be watched."""
+    if not uri.startswith("run://"):
         return None
-
-    def shows(self, tool: Narrowed) -> bool:
-        """Whether a list has it. A token may get further scopes on the way, so it is shown what needs them."""
-        refused = self.refusal(tool)
-        if refused is None:
-            return True
-        plain = View(
-            Caller(self.caller.owner, self.caller.kind), self.read_only, self.toolsets
-        )  # without its scopes
-        return self.caller.by_token and plain.refusal(tool) is None
+    return TABLE.get("subscription", "run://{run_id}/logs" if uri.endswith("/logs") else "run://{run_id}")
 
 
-def view_of(ctx: RequestContext) -> View:
-    """What this request is narrowed to. Raises InvalidInput for a toolset that is none."""
+def _completion_rules(params: Mapping[str, Any]) -> list[Rule | None]:
+    match params:
+        case {"ref": {"name": subject} | {"uri": subject}, "argument": {"name": argument}}:
+            subject, kind = str(subject), completed(str(subject), str(argument))
+        case _:
+            return []
+    of = TABLE.find("prompt", subject) or TABLE.find("resource", subject)
+    return [of, TABLE.get("completion", kind) if kind else None]
+
+
+def check_message(ctx: RequestContext) -> None:
+    """Raise Forbidden or InsufficientScope where a message asks for what its caller may not have."""
+    rules = rules_of(ctx.method, ctx.params or {})
+    if any(rule.toolset is not None or rule.level != "run" for rule in rules):
+        access = access_of(ctx)
+        for rule in rules:
+            access.require(rule)
+
+
+def filter_list(ctx: RequestContext, result: Any) -> Any:
+    """A list of prompts or of templates without those that the caller may not use."""
+    if isinstance(result, ListPromptsResult):
+        access = access_of(ctx)
+        shown = [one for one in result.prompts if _shown(access, TABLE.find("prompt", one.name))]
+        return result.model_copy(update={"prompts": shown})
+    if isinstance(result, ListResourceTemplatesResult):
+        access = access_of(ctx)
+        templates = result.resource_templates
+        shown = [one for one in templates if _shown(access, TABLE.find("resource", one.uri_template))]
+        return result.model_copy(update={"resource_templates": shown})
+    return result
+
+
+def _shown(access: Access, rule: Rule | None) -> bool:
+    return rule is None or access.shows(rule)
+
+
+def access_of(ctx: RequestContext) -> Access:
+    """How this request asks, and what it is narrowed to. Raises InvalidInput for a toolset that is none."""
     settings, caller = ctx.lifespan_context.settings, caller_of(ctx)
     sets: list[frozenset[str]] = []
     if settings.toolsets is not None:
         sets.append(frozenset(settings.toolsets))
-    if caller.toolsets is not None:
-        sets.append(caller.toolsets)
     read_only = settings.read_only
+    listener: Listener = "public"
     request = ctx.request
     if request is not None:
         if named := request.scope.get(TOOLSET_KEY):
@@ -96,7 +148,8 @@ def view_of(ctx: RequestContext) -> View:
         if (listed := request.headers.get(TOOLSETS_HEADER)) is not None:
             sets.append(parse_toolsets(listed))
         read_only = read_only or request.headers.get(READ_ONLY_HEADER, "").strip().lower() not in _OFF
-    return View(caller, read_only, tuple(sets))
+        listener = request.scope.get(LISTENER_KEY, "public")
+    return Access(caller, listener, read_only, tuple(sets))
 
 
 def parse_toolsets(text: str) -> frozenset[str]:

@@ -29,6 +29,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from codewords_mcp.door.context import RequestContext, caller_of, principal_of
 from codewords_mcp.door.errors import foreseen, to_protocol_error
+from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.tasks import TTL, TaskBook, TaskRecord
 
 TASKS = "io.modelcontextprotocol/tasks"
@@ -288,6 +289,9 @@ class Tasks(Extension):
         if headers is not None and headers.get("mcp-name") != task_id:
             raise MCPError(HEADER_MISMATCH, "The header Mcp-Name is not the task's id.")
         record = await self._book(ctx).get(task_id, principal_of(caller_of(ctx)))
+        # A connection may be narrower than the one that began the task. What is not published any more can still be read.
+        with suppress(NotFound):
+            await self._find_tool(ctx, record.tool)
         return record, self._running.get(task_id)
 
     async def _go_on(self, ctx: RequestContext, record: TaskRecord) -> tuple[TaskRecord, _Running | None]:

@@ -88,18 +88,18 @@ _KEY: dict[str, Any] = {
 
 OPERATIONS = [
     Operation(
-        "GET", "/healthz", "Liveness", healthz, access="open", tag="runtime",
+        "GET", "/healthz", "Liveness", healthz, tag="runtime",
         reply={"type": "object", "properties": {"status": {"type": "string"}, "version": {"type": "string"}}},
     ),
     Operation("GET", "/status", "What works here and what doesn't", status, tag="runtime", reply={"type": "object"}),
     Operation(
-        "GET", "/keys", "List keys", list_keys, access="admin", tag="keys",
+        "GET", "/keys", "List keys", list_keys, tag="keys",
         reply=items_of(KeyInfo),
     ),
-    Operation("POST", "/keys", "Make a key", create_key, access="admin", tag="keys", body=KeyBody, reply=_KEY, status=201),
-    Operation("DELETE", "/keys/{key_id}", "Revoke a key", revoke_key, access="admin", tag="keys", status=204),
+    Operation("POST", "/keys", "Make a key", create_key, tag="keys", body=KeyBody, reply=_KEY, status=201),
+    Operation("DELETE", "/keys/{key_id}", "Revoke a key", revoke_key, tag="keys", status=204),
     Operation(
-        "POST", "/stop", "End the runtime", stop, access="admin", tag="runtime", status=202,
+        "POST", "/stop", "End the runtime", stop, tag="runtime", status=202,
         reply={"type": "object", "properties": {"stopping": {"type": "boolean"}}},
     ),
 ]  # fmt: skip

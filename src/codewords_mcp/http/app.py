@@ -37,14 +37,23 @@ from codewords_mcp.http.auth import KeyGuard
 from codewords_mcp.http.cors import Cors
 from codewords_mcp.http.docs_page import page_operations
 from codewords_mcp.http.errors import ErrorBoundary
-from codewords_mcp.http.gateway import ProviderErrors, provider_of, serve_provider, serve_simple, simple_of
+from codewords_mcp.http.gateway import (
+    ProviderErrors,
+    provider_of,
+    provider_rule,
+    serve_provider,
+    serve_simple,
+    simple_of,
+)
 from codewords_mcp.http.hosts import HostGuard, Trust
-from codewords_mcp.http.house import HOUSE, House
+from codewords_mcp.http.house import HOUSE, House, access
 from codewords_mcp.http.openapi import operations_for
 from codewords_mcp.http.operations import Operation
 from codewords_mcp.http.paths import SSE_PATHS, is_chrome, is_mcp, toolset_of
 from codewords_mcp.http.tokens import Tokens
 from codewords_mcp.http.websockets import serve_websocket
+from codewords_mcp.runtime.auth.access import Rule
+from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,7 +64,6 @@ _MCP = [
         method,
         path,
         "MCP over streamable HTTP",
-        access="user",
         tag="mcp",
         media="*/*",
         body={},
@@ -68,7 +76,6 @@ _MCP = [
         method,
         path,
         "MCP over HTTP+SSE, for older hosts",
-        access="user",
         tag="mcp",
         media="*/*",
         body={},
@@ -106,6 +113,12 @@ def create_app(
     return Cors(ErrorBoundary(ProviderErrors(HostGuard(KeyGuard(dispatcher, runtime, tokens), trust))), trust)
 
 
+_WEBSOCKET, _CHROME = (
+    TABLE.get("websocket", "WS /run/{service_id}/{path}"),
+    TABLE.get("websocket", "WS /browser/connect"),
+)
+
+
 class Dispatcher:
     """From a path to what serves it. Calls go around the router, whose matching they need not pay for."""
 
@@ -115,6 +128,7 @@ class Dispatcher:
         served = [operation.route() for operation in operations() if operation.handler is not None]
         self._router = Router(served, redirect_slashes=False)
         self._hot = {"run": runs.serve_run, "run_async": runs.serve_run_async}
+        self._rules = {name: TABLE.get("http", f"* /{name}/{{service_id}}/{{path}}") for name in self._hot}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises what the route raised, Starlette's HTTPException included."""
@@ -125,23 +139,30 @@ class Dispatcher:
         path: str = scope["path"]
         _, first, rest = (*path.split("/", 2), "", "")[:3]
         if is_mcp(path):
+            access(scope).require(_mcp_rule(path))
             await self._serve_mcp(scope, receive, send)
         elif scope["type"] == "websocket":
             if is_chrome(path):
+                access(scope).require(_CHROME)
                 await browser.serve_chrome(scope, receive, send)
                 return
             if first != "run":
                 raise NotFound(
                     "There is no such websocket.", hint="Workflows serve theirs under /run/{service_id}/."
                 )
+            access(scope).require(_WEBSOCKET)
             await serve_websocket(scope, receive, send)
-        elif provider_of(path):
+        elif provider := provider_of(path):
+            access(scope).require(provider_rule(*provider[:2]))
             await serve_provider(scope, receive, send)
-        elif simple_of(path):
+        elif simple := simple_of(path):
+            access(scope).require(TABLE.get("http", f"POST /run/{simple}/"))
             await serve_simple(scope, receive, send)
-        elif services.is_firecrawls(path):
+        elif word := services.firecrawls(path):
+            access(scope).require(TABLE.get("http", f"* {word}"))
             await runs.serve_run(services.under_firecrawl(scope), receive, send)
         elif first in self._hot and rest:
+            access(scope).require(self._rules[first])
             await self._hot[first](scope, receive, send)
         else:
             await self._route(scope, receive, send)
@@ -165,6 +186,14 @@ class Dispatcher:
         # With an "app" in the scope the router raises for what it cannot match, and the boundary words it.
         scope["app"] = self
         await self._router(scope, receive, send)
+
+
+def _mcp_rule(path: str) -> Rule:
+    if path in SSE_PATHS:
+        return TABLE.get("http", "GET /sse" if path == "/sse" else "POST /messages/")
+    if path.startswith("/run/"):
+        return TABLE.get("http", "POST /run/devx_mcp/mcp/")
+    return TABLE.get("http", "POST /mcp/{toolset}" if toolset_of(path) else "POST /mcp")
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

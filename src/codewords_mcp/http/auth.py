@@ -12,27 +12,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from codewords_mcp.errors import Unauthenticated
 from codewords_mcp.http.headers import Headers
 from codewords_mcp.http.house import CALLER, CHALLENGE
-from codewords_mcp.http.paths import CHROME_PATH, PROVIDER_PREFIXES, looks_like_token
-from codewords_mcp.http.scopes import check
+from codewords_mcp.http.paths import PROVIDER_PREFIXES, looks_like_token
+from codewords_mcp.runtime.auth.access_table import HTTP
 from codewords_mcp.runtime.models import Caller
 
 if TYPE_CHECKING:
     from codewords_mcp.http.tokens import Tokens
     from codewords_mcp.runtime.runtime import Runtime
 
-OPEN_PATHS = frozenset({"/healthz", CHROME_PATH})
-"""The second asks for a token of its own, in the first message."""
-OPEN_PREFIXES = (
-    "/secrets/enter/",
-    "/consents/",
-    "/connect/",
-    "/file/",
-    "/webhook/",
-    "/login/",
-    "/browser/pair/",
-)
-"""Their secret is in the path, a nonce or a signed token, or in how the body is signed."""
-_WHO_GIVES_TOKENS = "/.well-known/oauth-protected-resource"
+_OPEN = [rule.name.partition(" ")[2] for rule in HTTP if rule.level in {"open", "page"}]
+OPEN_PATHS = frozenset(path for path in _OPEN if "{" not in path)
+OPEN_PREFIXES = tuple(sorted({path.partition("{")[0] for path in _OPEN if "{" in path}))
+"""What needs no key, by the access table: its secret is in the path, in the body's signature, or in the first message."""
 
 PAGES = frozenset({"/", "/docs", "/openapi.json"})
 """What a person opens in a browser, which can send a key as the password of Basic authentication only."""
@@ -46,7 +37,7 @@ _HINT = "Send it as `Authorization: Bearer <key>` or `X-API-Key`; `codewords key
 
 def is_open(path: str) -> bool:
     """Whether a path needs no key."""
-    if path in OPEN_PATHS or path.startswith(_WHO_GIVES_TOKENS):
+    if path in OPEN_PATHS:
         return True
     return any(path.startswith(prefix) and path != prefix for prefix in OPEN_PREFIXES)
 
@@ -62,10 +53,8 @@ class KeyGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises Unauthenticated."""
         if scope["type"] != "lifespan" and not is_open(scope["path"]):
-            path = scope["path"]
             scope[CHALLENGE] = self._tokens.challenge
-            scope[CALLER] = caller = await self._find(scope)
-            check(caller, scope.get("method", "GET"), path)
+            scope[CALLER] = await self._find(scope)
         await self.app(scope, receive, send)
 
     async def _find(self, scope: Scope) -> Caller:

@@ -140,10 +140,10 @@ OPERATIONS = [
         reply={"type": "object", "properties": {"forgotten": {"type": "boolean"}}, "required": ["forgotten"]},
     ),
     Operation(
-        "GET", "/browser/pair/{token}", "The page on which a Chrome is paired", pairing_page, access="open", tag=_TAG,
+        "GET", "/browser/pair/{token}", "The page on which a Chrome is paired", pairing_page, tag=_TAG,
         media="text/html",
     ),
     Operation(
-        "GET", CHROME_PATH, "The WebSocket of the Chrome extension", access="open", tag=_TAG, status=101,
+        "GET", CHROME_PATH, "The WebSocket of the Chrome extension", tag=_TAG, status=101,
     ),
 ]  # fmt: skip

@@ -62,14 +62,14 @@ def _scope(request: Request) -> BudgetScope:
 
 OPERATIONS = [
     Operation(
-        "GET", "/budgets", "List budgets for model calls", list_budgets, access="admin", tag="costs", reply=items_of(Budget)
+        "GET", "/budgets", "List budgets for model calls", list_budgets, tag="costs", reply=items_of(Budget)
     ),
     Operation(
-        "PUT", "/budgets/{scope}", "Set a budget", set_budget, access="admin", tag="costs", body=BudgetBody, reply=Budget,
+        "PUT", "/budgets/{scope}", "Set a budget", set_budget, tag="costs", body=BudgetBody, reply=Budget,
         description="`scope` is call, run, workflow, key or home.",
     ),
     Operation(
-        "DELETE", "/budgets/{scope}", "Remove a budget", remove_budget, access="admin", tag="costs", status=204,
+        "DELETE", "/budgets/{scope}", "Remove a budget", remove_budget, tag="costs", status=204,
         parameters=(
             Parameter("subject", "Of one workflow or key.", {"type": "string"}),
             Parameter("period", "total, month or day.", {"type": "string", "enum": list(_PERIODS), "default": "total"}),

@@ -70,11 +70,11 @@ def _token(request: Request) -> str:
 OPERATIONS = [
     Operation(
         "GET", "/consents/{token}", "The page that asks whether a workflow may do what it asks for", show,
-        access="open", media="text/html",
+        media="text/html",
     ),
     Operation(
         "POST", "/consents/{token}", "Agree or decline", answer,
-        access="open", media="text/html", body_media="application/x-www-form-urlencoded",
+        media="text/html", body_media="application/x-www-form-urlencoded",
         body={"type": "object", "properties": {"answer": {"type": "string", "enum": ["agree", "decline"]}}},
     ),
 ]  # fmt: skip

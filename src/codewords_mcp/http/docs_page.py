@@ -52,9 +52,9 @@ async def docs(request: Request, *, operations: Sequence[Operation]) -> Response
 def page_operations(table: Sequence[Operation]) -> list[Operation]:
     """The two pages over a table."""
     return [
-        Operation("GET", "/", "What this is", index, access="run", tag="runtime", media="text/html"),
+        Operation("GET", "/", "What this is", index, tag="runtime", media="text/html"),
         Operation(
-            "GET", "/docs", "These routes as a page", partial(docs, operations=table), access="run", tag="runtime",
+            "GET", "/docs", "These routes as a page", partial(docs, operations=table), tag="runtime",
             media="text/html",
         ),
     ]  # fmt: skip
@@ -67,5 +67,5 @@ def _row(operation: Operation) -> str:
     more = f'<br><span class="dim">{prose(operation.description)}</span>' if operation.description else ""
     return (
         f"<tr><th><code>{method} {escape(operation.path)}</code></th>"
-        f'<td>{escape(operation.summary)} <span class="dim">({_KEYS[operation.access]})</span>{more}{names}</td></tr>'
+        f'<td>{escape(operation.summary)} <span class="dim">({_KEYS[operation.rule.level]})</span>{more}{names}</td></tr>'
     )

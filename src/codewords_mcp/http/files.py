@@ -131,7 +131,7 @@ _TOKEN = Parameter("Range", "One range of bytes.", {"type": "string"}, "header")
 
 OPERATIONS = [
     Operation(
-        "POST", "/file", "Make room for a file", create_file, access="run", tag="files",
+        "POST", "/file", "Make room for a file", create_file, tag="files",
         parameters=(Parameter("filename", "A plain name, no folders.", {"type": "string"}, required=True),),
         description="PUT the bytes to `upload_uri` with `upload_headers`; `download_uri` needs no key and expires.",
         reply={
@@ -143,11 +143,11 @@ OPERATIONS = [
         },
     ),
     Operation(
-        "PUT", "/file/{token}", "Upload by a signed link", upload, access="open", tag="files", body={}, body_media="*/*",
+        "PUT", "/file/{token}", "Upload by a signed link", upload, tag="files", body={}, body_media="*/*",
         reply={"type": "object", "properties": {"size": {"type": "integer"}}},
     ),
     Operation(
-        "GET", "/file/{token}", "Download by a signed link", download, access="open", tag="files", media="*/*",
+        "GET", "/file/{token}", "Download by a signed link", download, tag="files", media="*/*",
         parameters=(_TOKEN,),
     ),
 ]  # fmt: skip

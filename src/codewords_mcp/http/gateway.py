@@ -15,6 +15,8 @@ from codewords_mcp.http.house import ERROR_PAGE, caller, house, own_url, runtime
 from codewords_mcp.http.operations import Operation
 from codewords_mcp.http.provider_errors import dialect_of, provider_reply
 from codewords_mcp.http.replies import JsonReply
+from codewords_mcp.runtime.auth.access import Rule
+from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.runtime.models import Provider, ProviderReply, ProviderRequest
 
 PROVIDERS: tuple[Provider, ...] = ("openai", "anthropic", "gemini")
@@ -45,7 +47,7 @@ _ANSWER: dict[str, Any] = {
 _PASSING = [
     Operation(
         "*", path, f"Call {title} as its own SDK does",
-        access="run", tag="providers", media="*/*", body={}, body_media="*/*",
+        tag="providers", media="*/*", body={}, body_media="*/*",
         description="Status, headers and body are the provider's own, streamed as they come. The key is a CodeWords key, "
         "in the header in which the SDK sends one; the provider's key stays in the runtime. Errors of the gateway have the "
         "provider's shape and `Error-Origin: platform`.",
@@ -61,7 +63,7 @@ _PASSING = [
 ]  # fmt: skip
 _SIMPLE = [
     Operation(
-        "POST", f"/run/{name}/", f"Ask {name} one prompt", access="run", tag="models",
+        "POST", f"/run/{name}/", f"Ask {name} one prompt", tag="models",
         description="`example_output` is a JSON Schema or an example of the answer; `images` are https or data URLs. The "
         "model `echo` asks nobody and says so. `cost` is in USD, null for a model without a price.",
         body=_FORM, reply=_ANSWER,
@@ -80,6 +82,18 @@ def provider_of(path: str) -> tuple[Provider, bool, str] | None:
     if first not in PROVIDERS or not rest.strip("/"):
         return None
     return first, run_mount, f"/{rest.lstrip('/')}"
+
+
+def provider_rule(provider: Provider, run_mount: bool) -> Rule:
+    """Who may call a provider by this mount."""
+    mount = (
+        f"/{provider}/"
+        if not run_mount
+        else "/run/anthropic/"
+        if provider == "anthropic"
+        else f"/run/{provider}/v1/"
+    )
+    return TABLE.get("http", f"* {mount}{{path}}")
 
 
 def simple_of(path: str) -> Provider | None:

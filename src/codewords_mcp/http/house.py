@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from starlette.types import Scope
 
 from codewords_mcp.errors import Unauthenticated
+from codewords_mcp.runtime.auth.access import Access
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.settings import Settings
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 HOUSE = "codewords.house"
 CALLER = "codewords.caller"
+LISTENER = "codewords.listener"
 REQUEST_ID = "codewords.request_id"
 RUN_ID = "codewords.run_id"
 ERROR_PAGE = "codewords.error_page"
@@ -50,6 +52,11 @@ def caller(scope: Scope) -> Caller:
     if found is None:
         raise Unauthenticated("This request carries no key.")
     return found
+
+
+def access(scope: Scope) -> Access:
+    """How this request asks: by which caller, over which listener."""
+    return Access(scope.get(CALLER), listener=scope.get(LISTENER, "public"))
 
 
 def own_url(scope: Scope) -> str:

@@ -194,13 +194,13 @@ OPERATIONS = [
     Operation("DELETE", "/connections/{account}", "Disconnect an account", disconnect, tag=_TAG, status=204),
     Operation(
         "GET", "/connect/{nonce}", "The page that leads to the broker", link_page,
-        access="open", tag=_TAG, media="text/html",
+        tag=_TAG, media="text/html",
     ),
     Operation(
         "GET", "/connect/{nonce}/go", "On to the broker's own page", link_onward,
-        access="open", tag=_TAG, media="text/html", status=303,
+        tag=_TAG, media="text/html", status=303,
     ),
     Operation(
-        "GET", "/connect/{nonce}/done", "Back from the broker", link_done, access="open", tag=_TAG, media="text/html"
+        "GET", "/connect/{nonce}/done", "Back from the broker", link_done, tag=_TAG, media="text/html"
     ),
 ]  # fmt: skip

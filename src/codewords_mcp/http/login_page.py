@@ -56,10 +56,10 @@ def _link(request: Request) -> str:
 
 OPERATIONS = [
     Operation(
-        "GET", "/login/{link}", "The page behind a sign-in link", show, access="open", tag="sign-in", media="text/html"
+        "GET", "/login/{link}", "The page behind a sign-in link", show, tag="sign-in", media="text/html"
     ),
     Operation(
-        "POST", "/login/{link}", "Sign in by the link", follow, access="open", tag="sign-in", media="text/html",
+        "POST", "/login/{link}", "Sign in by the link", follow, tag="sign-in", media="text/html",
         body_media="application/x-www-form-urlencoded", body={"type": "object"},
     ),
 ]  # fmt: skip

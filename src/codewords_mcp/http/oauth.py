@@ -40,7 +40,6 @@ OPERATIONS = [
         path,
         "Whose access tokens are taken (RFC 9728)",
         protected_resource,
-        access="open",
         tag="mcp",
         reply=_DOCUMENT,
     )

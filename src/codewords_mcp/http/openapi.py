@@ -114,7 +114,7 @@ async def openapi(request: Request, *, operations: Sequence[Operation]) -> Respo
 def operations_for(table: Sequence[Operation]) -> Operation:
     """The route that describes a table."""
     return Operation(
-        "GET", "/openapi.json", "This description", partial(openapi, operations=table), access="run", tag="runtime",
+        "GET", "/openapi.json", "This description", partial(openapi, operations=table), tag="runtime",
         reply={"type": "object"},
     )  # fmt: skip
 
@@ -135,14 +135,15 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
             *map(_parameter, operation.parameters),
         ],
         "responses": {str(operation.status): reply, "default": error},
-        "x-key": operation.access,
+        "x-key": operation.rule.level,
+        "x-scopes": list(operation.rule.scopes),
     }
     if operation.description:
         described["description"] = operation.description
     if operation.body is not None:
         content = {operation.body_media: {"schema": _schema(operation.body, schemas)}}
         described["requestBody"] = {"content": content, "required": bool(operation.body)}
-    if operation.access == "open":
+    if operation.rule.level == "open":
         described["security"] = []
     return described
 

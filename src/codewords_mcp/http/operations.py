@@ -1,12 +1,13 @@
-"""One table of the door: what is served, who may use it and how it is described, in one place per route.
+"""The routes of the HTTP API: what is served and how it is described, in one place per route.
 
-`Operation` is what the router, the access check and /openapi.json are all made from, so that they cannot disagree.
+`Operation` is what the router and /openapi.json are made from. Who may use a route is a row of the access table
+(runtime/auth/access_table.py), found by method and path; an operation without one can't be made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -14,11 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from codewords_mcp.http.house import caller
-from codewords_mcp.http.scopes import refuse_run_key, require_admin
+from codewords_mcp.http.house import access
+from codewords_mcp.runtime.auth.access import Rule
+from codewords_mcp.runtime.auth.access_table import TABLE
 
-Access = Literal["open", "run", "user", "admin"]
-"""The least that may use it: nobody's key, a running workflow's, a user's, an admin's."""
 Handler = Callable[[Request], Awaitable[Response]]
 Schema = type[BaseModel] | dict[str, Any]
 
@@ -39,13 +39,13 @@ class Operation:
     """A route. `handler` is None for hot paths, which `app.Dispatcher` serves before the router.
 
     `body` and `reply` are JSON unless `media` names another type of the reply. `method` may be "*".
+    Raises LookupError for a route without a row in the access table.
     """
 
     method: str
     path: str
     summary: str
     handler: Handler | None = None
-    access: Access = "user"
     tag: str = "workflows"
     description: str = ""
     parameters: tuple[Parameter, ...] = ()
@@ -54,11 +54,17 @@ class Operation:
     media: str = "application/json"
     status: int = 200
     body_media: str = "application/json"
+    rule: Rule = field(default=None, kw_only=True)  # pyright: ignore[reportAssignmentType]  # found below
+
+    def __post_init__(self) -> None:
+        """Find who may use the route."""
+        if self.rule is None:  # pyright: ignore[reportUnnecessaryComparison]
+            object.__setattr__(self, "rule", TABLE.get("http", f"{self.method} {self.path}"))
 
     def route(self) -> Route:
         """The route, behind its access check."""
         assert self.handler is not None  # noqa: S101  # only routes of the router are asked
-        return Route(self.path, _checked(self.handler, self.access), methods=[self.method])
+        return Route(self.path, _checked(self.handler, self.rule), methods=[self.method])
 
 
 def items_of(item: Schema) -> dict[str, Any]:
@@ -77,12 +83,9 @@ def page_of(item: Schema) -> dict[str, Any]:
     return page
 
 
-def _checked(handler: Handler, access: Access) -> Handler:
+def _checked(handler: Handler, rule: Rule) -> Handler:
     async def endpoint(request: Request) -> Response:
-        if access == "admin":
-            require_admin(caller(request.scope))
-        elif access == "user":
-            refuse_run_key(caller(request.scope))
+        access(request.scope).require(rule)
         return await handler(request)
 
     return endpoint

@@ -159,19 +159,19 @@ def _run_id(request: Request) -> str:
 
 OPERATIONS = [
     Operation(
-        "POST", "/provision-request", "Get a run id before the run", provision, access="run", tag="runs",
+        "POST", "/provision-request", "Get a run id before the run", provision, tag="runs",
         description="Its log can be followed at once; pass it as `X-Provisioned-Request-Id`.",
         reply={"type": "object", "properties": {"request_id": {"type": "string"}}, "required": ["request_id"]},
     ),
     Operation(
-        "GET", "/result/{run_id}", "Wait for the result of a run", result, access="run", tag="runs", reply=RECORD,
+        "GET", "/result/{run_id}", "Wait for the result of a run", result, tag="runs", reply=RECORD,
         description="200 with the record also for a failed run, plus the keys of an object `responseJson` that do not "
         "collide with it. 504 with the code `run_pending` while the run goes on.",
         parameters=(Parameter("timeout", "Seconds; over 1000: milliseconds. Else CODEWORDS_SYNC_TIMEOUT.", {"type": "number"}),),
     ),
-    Operation("GET", "/request/{run_id}", "The record of a run", record, access="run", tag="runs", reply=RECORD),
+    Operation("GET", "/request/{run_id}", "The record of a run", record, tag="runs", reply=RECORD),
     Operation(
-        "GET", "/logs/{run_id}", "Follow the log of a run", logs, access="run", tag="runs", media=NDJSON,
+        "GET", "/logs/{run_id}", "Follow the log of a run", logs, tag="runs", media=NDJSON,
         description="One JSON object a line, live; an empty line about every 5 s says that the run goes on.",
         parameters=(
             Parameter("after", "Only lines later than this `createdAt`.", {"type": "string"}),

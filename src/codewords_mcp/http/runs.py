@@ -28,13 +28,13 @@ MAX_DELAY = 30 * 86400
 OPERATIONS = [
     Operation(
         "*", "/run/{service_id}/{path}", "Call a workflow or a library service",
-        access="run", tag="runs", parameters=_HEADERS, media="*/*", body={}, body_media="*/*",
+        tag="runs", parameters=_HEADERS, media="*/*", body={}, body_media="*/*",
         description="Any method. Status, headers and body are the workflow's own, streamed as they come; a websocket "
         "is passed through. `X-Request-Id` is the run; `Error-Origin` tells whose an error is.",
     ),
     Operation(
         "*", "/run_async/{service_id}/{path}", "Call in the background",
-        access="run", tag="runs", parameters=_HEADERS + _BACKGROUND, body={}, body_media="*/*", status=200,
+        tag="runs", parameters=_HEADERS + _BACKGROUND, body={}, body_media="*/*", status=200,
         description="The run is recorded for good before this answers: it ends, once, also where the runtime does not "
         "live to see it. Over the caller's limit it waits in line.",
         reply={"type": "object", "properties": {"request_id": {"type": "string"}}, "required": ["request_id"]},

@@ -143,11 +143,11 @@ def _nonce(request: Request) -> str:
 OPERATIONS = [
     Operation(
         "GET", "/secrets/enter/{nonce}", "The page to type a secret on", show,
-        access="open", tag="secrets", media="text/html",
+        tag="secrets", media="text/html",
     ),
     Operation(
         "POST", "/secrets/enter/{nonce}", "Store what was typed", store,
-        access="open", tag="secrets", media="text/html", body_media="application/x-www-form-urlencoded",
+        tag="secrets", media="text/html", body_media="application/x-www-form-urlencoded",
         body={
             "type": "object",
             "properties": {name: {"type": "string"} for name in ("value", "lines", "hosts", "plain")},

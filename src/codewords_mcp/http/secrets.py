@@ -80,7 +80,7 @@ OPERATIONS = [
     ),
     Operation("PUT", "/secrets/{name}", "Store a secret", set_secret, tag="secrets", body=SecretBody, reply=SecretInfo),
     Operation(
-        "POST", "/secrets/rotate-key", "Encrypt every secret with a new master key", rotate_key, access="admin",
+        "POST", "/secrets/rotate-key", "Encrypt every secret with a new master key", rotate_key,
         tag="secrets", reply=KeyRotation,
     ),
     Operation("DELETE", "/secrets/{name}", "Delete a secret", delete_secret, tag="secrets", status=204),

@@ -15,16 +15,18 @@ from codewords_mcp.http.gateway import PROVIDERS
 from codewords_mcp.http.house import caller, runtime
 from codewords_mcp.http.operations import Operation, items_of
 from codewords_mcp.http.replies import JsonReply
+from codewords_mcp.runtime.auth.access_table import service_rule
 from codewords_mcp.runtime.service_info import ServiceInfo
 
 _WORDS = ("scrape", "map", "crawl", "search", "extract", "batch")
-_FIRECRAWLS = re.compile(rf"/v[12]/(?:{'|'.join(_WORDS)})(?:/|\Z)")
+_FIRECRAWLS = re.compile(rf"(/v[12]/(?:{'|'.join(_WORDS)}))(?:/|\Z)")
 """Where Firecrawl's newer clients ask, whatever path their `api_url` has: they drop it."""
 
 
-def is_firecrawls(path: str) -> bool:
-    """Whether a path is one of Firecrawl's own."""
-    return _FIRECRAWLS.match(path) is not None
+def firecrawls(path: str) -> str | None:
+    """The operation of Firecrawl that a path names, such as "/v2/scrape"; None for other paths."""
+    match = _FIRECRAWLS.match(path)
+    return match[1] if match else None
 
 
 def under_firecrawl(scope: Scope) -> Scope:
@@ -56,8 +58,9 @@ def operations_of(services: Iterable[ServiceInfo]) -> Iterator[tuple[Operation, 
             reply = _named(one.output, service.name, named)
             yield Operation(
                 "POST", f"/run/{service.name}{one.path.replace('*', '{path}')}", one.summary,
-                access="run", tag=f"service: {service.name}", body=body, reply=reply,
+                tag=f"service: {service.name}", body=body, reply=reply,
                 description=service.summary + (f" Needs {', '.join(needs)}." if needs else ""),
+                rule=service_rule(service.name, one.path.strip("/"), one.effect),
             ), named  # fmt: skip
 
 
@@ -83,19 +86,19 @@ def _named(schema: dict[str, Any], service: str, named: dict[str, Any]) -> dict[
 OPERATIONS = [
     *(
         Operation(
-            "POST", f"/{version}/{word}", f"Firecrawl's {word}, as its newer clients ask for it",
-            access="run", tag="services", body={}, reply={},
+            "*", f"/{version}/{word}", f"Firecrawl's {word}, as its newer clients ask for it",
+            tag="services", body={}, reply={},
             description=f"The same as `/run/firecrawl/{version}/{word}`; what is below it too, with any method.",
         )
         for version in ("v1", "v2")
         for word in _WORDS
     ),
     Operation(
-        "GET", "/services", "Library services", list_services, access="run", tag="services",
+        "GET", "/services", "Library services", list_services, tag="services",
         description="Each with its operations, their schemas, and whether the credentials it needs are set.",
         reply=items_of(ServiceInfo),
     ),
     Operation(
-        "GET", "/services/{name}", "One library service", get, access="run", tag="services", reply=ServiceInfo
+        "GET", "/services/{name}", "One library service", get, tag="services", reply=ServiceInfo
     ),
 ]  # fmt: skip

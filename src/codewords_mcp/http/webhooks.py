@@ -98,13 +98,13 @@ _STATUS = {"type": "string", "enum": list(get_args(DeliveryStatus))}
 
 OPERATIONS = [
     Operation(
-        "POST", "/webhook/{endpoint}", "Deliver to a webhook", receive, access="open", tag="webhooks", body={},
+        "POST", "/webhook/{endpoint}", "Deliver to a webhook", receive, tag="webhooks", body={},
         body_media="*/*", reply=_ANSWER,
         description="For senders: the address or their signature is the secret. Answered as soon as it is stored; what "
         "comes twice is delivered once.",
     ),
     Operation(
-        "GET", "/webhook/{endpoint}", "Answer a sender's challenge", receive, access="open", tag="webhooks",
+        "GET", "/webhook/{endpoint}", "Answer a sender's challenge", receive, tag="webhooks",
         media="text/plain",
     ),
     Operation("GET", "/webhooks", "List webhooks", list_webhooks, tag="webhooks", reply=items_of(Webhook)),

@@ -5,11 +5,14 @@ from __future__ import annotations
 from mcp.server.mcpserver import MCPServer
 
 from codewords_mcp.door.context import Door
+from codewords_mcp.resources import practices, run, run_logs, services, workflow
+from codewords_mcp.runtime.auth.access_table import TABLE
+
+MODULES = (workflow, run, run_logs, services, practices)
 
 
 def add_resources(server: MCPServer[Door]) -> None:
-    """Register every resource template."""
-    from codewords_mcp.resources import practices, run, run_logs, services, workflow
-
-    for module in (workflow, run, run_logs, services, practices):
+    """Register every resource template. Raises LookupError for one without a row in the access table."""
+    for module in MODULES:
+        TABLE.get("resource", module.URI)
         server.resource(module.URI, title=module.TITLE, mime_type=module.MIME_TYPE)(module.read)

@@ -16,11 +16,13 @@ from mcp_types import (
 )
 
 from codewords_mcp.bounded_json import parse
+from codewords_mcp.door.access import access_of, completed, resource_rule
 from codewords_mcp.door.context import RequestContext, caller_of
 from codewords_mcp.door.skills import skills
 from codewords_mcp.door.text import one_line
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.resources import practices, run, run_logs, services, workflow
+from codewords_mcp.resources import run, run_logs, services, workflow
+from codewords_mcp.runtime.auth.access import Access
 from codewords_mcp.runtime.models import Run, WorkflowSummary
 
 _LISTED = 20
@@ -35,7 +37,10 @@ async def list_recent(ctx: RequestContext, params: PaginatedRequestParams | None
     runtime, caller = ctx.lifespan_context.runtime, caller_of(ctx)
     cursor = params.cursor if params else None
     of_workflows, of_runs = _positions(cursor)
-    found = [] if cursor else _fixed()
+    access = access_of(ctx)
+    found = [] if cursor else [one for one in _fixed() if _may_read(access, str(one.uri))]
+    of_workflows = of_workflows if _may_read(access, workflow.URI) else None
+    of_runs = of_runs if _may_read(access, run.URI) else None
     if of_workflows is not None:
         workflows = await runtime.list_workflows(caller, limit=_LISTED, cursor=of_workflows or None)
         found += map(_of_workflow, workflows.items)
@@ -48,6 +53,11 @@ async def list_recent(ctx: RequestContext, params: PaginatedRequestParams | None
     return ListResourcesResult(
         resources=found, next_cursor=json.dumps([of_workflows, of_runs]) if more else None
     )
+
+
+def _may_read(access: Access, uri: str) -> bool:
+    rule = resource_rule(uri)
+    return rule is not None and access.refusal(rule) is None
 
 
 def _positions(cursor: str | None) -> tuple[str | None, str | None]:
@@ -113,25 +123,11 @@ async def complete(ctx: RequestContext, params: CompleteRequestParams) -> Comple
     )
 
 
-_ARGUMENTS = {
-    ("debug_run", "run_id"): "run",
-    ("add_integration", "workflow_id"): "workflow",
-    ("add_integration", "service"): "service",
-    ("review_workflow", "workflow_id"): "workflow",
-    (workflow.URI, "workflow_id"): "workflow",
-    (run.URI, "run_id"): "run",
-    (run_logs.URI, "run_id"): "run",
-    (services.URI, "name"): "page",
-    (practices.URI, "topic"): "topic",
-}
-"""(prompt or address, argument) → what it names."""
-
-
 def _named(params: CompleteRequestParams) -> str | None:
     """What the argument names, None where it is nothing that can be listed."""
     ref = params.ref
     subject = ref.name if isinstance(ref, PromptReference) else str(ref.uri)
-    return _ARGUMENTS.get((subject, params.argument.name))
+    return completed(subject, params.argument.name)
 
 
 async def _known(ctx: RequestContext, kind: str | None) -> list[str]:

@@ -22,6 +22,7 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 
+from codewords_mcp.door.access import access_of, subscription_rule
 from codewords_mcp.door.changes import Changes
 from codewords_mcp.door.context import RequestContext, caller_of
 from codewords_mcp.door.errors import foreseen
@@ -140,6 +141,9 @@ class _StreamBus:
 async def _readable(ctx: RequestContext, uri: str) -> None:
     """Raises InvalidInput for what cannot be watched, NotFound for what is not the caller's."""
     run_id, _ = _parts(uri)
+    rule = subscription_rule(uri)
+    if rule is not None:
+        access_of(ctx).require(rule)
     await ctx.lifespan_context.runtime.get_run(caller_of(ctx), run_id)
 
 

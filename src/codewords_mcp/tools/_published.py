@@ -14,6 +14,7 @@ from pydantic import Field
 from codewords_mcp.door.runs import RunResult
 from codewords_mcp.door.text import one_line
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.runtime.auth.access_table import published_rule
 from codewords_mcp.runtime.publishing import PublishedTool
 from codewords_mcp.tools._tool import EXECUTES, READS, DoorTool, tool
 from codewords_mcp.tools.run_workflow import run_workflow
@@ -62,8 +63,7 @@ def _made(plain: str) -> WorkflowTool:
         _placeholder,
         title=one_line(one.title, 60),
         hints=READS.model_copy(update={"open_world_hint": True}) if one.read_only else EXECUTES,
-        toolset=one.toolset,
-        scope="run",
+        rule=published_rule(one.tool, one.toolset, read_only=one.read_only),
         task="optional",
         again=True,
     )

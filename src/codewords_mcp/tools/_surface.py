@@ -17,7 +17,7 @@ from mcp_types import (
 )
 from mcp_types import Tool as ListedTool
 
-from codewords_mcp.door.access import TOOLSETS, view_of
+from codewords_mcp.door.access import TOOLSETS, access_of
 from codewords_mcp.door.context import Door, RequestContext, caller_of
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.tools._published import WorkflowTool
@@ -42,14 +42,14 @@ class Surface:
 
     async def list(self, ctx: RequestContext, _: PaginatedRequestParams) -> ListToolsResult:
         """Ours in their order, then what is published, by name."""
-        view = view_of(ctx)
+        access = access_of(ctx)
         tools: list[DoorTool] = [*self._own.values(), *await self._published(ctx)]
         known = {*TOOLSETS, *(tool.toolset for tool in tools)}
-        if unknown := sorted({name for names in view.toolsets for name in names} - known):
+        if unknown := sorted({name for names in access.narrowed_to() for name in names} - known):
             raise InvalidInput(
                 f"There is no toolset {unknown[0]}.", hint=f"There are {', '.join(sorted(known))}."
             )
-        return ListToolsResult(tools=[_listed(tool) for tool in tools if view.shows(tool)])
+        return ListToolsResult(tools=[_listed(tool) for tool in tools if access.shows(tool.rule)])
 
     async def find(self, ctx: RequestContext, name: str) -> DoorTool:
         """The tool of this name that this request may call. Raises NotFound, Forbidden."""
@@ -59,8 +59,7 @@ class Surface:
         if tool is None:
             told = f" {name}" if name.isidentifier() and len(name) <= 64 else " of that name"
             raise NotFound(f"There is no tool{told}.", hint="tools/list has those that there are.")
-        if refused := view_of(ctx).refusal(tool):
-            raise refused
+        access_of(ctx).require(tool.rule)
         return tool
 
     async def call(

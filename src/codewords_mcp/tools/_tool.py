@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
@@ -15,10 +15,11 @@ from pydantic import BaseModel, Field, ValidationError
 
 from codewords_mcp.bounded_json import UnacceptableJson, check
 from codewords_mcp.door.confirm import CONFIRM, SCHEMA, Question, settle
-from codewords_mcp.door.context import DoorContext, caller_of
+from codewords_mcp.door.context import DoorContext
 from codewords_mcp.door.tasks import TaskSupport, task_of
-from codewords_mcp.errors import Forbidden, InvalidInput
-from codewords_mcp.runtime.models import Scope
+from codewords_mcp.errors import InvalidInput
+from codewords_mcp.runtime.auth.access import Rule
+from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.tools._errors import TookTooLong, bad_arguments, failure, unknown_arguments
 from codewords_mcp.tools._schema import lean
 
@@ -54,16 +55,18 @@ EXECUTES = ToolAnnotations(
 class DoorTool(Tool):
     """A tool whose `run` never raises but for protocol errors, and never echoes an argument's value.
 
-    One that `administers` is closed to the key of a run: a workflow may use the runtime, not administer it. The others are
-    as `tool` says.
+    `rule` says who may call it. The others are as `tool` says.
     """
 
-    administers: bool = False
-    toolset: str = "other"
-    scope: Scope = "write"
+    rule: Rule = Field(exclude=True)
     task: TaskSupport = "never"
     again: bool = False
     confirm: Question | None = Field(default=None, exclude=True)
+
+    @property
+    def toolset(self) -> str:
+        """The toolset that it is of."""
+        return self.rule.toolset or "other"
 
     @property
     def reads(self) -> bool:
@@ -81,8 +84,6 @@ class DoorTool(Tool):
                 raise InvalidInput(f"The arguments were not read: {error}.") from None
             if unknown := [name for name in arguments if name not in accepted]:
                 raise unknown_arguments(unknown, accepted)
-            if self.administers and caller_of(context.request_context).kind == "run":
-                raise _not_for_workflows()
             async with asyncio.timeout(None if task_of(context) else ANSWER_WITHIN):
                 return await self._confirmed(dict(arguments), context, convert_result=convert_result)
         except TimeoutError:  # the limit above: a TimeoutError of the tool's own arrives wrapped
@@ -126,13 +127,6 @@ def _cause(error: ToolError, accepted: list[str]) -> BaseException:
     return cause
 
 
-def _not_for_workflows() -> Forbidden:
-    return Forbidden(
-        "The key of a run may look and run, not deploy, roll back or touch secrets.",
-        hint="Do this with a user's key, from outside of the workflow.",
-    )
-
-
 def _too_slow() -> TookTooLong:
     return TookTooLong(
         f"The runtime did not answer within {ANSWER_WITHIN:.0f} s.",
@@ -145,29 +139,27 @@ def tool(
     *,
     title: str,
     hints: ToolAnnotations,
-    administers: bool = False,
-    toolset: str = "other",
-    scope: Scope | None = None,
+    rule: Rule | None = None,
     task: TaskSupport = "never",
     again: bool = False,
     confirm: Question | None = None,
 ) -> DoorTool:
     """Make the tool of a function; its docstring is the description, on one line.
 
-    What is not said is what grants least: a `toolset` that nobody asked for by name, the `scope` to write unless the tool
-    only reads, no task, and no second call after a restart (`again`: the same call once more is as good as going on).
+    `rule` says who may call it; without it the row of the access table is taken that has the function's name. Raises
+    LookupError where there is none, or where it says that a tool reads which does not say so itself. What is not said is
+    what grants least: no task, and no second call after a restart (`again`: the same call once more is as good as going on).
     `confirm` asks a person before it is done (door/confirm.py) and adds the argument `confirm`, which the function does
     not have; such a function asks nothing else by `InputRequiredResult`.
     """
-    made = cast(
-        "DoorTool",
-        DoorTool.from_function(
-            fn, title=title, description=" ".join((fn.__doc__ or "").split()), annotations=hints
-        ),
+    rule = rule or TABLE.get("tool", fn.__name__)
+    plain = Tool.from_function(
+        fn, title=title, description=" ".join((fn.__doc__ or "").split()), annotations=hints
     )
-    made.administers = administers
-    made.toolset = toolset
-    made.scope = scope or ("read" if made.reads else "write")
+    values = {name: getattr(plain, name) for name in Tool.model_fields}
+    made = DoorTool.model_construct(None, **values, rule=rule)
+    if made.reads != (rule.effect == "reads"):
+        raise LookupError(f"The access table says that {made.name} {rule.effect}, its annotations do not.")
     made.task, made.again, made.confirm = task, again, confirm
     made.parameters = lean(made.parameters) | {"additionalProperties": False}
     if confirm is not None:

@@ -106,6 +106,4 @@ def _told(done: Outcome) -> CallToolResult:
     return answer(data, "\n".join(lines))
 
 
-TOOL = tool(
-    call_integration, title="Call integration", hints=EXECUTES, administers=True, toolset="integrations"
-)
+TOOL = tool(call_integration, title="Call integration", hints=EXECUTES)

@@ -19,4 +19,4 @@ async def cancel_run(ctx: DoorContext, run_id: RunId) -> Annotated[CallToolResul
     return answer_run(await runtime.cancel_run(caller, run_id), [])
 
 
-TOOL = tool(cancel_run, title="Cancel run", hints=DESTROYS, toolset="runs", scope="run")
+TOOL = tool(cancel_run, title="Cancel run", hints=DESTROYS)

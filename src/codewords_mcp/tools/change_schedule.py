@@ -43,7 +43,5 @@ TOOL = tool(
     change_schedule,
     title="Change schedule",
     hints=DESTROYS,
-    administers=True,
-    toolset="schedules",
     confirm=_question,
 )

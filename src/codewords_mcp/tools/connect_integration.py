@@ -106,6 +106,4 @@ def _told(found: Connection) -> CallToolResult:
     return answer(data, "\n".join(lines))
 
 
-TOOL = tool(
-    connect_integration, title="Connect integration", hints=EXECUTES, administers=True, toolset="integrations"
-)
+TOOL = tool(connect_integration, title="Connect integration", hints=EXECUTES)

@@ -39,7 +39,5 @@ TOOL = tool(
     delete_secret,
     title="Delete secret",
     hints=DESTROYS,
-    administers=True,
-    toolset="secrets",
     confirm=_question,
 )

@@ -49,7 +49,5 @@ TOOL = tool(
     delete_workflow,
     title="Delete workflow",
     hints=DESTROYS,
-    administers=True,
-    toolset="workflows",
     confirm=_question,
 )

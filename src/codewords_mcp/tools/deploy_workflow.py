@@ -153,8 +153,6 @@ TOOL = tool(
     deploy_workflow,
     title="Deploy workflow",
     hints=EXECUTES,
-    administers=True,
-    toolset="workflows",
     task="optional",
     again=True,
 )

@@ -124,6 +124,4 @@ def _difference(done: Edited, diff: str | None) -> str:
     return fenced("\n".join(lines[2:] if lines[0].startswith("--- ") else lines), "diff")
 
 
-TOOL = tool(
-    edit_workflow, title="Edit workflow", hints=ADDS, administers=True, toolset="workflows", task="optional"
-)
+TOOL = tool(edit_workflow, title="Edit workflow", hints=ADDS, task="optional")

@@ -122,8 +122,6 @@ TOOL = tool(
     generate_workflow,
     title="Generate workflow",
     hints=EXECUTES,
-    administers=True,
-    toolset="workflows",
     task="optional",
     again=True,
 )

@@ -97,6 +97,4 @@ def _of_action(action: Action) -> list[str]:
     return lines
 
 
-TOOL = tool(
-    get_integration, title="Show integration", hints=READS_OUTSIDE, administers=True, toolset="integrations"
-)
+TOOL = tool(get_integration, title="Show integration", hints=READS_OUTSIDE)

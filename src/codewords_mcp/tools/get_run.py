@@ -28,4 +28,4 @@ async def get_run(
     return answer_run(run, logs, await runtime.diagnose(caller, run))
 
 
-TOOL = tool(get_run, title="Get run", hints=READS, toolset="runs")
+TOOL = tool(get_run, title="Get run", hints=READS)

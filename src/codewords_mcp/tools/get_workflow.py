@@ -183,4 +183,4 @@ def _text(data: Workflow) -> str:
     return "\n".join(lines)
 
 
-TOOL = tool(get_workflow, title="Get workflow", hints=READS, toolset="workflows")
+TOOL = tool(get_workflow, title="Get workflow", hints=READS)

@@ -25,4 +25,4 @@ async def list_schedules(ctx: DoorContext) -> Annotated[CallToolResult, Schedule
     return answer(ScheduleList(schedules=items), "\n".join(map(line, items)) or "No schedules.")
 
 
-TOOL = tool(list_schedules, title="List schedules", hints=READS, toolset="schedules")
+TOOL = tool(list_schedules, title="List schedules", hints=READS)

@@ -49,4 +49,4 @@ def _line(secret: SecretItem) -> str:
     return f"{secret.name}: {held}" + (f"; used by {', '.join(secret.used_by)}" if secret.used_by else "")
 
 
-TOOL = tool(list_secrets, title="List secrets", hints=READS, administers=True, toolset="secrets")
+TOOL = tool(list_secrets, title="List secrets", hints=READS)

@@ -105,4 +105,4 @@ def _with_code(template: Template) -> CallToolResult:
     return answer(TemplateList(templates=[item]), text)
 
 
-TOOL = tool(list_templates, title="List templates", hints=READS, toolset="workflows")
+TOOL = tool(list_templates, title="List templates", hints=READS)

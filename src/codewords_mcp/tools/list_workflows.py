@@ -87,4 +87,4 @@ async def list_workflows(
     )
 
 
-TOOL = tool(list_workflows, title="List workflows", hints=READS, toolset="workflows")
+TOOL = tool(list_workflows, title="List workflows", hints=READS)

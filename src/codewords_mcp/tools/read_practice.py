@@ -36,4 +36,4 @@ async def read_practice(ctx: DoorContext, topic: Topic) -> Annotated[CallToolRes
     return answer(Practice(text=text), text)
 
 
-TOOL = tool(read_practice, title="Read practice", hints=READS, toolset="workflows")
+TOOL = tool(read_practice, title="Read practice", hints=READS)

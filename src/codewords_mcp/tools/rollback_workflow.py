@@ -42,7 +42,5 @@ TOOL = tool(
     rollback_workflow,
     title="Roll back workflow",
     hints=DESTROYS,
-    administers=True,
-    toolset="workflows",
     confirm=_question,
 )

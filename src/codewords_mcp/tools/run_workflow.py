@@ -80,8 +80,6 @@ TOOL = tool(
     run_workflow,
     title="Run workflow",
     hints=EXECUTES,
-    toolset="runs",
-    scope="run",
     task="optional",
     again=True,
 )

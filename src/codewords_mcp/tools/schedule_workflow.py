@@ -33,4 +33,4 @@ async def schedule_workflow(
     return answer(data, line(data))
 
 
-TOOL = tool(schedule_workflow, title="Schedule workflow", hints=ADDS, administers=True, toolset="schedules")
+TOOL = tool(schedule_workflow, title="Schedule workflow", hints=ADDS)

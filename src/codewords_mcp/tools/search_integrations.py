@@ -41,4 +41,4 @@ async def search_integrations(
     return answer(data, "\n".join(lines))
 
 
-TOOL = tool(search_integrations, title="Search integrations", hints=READS, toolset="integrations")
+TOOL = tool(search_integrations, title="Search integrations", hints=READS)

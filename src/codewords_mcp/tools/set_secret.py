@@ -105,4 +105,4 @@ def _told(
     return answer(data, text[status])
 
 
-TOOL = tool(set_secret, title="Set secret", hints=WRITES, administers=True, toolset="secrets")
+TOOL = tool(set_secret, title="Set secret", hints=WRITES)

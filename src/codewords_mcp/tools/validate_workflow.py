@@ -64,7 +64,6 @@ TOOL = tool(
     validate_workflow,
     title="Validate workflow",
     hints=READS,
-    toolset="workflows",
     task="optional",
     again=True,
 )

@@ -15,7 +15,7 @@ from .doors import ADMIN_KEY, Door
 
 pytestmark = [pytest.mark.requirement("http:keys")]
 
-CLOSED = [operation for operation in operations() if operation.access != "open"]
+CLOSED = [operation for operation in operations() if operation.rule.level != "open"]
 
 
 def path_of(template: str) -> str:

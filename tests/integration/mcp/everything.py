@@ -41,6 +41,7 @@ from pydantic import BaseModel, Field
 from codewords_mcp.door.context import DoorContext
 from codewords_mcp.door.tasks import TaskSupport
 from codewords_mcp.errors import NotFound
+from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.tools import all_tools
 from codewords_mcp.tools._tool import EXECUTES, DoorTool, tool
 
@@ -84,7 +85,17 @@ def _plain_tools(server: MCPServer[Any]) -> None:
 
 def long_tools() -> list[DoorTool]:
     """The tools that the scenarios of tasks call, made as our own are."""
-    return [tool(fn, title=fn.__name__, hints=EXECUTES, task=task, again=True) for fn, task in _LONG.items()]
+    return [
+        tool(
+            fn,
+            title=fn.__name__,
+            hints=EXECUTES,
+            rule=Rule("tool", fn.__name__, "user", ("write",), "writes", "other"),
+            task=task,
+            again=True,
+        )
+        for fn, task in _LONG.items()
+    ]
 
 
 def _said(text: str) -> CallToolResult:

@@ -86,15 +86,15 @@ async def test_callers_see_their_own_workflows_only(url: str, era: Era) -> None:
         assert mine in [str(r.uri) for r in (await ann.list_resources()).resources]
 
 
-async def test_a_workflows_own_key_may_look_and_not_administer(
+async def test_a_workflows_own_key_neither_administers_nor_looks_around(
     runtime: FakeRuntime, settings: Settings, era: Era
 ) -> None:
     keys = {"run": Caller(owner="ann", kind="run", run_id="run-1")}
     async with serving(runtime, settings, keys) as url, over_http(url, "run", era) as client:
         refused = await client.call_tool("deploy_workflow", {"code": "x"})
         looked = await client.call_tool("list_workflows", {})
-    assert text_of(refused).startswith("forbidden: The key of a run may look and run")
-    assert not looked.is_error
+    assert text_of(refused).startswith("forbidden: The key of a run may not use deploy_workflow")
+    assert text_of(looked).startswith("forbidden: The key of a run may not use list_workflows")
 
 
 async def test_work_of_two_callers_with_the_same_code_is_not_shared(

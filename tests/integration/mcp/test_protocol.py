@@ -99,11 +99,11 @@ async def test_a_log_level_may_be_set_by_clients_that_know_it(url: str) -> None:
 
 
 @pytest.mark.requirement("mcp:cache-hints")
-async def test_what_is_the_same_for_all_may_be_cached_and_what_is_the_callers_may_not(url: str) -> None:
+async def test_lists_differ_by_caller_so_that_only_their_caller_may_cache_them(url: str) -> None:
     async with over_http(url, "ann", "2026-07-28") as client:
         tools, resources = await client.list_tools(), await client.list_resources()
         prompts = await client.list_prompts()
-    assert (prompts.cache_scope, prompts.ttl_ms) == ("public", 300_000)
+    assert (prompts.cache_scope, prompts.ttl_ms) == ("private", 60_000)
     assert (tools.cache_scope, tools.ttl_ms) == ("private", 60_000)
     assert (resources.cache_scope, resources.ttl_ms) == ("private", 0)
 

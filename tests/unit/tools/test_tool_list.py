@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from codewords_mcp.door.access import TOOLSETS
+from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.server import create_server
 from codewords_mcp.settings import Settings
 from codewords_mcp.tools import all_tools
@@ -168,15 +169,19 @@ def test_what_a_tool_does_not_state_is_what_grants_least() -> None:
     async def anything() -> None:
         """Do something."""
 
-    made = make(anything, title="Anything", hints=EXECUTES)
-    assert (made.toolset, made.scope, made.task, made.again) == ("other", "write", "never", False)
-    assert make(anything, title="Anything", hints=READS).scope == "read"
+    rule = Rule("tool", "anything", "user", ("write",), "writes", "other")
+    made = make(anything, title="Anything", hints=EXECUTES, rule=rule)
+    assert (made.task, made.again) == ("never", False)
+    with pytest.raises(LookupError, match="no row for tool 'anything'"):
+        make(anything, title="Anything", hints=EXECUTES)
+    with pytest.raises(LookupError, match="its annotations do not"):
+        make(anything, title="Anything", hints=READS, rule=rule)
 
 
 @pytest.mark.requirement("mcp:tool-properties")
-def test_every_tool_of_ours_states_its_toolset_and_what_administers_takes_no_less_than_its_scope() -> None:
+def test_every_tool_of_ours_has_a_toolset_and_what_it_changes_takes_more_than_reading() -> None:
     tools = [one for one in all_tools() if isinstance(one, DoorTool)]
     assert len(tools) == len(all_tools())
     assert [one.name for one in tools if one.toolset not in TOOLSETS or one.toolset == "other"] == []
-    assert [one.name for one in tools if not one.reads and one.scope == "read"] == []
+    assert [one.name for one in tools if not one.reads and one.rule.scopes == ("read",)] == []
     assert [one.name for one in tools if one.again and one.task == "never"] == []

@@ -11,6 +11,8 @@ import structlog
 
 from codewords_mcp.bounded_json import UnacceptableJson, parse, parse_or_none
 from codewords_mcp.errors import CodewordsError, InvalidInput, RunCancelled, RunTimedOut
+from codewords_mcp.runtime.auth.access import Access
+from codewords_mcp.runtime.auth.access_table import service_rule
 from codewords_mcp.runtime.models import Caller, RunRequest, RunResponse
 from codewords_mcp.runtime.runs.answers import settle_if_refused
 from codewords_mcp.runtime.runs.floor import Ancestry, CalledService, Floor, first_attempt, new_id
@@ -156,6 +158,8 @@ class Served:
             async with asyncio.timeout(seconds):
                 path = unquote(request.path)
                 operation = service.find(path)
+                rule = service_rule(service.name, operation.path, operation.effect)
+                Access(request.caller).require(rule)
                 body = b"".join([chunk async for chunk in request.body])
                 data = _parsed(body, request)
                 asked = read(operation.input, data)

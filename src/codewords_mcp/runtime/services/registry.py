@@ -8,9 +8,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 import structlog
 
+from codewords_mcp.runtime.auth.access_table import service_rule
 from codewords_mcp.runtime.services.base import Service
 
 GROUP = "codewords_mcp.services"
@@ -68,11 +70,11 @@ class Registry:
     def _load(self, name: str) -> Service | None:
         if name in _BUILT_IN:
             module, _, attribute = _BUILT_IN[name].partition(":")
-            return getattr(importlib.import_module(f"{__package__}.{module}"), attribute)
+            return _with_rules(getattr(importlib.import_module(f"{__package__}.{module}"), attribute))
         if name not in self._others:
             return None
         try:
-            found = self._others[name].load()
+            found = _with_rules(self._others[name].load())
         except Exception:  # whatever another package does when it is imported, the runtime goes on
             log.exception("a service of another package does not load", service=name)
             return None
@@ -80,6 +82,13 @@ class Registry:
             log.error("an entry point gives no service of its name", service=name)
             return None
         return found
+
+
+def _with_rules(service: Any) -> Any:
+    """The service. Raises LookupError where an operation has no place in the access table."""
+    for operation in getattr(service, "operations", ()):
+        service_rule(service.name, operation.path, operation.effect)
+    return service
 
 
 def _installed() -> dict[str, EntryPoint]:

@@ -1,0 +1,1 @@
+"""Authority: who calls, and what each caller may do."""

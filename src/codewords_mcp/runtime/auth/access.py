@@ -1,0 +1,222 @@
+"""Decide whether a caller may use an operation: the rules of every operation, and the kinds of callers.
+
+Both front doors enforce these rules, and `docs/reference/access.md` is generated from them. The rows are in
+`access_table.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from codewords_mcp.errors import CodewordsError, Forbidden, InsufficientScope, Unauthenticated
+from codewords_mcp.runtime.callers import Caller, Scope
+
+Kind = Literal[
+    "http", "websocket", "method", "tool", "published", "resource", "prompt", "completion", "subscription", "service"
+]  # fmt: skip
+Level = Literal["open", "page", "run", "user", "admin"]
+"""The least that may use an operation: no key, a person's session on a page, a run's key, a user's key, an admin's key."""
+Effect = Literal["reads", "writes"]
+Listener = Literal["public", "sandbox"]
+Outcome = Literal["allow", "deny", "filtered"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Who may use one operation.
+
+    `scopes` are all needed. `toolset` binds an operation of MCP; a rule of HTTP has none, and a key of toolsets does not
+    reach it, except the `transport` that carries MCP. `effect` "writes" closes it to read-only connections.
+    `own_run`: it is about one run, and a run's key reaches its own run and that run's descendants only.
+    `filtered`: a list, from which is left out what the caller may not use.
+    """
+
+    kind: Kind
+    name: str
+    level: Level
+    scopes: tuple[Scope, ...] = ()
+    effect: Effect = "reads"
+    toolset: str | None = None
+    transport: bool = False
+    own_run: bool = False
+    filtered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How an operation is asked for: by which caller (None: without a key), over which listener, narrowed to what.
+
+    `toolsets` must all hold; each is a set of names. `page_session`: a person has signed in to the page.
+    """
+
+    caller: Caller | None
+    listener: Listener = "public"
+    read_only: bool = False
+    toolsets: tuple[frozenset[str], ...] = ()
+    page_session: bool = False
+
+    def narrowed_to(self) -> tuple[frozenset[str], ...]:
+        """All sets of toolsets that must hold, the caller's own included."""
+        own = self.caller.toolsets if self.caller is not None else None
+        return self.toolsets if own is None else (*self.toolsets, own)
+
+    def refusal(self, rule: Rule) -> CodewordsError | None:
+        """The error that says why this may not be done; None where it may."""
+        return _by_level(self, rule) or _by_toolset(self, rule) or _by_scope(self, rule)
+
+    def require(self, rule: Rule) -> None:
+        """Raise Unauthenticated, Forbidden or InsufficientScope unless this may be done."""
+        if refused := self.refusal(rule):
+            raise refused
+
+    def shows(self, rule: Rule) -> bool:
+        """Whether a list names the operation. A token can get further scopes, so its list has what needs them."""
+        if self.caller is not None and self.caller.by_token:
+            return replace(self, caller=replace(self.caller, scopes=None)).refusal(rule) is None
+        return self.refusal(rule) is None
+
+    def outcome(self, rule: Rule, *, foreign_run: bool = False) -> Outcome:
+        """The cell of the table. `foreign_run`: a run's key asks for a run that is neither its own nor a descendant."""
+        if self.refusal(rule) is not None:
+            return "deny"
+        caller = self.caller
+        if foreign_run and rule.own_run and caller is not None and caller.kind == "run":
+            return "deny"
+        restricted = caller is not None and (
+            caller.kind == "run" or caller.scopes is not None or caller.toolsets is not None
+        )
+        return "filtered" if rule.filtered and restricted else "allow"
+
+
+def _by_level(access: Access, rule: Rule) -> CodewordsError | None:
+    caller = access.caller
+    if rule.level == "open":
+        return None
+    if rule.level == "page" and access.page_session:
+        return None
+    if caller is None:
+        return Unauthenticated("This request carries no key.")
+    if caller.kind == "run" and rule.level != "run":
+        return Forbidden(
+            f"The key of a run may not use {_subject(rule)}: it runs what its workflow may run, and looks at its own runs.",
+            hint="Do this with a user's key, from outside of the workflow.",
+        )
+    if rule.level == "admin" and caller.kind != "admin":
+        return Forbidden(
+            "This needs an admin key.",
+            hint="The home's own key is one: `codewords keys list` shows which are.",
+        )
+    return None
+
+
+def _by_toolset(access: Access, rule: Rule) -> CodewordsError | None:
+    if rule.level in {"open", "page"} or rule.transport:
+        return None
+    if rule.toolset is None:
+        if (
+            rule.kind in {"http", "websocket"}
+            and access.caller is not None
+            and access.caller.toolsets is not None
+        ):
+            return Forbidden(
+                "This key is for some toolsets over MCP, not for the HTTP API.",
+                hint="`codewords keys create --scope …` without --toolsets makes one for both.",
+            )
+        return None
+    if access.read_only and rule.effect == "writes":
+        return Forbidden(
+            f"This connection is read-only; {rule.name} changes something.",
+            hint="The user can connect without --read-only.",
+        )
+    if any(rule.toolset not in names for names in access.narrowed_to()):
+        return Forbidden(
+            f"{rule.name} is of the toolset {rule.toolset}, which this connection or its key leaves out.",
+            hint=f"The user can add {rule.toolset} to --toolsets, or use another key.",
+        )
+    return None
+
+
+def _by_scope(access: Access, rule: Rule) -> CodewordsError | None:
+    caller = access.caller
+    if caller is None or rule.level in {"open", "page"}:
+        return None
+    missing = [scope for scope in rule.scopes if not caller.can(scope)]
+    if not missing:
+        return None
+    if rule.toolset is None:
+        return InsufficientScope(" ".join(missing), by_token=caller.by_token)
+    wanted = " and ".join(missing)
+    return Forbidden(
+        f"{rule.name} needs the scope {wanted}, which this key does not have.",
+        hint=f"`codewords keys create --scope …,{','.join(missing)}` makes a key with it.",
+    )
+
+
+def _subject(rule: Rule) -> str:
+    return rule.name if rule.toolset is not None else "this route"
+
+
+@dataclass(frozen=True, slots=True)
+class CallerKind:
+    """A kind of caller: a column of the table."""
+
+    name: str
+    description: str
+    access: Access
+    foreign_run: bool = False
+
+
+def caller_kinds() -> tuple[CallerKind, ...]:
+    """Every kind of caller that the table distinguishes, with an example of each."""
+    return (
+        CallerKind("anonymous", "No key.", Access(None)),
+        CallerKind("page session", "A person who signed in to the runtime's pages; no key.", Access(None, page_session=True)),
+        CallerKind("admin", "The home's own key, or another admin key without scopes.", Access(Caller("local", "admin"))),
+        CallerKind("user", "A user's key without scopes.", Access(Caller("ann", "user"))),
+        *(
+            CallerKind(
+                f"user: {', '.join(scopes)}", f"A user's key with the scopes {', '.join(scopes)}.",
+                Access(Caller("ann", "user", scopes=frozenset(scopes))),
+            )
+            for scopes in _SCOPE_SETS
+        ),
+        CallerKind(
+            "admin: read", "An admin key with the scope read.",
+            Access(Caller("local", "admin", scopes=frozenset[Scope]({"read"}))),
+        ),
+        CallerKind(
+            "toolset", "A key of the toolset runs.", Access(Caller("ann", "user", toolsets=frozenset({"runs"})))
+        ),
+        CallerKind(
+            "published", "A key with the scope run, of a toolset of published workflows.",
+            Access(Caller("ann", "user", scopes=frozenset[Scope]({"run"}), toolsets=frozenset({PUBLISHED_EXAMPLE}))),
+        ),
+        CallerKind(
+            "token", "An access token with the scopes read, run and write.",
+            Access(Caller("ann", "user", scopes=frozenset[Scope]({"read", "run", "write"}), by_token=True)),
+        ),
+        CallerKind(
+            "token: none", "An access token without scopes.",
+            Access(Caller("ann", "user", scopes=frozenset[Scope](), by_token=True)),
+        ),
+        CallerKind("run", "A run's key; its own run and descendants.", Access(_RUN, listener="sandbox")),
+        CallerKind(
+            "run: foreign", "A run's key that asks for another run of its owner.",
+            Access(_RUN, listener="sandbox"), foreign_run=True,
+        ),
+    )  # fmt: skip
+
+
+PUBLISHED_EXAMPLE = "sales"
+"""The toolset of the published workflow that stands for all."""
+_RUN = Caller("ann", "run", run_id="run-1")
+_SCOPE_SETS: tuple[tuple[Scope, ...], ...] = (
+    ("read",),
+    ("run",),
+    ("write",),
+    ("read", "run"),
+    ("read", "write"),
+    ("run", "write"),
+    ("read", "run", "write"),
+)

@@ -1,0 +1,219 @@
+"""The rows of the access table: one rule for each operation of HTTP, MCP and the library services.
+
+An operation is registered by its name here; one without a row is refused at registration. A new row says who may use
+the operation at the least, and the scopes that it needs:
+
+- `read` looks and costs nothing elsewhere; `run` starts work, spends money or asks something outside, by any method;
+  `write` changes what is there; `admin` administers the home.
+- An operation that only a person may use has the level `user`: a run's key is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from codewords_mcp.runtime.auth.access import PUBLISHED_EXAMPLE, Effect, Kind, Level, Rule
+from codewords_mcp.runtime.callers import Scope
+
+
+def _http(level: Level, scopes: tuple[Scope, ...], *names: str, own_run: bool = False) -> Iterator[Rule]:
+    for name in names:
+        yield Rule(
+            "http", name, level, scopes, "reads" if name.startswith("GET ") else "writes", own_run=own_run
+        )
+
+
+def _mcp(
+    kind: Kind,
+    level: Level,
+    toolset: str,
+    scopes: tuple[Scope, ...],
+    effect: Effect,
+    *names: str,
+    own_run: bool = False,
+) -> Iterator[Rule]:
+    return (Rule(kind, name, level, scopes, effect, toolset, own_run=own_run) for name in names)
+
+
+HTTP: tuple[Rule, ...] = (
+    # The secret of these is in the path, a nonce or a signed token, or in how the body is signed.
+    *_http(
+        "open", (),
+        "GET /healthz", "GET /secrets/enter/{nonce}", "POST /secrets/enter/{nonce}", "GET /consents/{token}",
+        "POST /consents/{token}", "GET /connect/{nonce}", "GET /connect/{nonce}/go", "GET /connect/{nonce}/done",
+        "PUT /file/{token}", "GET /file/{token}", "POST /webhook/{endpoint}", "GET /webhook/{endpoint}",
+        "GET /login/{link}", "POST /login/{link}", "GET /browser/pair/{token}", "GET /browser/connect",
+        "GET /.well-known/oauth-protected-resource", "GET /.well-known/oauth-protected-resource/mcp",
+        "GET /.well-known/oauth-protected-resource/mcp/{toolset}",
+    ),
+    # Calls of workflows, services and models.
+    *_http(
+        "run", ("run",),
+        "* /run/{service_id}/{path}", "* /run_async/{service_id}/{path}", "POST /provision-request", "POST /file",
+        "* /openai/{path}", "* /run/openai/v1/{path}", "* /anthropic/{path}", "* /run/anthropic/{path}",
+        "* /gemini/{path}", "* /run/gemini/v1/{path}", "POST /run/openai/", "POST /run/anthropic/", "POST /run/gemini/",
+        *(
+            f"* /{version}/{word}"
+            for version in ("v1", "v2")
+            for word in ("scrape", "map", "crawl", "search", "extract", "batch")
+        ),
+    ),
+    *_http(
+        "run", ("read",), "GET /result/{run_id}", "GET /request/{run_id}", "GET /logs/{run_id}", own_run=True
+    ),
+    *_http("run", ("read",), "GET /services", "GET /services/{name}", "GET /", "GET /docs", "GET /openapi.json"),
+    # What a person looks at.
+    *_http(
+        "user", ("read",),
+        "GET /status", "GET /templates", "GET /workflows", "GET /workflows/{service_id}", "GET /drafts",
+        "GET /drafts/{draft_id}", "GET /drafts/{draft_id}/diff", "GET /workflows/{service_id}/diff", "GET /runs",
+        "GET /usage", "GET /costs", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets", "GET /webhooks",
+        "GET /webhooks/deliveries", "GET /webhooks/deliveries/{delivery_id}", "GET /browser", "GET /published",
+    ),
+    # These start a sandbox, or ask a package index or the broker of integrations.
+    *_http(
+        "user", ("run",),
+        "POST /runs/{run_id}/cancel", "POST /validate", "GET /integrations", "GET /integrations/{app}",
+        "POST /integrations/{app}/describe", "GET /connections",
+    ),
+    # What a person changes.
+    *_http(
+        "user", ("write",),
+        "POST /deploy", "PUT /workflows/{service_id}/template", "DELETE /workflows/{service_id}/template",
+        "POST /workflows/{service_id}/rollback", "DELETE /workflows/{service_id}", "POST /workflows/{service_id}/edits",
+        "POST /drafts", "DELETE /drafts/{draft_id}", "POST /drafts/{draft_id}/edits",
+        "POST /schedules", "POST /schedules/{schedule_id}/pause", "POST /schedules/{schedule_id}/resume",
+        "DELETE /schedules/{schedule_id}", "PUT /secrets/{name}", "DELETE /secrets/{name}", "POST /secrets/{name}/entry",
+        "POST /integrations/{app}/connect", "DELETE /connections/{account}", "POST /webhooks",
+        "DELETE /webhooks/{webhook_id}", "POST /webhooks/deliveries/{delivery_id}/redeliver", "POST /browser/pair",
+        "DELETE /browser", "POST /workflows/{service_id}/publish", "DELETE /published/{tool}",
+    ),
+    # A model writes the code, which costs money; an action in another app may be anything.
+    *_http("user", ("write", "run"), "POST /generate", "POST /integrations/{app}/call"),
+    *_http(
+        "admin", ("admin",),
+        "GET /keys", "POST /keys", "DELETE /keys/{key_id}", "POST /stop", "GET /budgets", "PUT /budgets/{scope}",
+        "DELETE /budgets/{scope}", "POST /secrets/rotate-key",
+    ),
+    # What carries MCP: each message has a rule of its own.
+    *(
+        Rule("http", name, "user", transport=True)
+        for name in (
+            "POST /mcp", "GET /mcp", "DELETE /mcp", "POST /mcp/{toolset}", "GET /mcp/{toolset}", "DELETE /mcp/{toolset}",
+            "GET /sse", "POST /messages/",
+        )
+    ),
+    *(
+        Rule("http", f"{method} /run/devx_mcp/mcp/", "run", transport=True) for method in ("POST", "GET", "DELETE")
+    ),
+    Rule("websocket", "WS /run/{service_id}/{path}", "run", ("run",), "writes"),
+    Rule("websocket", "WS /browser/connect", "open"),
+)  # fmt: skip
+
+_METHODS: tuple[Rule, ...] = (
+    *(
+        Rule("method", name, "run", transport=True)
+        for name in (
+            "initialize", "ping", "server/discover", "logging/setLevel", "resources/read", "resources/subscribe",
+            "resources/unsubscribe", "prompts/get", "completion/complete", "tools/call", "tasks/get", "tasks/update",
+            "tasks/cancel",
+        )
+    ),
+    *(
+        Rule("method", name, "run", transport=True, filtered=True)
+        for name in (
+            "tools/list", "resources/list", "resources/templates/list", "prompts/list", "subscriptions/listen",
+        )
+    ),
+    *_mcp("method", "user", "workflows", ("read",), "reads", "skills/list", "skills/get"),
+)  # fmt: skip
+
+_TOOLS: tuple[Rule, ...] = (
+    *_mcp("tool", "run", "runs", ("run",), "writes", "run_workflow"),
+    *_mcp("tool", "run", "runs", ("read",), "reads", "get_run", own_run=True),
+    *_mcp("tool", "user", "runs", ("run",), "writes", "cancel_run"),
+    *_mcp(
+        "tool", "user", "workflows", ("read",), "reads",
+        "list_templates", "read_practice", "list_workflows", "get_workflow",
+    ),
+    *_mcp("tool", "user", "workflows", ("run",), "reads", "validate_workflow"),
+    *_mcp(
+        "tool", "user", "workflows", ("write",), "writes",
+        "edit_workflow", "deploy_workflow", "rollback_workflow", "delete_workflow",
+    ),
+    *_mcp("tool", "user", "workflows", ("write", "run"), "writes", "generate_workflow"),
+    *_mcp("tool", "user", "schedules", ("read",), "reads", "list_schedules"),
+    *_mcp("tool", "user", "schedules", ("write",), "writes", "schedule_workflow", "change_schedule"),
+    *_mcp("tool", "user", "secrets", ("read",), "reads", "list_secrets"),
+    *_mcp("tool", "user", "secrets", ("write",), "writes", "set_secret", "delete_secret"),
+    *_mcp("tool", "user", "integrations", ("run",), "reads", "search_integrations", "get_integration"),
+    *_mcp("tool", "user", "integrations", ("write",), "writes", "connect_integration"),
+    *_mcp("tool", "user", "integrations", ("write", "run"), "writes", "call_integration"),
+)  # fmt: skip
+
+_PAGES: tuple[Rule, ...] = (
+    *_mcp("resource", "run", "runs", ("read",), "reads", "run://{run_id}", "run://{run_id}/logs", own_run=True),
+    *_mcp("resource", "run", "workflows", ("read",), "reads", "services://{name}"),
+    *_mcp(
+        "resource", "user", "workflows", ("read",), "reads", "workflow://{workflow_id}", "practices://{topic}", "skill://{path}"
+    ),
+    *_mcp("subscription", "run", "runs", ("read",), "reads", "run://{run_id}", "run://{run_id}/logs", own_run=True),
+    *_mcp("prompt", "user", "runs", ("read",), "reads", "debug_run"),
+    *_mcp(
+        "prompt", "user", "workflows", ("read",), "reads", "build_workflow", "port_script", "add_integration", "review_workflow"
+    ),
+    *_mcp("completion", "user", "runs", ("read",), "reads", "run"),
+    *_mcp("completion", "user", "workflows", ("read",), "reads", "workflow", "service", "page", "topic"),
+)  # fmt: skip
+
+
+def published_rule(tool: str, toolset: str, *, read_only: bool) -> Rule:
+    """The rule of a workflow that its owner published as a tool. Running it is work, also where it changes nothing."""
+    return Rule("published", tool, "user", ("run",), "reads" if read_only else "writes", toolset)
+
+
+PUBLISHED_EXAMPLE_RULES = (
+    published_rule("a published tool", PUBLISHED_EXAMPLE, read_only=False),
+    published_rule("a published tool that only reads", PUBLISHED_EXAMPLE, read_only=True),
+)
+"""Stand for the tools that owners publish, which are known at run time only."""
+
+
+def service_rule(service: str, path: str, effect: Effect) -> Rule:
+    """The rule of an operation of a library service; each call is a run. `effect` is what the operation declares."""
+    if effect not in {"reads", "writes"}:
+        raise LookupError(f"The operation {path!r} of the service {service} declares no effect.")
+    return Rule("service", f"{service} /{path}", "run", ("run",), effect)
+
+
+class AccessTable:
+    """Rules by kind and name."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._rules: dict[tuple[Kind, str], Rule] = {}
+        for rule in rules:
+            if (rule.kind, rule.name) in self._rules:
+                raise ValueError(f"The access table has two rows for {rule.kind} {rule.name}.")
+            self._rules[rule.kind, rule.name] = rule
+
+    def find(self, kind: Kind, name: str) -> Rule | None:
+        """The rule of an operation; None where there is no row."""
+        return self._rules.get((kind, name))
+
+    def get(self, kind: Kind, name: str) -> Rule:
+        """The rule of an operation. Raises LookupError, so that an operation without a row can't be registered."""
+        rule = self.find(kind, name)
+        if rule is None:
+            raise LookupError(
+                f"The access table has no row for {kind} {name!r}: add one to runtime/auth/access_table.py, "
+                "with the least that may use it."
+            )
+        return rule
+
+    def __iter__(self) -> Iterator[Rule]:
+        """Every rule, in the order of the table."""
+        return iter(self._rules.values())
+
+
+TABLE = AccessTable((*HTTP, *_METHODS, *_TOOLS, *_PAGES))
+"""Every operation but those that are known only at run time: published tools, and services of other packages."""
