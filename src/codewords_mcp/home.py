@@ -39,12 +39,24 @@ LOG_LIMIT = 5 << 20
 
 
 class RuntimeInfo:
-    """What `runtime.json` says. `started_at` is ISO 8601; `recovered`: the runtime before it did not end in order."""
+    """What `runtime.json` says. `started_at` is ISO 8601; `recovered`: the runtime before it did not end in order.
 
-    __slots__ = ("pid", "recovered", "started_at", "token", "url", "version")
+    `missed_port`: the home's own port where another program has it, else 0. `settings`: see `_settings_conflict`.
+    """
+
+    __slots__ = ("missed_port", "pid", "recovered", "settings", "started_at", "token", "url", "version")
 
     def __init__(
-        self, url: str, pid: int, version: str, token: str, started_at: str, *, recovered: bool = False
+        self,
+        url: str,
+        pid: int,
+        version: str,
+        token: str,
+        started_at: str,
+        *,
+        recovered: bool = False,
+        missed_port: int = 0,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.url = url
         self.pid = pid
@@ -52,6 +64,8 @@ class RuntimeInfo:
         self.token = token
         self.started_at = started_at
         self.recovered = recovered
+        self.missed_port = missed_port
+        self.settings = dict(settings or {})
 
     def to_dict(self) -> dict[str, Any]:
         """What goes into `runtime.json`."""
@@ -101,6 +115,8 @@ def read_info(home: str) -> RuntimeInfo | None:
             str(told["token"]),
             str(told["started_at"]),
             recovered=told.get("recovered") is True,
+            missed_port=int(told.get("missed_port") or 0),
+            settings=dict(told.get("settings") or {}),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

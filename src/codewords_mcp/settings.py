@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     # fmt: off
     home: Path = Field(default_factory=_default_home, description="Folder with database, environments, files and logs.")
     host: str = Field(default="127.0.0.1", description="Address that `serve` binds. Another address than loopback needs a key.")
-    port: int = Field(default=8765, ge=0, le=65535, description="Port that `serve` binds; 0 takes a free one. A detached runtime takes a free one when this is taken.")
+    port: int = Field(default=8765, ge=0, le=65535, description="Port that `serve` binds. A home keeps its port (`port.json`): without this setting, or with 0, it gets that one again; the first time 8765, or with 0 a free one. A detached runtime takes another where its port is taken, and says so.")
     allowed_hosts: list[str] = Field(default_factory=list, description="Names, beside loopback and the bound address, under which the runtime may be asked (JSON list); any other Host gets 421.")
     allowed_origins: list[str] = Field(default_factory=list, description="Web origins, beside the runtime's own and loopback, whose pages may ask the runtime (JSON list); any other Origin gets 403.")
     api_key: str | None = Field(default=None, description="The home's admin key. Without it one is made at first start and kept in the home (0600).")

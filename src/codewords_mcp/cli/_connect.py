@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codewords_mcp import home
+from codewords_mcp._settings_conflict import conflict_sentence, ignored_settings
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._client import Client, Endpoint
 from codewords_mcp.errors import InvalidInput
@@ -33,18 +34,19 @@ def read_settings() -> Settings:
         ) from error
 
 
-def connect() -> Client:
+def connect(*, tell: bool = True) -> Client:
     """A client of the runtime that this person's settings name; the home's is started when none runs.
 
+    With `tell`, stderr has what a person should know of it: settings that it ignores, an address that moved.
     Raises StorageFailed and RuntimeUnavailable as `home.ensure` does.
     """
-    return Client(endpoint())
+    return Client(endpoint(tell=tell))
 
 
-def endpoint() -> Endpoint:
+def endpoint(*, tell: bool = True) -> Endpoint:
     """Address and key of that runtime. Raises as `connect` does."""
     remote = remote_endpoint()
-    return remote if remote is not None else _home_endpoint()
+    return remote if remote is not None else _home_endpoint(tell=tell)
 
 
 def remote_endpoint() -> Endpoint | None:
@@ -55,13 +57,25 @@ def remote_endpoint() -> Endpoint | None:
     return Endpoint(settings.runtime_url.rstrip("/"), settings.api_key or "")
 
 
-def _home_endpoint() -> Endpoint:
+def _home_endpoint(*, tell: bool) -> Endpoint:
     folder = home.home_folder()
-    found = home.find(folder)
-    if found is None:
+    info = home.find(folder)
+    if info is None:
         with _output.spinner("Starting the runtime") as say:
-            found = home.ensure(folder, say=say)
-    return Endpoint(found.url, found.token)
+            info = home.ensure(folder, say=say)
+        if info.missed_port and tell:
+            _tell_of_moved_address(info)
+    elif tell and (ignored := ignored_settings(read_settings(), info.settings, info.token)):
+        _output.note(conflict_sentence(ignored), "yellow", always=True)
+    return Endpoint(info.url, info.token)
+
+
+def _tell_of_moved_address(info: home.RuntimeInfo) -> None:
+    sentence = (
+        f"Another program has port {info.missed_port} of this home: the runtime is at {info.url} meanwhile, and addresses "
+        "given out before do not answer. `codewords doctor` says what to do."
+    )
+    _output.note(sentence, "yellow", always=True)
 
 
 def key_file() -> Path | None:

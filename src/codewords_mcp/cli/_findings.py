@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from codewords_mcp import __version__, home
+from codewords_mcp._settings_conflict import ignored_settings
 from codewords_mcp.cli._connect import KEY_FILE, read_settings
 from codewords_mcp.cli._output import size
 
@@ -45,6 +46,7 @@ def runtime_findings(status: Json) -> list[Finding]:
     return [
         _version(status),
         _runtime(status),
+        *_availability(status.get("availability")),
         *_sandbox(status["sandbox"]),
         _limits(status.get("limits") or {}, status["sandbox"].get("capabilities") or []),
         *_store(status.get("store") or {}),
@@ -84,6 +86,35 @@ def _runtime(status: Json) -> Finding:
     pid = f", pid {info.pid}" if info else ""
     counts = f"{status.get('workflows', 0)} workflows, {runs.get('active', 0)} runs active, {runs.get('queued', 0)} queued"
     return Finding("runtime", "ok", f"{status['base_url']}{pid}, {counts}")
+
+
+def _availability(availability: Json | None) -> list[Finding]:
+    """Whether the address lasts, and what starts the runtime again; nothing of an older runtime."""
+    if availability is None:
+        return []
+    level: Status = (
+        "warning"
+        if availability["missed_port"]
+        else "note"
+        if availability["starts_with_session"] is False
+        else "ok"
+    )
+    return [Finding("address", level, availability["sentence"], availability["fix"])]
+
+
+def settings_finding() -> list[Finding]:
+    """Settings of this environment that the running runtime was not started with."""
+    settings = read_settings()
+    info = home.find(home.home_folder())
+    ignored = [] if info is None else ignored_settings(settings, info.settings, info.token)
+    if not ignored:
+        return []
+    said = f"{', '.join(ignored)} of this environment: the runtime that runs was started with other values."
+    return [
+        Finding(
+            "settings", "warning", said, "`codewords stop` ends it; the next command starts one with these."
+        )
+    ]
 
 
 def _sandbox(sandbox: Json) -> list[Finding]:

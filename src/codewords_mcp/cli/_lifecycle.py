@@ -17,10 +17,14 @@ import uvloop
 
 from codewords_mcp import __version__, home
 from codewords_mcp._hold import Hold
+from codewords_mcp._settings_conflict import fingerprints
 from codewords_mcp.cli._activity import Activity
+from codewords_mcp.cli._address import Listener
 from codewords_mcp.cli._starter import Starter
 from codewords_mcp.http.app import create_app
 from codewords_mcp.http.protocol import BoundedProtocol
+from codewords_mcp.install.service import is_installed
+from codewords_mcp.runtime.availability import Hosting, StartedBy
 from codewords_mcp.runtime.runtime import Runtime
 from codewords_mcp.runtime.secrets.keyring import KEY_FILE
 from codewords_mcp.server import create_mcp_app
@@ -76,18 +80,18 @@ class Lifecycle:
         self,
         settings: Settings,
         hold: Hold,
-        listener: socket.socket,
+        listener: Listener,
         url: str,
         starter: Starter,
-        *,
-        detached: bool,
+        started_by: StartedBy,
     ) -> None:
         self._settings = settings
         self._hold = hold
-        self._listener = listener
+        self._listener = listener.socket
+        self._missed_port = listener.missed_port
         self._url = url
         self._starter = starter
-        self._detached = detached
+        self._started_by: StartedBy = started_by
         self._started_at = datetime.now(UTC).isoformat()
         self._exit_code = 0
         self._signals = 0
@@ -103,7 +107,7 @@ class Lifecycle:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
-        async with Runtime.open(self._settings) as runtime:
+        async with Runtime.open(self._settings, self._hosting()) as runtime:
             runtime.base_url = self._url
             mcp_app, mcp_lifespan = create_mcp_app(runtime, self._settings)
             self._activity = Activity(
@@ -111,6 +115,15 @@ class Lifecycle:
             )
             async with mcp_lifespan():
                 await self._serve(runtime)
+
+    def _hosting(self) -> Hosting:
+        folder = self._settings.home
+        return Hosting(
+            self._started_by,
+            self._settings.idle_timeout,
+            self._missed_port,
+            service_installed=lambda: is_installed(folder),
+        )
 
     async def _serve(self, runtime: Runtime) -> None:
         self._server = _Server(
@@ -143,7 +156,7 @@ class Lifecycle:
             return
         self._publish()
         reasons = {serving, asyncio.create_task(self._stopping.wait())}
-        if self._detached:
+        if self._started_by == "detached":
             reasons |= {asyncio.create_task(self._bound_log())}
             if self._settings.idle_timeout:
                 reasons |= {asyncio.create_task(self._until_idle(runtime))}
@@ -157,11 +170,20 @@ class Lifecycle:
         self._hold.publish(self._info())
         self._starter.ready()
         log.info("the runtime listens", url=self._url, home=str(self._settings.home), version=__version__)
+        if self._missed_port is not None:
+            log.warning("another program has the port of this home", port=self._missed_port, url=self._url)
 
     def _info(self) -> home.RuntimeInfo:
         key = self._settings.api_key or (self._settings.home / KEY_FILE).read_text(encoding="utf-8").strip()
         return home.RuntimeInfo(
-            self._url, os.getpid(), __version__, key, self._started_at, recovered=self._hold.recovered
+            self._url,
+            os.getpid(),
+            __version__,
+            key,
+            self._started_at,
+            recovered=self._hold.recovered,
+            missed_port=self._missed_port or 0,
+            settings=fingerprints(self._settings, key),
         )
 
     async def _until_idle(self, runtime: Runtime) -> None:
@@ -175,7 +197,8 @@ class Lifecycle:
             # Whoever comes from now on waits for the next runtime; whoever was on the way is still served.
             self._hold.retire()
             await asyncio.sleep(_LAST_CALL)
-            if min(runtime.idle_seconds, self._activity.idle_seconds) >= limit:
+            idle = min(runtime.idle_seconds, self._activity.idle_seconds)
+            if idle >= limit and not runtime.awaits_schedule:
                 log.info("the runtime ends: nobody used it", seconds=limit)
                 return
             self._hold.publish(self._info())

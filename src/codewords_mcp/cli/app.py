@@ -23,6 +23,7 @@ from codewords_mcp.cli import (
     runs,
     schedules,
     secrets,
+    service,
     services,
     usage,
     webhooks,
@@ -142,7 +143,7 @@ def serve(
         typer.Option(
             min=0,
             max=65535,
-            help="Port to bind, 0 for a free one; CODEWORDS_PORT, else 8765.",
+            help="Port to bind, 0 for a free one; CODEWORDS_PORT, else the one that the home had, else 8765.",
             show_default=False,
         ),
     ] = None,
@@ -156,11 +157,14 @@ def serve(
         ),
     ] = None,
     detached: Annotated[bool, typer.Option(hidden=True)] = False,
+    service: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> int:
     """Run the runtime in the foreground: MCP over HTTP, the HTTP API, deployed workflows."""
     from codewords_mcp.cli.serve import serve as run
 
-    return run(host=host, port=port, detached=detached, read_only=read_only, toolsets=toolsets)
+    return run(
+        host=host, port=port, detached=detached, service=service, read_only=read_only, toolsets=toolsets
+    )
 
 
 @codewords_mcp.command()
@@ -172,5 +176,6 @@ def demo(as_json: AsJson = False) -> int:
 
 
 codewords_mcp.command("install")(install.install)
+codewords_mcp.add_typer(service.app, name="service")
 codewords_mcp.command("doctor")(doctor.doctor)
 codewords_mcp.command("stop")(house.stop)

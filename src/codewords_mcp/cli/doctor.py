@@ -44,17 +44,19 @@ def _look() -> tuple[Json | None, list[Finding]]:
         machine_findings,
         readable_secrets,
         runtime_findings,
+        settings_finding,
     )
 
     here = [] if read_settings().runtime_url else machine_findings()
     try:
-        with connect() as client:
+        with connect(tell=False) as client:
             status = client.record("GET", "/status")
             secrets = client.items("/secrets")
             chrome = _own_chrome(client)
     except CodewordsError as error:
         return None, [Finding("runtime", "failed", error.message, error.hint), *here]
-    return status, [*runtime_findings(status), *readable_secrets(secrets), *chrome, *here]
+    conflicts = [] if read_settings().runtime_url else settings_finding()
+    return status, [*runtime_findings(status), *conflicts, *readable_secrets(secrets), *chrome, *here]
 
 
 def _own_chrome(client: Client) -> list[Finding]:

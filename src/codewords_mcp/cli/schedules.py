@@ -110,6 +110,8 @@ def create(
         return OK
     _output.line(str(made["id"]))
     _output.note(f"Next: {', '.join(_minute(moment) for moment in made['next'])} UTC.")
+    if lasts := made.get("availability"):
+        _output.note(f"The runtime: {lasts['sentence']} {lasts['fix']}".rstrip())
     return OK
 
 

@@ -9,21 +9,28 @@ Exit codes: 0 ended in order, 2 the address cannot be bound, 3 the home or the r
 
 from __future__ import annotations
 
-import errno
 import os
-import socket
 import sys
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from codewords_mcp._hold import Hold
+from codewords_mcp import home
+from codewords_mcp._hold import Held, Hold
 from codewords_mcp._loading import loading
+from codewords_mcp.cli._address import Listener, listen, url_of
 from codewords_mcp.cli._starter import Starter
 from codewords_mcp.errors import CodewordsError, InvalidInput
+from codewords_mcp.install.service import load_variables
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from codewords_mcp.runtime.availability import StartedBy
     from codewords_mcp.settings import Settings
 
+_WAIT_FOR_HOME = 1.0
+"""Seconds between two looks at a home that another runtime holds."""
 OK, USAGE, PLATFORM = 0, 2, 3
 
 
@@ -32,23 +39,29 @@ def serve(
     host: str | None = None,
     port: int | None = None,
     detached: bool = False,
+    service: bool = False,
     read_only: bool = False,
     toolsets: str | None = None,
 ) -> int:
     """Be the home's runtime until told to end; the exit code. Says what is wrong on stderr.
 
-    `detached`: started by a front; takes a free port where the usual one is taken, ends when idle.
+    `detached`: started by a chat or a command; takes another port where the home's is taken, ends when idle.
+    `service`: started by a service manager; waits while another runtime holds the home.
     """
     starter = Starter()
     try:
+        started_by = _started_by(detached=detached, service=service)
+        if service:
+            load_variables(home.home_folder())
         settings = _settings(
             host, port, detached=detached, narrowed=_narrowed(read_only=read_only, toolsets=toolsets)
         )
         _configure_log(settings)
-        hold = Hold(str(settings.home))
+        hold = _hold_when_free(settings.home) if service else Hold(str(settings.home))
         try:
-            with bind(settings, any_port=detached) as listener:
-                return _run(settings, hold, listener, starter, detached=detached)
+            listener = listen(settings, any_port=detached)
+            with listener.socket:
+                return _run(settings, hold, listener, starter, started_by)
         finally:
             hold.release()
     except CodewordsError as error:
@@ -85,66 +98,30 @@ def _settings(host: str | None, port: int | None, *, detached: bool, narrowed: d
     return settings
 
 
-def bind(settings: Settings, *, any_port: bool) -> socket.socket:
-    """A listening socket. With `any_port` a free port stands in for a taken one.
-
-    Raises InvalidInput for an address that is taken, is not ours, or is not loopback while no key is configured.
-    """
-    host, port = settings.host, settings.port
-    if not _is_loopback(host) and not settings.api_key:
-        raise InvalidInput(
-            f"Binding {host} lets other machines in, and no key is configured.",
-            hint="Set CODEWORDS_API_KEY to a key of your own, or leave the host at 127.0.0.1.",
-        )
-    try:
-        return _listen(host, port)
-    except OSError as error:
-        if any_port and error.errno == errno.EADDRINUSE:
-            return _listen(host, 0)
-        raise _cannot_bind(host, port, error) from error
-
-
-def _cannot_bind(host: str, port: int, error: OSError) -> InvalidInput:
-    if error.errno == errno.EADDRINUSE:
-        return InvalidInput(
-            f"{host} port {port} cannot be bound: another program has it.",
-            hint="Give another with --port (0 takes a free one).",
-        )
-    return InvalidInput(
-        f"{host} port {port} cannot be bound: {(error.strerror or str(error)).lower()}.",
-        hint="Give another with --host or --port.",
-    )
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    return socket.create_server((host, port), family=family, backlog=2048)
-
-
-def _is_loopback(host: str) -> bool:
-    import ipaddress
-
-    if host == "localhost":
-        return True
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
-
-
-def url_of(listener: socket.socket, host: str) -> str:
-    """How this machine reaches a listening socket."""
-    port = listener.getsockname()[1]
-    reached = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
-    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
-
-
 def _configure_log(settings: Settings) -> None:
     from codewords_mcp.logging import configure
 
     configure(settings.log_level)
 
 
-def _run(settings: Settings, hold: Hold, listener: socket.socket, starter: Starter, *, detached: bool) -> int:
+def _started_by(*, detached: bool, service: bool) -> StartedBy:
+    if detached or service:
+        return "detached" if detached else "service"
+    return "terminal" if os.isatty(0) else "supervisor"
+
+
+def _hold_when_free(folder: Path) -> Hold:
+    """Wait for a runtime that a chat or command started before, instead of failing again and again beside it."""
+    while True:
+        try:
+            return Hold(str(folder))
+        except Held as error:
+            sys.stderr.write(f"codewords-mcp serve: waiting: {error.message}\n")
+        while home.holder(str(folder)) is not None:
+            time.sleep(_WAIT_FOR_HOME)
+
+
+def _run(settings: Settings, hold: Hold, listener: Listener, starter: Starter, started_by: StartedBy) -> int:
     """Raises what opening the runtime raises."""
     with loading():
         from codewords_mcp.cli._lifecycle import Lifecycle
@@ -152,9 +129,7 @@ def _run(settings: Settings, hold: Hold, listener: socket.socket, starter: Start
     _raise_descriptor_limit()
     # the event loop must not wait 5 ms for its turn when the store's threads are busy
     sys.setswitchinterval(0.0005)
-    return Lifecycle(
-        settings, hold, listener, url_of(listener, settings.host), starter, detached=detached
-    ).run()
+    return Lifecycle(settings, hold, listener, url_of(listener, settings.host), starter, started_by).run()
 
 
 def _raise_descriptor_limit() -> None:

@@ -360,6 +360,7 @@ def _print_deployment(done: Json) -> None:
     _output.line(f"{done['service_id']} version {done['version']} {verb}.", "bold green")
     _output.line(f"  url        {done['url']}")
     _output.line(f"  isolation  tier {done['isolation']}")
+    print_availability(done.get("availability"))
     print_capabilities(done)
     for check in done.get("notes", []):
         place = f"line {check['line']}: " if check.get("line") else ""
@@ -370,6 +371,14 @@ def _print_deployment(done: Json) -> None:
         if check.get("fix"):
             _output.line(f"             {check['fix']}".replace("\n", "\n             "))
     _output.note(f"Run it: codewords run {done['service_id']} --input '{{…}}'")
+
+
+def print_availability(availability: Json | None) -> None:
+    """Whether the address lasts, and what to do about it."""
+    if availability is None:  # an older runtime
+        return
+    style = "yellow" if availability["missed_port"] else ""
+    _output.labelled("", style, " runtime", f"{availability['sentence']} {availability['fix']}".strip())
 
 
 def _takes(schema: Json | None) -> str:

@@ -18,6 +18,9 @@ RESTARTED = (
     "what is deployed is still there."
 )
 
+_OF_FRONTS = frozenset({"CODEWORDS_HOME", "CODEWORDS_LOG_LEVEL"})
+"""Variables that are no settings of the runtime, so that the settings need not be read for them."""
+
 
 class Unavailable(Exception):
     """No runtime to talk to; the message is for the chat."""
@@ -101,7 +104,7 @@ class HomeRuntime:
         return one.pid == other.pid and one.started_at == other.started_at
 
     def _connect(self) -> None:
-        before = self._info
+        before, running = self._info, home.find(self._home) is not None
         try:
             info = home.ensure(self._home, say=say)
             if info.version != __version__:
@@ -117,10 +120,36 @@ class HomeRuntime:
         if before is not None and self._same(before, info):
             return  # it had meant to end for want of use, and was asked in time
         self._info, self._target = info, Target(endpoint, f"the runtime of {self._home}")
+        self._warn(info, started_here=not running)
         if before is not None and info.recovered:
             # One that ended by idling or by `stop` left in order, and nobody needs to hear of it.
             self._note = RESTARTED
             say(RESTARTED.removeprefix("Note: "))
+
+    def _warn(self, info: RuntimeInfo, *, started_here: bool) -> None:
+        """Tell the host's log, and the chat once, of a moved address and of settings that are ignored."""
+        notes: list[str] = []
+        if info.missed_port:
+            notes.append(
+                f"another program has port {info.missed_port} of this home, so the runtime is at {info.url} and "
+                "addresses given out before do not answer; `codewords doctor` says what to do."
+            )
+        if not started_here and any(name.startswith("CODEWORDS_") for name in os.environ.keys() - _OF_FRONTS):
+            from pydantic import ValidationError
+
+            from codewords_mcp._settings_conflict import conflict_sentence, ignored_settings
+            from codewords_mcp.settings import Settings
+
+            try:
+                ignored = ignored_settings(Settings(), info.settings, info.token)
+            except ValidationError:
+                ignored = []
+            if ignored:
+                notes.append(conflict_sentence(ignored))
+        for note in notes:
+            say(note)
+        if notes:
+            self._note = " ".join(["Note:", *notes])
 
     def _settle_version(self, info: RuntimeInfo) -> RuntimeInfo:
         theirs, ours = home.version_key(info.version), home.version_key(__version__)

@@ -9,7 +9,7 @@ from codewords_mcp.http.bodies import read_body
 from codewords_mcp.http.house import caller, runtime
 from codewords_mcp.http.operations import Operation, Parameter, items_of
 from codewords_mcp.http.replies import JsonReply
-from codewords_mcp.runtime.models import Schedule, ScheduleRequest
+from codewords_mcp.runtime.schedule_info import Schedule, ScheduleRequest
 
 
 async def create(request: Request) -> Response:

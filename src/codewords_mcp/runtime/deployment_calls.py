@@ -88,7 +88,7 @@ class DeploymentCalls(AuthoringCalls):
         self._house.forget(deployment.service_id)
         if deployment.changed:
             await self._house.tell_changed(caller.owner, deployment.service_id)
-        return deployment
+        return deployment.model_copy(update={"availability": self._house.availability()})
 
     async def deploy_or_ask(self, caller: Caller, **wanted: Any) -> Deployment | ConsentNeeded:
         """`deploy`, for who can ask a person: the question is given back, not raised."""

@@ -15,6 +15,7 @@ import structlog
 from codewords_mcp.errors import CodewordsError, StorageFailed
 from codewords_mcp.runtime.announcements import Announcements
 from codewords_mcp.runtime.authoring.drafts import Drafts
+from codewords_mcp.runtime.availability import Availability, Hosting, availability
 from codewords_mcp.runtime.browser.headless.driver import HeadlessBrowser
 from codewords_mcp.runtime.browser.own.book import Chromes
 from codewords_mcp.runtime.browser.own.driver import OwnChromeBrowser
@@ -79,8 +80,9 @@ log = structlog.get_logger(__name__)
 class House:
     """The rooms, open. Use `await House.open(settings)` and `await house.close()`."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, hosting: Hosting) -> None:
         home = settings.home
+        self._hosting = hosting
         self.base_url = f"http://{settings.host}:{settings.port}"
         self._inner_door: tuple[str, int] | None = None
         self._settings = settings
@@ -227,6 +229,15 @@ class House:
         self.courier.wake()
         self.socket_mode.wake()
 
+    @property
+    def awaits_events(self) -> bool:
+        """Whether a schedule, trigger or webhook is active: then the runtime does not end for want of callers."""
+        return self.ticker.armed or self.courier.armed
+
+    def availability(self) -> Availability:
+        """Whether the address of this runtime lasts, and what starts the runtime again."""
+        return availability(self._hosting, self.base_url, awaits_events=self.awaits_events)
+
     def address_for_others(self) -> str:
         """Where people and senders outside reach this runtime: the configured address, else the bound one."""
         return (self._settings.public_url or self.base_url).rstrip("/")
@@ -243,9 +254,13 @@ class House:
             self.announcements.announce(owner, "tools")
 
     @classmethod
-    async def open(cls, settings: Settings) -> House:
+    async def open(
+        cls,
+        settings: Settings,
+        hosting: Hosting = Hosting(),  # noqa: B008  # immutable
+    ) -> House:
         """Raises StorageFailed, InvalidInput."""
-        house = await asyncio.to_thread(cls._open_blocking, settings)
+        house = await asyncio.to_thread(cls._open_blocking, settings, hosting)
         if house.replica is not None:
             try:
                 await house.secrets.join(house.keys, house.executor, settings.replica_ttl)
@@ -259,7 +274,7 @@ class House:
         return house
 
     @classmethod
-    def _open_blocking(cls, settings: Settings) -> House:
+    def _open_blocking(cls, settings: Settings, hosting: Hosting) -> House:
         home = settings.home
         try:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -275,7 +290,7 @@ class House:
             unsettled = 0 if database.shared else database.write_blocking(budget_rows.settle_left)
             if not database.shared:
                 retention.convert(database.engine)
-            house = cls(settings, database)
+            house = cls(settings, database, hosting)
         except OSError as error:
             database.close()
             raise storage_error(error, home) from error

@@ -9,6 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from codewords_mcp.runtime.availability import Availability
 from codewords_mcp.runtime.callers import Caller as Caller  # noqa: PLC0414  # said here once, read everywhere as a noun of the facade
 from codewords_mcp.runtime.callers import Scope as Scope  # noqa: PLC0414
 from codewords_mcp.runtime.manifest import Manifest
@@ -77,6 +78,7 @@ class Deployment(Model):
 
     `changed` is false when the code was already live and nothing was done. `isolation` is the sandbox tier.
     `capabilities` is what it may do, in lines for a person; `manifest` the same as data, None for a version of before.
+    `availability` says whether the address lasts.
     """
 
     service_id: str
@@ -93,6 +95,7 @@ class Deployment(Model):
     timings_ms: dict[str, float] = Field(default_factory=dict[str, float])
     capabilities: list[str] = Field(default_factory=list[str])
     manifest: Manifest | None = None
+    availability: Availability | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,56 +222,6 @@ class Run(Model):
     schedule_id: str | None = None
     held: bool = False
     waits_for: WaitsFor | None = None
-
-
-CatchUp = Literal["skip", "once", "all"]
-Overlap = Literal["skip", "queue", "parallel"]
-
-
-class Schedule(Model):
-    """When a workflow runs by itself. `cron` is None for one that runs once. `next` are its next times, at most three.
-
-    `catch_up`: what becomes of times at which nothing could run: none, the latest, or each (at most 100) is made up
-    for. `overlap`: what becomes of a time at which the run before still goes on: nothing, a run after it, or a run
-    beside it. `jitter`: seconds over which its runs are spread. `note` says what happened at its last time, if anything
-    did; `missed` counts the times at which nothing could run.
-    """
-
-    id: str
-    service_id: str
-    name: str
-    cron: str | None
-    timezone: str
-    method: str
-    path: str
-    input: Any = None
-    catch_up: CatchUp
-    overlap: Overlap
-    jitter: float
-    paused: bool
-    created_at: datetime
-    next_at: datetime | None = None
-    next: list[datetime] = Field(default_factory=list[datetime])
-    last_at: datetime | None = None
-    last_run_id: str | None = None
-    missed: int = 0
-    note: str = ""
-
-
-class ScheduleRequest(Model):
-    """`cron` (five fields, or @daily and its siblings) or `at` (a time like 2026-12-24T18:00), in `timezone`."""
-
-    service_id: str
-    cron: str | None = None
-    at: str | None = None
-    timezone: str = "UTC"
-    input: Any = None
-    name: str = ""
-    method: str = "POST"
-    path: str = "/"
-    catch_up: CatchUp = "once"
-    overlap: Overlap = "skip"
-    jitter: float = 0.0
 
 
 UsageBy = Literal["workflow", "key", "day"]

@@ -14,7 +14,8 @@ import structlog
 from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError, InvalidInput
 from codewords_mcp.runtime.announcements import Announcements
-from codewords_mcp.runtime.callers import refuse_run, require_admin
+from codewords_mcp.runtime.availability import Hosting
+from codewords_mcp.runtime.callers import require_admin
 from codewords_mcp.runtime.consent_calls import ConsentCalls
 from codewords_mcp.runtime.deployment_calls import DeploymentCalls
 from codewords_mcp.runtime.house import House
@@ -30,8 +31,6 @@ from codewords_mcp.runtime.models import (
     Run,
     RunRequest,
     RunResponse,
-    Schedule,
-    ScheduleRequest,
     Scope,
     StoredFile,
     UsageBy,
@@ -41,6 +40,7 @@ from codewords_mcp.runtime.models import (
 )
 from codewords_mcp.runtime.publish_calls import PublishCalls
 from codewords_mcp.runtime.runs.tails import by_line
+from codewords_mcp.runtime.schedule_calls import ScheduleCalls
 from codewords_mcp.runtime.secret_calls import SecretCalls
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import usage
@@ -56,7 +56,9 @@ HOUSEKEEPING = 600.0
 log = structlog.get_logger(__name__)
 
 
-class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls, DeploymentCalls):
+class Runtime(
+    ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls, ScheduleCalls, DeploymentCalls
+):
     """One home's runtime. Open it with `Runtime.open(settings)`; all methods are for that event loop.
 
     Every method raises `CodewordsError` subclasses only; what is not the caller's is `NotFound`.
@@ -88,12 +90,16 @@ class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls,
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings) -> AsyncGenerator[Runtime]:
+    async def open(
+        cls,
+        settings: Settings,
+        hosting: Hosting = Hosting(),  # noqa: B008  # immutable
+    ) -> AsyncGenerator[Runtime]:
         """Open the home: migrate the store, mark runs a crash left as `interrupted`, find the sandbox tier.
 
         Raises StorageFailed when the home cannot be written, is damaged or is newer.
         """
-        house = await House.open(settings)
+        house = await House.open(settings, hosting)
         keeper = asyncio.create_task(_keep_house(house, settings))
         try:
             yield cls(settings, house)
@@ -282,35 +288,6 @@ class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls,
         rows = await self._house.database.read(lambda c: usage.sums(c, owner, by=by, since=since))
         return [UsageSum.model_validate(row) for row in rows]
 
-    # schedules
-
-    async def create_schedule(self, caller: Caller, asked: ScheduleRequest) -> Schedule:
-        """Let a workflow run by itself. Raises InvalidInput (with a caret under what is wrong in a cron expression),
-        NotFound, TooBusy.
-        """
-        refuse_run(caller, "make schedules this way; it calls the service schedule_runs")
-        return await self._house.schedules.create(caller, asked)
-
-    async def list_schedules(self, caller: Caller, *, service_id: str | None = None) -> list[Schedule]:
-        """Those that come next first."""
-        return await self._house.schedules.list(caller.owner, service_id)
-
-    async def get_schedule(self, caller: Caller, schedule_id: str) -> Schedule:
-        """Raises NotFound."""
-        return await self._house.schedules.get(caller.owner, schedule_id)
-
-    async def pause_schedule(self, caller: Caller, schedule_id: str) -> Schedule:
-        """Nothing runs until it is resumed. Raises NotFound."""
-        return await self._house.schedules.pause(caller.owner, schedule_id)
-
-    async def resume_schedule(self, caller: Caller, schedule_id: str) -> Schedule:
-        """Go on with the next time from now. Raises NotFound; Conflict where its only time is over."""
-        return await self._house.schedules.resume(caller.owner, schedule_id)
-
-    async def delete_schedule(self, caller: Caller, schedule_id: str) -> None:
-        """Its runs stay. Raises NotFound."""
-        await self._house.schedules.delete(caller.owner, schedule_id)
-
     # files
 
     async def create_file(self, caller: Caller, filename: str) -> FileLinks:
@@ -339,6 +316,7 @@ class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls,
             "home": str(self.settings.home),
             "base_url": self.base_url,
             "started_at": self._started,
+            "availability": house.availability().model_dump(),
             "sandbox": await house.sandbox_status(),
             "browser": await house.browser_status(),
             "providers": await house.gateway.keys.configured(),
@@ -369,7 +347,7 @@ class Runtime(ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls,
     @property
     def awaits_schedule(self) -> bool:
         """Whether something is to run by itself, or may come: such a runtime does not end for want of callers."""
-        return self._house.ticker.armed or self._house.courier.armed
+        return self._house.awaits_events
 
     @property
     def idle_seconds(self) -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from codewords_mcp.door.text import one_line
-from codewords_mcp.runtime.models import Schedule
+from codewords_mcp.runtime.schedule_info import Schedule
+from codewords_mcp.tools._availability import lasting
 
 
 class ScheduleItem(BaseModel):
@@ -20,6 +21,7 @@ class ScheduleItem(BaseModel):
     last_run_id: str | None = None
     missed: int
     note: str | None = None
+    availability: str | None = None
 
 
 def item(schedule: Schedule) -> ScheduleItem:
@@ -34,6 +36,7 @@ def item(schedule: Schedule) -> ScheduleItem:
         last_run_id=schedule.last_run_id,
         missed=schedule.missed,
         note=one_line(schedule.note, 300) or None,
+        availability=lasting(schedule.availability),
     )
 
 

@@ -13,6 +13,7 @@ from codewords_mcp.door.context import DoorContext
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
 from codewords_mcp.runtime.models import Consent, Deployment
 from codewords_mcp.tools import _tool
+from codewords_mcp.tools._availability import lasting
 from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may, plain
 from codewords_mcp.tools._consent import Asking
 from codewords_mcp.tools._jobs import joined
@@ -40,6 +41,7 @@ class Deployed(BaseModel):
     asks: list[str] = []
     consent_url: str | None = None
     confirm: str | None = None
+    availability: str | None = None
 
 
 async def deploy_workflow(
@@ -129,6 +131,7 @@ def _answer(live: Deployment) -> CallToolResult:
         curl=_curl(live.url),
         notes=items_of(live.notes),
         capabilities=plain(live.capabilities),
+        availability=lasting(live.availability),
     )
     done = (
         f"Deployed version {live.version}"
@@ -140,6 +143,7 @@ def _answer(live: Deployment) -> CallToolResult:
         f"Shell: {data.curl}",
         *may(live.capabilities),
         *lines_of(live.notes),
+        *([f"The runtime: {data.availability}"] if data.availability else []),
         f"Next: run_workflow(workflow_id={json.dumps(live.service_id)}, input={{…}})",
     ]
     return answer(data, "\n".join(lines))

@@ -8,6 +8,7 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel
 
 from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.tools._availability import lasting
 from codewords_mcp.tools._schedules import ScheduleItem, item, line
 from codewords_mcp.tools._tool import READS, answer, tool
 
@@ -16,13 +17,18 @@ class ScheduleList(BaseModel):
     """All schedules of the caller."""
 
     schedules: list[ScheduleItem]
+    availability: str | None = None
 
 
 async def list_schedules(ctx: DoorContext) -> Annotated[CallToolResult, ScheduleList]:
     """List schedules: next times, last run, what was missed."""
     runtime, caller = asking(ctx)
     items = [item(one) for one in await runtime.list_schedules(caller)]
-    return answer(ScheduleList(schedules=items), "\n".join(map(line, items)) or "No schedules.")
+    lines = [line(one) for one in items] or ["No schedules."]
+    lasts = lasting(runtime.availability()) if items else None
+    if lasts:
+        lines.append(f"The runtime: {lasts}")
+    return answer(ScheduleList(schedules=items, availability=lasts), "\n".join(lines))
 
 
 TOOL = tool(list_schedules, title="List schedules", hints=READS)

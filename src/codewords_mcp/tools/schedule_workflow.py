@@ -9,7 +9,7 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.runtime.models import ScheduleRequest
+from codewords_mcp.runtime.schedule_info import ScheduleRequest
 from codewords_mcp.tools._arguments import WorkflowId
 from codewords_mcp.tools._schedules import ScheduleItem, item, line
 from codewords_mcp.tools._tool import ADDS, answer, tool
@@ -30,7 +30,8 @@ async def schedule_workflow(
     cron, at = (None, when) if once else (when, None)
     asked = ScheduleRequest(service_id=workflow_id, cron=cron, at=at, timezone=timezone, input=input)
     data = item(await runtime.create_schedule(caller, asked))
-    return answer(data, line(data))
+    told = [line(data), *([f"The runtime: {data.availability}"] if data.availability else [])]
+    return answer(data, "\n".join(told))
 
 
 TOOL = tool(schedule_workflow, title="Schedule workflow", hints=ADDS)

@@ -21,7 +21,7 @@ from tests.workshop import (
 )
 
 from codewords_mcp.errors import StorageFailed
-from codewords_mcp.runtime.models import Caller, ScheduleRequest
+from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.runs import background_run
 from codewords_mcp.runtime.runs import floor as floors
 from codewords_mcp.runtime.runs import queue as queues
@@ -29,6 +29,7 @@ from codewords_mcp.runtime.runs.headroom import Headroom
 from codewords_mcp.runtime.runs.lease import Lease
 from codewords_mcp.runtime.runs.supply import Supply
 from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.schedule_info import ScheduleRequest
 from codewords_mcp.runtime.store import executors, runs
 from codewords_mcp.runtime.tasks import TaskBook
 

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, TooBusy
-from codewords_mcp.runtime.models import Caller, Schedule, ScheduleRequest
+from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.schedule_info import Schedule, ScheduleRequest
 from codewords_mcp.runtime.schedules import cron
 from codewords_mcp.runtime.store import schedules as rows
 from codewords_mcp.runtime.store import workflows

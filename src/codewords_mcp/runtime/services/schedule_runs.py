@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, Field
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.models import CatchUp, Overlap, Schedule, ScheduleRequest
+from codewords_mcp.runtime.schedule_info import CatchUp, Overlap, Schedule, ScheduleRequest
 from codewords_mcp.runtime.services.base import Context, Input, Operation, Output, Service
 
 READING = frozenset(("list", "get"))

@@ -1,0 +1,145 @@
+"""The address of a home: its port is kept in the home, so that addresses given out survive a restart.
+
+`port.json` holds the home's own port and, where another program had that port once, the substitute that was used.
+A detached start takes the substitute again before it looks for another; it never replaces the home's own port.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import json
+import os
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codewords_mcp.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from codewords_mcp.settings import Settings
+
+FILE = "port.json"
+_NEARBY = range(8766, 8866)
+"""Ports for homes that don't get the default: below the range that outgoing connections take theirs from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports of a home, as `port.json` keeps them. None: it has none yet."""
+
+    own: int | None = None
+    substitute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A listening socket. `missed_port` is the home's own port where another program has it, else None."""
+
+    socket: socket.socket
+    missed_port: int | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self.socket.getsockname()[1])
+
+
+def read_ports(home: Path) -> Ports:
+    """The kept ports; none where the file is absent or makes no sense."""
+    try:
+        kept: dict[str, Any] = json.loads((home / FILE).read_text(encoding="utf-8"))
+        return Ports(_port(kept.get("own")), _port(kept.get("substitute")))
+    except (OSError, ValueError, AttributeError):
+        return Ports()
+
+
+def _port(value: object) -> int | None:
+    return value if type(value) is int and 0 < value < 65536 else None
+
+
+def _write_ports(home: Path, ports: Ports) -> None:
+    """Keep the ports. A home that can't be written is told by whoever opens it."""
+    fresh = home / f"{FILE}.{os.getpid()}"
+    with suppress(OSError):
+        fresh.write_text(json.dumps({"own": ports.own, "substitute": ports.substitute}), encoding="utf-8")
+        fresh.replace(home / FILE)
+
+
+def listen(settings: Settings, *, any_port: bool) -> Listener:
+    """Bind the home's port and keep it. With `any_port` another port stands in for one that is taken.
+
+    Port 0 takes the kept port, else a free one. Raises InvalidInput for an address that is taken, is not ours, or is
+    not loopback while no key is configured.
+    """
+    host = settings.host
+    if not is_loopback(host) and not settings.api_key:
+        raise InvalidInput(
+            f"Binding {host} lets other machines in, and no key is configured.",
+            hint="Set CODEWORDS_API_KEY to a key of your own, or leave the host at 127.0.0.1.",
+        )
+    kept = read_ports(settings.home)
+    given = settings.port if "port" in settings.model_fields_set else None
+    wanted = given or kept.own or (0 if given == 0 else settings.port)
+    try:
+        listener = Listener(_bind(host, wanted))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE or not (any_port or given == 0):
+            raise _cannot_bind(host, wanted, error, kept=given is None and kept.own is not None) from error
+        listener = _bind_another(host, wanted, kept)
+    _keep(settings.home, kept, listener)
+    return listener
+
+
+def _bind_another(host: str, wanted: int, kept: Ports) -> Listener:
+    """A port instead of `wanted`, which is missed only where addresses with it may have been given out."""
+    promised = wanted if kept.own is not None else None
+    candidates: Iterable[int] = [*([kept.substitute] if kept.substitute else []), *_NEARBY, 0]
+    for port in candidates:
+        with suppress(OSError):
+            return Listener(_bind(host, port), promised)
+    raise InvalidInput(f"{host} has no free port.", hint="End a program that listens there.")
+
+
+def _keep(home: Path, kept: Ports, listener: Listener) -> None:
+    on_own_port = listener.missed_port is None
+    ports = Ports(listener.port, kept.substitute) if on_own_port else Ports(kept.own, listener.port)
+    if ports != kept:
+        _write_ports(home, ports)
+
+
+def _cannot_bind(host: str, port: int, error: OSError, *, kept: bool) -> InvalidInput:
+    if error.errno == errno.EADDRINUSE:
+        own = " It is the port of this home: addresses given out before name it." if kept else ""
+        return InvalidInput(
+            f"{host} port {port} cannot be bound: another program has it.{own}",
+            hint="End that program, or give another with --port (0 takes a free one).",
+        )
+    return InvalidInput(
+        f"{host} port {port} cannot be bound: {(error.strerror or str(error)).lower()}.",
+        hint="Give another with --host or --port.",
+    )
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    return socket.create_server((host, port), family=family, backlog=2048)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches that address."""
+    if host == "localhost":
+        return True
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+def url_of(listener: Listener, host: str) -> str:
+    """How this machine reaches a listening socket."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+    return f"http://[{reached}]:{listener.port}" if ":" in reached else f"http://{reached}:{listener.port}"

@@ -1,0 +1,12 @@
+"""Whether the runtime's address lasts, as tools tell it."""
+
+from __future__ import annotations
+
+from codewords_mcp.runtime.availability import Availability
+
+
+def lasting(availability: Availability | None) -> str | None:
+    """The sentence and what a person can do about it."""
+    if availability is None:
+        return None
+    return f"{availability.sentence} {availability.fix}".strip()
