@@ -19,7 +19,7 @@ import pytest
 import uvloop
 from _bench import Question, options, report
 from tests.integration.secrets.ground import HOST, Ground, ground
-from tests.unit.egress.stage import listening
+from tests.unit.egress.stage import listening, relayed_to
 
 from codewords_mcp.runtime.egress import Egress, EgressPolicy
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
@@ -70,7 +70,7 @@ async def _median(times: int, work: Callable[[], Awaitable[object]]) -> float:
 async def _plain_proxy(stage: Ground) -> tuple[Egress, int]:
     """The egress of a sandbox without secrets."""
     egress = Egress(
-        EgressPolicy(allow_private=frozenset({f"127.0.0.1:{stage.host.port}"})), lambda: ("127.0.0.1", 9)
+        EgressPolicy(allow_private=frozenset({f"127.0.0.1:{stage.host.port}"})), relayed_to("127.0.0.1", 9)
     )
     sockets = SandboxSockets(listening(), listening())
     assert sockets.connect is not None

@@ -13,13 +13,13 @@ from tests.attacks.hostile.privileges import group as privileges
 from tests.attacks.hostile.processes import group as processes
 from tests.attacks.hostile.sockets import group as sockets
 from tests.attacks.probes import Probe, attempted
-from tests.attacks.scenes import answers, bombs, company, keys, leftovers
+from tests.attacks.scenes import answers, bombs, company, keys, leftovers, listener
 
 ALONE: Final[tuple[Group, ...]] = (files, processes, calls, privileges, kernel, sockets, egress)
 
 ONCE: Final = frozenset({"egress", "answers", "leftovers", "bombs"})
 """Groups for which it makes no difference how a program starts: attempted in forks, as most programs start."""
-RUNTIME: Final = frozenset({"keys"})
+RUNTIME: Final = frozenset({"keys", "listener"})
 """Groups against the whole runtime, whose own code is the same for every user."""
 
 SECTIONS: Final[list[tuple[str, list[Probe]]]] = [
@@ -31,5 +31,6 @@ SECTIONS: Final[list[tuple[str, list[Probe]]]] = [
     (leftovers.scenes.title, leftovers.scenes.probes),
     (bombs.TITLE, bombs.PROBES),
     (keys.scenes.title, keys.scenes.probes),
+    (listener.scenes.title, listener.scenes.probes),
 ]
 PROBES: Final[list[Probe]] = [probe for _, probes in SECTIONS for probe in probes]

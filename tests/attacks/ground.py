@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from tests.unit.egress.stage import relayed_to
+
 from codewords_mcp.runtime.egress import Egress, EgressPolicy
 from codewords_mcp.runtime.egress.dial import system_resolve
 
@@ -173,7 +175,7 @@ async def ground(folder: Path) -> AsyncGenerator[Ground]:
     udp, unix, abstract = _sockets(folder, abstract_name)
     ports = servers.ports
     egress = Egress(
-        EgressPolicy(allow_private=frozenset({f"127.0.0.1:{ports['allowed']}"})), lambda: ("127.0.0.1", ports["runtime"]),
+        EgressPolicy(allow_private=frozenset({f"127.0.0.1:{ports['allowed']}"})), relayed_to("127.0.0.1", ports["runtime"]),
         resolve=resolver, connect_timeout=2.0,
     )  # fmt: skip
     facts = {

@@ -24,7 +24,7 @@ import structlog
 from tests.attacks import catalog
 from tests.attacks.ground import Ground, ground
 from tests.attacks.probes import Result
-from tests.attacks.scenes import answers, bombs, company, keys, leftovers
+from tests.attacks.scenes import answers, bombs, company, keys, leftovers, listener
 from tests.attacks.stage import Stage
 from tests.integration.sandboxes.stage import build_environment, fork_server
 
@@ -54,6 +54,7 @@ async def attack(environment: EnvironmentRef, folder: Path, *, with_keys: bool) 
             results += await _all(stage, around, seconds)
     if with_keys:
         results += await _timed(seconds, "keys", keys.play(folder))
+        results += await _timed(seconds, "listener", listener.play(folder / "listener"))
     return _report(tier, results) | {"seconds": seconds}
 
 

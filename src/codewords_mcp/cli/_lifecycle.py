@@ -51,19 +51,12 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.listening.set()
 
-    async def open_inner_door(self) -> asyncio.Server:
-        """Another listener, on loopback, for sandboxes: they are still served when the door is closed."""
-        return await asyncio.get_running_loop().create_server(
-            lambda: BoundedProtocol(self.config, self.server_state, {}), "127.0.0.1", 0
-        )
-
-    def lead_away(self, inner: asyncio.Server) -> None:
-        """Close the door but for the inner one, and let each answer end its connection: whoever keeps one goes elsewhere, and
-        is not cut off at the end.
+    def lead_away(self) -> None:
+        """Stop listening, and let each response close its connection: clients reconnect elsewhere, and none is cut off at the
+        end. Sandboxes have a listener of their own, which goes on.
         """
         for server in self.servers:
             server.close()
-        self.servers.append(inner)
         # the second was made of the first, and is made of it again every second
         for headers in (self.config.encoded_headers, self.server_state.default_headers):
             headers.append((b"connection", b"close"))
@@ -217,9 +210,8 @@ class Lifecycle:
         self._hold.retire()
         until = time.monotonic() + self._settings.drain_timeout
         if self._server.listening.is_set():
-            inner = await self._server.open_inner_door()
-            await runtime.drain(inner.sockets[0].getsockname())
-            self._server.lead_away(inner)
+            await runtime.drain()
+            self._server.lead_away()
         # The facade says since when it is idle, and has no event for its becoming so.
         while not self._forced and time.monotonic() < until and runtime.idle_seconds == 0:  # noqa: ASYNC110
             await asyncio.sleep(0.05)

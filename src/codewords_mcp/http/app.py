@@ -1,8 +1,8 @@
-"""The HTTP door, put together: cors → errors → hosts → keys → the hot paths or the router."""
+"""The HTTP door, put together: cors → errors → hosts → keys → the hot paths or the router; and the internal one of sandboxes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from starlette.routing import Router
@@ -50,6 +50,7 @@ from codewords_mcp.http.house import HOUSE, House, access
 from codewords_mcp.http.openapi import operations_for
 from codewords_mcp.http.operations import Operation
 from codewords_mcp.http.paths import SSE_PATHS, is_chrome, is_mcp, toolset_of
+from codewords_mcp.http.sandboxes import SandboxGuard, SandboxServer, sandbox_operations
 from codewords_mcp.http.tokens import Tokens
 from codewords_mcp.http.websockets import serve_websocket
 from codewords_mcp.runtime.auth.access import Rule
@@ -106,9 +107,11 @@ def create_app(
 ) -> ASGIApp:
     """The door as one ASGI app. `mcp_app` serves MCP at "/mcp"; who made it enters its lifespan.
 
-    `on_stop` is called after POST /stop was answered, on the event loop.
+    The runtime gets the internal listener of its sandboxes. `on_stop` is called after POST /stop was answered, on the loop.
     """
-    dispatcher = Dispatcher(House(runtime, settings, on_stop), mcp_app)
+    parts, table = House(runtime, settings, on_stop), operations()
+    runtime.sandbox_access.listen(SandboxServer(_sandbox_app(parts, mcp_app, sandbox_operations(table))))
+    dispatcher = Dispatcher(parts, mcp_app, table)
     trust, tokens = Trust(runtime, settings), Tokens(settings, runtime)
     return Cors(ErrorBoundary(ProviderErrors(HostGuard(KeyGuard(dispatcher, runtime, tokens), trust))), trust)
 
@@ -119,13 +122,19 @@ _WEBSOCKET, _CHROME = (
 )
 
 
+def _sandbox_app(parts: House, mcp_app: ASGIApp | None, served: list[Operation]) -> ASGIApp:
+    """The app of the internal listener."""
+    dispatcher = Dispatcher(parts, mcp_app, served)
+    return ErrorBoundary(ProviderErrors(SandboxGuard(dispatcher, parts.runtime, served)))
+
+
 class Dispatcher:
     """From a path to what serves it. Calls go around the router, whose matching they need not pay for."""
 
-    def __init__(self, parts: House, mcp_app: ASGIApp | None) -> None:
+    def __init__(self, parts: House, mcp_app: ASGIApp | None, table: Iterable[Operation]) -> None:
         self._house = parts
         self._mcp = mcp_app
-        served = [operation.route() for operation in operations() if operation.handler is not None]
+        served = [operation.route() for operation in table if operation.handler is not None]
         self._router = Router(served, redirect_slashes=False)
         self._hot = {"run": runs.serve_run, "run_async": runs.serve_run_async}
         self._rules = {name: TABLE.get("http", f"* /{name}/{{service_id}}/{{path}}") for name in self._hot}

@@ -1,4 +1,7 @@
-"""Keys: who asks, found once per request and put into the scope. Every route needs one but those of `is_open`."""
+"""Keys: who asks, found once per request and put into the scope. Every route needs one but those of `is_open`.
+
+This is the guard of the public listener; `sandboxes.py` has that of the internal one, where keys of runs are valid.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from codewords_mcp.errors import Unauthenticated
 from codewords_mcp.http.headers import Headers
-from codewords_mcp.http.house import CALLER, CHALLENGE
+from codewords_mcp.http.house import CALLER, CHALLENGE, LISTENER
 from codewords_mcp.http.paths import PROVIDER_PREFIXES, looks_like_token
 from codewords_mcp.runtime.auth.access_table import HTTP
 from codewords_mcp.runtime.models import Caller
@@ -28,8 +31,8 @@ OPEN_PREFIXES = tuple(sorted({path.partition("{")[0] for path in _OPEN if "{" in
 PAGES = frozenset({"/", "/docs", "/openapi.json"})
 """What a person opens in a browser, which can send a key as the password of Basic authentication only."""
 
-_GEMINI = ("/gemini/", "/run/gemini/")
-_TICKET = b"gw_ticket="
+GEMINI_PATHS = ("/gemini/", "/run/gemini/")
+TICKET = b"gw_ticket="
 
 _MAX_KEY, _MAX_TOKEN = 512, 16_384
 _HINT = "Send it as `Authorization: Bearer <key>` or `X-API-Key`; `codewords keys create` makes one."
@@ -52,6 +55,7 @@ class KeyGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises Unauthenticated."""
+        scope[LISTENER] = "public"
         if scope["type"] != "lifespan" and not is_open(scope["path"]):
             scope[CHALLENGE] = self._tokens.challenge
             scope[CALLER] = await self._find(scope)
@@ -59,9 +63,14 @@ class KeyGuard:
 
     async def _find(self, scope: Scope) -> Caller:
         path, query = scope["path"], scope["query_string"]
-        if _TICKET in query and path.startswith(_GEMINI):
+        if TICKET in query and path.startswith(GEMINI_PATHS):
             # The second leg of an upload: Google's SDK sends it without a key.
-            return self._runtime.upload_caller(query)
+            caller = self._runtime.upload_caller(query)
+            if caller.kind == "run":
+                raise Unauthenticated(
+                    "This upload belongs to a run, and goes on only inside that run's sandbox."
+                )
+            return caller
         key = find_key(scope["headers"], path, query)
         if looks_like_token(key):
             return await self._tokens.verify(key)
@@ -71,7 +80,7 @@ class KeyGuard:
 def find_key(headers: Headers, path: str, query: bytes = b"") -> str:
     """The one key of a request, by whichever of its headers; for Gemini also by `?key=`. Raises Unauthenticated."""
     keys: set[str] = set()
-    if b"key=" in query and path.startswith(_GEMINI):
+    if b"key=" in query and path.startswith(GEMINI_PATHS):
         keys.update(value for name, value in parse_qsl(query.decode("latin-1")) if name == "key")
     for name, value in headers:
         if name == b"authorization":

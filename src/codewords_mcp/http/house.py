@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 HOUSE = "codewords.house"
 CALLER = "codewords.caller"
-LISTENER = "codewords.listener"
 REQUEST_ID = "codewords.request_id"
 RUN_ID = "codewords.run_id"
 ERROR_PAGE = "codewords.error_page"
 CHALLENGE = "codewords.challenge"
+LISTENER = "codewords.listener"
 """Scope keys. `ERROR_PAGE` holds a callable from a CodewordsError to a Response, for routes that people look at;
-`CHALLENGE` one from a path to what `WWW-Authenticate` says of it."""
+`CHALLENGE` one from a path to what `WWW-Authenticate` says of it; `LISTENER` is "public" or "sandbox"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 MCP_PATHS = frozenset({"/mcp", "/mcp/", "/run/devx_mcp/mcp", "/run/devx_mcp/mcp/"})
 """The second is where the public clients' `SubAgent` connects."""
+SANDBOX_MCP_PATHS = frozenset({"/run/devx_mcp/mcp", "/run/devx_mcp/mcp/"})
+"""Where a running workflow's `SubAgent` connects; the only MCP that sandboxes reach."""
 SSE_PATHS = {"/sse": "/sse", "/messages": "/messages/", "/messages/": "/messages/"}
 """The transport of before 2025-03-26, for hosts that know no other."""
 _PROVIDERS = ("openai", "anthropic", "gemini")

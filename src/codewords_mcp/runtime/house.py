@@ -14,6 +14,7 @@ import structlog
 
 from codewords_mcp.errors import CodewordsError, StorageFailed
 from codewords_mcp.runtime.announcements import Announcements
+from codewords_mcp.runtime.auth.sandboxes import SandboxAccess
 from codewords_mcp.runtime.authoring.drafts import Drafts
 from codewords_mcp.runtime.availability import Availability, Hosting, availability
 from codewords_mcp.runtime.browser.headless.driver import HeadlessBrowser
@@ -84,7 +85,6 @@ class House:
         home = settings.home
         self._hosting = hosting
         self.base_url = f"http://{settings.host}:{settings.port}"
-        self._inner_door: tuple[str, int] | None = None
         self._settings = settings
         self._driver: Driver | None = None
         self._clocks: list[asyncio.Task[None]] = []
@@ -121,6 +121,7 @@ class House:
             ttl=settings.file_ttl,
             max_bytes=settings.max_file,
         )
+        self.sandbox_access = SandboxAccess(self.keyring, database, self.files, self.permits.service_of)
         self.environments = Environments(home, settings, _uv())
         self.deployments = Deployments(
             database, lambda service_id: f"{self.base_url}/run/{service_id}/", self._isolation
@@ -130,7 +131,7 @@ class House:
         self.admission = Admission()
         self.egress = Egress(
             EgressPolicy(settings.egress, frozenset(settings.egress_allow_private)),
-            self._address,
+            self.sandbox_access.serve,
             on_event=self._heard,
         )
         # sandboxes on E2B take nothing of this machine's memory
@@ -353,12 +354,6 @@ class House:
         self.supply.heard(sandbox_id, event)
         self._headless.heard(sandbox_id, event)
 
-    def _address(self) -> tuple[str, int]:
-        if self._inner_door is not None:
-            return self._inner_door
-        host, _, port = self.base_url.removeprefix("http://").rpartition(":")
-        return ("127.0.0.1" if host in {"0.0.0.0", "localhost"} else host.strip("[]")), int(port)
-
     async def store_status(self) -> dict[str, Any]:
         """What is kept, and how large it is, in bytes."""
         database, settings = self.database, self._settings
@@ -394,11 +389,10 @@ class House:
         in_use = await self.database.read(lambda c: workflow_rows.environments_in_use(c, kept))
         await self.environments.collect(in_use, settings.environment_ttl)
 
-    async def drain(self, inner_door: tuple[str, int] | None = None) -> None:
+    async def drain(self) -> None:
         """Start nothing more by a clock or in the background, and give away what has not begun; what has goes on, and who asks
-        is answered. `inner_door`: where sandboxes reach the runtime from now on. Idempotent.
+        is answered. Idempotent.
         """
-        self._inner_door = inner_door or self._inner_door
         await end(self._clocks)
         await self.dispatcher.background.drain()
 

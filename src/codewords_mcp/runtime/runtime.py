@@ -108,9 +108,9 @@ class Runtime(
             await asyncio.gather(keeper, return_exceptions=True)
             await house.close()
 
-    async def drain(self, inner_door: tuple[str, int] | None = None) -> None:
+    async def drain(self) -> None:
         """See `House.drain`."""
-        await self._house.drain(inner_door)
+        await self._house.drain()
 
     async def stop_answering(self) -> None:
         """End the runs that somebody waits for, who is told so, and begin no more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codewords_mcp.runtime.auth.sandboxes import SandboxAccess
 from codewords_mcp.runtime.callers import refuse_run
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller
@@ -12,6 +13,11 @@ class WebhookCalls:
     """What `Runtime` offers beside workflows, runs, secrets and files."""
 
     _house: House
+
+    @property
+    def sandbox_access(self) -> SandboxAccess:
+        """How sandboxes reach this runtime, and what they may use there."""
+        return self._house.sandbox_access
 
     async def create_webhook(
         self,

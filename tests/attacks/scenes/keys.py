@@ -8,6 +8,8 @@ import re
 import secrets
 import time
 import urllib.request
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -132,7 +134,7 @@ class Den:
 
 
 scenes: Scenes[Den] = Scenes("keys", "Keys of runs")
-_OWN: Final = {"Authorization": "own"}
+OWN: Final = {"Authorization": "own"}
 
 
 @scenes.scene(
@@ -169,7 +171,7 @@ async def _(den: Den) -> str:
     "403, each time",
 )
 async def _(den: Den) -> str:
-    answers = await den.asks(*((method, path, _OWN) for method, path in _ADMINISTERED))
+    answers = await den.asks(*((method, path, OWN) for method, path in _ADMINISTERED))
     statuses = [status for status, _ in answers]
     return held(statuses == [403] * len(_ADMINISTERED), statuses)
 
@@ -201,7 +203,7 @@ async def _(den: Den) -> str:
     "refused, and the other goes on",
 )
 async def _(den: Den) -> str:
-    answers = await den.asks(("POST", f"/runs/{den.victims_run}/cancel", _OWN))
+    answers = await den.asks(("POST", f"/runs/{den.victims_run}/cancel", OWN))
     record = await den.record(den.victims_run)
     return held(
         answers[0][0] in (403, 404) and record["status"] not in ("cancelled", "error"),
@@ -233,7 +235,7 @@ async def _(den: Den) -> str:
         "X-Forwarded-For": "127.0.0.1",
         "X-Run-Id": den.victims_run,
     }
-    answers = await den.asks(("GET", "/secrets", _OWN | spoofed), ("GET", "/keys", _OWN | spoofed))
+    answers = await den.asks(("GET", "/secrets", OWN | spoofed), ("GET", "/keys", OWN | spoofed))
     return held([status for status, _ in answers] == [403, 403], answers)
 
 
@@ -244,7 +246,7 @@ async def _(den: Den) -> str:
     "401",
 )
 async def _(den: Den) -> str:
-    printed = re.search("cwk-run-[0-9a-f]{64}", await asyncio.to_thread(_log, den.runtime, den.victims_run))
+    printed = re.search("cwk-run-[0-9a-f]{64}", await asyncio.to_thread(log_of, den.runtime, den.victims_run))
     if printed is None:
         return "it is not in the log"
     await asyncio.to_thread(den.runtime.call, "POST", f"/runs/{den.victims_run}/cancel")
@@ -259,24 +261,31 @@ async def play(folder: Path) -> list[Result]:
 
 
 def _play(folder: Path, secret: str) -> list[Result]:
+    with open_den(folder, secret) as den:
+        return asyncio.run(scenes.play(den, WAY))
+
+
+@contextmanager
+def open_den(folder: Path, secret: str = "not looked for") -> Generator[Den]:
+    """A runtime with a home in `folder`, a thief's workflow and a run that it may rob."""
     with start_runtime(make_home(folder / "home")) as runtime:
         thief = runtime.deploy(workflow(_THIEF, title="Thief"), "thief")
         victim = runtime.deploy(workflow(_THIEF, title="Victim"), "victim")
         runtime.call("PUT", "/secrets/THEIRS", {"value": secret})
         run = runtime.call("POST", f"/run_async/{victim}/wait", {})["request_id"]
         _until_waiting(runtime, run)
-        return asyncio.run(scenes.play(Den(runtime, thief, victim, run, secret), WAY))
+        yield Den(runtime, thief, victim, run, secret)
 
 
 def _until_waiting(runtime: ServedRuntime, run: str) -> None:
     for _ in range(600):
-        if "waiting with" in _log(runtime, run):
+        if "waiting with" in log_of(runtime, run):
             return
         time.sleep(0.05)
     raise AssertionError("the other run does not begin")
 
 
-def _log(runtime: ServedRuntime, run: str) -> str:
+def log_of(runtime: ServedRuntime, run: str) -> str:
     """What it has printed so far."""
     asked = urllib.request.Request(
         f"{runtime.url}/logs/{run}?follow=0", headers={"Authorization": runtime.key}

@@ -16,6 +16,7 @@ import uv
 from tests.integration.browser.site import Site
 from tests.integration.http.doors import Door
 from tests.integration.sandboxes import as_user
+from tests.unit.egress.stage import relayed_to
 
 from codewords_mcp.runtime.browser.actions import Extract, Navigate
 from codewords_mcp.runtime.browser.base import StepFailed, Visitor
@@ -59,7 +60,7 @@ async def tour(site: str) -> dict[str, Any]:
             for one in hears:
                 one.heard(sandbox_id, event)
 
-        egress = Egress(policy, lambda: ("127.0.0.1", 1), on_event=heard)
+        egress = Egress(policy, relayed_to("127.0.0.1", 1), on_event=heard)
         driver = await LocalDriver.open(egress, Path(folder) / "run")
 
         async def opened() -> LocalDriver:

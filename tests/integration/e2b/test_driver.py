@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import PROJECT
 from tests.integration.e2b.conftest import OpenDriver
 from tests.integration.e2b.programs import COUNTER, TICKER, Heard, ask, spec, until
+from tests.unit.egress.stage import relayed_to
 
 from codewords_mcp.errors import TooBusy
 from codewords_mcp.runtime.egress import HOST_ALIAS, Egress, EgressEvent, EgressPolicy
@@ -54,7 +55,7 @@ async def test_a_cold_start_that_answers_takes_two_round_trips_and_a_warm_reques
 async def test_a_spare_starts_a_program_without_asking_e2b_and_is_replaced(
     open_driver: OpenDriver, built: EnvironmentRef, e2b: LoopbackE2B
 ) -> None:
-    driver = await open_driver(Egress(EgressPolicy("none"), lambda: ("127.0.0.1", 9)), e2b_spares=1)
+    driver = await open_driver(Egress(EgressPolicy("none"), relayed_to("127.0.0.1", 9)), e2b_spares=1)
     await driver.prepare(built)
     await until(lambda: len(e2b.cloud.sandboxes) == 1 and driver.spares == 1)
     (spare,) = e2b.cloud.sandboxes
@@ -224,7 +225,7 @@ async def test_the_policy_holds_wherever_connections_are_made_and_the_runtime_he
     internet = Internet({"allowed.example": ("127.0.0.1", port), "other.example": ("127.0.0.1", port)})
     e2b.cloud.set_internet(internet)
     policy = EgressPolicy("internet", frozenset({f"127.0.0.1:{port}"}))
-    egress = Egress(policy, lambda: ("127.0.0.1", 9), on_event=lambda _, event: events.append(event))
+    egress = Egress(policy, relayed_to("127.0.0.1", 9), on_event=lambda _, event: events.append(event))
     driver = await open_driver(egress, e2b_egress=by)
     hosts = [HOST_ALIAS, "allowed.example", "other.example", "169.254.169.254"]
     urls = [f"http://{host}:{port}/" for host in hosts]
@@ -253,7 +254,7 @@ async def test_the_policy_holds_wherever_connections_are_made_and_the_runtime_he
 async def test_the_policy_stands_around_the_machine_as_e2bs_own_rules_too(
     open_driver: OpenDriver, built: EnvironmentRef, e2b: LoopbackE2B
 ) -> None:
-    egress = Egress(EgressPolicy("internet"), lambda: ("127.0.0.1", 9))
+    egress = Egress(EgressPolicy("internet"), relayed_to("127.0.0.1", 9))
     driver = await open_driver(egress)
     narrow, none = spec(built, COUNTER, network=True), spec(built, COUNTER, network=False)
     egress.expect(narrow.id, egress.policy.narrowed(["pypi.org", "example.com"]))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.egress.stage import echo, served_connections, serving
+from tests.unit.egress.stage import echo, relayed_to, served_connections, serving
 
 from codewords_mcp.runtime.egress import HOST_ALIAS, Egress, EgressPolicy, ServedNetwork
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
@@ -87,7 +87,7 @@ async def namespace(egress: Egress, user: str) -> AsyncGenerator[Inside]:
 async def test_a_program_that_knows_no_proxy_gets_out_by_name_and_only_where_it_may(user: str) -> None:
     async with serving(echo) as port:
         policy = EgressPolicy("internet", frozenset({f"echo.test:{port}", f"{HOST_ALIAS}:{port}"}))
-        egress = Egress(policy, lambda: ("127.0.0.1", port), resolve=stand_in)
+        egress = Egress(policy, relayed_to("127.0.0.1", port), resolve=stand_in)
         async with namespace(egress, user) as inside:
             (address,) = await inside("resolve", "echo.test")
             assert address.startswith("198.18.")
@@ -134,7 +134,7 @@ async def test_a_program_that_knows_no_proxy_gets_out_by_name_and_only_where_it_
 
 @pytest.mark.requirement("egress:own-addresses")
 async def test_an_address_that_the_machine_itself_has_is_refused_though_it_is_public() -> None:
-    egress = Egress(EgressPolicy(), lambda: ("127.0.0.1", 1))
+    egress = Egress(EgressPolicy(), relayed_to("127.0.0.1", 1))
     async with namespace(egress, "-") as inside:
         assert (
             await inside("judge", "8.8.8.8") == "an address of this machine"

@@ -31,17 +31,17 @@ def library() -> Library:
 def client(door: Door, library: Library) -> Iterator[openai.OpenAI]:
     """OpenAI's SDK as a workflow of a recorded run has it."""
 
-    async def begin(runtime: Runtime) -> str:
-        house = runtime._house  # pyright: ignore[reportPrivateUsage]
-        key = house.keyring.new_run_key()
-        key.bind(Caller("local", "run", run_id=RUN))
-        house.gateway.tapes.put(RUN, library.tape(MINE=SECRET))
-        return key.text
+    async def begin(runtime: Runtime) -> None:
+        runtime._house.gateway.tapes.put(RUN, library.tape(MINE=SECRET))  # pyright: ignore[reportPrivateUsage]
 
     async def end(runtime: Runtime) -> None:
         runtime._house.gateway.tapes.drop(RUN)  # pyright: ignore[reportPrivateUsage]
 
-    with openai.OpenAI(api_key=door.ask(begin), base_url=f"{door.url}/openai/v1", max_retries=0) as sdk:
+    door.ask(begin)
+    with (
+        door.sandbox(Caller("local", "run", run_id=RUN)) as inside,
+        openai.OpenAI(api_key=inside.key, base_url=f"{inside.url}/openai/v1", max_retries=0) as sdk,
+    ):
         yield sdk
     door.ask(end)
 

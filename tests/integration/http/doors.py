@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Generator
@@ -18,10 +19,13 @@ from codewords_mcp.http.app import create_app
 from codewords_mcp.http.protocol import BoundedProtocol
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.sandboxes.base import SandboxSockets
+from codewords_mcp.runtime.secrets.keyring import RunKey
 from codewords_mcp.server import create_mcp_app
 from codewords_mcp.settings import Settings
 
 T = TypeVar("T")
+_numbers = itertools.count(1)
 ADMIN_KEY = "cwk-admin-of-the-tests-0123456789abcdef"
 PROBE = Path(__file__).with_name("probe.py")
 
@@ -98,6 +102,52 @@ class Door:
         """A new key's text."""
         admin = Caller("local", "admin")
         return self.ask(lambda runtime: runtime.create_key(admin, **options))[0]
+
+    @contextmanager
+    def sandbox(self, run: Caller, service_id: str = "") -> Generator[Inside]:
+        """A sandbox that serves this run, of this workflow, as its program sees it."""
+        runtime, connect = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+        inside = Inside(runtime.getsockname()[1], f"sandbox-{next(_numbers)}")
+
+        async def attach(of: Runtime) -> Any:
+            house = of._house  # pyright: ignore[reportPrivateUsage]
+            house.permits.begin(run.run_id or "", service_id, None, run.owner)
+            inside.bind(house.keyring.new_run_key(inside.id), run)
+            return await house.egress.attach(inside.id, SandboxSockets(runtime, connect))
+
+        async def close(_of: Runtime) -> None:
+            await handle.close()
+
+        handle = self.ask(attach)
+        try:
+            yield inside
+        finally:
+            self.ask(close)
+
+    @contextmanager
+    def connect(self) -> Generator[Wire]:
+        """A raw connection."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as raw:
+            yield Wire(raw)
+
+
+class Inside:
+    """A sandbox from its inside: where it finds the runtime, and the key that it has."""
+
+    def __init__(self, port: int, sandbox_id: str) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.id = sandbox_id
+
+    def bind(self, key: RunKey, run: Caller) -> None:
+        """From now on it serves this run."""
+        self.run_key, self.key = key, key.text
+        key.bind(run)
+
+    def client(self, key: str | None = "", **options: Any) -> httpx.Client:
+        """An HTTP client with its own key, another one, or none."""
+        headers = {} if key is None else {"Authorization": f"Bearer {key or self.key}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False, **options)
 
     @contextmanager
     def connect(self) -> Generator[Wire]:

@@ -143,15 +143,40 @@ async def test_a_script_that_does_not_come_up_without_a_run_is_run_all_the_same(
 
 @pytest.mark.requirement("runs:run-key")
 async def test_the_key_of_a_sandbox_is_refused_before_and_after_its_run(runtime: Runtime) -> None:
-    key = runtime._house.keyring.new_run_key()  # pyright: ignore[reportPrivateUsage]
-    with pytest.raises(Unauthenticated):
-        await runtime.authenticate(key.text)
+    key = runtime._house.keyring.new_run_key("sandbox-1")  # pyright: ignore[reportPrivateUsage]
+    access = runtime.sandbox_access
+    with pytest.raises(Unauthenticated, match="has ended"):
+        access.authenticate("sandbox-1", key.text)
     caller = Caller("local", "run", run_id="r")
     key.bind(caller)
-    assert await runtime.authenticate(key.text) == caller
-    key.unbind()
-    with pytest.raises(Unauthenticated):
+    assert access.authenticate("sandbox-1", key.text) == caller
+    with pytest.raises(Unauthenticated, match="not the key"):
+        access.authenticate("sandbox-2", key.text)
+    with pytest.raises(Unauthenticated, match="only inside"):
         await runtime.authenticate(key.text)
+    key.unbind()
+    with pytest.raises(Unauthenticated, match="has ended"):
+        access.authenticate("sandbox-1", key.text)
+
+
+@pytest.mark.requirement("supply:instance-keys")
+async def test_a_key_acts_for_the_run_that_came_last_of_those_that_go_on(runtime: Runtime) -> None:
+    key = runtime._house.keyring.new_run_key("sandbox-1")  # pyright: ignore[reportPrivateUsage]
+    access = runtime.sandbox_access
+    first, second = (Caller("local", "run", run_id=name) for name in ("first", "second"))
+    key.bind(first)
+    key.bind(second)
+    assert access.run_of("sandbox-1") == second
+    assert [access.serves("sandbox-1", name) for name in ("first", "second", "third", None)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    key.unbind(second)
+    assert access.run_of("sandbox-1") == first
+    key.unbind(first)
+    assert access.run_of("sandbox-1") is None
 
 
 @pytest.mark.requirement("supply:instance")
@@ -192,9 +217,15 @@ async def test_who_asks_with_another_key_gets_another_program_and_a_programs_key
             break
     assert (await ask(runtime, service))["boot"] == mine["boot"]
     async with asyncio.timeout(30):
-        while (await runtime.authenticate(mine["key"])).run_id != waiting:
+        while _run_of(runtime, mine["key"]) != waiting:
             await asyncio.sleep(0.01)
     await runtime.cancel_run(ADMIN, waiting)
+
+
+def _run_of(runtime: Runtime, text: str) -> str | None:
+    """The run that a key acts for now."""
+    keys = runtime._house.keyring._run_keys.values()  # pyright: ignore[reportPrivateUsage]
+    return next((key.caller and key.caller.run_id for key in list(keys) if key.matches(text)), None)
 
 
 @pytest.mark.requirement("supply:instance")

@@ -21,7 +21,7 @@ from tests.integration.secrets.stand_in import (
     standing_in,
     trusted,
 )
-from tests.unit.egress.stage import listening
+from tests.unit.egress.stage import listening, relayed_to
 
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
 from codewords_mcp.runtime.egress.intercept import Credential, Interception
@@ -115,7 +115,7 @@ async def ground(
             events: list[EgressEvent] = []
             egress = Egress(
                 EgressPolicy(allow_private=pairs),
-                lambda: ("127.0.0.1", 9),
+                relayed_to("127.0.0.1", 9),
                 on_event=lambda _, e: events.append(e),
                 **options,
             )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.integration.runtime.background import with_options
 from tests.integration.secrets.stand_in import Ca, StandIn, names_on_loopback, standing_in, trusted
+from tests.unit.egress.stage import relayed_to
 from tests.workshop import (
     ADMIN,
     deploy,
@@ -162,7 +163,7 @@ async def test_a_workflow_that_asks_for_it_sends_no_placeholder_to_any_host_and_
 
 @pytest.mark.requirement("rules:inspect", "rules:e2b")
 def test_what_is_looked_at_everywhere_is_all_dialled_by_the_runtime_on_e2b_too() -> None:
-    egress = Egress(EgressPolicy(), lambda: ("127.0.0.1", 9))
+    egress = Egress(EgressPolicy(), relayed_to("127.0.0.1", 9))
     for everywhere, by in ((False, "machine"), (True, "runtime")):
         credential = Credential(NAME, new_placeholder(VALUE), VALUE, make_rule([HOST]))
         egress.expect("sandbox", egress.policy, Interception([credential], everywhere=everywhere))

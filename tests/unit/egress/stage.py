@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from codewords_mcp.runtime.egress import Egress, EgressPolicy, ServedNetwork
+from codewords_mcp.runtime.egress.dial import connect
+from codewords_mcp.runtime.egress.relay import relay, reset
+from codewords_mcp.runtime.egress.served import ServeRuntime
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 
 
@@ -24,6 +27,20 @@ def closed_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
+
+
+def relayed_to(host: str, port: int) -> ServeRuntime:
+    """A runtime that is a TCP server elsewhere, in place of the internal listener."""
+
+    async def serve(_sandbox_id: str, client: socket.socket) -> None:
+        try:
+            upstream = await connect(host, port)
+        except OSError:
+            reset(client)
+            return
+        await relay(client, upstream)
+
+    return serve
 
 
 @dataclass
@@ -75,7 +92,7 @@ async def attached(
     policy: EgressPolicy | None = None, *, runtime: int | None = None, **options: Any
 ) -> AsyncGenerator[Stage]:
     port = runtime or closed_port()
-    egress = Egress(policy or EgressPolicy(), lambda: ("127.0.0.1", port), **options)
+    egress = Egress(policy or EgressPolicy(), relayed_to("127.0.0.1", port), **options)
     dns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     dns.bind(("127.0.0.1", 0))
     sockets = SandboxSockets(listening(), listening(), listening(), dns)

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 from structlog.testing import capture_logs
-from tests.unit.egress.stage import Attach, echo, listening, served_connections, serving, until
+from tests.unit.egress.stage import Attach, echo, listening, relayed_to, served_connections, serving, until
 
 from codewords_mcp.errors import SandboxFailed
 from codewords_mcp.runtime.egress import Egress, EgressPolicy
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.requirement("services:browser-confined")
 async def test_a_sandbox_that_is_kept_from_the_runtime_does_not_reach_its_port() -> None:
     with listening() as runtime:
-        egress = Egress(EgressPolicy(), runtime.getsockname)
+        egress = Egress(EgressPolicy(), relayed_to(*runtime.getsockname()))
         sockets = SandboxSockets(listening(), listening(), listening(), None)
         port = sockets.runtime.getsockname()[1]
         egress.expect("sandbox-1", EgressPolicy(), runtime=False)
@@ -267,7 +267,7 @@ async def test_a_connection_to_the_transparent_port_itself_is_reset(attach: Atta
 
 @pytest.mark.requirement("egress:close")
 async def test_a_closed_egress_takes_no_sandbox_and_closes_its_sockets() -> None:
-    egress = Egress(EgressPolicy(), lambda: ("127.0.0.1", 1))
+    egress = Egress(EgressPolicy(), relayed_to("127.0.0.1", 1))
     await egress.close()
     sockets = SandboxSockets(listening(), listening())
     with pytest.raises(SandboxFailed, match="stopping"):
@@ -279,7 +279,7 @@ async def test_a_closed_egress_takes_no_sandbox_and_closes_its_sockets() -> None
 
 @pytest.mark.requirement("egress:close")
 async def test_a_broken_socket_is_an_error_and_the_others_are_closed() -> None:
-    egress = Egress(EgressPolicy(), lambda: ("127.0.0.1", 1))
+    egress = Egress(EgressPolicy(), relayed_to("127.0.0.1", 1))
     broken, good = listening(), listening()
     broken.close()
     with pytest.raises(SandboxFailed):

@@ -61,7 +61,8 @@ HTTP: tuple[Rule, ...] = (
     *_http(
         "run", ("read",), "GET /result/{run_id}", "GET /request/{run_id}", "GET /logs/{run_id}", own_run=True
     ),
-    *_http("run", ("read",), "GET /services", "GET /services/{name}", "GET /", "GET /docs", "GET /openapi.json"),
+    *_http("run", ("read",), "GET /services", "GET /services/{name}"),
+    *_http("user", ("read",), "GET /", "GET /docs", "GET /openapi.json"),
     # What a person looks at.
     *_http(
         "user", ("read",),

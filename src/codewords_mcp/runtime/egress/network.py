@@ -18,7 +18,7 @@ from codewords_mcp.runtime.egress.intercept.interception import Interception
 from codewords_mcp.runtime.egress.names import normal_host
 from codewords_mcp.runtime.egress.policy import EgressPolicy
 from codewords_mcp.runtime.egress.relay import Traffic
-from codewords_mcp.runtime.egress.served import RuntimeAddress, ServedNetwork
+from codewords_mcp.runtime.egress.served import ServedNetwork, ServeRuntime
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 
 log = structlog.get_logger(__name__)
@@ -35,14 +35,14 @@ MAX_REASON = 200
 class Egress:
     """The `Network` of `sandboxes.base`: the only way out of a sandbox, from the host's side.
 
-    `runtime_address` gives host and port of the runtime's own HTTP server, asked for each connection. Each of a
-    sandbox's listeners holds `max_connections` at once. Use it from one event loop.
+    `serve_runtime` answers each connection that a sandbox makes to the runtime. Each of a sandbox's listeners holds
+    `max_connections` at once. Use it from one event loop.
     """
 
     def __init__(
         self,
         policy: EgressPolicy,
-        runtime_address: RuntimeAddress,
+        serve_runtime: ServeRuntime,
         *,
         on_event: EventListener | None = None,
         resolve: Resolve = system_resolve,
@@ -54,7 +54,7 @@ class Egress:
         self._interceptions: dict[str, Interception] = {}
         self._apart: set[str] = set()
         self._dialler = Dialler(resolve, connect_timeout)
-        self._runtime_address = runtime_address
+        self._serve_runtime = serve_runtime
         self._on_event = on_event
         self._max_connections = max_connections
         self._attached: weakref.WeakValueDictionary[str, ServedNetwork] = weakref.WeakValueDictionary()
@@ -70,7 +70,7 @@ class Egress:
     ) -> None:
         """Serve the sandbox of this id, which is about to start, under a policy and with secrets of its own.
 
-        Without `runtime` it does not reach the runtime's own port either.
+        Without `runtime` it does not reach the runtime either.
         """
         self._own[sandbox_id] = policy
         if not runtime:
@@ -152,7 +152,7 @@ class Egress:
             sockets,
             self._dialler,
             self._own.pop(sandbox_id, self._policy),
-            None if sandbox_id in self._apart else self._runtime_address,
+            None if sandbox_id in self._apart else self._serve_runtime,
             heard,
             self._max_connections,
             self._interceptions.pop(sandbox_id, None),

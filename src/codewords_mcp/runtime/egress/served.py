@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-
-import structlog
 
 from codewords_mcp.runtime.egress.addresses import FAKE_NETWORK, parse_address
 from codewords_mcp.runtime.egress.dial import (
@@ -17,7 +15,6 @@ from codewords_mcp.runtime.egress.dial import (
     NotConnected,
     Refused,
     Share,
-    connect,
 )
 from codewords_mcp.runtime.egress.dns import DnsResponder
 from codewords_mcp.runtime.egress.events import EgressEvent, EventLog
@@ -30,9 +27,10 @@ from codewords_mcp.runtime.egress.proxy import BadRequest, read_request, reply
 from codewords_mcp.runtime.egress.relay import Traffic, relay, reset
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 
-log = structlog.get_logger(__name__)
-
-RuntimeAddress = Callable[[], tuple[str, int]]
+ServeRuntime = Callable[[str, socket.socket], Awaitable[None]]
+"""`serve(sandbox_id, connection)` answers what a sandbox says to the runtime, until the connection ends. Owns and closes the
+connection, also when it is cancelled. Raises OSError.
+"""
 
 _SO_ORIGINAL_DST = 80  # linux/netfilter_ipv4.h
 REFUSAL_DELAY = 0.2
@@ -43,7 +41,7 @@ _SOL_IP = 0
 class ServedNetwork:
     """The handle of an attached sandbox; serves its sockets, which it owns, until `close`.
 
-    Without a `runtime_address` the sandbox does not reach the runtime.
+    Without `serve_runtime` the sandbox does not reach the runtime.
     """
 
     def __init__(
@@ -52,7 +50,7 @@ class ServedNetwork:
         sockets: SandboxSockets,
         dialler: Dialler,
         policy: EgressPolicy,
-        runtime_address: RuntimeAddress | None,
+        serve_runtime: ServeRuntime | None,
         listener: Callable[[EgressEvent], None],
         max_connections: int,
         interception: Interception | None = None,
@@ -62,7 +60,7 @@ class ServedNetwork:
         """What it moved to and from destinations; what it said to the runtime itself is not counted."""
         self._dialler = dialler
         self._policy = policy
-        self._runtime_address = runtime_address
+        self._serve_runtime = serve_runtime
         self._log = EventLog(listener)
         self._limit = max_connections
         self._names = FakeNames()
@@ -70,11 +68,11 @@ class ServedNetwork:
         self._share = Share()
         self._dns = DnsResponder(sockets.dns, self._names) if sockets.dns else None
         served = (
-            (sockets.runtime if runtime_address is not None else None, self._to_runtime),
+            (sockets.runtime if serve_runtime is not None else None, self._to_runtime),
             (sockets.connect, self._to_proxy),
             (sockets.transparent, self._to_destination),
         )
-        if runtime_address is None:
+        if serve_runtime is None:
             sockets.runtime.close()
         self._listeners = [
             Listener(sock, serve, limit=max_connections, overflow=self._overflow)
@@ -94,14 +92,8 @@ class ServedNetwork:
         await asyncio.gather(*(listener.close() for listener in self._listeners), return_exceptions=True)
 
     async def _to_runtime(self, client: socket.socket) -> None:
-        assert self._runtime_address is not None  # noqa: S101  # else nobody listens
-        try:
-            upstream = await connect(*self._runtime_address())
-        except OSError:
-            log.warning("the runtime's own port does not answer a sandbox", sandbox=self._sandbox_id)
-            reset(client)
-            return
-        await relay(client, upstream)
+        assert self._serve_runtime is not None  # noqa: S101  # else nobody listens
+        await self._serve_runtime(self._sandbox_id, client)
 
     async def _to_destination(self, client: socket.socket) -> None:
         """A connection that the kernel redirected. The program sees it made; a refusal is then a reset."""

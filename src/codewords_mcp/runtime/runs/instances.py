@@ -33,8 +33,6 @@ class Instance:
         self.key = prepared.key
         self.connections = Connections(prepared.sandbox.socket_path)
         self.logs: list[RunLog] = []
-        self.callers: list[Caller] = []
-        """Of the runs that it serves now, those that came last at the end."""
         self.last_used = time.monotonic()
         self._pump = asyncio.create_task(pump(prepared.sandbox, self.logs, kit.secrets))
 
@@ -68,7 +66,6 @@ class Shared:
         self._done = done
         instance.logs.append(run_log)
         self._caller = caller
-        instance.callers.append(caller)
         # one program has one key: it acts for the run that came last, of those that go on
         instance.key.bind(caller)
 
@@ -77,13 +74,9 @@ class Shared:
 
     async def release(self) -> Usage | None:
         """See `Lease`."""
-        self._instance.callers.remove(self._caller)
         self._instance.logs.remove(self._run_log)
         self._instance.last_used = time.monotonic()
-        if self._instance.callers:
-            self._instance.key.bind(self._instance.callers[-1])
-        else:
-            self._instance.key.unbind()
+        self._instance.key.unbind(self._caller)
         self._done(self._instance)
         return None
 

@@ -90,7 +90,8 @@ class Launcher:
 
     def spec(self, kit: Kit) -> tuple[SandboxSpec, RunKey, Interception | None]:
         """A spec, the key in it, not bound to a run yet, and what its placeholders stand for if it has any."""
-        servable, key = kit.servable, self._keyring.new_run_key()
+        servable, sandbox_id = kit.servable, uuid.uuid4().hex
+        key = self._keyring.new_run_key(sandbox_id)
         env = {
             variable.name: variable.default
             for variable in servable.script.env
@@ -118,7 +119,7 @@ class Launcher:
         env |= {variable_of(app): f"granted:{app}" for app in servable.script.connections}
         env.setdefault("LOGLEVEL", "INFO")
         spec = SandboxSpec(
-            id=uuid.uuid4().hex,
+            id=sandbox_id,
             environment=servable.environment,
             code=servable.code,
             env=env,

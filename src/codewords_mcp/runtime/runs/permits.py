@@ -46,6 +46,10 @@ class Permits:
             while len(self._ended) > REMEMBERED:
                 self._ended.popitem(last=False)
 
+    def service_of(self, run_id: str) -> str | None:
+        """The workflow that a run executes; None for an unknown run."""
+        return self._of(run_id).service_id or None
+
     def require(self, caller: Caller, name: str) -> None:
         """Let a call of this service, model provider or workflow pass. Raises NotAgreed.
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import re
 import secrets as random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
+from weakref import WeakValueDictionary
 
 from codewords_mcp.errors import InvalidInput, NotFound, Unauthenticated
 from codewords_mcp.runtime.callers import HOME_OWNER
 from codewords_mcp.runtime.models import Caller, KeyInfo, Scope
-from codewords_mcp.runtime.secrets.keys import display_prefix, hash_key, new_key, new_run_key
+from codewords_mcp.runtime.secrets.keys import (
+    display_prefix,
+    hash_key,
+    is_run_key,
+    new_key,
+    new_run_key,
+)
 from codewords_mcp.runtime.store import access
 from codewords_mcp.runtime.store.clock import now, optional_datetime
 from codewords_mcp.runtime.store.database import Database
@@ -25,20 +33,41 @@ _KEPT = 10_000
 
 
 class RunKey:
-    """The key that a sandbox has. It acts for the run that it is bound to, and for nobody when it is not."""
+    """The key of one sandbox. It acts for the run that was bound last, and for nobody while none is bound."""
 
-    def __init__(self, valid: dict[str, Caller]) -> None:
+    def __init__(self, sandbox_id: str, on_unbound: Callable[[str], None]) -> None:
         self.text = new_run_key()
         self._digest = hash_key(self.text)
-        self._valid = valid
+        self._sandbox_id = sandbox_id
+        self._callers: list[Caller] = []
+        self._on_unbound = on_unbound
+
+    @property
+    def caller(self) -> Caller | None:
+        """The run that calls with this key are attributed to."""
+        return self._callers[-1] if self._callers else None
+
+    @property
+    def run_ids(self) -> frozenset[str]:
+        """The runs that the sandbox serves now."""
+        return frozenset(caller.run_id for caller in self._callers if caller.run_id is not None)
+
+    def matches(self, text: str) -> bool:
+        """Whether this text is the key; takes the same time for every text."""
+        return random.compare_digest(self._digest, hash_key(text))
 
     def bind(self, caller: Caller) -> None:
-        """From now on calls with this key are this caller's."""
-        self._valid[self._digest] = caller
+        """Attribute calls with this key to this run, until it is unbound or another one is bound."""
+        self._callers.append(caller)
 
-    def unbind(self) -> None:
-        """From now on this key is refused. Idempotent."""
-        self._valid.pop(self._digest, None)
+    def unbind(self, caller: Caller | None = None) -> None:
+        """Release this run, or all. Without any the key is refused, and its sandbox's connections are closed. Idempotent."""
+        if caller is None:
+            self._callers.clear()
+        elif caller in self._callers:
+            self._callers.remove(caller)
+        if not self._callers:
+            self._on_unbound(self._sandbox_id)
 
 
 class Keyring:
@@ -48,7 +77,9 @@ class Keyring:
         self._db = database
         self._home = home
         self._admin_hash = hash_key(admin_key or self._own_key())
-        self._run_keys: dict[str, Caller] = {}
+        self._run_keys: WeakValueDictionary[str, RunKey] = WeakValueDictionary()
+        self.on_unbound: Callable[[str], None] = lambda _sandbox_id: None
+        """Called with the id of a sandbox whose key acts for no run any more."""
         self._known: dict[str, Caller] = {}
         self._models: dict[str, tuple[str, ...] | None] = {}
 
@@ -69,12 +100,38 @@ class Keyring:
         return key
 
     async def authenticate(self, key: str) -> Caller:
-        """The caller behind a key; a one-time key is spent. Raises Unauthenticated."""
+        """The caller behind a person's key; a one-time key is spent. Raises Unauthenticated, also for the key of a run."""
         digest = hash_key(key)
         if random.compare_digest(digest, self._admin_hash):
             return Caller(HOME_OWNER, "admin")
-        caller = self._run_keys.get(digest) or self._known.get(digest)
-        return caller or await self._from_store(digest)
+        if is_run_key(key):
+            raise Unauthenticated(
+                "The key of a run is valid only inside that run's sandbox, at CODEWORDS_RUNTIME_URI.",
+                hint="Use a person's key here; `codewords keys create` makes one.",
+            )
+        return self._known.get(digest) or await self._from_store(digest)
+
+    def authenticate_sandbox(self, sandbox_id: str, key: str) -> Caller:
+        """The run that a sandbox acts for with this key. Raises Unauthenticated for every key but its own."""
+        known = self._run_keys.get(sandbox_id)
+        if known is None or not known.matches(key):
+            raise Unauthenticated(
+                "This is not the key of the run that sends it.",
+                hint="Send CODEWORDS_API_KEY of the sandbox's environment.",
+            )
+        if known.caller is None:
+            raise Unauthenticated("The run of this key has ended.")
+        return known.caller
+
+    def run_of_sandbox(self, sandbox_id: str) -> Caller | None:
+        """The run that a sandbox serves now; the one that came last, where it serves several."""
+        known = self._run_keys.get(sandbox_id)
+        return None if known is None else known.caller
+
+    def run_ids_of_sandbox(self, sandbox_id: str) -> frozenset[str]:
+        """The ids of all runs that a sandbox serves now."""
+        known = self._run_keys.get(sandbox_id)
+        return frozenset() if known is None else known.run_ids
 
     async def _from_store(self, digest: str) -> Caller:
         row = await self._db.read(lambda c: access.key_by_hash(c, digest))
@@ -107,9 +164,10 @@ class Keyring:
             self._known[digest] = caller
         return caller
 
-    def new_run_key(self) -> RunKey:
-        """A key for a sandbox: refused until it is bound to a run, never stored."""
-        return RunKey(self._run_keys)
+    def new_run_key(self, sandbox_id: str) -> RunKey:
+        """A key for this sandbox: refused until it is bound to a run, never stored, known while somebody holds it."""
+        key = self._run_keys[sandbox_id] = RunKey(sandbox_id, self.on_unbound)
+        return key
 
     async def models_of(self, key_id: str) -> tuple[str, ...] | None:
         """The models that a key may ask, None for all; what a key was made with never changes."""

@@ -19,6 +19,11 @@ def new_run_key() -> str:
     return _RUN + secrets.token_hex(32)
 
 
+def is_run_key(text: str) -> bool:
+    """Whether a text has the form of a run's key."""
+    return text.startswith(_RUN)
+
+
 def hash_key(key: str) -> str:
     """What is stored: SHA-256 in hex. A slow hash is for passwords; 256 random bits need none."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()

@@ -81,7 +81,22 @@ class Files:
         await self._db.write(lambda c: access.delete_file(c, file_id))
         await self.blobs.delete([row["stored_as"] or file_id])
 
+    async def owner_of(self, token: str) -> str | None:
+        """The owner of the file that a link leads to; None where there is no such file any more. Raises Unauthenticated."""
+        file_id, _ = self._signed(token)
+        row = await self._db.read(lambda c: access.get_file(c, file_id))
+        return None if row is None else str(row["owner"])
+
     def _open(self, token: str, use: Literal["put", "get"]) -> str:
+        file_id, allowed = self._signed(token)
+        if allowed != use:
+            raise Unauthenticated(
+                "This file link is for the other direction.", hint="PUT to upload_uri, GET from download_uri."
+            )
+        return file_id
+
+    def _signed(self, token: str) -> tuple[str, str]:
+        """(id of the file, use that the link allows). Raises Unauthenticated."""
         try:
             file_id, allowed = self._signer.loads(token, max_age=int(self._ttl))
         except SignatureExpired as error:
@@ -92,11 +107,7 @@ class Files:
             raise Unauthenticated(
                 "This file link is not valid.", hint="Use the link as POST /file gave it, unchanged."
             ) from error
-        if allowed != use:
-            raise Unauthenticated(
-                "This file link is for the other direction.", hint="PUT to upload_uri, GET from download_uri."
-            )
-        return file_id
+        return str(file_id), str(allowed)
 
     async def write(self, token: str, chunks: AsyncIterator[bytes], content_type: str) -> int:
         """Store an upload, once, whole or not at all; its size in bytes.
