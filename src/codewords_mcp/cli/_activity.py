@@ -11,7 +11,7 @@ from codewords_mcp.http.paths import is_chrome
 
 class Activity:
     """Wraps the application. A chat host that merely listens (the GET stream of `/mcp`), a Chrome that waits for work or who
-    asks for liveness is no use.
+    asks for liveness or readiness is no use.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -43,4 +43,4 @@ def _only_listens(scope: Scope) -> bool:
     if scope["type"] != "http" or scope["method"] != "GET":
         return False
     path: str = scope["path"]
-    return path == "/healthz" or path.rstrip("/").endswith("/mcp")
+    return path in {"/healthz", "/readyz"} or path.rstrip("/").endswith("/mcp")

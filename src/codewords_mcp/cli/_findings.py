@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass, replace
@@ -47,6 +48,7 @@ def runtime_findings(status: Json) -> list[Finding]:
         _version(status),
         _runtime(status),
         *_availability(status.get("availability")),
+        *_problems(status.get("problems") or []),
         *_sandbox(status["sandbox"]),
         _limits(status.get("limits") or {}, status["sandbox"].get("capabilities") or []),
         *_store(status.get("store") or {}),
@@ -63,6 +65,7 @@ def machine_findings() -> list[Finding]:
     return [
         _system(folder),
         Finding("home", "ok", str(folder)),
+        *_exposed(folder),
         _key(folder),
         _disk(folder),
         _uv(uv),
@@ -114,6 +117,15 @@ def settings_finding() -> list[Finding]:
         Finding(
             "settings", "warning", said, "`codewords stop` ends it; the next command starts one with these."
         )
+    ]
+
+
+def _problems(problems: list[Json]) -> list[Finding]:
+    """Parts of the runtime that are not ready. The sandbox has findings of its own."""
+    return [
+        Finding(problem["part"], "failed", problem["message"], problem["hint"])
+        for problem in problems
+        if problem["part"] != "sandbox"
     ]
 
 
@@ -233,6 +245,18 @@ def _key(folder: Path) -> Finding:
     if read_settings().api_key:
         return Finding("key", "ok", "the admin key is CODEWORDS_API_KEY")
     return Finding("key", "ok", f"the admin key is in {folder / KEY_FILE}")
+
+
+def _exposed(folder: Path) -> list[Finding]:
+    """Files of the home that other users of this machine can reach."""
+    from codewords_mcp.runtime.store.local_file import exposed
+
+    found = exposed(folder)
+    if not found:
+        return []
+    names = ", ".join(str(path) for path in found)
+    fix = f"chmod go= {' '.join(shlex.quote(str(path)) for path in found)}"
+    return [Finding("home", "warning", f"Other users of this machine can reach {names}.", fix)]
 
 
 def _disk(folder: Path) -> Finding:

@@ -23,6 +23,8 @@ _MARKS = {
     "failed": ("✗", "bold red"),
 }
 
+_LOG = "The runtime's log has the details: logs/runtime.log in its home."
+
 
 def doctor(as_json: AsJson = False) -> int:
     """Say what works here and what does not, and why. Exits with 1 if workflows cannot run."""
@@ -51,10 +53,13 @@ def _look() -> tuple[Json | None, list[Finding]]:
     try:
         with connect(tell=False) as client:
             status = client.record("GET", "/status")
+            if any(problem["part"] == "database" for problem in status.get("problems") or ()):
+                return status, [*runtime_findings(status), *here]
             secrets = client.items("/secrets")
             chrome = _own_chrome(client)
     except CodewordsError as error:
-        return None, [Finding("runtime", "failed", error.message, error.hint), *here]
+        fix = _LOG if "codewords doctor" in (error.hint or "") else error.hint
+        return None, [Finding("runtime", "failed", error.message, fix), *here]
     conflicts = [] if read_settings().runtime_url else settings_finding()
     return status, [*runtime_findings(status), *conflicts, *readable_secrets(secrets), *chrome, *here]
 

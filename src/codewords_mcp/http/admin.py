@@ -38,6 +38,12 @@ async def healthz(_request: Request) -> Response:
     return JsonReply({"status": "ok", "version": __version__})
 
 
+async def readyz(request: Request) -> Response:
+    """Readiness: no key, and no details for who has none; `codewords doctor` and the log name the part."""
+    ready = not await runtime(request.scope).problems()
+    return JsonReply({"ready": ready}, status_code=200 if ready else 503)
+
+
 async def status(request: Request) -> Response:
     """What `codewords doctor` shows."""
     return JsonReply(await runtime(request.scope).status())
@@ -90,6 +96,11 @@ OPERATIONS = [
     Operation(
         "GET", "/healthz", "Liveness", healthz, tag="runtime",
         reply={"type": "object", "properties": {"status": {"type": "string"}, "version": {"type": "string"}}},
+    ),
+    Operation(
+        "GET", "/readyz", "Readiness", readyz, tag="runtime",
+        description="503 while the database or the sandbox driver is not ready. Answers within seconds.",
+        reply={"type": "object", "required": ["ready"], "properties": {"ready": {"type": "boolean"}}},
     ),
     Operation("GET", "/status", "What works here and what doesn't", status, tag="runtime", reply={"type": "object"}),
     Operation(

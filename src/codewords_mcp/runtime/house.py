@@ -32,6 +32,7 @@ from codewords_mcp.runtime.integrations.connect import PipedreamConnect
 from codewords_mcp.runtime.integrations.native import NativeActions, bases_of
 from codewords_mcp.runtime.integrations.wire import Wire
 from codewords_mcp.runtime.logins import LoginBook
+from codewords_mcp.runtime.readiness import Readiness
 from codewords_mcp.runtime.runs.admission import Admission
 from codewords_mcp.runtime.runs.catalog import Catalog
 from codewords_mcp.runtime.runs.courier import Courier
@@ -55,7 +56,7 @@ from codewords_mcp.runtime.secrets.links import Links
 from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.services.base import Parts
 from codewords_mcp.runtime.services.registry import Registry
-from codewords_mcp.runtime.store import access, published, recovery, retention, service_values
+from codewords_mcp.runtime.store import access, local_file, published, recovery, retention, service_values
 from codewords_mcp.runtime.store import budgets as budget_rows
 from codewords_mcp.runtime.store import tasks as task_rows
 from codewords_mcp.runtime.store import webhooks as webhook_rows
@@ -90,6 +91,7 @@ class House:
         self._clocks: list[asyncio.Task[None]] = []
         self._driver_lock = asyncio.Lock()
         self.database = database
+        self.readiness = Readiness(database, self.driver)
         self.replica_ttl = settings.replica_ttl
         self.keys = Keys(
             home,
@@ -278,7 +280,7 @@ class House:
     def _open_blocking(cls, settings: Settings, hosting: Hosting) -> House:
         home = settings.home
         try:
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            local_file.make_private_home(home)
             probe = home / f".probe-{os.getpid()}"
             probe.touch()
             probe.unlink()
@@ -399,21 +401,27 @@ class House:
     async def close(self) -> None:
         """End every run and sandbox, write what is left, close the store."""
         began = time.monotonic()
-        await self.drain()
-        await self.dispatcher.close(min(DRAIN, self._settings.drain_timeout))
-        await self._floor.turns.close()
-        if self.replica is not None:
-            await self.replica.close()
-        await self.gateway.close()
-        await self.integrations.close()
-        await self.web.close()
-        await self.supply.close()
-        await self.browsers.close()
-        await self.chromes.close()
-        if self._driver is not None:
-            await self._driver.close()
-        await self.environments.close()
-        await self.database.drained()
+        steps = [
+            self.readiness.close,
+            self.drain,
+            lambda: self.dispatcher.close(min(DRAIN, self._settings.drain_timeout)),
+            self._floor.turns.close,
+            *([self.replica.close] if self.replica is not None else []),
+            self.gateway.close,
+            self.integrations.close,
+            self.web.close,
+            self.supply.close,
+            self.browsers.close,
+            self.chromes.close,
+            *([self._driver.close] if self._driver is not None else []),
+            self.environments.close,
+            self.database.drained,
+        ]
+        for step in steps:
+            try:
+                await step()
+            except StorageFailed as error:  # a store that takes nothing must not keep sandboxes alive
+                log.warning("not written at the end", reason=error.message)
         await asyncio.to_thread(self.database.close)
         log.debug("house closed", seconds=round(time.monotonic() - began, 2))
 

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import structlog
 
-from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError, InvalidInput
 from codewords_mcp.runtime.announcements import Announcements
 from codewords_mcp.runtime.availability import Hosting
@@ -19,7 +18,6 @@ from codewords_mcp.runtime.callers import require_admin
 from codewords_mcp.runtime.consent_calls import ConsentCalls
 from codewords_mcp.runtime.deployment_calls import DeploymentCalls
 from codewords_mcp.runtime.house import House
-from codewords_mcp.runtime.limits import OWN_SCOPES
 from codewords_mcp.runtime.log_batch import LogBatch
 from codewords_mcp.runtime.model_calls import ModelCalls
 from codewords_mcp.runtime.models import (
@@ -41,10 +39,9 @@ from codewords_mcp.runtime.models import (
 from codewords_mcp.runtime.publish_calls import PublishCalls
 from codewords_mcp.runtime.runs.tails import by_line
 from codewords_mcp.runtime.schedule_calls import ScheduleCalls
-from codewords_mcp.runtime.secret_calls import SecretCalls
+from codewords_mcp.runtime.status_calls import StatusCalls
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import usage
-from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.tasks import TaskBook
 from codewords_mcp.runtime.webhook_calls import WebhookCalls
@@ -57,7 +54,7 @@ log = structlog.get_logger(__name__)
 
 
 class Runtime(
-    ModelCalls, SecretCalls, ConsentCalls, PublishCalls, WebhookCalls, ScheduleCalls, DeploymentCalls
+    ModelCalls, StatusCalls, ConsentCalls, PublishCalls, WebhookCalls, ScheduleCalls, DeploymentCalls
 ):
     """One home's runtime. Open it with `Runtime.open(settings)`; all methods are for that event loop.
 
@@ -307,42 +304,6 @@ class Runtime(
         return await self._house.files.read(stored, start, end)
 
     # the house
-
-    async def status(self) -> dict[str, Any]:
-        """For `doctor`: version, home, tier, limits, counts; `sandbox.ready` is false where no workflow can run."""
-        house = self._house
-        return {
-            "version": __version__,
-            "home": str(self.settings.home),
-            "base_url": self.base_url,
-            "started_at": self._started,
-            "availability": house.availability().model_dump(),
-            "sandbox": await house.sandbox_status(),
-            "browser": await house.browser_status(),
-            "providers": await house.gateway.keys.configured(),
-            "secrets": self.describe_master_key(),
-            "store": await house.store_status(),
-            "workflows": await house.database.read(workflow_rows.count),
-            "runs": {
-                "recorded": await house.database.read(run_rows.count),
-                "active": house.admission.active,
-                "queued": house.admission.queued,
-            },
-            "limits": {
-                name: getattr(self.settings, name)
-                for name in (
-                    "memory_limit",
-                    "disk_limit",
-                    "process_limit",
-                    "sync_timeout",
-                    "run_timeout",
-                    "concurrency",
-                    "queue_limit",
-                    *(f"{scope}_{what}" for scope in OWN_SCOPES for what in ("concurrency", "queue_limit")),
-                    "egress",
-                )
-            },
-        }
 
     @property
     def awaits_schedule(self) -> bool:

@@ -20,6 +20,7 @@ from tests.integration.mcp import npm
 from uv import find_uv_bin
 
 from codewords_mcp import __version__
+from codewords_mcp.runtime import readiness
 from codewords_mcp.runtime.gateway.keys import NAMES
 from codewords_mcp.settings import Settings
 
@@ -82,6 +83,8 @@ def test_the_compose_file_sets_only_what_the_product_reads_and_the_image_gets_al
     container = PACKAGING / "container"
     compose = yaml.safe_load((container / "compose.yaml").read_text(encoding="utf-8"))
     env = compose["services"]["runtime"]["environment"]
+    assert "/readyz" in compose["services"]["runtime"]["healthcheck"]["test"][-1]
+    assert "/readyz" in (container / "Containerfile").read_text(encoding="utf-8")
     assert settings_named(set(env)) == set(env)
     sent = (container / "Containerfile.dockerignore").read_text(encoding="utf-8")
     build = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -104,6 +107,9 @@ def test_the_manifest_for_kubernetes_fits_the_image_and_the_product() -> None:
     assert pod["spec"]["enableServiceLinks"] is False, "CODEWORDS_PORT would be the address of the Service"
     until_stopped = runtime["lifecycle"]["preStop"]["sleep"]["seconds"] + Settings().drain_timeout
     assert pod["spec"]["terminationGracePeriodSeconds"] >= until_stopped + 5
+    probes = {name: runtime[name]["httpGet"]["path"] for name in runtime if name.endswith("Probe")}
+    assert probes == {"startupProbe": "/healthz", "readinessProbe": "/readyz", "livenessProbe": "/healthz"}
+    assert runtime["readinessProbe"]["timeoutSeconds"] > readiness.CHECK_TIMEOUT
     labels = pod["metadata"]["labels"]
     for selector in (
         kinds["Service"]["spec"]["selector"],

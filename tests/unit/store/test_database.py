@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from codewords_mcp.runtime.store import logs, runs
 from codewords_mcp.runtime.store.clock import now, to_text
 from codewords_mcp.runtime.store.database import Database, database_url
 from codewords_mcp.runtime.store.migrations import KNOWN, migrate
-from codewords_mcp.runtime.store.tables import metadata
+from codewords_mcp.runtime.store.schema import all_tables
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("store:migrations", "store:errors")]
 
@@ -42,7 +43,7 @@ def _columns(connection: Connection) -> dict[str, set[tuple[str, bool]]]:
     }
 
 
-EXPECTED = {t.name: {(c.name, bool(c.nullable)) for c in t.columns} for t in metadata.sorted_tables}
+EXPECTED = {t.name: {(c.name, bool(c.nullable)) for c in t.columns} for t in all_tables()}
 
 
 def test_migrations_make_exactly_the_tables_that_the_code_uses(database: Database) -> None:
@@ -266,3 +267,142 @@ async def test_a_process_that_stands_still_in_a_transaction_holds_its_locks_for_
     assert len(tries) == 2, "what was ended by the server is done again"
     standing.close()
     other.close()
+
+
+@contextmanager
+def lock_held(home: Path) -> Generator[None]:
+    """The write lock in another program's hands, as in a database shell with an open transaction."""
+    other = sqlite3.connect(home / "codewords.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.rollback()
+        other.close()
+
+
+def _add(name: str) -> Callable[[Connection], None]:
+    return lambda c: runs.add(c, {"id": name, "owner": "o", "status": "queued", "created_at": now()})
+
+
+@pytest.mark.requirement("store:reads-go-on")
+async def test_reads_are_answered_while_writes_of_any_kind_wait_for_a_lock(
+    database: Database, tmp_path: Path
+) -> None:
+    await database.write(_add("before"))
+    with lock_held(tmp_path):
+        soon = database.write_soon(_add("soon"))
+        kept = database.write_soon(_add("kept"), keep=True)
+        waited = asyncio.create_task(database.write(_add("waited")))
+        for _ in range(50):
+            assert await database.read(runs.count) == 1
+        assert not soon.done()
+        assert not waited.done()
+        assert database.stalled
+    await asyncio.gather(soon, kept, waited)
+    assert await database.read(runs.count) == 4
+    assert not database.stalled
+
+
+@pytest.mark.requirement("store:reads-go-on")
+async def test_a_read_that_decides_what_is_allowed_waits_for_what_was_written_before_it(
+    database: Database, tmp_path: Path
+) -> None:
+    with lock_held(tmp_path):
+        database.write_soon(_add("soon"))
+        careful = asyncio.create_task(database.read(runs.count, patience=databases.PATIENCE))
+        assert await database.read(runs.count) == 0
+        assert not careful.done()
+    assert await careful == 1
+
+
+@pytest.mark.requirement("store:reads-go-on")
+async def test_writes_that_a_lock_keeps_waiting_are_refused_together_and_what_must_be_kept_is_written_later(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "PATIENCE", 1.5)
+    with lock_held(tmp_path):
+        kept = database.write_soon(_add("kept"), keep=True)
+        lost = [database.write_soon(_add(f"lost{n}")) for n in range(20)]
+        waited = [database.write(_add(f"waited{n}")) for n in range(20)]
+        refused = await asyncio.gather(*lost, *waited, return_exceptions=True)
+        assert {type(one) for one in refused} == {StorageFailed}
+        assert "locked" in str(refused[0])
+        assert not kept.done()
+    await kept
+    assert await database.read(runs.count) == 1
+
+
+@pytest.mark.requirement("store:file-gone")
+@pytest.mark.parametrize("how", ["deleted", "replaced", "folder moved"])
+async def test_a_database_file_that_is_gone_takes_no_writes_and_no_new_one_is_made(
+    database: Database, tmp_path: Path, how: str
+) -> None:
+    await database.write(_add("before"))
+    path = tmp_path / "codewords.db"
+    if how == "folder moved":
+        for side in ("", "-wal", "-shm"):
+            path.with_name(path.name + side).rename(tmp_path.parent / f"{tmp_path.name}-moved{side}")
+    else:
+        path.unlink()
+    if how == "replaced":
+        path.touch()
+    for write in (database.write(_add("late")), database.write_soon(_add("soon"), keep=True)):
+        with pytest.raises(StorageFailed, match="deleted or replaced"):
+            await write
+    database.engine.dispose()  # a new connection would make a new, empty database
+    with pytest.raises(StorageFailed):
+        await database.read(runs.count)
+    assert path.exists() is (how == "replaced")
+
+
+@pytest.mark.requirement("store:private")
+@pytest.mark.parametrize("umask", [0o022, 0o000])
+async def test_the_database_and_its_wal_are_for_their_owner_only_also_where_they_were_not(
+    tmp_path: Path, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        tmp_path.chmod(0o755)
+        opened = Database.open(tmp_path)
+        await opened.write(_add("one"))
+        files = sorted(tmp_path.glob("codewords.db*"))
+        assert len(files) == 3
+        assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+        opened.close()
+        (tmp_path / "codewords.db").chmod(0o644)
+        Database.open(tmp_path).close()
+        assert (tmp_path / "codewords.db").stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.requirement("store:schema-fits")
+@pytest.mark.parametrize("version", [KNOWN[-1], "0026"])
+@pytest.mark.parametrize("lost", ["ALTER TABLE runs DROP COLUMN priority", "DROP TABLE run_requests"])
+def test_a_database_that_lacks_parts_of_its_version_is_refused_by_name_and_left_alone(
+    tmp_path: Path, version: str, lost: str
+) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'codewords.db'}")
+    migrate(engine, version)
+    with engine.begin() as connection:
+        connection.execute(text(lost))
+    engine.dispose()
+    with pytest.raises(StorageFailed, match=r"runs\.priority|run_requests") as refused:
+        Database.open(tmp_path)
+    assert "Nothing was changed" in str(refused.value)
+    raw = sqlite3.connect(tmp_path / "codewords.db")
+    assert raw.execute("SELECT version_num FROM alembic_version").fetchone() == (version,)
+    raw.close()
+
+
+@pytest.mark.requirement("store:schema-fits", "store:postgres")
+def test_a_postgresql_database_that_lacks_parts_of_its_version_is_refused(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    url = postgres.url()
+    opened = Database.open(tmp_path, url)
+    opened.write_blocking(lambda c: c.execute(text("ALTER TABLE runs DROP COLUMN priority")))
+    opened.close()
+    with pytest.raises(StorageFailed, match=r"runs\.priority"):
+        Database.open(tmp_path, url)

@@ -39,7 +39,7 @@ HTTP: tuple[Rule, ...] = (
     # The secret of these is in the path, a nonce or a signed token, or in how the body is signed.
     *_http(
         "open", (),
-        "GET /healthz", "GET /secrets/enter/{nonce}", "POST /secrets/enter/{nonce}", "GET /consents/{token}",
+        "GET /healthz", "GET /readyz", "GET /secrets/enter/{nonce}", "POST /secrets/enter/{nonce}", "GET /consents/{token}",
         "POST /consents/{token}", "GET /connect/{nonce}", "GET /connect/{nonce}/go", "GET /connect/{nonce}/done",
         "PUT /file/{token}", "GET /file/{token}", "POST /webhook/{endpoint}", "GET /webhook/{endpoint}",
         "GET /login/{link}", "POST /login/{link}", "GET /browser/pair/{token}", "GET /browser/connect",

@@ -21,6 +21,7 @@ from codewords_mcp.errors import (
     RunCancelled,
     RunInterrupted,
     RuntimeUnavailable,
+    StorageFailed,
 )
 from codewords_mcp.runtime.limits import Place
 from codewords_mcp.runtime.log_batch import LogBatch
@@ -132,6 +133,11 @@ class Dispatcher:
     async def get(self, caller: Caller, run_id: str) -> Run:
         """The record. Raises NotFound."""
         run = await self._db.read(lambda c: rows.get(c, run_id, caller.owner))
+        if run is None and self._db.stalled:
+            raise StorageFailed(
+                "The database has not taken recent runs yet, so whether this run exists is not known.",
+                hint="Try again; `codewords doctor` says what the database waits for.",
+            )
         if run is None:
             raise NotFound(f"There is no run {shown(run_id)}.", hint="`codewords runs` shows your runs.")
         return run

@@ -28,7 +28,7 @@ from codewords_mcp.runtime.runs.supply import Supply
 from codewords_mcp.runtime.runs.turns import Turns
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
-from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.database import PATIENCE, Database
 from codewords_mcp.settings import Settings
 
 T = TypeVar("T")
@@ -211,7 +211,9 @@ class Floor:
         if caller.run_id is None:
             return Ancestry(0, given[:200] or run_id)
         parent: Any = self.active.get(caller.run_id)
-        parent = parent or await self.database.read(lambda c: rows.chain_of(c, caller.run_id or ""))
+        parent = parent or await self.database.read(
+            lambda c: rows.chain_of(c, caller.run_id or ""), patience=PATIENCE
+        )
         if parent is None:
             return Ancestry(1, given[:200] or run_id)
         request.caller = replace(caller, key_id=parent.key_id)
@@ -225,7 +227,7 @@ class Floor:
         if caller.run_id is None or self.lineage.knows(caller.run_id):
             return None
         first = caller.run_id
-        chain = await self.database.read(lambda c: rows.chain_above(c, first, DEEPEST))
+        chain = await self.database.read(lambda c: rows.chain_above(c, first, DEEPEST), patience=PATIENCE)
         limits: list[dict[str, float]] = []
         for run in chain:
             try:

@@ -8,6 +8,7 @@ cut may lose the last commits and never corrupts.
 from __future__ import annotations
 
 import asyncio
+import collections
 import itertools
 import shutil
 import sqlite3
@@ -16,10 +17,12 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
@@ -28,6 +31,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from codewords_mcp.bounded_json import parse_stored
 from codewords_mcp.errors import InvalidInput, StorageFailed
+from codewords_mcp.runtime.store import local_file
+from codewords_mcp.runtime.store.local_file import OpenFile
 from codewords_mcp.runtime.store.migrations import migrate
 
 T = TypeVar("T")
@@ -50,6 +55,17 @@ not there. Its number at the server would not tell, since a server that crashed 
 down yet. While the server has not noticed that the connection is gone, this waits for the end of the first one.
 """
 _OLD_MARKS = text("DELETE FROM marks WHERE at < now() - interval '1 day'")
+READ_WAIT = 1.0
+"""Seconds that a read waits for earlier `write_soon`, counted from when the store began to write: while the store stalls,
+the first reads wait this long and later ones not at all.
+"""
+LEAST_PATIENCE = 0.1
+"""Seconds that a write waits for a lock when its own patience was used up in the queue."""
+DEFAULT_LOCK_WAIT, LOCK_WAIT_SLACK = 30.0, 0.05
+"""Seconds that a new connection waits for a lock; seconds by which its wait may differ from what is left."""
+_LOCK_WAIT = "lock_wait"
+BUSY, LOCKED = 5, 6
+"""SQLite's result codes for a database, and a table, that another connection holds locked."""
 LOW_SPACE = 8 << 20
 """Bytes free under which a failing write is blamed on the disk."""
 WAITS = "what must be written waits for the store"
@@ -64,16 +80,38 @@ REACHED: dict[str, Any] = {
 def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = "IMMEDIATE"  # a writer that has read first would be turned away, not wait
     cursor = connection.cursor()
-    for pragma in (
-        "auto_vacuum=INCREMENTAL",  # of a new database; see retention.py
-        "journal_mode=WAL",
+    for pragma in (  # none that takes the write lock: a new connection for a read must not wait for it
         "synchronous=NORMAL",
-        "busy_timeout=30000",
+        f"busy_timeout={round(DEFAULT_LOCK_WAIT * 1000)}",
         "foreign_keys=ON",
         "journal_size_limit=67108864",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _open_existing(path: Path, _dialect: Any, _entry: Any, args: list[Any], options: dict[str, Any]) -> None:
+    """Never make a new, empty database where the home's file was deleted."""
+    args[0] = f"file:{quote(str(path.absolute()))}?mode=rw"
+    options["uri"] = True
+
+
+def _limit_lock_wait(connection: Connection, seconds: float) -> None:
+    """Let SQLite wait for another connection's lock this long, on this pooled connection, until the next call."""
+    wait = max(LEAST_PATIENCE, min(PATIENCE, seconds))
+    if abs(wait - connection.info.get(_LOCK_WAIT, DEFAULT_LOCK_WAIT)) > LOCK_WAIT_SLACK:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(wait * 1000)}")
+        connection.info[_LOCK_WAIT] = wait
+
+
+def _configure_file(path: Path) -> None:
+    """Set what SQLite keeps in the database file, once for all connections. Raises OSError, sqlite3.DatabaseError."""
+    local_file.prepare(path)
+    with closing(sqlite3.connect(path, timeout=DEFAULT_LOCK_WAIT)) as connection:
+        connection.execute(
+            "PRAGMA auto_vacuum=INCREMENTAL"
+        )  # takes effect in a new database; see retention.py
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _configure_postgres(connection: Any, _entry: ConnectionPoolEntry) -> None:
@@ -102,6 +140,11 @@ def storage_error(error: Exception, home: Path) -> StorageFailed:
     if "disk is full" in text or "no space" in text or (free is not None and free < LOW_SPACE):
         return StorageFailed(
             f"The disk that holds {home} is full; nothing was changed.", hint="Free some space and try again."
+        )
+    if _is_locked(error):
+        return StorageFailed(
+            f"Another program holds the database in {home} locked; nothing was changed.",
+            hint="End it (a database shell or a copying program with an open transaction) and try again.",
         )
     if "readonly" in text or "read-only" in text or "unable to open" in text or "permission" in text:
         return StorageFailed(
@@ -153,15 +196,18 @@ class Database:
     transaction stays.
     """
 
-    def __init__(self, engine: Engine, home: Path) -> None:
+    def __init__(self, engine: Engine, home: Path, file: OpenFile | None = None) -> None:
         self._engine = engine
         self._home = home
+        self._file = file
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._soon: list[_Soon] = []
         self._held: list[_Soon] = []
         """The writer thread's: what is to be kept and could not be written, in order, before all else."""
         self._tried: asyncio.Future[list[_Outcome]] | None = None
+        self._handed_over: collections.deque[float] = collections.deque()
+        """When each batch that is not written yet was handed to the writer thread, by the monotonic clock."""
         self._holds = False
         self._again: asyncio.TimerHandle | None = None
         self._closed = False
@@ -171,13 +217,21 @@ class Database:
     @classmethod
     def open(cls, home: Path, url: str | None = None) -> Database:
         """Open and migrate. Blocking. Raises StorageFailed, InvalidInput for an address that is none."""
-        target = database_url(url) if url else make_url(f"sqlite:///{home / 'codewords.db'}")
+        target = database_url(url) if url else make_url(f"sqlite:///{home / local_file.NAME}")
         local = target.get_backend_name() == "sqlite"
+        path = Path(target.database or "") if local else None
+        try:
+            if path is not None:
+                _configure_file(path)
+        except (OSError, sqlite3.Error) as error:
+            raise storage_error(error, home) from error
         engine = create_engine(
             target, pool_size=READERS + 2, max_overflow=OTHERS, pool_pre_ping=not local,
             connect_args={} if local else REACHED, json_deserializer=parse_stored,
         )  # fmt: skip
         event.listen(engine, "connect", _configure_sqlite if local else _configure_postgres)
+        if path is not None:
+            event.listen(engine, "do_connect", partial(_open_existing, path))
         try:
             migrate(engine)
             if not local:
@@ -186,7 +240,10 @@ class Database:
         except (DatabaseError, OSError) as error:
             engine.dispose()
             raise storage_error(error, home) from error
-        return cls(engine, home)
+        except StorageFailed:
+            engine.dispose()
+            raise
+        return cls(engine, home, None if path is None else OpenFile(path))
 
     @property
     def engine(self) -> Engine:
@@ -198,13 +255,40 @@ class Database:
         """Whether other processes use it too: PostgreSQL."""
         return self._engine.dialect.name != "sqlite"
 
-    def _transact(self, fn: Callable[[Connection], T], *, writes: bool = True) -> T:
-        deadline = time.monotonic() + PATIENCE
+    @property
+    def behind(self) -> float:
+        """Seconds that the oldest batch has been with the writer thread without being written; 0 where none is."""
+        return time.monotonic() - self._handed_over[0] if self._handed_over else 0.0
+
+    @property
+    def stalled(self) -> bool:
+        """Whether reads no longer wait for earlier `write_soon`, and may miss what those write."""
+        return self.behind > READ_WAIT
+
+    @property
+    def holds_writes(self) -> bool:
+        """Whether writes that must be kept wait for a store that does not take them."""
+        return self._holds
+
+    def require_file(self) -> None:
+        """Raises StorageFailed where the SQLite file was deleted or replaced under this runtime."""
+        if self._file is not None:
+            self._file.require()
+
+    def _transact(
+        self, fn: Callable[[Connection], T], asked_at: float | None = None, *, writes: bool = True
+    ) -> T:
+        """Run `fn` in one transaction. `asked_at`: when the caller began to wait, by the monotonic clock."""
+        deadline = (time.monotonic() if asked_at is None else asked_at) + PATIENCE
         mark = {"id": f"{self._name}/{threading.get_ident()}", "number": next(self._numbers)}
         outcome: list[T] = []
         while True:
+            if writes:
+                self.require_file()
             try:
                 with self._engine.begin() as connection:
+                    if writes and not self.shared:
+                        _limit_lock_wait(connection, deadline - time.monotonic())
                     if writes and self.shared and not connection.execute(_MARK, mark).rowcount:
                         return outcome[0]  # it was committed, and only the word of it was lost
                     outcome = [fn(connection)]
@@ -213,13 +297,15 @@ class Database:
                 if _is_integrity(error):
                     raise
                 if not (self.shared and _passes(error)) or time.monotonic() > deadline or self._closed:
+                    self.require_file()
                     raise storage_error(error, self._home) from error
             time.sleep(AGAIN)
 
     async def write(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn` in the writer thread and commit."""
         self.hurry()
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._transact, fn)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writer, self._transact, fn, time.monotonic())
 
     def write_soon(self, fn: Callable[[Connection], object], *, keep: bool = False) -> asyncio.Future[None]:
         """Run `fn` soon. The future is done when it is committed, and has its error; it need not be awaited, and what is
@@ -240,10 +326,13 @@ class Database:
             _resolve([(soon.done, StorageFailed("The store is closed.")) for soon in batch])
         elif batch or self._held:
             loop = asyncio.get_running_loop()
-            self._tried = loop.run_in_executor(self._writer, self._write_batch, batch)
+            asked_at = time.monotonic()
+            self._handed_over.append(asked_at)
+            self._tried = loop.run_in_executor(self._writer, self._write_batch, batch, asked_at)
             self._tried.add_done_callback(self._written)
 
     def _written(self, tried: asyncio.Future[list[_Outcome]]) -> None:
+        self._handed_over.popleft()  # one thread writes them, so they are done in this order
         _resolve(tried.result())
         if bool(self._held) is not self._holds:
             self._holds = bool(self._held)
@@ -255,18 +344,18 @@ class Database:
         self._again = None
         self.hurry()
 
-    def _write_batch(self, batch: list[_Soon]) -> list[_Outcome]:
+    def _write_batch(self, batch: list[_Soon], asked_at: float) -> list[_Outcome]:
         """Write it, and first what is held; what came of each that is not held (again)."""
         batch, self._held = self._held + batch, []
         outcomes: list[_Outcome] = []
-        for soon, error in zip(batch, self._try([soon.fn for soon in batch]), strict=True):
+        for soon, error in zip(batch, self._try([soon.fn for soon in batch], asked_at), strict=True):
             if soon.keep and _is_for_now(error) and len(self._held) < HELD and not self._closed:
                 self._held.append(soon)
             else:
                 outcomes.append((soon.done, error))
         return outcomes
 
-    def _try(self, fns: list[Callable[[Connection], object]]) -> list[Exception | None]:
+    def _try(self, fns: list[Callable[[Connection], object]], asked_at: float) -> list[Exception | None]:
         """One transaction for all; where it fails, one for each, so that a bad one spoils no other."""
 
         def every(connection: Connection) -> None:
@@ -274,22 +363,37 @@ class Database:
                 fn(connection)
 
         try:
-            self._transact(every)
+            self._transact(every, asked_at)
         except Exception as error:  # noqa: BLE001  # whatever it is belongs to whoever asked for the write
-            if len(fns) == 1 or (self.shared and _is_for_now(error)):  # a server that is away, is for each
+            everybodys = _is_for_now(error) and (self.shared or _is_locked(error.__cause__))
+            if len(fns) == 1 or everybodys:  # a server that is away and a lock meet each of them alike
                 return [error] * len(fns)
-            return [one for fn in fns for one in self._try([fn])]
+            return [one for fn in fns for one in self._try([fn], asked_at)]
         return [None] * len(fns)
 
-    async def read(self, fn: Callable[[Connection], T]) -> T:
-        """Run `fn` in a reader thread, after what was asked to be written soon."""
-        await self.drained()
+    async def read(self, fn: Callable[[Connection], T], *, patience: float = READ_WAIT) -> T:
+        """Run `fn` in a reader thread, after earlier calls of `write_soon`.
+
+        The wait for those ends `patience` seconds after the store began to write them: a store that cannot write (its lock
+        is held, its disk is slow) must not stop reads, which need no lock. A read whose result decides what is allowed
+        gives more.
+        """
+        await self._written_before(patience)
         look = partial(self._transact, fn, writes=False)
         return await asyncio.get_running_loop().run_in_executor(self._readers, look)
 
     async def aside(self, fn: Callable[[Connection], T]) -> T:
         """Run `fn` in a transaction of its own, beside the writer and without waiting for it; for a shared database only."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._transact, fn)
+
+    async def _written_before(self, patience: float) -> None:
+        if self._soon:
+            self.hurry()
+        if self._tried is None or self._tried.done():
+            return
+        left = patience - self.behind
+        if left > 0:
+            await asyncio.wait({self._tried}, timeout=left)
 
     async def drained(self) -> None:
         """Return when everything asked for with `write_soon` until now is written, has failed or is held."""
@@ -341,8 +445,15 @@ def _is_for_now(error: Exception | None) -> bool:
     """Whether the same write would do later: the server is away, or the disk is full."""
     cause = error.__cause__ if isinstance(error, StorageFailed) else None
     if isinstance(getattr(cause, "orig", None), sqlite3.OperationalError):
-        return any(sign in str(cause) for sign in ("is full", "disk I/O error"))
+        return _is_locked(cause) or any(sign in str(cause) for sign in ("is full", "disk I/O error"))
     return cause is not None and isinstance(cause, Exception) and _passes(cause)
+
+
+def _is_locked(error: BaseException | None) -> bool:
+    """Whether SQLite gave up waiting for another connection's lock."""
+    cause = getattr(error, "orig", error)
+    code = getattr(cause, "sqlite_errorcode", None)
+    return isinstance(cause, sqlite3.OperationalError) and code is not None and code & 0xFF in {BUSY, LOCKED}
 
 
 def _is_integrity(error: Exception) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 from codewords_mcp.errors import StorageFailed
+from codewords_mcp.runtime.store import schema
 
 KNOWN = (
     "0001",
@@ -46,24 +47,36 @@ def current(engine: Engine) -> str | None:
 
 
 def migrate(engine: Engine, target: str = HEAD) -> None:
-    """Bring the database to this version, in one transaction. Raises StorageFailed for one made by a newer release."""
+    """Bring the database to this version, in one transaction.
+
+    Raises StorageFailed for one made by a newer release, and for one that lacks parts of the version that it says it has.
+    """
     version = current(engine)
     if version == target:
+        if version == HEAD:
+            schema.require_fit(engine, version, schema.columns_of_head())
         return
     if version is not None and version not in KNOWN:
         raise StorageFailed(
             f"This home was made by a newer version of codewords-mcp (its database is at {version}; this one knows {HEAD}).",
             hint="Upgrade codewords-mcp, or set CODEWORDS_HOME to another folder. Nothing was changed.",
         )
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    if version is not None:
+        schema.require_fit(engine, version, schema.columns_at(version))
     with engine.begin() as connection:
         if (
             connection.dialect.name == "postgresql"
         ):  # replicas that start at once: one migrates, the others find it done
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
-        config.attributes["connection"] = connection
-        command.upgrade(config, target)
+        upgrade(connection, target)
+
+
+def upgrade(connection: Connection, target: str) -> None:
+    """Run the migrations up to this version on an open connection."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, target)

@@ -1,0 +1,114 @@
+"""Whether this runtime can do its work now: its database answers and takes writes, and its sandbox driver stands.
+
+Liveness (`/healthz`) says that the process answers; a process whose database is away is alive and not ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import text
+
+from codewords_mcp.errors import CodewordsError
+from codewords_mcp.runtime.sandboxes.base import Driver
+from codewords_mcp.runtime.store.database import Database
+
+CHECK_TIMEOUT = 3.0
+"""Seconds after which a part that has not answered is not ready; a probe waits no longer."""
+KEPT = 1.0
+"""Seconds that a finding serves further probes, which need no key and must cost nothing."""
+WRITES_STALLED = 5.0
+"""Seconds that a write may wait for the database before the runtime is not ready."""
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A part that is not ready, why, and what to do about it."""
+
+    part: str
+    message: str
+    hint: str = ""
+
+
+class Readiness:
+    """Checks the parts, each bounded in time and one check at a time; `driver` opens the sandbox driver."""
+
+    def __init__(self, database: Database, driver: Callable[[], Awaitable[Driver]]) -> None:
+        self._checks: dict[str, Callable[[], Awaitable[Problem | None]]] = {
+            "database": self._check_database,
+            "sandbox": self._check_sandbox,
+        }
+        self._database = database
+        self._driver = driver
+        self._running: dict[str, asyncio.Task[Problem | None]] = {}
+        self._found: tuple[float, list[Problem]] | None = None
+        self._checking: asyncio.Task[list[Problem]] | None = None
+
+    async def check(self) -> list[Problem]:
+        """The parts that are not ready; none where all are. Takes `CHECK_TIMEOUT` at the most."""
+        if self._found is not None and time.monotonic() - self._found[0] < KEPT:
+            return self._found[1]
+        if self._checking is None:
+            self._checking = asyncio.create_task(self._check())
+            self._checking.add_done_callback(self._checked)
+        return await asyncio.shield(self._checking)
+
+    async def close(self) -> None:
+        """Cancel the checks that have not ended."""
+        tasks = {*self._running.values(), *([self._checking] if self._checking else [])}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _checked(self, _: asyncio.Task[list[Problem]]) -> None:
+        self._checking = None
+
+    async def _check(self) -> list[Problem]:
+        results = await asyncio.gather(*(self._bounded(part) for part in self._checks))
+        problems = [problem for problem in results if problem is not None]
+        before = self._found[1] if self._found else []
+        if bool(problems) is not bool(before):
+            parts = [problem.part for problem in problems]
+            log.warning("runtime not ready", parts=parts) if problems else log.info("runtime ready again")
+        self._found = time.monotonic(), problems
+        return problems
+
+    async def _bounded(self, part: str) -> Problem | None:
+        """One check, which goes on where it takes too long: the next probe waits for the same one."""
+        task = self._running.get(part)
+        if task is None:
+            task = self._running[part] = asyncio.create_task(self._named(part))
+            task.add_done_callback(lambda _: self._running.pop(part, None))
+        done, _ = await asyncio.wait({task}, timeout=CHECK_TIMEOUT)
+        if done:
+            return task.result()
+        hint = "The runtime's log has the details."
+        return Problem(part, f"The {part} has not answered within {CHECK_TIMEOUT:g} s.", hint)
+
+    async def _named(self, part: str) -> Problem | None:
+        try:
+            return await self._checks[part]()
+        except CodewordsError as error:
+            return Problem(part, error.message, error.hint or "")
+
+    async def _check_database(self) -> Problem | None:
+        database = self._database
+        database.require_file()
+        stalled = database.behind
+        if database.holds_writes or stalled > WRITES_STALLED:
+            hint = "Look for a full disk, or for another program that holds the database locked."
+            return Problem("database", "The database answers and takes no writes; they wait.", hint)
+        await database.read(lambda c: c.execute(text("SELECT 1")).scalar(), patience=0)
+        return None
+
+    async def _check_sandbox(self) -> Problem | None:
+        tier = (await self._driver()).tier
+        if tier.id != "D":
+            return None
+        return Problem("sandbox", " ".join(tier.facts) or "No isolation here.", tier.fix)
