@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewords_mcp.errors import ConsentNeeded, Forbidden, NotAgreed, NotFound
+from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
 from codewords_mcp.runtime.consents import Consents
 from codewords_mcp.runtime.manifest import NOTHING, WIDTH, Grant, HeldSecret, Manifest, described
-from codewords_mcp.runtime.models import Caller, Consent
+from codewords_mcp.runtime.models import Consent
 from codewords_mcp.runtime.questions import Question, of_call, of_deploy
-from codewords_mcp.runtime.runs.permits import Permits
 from codewords_mcp.runtime.secrets import MasterKey, Vault
 from codewords_mcp.runtime.secrets.links import Links
 from codewords_mcp.runtime.store.database import Database
@@ -252,30 +251,6 @@ async def test_a_version_of_before_there_were_manifests_is_said_to_be_one(databa
     assert "Version 4 goes on serving" in message
 
 
-@pytest.mark.requirement("manifest:services")
-def test_a_run_calls_what_its_manifest_lists_and_itself() -> None:
-    permits = Permits()
-    refused: list[tuple[str, str]] = []
-    permits.on_refused = lambda run_id, why: refused.append((run_id, why))
-    permits.begin(
-        "r1", "flow_1", Manifest(services=("firecrawl",), models=("openai",), schedules=("0 9 * * *",))
-    )
-    permits.begin("r2", "old_1", None)
-    run = Caller("ann", "run", run_id="r1")
-    for name in ("firecrawl", "openai", "schedule_runs", "flow_1"):
-        permits.require(run, name)
-    permits.require(Caller("ann", "run", run_id="r2"), "anything")  # a version of before
-    permits.require(Caller("ann", "user"), "anything")
-    for name in ("anthropic", "other_1", "<b>"):
-        with pytest.raises(NotAgreed, match=r"add .* to `services` under \[tool.codewords\]") as caught:
-            permits.require(run, name)
-        assert "<b>" not in str(caught.value)
-    assert [run_id for run_id, _ in refused] == ["r1"] * 3
-    permits.end("r1")
-    with pytest.raises(NotAgreed):  # an instance's key may still act for it while other runs go on
-        permits.require(run, "anthropic")
-
-
 @pytest.mark.requirement("chrome:agreed")
 def test_acting_in_a_persons_own_chrome_is_agreed_to_as_such() -> None:
     now = Manifest(services=("chrome_extension",), browsers=("chrome_extension",))
@@ -291,20 +266,3 @@ def test_acting_in_a_persons_own_chrome_is_agreed_to_as_such() -> None:
     assert Manifest(services=("chrome_extension",)).outdated
     assert not now.outdated
     assert not Manifest(services=("firecrawl", "*")).outdated
-
-
-@pytest.mark.requirement("chrome:agreed")
-def test_a_run_acts_in_its_owners_own_chrome_and_only_if_that_was_agreed() -> None:
-    permits = Permits()
-    agreed = Manifest(services=("chrome_extension",), browsers=("chrome_extension",))
-    permits.begin("mine", "flow_1", agreed, "ann")
-    permits.begin("theirs", "flow_2", agreed, "ben")
-    permits.begin("before", "flow_3", Manifest(services=("chrome_extension",)), "ann")
-    permits.begin("older", "flow_4", None, "ann")
-    permits.require_chrome(Caller("ann", "run", run_id="mine"))
-    permits.require_chrome(Caller("ann", "user"))
-    with pytest.raises(NotAgreed, match="somebody else's"):
-        permits.require_chrome(Caller("ann", "run", run_id="theirs"))
-    for run_id in ("before", "older", "unknown"):
-        with pytest.raises(NotAgreed, match="Nobody has agreed"):
-            permits.require_chrome(Caller("ann", "run", run_id=run_id))

@@ -29,7 +29,6 @@ from codewords_mcp.runtime.authoring.templates import lacking, read_template, te
 from codewords_mcp.runtime.authoring.writing import check_wish
 from codewords_mcp.runtime.browser_calls import BrowserCalls
 from codewords_mcp.runtime.callers import refuse_run
-from codewords_mcp.runtime.consent_calls import secret_hosts
 from codewords_mcp.runtime.integration_calls import IntegrationCalls
 from codewords_mcp.runtime.library import Library
 from codewords_mcp.runtime.models import (
@@ -82,7 +81,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls):
                 environments=house.environments,
                 driver=await house.driver(),
                 known_secrets=await house.secrets.names(caller.owner),
-                secret_hosts=await secret_hosts(house, caller.owner),
+                secret_hosts=await house.secrets.hosts_by_name(caller.owner),
                 connected=lambda app: self.app_connected(caller, app),
                 max_code=self.settings.max_code,
                 limits=limits_of(self.settings),

@@ -11,19 +11,8 @@ from codewords_mcp.errors import TooBusy
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.questions import Rows, Wording
-from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
 from codewords_mcp.runtime.store import service_values
 from codewords_mcp.runtime.store.clock import now
-
-
-async def secret_hosts(house: House, owner: str) -> dict[str, list[str]]:
-    """Secrets of the owner that the egress puts in, by name, and for which hosts; the others are plain variables. Those that
-    are not set yet will have the rule that a well-known name brings.
-    """
-    rules = {name: rule.names for name, rule in WELL_KNOWN.items()}
-    rules |= {one.name: one.hosts for one in await house.secrets.list(owner)}
-    return {name: [host.partition(":")[0] for host in hosts] for name, hosts in rules.items() if hosts}
-
 
 _SPACE = "confirmations"
 _CONFIRMED_WITHIN = 600_000_000

@@ -14,6 +14,7 @@ import structlog
 
 from codewords_mcp.errors import CodewordsError, StorageFailed
 from codewords_mcp.runtime.announcements import Announcements
+from codewords_mcp.runtime.auth.authority import Authorities
 from codewords_mcp.runtime.auth.sandboxes import SandboxAccess
 from codewords_mcp.runtime.authoring.drafts import Drafts
 from codewords_mcp.runtime.availability import Availability, Hosting, availability
@@ -32,6 +33,7 @@ from codewords_mcp.runtime.integrations.connect import PipedreamConnect
 from codewords_mcp.runtime.integrations.native import NativeActions, bases_of
 from codewords_mcp.runtime.integrations.wire import Wire
 from codewords_mcp.runtime.logins import LoginBook
+from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.readiness import Readiness
 from codewords_mcp.runtime.runs.admission import Admission
 from codewords_mcp.runtime.runs.catalog import Catalog
@@ -41,7 +43,6 @@ from codewords_mcp.runtime.runs.floor import Floor
 from codewords_mcp.runtime.runs.headroom import Headroom
 from codewords_mcp.runtime.runs.journal import Journal
 from codewords_mcp.runtime.runs.launch import Launcher
-from codewords_mcp.runtime.runs.permits import Permits
 from codewords_mcp.runtime.runs.replica import Replica
 from codewords_mcp.runtime.runs.served import Served
 from codewords_mcp.runtime.runs.supply import Supply
@@ -72,6 +73,8 @@ from codewords_mcp.runtime.webhooks.book import WebhookBook
 from codewords_mcp.runtime.webhooks.socket_mode import SocketMode
 from codewords_mcp.runtime.workflows.deployments import Deployments
 from codewords_mcp.runtime.workflows.environment import Environments
+from codewords_mcp.runtime.workflows.reach import derive
+from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.settings import Settings
 
 DRAIN = 5.0
@@ -114,7 +117,7 @@ class House:
         )
         self.announcements = Announcements()
         self.tasks = TaskBook(database, executor, dead_after=settings.replica_ttl)
-        self.permits = Permits()
+        self.authorities = Authorities()
         self.gateway = Gateway(self.secrets, self.keyring, database, settings, executor=executor)
         self.files = Files(
             database,
@@ -123,13 +126,13 @@ class House:
             ttl=settings.file_ttl,
             max_bytes=settings.max_file,
         )
-        self.sandbox_access = SandboxAccess(self.keyring, database, self.files, self.permits.service_of)
+        self.sandbox_access = SandboxAccess(self.keyring, database, self.files, self.authorities.service_of)
         self.environments = Environments(home, settings, _uv())
         self.deployments = Deployments(
             database, lambda service_id: f"{self.base_url}/run/{service_id}/", self._isolation
         )
         self.drafts = Drafts(database, settings.draft_ttl)
-        self.catalog = Catalog(database, self.environments)
+        self.catalog = Catalog(database, self.environments, self._manifest_of)
         self.admission = Admission()
         self.egress = Egress(
             EgressPolicy(settings.egress, frozenset(settings.egress_allow_private)),
@@ -158,7 +161,7 @@ class House:
             self.supply,
             settings,
             self.gateway.lineage,
-            self.permits,
+            self.authorities,
             executor,
         )
         self.chromes = Chromes(
@@ -168,7 +171,9 @@ class House:
             executor=executor,
             ttl=settings.replica_ttl,
         )
-        self.own_chrome = OwnChromeBrowser(self.chromes, database, self.permits.require_chrome)
+        self.own_chrome = OwnChromeBrowser(
+            self.chromes, database, lambda caller: self.authorities.of(caller).require_chrome()
+        )
         self._headless = HeadlessBrowser(settings, self.driver, self.environments, self.egress)
         self.browsers = Browsers(
             (self.own_chrome, self._headless),
@@ -208,7 +213,6 @@ class House:
             master_key.derive,
             self.integrations,
             self.browsers,
-            self.permits.require_action,
         )
         self.dispatcher = Dispatcher(floor, Served(floor, self.services, self.parts))
         self.ticker = Ticker(floor, self.dispatcher.background)
@@ -317,6 +321,12 @@ class House:
                 if self._driver is None:
                     self._driver = await open_driver(self._settings, self.egress, self._settings.home / "run")
         return self._driver
+
+    async def _manifest_of(self, owner: str, script: Script) -> Manifest:
+        """What the code of a version asks for that was stored without a manifest. Nobody agreed to a Chrome then."""
+        rules = await self.secrets.hosts_by_name(owner)
+        reach = await asyncio.to_thread(derive, script, rules=rules)
+        return reach.manifest.model_copy(update={"browsers": ()})
 
     async def _isolation(self) -> str:
         try:

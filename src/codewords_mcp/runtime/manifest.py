@@ -6,6 +6,7 @@ what the workflow does: hosts at the egress, services and workflows at their doo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -16,14 +17,32 @@ ANY = "*"
 ANY_ACTION = "any app: any action (writes)"
 OWN_CHROME = ("chrome_extension", "web_automation_agent")
 """Library services that act in a person's own Chrome, where one is paired: that is agreed to as such."""
+PAGE_SERVICES = ("chrome_extension", "firecrawl", "web_automation_agent", "webpage_to_markdown")
+"""Library services that go to addresses which a program gives: to hosts of the manifest, and to its `pages`."""
+WITH_CREDENTIALS = {
+    "firecrawl": "your FIRECRAWL_API_KEY",
+    "github": "your GITHUB_TOKEN",
+    "hunter": "your HUNTER_API_KEY",
+    "pipedream": "the accounts that you connected",
+    "reddit": "your REDDIT_CLIENT_ID",
+    "redis_coordinator": "your REDIS_URL",
+    "searchapi": "your SEARCHAPI_API_KEY",
+    "send_email": "your SMTP_URL",
+    "slack_trigger": "your SLACK_BOT_TOKEN",
+    "user_login": "your SMTP_URL",
+    "web_automation_agent": "your key of a model provider",
+    "whatsapp_trigger": "your WHATSAPP_ACCESS_TOKEN",
+}
+"""Library services that act with a credential of the person who runs the workflow → which, as that person reads it."""
+WORKFLOW_ID = re.compile(r"[a-z0-9_]+_[0-9a-f]{8}")
 WIDTH = 200
 """Characters of a line; what does not fit is counted."""
 NOTHING = "reaches nothing: no hosts, services, models, workflows or secrets"
 
 
 class Grant(NamedTuple):
-    """One thing that is asked for. kind: host, address, model, service, browser, workflow, schedule, action, connection,
-    secret, package.
+    """One thing that is asked for. kind: host, page, address, model, service, browser, workflow, schedule, action,
+    connection, secret, package.
 
     `item` is what a person reads: a host or `*.` pattern, the name of a variable or service, `*` for any.
     """
@@ -33,23 +52,29 @@ class Grant(NamedTuple):
 
 
 class HeldSecret(BaseModel):
-    """A secret that the workflow gets. `hosts`: it is put in by the egress, for these only; None: a plain variable."""
+    """A secret that the workflow gets. `hosts`: it is put in by the egress, for these only; None: a plain variable.
+
+    `optional`: the variable has a default, and the secret takes its place where one is set.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     hosts: tuple[str, ...] | None = None
+    optional: bool = False
 
     def __str__(self) -> str:
+        name = f"{self.name}, if it is set" if self.optional else self.name
         if self.hosts is None:
-            return f"{self.name} (plain: the code can read it)"
-        return f"{self.name} (never seen by the code: put in for {' and '.join(self.hosts)} only)"
+            return f"{name} (plain: the code can read it)"
+        return f"{name} (never seen by the code: put in for {' and '.join(self.hosts)} only)"
 
 
 class Manifest(BaseModel):
     """What a version may do. Everything is sorted and without duplicates; `*` stands for any.
 
-    `hosts`: names, addresses, or `*.example.com` for every name below. `addresses`: variables whose value names a host.
+    `hosts`: names, addresses, or `*.example.com` for every name below. `pages`: the same, for library services that read
+    pages (`PAGE_SERVICES`), beyond `hosts`. `addresses`: variables whose value names a host.
     `open_lines`: lines of the code whose address is only known when it runs. `services` are library services, `browsers`
     those of them that act in the person's own Chrome, `actions` read `app: action (writes)`. `unread`: packages of which
     nobody can read here what they connect to. `packages` are those whose name or age makes them doubtful, with the reason.
@@ -58,6 +83,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     hosts: tuple[str, ...] = ()
+    pages: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     open_lines: tuple[int, ...] = ()
     models: tuple[str, ...] = ()
@@ -83,9 +109,12 @@ class Manifest(BaseModel):
         return not self.browsers and any(name in OWN_CHROME for name in self.services)
 
     def may_call(self, name: str) -> bool:
-        """Whether this service, model provider or workflow may be called."""
-        called = {*self.models, *self.services, *self.workflows}
-        return name in called or ANY in called or (name == "schedule_runs" and bool(self.schedules))
+        """Whether this service, model provider or workflow may be called; `*` asks for any of its kind."""
+        if ANY in self.services or name in self.services or name in self.models or name in self.workflows:
+            return True
+        if ANY in self.workflows and WORKFLOW_ID.fullmatch(name):
+            return True
+        return name == "schedule_runs" and bool(self.schedules)
 
     def may_act(self, app: str, action: str) -> bool:
         """Whether this action of an app may be used, both as they are called."""
@@ -101,6 +130,7 @@ class Manifest(BaseModel):
         """All that it asks for; empty where it reaches nothing."""
         kinds = {
             "host": self.hosts,
+            "page": self.pages,
             "address": self.addresses,
             "model": self.models,
             "service": self.services,
@@ -125,6 +155,8 @@ class Manifest(BaseModel):
             return self.any_host or (
                 item in self.addresses if kind == "address" else covers(self.hosts, item)
             )
+        if kind == "page":
+            return self.any_host or covers((*self.hosts, *self.pages), item)
         if kind in {"model", "service", "workflow"}:
             return self.may_call(item)
         if kind == "schedule":
@@ -175,16 +207,29 @@ def covers(patterns: Iterable[str], host: str) -> bool:
 
 def described(grants: Iterable[Grant]) -> list[str]:
     """Every one of these grants, none left out, one line a kind: what a person is asked to agree to."""
-    return [_line(kind, items, whole=True) for kind, items in _grouped(list(grants))]
+    return [_line(kind, items, whole=True) for kind, items in _asked(grants)]
 
 
 def tabled(grants: Iterable[Grant]) -> list[tuple[str, list[str]]]:
     """The same as a table: what kind of thing, and each of it."""
-    return [(_TITLES[kind], items) for kind, items in _grouped(list(grants))]
+    return [(_TITLES[kind], items) for kind, items in _asked(grants)]
+
+
+def _asked(grants: Iterable[Grant]) -> list[tuple[str, list[str]]]:
+    """Grouped by kind. A service that acts with a credential of the person says which."""
+    return _grouped(
+        [
+            Grant(kind, f"{item} (with {WITH_CREDENTIALS[item]})")
+            if kind == "service" and item in WITH_CREDENTIALS
+            else Grant(kind, item)
+            for kind, item in grants
+        ]
+    )
 
 
 _TITLES = {
     "host": "hosts",
+    "page": "pages",
     "address": "hosts in",
     "model": "models",
     "service": "services",
@@ -198,6 +243,7 @@ _TITLES = {
 }
 _ANY_ITEM = {
     "host": "any host of the internet",
+    "page": "any page, read by a service",
     "model": "any model provider",
     "service": "any service or workflow",
     "workflow": "any workflow",

@@ -30,7 +30,7 @@ class ModelCalls:
         Raises NotAgreed where a workflow calls whose manifest does not list the provider, NotFound, ServiceNotAvailable
         without a key for the provider, ProviderUnavailable, ProviderTimedOut.
         """
-        self._house.permits.require(request.caller, request.provider)
+        self._house.authorities.of(request.caller).require_call(request.provider)
         return await self._house.gateway.ask(request)
 
     async def ask_model(self, caller: Caller, provider: Provider, body: bytes) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class ModelCalls:
         """
         from codewords_mcp.runtime.services.simple.form import ask
 
-        self._house.permits.require(caller, provider)
+        self._house.authorities.of(caller).require_call(provider)
         return await ask(self._house.gateway, caller, provider, body)
 
     async def costs(

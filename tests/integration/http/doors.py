@@ -17,6 +17,8 @@ import uvloop
 
 from codewords_mcp.http.app import create_app
 from codewords_mcp.http.protocol import BoundedProtocol
+from codewords_mcp.runtime.auth.authority import Permissions
+from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.runtime import Runtime
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
@@ -111,7 +113,8 @@ class Door:
 
         async def attach(of: Runtime) -> Any:
             house = of._house  # pyright: ignore[reportPrivateUsage]
-            house.permits.begin(run.run_id or "", service_id, None, run.owner)
+            permissions = Permissions.of(service_id, run.owner, Manifest(hosts=("*",), services=("*",)))
+            house.authorities.begin(run.run_id or "", run.owner, permissions, None)
             inside.bind(house.keyring.new_run_key(inside.id), run)
             return await house.egress.attach(inside.id, SandboxSockets(runtime, connect))
 

@@ -176,7 +176,7 @@ async def test_a_host_that_a_secret_names_is_reached(runtime: Runtime, server: i
 
 
 @pytest.mark.requirement("manifest:legacy")
-async def test_a_version_of_before_keeps_what_it_could_do_until_its_next_deploy(
+async def test_a_version_without_a_manifest_may_do_what_its_code_asks_for_and_no_more(
     runtime: Runtime, server: int
 ) -> None:
     there = f"{ALIAS}:{server}"
@@ -187,11 +187,28 @@ async def test_a_version_of_before_keeps_what_it_could_do_until_its_next_deploy(
         lambda c: c.execute(text("UPDATE versions SET manifest = NULL WHERE workflow_id = :id"), {"id": old})
     )
     house.forget(old)
-    assert json.loads((await fetch(runtime, old, {"hosts": [there]}))[1])[there] == "hello"
+    async with serving(runtime):
+        _, body, run_id = await fetch(runtime, old, {"hosts": [there], "services": ["files"]})
+    found = json.loads(body)
+    assert found[there] != "hello"
+    assert found["files"]["error"]["code"] == "not_agreed"
+    assert "manifest does not list it" in await log_text(runtime, run_id)
     assert "before there were manifests" in (await runtime.get_workflow(ADMIN, old)).capabilities[0]
     again = await runtime.deploy(ADMIN, code=code, service_id=old)  # the same code, which reaches nothing
     assert (again.version, again.changed) == (2, True)
-    assert json.loads((await fetch(runtime, old, {"hosts": [there]}))[1])[there] != "hello"
+
+    listed = await deploy(
+        runtime,
+        asking(f'if os.environ.get("NEVER"): await httpx.AsyncClient().get("http://{ALIAS}/")'),
+        name="Listed",
+    )
+    await house.database.write(
+        lambda c: c.execute(
+            text("UPDATE versions SET manifest = NULL WHERE workflow_id = :id"), {"id": listed}
+        )
+    )
+    house.forget(listed)
+    assert json.loads((await fetch(runtime, listed, {"hosts": [there]}))[1])[there] == "hello"
 
 
 @pytest.mark.requirement("manifest:services")

@@ -6,12 +6,12 @@ import pytest
 from tests.workshop import workflow
 
 from codewords_mcp.errors import InvalidInput, NotAgreed
+from codewords_mcp.runtime.auth.authority import Authorities, Permissions
 from codewords_mcp.runtime.integration_info import Action, Prop
 from codewords_mcp.runtime.integrations import names
 from codewords_mcp.runtime.integrations.configure import configured, require
 from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.runs.permits import Permits
 from codewords_mcp.runtime.workflows.reach import derive
 from codewords_mcp.runtime.workflows.script import parse_script
 
@@ -64,22 +64,22 @@ def test_a_plain_name_that_is_declared_covers_the_apps_that_it_stands_for() -> N
     ],
 )
 def test_a_run_does_what_its_manifest_lists(app: str, action: str, passes: bool) -> None:
-    permits = Permits()
+    authorities = Authorities()
     refusals: list[str] = []
-    permits.on_refused = lambda _run, sentence: refusals.append(sentence)
+    authorities.on_refused = lambda _run, sentence: refusals.append(sentence)
     manifest = Manifest(
         services=("pipedream",),
         actions=("hubspot: any action (writes)", "slack: send-message (writes)"),
         connections=("hubspot", "slack"),
     )
-    permits.begin("run-1", "flow_0a1b2c3d", manifest)
+    authorities.begin("run-1", RUN.owner, Permissions.of("flow_0a1b2c3d", RUN.owner, manifest), None)
     if passes:
-        permits.require_action(RUN, app, action)
+        authorities.of(RUN).require_action(app, action)
     else:
         with pytest.raises(NotAgreed):
-            permits.require_action(RUN, app, action)
+            authorities.of(RUN).require_action(app, action)
     assert bool(refusals) is not passes
-    permits.require_action(Caller("ann", "user"), app, action)
+    authorities.of(Caller("ann", "user")).require_action(app, action)
 
 
 @pytest.mark.requirement("integrations:granted")

@@ -314,6 +314,7 @@ PROGRAMS = [
         {
             "models": ("anthropic", "openai"),
             "services": ("firecrawl",),
+            "pages": ANY,
             "workflows": ("other_flow_0a1b2c3d",),
         },
         env=("CODEWORDS_RUNTIME_URI",),
@@ -322,7 +323,7 @@ PROGRAMS = [
         "a client of the runtime's own address",
         'import os, httpx\ndef f(data):\n    with httpx.Client(base_url=os.environ["RUNTIME_URI"]) as c:\n'
         '        c.post("/openai/chat/completions")\n        c.post(f"/run/{data}/")',
-        {"models": ("openai",), "services": ANY, "service_lines": (5,)},
+        {"models": ("openai",), "services": ANY, "pages": ANY, "service_lines": (5,)},
     ),
     Program(
         "services by both spellings, and state",
@@ -338,18 +339,45 @@ PROGRAMS = [
     Program(
         "a service that the input names",
         "from codewords_client import CodewordsClient\ndef f(which):\n    with CodewordsClient() as c:\n        c.run(which, {})",
-        {"services": ANY, "service_lines": (4,)},
+        {"services": ANY, "pages": ANY, "service_lines": (4,)},
     ),
     Program(
         "a service that the input names, declared in the header",
         "from codewords_client import CodewordsClient\ndef f(which):\n    with CodewordsClient() as c:\n        c.run(which, {})",
-        {"services": ("firecrawl",), "models": ("openai",), "workflows": ("a_0a1b2c3d",)},
+        {"services": ("firecrawl",), "pages": ANY, "models": ("openai",), "workflows": ("a_0a1b2c3d",)},
         tool=('services = ["openai", "firecrawl", "a_0a1b2c3d"]',),
     ),
     Program(
         "schedules",
         'from codewords_client import CodewordsClient\ndef f(sid):\n    CodewordsClient().run("schedule_runs", data={"service_id": sid, "cron_expression": "0 9 * * *"})',
-        {"schedules": ("0 9 * * *",)},
+        {"schedules": ("0 9 * * *",), "workflows": ANY},
+    ),
+    Program(
+        "a schedule of a workflow that the code names, and of itself",
+        'import os\nfrom codewords_client import CodewordsClient\nCodewordsClient().run("schedule_runs", data={"service_id": "a_0a1b2c3d", "cron": "@daily"})\n'
+        'CodewordsClient().run("schedule_runs", data={"service_id": os.environ["SERVICE_ID"], "cron": "@daily"})',
+        {"schedules": ("@daily",), "workflows": ("a_0a1b2c3d",)},
+    ),
+    Program(
+        "a page that the code names, read by a service",
+        'from codewords_client import CodewordsClient\nCodewordsClient().run("webpage_to_markdown", inputs={"url": "https://docs.example/a"})',
+        {"services": ("webpage_to_markdown",), "pages": ("docs.example",)},
+    ),
+    Program(
+        "a page that the input names, read by a service",
+        'from codewords_client import CodewordsClient\ndef f(url):\n    CodewordsClient().run("webpage_to_markdown", inputs={"url": url})',
+        {"services": ("webpage_to_markdown",), "pages": ANY},
+    ),
+    Program(
+        "a page that a browser builds loads what it names",
+        'from codewords_client import CodewordsClient\nCodewordsClient().run("webpage_to_markdown", inputs={"url": "https://docs.example/a", "render": True})',
+        {"services": ("webpage_to_markdown",), "pages": ANY},
+    ),
+    Program(
+        "a list of hosts in the header holds for services too",
+        'from codewords_client import CodewordsClient\ndef f(url):\n    CodewordsClient().run("webpage_to_markdown", inputs={"url": url})',
+        {"services": ("webpage_to_markdown",), "hosts": ("docs.example",)},
+        tool=('hosts = ["docs.example"]',),
     ),
     Program(
         "an integration whose action the input names",

@@ -45,7 +45,8 @@ def test_a_tricky_program_is_read_right(program: Program) -> None:
     above = HEADER.count("\n") + len(program.tool)
     shown: dict[str, Any] = {name: value for name, value in found.model_dump().items() if value}
     if "secrets" in shown:
-        shown["secrets"] = tuple(secret["name"] for secret in shown["secrets"])
+        shown["secrets"] = tuple(secret["name"] for secret in shown["secrets"] if not secret["optional"])
+        shown = {name: value for name, value in shown.items() if value}
     for lines in ("open_lines", "service_lines"):
         if lines in shown:
             shown[lines] = tuple(line - above for line in shown[lines])
@@ -57,6 +58,7 @@ SEED: dict[str, dict[str, Any]] = {
     "linkedin_profile_enricher": {
         "models": ("openai",),
         "services": ("chrome_extension",),
+        "pages": ("*",),
         "browsers": ("chrome_extension",),
     },
     "support_ticket_analyzer": {
@@ -68,9 +70,10 @@ SEED: dict[str, dict[str, Any]] = {
     "website_monitor": {
         "models": ("anthropic",),
         "services": ("firecrawl", "pipedream", "redis_coordinator"),
+        "pages": ("*",),
         "actions": ("slack: send-message (writes)",),
         "connections": ("slack",),
-        "secrets": ({"name": "SLACK_BOT_TOKEN", "hosts": None},),
+        "secrets": ({"name": "SLACK_BOT_TOKEN", "hosts": None, "optional": False},),
     },
 }
 
@@ -120,14 +123,17 @@ def test_what_cannot_be_read_is_said_with_its_line_and_how_to_declare_it() -> No
 @pytest.mark.requirement("manifest:secrets")
 def test_a_secret_with_a_host_rule_brings_its_host_and_one_without_is_plain() -> None:
     asking = script("", env=("STRIPE_API_KEY", "OTHER", "MODE=fast"))
-    found = derive(asking, rules={"STRIPE_API_KEY": ["api.stripe.com"]}, known=["MODE", "UNRELATED"]).manifest
+    found = derive(asking, rules={"STRIPE_API_KEY": ["api.stripe.com"]}).manifest
     assert found.hosts == ("api.stripe.com",)
     assert [(one.name, one.hosts) for one in found.secrets] == [
         ("MODE", None),
         ("OTHER", None),
         ("STRIPE_API_KEY", ("api.stripe.com",)),
     ]
-    assert "OTHER (plain: the code can read it)" in "\n".join(found.lines())
+    assert (
+        "MODE, if it is set (plain: the code can read it), OTHER (plain: the code can read it)"
+        in "\n".join(found.lines())
+    )
 
 
 @pytest.mark.requirement("manifest:asked-not-guessed")

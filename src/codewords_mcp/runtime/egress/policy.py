@@ -45,7 +45,7 @@ class EgressPolicy:
 
     def _foreign(self, host: str) -> str | None:
         """Why a host that the workflow's own list lacks may not be reached."""
-        if self.hosts is None or host in self.hosts or _is_this_machine(host):
+        if self.hosts is None or host in self.hosts or is_this_machine(host):
             return None
         above = host
         while "." in above:
@@ -80,7 +80,7 @@ class EgressPolicy:
         return f"{address} is {reason}" if reason else None
 
 
-def _is_this_machine(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
     """Loopback is the operator's to open (`allow_private`), not a workflow's to list."""
     address = parse_address(host)
     return host == "localhost" or (address is not None and address.is_loopback)

@@ -242,8 +242,8 @@ class BackgroundRun:
         return await self._floor.launcher.kit(request, servable)
 
     def _make(self, run_log: RunLog, kit: Kit, above: Origin | None, *, queued: bool) -> Execution:
-        floor, work, servable = self._floor, self._work, kit.servable
-        floor.begin(self.run_id, work.request.caller, servable, above)
+        floor, work = self._floor, self._work
+        floor.begin(self.run_id, work.request.caller, kit, above)
         work.request.body = works.replayed(work.body)
         recorded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         recorded.set_result(None)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import NotFound
+from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.gateway.rules import Rules, rules_of
 from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.models import Caller, no_progress
@@ -24,7 +26,7 @@ INSTANCE_CONCURRENCY = 32
 
 @dataclass(frozen=True, slots=True)
 class Servable:
-    """A live version with all that a sandbox needs. `manifest` is None for one of before there were manifests."""
+    """A live version with all that a sandbox needs."""
 
     service_id: str
     owner: str
@@ -33,7 +35,12 @@ class Servable:
     script: Script
     code: str
     environment: EnvironmentRef
-    manifest: Manifest | None = None
+    permissions: Permissions
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the version may do."""
+        return self.permissions.manifest
 
     @property
     def keep_warm(self) -> bool:
@@ -43,15 +50,7 @@ class Servable:
     @property
     def egress(self) -> tuple[str, ...] | None:
         """The only hosts that it may reach, beside those that its variables name; None for any."""
-        if self.manifest is not None:
-            return None if self.manifest.any_host else self.manifest.hosts
-        return self.closed_to
-
-    @property
-    def closed_to(self) -> tuple[str, ...] | None:
-        """The hosts that its header's `egress` lists, for itself and for services that fetch for it; None without one."""
-        hosts = self.script.tool.get("egress")
-        return None if hosts is None else tuple(hosts)
+        return None if self.manifest.any_host else self.manifest.hosts
 
     @property
     def inspects(self) -> bool:
@@ -90,12 +89,20 @@ class Servable:
         return None if seconds is None else float(seconds)
 
 
-class Catalog:
-    """Finds servables by id; parsed scripts and environments are kept for the hot path."""
+Derive = Callable[[str, Script], Awaitable[Manifest]]
+"""`await derive(owner, script)`: the manifest that the code of an owner asks for."""
 
-    def __init__(self, database: Database, environments: Environments) -> None:
+
+class Catalog:
+    """Finds servables by id; parsed scripts and environments are kept for the hot path.
+
+    A version that was stored without a manifest gets the one that its code asks for, by `derive`.
+    """
+
+    def __init__(self, database: Database, environments: Environments, derive: Derive) -> None:
         self._db = database
         self._environments = environments
+        self._derive = derive
         self._cache: OrderedDict[str, Servable] = OrderedDict()
 
     def forget(self, service_id: str) -> None:
@@ -141,6 +148,7 @@ class Catalog:
         workflow, version = found
         script = parse_script(version.code)
         environment = await self._environments.ensure(script, no_progress)
+        permissions = await self.permissions(workflow, version, script)
         return Servable(
             service_id,
             workflow.owner,
@@ -149,5 +157,15 @@ class Catalog:
             script,
             runnable_code(script),
             environment.ref,
-            None if version.manifest is None else Manifest.model_validate(version.manifest),
+            permissions,
         )
+
+    async def permissions(
+        self, workflow: rows.WorkflowRow, version: rows.VersionRow, script: Script | None = None
+    ) -> Permissions:
+        """What a version may do."""
+        if version.manifest is not None:
+            manifest = Manifest.model_validate(version.manifest)
+        else:
+            manifest = await self._derive(workflow.owner, script or parse_script(version.code))
+        return Permissions.of(workflow.id, workflow.owner, manifest)

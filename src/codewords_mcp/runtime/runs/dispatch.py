@@ -83,7 +83,7 @@ class Dispatcher:
 
     async def run(self, request: RunRequest) -> RunResponse:
         """Run in the foreground and stream the answer. See `Runtime.run`."""
-        self._floor.permits.require(request.caller, request.service_id)
+        self._floor.authorities.of(request.caller).require_call(request.service_id)
         if service := self._served.find(request.service_id):
             served = await self._served.run(service, request)
             return await self._again(request, served) if isinstance(served, str) else served
@@ -105,7 +105,7 @@ class Dispatcher:
     async def start(self, request: RunRequest) -> str:
         """Run in the background; the id at once, when the run is recorded for good."""
         self._floor.last_activity = time.monotonic()
-        self._floor.permits.require(request.caller, request.service_id)
+        self._floor.authorities.of(request.caller).require_call(request.service_id)
         # to its end, though the caller hangs up meanwhile: a run that is on record is carried out
         accepting = self._floor.spawn(
             self.background.accept(request), name=f"accept for {request.service_id}"
@@ -120,7 +120,7 @@ class Dispatcher:
         """See `Runtime.websocket`."""
         from codewords_mcp.runtime.runs.websocket import WebSocketExecution
 
-        self._floor.permits.require(request.caller, request.service_id)
+        self._floor.authorities.of(request.caller).require_call(request.service_id)
         if self._served.find(request.service_id):
             raise InvalidInput("A library service has no websockets.", hint="POST to it.")
         execution = await self._launch(
@@ -289,7 +289,7 @@ class Dispatcher:
             executor=floor.executor,
             depth=ancestry.depth,
         )
-        floor.begin(run_id, request.caller, servable)
+        floor.begin(run_id, request.caller, kit)
         floor.enter(execution, self._live(execution, place, claimed=recorded.began))
         return execution
 

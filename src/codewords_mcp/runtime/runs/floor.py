@@ -13,7 +13,8 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from codewords_mcp.errors import CodewordsError, Conflict, NotFound
+from codewords_mcp.errors import CodewordsError, Conflict, NotAgreed, NotFound
+from codewords_mcp.runtime.auth.authority import Authorities, Authority, RunAuthority
 from codewords_mcp.runtime.gateway.lineage import DEEPEST, Lineage, Origin
 from codewords_mcp.runtime.limits import Place, place_of
 from codewords_mcp.runtime.models import FINISHED, Caller, RunRequest
@@ -21,12 +22,12 @@ from codewords_mcp.runtime.runs.admission import Admission
 from codewords_mcp.runtime.runs.catalog import Catalog, Servable
 from codewords_mcp.runtime.runs.headroom import Headroom
 from codewords_mcp.runtime.runs.journal import Journal
-from codewords_mcp.runtime.runs.launch import Launcher
-from codewords_mcp.runtime.runs.permits import Permits
+from codewords_mcp.runtime.runs.launch import Kit, Launcher
 from codewords_mcp.runtime.runs.request_headers import value_of
 from codewords_mcp.runtime.runs.supply import Supply
 from codewords_mcp.runtime.runs.turns import Turns
 from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store import workflows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import PATIENCE, Database
 from codewords_mcp.settings import Settings
@@ -113,7 +114,7 @@ class Floor:
     supply: Supply
     settings: Settings
     lineage: Lineage
-    permits: Permits
+    authorities: Authorities
     executor: str
     active: dict[str, ActiveRun] = field(default_factory=dict[str, ActiveRun])
     tasks: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
@@ -134,7 +135,7 @@ class Floor:
         self.journal.settled = self.tell
         self.journal.holder = self.executor if self.database.shared else None
         self.turns = Turns(self.admission, self.database, self.executor)
-        self.permits.on_refused = self._refused
+        self.authorities.on_refused = self._refused
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """A task that counts as activity."""
@@ -153,12 +154,44 @@ class Floor:
         if run_log := self.journal.live(run_id):
             run_log.refused(sentence)
 
-    def begin(self, run_id: str, caller: Caller, servable: Servable, above: Origin | None = None) -> None:
+    def begin(self, run_id: str, caller: Caller, kit: Kit, above: Origin | None = None) -> None:
         """A run of this version is recorded: calls with its key count on it, and are held against its manifest."""
+        servable = kit.servable
         self.lineage.begin(run_id, caller, servable.service_id, servable.rules, above)
-        self.permits.begin(run_id, servable.service_id, servable.manifest, servable.owner)
-        if servable.manifest is not None and servable.manifest.models:
+        self.authorities.begin(run_id, caller.owner, servable.permissions, kit.egress)
+        if servable.manifest.models:
             self.lineage.on_models()
+
+    async def authority(self, caller: Caller) -> Authority:
+        """The authority of a caller, also of a run that has ended or goes on elsewhere and whose background call is carried
+        out here. Raises NotAgreed for a run that is not on record.
+        """
+        try:
+            return self.authorities.of(caller)
+        except NotAgreed:
+            found = await self._recorded_authority(caller)
+            if found is None:
+                raise
+            return found
+
+    async def _recorded_authority(self, caller: Caller) -> RunAuthority | None:
+        run_id = caller.run_id or ""
+
+        def query(connection: Connection) -> Any:
+            run = rows.get(connection, run_id, caller.owner)
+            if run is None or run.service_id is None or run.version is None:
+                return None
+            workflow = workflows.get(connection, run.service_id)
+            version = workflows.version(connection, run.service_id, run.version)
+            return (workflow, version) if workflow and version else None
+
+        found = await self.database.read(query)
+        if found is None:
+            return None
+        permissions = await self.catalog.permissions(*found)
+        manifest = permissions.manifest
+        hosts = None if manifest.any_host else manifest.hosts
+        return RunAuthority(caller.owner, permissions.service_id, run_id, permissions, hosts)
 
     def leave(self, run_id: str) -> None:
         """The run is here no more, for good or for now."""
@@ -166,7 +199,7 @@ class Floor:
         if self.on_leave is not None:
             self.on_leave(run_id)
         self.lineage.end(run_id)
-        self.permits.end(run_id)
+        self.authorities.end(run_id)
         if self.database.shared:  # followers elsewhere wait for it: no line comes any more
             free = {"executor": None}
             self.database.write_soon(

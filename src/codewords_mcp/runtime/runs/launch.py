@@ -53,7 +53,7 @@ class Kit:
     def egress(self) -> tuple[str, ...] | None:
         """The only hosts that it may reach, those that its variables name among them; None for any."""
         hosts, manifest = self.servable.egress, self.servable.manifest
-        if hosts is None or manifest is None:
+        if hosts is None or not manifest.addresses:
             return hosts
         named = {host for name in manifest.addresses for host in named_in(self.secrets.get(name, ""))}
         return tuple(sorted({*hosts, *named}))
@@ -80,8 +80,9 @@ class Launcher:
         self._settings = settings
 
     async def kit(self, request: RunRequest, servable: Servable) -> Kit:
-        """The version with the values of the secrets that its header declares."""
-        declared = [variable.name for variable in servable.script.env]
+        """The version with the values of the secrets that its header declares and its manifest lists."""
+        agreed = servable.permissions.secrets
+        declared = [variable.name for variable in servable.script.env if variable.name in agreed]
         owner = _secrets_owner(request, servable)
         opened = await self._secrets.open(owner, declared) if declared else {}
         contents = [(name, secret.value, secret.rule) for name, secret in sorted(opened.items())]
@@ -115,7 +116,7 @@ class Launcher:
             "CODEWORDS_SERVICE_ROOT": f"/run/{servable.service_id}",
             "PYTHONHASHSEED": "0",
         }
-        # The right itself goes with the run's key (`permits.py`); that the variable is set is all that it says.
+        # The right itself goes with the run's key (`auth/authority.py`); that the variable is set is all that it says.
         env |= {variable_of(app): f"granted:{app}" for app in servable.script.connections}
         env.setdefault("LOGLEVEL", "INFO")
         spec = SandboxSpec(
@@ -131,7 +132,12 @@ class Launcher:
 
 
 def _secrets_owner(request: RunRequest, servable: Servable) -> str:
-    # `Run-As-Template: yes` runs somebody's public workflow with the caller's own secrets
-    if (value_of(request.headers, b"run-as-template") or "").lower() in {"yes", "true", "1"}:
+    # `Run-As-Template: yes` runs somebody's public workflow with the caller's own secrets. A run's key cannot ask for
+    # that, else the author's code would do it by calling itself.
+    if request.caller.kind != "run" and (value_of(request.headers, b"run-as-template") or "").lower() in {
+        "yes",
+        "true",
+        "1",
+    }:
         return request.caller.owner
     return servable.owner

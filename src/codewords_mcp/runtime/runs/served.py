@@ -13,7 +13,7 @@ from codewords_mcp.bounded_json import UnacceptableJson, parse, parse_or_none
 from codewords_mcp.errors import CodewordsError, InvalidInput, RunCancelled, RunTimedOut
 from codewords_mcp.runtime.auth.access import Access
 from codewords_mcp.runtime.auth.access_table import service_rule
-from codewords_mcp.runtime.models import Caller, RunRequest, RunResponse
+from codewords_mcp.runtime.models import RunRequest, RunResponse
 from codewords_mcp.runtime.runs.answers import settle_if_refused
 from codewords_mcp.runtime.runs.floor import Ancestry, CalledService, Floor, first_attempt, new_id
 from codewords_mcp.runtime.runs.work import replayed
@@ -163,9 +163,19 @@ class Served:
                 body = b"".join([chunk async for chunk in request.body])
                 data = _parsed(body, request)
                 asked = read(operation.input, data)
-                hosts = _hosts(self._floor, request.caller)
+                authority = await self._floor.authority(request.caller)
+                for target in operation.targets(asked) if operation.targets else ():
+                    authority.require_target(service.name, target)
                 context = Context(
-                    self._parts, request.caller, run_id, path, request.method, data, hosts, spent
+                    self._parts,
+                    request.caller,
+                    run_id,
+                    path,
+                    request.method,
+                    data,
+                    service.name,
+                    authority,
+                    spent,
                 )
                 given = await operation.call(context, asked)
                 return given.model_dump_json(by_alias=True, exclude_unset=True).encode(), operation.private
@@ -196,21 +206,6 @@ def _ended(began: int, status: str, **more: Any) -> dict[str, Any]:
 def _used(spent: Spent) -> dict[str, Any]:
     """The columns of what a call took; most take nothing that is counted."""
     return spent.columns | ({"usage": spent.usage} if spent.usage else {})
-
-
-def _hosts(floor: Floor, caller: Caller) -> Any:
-    """Finds the hosts that the calling workflow's header lists, when a service wants to know."""
-
-    async def hosts() -> tuple[str, ...] | None:
-        if caller.run_id is None:
-            return None
-        run_id = caller.run_id
-        run = await floor.database.read(lambda c: rows.get(c, run_id, caller.owner))
-        if run is None or run.service_id is None:
-            return None
-        return (await floor.catalog.find(caller, run.service_id)).closed_to
-
-    return hosts
 
 
 def _parsed(body: bytes, request: RunRequest) -> dict[str, Any]:

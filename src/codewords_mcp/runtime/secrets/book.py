@@ -16,7 +16,7 @@ from codewords_mcp.runtime.callers import HOME_OWNER
 from codewords_mcp.runtime.models import SecretInfo
 from codewords_mcp.runtime.secrets.names import check_name, check_value
 from codewords_mcp.runtime.secrets.rotation import Keys
-from codewords_mcp.runtime.secrets.rules import HostRule, read_rule, well_known
+from codewords_mcp.runtime.secrets.rules import WELL_KNOWN, HostRule, read_rule, well_known
 from codewords_mcp.runtime.secrets.vault import SealedValue, Vault
 from codewords_mcp.runtime.store import access, key_use, workflows
 from codewords_mcp.runtime.store.clock import now, to_datetime
@@ -99,6 +99,14 @@ class SecretBook:
         rows = await self._db.read(lambda c: access.list_secrets(c, owner))
         stored = {row["name"]: read_rule(row["rule"]) for row in rows}
         return stored[name] if name in stored else well_known(name)
+
+    async def hosts_by_name(self, owner: str) -> dict[str, list[str]]:
+        """Secrets of the owner that the egress puts in, by name, and for which hosts; the others are plain variables. Those
+        that are not set yet will have the rule that a well-known name brings.
+        """
+        rules = {name: rule.names for name, rule in WELL_KNOWN.items()}
+        rules |= {one.name: one.hosts for one in await self.list(owner)}
+        return {name: [host.partition(":")[0] for host in hosts] for name, hosts in rules.items() if hosts}
 
     async def used_by(self, owner: str, name: str) -> list[str]:
         """Names of the owner's workflows whose live header names it."""

@@ -71,7 +71,7 @@ class Simulated(Output):
 
 async def register_hook(context: Context, kind: str, asked: Registration, filters: dict[str, Any]) -> Hook:
     """Raises InvalidInput, NotFound; Forbidden for a workflow that would register another."""
-    own = await context.workflow()
+    own = context.workflow
     service_id, path = asked.service_id or own, asked.path or "/"
     if asked.service_path:
         service_id, _, rest = asked.service_path.strip("/").partition("/")

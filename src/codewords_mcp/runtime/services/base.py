@@ -7,7 +7,7 @@ by an entry point of the group `codewords_mcp.services`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from codewords_mcp.errors import InvalidInput, MissingCredential, NotFound, UpstreamFailed
+from codewords_mcp.runtime.auth.authority import Authority, Target
 from codewords_mcp.runtime.browser.base import BrowserGone, Tab, Visitor
 from codewords_mcp.runtime.browser.sessions import Browsers
 from codewords_mcp.runtime.callers import HOME_OWNER
@@ -27,7 +28,6 @@ from codewords_mcp.runtime.logins import LoginBook
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.schedules.book import ScheduleBook
 from codewords_mcp.runtime.secrets.book import SecretBook
-from codewords_mcp.runtime.store import runs
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.files import Files
 from codewords_mcp.runtime.web.client import Web
@@ -72,7 +72,8 @@ class Operation:
     `call(context, asked)` gets the input and gives the output; it raises CodewordsError, in our own words.
     `effect` is "writes" if a call may send, change, make or act on something, here or elsewhere; a person is asked
     before a model calls it. `reads_when(input)` is true for the inputs with which an operation that writes only reads. `private`
-    answers are not kept in the run's record. `example` is an input that a reader can try.
+    answers are not kept in the run's record. `example` is an input that a reader can try. `targets(input)` are the
+    workflows and hosts that a call with this input acts on: a run may name only those that its authority allows.
     """
 
     summary: str
@@ -85,6 +86,7 @@ class Operation:
     aliases: tuple[str, ...] = ()
     private: bool = False
     example: dict[str, Any] | None = None
+    targets: Callable[[Any], Iterable[Target]] | None = None
 
     def effect_of(self, data: BaseModel) -> Effect:
         """The effect of a call with this input."""
@@ -144,10 +146,6 @@ class Parts:
     """A key of the home's own for a purpose, always the same."""
     integrations: Integrations
     browsers: Browsers
-    permit_action: Callable[[Caller, str, str | None], None]
-    """Let a caller do this (app, action) with an integration, or with None look into its account. Raises NotAgreed for a
-    workflow that may not.
-    """
 
 
 @dataclass(slots=True)
@@ -160,9 +158,9 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One call: who asks, and what a service may use to answer.
+    """One call: who asks, what they may do, and what a service may use to answer.
 
-    `hosts()` gives the only hosts that the calling workflow's header lists, None where it lists none.
+    `hosts` are the only ones that this service may reach for the caller, None for any.
     """
 
     parts: Parts
@@ -172,7 +170,8 @@ class Context:
     method: str
     data: dict[str, Any]
     """The input as it came."""
-    hosts: Callable[[], Awaitable[tuple[str, ...] | None]]
+    service: str
+    authority: Authority
     spent: Spent = field(default_factory=Spent)
 
     @property
@@ -185,9 +184,15 @@ class Context:
         """The runtime's settings."""
         return self.parts.settings
 
-    async def policy(self) -> EgressPolicy:
-        """What the caller may reach: what its own sandbox may."""
-        hosts = await self.hosts()
+    @property
+    def hosts(self) -> tuple[str, ...] | None:
+        """See `Authority.hosts_of`."""
+        return self.authority.hosts_of(self.service)
+
+    @property
+    def policy(self) -> EgressPolicy:
+        """What this service may reach for the caller."""
+        hosts = self.hosts
         return self.web.policy if hosts is None else self.web.policy.narrowed(hosts)
 
     @asynccontextmanager
@@ -197,7 +202,7 @@ class Context:
 
         Raises NotConnected, TooBusy, SandboxFailed, EnvironmentFailed; UpstreamFailed where the browser ended.
         """
-        visitor = Visitor(self.caller, self.caller.run_id or self.run_id, await self.hosts(), own)
+        visitor = Visitor(self.caller, self.caller.run_id or self.run_id, self.hosts, own)
         visit = None
         try:
             async with self.parts.browsers.visit(visitor) as visit:
@@ -215,13 +220,10 @@ class Context:
                     "egress_out": used.egress_out,
                 }
 
-    async def workflow(self) -> str | None:
+    @property
+    def workflow(self) -> str | None:
         """The id of the workflow that calls; None for a person."""
-        run_id = self.caller.run_id
-        if run_id is None:
-            return None
-        run = await self.parts.database.read(lambda c: runs.get(c, run_id, self.caller.owner))
-        return None if run is None else run.service_id
+        return self.authority.workflow
 
     async def secret(self, credential: Credential) -> str | None:
         """The caller's own secret of this name, else the home's, else what the runtime's environment has."""

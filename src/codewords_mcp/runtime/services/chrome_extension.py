@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
-from codewords_mcp.runtime.browser.actions import Action
+from codewords_mcp.runtime.auth.authority import Target, host_of
+from codewords_mcp.runtime.browser.actions import Action, Navigate
 from codewords_mcp.runtime.browser.base import MAX_HTML, BrowserGone, StepFailed, Tab
 from codewords_mcp.runtime.services._browsing import without_browser
 from codewords_mcp.runtime.services.base import Context, Input, Operation, Output, Service
@@ -58,6 +59,10 @@ async def call(context: Context, asked: Actions) -> Done:
     return done
 
 
+def _targets(asked: Actions) -> list[Target]:
+    return [host_of(action.url) for action in asked.actions if isinstance(action, Navigate)]
+
+
 async def _do(tab: Tab, action: Action, seconds: float, done: Done, result: dict[str, Any]) -> str | None:
     """Do one step and note what it gave; why it failed, if it did."""
     try:
@@ -105,6 +110,7 @@ SERVICE = Service(
             Done,
             call,
             effect="writes",
+            targets=_targets,
             aliases=("actions",),
             example={"actions": _STEPS},
         ),

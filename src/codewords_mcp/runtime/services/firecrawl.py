@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urljoin, urlsplit
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from codewords_mcp.errors import TooBusy, UpstreamFailed
+from codewords_mcp.runtime.auth.authority import Target, host_of
 from codewords_mcp.runtime.services.base import Context, Credential, Operation, Service
 from codewords_mcp.runtime.web.client import read_reply, retry_after, said
 from codewords_mcp.runtime.web.pages import Page, read_page
@@ -74,7 +75,7 @@ async def scrape(context: Context, asked: Scrape) -> BaseModel:
     seconds = min((asked.timeout or 30_000) / 1000, 60)
     try:
         page = await read_page(
-            context.web, asked.url, await context.policy(), main=asked.only_main_content, seconds=seconds
+            context.web, asked.url, context.policy, main=asked.only_main_content, seconds=seconds
         )
     except UpstreamFailed as error:
         return Answer.model_validate({"success": False, "error": str(error), "code": "SCRAPE_FAILED"})
@@ -112,7 +113,7 @@ async def map_site(context: Context, asked: Map) -> BaseModel:
     if key := await context.secret(FIRECRAWL):
         return await _pass_on(context, key, "v1/map")
     try:
-        page = await read_page(context.web, asked.url, await context.policy(), main=False)
+        page = await read_page(context.web, asked.url, context.policy, main=False)
     except UpstreamFailed as error:
         return Answer.model_validate({"success": False, "error": str(error), "code": "MAP_FAILED"})
     host = _host(page.reply.url)
@@ -172,6 +173,32 @@ async def _pass_on(context: Context, key: str, path: str | None = None) -> BaseM
     return read_reply(Anything, reply)
 
 
+_WITHIN = PASSIVE_FIELDS | {
+    "url", "urls", "formats", "onlyMainContent", "only_main_content", "timeout", "search", "limit", "includeSubdomains",
+    "include_subdomains", "maxDepth", "includePaths", "excludePaths", "ignoreSitemap", "sitemapOnly", "sitemap",
+}  # fmt: skip
+"""Fields that lead to no address but `url` and `urls`, and to pages of their sites."""
+_ANYWHERE = Target("host", "")
+"""A host that no list has: allowed where any host is."""
+
+
+def _pages(asked: BaseModel) -> list[Target]:
+    """What a call goes to. A field that may lead elsewhere (`actions`, `webhook`) asks for any page."""
+    given = asked.model_dump(by_alias=True, exclude_unset=True)
+    several: Any = given.get("urls")
+    urls: list[Any] = cast("list[Any]", several) if isinstance(several, list) else []
+    if "url" in given:
+        urls = [given["url"], *urls]
+    pages = [host_of(url) if isinstance(url, str) else _ANYWHERE for url in urls]
+    return pages if given.keys() <= _WITHIN else [*pages, _ANYWHERE]
+
+
+def _pages_or_any(asked: BaseModel) -> list[Target]:
+    """The same; what names no address (a search) goes anywhere. Nothing at all only asks how something stands."""
+    pages = _pages(asked)
+    return pages if pages or not asked.model_dump(exclude_unset=True) else [_ANYWHERE]
+
+
 SERVICE = Service(
     name="firecrawl",
     title="Firecrawl",
@@ -184,6 +211,7 @@ SERVICE = Service(
             scrape,
             effect="writes",
             reads_when=_only_reads,
+            targets=_pages,
             aliases=("scrape", "v1/scrape", "v2/scrape"),
             example={"url": "https://example.org/", "formats": ["markdown"], "onlyMainContent": True},
         ),
@@ -193,6 +221,7 @@ SERVICE = Service(
             Answer,
             map_site,
             effect="reads",
+            targets=_pages,
             path="map",
             aliases=("v1/map", "v2/map"),
             example={"url": "https://example.org/"},
@@ -203,6 +232,7 @@ SERVICE = Service(
             Answer,
             anything,
             effect="writes",
+            targets=_pages_or_any,
             path="v1/*",
             aliases=("v2/*",),
             example={},

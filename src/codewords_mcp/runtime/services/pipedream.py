@@ -105,9 +105,9 @@ async def call(context: Context, asked: Asked) -> Told:
 
 async def _execute(context: Context, asked: Asked) -> Told:
     _needs(asked, "app", "action")
-    context.parts.permit_action(context.caller, asked.app, asked.action)
+    context.authority.require_action(asked.app, asked.action)
     wanted = Wanted(asked.app, asked.action, asked.props, asked.account_id, asked.dynamic_props_id)
-    done: Outcome = await context.parts.integrations.run(context.caller.owner, wanted, await context.policy())
+    done: Outcome = await context.parts.integrations.run(context.caller.owner, wanted, context.policy)
     return Told(
         success=True, ret=done.ret, exports=done.exports, os=list(done.os), summary=done.summary, files=list(done.files),
         backend=done.backend, action=done.action, account=done.account,
@@ -133,14 +133,14 @@ async def _schema(context: Context, asked: Asked) -> Told:
     _needs(asked, "app", "action")
     book = context.parts.integrations
     if asked.props:  # the app is asked, by way of an account
-        context.parts.permit_action(context.caller, asked.app, None)
+        context.authority.require_action(asked.app, None)
     found = await book.schema(context.caller.owner, asked.app, asked.action, asked.props, asked.account_id)
     return Told(app_slug=found.app, definition=found.action, dynamic_props_id=found.dynamic_props_id)
 
 
 async def _options(context: Context, asked: Asked) -> Told:
     _needs(asked, "app", "action", "prop")
-    context.parts.permit_action(context.caller, asked.app, None)
+    context.authority.require_action(asked.app, None)
     found = await context.parts.integrations.options(
         context.caller.owner, asked.app, asked.action, asked.prop, asked.props,
         query=asked.query, account=asked.account_id, dynamic_id=asked.dynamic_props_id,
@@ -164,7 +164,7 @@ async def _check_auth(context: Context, asked: Asked) -> Told:
 async def _accounts(context: Context, asked: Asked) -> Told:
     if context.caller.kind == "run":
         _needs(asked, "app")
-        context.parts.permit_action(context.caller, asked.app, None)
+        context.authority.require_action(asked.app, None)
     found = await context.parts.integrations.accounts.all(context.caller.owner)
     return Told(success=True, accounts=[one for one in found if asked.app in ("", one.app)])
 

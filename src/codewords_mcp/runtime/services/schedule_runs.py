@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, Field
 
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.runtime.auth.authority import Target
 from codewords_mcp.runtime.schedule_info import CatchUp, Overlap, Schedule, ScheduleRequest
 from codewords_mcp.runtime.services.base import Context, Input, Operation, Output, Service
 
@@ -82,6 +83,10 @@ async def call(context: Context, asked: Asked) -> Told:
     return _told(await act(owner, asked.schedule_id))
 
 
+def _targets(asked: Asked) -> list[Target]:
+    return [] if asked.service_id is None else [Target("workflow", asked.service_id)]
+
+
 def _request(asked: Asked) -> ScheduleRequest:
     if asked.service_id is None:
         raise InvalidInput("`service_id` is missing.", hint="It is the id of the workflow to run.")
@@ -123,6 +128,7 @@ SERVICE = Service(
             Asked,
             Told,
             call,
+            targets=_targets,
             effect="writes",
             reads_when=lambda asked: asked.operation in READING,
             example={"service_id": "greeting_99115e9a", "cron_expression": "0 9 * * MON-FRI"},

@@ -196,7 +196,7 @@ async def logout(context: Context, asked: Leave) -> Left:
 
 
 async def _app(context: Context, asked: Of) -> str:
-    return await context.workflow() or asked.app or "default"
+    return context.workflow or asked.app or "default"
 
 
 def _told(session: Session, **more: str) -> SignedIn:

@@ -8,6 +8,7 @@ marks that it cannot know, and can make the model go nowhere but where the task 
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, TypeAdapter, ValidationError
 
 from codewords_mcp.errors import MissingCredential, ServiceNotAvailable
+from codewords_mcp.runtime.auth.authority import host_of
 from codewords_mcp.runtime.browser.actions import Action, Navigate
 from codewords_mcp.runtime.browser.base import StepFailed, Tab
 from codewords_mcp.runtime.gateway.keys import NAMES, TITLES
@@ -189,9 +191,20 @@ class _Agent:
     def _may_go(self, url: str) -> bool:
         """Whether an address that the model writes itself is one it may go to: what it has read could be in it."""
         host = _host(url)
-        return host in {_host(self._asked.url), _host(self._url)} or (
-            bool(host) and host in self._asked.instructions.lower()
-        )
+        return bool(host) and host in {
+            _host(self._asked.url),
+            _host(self._url),
+            *_named_in(self._asked.instructions),
+        }
+
+
+_IN_WORDS: Final = re.compile(r"(?:https?://)?[^\s<>\"'(),;]+\.[^\s<>\"'(),;]+")
+
+
+def _named_in(instructions: str) -> set[str]:
+    """The hosts that a task names, each whole: `example.com` names no `le.com`, and no `shop.example.com`."""
+    found = {word.rstrip(".!?:") for word in _IN_WORDS.findall(instructions) if "@" not in word}
+    return {_host(word if "://" in word else f"https://{word}") for word in found} - {""}
 
 
 def _host(url: str) -> str:
@@ -252,6 +265,7 @@ SERVICE = Service(
             Finished,
             call,
             effect="writes",
+            targets=lambda asked: [host_of(asked.url)],
             example={
                 "url": "https://example.org/",
                 "instructions": "Find the opening hours.",

@@ -7,6 +7,7 @@ import asyncio
 from pydantic import AliasChoices, Field
 
 from codewords_mcp.errors import AddressRefused, UpstreamFailed, UpstreamTimedOut
+from codewords_mcp.runtime.auth.authority import host_of
 from codewords_mcp.runtime.browser.actions import ExtractHtml, Navigate, Wait
 from codewords_mcp.runtime.browser.base import StepFailed, Tab
 from codewords_mcp.runtime.services.base import Context, Input, Operation, Output, Service
@@ -51,7 +52,7 @@ async def call(context: Context, asked: Asked) -> Told:
     if asked.render:
         url, status, made = await _rendered(context, asked)
     else:
-        policy = await context.policy()
+        policy = context.policy
         page = await read_page(context.web, asked.url, policy, main=asked.main_content, seconds=asked.timeout)
         url, status, made = page.reply.url, page.reply.status, page.markdown
     if status >= 400:
@@ -100,7 +101,13 @@ SERVICE = Service(
     summary="What a reader came to a web page for, as Markdown; with `render` also of pages that only a browser can build.",
     operations=(
         Operation(
-            "Read one page", Asked, Told, call, effect="reads", example={"url": "https://example.org/"}
+            "Read one page",
+            Asked,
+            Told,
+            call,
+            effect="reads",
+            targets=lambda asked: [host_of(asked.url)],
+            example={"url": "https://example.org/"},
         ),
     ),
 )

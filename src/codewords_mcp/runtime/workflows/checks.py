@@ -167,7 +167,7 @@ class _Work:
         warnings, packages = await check_packages(script)
         self.checks += warnings
         with self.timed("manifest"):
-            reach = await asyncio.to_thread(derive, script, rules=self.secret_hosts, known=self._known)
+            reach = await asyncio.to_thread(derive, script, rules=self.secret_hosts)
         self.manifest = reach.manifest.model_copy(update={"packages": packages})
         self.checks += reach.notes
 

@@ -38,7 +38,9 @@ from codewords_mcp.runtime.workflows.script import parse_script
 
 MAX_NAME = 100
 MAX_DESCRIPTION = 2000
-WITHOUT = "deployed before there were manifests: it may do what its header lets it, until its next deploy"
+WITHOUT = (
+    "deployed before there were manifests: it may do what its code asks for, and its next deploy asks you"
+)
 Validate = Callable[[str, Progress], Awaitable[Validation]]
 Agree = Callable[[Question], Awaitable[None]]
 """Returns where a deploy may do what it asks for, and raises where it may not, or not yet."""

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Mapping
 
+from codewords_mcp.runtime.manifest import PAGE_SERVICES
 from codewords_mcp.runtime.workflows.reach import tables
 from codewords_mcp.runtime.workflows.reach.evaluate import Evaluator
 from codewords_mcp.runtime.workflows.reach.hosts import Places, look
@@ -44,6 +45,7 @@ _ASKS = frozenset({*tables.CLIENT_METHODS, "goto", "urlopen", "ws_connect", "fet
 _OURS = frozenset(
     {"CODEWORDS_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"}
 )
+_BROWSERS = frozenset({"chrome_extension", "web_automation_agent"})
 _TRANSPORTS = re.compile(r"(?:ASGI|WSGI|Mock)Transport\Z")
 
 
@@ -61,6 +63,14 @@ class Calls:
         self.models: set[str] = set()
         self.crons: set[str] = set()
         self.actions: set[str] = set()
+        self.pages: set[str] = set()
+        """Hosts that services which read pages are sent to."""
+        self.page_callers: set[str] = set()
+        """Services that read pages and are called."""
+        self.any_workflow = False
+        """A schedule may be made for a workflow that is only known when it runs."""
+        self.any_page = False
+        """A service may be sent to a page that is only known when it runs, or goes on by itself."""
 
     def read(self) -> None:
         """Look at every call of the script."""
@@ -278,6 +288,9 @@ class Calls:
                 self.called.add(pieces[1])
                 if pieces[1] == "pipedream":
                     self._act([Text(())], [Text(())])
+                elif pieces[1] in PAGE_SERVICES:
+                    self.page_callers.add(pieces[1])
+                    self.any_page = True
             else:
                 self.service_lines.add(call.lineno)
         elif pieces and pieces[0] in tables.VENDORS:
@@ -301,6 +314,19 @@ class Calls:
                 self._integration(call, scope)
             elif name == "schedule_runs":
                 self._schedule(call, scope)
+            elif name in PAGE_SERVICES:
+                self._page(name, call, scope)
+
+    def _page(self, name: str, call: ast.Call, scope: Scope) -> None:
+        """A page's host, where its address is text. A browser loads whatever a page names, so it may go anywhere."""
+        self.page_callers.add(name)
+        urls = self._data(call, scope, "url")
+        places = look(urls, host_form=False)
+        known = bool(urls) and not (places.open or places.variables or places.relative)
+        if name in _BROWSERS or not known or not self._is_plain(call, scope):
+            self.any_page = True
+        else:
+            self.pages |= places.hosts
 
     def _data(self, call: ast.Call, scope: Scope, *keys: str) -> list[Text]:
         """What stands under one of these keys of the call's data."""
@@ -312,6 +338,15 @@ class Calls:
                 if isinstance(key, ast.Constant) and key.value in keys:
                     found += texts(self._evaluator.values(item, value.scope))
         return found
+
+    def _is_plain(self, call: ast.Call, scope: Scope) -> bool:
+        """Whether all fields of the call's data can be read, and none of them asks for a browser."""
+        return all(
+            isinstance(value, Collection)
+            and isinstance(value.node, ast.Dict)
+            and all(isinstance(key, ast.Constant) and key.value != "render" for key in value.node.keys)
+            for value in self._argument(call, scope, 1, ("data", "inputs", "json"))
+        )
 
     def _integration(self, call: ast.Call, scope: Scope) -> None:
         operations = self._data(call, scope, "operation") or [Text(("execute",))]
@@ -338,6 +373,11 @@ class Calls:
     def _schedule(self, call: ast.Call, scope: Scope) -> None:
         for one in self._data(call, scope, "cron_expression", "cron", "at", "run_at"):
             self.crons.add(one.constant or "at times made while it runs")
+        for one in self._data(call, scope, "service_id"):  # what it runs is called by it
+            if one.constant:
+                self.called.add(one.constant)
+            elif not any(hole.env == "SERVICE_ID" for hole in one.holes):
+                self.any_workflow = True
 
 
 def _addresses(values: Iterable[Value], *, files: bool) -> list[Text]:

@@ -7,7 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from codewords_mcp.runtime.manifest import ANY, ANY_ACTION, OWN_CHROME, HeldSecret, Manifest, covers
+from codewords_mcp.runtime.manifest import (
+    ANY,
+    ANY_ACTION,
+    OWN_CHROME,
+    PAGE_SERVICES,
+    HeldSecret,
+    Manifest,
+    covers,
+)
 from codewords_mcp.runtime.models import Check
 from codewords_mcp.runtime.workflows.reach import hosts, tables
 from codewords_mcp.runtime.workflows.reach.calls import Calls
@@ -46,20 +54,17 @@ class _Header:
     services: frozenset[str] | None = None
 
 
-def derive(
-    script: Script, *, rules: Mapping[str, Iterable[str]] | None = None, known: Iterable[str] = ()
-) -> Reach:
+def derive(script: Script, *, rules: Mapping[str, Iterable[str]] | None = None) -> Reach:
     """What the script may do. Never raises.
 
-    `rules`: secrets that the egress puts in, and for which hosts; all others are plain variables. `known`: secrets that
-    have a value, which also goes to a variable that has a default.
+    `rules`: secrets that the egress puts in, and for which hosts; all others are plain variables.
     """
-    header = _header(script, rules or {}, frozenset(known))
+    header = _header(script, rules or {})
     env = {variable.name: variable.default for variable in script.env}
     try:
         if script.tree is not None:
             found = index(script.tree)
-            evaluator = Evaluator(found, env | dict.fromkeys(hosts.RUNTIME), _stars(found))
+            evaluator = Evaluator(found, env | dict.fromkeys((*hosts.RUNTIME, "SERVICE_ID")), _stars(found))
             calls = Calls(evaluator, found, env)
             calls.read()
             if not evaluator.exhausted:
@@ -69,17 +74,19 @@ def derive(
     return _unreadable(script, header)
 
 
-def _header(script: Script, rules: Mapping[str, Iterable[str]], known: frozenset[str]) -> _Header:
+def _header(script: Script, rules: Mapping[str, Iterable[str]]) -> _Header:
+    """What the header declares. A variable with a default is a secret too, for the day on which one of its name is set."""
     header = _Header()
     declared = {variable.name for variable in script.env}
     for variable in script.env:
         provider, address = _PROVIDER_KEYS.get(variable.name, ("", ""))
         if variable.required and provider and address not in declared:
             header.models.add(provider)
-        elif variable.name not in PROVIDED and (variable.required or variable.name in known):
+        elif variable.name not in PROVIDED:
             only = rules.get(variable.name)
+            hosts_of = None if only is None else tuple(sorted(only))
             header.secrets.append(
-                HeldSecret(name=variable.name, hosts=None if only is None else tuple(sorted(only)))
+                HeldSecret(name=variable.name, hosts=hosts_of, optional=not variable.required)
             )
     header.hosts = _listed(script, "hosts")
     header.only = _listed(script, "egress")
@@ -106,12 +113,16 @@ def _put_together(script: Script, header: _Header, calls: Calls, found: Index) -
         reached, variables = set(header.only), set[str]()
     reached |= {host for secret in header.secrets for host in secret.hosts or ()}
     services, models, workflows = _sorted_out(calls, header)
+    if calls.any_workflow and header.services is None:
+        workflows.add(ANY)
     service_lines = sorted(calls.service_lines) if header.services is None else []
     if service_lines:
         services.add(ANY)
+    pages = _pages(header, calls, services)
     unread = [] if ANY in reached or header.hosts is not None else _unread(found)
     manifest = Manifest(
         hosts=(ANY,) if ANY in reached else _minimal(reached),
+        pages=() if ANY in reached else _minimal({one for one in pages if not covers(reached, one)}),
         addresses=() if ANY in reached else tuple(sorted(variables)),
         open_lines=tuple(open_lines) if ANY in reached else (),
         models=tuple(sorted(models | header.models)),
@@ -138,6 +149,16 @@ def _sorted_out(calls: Calls, header: _Header) -> tuple[set[str], set[str], set[
     models = {name for name in called if name in tables.VENDORS} | calls.models
     services = {name for name in called if name in tables.SERVICES or name == ANY}
     return services, models, called - models - services
+
+
+def _pages(header: _Header, calls: Calls, services: set[str]) -> set[str]:
+    """Where services that read pages may go beyond the hosts. A list of hosts in the header closes the question."""
+    if header.only is not None:
+        return set()
+    unseen = services.intersection({ANY, *PAGE_SERVICES}) - calls.page_callers
+    if header.hosts is None and (calls.any_page or unseen):
+        return {ANY}
+    return set(calls.pages)
 
 
 def _actions(calls: Calls, header: _Header) -> tuple[str, ...]:
@@ -180,7 +201,7 @@ def _stars(found: Index) -> dict[str, str]:
 
 def _unreadable(script: Script, header: _Header) -> Reach:
     """Too large, too deep or of a newer Python: what it reaches is asked for as a whole."""
-    reached = header.only or header.hosts
+    reached = header.hosts if header.only is None else header.only
     manifest = Manifest(
         hosts=(ANY,) if reached is None else tuple(sorted(reached)),
         models=tuple(sorted(header.models)),

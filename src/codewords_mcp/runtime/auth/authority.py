@@ -1,0 +1,274 @@
+"""The authority of a caller: everything of an owner for a person, the agreed manifest of its version for a run.
+
+One immutable object per run, built when the run begins. Every part of the runtime that honours a run's key asks it, and
+no other source: services, models, workflows, hosts, secrets, integrations, the person's own Chrome, and what a workflow
+made (schedules, webhooks, files). A run that is not known here has no authority.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from codewords_mcp.errors import NotAgreed
+from codewords_mcp.runtime.egress.names import normal_host
+from codewords_mcp.runtime.egress.policy import is_this_machine
+from codewords_mcp.runtime.integration_info import variable_of
+from codewords_mcp.runtime.integrations.names import app_name
+from codewords_mcp.runtime.integrations.names import covers as covers_app
+from codewords_mcp.runtime.manifest import ANY, PAGE_SERVICES, Manifest, covers
+from codewords_mcp.runtime.models import Caller
+
+Refused = Callable[[str, str], None]
+"""`refused(run_id, sentence)`: a call of this run was refused."""
+_TO_ADD: Final = "under [tool.codewords] in the header and deploy again."
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One thing that a call of a service acts on: the id of a workflow, or a host."""
+
+    kind: Literal["workflow", "host"]
+    name: str
+
+
+def host_of(url: str) -> Target:
+    """The host of an address as a target; one without a host is allowed nowhere but where any host is."""
+    try:
+        return Target("host", urlsplit(url.strip()).hostname or "")
+    except ValueError:
+        return Target("host", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What one version of a workflow may do, in a form that is quick to ask. Shared by all of its runs."""
+
+    service_id: str
+    author: str
+    manifest: Manifest
+    calls: frozenset[str]
+    secrets: frozenset[str]
+
+    @classmethod
+    def of(cls, service_id: str, author: str, manifest: Manifest) -> Permissions:
+        """Prepare the manifest of a version. It may always call itself."""
+        calls = {service_id, *manifest.models, *manifest.services, *manifest.workflows} - {ANY}
+        secrets = frozenset(secret.name for secret in manifest.secrets)
+        return cls(service_id, author, manifest, frozenset(calls), secrets)
+
+    def may_call(self, name: str) -> bool:
+        """Whether this service, model provider or workflow may be called."""
+        return name in self.calls or self.manifest.may_call(name)
+
+
+class Authority(ABC):
+    """What one caller may do. `workflow` is the id of the workflow that runs, None for a person.
+
+    Each `require_…` returns, or raises NotAgreed.
+    """
+
+    __slots__ = ()
+    owner: str
+    workflow: str | None
+    run_id: str | None
+
+    @abstractmethod
+    def require_call(self, name: str) -> None:
+        """Call this service, model provider or workflow."""
+
+    @abstractmethod
+    def require_target(self, service: str, target: Target) -> None:
+        """Let a call of this service act on this target."""
+
+    @abstractmethod
+    def require_action(self, app: str, action: str | None) -> None:
+        """Use an integration. `app` and `action` are as the caller wrote them; without an action, only the account of the
+        app is read.
+        """
+
+    @abstractmethod
+    def require_chrome(self) -> None:
+        """Act in the person's own Chrome."""
+
+    @abstractmethod
+    def require_person(self, what: str) -> None:
+        """Do what only a person may; `what` completes "A run may not …"."""
+
+    @abstractmethod
+    def hosts_of(self, service: str) -> tuple[str, ...] | None:
+        """The only hosts that a service may reach for this caller; None for any."""
+
+    @abstractmethod
+    def sees(self, maker: str | None) -> bool:
+        """Whether a schedule, webhook or file that this workflow made (None: a person) may be seen and changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonAuthority(Authority):
+    """Everything of one owner."""
+
+    owner: str
+    workflow: str | None = None
+    run_id: str | None = None
+
+    def require_call(self, name: str) -> None:
+        """See `Authority`."""
+
+    def require_target(self, service: str, target: Target) -> None:
+        """See `Authority`."""
+
+    def require_action(self, app: str, action: str | None) -> None:
+        """See `Authority`."""
+
+    def require_chrome(self) -> None:
+        """See `Authority`."""
+
+    def require_person(self, what: str) -> None:
+        """See `Authority`."""
+
+    def hosts_of(self, service: str) -> tuple[str, ...] | None:
+        """See `Authority`."""
+        del service
+        return None
+
+    def sees(self, maker: str | None) -> bool:
+        """See `Authority`."""
+        del maker
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class RunAuthority(Authority):
+    """What one run may do. `hosts`: the only ones that its sandbox may reach, None for any."""
+
+    owner: str
+    workflow: str | None
+    run_id: str | None
+    permissions: Permissions
+    hosts: tuple[str, ...] | None
+    refused: Refused = field(default=lambda _run_id, _sentence: None, repr=False, compare=False)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What was agreed for this run."""
+        return self.permissions.manifest
+
+    def require_call(self, name: str) -> None:
+        """See `Authority`. A workflow may always call itself."""
+        if self.permissions.may_call(name):
+            return
+        shown = _shown(name)
+        raise self._refusal(
+            f"The workflow's manifest does not list {shown}, so the call was not made.",
+            f"If it should be called, add {shown} to `services` {_TO_ADD}",
+        )
+
+    def require_target(self, service: str, target: Target) -> None:
+        """See `Authority`."""
+        if target.kind == "workflow":
+            self.require_call(target.name)
+            return
+        hosts = self.hosts_of(service)
+        host = normal_host(target.name)
+        # loopback is the operator's to open, and judged where it is dialled
+        if hosts is None or (host is not None and (covers(hosts, host) or is_this_machine(host))):
+            return
+        raise self._refusal(
+            f"The workflow's manifest does not list {_shown(target.name, 'this host')}, so {service} did not go there.",
+            f"If it should be reached, add it to `hosts` {_TO_ADD}",
+        )
+
+    def require_action(self, app: str, action: str | None) -> None:
+        """See `Authority`. The version declares the app, and its manifest lists the action."""
+        manifest, slug = self.manifest, app_name(app)
+        if slug != "http" and not any(covers_app(declared, slug) for declared in manifest.connections):
+            name = f'"{variable_of(slug)}"' if slug else "its variable"
+            raise self._refusal(
+                f"The workflow does not declare that it uses {slug or 'this app'}, so nothing was done.",
+                f"Add {name} to env_vars under [tool.env-checker] in the header and deploy again.",
+            )
+        if action is not None and not manifest.may_act(app, action):
+            raise self._refusal(
+                "The workflow's manifest does not list this action, so nothing was done.",
+                f"Write app and action as text in the call, or add `pipedream` to `services` {_TO_ADD}",
+            )
+
+    def require_chrome(self) -> None:
+        """See `Authority`. The owner of the run agreed to this version's use of it."""
+        if not self.manifest.browsers:
+            raise self._refusal(
+                "Nobody has agreed that this version acts in a person's own Chrome, so nothing was done there.",
+                "Name the service as text in the call, or add it to `services` under [tool.codewords] in the header, and "
+                "deploy again; the person is asked then.",
+            )
+
+    def require_person(self, what: str) -> None:
+        """See `Authority`."""
+        raise self._refusal(f"A run may not {what}.", "Use a person's key, outside the workflow.")
+
+    def hosts_of(self, service: str) -> tuple[str, ...] | None:
+        """See `Authority`. Services that read pages may reach the pages that were agreed to besides."""
+        if self.hosts is None or service not in PAGE_SERVICES or not self.manifest.pages:
+            return self.hosts
+        if ANY in self.manifest.pages:
+            return None
+        return tuple(sorted({*self.hosts, *self.manifest.pages}))
+
+    def sees(self, maker: str | None) -> bool:
+        """See `Authority`."""
+        return maker == self.workflow
+
+    def _refusal(self, message: str, hint: str) -> NotAgreed:
+        error = NotAgreed(message, hint=hint)
+        self.refused(self.run_id or "", str(error))
+        return error
+
+
+class Authorities:
+    """The authorities of the runs that go on in this process."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, RunAuthority] = {}
+        self.on_refused: Refused = lambda _run_id, _sentence: None
+
+    def begin(
+        self, run_id: str, owner: str, permissions: Permissions, hosts: tuple[str, ...] | None
+    ) -> RunAuthority:
+        """A run of this owner begins, with what the owner agreed to. `hosts`: see `RunAuthority`."""
+        made = RunAuthority(owner, permissions.service_id, run_id, permissions, hosts, self._refused)
+        self._runs[run_id] = made
+        return made
+
+    def end(self, run_id: str) -> None:
+        """The run is over: its key is worth nothing any more. Idempotent."""
+        self._runs.pop(run_id, None)
+
+    def of(self, caller: Caller) -> Authority:
+        """The authority of this caller. Raises NotAgreed for a run that does not go on here."""
+        if caller.kind != "run":
+            return PersonAuthority(caller.owner)
+        found = self._runs.get(caller.run_id or "")
+        if found is None or found.owner != caller.owner:
+            raise NotAgreed(
+                "The run that this key belongs to does not go on here, so the key is worth nothing.",
+                hint="Use a person's key, outside the workflow.",
+            )
+        return found
+
+    def service_of(self, run_id: str) -> str | None:
+        """The workflow that a run executes; None for a run that does not go on here."""
+        found = self._runs.get(run_id)
+        return None if found is None else found.workflow
+
+    def _refused(self, run_id: str, sentence: str) -> None:
+        self.on_refused(run_id, sentence)
+
+
+def _shown(name: str, otherwise: str = "it") -> str:
+    """A name in a sentence: only if it looks like one."""
+    plain = name.isascii() and name.replace("_", "").replace(".", "").replace("-", "").isalnum()
+    return f"`{name}`" if plain and len(name) <= 80 else otherwise
