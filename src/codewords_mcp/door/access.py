@@ -6,13 +6,11 @@ Everything here takes away, nothing gives: a header, an address or a flag that n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
-
-from mcp_types import ListPromptsResult, ListResourceTemplatesResult
+from typing import Any, Final, cast
 
 from codewords_mcp.door.context import RequestContext, caller_of
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.auth.access import Access, Listener, Rule
+from codewords_mcp.runtime.auth.access import Access, Kind, Listener, Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.settings import Settings
 
@@ -116,17 +114,19 @@ def check_message(ctx: RequestContext) -> None:
 
 
 def filter_list(ctx: RequestContext, result: Any) -> Any:
-    """A list of prompts or of templates without those that the caller may not use."""
-    if isinstance(result, ListPromptsResult):
-        access = access_of(ctx)
-        shown = [one for one in result.prompts if _shown(access, TABLE.find("prompt", one.name))]
-        return result.model_copy(update={"prompts": shown})
-    if isinstance(result, ListResourceTemplatesResult):
-        access = access_of(ctx)
-        templates = result.resource_templates
-        shown = [one for one in templates if _shown(access, TABLE.find("resource", one.uri_template))]
-        return result.model_copy(update={"resource_templates": shown})
-    return result
+    """A list of prompts or of templates without those that the caller may not use. The SDK gives it serialized."""
+    if ctx.method not in _LISTS or not isinstance(result, dict):
+        return result
+    key, kind, name = _LISTS[ctx.method]
+    access, answer = access_of(ctx), cast("dict[str, Any]", result)
+    shown = [one for one in answer[key] if _shown(access, TABLE.find(kind, one[name]))]
+    return answer | {key: shown}
+
+
+_LISTS: Final[dict[str, tuple[str, Kind, str]]] = {
+    "prompts/list": ("prompts", "prompt", "name"),
+    "resources/templates/list": ("resourceTemplates", "resource", "uriTemplate"),
+}
 
 
 def _shown(access: Access, rule: Rule | None) -> bool:

@@ -182,10 +182,6 @@ def caller_kinds() -> tuple[CallerKind, ...]:
             for scopes in _SCOPE_SETS
         ),
         CallerKind(
-            "admin: read", "An admin key with the scope read.",
-            Access(Caller("local", "admin", scopes=frozenset[Scope]({"read"}))),
-        ),
-        CallerKind(
             "toolset", "A key of the toolset runs.", Access(Caller("ann", "user", toolsets=frozenset({"runs"})))
         ),
         CallerKind(
