@@ -28,18 +28,20 @@ from codewords_mcp.http.operations import Operation
 from codewords_mcp.http.paths import SANDBOX_MCP_PATHS
 from codewords_mcp.http.protocol import BoundedProtocol
 from codewords_mcp.http.services import firecrawls
+from codewords_mcp.runtime.auth.access_table import HTTP
 from codewords_mcp.runtime.models import Caller
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.auth.sandboxes import SandboxAccess
     from codewords_mcp.runtime.runtime import Runtime
 
-ROUTES: Final = frozenset({
-    ("POST", "/provision-request"), ("GET", "/result/{run_id}"), ("GET", "/request/{run_id}"), ("GET", "/logs/{run_id}"),
-    ("POST", "/file"), ("PUT", "/file/{token}"), ("GET", "/file/{token}"),
-    ("GET", "/services"), ("GET", "/services/{name}"),
-    ("POST", "/webhook/{endpoint}"),
-})  # fmt: skip
+ROUTES: Final = frozenset(
+    (method, path)
+    for method, _, path in (
+        rule.name.partition(" ") for rule in HTTP if rule.kind == "http" and rule.in_sandbox
+    )
+    if method != "*" and not path.startswith("/run/")
+)
 """What a sandbox may ask beside workflows, services, models and the MCP of `SubAgent`, as (method, path) of the operations."""
 
 _KEEP_ALIVE_TIMEOUT = 75

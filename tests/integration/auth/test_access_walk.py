@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Generator
 from typing import Any
 
 import httpx
 import pytest
 
-from codewords_mcp.runtime.auth.access import CallerKind, Rule
+from codewords_mcp.runtime.auth.access import CallerKind, Rule, caller_kinds
 from codewords_mcp.runtime.auth.access_table import TABLE
+from codewords_mcp.runtime.callers import Caller
 
-from .walking import REFUSED, Walk, ask_http, columns, message_of, rules
-from .walking import walk as walk
+from .walking import REFUSED, Walk, ask_http, columns, message_of, open_walk, rules
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("access:walk")]
 
@@ -30,11 +31,17 @@ _NOT_ALONE = {
     "tools/call",
 }
 """Methods of before 2026-07-28, and one that says nothing without the tool that it calls."""
-_META = {
+_META: dict[str, Any] = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}},
 }
 _IDS = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Generator[Walk]:
+    with open_walk(tmp_path_factory.mktemp("walk")) as opened:
+        yield opened
 
 
 def expected(kind: CallerKind, rule: Rule) -> bool:
@@ -63,35 +70,62 @@ def test_what_the_table_denies_is_refused_over_http_before_anything_happens(
     assert not walk.door.stopped.is_set()
 
 
-@pytest.mark.parametrize("kind", columns(), ids=lambda kind: kind.name)
-def test_what_the_table_allows_is_let_through_over_http(walk: Walk, kind: CallerKind) -> None:
-    with walk.door.client(walk.keys[kind.name]) as http:
-        refused = [
-            (rule.name, answer)
-            for rule in HTTP
-            if expected(kind, rule) and (answer := ask_http(walk, http, rule, potent=False))[1] in REASONS
-        ]
-    assert refused == []
-    walk.door.stopped.clear()
-
-
 @pytest.mark.parametrize(
     "kind", [kind for kind in columns() if kind.access.caller], ids=lambda kind: kind.name
 )
-def test_every_operation_of_mcp_is_answered_as_the_table_says(walk: Walk, kind: CallerKind) -> None:
+def test_what_the_table_denies_is_refused_over_mcp_before_anything_happens(
+    walk: Walk, kind: CallerKind
+) -> None:
     before = walk.snapshot()
     with walk.door.client(walk.keys[kind.name]) as http:
         denied = [rule for rule in MCP if not expected(kind, rule)]
         passed = [
             (rule.kind, rule.name) for rule in denied if not _refused(_ask(walk, http, rule, potent=True))
         ]
-        assert passed == []
+    assert passed == []
+    assert walk.snapshot() == before
+
+
+@pytest.mark.parametrize("narrowing", ["address", "header", "read-only"])
+def test_a_narrowed_connection_is_bound_as_a_narrow_key_is(walk: Walk, narrowing: str) -> None:
+    address = "/mcp/secrets" if narrowing == "address" else "/mcp"
+    headers = {"header": {"X-MCP-Toolsets": "secrets"}, "read-only": {"X-MCP-Readonly": "1"}}.get(
+        narrowing, {}
+    )
+    before = walk.snapshot()
+    with walk.door.client() as http:
+        for rule in MCP:
+            bound = rule.effect == "writes" if narrowing == "read-only" else rule.toolset != "secrets"
+            if rule.toolset is not None and bound:
+                assert _refused(_ask(walk, http, rule, potent=True, address=address, headers=headers)), rule
+    assert walk.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in caller_kinds() if kind.access.listener == "sandbox"], ids=lambda kind: kind.name
+)
+def test_a_sandbox_is_refused_what_the_table_does_not_give_its_run(walk: Walk, kind: CallerKind) -> None:
+    run = Caller("local", "run", run_id="run-of-the-walk")
+    with (
+        walk.door.sandbox(run, walk.ids["service_id"]) as inside,
+        inside.client("" if kind.access.caller else None) as http,
+    ):
+        before = walk.snapshot()
+        denied = [rule for rule in HTTP if not expected(kind, rule)]
+        answers = {rule.name: ask_http(walk, http, rule, potent=True) for rule in denied}
+        assert {
+            name: answer for name, answer in answers.items() if not _is_refused_inside(name, answer)
+        } == {}
         assert walk.snapshot() == before
-        allowed = [rule for rule in MCP if expected(kind, rule) and rule.name not in _NOT_ALONE]
-        refused = [
-            (rule.kind, rule.name) for rule in allowed if _refused(_ask(walk, http, rule, potent=False))
-        ]
-    assert refused == []
+
+
+def test_a_runs_key_is_refused_outside_of_its_sandbox(walk: Walk) -> None:
+    run = Caller("local", "run", run_id="run-outside")
+    [kind] = [kind for kind in caller_kinds() if kind.name == "run: outside"]
+    with walk.door.sandbox(run, walk.ids["service_id"]) as inside, walk.door.client(inside.key) as http:
+        denied = [rule for rule in HTTP if not expected(kind, rule)]
+        assert len(denied) > 100
+        assert {rule.name for rule in denied if ask_http(walk, http, rule, potent=True)[0] != 401} == set()
 
 
 @pytest.mark.parametrize(
@@ -119,24 +153,51 @@ def test_lists_of_mcp_have_what_their_caller_may_use_and_nothing_else(walk: Walk
     assert schemes == {rule.name.partition("://")[0] for rule in readable} - {"practices"}
 
 
-@pytest.mark.parametrize("narrowing", ["address", "header", "read-only"])
-def test_a_narrowed_connection_is_bound_as_a_narrow_key_is(walk: Walk, narrowing: str) -> None:
-    address = "/mcp/secrets" if narrowing == "address" else "/mcp"
-    headers = {"header": {"X-MCP-Toolsets": "secrets"}, "read-only": {"X-MCP-Readonly": "1"}}.get(
-        narrowing, {}
-    )
-    before = walk.snapshot()
-    with walk.door.client() as http:
-        for rule in MCP:
-            bound = rule.effect == "writes" if narrowing == "read-only" else rule.toolset != "secrets"
-            if rule.toolset is not None and bound:
-                assert _refused(_ask(walk, http, rule, potent=True, address=address, headers=headers)), rule
-    assert walk.snapshot() == before
+@pytest.mark.parametrize("kind", columns(), ids=lambda kind: kind.name)
+def test_what_the_table_allows_is_let_through_over_http(walk: Walk, kind: CallerKind) -> None:
+    with walk.door.client(walk.keys[kind.name]) as http:
+        refused = [
+            (rule.name, answer)
+            for rule in HTTP
+            if expected(kind, rule) and (answer := ask_http(walk, http, rule, potent=False))[1] in REASONS
+        ]
+    assert refused == []
+    walk.door.stopped.clear()
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in columns() if kind.access.caller], ids=lambda kind: kind.name
+)
+def test_what_the_table_allows_is_let_through_over_mcp(walk: Walk, kind: CallerKind) -> None:
+    with walk.door.client(walk.keys[kind.name]) as http:
+        allowed = [rule for rule in MCP if expected(kind, rule) and rule.name not in _NOT_ALONE]
+        refused = [
+            (rule.kind, rule.name) for rule in allowed if _refused(_ask(walk, http, rule, potent=False))
+        ]
+    assert refused == []
+
+
+def test_a_run_reaches_from_its_sandbox_what_the_table_gives_it(walk: Walk) -> None:
+    [kind] = [kind for kind in caller_kinds() if kind.name == "run"]
+    run = Caller("local", "run", run_id="run-within")
+    with walk.door.sandbox(run, walk.ids["service_id"]) as inside, inside.client() as http:
+        allowed = [rule for rule in HTTP if expected(kind, rule)]
+        answers = {rule.name: ask_http(walk, http, rule, potent=False) for rule in allowed}
+    assert {name: answer for name, answer in answers.items() if answer[1] in REASONS} == {}
+
+
+def _is_refused_inside(name: str, answer: tuple[int, str]) -> bool:
+    """What a sandbox may not use is refused; what it may use of its own only is not found."""
+    own = {"GET /webhook/{endpoint}", "GET /result/{run_id}", "GET /request/{run_id}", "GET /logs/{run_id}"}
+    return answer[0] in {401, 403} or (name in own and answer[0] == 404)
 
 
 def test_a_task_is_not_read_over_a_connection_that_leaves_its_tool_out(walk: Walk) -> None:
     with walk.door.client() as http:
-        slow = {"name": "run_workflow", "arguments": {"workflow_id": walk.ids["service_id"], "input": {}}}
+        slow: dict[str, Any] = {
+            "name": "run_workflow",
+            "arguments": {"workflow_id": walk.ids["service_id"], "input": {}},
+        }
         begun = _message(http, "tools/call", slow).json()["result"]
         task = begun.get("taskId")
         if task is None:  # it was done at once: there is no task to read
@@ -156,8 +217,11 @@ def _refused(answer: httpx.Response) -> bool:
         return False
     told: Any = answer.json()
     if "error" in told:
-        data = told["error"].get("data")
-        return isinstance(data, dict) and data.get("code") in REFUSED
+        match told["error"]:
+            case {"data": {"code": code}}:
+                return code in REFUSED
+            case _:
+                return False
     result = told.get("result", {})
     if not result.get("isError"):
         return False
@@ -275,7 +339,12 @@ def _message(
         "Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": method,
         **({"Mcp-Name": named} if named else {}), **(headers or {}),
     }  # fmt: skip
-    body = {"jsonrpc": "2.0", "id": next(_IDS), "method": method, "params": params | {"_meta": _META}}
+    body: dict[str, Any] = {
+        "jsonrpc": "2.0",
+        "id": next(_IDS),
+        "method": method,
+        "params": params | {"_meta": _META},
+    }
     with http.stream("POST", address, json=body, headers=sent) as answer:
         if "event-stream" not in answer.headers.get("content-type", ""):
             answer.read()

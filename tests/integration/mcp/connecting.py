@@ -46,6 +46,7 @@ async def serving(
         key = dict(scope["headers"]).get(b"authorization", b"").decode().removeprefix("Bearer ")
         if key in keys:
             scope["codewords.caller"] = keys[key]
+            scope["codewords.listener"] = "sandbox" if keys[key].kind == "run" else "public"
         await guarded(scope, receive, send)
 
     guarded = ErrorBoundary(HostGuard(app, Trust(runtime, settings)))

@@ -29,7 +29,8 @@ class Rule:
     `scopes` are all needed. `toolset` binds an operation of MCP; a rule of HTTP has none, and a key of toolsets does not
     reach it, except the `transport` that carries MCP. `effect` "writes" closes it to read-only connections.
     `own_run`: it is about one run, and a run's key reaches its own run and that run's descendants only.
-    `filtered`: a list, from which is left out what the caller may not use.
+    `filtered`: a list, from which is left out what the caller may not use. `sandbox`: the sandbox listener serves it although
+    it needs no run's key; it serves everything that a run's key may use, and nothing else.
     """
 
     kind: Kind
@@ -41,6 +42,12 @@ class Rule:
     transport: bool = False
     own_run: bool = False
     filtered: bool = False
+    sandbox: bool = False
+
+    @property
+    def in_sandbox(self) -> bool:
+        """Whether the sandbox listener serves it."""
+        return self.level == "run" or self.sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +98,22 @@ class Access:
 
 def _by_level(access: Access, rule: Rule) -> CodewordsError | None:
     caller = access.caller
+    if access.listener == "sandbox" and rule.kind in {"http", "websocket"} and not rule.in_sandbox:
+        return Forbidden(
+            "A running workflow may not use this route of the runtime.",
+            hint="It may call workflows, services and models, and use its own files and logs. Do anything else with a "
+            "person's key, outside of the workflow.",
+        )
     if rule.level == "open":
         return None
     if rule.level == "page" and access.page_session:
         return None
     if caller is None:
         return Unauthenticated("This request carries no key.")
+    if (caller.kind == "run") != (access.listener == "sandbox"):
+        return Unauthenticated(
+            "A run's key is valid inside the sandbox of that run, and nothing else is valid there."
+        )
     if caller.kind == "run" and rule.level != "run":
         return Forbidden(
             f"The key of a run may not use {_subject(rule)}: it runs what its workflow may run, and looks at its own runs.",
@@ -196,6 +213,8 @@ def caller_kinds() -> tuple[CallerKind, ...]:
             "token: none", "An access token without scopes.",
             Access(Caller("ann", "user", scopes=frozenset[Scope](), by_token=True)),
         ),
+        CallerKind("sandbox", "A request from inside a sandbox without a key.", Access(None, listener="sandbox")),
+        CallerKind("run: outside", "A run's key outside of its sandbox.", Access(_RUN)),
         CallerKind("run", "A run's key; its own run and descendants.", Access(_RUN, listener="sandbox")),
         CallerKind(
             "run: foreign", "A run's key that asks for another run of its owner.",

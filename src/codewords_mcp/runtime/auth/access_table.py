@@ -41,11 +41,15 @@ HTTP: tuple[Rule, ...] = (
         "open", (),
         "GET /healthz", "GET /readyz", "GET /secrets/enter/{nonce}", "POST /secrets/enter/{nonce}", "GET /consents/{token}",
         "POST /consents/{token}", "GET /connect/{nonce}", "GET /connect/{nonce}/go", "GET /connect/{nonce}/done",
-        "PUT /file/{token}", "GET /file/{token}", "POST /webhook/{endpoint}", "GET /webhook/{endpoint}",
+        "GET /webhook/{endpoint}",
         "GET /login/{link}", "POST /login/{link}", "GET /browser/pair/{token}", "GET /browser/connect",
         "GET /.well-known/oauth-protected-resource", "GET /.well-known/oauth-protected-resource/mcp",
         "GET /.well-known/oauth-protected-resource/mcp/{toolset}",
     ),
+    # A sandbox reaches these too: only the files of its run's owner, and only the webhooks of its own workflow.
+    Rule("http", "PUT /file/{token}", "open", effect="writes", sandbox=True),
+    Rule("http", "GET /file/{token}", "open", sandbox=True),
+    Rule("http", "POST /webhook/{endpoint}", "open", effect="writes", sandbox=True),
     # Calls of workflows, services and models.
     *_http(
         "run", ("run",),
