@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -14,6 +14,8 @@ from codewords_mcp.testing.providers import LoopbackProviders, loopback_provider
 
 KEYS = {"openai": "sk-real-openai-key", "anthropic": "sk-ant-real-key", "gemini": "AIza-real-key"}
 MAX_BODY = 16 << 20
+BILLING = {f"{name}-bills": name for name in ("gpt-4o-mini", "claude-sonnet-4-6", "gemini-2.5-flash")}
+"""Models that the providers on loopback bill pictures and stored things of, as real ones do."""
 STEERED = ("gpt-4o-mini-w200", "gpt-4o-mini-cut", "err-400")
 """Models that are priced as gpt-4o-mini, and steer the stand-in."""
 
@@ -37,7 +39,7 @@ def door(tmp_path_factory: pytest.TempPathFactory, providers: LoopbackProviders)
             "anthropic_base_url": providers.url,
             "gemini_base_url": providers.url,
             "integration_base_urls": {"hubspot": "http://127.0.0.1:9"},
-            "model_aliases": dict.fromkeys(STEERED, "gpt-4o-mini"),
+            "model_aliases": dict.fromkeys(STEERED, "gpt-4o-mini") | BILLING,
         }
     )
     with pytest.MonkeyPatch.context() as patch:
@@ -56,3 +58,17 @@ def door(tmp_path_factory: pytest.TempPathFactory, providers: LoopbackProviders)
 def http(door: Door) -> Iterator[httpx.Client]:
     with door.client() as client:
         yield client
+
+
+@pytest.fixture
+def limited(door: Door, http: httpx.Client) -> Callable[[str, float], httpx.Client]:
+    """A client whose key has a budget of so many USD."""
+
+    def make(owner: str, usd: float) -> httpx.Client:
+        key = door.make_key(owner=owner)
+        found = next(item for item in http.get("/keys").json()["items"] if key.startswith(item["prefix"]))
+        answer = http.put("/budgets/key", json={"usd": usd, "subject": found["id"]})
+        assert answer.status_code == 200, answer.text
+        return door.client(key=key)
+
+    return make

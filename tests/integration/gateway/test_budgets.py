@@ -42,20 +42,6 @@ MESSAGE: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def limited(door: Door, http: httpx.Client) -> Callable[[str, float], httpx.Client]:
-    """A client whose key has a budget of so many USD."""
-
-    def make(owner: str, usd: float) -> httpx.Client:
-        key = door.make_key(owner=owner)
-        found = next(item for item in http.get("/keys").json()["items"] if key.startswith(item["prefix"]))
-        answer = http.put("/budgets/key", json={"usd": usd, "subject": found["id"]})
-        assert answer.status_code == 200, answer.text
-        return door.client(key=key)
-
-    return make
-
-
 @pytest.mark.parametrize(
     ("path", "body", "status", "words"),
     [

@@ -21,12 +21,18 @@ _TELLS_USAGE = frozenset({"chat", "completions"})
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request on a route that costs. `body` is as it was sent; `parsed` is {} where it is no JSON object."""
+    """A request on a route that costs. `body` is as it was sent; `parsed` is {} where it is no JSON object.
+
+    Of one whose meaning was settled (`canonical.py`), `body` is what `parsed` says and `media` its content type; `files`
+    counts those in a form.
+    """
 
     route: Route
     body: bytes
     parsed: Json
     model: str
+    files: int = 0
+    media: bytes = b""
 
     @property
     def readable(self) -> bool:
@@ -44,7 +50,9 @@ class Asked:
     @property
     def names_stored(self) -> bool:
         """Whether it is about something that an earlier call left at the provider."""
-        return _STORED.search(self.body) is not None
+        # a name may be spelled with escapes: then it is looked for in what the body means
+        body = to_json(self.parsed) if b"\\u" in self.body and self.parsed else self.body
+        return _STORED.search(body) is not None
 
     def of(self, model: str) -> Asked:
         """The same, asked of another model; every other byte of the body stays where that can be."""

@@ -1,7 +1,8 @@
 """The most that a call can cost, from its request alone: what a budget reserves before the call is made.
 
-Every token is at least a byte, so text has no more tokens than bytes. What is not in the request (a picture by its
-address, an earlier conversation, search results) may fill the model's whole window.
+Every token is at least a byte, so text has no more tokens than bytes. Pictures count one by one, whatever the model's
+window is: gpt-4o-mini bills each at 33 times what it takes of the window. What is not in the request (an earlier
+conversation, a file by its id, search results) may fill the window, each time that the model is asked.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from codewords_mcp.runtime.gateway.asked import Asked
+from codewords_mcp.runtime.gateway.inputs import Inputs, count_of, find_inputs, plain
 from codewords_mcp.runtime.gateway.prices import Prices
+from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_mcp.runtime.gateway.usage import Json
 
 _OVERHEAD = 64
@@ -20,12 +23,16 @@ _TOOLS = 1200
 """Tokens that a provider puts around tools: Anthropic tells up to 700."""
 _PICTURE = 50_000
 """Tokens of one picture at the most: gpt-4o-mini counts 48,169 for eight tiles."""
+_PAGES = 100
+"""Pages of a document at the most, each of which OpenAI also bills as a picture."""
+_EARLIER_PICTURES = 500
+"""Pictures of a conversation at the most, as OpenAI bounds them."""
+_BEYOND_WINDOW = re.compile(r"gpt-4o-mini")
+"""Models that bill pictures at more than they take of the window."""
 _IMAGE_OUT = 8_000
 """Tokens of one generated picture: gpt-image-1 tells up to 6,240."""
-_SEARCHES = 10
-"""Web searches of one call, where no `max_uses` bounds them."""
 _WINDOW = 1_000_000
-"""Where a model's window is not known."""
+"""Where a model's window is not known; also Anthropic's, whose window grows with a header."""
 _OUT = 128_000
 _CEILINGS = (
     (re.compile(r"gpt-4o|gpt-4-turbo"), 16_384),
@@ -36,22 +43,27 @@ _CEILINGS = (
     (re.compile(r"gemini-"), 65_536),
 )
 """Tokens that a model writes at the most, as its provider publishes them; `_OUT` for others."""
-_ELSEWHERE = re.compile(
-    rb'"(previous_response_id|conversation|file_id|file_url|fileData|file_data|fileUri|cachedContent|container)"\s*:'
-    rb'|"type"\s*:\s*"(web_search|web_fetch|file_search|code_interpreter|code_execution|mcp|computer|url)'
-    rb'|"(google_search|googleSearch|urlContext|url_context|codeExecution|image_url|url)"\s*:\s*(\{\s*("url"\s*:\s*)?)?("https?:|\{)'
-)
-_PICTURES = re.compile(rb'"(image_url|inlineData|inline_data)"|"type"\s*:\s*"(image|input_image)"')
-_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+_LIMITS: dict[Flavor, frozenset[str]] = {
+    "chat": frozenset({"max_tokens", "max_completion_tokens"}),
+    "completions": frozenset({"max_tokens"}),
+    "responses": frozenset({"max_output_tokens"}),
+    "messages": frozenset({"max_tokens"}),
+    "generate": frozenset({"maxOutputTokens", "max_output_tokens"}),
+}
+"""What bounds an answer, as each interface spells it: other spellings do not bound it, and are not believed."""
+_COPIES = frozenset({"n", "bestof", "candidatecount"})
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Picodollars at the most: for what goes in, and for each token that comes out."""
+    """Picodollars at the most: for what goes in, and for each token that comes out. `fees`: of `input_cost`, what is billed
+    apart from tokens.
+    """
 
     input_cost: int
     output_tokens: int
     per_output: int
+    fees: int = 0
 
     @property
     def most(self) -> int:
@@ -63,53 +75,78 @@ class Estimate:
         return max(0, room - self.input_cost) // self.per_output if self.per_output else 0
 
 
-def estimate(asked: Asked, prices: Prices) -> Estimate | None:
+def estimate(asked: Asked, prices: Prices, inputs: Inputs | None = None) -> Estimate | None:
     """What a call may cost; None for a model without a price."""
     provider, flavor = asked.route.provider, asked.route.flavor
+    inputs = inputs or find_inputs(asked)
+    name = prices.real_name(asked.model.rpartition("/")[2])
     window = prices.window(provider, asked.model) or _WINDOW
-    tokens = min(_input_tokens(asked, window), window)
-    found = prices.highest(provider, asked.model, tokens)
+    if provider == "anthropic":
+        window = max(window, _WINDOW)
+    tokens = _input_tokens(asked, inputs, window, name)
+    found = prices.highest(provider, asked.model, tokens, _tier(asked.parsed))
     if found is None:
         return None
+
     per_input = max(found.input, found.cache_write)
-    if b'"cache_control"' in asked.body:
+    if inputs.cached:
         per_input = max(per_input, found.cache_write_1h)
-    searches = _searches(asked.body) * found.web_search
+    fees = inputs.searches * found.web_search
     if flavor in {"embeddings", "embed"}:
         return Estimate(tokens * per_input, 0, 0)
-    copies = _copies(asked.parsed)
-    out = _IMAGE_OUT if flavor == "images" else _output_tokens(asked)
-    return Estimate(tokens * per_input + searches, out, found.output * copies)
+    out = _IMAGE_OUT if flavor == "images" else _output_tokens(asked, name) * (1 + inputs.rounds)
+    return Estimate(tokens * per_input + fees, out, found.output * _copies(asked.parsed), fees)
 
 
-def _input_tokens(asked: Asked, window: int) -> int:
-    body = asked.body
-    if asked.route.flavor == "audio" or _ELSEWHERE.search(body):
-        return window
+def _input_tokens(asked: Asked, inputs: Inputs, window: int, name: str) -> int:
     tools = _TOOLS if asked.parsed.get("tools") else 0
-    return len(body) + _OVERHEAD + tools + _PICTURE * len(_PICTURES.findall(body))
+    text = len(asked.body) + _OVERHEAD + tools if not asked.files else len(str(asked.parsed)) + _OVERHEAD
+    pictures = inputs.pictures
+    if _BEYOND_WINDOW.match(name):
+        pictures += inputs.documents * _PAGES + (_EARLIER_PICTURES if inputs.stored else 0)
+    if inputs.window or inputs.documents or asked.route.flavor == "audio":
+        text = max(text, window)
+    each = _IMAGE_OUT if asked.route.flavor == "images" else _PICTURE
+    return text + inputs.rounds * max(text, window) + pictures * each * (1 + inputs.rounds)
 
 
-def _output_tokens(asked: Asked) -> int:
-    config: Any = asked.parsed.get("generationConfig") or asked.parsed.get("generation_config")
-    places = [asked.parsed, cast("Json", config)] if isinstance(config, dict) else [asked.parsed]
-    for place in places:
-        for name in (*_LIMITS, "maxOutputTokens"):
-            value = place.get(name)
-            if type(value) is int and value > 0:
-                return value
-    return next((most for pattern, most in _CEILINGS if pattern.match(asked.model)), _OUT)
+def _output_tokens(asked: Asked, name: str) -> int:
+    limits = _LIMITS.get(asked.route.flavor, frozenset())
+    given = [
+        value
+        for place in _places(asked.parsed, own=asked.route.flavor != "generate")
+        for field, item in place.items()
+        if field in limits and (value := count_of(item))
+    ]
+    ceiling = next((most for pattern, most in _CEILINGS if pattern.match(name)), _OUT)
+    thinking: Any = asked.parsed.get("thinking")
+    thought = count_of(cast("Json", thinking).get("budget_tokens")) if isinstance(thinking, dict) else 0
+    # what was predicted and not used is billed as if it had been written
+    predicted = len(str(asked.parsed["prediction"])) if asked.parsed.get("prediction") else 0
+    return (max(given) if given else ceiling) + thought + predicted
+
+
+def _places(parsed: Json, *, own: bool) -> list[Json]:
+    """The body itself, and what Gemini's has in a part of it."""
+    configs = [
+        cast("Json", value)
+        for name, value in parsed.items()
+        if plain(name) == "generationconfig" and isinstance(value, dict)
+    ]
+    return [parsed, *configs] if own else configs
 
 
 def _copies(parsed: Json) -> int:
-    config: Any = parsed.get("generationConfig")
-    values = [parsed.get("n"), parsed.get("best_of")]
-    values += [cast("Json", config).get("candidateCount")] if isinstance(config, dict) else []
-    return max([1, *(value for value in values if type(value) is int)])
+    values = [
+        count_of(value)
+        for place in _places(parsed, own=True)
+        for name, value in place.items()
+        if plain(name) in _COPIES
+    ]
+    return max([1, *values])
 
 
-def _searches(body: bytes) -> int:
-    if b"web_search" not in body and b"google_search" not in body and b"googleSearch" not in body:
-        return 0
-    found = re.search(rb'"max_uses"\s*:\s*(\d{1,4})', body)
-    return int(found[1]) if found else _SEARCHES
+def _tier(parsed: Json) -> str:
+    """The service tier or speed that is asked for, which may be dearer."""
+    asked = [parsed.get("service_tier"), parsed.get("speed")]
+    return next((one for one in asked if one in {"priority", "fast"}), "")

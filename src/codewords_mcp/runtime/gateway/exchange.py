@@ -69,6 +69,8 @@ class Exchange:
         self.sent = False
         """The provider may have begun to work, and to bill."""
         self.reservation: Reservation | None = None
+        self.fees = 0
+        """Picodollars reserved for what is billed apart from tokens."""
         self.used: CallUsage | None = None
         self.passed = 0
         """Bytes of the answer."""

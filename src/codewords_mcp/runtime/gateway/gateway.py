@@ -10,7 +10,8 @@ from codewords_mcp.errors import CodewordsError, ModelNotAllowed
 from codewords_mcp.runtime.gateway import cache, headers, recorded, uploads
 from codewords_mcp.runtime.gateway.asked import Asked, read_request
 from codewords_mcp.runtime.gateway.attempts import Attempts
-from codewords_mcp.runtime.gateway.budgets import Budgets
+from codewords_mcp.runtime.gateway.budgets import Budgets, Limit
+from codewords_mcp.runtime.gateway.canonical import canonical
 from codewords_mcp.runtime.gateway.exchange import Exchange
 from codewords_mcp.runtime.gateway.health import Health
 from codewords_mcp.runtime.gateway.keys import TITLES, ProviderKey, ProviderKeys
@@ -93,12 +94,13 @@ class Gateway:
         asked = None
         if route.kind == "metered":
             asked = read_request(route, b"".join([chunk async for chunk in request.body]))
-        call = await self._exchange(request, route, asked)
+        call, limits = await self._exchange(request, route, asked)
+        asked = call.asked
         question = asked and cache.question_of(request.headers, request.query, call.origin, asked)
         if question and question.may_give and (kept := self._cache.find(question.name)):
             return self._given(call, kept)
         try:
-            await self._meter.reserve(call)
+            await self._meter.reserve(call, limits)
             answer = await self._answered(request, call, keys)
             call.begun(answer)
             if answer.status == 429 and (seconds := when_to_return(answer, {})):
@@ -113,12 +115,17 @@ class Gateway:
             await call.close()
             raise
 
-    async def _exchange(self, request: ProviderRequest, route: Route, asked: Asked | None) -> Exchange:
-        """The call as it will be made. Raises ModelNotAllowed."""
+    async def _exchange(
+        self, request: ProviderRequest, route: Route, asked: Asked | None
+    ) -> tuple[Exchange, list[Limit]]:
+        """The call as it will be made, and the budgets that it is held to. Raises ModelNotAllowed, InvalidInput."""
         origin = self.lineage.origin(request.caller)
         others: tuple[Asked, ...] = ()
+        limits: list[Limit] = []
         if route.kind != "free":
-            listed = await self._lists(origin)
+            listed, limits = await self._lists(origin), await self._meter.limits(origin)
+            if asked is not None and (listed or limits):
+                asked = canonical(asked, request.headers)
             if listed:
                 _check(listed, route, asked)
             if asked is not None and request.may_switch:
@@ -127,7 +134,7 @@ class Gateway:
         call.instead_of = request.instead_of
         if self._telemetry is not None:
             call.watched = self._telemetry.watch(request.headers, origin)
-        return call
+        return call, limits
 
     async def _prepared(self) -> Telemetry | None:
         warming = self.prepare()
@@ -181,7 +188,7 @@ class Gateway:
         return [listed for listed in (of_key, origin.rules.models) if listed is not None]
 
     def _others(self, origin: Origin, listed: list[tuple[str, ...]], asked: Asked) -> tuple[Asked, ...]:
-        if not origin.rules.fallbacks and not self._fallbacks:
+        if not (origin.rules.fallbacks or self._fallbacks) or asked.files:
             return ()
         provider = asked.route.provider
         found = stand_ins((origin.rules.fallbacks, self._fallbacks), provider, asked.model)
@@ -214,7 +221,7 @@ class Gateway:
                 TITLES[route.provider],
                 request.method,
                 (self._bases[route.provider], f"{route.path}?{query}" if query else route.path),
-                headers.to_provider(request.headers, route, key.value),
+                headers.to_provider(request.headers, route, key.value, media=asked.media if asked else b""),
                 content,
                 length,
             )

@@ -46,9 +46,15 @@ _BEARER_SINCE = b"2026-10-21"
 _KEY_PARAMETER = re.compile(rb"(^|&)key=[^&]*")
 
 
-def to_provider(headers: Headers, route: Route, key: bytes) -> Headers:
-    """The caller's headers, but for its body's size, with the provider's key where the provider expects it."""
+def to_provider(headers: Headers, route: Route, key: bytes, *, media: bytes = b"") -> Headers:
+    """The caller's headers, but for its body's size, with the provider's key where the provider expects it.
+
+    `media` takes the place of the caller's content type, for a body that is not as the caller sent it.
+    """
     kept = [*of_caller(headers), (b"accept-encoding", b"identity")]
+    if media:
+        told = {b"content-type", b"content-encoding"}
+        kept = [*(pair for pair in kept if pair[0] not in told), (b"content-type", media)]
     kept.append(_credential(headers, route, key))
     return kept
 

@@ -8,7 +8,9 @@ from codewords_mcp.runtime.gateway.cache import Kept
 from codewords_mcp.runtime.gateway.estimates import Estimate
 from codewords_mcp.runtime.gateway.estimates import estimate as estimate_most
 from codewords_mcp.runtime.gateway.exchange import Exchange
+from codewords_mcp.runtime.gateway.inputs import find_inputs
 from codewords_mcp.runtime.gateway.ledger import Ledger
+from codewords_mcp.runtime.gateway.lineage import Origin
 from codewords_mcp.runtime.gateway.prices import USD, Prices
 from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.usage import Tokens
@@ -26,15 +28,16 @@ class Meter:
         self._ledger = ledger
         self._budgets = budgets
 
-    async def reserve(self, call: Exchange) -> None:
+    async def limits(self, origin: Origin) -> list[Limit]:
+        """Every budget that applies to a call of this origin."""
+        return await self._budgets.limits(origin)
+
+    async def reserve(self, call: Exchange, limits: list[Limit]) -> None:
         """Take what the call may cost from every budget that applies to it.
 
         Raises BudgetExceeded; UnpricedModel where nobody can say what it costs; InvalidInput for a body that says nothing.
         """
-        if call.route.kind == "free":
-            return
-        limits = await self._budgets.limits(call.origin)
-        if not limits:
+        if call.route.kind == "free" or not limits:
             return
         asked = call.asked
         if asked is None:
@@ -46,12 +49,19 @@ class Meter:
             raise InvalidInput(
                 "The body is not a JSON object that names a model, so it cannot be held to its budget."
             )
-        most = estimate_most(asked, self._prices)
+        inputs = find_inputs(asked)
+        if inputs.uncounted:
+            raise UnpricedModel(
+                f"{inputs.uncounted}, so the call is refused while a budget applies.",
+                hint="Bound it (`max_uses`, `max_tool_calls`), leave it out, or make the call with a key that has no budget.",
+            )
+        most = estimate_most(asked, self._prices, inputs)
         if most is None:
             raise UnpricedModel(
                 "This model has no known price, so it is refused while a budget applies.",
                 hint="CODEWORDS_MODEL_PRICES gives it one, in USD a million tokens.",
             )
+        call.fees = most.fees
         if call.others:
             await self._with_others(call, limits, most)
         else:
@@ -94,6 +104,8 @@ class Meter:
         cost = self._price(call, reading, tokens)
         if estimated and call.reservation is not None:
             cost = max(cost or 0, call.reservation.amount)
+        elif call.fees and "web_searches" not in tokens:  # billed, and not told: as many as were reserved
+            cost, estimated = (cost or 0) + call.fees, True
         self._ledger.record(
             call.origin,
             provider,

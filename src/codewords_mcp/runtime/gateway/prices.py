@@ -100,9 +100,9 @@ class Prices:
             return known.rates(tokens["input_tokens"]).cost(tokens)
         return _by_genai(known.price, tokens)
 
-    def highest(self, provider: Provider, model: str, input_tokens: int) -> Rates | None:
+    def highest(self, provider: Provider, model: str, input_tokens: int, tier: str = "") -> Rates | None:
         """What each token may cost at the most, of whatever kind, in a call with so many input tokens; None without a price."""
-        known = self._find(provider, model, "")
+        known = self._find(provider, model, tier)
         if known is None:
             return None
         base = known.rates(input_tokens)

@@ -69,7 +69,7 @@ class Steering:
     them, `w500` ms before the first byte, `mb10` megabytes of text, `gzip`, `br`,
     `deflate`, `cut`, `midstream` (an error inside the stream),
     `nousage`, `twice` (usage told twice), `loose` (an answer that breaks its schema), `mends` (one that does until it is told),
-    `short` (an answer that ended at its limit of tokens).
+    `short` (an answer that ended at its limit of tokens), `bills` (pictures and stored things are billed too).
     """
 
     status: int = 200
@@ -82,7 +82,7 @@ class Steering:
 
 
 _FLAGS = frozenset(
-    {"gzip", "br", "deflate", "cut", "midstream", "nousage", "twice", "loose", "mends", "short"}
+    {"gzip", "br", "deflate", "cut", "midstream", "nousage", "twice", "loose", "mends", "short", "bills"}
 )
 
 
@@ -141,8 +141,33 @@ def text_of(steering: Steering) -> str:
 
 
 def input_tokens(request: Request) -> int:
-    """What a prompt counts here: a quarter of its bytes, 7 at the least."""
-    return max(7, len(request.body) // 4)
+    """What a prompt counts here: a quarter of its bytes, 7 at the least; of a model that `bills`, also what text is not."""
+    text = max(7, len(request.body) // 4)
+    return (
+        text + _beside_text(request.json) if b"-bills" in request.body or "-bills" in request.path else text
+    )
+
+
+_PICTURE, _WINDOW = 48_169, 128_000
+_PICTURES = ("imageurl", "inlinedata")
+_STORED = ("fileid", "filedata", "fileuri", "fileurl", "previousresponseid", "conversation", "cachedcontent")
+
+
+def _beside_text(value: Any) -> int:
+    """Pictures as gpt-4o-mini bills them, and stored things as if they filled its window; names are read leniently."""
+    if isinstance(value, list):
+        return sum(_beside_text(item) for item in cast("list[Any]", value))
+    if not isinstance(value, dict):
+        return 0
+    total, stored = 0, False
+    for name, item in cast("Json", value).items():
+        plain = name.casefold().replace("_", "")
+        total += _PICTURE if plain in _PICTURES and item else 0
+        stored = stored or (plain in _STORED and bool(item))
+        total += _beside_text(item)
+    if cast("Json", value).get("type") == "image":
+        total += _PICTURE
+    return total + (_WINDOW if stored else 0)
 
 
 def sample(schema: Json, definitions: Json | None = None) -> Any:

@@ -88,6 +88,9 @@ def _model(request: Request) -> str:
 def usage_of(request: Request, steering: Steering) -> Json:
     """What a chat answer bills."""
     prompt, out = input_tokens(request), steering.pieces
+    if "bills" in steering.flags:
+        copies: Any = request.json.get("n") or 1
+        out *= int(copies)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": out,

@@ -1,0 +1,212 @@
+"""Find everything in a request that a provider charges for and that its text does not show.
+
+Works on the parsed body, and compares names without case and separators: some providers read `max_tokens`, `maxTokens`
+and their escaped spellings alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+from codewords_mcp.runtime.gateway.asked import Asked
+from codewords_mcp.runtime.gateway.usage import Json
+
+SEARCHES = 10
+"""Uses of a provider's tool where its documentation bounds them and the request does not."""
+_NOTABLE = re.compile(
+    rb"image|audio|video|inline|file|document|previous|conversation|cached|container|reference|prompt|tool|search|mcp|plugin",
+    re.IGNORECASE,
+)
+"""A body without any of these in it holds text alone, which is most bodies."""
+_SCHEMAS = frozenset(
+    {
+        "parameters",
+        "inputschema",
+        "responseschema",
+        "responsejsonschema",
+        "schema",
+        "jsonschema",
+        "parametersjsonschema",
+    }
+)
+"""Under these names is a description of data, whatever its fields are called."""
+_PICTURES = frozenset({"imageurl", "imagedata"})
+_PICTURE_TYPES = frozenset({"image", "inputimage", "imageurl", "computerscreenshot"})
+_DOCUMENTS = frozenset({"filedata", "fileid", "fileurl", "fileuri"})
+_DOCUMENT_TYPES = frozenset({"document", "inputfile", "file", "containerupload"})
+_SOUNDS = frozenset({"inputaudio", "audiourl", "videourl", "inputvideo", "videometadata"})
+_STORED = frozenset(
+    {"previousresponseid", "conversation", "cachedcontent", "container", "previousinteractionid"}
+)
+_OPENAI_CLIENT = frozenset(
+    {"function", "custom", "localshell", "applypatch", "computerusepreview", "computer"}
+)
+_ANTHROPIC_CLIENT = re.compile(r"(custom|bash|texteditor|computer|memory)\d*")
+_GEMINI_TOOLS = frozenset({"googlesearch", "googlesearchretrieval", "urlcontext", "codeexecution"})
+_GEMINI_CLIENT = frozenset({"functiondeclarations", "computeruse"})
+_GEMINI_ONE_PROMPT = re.compile(r"gemini-[12]")
+"""These bill a search once for a prompt, later ones each query."""
+
+
+@dataclass(slots=True)
+class Inputs:
+    """What a request refers to or carries beside text."""
+
+    pictures: int = 0
+    documents: int = 0
+    window: bool = False
+    """Something may fill the model's whole window: sound, a stored conversation, a file by its id."""
+    stored: bool = False
+    """An earlier conversation, which may hold pictures."""
+    cached: bool = False
+    """Parts are to be kept in the provider's cache."""
+    rounds: int = 0
+    """Times that the provider may ask the model again, with what its own tools gave."""
+    searches: int = 0
+    """Searches that are billed apart from tokens."""
+    uncounted: str = ""
+    """What no answer tells the cost of, as words for a refusal; "" where everything can be counted."""
+
+
+@lru_cache(maxsize=4096)
+def plain(name: str) -> str:
+    """Return a name without case and separators."""
+    return name.casefold().replace("_", "").replace("-", "")
+
+
+def find_inputs(asked: Asked) -> Inputs:
+    """Walk a request once."""
+    found = Inputs()
+    if asked.files:
+        found.pictures = asked.files
+    if _NOTABLE.search(asked.body) is None and b"cache" not in asked.body:
+        return found
+    for container in _objects(asked.parsed):
+        _note(found, container)
+    _note_top(found, asked)
+    return found
+
+
+def _objects(value: Any) -> Iterator[Json]:
+    """Every object in a value, but for those in schemas."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            found = cast("Json", one)
+            yield found
+            waiting += [
+                inner
+                for name, inner in found.items()
+                if isinstance(inner, dict | list) and plain(name) not in _SCHEMAS
+            ]
+        elif isinstance(one, list):
+            waiting += [inner for inner in cast("list[Any]", one) if isinstance(inner, dict | list)]
+
+
+def _note(found: Inputs, one: Json) -> None:
+    names = {plain(name) for name, value in one.items() if value is not None}
+    kind = one.get("type")
+    kind = plain(kind) if isinstance(kind, str) else ""
+    if names & _PICTURES or kind in _PICTURE_TYPES:
+        found.pictures += 1
+    if names & _DOCUMENTS or (kind in _DOCUMENT_TYPES and not _is_text(one)):
+        found.documents += 1
+    if names & _SOUNDS or kind in {"inputaudio", "inputvideo", "video", "audio"}:
+        found.window = True
+    if names & _STORED or kind == "itemreference":
+        found.stored = found.window = True
+    if "inlinedata" in names:
+        _note_inline(found, one)
+    if "audio" in names and "role" in names:  # an earlier spoken answer, by its id
+        found.window = True
+    if "cachecontrol" in names:
+        found.cached = True
+
+
+def _is_text(document: Json) -> bool:
+    source: Any = document.get("source")
+    return isinstance(source, dict) and cast("Json", source).get("type") in {"text", "content"}
+
+
+def _note_inline(found: Inputs, one: Json) -> None:
+    """Gemini's data in place: its media type says what it is."""
+    data: Any = next(
+        value for name, value in one.items() if plain(name) == "inlinedata" and value is not None
+    )
+    media = "".join(
+        str(value)
+        for name, value in (cast("Json", data).items() if isinstance(data, dict) else ())
+        if plain(name) == "mimetype"
+    )
+    if media.casefold().startswith("image/"):
+        found.pictures += 1
+    else:
+        found.documents += 1
+
+
+def _note_top(found: Inputs, asked: Asked) -> None:
+    """Tools that the provider runs, and what else only stands at the top."""
+    top = {plain(name): value for name, value in asked.parsed.items() if value not in (None, [], {})}
+    if isinstance(top.get("prompt"), dict):
+        found.uncounted = "A stored prompt may hold tools and pictures, and the request does not show them"
+    if any(name in top for name in ("mcpservers", "plugins")):
+        found.uncounted = (
+            "Servers and plugins that the provider calls are billed apart from what answers tell"
+        )
+    if "websearchoptions" in top:
+        _searching(found, 1)
+    tools: Any = top.get("tools")
+    for tool in cast("list[Any]", tools) if isinstance(tools, list) else [tools] if tools else []:
+        _note_tool(found, asked, cast("Json", tool) if isinstance(tool, dict) else {}, top)
+
+
+def _note_tool(found: Inputs, asked: Asked, tool: Json, top: Json) -> None:
+    kind = tool.get("type")
+    kind = plain(kind) if isinstance(kind, str) else ""
+    if asked.route.dialect == "gemini":
+        _note_gemini_tool(found, asked, {plain(name) for name in tool})
+    elif asked.route.dialect == "anthropic":
+        if not kind or _ANTHROPIC_CLIENT.fullmatch(kind):
+            return
+        if kind.startswith(("websearch", "webfetch")):
+            _searching(found, count_of(tool.get("max_uses")) or SEARCHES)
+        else:
+            found.uncounted = "A tool that the provider runs is billed apart from what answers tell"
+    elif kind in _OPENAI_CLIENT:
+        return
+    elif kind.startswith("websearch") and (most := count_of(top.get("maxtoolcalls"))):
+        _searching(found, most)
+    elif kind.startswith("websearch"):
+        found.uncounted = "A web search without `max_tool_calls` has no bound"
+    else:
+        found.uncounted = "A tool that the provider runs is billed apart from what answers tell"
+
+
+def _note_gemini_tool(found: Inputs, asked: Asked, names: set[str]) -> None:
+    if names - _GEMINI_TOOLS - _GEMINI_CLIENT:
+        found.uncounted = "A tool that the provider runs is billed apart from what answers tell"
+    if names & _GEMINI_TOOLS:
+        found.window = True
+        found.rounds = max(found.rounds, SEARCHES)
+    if names & {"googlesearch", "googlesearchretrieval"}:
+        found.searches += 1 if _GEMINI_ONE_PROMPT.match(asked.model) else SEARCHES
+
+
+def _searching(found: Inputs, uses: int) -> None:
+    found.window = True
+    found.rounds += uses
+    found.searches += uses
+
+
+def count_of(value: Any) -> int:
+    """A count as providers read it: a number, also as text or with a fraction; 0 for what is none."""
+    if isinstance(value, str):
+        value = int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e19:
+        return 0
+    return -int(-value // 1)
