@@ -48,13 +48,16 @@ _RECORD: dict[str, Any] = {
             name: {"type": _NULLABLE}
             for name in (
                 "serviceId", "startedAt", "completedAt", "responseContent", "correlationId", "parentRequestId",
-                "scheduledRequestId", "isolation", "waitsFor",
+                "scheduledRequestId", "isolation", "waitsFor", "requestMethod", "requestPath", "requestContent",
+                "requestContentType",
             )
         },
         "version": {"type": ["integer", "null"]},
         "responseStatus": {"type": ["integer", "null"]},
         "responseJson": {},
         "responseTruncated": {"type": "boolean"},
+        "requestBytes": {"type": ["integer", "null"]},
+        "requestTruncated": {"type": "boolean"},
         "cost": {},
         "usage": {"type": "object"},
         "error": {"type": ["object", "null"]},

@@ -15,8 +15,8 @@ def timestamp(moment: datetime | None) -> str | None:
 
 
 def run_record(run: Run) -> dict[str, Any]:
-    """The request record of the wire contract; `runningAt`, `notBefore`, `steps`, `timings`, `isolation` and
-    `responseTruncated` and `waitsFor` are ours.
+    """The request record of the wire contract; `runningAt`, `notBefore`, `steps`, `timings`, `isolation`,
+    `responseTruncated`, `waitsFor` and all of `request…` are ours.
     """
     return {
         "id": run.id,
@@ -30,6 +30,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "notBefore": timestamp(run.not_before),
         "status": run.status,
         "waitsFor": run.waits_for,
+        **_request(run),
         "responseStatus": run.response_status,
         "responseContent": run.response_content,
         "responseJson": run.response_json,
@@ -45,6 +46,18 @@ def run_record(run: Run) -> dict[str, Any]:
         "steps": [_step(step) for step in run.steps],
         "timings": run.timings_ms,
         "isolation": run.isolation,
+    }
+
+
+def _request(run: Run) -> dict[str, Any]:
+    asked = run.input
+    return {
+        "requestMethod": asked and asked.method,
+        "requestPath": asked and asked.path,
+        "requestContent": asked and asked.content,
+        "requestContentType": asked and asked.content_type,
+        "requestBytes": asked and asked.bytes,
+        "requestTruncated": asked is not None and asked.truncated,
     }
 
 

@@ -43,7 +43,7 @@ from codewords_mcp.runtime.models import (
     no_progress,
 )
 from codewords_mcp.runtime.runs.launch import limits_of
-from codewords_mcp.runtime.store import requests, runs, workflows
+from codewords_mcp.runtime.store import runs, workflows
 from codewords_mcp.runtime.store.drafts import DraftRow
 from codewords_mcp.runtime.workflows.checks import Validation, validate
 from codewords_mcp.runtime.workflows.smoke import Smoke
@@ -358,8 +358,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls):
         code = await self._code_of(service_id, run.version)
         if code is None:
             return None
-        kept = await database.read(lambda c: requests.load(c, run.id))
-        asked = bytes(kept["body"]).decode(errors="replace") if kept else None
+        asked = run.input.content if run.input else None
         last = await database.read(
             lambda c: runs.page(
                 c, caller.owner, service_id=service_id, status="succeeded", limit=1, before=None

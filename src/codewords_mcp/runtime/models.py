@@ -183,6 +183,20 @@ class Step(Model):
     at: datetime
 
 
+class RunInput(Model):
+    """What a run was asked. `content` is at most 16 KiB of text, without secrets; None where it is private or no text.
+
+    `path` has the query; `bytes` is the whole size, `truncated` says that more came than is kept.
+    """
+
+    method: str
+    path: str
+    content_type: str | None = None
+    content: str | None = None
+    bytes: int = 0
+    truncated: bool = False
+
+
 class Run(Model):
     """The record of a run. `response_content` is bounded text; `response_json` its JSON where it is JSON.
 
@@ -191,7 +205,7 @@ class Run(Model):
     time. `depth`: how many workflows called each other before this one. `held`: a process has it; of an ended run,
     its log may still grow. `waits_for`: what a waiting run waits for: a limit that is reached (of its `key`, `caller`,
     `workflow` or the `home`), its `turn` behind others, its `time`, the pause before another attempt (`retry`), or
-    `memory` of the machine.
+    `memory` of the machine. `input` is there once the run has ended.
     """
 
     id: str
@@ -222,6 +236,7 @@ class Run(Model):
     schedule_id: str | None = None
     held: bool = False
     waits_for: WaitsFor | None = None
+    input: RunInput | None = None
 
 
 UsageBy = Literal["workflow", "key", "day"]

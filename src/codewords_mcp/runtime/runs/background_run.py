@@ -22,6 +22,7 @@ from codewords_mcp.runtime.runs.journal import RunLog
 from codewords_mcp.runtime.runs.launch import Kit
 from codewords_mcp.runtime.runs.served import Served, about
 from codewords_mcp.runtime.runs.turns import UNBEGUN, NotOurs
+from codewords_mcp.runtime.secrets.scrub import Scrubber
 from codewords_mcp.runtime.services.base import Service
 from codewords_mcp.runtime.store import recovery, requests
 from codewords_mcp.runtime.store import runs as rows
@@ -57,6 +58,11 @@ class BackgroundRun:
         self._trying = begun
         """An attempt is being made, or is on record as begun."""
         self._ending = False
+
+    @property
+    def scrubber(self) -> Scrubber | None:
+        """See `ActiveRun`."""
+        return self._execution.scrubber if self._execution is not None else None
 
     def cancel(self, why: str) -> None:
         """See `ActiveRun`."""
@@ -263,6 +269,7 @@ class BackgroundRun:
             executor=floor.executor,
             depth=work.depth,
             turn=Try(number, tuple(work.attempts), work.retries + 1 - number),
+            scrubbers_above=floor.scrubbers_above(work.request.caller),
         )
         execution.task = self.task
         return execution

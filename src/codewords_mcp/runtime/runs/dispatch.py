@@ -288,6 +288,7 @@ class Dispatcher:
             correlation_id=ancestry.correlation_id,
             executor=floor.executor,
             depth=ancestry.depth,
+            scrubbers_above=floor.scrubbers_above(request.caller),
         )
         floor.begin(run_id, request.caller, kit)
         floor.enter(execution, self._live(execution, place, claimed=recorded.began))

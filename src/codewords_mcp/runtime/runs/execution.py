@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +33,7 @@ from codewords_mcp.runtime.runs.answers import (
     unreadable,
 )
 from codewords_mcp.runtime.runs.breaking import break_off
+from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.journal import RunLog
 from codewords_mcp.runtime.runs.launch import Kit
 from codewords_mcp.runtime.runs.lease import Lease
@@ -88,6 +89,7 @@ class Execution:
         executor: str,
         depth: int = 0,
         turn: Try | None = None,
+        scrubbers_above: Sequence[Scrubber] = (),
     ) -> None:
         self.run_id = run_id
         self.depth = depth
@@ -105,12 +107,14 @@ class Execution:
         self._supply = supply
         self._recorded = recorded
         self._queued = queued
-        self._scrubber = Scrubber(kit.secrets)
+        self.scrubber = Scrubber(kit.secrets)
+        self._reader = RequestReader(request)
         self.correlation_id = correlation_id
         self._kept = Kept(kept)
         self._answer: Answer | None = None
         self._executor = executor
         self._try = turn or Try()
+        self._scrubbers_above = scrubbers_above
         self.outcome: str | None = None
         """The status that this attempt ended with."""
         self._cancelled = ""
@@ -291,7 +295,7 @@ class Execution:
             run_id=self.run_id,
             correlation_id=self.correlation_id,
             caller_id=request.caller.owner,
-            plain=bool(self._scrubber),
+            plain=bool(self.scrubber),
             schedule_id=request.schedule_id,
         )
         return await http1.request(
@@ -299,7 +303,7 @@ class Execution:
             request.method,
             target,
             headers,
-            request.body,
+            self._reader.chunks(),
             connections=lease.connections,
         )
 
@@ -311,9 +315,9 @@ class Execution:
         return sandbox.failure() or error
 
     async def _pass_on(self, reply: http1.Reply) -> None:
-        scrubber = self._scrubber.another()
+        scrubber = self.scrubber.another()
         headers = to_caller(
-            reply.headers, run_id=self.run_id, keep_length=not self._scrubber, failed=reply.status >= 400
+            reply.headers, run_id=self.run_id, keep_length=not self.scrubber, failed=reply.status >= 400
         )
         headers = [(name, scrubber.whole(value)) for name, value in headers]
         self._answer = Answer(reply.status, headers)
@@ -406,6 +410,7 @@ class Execution:
         try:
             await self.run_log.flush()
             values = self._outcome_values(error) | response_record(self._answer, self._kept)
+            values["input"] = self._reader.record([self.scrubber, *self._scrubbers_above])
         except Exception:
             log.exception("run not settled as expected", run_id=self.run_id)
             values = self._outcome_values(unreadable())
@@ -434,12 +439,11 @@ class Execution:
 
     def _write_outcome(self, values: dict[str, Any]) -> None:
         over = self.request.background and not self.again
-        failed = self.outcome in {"failed", "timed_out"}
 
         def write(connection: Connection) -> None:
             took = rows.change(connection, self.run_id, values, holder=self._executor)
             if took and over:  # who has taken it over needs what was asked
-                requests.settle(connection, self.run_id, failed=failed)
+                requests.forget(connection, self.run_id)
 
         written = self._db.write_soon(write, keep=True)
         settle_if_refused(self._db, written, self.run_id, self._executor)

@@ -26,6 +26,7 @@ from codewords_mcp.runtime.runs.launch import Kit, Launcher
 from codewords_mcp.runtime.runs.request_headers import value_of
 from codewords_mcp.runtime.runs.supply import Supply
 from codewords_mcp.runtime.runs.turns import Turns
+from codewords_mcp.runtime.secrets.scrub import Scrubber
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store import workflows
 from codewords_mcp.runtime.store.clock import now
@@ -83,6 +84,11 @@ class ActiveRun(Protocol):
     key_id: str | None
     settled: asyncio.Event
     task: asyncio.Task[None] | None
+
+    @property
+    def scrubber(self) -> Scrubber | None:
+        """Takes the secrets that its program holds out of output."""
+        ...
 
     def cancel(self, why: str) -> None:
         """End it soon; wait for `settled` and the task."""
@@ -192,6 +198,11 @@ class Floor:
         manifest = permissions.manifest
         hosts = None if manifest.any_host else manifest.hosts
         return RunAuthority(caller.owner, permissions.service_id, run_id, permissions, hosts)
+
+    def scrubbers_above(self, caller: Caller) -> list[Scrubber]:
+        """Those of the run that this caller is, where it is alive here: it may pass its secrets on in what it asks."""
+        parent = self.active.get(caller.run_id or "")
+        return [parent.scrubber] if parent is not None and parent.scrubber else []
 
     def leave(self, run_id: str) -> None:
         """The run is here no more, for good or for now."""

@@ -16,7 +16,9 @@ from codewords_mcp.runtime.auth.access_table import service_rule
 from codewords_mcp.runtime.models import RunRequest, RunResponse
 from codewords_mcp.runtime.runs.answers import settle_if_refused
 from codewords_mcp.runtime.runs.floor import Ancestry, CalledService, Floor, first_attempt, new_id
+from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.work import replayed
+from codewords_mcp.runtime.secrets.scrub import Scrubber
 from codewords_mcp.runtime.services import refuse_planned
 from codewords_mcp.runtime.services.base import Context, Parts, Service, Spent, read
 from codewords_mcp.runtime.services.registry import Registry
@@ -39,6 +41,7 @@ class _Call:
     task: asyncio.Task[Any] | None
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     why: str = ""
+    scrubber: Scrubber | None = None
 
     def cancel(self, why: str) -> None:
         if not self.why and self.task is not None:
@@ -132,9 +135,21 @@ class Served:
         self, service: Service, request: RunRequest, run_id: str, began: int
     ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
         """(the answer as JSON or why there is none, the columns that tell of it). Raises nothing but cancellation."""
-        spent = Spent()
+        spent, reader = Spent(), RequestReader(request)
+        answer, values = await self._tried(service, request, run_id, spent, reader, began)
+        return answer, values | {"input": reader.record(self._floor.scrubbers_above(request.caller))}
+
+    async def _tried(
+        self,
+        service: Service,
+        request: RunRequest,
+        run_id: str,
+        spent: Spent,
+        reader: RequestReader,
+        began: int,
+    ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
         try:
-            answer, private = await self._within(service, request, run_id, spent)
+            answer = await self._within(service, request, run_id, spent, reader)
         except CodewordsError as error:
             status = "timed_out" if isinstance(error, RunTimedOut) else "failed"
             return error, _ended(began, status, error=about(error), **_used(spent))
@@ -145,13 +160,13 @@ class Served:
                 hint=f"The runtime's log has the reason under {run_id}.",
             )
             return error, _ended(began, "failed", error=about(error))
-        kept = _kept(answer, private=private, limit=self._floor.settings.max_response_kept)
+        kept = _kept(answer, private=reader.private, limit=self._floor.settings.max_response_kept)
         return answer, _ended(began, "succeeded", response_status=200, **kept, **_used(spent))
 
     async def _within(
-        self, service: Service, request: RunRequest, run_id: str, spent: Spent
-    ) -> tuple[bytes, bool]:
-        """(the answer as JSON, whether it is private). Raises RunTimedOut."""
+        self, service: Service, request: RunRequest, run_id: str, spent: Spent, reader: RequestReader
+    ) -> bytes:
+        """The answer as JSON. Raises RunTimedOut."""
         settings = self._floor.settings
         seconds = request.timeout or (settings.run_timeout if request.background else settings.sync_timeout)
         try:
@@ -160,7 +175,8 @@ class Served:
                 operation = service.find(path)
                 rule = service_rule(service.name, operation.path, operation.effect)
                 Access(request.caller).require(rule)
-                body = b"".join([chunk async for chunk in request.body])
+                reader.private = operation.private
+                body = b"".join([chunk async for chunk in reader.chunks()])
                 data = _parsed(body, request)
                 asked = read(operation.input, data)
                 authority = await self._floor.authority(request.caller)
@@ -178,7 +194,7 @@ class Served:
                     spent,
                 )
                 given = await operation.call(context, asked)
-                return given.model_dump_json(by_alias=True, exclude_unset=True).encode(), operation.private
+                return given.model_dump_json(by_alias=True, exclude_unset=True).encode()
         except TimeoutError:
             raise RunTimedOut(
                 f"The service {service.name} did not answer within {seconds:g} s.",

@@ -86,7 +86,7 @@ class WebSocketExecution(Execution):
             self._mark("ready")
             async with self._connect(sandbox) as connection:
                 self._mark("answer")
-                self._session.set_result(WebSocketSession(self.run_id, connection, self._scrubber.another()))
+                self._session.set_result(WebSocketSession(self.run_id, connection, self.scrubber.another()))
                 await connection.wait_closed()
                 self._answer = Answer(200, [])
         except InvalidStatus as error:
@@ -111,7 +111,7 @@ class WebSocketExecution(Execution):
             run_id=self.run_id,
             correlation_id=self.correlation_id,
             caller_id=request.caller.owner,
-            plain=bool(self._scrubber),
+            plain=bool(self.scrubber),
         )
         own = {b"host", b"origin", b"content-length", b"user-agent"}
         kept = [

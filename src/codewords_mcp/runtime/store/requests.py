@@ -1,16 +1,14 @@
-"""What background runs were asked, kept until they end, so that any process can carry them out; of failed ones longer."""
+"""What background runs were asked, kept until they end, so that any process can carry them out."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select
+from sqlalchemy import Connection, RowMapping, delete, insert, select
 
 from codewords_mcp.runtime.store.tables import run_requests, runs
 
 _INSERT = insert(run_requests)
-KEPT = 16 << 10
-"""Bytes of a body up to which the request of a run that failed stays beside it, for whoever looks into that."""
 
 
 def add(connection: Connection, values: dict[str, Any]) -> None:
@@ -27,11 +25,3 @@ def load(connection: Connection, run_id: str) -> RowMapping | None:
 def forget(connection: Connection, run_id: str) -> None:
     """The run has ended: nobody carries it out again."""
     connection.execute(delete(run_requests).where(run_requests.c.run_id == run_id))
-
-
-def settle(connection: Connection, run_id: str, *, failed: bool) -> None:
-    """The run has ended; of one that failed, a small request is kept as long as the run."""
-    gone = delete(run_requests).where(run_requests.c.run_id == run_id)
-    if failed:
-        gone = gone.where(func.length(run_requests.c.body) > KEPT)
-    connection.execute(gone)

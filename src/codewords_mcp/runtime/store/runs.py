@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from codewords_mcp.runtime.models import Attempt, Run, RunError, Step
+from codewords_mcp.runtime.models import Attempt, Run, RunError, RunInput, Step
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime
 from codewords_mcp.runtime.store.tables import runs
 
@@ -67,6 +67,7 @@ def to_run(row: RowMapping) -> Run:
         schedule_id=row["schedule_id"],
         held=row["executor"] is not None,
         waits_for=row["waits_for"],
+        input=RunInput(**row["input"]) if row["input"] else None,
     )
 
 
@@ -77,7 +78,7 @@ _DEFAULTS: dict[str, Any] = {
     "background": False, "executor": None, "running_at": None, "retries": 0, "in_queue": False, "deliveries": 0, "depth": 0,
     "priority": 50, "not_before": None, "cancel_asked": False, "schedule_id": None,
     "key_id": None, "cpu_seconds": None, "peak_memory": None, "cost": None,
-    "waits_for": None, "egress_in": None, "egress_out": None,
+    "waits_for": None, "egress_in": None, "egress_out": None, "input": None,
 }  # fmt: skip
 _INSERT = insert(runs)
 

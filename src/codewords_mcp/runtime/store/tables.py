@@ -178,6 +178,7 @@ runs = Table(
     Column("egress_in", BigInteger),
     Column("egress_out", BigInteger),
     Column("summed", Boolean),
+    Column("input", JSON(none_as_null=True)),
     Index("ix_runs_schedule", "schedule_id"),
     Index("ix_runs_owner_created", "owner", "created_at", "id"),
     Index("ix_runs_owner_service", "owner", "service_id", "created_at", "id"),

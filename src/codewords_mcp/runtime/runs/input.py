@@ -1,0 +1,60 @@
+"""What a run was asked, as its record keeps it: bounded, without the values of secrets, nothing of its headers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from codewords_mcp.runtime.models import RunRequest
+from codewords_mcp.runtime.runs.request_headers import value_of
+from codewords_mcp.runtime.secrets.scrub import Scrubber
+
+KEPT_BYTES = 16 << 10
+"""Bytes of a request body that the record keeps."""
+
+
+class RequestReader:
+    """Reads a request's body once, and remembers the beginning of it.
+
+    `private`: the content is not for the record (passwords, tokens), only that there was one.
+    """
+
+    def __init__(self, request: RunRequest) -> None:
+        self._request = request
+        self._start = bytearray()
+        self._size = 0
+        self.private = False
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body, as it comes."""
+        async for chunk in self._request.body:
+            self._start += chunk[: KEPT_BYTES - len(self._start)]
+            self._size += len(chunk)
+            yield chunk
+
+    def record(self, scrubbers: Sequence[Scrubber] = ()) -> dict[str, Any]:
+        """The record's column, as JSON. `content` is None for what is private or no text."""
+        request = self._request
+        query = request.query.decode("latin-1")
+        path = request.path + (f"?{query}" if query else "")
+        content = None if self.private else _text(bytes(self._start), whole=self._size <= len(self._start))
+        for scrubber in scrubbers:
+            path = scrubber.text(path)
+            content = content and scrubber.text(content)
+        return {
+            "method": request.method,
+            "path": path,
+            "content_type": value_of(request.headers, b"content-type"),
+            "content": content,
+            "bytes": self._size,
+            "truncated": self._size > len(self._start),
+        }
+
+
+def _text(data: bytes, *, whole: bool) -> str | None:
+    try:
+        text = data.decode("utf-8", "strict" if whole else "ignore")
+    except UnicodeDecodeError:
+        return None
+    # PostgreSQL takes no NUL; of what is cut, a binary beginning is no text either.
+    return None if not whole and "\x00" in text else text.replace("\x00", "\ufffd")
