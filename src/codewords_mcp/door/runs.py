@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field
 
 from codewords_mcp.bounded_json import parse
 from codewords_mcp.door.text import clean, clean_json, compact, cut, fence, one_line
-from codewords_mcp.runtime.author_info import Diagnosis
+from codewords_mcp.door.tool_words import as_tools
+from codewords_mcp.runtime.author_info import Diagnosis, refusals
 from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Run
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _SERVER = re.compile(
 _UNFIT = 422
 """What FastAPI answers to an input that does not fit: then it is the input that is to be changed."""
 _LOG_ENDS_WITHIN = 3.0
+_SECRET = re.compile(r"codewords secrets set ([A-Z][A-Z0-9_]{1,63})")
 
 
 class RunFailure(BaseModel):
@@ -55,6 +57,7 @@ class Diagnosed(BaseModel):
     around: str | None = None
     input: str | None = None
     since: str | None = None
+    routes: list[str] = []
     fix: str | None = None
 
 
@@ -75,6 +78,7 @@ class RunResult(BaseModel):
     error: RunFailure | None = None
     diagnosis: Diagnosed | None = None
     reached: list[str] = []
+    refused: list[str] = []
     logs: list[str] = []
     next: str | None = None
 
@@ -111,6 +115,7 @@ def run_result(run: Run, logs: list[LogLine], why: Diagnosis | None = None) -> R
         error=_error(run),
         diagnosis=_diagnosed(why),
         reached=_reached(run),
+        refused=[one_line(one, 400) for one in refusals(run)],
         logs=_log(logs),
         next=_next_call(run, why),
     )
@@ -141,7 +146,7 @@ def _error(run: Run) -> RunFailure | None:
         code=error.code,
         message=one_line(error.message, 600),
         origin=error.origin,
-        hint=one_line(error.hint, 600) or None,
+        hint=one_line(as_tools(error.hint), 600) or None,
     )
 
 
@@ -163,7 +168,8 @@ def _diagnosed(why: Diagnosis | None) -> Diagnosed | None:
         around=clean(why.around) if why.around else None,
         input=clean(why.input) if why.input else None,
         since=clean(why.since) if why.since else None,
-        fix=one_line(why.fix or "", 300) or None,
+        routes=[one_line(one, 100) for one in why.routes],
+        fix=one_line(as_tools(why.fix or ""), 600) or None,
     )
 
 
@@ -175,6 +181,7 @@ def _diagnosis_lines(why: Diagnosed) -> str:
         *([why.around] if why.around else []),
         *([f"input: {why.input}"] if why.input else []),
         *([why.since] if why.since else []),
+        *([f"routes: {', '.join(why.routes)}"] if why.routes else []),
     ]
     return "\n".join(told)
 
@@ -218,17 +225,24 @@ def _entry(text: str) -> dict[str, Any] | None:
 
 
 def _next_call(run: Run, why: Diagnosis | None) -> str | None:
-    """To wait on, or to repair: the input where that does not fit, else the code. A fault of the platform has its own hint."""
+    """To wait on; to set what is missing, to give another input or route, to run it again, or to repair the code."""
     if run.status not in FINISHED:
         return f"get_run(run_id={json.dumps(run.id)}, wait_seconds=40)"
+    workflow = f"workflow_id={json.dumps(run.service_id)}"
+    if run.error is not None and run.error.code == "interrupted":
+        return f"run_workflow({workflow}, input=…) again, if it may be done twice"
+    if run.error is not None and run.error.code == "missing_credential":
+        named = _SECRET.search(f"{run.error.message} {run.error.hint}")
+        return f"set_secret(name={json.dumps(named[1])}), then run it again" if named else None
     if why is None or (run.error is not None and run.error.origin == "platform"):
         return None
-    workflow = f"workflow_id={json.dumps(run.service_id)}"
-    return (
-        f"get_workflow({workflow})"
-        if run.response_status == _UNFIT
-        else f"edit_workflow({workflow}, edits=[…])"
-    )
+    if why.secret:
+        return f"set_secret(name={json.dumps(why.secret)}), then run it again"
+    if why.routes:
+        return f"run_workflow({workflow}, path=…, method=…) with one of these routes"
+    if run.response_status == _UNFIT:
+        return f"get_workflow({workflow})"
+    return f"edit_workflow({workflow}, edits=[…])"
 
 
 def run_words(data: RunResult) -> str:
@@ -245,8 +259,9 @@ def run_words(data: RunResult) -> str:
             parts.append(f"Likely fix: {data.diagnosis.fix}")
     if data.result is not None:
         parts.append(fence("Result", compact(data.result), _RESULT_SHOWN))
-    if refused := [one.removesuffix(_REFUSED) for one in data.reached if one.endswith(_REFUSED)]:
-        parts.append(f"Connections were refused to: {', '.join(refused)}.")
+    if data.refused:
+        parts.append("Refused or failed connections:")
+        parts += [f"- {one}" for one in data.refused]
     if data.logs:
         parts.append(fence(f"Last {len(data.logs)} log lines", "\n".join(data.logs), _LOG_SHOWN))
     if data.next is not None:

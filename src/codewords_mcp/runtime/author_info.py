@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from codewords_mcp.runtime.models import Check, Model
+from codewords_mcp.runtime.models import Check, Model, Run
 
 DRAFT_ID = re.compile(r"draft_[0-9a-f]{12}")
 ExampleFrom = Literal["header", "given", "derived"]
@@ -126,7 +126,8 @@ class Frame(Model):
 
 class Diagnosis(Model):
     """Why a run failed. `around`: the code about the innermost frame, numbered, its line marked. `input` is what it was asked,
-    bounded; `since` what is different from its last success.
+    bounded; `since` what is different from its last success. `secret`: the one that is missing. `routes`: those that there
+    are, where none was asked. `refused`: connections that were not made, and why.
     """
 
     step: str | None = None
@@ -136,6 +137,9 @@ class Diagnosis(Model):
     input: str | None = None
     since: str | None = None
     fix: str | None = None
+    secret: str | None = None
+    routes: list[str] = Field(default_factory=list[str])
+    refused: list[str] = Field(default_factory=list[str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,3 +154,23 @@ class Written:
 
 Ask = Callable[[str, str], Awaitable[Written]]
 """`await ask(system, prompt)`: one question to a model, without a memory of those before."""
+
+_REFUSED = 5
+"""Refusals of a run that are told of; of the others how many there are."""
+
+
+def refusals(run: Run) -> list[str]:
+    """`host:port: why` of each connection and request that was refused or came to nothing, with the line that would allow it."""
+    egress = run.usage.get("egress", {})
+    found = [
+        f"{one['host']}:{one['port']}: {one['why']}" for one in egress.get("reached", []) if one.get("why")
+    ]
+    found += [
+        f"{one['host']}:{one['port']}: refused"
+        for one in egress.get("reached", [])
+        if not one["allowed"] and not one.get("why")
+    ]
+    found += [f"a request to {one['host']}: {one['reason']}" for one in egress.get("refused", [])]
+    found += [one["why"] for one in run.usage.get("refused_calls", [])]
+    more = [f"{len(found) - _REFUSED} more"] if len(found) > _REFUSED else []
+    return found[:_REFUSED] + more

@@ -25,12 +25,14 @@ from codewords_mcp.runtime.authoring.drafts import Origin, edited, require_code,
 from codewords_mcp.runtime.authoring.edits import apply_edits, apply_patch, diff_of
 from codewords_mcp.runtime.authoring.generate import Bounds, Generator, Wish
 from codewords_mcp.runtime.authoring.practices import practice, topics
+from codewords_mcp.runtime.authoring.private_hosts import check_private_hosts
 from codewords_mcp.runtime.authoring.templates import lacking, read_template, template_code, templates
 from codewords_mcp.runtime.authoring.writing import check_wish
 from codewords_mcp.runtime.browser_calls import BrowserCalls
 from codewords_mcp.runtime.callers import refuse_run
 from codewords_mcp.runtime.integration_calls import IntegrationCalls
 from codewords_mcp.runtime.library import Library
+from codewords_mcp.runtime.manifest import ANY
 from codewords_mcp.runtime.models import (
     FINISHED,
     Caller,
@@ -46,6 +48,7 @@ from codewords_mcp.runtime.runs.launch import limits_of
 from codewords_mcp.runtime.store import runs, workflows
 from codewords_mcp.runtime.store.drafts import DraftRow
 from codewords_mcp.runtime.workflows.checks import Validation, validate
+from codewords_mcp.runtime.workflows.openapi import routes_of
 from codewords_mcp.runtime.workflows.smoke import Smoke
 from codewords_mcp.settings import Settings
 
@@ -83,6 +86,8 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls):
                 known_secrets=await house.secrets.names(caller.owner),
                 secret_hosts=await house.secrets.hosts_by_name(caller.owner),
                 connected=lambda app: self.app_connected(caller, app),
+                services=lambda names: self.services_named(caller, names),
+                addresses=lambda script: check_private_hosts(script, self.settings.egress_allow_private),
                 max_code=self.settings.max_code,
                 limits=limits_of(self.settings),
                 progress=progress,
@@ -355,9 +360,10 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls):
         workflow = await database.read(lambda c: workflows.get(c, service_id))
         if workflow is None or workflow.owner != caller.owner:
             return None
-        code = await self._code_of(service_id, run.version)
-        if code is None:
+        version = await self._version_row(service_id, run.version)
+        if version is None:
             return None
+        code = version.code
         asked = run.input.content if run.input else None
         last = await database.read(
             lambda c: runs.page(
@@ -368,10 +374,26 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls):
         if last and (before := await self._code_of(service_id, last[0].version)) is not None:
             good = last[0], before
         log = await self._house.dispatcher.tail(caller, run.id, diagnosing.LOG_LINES)
-        return diagnosing.diagnose(run, log, code, asked, good)
+        routes = [f"{one['method']} {one['path']}" for one in routes_of(version.openapi)]
+        unset = await self._unset(caller, version)
+        return diagnosing.diagnose(run, log, code, asked, good, routes=routes, unset=unset)
+
+    async def _unset(self, caller: Caller, version: workflows.VersionRow) -> set[str]:
+        """Names of secrets that a version and its services may need, and that have no value."""
+        manifest = version.manifest or {}
+        named = {*manifest.get("services", []), *manifest.get("models", [])}
+        known = await self.list_services(caller) if ANY in named else await self.services_named(caller, named)
+        held = {str(one["name"]) for one in manifest.get("secrets", [])}
+        present = await self._house.secrets.given(caller.owner, sorted(held))
+        return {one.name for service in known for one in service.credentials if not one.present} | (
+            held - set(present)
+        )
 
     async def _code_of(self, service_id: str, version: int | None) -> str | None:
+        row = await self._version_row(service_id, version)
+        return row.code if row else None
+
+    async def _version_row(self, service_id: str, version: int | None) -> workflows.VersionRow | None:
         if version is None:
             return None
-        row = await self._house.database.read(lambda c: workflows.version(c, service_id, version))
-        return row.code if row else None
+        return await self._house.database.read(lambda c: workflows.version(c, service_id, version))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.callers import HOME_OWNER
@@ -21,6 +21,10 @@ class Library:
     async def list_services(self, caller: Caller) -> list[ServiceInfo]:
         """Every library service, with which of its credentials this caller's calls have."""
         return await self._described(caller, self._house.services.all())
+
+    async def services_named(self, caller: Caller, names: Collection[str]) -> list[ServiceInfo]:
+        """Those of these names that there are, as `list_services` tells them."""
+        return await self._described(caller, [one for one in self._house.services.all() if one.name in names])
 
     async def get_service(self, caller: Caller, name: str) -> ServiceInfo:
         """One. Raises NotFound."""

@@ -10,11 +10,15 @@ from codewords_mcp.runtime.models import Model
 
 
 class CredentialInfo(Model):
-    """A secret that a service uses; `without`: what it does when there is none, "" where it needs one."""
+    """A secret that a service uses; `without`: what it does when there is none, "" where it needs one.
+
+    `essential`: without it the service does not do what it is for.
+    """
 
     name: str
     how: str
     without: str = ""
+    essential: bool = True
     present: bool
 
 
@@ -44,3 +48,8 @@ class ServiceInfo(Model):
     unavailable: str = ""
     credentials: list[CredentialInfo] = Field(default_factory=list[CredentialInfo])
     operations: list[OperationInfo] = Field(default_factory=list[OperationInfo])
+
+    @property
+    def lacking(self) -> list[CredentialInfo]:
+        """The credentials that are not set, and without which it does not do what it is for."""
+        return [one for one in self.credentials if one.essential and not one.present]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from codewords_mcp.door.text import clean, cut, one_line
+from codewords_mcp.door.tool_words import as_tools
 from codewords_mcp.runtime.models import Check
-from codewords_mcp.tools._words import as_tools
 
 _SHOWN = 25
 

@@ -9,11 +9,11 @@ from pydantic import ValidationError
 
 from codewords_mcp.door.errors import foreseen
 from codewords_mcp.door.text import fence
+from codewords_mcp.door.tool_words import as_tools
 from codewords_mcp.errors import CodewordsError, InvalidInput, UpstreamFailed, ValidationFailed
 from codewords_mcp.runtime.conflicts import VersionChanged
 from codewords_mcp.runtime.models import ValidationReport
 from codewords_mcp.tools._checks import lines_of
-from codewords_mcp.tools._words import as_tools
 
 ERROR_KEY = "codewords/error"
 """Where a result's `_meta` carries the error as data: `{code, message, origin, hint?, …}`."""

@@ -160,7 +160,7 @@ def meeting_notes(on: Stage) -> None:
         {"transcript": "Ada: we ship on Friday. Bob: I write.", "emails": ["a@example.org", "b@example.org"]},
         notes,
     )
-    assert told == notes
+    assert told == notes | {"mailed": False}
     assert on.mails()[0]["to"] == ["a@example.org", "b@example.org"]
 
 
@@ -189,7 +189,7 @@ def page_summary(on: Stage) -> None:
 def page_change_monitor(on: Stage) -> None:
     on.world.page("/watched", PAGE.format(extra="Rain today."))
     asked = {"url": f"{on.world.outside}/watched", "email": "you@example.org"}
-    assert on.run(asked) == {"first_run": True, "changed": False, "diff": []}
+    assert on.run(asked) == {"first_run": True, "changed": False, "diff": [], "mailed": False}
     on.world.page("/watched", PAGE.format(extra="Sun today."))
     assert set(on.run(asked)["diff"]) == {"-Rain today.", "+Sun today."}
     assert on.mails()[0]["subject"] == "Changed: Harbour"
@@ -203,7 +203,7 @@ def price_monitor(on: Stage) -> None:
     assert on.run(asked)["price"] == 1049.0
     on.world.page("/shop", SHOP % "49")
     told = on.run(asked)
-    assert (told["before"], told["lowest"], told["told"]) == (1049.0, 49.0, True)
+    assert (told["before"], told["lowest"], told["told"]) == (1049.0, 49.0, False), "no mail server is set"
     assert on.mails()[0]["subject"] == "The price has fallen"
     assert "no price" in on.run({"url": f"{on.world.outside}/"}, status=422)["detail"]
 
@@ -247,7 +247,7 @@ def rss_digest(on: Stage) -> None:
     feeds = [f"{on.world.inside}/feed", f"{on.world.inside}/atom", f"{on.world.inside}/nothing"]
     told = on.run({"feeds": feeds, "email": "you@example.org"})
     assert [one["title"] for one in told["entries"]] == ["Second & last", "First", "Atom"]
-    assert (told["failed"], told["mailed"]) == ([feeds[2]], True)
+    assert (told["failed"], told["mailed"]) == ([feeds[2]], False), "no mail server is set"
     assert on.run({"feeds": feeds[:2], "email": "you@example.org"})["entries"] == []
 
 
@@ -352,7 +352,7 @@ def research_agent(on: Stage) -> None:
 
 def github_issue_digest(on: Stage) -> None:
     told = on.run({"query": "repo:ada/engine is:open", "email": "you@example.org"})
-    assert (told["new"][0]["author"], told["mailed"]) == ("bob", True)
+    assert (told["new"][0]["author"], told["mailed"]) == ("bob", False)
     assert on.run({"query": "repo:ada/engine is:open", "email": "you@example.org"})["new"] == []
 
 
@@ -371,7 +371,13 @@ def approvals(on: Stage) -> None:
     mail = on.http.post("/run/send_email/outbox", json={"id": on.mails()[0]["id"]}).json()["messages"][0][
         "message"
     ]
-    code = mail.replace("=\n", "").replace("=\r\n", "").partition('"code": "')[2].partition('"')[0]
+    code = (
+        mail.replace("=\n", "")
+        .replace("=\r\n", "")
+        .partition("with this code: ")[2]
+        .partition(". Request")[0]
+    )
+    assert made["mailed"] is False, "no mail server is set"
     on.run({"id": made["id"], "code": "wrong", "approve": True}, path="decide", status=403)
     done = on.run({"id": made["id"], "code": code, "approve": False, "comment": "too dear"}, path="decide")
     assert (done["status"], done["comment"]) == ("declined", "too dear")
@@ -425,7 +431,7 @@ def file_backup(on: Stage) -> None:
 
 def alert_router(on: Stage) -> None:
     alert = {"source": "db", "title": "Down", "severity": "critical", "email": "you@example.org"}
-    assert on.run(alert) == {"told": True, "mailed": True, "count": 1}
+    assert on.run(alert) == {"told": True, "mailed": False, "count": 1}
     assert on.run(alert) == {"told": False, "mailed": False, "count": 2}
     assert "critical" in on.world.posted[-1][1]["text"]
 

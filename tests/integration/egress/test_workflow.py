@@ -67,7 +67,11 @@ async def test_a_workflow_reaches_what_is_allowed_and_nothing_private_with_and_w
     assert status == 200
     allowed, shut, metadata, *direct = json.loads(body)
     assert allowed == [200, "hello"]
-    assert shut == [403, f"{HOST_ALIAS}:{shut_port} may not be reached: 127.0.0.1 is a loopback address.\n"]
+    assert shut[0] == 403
+    assert f"{HOST_ALIAS}:{shut_port} may not be reached: 127.0.0.1 is a loopback address" in shut[1]
+    assert f"CODEWORDS_EGRESS_ALLOW_PRIVATE='[\"{HOST_ALIAS}:{shut_port}\"]'" in shut[1], (
+        "the setting that opens it"
+    )
     assert metadata[0] == 403
     assert direct[0] == [200, "hello"]
     assert [code for code, _ in direct[1:]] == [0, 0]

@@ -115,8 +115,10 @@ async def test_an_address_that_is_not_public_is_answered_403_with_the_reason(
 ) -> None:
     async with attach() as stage:
         answer = (await stage.through_proxy(connect_to(authority))).decode()
-        assert answer.startswith("HTTP/1.1 403 Forbidden\r\n")
-        assert answer.endswith(f"{why}.\n")
+        status, _, _ = answer.partition("\r\n")
+        assert status.startswith("HTTP/1.1 403 ")
+        assert why in status, "which is what clients tell of an answer to CONNECT"
+        assert why in answer.partition("\r\n\r\n")[2]
         assert "may not be reached" in answer
         (event,) = stage.handle.events
         assert not event.allowed
@@ -146,7 +148,7 @@ async def test_what_cannot_be_reached_is_answered_502_with_the_reason(attach: At
     port = closed_port()
     async with attach(allowing(f"127.0.0.1:{port}"), resolve=nothing_found) as stage:
         answer = await stage.through_proxy(connect_to("nowhere.test:443"))
-        assert answer.startswith(b"HTTP/1.1 502 Bad Gateway\r\n")
+        assert answer.startswith(b"HTTP/1.1 502 ")
         assert answer.endswith(b"nowhere.test:443 could not be reached: the name was not found.\n")
         answer = await stage.through_proxy(connect_to(f"127.0.0.1:{port}"))
         assert answer.endswith(b"could not be reached: connection refused.\n")

@@ -7,9 +7,9 @@ from typing import Literal
 
 import pytest
 
+from codewords_mcp.door.tool_words import as_tools
 from codewords_mcp.runtime.models import LogLine, Run
 from codewords_mcp.tools._runs import answer_run
-from codewords_mcp.tools._words import as_tools
 
 NOW = "2026-01-01T00:00:00.000000Z"
 SAID: list[tuple[Literal["stdout", "stderr"], str]] = [
@@ -87,5 +87,5 @@ def test_a_run_says_what_it_reached_and_names_what_was_refused() -> None:
     assert told[:2] == ["api.example.com:443", "10.0.0.1:80 (refused)"]
     assert (len(told), told[-1]) == (41, "22 more")
     text = result.content[0].model_dump()["text"]
-    assert "Connections were refused to: 10.0.0.1:80." in text
+    assert "- 10.0.0.1:80: refused" in text
     assert "api.example.com" not in text

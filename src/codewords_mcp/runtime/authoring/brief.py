@@ -85,7 +85,7 @@ def fitting(services: Iterable[ServiceInfo], wish: str) -> list[ServiceInfo]:
 
 def line_of(service: ServiceInfo) -> str:
     """A service in a few lines: what it does, its paths with their inputs, and what it lacks here."""
-    lacks = [one.name for one in service.credentials if not one.present and not one.without]
+    lacks = [one.name for one in service.lacking]
     lines = [
         f"{service.name}: {service.summary}" + (f" Needs the secret {', '.join(lacks)}." if lacks else "")
     ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from codewords_mcp.errors import InvalidScript
-from codewords_mcp.runtime.author_info import Diagnosis, Frame
+from codewords_mcp.runtime.author_info import Diagnosis, Frame, refusals
 from codewords_mcp.runtime.authoring.edits import diff_of
 from codewords_mcp.runtime.models import LogLine, Run
 from codewords_mcp.runtime.workflows.crash import explain_crash
@@ -21,6 +21,11 @@ _RAISED = re.compile(
 _FRAMES, _TEXT, _DIFF, _INPUT = 4, 160, 700, 500
 _AROUND = 3
 """Lines of the code before and after the one that failed."""
+_NOT_REACHED = (
+    "The host was not reached: check its name, and that it is among the hosts the workflow may reach. 127.0.0.1 and "
+    "localhost are the sandbox itself; this machine is host.codewords.internal, where the operator opens the port with "
+    "CODEWORDS_EGRESS_ALLOW_PRIVATE."
+)
 _FIXES = (
     ("KeyError", "Use .get(…) or check that the key is there: what came in lacks it."),
     ("IndexError", "A list is shorter than the code thinks: check its length first."),
@@ -39,17 +44,39 @@ _FIXES = (
     ("Timeout", "The other side is slow: give a longer timeout, or do less at once."),
     (
         "Connect",
-        "The host was not reached: check its name, and that it is among the hosts the workflow may reach.",
+        _NOT_REACHED,
     ),
     ("gaierror", "The host has no address: check its name."),
     ("ModuleNotFoundError", "Add the package to `dependencies` in the header."),
 )
 
 
+_UNSET = re.compile(r"codewords secrets set ([A-Z][A-Z0-9_]{1,63})")
+"""What our own services answer, and programs pass on, where a secret is missing."""
+_NO_ROUTE = {404: "Not Found", 405: "Method Not Allowed"}
+"""What FastAPI answers of itself to a path, or a method of it, that no route has."""
+_ROUTES = 20
+_BROKEN_OFF = re.compile(
+    r"Connect|ReadError|RemoteProtocol|WriteError|ProxyError|SSL|gaierror|URLError|APIConnection|Disconnected|Reset|Timeout"
+)
+"""Exceptions that a refused connection shows as in a program."""
+
+
 def diagnose(
-    run: Run, log: Sequence[LogLine], code: str, asked: str | None, good: tuple[Run, str] | None
+    run: Run,
+    log: Sequence[LogLine],
+    code: str,
+    asked: str | None,
+    good: tuple[Run, str] | None,
+    *,
+    routes: Sequence[str] = (),
+    unset: Collection[str] = (),
 ) -> Diagnosis:
-    """The whole of it in under 800 tokens. `good` is the last run that succeeded, with its version's code."""
+    """The whole of it in under 800 tokens. `good` is the last run that succeeded, with its version's code.
+
+    `routes` are those of the version that ran, `unset` the names of secrets that it and its services may need and that have
+    no value.
+    """
     output = "\n".join(line.message for line in log if line.stream != "platform")
     if isinstance(run.response_content, str) and "Traceback" in run.response_content:
         output += "\n" + run.response_content.replace("\\n", "\n")
@@ -59,6 +86,14 @@ def diagnose(
     name = raised[-1][1] if raised else ""
     said = " ".join((raised[-1][2] or "").split())[:_TEXT] if raised else ""
     frames = _frames(trace, code)
+    refused = refusals(run)
+    told = f"{output}\n{run.response_content or ''}"
+    secret = next((name for name in _UNSET.findall(told) if name in unset), None)
+    unknown = (
+        run.response_status in _NO_ROUTE
+        and not frames
+        and run.response_json == {"detail": _NO_ROUTE[run.response_status]}
+    )
     return Diagnosis(
         step=run.steps[-1].id if run.steps else None,
         error=(f"{name}: {said}" if said else name) or None,
@@ -66,8 +101,24 @@ def diagnose(
         around=_around(frames[-1].line, code) if frames else None,
         input=asked[:_INPUT] if asked else None,
         since=_since(run, code, good),
-        fix=_fix(run, code, trace, name),
+        fix=(
+            f"{secret} has no value yet: a person sets it."
+            if secret
+            else "No route has this path and method: run it again with one that there is."
+            if unknown
+            else _of_refusals(refused, name) or _fix(run, code, trace, name)
+        ),
+        secret=secret,
+        routes=list(routes[:_ROUTES]) if unknown else [],
+        refused=refused,
     )
+
+
+def _of_refusals(refused: list[str], name: str) -> str | None:
+    """What to do where a connection was refused and the program failed over it."""
+    if not refused or not (name == "" or _BROKEN_OFF.search(name)):
+        return None
+    return f"A connection was refused or failed: {refused[0]}."
 
 
 def _frames(trace: str, code: str) -> list[Frame]:
@@ -124,5 +175,5 @@ def _by_status(run: Run) -> str | None:
     if run.response_status == 422:
         return "The input does not fit the route's schema: get_workflow shows it, and an example."
     if run.status == "timed_out":
-        return "Do less in one run, or several things at once; `timeout` in [tool.codewords] lengthens background runs."
+        return "Do less in one run, or several things at once."
     return None

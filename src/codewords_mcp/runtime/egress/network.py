@@ -28,7 +28,7 @@ EventListener = Callable[[str, EgressEvent], None]
 
 MAX_CONNECTIONS = 256
 CONNECT_TIMEOUT = 10.0
-MAX_REASON = 200
+MAX_REASON = 300
 """Characters of a reason that another machine gave."""
 
 

@@ -14,6 +14,12 @@ HOST_ALIAS: Final = "host.codewords.internal"
 """The name by which a sandbox means the runtime's machine (127.0.0.1 there), as far as `allow_private` lets it."""
 
 
+OPENABLE: Final = frozenset(
+    {"a private address", "a loopback address", "an address of this machine", "a carrier-grade NAT address"}
+)
+"""Kinds of addresses that an operator may have a service on. Nobody is told how to open a cloud's metadata."""
+
+
 @dataclass(frozen=True, slots=True)
 class EgressPolicy:
     """Judges each connection by the address that is dialled, after the name was resolved.
@@ -54,7 +60,7 @@ class EgressPolicy:
                 return None
         return (
             "the workflow's manifest does not list it; if it should be reached, add it to `hosts` under "
-            "[tool.codewords] in the header and deploy again"
+            f'[tool.codewords] in the header and deploy again: hosts = ["{host}"]'
         )
 
     def may_look_up(self, host: str, port: int) -> str | None:
@@ -77,7 +83,16 @@ class EgressPolicy:
         if self.mode == "none":
             return "workflows have no network here (CODEWORDS_EGRESS=none)"
         reason = not_public(address)
-        return f"{address} is {reason}" if reason else None
+        if reason is None:
+            return None
+        opened = f"; {_opened_by(host, port)}" if reason in OPENABLE else ""
+        return f"{address} is {reason}{opened}"
+
+
+def _opened_by(host: str, port: int) -> str:
+    """How the operator lets workflows reach it."""
+    at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"""the operator opens it by CODEWORDS_EGRESS_ALLOW_PRIVATE='["{at}"]'"""
 
 
 def is_this_machine(host: str) -> bool:

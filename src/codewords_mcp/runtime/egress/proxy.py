@@ -20,6 +20,7 @@ _REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP/1\.[01]")
 _NOT_FORWARDED = (b"proxy-connection:", b"proxy-authorization:", b"connection:", b"keep-alive:", b"host:")
 _PHRASES = {400: "Bad Request", 403: "Forbidden", 431: "Request Header Fields Too Large", 502: "Bad Gateway"}
 _LINGER = 2.0
+MAX_PHRASE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +106,14 @@ def _authority(text: str, default_port: int | None) -> tuple[str, int]:
 
 
 async def reply(client: socket.socket, status: int, sentence: str) -> None:
-    """Answer with a status and a sentence, and close once the client has them. Owns the socket."""
+    """Answer with a status and a sentence, and close once the client has them. Owns the socket.
+
+    The sentence is the reason phrase too: of an answer to CONNECT that is all that most clients tell their program.
+    """
     body = (sentence + "\n").encode()
+    phrase = "".join(letter for letter in sentence if " " <= letter <= "~")[:MAX_PHRASE] or _PHRASES[status]
     head = (
-        f"HTTP/1.1 {status} {_PHRASES[status]}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        f"HTTP/1.1 {status} {phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     loop = asyncio.get_running_loop()

@@ -208,7 +208,26 @@ class Execution:
     def _timed_out(self) -> RunTimedOut:
         return RunTimedOut(
             f"The workflow did not finish within {self.timeout:g} s; its sandbox was ended.",
-            hint="Run it in the background for longer work (run_async, `codewords run --async`), or make it quicker.",
+            hint=self._longer(),
+        )
+
+    def _longer(self) -> str:
+        """Which line or setting is the limit that was reached, and how a run may take longer."""
+        if self.request.timeout:
+            return "The request that started it set this limit: give a longer one."
+        if not self.request.background:
+            return (
+                "CODEWORDS_SYNC_TIMEOUT limits runs whose caller waits. Run it in the background for longer work (run_async, "
+                "`codewords run --async`), or make it quicker."
+            )
+        if self._kit.servable.timeout:
+            return (
+                f"The line `timeout = {self.timeout:g}` under [tool.codewords] in its header is this limit: give a higher "
+                "number there and deploy again, or make it quicker."
+            )
+        return (
+            "CODEWORDS_RUN_TIMEOUT is this limit; `timeout = SECONDS` under [tool.codewords] in its header sets one of its "
+            "own. Or do less in one run."
         )
 
     async def _take(self) -> Lease:
@@ -387,7 +406,7 @@ class Execution:
         )
 
     def _egress(self) -> dict[str, Any]:
-        """Under which policy the workflow could go out, what it connected to, and what was refused, with the fix."""
+        """Under which policy the workflow could go out, what it connected to, and what was refused, why and with the fix."""
         hosts = self._kit.egress
         policy = "default" if hosts is None else list(hosts)
         reached = [

@@ -45,6 +45,7 @@ class RunLog:
         self.run_id = run_id
         self.steps: list[Step] = []
         self._reached: dict[tuple[str, int, bool], int] = {}
+        self._why: dict[tuple[str, int], str] = {}
         self._secrets: dict[tuple[str, str], int] = {}
         self._refused: dict[tuple[str, str], int] = {}
         self.refusals: dict[str, int] = {}
@@ -86,11 +87,13 @@ class RunLog:
         if sentence in self.refusals or len(self.refusals) < MAX_DESTINATIONS:
             self.refusals[sentence] = self.refusals.get(sentence, 0) + 1
 
-    def reached(self, host: str, port: int, *, allowed: bool) -> None:
-        """Count an attempt to connect; destinations are bounded."""
+    def reached(self, host: str, port: int, *, allowed: bool, reason: str = "") -> None:
+        """Count an attempt to connect, and keep why it was refused or failed last; destinations are bounded."""
         one = (host, port, allowed)
         if one in self._reached or len(self._reached) < MAX_DESTINATIONS:
             self._reached[one] = self._reached.get(one, 0) + 1
+            if reason:
+                self._why[host, port] = reason
 
     def asked(self, host: str, secrets: tuple[str, ...], refused: str) -> None:
         """Count a request with secrets, or one that was refused; both are bounded."""
@@ -112,9 +115,10 @@ class RunLog:
 
     @property
     def destinations(self) -> list[dict[str, Any]]:
-        """[{host, port, allowed, count}] of what the workflow connected to, or tried to."""
+        """[{host, port, allowed, count, why?}] of what the workflow connected to, or tried to; `why` it was refused or failed."""
         return [
             {"host": host, "port": port, "allowed": allowed, "count": count}
+            | ({"why": why} if (why := self._why.get((host, port))) else {})
             for (host, port, allowed), count in self._reached.items()
         ]
 

@@ -75,7 +75,7 @@ class Supply:
             if event.kind == "request":
                 one.asked(event.host, event.secrets, event.reason)
             else:
-                one.reached(event.host, event.port, allowed=event.allowed)
+                one.reached(event.host, event.port, allowed=event.allowed, reason=event.reason)
             if not event.allowed:
                 # the program itself may see no more than a connection that breaks off
                 one.say(f"A {event.kind} to {event.host}:{event.port} was refused: {event.reason}.")

@@ -23,6 +23,7 @@ SMTP_URL = Credential(
     "Write your mail server as smtp://user:password@host:587, or smtps://…:465, %-encoded where need be.",
     without="Messages are kept in the outbox and not sent.",
     home=True,
+    essential=True,
 )
 SMTP_FROM = Credential(
     "SMTP_FROM",

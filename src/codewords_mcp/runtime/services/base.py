@@ -55,7 +55,8 @@ class Output(BaseModel):
 class Credential:
     """A secret that a service uses: `how` says where one is had, `without` what the service does when there is none.
 
-    An empty `without` means that the service needs it. Of `home` ones only the home's own counts, since they name a
+    An empty `without` means that the service needs it. `essential`: with another `without` it starts, and yet does not do what
+    it is for. Of `home` ones only the home's own counts, since they name a
     machine to connect to, which may be private.
     """
 
@@ -63,6 +64,7 @@ class Credential:
     how: str
     without: str = ""
     home: bool = False
+    essential: bool = False
 
 
 @dataclass(frozen=True, slots=True)

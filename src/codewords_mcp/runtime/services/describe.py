@@ -15,7 +15,13 @@ from codewords_mcp.runtime.services.base import Service
 def describe(service: Service, present: Collection[str] = (), unavailable: str = "") -> ServiceInfo:
     """`present` are the names of credentials that are set; `unavailable` why its calls are refused now."""
     credentials = [
-        CredentialInfo(name=one.name, how=one.how, without=one.without, present=one.name in present)
+        CredentialInfo(
+            name=one.name,
+            how=one.how,
+            without=one.without,
+            essential=one.essential or not one.without,
+            present=one.name in present,
+        )
         for one in service.credentials
     ]
     return ServiceInfo(

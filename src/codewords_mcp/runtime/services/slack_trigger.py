@@ -25,6 +25,7 @@ SLACK_BOT_TOKEN = Credential(
     "SLACK_BOT_TOKEN",
     "It is the Bot User OAuth Token (xoxb-…) of your app at https://api.slack.com/apps, with the scope chat:write.",
     without="Messages cannot be sent.",
+    essential=True,
 )
 SLACK_SIGNING_SECRET = Credential(
     "SLACK_SIGNING_SECRET",

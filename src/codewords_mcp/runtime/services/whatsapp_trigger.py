@@ -27,11 +27,13 @@ WHATSAPP_ACCESS_TOKEN = Credential(
     "WHATSAPP_ACCESS_TOKEN",
     f"Take the access token {_APP}, API Setup; a system user's does not expire.",
     without="Messages cannot be sent.",
+    essential=True,
 )
 WHATSAPP_PHONE_NUMBER_ID = Credential(
     "WHATSAPP_PHONE_NUMBER_ID",
     f"Take the phone number ID {_APP}, API Setup.",
     without="Messages cannot be sent.",
+    essential=True,
 )
 WHATSAPP_APP_SECRET = Credential(
     "WHATSAPP_APP_SECRET",

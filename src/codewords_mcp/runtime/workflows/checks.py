@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from codewords_mcp.errors import EnvironmentFailed, InvalidScript
-from codewords_mcp.runtime.manifest import Manifest
+from codewords_mcp.runtime.manifest import ANY, Manifest
 from codewords_mcp.runtime.models import Check, Progress, ValidationReport, no_progress
 from codewords_mcp.runtime.sandboxes.base import Driver, Limits
+from codewords_mcp.runtime.service_info import ServiceInfo
 from codewords_mcp.runtime.workflows.boot import boot
 from codewords_mcp.runtime.workflows.environment import Environment, Environments
 from codewords_mcp.runtime.workflows.leaks import check_leaks
 from codewords_mcp.runtime.workflows.lint import lint
+from codewords_mcp.runtime.workflows.needed_secrets import check_services
 from codewords_mcp.runtime.workflows.packages import check_packages
 from codewords_mcp.runtime.workflows.reach import derive
 from codewords_mcp.runtime.workflows.report import make_report
@@ -25,6 +27,8 @@ from codewords_mcp.runtime.workflows.smoke import Example, Smoke
 from codewords_mcp.runtime.workflows.variables import Connected, check_connections, check_variables
 
 _STEPS = 4.0
+_BY_PERSON = frozenset({"connections", "credentials", "variables"})
+"""Checks of what a person sets or connects, not of the code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ async def validate(
     known_secrets: Collection[str] = (),
     secret_hosts: Mapping[str, Iterable[str]] | None = None,
     connected: Callable[[str], Awaitable[Connected]] | None = None,
+    services: Callable[[Collection[str]], Awaitable[list[ServiceInfo]]] | None = None,
+    addresses: Callable[[Script], list[Check]] | None = None,
     progress: Progress = no_progress,
     limits: Limits | None = None,
     max_code: int = DEFAULT_MAX_CODE,
@@ -62,7 +68,9 @@ async def validate(
     `smoke` says which input it is tried with; by default one that the header gives.
 
     `secret_hosts`: secrets that workflows do not see, and the hosts for which the egress puts them in. `connected` says of
-    an app that the script declares whether an account is connected; without it that is not checked.
+    an app that the script declares whether an account is connected; without it that is not checked. `services` tells of
+    library services and models, by name, with which of their credentials are set. `addresses` looks for
+    addresses in the code that no sandbox reaches.
 
     Whatever is wrong with the script is a failed check. Raises StorageFailed and SandboxFailed only: what is wrong
     with the runtime's own home or sandbox.
@@ -71,6 +79,8 @@ async def validate(
     work.secret_hosts = secret_hosts or {}
     work.smoke = smoke
     work.connected = connected
+    work.services = services
+    work.addresses = addresses
     with work.timed("total"):
         await work.run(code)
     report = make_report(work.checks, work.manifest)
@@ -104,6 +114,8 @@ class _Work:
         self.openapi: dict[str, Any] | None = None
         self.secret_hosts: Mapping[str, Iterable[str]] = {}
         self.connected: Callable[[str], Awaitable[Connected]] | None = None
+        self.services: Callable[[Collection[str]], Awaitable[list[ServiceInfo]]] | None = None
+        self.addresses: Callable[[Script], list[Check]] | None = None
         self.manifest: Manifest | None = None
         self.smoke = Smoke()
         self.example: Example | None = None
@@ -170,6 +182,12 @@ class _Work:
             reach = await asyncio.to_thread(derive, script, rules=self.secret_hosts)
         self.manifest = reach.manifest.model_copy(update={"packages": packages})
         self.checks += reach.notes
+        if self.addresses is not None:
+            self.checks += await asyncio.to_thread(self.addresses, script)
+        if self.services is not None and (
+            called := {*reach.manifest.services, *reach.manifest.models} - {ANY}
+        ):
+            self.checks += check_services(await self.services(called), {one.name for one in script.env})
 
     async def _build(self, script: Script) -> Environment | None:
         async def scaled(done: float, total: float, message: str) -> None:
@@ -192,7 +210,8 @@ class _Work:
         return environment
 
     def _failed(self) -> bool:
-        return any(check.status == "failed" for check in self.checks)
+        """Whether a check failed without which starting the program shows nothing. What a person has to set does not count."""
+        return any(check.status == "failed" and check.id not in _BY_PERSON for check in self.checks)
 
     @contextmanager
     def timed(self, name: str) -> Generator[None]:

@@ -73,7 +73,7 @@ def lacking(template: Template, services: Mapping[str, ServiceInfo], present: Co
     """The secrets that it cannot do without and that are not set: its own (`present` are those that are), and its services'."""
     own = [name for name in template.needs if name not in present]
     used = [services[name] for name in template.services if name in services]
-    theirs = [one.name for service in used for one in service.credentials if not (one.present or one.without)]
+    theirs = [one.name for service in used for one in service.lacking]
     return list(dict.fromkeys([*own, *theirs]))
 
 

@@ -44,7 +44,7 @@ class Alert(BaseModel):
 
 class Routed(BaseModel):
     told: bool = Field(description="False for `info`, and for what was told within the hour.")
-    mailed: bool
+    mailed: bool = Field(False, description="Whether a mail server took it; without one it waits in the outbox.")
     count: int = Field(description="How often it came within the hour.")
 
 
@@ -64,10 +64,10 @@ async def route(alert: Alert) -> Routed:
         reply = await http.post(os.environ["CHAT_WEBHOOK_URL"], json={"text": text, "content": text})
     if reply.is_error:
         raise HTTPException(status_code=502, detail=f"The channel answered {reply.status_code}.")
-    grave = alert.severity == "critical" and alert.email is not None
-    if grave:
-        await service("send_email", {"to": alert.email, "subject": f"Critical: {alert.title}", "text": text})
-    return Routed(told=True, mailed=grave, count=count)
+    mailed = False
+    if alert.severity == "critical" and alert.email is not None:
+        mailed = (await service("send_email", {"to": alert.email, "subject": f"Critical: {alert.title}", "text": text}))["delivered"]
+    return Routed(told=True, mailed=mailed, count=count)
 
 
 async def service(name: str, inputs: dict[str, Any], path: str = "") -> Any:

@@ -18,7 +18,7 @@
 # example = {title = "Laptop for Bob", amount = 1450, approver = "ada@example.org"}
 # ///
 
-"""Ask somebody to approve something: a request is kept and mailed with a code, decided once, and looked up by whoever waits."""
+"""Ask for an approval: a request is kept and its code mailed to the approver; whoever runs this enters the decision, once."""
 
 import secrets
 from datetime import UTC, datetime
@@ -54,6 +54,7 @@ class State(BaseModel):
     status: Literal["waiting", "approved", "declined"]
     comment: str = ""
     decided_at: str | None = None
+    mailed: bool = Field(False, description="Whether a mail server took it; without one it waits in the outbox.")
 
 
 @app.post("/", response_model=State)
@@ -68,8 +69,11 @@ async def ask_for(asked: Request) -> State:
     code = secrets.token_urlsafe(9)
     await keep(state, code)
     lines = [asked.title, *([f"Amount: {asked.amount:.2f}"] if asked.amount is not None else []), asked.details]
-    lines.append(f'To decide, run this workflow at /decide with {{"id": "{state.id}", "code": "{code}", "approve": true or false}}.')
-    await service("send_email", {"to": asked.approver, "subject": f"To approve: {asked.title}", "text": "\n\n".join(filter(None, lines))})
+    # /decide takes a key of the runtime, which an approver elsewhere does not have: the code tells whose decision it is
+    lines.append(f"To decide, answer yes or no with this code: {code}. Request {state.id}; your answer is entered at /decide of this workflow.")
+    mail = {"to": asked.approver, "subject": f"To approve: {asked.title}", "text": "\n\n".join(filter(None, lines))}
+    state.mailed = (await service("send_email", mail))["delivered"]
+    await keep(state, code)
     return state
 
 

@@ -49,6 +49,7 @@ class Move(BaseModel):
 class Report(BaseModel):
     day: str
     moves: list[Move]
+    mailed: bool = Field(False, description="Whether a mail server took it; without one it waits in the outbox.")
 
 
 class Plan(BaseModel):
@@ -75,11 +76,12 @@ async def report(asked: Numbers) -> Report:
     moves = [move(name, value, [one[name] for one in past if name in one]) for name, value in asked.numbers.items()]
     days = dict(sorted((days | {day: asked.numbers}).items())[-KEPT:])
     await service("redis_coordinator", {"action": "set", "key": "daily_report", "value": days})
+    mailed = False
     if asked.email:
         logger.info("STEPLOG START mail")
         lines = [f"{one.name}: {one.value:g}" + (f" ({one.percent:+.1f} %)" if one.percent is not None else "") for one in moves]
-        await service("send_email", {"to": asked.email, "subject": f"Report of {day}", "text": "\n".join(lines)})
-    return Report(day=day, moves=moves)
+        mailed = (await service("send_email", {"to": asked.email, "subject": f"Report of {day}", "text": "\n".join(lines)}))["delivered"]
+    return Report(day=day, moves=moves, mailed=mailed)
 
 
 def move(name: str, value: float, past: list[float]) -> Move:

@@ -46,6 +46,7 @@ class Changes(BaseModel):
     added: list[Row]
     removed: list[Row]
     changed: list[Row] = Field(description="As they are now.")
+    mailed: bool = Field(False, description="Whether a mail server took it; without one it waits in the outbox.")
 
 
 @app.post("/", response_model=Changes)
@@ -67,7 +68,7 @@ async def watch(asked: Watch) -> Changes:
     if asked.email and (told.added or told.removed or told.changed):
         logger.info("STEPLOG START mail")
         text = json.dumps(told.model_dump(include={"added", "removed", "changed"}), ensure_ascii=False, indent=2)
-        await service("send_email", {"to": asked.email, "subject": "The sheet has changed", "text": text})
+        told.mailed = (await service("send_email", {"to": asked.email, "subject": "The sheet has changed", "text": text}))["delivered"]
     # kept last, so that a mail that fails is sent by the next run
     await service("redis_coordinator", {"action": "set", "key": place, "value": now})
     return told

@@ -57,7 +57,7 @@ class Invoice(BaseModel):
     gross: Decimal
     due: date
     page: str = Field(description="Link to the printable page.")
-    mailed: bool
+    mailed: bool = Field(False, description="Whether a mail server took it; without one it waits in the outbox.")
 
 
 @app.post("/", response_model=Invoice)
@@ -76,11 +76,12 @@ async def make(order: Order) -> Invoice:
     page = page_of(order, amounts, net, tax, gross, due)
     async with AsyncCodewordsClient() as client:
         link = await client.upload_file_content(f"invoice-{order.number}.html".replace("/", "-"), page.encode())
+    mailed = False
     if order.email:
         logger.info("STEPLOG START mail")
         text = f"Please find your invoice {order.number} of {gross} {order.currency}, due {due}: {link}"
-        await service("send_email", {"to": order.email, "subject": f"Invoice {order.number}", "text": text, "html": page})
-    return Invoice(net=net, tax=tax, gross=gross, due=due, page=link, mailed=order.email is not None)
+        mailed = (await service("send_email", {"to": order.email, "subject": f"Invoice {order.number}", "text": text, "html": page}))["delivered"]
+    return Invoice(net=net, tax=tax, gross=gross, due=due, page=link, mailed=mailed)
 
 
 def cents(amount: Decimal) -> Decimal:

@@ -51,8 +51,12 @@ class Notes(BaseModel):
     open_questions: list[str]
 
 
-@app.post("/", response_model=Notes)
-async def write(meeting: Meeting) -> Notes:
+class Written(Notes):
+    mailed: bool = Field(False, description="Whether a mail server took it; without one it waits in the outbox.")
+
+
+@app.post("/", response_model=Written)
+async def write(meeting: Meeting) -> Written:
     """Ask the model, then mail what it wrote."""
     logger.info("STEPLOG START read")
     notes: Notes = await ask(
@@ -61,10 +65,11 @@ async def write(meeting: Meeting) -> Notes:
         f"<transcript>\n{meeting.transcript}\n</transcript>",
         Notes,
     )
+    mailed = False
     if meeting.emails:
         logger.info("STEPLOG START mail")
-        await service("send_email", {"to": meeting.emails, "subject": f"Notes: {notes.title}"[:200], "text": text_of(notes)})
-    return notes
+        mailed = (await service("send_email", {"to": meeting.emails, "subject": f"Notes: {notes.title}"[:200], "text": text_of(notes)}))["delivered"]
+    return Written(**notes.model_dump(), mailed=mailed)
 
 
 def text_of(notes: Notes) -> str:

@@ -53,7 +53,7 @@ class Entry(BaseModel):
 class Digest(BaseModel):
     entries: list[Entry]
     failed: list[str] = Field(description="Feeds that could not be read.")
-    mailed: bool
+    mailed: bool = Field(False, description="Whether a mail server took it; without one it waits in the outbox.")
 
 
 @app.post("/", response_model=Digest)
@@ -72,15 +72,16 @@ async def digest(asked: Feeds) -> Digest:
         if one.link not in known and (not asked.words or any(word.lower() in one.title.lower() for word in asked.words))
     }
     new = list(entries.values())[: asked.most]
+    mailed = False
     if asked.email and new:
         logger.info("STEPLOG START mail", entries=len(new))
         text = "\n\n".join(f"{one.title}\n{one.link}" for one in new)
         page = "".join(f"<p><a href='{html.escape(one.link)}'>{html.escape(one.title)}</a></p>" for one in new)
-        await service("send_email", {"to": asked.email, "subject": f"{len(new)} new entries", "text": text, "html": page})
+        mailed = (await service("send_email", {"to": asked.email, "subject": f"{len(new)} new entries", "text": text, "html": page}))["delivered"]
     now = [*(one.link for one in new), *seen][:KEPT]
     await service("redis_coordinator", {"action": "set", "key": "rss_digest", "value": now})
     failed = [url for url, feed in zip(asked.feeds, found, strict=True) if feed is None]
-    return Digest(entries=new, failed=failed, mailed=bool(asked.email and new))
+    return Digest(entries=new, failed=failed, mailed=mailed)
 
 
 async def read(http: httpx.AsyncClient, url: str, turns: asyncio.Semaphore) -> list[Entry] | None:

@@ -47,7 +47,7 @@ class Issue(BaseModel):
 class Digest(BaseModel):
     new: list[Issue]
     total: int = Field(description="All that the search finds.")
-    mailed: bool
+    mailed: bool = Field(False, description="Whether a mail server took it; without one it waits in the outbox.")
 
 
 @app.post("/", response_model=Digest)
@@ -59,13 +59,14 @@ async def digest(asked: Asked) -> Digest:
     place = f"github_issue_digest:{asked.query}"[:500]
     seen: list[str] = (await service("redis_coordinator", {"action": "get", "key": place}))["value"] or []
     new = [issue_of(one) for one in found["items"] if one["html_url"] not in seen]
+    mailed = False
     if asked.email and new:
         logger.info("STEPLOG START mail", issues=len(new))
         text = "\n\n".join(f"{one.title}\n{one.url}\nby {one.author}, {one.comments} comments" for one in new)
-        await service("send_email", {"to": asked.email, "subject": f"{len(new)} new issues", "text": text})
+        mailed = (await service("send_email", {"to": asked.email, "subject": f"{len(new)} new issues", "text": text}))["delivered"]
     now = [*(one.url for one in new), *seen][:KEPT]
     await service("redis_coordinator", {"action": "set", "key": place, "value": now})
-    return Digest(new=new, total=found["total_count"], mailed=bool(asked.email and new))
+    return Digest(new=new, total=found["total_count"], mailed=mailed)
 
 
 def issue_of(item: dict[str, Any]) -> Issue:

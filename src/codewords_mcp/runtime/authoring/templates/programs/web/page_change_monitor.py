@@ -42,6 +42,7 @@ class Change(BaseModel):
     first_run: bool
     changed: bool
     diff: list[str] = Field(description="Lines that came (+) and went (-).")
+    mailed: bool = Field(False, description="Whether a mail server took it; without one it waits in the outbox.")
 
 
 @app.post("/", response_model=Change)
@@ -55,13 +56,14 @@ async def watch(asked: Watch) -> Change:
     before = (await service("redis_coordinator", {"action": "get", "key": place}))["value"]
     found = [] if before is None else list(difflib.unified_diff(before, lines, lineterm="", n=0))[2:]
     diff = [line for line in found if not line.startswith("@@")][:SHOWN]
+    mailed = False
     if asked.email and diff:
         logger.info("STEPLOG START mail")
         subject = f"Changed: {page['title'] or asked.url}"[:200]
-        await service("send_email", {"to": asked.email, "subject": subject, "text": "\n".join([asked.url, "", *diff])})
+        mailed = (await service("send_email", {"to": asked.email, "subject": subject, "text": "\n".join([asked.url, "", *diff])}))["delivered"]
     # kept last, so that a mail that fails is sent by the next run
     await service("redis_coordinator", {"action": "set", "key": place, "value": lines})
-    return Change(first_run=before is None, changed=bool(diff), diff=diff)
+    return Change(first_run=before is None, changed=bool(diff), diff=diff, mailed=mailed)
 
 
 async def service(name: str, inputs: dict[str, Any], path: str = "") -> Any:

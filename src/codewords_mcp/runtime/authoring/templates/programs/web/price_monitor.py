@@ -47,7 +47,7 @@ class Price(BaseModel):
     currency: str | None
     before: float | None = Field(description="At the last run.")
     lowest: float
-    told: bool
+    told: bool = Field(description="Whether a mail server took the mail; without one it waits in the outbox.")
 
 
 @app.post("/", response_model=Price)
@@ -64,13 +64,14 @@ async def watch(asked: Watch) -> Price:
     before = history[-1][1] if history else None
     fell = before is None or price < before
     tell = bool(asked.email) and fell and (price < asked.below if asked.below else before is not None)
+    mailed = False
     if tell:
         logger.info("STEPLOG START mail")
         text = f"{price} {currency or ''}, before {before or 'unknown'}: {asked.url}"
-        await service("send_email", {"to": asked.email, "subject": "The price has fallen", "text": text})
+        mailed = (await service("send_email", {"to": asked.email, "subject": "The price has fallen", "text": text}))["delivered"]
     history = [*history, [datetime.now(UTC).isoformat(timespec="seconds"), price]][-KEPT:]
     await service("redis_coordinator", {"action": "set", "key": place, "value": history})
-    return Price(price=price, currency=currency, before=before, lowest=min(one[1] for one in history), told=tell)
+    return Price(price=price, currency=currency, before=before, lowest=min(one[1] for one in history), told=mailed)
 
 
 def price_of(page: str) -> tuple[float, str | None]:

@@ -53,6 +53,7 @@ class Site(BaseModel):
 
 class Report(BaseModel):
     all_up: bool
+    mailed: bool = Field(False, description="Whether a mail server took it; without one it waits in the outbox.")
     sites: list[Site]
 
 
@@ -67,13 +68,14 @@ async def check(asked: Sites) -> Report:
     before: dict[str, bool] = (await service("redis_coordinator", {"action": "get", "key": "uptime_check"}))["value"] or {}
     sites = [site.model_copy(update={"changed": before.get(site.url, True) != site.up}) for site in sites]
     changed = [site for site in sites if site.changed]
+    mailed = False
     if asked.email and changed:
         logger.info("STEPLOG START mail")
         text = "\n".join(f"{site.url} is {'up again' if site.up else f'down: {site.problem}'}" for site in changed)
-        await service("send_email", {"to": asked.email, "subject": f"{len(changed)} sites changed", "text": text})
+        mailed = (await service("send_email", {"to": asked.email, "subject": f"{len(changed)} sites changed", "text": text}))["delivered"]
     now = before | {site.url: site.up for site in sites}
     await service("redis_coordinator", {"action": "set", "key": "uptime_check", "value": now})
-    return Report(all_up=all(site.up for site in sites), sites=sites)
+    return Report(all_up=all(site.up for site in sites), mailed=mailed, sites=sites)
 
 
 async def look(http: httpx.AsyncClient, url: str, contains: str, turns: asyncio.Semaphore) -> Site:

@@ -1,0 +1,171 @@
+"""Addresses in a script that a sandbox cannot reach: its own loopback, and private networks that nobody opened."""
+
+from __future__ import annotations
+
+import ast
+import re
+import socket
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from codewords_mcp.runtime.egress.addresses import Address, not_public, parse_address
+from codewords_mcp.runtime.egress.policy import HOST_ALIAS, OPENABLE
+from codewords_mcp.runtime.models import Check
+from codewords_mcp.runtime.workflows.script import Script
+
+_MOST = 5
+"""Addresses that are told of; the others are like them."""
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^\s/?#@]*@)?(\[[^\]\s]*\]|[^\s:/?#\\,]+)(?::(\d{1,5}))?")
+_RUNTIME = ("127.0.0.1", 8765)
+"""How a sandbox reaches its runtime, as scripts have it as a default."""
+_DOCKER = frozenset(
+    {
+        "host.docker.internal",
+        "gateway.docker.internal",
+        "kubernetes.docker.internal",
+        "docker.for.mac.localhost",
+        "docker.for.win.localhost",
+        "host.containers.internal",
+        "host.lima.internal",
+    }
+)
+_NUMERIC = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}\.?", re.IGNORECASE)
+_HOST_KEYWORDS = frozenset({"host", "hostname", "server", "address"})
+_SERVERS = frozenset(
+    {"run", "serve", "Config", "Server", "start_server", "create_server", "bind", "TCPServer", "HTTPServer"}
+)
+"""Calls that listen at an address instead of connecting to it."""
+
+
+class _Place(NamedTuple):
+    host: str
+    port: int | None
+    line: int | None
+
+
+def check_private_hosts(script: Script, allowed: Collection[str]) -> list[Check]:
+    """A warning for each such address. `allowed`: the `host:port` pairs of CODEWORDS_EGRESS_ALLOW_PRIVATE."""
+    pairs = {pair.strip().lower() for pair in allowed}
+    found: dict[tuple[str, int | None], Check] = {}
+    for place in _places(script):
+        key = (place.host, place.port)
+        if key not in found and (check := _judge(place, pairs)):
+            found[key] = check
+    return list(found.values())[:_MOST]
+
+
+def _judge(place: _Place, pairs: set[str]) -> Check | None:
+    host, port = place.host.strip("[]").lower().removesuffix("."), place.port
+    address = _address(host)
+    own = host == "localhost" or (host.endswith(".localhost") and host not in _DOCKER)
+    if own or (address is not None and (address.is_loopback or address.is_unspecified)):
+        if (host, port) == _RUNTIME or (host == "localhost" and port == _RUNTIME[1]):
+            return None
+        return _warning(
+            place,
+            f"{host} is the sandbox's own loopback there; nothing of this machine listens on it.",
+            _to_machine(port, pairs),
+        )
+    if host in _DOCKER:
+        return _warning(
+            place,
+            f"{host} is Docker's name for the machine, which sandboxes do not know.",
+            _to_machine(port, pairs),
+        )
+    if host == HOST_ALIAS:
+        if port is None or f"127.0.0.1:{port}" in pairs or f"{host}:{port}" in pairs:
+            return None
+        return _warning(
+            place, f"Port {port} of this machine is not open to workflows.", _setting(f"127.0.0.1:{port}")
+        )
+    reason = None if address is None else not_public(address)
+    if (
+        address is None
+        or reason is None
+        or (port and (f"{host}:{port}" in pairs or f"{_written(address)}:{port}" in pairs))
+    ):
+        return None
+    if reason not in OPENABLE:
+        return _warning(place, f"{host} is {reason}, which workflows do not reach.", None)
+    return _warning(
+        place,
+        f"{host} is {reason}, which workflows reach only where the operator lets them.",
+        _setting(f"{_written(address)}:{port or 'PORT'}"),
+    )
+
+
+def _to_machine(port: int | None, pairs: set[str]) -> str:
+    shown = port or "PORT"
+    told = f"Write {HOST_ALIAS}:{shown}: that is this machine."
+    return told if f"127.0.0.1:{port}" in pairs else f"{told} {_setting(f'127.0.0.1:{shown}')}"
+
+
+def _setting(pair: str) -> str:
+    return f"""Then start the runtime with CODEWORDS_EGRESS_ALLOW_PRIVATE='["{pair}"]'."""
+
+
+def _warning(place: _Place, message: str, fix: str | None) -> Check:
+    return Check(id="hosts", status="warning", message=message, line=place.line, fix=fix)
+
+
+def _written(address: Address) -> str:
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
+def _address(host: str) -> Address | None:
+    """The address that a text is, also in the spellings that only the C library and browsers read (`127.1`, `0x7f000001`)."""
+    known = parse_address(host)
+    if known is None and _NUMERIC.fullmatch(host):
+        try:
+            known = parse_address(socket.inet_ntoa(socket.inet_aton(host.removesuffix("."))))
+        except OSError:
+            return None
+    return getattr(known, "ipv4_mapped", None) or known
+
+
+def _places(script: Script) -> Iterator[_Place]:
+    """Addresses in defaults of the header, in texts of the code, and where a call takes a host."""
+    for variable in script.env:
+        if variable.default:
+            yield from _urls(variable.default, None)
+    if script.tree is None:
+        return
+    for node in ast.walk(script.tree):
+        match node:
+            case ast.Constant(value=str(text)):
+                yield from _urls(text, node.lineno)
+            case ast.Call() if not _listens(node):
+                yield from _keywords(node)
+            case ast.Tuple(elts=[ast.Constant(value=str(host)), ast.Constant(value=int(port))]) if (
+                "://" not in host and not isinstance(port, bool)
+            ):
+                yield _Place(host, port, node.lineno)
+            case _:
+                pass
+
+
+def _urls(text: str, line: int | None) -> Iterator[_Place]:
+    for found in _URL.finditer(text[:100_000]):
+        yield _Place(found[1], int(found[2]) if found[2] else None, line)
+
+
+def _keywords(call: ast.Call) -> Iterator[_Place]:
+    given = {
+        one.arg: one.value.value for one in call.keywords if one.arg and isinstance(one.value, ast.Constant)
+    }
+    port = given.get("port")
+    for name in _HOST_KEYWORDS & given.keys():
+        host = given[name]
+        if isinstance(host, str) and "://" not in host and " " not in host:
+            yield _Place(host, port if isinstance(port, int) else None, call.lineno)
+
+
+def _listens(call: ast.Call) -> bool:
+    name = (
+        call.func.attr
+        if isinstance(call.func, ast.Attribute)
+        else call.func.id
+        if isinstance(call.func, ast.Name)
+        else ""
+    )
+    return name in _SERVERS
