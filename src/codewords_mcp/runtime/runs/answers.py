@@ -11,7 +11,7 @@ import structlog
 
 from codewords_mcp.bounded_json import parse_or_none, storable_text
 from codewords_mcp.errors import CodewordsError, RunCancelled, RunInterrupted, RunTimedOut, SandboxFailed
-from codewords_mcp.runtime.models import RunError
+from codewords_mcp.runtime.models import RunError, RunRequest
 from codewords_mcp.runtime.runs.request_headers import Headers, value_of
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
@@ -116,3 +116,23 @@ def error_record(error: CodewordsError | None, answer: Answer | None) -> dict[st
             origin="service",
         ).model_dump()
     return None
+
+
+def what_limits(request: RunRequest, header_timeout: float | None) -> str:
+    """Which line or setting limits the time of a run, and how a run may take longer."""
+    if request.timeout:
+        return "The request that started it set this limit: give a longer one."
+    if not request.background:
+        return (
+            "CODEWORDS_SYNC_TIMEOUT limits runs whose caller waits. Run it in the background for longer work (run_async, "
+            "`codewords run --async`), or make it quicker."
+        )
+    if header_timeout:
+        return (
+            f"The line `timeout = {header_timeout:g}` under [tool.codewords] in its header is this limit: give a higher "
+            "number there and deploy again, or make it quicker."
+        )
+    return (
+        "CODEWORDS_RUN_TIMEOUT is this limit; `timeout = SECONDS` under [tool.codewords] in its header sets one of its "
+        "own. Or do less in one run."
+    )

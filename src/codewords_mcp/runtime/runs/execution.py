@@ -31,6 +31,7 @@ from codewords_mcp.runtime.runs.answers import (
     response_record,
     settle_if_refused,
     unreadable,
+    what_limits,
 )
 from codewords_mcp.runtime.runs.breaking import break_off
 from codewords_mcp.runtime.runs.input import RequestReader
@@ -208,26 +209,7 @@ class Execution:
     def _timed_out(self) -> RunTimedOut:
         return RunTimedOut(
             f"The workflow did not finish within {self.timeout:g} s; its sandbox was ended.",
-            hint=self._longer(),
-        )
-
-    def _longer(self) -> str:
-        """Which line or setting is the limit that was reached, and how a run may take longer."""
-        if self.request.timeout:
-            return "The request that started it set this limit: give a longer one."
-        if not self.request.background:
-            return (
-                "CODEWORDS_SYNC_TIMEOUT limits runs whose caller waits. Run it in the background for longer work (run_async, "
-                "`codewords run --async`), or make it quicker."
-            )
-        if self._kit.servable.timeout:
-            return (
-                f"The line `timeout = {self.timeout:g}` under [tool.codewords] in its header is this limit: give a higher "
-                "number there and deploy again, or make it quicker."
-            )
-        return (
-            "CODEWORDS_RUN_TIMEOUT is this limit; `timeout = SECONDS` under [tool.codewords] in its header sets one of its "
-            "own. Or do less in one run."
+            hint=what_limits(self.request, self._kit.servable.timeout),
         )
 
     async def _take(self) -> Lease:
