@@ -20,6 +20,9 @@ from tests.postgres import Postgres, serving_postgres
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared"
 
+os.environ.setdefault("CODEWORDS_OPEN_BROWSER", "never")
+"""No test opens the browser of whoever runs it."""
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As in a shell's background job: every program that a test starts would ignore Ctrl-C too.
     signal.signal(signal.SIGINT, signal.default_int_handler)

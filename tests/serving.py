@@ -94,7 +94,11 @@ def environment(home: Path) -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)
     }
-    return kept | {"CODEWORDS_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    return kept | {
+        "CODEWORDS_HOME": str(home),
+        "CODEWORDS_OPEN_BROWSER": "never",
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def wait_until_up(process: subprocess.Popen[bytes], home: Path, log: Path) -> ServedRuntime:

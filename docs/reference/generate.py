@@ -201,13 +201,16 @@ def _schema_type(schema: dict[str, Any]) -> str:
     return str(schema.get("type", "any JSON"))
 
 
+_KEYS = {"open": "none", "page": "a person's session", "run": "any", "user": "a person's", "admin": "admin"}
+
+
 def http() -> str:
     """Every route by subject."""
     from codewords_mcp.http import app
 
     subjects: dict[str, list[list[str]]] = {}
     for operation in app.operations():
-        key = {"open": "none", "run": "any", "user": "a person's", "admin": "admin"}[operation.rule.level]
+        key = _KEYS[operation.rule.level]
         what = f"{operation.summary}. {operation.description}".strip().rstrip(".") + "."
         method = "any" if operation.method == "*" else operation.method
         subjects.setdefault(operation.tag, []).append([f"`{method} {operation.path}`", key, what])

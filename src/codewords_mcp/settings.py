@@ -72,7 +72,8 @@ class Settings(BaseSettings):
     oauth_jwks_url: str | None = Field(default=None, description="Where that server's public keys are. Default: what its metadata says.")
     oauth_owners: dict[str, str] = Field(default_factory=dict, description="Whose workflows a token's subject (`sub`) acts on: JSON, subject to owner (`local` is the home's). Others have an owner of their own.")
 
-    consent: Literal["person", "token"] = Field(default="person", description="Who may agree to what a workflow deployed over MCP may do: a person, or, where nobody is there (`token`), the model itself in a second call.")
+    open_browser: Literal["auto", "never"] = Field(default="auto", description="Whether the runtime opens the browser of the person at its desktop, signed in, when a page needs them: `auto` where there is a desktop, or `never`; then `codewords open` does it.")
+    consent: Literal["person", "token"] = Field(default="person", description="Who agrees to what a model asks for over MCP (deploys, deletions, rollbacks, calls that write): a person, in a form of the chat host or on a page; or, where nobody is there (`token`), the model itself in a second call.")
 
     author_model: str | None = Field(default=None, pattern=r"^(openai|anthropic|gemini)/[\w.:@/-]+$", description="Model that writes workflows, as `provider/model`. Default: a capable one of the first provider with a key (Anthropic, OpenAI, Gemini).")
     author_rounds: int = Field(default=5, ge=1, le=20, description="Answers of a model that generating one workflow may take: the first, and repairs.")

@@ -157,7 +157,7 @@ async def test_a_token_confirms_exactly_its_own_difference_once(database: Databa
 async def test_one_yes_is_good_for_one_of_the_deploys_that_want_it_at_once(database: Database) -> None:
     consents = [questions(database) for _ in range(4)]
     token = (await needed(consents[0], ask("a.example"))).confirm
-    await consents[1].answer(token, agreed=True)
+    await consents[1].answer("ann", token, agreed=True)
     done: list[int] = []
 
     async def settle(number: int) -> None:
@@ -179,7 +179,7 @@ async def test_a_token_alone_is_no_yes_while_a_person_can_be_asked(database: Dat
     consents = questions(database)
     token = (await needed(consents, ask("a.example"))).confirm
     assert (await needed(consents, ask("a.example"), Consent(confirm=token))).confirm == token
-    await consents.answer(token, agreed=True)
+    await consents.answer("ann", token, agreed=True)
     await consents.settle(ask("a.example"), Consent())  # the page's answer holds without the token too
 
 
@@ -200,28 +200,28 @@ async def test_where_the_operator_says_that_nobody_is_there_a_second_call_confir
 async def test_the_first_answer_counts_and_a_no_is_told(database: Database) -> None:
     consents = questions(database)
     token = (await needed(consents, ask("a.example"))).confirm
-    assert (await consents.peek(token))[0].title == "May the workflow Flow do this?"
-    await consents.answer(token, agreed=False)
-    await consents.answer(token, agreed=True)
+    assert (await consents.peek("ann", token))[0].title == "May the workflow Flow do this?"
+    await consents.answer("ann", token, agreed=False)
+    await consents.answer("ann", token, agreed=True)
     with pytest.raises(NotFound):
-        await consents.peek(token)
+        await consents.peek("ann", token)
     with pytest.raises(Forbidden, match="declined"):
         await consents.settle(ask("a.example"), Consent(confirm=token))
     assert (await needed(consents, ask("a.example"))).confirm != token
-    await consents.answer("no such", agreed=True)
+    await consents.answer("ann", "no such", agreed=True)
 
 
 @pytest.mark.anyio
 @pytest.mark.requirement("manifest:consent", "manifest:consent-anywhere")
 async def test_waiting_ends_with_the_answer_here_or_elsewhere(database: Database) -> None:
     consents = questions(database)
-    assert await consents.wait("no such", 30) is None
+    assert await consents.wait("ann", "no such", 30) is None
     for answering in (consents, questions(database)):
         token = (await needed(consents, ask("a.example"))).confirm
-        assert await consents.wait(token, 0.01) is None
+        assert await consents.wait("ann", token, 0.01) is None
         async with anyio.create_task_group() as group:
-            group.start_soon(lambda one=answering, t=token: one.answer(t, agreed=True))
-            assert await consents.wait(token, 30) == "agreed"
+            group.start_soon(lambda one=answering, t=token: one.answer("ann", t, agreed=True))
+            assert await consents.wait("ann", token, 30) == "agreed"
         await consents.settle(ask("a.example"), Consent())
 
 

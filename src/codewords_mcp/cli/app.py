@@ -19,6 +19,7 @@ from codewords_mcp.cli import (
     install,
     integrations,
     keys,
+    open_page,
     publish,
     runs,
     schedules,
@@ -96,6 +97,7 @@ _PANELS = {
         "webhooks": webhooks.app,
     },
     "Connect": {
+        "open": open_page.open_page,
         "secrets": secrets.app,
         "services": services.services,
         "integrations": integrations.app,

@@ -6,6 +6,7 @@ import shutil
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -15,6 +16,7 @@ from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import Json
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson
+from codewords_mcp.cli.open_page import open_signed_in
 from codewords_mcp.errors import StorageFailed
 
 app = typer.Typer(no_args_is_help=True, help="Your own Chrome as the browser of workflows.")
@@ -49,21 +51,20 @@ def pair(
     place = _unpack(folder or Path(home.home_folder()) / "extension")
     with connect() as client:
         before = client.record("GET", "/browser")
-        url = client.record("POST", "/browser/pair")["url"]
+        page: str = client.record("POST", "/browser/pair")["url"]
+        url = client.record("POST", "/sign-ins", body={"page": urlsplit(page).path})["url"]
         if as_json:
-            _output.print_json({"extension": str(place), "url": url})
+            _output.print_json({"extension": str(place), "url": page, "sign_in": url})
             return OK
         _output.line(
             f"1. In Chrome, open chrome://extensions, switch on Developer mode, press Load unpacked: {place}"
         )
-        _output.line(f"2. Open this page in that Chrome: {url}", "bold")
+        _output.line(f"2. Open this page in that Chrome: {page}", "bold")
         _output.line(
             "3. There press the CodeWords icon (behind the puzzle piece, at first), and Pair with it."
         )
-        if open_page:
-            import webbrowser
-
-            webbrowser.open(url)
+        if not (open_page and open_signed_in(url)):
+            _output.line(f"   Where it asks for you, open this within five minutes instead, once: {url}")
         _output.note("Waiting until it is paired; Ctrl-C leaves it to you.")
         found, after = before, before["paired_at"]
         for _ in range(0, wait, _WAIT):

@@ -1,4 +1,4 @@
-"""The HTTP door, put together: cors → errors → hosts → keys → the hot paths or the router; and the internal one of sandboxes."""
+"""The HTTP door, put together: cors → errors → hosts → keys → pages → the hot paths or the router; and the sandboxes' own."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from codewords_mcp.http import (
     secret_page,
     secrets,
     services,
+    sign_in,
     usage,
     webhooks,
     workflows,
@@ -50,6 +51,7 @@ from codewords_mcp.http.house import HOUSE, House, access
 from codewords_mcp.http.openapi import operations_for
 from codewords_mcp.http.operations import Operation
 from codewords_mcp.http.paths import SSE_PATHS, is_chrome, is_mcp, toolset_of
+from codewords_mcp.http.people import PageGuard, PageSessionGuard
 from codewords_mcp.http.sandboxes import SandboxGuard, SandboxServer, sandbox_operations
 from codewords_mcp.http.tokens import Tokens
 from codewords_mcp.http.websockets import serve_websocket
@@ -93,7 +95,7 @@ def operations() -> tuple[Operation, ...]:
         *runs.OPERATIONS, *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS, *budgets.OPERATIONS,
         *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *integrations.OPERATIONS,
         *webhooks.OPERATIONS, *login_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
-        *oauth.OPERATIONS, *published.OPERATIONS, *_MCP,
+        *sign_in.OPERATIONS, *oauth.OPERATIONS, *published.OPERATIONS, *_MCP,
     )  # fmt: skip
     described = list(table)
     # The descriptions describe themselves too: they read the list when they are asked.
@@ -113,7 +115,9 @@ def create_app(
     runtime.sandbox_access.listen(SandboxServer(_sandbox_app(parts, mcp_app, sandbox_operations(table))))
     dispatcher = Dispatcher(parts, mcp_app, table)
     trust, tokens = Trust(runtime, settings), Tokens(settings, runtime)
-    return Cors(ErrorBoundary(ProviderErrors(HostGuard(KeyGuard(dispatcher, runtime, tokens), trust))), trust)
+    pages = PageGuard(dispatcher, runtime, trust)
+    keys = KeyGuard(pages, runtime, tokens, PageSessionGuard(runtime, trust))
+    return Cors(ErrorBoundary(ProviderErrors(HostGuard(keys, trust))), trust)
 
 
 _WEBSOCKET, _CHROME = (

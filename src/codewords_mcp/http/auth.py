@@ -16,6 +16,7 @@ from codewords_mcp.errors import Unauthenticated
 from codewords_mcp.http.headers import Headers
 from codewords_mcp.http.house import CALLER, CHALLENGE, LISTENER
 from codewords_mcp.http.paths import PROVIDER_PREFIXES, looks_like_token
+from codewords_mcp.http.people import PageSessionGuard
 from codewords_mcp.runtime.auth.access_table import HTTP
 from codewords_mcp.runtime.models import Caller
 
@@ -31,6 +32,7 @@ OPEN_PREFIXES = tuple(sorted({path.partition("{")[0] for path in _OPEN if "{" in
 PAGES = frozenset({"/", "/docs", "/openapi.json"})
 """What a person opens in a browser, which can send a key as the password of Basic authentication only."""
 
+_KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"x-codewords-api-key"})
 GEMINI_PATHS = ("/gemini/", "/run/gemini/")
 TICKET = b"gw_ticket="
 
@@ -48,8 +50,11 @@ def is_open(path: str) -> bool:
 class KeyGuard:
     """Finds the caller. The key is looked up once, since looking spends a one-time key."""
 
-    def __init__(self, app: ASGIApp, runtime: Runtime, tokens: Tokens) -> None:
+    def __init__(
+        self, app: ASGIApp, runtime: Runtime, tokens: Tokens, people: PageSessionGuard | None = None
+    ) -> None:
         self.app = app
+        self._people = people
         self._runtime = runtime
         self._tokens = tokens
 
@@ -58,7 +63,11 @@ class KeyGuard:
         scope[LISTENER] = "public"
         if scope["type"] != "lifespan" and not is_open(scope["path"]):
             scope[CHALLENGE] = self._tokens.challenge
-            scope[CALLER] = await self._find(scope)
+            by_session = scope["type"] == "http" and scope["path"] in PAGES and not has_key(scope["headers"])
+            if by_session and self._people is not None:
+                await self._people.admit(scope)
+            else:
+                scope[CALLER] = await self._find(scope)
         await self.app(scope, receive, send)
 
     async def _find(self, scope: Scope) -> Caller:
@@ -75,6 +84,11 @@ class KeyGuard:
         if looks_like_token(key):
             return await self._tokens.verify(key)
         return await self._runtime.authenticate(key)
+
+
+def has_key(headers: Headers) -> bool:
+    """Whether a request sends a key, in whichever header."""
+    return any(name in _KEY_HEADERS for name, _ in headers)
 
 
 def find_key(headers: Headers, path: str, query: bytes = b"") -> str:

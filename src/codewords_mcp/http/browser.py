@@ -15,6 +15,7 @@ from codewords_mcp.http.house import ERROR_PAGE, caller, own_url, runtime
 from codewords_mcp.http.operations import Operation, Parameter
 from codewords_mcp.http.pages import page, sorry
 from codewords_mcp.http.paths import CHROME_PATH
+from codewords_mcp.http.people import person
 from codewords_mcp.http.replies import JsonReply
 from codewords_mcp.runtime.browser_info import OwnChrome
 
@@ -53,7 +54,9 @@ async def forget(request: Request) -> Response:
 async def pairing_page(request: Request) -> Response:
     """What to do, until it is done. Looking does not spend it: only the extension does, when its person presses Pair."""
     request.scope[ERROR_PAGE] = _sorry
-    if await runtime(request.scope).peek_chrome_pairing(str(request.path_params["token"])):
+    if await runtime(request.scope).peek_chrome_pairing(
+        person(request.scope), str(request.path_params["token"])
+    ):
         return page(
             "This Chrome is paired",
             '<h1 class="good">Your Chrome is paired</h1><p>Workflows that you agreed to act in it can, in windows of their own,'

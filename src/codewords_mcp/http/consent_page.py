@@ -12,7 +12,8 @@ from codewords_mcp.errors import BodyTooLarge, InvalidInput
 from codewords_mcp.http.bodies import read_bytes
 from codewords_mcp.http.house import ERROR_PAGE, runtime
 from codewords_mcp.http.operations import Operation
-from codewords_mcp.http.pages import page, require_same_origin, sorry
+from codewords_mcp.http.pages import page, sorry
+from codewords_mcp.http.people import person
 from codewords_mcp.runtime.questions import Rows, Wording
 
 _MAX_FORM = 1024
@@ -22,20 +23,21 @@ _sorry = sorry("The answer was not taken")
 async def show(request: Request) -> Response:
     """What is asked, while it waits for an answer; looking does not answer it."""
     request.scope[ERROR_PAGE] = _sorry
-    wording, rows = await runtime(request.scope).peek_consent(_token(request))
+    wording, rows = await runtime(request.scope).peek_consent(person(request.scope), _token(request))
     return _form(wording, rows)
 
 
 async def answer(request: Request) -> Response:
     """Take the answer, once."""
     request.scope[ERROR_PAGE] = _sorry
-    require_same_origin(request)
     form = parse_qs((await read_bytes(request, _MAX_FORM, _too_large)).decode("ascii", "replace"))
     said = form.get("answer", [""])[0]
     if said not in {"agree", "decline"}:
         raise InvalidInput("The form did not arrive whole.", hint="Open the link again and choose.")
-    wording, _ = await runtime(request.scope).peek_consent(_token(request))
-    await runtime(request.scope).answer_consent(_token(request), agreed=said == "agree")
+    wording, _ = await runtime(request.scope).peek_consent(person(request.scope), _token(request))
+    await runtime(request.scope).answer_consent(
+        person(request.scope), _token(request), agreed=said == "agree"
+    )
     agreed = said == "agree"
     title, then = ("Agreed", wording.agreed) if agreed else ("Declined", wording.declined)
     return page(

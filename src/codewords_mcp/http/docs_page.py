@@ -11,26 +11,39 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from codewords_mcp import __version__
-from codewords_mcp.http.house import own_url
+from codewords_mcp.http.house import PERSON, own_url, runtime
 from codewords_mcp.http.operations import Operation
 from codewords_mcp.http.pages import page, prose
+from codewords_mcp.http.sign_in import signed_in_as, waiting_list
+from codewords_mcp.runtime.models import Caller
 
 _TITLES = {"mcp": "MCP"}
-_KEYS = {"open": "no key", "run": "any key", "user": "user key", "admin": "admin key"}
+_KEYS = {
+    "open": "no key",
+    "page": "a person's session",
+    "run": "any key",
+    "user": "user key",
+    "admin": "admin key",
+}
 
 
 async def index(request: Request) -> Response:
-    """What answers here and where to go."""
+    """What answers here and where to go; to a person who is signed in also what waits for them."""
     url = escape(own_url(request.scope))
+    found: Caller | None = request.scope.get(PERSON)
+    waits = after = ""
+    if found is not None:
+        waits = waiting_list(await runtime(request.scope).waiting_pages(found))
+        after = signed_in_as(found)
     return page(
         "codewords-mcp runtime",
         f"<h1>codewords-mcp runtime {escape(__version__)}</h1>"
         "<p>It turns Python files into deployed, isolated HTTP services. Unofficial, compatible with CodeWords scripts"
-        " and clients.</p><table>"
+        f" and clients.</p>{waits}<h2>Addresses</h2><table>"
         f"<tr><th>Chat hosts</th><td><code>{url}/mcp</code> (MCP over streamable HTTP)</td></tr>"
         f"<tr><th>Programs</th><td><code>POST {url}/run/&lt;service_id&gt;/</code></td></tr>"
         '<tr><th>Every route</th><td><a href="/docs">/docs</a>, <a href="/openapi.json">/openapi.json</a></td></tr>'
-        "<tr><th>Its state</th><td><code>codewords doctor</code></td></tr></table>",
+        f"<tr><th>Its state</th><td><code>codewords doctor</code></td></tr></table>{after}",
     )
 
 

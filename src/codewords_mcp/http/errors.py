@@ -153,7 +153,7 @@ async def _answer(scope: Scope, receive: Receive, send: Send, error: CodewordsEr
     challenge = cast("Callable[[str], str] | None", scope.get(CHALLENGE))
     said = challenge(scope["path"]) if challenge else "Bearer"
     reply = page(error) if page else reply_of(error, scope.get(RUN_ID), said)
-    if isinstance(error, Unauthenticated) and scope["path"] in PAGES:
+    if page is None and isinstance(error, Unauthenticated) and scope["path"] in PAGES:
         # A header of its own: browsers take a list of challenges in one header for a single one.
         reply.headers.append("WWW-Authenticate", 'Basic realm="codewords: the key as password"')
     if scope["type"] == "http":

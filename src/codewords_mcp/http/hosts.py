@@ -35,6 +35,8 @@ class Trust:
         address = urlsplit(settings.public_url or "")
         self._public = public = address.hostname
         self._secure = address.scheme == "https"
+        usual = ":443" if self._secure else ":80"
+        self._public_authority = address.netloc.lower().removesuffix(usual)
         self._hosts = frozenset(
             name.lower() for name in (*settings.allowed_hosts, *([public] if public else []))
         )
@@ -60,6 +62,14 @@ class Trust:
         return origin == CHROME_ORIGIN or (
             origin.startswith("chrome-extension://") and origin in self._origins
         )
+
+    def own_origin(self, scope: Scope) -> str:
+        """The origin under which this request reached us: that of CODEWORDS_PUBLIC_URL by its name, else as it was sent."""
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        authority = host.decode("latin-1").lower()
+        if self._public_authority and authority == self._public_authority:
+            return f"{'https' if self._secure else 'http'}://{authority}"
+        return f"{scope['scheme']}://{authority}"
 
     def is_private(self, authority: str) -> bool:
         """Whether who used this Host did so on this machine, or by TLS."""

@@ -21,10 +21,15 @@ CALLER = "codewords.caller"
 REQUEST_ID = "codewords.request_id"
 RUN_ID = "codewords.run_id"
 ERROR_PAGE = "codewords.error_page"
+PERSON = "codewords.person"
+SELF = "codewords.self"
+OPENS_PAGES = "codewords.opens_pages"
 CHALLENGE = "codewords.challenge"
 LISTENER = "codewords.listener"
 """Scope keys. `ERROR_PAGE` holds a callable from a CodewordsError to a Response, for routes that people look at;
-`CHALLENGE` one from a path to what `WWW-Authenticate` says of it; `LISTENER` is "public" or "sandbox"."""
+`CHALLENGE` one from a path to what `WWW-Authenticate` says of it; `LISTENER` is "public" or "sandbox"; `PERSON` the Caller
+whose browser is signed in, of pages; `SELF` the origin under which a browser reached this page; `OPENS_PAGES` whether the
+runtime can open one on its desktop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,9 @@ def caller(scope: Scope) -> Caller:
 
 def access(scope: Scope) -> Access:
     """How this request asks: by which caller, over which listener."""
-    return Access(scope.get(CALLER), listener=scope.get(LISTENER, "public"))
+    return Access(
+        scope.get(CALLER), listener=scope.get(LISTENER, "public"), page_session=scope.get(PERSON) is not None
+    )
 
 
 def own_url(scope: Scope) -> str:

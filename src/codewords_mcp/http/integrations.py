@@ -15,6 +15,7 @@ from codewords_mcp.http.headers import content_length
 from codewords_mcp.http.house import ERROR_PAGE, caller, runtime
 from codewords_mcp.http.operations import Operation, Parameter, items_of
 from codewords_mcp.http.pages import HEADERS, page, sorry
+from codewords_mcp.http.people import person
 from codewords_mcp.http.replies import JsonReply
 from codewords_mcp.runtime.integration_info import Account, Connection, Detail, Found, Outcome
 
@@ -109,7 +110,7 @@ async def disconnect(request: Request) -> Response:
 async def link_page(request: Request) -> Response:
     """What is about to be connected, to whom, before a person goes on to the broker."""
     request.scope[ERROR_PAGE] = _sorry
-    found = await runtime(request.scope).peek_connection(_nonce(request))
+    found = await runtime(request.scope).peek_connection(person(request.scope), _nonce(request))
     app = escape(found.app)
     if found.connected:
         return _connected(app)
@@ -125,16 +126,18 @@ async def link_page(request: Request) -> Response:
 
 
 async def link_onward(request: Request) -> Response:
-    """To the broker's own page. The link there is made now, for this person."""
+    """To the broker's own page. The link there is made now, for this person, who pressed the button of the page before."""
     request.scope[ERROR_PAGE] = _sorry
-    url = await runtime(request.scope).follow_connection(_nonce(request))
+    if request.headers.get("sec-fetch-site") != "same-origin":
+        return RedirectResponse(f"/connect/{_nonce(request)}", 303, headers=HEADERS)
+    url = await runtime(request.scope).follow_connection(person(request.scope), _nonce(request))
     return RedirectResponse(url, 303, headers=HEADERS | {"Referrer-Policy": "no-referrer"})
 
 
 async def link_done(request: Request) -> Response:
     """A person is back from the broker."""
     request.scope[ERROR_PAGE] = _sorry
-    found = await runtime(request.scope).connection_made(_nonce(request))
+    found = await runtime(request.scope).connection_made(person(request.scope), _nonce(request))
     app = escape(found.app)
     if found.connected:
         return _connected(app)

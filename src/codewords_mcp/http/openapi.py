@@ -146,7 +146,7 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     if operation.body is not None:
         content = {operation.body_media: {"schema": _schema(operation.body, schemas)}}
         described["requestBody"] = {"content": content, "required": bool(operation.body)}
-    if operation.rule.level == "open":
+    if operation.rule.level in {"open", "page"}:
         described["security"] = []
     return described
 

@@ -8,10 +8,9 @@ import re
 from collections.abc import Callable
 from html import escape
 
-from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from codewords_mcp.errors import CodewordsError, Forbidden, NotFound
+from codewords_mcp.errors import CodewordsError, NotFound
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1d22; --dim: #5b616e; --page: #f4f5f7; --card: #fff; --line: #d5d8de;
@@ -97,13 +96,3 @@ def sorry(otherwise: str) -> Callable[[CodewordsError], Response]:
         )
 
     return render
-
-
-def require_same_origin(request: Request) -> None:
-    """The link is secret, so nobody else can post to it; a browser that says it does so for another site is refused."""
-    origin = request.headers.get("origin")
-    site = request.headers.get("sec-fetch-site", "same-origin")
-    if site != "same-origin" or (origin and origin.partition("://")[2] != request.headers["host"]):
-        raise Forbidden(
-            "This form was sent from another site.", hint="Open the link itself and answer there."
-        )

@@ -13,7 +13,8 @@ from codewords_mcp.errors import BodyTooLarge, CodewordsError, InvalidInput
 from codewords_mcp.http.bodies import read_bytes
 from codewords_mcp.http.house import ERROR_PAGE, runtime
 from codewords_mcp.http.operations import Operation
-from codewords_mcp.http.pages import page, prose, require_same_origin, sorry
+from codewords_mcp.http.pages import page, prose, sorry
+from codewords_mcp.http.people import person
 from codewords_mcp.runtime.models import SecretForm, SecretInfo
 
 MAX_FORM = 1 << 18
@@ -25,20 +26,22 @@ _sorry = sorry("The value was not stored")
 async def show(request: Request) -> Response:
     """The form, while the link is good; looking does not spend it."""
     request.scope[ERROR_PAGE] = _sorry
-    return _form(await runtime(request.scope).peek_secret_entry(_nonce(request)))
+    return _form(await runtime(request.scope).peek_secret_entry(person(request.scope), _nonce(request)))
 
 
 async def store(request: Request) -> Response:
     """Store the value and spend the link. A value that cannot be stored gets the form again, with the reason."""
     request.scope[ERROR_PAGE] = _sorry
-    require_same_origin(request)
-    form = await runtime(request.scope).peek_secret_entry(_nonce(request))
+    form = await runtime(request.scope).peek_secret_entry(person(request.scope), _nonce(request))
     request.scope[ERROR_PAGE] = _form_again(form)
     fields = _fields(await read_bytes(request, MAX_FORM, _too_large))
     form = _as_left(form, fields)
     request.scope[ERROR_PAGE] = _form_again(form)
     stored = await runtime(request.scope).redeem_secret_entry(
-        _nonce(request), _value(fields), hosts=form.hosts if "hosts" in fields else None
+        person(request.scope),
+        _nonce(request),
+        _value(fields),
+        hosts=form.hosts if "hosts" in fields else None,
     )
     return page(
         f"{stored.name} is stored",

@@ -45,6 +45,7 @@ from codewords_mcp.runtime.models import (
     no_progress,
 )
 from codewords_mcp.runtime.runs.launch import limits_of
+from codewords_mcp.runtime.session_calls import SessionCalls
 from codewords_mcp.runtime.store import runs, workflows
 from codewords_mcp.runtime.store.drafts import DraftRow
 from codewords_mcp.runtime.workflows.checks import Validation, validate
@@ -55,7 +56,7 @@ from codewords_mcp.settings import Settings
 _CATEGORY = re.compile(r"[a-z0-9-]{1,40}")
 
 
-class AuthoringCalls(Library, IntegrationCalls, BrowserCalls):
+class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
     """What `Runtime` offers about code that is not served yet. An id is a draft's or a workflow's."""
 
     settings: Settings

@@ -33,9 +33,9 @@ class BrowserCalls:
         token = await self._house.chromes.invite(caller.owner)
         return f"{self._house.base_url}/browser/pair/{token}"
 
-    async def peek_chrome_pairing(self, token: str) -> bool:
-        """Whether the page of this token has done its work. Raises NotFound."""
-        return await self._house.chromes.paired_by(token)
+    async def peek_chrome_pairing(self, caller: Caller, token: str) -> bool:
+        """Whether the page of this token has done its work. Raises NotFound, Forbidden for another owner's."""
+        return await self._house.chromes.paired_by(caller.owner, token)
 
     async def forget_chrome(self, caller: Caller) -> bool:
         """Its token is worth nothing from now on; whether there was one."""

@@ -8,6 +8,7 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import TooBusy
+from codewords_mcp.runtime.callers import refuse_run
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.questions import Rows, Wording
@@ -57,14 +58,17 @@ class ConsentCalls:
 
         return len(token) <= 64 and await self._house.database.write(take)
 
-    async def peek_consent(self, token: str) -> tuple[Wording, Rows]:
-        """(how it is put, rows) that a person is asked about. Raises NotFound once it is answered."""
-        return await self._house.consents.peek(token)
+    async def peek_consent(self, caller: Caller, token: str) -> tuple[Wording, Rows]:
+        """(how it is put, rows) that the caller is asked about. Raises NotFound once it is answered, Forbidden for another's."""
+        return await self._house.consents.peek(caller.owner, token)
 
-    async def answer_consent(self, token: str, *, agreed: bool) -> None:
-        """A person's answer; the first one counts, and holds until the deploy that it is for."""
-        await self._house.consents.answer(token, agreed=agreed)
+    async def answer_consent(self, caller: Caller, token: str, *, agreed: bool) -> None:
+        """A person's answer; the first one counts, and holds until the deploy that it is for. Raises Forbidden."""
+        refuse_run(caller, "agree to anything")
+        await self._house.consents.answer(caller.owner, token, agreed=agreed)
 
-    async def wait_for_consent(self, token: str, seconds: float) -> Literal["agreed", "declined"] | None:
-        """The answer to the question of this token, None while there is none."""
-        return await self._house.consents.wait(token, seconds)
+    async def wait_for_consent(
+        self, caller: Caller, token: str, seconds: float
+    ) -> Literal["agreed", "declined"] | None:
+        """The answer to the caller's question of this token, None while there is none."""
+        return await self._house.consents.wait(caller.owner, token, seconds)

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
 from codewords_mcp.runtime.models import Consent
 from codewords_mcp.runtime.questions import Question, Rows, Wording
-from codewords_mcp.runtime.secrets.links import Links
+from codewords_mcp.runtime.secrets.links import Links, require_own
 
 Answer = Literal["agreed", "declined"]
 LOOK_AGAIN: Final = 0.5
@@ -49,9 +49,12 @@ class Consents:
         if link.answer == "declined":
             raise Forbidden(ask.wording.declined, hint="Ask for less, or ask the person what they want.")
 
-    async def peek(self, token: str) -> tuple[Wording, Rows]:
-        """How it is put, and what is asked. Raises NotFound where the question was answered, has expired, or never was."""
+    async def peek(self, owner: str, token: str) -> tuple[Wording, Rows]:
+        """How it is put, and what is asked. Raises NotFound where the question was answered, has expired, or never was;
+        Forbidden where it is another owner's.
+        """
         link = await self._links.find(token)
+        require_own(link, owner)
         if link is None or link.answer is not None:
             raise NotFound(
                 "This question is not open: it was answered, or has expired.",
@@ -60,13 +63,14 @@ class Consents:
         rows = [(str(kind), [str(one) for one in items]) for kind, items in link.data["rows"]]
         return Wording(**link.data["wording"]), rows
 
-    async def answer(self, token: str, *, agreed: bool) -> None:
-        """A person's answer. The first one counts; to a question that is none it is nothing."""
+    async def answer(self, owner: str, token: str, *, agreed: bool) -> None:
+        """The owner's answer. The first one counts; to a question that is none it is nothing. Raises Forbidden."""
+        require_own(await self._links.find(token), owner)
         if await self._links.answer(token, "agreed" if agreed else "declined"):
             news, self._news = self._news, asyncio.Event()
             news.set()
 
-    async def wait(self, token: str, seconds: float) -> Answer | None:
+    async def wait(self, owner: str, token: str, seconds: float) -> Answer | None:
         """The answer, once it is given, on this runtime or another; None where it is not within these seconds, or the question
         is none.
         """
@@ -74,7 +78,7 @@ class Consents:
         while not self._unattended:
             news = self._news
             link = await self._links.find(token)
-            if link is None:
+            if link is None or link.owner != owner:
                 return None
             if link.answer is not None:
                 return "agreed" if link.answer == "agreed" else "declined"

@@ -15,7 +15,9 @@ import structlog
 from codewords_mcp.errors import CodewordsError, StorageFailed
 from codewords_mcp.runtime.announcements import Announcements
 from codewords_mcp.runtime.auth.authority import Authorities
+from codewords_mcp.runtime.auth.desktop import Desktop
 from codewords_mcp.runtime.auth.sandboxes import SandboxAccess
+from codewords_mcp.runtime.auth.sessions import PageSessions
 from codewords_mcp.runtime.authoring.drafts import Drafts
 from codewords_mcp.runtime.availability import Availability, Hosting, availability
 from codewords_mcp.runtime.browser.headless.driver import HeadlessBrowser
@@ -106,6 +108,8 @@ class House:
         master_key = self.keys.current
         executor = self.executor = uuid.uuid4().hex
         self.keyring = Keyring(database, home, settings.api_key)
+        self.page_sessions = PageSessions(database, self.keyring)
+        self.desktop = Desktop(settings.open_browser)
         vault = Vault(master_key, self.keys.older)
         self.secrets = SecretBook(database, vault)
         self.entries = Links("secret", database, vault)

@@ -14,7 +14,7 @@ from codewords_mcp.runtime.integrations.names import plain
 from codewords_mcp.runtime.integrations.native_table import SERVICES
 from codewords_mcp.runtime.models import Caller, Consent
 from codewords_mcp.runtime.questions import of_call
-from codewords_mcp.runtime.secrets.links import Link
+from codewords_mcp.runtime.secrets.links import Link, require_own
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
 from codewords_mcp.runtime.workflows.variables import Connected
 
@@ -118,21 +118,28 @@ class IntegrationCalls:
         how = f"connect_integration, or `codewords integrations connect {app}`. {found.how}"
         return Connected(found.connected, found.message, "" if found.connected else how)
 
-    async def peek_connection(self, token: str) -> LinkPage:
-        """What the page of a link shows. Raises NotFound."""
-        return await self._link_page(await self._house.integrations.accounts.linked(token))
+    async def peek_connection(self, caller: Caller, token: str) -> LinkPage:
+        """What the page of a link shows. Raises NotFound, Forbidden for another owner's."""
+        return await self._link_page(await self._linked(caller, token))
 
-    async def follow_connection(self, token: str) -> str:
-        """Where a person goes on to connect. Raises NotFound."""
+    async def follow_connection(self, caller: Caller, token: str) -> str:
+        """Where a person goes on to connect. Raises NotFound, Forbidden for another owner's."""
+        await self._linked(caller, token)
         return await self._house.integrations.accounts.onward(token)
 
-    async def connection_made(self, token: str) -> LinkPage:
-        """A person is back from the broker; a link of which an account came is spent. Raises NotFound."""
-        link = await self._house.integrations.accounts.linked(token)
+    async def connection_made(self, caller: Caller, token: str) -> LinkPage:
+        """A person is back from the broker; a link of which an account came is spent. Raises NotFound, Forbidden."""
+        link = await self._linked(caller, token)
         found = await self._link_page(link)
         if found.connected:
             await self._house.integrations.accounts.used(link)
         return found
+
+    async def _linked(self, caller: Caller, token: str) -> Link:
+        refuse_run(caller, "connect accounts")
+        link = await self._house.integrations.accounts.linked(token)
+        require_own(link, caller.owner)
+        return link
 
     async def _link_page(self, link: Link) -> LinkPage:
         app = str(link.data["app"])

@@ -9,7 +9,7 @@ from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.callers import refuse_run, require_admin
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller, KeyRotation, SecretForm, SecretInfo
-from codewords_mcp.runtime.secrets.links import Link
+from codewords_mcp.runtime.secrets.links import Link, require_own
 from codewords_mcp.runtime.secrets.names import check_name, check_value
 from codewords_mcp.runtime.secrets.rules import HostRule, make_rule, read_rule
 
@@ -81,9 +81,9 @@ class SecretCalls:
         nonce = await self._house.entries.create(caller.owner, check_name(name), data)
         return f"{self._house.base_url}/secrets/enter/{nonce}"
 
-    async def peek_secret_entry(self, nonce: str) -> SecretForm:
-        """What the page shows, without spending the nonce. Raises NotFound."""
-        link = await self._entry(nonce)
+    async def peek_secret_entry(self, caller: Caller, nonce: str) -> SecretForm:
+        """What the page shows, without spending the nonce. Raises NotFound, Forbidden for another owner's."""
+        link = await self._entry(caller, nonce)
         rule = read_rule(link.data["rule"]) or await self._house.secrets.rule_of(link.owner, link.subject)
         return SecretForm(
             name=link.subject,
@@ -93,23 +93,25 @@ class SecretCalls:
         )
 
     async def redeem_secret_entry(
-        self, nonce: str, value: str, *, hosts: Collection[str] | None = None
+        self, caller: Caller, nonce: str, value: str, *, hosts: Collection[str] | None = None
     ) -> SecretInfo:
         """Store what was typed and spend the nonce. `hosts` as the person left them: none means a plain variable; None, that
-        the form did not say. Raises NotFound, InvalidInput (the nonce stays valid).
+        the form did not say. Raises NotFound, Forbidden, InvalidInput (the nonce stays valid).
         """
-        form = await self.peek_secret_entry(nonce)
+        refuse_run(caller, "set secrets")
+        form = await self.peek_secret_entry(caller, nonce)
         chosen = form.hosts if hosts is None else hosts
         places = form.places if set(chosen) == set(form.hosts) else ()
         rule = _asked(chosen, places, plain=not chosen)
         checked = check_value(value)
-        link = await self._entry(nonce)
+        link = await self._entry(caller, nonce)
         if not await self._house.entries.spend(link):
             raise _gone()
         return await self._house.secrets.set(link.owner, link.subject, checked, rule)
 
-    async def _entry(self, nonce: str) -> Link:
+    async def _entry(self, caller: Caller, nonce: str) -> Link:
         link = await self._house.entries.find(nonce)
+        require_own(link, caller.owner)
         if link is None:
             raise _gone()
         return link

@@ -72,8 +72,8 @@ class Asking:
 
     async def on_page(self, token: str) -> bool:
         """Wait for what the person says on the page; whether they have."""
-        runtime, _ = asking(self.ctx)
-        return await runtime.wait_for_consent(token, self.seconds) is not None
+        runtime, caller = asking(self.ctx)
+        return await runtime.wait_for_consent(caller, token, self.seconds) is not None
 
     async def ask(self, question: ConsentNeeded) -> InputRequiredResult | bool:
         """Ask the person and take the answer; whether they gave one. Or the question, for the client to put."""
@@ -102,8 +102,8 @@ class Asking:
         return answered
 
     async def _take(self, token: str, *, agreed: bool) -> None:
-        runtime, _ = asking(self.ctx)
-        await runtime.answer_consent(token, agreed=agreed)
+        runtime, caller = asking(self.ctx)
+        await runtime.answer_consent(caller, token, agreed=agreed)
 
 
 def _for_the_client(question: ConsentNeeded, way: Way) -> InputRequiredResult:

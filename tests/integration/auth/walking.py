@@ -203,8 +203,13 @@ def _ask_websocket(walk: Walk, http: httpx.Client, target: str) -> tuple[int, st
         return answer.status_code, message_of(answer.read())
 
 
+SIGNED_IN = "This page is for a person who is signed in."
+
+
 def message_of(body: bytes) -> str:
-    """The error's message of an answer, in our shape or beside a provider's."""
+    """The error's message of an answer, in our shape or beside a provider's; a page where one signs in says it its way."""
+    if b"This page needs you, not an assistant" in body:
+        return SIGNED_IN
     try:
         told: Any = json.loads(body)
     except ValueError:

@@ -48,7 +48,8 @@ class Shell:
         path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         return (
             kept
-            | {"CODEWORDS_HOME": str(self.home), "PATH": path, "TERM": "xterm", "COLUMNS": "80"}
+            | {"CODEWORDS_HOME": str(self.home), "CODEWORDS_OPEN_BROWSER": "never"}
+            | {"PATH": path, "TERM": "xterm", "COLUMNS": "80"}
             | self.extra
         )
 

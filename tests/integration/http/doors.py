@@ -105,6 +105,12 @@ class Door:
         admin = Caller("local", "admin")
         return self.ask(lambda runtime: runtime.create_key(admin, **options))[0]
 
+    def sign_in_address(self, url: str = "/", key: str = ADMIN_KEY) -> str:
+        """A one-time address that signs the holder of a key in and leads to a page."""
+        with self.client(key) as http:
+            made = http.post("/sign-ins", json={"page": url.removeprefix(self.url)})
+        return made.json()["url"]
+
     @contextmanager
     def sandbox(self, run: Caller, service_id: str = "") -> Generator[Inside]:
         """A sandbox that serves this run, of this workflow, as its program sees it."""

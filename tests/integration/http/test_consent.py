@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from tests.people import sign_in
 from tests.workshop import workflow
 
-from .doors import Door
+from .doors import ADMIN_KEY, Door
 
 pytestmark = [pytest.mark.slow]
 
@@ -45,16 +46,16 @@ def test_a_person_answers_on_the_page_once(http: httpx.Client, door: Door, said:
     name = f"Page <{said}>"
     url = str(refused(http, name)["url"])
     assert url.startswith(f"{door.url}/consents/")
-    with httpx.Client(timeout=30, trust_env=False) as browser:
+    with sign_in(door.url, ADMIN_KEY) as browser:
         page = browser.get(url)
         assert "any host of the internet" in page.text
         assert f"Page &lt;{said}&gt;" in page.text
         assert page.headers["cache-control"] == "no-store"
         for origin in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
-            assert browser.post(url, data={"answer": said}, headers=origin).status_code == 403
-        assert browser.post(url, data={"answer": "perhaps"}).status_code == 400
-        assert then in browser.post(url, data={"answer": said}, headers={"Origin": door.url}).text
-        for answer in (browser.get(url), browser.post(url, data={"answer": "agree"}), browser.get(url + "x")):
+            assert browser.submit(url, {"answer": said}, headers=origin).status_code == 403
+        assert browser.submit(url, {"answer": "perhaps"}).status_code == 400
+        assert then in browser.submit(url, {"answer": said}).text
+        for answer in (browser.get(url), browser.submit(url, {"answer": "agree"}), browser.get(url + "x")):
             assert (answer.status_code, "This link no longer works" in answer.text) == (404, True)
     again = http.post("/deploy", json={"code": CODE, "name": name}, timeout=300)
     assert again.status_code == (200 if said == "agree" else 403), again.text

@@ -16,8 +16,8 @@ from codewords_mcp.runtime.models import Consent
 from codewords_mcp.runtime.questions import Question, of_call, of_deletion, of_deploy
 from codewords_mcp.runtime.runtime import Runtime
 
-from .chromium import executable, tab
-from .doors import Door
+from .chromium import Tab, executable, tab
+from .doors import ADMIN_KEY, Door
 
 pytestmark = [
     pytest.mark.requirement("http:secret-page"),
@@ -34,7 +34,7 @@ def test_a_person_types_a_value_and_stores_it(
 ) -> None:
     url = http.post("/secrets/TYPED_BY_HAND/entry").json()["url"]
     with tab(tmp_path, width=width, height=height, mobile=mobile) as page:
-        page.open(url)
+        page.open(door.sign_in_address(url))
         assert page.value("document.documentElement.scrollWidth") <= width, "nothing sticks out sideways"
         assert page.value("document.activeElement.id") == "value", "one can type at once"
         assert page.value("getComputedStyle(document.querySelector('main')).maxWidth") != "none", (
@@ -58,6 +58,14 @@ def test_a_person_types_a_value_and_stores_it(
         assert [problem for problem in page.problems if "404" not in problem] == []
     assert "TYPED_BY_HAND" in http.get("/secrets").text
     http.delete("/secrets/TYPED_BY_HAND")
+
+
+def type_key(page: Tab, key: str) -> None:
+    """Sign in on the page that is shown."""
+    page.value("document.querySelector('#key').focus()")
+    page.do("Input.insertText", text=key)
+    page.value("document.querySelector('form[action=\"/sign-in\"] button').click()")
+    page.wait_for("Page.loadEventFired")
 
 
 LONG = "a-name-without-any-place-to-break-it-at-" * 3
@@ -88,7 +96,7 @@ def test_a_person_reads_a_question_whole_and_answers_it_with_a_thumb(
 
     url = f"{door.url}/consents/{door.ask(put)}"
     with tab(tmp_path, width=360, height=740, mobile=True) as page:
-        page.open(url)
+        page.open(door.sign_in_address(url))
         assert page.value("document.documentElement.scrollWidth") <= 360, "nothing sticks out sideways"
         shown = page.value("document.body.innerText")
         assert question.wording.title in shown
@@ -105,10 +113,9 @@ def test_a_person_reads_a_question_whole_and_answers_it_with_a_thumb(
 
 
 def test_the_docs_ask_a_browser_for_the_key_and_show_the_routes(door: Door, tmp_path: Path) -> None:
-    from .doors import ADMIN_KEY
-
     with tab(tmp_path, width=360, height=740, mobile=True) as page:
-        page.open(door.url.replace("http://", f"http://me:{ADMIN_KEY}@") + "/docs")
+        page.open(f"{door.url}/docs")
+        type_key(page, ADMIN_KEY)
         assert "/run/{service_id}/{path}" in page.value("document.body.innerText")
         assert page.value("document.documentElement.scrollWidth") <= 360
 
@@ -121,7 +128,7 @@ def test_a_person_reads_all_that_is_asked_on_a_phone_and_agrees(
     question = http.post("/deploy", json={"code": code, "name": "Phone"}, timeout=300).json()["error"]
     assert "url" in question, question
     with tab(tmp_path, width=360, height=740, mobile=True) as page:
-        page.open(question["url"])
+        page.open(door.sign_in_address(question["url"]))
         assert page.value("document.documentElement.scrollWidth") <= 360, "nothing sticks out sideways"
         text = page.value("document.body.innerText")
         assert "plain: the code can read it" in text

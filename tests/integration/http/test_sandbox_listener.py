@@ -114,7 +114,7 @@ def test_every_route_of_the_list_exists_and_answers_a_run(inside: Inside) -> Non
 def test_the_public_listener_refuses_the_key_of_a_run_and_says_so(door: Door, inside: Inside) -> None:
     with door.client(inside.key) as client:
         for one in _TABLE:
-            if one.rule.level == "open":
+            if one.rule.level in {"open", "page"}:  # a page asks who is there, whatever key is sent
                 continue
             answer = client.request(one.method, path_of(one))
             assert (answer.status_code, one.path) == (401, one.path)

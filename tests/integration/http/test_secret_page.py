@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import httpx
 import pytest
+from tests.people import Browser, sign_in
 
 from codewords_mcp.runtime.models import Caller, SecretForm
 
-from .doors import Door
+from .doors import ADMIN_KEY, Door
 
 pytestmark = [pytest.mark.requirement("http:secret-page")]
 
 
 @pytest.fixture
-def browser(door: Door):
-    """A client that has no key, as a browser has none."""
-    with httpx.Client(timeout=30, trust_env=False) as client:
+def browser(door: Door) -> Iterator[Browser]:
+    """A person's, who is signed in."""
+    with sign_in(door.url, ADMIN_KEY) as client:
         yield client
 
 
@@ -27,7 +29,7 @@ def link(http: httpx.Client, name: str = "PROBE_SECRET") -> str:
 
 
 def test_what_is_typed_reaches_the_workflow_and_nobody_else(
-    http: httpx.Client, browser: httpx.Client, door: Door, probe: str
+    http: httpx.Client, browser: Browser, door: Door, probe: str
 ) -> None:
     url = link(http)
     assert url.startswith(f"{door.url}/secrets/enter/")
@@ -36,11 +38,7 @@ def test_what_is_typed_reaches_the_workflow_and_nobody_else(
     assert "PROBE_SECRET" in page.text
     assert "Probe" in page.text or probe in page.text
     assert 'type="password"' in page.text
-    done = browser.post(
-        url,
-        data={"value": "typed by hand", "lines": ""},
-        headers={"Origin": door.url, "Sec-Fetch-Site": "same-origin"},
-    )
+    done = browser.submit(url, {"value": "typed by hand", "lines": ""})
     assert done.status_code == 200
     assert "PROBE_SECRET is stored" in done.text
     assert "typed by hand" not in done.text
@@ -48,10 +46,10 @@ def test_what_is_typed_reaches_the_workflow_and_nobody_else(
     http.delete("/secrets/PROBE_SECRET")
 
 
-def test_a_link_works_once(http: httpx.Client, browser: httpx.Client) -> None:
+def test_a_link_works_once(http: httpx.Client, browser: Browser) -> None:
     url = link(http, "ONCE")
-    assert browser.post(url, data={"value": "a"}).status_code == 200
-    for answer in (browser.get(url), browser.post(url, data={"value": "b"}), browser.get(url + "x")):
+    assert browser.submit(url, {"value": "a"}).status_code == 200
+    for answer in (browser.get(url), browser.submit(url, {"value": "b"}), browser.get(url + "x")):
         assert answer.status_code == 404
         assert "This link no longer works" in answer.text
         assert answer.headers["content-type"].startswith("text/html")
@@ -69,25 +67,25 @@ def test_a_link_works_once(http: httpx.Client, browser: httpx.Client) -> None:
     ],
 )
 def test_a_value_that_cannot_be_stored_gets_the_form_again(
-    http: httpx.Client, browser: httpx.Client, form: bytes, sentence: str
+    http: httpx.Client, browser: Browser, form: bytes, sentence: str
 ) -> None:
     url = link(http, "AGAIN")
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    answer = browser.post(url, content=form, headers=headers)
+    answer = browser.submit(url, form, headers=headers)
     assert answer.status_code == 400
     assert sentence in answer.text
     assert 'role="alert"' in answer.text
-    assert browser.post(url, data={"value": "good"}).status_code == 200, "the link is still good"
+    assert browser.submit(url, {"value": "good"}).status_code == 200, "the link is still good"
 
 
-def test_a_form_that_is_too_large_is_refused(http: httpx.Client, browser: httpx.Client) -> None:
-    answer = browser.post(link(http, "LARGE"), data={"value": "x" * (1 << 19)})
+def test_a_form_that_is_too_large_is_refused(http: httpx.Client, browser: Browser) -> None:
+    answer = browser.submit(link(http, "LARGE"), {"value": "x" * (1 << 19)})
     assert answer.status_code == 413
     assert "codewords secrets set" in answer.text
 
 
-def test_lines_keep_their_breaks(http: httpx.Client, browser: httpx.Client, probe: str) -> None:
-    answer = browser.post(link(http), data={"value": "", "lines": "one\r\ntwo"})
+def test_lines_keep_their_breaks(http: httpx.Client, browser: Browser, probe: str) -> None:
+    answer = browser.submit(link(http), {"value": "", "lines": "one\r\ntwo"})
     assert answer.status_code == 200
     assert http.get(f"/run/{probe}/secret").json() == {"length": len("one\ntwo")}
     http.delete("/secrets/PROBE_SECRET")
@@ -101,17 +99,21 @@ def test_lines_keep_their_breaks(http: httpx.Client, browser: httpx.Client, prob
         {"Origin": "http://localhost:9"},
         {"Origin": "null"},
         {"Origin": "https://evil.example"},
+        {"Origin": "https://127.0.0.1"},
+        {"Sec-Fetch-Site": ""},
+        {"Sec-Fetch-Site": "none"},
+        {"Origin": ""},
     ],
 )
 def test_another_site_cannot_send_the_form(
-    http: httpx.Client, browser: httpx.Client, headers: dict[str, str]
+    http: httpx.Client, browser: Browser, headers: dict[str, str]
 ) -> None:
     url = link(http, "CROSS")
-    assert browser.post(url, data={"value": "x"}, headers=headers).status_code == 403
+    assert browser.submit(url, {"value": "x"}, headers=headers).status_code == 403
     assert "CROSS" not in http.get("/secrets").text
 
 
-def test_the_page_is_sealed_off(http: httpx.Client, browser: httpx.Client) -> None:
+def test_the_page_is_sealed_off(http: httpx.Client, browser: Browser) -> None:
     page = browser.get(link(http, "SEALED"))
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -124,11 +126,11 @@ def test_the_page_is_sealed_off(http: httpx.Client, browser: httpx.Client) -> No
 
 
 def test_names_of_workflows_are_text_on_the_page(
-    door: Door, browser: httpx.Client, monkeypatch: pytest.MonkeyPatch
+    door: Door, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = door.ask(lambda runtime: runtime.secret_entry(Caller("local", "admin"), "SHOWN"))
 
-    async def peek(nonce: str) -> SecretForm:
+    async def peek(_: Caller, nonce: str) -> SecretForm:
         users = [f"<b>{number}</b>" for number in range(30)]
         return SecretForm(name="SHOWN", users=users, hosts=[], places=[])
 

@@ -9,6 +9,7 @@ import sys
 import httpx
 import pytest
 from tests.integration.http.doors import ADMIN_KEY, Door
+from tests.people import sign_in
 
 from codewords_mcp.runtime.integrations import accounts
 from codewords_mcp.testing.pipedream import LoopbackConnect, Reply
@@ -86,7 +87,7 @@ def test_the_values_of_a_remote_field_come_from_the_app_and_are_narrowed(
 
 @pytest.mark.requirement("integrations:connect")
 def test_a_person_connects_by_a_page_of_ours_that_leads_to_the_broker_and_back(
-    http: httpx.Client, connect: LoopbackConnect
+    door: Door, http: httpx.Client, connect: LoopbackConnect
 ) -> None:
     found = told(http.post("/integrations/slack/connect"))
     assert (found["status"], found["connected"]) == ("missing", False)
@@ -95,13 +96,17 @@ def test_a_person_connects_by_a_page_of_ours_that_leads_to_the_broker_and_back(
     again = told(http.post("/integrations/slack/connect"))
     assert again["connect_link_url"] == found["connect_link_url"]
     url = found["connect_link_url"]
-    with httpx.Client() as person:
+    with sign_in(door.url, ADMIN_KEY) as person:
         page = person.get(url)
         assert page.status_code == 200
         assert "Connect" in page.text
         assert "slack_v2" in page.text
         assert len(connect.asked("/tokens")) == minted, "the broker is asked for a link when it is wanted"
-        onward = person.get(f"{url}/go")
+        led_back = person.get(f"{url}/go", headers={"Sec-Fetch-Site": "cross-site"})
+        assert led_back.headers["location"] == url.removeprefix(door.url), (
+            "the page says first what is connected"
+        )
+        onward = person.get(f"{url}/go", headers={"Sec-Fetch-Site": "same-origin"})
         assert onward.status_code == 303
         assert len(connect.asked("/tokens")) == minted + 1
         back = person.post(onward.headers["location"])
@@ -114,9 +119,9 @@ def test_a_person_connects_by_a_page_of_ours_that_leads_to_the_broker_and_back(
 
 @pytest.mark.requirement("integrations:connect")
 def test_a_link_that_is_none_shows_a_page_that_says_so(door: Door) -> None:
-    with httpx.Client() as person:
+    with sign_in(door.url, ADMIN_KEY) as person:
         for path in ("nonce", "nonce/go", "nonce/done"):
-            answer = person.get(f"{door.url}/connect/{path}")
+            answer = person.get(f"{door.url}/connect/{path}", headers={"Sec-Fetch-Site": "same-origin"})
             assert answer.status_code == 404
             assert "This link no longer works" in answer.text
 

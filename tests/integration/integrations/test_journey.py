@@ -7,12 +7,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 from mcp import Client
 from mcp_types import ElicitRequestURLParams, ElicitResult
 from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.integration.mcp.connecting import Era, data_of, over_http, text_of
+from tests.people import sign_in
 from tests.workshop import make_home, workflow
 
 from codewords_mcp.settings import Settings
@@ -85,8 +85,8 @@ class Person:
         return ElicitResult(action="accept", content={})
 
     def _walk(self, url: str) -> None:
-        with httpx.Client() as browser:
-            onward = browser.get(f"{url}/go")
+        with sign_in(url.partition("/connect/")[0], ADMIN_KEY) as browser:
+            onward = browser.get(f"{url}/go", headers={"Sec-Fetch-Site": "same-origin"})
             browser.get(browser.post(onward.headers["location"]).headers["location"])
 
 
@@ -159,12 +159,12 @@ async def test_a_client_that_cannot_ask_gets_pages_and_the_model_cannot_agree_fo
         assert first["status"] == "needs_consent"
         assert data_of(await call(client, confirm=first["confirm"]))["status"] == "needs_consent"
         assert connect.runs == []
-        with httpx.Client() as browser:
+        with sign_in(door.url, ADMIN_KEY) as browser:
             page = browser.get(first["consent_url"])
             assert "May the assistant do this now, once?" in page.text
             assert "Good morning" in page.text
             agreed = {"answer": "agree"}
-            browser.post(first["consent_url"], data=agreed).raise_for_status()
+            browser.submit(first["consent_url"], agreed).raise_for_status()
         other = data_of(
             await call(client, confirm=first["confirm"], props=MESSAGE | {"text": "Something else"})
         )

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.integration.services.conftest import Answer, StandIn, serving
+from tests.people import sign_in
 
 from codewords_mcp.settings import Settings
 from codewords_mcp.testing.apps import LoopbackApps, Reply
@@ -210,11 +211,12 @@ def test_an_app_that_takes_a_token_is_connected_by_the_page_of_its_secret(http: 
     http.delete("/secrets/NOTION_TOKEN").raise_for_status()
     state = http.post("/integrations/notion/connect").json()
     assert state["status"] == "missing"
-    with httpx.Client() as person:
-        page = person.get(state["connect_link_url"])
+    url = state["connect_link_url"]
+    with sign_in(url.partition("/secrets/")[0], ADMIN_KEY) as person:
+        page = person.get(url)
         assert "NOTION_TOKEN" in page.text
         assert "api.notion.com" in page.text
-        person.post(state["connect_link_url"], data={"value": TOKEN}).raise_for_status()
+        person.submit(url, {"value": TOKEN}).raise_for_status()
     assert http.post("/integrations/notion/connect").json()["status"] == "connected"
 
 

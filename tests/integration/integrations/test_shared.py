@@ -47,9 +47,9 @@ async def test_a_link_and_a_catalogue_of_one_runtime_are_good_on_another(
         assert "airtable/list-records" not in await keys(two, "list records in airtable")
         assert len(connect.asked("/actions")) == read, "what was read is in the database"
         await two.delete_secret(ADMIN, "SLACK_BOT_TOKEN")
-        assert (await two.peek_connection(token)).app == "slack_v2"
+        assert (await two.peek_connection(ADMIN, token)).app == "slack_v2"
         with httpx.Client() as person:
-            assert person.post(await two.follow_connection(token)).status_code == 303
-        assert (await two.connection_made(token)).connected
+            assert person.post(await two.follow_connection(ADMIN, token)).status_code == 303
+        assert (await two.connection_made(ADMIN, token)).connected
         with pytest.raises(NotFound, match="it was used"):
-            await two.follow_connection(token)
+            await two.follow_connection(ADMIN, token)

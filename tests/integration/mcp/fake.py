@@ -390,7 +390,7 @@ class FakeRuntime(Runtime):
         return f"{BASE_URL}/secrets/{nonce}"
 
     async def redeem_secret_entry(
-        self, nonce: str, value: str, *, hosts: Collection[str] | None = None
+        self, caller: Caller, nonce: str, value: str, *, hosts: Collection[str] | None = None
     ) -> SecretInfo:
         caller, name = self.entries.pop(nonce)
         now = datetime.now(UTC)

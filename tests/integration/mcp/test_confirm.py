@@ -13,7 +13,7 @@ from codewords_mcp.tools import all_tools
 from codewords_mcp.tools._tool import DoorTool
 
 from .connecting import Bare, Era, data_of, over_http, text_of
-from .fake import FakeRuntime
+from .fake import ANN, FakeRuntime
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ TOKEN = "codewords/confirm"
 
 async def _stored(runtime: FakeRuntime, client: Client) -> None:
     url = data_of(await client.call_tool("set_secret", NAME))["url"]
-    await runtime.redeem_secret_entry(url.rpartition("/")[2], "sk")
+    await runtime.redeem_secret_entry(ANN, url.rpartition("/")[2], "sk")
 
 
 def _person(action: Literal["accept", "decline"], heard: list[str]) -> Callable[..., Any]:

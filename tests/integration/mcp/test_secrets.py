@@ -32,7 +32,7 @@ class Person:
         assert isinstance(params, ElicitRequestURLParams)
         self.asked.append(params)
         if self._types:
-            await self._runtime.redeem_secret_entry(params.url.rpartition("/")[2], VALUE)
+            await self._runtime.redeem_secret_entry(ANN, params.url.rpartition("/")[2], VALUE)
         return ElicitResult(action=self._action)
 
 

@@ -12,7 +12,7 @@ from codewords_mcp.runtime.models import RunError
 from codewords_mcp.tools._errors import ERROR_KEY
 
 from .connecting import confirmed, data_of, text_of
-from .fake import FakeRuntime
+from .fake import ANN, FakeRuntime
 
 pytestmark = pytest.mark.anyio
 
@@ -171,7 +171,7 @@ async def test_secrets_are_listed_by_name_and_deleted(client: Client, runtime: F
     nonce = data_of(waiting)["url"].rpartition("/")[2]
     assert data_of(waiting)["command"] == "codewords secrets set STRIPE_API_KEY"
     assert data_of(waiting)["url"] in text_of(waiting)
-    await runtime.redeem_secret_entry(nonce, "sk-real")
+    await runtime.redeem_secret_entry(ANN, nonce, "sk-real")
     listed = await client.call_tool("list_secrets", {})
     assert [secret["name"] for secret in data_of(listed)["secrets"]] == ["STRIPE_API_KEY"]
     assert "sk-real" not in listed.model_dump_json()

@@ -150,7 +150,8 @@ def test_each_owner_has_their_own(door: Door, http: httpx.Client) -> None:
 @pytest.mark.usefixtures("forgotten")
 def test_a_person_pairs_by_the_page_and_forgets(door: Door, http: httpx.Client, unpaired: Chrome) -> None:
     url = http.post("/browser/pair").json()["url"]
-    page = unpaired.page(url, width=1000, height=800)
+    signed_in = http.post("/sign-ins", json={"page": url.removeprefix(door.url)}).json()["url"]
+    page = unpaired.page(signed_in, width=1000, height=800)
     assert "Load unpacked" in str(page.value("document.body?.innerText"))
     assert unpaired.pair("http://127.0.0.1/else").startswith("That is not the address of a pairing page")
     assert unpaired.pair(url.replace("127.0.0.1", "192.0.2.1")).startswith("Over a network")

@@ -111,7 +111,7 @@ async def test_a_version_that_widens_waits_for_a_yes_and_the_same_or_less_passes
     assert (await runtime.get_workflow(ADMIN, first.service_id)).version == 1
     assert (await fetch(runtime, first.service_id, [1]))[0] == 200
     await needed(runtime, wider, service_id=first.service_id, consent=Consent(confirm=question.confirm))
-    await runtime.answer_consent(question.confirm, agreed=True)
+    await runtime.answer_consent(ADMIN, question.confirm, agreed=True)
     second = await runtime.deploy(ADMIN, code=wider, service_id=first.service_id)
     assert (second.version, second.manifest and second.manifest.hosts) == (2, ("a.example",))
     same = await runtime.deploy(ADMIN, code=wider + "\n# same\n", service_id=first.service_id)

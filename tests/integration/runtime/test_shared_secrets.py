@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.people import sign_in
 from tests.postgres import Postgres
 from tests.serving import ServedRuntime, start_runtime
 from tests.workshop import ADMIN, make_home, open_runtime, workflow
@@ -83,26 +84,21 @@ def set_secret(runtime: ServedRuntime, value: str) -> None:
     runtime.call("PUT", "/secrets/TOKEN", {"value": value, "plain": True})
 
 
-@contextmanager
-def browser() -> Generator[httpx.Client]:
-    with httpx.Client(timeout=60, trust_env=False) as opened:
-        yield opened
-
-
 @pytest.mark.requirement("secrets:entry-anywhere", "manifest:consent-anywhere")
 def test_a_page_that_one_runtime_opened_is_answered_on_another_and_holds_once(houses: Houses) -> None:
     a, b = houses.start("a", **keys(ONE)), houses.start("b", **keys(ONE))
     entry = a.call("POST", "/secrets/TYPED/entry")["url"]
-    with client(a) as http, browser() as person:
+    with client(a) as http, sign_in(a.url, a.key) as person:
+        person.sign_in(b.url, b.key)
         asked = http.post("/deploy", json={"code": ASKS, "name": "asks"}).json()["error"]
         there = asked["url"].replace(a.url, b.url)
         assert "api.example.com" in person.get(there).text
-        assert "Agreed" in person.post(there, data={"answer": "agree"}).text
+        assert "Agreed" in person.submit(there, {"answer": "agree"}).text
         assert person.get(asked["url"]).status_code == 404
         again = {"code": ASKS, "name": "asks", "confirm": asked["confirm"]}
         assert http.post("/deploy", json=again).status_code == 200
-        typed = person.post(
-            entry.replace(a.url, b.url), data={"value": "typed-value", "hosts": "", "plain": "yes"}
+        typed = person.submit(
+            entry.replace(a.url, b.url), {"value": "typed-value", "hosts": "", "plain": "yes"}
         )
         assert "TYPED is stored" in typed.text
         assert person.get(entry).status_code == 404
@@ -168,8 +164,8 @@ async def test_links_and_questions_outlive_a_start_anew(tmp_path: Path) -> None:
         asked = await before.deploy_or_ask(ADMIN, code=ASKS, name="asks")
         assert isinstance(asked, ConsentNeeded)
     async with open_runtime(home, sandbox="process") as after:
-        assert (await after.redeem_secret_entry(nonce, "typed-value", hosts=[])).held == "plain"
+        assert (await after.redeem_secret_entry(ADMIN, nonce, "typed-value", hosts=[])).held == "plain"
         with pytest.raises(NotFound):
-            await after.peek_secret_entry(nonce)
-        await after.answer_consent(asked.confirm, agreed=True)
+            await after.peek_secret_entry(ADMIN, nonce)
+        await after.answer_consent(ADMIN, asked.confirm, agreed=True)
         assert (await after.deploy(ADMIN, code=ASKS, name="asks")).version == 1

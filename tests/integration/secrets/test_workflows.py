@@ -201,6 +201,6 @@ async def test_well_known_names_bring_their_hosts_and_a_value_set_again_keeps_it
         assert (plain.held, plain.hosts) == ("plain", [])
         page = await runtime.secret_entry(ADMIN, "PAGE_KEY", hosts=["api.page.com"])
         nonce = page.rpartition("/")[2]
-        assert (await runtime.peek_secret_entry(nonce)).hosts == ["api.page.com"]
-        typed = await runtime.redeem_secret_entry(nonce, "value-4", hosts=["api.typed.com"])
+        assert (await runtime.peek_secret_entry(ADMIN, nonce)).hosts == ["api.page.com"]
+        typed = await runtime.redeem_secret_entry(ADMIN, nonce, "value-4", hosts=["api.typed.com"])
         assert typed.hosts == ["api.typed.com"]

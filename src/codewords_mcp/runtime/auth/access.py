@@ -29,8 +29,9 @@ class Rule:
     `scopes` are all needed. `toolset` binds an operation of MCP; a rule of HTTP has none, and a key of toolsets does not
     reach it, except the `transport` that carries MCP. `effect` "writes" closes it to read-only connections.
     `own_run`: it is about one run, and a run's key reaches its own run and that run's descendants only.
-    `filtered`: a list, from which is left out what the caller may not use. `sandbox`: the sandbox listener serves it although
-    it needs no run's key; it serves everything that a run's key may use, and nothing else.
+    `filtered`: a list, from which is left out what the caller may not use. `by_session`: a page that a key opens, and a
+    person's session too. `sandbox`: the sandbox listener serves it although it needs no run's key; it serves everything
+    that a run's key may use, and nothing else.
     """
 
     kind: Kind
@@ -42,6 +43,7 @@ class Rule:
     transport: bool = False
     own_run: bool = False
     filtered: bool = False
+    by_session: bool = False
     sandbox: bool = False
 
     @property
@@ -106,8 +108,10 @@ def _by_level(access: Access, rule: Rule) -> CodewordsError | None:
         )
     if rule.level == "open":
         return None
-    if rule.level == "page" and access.page_session:
+    if access.page_session and (rule.level == "page" or rule.by_session):
         return None
+    if rule.level == "page":
+        return Unauthenticated("This page is for a person who is signed in.", hint="Run `codewords open`.")
     if caller is None:
         return Unauthenticated("This request carries no key.")
     if (caller.kind == "run") != (access.listener == "sandbox"):

@@ -39,12 +39,20 @@ HTTP: tuple[Rule, ...] = (
     # The secret of these is in the path, a nonce or a signed token, or in how the body is signed.
     *_http(
         "open", (),
-        "GET /healthz", "GET /readyz", "GET /secrets/enter/{nonce}", "POST /secrets/enter/{nonce}", "GET /consents/{token}",
-        "POST /consents/{token}", "GET /connect/{nonce}", "GET /connect/{nonce}/go", "GET /connect/{nonce}/done",
-        "GET /webhook/{endpoint}",
-        "GET /login/{link}", "POST /login/{link}", "GET /browser/pair/{token}", "GET /browser/connect",
-        "GET /.well-known/oauth-protected-resource", "GET /.well-known/oauth-protected-resource/mcp",
-        "GET /.well-known/oauth-protected-resource/mcp/{toolset}",
+        "GET /healthz", "GET /readyz", "GET /webhook/{endpoint}", "GET /login/{link}", "POST /login/{link}",
+        "GET /browser/connect", "GET /.well-known/oauth-protected-resource",
+        "GET /.well-known/oauth-protected-resource/mcp", "GET /.well-known/oauth-protected-resource/mcp/{toolset}",
+    ),
+    # These sign a browser in; forms are taken from the runtime's own pages only.
+    *_http(
+        "open", (),
+        "POST /sign-in", "POST /sign-in/here", "GET /sign-in/{token}", "POST /sign-in/{token}", "POST /sign-out",
+    ),
+    # Where something is agreed, typed or connected, by the owner whose page it is.
+    *_http(
+        "page", (),
+        "GET /secrets/enter/{nonce}", "POST /secrets/enter/{nonce}", "GET /consents/{token}", "POST /consents/{token}",
+        "GET /connect/{nonce}", "GET /connect/{nonce}/go", "GET /connect/{nonce}/done", "GET /browser/pair/{token}",
     ),
     # A sandbox reaches these too: only the files of its run's owner, and only the webhooks of its own workflow.
     Rule("http", "PUT /file/{token}", "open", effect="writes", sandbox=True),
@@ -66,7 +74,10 @@ HTTP: tuple[Rule, ...] = (
         "run", ("read",), "GET /result/{run_id}", "GET /request/{run_id}", "GET /logs/{run_id}", own_run=True
     ),
     *_http("run", ("read",), "GET /services", "GET /services/{name}"),
-    *_http("user", ("read",), "GET /", "GET /docs", "GET /openapi.json"),
+    *(
+        Rule("http", name, "user", ("read",), by_session=True)
+        for name in ("GET /", "GET /docs", "GET /openapi.json")
+    ),
     # What a person looks at.
     *_http(
         "user", ("read",),
@@ -74,6 +85,7 @@ HTTP: tuple[Rule, ...] = (
         "GET /drafts/{draft_id}", "GET /drafts/{draft_id}/diff", "GET /workflows/{service_id}/diff", "GET /runs",
         "GET /usage", "GET /costs", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets", "GET /webhooks",
         "GET /webhooks/deliveries", "GET /webhooks/deliveries/{delivery_id}", "GET /browser", "GET /published",
+        "GET /waiting",
     ),
     # These start a sandbox, or ask a package index or the broker of integrations.
     *_http(
@@ -84,7 +96,7 @@ HTTP: tuple[Rule, ...] = (
     # What a person changes.
     *_http(
         "user", ("write",),
-        "POST /deploy", "PUT /workflows/{service_id}/template", "DELETE /workflows/{service_id}/template",
+        "POST /sign-ins", "POST /deploy", "PUT /workflows/{service_id}/template", "DELETE /workflows/{service_id}/template",
         "POST /workflows/{service_id}/rollback", "DELETE /workflows/{service_id}", "POST /workflows/{service_id}/edits",
         "POST /drafts", "DELETE /drafts/{draft_id}", "POST /drafts/{draft_id}/edits",
         "POST /schedules", "POST /schedules/{schedule_id}/pause", "POST /schedules/{schedule_id}/resume",

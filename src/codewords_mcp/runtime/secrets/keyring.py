@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 from weakref import WeakValueDictionary
 
+from sqlalchemy import RowMapping
+
 from codewords_mcp.errors import InvalidInput, NotFound, Unauthenticated
 from codewords_mcp.runtime.callers import HOME_OWNER
 from codewords_mcp.runtime.models import Caller, KeyInfo, Scope
@@ -25,6 +27,7 @@ from codewords_mcp.runtime.store.clock import now, optional_datetime
 from codewords_mcp.runtime.store.database import Database
 
 KEY_FILE = "api.key"
+_HOME_KEY = "home:"
 _REFUSED = "That API key is not valid here."
 _MODEL = re.compile(r"[\w.:/@*?-]{1,200}")
 _MOST_MODELS = 100
@@ -133,6 +136,39 @@ class Keyring:
         known = self._run_keys.get(sandbox_id)
         return frozenset() if known is None else known.run_ids
 
+    async def identify(self, key: str) -> Caller:
+        """The person behind a key that is typed on a page; a one-time key and a run's are refused, and not spent.
+
+        Raises Unauthenticated.
+        """
+        digest = hash_key(key)
+        if random.compare_digest(digest, self._admin_hash):
+            return Caller(HOME_OWNER, "admin")
+        row = await self._db.read(lambda c: access.key_by_hash(c, digest))
+        caller = None if row is None or row["one_time"] else _live(row)
+        if caller is None:
+            raise Unauthenticated(
+                _REFUSED, hint="`codewords keys create` makes one; the home's own is in its api.key file."
+            )
+        return caller
+
+    def reference(self, caller: Caller) -> str:
+        """What `holder` finds the caller's key by, later and on another replica."""
+        return caller.key_id or self._home_reference()
+
+    async def holder(self, reference: str, owner: str) -> Caller | None:
+        """The holder of a key as it is now; None where it was revoked, has expired or is another's."""
+        if reference.startswith(_HOME_KEY):
+            same = reference == self._home_reference() and owner == HOME_OWNER
+            return Caller(HOME_OWNER, "admin") if same else None
+        row = await self._db.read(lambda c: access.key_by_id(c, reference))
+        caller = None if row is None or row["one_time"] else _live(row)
+        return caller if caller is not None and caller.owner == owner else None
+
+    def _home_reference(self) -> str:
+        """Tells that the home's key is another now; too short to find the key by."""
+        return f"{_HOME_KEY}{hash_key(self._admin_hash)[:8]}"
+
     async def _from_store(self, digest: str) -> Caller:
         row = await self._db.read(lambda c: access.key_by_hash(c, digest))
         if row is None:
@@ -147,13 +183,7 @@ class Keyring:
             raise Unauthenticated(
                 "That API key has expired.", hint="`codewords keys create` makes a new one."
             )
-        caller = Caller(
-            row["owner"],
-            row["kind"],
-            key_id=row["id"],
-            scopes=None if row["scopes"] is None else frozenset(row["scopes"]),
-            toolsets=None if row["toolsets"] is None else frozenset(row["toolsets"]),
-        )
+        caller = _caller(row)
         if row["one_time"]:
             if not await self._db.write(lambda c: access.spend_key(c, row["id"], now())):
                 raise Unauthenticated(
@@ -242,6 +272,22 @@ class Keyring:
         if not await self._db.write(lambda c: access.revoke_key(c, key_id)):
             raise NotFound("There is no key of that id.", hint="`codewords keys list` shows them.")
         self._known = {digest: caller for digest, caller in self._known.items() if caller.key_id != key_id}
+
+
+def _caller(row: RowMapping) -> Caller:
+    return Caller(
+        row["owner"],
+        row["kind"],
+        key_id=row["id"],
+        scopes=None if row["scopes"] is None else frozenset(row["scopes"]),
+        toolsets=None if row["toolsets"] is None else frozenset(row["toolsets"]),
+    )
+
+
+def _live(row: RowMapping) -> Caller | None:
+    """The key's holder, unless it was revoked or has expired."""
+    expired = row["expires_at"] is not None and row["expires_at"] <= now()
+    return None if row["revoked"] or expired else _caller(row)
 
 
 def _key_info(row: dict[str, Any]) -> KeyInfo:

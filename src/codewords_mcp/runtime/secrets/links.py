@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, cast
 
 from sqlalchemy import Connection, RowMapping
 
-from codewords_mcp.errors import StorageFailed
+from codewords_mcp.errors import Forbidden, StorageFailed
 from codewords_mcp.runtime.secrets.vault import SealedValue, Vault
 from codewords_mcp.runtime.store import key_use
 from codewords_mcp.runtime.store import links as rows
@@ -74,6 +74,11 @@ class Links:
         """A link about this that is good."""
         return self._opened(await self._db.read(lambda c: rows.about(c, self._kind, owner, subject)))
 
+    async def waiting(self, owner: str) -> list[Link]:
+        """The owner's links of every kind that nobody has answered, the newest first."""
+        opened = map(self._opened, await self._db.read(lambda c: rows.unanswered(c, owner)))
+        return [link for link in opened if link is not None]
+
     async def answer(self, token: str, said: str) -> bool:
         """Record what a person has said; the first one counts."""
         link_id = _digest(token)
@@ -93,6 +98,15 @@ class Links:
             return None
         opened = cast("dict[str, Any]", json.loads(text))
         return Link(opened["token"], row["owner"], row["subject"], opened["data"], row["answer"], row)
+
+
+def require_own(link: Link | None, owner: str) -> None:
+    """Raise Forbidden where a link is another owner's."""
+    if link is not None and link.owner != owner:
+        raise Forbidden(
+            "This page is for another owner of this runtime than the one who is signed in.",
+            hint="Sign out at / and sign in with a key of theirs.",
+        )
 
 
 def _name(link_id: str) -> str:

@@ -19,6 +19,11 @@ def key_by_hash(connection: Connection, key_hash: str) -> RowMapping | None:
     return connection.execute(select(keys).where(keys.c.hash == key_hash)).mappings().first()
 
 
+def key_by_id(connection: Connection, key_id: str) -> RowMapping | None:
+    """The key with this id."""
+    return connection.execute(select(keys).where(keys.c.id == key_id)).mappings().first()
+
+
 def models_of_key(connection: Connection, key_id: str) -> list[str] | None:
     """The models that it may ask; None for all, and for a key that is none."""
     return connection.execute(select(keys.c.models).where(keys.c.id == key_id)).scalar()

@@ -49,6 +49,14 @@ def about(connection: Connection, kind: str, owner: str, subject: str) -> RowMap
     )
 
 
+def unanswered(connection: Connection, owner: str) -> list[RowMapping]:
+    """The owner's links of every kind without an answer, that have not expired; the newest first."""
+    which = select(links).where(
+        links.c.owner == owner, links.c.answer.is_(None), links.c.expires_at > clock(connection)
+    )
+    return list(connection.execute(which.order_by(links.c.created_at.desc())).mappings())
+
+
 def answer(connection: Connection, link_id: str, kind: str, said: str) -> bool:
     """Record an answer; False where there is one already, or no such link."""
     which = (links.c.id == link_id, links.c.kind == kind, links.c.expires_at > clock(connection))

@@ -34,7 +34,7 @@ from codewords_mcp.runtime.browser.own.line import (
 )
 from codewords_mcp.runtime.browser_info import OwnChrome
 from codewords_mcp.runtime.secrets.keys import hash_key
-from codewords_mcp.runtime.secrets.links import Links
+from codewords_mcp.runtime.secrets.links import Links, require_own
 from codewords_mcp.runtime.store import browsers as rows
 from codewords_mcp.runtime.store import executors
 from codewords_mcp.runtime.store.clock import now, to_datetime
@@ -95,9 +95,12 @@ class Chromes:
         """A token of a page on which a person pairs a Chrome, once, within 10 minutes."""
         return await self._links.create(owner, "browser", {})
 
-    async def paired_by(self, token: str) -> bool:
-        """Whether the page of this token has done its work. Raises NotFound where there is no such page."""
+    async def paired_by(self, owner: str, token: str) -> bool:
+        """Whether the page of this token has done its work. Raises NotFound where there is no such page, Forbidden where it is
+        another owner's.
+        """
         link = await self._links.find(token)
+        require_own(link, owner)
         if link is None:
             raise NotFound("This page has expired.", hint="`codewords browser pair` opens a new one.")
         return link.answer == _PAIRED

@@ -1,0 +1,64 @@
+"""The desktop that the runtime runs on: its person's own browser is opened with a one-time sign-in address.
+
+No tool, route or log line has that address: what an assistant is told leads to the page and signs nobody in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Final, Literal
+
+import structlog
+
+OPEN_INTERVAL: Final = 5.0
+"""Seconds between two pages that are opened, so that nobody is flooded with them."""
+_DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
+log = structlog.get_logger(__name__)
+
+
+class Desktop:
+    """Opens pages in the browser of whoever started the runtime."""
+
+    def __init__(self, mode: Literal["auto", "never"], open_url: Callable[[str], bool] | None = None) -> None:
+        self._wanted = mode == "auto"
+        self._open_url = open_url or _open_url
+        self._opened_at = -OPEN_INTERVAL
+
+    @property
+    def available(self) -> bool:
+        """Whether there is a desktop, and the settings let the runtime use it."""
+        return self._wanted and has_desktop()
+
+    def take_turn(self) -> bool:
+        """Whether a page may be opened now; the next one may only after `OPEN_INTERVAL`."""
+        at = time.monotonic()
+        if not self.available or at - self._opened_at < OPEN_INTERVAL:
+            return False
+        self._opened_at = at
+        return True
+
+    async def open(self, url: str) -> bool:
+        """Open an address; whether the system took it."""
+        try:
+            opened = await asyncio.to_thread(self._open_url, url)
+        except OSError:
+            opened = False
+        log.info("page opened in the person's browser" if opened else "no browser could be opened")
+        return opened
+
+
+def has_desktop() -> bool:
+    """Whether a person sits before this machine's screen."""
+    if os.environ.get("SSH_CONNECTION"):
+        return False
+    return sys.platform in {"darwin", "win32"} or any(os.environ.get(name) for name in _DISPLAYS)
+
+
+def _open_url(url: str) -> bool:
+    import webbrowser
+
+    return webbrowser.open(url)

@@ -1,0 +1,175 @@
+"""Sessions of people in a browser: a page on which something is agreed, typed or connected needs one.
+
+A session begins with a one-time sign-in address, which only a person's own browser or terminal is given, or with a key that
+is typed on the page. The address that an assistant passes on leads to the page and signs nobody in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection
+
+from codewords_mcp.errors import (
+    Forbidden,
+    InsufficientScope,
+    InvalidInput,
+    NotFound,
+    TooBusy,
+    Unauthenticated,
+)
+from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.secrets.keyring import Keyring
+from codewords_mcp.runtime.store import service_values as values
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database
+
+SESSION_TTL: Final = 12 * 3600.0
+"""Seconds that a browser stays signed in."""
+SIGN_IN_TTL: Final = 300.0
+"""Seconds that a one-time sign-in address is good for."""
+MAX_SESSIONS: Final = 1000
+MAX_ATTEMPTS, ATTEMPTS_WITHIN = 10, 60.0
+"""Keys that may be typed wrongly on the page, by everybody together, within so many seconds."""
+_OWNER: Final = ""
+"""Of the rows: no key's owner has this name."""
+_SESSIONS, _SIGN_INS = "page_sessions", "page_sign_ins"
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+_PATH = re.compile(r"/(?![/\\])[A-Za-z0-9/_.~-]{0,300}")
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Who a sign-in address signs in, and the path that it leads to."""
+
+    caller: Caller
+    path: str
+
+
+class PageSessions:
+    """Sessions and sign-in addresses, in the database, so that every replica knows them. Tokens are stored as digests only.
+
+    A session ends with its time, with its key, and when its person signs out.
+    """
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self._db = database
+        self._keyring = keyring
+        self._failures: deque[float] = deque(maxlen=MAX_ATTEMPTS)
+
+    async def create_sign_in(self, caller: Caller, path: str) -> str:
+        """The token of a one-time sign-in address that leads to `path`. Raises InvalidInput, Forbidden, InsufficientScope."""
+        require_person(caller)
+        return await self._store(_SIGN_INS, caller, SIGN_IN_TTL, checked_path(path))
+
+    async def peek_sign_in(self, token: str) -> SignIn:
+        """What a sign-in address is for, without spending it. Raises NotFound."""
+        found = await self._find(_SIGN_INS, token)
+        if found is None:
+            raise _no_sign_in()
+        return found
+
+    async def redeem_sign_in(self, token: str) -> tuple[str, SignIn]:
+        """Spend a sign-in address: the token of a new session, and where it leads. Raises NotFound."""
+        found = await self.peek_sign_in(token)
+        if not await self._remove(_SIGN_INS, token):
+            raise _no_sign_in()
+        return await self._store(_SESSIONS, found.caller, SESSION_TTL), found
+
+    async def begin(self, key: str) -> str:
+        """The token of a new session for the holder of a key, which is not spent.
+
+        Raises Unauthenticated, Forbidden, InsufficientScope; TooBusy after too many wrong keys.
+        """
+        at = time.monotonic()
+        if len(self._failures) == MAX_ATTEMPTS and at - self._failures[0] < ATTEMPTS_WITHIN:
+            raise TooBusy(
+                "Too many wrong keys were typed here.",
+                retry_after=int(ATTEMPTS_WITHIN),
+                hint="Try again in a minute, or run `codewords open` in a terminal.",
+            )
+        try:
+            caller = await self._keyring.identify(key)
+        except Unauthenticated:
+            self._failures.append(at)
+            raise
+        require_person(caller)
+        return await self._store(_SESSIONS, caller, SESSION_TTL)
+
+    async def find(self, token: str) -> Caller | None:
+        """The person of a session, with what their key may do now; None where the session has ended."""
+        found = await self._find(_SESSIONS, token)
+        return None if found is None else found.caller
+
+    async def end(self, token: str) -> None:
+        """Sign out."""
+        await self._remove(_SESSIONS, token)
+
+    async def _store(self, space: str, caller: Caller, ttl: float, path: str = "/") -> str:
+        token = secrets.token_urlsafe(32)
+        data = json.dumps({"key": self._keyring.reference(caller), "owner": caller.owner, "path": path})
+
+        def put(connection: Connection) -> None:
+            at = now()
+            if values.count(connection, _OWNER, space) >= MAX_SESSIONS:
+                values.purge(connection, at)
+            if values.count(connection, _OWNER, space) >= MAX_SESSIONS:
+                raise TooBusy("Too many browsers are signed in.", retry_after=600)
+            values.put(connection, _OWNER, space, _digest(token), data, at + int(ttl * 1e6))
+
+        await self._db.write(put)
+        return token
+
+    async def _find(self, space: str, token: str) -> SignIn | None:
+        if not _TOKEN.fullmatch(token):
+            return None
+        row = await self._db.read(lambda c: values.get(c, _OWNER, space, _digest(token), now()))
+        if row is None:
+            return None
+        data = json.loads(row["value"])
+        caller = await self._keyring.holder(data["key"], data["owner"])
+        if caller is None:  # the key was revoked, has expired or is not the home's any more
+            return None
+        return SignIn(caller, data["path"])
+
+    async def _remove(self, space: str, token: str) -> bool:
+        return await self._db.write(lambda c: values.remove(c, _OWNER, space, _digest(token), now()))
+
+
+def require_person(caller: Caller) -> None:
+    """Raise Forbidden or InsufficientScope for a caller whose key does not answer for a person."""
+    if caller.kind == "run" or caller.by_token:
+        raise Forbidden(
+            "Only a person's API key signs in to the pages.", hint="`codewords keys create` makes one."
+        )
+    if caller.toolsets is not None:
+        raise Forbidden(
+            "A key for some toolsets does not sign in to the pages.", hint="Use a key without --toolsets."
+        )
+    if not caller.can("write"):
+        raise InsufficientScope("write", by_token=False)
+
+
+def checked_path(path: str) -> str:
+    """A path of this runtime, without a query. Raises InvalidInput for everything else: it must not lead elsewhere."""
+    if not _PATH.fullmatch(path) or ".." in path:
+        raise InvalidInput("A sign-in leads to a path of this runtime only, such as /consents/….")
+    return path
+
+
+def _no_sign_in() -> NotFound:
+    return NotFound(
+        "This sign-in address is not valid: it was used, or is over five minutes old.",
+        hint="Run `codewords open` for a new one.",
+    )
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,363 @@
+"""Pages on which something is agreed, typed or connected: only a person who is signed in gets to see and send them."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from tests.people import NAVIGATION, OPENED, Browser, sign_in
+
+from codewords_mcp.errors import ConsentNeeded
+from codewords_mcp.runtime.auth import peers, sessions
+from codewords_mcp.runtime.models import Consent
+from codewords_mcp.runtime.questions import of_call
+from codewords_mcp.runtime.runtime import Runtime
+
+from .doors import ADMIN_KEY, Door
+
+pytestmark = [pytest.mark.requirement("pages:sessions")]
+SAME = {"Sec-Fetch-Site": "same-origin"}
+
+
+def ask(door: Door, text: str, owner: str = "local") -> str:
+    """The address of a question's page, as an assistant gets it."""
+
+    async def put(runtime: Runtime) -> str:
+        consents = runtime._house.consents  # pyright: ignore[reportPrivateUsage]
+        with pytest.raises(ConsentNeeded) as needed:
+            await consents.settle(of_call(owner, "slack-send", {"text": text}, None), Consent())
+        return needed.value.url
+
+    return door.ask(put)
+
+
+@pytest.fixture
+def stranger() -> Iterator[Browser]:
+    with Browser() as browser:
+        yield browser
+
+
+@pytest.fixture(params=["consent", "secret", "chrome", "connect"])
+def page(request: pytest.FixtureRequest, door: Door, http: httpx.Client) -> str:
+    """The address of each kind of page."""
+    match request.param:
+        case "consent":
+            return ask(door, "by kind")
+        case "secret":
+            return http.post("/secrets/BY_KIND/entry").json()["url"]
+        case "chrome":
+            return http.post("/browser/pair").json()["url"]
+        case _:
+            return f"{door.url}/connect/any"
+
+
+def test_an_address_alone_shows_nothing_of_its_page_and_takes_no_answer(page: str, stranger: Browser) -> None:
+    shown = stranger.look(page)
+    assert shown.status_code == 401
+    assert "This page needs you, not an assistant" in shown.text
+    assert "codewords open" in shown.text
+    assert not re.search("slack|BY_KIND|Load unpacked", shown.text)
+    answer = stranger.submit(page, {"answer": "agree", "value": "x"})
+    assert answer.status_code == 401
+    assert "basic" not in shown.headers.get("www-authenticate", "").lower(), "no dialog hides the page"
+
+
+def test_a_key_in_a_header_is_no_session(page: str) -> None:
+    """A program with a key has the HTTP API; a page is for a browser in which a person signed in."""
+    with Browser(headers={"Authorization": f"Bearer {ADMIN_KEY}", "X-API-Key": ADMIN_KEY}) as program:
+        assert program.look(page).status_code == 401
+
+
+def test_without_a_session_nothing_was_agreed(door: Door, stranger: Browser) -> None:
+    url = ask(door, "not agreed")
+    assert stranger.submit(url, {"answer": "agree"}).status_code == 401
+    with sign_in(door.url, ADMIN_KEY) as person:
+        assert "Agree" in person.look(url).text, "the question is still open"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "OWN"},
+        {"Sec-Fetch-Site": "same-origin"},
+        {"Origin": "null", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "OWN", "Sec-Fetch-Site": "same-site"},
+        {"Origin": "OWN", "Sec-Fetch-Site": "cross-site"},
+        {"Origin": "OWN", "Sec-Fetch-Site": "none"},
+        {"Origin": "http://localhost:PORT", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "https://127.0.0.1:PORT", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "http://127.0.0.1", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "http://127.0.0.1:PORT.evil.example", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "https://app.example", "Sec-Fetch-Site": "same-origin"},
+    ],
+)
+@pytest.mark.parametrize(
+    "path", ["/consents/x", "/secrets/enter/x", "/connect/x", "/browser/pair/x", "/login/x", "/sign-in", "/sign-in/x", "/sign-in/here", "/sign-out"]
+)  # fmt: skip
+def test_a_form_that_does_not_say_that_it_comes_from_its_own_page_is_refused(
+    door: Door, path: str, headers: dict[str, str]
+) -> None:
+    """Beside each page, whatever it does: with a session, so that nothing else refuses it."""
+    own = {
+        name: value.replace("OWN", door.url).replace("PORT", str(door.port))
+        for name, value in headers.items()
+    }
+    with sign_in(door.url, ADMIN_KEY) as person:
+        refused = person.post(f"{door.url}{path}", data={"answer": "agree"}, headers=own)
+    assert refused.status_code == 403, refused.text
+
+
+def test_a_person_of_another_owner_neither_sees_nor_answers_the_question(door: Door) -> None:
+    url = ask(door, "of the home's owner")
+    with sign_in(door.url, door.make_key(owner="bob")) as bob:
+        for answer in (bob.look(url), bob.submit(url, {"answer": "agree"})):
+            assert answer.status_code == 403
+            assert "another owner" in answer.text
+            assert "slack" not in answer.text
+    with sign_in(door.url, ADMIN_KEY) as person:
+        assert "Agree" in person.look(url).text
+
+
+def test_every_kind_of_page_is_its_owners(door: Door, http: httpx.Client) -> None:
+    urls = [
+        ask(door, "whose"),
+        http.post("/secrets/WHOSE/entry").json()["url"],
+        http.post("/browser/pair").json()["url"],
+    ]
+    with sign_in(door.url, door.make_key(owner="bob")) as bob:
+        assert [bob.look(url).status_code for url in urls] == [403, 403, 403]
+
+
+@pytest.mark.requirement("pages:sign-in")
+def test_a_sign_in_address_works_once_and_leads_to_the_page(door: Door, stranger: Browser) -> None:
+    url = ask(door, "lead me")
+    address = door.sign_in_address(url)
+    first = stranger.get(address, headers=OPENED)
+    assert (first.status_code, first.headers["location"]) == (303, url.removeprefix(door.url))
+    cookie = first.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=lax" in cookie
+    assert f"codewords_session_{door.port}" in cookie
+    assert "Agree" in stranger.look(url).text
+    with Browser() as other:
+        replayed = other.look(address)
+        assert replayed.status_code == 404
+        assert other.look(url).status_code == 401
+
+
+@pytest.mark.requirement("pages:sign-in")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        NAVIGATION | {"Sec-Fetch-Site": "cross-site"},
+        NAVIGATION | {"Sec-Fetch-Site": "same-site"},
+        OPENED | {"Sec-Purpose": "prefetch;prerender"},
+        {"Sec-Fetch-Site": "none", "Sec-Fetch-Dest": "image"},
+        {},
+    ],
+)
+def test_a_sign_in_address_that_the_person_did_not_open_themselves_signs_nobody_in(
+    door: Door, stranger: Browser, headers: dict[str, str]
+) -> None:
+    """A link on a page, a preview of a mail program, a prefetch: it shows who would be signed in, and a button."""
+    address = door.sign_in_address()
+    shown = stranger.get(address, headers=headers)
+    assert shown.status_code == 200
+    assert "As <b>local" in shown.text
+    assert not stranger.cookies
+    assert stranger.head(address).status_code == 200
+    assert stranger.submit(address).status_code == 303, "the button does it"
+
+
+@pytest.mark.requirement("pages:sign-in")
+def test_a_browser_that_is_signed_in_is_not_made_another_owners_without_a_click(door: Door) -> None:
+    address = door.sign_in_address(key=door.make_key(owner="bob"))
+    with sign_in(door.url, ADMIN_KEY) as person:
+        shown = person.look(address)
+        assert "signed in as <b>local</b> now" in shown.text
+        assert "Signed in as local" in person.look(door.url).text
+        assert person.submit(address).status_code == 303
+        assert "Signed in as bob" in person.look(door.url).text
+
+
+@pytest.mark.requirement("pages:sign-in")
+@pytest.mark.parametrize(
+    "page", ["https://evil.example/", "//evil.example/", "/\\evil.example", "/a/../b", "/x?y=1", "/%2f%2fevil", "/x\r\nSet-Cookie: a=b", "/" + "a" * 400]
+)  # fmt: skip
+def test_signing_in_leads_to_a_path_of_this_runtime_only(
+    door: Door, http: httpx.Client, stranger: Browser, page: str
+) -> None:
+    made = http.post("/sign-ins", json={"page": page})
+    assert made.status_code in {400, 404}, made.text
+    typed = stranger.submit(f"{door.url}/sign-in", {"key": ADMIN_KEY, "to": page})
+    assert typed.status_code == 400
+    assert "location" not in typed.headers
+
+
+@pytest.mark.requirement("pages:sign-in")
+def test_a_key_that_is_typed_signs_in_and_leads_back(door: Door, stranger: Browser) -> None:
+    url = ask(door, "typed")
+    form = stranger.look(url).text
+    assert f'name="to" value="{url.removeprefix(door.url)}"' in form
+    wrong = stranger.submit(f"{door.url}/sign-in", {"key": "cwk-wrong", "to": "/"})
+    assert wrong.status_code == 401
+    assert 'role="alert"' in wrong.text
+    assert "cwk-wrong" not in wrong.text
+    right = stranger.submit(f"{door.url}/sign-in", {"key": ADMIN_KEY, "to": url.removeprefix(door.url)})
+    assert (right.status_code, right.headers["location"]) == (303, url.removeprefix(door.url))
+    assert "Agree" in stranger.look(url).text
+
+
+@pytest.mark.requirement("pages:sign-in")
+def test_keys_that_answer_for_no_person_do_not_sign_in(
+    door: Door, http: httpx.Client, stranger: Browser
+) -> None:
+    one_time = door.make_key(one_time=True)
+    keys = [
+        one_time,
+        door.make_key(scopes=["read", "run"]),
+        door.make_key(toolsets=["runs"]),
+        "",
+        "x" * 600,
+        "é",
+    ]
+    for key in keys:
+        answer = stranger.submit(f"{door.url}/sign-in", {"key": key, "to": "/"})
+        assert answer.status_code in {401, 403}, (key, answer.text)
+        assert not stranger.cookies
+    with door.client(one_time) as program:
+        assert program.get("/status").status_code == 200, "typing it did not spend it"
+    with door.client(door.make_key(scopes=["read"])) as reader:
+        assert reader.post("/sign-ins", json={}).status_code == 403
+
+
+@pytest.mark.requirement("pages:sign-in")
+def test_so_many_wrong_keys_and_no_more_are_tried_in_a_minute(
+    door: Door, stranger: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [time.monotonic() + 1000]
+    monkeypatch.setattr("codewords_mcp.runtime.auth.sessions.time.monotonic", lambda: clock[0])
+
+    def status(key: str) -> int:
+        return stranger.submit(f"{door.url}/sign-in", {"key": key, "to": "/"}).status_code
+
+    assert [status(f"cwk-{number}") for number in range(sessions.MAX_ATTEMPTS)] == [
+        401
+    ] * sessions.MAX_ATTEMPTS
+    assert status(ADMIN_KEY) == 429
+    clock[0] += sessions.ATTEMPTS_WITHIN + 1
+    assert status(ADMIN_KEY) == 303
+    door.runtime._house.page_sessions._failures.clear()  # pyright: ignore[reportPrivateUsage]  # the clock goes back
+
+
+def test_a_session_ends_with_its_key_by_signing_out_and_by_signing_in_anew(
+    door: Door, http: httpx.Client
+) -> None:
+    key = door.make_key(owner="carol")
+    url = ask(door, "ends", owner="carol")
+    with sign_in(door.url, key) as carol:
+        before = dict(carol.cookies)
+        assert "Agree" in carol.look(url).text
+        carol.look(door.sign_in_address(key=key))
+        assert dict(carol.cookies) != before, "each sign-in is a session of its own"
+        with Browser(cookies=before) as thief:
+            assert thief.look(url).status_code == 401, "the one before has ended"
+        [key_id] = [one["id"] for one in http.get("/keys").json()["items"] if one["owner"] == "carol"]
+        http.delete(f"/keys/{key_id}")
+        assert carol.look(url).status_code == 401
+    with sign_in(door.url, ADMIN_KEY) as person:
+        kept = dict(person.cookies)
+        assert person.submit(f"{door.url}/sign-out").status_code == 200
+        with Browser(cookies=kept) as thief:
+            assert thief.look(door.url).status_code == 401
+
+
+def test_a_session_is_known_to_every_runtime_of_the_database(door: Door) -> None:
+    async def elsewhere(runtime: Runtime) -> str | None:
+        other = sessions.PageSessions(runtime._house.database, runtime._house.keyring)  # pyright: ignore[reportPrivateUsage]
+        found = await other.find(token)
+        return found and found.owner
+
+    with sign_in(door.url, ADMIN_KEY) as person:
+        [token] = [value for _, value in person.cookies.items()]
+        assert door.ask(elsewhere) == "local"
+
+
+def test_several_sessions_of_one_name_are_none(door: Door, stranger: Browser) -> None:
+    """Another port of this host can set a cookie of ours; it must not choose who is signed in."""
+    with sign_in(door.url, ADMIN_KEY) as person:
+        [(name, value)] = person.cookies.items()
+    both = {"Cookie": f"{name}=other; {name}={value}"}
+    assert stranger.look(door.url, **both).status_code == 401
+    assert stranger.look(door.url, Cookie=f"{name}={value}").status_code == 200
+
+
+def test_a_session_opens_pages_and_no_route_of_the_api(door: Door) -> None:
+    with sign_in(door.url, ADMIN_KEY) as person:
+        for path in ("/workflows", "/keys", "/run/send_email", "/mcp", "/secrets", "/waiting"):
+            assert person.get(f"{door.url}{path}", headers=SAME).status_code == 401, path
+        for path in ("/", "/docs", "/openapi.json"):
+            assert person.look(f"{door.url}{path}").status_code == 200
+            assert person.submit(f"{door.url}{path}").status_code in {401, 405}
+
+
+def test_the_front_page_lists_what_waits_for_its_person(door: Door, http: httpx.Client) -> None:
+    url = http.post("/secrets/LISTED_HERE/entry").json()["url"]
+    ask(door, "another's", owner="bob")
+    listed = http.get("/waiting").json()["items"]
+    assert url.removeprefix(door.url) in [one["path"] for one in listed]
+    with sign_in(door.url, ADMIN_KEY) as person:
+        shown = person.look(door.url).text
+    assert "Type the value of LISTED_HERE" in shown
+    assert f'href="{url.removeprefix(door.url)}"' in shown
+
+
+def test_behind_tls_the_origin_is_the_public_one_and_the_cookie_is_for_https_only(door: Door) -> None:
+    """The proxy speaks plain HTTP to the runtime and passes the name on."""
+    with Browser(base_url=door.url, headers={"Host": "public.example"}) as browser:
+        form = {"key": ADMIN_KEY, "to": "/"}
+        plain = {"Origin": "http://public.example", "Sec-Fetch-Site": "same-origin"}
+        assert browser.post("/sign-in", data=form, headers=plain).status_code == 403
+        done = browser.post("/sign-in", data=form, headers=plain | {"Origin": "https://public.example"})
+    assert done.status_code == 303
+    assert done.headers["set-cookie"].startswith("__Host-codewords_session=")
+    assert "; secure" in done.headers["set-cookie"].lower()
+
+
+def test_localhost_and_127_0_0_1_are_two_origins_with_sessions_of_their_own(door: Door) -> None:
+    url = ask(door, "which name").replace("127.0.0.1", "localhost")
+    with sign_in(door.url, ADMIN_KEY) as person:
+        assert person.look(url).status_code == 401
+        there = url.partition("/consents/")[0]
+        typed = person.submit(f"{there}/sign-in", {"key": ADMIN_KEY, "to": url.removeprefix(there)})
+        assert typed.status_code == 303
+        assert "Agree" in person.look(url).text
+
+
+@pytest.mark.requirement("pages:sign-in")
+def test_a_process_of_another_user_of_the_machine_cannot_use_an_address_that_it_read(
+    door: Door, stranger: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The address that a browser was started with stands in the list of processes."""
+    address = door.sign_in_address()
+
+    def another_users(_peer: tuple[str, int]) -> int:
+        return 12345
+
+    monkeypatch.setattr(peers, "uid_of", another_users)
+    assert stranger.look(address).status_code == 404
+    monkeypatch.undo()
+    assert stranger.look(address).status_code == 200
+
+
+@pytest.mark.requirement("pages:sign-in")
+def test_the_kernel_tells_whose_a_loopback_connection_is(door: Door) -> None:
+    import os
+
+    with door.connect() as wire:
+        assert peers.uid_of(wire.raw.getsockname()) in {os.getuid(), None}
+    assert peers.uid_of(("192.0.2.1", 80)) is None
