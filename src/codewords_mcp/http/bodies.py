@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from codewords_mcp.bounded_json import UnacceptableJson, parse
 from codewords_mcp.errors import BodyTooLarge, InvalidInput
-from codewords_mcp.http.connection import too_large
+from codewords_mcp.http.connection import not_whole, too_large
 from codewords_mcp.http.headers import content_length
 from codewords_mcp.http.house import house
 
@@ -52,7 +52,7 @@ async def read_body(request: Request, model: type[B]) -> B:
 async def read_bytes(
     request: Request, limit: int, refusal: Callable[[int], BodyTooLarge] = too_large
 ) -> bytes:
-    """The whole body. Raises `refusal(limit)` once it passes `limit` bytes, ClientDisconnect."""
+    """The whole body. Raises `refusal(limit)` once it passes `limit` bytes, InvalidInput, ClientDisconnect."""
     declared = content_length(request.scope["headers"])
     if declared is not None and declared > limit:
         raise refusal(limit)
@@ -61,6 +61,8 @@ async def read_bytes(
         data += chunk
         if len(data) > limit:
             raise refusal(limit)
+    if declared not in {None, len(data)}:
+        raise not_whole(len(data), declared)
     return bytes(data)
 
 

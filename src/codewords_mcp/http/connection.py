@@ -14,7 +14,7 @@ from typing import Self
 
 from starlette.types import Message, Receive, Send
 
-from codewords_mcp.errors import BodyTooLarge, CodewordsError, RunCancelled
+from codewords_mcp.errors import BodyTooLarge, CodewordsError, InvalidInput, RunCancelled
 from codewords_mcp.http.headers import Headers, content_length
 
 READ_AHEAD = 1 << 20
@@ -28,6 +28,8 @@ class ClientGoneError(Exception):
 class Connection:
     """Use as `async with`: the block is cancelled and left with `ClientGoneError` when the client hangs up, or takes nothing
     of what `send` sends, and with `BodyTooLarge` when its body passes `limit` bytes.
+
+    A body of a declared size up to `READ_AHEAD` is there as a whole when the block begins: a request that stalls takes no slot.
 
     `body_first`: the block begins with the first piece of the body. Mostly it is there already, and where many requests come
     at once, each is then read and handed on in one turn of the loop, instead of all of them being read first.
@@ -62,7 +64,9 @@ class Connection:
         """Start watching. Raises BodyTooLarge for a declared size over the limit, before a byte is read; ClientGoneError."""
         if self._declared is not None and self._declared > self._limit:
             raise too_large(self._limit, self._setting)
-        if self._body_first and not self._read(await self._receive()):
+        if self._declared is not None and self._declared <= READ_AHEAD:
+            await self._read_whole()
+        elif self._body_first and not self._read(await self._receive()):
             raise ClientGoneError
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # a coroutine always runs in a task
@@ -70,6 +74,14 @@ class Connection:
         self._cancelling = task.cancelling()
         self._watcher = asyncio.create_task(self._watch())
         return self
+
+    async def _read_whole(self) -> None:
+        """Take in a body that is small enough to be kept, so that whoever waits for it holds nothing meanwhile."""
+        while not self._complete:
+            if not self._read(await self._receive()):
+                raise ClientGoneError
+            if self._broken is not None:
+                raise self._broken
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -149,6 +161,8 @@ class Connection:
             self._chunks.append(chunk)
             self._held += len(chunk)
         self._complete = not message.get("more_body", False)
+        if self._complete and self._declared not in {None, self._total}:
+            self._break(not_whole(self._total, self._declared))
         self._readable.set()
         return True
 
@@ -163,6 +177,13 @@ class Connection:
             self._break(RunCancelled("The caller hung up before its request was whole."))
         self._gone = True
         self._task.cancel()
+
+
+def not_whole(came: int, declared: int | None) -> InvalidInput:
+    """The refusal of a body that is not as long as its request declares."""
+    return InvalidInput(
+        f"The request's body ended after {came} of {declared} bytes.", hint="Send it again, whole."
+    )
 
 
 def too_large(limit: int, setting: str = "CODEWORDS_MAX_BODY") -> BodyTooLarge:

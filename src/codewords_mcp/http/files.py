@@ -114,7 +114,7 @@ class FileReply(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises ClientGoneError."""
-        async with Connection(receive, scope["headers"], limit=house(scope).settings.max_body) as connection:
+        async with Connection(receive, [], limit=house(scope).settings.max_body) as connection:
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )

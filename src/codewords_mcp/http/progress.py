@@ -31,9 +31,9 @@ async def answer(request: Request, work: Work) -> Response:
 
 
 async def watched(request: Request, work: Awaitable[Any]) -> Any:
-    """Await the work, but no longer than the client waits for it. Raises ClientGoneError."""
+    """Await the work, but no longer than the client waits for it. The body has been read. Raises ClientGoneError."""
     limit = house(request.scope).settings.max_body
-    async with Connection(request.receive, request.scope["headers"], limit=limit):
+    async with Connection(request.receive, [], limit=limit):
         return await work
 
 

@@ -1,21 +1,50 @@
-"""uvicorn's HTTP/1.1, with bounds on what comes before a request is one: it has none for the time that a head takes, for
-its size, or for how many connections wait for one. Whoever sends heads needs no key.
+"""uvicorn's HTTP/1.1 with bounds, and with two habits of clients that it loses requests by.
+
+- It bounds neither the time that a head takes, nor its size, nor how many connections wait for one, nor the silence in the
+  middle of a body. No key is needed to send any of these.
+- It drops the body of a request that offers an upgrade other than to a websocket (`Upgrade: h2c`, which curl and Java send).
+  The offer is ignored here, as RFC 9110 (7.8) has it, and the request is served.
+- It hangs up on a client that ends its side after its request. Such a client gets its response.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import ClassVar
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS = 30.0
 """Seconds for a client to send its request's head; beside what uvicorn gives a connection between two requests."""
+BODY_SECONDS = 30.0
+"""Seconds that a client may be silent in the middle of a body, while it is read and nothing has been answered."""
 MAX_HEAD = 64 << 10
 """Bytes of a head, of what is between two pieces of a body, and of what follows its last one."""
 MAX_WAITING = 2000
 """Connections without a request at once. The one that has waited longest makes room for the next."""
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_STALLED = "The rest of the request's body did not come within 30 seconds."
+_STALLED_BODY = json.dumps(
+    {
+        "error": {
+            "code": "request_timed_out",
+            "message": _STALLED,
+            "origin": "platform",
+            "hint": "Send the request again.",
+        },
+        "detail": f"{_STALLED} Send the request again.",
+    }
+).encode()
+_TOO_SLOW_BODY = (
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\nerror-origin: platform\r\n"
+    b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(_STALLED_BODY), _STALLED_BODY)
+)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_PROBES = (0.05, 0.5)
+_PROBE_INTERVAL = 5.0
+_NOT_OFFERED = frozenset({b"upgrade", b"http2-settings", b"connection"})
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -26,6 +55,12 @@ class BoundedProtocol(HttpToolsProtocol):
     """Those without a request, in the order in which they came or ended their last one."""
     _deadline: asyncio.TimerHandle | None = None
     _in_head = False
+    _in_body = False
+    _version: bytes = b"1.1"
+    _body_timer: asyncio.TimerHandle | None = None
+    _body_at = 0.0
+    """When the last piece of a body came."""
+    _probe: asyncio.TimerHandle | None = None
     _unparsed = 0
     """Bytes since the last that were of use: the end of a head, a piece of a body."""
 
@@ -39,21 +74,83 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Count it no more."""
         self._unwatch()
+        for timer in (self._body_timer, self._probe):
+            if timer is not None:
+                timer.cancel()
         self.waiting.pop(self, None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Read on, as far as it leads to a request."""
         self._unparsed += len(data)
-        super().data_received(data)
+        self._feed(data)
         if self.transport.is_closing():
             return
         if self._unparsed > MAX_HEAD:
             self._turn_away(_TOO_LARGE)
         elif not self._in_head:
             self._unwatch()
+            if self._in_body:
+                self._watch_body()
         elif self._deadline is None:
             self._watch()
+
+    def _feed(self, data: bytes) -> None:
+        """Parse; as uvicorn does it, but for offers to upgrade."""
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        except httptools.HttpParserUpgrade as offer:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            elif self.scope["method"] == "CONNECT":
+                self.send_400_response("This is no proxy.")
+            else:
+                self._parse_without_offer(data[offer.args[0] :])
+
+    def _parse_without_offer(self, rest: bytes) -> None:
+        """Parse the request anew as if it offered no upgrade: its parser stops reading at one that does."""
+        tokens = [
+            token.strip()
+            for name, value in self.headers
+            if name == b"connection"
+            for token in value.split(b",")
+            if token.strip().lower() not in _NOT_OFFERED
+        ]
+        lines = [b"%b %b HTTP/%b" % (self.scope["method"].encode(), self.url, self._version)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] not in _NOT_OFFERED]
+        if tokens:
+            lines.append(b"connection: " + b", ".join(tokens))
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._feed(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """The client ended its side. One that waits for its response gets it; one that has gone altogether is found by writing.
+
+        TCP tells the two apart only when something is written, so an interim response is. Within a response, or where
+        interim ones are not known (HTTP/1.0), the client counts as gone.
+        """
+        waits = self._answering and not self._in_body and not self.cycle.response_started
+        if not waits or self.scope["http_version"] != "1.1":
+            return None
+        self.cycle.keep_alive = False
+        self._probe_client(0)
+        return True
+
+    def _probe_client(self, number: int) -> None:
+        if self.transport.is_closing() or not self._answering or self.cycle.response_started:
+            return
+        self.transport.write(_CONTINUE)
+        delay = _PROBES[number] if number < len(_PROBES) else _PROBE_INTERVAL
+        self._probe = self.loop.call_later(delay, self._probe_client, number + 1)
+
+    @property
+    def _is_declined(self) -> bool:
+        """Whether the request offers an upgrade that is ignored; it is parsed anew then."""
+        return bool(self.parser.should_upgrade()) and not self._should_upgrade()
 
     def on_message_begin(self) -> None:
         """A head begins."""
@@ -62,7 +159,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """There is a request."""
+        if self._is_declined:
+            self.scope["method"] = self.parser.get_method().decode("ascii")
+            self._version = str(self.parser.get_http_version()).encode()
+            return
         self._in_head = False
+        self._in_body = True
         self._unparsed = 0
         self.waiting.pop(self, None)
         super().on_headers_complete()
@@ -74,6 +176,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """All of a request is there."""
+        if self._is_declined:
+            return
+        self._in_body = False
         self._unparsed = 0
         super().on_message_complete()
 
@@ -89,6 +194,25 @@ class BoundedProtocol(HttpToolsProtocol):
             longest = next(iter(self.waiting))
             del self.waiting[longest]
             longest.transport.close()
+
+    def _watch_body(self) -> None:
+        self._body_at = self.loop.time()
+        if self._body_timer is None:
+            self._body_timer = self.loop.call_later(BODY_SECONDS, self._look_at_body)
+
+    def _look_at_body(self) -> None:
+        self._body_timer = None
+        if not self._in_body or self.transport.is_closing() or self.cycle.response_started:
+            return
+        now = self.loop.time()
+        if self.flow.read_paused:  # it is not the client that does not go on
+            self._body_at = now
+        left = self._body_at + BODY_SECONDS - now
+        if left > 0:
+            self._body_timer = self.loop.call_later(left, self._look_at_body)
+        else:
+            self.transport.write(_TOO_SLOW_BODY)
+            self.transport.close()
 
     def _watch(self) -> None:
         self._deadline = self.loop.call_later(HEAD_SECONDS, self._late)

@@ -49,7 +49,7 @@ class LineStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises ClientGoneError."""
-        async with Connection(receive, scope["headers"], limit=house(scope).settings.max_body) as connection:
+        async with Connection(receive, [], limit=house(scope).settings.max_body) as connection:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             try:
                 if scope["method"] != "HEAD":

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Protocol, cast
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from codewords_mcp.http.connection import ClientGoneError, Connection
 from codewords_mcp.http.house import runtime
@@ -50,7 +50,9 @@ async def serve_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     session = await _open(runtime(scope).websocket(request, list(scope.get("subprotocols", []))), receive)
     try:
         headers = [(b"x-request-id", session.run_id.encode())]
-        await send({"type": "websocket.accept", "subprotocol": session.subprotocol, "headers": headers})
+        await _send(
+            send, {"type": "websocket.accept", "subprotocol": session.subprotocol, "headers": headers}
+        )
         await _first_of(_to_workflow(session, receive), _to_caller(session, send))
     finally:
         with suppress(ConnectionError):
@@ -97,8 +99,16 @@ async def _to_workflow(session: Session, receive: Receive) -> None:
 async def _to_caller(session: Session, send: Send) -> None:
     while (message := await session.receive()) is not None:
         kind = "text" if isinstance(message, str) else "bytes"
-        await send({"type": "websocket.send", kind: message})
-    await send({"type": "websocket.close", "code": _sendable(session.close_code)})
+        await _send(send, {"type": "websocket.send", kind: message})
+    await _send(send, {"type": "websocket.close", "code": _sendable(session.close_code)})
+
+
+async def _send(send: Send, message: Message) -> None:
+    """Send to the caller. Raises ClientGoneError where it has left: the server raises RuntimeError after its close frame."""
+    try:
+        await send(message)
+    except (OSError, RuntimeError) as error:
+        raise ClientGoneError from error
 
 
 def _sendable(code: int) -> int:

@@ -130,6 +130,14 @@ async def secret() -> dict:
     return {"length": len(os.environ.get("PROBE_SECRET", ""))}
 
 
+@app.websocket("/flood")
+async def flood(socket: WebSocket) -> None:
+    await socket.accept()
+    while True:
+        await socket.send_text("x" * 1000)
+        await asyncio.sleep(0)
+
+
 @app.websocket("/ws/{rest:path}")
 async def talk(socket: WebSocket, rest: str) -> None:
     wanted = socket.scope["subprotocols"]

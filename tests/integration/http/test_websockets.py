@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+
 import httpx
 import pytest
+from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
@@ -67,3 +70,23 @@ def test_a_websocket_that_cannot_be_opened_says_why_in_its_handshake(
         pass
     assert refused.value.response.status_code == status
     assert b'"error"' in refused.value.response.body
+
+
+@pytest.mark.parametrize("how", ["close", "drop"])
+def test_a_caller_that_leaves_a_talkative_workflow_is_no_error_in_the_log(
+    door: Door, http: httpx.Client, probe: str, how: str
+) -> None:
+    with capture_logs() as logs:
+        for _ in range(3):
+            with connect(
+                f"ws://127.0.0.1:{door.port}/run/{probe}/flood",
+                additional_headers={"X-API-Key": ADMIN_KEY},
+                proxy=None,
+            ) as talk:
+                assert talk.response
+                run_id = talk.response.headers["X-Request-Id"]
+                talk.recv()
+                if how == "drop":
+                    talk.socket.shutdown(socket.SHUT_RDWR)
+            assert http.get(f"/result/{run_id}?timeout=30").status_code == 200
+    assert [entry for entry in logs if entry["log_level"] in {"error", "critical"}] == []
