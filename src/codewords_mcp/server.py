@@ -1,6 +1,6 @@
 """The MCP door: one `MCPServer` over the runtime, for both protocol eras, and the ASGI application that serves it.
 
-All uses of the SDK's private seams are in this module, each with the reason.
+All uses of the SDK's private seams are in this module and in `door/mcp_sessions.py`, each with the reason.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ from codewords_mcp.door.access import check_message, check_settings, filter_list
 from codewords_mcp.door.changes import Changes
 from codewords_mcp.door.context import CALLER_KEY, Door, RequestContext, caller_of, principal_of
 from codewords_mcp.door.errors import foreseen, to_protocol_error
+from codewords_mcp.door.mcp_sessions import ReleasingWriter, Sessions, SseSessions
 from codewords_mcp.door.skills_extension import Skills
 from codewords_mcp.door.tasks import Tasks
 from codewords_mcp.errors import CodewordsError, InsufficientScope, Unauthenticated
@@ -60,6 +61,7 @@ from codewords_mcp.resources import add_resources
 from codewords_mcp.resources.recent import complete, list_recent
 from codewords_mcp.resources.subscriptions import Subscriptions
 from codewords_mcp.runtime.auth.access_table import TABLE
+from codewords_mcp.runtime.auth.session_shares import SessionShares
 from codewords_mcp.runtime.models import Caller, Scope
 from codewords_mcp.settings import Settings
 from codewords_mcp.tools import all_tools
@@ -84,9 +86,6 @@ _ICON = (
         b'<path d="M9 7l-5 5 5 5m6-10l5 5-5 5" fill="none" stroke="#fff" stroke-width="2"/></svg>'
     ).decode()
 )
-
-SESSIONS = 1_000
-"""Legacy sessions open at once; one idle for half an hour ends."""
 
 _OWN = CacheHint(ttl_ms=60_000, scope="private")
 _FRESH = CacheHint(ttl_ms=0, scope="private")
@@ -166,24 +165,26 @@ def serve_http(
 ) -> tuple[ASGIApp, Callable[[], AbstractAsyncContextManager[None]]]:
     """As `create_mcp_app`, of a server that was made."""
     limit = max(_BODY, 4 * settings.max_code)
-    server.streamable_http_app(
-        transport_security=_NO_CHECK,
-        max_request_body_size=limit,
-        max_sessions=SESSIONS,
-    )
-    manager = server.session_manager
     low = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    shares = SessionShares()
+    manager = Sessions(low, shares, security_settings=_NO_CHECK, max_request_body_size=limit)
+    connections = SseSessions(shares)
     sse = SseServerTransport("/messages/", _NO_CHECK, max_request_body_size=limit)
 
     async def handle(scope: HttpScope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/messages/":
-            await sse.handle_post_message(scope, receive, send)
+            with connections.message(scope):
+                await sse.handle_post_message(scope, receive, send)
         elif scope["path"] == "/sse":
             # `run` would enter the lifespan anew for each connection, and end everybody's tasks with it
             state = manager._lifespan_state  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             begin = low.create_initialization_options()
-            async with sse.connect_sse(scope, receive, send) as (reading, writing):
-                await serve_dual_era_loop(low, reading, writing, lifespan_state=state, init_options=begin)
+            async with (
+                connections.connection(scope[CALLER_KEY], receive, send) as (receiving, sending),
+                sse.connect_sse(scope, receiving, sending) as (reading, writing),
+            ):
+                light = ReleasingWriter(writing)
+                await serve_dual_era_loop(low, reading, light, lifespan_state=state, init_options=begin)
         else:
             await manager.handle_request(scope, receive, send)
 

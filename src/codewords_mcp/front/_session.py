@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 PATH = "/mcp"
 _RECONNECT = 1.0
+_LISTEN_AGAIN = 30.0
+"""Seconds after which a session that the runtime ended is made again for its listening stream, if no call did so before. Not
+at once: where too many sessions compete for room, each that came back would end another.
+"""
 _GOODBYE = 1.0
 """Seconds that ending the session may take at the most."""
 
@@ -122,7 +126,9 @@ class Session:
                 )
                 answer = connection.answer()
                 if answer.status != 200 or answer.kind != "text/event-stream":
-                    connection.close()  # 405: this runtime has none; 404: the next call makes another session
+                    connection.close()  # 405: this runtime has none
+                    if answer.status == 404:
+                        self._listen_again(target, session_id)
                     return
                 for event_id, data in answer.events():
                     last_event = event_id or last_event
@@ -132,6 +138,15 @@ class Session:
             except BrokenAnswer:
                 pass
             self._closed.wait(_RECONNECT)
+
+    def _listen_again(self, target: Target, session_id: str) -> None:
+        """Make the session again, which opens another stream, unless a call did; a runtime that is gone has none to give."""
+        if self._closed.wait(_LISTEN_AGAIN):
+            return
+        try:
+            self.expired(target, session_id)
+        except (NotSent, BrokenAnswer, SessionLost):
+            return  # the next call says so
 
     def end(self) -> None:
         """Stop listening and tell the runtime that the session is over; in the background, awaited briefly."""

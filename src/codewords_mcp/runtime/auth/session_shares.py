@@ -1,0 +1,109 @@
+"""How many sessions one key, one owner and the home may hold open, and which one ends to make room for the next.
+
+A session costs memory until it ends or has been idle for half an hour, and clients forget to end them. A limit that
+refuses new sessions would let one forgetful client shut out everybody; here the longest idle one of the same key, of
+the same owner, or of the owner that holds the most, ends instead.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import structlog
+
+from codewords_mcp.errors import TooBusy
+
+PER_KEY, PER_OWNER, PER_HOME = 200, 400, 1_000
+RETRY_AFTER = 10
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """An open session. `calls` are in flight; `streams` listen for messages of the server."""
+
+    owner: str
+    key: str
+    end: Callable[[], None]
+    last_used: float = field(default_factory=time.monotonic)
+    calls: int = 0
+    streams: int = 0
+
+    def begin_call(self) -> None:
+        """A request of this session is in flight: it does not end for want of room."""
+        self.calls += 1
+
+    def end_call(self) -> None:
+        """The request is over."""
+        self.calls -= 1
+        self.last_used = time.monotonic()
+
+
+class SessionShares:
+    """The open sessions of one home."""
+
+    def __init__(self, per_key: int = PER_KEY, per_owner: int = PER_OWNER, per_home: int = PER_HOME) -> None:
+        self._per_key = per_key
+        self._per_owner = per_owner
+        self._per_home = per_home
+        self._open: dict[int, Session] = {}
+        self._numbers = itertools.count()
+        self._number_of: dict[Session, int] = {}
+
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    def open(self, owner: str, key: str, end: Callable[[], None]) -> Session:
+        """Count a new session, ending others where its key, its owner or the home has its share.
+
+        `end` is called, at most once, where this one has to make room. Raises TooBusy where every session that could
+        make room has a call in flight.
+        """
+        self._make_room(self._per_key, lambda: self._of(key=key))
+        self._make_room(self._per_owner, lambda: self._of(owner=owner))
+        if len(self._open) >= self._per_home:
+            largest = Counter(session.owner for session in self._open.values()).most_common(1)[0][0]
+            self._make_room(self._per_home, self._open.values, among=self._of(owner=largest))
+        session = Session(owner, key, end)
+        number = next(self._numbers)
+        self._open[number], self._number_of[session] = session, number
+        return session
+
+    def close(self, session: Session) -> None:
+        """Count it no more. Idempotent."""
+        number = self._number_of.pop(session, None)
+        if number is not None:
+            del self._open[number]
+
+    def _of(self, *, key: str | None = None, owner: str | None = None) -> list[Session]:
+        return [
+            session
+            for session in self._open.values()
+            if (key is None or session.key == key) and (owner is None or session.owner == owner)
+        ]
+
+    def _make_room(
+        self,
+        limit: int,
+        members: Callable[[], Iterable[Session]],
+        among: list[Session] | None = None,
+    ) -> None:
+        held = list(members())
+        if len(held) < limit:
+            return
+        idle = [session for session in (held if among is None else among) if not session.calls]
+        if not idle:
+            raise TooBusy(
+                f"{len(held)} MCP sessions are open, and each has a call in flight.",
+                retry_after=RETRY_AFTER,
+                hint="End sessions that are not needed (DELETE with their Mcp-Session-Id), or use one for several calls.",
+            )
+        longest = min(idle, key=lambda session: (session.streams > 0, session.last_used))
+        self.close(longest)
+        log.info("session ended to make room", owner=longest.owner, open=len(held))
+        longest.end()
