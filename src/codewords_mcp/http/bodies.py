@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -17,6 +16,7 @@ from codewords_mcp.errors import BodyTooLarge, InvalidInput
 from codewords_mcp.http.connection import not_whole, too_large
 from codewords_mcp.http.headers import content_length
 from codewords_mcp.http.house import house
+from codewords_mcp.runtime.time_bounds import parse_seconds
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -137,10 +137,5 @@ def query_wait(request: Request, *, usual: float, most: float) -> float:
     text = request.query_params.get("timeout")
     if text is None:
         return min(usual, most)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise InvalidInput("`timeout` must be a number of seconds, 0 or more.")
+    seconds = parse_seconds(text, "timeout")
     return min(seconds / 1000 if seconds > 1000 else seconds, most)

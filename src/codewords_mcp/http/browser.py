@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from datetime import datetime
 from html import escape
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from codewords_mcp.errors import InvalidInput
 from codewords_mcp.http.house import ERROR_PAGE, caller, own_url, runtime
 from codewords_mcp.http.operations import Operation, Parameter
 from codewords_mcp.http.pages import page, sorry
@@ -18,6 +15,7 @@ from codewords_mcp.http.paths import CHROME_PATH
 from codewords_mcp.http.people import person
 from codewords_mcp.http.replies import JsonReply
 from codewords_mcp.runtime.browser_info import OwnChrome
+from codewords_mcp.runtime.time_bounds import parse_moment, parse_seconds
 
 MAX_WAIT = 100.0
 _REFRESH = 2
@@ -27,17 +25,9 @@ _sorry = sorry("It was not paired")
 
 async def show(request: Request) -> Response:
     """How the caller's stands."""
-    asked, after = request.query_params, None
-    try:
-        wait = float(asked.get("wait_seconds", "0"))
-        if "paired_after" in asked:
-            after = datetime.fromisoformat(asked["paired_after"])
-    except ValueError:
-        wait = math.nan
-    if not 0 <= wait <= MAX_WAIT or (after is not None and after.tzinfo is None):
-        raise InvalidInput(
-            f"`wait_seconds` is a number from 0 to {MAX_WAIT:g}, `paired_after` a time with its zone."
-        )
+    asked = request.query_params
+    wait = parse_seconds(asked.get("wait_seconds", "0"), "wait_seconds", high=MAX_WAIT)
+    after = parse_moment(asked["paired_after"]) if "paired_after" in asked else None
     return JsonReply(await runtime(request.scope).own_chrome(caller(request.scope), wait=wait, after=after))
 
 

@@ -102,6 +102,10 @@ class DoorTool(Tool):
     ) -> Any:
         if self.confirm is not None:
             token = arguments.pop(CONFIRM, None)
+            if token is not None and not isinstance(token, str):
+                raise InvalidInput(
+                    f"`{CONFIRM}` must be a string.", hint="It is the token of the reply that asked."
+                )
             self.fn_metadata.arg_model.model_validate(arguments)  # nobody is asked about what cannot be done
             if asked := await settle(context, self.name, arguments, token, self.confirm):
                 return asked

@@ -164,7 +164,10 @@ class Dispatcher:
         for child in await self._db.read(lambda c: rows.unfinished_children(c, run_id)):
             with suppress(Conflict):  # it ended by itself
                 await self.cancel(caller, child)
-        return await self.get(caller, run_id)
+        ended = await self.get(caller, run_id)
+        if ended.status in FINISHED and ended.status != "cancelled":  # it came to its own end meanwhile
+            raise Conflict(f"The run {run_id} has already ended ({ended.status}).")
+        return ended
 
     async def _cancel(self, run: Run) -> None:
         """End it wherever it is; it may be on its way from the line to a process, or be another's."""

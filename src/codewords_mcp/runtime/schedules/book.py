@@ -17,6 +17,7 @@ from codewords_mcp.runtime.store import schedules as rows
 from codewords_mcp.runtime.store import workflows
 from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime, to_micros
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.time_bounds import check_seconds
 
 SHOWN = 3
 MAX_JITTER = 3600.0
@@ -134,8 +135,7 @@ def _unknown() -> NotFound:
 def _check_choices(asked: ScheduleRequest) -> None:
     if asked.method not in METHODS:
         raise InvalidInput(f"`method` must be one of {', '.join(METHODS)}.")
-    if not 0 <= asked.jitter <= MAX_JITTER:
-        raise InvalidInput(f"`jitter` must be 0 to {MAX_JITTER:g} seconds.")
+    check_seconds(asked.jitter, "jitter", high=MAX_JITTER)
 
 
 def _schedule(row: RowMapping) -> Schedule:

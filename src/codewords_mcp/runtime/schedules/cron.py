@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.runtime.time_bounds import parse_moment
 
 ALIASES = {
     "@hourly": "0 * * * *",
@@ -114,10 +115,4 @@ def next_times(expression: str, where: tzinfo, moment: datetime, count: int) -> 
 
 def once_at(text: str, where: tzinfo) -> datetime:
     """A time like `2026-12-24T18:00`, in its own zone or this one, as UTC. Raises InvalidInput."""
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise InvalidInput(
-            "This is not a time.", hint='Write it as "2026-12-24T18:00", with or without a zone at its end.'
-        ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=where)).astimezone(UTC)
+    return parse_moment(text, zone=where)

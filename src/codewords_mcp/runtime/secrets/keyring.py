@@ -25,12 +25,15 @@ from codewords_mcp.runtime.secrets.keys import (
 from codewords_mcp.runtime.store import access
 from codewords_mcp.runtime.store.clock import now, optional_datetime
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.time_bounds import check_seconds
 
 KEY_FILE = "api.key"
 _HOME_KEY = "home:"
 _REFUSED = "That API key is not valid here."
 _MODEL = re.compile(r"[\w.:/@*?-]{1,200}")
 _MOST_MODELS = 100
+_MIN_LIFETIME = 0.001
+"""Seconds that a key lives at the least."""
 _MOST_TOOLSETS = 32
 _KEPT = 10_000
 
@@ -226,8 +229,8 @@ class Keyring:
         """
         if not owner.isprintable() or not 0 < len(owner) <= 64:
             raise InvalidInput("A key's owner is 1 to 64 printable characters.")
-        if expires_in is not None and expires_in <= 0:
-            raise InvalidInput("A key's lifetime is a number of seconds above 0.")
+        if expires_in is not None:
+            check_seconds(expires_in, "expires_in", low=_MIN_LIFETIME)
         if models is not None and not all(_MODEL.fullmatch(one) for one in models[:_MOST_MODELS]):
             raise InvalidInput(
                 "Models are names or patterns of letters, digits and ._:/@*?-.",

@@ -1,0 +1,55 @@
+"""Numbers and texts of time that come from outside, each within bounds with which every calculation is safe.
+
+Whatever takes a duration or a moment from a caller reads it here: infinite, not a number, or beyond the calendar, it is
+invalid input and never an overflow later on.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, tzinfo
+from typing import Final
+
+from codewords_mcp.errors import InvalidInput
+
+MAX_SECONDS: Final = 100 * 366 * 86400.0
+"""No duration of ours is longer: a hundred years."""
+FIRST_YEAR, LAST_YEAR = 1970, 2999
+"""No moment of ours is outside: at the calendar's ends, another zone's time can't be written."""
+
+
+def check_seconds(value: float, name: str, *, low: float = 0.0, high: float = MAX_SECONDS) -> float:
+    """The duration. Raises InvalidInput outside of the bounds, and for infinity and NaN."""
+    if not math.isfinite(value) or not low <= value <= high:
+        raise InvalidInput(f"`{name}` must be a number of seconds from {_shown(low)} to {_shown(high)}.")
+    return value
+
+
+def parse_seconds(text: str, name: str, *, low: float = 0.0, high: float = MAX_SECONDS) -> float:
+    """The duration that a text names. Raises InvalidInput."""
+    try:
+        value = float(text) if text.isascii() and len(text) <= 40 else math.nan
+    except ValueError:
+        value = math.nan
+    return check_seconds(value, name, low=low, high=high)
+
+
+def parse_moment(text: str, *, zone: tzinfo | None = None) -> datetime:
+    """The moment that a text in ISO 8601 names, in UTC; `zone` is that of a text without one. Raises InvalidInput."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise InvalidInput(
+            "This is not a time.", hint='Write it as "2026-12-24T18:00", with or without a zone at its end.'
+        ) from None
+    if not FIRST_YEAR < moment.year < LAST_YEAR:
+        raise InvalidInput(f"A time must be after {FIRST_YEAR} and before {LAST_YEAR}.")
+    if moment.tzinfo is None:
+        if zone is None:
+            raise InvalidInput("This time has no zone.", hint='Write it as "2026-12-24T18:00+01:00".')
+        moment = moment.replace(tzinfo=zone)
+    return moment.astimezone(UTC)
+
+
+def _shown(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)

@@ -1,0 +1,27 @@
+"""Cancelling: what is told where a run's own end comes first."""
+
+from __future__ import annotations
+
+import pytest
+from tests.workshop import ADMIN, ECHO, deploy, fetch
+
+from codewords_mcp.errors import Conflict
+from codewords_mcp.runtime.models import Run
+from codewords_mcp.runtime.runtime import Runtime
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.requirement("runs:cancel")
+async def test_a_cancel_that_comes_as_the_run_ends_says_that_it_came_too_late(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    echo = await deploy(runtime, ECHO)
+    husk = await runtime.provision(ADMIN)
+
+    async def run_to_its_end(_: Run) -> None:
+        await fetch(runtime, echo, {"a": 1}, request_id=husk)
+
+    monkeypatch.setattr(runtime._house.dispatcher, "_cancel", run_to_its_end)  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(Conflict, match="has already ended \\(succeeded\\)"):
+        await runtime.cancel_run(ADMIN, husk)
