@@ -210,9 +210,23 @@ def _bound_to_caller(handle: ASGIApp, limit: int) -> ASGIApp:
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         if caller.by_token and scope["method"] == "POST":
             receive = await _check_scope(caller, receive, limit)
-        await handle(scope, receive, send)
+        await handle(scope, receive, _with_media_type(send))
 
     return app
+
+
+def _with_media_type(send: Send) -> Send:
+    """Name the type of answers that the SDK sends as plain text without a type."""
+
+    async def named(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] >= 400:
+            headers = list(message.get("headers", ()))
+            if not any(name.lower() == b"content-type" for name, _ in headers):
+                headers.append((b"content-type", b"text/plain; charset=utf-8"))
+                message = {**message, "headers": headers}
+        await send(message)
+
+    return named
 
 
 async def _check_scope(caller: Caller, receive: Receive, limit: int) -> Receive:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from starlette.background import BackgroundTask
 from starlette.requests import Request
@@ -31,6 +31,12 @@ class KeyBody(Body):
     models: list[str] | None = None
     scopes: list[Scope] | None = None
     toolsets: list[str] | None = None
+
+
+class CreatedKey(KeyInfo):
+    """A new key with its text, which is shown this once."""
+
+    key: str
 
 
 async def healthz(_request: Request) -> Response:
@@ -62,7 +68,7 @@ async def create_key(request: Request) -> Response:
         scopes=body.scopes,
         toolsets=None if body.toolsets is None else sorted(parse_toolsets(",".join(body.toolsets))),
     )
-    return JsonReply({"key": text, **info.model_dump()}, status_code=201)
+    return JsonReply(CreatedKey(key=text, **info.model_dump()), status_code=201)
 
 
 async def list_keys(request: Request) -> Response:
@@ -88,10 +94,6 @@ async def _stop(parts: House) -> None:
     parts.on_stop()
 
 
-_KEY: dict[str, Any] = {
-    "allOf": [{"type": "object", "properties": {"key": {"type": "string"}}, "required": ["key"]}, KeyInfo]
-}
-
 OPERATIONS = [
     Operation(
         "GET", "/healthz", "Liveness", healthz, tag="runtime",
@@ -107,7 +109,7 @@ OPERATIONS = [
         "GET", "/keys", "List keys", list_keys, tag="keys",
         reply=items_of(KeyInfo),
     ),
-    Operation("POST", "/keys", "Make a key", create_key, tag="keys", body=KeyBody, reply=_KEY, status=201),
+    Operation("POST", "/keys", "Make a key", create_key, tag="keys", body=KeyBody, reply=CreatedKey, status=201),
     Operation("DELETE", "/keys/{key_id}", "Revoke a key", revoke_key, tag="keys", status=204),
     Operation(
         "POST", "/stop", "End the runtime", stop, tag="runtime", status=202,

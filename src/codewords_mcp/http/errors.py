@@ -29,6 +29,7 @@ from codewords_mcp.http.house import CHALLENGE, ERROR_PAGE, REQUEST_ID, RUN_ID
 from codewords_mcp.http.replies import JsonReply
 
 log = structlog.get_logger(__name__)
+_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 _PROCESS, _NUMBERS = secrets.token_hex(4), itertools.count(1)
 """A request's id: random for each process, counted within it, since random bytes for each cost a call of the kernel."""
 
@@ -72,6 +73,7 @@ class ErrorBoundary:
             await send(message)
 
         try:
+            _refuse_unserved(scope)
             await self.app(scope, receive, sending)
         except (ClientGoneError, ClientDisconnect):
             log.debug("client hung up", request_id=request_id)
@@ -81,6 +83,14 @@ class ErrorBoundary:
                 await _cut_off(scope, send, error)
             else:
                 await _answer(scope, receive, sending, error)
+
+
+def _refuse_unserved(scope: Scope) -> None:
+    """Raise MethodNotAllowed for a method that no route takes, also where a workflow would take any."""
+    if scope.get("method") in {"TRACE", "CONNECT"}:
+        raise MethodNotAllowed(
+            "This runtime does not serve this method.", allow=_METHODS, hint=f"Use {' or '.join(_METHODS)}."
+        )
 
 
 def explain(failure: Exception, request_id: str) -> CodewordsError:

@@ -39,6 +39,20 @@ _ERROR: dict[str, Any] = {
     },
 }
 
+_JSON_RPC_ERROR: dict[str, Any] = {
+    "type": "object",
+    "required": ["jsonrpc", "error"],
+    "properties": {
+        "jsonrpc": {"const": "2.0"},
+        "id": {"type": ["string", "integer", "null"]},
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {"code": {"type": "integer"}, "message": {"type": "string"}, "data": {}},
+        },
+    },
+}
+
 _RECORD: dict[str, Any] = {
     "type": "object",
     "required": ["id", "status", "createdAt"],
@@ -70,7 +84,11 @@ _RECORD: dict[str, Any] = {
 
 def document(operations: Iterable[Operation], url: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document of these operations, for a runtime that is reached at `url`."""
-    schemas: dict[str, Any] = {"Error": _ERROR, "RequestRecord": _RECORD}
+    schemas: dict[str, Any] = {
+        "Error": _ERROR,
+        "JsonRpcError": _JSON_RPC_ERROR,
+        "RequestRecord": _RECORD,
+    }
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         described = _operation(operation, schemas)
@@ -126,10 +144,8 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     reply: dict[str, Any] = {"description": operation.summary}
     if operation.status != 204:
         reply["content"] = {operation.media: {"schema": _schema(operation.reply, schemas)}}
-    error = {
-        "description": "An error",
-        "content": {"application/json": {"schema": {"$ref": _REF.format(model="Error")}}},
-    }
+        reply["content"] |= {media: {} for media in operation.other_media}
+    error = {"description": "An error", "content": _errors_of(operation)}
     described: dict[str, Any] = {
         "summary": operation.summary,
         "tags": [operation.tag],
@@ -149,6 +165,18 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     if operation.rule.level in {"open", "page"}:
         described["security"] = []
     return described
+
+
+def _errors_of(operation: Operation) -> dict[str, Any]:
+    """The shapes of an operation's errors: ours, a page, a workflow's or a provider's own, or one of JSON-RPC."""
+    ours = {"$ref": _REF.format(model="Error")}
+    if operation.tag == "mcp":
+        either = {"anyOf": [ours, {"$ref": _REF.format(model="JsonRpcError")}]}
+        return {"application/json": {"schema": either}, "text/plain": {}, "text/event-stream": {}}
+    if operation.media == "*/*":
+        return {"*/*": {}}
+    content: dict[str, Any] = {"application/json": {"schema": ours}}
+    return content | {"text/html": {}} if operation.media == "text/html" else content
 
 
 def _schema(schema: Schema | None, schemas: dict[str, Any]) -> dict[str, Any]:

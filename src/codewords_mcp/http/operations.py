@@ -39,7 +39,7 @@ class Operation:
     """A route. `handler` is None for hot paths, which `app.Dispatcher` serves before the router.
 
     `body` and `reply` are JSON unless `media` names another type of the reply. `method` may be "*".
-    Raises LookupError for a route without a row in the access table.
+    `other_media`: further types that a reply can have. Raises LookupError for a route without a row in the access table.
     """
 
     method: str
@@ -54,6 +54,7 @@ class Operation:
     media: str = "application/json"
     status: int = 200
     body_media: str = "application/json"
+    other_media: tuple[str, ...] = ()
     rule: Rule = field(default=None, kw_only=True)  # pyright: ignore[reportAssignmentType]  # found below
 
     def __post_init__(self) -> None:

@@ -55,7 +55,7 @@ def as_csv(sums: list[UsageSum]) -> str:
 
 OPERATIONS = [
     Operation(
-        "GET", "/usage", "Sum up what runs used", usage, tag="runs", reply=items_of(UsageSum),
+        "GET", "/usage", "Sum up what runs used", usage, tag="runs", reply=items_of(UsageSum), other_media=("text/csv",),
         parameters=(
             Parameter("by", "What to sum by.", {"type": "string", "enum": list(get_args(UsageBy)), "default": "workflow"}),
             Parameter("days", "Of the last days in UTC, today included.", {"type": "integer", "default": 30}),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import httpx
+import jsonschema
 import pytest
 
 from codewords_mcp.http.app import operations
 from codewords_mcp.http.auth import is_open
 from codewords_mcp.http.paths import MCP_PATHS
 
-from .doors import Door
+from .doors import ADMIN_KEY, Door
 
 pytestmark = [pytest.mark.requirement("http:openapi")]
 
@@ -60,3 +62,59 @@ def test_the_pages_show_every_route_and_fetch_nothing(http: httpx.Client) -> Non
         page = http.get(path)
         assert "default-src 'none'" in page.headers["content-security-policy"]
         assert not re.search(r"<script|src=|@import|https://", page.text)
+
+
+def test_what_a_strict_client_reads_of_a_new_key_has_the_key(http: httpx.Client) -> None:
+    document = http.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    schema = document["paths"]["/keys"]["post"]["responses"]["201"]["content"]["application/json"]["schema"]
+    made = http.post("/keys", json={}).json()
+    validator: Any = jsonschema.Draft202012Validator(schema | {"components": {"schemas": schemas}})
+    assert list(validator.iter_errors(made)) == []
+    assert list(validator.iter_errors({**made, "more": 1}))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content"),
+    [
+        ("POST", "/mcp", "{"),
+        ("POST", "/mcp", '{"jsonrpc": "2.0", "id": 1, "method": "none"}'),
+        ("DELETE", "/mcp", ""),
+        ("POST", "/messages/", "{}"),
+        ("POST", "/messages/?session_id=x", "{}"),
+        ("GET", "/usage?format=csv", ""),
+        ("GET", "/consents/none", ""),
+        ("GET", "/secrets/enter/none", ""),
+        ("POST", "/openai/v1/chat/completions", "{}"),
+    ],
+)
+def test_an_answer_has_a_media_type_that_its_description_names(
+    http: httpx.Client, method: str, path: str, content: str
+) -> None:
+    answer = http.request(
+        method, path, content=content, headers={"Content-Type": "application/json"} if content else {}
+    )
+    described = http.get("/openapi.json").json()["paths"]
+    bare = path.partition("?")[0].replace("none", "{x}").replace("v1/chat/completions", "{x}")
+    [methods] = [one for pattern, one in described.items() if re.sub(r"{\w+}", "{x}", pattern) == bare]
+    responses = methods[method.lower()]["responses"]
+    media = responses.get(str(answer.status_code), responses["default"])["content"]
+    assert answer.headers["content-type"].partition(";")[0] in media or "*/*" in media
+
+
+def test_no_route_takes_a_method_that_only_reflects(door: Door) -> None:
+    for path in (
+        "/run/nothing_00000000/",
+        "/mcp",
+        "/openai/v1/models",
+        "/webhook/x",
+        "/secrets/enter/x",
+        "/healthz",
+        "/no",
+    ):
+        for key in (None, ADMIN_KEY):
+            with door.connect() as wire:
+                wire.request("TRACE", path, "Connection: close", key=key)
+                head = wire.head()
+            assert "405" in head.split("\r\n")[0], (path, head)
+            assert "allow: delete, get" in head
