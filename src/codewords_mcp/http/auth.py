@@ -74,7 +74,7 @@ class KeyGuard:
         path, query = scope["path"], scope["query_string"]
         if TICKET in query and path.startswith(GEMINI_PATHS):
             # The second leg of an upload: Google's SDK sends it without a key.
-            caller = self._runtime.upload_caller(query)
+            caller = self._runtime.upload_caller(path, query)
             if caller.kind == "run":
                 raise Unauthenticated(
                     "This upload belongs to a run, and goes on only inside that run's sandbox."

@@ -79,7 +79,7 @@ class SandboxGuard:
         if scope["type"] == "http" and path.startswith(_FILE) and path != _FILE:
             return await self._caller_by_file(sandbox_id, path[len(_FILE) :])
         if TICKET in scope["query_string"] and path.startswith(GEMINI_PATHS):
-            return self._caller_by_ticket(sandbox_id, scope["query_string"])
+            return self._caller_by_ticket(sandbox_id, path, scope["query_string"])
         key = find_key(scope["headers"], path, scope["query_string"])
         return self._access.authenticate(sandbox_id, key)
 
@@ -94,8 +94,8 @@ class SandboxGuard:
             )
         return run
 
-    def _caller_by_ticket(self, sandbox_id: str, query: bytes) -> Caller:
-        caller = self._runtime.upload_caller(query)
+    def _caller_by_ticket(self, sandbox_id: str, path: str, query: bytes) -> Caller:
+        caller = self._runtime.upload_caller(path, query)
         if not self._access.serves(sandbox_id, caller.run_id):
             raise Unauthenticated(
                 "This upload was begun by another run.", hint="Begin it again, in this run."

@@ -40,6 +40,14 @@ WIDTH = 200
 NOTHING = "reaches nothing: no hosts, services, models, workflows or secrets"
 
 
+_ACCOUNT = ": account"
+
+
+def account_item(provider: str) -> str:
+    """How a manifest lists the account at a model provider."""
+    return f"{provider}{_ACCOUNT} (files, batches, models)"
+
+
 class Grant(NamedTuple):
     """One thing that is asked for. kind: host, page, address, model, service, browser, workflow, schedule, action,
     connection, secret, package.
@@ -110,6 +118,8 @@ class Manifest(BaseModel):
 
     def may_call(self, name: str) -> bool:
         """Whether this service, model provider or workflow may be called; `*` asks for any of its kind."""
+        if _ACCOUNT in name:  # never by "any service": it is named as such
+            return name in self.models
         if ANY in self.services or name in self.services or name in self.models or name in self.workflows:
             return True
         if ANY in self.workflows and WORKFLOW_ID.fullmatch(name):

@@ -6,6 +6,7 @@ from typing import Any
 
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.callers import refuse_run, require_admin
+from codewords_mcp.runtime.gateway.providers import find_route
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import (
     Budget,
@@ -30,7 +31,12 @@ class ModelCalls:
         Raises NotAgreed where a workflow calls whose manifest does not list the provider, NotFound, ServiceNotAvailable
         without a key for the provider, ProviderUnavailable, ProviderTimedOut.
         """
-        self._house.authorities.of(request.caller).require_call(request.provider)
+        authority = self._house.authorities.of(request.caller)
+        authority.require_call(request.provider)
+        if request.caller.kind == "run":
+            route = find_route(request.provider, request.method, request.path, run_mount=request.run_mount)
+            if route.account:
+                authority.require_account(request.provider)
         return await self._house.gateway.ask(request)
 
     async def ask_model(self, caller: Caller, provider: Provider, body: bytes) -> dict[str, Any]:
@@ -84,6 +90,6 @@ class ModelCalls:
         if not await self._house.gateway.budgets.remove(scope, subject, period):
             raise NotFound("There is no such budget.", hint="`codewords budgets list` shows them.")
 
-    def upload_caller(self, query: bytes) -> Caller:
-        """Who began the upload to Gemini whose ticket is in a query. Raises Unauthenticated."""
-        return self._house.gateway.upload_caller(query)
+    def upload_caller(self, path: str, query: bytes) -> Caller:
+        """Who began the upload to Gemini that a path and the ticket in a query go on with. Raises Unauthenticated."""
+        return self._house.gateway.upload_caller(path, query)

@@ -111,3 +111,36 @@ def test_a_workflow_with_an_address_of_its_own_gets_its_secret_as_its_host_rule_
     assert seen["OPENAI_BASE_URL"] == "https://other.example/v1"
     assert seen["OPENAI_API_KEY"]
     assert seen["OPENAI_API_KEY"] not in KEYS.values()
+
+
+@pytest.mark.requirement("gateway:account")
+def test_a_workflow_uses_the_account_at_a_provider_only_where_that_was_agreed(
+    http: httpx.Client, providers: LoopbackProviders
+) -> None:
+    body = (
+        "import os, httpx\n"
+        '@app.post("/")\n'
+        "async def ask(request: Request):\n"
+        "    method, path = await request.json()\n"
+        '    address, key = os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"]\n'
+        "    async with httpx.AsyncClient() as client:\n"
+        '        answer = await client.request(method, address + path, headers={"authorization": f"Bearer {key}"})\n'
+        "        return [answer.status_code, answer.text]\n"
+    )
+    header = USUAL.format(more=', "OPENAI_API_KEY"')
+    first, _, rest = header.rpartition("# ///\n")
+    listed = first + '# [tool.codewords]\n# services = ["openai: account"]\n# ///\n' + rest
+    services: list[str] = []
+    for name, head in (("Plain account", header), ("Listed account", listed)):
+        code = workflow(body, title=name).replace(USUAL.format(more=""), head)
+        made = http.post("/deploy", json={"code": code, "name": name, "allow": True}, timeout=300)
+        assert made.status_code == 200, made.text
+        services.append(made.json()["service_id"])
+    plain, with_account = services
+    before = len(providers.requests)
+    for asked in (["GET", "/files"], ["DELETE", "/files/file-1"], ["GET", "/models"], ["GET", "/batches"]):
+        status, text = http.post(f"/run/{plain}/", json=asked).json()
+        assert (status, len(providers.requests)) == (403, before), text
+        assert '"openai: account"' in text.replace('\\"', '"')
+    status, _ = http.post(f"/run/{with_account}/", json=["GET", "/models"]).json()
+    assert status == 200

@@ -193,9 +193,10 @@ if __name__ == "__main__":
 def test_an_upload_to_gemini_goes_on_only_in_the_run_that_began_it(door: Door, inside: Inside) -> None:
     def ticket(run: Caller) -> str:
         async def issue(runtime: Runtime) -> str:
-            return runtime._house.gateway._tickets.issue(run)  # pyright: ignore[reportPrivateUsage]
+            theirs, here = b"https://google.example/upload/v1beta/files?upload_id=1", f"{door.url}/gemini"
+            return runtime._house.gateway._tickets.issue(run, theirs, here).decode()  # pyright: ignore[reportPrivateUsage]
 
-        return door.ask(issue)
+        return door.ask(issue).rpartition("=")[2]
 
     path = "/gemini/upload/v1beta/files?upload_id=1&gw_ticket="
     own, foreign = ticket(RUN), ticket(Caller("local", "run", run_id="another-run"))
@@ -203,6 +204,9 @@ def test_an_upload_to_gemini_goes_on_only_in_the_run_that_began_it(door: Door, i
         assert keyless.post(path + own).status_code not in (401, 403)
         assert keyless.post(path + foreign).status_code == 401
         assert keyless.post(path + "forged").status_code == 401
+        ask = f"/gemini/v1beta/models/gemini-2.5-flash:generateContent?upload_id=1&gw_ticket={own}"
+        assert keyless.post(ask, json={"contents": []}).status_code == 401
+        assert keyless.post(path.replace("upload_id=1", "upload_id=2") + own).status_code == 401
         assert [outside.post(path + one).status_code for one in (own, foreign)] == [401, 401]
 
 

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from codewords_mcp.errors import NotAgreed
 from codewords_mcp.runtime.auth.authority import Authorities, Authority, Permissions, Target
-from codewords_mcp.runtime.manifest import ANY, PAGE_SERVICES, WITH_CREDENTIALS, HeldSecret, Manifest
+from codewords_mcp.runtime.manifest import (
+    ANY,
+    PAGE_SERVICES,
+    WITH_CREDENTIALS,
+    HeldSecret,
+    Manifest,
+    account_item,
+)
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.services.registry import Registry
 
@@ -186,3 +193,14 @@ def test_the_question_says_of_each_service_whose_credential_it_acts_with() -> No
             or "key of a model provider" in words
             or not service.credentials
         )
+
+
+@pytest.mark.requirement("gateway:account")
+def test_the_account_at_a_provider_is_used_only_where_the_manifest_lists_it() -> None:
+    listed = begun(Manifest(models=("openai", account_item("openai"))))
+    listed.require_account("openai")
+    assert not allowed(listed, "require_account", "gemini")
+    for manifest in (Manifest(models=("openai",)), Manifest(services=(ANY,), models=("openai",))):
+        with pytest.raises(NotAgreed, match=r'add "openai: account" to `services` under \[tool.codewords\]'):
+            begun(manifest).require_account("openai")
+    Authorities().of(Caller("ann", "user")).require_account("openai")

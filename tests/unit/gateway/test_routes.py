@@ -137,3 +137,54 @@ def test_a_declared_provider_key_becomes_the_runs_key_unless_an_address_is_decla
         another = {"OPENAI_API_KEY": None, "OPENAI_BASE_URL": address}
         assert provider_variables(another, key="k", runtime="r") == {}
     assert provider_variables({"OPENAI_API_KEY": "its own"}, key="k", runtime="r") == {}
+
+
+@pytest.mark.requirement("gateway:account")
+@pytest.mark.parametrize(
+    ("provider", "method", "path", "account"),
+    [
+        ("openai", "POST", "/chat/completions", False),
+        ("openai", "POST", "/v1/responses", False),
+        ("openai", "POST", "/files", False),
+        ("openai", "GET", "/files/file-1", False),
+        ("openai", "GET", "/responses/resp_1", False),
+        ("openai", "POST", "/responses/resp_1/cancel", False),
+        ("openai", "POST", "/audio/speech", False),
+        ("openai", "GET", "/files", True),
+        ("openai", "GET", "/v1/files/", True),
+        ("openai", "GET", "/files/file-1/content", True),
+        ("openai", "DELETE", "/files/file-1", True),
+        ("openai", "DELETE", "/models/ft:gpt", True),
+        ("openai", "DELETE", "/chat/completions", True),
+        ("openai", "GET", "/models", True),
+        ("openai", "GET", "/chat/completions", True),
+        ("openai", "POST", "/batches", True),
+        ("openai", "GET", "/batches", True),
+        ("openai", "POST", "/vector_stores/vs/files", True),
+        ("openai", "POST", "/assistants", True),
+        ("openai", "PATCH", "/files/file-1", True),
+        ("openai", "GET", "/fine_tuning/jobs", True),
+        ("openai", "GET", "/organization/users", True),
+        ("anthropic", "POST", "/v1/messages", False),
+        ("anthropic", "GET", "/v1/models", False),
+        ("anthropic", "POST", "/v1/files", False),
+        ("anthropic", "GET", "/v1/files", True),
+        ("anthropic", "DELETE", "/v1/files/f", True),
+        ("anthropic", "GET", "/v1/messages/batches", True),
+        ("gemini", "POST", "/v1beta/models/gemini-2.5-flash:generateContent", False),
+        ("gemini", "POST", "/upload/v1beta/files", False),
+        ("gemini", "GET", "/v1beta/files/a", False),
+        ("gemini", "GET", "/v1beta/models", False),
+        ("gemini", "GET", "/v1beta/models/veo:x", True),
+        ("gemini", "GET", "/v1beta/files", True),
+        ("gemini", "GET", "/v1beta/files/a:download", True),
+        ("gemini", "DELETE", "/v1beta/files/a", True),
+        ("gemini", "GET", "/v1beta/cachedContents", True),
+        ("gemini", "POST", "/v1beta/tunedModels", True),
+        ("gemini", "GET", "/v1/files", True),
+    ],
+)
+def test_what_belongs_to_the_providers_account_is_known_as_such(
+    provider: Provider, method: str, path: str, *, account: bool
+) -> None:
+    assert find_route(provider, method, path, run_mount=False).account is account

@@ -269,3 +269,32 @@ def test_whatever_parses_has_a_manifest(statements: list[str]) -> None:
 )
 def test_what_grows_without_end_is_cut_off(code: str) -> None:
     assert isinstance(derive(script(code)).manifest, Manifest)
+
+
+@pytest.mark.requirement("gateway:account")
+@pytest.mark.parametrize(
+    ("line", "items"),
+    [
+        ("client.files.list()", True),
+        ("client.files.delete('f')", True),
+        ("client.fine_tuning.jobs.list()", True),
+        ("client.batches.create(input_file_id='f')", True),
+        ("client.beta.vector_stores.files.list('v')", True),
+        ("client.files.create(file=b'x', purpose='user_data')", False),
+        ("client.responses.create(model='gpt-4o-mini', input='x')", False),
+        ("{}.items()", False),
+    ],
+)
+def test_use_of_the_account_at_a_provider_is_an_item_of_its_own(line: str, *, items: bool) -> None:
+    code = f"from openai import OpenAI\nclient = OpenAI()\n{line}\n"
+    found = derive(script(code)).manifest.models
+    assert found == (("openai", "openai: account (files, batches, models)") if items else ("openai",))
+
+
+@pytest.mark.requirement("gateway:account")
+def test_a_header_names_the_account_at_a_provider() -> None:
+    manifest = derive(script("print(1)\n", tool=('services = ["openai: account", "gemini"]',))).manifest
+    assert manifest.models == ("gemini", "openai: account (files, batches, models)")
+    assert manifest.workflows == ()
+    anything = Manifest(services=("*",), models=("openai",))
+    assert [grant.item for grant in manifest.widens(anything)] == ["openai: account (files, batches, models)"]

@@ -19,7 +19,7 @@ from codewords_mcp.runtime.egress.policy import is_this_machine
 from codewords_mcp.runtime.integration_info import variable_of
 from codewords_mcp.runtime.integrations.names import app_name
 from codewords_mcp.runtime.integrations.names import covers as covers_app
-from codewords_mcp.runtime.manifest import ANY, PAGE_SERVICES, Manifest, covers
+from codewords_mcp.runtime.manifest import ANY, PAGE_SERVICES, Manifest, account_item, covers
 from codewords_mcp.runtime.models import Caller
 
 Refused = Callable[[str, str], None]
@@ -81,6 +81,10 @@ class Authority(ABC):
         """Call this service, model provider or workflow."""
 
     @abstractmethod
+    def require_account(self, provider: str) -> None:
+        """List, read, change or delete what belongs to the account at a model provider: files, batches, models …"""
+
+    @abstractmethod
     def require_target(self, service: str, target: Target) -> None:
         """Let a call of this service act on this target."""
 
@@ -116,6 +120,9 @@ class PersonAuthority(Authority):
     run_id: str | None = None
 
     def require_call(self, name: str) -> None:
+        """See `Authority`."""
+
+    def require_account(self, provider: str) -> None:
         """See `Authority`."""
 
     def require_target(self, service: str, target: Target) -> None:
@@ -166,6 +173,15 @@ class RunAuthority(Authority):
             f"The workflow's manifest does not list {shown}, so the call was not made.",
             f"If it should be called, add {shown} to `services` {_TO_ADD}",
         )
+
+    def require_account(self, provider: str) -> None:
+        """See `Authority`."""
+        if account_item(provider) not in self.manifest.models:
+            raise self._refusal(
+                f"The workflow's manifest does not list the account at {_shown(provider)} (files, batches, fine-tuned models "
+                "and what else is stored there), so the call was not made.",
+                f'If it should be used, add "{provider}: account" to `services` {_TO_ADD}',
+            )
 
     def require_target(self, service: str, target: Target) -> None:
         """See `Authority`."""

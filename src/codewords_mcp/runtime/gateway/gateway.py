@@ -51,7 +51,7 @@ class Gateway:
         self.ledger = Ledger(database)
         self.prices = Prices(settings.model_prices, settings.model_aliases)
         self.budgets = Budgets(database, self.ledger, settings.budgets, executor=executor)
-        self.lineage.on_end = self.budgets.forget_run
+        self.lineage.on_end = self._run_ended
         self.lineage.on_models = self.prepare
         self._keyring = keyring
         self._meter = Meter(self.prices, self.ledger, self.budgets)
@@ -72,10 +72,22 @@ class Gateway:
         self._warming: asyncio.Task[Telemetry | None] | None = None
         self._telemetry: Telemetry | None = None
 
+    def _run_ended(self, run_id: str) -> None:
+        self.budgets.forget_run(run_id)
+        self._tickets.forget_run(run_id)
+
     async def ask(self, request: ProviderRequest) -> ProviderReply:
         """As `_ask`, unless the caller's run has a recorder that answers in the provider's place. Raises Conflict where it
         holds the call.
         """
+        if uploads.TICKET in request.query and uploads.ticket_in(request.query) is not None:
+            with self._tickets.part(request.query, request.headers) as statuses:
+                reply = await self._recorded(request)
+                statuses.append(reply.status)
+            return reply
+        return await self._recorded(request)
+
+    async def _recorded(self, request: ProviderRequest) -> ProviderReply:
         tape = self.tapes.of(request.caller.run_id)
         return await (
             self._ask(request) if tape is None else recorded.ask(request, tape, self._bases, self._ask)
@@ -166,9 +178,9 @@ class Gateway:
         origin = self.lineage.origin(caller)
         return stand_ins((origin.rules.fallbacks, self._fallbacks), provider, model)
 
-    def upload_caller(self, query: bytes) -> Caller:
-        """Who began the upload whose ticket is in this query. Raises Unauthenticated."""
-        return self._tickets.caller(uploads.ticket_in(query) or "")
+    def upload_caller(self, path: str, query: bytes) -> Caller:
+        """Who began the upload that this path and the ticket in this query go on with. Raises Unauthenticated."""
+        return self._tickets.caller(path, query)
 
     async def tidy(self) -> None:
         """Forget what is old."""
@@ -239,9 +251,8 @@ class Gateway:
             ]
         if request.provider != "gemini" or not any(name == _UPLOAD_URL for name, _ in kept):
             return kept
-        ticket = self._tickets.issue(request.caller)
         return [
-            (name, uploads.led_back(value, request.here, ticket) if name == _UPLOAD_URL else value)
+            (name, self._tickets.issue(request.caller, value, request.here) if name == _UPLOAD_URL else value)
             for name, value in kept
             if name != _CONTROL_URL
         ]

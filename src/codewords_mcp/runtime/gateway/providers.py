@@ -48,6 +48,22 @@ _GEMINI: dict[str, Flavor] = {
     "batchEmbedContents": "embed",
 }
 _READING = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+_MODEL_POSTS: dict[Dialect, re.Pattern[str]] = {
+    "openai": re.compile(
+        r"/(moderations|responses/(input_tokens|[^/]+/cancel)|audio/speech|realtime/.+|files|uploads(/.+)?|videos)"
+    ),
+    "anthropic": re.compile(r"/v1/(messages/count_tokens|files)"),
+    "gemini": re.compile(r"/upload/.+|/v\w+/files|/v\w+/(models|publishers/google/models)/[^/:]+:\w+"),
+}
+"""What is sent to models, or stored for them under a new name."""
+_MODEL_READS: dict[Dialect, re.Pattern[str]] = {
+    "openai": re.compile(
+        r"/(responses/[^/]+(/input_items)?|files/[^/]+|models/[^/]+|videos/[^/]+(/content)?|realtime/.+)"
+    ),
+    "anthropic": re.compile(r"/v1/(models(/[^/]+)?|files/[^/]+)"),
+    "gemini": re.compile(r"/v\w+/(models(/[^/:]+(/operations/[^/:]+)?)?|files/[^/:]+)"),
+}
+"""What is read by an id that only its maker was told, and the provider's own models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +76,8 @@ class Route:
     kind: Kind
     flavor: Flavor = ""
     model: str = ""
+    account: bool = False
+    """It lists, reads, changes or deletes what belongs to the provider's account, which all owners of the home share."""
 
 
 @lru_cache(maxsize=1024)
@@ -92,7 +110,7 @@ def _without(path: str, prefix: str) -> str:
 def _openai_route(provider: Provider, path: str, method: str, plain: str) -> Route:
     flavor = _OPENAI.get(plain, "") if method == "POST" else ""
     kind = _kind(method, flavor, free=bool(_OPENAI_FREE.fullmatch(plain)))
-    return Route(provider, "openai", path, kind, flavor)
+    return Route(provider, "openai", path, kind, flavor, account=_of_account("openai", method, flavor, plain))
 
 
 def _anthropic_route(path: str, method: str, plain: str) -> Route:
@@ -103,6 +121,7 @@ def _anthropic_route(path: str, method: str, plain: str) -> Route:
         path,
         _kind(method, flavor, free=bool(_ANTHROPIC_FREE.fullmatch(plain))),
         flavor,
+        account=_of_account("anthropic", method, flavor, plain),
     )
 
 
@@ -115,18 +134,26 @@ def _gemini_route(path: str, method: str, plain: str, *, run_mount: bool) -> Rou
     match = _GEMINI_VERB.fullmatch(plain) if method == "POST" else None
     flavor: Flavor = _GEMINI.get(match[2], "") if match else ""
     kind = _kind(method, flavor, free=bool(_GEMINI_FREE.fullmatch(plain)))
-    return Route("gemini", "gemini", path, kind, flavor, match[1] if match else "")
+    account = _of_account("gemini", method, flavor, plain)
+    return Route("gemini", "gemini", path, kind, flavor, match[1] if match else "", account=account)
 
 
 def _compatible(path: str, method: str, plain: str) -> Route:
     route = _openai_route("gemini", path, method, plain)
-    return Route("gemini", "openai", COMPATIBLE + path, route.kind, route.flavor)
+    return Route("gemini", "openai", COMPATIBLE + path, route.kind, route.flavor, account=route.account)
 
 
 def _kind(method: str, flavor: Flavor, *, free: bool) -> Kind:
     if flavor:
         return "metered"
     return "free" if free or method in _READING else "unmetered"
+
+
+def _of_account(dialect: Dialect, method: str, flavor: Flavor, plain: str) -> bool:
+    if flavor:
+        return False
+    known = {"POST": _MODEL_POSTS, "PUT": _MODEL_POSTS, "GET": _MODEL_READS, "HEAD": _MODEL_READS}.get(method)
+    return known is None or known[dialect].fullmatch(plain) is None
 
 
 def base_urls(settings: Settings) -> dict[Provider, str]:

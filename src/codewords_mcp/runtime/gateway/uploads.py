@@ -1,6 +1,7 @@
 """Gemini's resumable uploads: their second request goes to an address that the first one's answer gives, without a key.
 
-That address is led back to the gateway, with a ticket that stands for the caller and for this one upload.
+That address is led back to the gateway, with a ticket that stands for the caller and for this one upload: good for its path
+and id only, once for each part, until it is finished, and no longer than its run.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 import secrets
 import time
 from collections import OrderedDict
-from urllib.parse import urlsplit
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
 
-from codewords_mcp.errors import Unauthenticated
+from codewords_mcp.errors import Conflict, Unauthenticated
 from codewords_mcp.runtime.models import Caller
 
 TICKET = b"gw_ticket="
@@ -19,33 +23,85 @@ LIFETIME = 3600.0
 _HELD = 10_000
 
 
+@dataclass(slots=True)
+class Upload:
+    """One upload that has begun. `path` is ours, `query` the provider's."""
+
+    caller: Caller
+    path: str
+    query: bytes
+    until: float
+    sent: set[str] = field(default_factory=set[str])
+    """Offsets of parts that are sent, or on their way."""
+
+
 class UploadTickets:
     """Tickets of uploads that have begun."""
 
     def __init__(self) -> None:
-        self._callers: OrderedDict[str, tuple[float, Caller]] = OrderedDict()
+        self._uploads: OrderedDict[str, Upload] = OrderedDict()
 
-    def issue(self, caller: Caller) -> str:
-        """A new ticket."""
+    def issue(self, caller: Caller, url: bytes, here: str) -> bytes:
+        """Lead the provider's upload address back to us, with a new ticket. `here` is `http://host/gemini`, without a
+        trailing slash.
+        """
         ticket = secrets.token_urlsafe(24)
-        self._callers[ticket] = (time.monotonic() + LIFETIME, caller)
-        while len(self._callers) > _HELD:
-            self._callers.popitem(last=False)
-        return ticket
+        parts = urlsplit(url.decode("latin-1"))
+        path = urlsplit(here).path + unquote(parts.path)
+        self._uploads[ticket] = Upload(
+            caller, path, parts.query.encode("latin-1"), time.monotonic() + LIFETIME
+        )
+        while len(self._uploads) > _HELD:
+            self._uploads.popitem(last=False)
+        query = f"{parts.query}&" if parts.query else ""
+        return f"{here}{parts.path}?{query}{TICKET.decode()}{ticket}".encode("latin-1")
 
-    def caller(self, ticket: str) -> Caller:
-        """Who began the upload. Raises Unauthenticated."""
-        until, caller = self._callers.get(ticket, (0.0, None))
-        if caller is None or until < time.monotonic():
-            raise Unauthenticated("This upload is unknown or too old.", hint="Begin the upload again.")
-        return caller
+    def caller(self, path: str, query: bytes) -> Caller:
+        """Who began the upload that a request goes on with. Raises Unauthenticated."""
+        return self._find(path, query).caller
 
+    def forget_run(self, run_id: str) -> None:
+        """Its run has ended, and its uploads with it."""
+        for ticket in [one for one, upload in self._uploads.items() if upload.caller.run_id == run_id]:
+            del self._uploads[ticket]
 
-def led_back(url: bytes, here: str, ticket: str) -> bytes:
-    """The provider's upload address as one of ours: `here` is `http://host/gemini`, without a trailing slash."""
-    parts = urlsplit(url.decode("latin-1"))
-    query = f"{parts.query}&" if parts.query else ""
-    return f"{here}{parts.path}?{query}{TICKET.decode()}{ticket}".encode("latin-1")
+    @contextmanager
+    def part(self, query: bytes, headers: list[tuple[bytes, bytes]]) -> Generator[list[int]]:
+        """Send one part of an upload; the block puts the answer's status into the list. Raises Unauthenticated, and Conflict for
+        a part that was sent already.
+        """
+        ticket = ticket_in(query) or ""
+        upload = self._find(None, query)
+        told = dict(headers)
+        commands = {one.strip() for one in told.get(b"x-goog-upload-command", b"").lower().split(b",")}
+        offset = told.get(b"x-goog-upload-offset", b"0").decode("latin-1").strip()
+        writes = b"upload" in commands
+        if writes and offset in upload.sent:
+            raise Conflict(
+                "This part of the upload was sent already.",
+                hint="Send the next one, or begin the upload again.",
+            )
+        if writes:
+            upload.sent.add(offset)
+        statuses: list[int] = []
+        try:
+            yield statuses
+        finally:
+            done = bool(statuses) and statuses[0] < 300
+            if not done and writes:
+                upload.sent.discard(offset)
+            if done and (commands & {b"finalize", b"cancel"} or not commands - {b""}):
+                self._uploads.pop(ticket, None)
+
+    def _find(self, path: str | None, query: bytes) -> Upload:
+        upload = self._uploads.get(ticket_in(query) or "")
+        if upload is None or upload.until < time.monotonic():
+            raise Unauthenticated(
+                "This upload is unknown, finished or too old.", hint="Begin the upload again."
+            )
+        if (path is not None and path != upload.path) or without_ticket(query) != upload.query:
+            raise Unauthenticated("This upload's address is good for that upload only.")
+        return upload
 
 
 def ticket_in(query: bytes) -> str | None:

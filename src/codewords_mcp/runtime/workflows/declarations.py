@@ -47,7 +47,7 @@ _CODEWORDS_KEYS = MODEL_KEYS | {
     "timeout",
 }  # fmt: skip
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}")
-_SERVICE = re.compile(r"[a-z0-9_]{1,80}")
+_SERVICE = re.compile(r"[a-z0-9_]{1,80}|(openai|anthropic|gemini): account")
 _MOST = 500
 _NOT_AN_INDEX = ("-", ".", "/", "~", "git+", "http:", "https:", "file:")
 _INDEX_ONLY = "only packages of the index can be installed"

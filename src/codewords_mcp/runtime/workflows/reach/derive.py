@@ -14,10 +14,12 @@ from codewords_mcp.runtime.manifest import (
     PAGE_SERVICES,
     HeldSecret,
     Manifest,
+    account_item,
     covers,
 )
 from codewords_mcp.runtime.models import Check
 from codewords_mcp.runtime.workflows.reach import hosts, tables
+from codewords_mcp.runtime.workflows.reach.accounts import accounts_of
 from codewords_mcp.runtime.workflows.reach.calls import Calls
 from codewords_mcp.runtime.workflows.reach.evaluate import Evaluator
 from codewords_mcp.runtime.workflows.reach.scopes import Index, index
@@ -113,6 +115,7 @@ def _put_together(script: Script, header: _Header, calls: Calls, found: Index) -
         reached, variables = set(header.only), set[str]()
     reached |= {host for secret in header.secrets for host in secret.hosts or ()}
     services, models, workflows = _sorted_out(calls, header)
+    models |= accounts_of(found, models | header.models)
     if calls.any_workflow and header.services is None:
         workflows.add(ANY)
     service_lines = sorted(calls.service_lines) if header.services is None else []
@@ -146,7 +149,10 @@ def _put_together(script: Script, header: _Header, calls: Calls, found: Index) -
 def _sorted_out(calls: Calls, header: _Header) -> tuple[set[str], set[str], set[str]]:
     """(library services, model providers, workflows) that are called, by the code or the header's word."""
     called = calls.called | (header.services or frozenset())
+    accounts = {name: name.partition(":")[0].strip() for name in called if ":" in name}
+    called = called - {name for name, provider in accounts.items() if provider in tables.VENDORS}
     models = {name for name in called if name in tables.VENDORS} | calls.models
+    models |= {account_item(one) for one in accounts.values() if one in tables.VENDORS}
     services = {name for name in called if name in tables.SERVICES or name == ANY}
     return services, models, called - models - services
 
