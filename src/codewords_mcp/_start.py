@@ -52,8 +52,9 @@ def stop(home: str, deadline: float, *, only_idle: bool) -> RuntimeInfo | None:
     """The body of `home.stop`."""
     info = homes.find(home)
     if info is None:
-        # One that is ending already is only waited for: a second signal would cut its runs off.
-        _until_gone(home, homes.holder(home), deadline)
+        # It starts, or it ends already. Neither is signalled: a second signal would cut off the runs of one that ends.
+        info = _until_published_or_gone(home, homes.holder(home), deadline)
+    if info is None:
         return None
     if not _ask_to_stop(info, only_idle=only_idle):
         # Not answering, and the lock proves that this pid is the runtime.
@@ -61,6 +62,26 @@ def stop(home: str, deadline: float, *, only_idle: bool) -> RuntimeInfo | None:
             os.kill(info.pid, signal.SIGTERM)
     _until_gone(home, info.pid, deadline)
     return info
+
+
+def _until_published_or_gone(home: str, pid: int | None, deadline: float) -> RuntimeInfo | None:
+    """The runtime that held the home without saying how it is reached, once it does; None where it is gone."""
+    found: RuntimeInfo | None = None
+
+    def settled() -> bool:
+        nonlocal found, pid
+        found = homes.find(home)
+        holder = homes.holder(home)
+        pid = pid or holder  # 0 until it has said its pid
+        return found is not None or holder is None or holder not in {0, pid}
+
+    _until(
+        settled,
+        deadline,
+        f"the runtime (pid {pid}) is still starting or ending",
+        hint=f"Try again, or end it with `kill {pid}`.",
+    )
+    return found if found is not None and found.pid == pid else None
 
 
 def _until_gone(home: str, pid: int | None, deadline: float) -> None:

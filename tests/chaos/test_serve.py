@@ -176,3 +176,24 @@ def test_a_second_ctrl_c_ends_it_at_once_while_a_run_goes_on(
     assert process.returncode == 130
     assert homes.holder(str(home)) is None
     assert result(peer, "get_run", run_id=run)["status"] in {"cancelled", "interrupted"}
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("cli:stop-starting", "serve:ends-in-order")
+@pytest.mark.parametrize("phase", ["lock held", "published", "just started"])
+def test_stop_ends_a_runtime_in_any_phase_of_its_start(serve: Serve, home: Path, phase: str) -> None:
+    process = serve()
+    if phase != "just started":
+        until(lambda: homes.holder(str(home)) is not None, "the home to be held")
+    if phase == "published":
+        listening(home, process)
+    stopped = homes.stop(str(home), timeout=60)
+    if stopped is None:  # nobody held the home yet: there was nothing to end
+        assert phase == "just started"
+        listening(home, process)
+        stopped = homes.stop(str(home), timeout=60)
+    assert stopped is not None
+    assert stopped.pid == process.pid
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert homes.holder(str(home)) is None

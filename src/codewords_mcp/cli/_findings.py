@@ -49,6 +49,7 @@ def runtime_findings(status: Json) -> list[Finding]:
         _runtime(status),
         *_availability(status.get("availability")),
         *_problems(status.get("problems") or []),
+        *_paused(status.get("paused")),
         *_sandbox(status["sandbox"]),
         _limits(status.get("limits") or {}, status["sandbox"].get("capabilities") or []),
         *_store(status.get("store") or {}),
@@ -118,6 +119,18 @@ def settings_finding() -> list[Finding]:
             "settings", "warning", said, "`codewords stop` ends it; the next command starts one with these."
         )
     ]
+
+
+def _paused(paused: Json | None) -> list[Finding]:
+    """That a restored home waits for a person's word, and with what."""
+    if paused is None:
+        return []
+    said = (
+        f"This home was restored at {paused['since']} and starts nothing by itself: {paused['schedules']} schedules,"
+        f" {paused['runs']} waiting runs and {paused['deliveries']} webhook deliveries wait."
+    )
+    fix = "`codewords resume` goes on with them; `codewords resume --cancel-waiting` with the schedules only."
+    return [Finding("paused", "warning", said, fix)]
 
 
 def _problems(problems: list[Json]) -> list[Finding]:

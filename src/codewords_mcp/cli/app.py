@@ -111,6 +111,7 @@ _PANELS = {
         "keys": keys.app,
         "backup": backup.backup,
         "restore": backup.restore,
+        "resume": house.resume,
         "e2b": e2b.app,
     },
 }

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sqlite3
+import sys
 import tarfile
 import tempfile
-from contextlib import closing
+import zlib
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +29,11 @@ if TYPE_CHECKING:
 DATABASE = "codewords.db"
 KEYS = ("api.key", "master.key", "master.key.next")
 FILES = "files"
+RESTORING = "codewords.db.restoring"
+STANDARD = "-"
+"""Instead of a file's name: stdout, or stdin."""
+PART = ".part"
+"""How the name of an upload that has not ended ends."""
 MARK = "codewords-backup"
 VERSION = b"1\n"
 
@@ -33,7 +42,9 @@ def backup(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="Where to; an existing file is not overwritten.", show_default=False
+            metavar="FILE",
+            help="Where to; an existing file is not overwritten. - writes to stdout.",
+            show_default=False,
         ),
     ],
     keys: Annotated[
@@ -53,6 +64,8 @@ def backup(
     home = settings.home
     if not (home / DATABASE).is_file():
         raise InvalidInput(f"There is no database in {home}.", hint="CODEWORDS_HOME names the home.")
+    if str(file) == STANDARD:
+        return _to_stdout(settings, keys=keys, as_json=as_json)
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -73,41 +86,108 @@ def backup(
         _output.print_json({"file": str(file), "bytes": size, "keys": keys})
     else:
         _output.line(f"{file}: {_output.size(size)}.")
-        _output.note("It holds secrets and keys: keep it like a password.", always=keys)
-        if _files(settings) is None:
-            _output.note(f"Uploaded files are in {settings.files}, and not in it.", always=True)
+        _say_what_is_in_it(settings, keys=keys)
     return OK
+
+
+def _to_stdout(settings: Settings, *, keys: bool, as_json: bool) -> int:
+    """Write the backup to stdout, which takes no other words then. Raises InvalidInput for a terminal."""
+    if as_json:
+        raise InvalidInput(
+            "stdout has the backup itself, so that it can't have JSON too.", hint="Leave --json out."
+        )
+    if sys.stdout.isatty():
+        raise InvalidInput(
+            "A backup holds secrets and is no text for a terminal.",
+            hint="Give a file's name, or pass it on: codewords backup - | age -r KEY > FILE.",
+        )
+    with tarfile.open(fileobj=sys.stdout.buffer, mode="w|gz", compresslevel=1) as archive:
+        _write(archive, settings.home, _files(settings), with_keys=keys)
+    sys.stdout.buffer.flush()
+    _say_what_is_in_it(settings, keys=keys)
+    return OK
+
+
+def _say_what_is_in_it(settings: Settings, *, keys: bool) -> None:
+    _output.note("It holds secrets and keys: keep it like a password.", always=keys)
+    if _files(settings) is None:
+        _output.note(f"Uploaded files are in {settings.files}, and not in it.", always=True)
 
 
 def restore(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="What `codewords backup` wrote.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="FILE", help="What `codewords backup` wrote. - reads stdin.", show_default=False
+        ),
     ],
     as_json: AsJson = False,
 ) -> int:
-    """Make this home, which must not have a database yet, what it was when the backup was taken."""
+    """Make this home, which must not have a database yet, what it was when the backup was taken.
+
+    It starts with its schedules, triggers and waiting runs paused, since the home of the backup may have gone on with
+    them; `codewords resume` lets them go on here.
+    """
     home = _own_settings().home
     if (home / DATABASE).exists():
         raise Conflict(
             f"The home {home} has a database already.",
             hint="Move it away, or set CODEWORDS_HOME to another folder.",
         )
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        with tarfile.open(file, mode="r:gz") as archive:
-            names = _checked(archive)
-            # the database last: a home without one is one that nothing was restored to
-            for member in sorted(archive.getmembers(), key=lambda one: one.name == DATABASE):
-                if member.name != MARK:
-                    archive.extract(member, home, filter="data")
-    except (tarfile.TarError, EOFError, OSError) as error:
-        (home / DATABASE).unlink(missing_ok=True)
-        raise StorageFailed(f"{file} could not be restored: it is damaged, or the disk is full.") from error
+    with _opened(file) as source:
+        try:
+            with tarfile.open(fileobj=source, mode="r:gz") as archive:
+                names = _checked(archive)
+                _extract(archive, home)
+        except (tarfile.TarError, zlib.error, EOFError, OSError, sqlite3.Error) as error:
+            (home / RESTORING).unlink(missing_ok=True)
+            raise StorageFailed(
+                f"{file} could not be restored: it is damaged, or the disk is full."
+            ) from error
     if as_json:
-        _output.print_json({"home": str(home), "files": len(names)})
+        _output.print_json({"home": str(home), "files": len(names), "paused": True})
     else:
         _output.line(f"{home} is restored.")
+        _output.note(
+            "Its schedules, triggers and waiting runs are paused: the home of the backup may have done since what waits here."
+            " `codewords resume` goes on with them, `codewords doctor` says what waits.",
+            always=True,
+        )
     return OK
+
+
+@contextmanager
+def _opened(file: Path) -> Generator[IO[bytes]]:
+    """The backup to read. Raises InvalidInput for one that is not there."""
+    if str(file) == STANDARD:
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+            copy.seek(0)
+            yield copy
+        return
+    try:
+        source = file.open("rb")
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {(error.strerror or 'unknown').lower()}.") from error
+    with source:
+        yield source
+
+
+def _extract(archive: tarfile.TarFile, home: Path) -> None:
+    """Unpack into the home. The database comes last, under its name once it is marked as paused."""
+    from codewords_mcp.runtime.runs.pausing import mark
+
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for member in archive.getmembers():
+        if member.name == DATABASE:
+            member.name = RESTORING
+            member.mode = 0o600
+        elif member.name == MARK:
+            continue
+        archive.extract(member, home, filter="data")
+    with closing(sqlite3.connect(home / RESTORING)) as database, database:
+        database.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", mark())
+    (home / RESTORING).rename(home / DATABASE)
 
 
 def _own_settings() -> Settings:
@@ -146,7 +226,21 @@ def _write(archive: tarfile.TarFile, home: Path, files: Path | None, *, with_key
         if (home / name).exists():
             archive.add(home / name, name)
     if files is not None and files.exists():
-        archive.add(files, FILES)
+        _add_files(archive, files)
+
+
+def _add_files(archive: tarfile.TarFile, folder: Path) -> None:
+    """Add what is uploaded. The folder lives on: uploads that have not ended are left out, as is a file that expires."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix == PART:
+            continue
+        try:
+            with path.open("rb") as file:
+                entry = archive.gettarinfo(arcname=f"{FILES}/{path.relative_to(folder)}", fileobj=file)
+                if entry.isreg():
+                    archive.addfile(entry, file)
+        except (FileNotFoundError, IsADirectoryError):
+            continue
 
 
 def _checked(archive: tarfile.TarFile) -> list[str]:

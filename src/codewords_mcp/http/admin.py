@@ -89,6 +89,19 @@ async def stop(request: Request) -> Response:
     return reply
 
 
+class ResumeBody(Body):
+    """`cancel_waiting`: what waited in the backup is cancelled, and not carried out."""
+
+    cancel_waiting: bool = False
+
+
+async def resume(request: Request) -> Response:
+    """Let a home that was restored from a backup start runs by itself again."""
+    body = await read_body(request, ResumeBody)
+    resumed = await runtime(request.scope).resume(caller(request.scope), cancel_waiting=body.cancel_waiting)
+    return JsonReply({"resumed": resumed})
+
+
 async def _stop(parts: House) -> None:
     # A coroutine, since a plain function would be called in a thread, where the server's loop must not be touched.
     parts.on_stop()
@@ -111,6 +124,11 @@ OPERATIONS = [
     ),
     Operation("POST", "/keys", "Make a key", create_key, tag="keys", body=KeyBody, reply=CreatedKey, status=201),
     Operation("DELETE", "/keys/{key_id}", "Revoke a key", revoke_key, tag="keys", status=204),
+    Operation(
+        "POST", "/resume", "Go on after a restore", resume, tag="runtime", body=ResumeBody,
+        description="A restored home starts with its schedules, triggers and waiting runs paused.",
+        reply={"type": "object", "required": ["resumed"], "properties": {"resumed": {"type": "boolean"}}},
+    ),
     Operation(
         "POST", "/stop", "End the runtime", stop, tag="runtime", status=202,
         reply={"type": "object", "properties": {"stopping": {"type": "boolean"}}},

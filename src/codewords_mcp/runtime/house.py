@@ -37,6 +37,7 @@ from codewords_mcp.runtime.integrations.wire import Wire
 from codewords_mcp.runtime.logins import LoginBook
 from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.readiness import Readiness
+from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.runs.admission import Admission
 from codewords_mcp.runtime.runs.catalog import Catalog
 from codewords_mcp.runtime.runs.courier import Courier
@@ -218,6 +219,7 @@ class House:
             self.integrations,
             self.browsers,
         )
+        floor.paused_at = database.write_blocking(pausing.paused_at)
         self.dispatcher = Dispatcher(floor, Served(floor, self.services, self.parts))
         self.ticker = Ticker(floor, self.dispatcher.background)
         self.schedules.changed = self.ticker.wake
@@ -233,8 +235,31 @@ class House:
 
     def start_clocks(self) -> None:
         """What starts runs, and what sums them up, goes on from now until the house drains."""
-        clocks = self.ticker.run(), self.courier.run(), self.socket_mode.run(), keep_summed(self.database)
-        self._clocks = [asyncio.create_task(clock) for clock in clocks]
+        self._clocks = [asyncio.create_task(keep_summed(self.database))]
+        if self.paused_at is None:
+            self._start_triggers()
+        else:
+            log.warning(
+                "home paused after a restore: schedules, triggers and waiting runs", resume="codewords resume"
+            )
+
+    def _start_triggers(self) -> None:
+        triggers = self.ticker.run(), self.courier.run(), self.socket_mode.run()
+        self._clocks += [asyncio.create_task(trigger) for trigger in triggers]
+
+    @property
+    def paused_at(self) -> int | None:
+        """When this home was restored and paused, in µs; None where it is not."""
+        return self._floor.paused_at
+
+    async def resume(self, *, cancel_waiting: bool) -> None:
+        """Start what a restored home would not start by itself. Idempotent."""
+        if self.paused_at is None:
+            return
+        await self.database.write(lambda c: pausing.resume(c, cancel_waiting=cancel_waiting))
+        self._floor.paused_at = None
+        self._start_triggers()
+        await self.dispatcher.background.recover()
 
     def _webhooks_changed(self) -> None:
         self.courier.wake()

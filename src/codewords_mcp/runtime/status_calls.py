@@ -6,11 +6,15 @@ from dataclasses import asdict
 from typing import Any
 
 from codewords_mcp import __version__
+from codewords_mcp.runtime.callers import require_admin
 from codewords_mcp.runtime.limits import OWN_SCOPES
+from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.readiness import Problem
+from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.secret_calls import SecretCalls
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
+from codewords_mcp.runtime.store.clock import to_text
 from codewords_mcp.settings import Settings
 
 
@@ -41,6 +45,7 @@ class StatusCalls(SecretCalls):
             "home": str(self.settings.home),
             "base_url": house.base_url,
             "started_at": self._started,
+            "paused": await self._paused(),
             "availability": house.availability().model_dump(),
             "sandbox": await house.sandbox_status(),
             "secrets": self.describe_master_key(),
@@ -65,6 +70,21 @@ class StatusCalls(SecretCalls):
                 )
             },
         }
+
+    async def resume(self, caller: Caller, *, cancel_waiting: bool) -> bool:
+        """Let a restored home start runs by itself; False where it was not paused. Admin only."""
+        require_admin(caller, "resume the home")
+        was_paused = self._house.paused_at is not None
+        await self._house.resume(cancel_waiting=cancel_waiting)
+        return was_paused
+
+    async def _paused(self) -> dict[str, Any] | None:
+        """What a restored home would go on with; None where it is not paused."""
+        at = self._house.paused_at
+        if at is None:
+            return None
+        waiting = await self._house.database.read(lambda c: pausing.waiting(c, at))
+        return {"since": to_text(at), **asdict(waiting)}
 
     async def _stored(self) -> dict[str, Any]:
         house = self._house

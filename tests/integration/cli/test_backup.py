@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import sqlite3
 import stat
+import subprocess
+import sys
+import tarfile
+import threading
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from tests.integration.cli.terminal import Shell
+
+from codewords_mcp.cli.backup import backup
+from codewords_mcp.runtime.store.database import Database
 
 pytestmark = pytest.mark.slow
 
@@ -40,8 +51,6 @@ def test_a_backup_taken_while_serving_restores_runs_code_secrets_and_keys_in_ano
 
 @pytest.mark.requirement("cli:backup")
 def test_what_is_no_backup_is_refused_and_nothing_restored(empty: Shell, tmp_path: Path) -> None:
-    import tarfile
-
     evil = tmp_path / "evil.tar.gz"
     with tarfile.open(evil, "w:gz") as archive:
         for name in ("codewords-backup", "codewords.db", "../outside"):
@@ -72,3 +81,115 @@ def test_usage_is_summed_by_workflow_key_and_day_and_given_as_csv(shell: Shell, 
     assert int(rows[greeting]["runs"]) >= 1
     assert greeting in shell("codewords", "usage").out
     assert shell("codewords", "usage", "--by", "moon").code == 2
+
+
+@contextmanager
+def churn(folder: Path) -> Generator[None]:
+    """Uploads that begin, end, fail and expire in this folder all the while."""
+    over = threading.Event()
+
+    def upload(worker: int) -> None:
+        number = 0
+        while not over.is_set():
+            number += 1
+            name = folder / f"churn-{worker}-{number}"
+            part = name.with_name(f"{name.name}.part")
+            part.write_bytes(b"x" * 4096)
+            if number % 3:
+                part.rename(name)
+                name.unlink()
+            else:
+                part.unlink()
+
+    workers = [threading.Thread(target=upload, args=(number,)) for number in range(3)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for worker in workers:
+            worker.join()
+
+
+@pytest.mark.requirement("cli:backup")
+def test_a_backup_is_whole_while_files_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODEWORDS_HOME", str(tmp_path / "home"))
+    Database.open(_made(tmp_path / "home")).close()
+    files = _made(tmp_path / "home" / "files")
+    for number in range(50):
+        (files / f"kept-{number}").write_bytes(b"kept")
+    with churn(files):
+        for number in range(8):
+            assert backup(tmp_path / f"{number}.backup") == 0
+    for number in range(8):
+        with tarfile.open(tmp_path / f"{number}.backup", "r:gz") as archive:
+            names = archive.getnames()
+        assert {f"files/kept-{n}" for n in range(50)} <= set(names)
+        assert not [name for name in names if name.endswith(".part")]
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.requirement("cli:backup")
+def test_a_backup_to_stdout_is_restored_from_stdin(tmp_path: Path) -> None:
+    Database.open(_made(tmp_path / "home")).close()
+    program = [
+        sys.executable,
+        "-c",
+        "from codewords_mcp.cli import main; raise SystemExit(main())",
+    ]
+
+    def run(home: str, *arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        env = os.environ | {"CODEWORDS_HOME": str(tmp_path / home)}
+        return subprocess.run(
+            [*program, *arguments], env=env, input=data, capture_output=True, check=False, cwd=tmp_path
+        )
+
+    told = run("home", "backup", "-")
+    assert told.returncode == 0, told.stderr
+    assert not (tmp_path / "-").exists()
+    restored = run("other", "restore", "-", data=told.stdout)
+    assert restored.returncode == 0, restored.stderr
+    assert b"codewords resume" in restored.stdout + restored.stderr
+    with closing(sqlite3.connect(tmp_path / "other" / "codewords.db")) as database:
+        assert database.execute("SELECT name FROM meta").fetchall() == [("paused",)]
+    assert (tmp_path / "other" / "codewords.db").stat().st_mode & 0o777 == 0o600
+    assert run("home", "backup", "-", "--json").returncode == 2
+
+
+@pytest.mark.requirement("cli:backup")
+def test_a_backup_that_is_not_there_is_said_so_and_makes_no_home(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "none", {})
+    before = sorted(shell.home.rglob("*")) if shell.home.exists() else []
+    refused = shell("codewords", "restore", str(tmp_path / "missing"))
+    assert refused.code == 2
+    assert "cannot be read" in refused.err
+    assert "damaged" not in refused.err
+    assert (sorted(shell.home.rglob("*")) if shell.home.exists() else []) == before
+
+
+@pytest.mark.requirement("cli:restored-paused", "cli:doctor")
+def test_a_restored_home_says_that_it_is_paused_and_the_command_that_goes_on(
+    shell: Shell, greeting: str, tmp_path: Path
+) -> None:
+    created = shell("codewords", "schedules", "create", greeting, "@hourly", "--json")
+    assert created.code == 0, created.err
+    assert shell("codewords", "backup", str(tmp_path / "a.backup")).code == 0
+    elsewhere = Shell(tmp_path / "elsewhere", {"CODEWORDS_PORT": "0"})
+    assert "codewords resume" in elsewhere("codewords", "restore", str(tmp_path / "a.backup")).err
+    try:
+        (finding,) = [
+            one for one in elsewhere("codewords", "doctor", "--json").json["checks"] if one["id"] == "paused"
+        ]
+        assert finding["status"] == "warning"
+        assert "codewords resume" in finding["fix"]
+        assert elsewhere("codewords", "resume").code == 0
+        assert "not paused" in elsewhere("codewords", "resume").out
+        checks = elsewhere("codewords", "doctor", "--json").json["checks"]
+        assert "paused" not in [one["id"] for one in checks]
+    finally:
+        elsewhere("codewords", "stop")

@@ -109,7 +109,7 @@ HTTP: tuple[Rule, ...] = (
     *_http("user", ("write", "run"), "POST /generate", "POST /integrations/{app}/call"),
     *_http(
         "admin", ("admin",),
-        "GET /keys", "POST /keys", "DELETE /keys/{key_id}", "POST /stop", "GET /budgets", "PUT /budgets/{scope}",
+        "GET /keys", "POST /keys", "DELETE /keys/{key_id}", "POST /stop", "POST /resume", "GET /budgets", "PUT /budgets/{scope}",
         "DELETE /budgets/{scope}", "POST /secrets/rotate-key",
     ),
     # What carries MCP: each message has a rule of its own.

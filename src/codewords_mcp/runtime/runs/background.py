@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from codewords_mcp.errors import RunCancelled, StorageFailed
 from codewords_mcp.runtime.limits import Place
 from codewords_mcp.runtime.models import RunRequest
+from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.runs import work as works
 from codewords_mcp.runtime.runs.background_run import STORE_PAUSE, BackgroundRun
 from codewords_mcp.runtime.runs.floor import CalledService, Floor, new_id
@@ -159,7 +160,7 @@ class BackgroundRuns:
         """Carry out a run that waits, to its end; nothing, where somebody else has it or it is over."""
         floor = self._floor
         self._left_line(run_id)
-        if floor.draining:
+        if floor.draining or await self._is_paused(run_id):
             await floor.database.write(lambda c: recovery.stranded(c, {run_id}))
             return
         while (before := floor.active.get(run_id)) and before.task:  # let go of, and still cleaning up
@@ -171,6 +172,13 @@ class BackgroundRuns:
         if work.unwanted:
             run.cancel("it was asked to")
         await asyncio.wait({run.task} if run.task else set())
+
+    async def _is_paused(self, run_id: str) -> bool:
+        """Whether the run waited in a backup that this home was restored from, and nobody has resumed it."""
+        at = self._floor.paused_at
+        return at is not None and await self._floor.database.read(
+            lambda c: pausing.created_before(c, run_id, at)
+        )
 
     def begin(self, run_id: str) -> None:
         """Carry out a run that was recorded as waiting and held by this process."""
@@ -224,7 +232,9 @@ class BackgroundRuns:
     async def recover(self) -> None:
         """Go on with what waits since before this process: give it to the queue, of which the dead hold nothing."""
         database = self._floor.database
-        if self._floor.draining or not await database.read(recovery.waiting_anywhere):
+        if self._floor.draining or self._floor.paused_at is not None:
+            return
+        if not await database.read(recovery.waiting_anywhere):
             return
         await self._queue.open()
         await self.take_over({self._floor.executor})

@@ -126,6 +126,8 @@ class Floor:
     tasks: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
     draining: bool = False
     """The runtime is about to end: what somebody waits for is served, and nothing in the background begins here any more."""
+    paused_at: int | None = None
+    """When this home was restored from a backup, in µs: runs of before wait until a person resumes it."""
     answering: bool = True
     """Runs that somebody waits for begin here."""
     last_activity: float = field(default_factory=time.monotonic)
