@@ -7,13 +7,12 @@ first: a log line must not be able to move a person's cursor, nor to be read in 
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from codewords_mcp.door.text import clean
+from codewords_mcp.cli._terminal import terminal_json, terminal_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -30,24 +29,35 @@ def console(*, stderr: bool = False) -> Console:
 
 def print_json(value: Any) -> None:
     """One JSON value on one stdout line when piped, indented for eyes on a terminal."""
-    indent = 2 if sys.stdout.isatty() else None
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
-    if sys.stdout.isatty():
-        from rich.json import JSON
+    if not sys.stdout.isatty():
+        json_line(value)
+        return
+    from rich.highlighter import JSONHighlighter
+    from rich.text import Text
 
-        console().print(JSON(text), soft_wrap=True)
-    else:
-        _write(text + "\n")
+    shown = Text(terminal_json(value, indent=2))
+    JSONHighlighter().highlight(shown)  # rich's own JSON would parse it, and undo the escapes
+    console().print(shown, soft_wrap=True)
+
+
+def json_line(value: Any) -> None:
+    """One JSON value on one stdout line."""
+    _write(terminal_json(value) + "\n")
+
+
+def raw(content: str) -> None:
+    """Text on stdout as it is in a pipe, and as a terminal may have it there."""
+    _write(terminal_text(content) if sys.stdout.isatty() else content)
 
 
 def line(text: str = "", style: str = "") -> None:
     """A line of a result on stdout, never wrapped."""
-    _styled_line(clean(text), style, stderr=False)
+    _styled_line(terminal_text(text), style, stderr=False)
 
 
 def clipped(text: str, style: str = "") -> None:
     """A line on stdout that ends with the terminal's edge."""
-    text = clean(text)
+    text = terminal_text(text)
     if not sys.stdout.isatty():
         _write(text + "\n")
         return
@@ -59,12 +69,12 @@ def clipped(text: str, style: str = "") -> None:
 def note(text: str, style: str = "dim", *, always: bool = False) -> None:
     """A line about the result on stderr, for a person at a terminal; with `always` in a pipe too."""
     if always or sys.stderr.isatty():
-        _styled_line(clean(text), style, stderr=True)
+        _styled_line(terminal_text(text), style, stderr=True)
 
 
 def labelled(mark: str, style: str, label: str, text: str) -> None:
     """`✓ label   text` on stdout; on a terminal a long text wraps under itself."""
-    text = clean(text)
+    text = terminal_text(text)
     if not sys.stdout.isatty():
         _write(f"{mark or ' '} {label:<9} {text}".rstrip() + "\n")
         return
@@ -88,9 +98,9 @@ def error(message: str, hint: str = "") -> None:
         if sys.stderr.isatty():
             from rich.text import Text
 
-            console(stderr=True).print(Text.assemble((f"{label}: ", style), clean(text)))
+            console(stderr=True).print(Text.assemble((f"{label}: ", style), terminal_text(text)))
         else:
-            sys.stderr.write(f"{label}: {clean(text)}\n")
+            sys.stderr.write(f"{label}: {terminal_text(text)}\n")
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
@@ -98,7 +108,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) 
     if not rows:
         note(empty)
         return
-    cells = [[re.sub(r"\s+", " ", clean(cell)) for cell in row] for row in rows]
+    cells = [[re.sub(r"\s+", " ", terminal_text(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         _write("".join("\t".join(row) + "\n" for row in cells))
         return
@@ -127,8 +137,8 @@ def spinner(message: str) -> Generator[Callable[[str], None]]:
         yield lambda _text: None
         return
     shown = console(stderr=True)
-    with shown.status(_fit(message, shown.width)) as status:
-        yield lambda text: status.update(_fit(clean(text), shown.width))
+    with shown.status(_fit(terminal_text(message), shown.width)) as status:
+        yield lambda text: status.update(_fit(terminal_text(text), shown.width))
 
 
 def _fit(text: str, width: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from codewords_mcp.cli import _output
-from codewords_mcp.door.text import clean
+from codewords_mcp.cli._terminal import terminal_text
 from codewords_mcp.errors import CodewordsError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ async def _outcome(work: Awaitable[str]) -> tuple[bool, str, str]:
 
 def _print(step: Step) -> None:
     mark, style = ("✓", "green") if step.ok else ("✗", "bold red")
-    detail = clean(step.detail) if step.ok else "failed"
+    detail = terminal_text(step.detail) if step.ok else "failed"
     if not sys.stdout.isatty():
         _output.line(f"{mark} {step.title}: {detail} ({step.seconds:.2f} s)")
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from enum import StrEnum
@@ -244,8 +243,7 @@ def _log_lines(client: Client, id_: str, *, follow: bool, level: Level | None) -
 
 def _print_log(entry: Json, *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(json.dumps(entry, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+        _output.json_line(entry)
         return
     stream: Any = entry.get("stream")
     style = "yellow" if stream == "platform" else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -41,7 +40,7 @@ def usage(
                 content = response.read()
                 if response.is_error:
                     raise remote_error(response.status_code, content)
-            sys.stdout.buffer.write(content)
+            _output.raw(content.decode(errors="replace"))
             return OK
         items = client.record("GET", "/usage", params=params)["items"]
     if as_json:

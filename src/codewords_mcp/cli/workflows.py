@@ -206,7 +206,7 @@ def show(
     if as_json:
         _output.print_json(detail)
     elif code:
-        sys.stdout.write(detail["code"])
+        _output.raw(detail["code"])
     else:
         _print_detail(detail)
     return OK
