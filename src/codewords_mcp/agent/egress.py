@@ -8,10 +8,9 @@ are the runtime's and not this machine's, goes by way of it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Final, Protocol
 
@@ -26,10 +25,10 @@ from codewords_mcp.runtime.egress.dial import (
     system_resolve,
 )
 from codewords_mcp.runtime.egress.network import CONNECT_TIMEOUT, MAX_CONNECTIONS
+from codewords_mcp.runtime.egress.served import ServeRuntime
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream, carry
 
-_NOBODY: Final = ("127.0.0.1", 9)
 _NOWHERE: Final[Json] = {"by": "machine", "mode": "none", "hosts": None, "private": []}
 
 
@@ -94,12 +93,9 @@ class Handle:
 
     served: ServedNetwork
     dialler: Dialler
-    runtime: asyncio.Server | None
 
     async def close(self) -> None:
         """See `NetworkHandle`."""
-        if self.runtime is not None:
-            self.runtime.close()
         self.dialler.close()
         await self.served.close()
 
@@ -119,9 +115,7 @@ class MachineNetwork:
         how, tunnel = self._expected.pop(sandbox_id, (_NOWHERE, None))
         if tunnel is None:
             dialler = Dialler(system_resolve, CONNECT_TIMEOUT)
-            return Handle(
-                _serve(sandbox_id, sockets, dialler, _policy(how), _NOBODY, _unheard), dialler, None
-            )
+            return Handle(_serve(sandbox_id, sockets, dialler, _policy(how), _unserved, _unheard), dialler)
         through = None if how["by"] == "runtime" else frozenset((host, port) for host, port in how["private"])
         dialler = TunnelDialler(tunnel, through)
 
@@ -129,10 +123,8 @@ class MachineNetwork:
             if not dialler.is_tunnelled(event.host, event.port):  # of those the runtime knows itself
                 tunnel.heard(asdict(event) | {"at": event.at.isoformat()})
 
-        runtime = await asyncio.start_server(_to_runtime(tunnel), "127.0.0.1", 0)
-        address = runtime.sockets[0].getsockname()[:2]
-        served = _serve(sandbox_id, sockets, dialler, _policy(how), address, heard)
-        return Handle(served, dialler, runtime)
+        served = _serve(sandbox_id, sockets, dialler, _policy(how), _to_runtime(tunnel), heard)
+        return Handle(served, dialler)
 
 
 def _policy(how: Json) -> EgressPolicy:
@@ -151,19 +143,27 @@ def _serve(
     sockets: SandboxSockets,
     dialler: Dialler,
     policy: EgressPolicy,
-    runtime: tuple[str, int],
+    runtime: ServeRuntime,
     heard: Callable[[EgressEvent], None],
 ) -> ServedNetwork:
     for end in (sockets.runtime, sockets.connect, sockets.transparent, sockets.dns):
         if end is not None:
             end.setblocking(False)
-    return ServedNetwork(sandbox_id, sockets, dialler, policy, lambda: runtime, heard, MAX_CONNECTIONS)
+    return ServedNetwork(sandbox_id, sockets, dialler, policy, runtime, heard, MAX_CONNECTIONS)
 
 
-def _to_runtime(tunnel: Tunnel) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+async def _unserved(_sandbox_id: str, client: socket.socket) -> None:
+    client.close()
+
+
+def _to_runtime(tunnel: Tunnel) -> ServeRuntime:
+    """Carries a program's connections to the internal listener of the runtime, which knows them by the tunnel's sandbox."""
+
+    async def serve(_sandbox_id: str, client: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=client)
+        try:
             await carry(tunnel.open({"to": "runtime"}), reader, writer)
-        writer.close()
+        finally:
+            writer.close()
 
     return serve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 
 import pytest
 from hypothesis import given
@@ -132,3 +133,33 @@ def test_a_normal_host_stays_itself(text: str) -> None:
     if host is not None:
         assert host.isascii()
         assert normal_host(host) == host
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.1", "127.0.0.1"), ("2130706433", "127.0.0.1"), ("0177.0.0.1", "127.0.0.1"), ("0x7f.1", "127.0.0.1"),
+        ("0X7F000001", "127.0.0.1"), ("0", "0.0.0.0"), ("0x", "0.0.0.0"), ("127.0.0.1.", "127.0.0.1"), ("1.2.3", "1.2.0.3"),
+        ("0xa9.0xfe.0251.254", "169.254.169.254"), ("2852039166", "169.254.169.254"), ("4294967296", None), ("256.1.1.1", None),
+        ("1.2.3.256", None), ("1.2.3.4.5", None), ("09", None), ("1..2", None), ("example.1", None), ("a.0x4", None),
+        ("1.2.3.08", None), ("1" * 5000, None), ("0" * 60 + "1", "0.0.0.1"), ("example.1e3", "example.1e3"), ("1.example", "1.example"),
+        ("0x7g", "0x7g"), ("127.0.0.1.example", "127.0.0.1.example"), ("-1", None), ("+1", None),
+    ],
+)  # fmt: skip
+def test_a_host_that_ends_in_a_number_is_an_address_or_nothing(text: str, address: str | None) -> None:
+    assert normal_host(text) == address
+    assert normal_host(text.upper()) == address
+
+
+@given(st.text("0123456789abcdefxX.", max_size=24))
+def test_whatever_clients_take_for_an_address_is_no_name(text: str) -> None:
+    try:
+        meant = socket.inet_ntoa(socket.inet_aton(text))
+    except OSError:
+        return
+    assert normal_host(text) in {meant, None}
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["{}", "0x{:x}", "0{:o}"]))
+def test_an_address_in_one_number_is_that_address(number: int, form: str) -> None:
+    assert normal_host(form.format(number)) == str(ipaddress.IPv4Address(number))

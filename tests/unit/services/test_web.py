@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import itertools
+import socket
 import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +14,9 @@ import pytest
 
 from codewords_mcp.errors import AddressRefused, InvalidInput, UpstreamFailed, UpstreamTimedOut
 from codewords_mcp.runtime.egress import EgressPolicy
+from codewords_mcp.runtime.egress.dial import Dialler, Share
 from codewords_mcp.runtime.web.client import Web
+from codewords_mcp.runtime.web.resolver import JudgingResolver
 
 pytestmark = pytest.mark.anyio
 Answer = Callable[[str, asyncio.StreamWriter], Awaitable[None]]
@@ -73,6 +76,41 @@ async def test_no_private_address_is_reached_however_it_is_written(url: str) -> 
         with pytest.raises((AddressRefused, UpstreamFailed)) as caught:
             await client.fetch(url)
         assert "not be reached" in caught.value.message
+
+
+@pytest.mark.requirement("services:addresses")
+@pytest.mark.parametrize(
+    "host", ["127.1", "2130706433", "0177.0.0.1", "0x7f.0.0.1", "127.0.0.1", "①②⑦.1", "127。1"]
+)
+async def test_a_numeric_host_is_dialled_as_the_address_that_was_judged(host: str) -> None:
+    async with origin(reply(b"hello")) as port:
+        async with web(port) as client:
+            found = await client.fetch(f"http://{host}:{port}/")
+            assert (found.body, found.url) == (b"hello", f"http://127.0.0.1:{port}/")
+        async with web() as client:
+            with pytest.raises(AddressRefused, match="loopback"):
+                await client.fetch(f"http://{host}:{port}/")
+
+
+@pytest.mark.requirement("services:addresses")
+@pytest.mark.parametrize("host", ["example.1", "256.1.1.1", "1.2.3.4.5", "4294967296"])
+async def test_a_host_that_ends_in_a_number_and_is_no_address_is_none(host: str) -> None:
+    async with web() as client:
+        with pytest.raises(InvalidInput):
+            await client.fetch(f"http://{host}/")
+
+
+@pytest.mark.requirement("services:addresses")
+async def test_no_address_is_dialled_that_was_not_judged() -> None:
+    dialler = Dialler(lambda _host, _port: ["192.0.2.7"], 1.0)
+    resolver = JudgingResolver(dialler, EgressPolicy(allow_private=frozenset({"page.example:80"})), Share(1))
+    (found,) = await resolver.resolve("page.example", 80)
+    assert found["host"] == "192.0.2.7"
+    resolver.make_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("192.0.2.7", 80))).close()
+    for place in (("192.0.2.8", 80), ("192.0.2.7", 81), ("127.0.0.1", 80), ("2130706433", 80)):
+        with pytest.raises(PermissionError):
+            resolver.make_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", place))
+    dialler.close()
 
 
 @pytest.mark.requirement("services:addresses")

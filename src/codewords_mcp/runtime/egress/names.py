@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 from codewords_mcp.runtime.egress.addresses import FAKE_NETWORK, Address, parse_address
@@ -9,6 +10,8 @@ from codewords_mcp.runtime.egress.addresses import FAKE_NETWORK, Address, parse_
 MAX_NAMES = 8192
 """Names that one sandbox may look up."""
 
+_LONGEST_NUMBER = 64
+_DIGITS = "0123456789abcdef"
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*", re.ASCII)
 
@@ -17,14 +20,53 @@ def normal_host(text: str) -> str | None:
     """A host in its one spelling, or None if it is neither a name nor an address.
 
     Names in lower case without the final dot (international ones in their ASCII form), addresses as `ipaddress`
-    writes them, IPv6 with or without brackets.
+    writes them, IPv6 with or without brackets. A host whose last label is a number is an IPv4 address in one of the forms that
+    clients know (`127.1`, `2130706433`, `0x7f.0.0.1`, `0177.0.0.1`) or nothing (WHATWG URL, "ends in a number").
     """
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     address = parse_address(bare)
     if address is not None:
         return str(address)
     name = bare.lower().removesuffix(".")
+    if _ends_in_number(name):
+        number = _ipv4(name)
+        return None if number is None else str(number)
     return name if _NAME.fullmatch(name) else None
+
+
+def _ends_in_number(name: str) -> bool:
+    last = name.rpartition(".")[2]
+    return last.isascii() and (last.isdigit() or _number(last) is not None)
+
+
+def _ipv4(name: str) -> ipaddress.IPv4Address | None:
+    """The address of 1 to 4 numbers, of which the last fills what is left (WHATWG URL, "IPv4 parser")."""
+    numbers = [_number(part) for part in name.split(".")]
+    if len(numbers) > 4:
+        return None
+    *first, last = numbers
+    if last is None or last >= 256 ** (5 - len(numbers)):
+        return None
+    value = last
+    for place, part in enumerate(first):
+        if part is None or part > 255:
+            return None
+        value += part << (8 * (3 - place))
+    return ipaddress.IPv4Address(value)
+
+
+def _number(part: str) -> int | None:
+    """Decimal, or hexadecimal after 0x, or octal after 0; None for what is none."""
+    if len(part) > _LONGEST_NUMBER:
+        return None
+    digits, base = part, 10
+    if part.startswith("0x"):
+        digits, base = part[2:] or "0", 16
+    elif len(part) > 1 and part.startswith("0"):
+        digits, base = part[1:], 8
+    if not all(digit in _DIGITS[:base] for digit in digits) or not digits:
+        return None
+    return int(digits, base)
 
 
 class FakeNames:

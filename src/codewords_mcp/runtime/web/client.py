@@ -137,14 +137,20 @@ class Web:
         async with (
             _bounded(seconds),
             ClientSession(
-                connector=TCPConnector(resolver=resolver, use_dns_cache=False, force_close=True),
+                connector=TCPConnector(
+                    resolver=resolver,
+                    use_dns_cache=False,
+                    force_close=True,
+                    socket_factory=resolver.make_socket,
+                ),
                 auto_decompress=False,
             ) as session,
         ):
             target, sent = _address(url), dict(headers or {})
             data = _content(content, sent)
             for _ in range(MAX_REDIRECTS + 1):
-                await self._judge_literal(target, judge)
+                if parse_address(target.raw_host or "") is not None:  # these never come to the resolver
+                    await resolver.judge(target.raw_host or "", target.port or 80)
                 reply, onward = await _exchange(session, method, target, sent, max_bytes, data)
                 if onward is None:
                     return reply
@@ -211,11 +217,6 @@ class Web:
             self._apis = ClientSession(auto_decompress=False)
         return self._apis
 
-    async def _judge_literal(self, target: URL, policy: EgressPolicy) -> None:
-        """An address in figures never comes to the resolver."""
-        if parse_address(target.host or "") is not None:
-            await self._permitted(target, policy)
-
     async def _permitted(self, target: URL, policy: EgressPolicy) -> None:
         host = normal_host(target.raw_host or "")
         try:
@@ -255,6 +256,9 @@ def _address(url: str) -> URL:
         raise InvalidInput(
             "An address with a user name in it is not taken.", hint="Give the address without it."
         )
+    host = normal_host(target.raw_host or "") or ""
+    if parse_address(host) is not None and host != target.raw_host:
+        target = target.with_host(host)  # 127.1 and the like: what was judged is what is dialled
     return target.with_fragment(None)
 
 

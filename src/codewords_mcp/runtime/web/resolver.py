@@ -1,31 +1,51 @@
-"""The policy at the moment a name is resolved, as aiohttp asks for it."""
+"""The policy at the moment a name is resolved, and again when an address is dialled, as aiohttp asks for it."""
 
 from __future__ import annotations
 
+import errno
 import socket
+from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from codewords_mcp.runtime.egress import EgressPolicy
+from codewords_mcp.runtime.egress.addresses import parse_address
 from codewords_mcp.runtime.egress.dial import Dialler, Share
 from codewords_mcp.runtime.egress.names import normal_host
 
 
 class JudgingResolver(AbstractResolver):
-    """Gives the addresses that the policy permits; aiohttp dials those and no others."""
+    """Gives the addresses that the policy permits, and sockets to those and to no others."""
 
     def __init__(self, dialler: Dialler, policy: EgressPolicy, share: Share) -> None:
         self._dialler = dialler
         self._policy = policy
         self._share = share
+        self._permitted: set[tuple[str, int]] = set()
+
+    async def judge(self, host: str, port: int) -> list[str]:
+        """The addresses of a host (as `normal_host` gives it) that may be dialled. Raises Refused, Unreachable."""
+        found = await self._dialler.permitted(self._policy, host, port, self._share)
+        self._permitted.update((address, port) for address in found)
+        return found
+
+    def make_socket(self, info: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
+        """A socket for an address that was judged. aiohttp does not ask a resolver for what it takes for an address itself.
+
+        Raises OSError for any other.
+        """
+        family, kind, proto = info[:3]
+        host, port = info[4][:2]
+        if (str(parse_address(host)), port) not in self._permitted:
+            raise OSError(errno.EACCES, "this address was not judged")
+        return socket.socket(family, kind, proto)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Raises Refused, Unreachable."""
         del family
-        name = normal_host(host)
-        found = await self._dialler.permitted(self._policy, name or "", port, self._share)
+        found = await self.judge(normal_host(host) or "", port)
         return [
             {
                 "hostname": host,
