@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.author_info import (
@@ -64,6 +67,11 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
     _validating = 0
     """Validations that go on."""
 
+    @cached_property
+    def _turns(self) -> WeakValueDictionary[tuple[str, str | None], asyncio.Lock]:
+        """Callers whose code is being read, each one program at a time."""
+        return WeakValueDictionary()
+
     async def validate(
         self, caller: Caller, code: str, *, progress: Progress = no_progress
     ) -> ValidationReport:
@@ -88,6 +96,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
                 secret_hosts=await house.secrets.hosts_by_name(caller.owner),
                 connected=lambda app: self.app_connected(caller, app),
                 services=lambda names: self.services_named(caller, names),
+                turn=self._turns.setdefault((caller.owner, caller.key_id or caller.run_id), asyncio.Lock()),
                 addresses=lambda script: check_private_hosts(script, self.settings.egress_allow_private),
                 max_code=self.settings.max_code,
                 limits=limits_of(self.settings),

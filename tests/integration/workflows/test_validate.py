@@ -288,3 +288,63 @@ async def ask(sandbox: Sandbox, data: dict[str, Any]) -> tuple[int, str]:
     finally:
         await sandbox.kill()
         await drained
+
+
+@pytest.mark.requirement("workflows:startup-told")
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "while True:\n    pass\n",
+        "import time\ndef wait():\n    while True:\n        time.sleep(0.1)\nwait()\n",
+    ],
+)
+async def test_an_endless_loop_at_import_is_named_with_its_line_long_before_the_time_to_start_is_over(
+    run: Run, loop: str
+) -> None:
+    starts = of(await run(HEADER + APP + loop + MAIN, limits=Limits(start_timeout=300)), "starts")
+    assert starts.status == "failed"
+    assert "loops" in starts.message
+    lines = (HEADER + APP + loop).splitlines()
+    assert starts.line is not None
+    assert lines[starts.line - 1].strip() in {"while True:", "pass", "time.sleep(0.1)"}
+
+
+LIFESPAN = """from contextlib import asynccontextmanager
+@asynccontextmanager
+async def life(_):
+    raise ValueError('no database here')
+    yield
+from fastapi import FastAPI
+app = FastAPI(lifespan=life)
+"""
+
+
+@pytest.mark.requirement("workflows:startup-told")
+@pytest.mark.parametrize(
+    ("code", "told", "line"),
+    [
+        (
+            LIFESPAN,
+            'ValueError while it starts; it says: "no database here"',
+            11,
+        ),
+        (APP + "raise RuntimeError('at import')\n", 'RuntimeError while it starts; it says: "at import"', 10),
+        (
+            APP
+            + "try:\n    int('x')\nexcept ValueError as error:\n    raise LookupError('second') from error\n",
+            'LookupError while it starts; it says: "second"',
+            13,
+        ),
+        (
+            APP + "class odd(BaseException): pass\nraise odd('lower case')\n",
+            'odd while it starts; it says: "lower case"',
+            11,
+        ),
+    ],
+)
+async def test_what_a_program_raises_while_it_starts_is_told_not_what_its_server_says_of_it(
+    run: Run, code: str, told: str, line: int
+) -> None:
+    starts = of(await run(HEADER + code + MAIN), "starts")
+    assert (starts.status, starts.line) == ("failed", line)
+    assert told in starts.message

@@ -9,15 +9,12 @@ from codewords_mcp.errors import InvalidScript
 from codewords_mcp.runtime.author_info import Diagnosis, Frame, refusals
 from codewords_mcp.runtime.authoring.edits import diff_of
 from codewords_mcp.runtime.models import LogLine, Run
-from codewords_mcp.runtime.workflows.crash import explain_crash
+from codewords_mcp.runtime.workflows.crash import explain_crash, last_exception
 from codewords_mcp.runtime.workflows.script import parse_script
 
 LOG_LINES = 400
 """Last lines of the log that are looked at."""
 _FRAME = re.compile(r'File "[^"\n]*/main\.py", line (\d+)(?:, in (\S{1,80}))?')
-_RAISED = re.compile(
-    r"^(?:\w+\.)*(\w*(?:Error|Exception|Exit|Timeout|Interrupt|Refused)\w*)(?:: (.*))?$", re.MULTILINE
-)
 _FRAMES, _TEXT, _DIFF, _INPUT = 4, 160, 700, 500
 _AROUND = 3
 """Lines of the code before and after the one that failed."""
@@ -80,11 +77,8 @@ def diagnose(
     output = "\n".join(line.message for line in log if line.stream != "platform")
     if isinstance(run.response_content, str) and "Traceback" in run.response_content:
         output += "\n" + run.response_content.replace("\\n", "\n")
-    start = output.rfind("Traceback (most recent call last)")
-    trace = output[start:] if start >= 0 else ""
-    raised = list(_RAISED.finditer(trace))
-    name = raised[-1][1] if raised else ""
-    said = " ".join((raised[-1][2] or "").split())[:_TEXT] if raised else ""
+    name, said, trace = last_exception(output) or ("", "", "")
+    name, said = name.rsplit(".", maxsplit=1)[-1], said[:_TEXT]
     frames = _frames(trace, code)
     refused = refusals(run)
     told = f"{output}\n{run.response_content or ''}"

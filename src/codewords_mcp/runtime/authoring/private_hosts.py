@@ -15,7 +15,11 @@ from codewords_mcp.runtime.workflows.script import Script
 
 _MOST = 5
 """Addresses that are told of; the others are like them."""
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^\s/?#@]*@)?(\[[^\]\s]*\]|[^\s:/?#\\,]+)(?::(\d{1,5}))?")
+_URL = re.compile(
+    r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,30}://(?:[^\s/?#@]{0,300}@)?"
+    r"(\[[^\]\s]{1,60}\]|[^\s:/?#\\,@]{1,253})(?::(\d{1,5})(?!\d))?"
+)
+"""Each part is bounded: a script may be a megabyte on one line."""
 _RUNTIME = ("127.0.0.1", 8765)
 """How a sandbox reaches its runtime, as scripts have it as a default."""
 _DOCKER = frozenset(

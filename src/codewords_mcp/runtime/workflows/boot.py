@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from codewords_mcp.errors import CodewordsError, ProgramFailed, SandboxUnavailab
 from codewords_mcp.runtime.models import Check
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Limits, Sandbox, SandboxSpec
 from codewords_mcp.runtime.workflows.crash import explain_crash
-from codewords_mcp.runtime.workflows.repair import runnable_code
+from codewords_mcp.runtime.workflows.repair import watched_code
 from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.runtime.workflows.smoke import Example, Smoke, judge, try_example
 
@@ -25,6 +26,15 @@ STAND_IN = "validation-stand-in"
 _RUNTIME = "http://127.0.0.1:8765"
 _ASK_TIMEOUT = 20.0
 _LAST_WORDS = 1.0
+LOOK_EVERY = 4.0
+"""Seconds between two looks at where a program is while it starts."""
+_TIMES = 2
+_NEVER = 86_400.0
+_SEEN_AT = re.compile(
+    r'\(most recent call first\):\n(?=  File "[^"\n]*/main\.py", line (\d+) in )'
+    r'(?:  File [^\n]*\n){0,100}?  File "[^"\n]*/main\.py", line \d+ in <module>'
+)
+"""A stack whose innermost call is the program's own: waiting for a package that is slow to import is none."""
 _MAX_OPENAPI = 4 << 20
 _KEPT_OUTPUT = 64 << 10
 _MAIN_BLOCK = """End the script with:
@@ -65,7 +75,7 @@ class _Output:
         """Wait until `told` says that what the program wrote is enough, but no longer than so many seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
-                while not told(self._so_far()):
+                while not told(self.so_far()):
                     self._more.clear()
                     await self._more.wait()
 
@@ -73,9 +83,10 @@ class _Output:
         """All of it, once the sandbox has ended."""
         async with asyncio.timeout(10):
             await asyncio.gather(self._task, return_exceptions=True)
-        return self._so_far()
+        return self.so_far()
 
-    def _so_far(self) -> str:
+    def so_far(self) -> str:
+        """The end of it as it is now."""
         return b"".join(self._chunks)[-_KEPT_OUTPUT:].decode(errors="replace")
 
 
@@ -92,7 +103,7 @@ async def boot(
     spec = SandboxSpec(
         id=f"validate-{uuid.uuid4().hex[:12]}",
         environment=environment,
-        code=runnable_code(script),
+        code=watched_code(script, LOOK_EVERY),
         env=_env(script),
         limits=limits,
         port=PORT,
@@ -107,7 +118,7 @@ async def boot(
         return result
     output = _Output(sandbox)
     try:
-        await sandbox.wait_ready()
+        await _ready(sandbox, output)
         result.checks.append(
             Check(id="starts", status="passed", message="The program starts without any network.")
         )
@@ -121,6 +132,17 @@ async def boot(
                 await output.until(lambda text: explain_crash(script, text), _LAST_WORDS)
             await sandbox.kill()
             result.checks.append(judge(script, example, answer, await output.text()))
+    except _Looping as loop:
+        await sandbox.kill()
+        result.checks.append(
+            Check(
+                id="starts",
+                status="failed",
+                message=f"The program is still here after {LOOK_EVERY * _TIMES:g} s: it loops or computes while it starts.",
+                line=loop.line,
+                fix="Start the server first, and do slow work when a route is asked.",
+            )
+        )
     except ProgramFailed as error:
         await sandbox.kill()
         result.checks.append(_failed(error, script, await output.text()))
@@ -128,6 +150,35 @@ async def boot(
         await sandbox.kill()
         await output.text()
     return result
+
+
+class _Looping(Exception):  # an outcome, caught inside this room
+    """The program is still in a line of its own at its start."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
+async def _ready(sandbox: Sandbox, output: _Output) -> None:
+    """Wait until it serves. Raises what `wait_ready` raises, and _Looping once it has not left its own start twice."""
+    ready = asyncio.ensure_future(sandbox.wait_ready())
+    stuck = asyncio.ensure_future(output.until(_looping, _NEVER))
+    try:
+        await asyncio.wait({ready, stuck}, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done() and (line := _looping(output.so_far())):
+            raise _Looping(line)
+        await ready
+    finally:
+        for one in (ready, stuck):
+            one.cancel()
+        await asyncio.gather(ready, stuck, return_exceptions=True)
+
+
+def _looping(output: str) -> int | None:
+    """The line of the program's own at which it was seen again and again, without anything else being called; None else."""
+    seen = _SEEN_AT.findall(output)
+    return int(seen[-1]) if len(seen) >= _TIMES else None
 
 
 def _env(script: Script) -> dict[str, str]:

@@ -56,6 +56,10 @@ async def resolve(uv: Uv, recipe: Recipe, work: Path) -> str:
         overrides = work / "overrides.txt"
         overrides.write_text(recipe.client.requirement + "\n", encoding="utf-8")
         arguments += ["--overrides", str(overrides)]
+    if not all(one.isprintable() for one in recipe.requirements):  # each is one line of what uv reads
+        raise EnvironmentFailed(
+            "A dependency holds a control character.", hint="Write it in plain characters."
+        )
     stdin = "".join(f"{one}\n" for one in recipe.requirements)
     done = await uv.run(
         *arguments, "-", within=_RESOLVE_TIMEOUT, doing="resolving the dependencies", cwd=work, stdin=stdin

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from codewords_mcp.runtime.workflows.boot import boot
 from codewords_mcp.runtime.workflows.environment import Environment, Environments
 from codewords_mcp.runtime.workflows.leaks import check_leaks
 from codewords_mcp.runtime.workflows.lint import lint
+from codewords_mcp.runtime.workflows.measure import refuse_excess
 from codewords_mcp.runtime.workflows.needed_secrets import check_services
 from codewords_mcp.runtime.workflows.packages import check_packages
 from codewords_mcp.runtime.workflows.reach import derive
@@ -58,6 +59,7 @@ async def validate(
     connected: Callable[[str], Awaitable[Connected]] | None = None,
     services: Callable[[Collection[str]], Awaitable[list[ServiceInfo]]] | None = None,
     addresses: Callable[[Script], list[Check]] | None = None,
+    turn: AbstractAsyncContextManager[Any] | None = None,
     progress: Progress = no_progress,
     limits: Limits | None = None,
     max_code: int = DEFAULT_MAX_CODE,
@@ -70,7 +72,7 @@ async def validate(
     `secret_hosts`: secrets that workflows do not see, and the hosts for which the egress puts them in. `connected` says of
     an app that the script declares whether an account is connected; without it that is not checked. `services` tells of
     library services and models, by name, with which of their credentials are set. `addresses` looks for
-    addresses in the code that no sandbox reaches.
+    addresses in the code that no sandbox reaches. `turn` is held while the code is read, which takes a core.
 
     Whatever is wrong with the script is a failed check. Raises StorageFailed and SandboxFailed only: what is wrong
     with the runtime's own home or sandbox.
@@ -79,6 +81,7 @@ async def validate(
     work.secret_hosts = secret_hosts or {}
     work.smoke = smoke
     work.connected = connected
+    work.turn = turn or nullcontext()
     work.services = services
     work.addresses = addresses
     with work.timed("total"):
@@ -116,18 +119,20 @@ class _Work:
         self.connected: Callable[[str], Awaitable[Connected]] | None = None
         self.services: Callable[[Collection[str]], Awaitable[list[ServiceInfo]]] | None = None
         self.addresses: Callable[[Script], list[Check]] | None = None
+        self.turn: AbstractAsyncContextManager[Any] = nullcontext()
         self.manifest: Manifest | None = None
         self.smoke = Smoke()
         self.example: Example | None = None
 
     async def run(self, code: str) -> None:
         await self._progress(0, _STEPS, "Reading the script")
-        with self.timed("parse"):
-            script = await self._parse(code)
-        if script is None:
-            return
-        with self.timed("look"):
-            await self._look(script)
+        async with self.turn:
+            with self.timed("parse"):
+                script = await self._parse(code)
+            if script is None:
+                return
+            with self.timed("look"):
+                await self._look(script)
         if self._failed():
             return
         await self._progress(1, _STEPS, "Preparing its environment")
@@ -146,6 +151,8 @@ class _Work:
 
     async def _parse(self, code: str) -> Script | None:
         try:
+            if len(code) <= self._max_code:
+                await refuse_excess(code)
             script = await asyncio.to_thread(parse_script, code, max_code=self._max_code)
         except InvalidScript as error:
             one = "parse" if isinstance(error, Unreadable) else "header"

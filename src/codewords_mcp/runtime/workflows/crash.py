@@ -8,10 +8,14 @@ from codewords_mcp.runtime.models import Check
 from codewords_mcp.runtime.workflows.script import Script
 
 _FRAME = re.compile(r'File "[^"\n]*/main\.py", line (\d+)')
-_RAISED = re.compile(
-    r"^((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Failed|Invalid\w*)?)(?:: (.*))?$",
+_RAISED = re.compile(r"((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?:: ?(.*))?")
+_GROUPED = re.compile(
+    r"^[ |+]*((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Failed|Invalid\w*))(?:: (.*))?$",
     re.MULTILINE,
 )
+_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "Traceback", "During", "The"})
+"""What a server's own lines begin with."""
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _MODULE = re.compile(r"No module named '([\w.]{1,100})'")
 _KEY = re.compile(r"'([A-Za-z_]\w{0,80})'")
 # What a name to import is called in the index, where the two differ and people often get it wrong.
@@ -37,19 +41,39 @@ _DISTRIBUTIONS = {
 }
 
 
+def last_exception(output: str) -> tuple[str, str, str] | None:
+    """(the exception's name, what it says in one line, its traceback) of the last traceback in a program's output.
+
+    The exception is the first line after the frames that is not indented: a server's own line may follow it.
+    """
+    text = _COLOURS.sub("", output)
+    start = text.rfind("Traceback (most recent call last)")
+    if start < 0:
+        return None
+    trace = text[start:]
+    lines = trace.splitlines()[1:]
+    for number, line in enumerate(lines):
+        raised = _RAISED.fullmatch(line) if line[:1] not in {"", " ", "\t"} else None
+        if raised and raised[1] not in _LEVELS:
+            said = " ".join((raised[2] or "").split())[:200]
+            if not said and number + 1 < len(lines) and raised[2] is not None:
+                said = " ".join(lines[number + 1].split())[:200]
+            return raised[1], said, "\n".join(trace.splitlines()[: number + 2])
+    grouped = [one for one in _GROUPED.finditer(trace) if one[1] not in _LEVELS]
+    if not grouped:
+        return None
+    return grouped[-1][1], " ".join((grouped[-1][2] or "").split())[:200], trace
+
+
 def explain_crash(script: Script, output: str, when: str = "while it starts") -> Check | None:
     """The failed check for the last traceback in a program's output; None where there is none.
 
     The program's own words are bounded and marked as such.
     """
-    start = output.rfind("Traceback (most recent call last)")
-    if start < 0:
+    found = last_exception(output)
+    if found is None:
         return None
-    trace = output[start:]
-    raised = list(_RAISED.finditer(trace))
-    if not raised:
-        return None
-    name, said = raised[-1][1], " ".join((raised[-1][2] or "").split())[:200]
+    name, said, trace = found
     frames = _FRAME.findall(trace)
     line = int(frames[-1]) if frames else None
     message = f"The program ends with {name.rsplit('.', maxsplit=1)[-1]} {when}" + (

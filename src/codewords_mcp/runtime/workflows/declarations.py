@@ -225,7 +225,17 @@ def _dependency(header: Header, number: int, entry: str) -> str:
             line=line,
         )
     requirement.name = re.sub(r"[-_.]+", "-", requirement.name).lower()
-    return str(requirement)
+    written = str(requirement)
+    if (
+        not written.isprintable()
+    ):  # a marker's escapes become characters: a newline would begin another line of uv's file
+        line = _line(header, entry, "dependencies")
+        raise _wrong(
+            f"Dependency {number} on line {line} ({requirement.name}) holds a control character.",
+            hint="Leave the character out of its marker.",
+            line=line,
+        )
+    return written
 
 
 def _variable(entry: str) -> EnvVar | None:

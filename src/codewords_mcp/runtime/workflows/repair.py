@@ -39,6 +39,33 @@ def runnable_code(script: Script) -> str:
     return f"{script.code[:offset]}import {', '.join(missing)}; {script.code[offset:]}"
 
 
+def watched_code(script: Script, seconds: float) -> str:
+    """`runnable_code`, and every so many seconds it writes to stderr where it is; each line keeps its number.
+
+    Code without a line that can take this is as it was.
+    """
+    code = runnable_code(script)
+    first = next((node for node in script.tree.body if not _opens(node)), None) if script.tree else None
+    if first is None or not isinstance(first, _SIMPLE):
+        return code
+    offset = _offset(script.code, first)
+    watch = (
+        f"import faulthandler as _watch; _watch.dump_traceback_later({seconds:g}, repeat=True); del _watch; "
+    )
+    return f"{code[:offset]}{watch}{code[offset:]}"
+
+
+def _opens(node: ast.stmt) -> bool:
+    """Whether this has to stand before all other statements: the docstring, imports of the future."""
+    match node:
+        case ast.Expr(value=ast.Constant(value=str())):
+            return True
+        case ast.ImportFrom(module="__future__"):
+            return True
+        case _:
+            return False
+
+
 def missing_imports(tree: ast.Module | None) -> tuple[str, ...]:
     """Standard modules that the main block uses and nothing binds, sorted; empty where no line can take the import."""
     main = _main_block(tree)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 import sys
 import threading
 import warnings
@@ -26,8 +27,11 @@ from codewords_mcp.runtime.workflows.declarations import (
 )
 from codewords_mcp.runtime.workflows.header import normalise, read_header
 from codewords_mcp.runtime.workflows.look import Look, look
+from codewords_mcp.runtime.workflows.measure import refuse_size, size_of
 
 DEFAULT_MAX_CODE = 1 << 20
+_FENCE = re.compile(r"\s*(?:`{3,}|~{3,})[\w+-]*\s*\n")
+"""Code as chat models write it into Markdown."""
 _warnings_filter = threading.Lock()
 
 
@@ -76,6 +80,8 @@ def parse_script(code: str, *, max_code: int = DEFAULT_MAX_CODE) -> Script:
         raise no_header from None
     requires = requires_python(header)
     tree = _tree(text, requires)
+    if tree is not None:
+        _refuse_size(tree)
     env, connections, env_notes = environment_variables(header)
     options, tool_notes = tool(header)
     looked = look(tree, text)
@@ -91,6 +97,13 @@ def parse_script(code: str, *, max_code: int = DEFAULT_MAX_CODE) -> Script:
         look=looked,
         tree=tree,
     )
+
+
+def _refuse_size(tree: ast.Module) -> None:
+    try:
+        refuse_size(*size_of(tree))
+    except InvalidScript as error:
+        raise Unreadable(error.message, hint=error.hint) from None
 
 
 def _text(code: str, max_code: int) -> str:
@@ -113,6 +126,13 @@ def _text(code: str, max_code: int) -> str:
         raise Unreadable(
             "The script is empty.",
             hint="Send the code of a workflow; `list_templates` has some to start from.",
+        )
+    if _FENCE.match(text):
+        raise Unreadable(
+            "The code stands in a Markdown fence: its first line is ```.",
+            hint="Send what is between the fences, without the lines of ```.",
+            line=text[: len(text) - len(text.lstrip())].count("\n") + 1,
+            column=1,
         )
     if "\0" in text:
         before = text[: text.index("\0")]
