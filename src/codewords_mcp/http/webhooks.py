@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from codewords_mcp.errors import BodyTooLarge, InvalidInput
 from codewords_mcp.http.bodies import Body, query_int, read_body, read_bytes
 from codewords_mcp.http.headers import inward
-from codewords_mcp.http.house import caller, house, runtime
+from codewords_mcp.http.house import access, caller, house, runtime
 from codewords_mcp.http.operations import Operation, Parameter, items_of
 from codewords_mcp.http.replies import JsonReply
 from codewords_mcp.runtime.webhook_info import Arrival, Delivery, DeliveryStatus, Webhook
@@ -36,7 +36,7 @@ async def receive(request: Request) -> Response:
         headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
     endpoint = str(request.path_params["endpoint"])
     arrival = Arrival(endpoint, request.method, dict(request.query_params), headers, body)
-    answer = (await runtime(request.scope).receive_webhook(arrival)).body
+    answer = (await runtime(request.scope).receive_webhook(arrival, access(request.scope).caller)).body
     return PlainTextResponse(answer) if isinstance(answer, str) else JsonReply(answer)
 
 

@@ -169,10 +169,12 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
 
     async def get_draft(self, caller: Caller, draft_id: str, *, include_code: bool = False) -> Draft:
         """Raises NotFound."""
+        refuse_run(caller, "read drafts")
         return shown(await self._house.drafts.get(caller, draft_id), code=include_code)
 
     async def list_drafts(self, caller: Caller) -> list[Draft]:
         """Last changed first; at most 100."""
+        refuse_run(caller, "read drafts")
         return [shown(row) for row in await self._house.drafts.list(caller)]
 
     async def delete_draft(self, caller: Caller, draft_id: str) -> None:
@@ -207,6 +209,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
 
         "" where nothing differs. Raises NotFound, InvalidInput where there is nothing to compare with.
         """
+        refuse_run(caller, "compare versions")
         if DRAFT_ID.fullmatch(subject):
             row = await self._house.drafts.get(caller, subject)
             base = against or row.base_version
@@ -301,6 +304,8 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         return own[0] if own else template_code(template_id)
 
     async def _own_templates(self, caller: Caller) -> list[Template]:
+        if caller.kind == "run":  # it starts from the gallery, not from its owner's workflows
+            return []
         rows = await self._house.database.read(lambda c: workflows.templates(c, caller.owner))
         return [await self._own_template(caller, row) for row in rows]
 

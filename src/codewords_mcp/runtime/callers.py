@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from codewords_mcp.errors import Forbidden
+from codewords_mcp.errors import Conflict, Forbidden
+
+MAX_DEPTH = 20
+"""Workflows that may call each other in a chain, also by schedules and webhooks that they make: beyond it is one that calls
+itself without end.
+"""
 
 Scope = Literal["read", "run", "write", "admin"]
 """What a key may do: look; run workflows and call models and services; change what is there; administer keys."""
@@ -36,6 +41,36 @@ class Caller:
     def can(self, scope: Scope) -> bool:
         """Whether its scopes have this one; `admin` has all."""
         return self.scopes is None or scope in self.scopes or "admin" in self.scopes
+
+
+@dataclass(frozen=True, slots=True)
+class MadeBy:
+    """The workflow whose run made a schedule, webhook or delivery. What that starts counts on it: `depth` is how deep in a chain
+    of calls the started run stands, `services` are the workflows of that chain, the nearest first.
+    """
+
+    workflow: str
+    depth: int
+    services: tuple[str, ...]
+
+    def check(self) -> None:
+        """Raises Conflict where what it starts would stand too deep in the chain."""
+        if self.depth > MAX_DEPTH:
+            raise Conflict(
+                f"Workflows start each other {MAX_DEPTH} deep, which is the limit.",
+                hint="Look for a workflow that starts itself without end; a cron schedule repeats without a chain.",
+            )
+
+    def as_json(self) -> dict[str, Any]:
+        """For the store."""
+        return {"workflow": self.workflow, "depth": self.depth, "services": list(self.services)}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any] | None) -> MadeBy | None:
+        """From the store; None for what a person made."""
+        if stored is None:
+            return None
+        return cls(stored["workflow"], stored["depth"], tuple(stored["services"]))
 
 
 def require_admin(caller: Caller, what: str) -> None:

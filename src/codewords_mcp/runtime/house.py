@@ -14,6 +14,7 @@ import structlog
 
 from codewords_mcp.errors import CodewordsError, StorageFailed
 from codewords_mcp.runtime.announcements import Announcements
+from codewords_mcp.runtime.auth.agreements import Agreements
 from codewords_mcp.runtime.auth.authority import Authorities
 from codewords_mcp.runtime.auth.desktop import Desktop
 from codewords_mcp.runtime.auth.sandboxes import SandboxAccess
@@ -167,6 +168,7 @@ class House:
             settings,
             self.gateway.lineage,
             self.authorities,
+            Agreements(database, self.consents),
             executor,
         )
         self.chromes = Chromes(

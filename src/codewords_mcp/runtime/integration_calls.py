@@ -46,6 +46,8 @@ class IntegrationCalls:
         query: str = "", account: str | None = None,
     ) -> Detail:  # fmt: skip
         """An action's fields, those too that come with `props`; or the values that one field takes."""
+        if prop or props:  # the app is asked, by way of an account
+            self._house.authorities.of(caller).require_action(app, None)
         book = self._house.integrations
         if prop:
             return await book.options(caller.owner, app, action, prop, props, query=query, account=account)

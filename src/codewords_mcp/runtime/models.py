@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from codewords_mcp.runtime.availability import Availability
 from codewords_mcp.runtime.callers import Caller as Caller  # noqa: PLC0414  # said here once, read everywhere as a noun of the facade
+from codewords_mcp.runtime.callers import MadeBy
 from codewords_mcp.runtime.callers import Scope as Scope  # noqa: PLC0414
 from codewords_mcp.runtime.manifest import Manifest
 
@@ -386,6 +387,7 @@ class RunRequest:
     priority: int = 50
     delay: float = 0.0
     schedule_id: str | None = None
+    made_by: MadeBy | None = None
 
 
 @dataclass(slots=True)

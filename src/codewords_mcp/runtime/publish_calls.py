@@ -75,6 +75,7 @@ class PublishCalls:
 
     async def published_tools(self, caller: Caller) -> list[PublishedTool]:
         """The caller's, by name, as their live versions are."""
+        refuse_run(caller, "list published workflows")
         found = await self._house.database.read(lambda c: rows.of_owner(c, caller.owner))
         return [_tool(dict(row)) for row in found]
 

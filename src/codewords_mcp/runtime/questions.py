@@ -15,6 +15,7 @@ _TO_DEPLOY: Final = (
     "Open {url} in a browser and agree, then deploy again. "
     '`codewords deploy --allow`, or "allow": true, agrees where nobody is there to ask.'
 )
+_TO_RUN: Final = "Open {url} in a browser and agree, then run it again."
 _TO_DELETE: Final = "Open {url} in a browser and agree, then delete again."
 _TO_CALL: Final = "Open {url} in a browser and agree, then make the same call again."
 _NAME, _ACCOUNT, _VALUE = 40, 80, 600
@@ -80,6 +81,28 @@ def of_deploy(
     # a new workflow is known by its name, an old one by its id
     digest = _digest(owner, service_id or f"new {name}", live, sorted(grants))
     return Question(owner, digest, tabled(grants), described(grants), wording)
+
+
+def of_run(
+    owner: str, service_id: str, author: str, digest: str, grants: Sequence[Grant], *, again: bool
+) -> Question:
+    """A workflow of another owner is to run for this one. `digest` is of what it may do; `again`: less was agreed before."""
+    said = f"{_shown(service_id, _ACCOUNT)} of {_shown(author, _ACCOUNT)}"
+    wording = Wording(
+        message=f"{said} was not run: it is another owner's, so you have to agree to what it may do for you.",
+        hint=_TO_RUN,
+        title=f"May the workflow {said} do this with your rights?",
+        about="It asks for more than you agreed to" if again else "It asks for",
+        agreed=f"{said} may run for you with exactly that. Run it again.",
+        declined=f"You declined what {said} asks for; it was not run.",
+    )
+    others = [grant for grant in grants if grant.kind != "secret"]
+    held = [
+        f"{grant.item}, where you run it with Run-As-Template" for grant in grants if grant.kind == "secret"
+    ]
+    rows = tabled(others) + ([("your secrets", held)] if held else [])
+    lines = described(others) + ([f"your secrets {', '.join(held)}"] if held else [])
+    return Question(owner, _digest(owner, "run", service_id, digest, sorted(grants)), rows, lines, wording)
 
 
 def of_deletion(owner: str, name: str, service_id: str, live: int | None, versions: int) -> Question:

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import structlog
 
-from codewords_mcp.errors import CodewordsError, InvalidInput
+from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
 from codewords_mcp.runtime.announcements import Announcements
 from codewords_mcp.runtime.availability import Hosting
-from codewords_mcp.runtime.callers import require_admin
+from codewords_mcp.runtime.callers import refuse_run, require_admin
 from codewords_mcp.runtime.consent_calls import ConsentCalls
 from codewords_mcp.runtime.deployment_calls import DeploymentCalls
 from codewords_mcp.runtime.house import House
@@ -161,14 +161,17 @@ class Runtime(
         self, caller: Caller, *, query: str = "", limit: int = 20, cursor: str | None = None
     ) -> Page[WorkflowSummary]:
         """Last changed first."""
+        only = self._house.authorities.of(caller).workflow
         return await self._house.deployments.list(
-            caller, query=query, limit=_limit(limit), after=_cursor(cursor)
+            caller, query=query, limit=_limit(limit), after=_cursor(cursor), only=only
         )
 
     async def get_workflow(
         self, caller: Caller, service_id: str, *, version: int | None = None, include_code: bool = False
     ) -> WorkflowDetail:
-        """Routes, variables, versions and the last five runs. Raises NotFound."""
+        """Routes, variables, versions and the last five runs. A run finds its own workflow only. Raises NotFound."""
+        if not self._house.authorities.of(caller).finds(service_id):
+            raise NotFound("There is no workflow of that id.", hint="A run finds its own workflow only.")
         detail = await self._house.deployments.get(
             caller, service_id, number=version, include_code=include_code
         )
@@ -236,11 +239,18 @@ class Runtime(
         limit: int = 20,
         cursor: str | None = None,
     ) -> Page[Run]:
-        """Newest first."""
+        """Newest first. For a run's key: that run and its descendants."""
         size, before = _limit(limit), _cursor(cursor)
+        own = self._house.authorities.of(caller).run_id
         items = await self._house.database.read(
             lambda c: run_rows.page(
-                c, caller.owner, service_id=service_id, status=status, limit=size + 1, before=before
+                c,
+                caller.owner,
+                service_id=service_id,
+                status=status,
+                limit=size + 1,
+                before=before,
+                below=own,
             )
         )
         last = items[size - 1] if len(items) > size else None
@@ -279,6 +289,7 @@ class Runtime(
 
     async def usage(self, caller: Caller, *, by: UsageBy = "workflow", days: int = 30) -> list[UsageSum]:
         """What the caller's runs of the last days used, today included; for an admin, everybody's. Days are UTC."""
+        refuse_run(caller, "see what was used")
         owner = None if caller.kind == "admin" else caller.owner
         since = (now() // usage.DAY - days + 1) * usage.DAY
         self._house.gateway.ledger.flush()
@@ -289,7 +300,8 @@ class Runtime(
 
     async def create_file(self, caller: Caller, filename: str) -> FileLinks:
         """Room for a file, with signed links. Raises InvalidInput for names with path parts."""
-        return await self._house.files.create(caller, filename)
+        maker = self._house.authorities.of(caller).workflow
+        return await self._house.files.create(caller, filename, maker=maker)
 
     async def write_file(self, token: str, chunks: AsyncIterator[bytes], content_type: str) -> int:
         """Store an upload by its signed token, once; its size. Raises Unauthenticated, Conflict, BodyTooLarge, StorageFailed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from codewords_mcp.runtime.auth.sandboxes import SandboxAccess
 from codewords_mcp.runtime.callers import refuse_run
 from codewords_mcp.runtime.house import House
@@ -40,28 +42,42 @@ class WebhookCalls:
 
     async def list_webhooks(self, caller: Caller) -> list[Webhook]:
         """Newest first."""
-        return await self._house.webhooks.list(caller.owner)
+        return await self._house.webhooks.list(
+            caller.owner, maker=self._house.authorities.of(caller).workflow
+        )
 
     async def delete_webhook(self, caller: Caller, webhook_id: str) -> None:
         """What came by it stays in the log. Raises NotFound."""
-        await self._house.webhooks.delete(caller.owner, webhook_id)
+        maker = self._house.authorities.of(caller).workflow
+        await self._house.webhooks.delete(caller.owner, webhook_id, maker=maker)
 
     async def list_deliveries(
         self, caller: Caller, *, status: str | None = None, limit: int = 50, before: str | None = None
     ) -> list[Delivery]:
         """What came by webhooks, newest first."""
+        refuse_run(caller, "read what came by webhooks")
         return await self._house.webhooks.deliveries(caller.owner, status=status, limit=limit, before=before)
 
     async def get_delivery(self, caller: Caller, delivery_id: str) -> Delivery:
         """One with headers and body. Raises NotFound."""
+        refuse_run(caller, "read what came by webhooks")
         return await self._house.webhooks.delivery(caller.owner, delivery_id)
 
     async def redeliver(self, caller: Caller, delivery_id: str) -> Delivery:
         """Start its runs once more. Raises NotFound, Conflict."""
+        refuse_run(caller, "deliver again what came by webhooks")
         return await self._house.webhooks.redeliver(caller.owner, delivery_id)
 
-    async def receive_webhook(self, arrival: Arrival) -> Answer:
-        """Something came to a webhook's address. Raises NotFound, Unauthenticated, TooBusy."""
+    async def receive_webhook(self, arrival: Arrival, run: Caller | None = None) -> Answer:
+        """Something came to a webhook's address, from a `run` of its workflow or from outside.
+
+        Raises NotFound, Unauthenticated, TooBusy, Conflict where the run stands too deep in a chain of calls.
+        """
+        if run is not None:
+            made_by = await self._house.dispatcher.made_by(run)
+            if made_by is not None:
+                made_by.check()
+            arrival = replace(arrival, made_by=made_by)
         return await self._house.webhooks.receive(arrival)
 
     async def peek_login(self, link: str) -> tuple[str, str]:

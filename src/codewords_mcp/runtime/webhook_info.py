@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from codewords_mcp.runtime.callers import MadeBy
 from codewords_mcp.runtime.models import Model
 
 WebhookKind = Literal["plain", "hub", "standard", "stripe", "slack", "whatsapp"]
@@ -65,6 +66,8 @@ class Arrival:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    made_by: MadeBy | None = None
+    """The workflow whose run sent it; None where it came from outside."""
 
 
 @dataclass(frozen=True, slots=True)

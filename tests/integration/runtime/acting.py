@@ -38,7 +38,8 @@ async def act(request: Request):
 
 
 def acting(tool: str = "", *, env: tuple[str, ...] = (), title: str = "Acts", more: str = "") -> str:
-    """The script. `tool` are lines of [tool.codewords]; what it reaches cannot be read from its code."""
+    """The script. `tool` are lines of [tool.codewords]; what it calls cannot be read from its code, and is nothing without."""
+    tool += "" if "services" in tool else "services = []\n"
     code = workflow(_ACTS + more, env=env, title=title)
     lines = "".join(f"# {line}\n" for line in ["[tool.codewords]", *tool.splitlines()])
     return code.replace("# ///\nfrom fastapi", f"{lines}# ///\nfrom fastapi", 1)

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from tests.integration.runtime.acting import act, acting, code_of, deployed, serving
-from tests.workshop import ADMIN, log_text, make_home, open_runtime
+from tests.integration.runtime.acting import ANN, BEN, act, acting, code_of, deployed, serving
+from tests.workshop import ADMIN, ECHO, fetch, finished, log_text, make_home, open_runtime, request, workflow
 
+from codewords_mcp.errors import ConsentNeeded, Forbidden
+from codewords_mcp.runtime.callers import MAX_DEPTH
 from codewords_mcp.runtime.runtime import Runtime
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -101,3 +103,285 @@ async def test_a_schedule_starts_what_the_run_may_call(runtime: Runtime) -> None
     )
     assert [code_of(reply) for reply in found["replies"]] == ["not_agreed", ""]
     assert [one.service_id for one in await runtime.list_schedules(ADMIN)] == [maker]
+
+
+# runs
+
+
+@pytest.mark.requirement("authority:own-runs")
+async def test_a_run_sees_itself_and_what_it_started(runtime: Runtime) -> None:
+    payroll = await deployed(runtime, ECHO, name="Payroll")
+    _, _, foreign = await fetch(runtime, payroll, {"salary": 1})
+    foreign_husk = await runtime.provision(ADMIN)
+    looker = await deployed(runtime, acting('services = ["files"]\n'), name="Looker")
+    found = await act(
+        runtime,
+        looker,
+        ["GET", f"/request/{foreign}"],
+        ["GET", f"/result/{foreign}?timeout=0"],
+        ["GET", f"/logs/{foreign}"],
+        ["POST", f"/runs/{foreign}/cancel"],
+        ["POST", "/run/files/list", {}],
+        ["POST", f"/run/{looker}/", {}, {"X-Provisioned-Request-Id": foreign_husk}],
+        ["POST", f"/run_async/{looker}/", {"calls": []}],
+        ["GET", "/request/unknown"],
+    )
+    codes = [code_of(reply) if isinstance(reply[1], dict) else str(reply[0]) for reply in found["replies"]]
+    assert codes[:3] == ["not_found"] * 3
+    assert codes[3] in {"not_found", "forbidden"}
+    assert codes[4:6] == ["", "not_found"]
+    child = found["replies"][6][1]["request_id"]
+    assert codes[7] == "not_found"
+    assert "salary" not in json.dumps(found)
+    assert (await finished(runtime, child)).parent_id == found["id"]
+
+    own = await act(runtime, looker, ["POST", f"/run_async/{looker}/", {"calls": []}])
+    started = own["replies"][0][1]["request_id"]
+    again = await act(runtime, looker, ["GET", f"/request/{started}"])
+    assert code_of(again["replies"][0]) == "not_found", "another run of the same workflow started it"
+
+
+@pytest.mark.requirement("authority:own-runs")
+async def test_the_facade_shows_a_run_its_own_part_of_everything(runtime: Runtime) -> None:
+    from codewords_mcp.errors import NotFound
+    from codewords_mcp.runtime.auth.authority import Permissions
+    from codewords_mcp.runtime.manifest import Manifest
+    from codewords_mcp.runtime.models import Caller
+
+    other = await deployed(runtime, ECHO, name="Other of the facade")
+    own = await deployed(runtime, workflow("", title="Own of the facade"))
+    _, _, foreign = await fetch(runtime, other, {})
+    _, _, mine = await fetch(runtime, own, method="GET")
+    await log_text(runtime, mine)  # its sandbox is gone, and its authority
+    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    permissions = Permissions.of(own, "local", Manifest(services=("*",)))
+    house.authorities.begin(mine, "local", permissions, ())
+    run = Caller("local", "run", run_id=mine)
+    try:
+        assert [one.service_id for one in (await runtime.list_workflows(run)).items] == [own]
+        assert [one.id for one in (await runtime.list_runs(run)).items] == [mine]
+        assert (await runtime.get_workflow(run, own)).service_id == own
+        assert (await runtime.get_run(run, mine)).id == mine
+        for asked in (
+            runtime.get_workflow(run, other),
+            runtime.get_run(run, foreign),
+            runtime.tail(run, foreign),
+            runtime.cancel_run(run, foreign),
+        ):
+            with pytest.raises(NotFound):
+                await asked
+        with pytest.raises(NotFound):
+            async for _ in runtime.log_batches(run, foreign):
+                pass
+        for asked in (
+            runtime.usage(run),
+            runtime.list_drafts(run),
+            runtime.list_deliveries(run),
+            runtime.diff(run, other),
+            runtime.published_tools(run),
+            runtime.list_secrets(run),
+        ):
+            with pytest.raises(Forbidden):
+                await asked
+    finally:
+        house.authorities.end(mine)
+
+
+@pytest.mark.requirement("authority:own-runs")
+async def test_an_idempotency_key_of_a_run_is_its_workflows_own(runtime: Runtime) -> None:
+    target = await deployed(runtime, ECHO, name="Answers once")
+    key = {"Idempotency-Key": "monday"}
+    await fetch(runtime, target, {"of": "person"}, idempotency_key="monday")
+    tool = f'services = ["{target}"]\n'
+    first, second = [await deployed(runtime, acting(tool), name=f"Asks with a key {n}") for n in (1, 2)]
+    told = [
+        (await act(runtime, one, ["POST", f"/run/{target}/", {"of": str(n)}, key]))["replies"][0][1]["got"][
+            "of"
+        ]
+        for n, one in enumerate([first, second, first])
+    ]
+    assert told == ["0", "1", "0"]
+
+
+# what a workflow made
+
+
+@pytest.mark.requirement("authority:made-by")
+async def test_a_run_sees_and_changes_what_its_own_workflow_made(runtime: Runtime) -> None:
+    tool = 'services = ["schedule_runs", "files", "slack_trigger"]\n'
+    maker, other = [await deployed(runtime, acting(tool), name=f"Makes {n}") for n in (1, 2)]
+    hook = await runtime.create_webhook(ADMIN, other)
+    made = await act(
+        runtime,
+        maker,
+        ["POST", "/run/schedule_runs/", {"service_id": maker, "cron": "0 9 * * *"}],
+        ["POST", "/run/files/upload", {"filename": "a.txt", "content": "secret of the maker"}],
+        ["POST", "/run/slack_trigger/register", {}],
+        ["POST", "/run/slack_trigger/simulate", {"event": {"type": "message", "user": "U1"}}],
+    )
+    schedule, file, slack = (made["replies"][n][1] for n in range(3))
+    assert code_of(made["replies"][3]) == "not_agreed"
+    calls: list[list[Any]] = [
+        ["POST", "/run/schedule_runs/", {"operation": "list"}],
+        ["POST", "/run/files/list", {}],
+        ["POST", "/run/slack_trigger/registrations", {}],
+        ["POST", "/run/schedule_runs/", {"operation": "get", "schedule_id": schedule["schedule_id"]}],
+        ["POST", "/run/files/read", {"file_id": file["file_id"]}],
+        ["POST", "/run/schedule_runs/", {"operation": "pause", "schedule_id": schedule["schedule_id"]}],
+        ["POST", "/run/slack_trigger/unregister", {"id": hook.id}],
+        ["POST", "/run/slack_trigger/unregister", {"id": slack["id"]}],
+        ["POST", "/run/files/delete", {"file_id": file["file_id"]}],
+        ["POST", "/run/schedule_runs/", {"operation": "delete", "schedule_id": schedule["schedule_id"]}],
+    ]
+    seen = await act(runtime, other, *calls)
+    lists = [reply[1] for reply in seen["replies"][:3]]
+    assert [next(iter(one.values())) for one in lists] == [[], [], []]
+    assert [code_of(reply) for reply in seen["replies"][3:]] == ["not_found"] * 7
+    own = await act(runtime, maker, *calls)
+    assert [len(next(iter(reply[1].values()))) for reply in own["replies"][:3]] == [1, 1, 1]
+    assert [code_of(reply) for reply in own["replies"][3:]] == ["", "", "", "not_found", "", "", ""]
+    assert hook.id in {one.id for one in await runtime.list_webhooks(ADMIN)}
+
+
+@pytest.mark.requirement("authority:ticks")
+async def test_a_chain_of_schedules_counts_as_a_chain_of_calls(runtime: Runtime) -> None:
+    from sqlalchemy import text
+
+    maker = await deployed(runtime, acting('services = ["schedule_runs"]\n'), name="Goes on by itself")
+    at: dict[str, Any] = {"service_id": maker, "cron": "0 9 * * *", "input": {"calls": []}}
+    deep: dict[str, Any] = at | {
+        "cron": "0 8 * * *",
+        "input": {"calls": [["POST", "/run/schedule_runs/", at]]},
+    }
+    made = await act(
+        runtime, maker, ["POST", "/run/schedule_runs/", at], ["POST", "/run/schedule_runs/", deep]
+    )
+    first, second = [reply[1]["schedule_id"] for reply in made["replies"]]
+    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    made_by = json.dumps({"workflow": maker, "depth": MAX_DEPTH, "services": [maker]})
+    await house.database.write(
+        lambda c: c.execute(
+            text("UPDATE schedules SET made_by = :made WHERE id = :id"), {"id": second, "made": made_by}
+        )
+    )
+    await house.database.write(lambda c: c.execute(text("UPDATE schedules SET next_at = 1")))
+    await house.ticker.fire()
+    ran = [(await runtime.get_schedule(ADMIN, one)).last_run_id or "" for one in (first, second)]
+    shallow, last = [await finished(runtime, one) for one in ran]
+    assert (shallow.depth, last.depth) == (1, MAX_DEPTH)
+    answer: Any = last.response_json
+    assert json.loads(answer["replies"][0][1])["error"]["code"] == "conflict"
+    for one in (first, second):
+        await runtime.delete_schedule(ADMIN, one)
+
+
+@pytest.mark.requirement("authority:ticks")
+async def test_a_schedule_starts_nothing_that_its_maker_may_not_start_any_more(runtime: Runtime) -> None:
+    from sqlalchemy import text
+
+    target = await deployed(runtime, ECHO, name="Started by a schedule")
+    wide = acting(f'services = ["schedule_runs", "{target}"]\n')
+    maker = await deployed(runtime, wide, name="Makes a schedule")
+    made = await act(
+        runtime, maker, ["POST", "/run/schedule_runs/", {"service_id": target, "cron": "0 9 * * *"}]
+    )
+    schedule = made["replies"][0][1]["schedule_id"]
+    await deployed(runtime, acting('services = ["schedule_runs"]\n'), service_id=maker)
+    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    await house.database.write(
+        lambda c: c.execute(text("UPDATE schedules SET next_at = 1 WHERE id = :id"), {"id": schedule})
+    )
+    await house.ticker.fire()
+    shown = await runtime.get_schedule(ADMIN, schedule)
+    assert (shown.paused, shown.last_run_id) == (True, None)
+    assert "may not start" in shown.note
+    await runtime.delete_schedule(ADMIN, schedule)
+
+
+# workflows of other owners
+
+
+async def agreed(runtime: Runtime, question: ConsentNeeded) -> None:
+    await runtime.answer_consent(ANN, question.confirm, agreed=True)
+
+
+@pytest.mark.requirement("authority:runner-agrees")
+async def test_a_public_workflow_does_nothing_with_its_runners_rights_before_the_runner_agrees(
+    runtime: Runtime,
+) -> None:
+    mine = await deployed(runtime, ECHO, caller=ANN, name="Payments of Ann")
+    code = acting(f'services = ["{mine}", "files"]\n', env=("PAYROLL_DB_URL=none",))
+    public = await deployed(runtime, code, caller=BEN, name="Helps everybody", public=True)
+    await runtime.set_secret(ANN, "PAYROLL_DB_URL", "postgres://ann-secret", plain=True)
+    with pytest.raises(ConsentNeeded) as caught:
+        await act(runtime, public, caller=ANN)
+    question = caught.value
+    asked = "\n".join(question.asks)
+    assert "files" in asked
+    assert mine in asked
+    assert (
+        "PAYROLL_DB_URL, if it is set (plain: the code can read it), where you run it with Run-As-Template"
+        in asked
+    )
+    assert (public in question.message, "ben" in question.message) == (True, True)
+    with pytest.raises(ConsentNeeded) as again:
+        await runtime.start_run(request(public, {}, caller=ANN))
+    assert again.value.confirm == question.confirm, "the same question"
+
+    await agreed(runtime, question)
+    calls: list[list[Any]] = [
+        ["POST", "/run/files/list", {}],
+        ["POST", f"/run/{mine}/", {"x": 1}],
+        ["POST", f"/run/{public}/", {"calls": []}],
+    ]
+    found = await act(runtime, public, *calls, caller=ANN)
+    assert [code_of(reply) for reply in found["replies"]] == ["", "", ""]
+    assert (await act(runtime, public, caller=BEN))["replies"] == [], "the author agreed at the deploy"
+
+    wider = acting(f'services = ["{mine}", "files", "send_email"]\n', env=("PAYROLL_DB_URL=none",))
+    await deployed(runtime, wider, caller=BEN, service_id=public, public=True)
+    with pytest.raises(ConsentNeeded) as more:
+        await act(runtime, public, caller=ANN)
+    assert "send_email" in "\n".join(more.value.asks)
+    assert "files" not in "\n".join(more.value.asks), "only what goes beyond what was agreed"
+    await runtime.answer_consent(ANN, more.value.confirm, agreed=False)
+    with pytest.raises(Forbidden, match="declined"):
+        await act(runtime, public, caller=ANN)
+
+
+@pytest.mark.requirement("authority:runner-agrees")
+async def test_a_public_workflow_that_reaches_nothing_runs_for_everybody_and_reaches_nothing(
+    runtime: Runtime,
+) -> None:
+    mine = await deployed(runtime, ECHO, caller=ANN, name="Private of Ann")
+    public = await deployed(runtime, acting(), caller=BEN, name="Reaches nothing", public=True)
+    calls: list[list[Any]] = [
+        ["POST", f"/run/{mine}/", {}],
+        ["POST", "/run/files/list", {}],
+        ["POST", f"/run/{public}/", {"calls": []}],
+    ]
+    found = await act(runtime, public, *calls, caller=ANN)
+    assert [code_of(reply) for reply in found["replies"]] == ["not_agreed", "not_agreed", ""]
+
+
+@pytest.mark.requirement("authority:run-as-template")
+async def test_run_as_template_counts_from_a_persons_key_only(runtime: Runtime) -> None:
+    public = await deployed(
+        runtime, acting(env=("TEMPLATE_TOKEN=none",)), caller=BEN, name="Reads a token", public=True
+    )
+    await runtime.set_secret(ANN, "TEMPLATE_TOKEN", "ann-token", plain=True)
+    header = {"Run-As-Template": "yes"}
+    inner = ["POST", f"/run/{public}/", {"read": ["TEMPLATE_TOKEN"], "calls": []}, header]
+    with pytest.raises(ConsentNeeded) as caught:
+        await act(runtime, public, caller=ANN)
+    await agreed(runtime, caught.value)
+    plain = await act(runtime, public, inner, caller=ANN, read=("TEMPLATE_TOKEN",))
+    assert plain["read"]["TEMPLATE_TOKEN"] == "none"
+    assert plain["replies"][0][1]["read"]["TEMPLATE_TOKEN"] == "none", "a run's key cannot ask for it"
+    by_person = await act(
+        runtime, public, inner, caller=ANN, read=("TEMPLATE_TOKEN",), headers=[(b"run-as-template", b"yes")]
+    )
+    assert by_person["read"]["TEMPLATE_TOKEN"] != "none"
+    assert by_person["replies"][0][1]["read"]["TEMPLATE_TOKEN"] == "none", (
+        "nor in a chain that a person began with it"
+    )

@@ -7,6 +7,7 @@ made (schedules, webhooks, files). A run that is not known here has no authority
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -52,17 +53,35 @@ class Permissions:
     manifest: Manifest
     calls: frozenset[str]
     secrets: frozenset[str]
+    digest: str
+    """Of the manifest: versions with the same one may do the same."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it may do nothing but call itself."""
+        return self.digest == _EMPTY
+
+    def nothing(self) -> Permissions:
+        """The same version with nothing but calls of itself."""
+        return Permissions.of(self.service_id, self.author, Manifest())
 
     @classmethod
     def of(cls, service_id: str, author: str, manifest: Manifest) -> Permissions:
         """Prepare the manifest of a version. It may always call itself."""
         calls = {service_id, *manifest.models, *manifest.services, *manifest.workflows} - {ANY}
         secrets = frozenset(secret.name for secret in manifest.secrets)
-        return cls(service_id, author, manifest, frozenset(calls), secrets)
+        return cls(service_id, author, manifest, frozenset(calls), secrets, _digest(manifest))
 
     def may_call(self, name: str) -> bool:
         """Whether this service, model provider or workflow may be called."""
         return name in self.calls or self.manifest.may_call(name)
+
+
+def _digest(manifest: Manifest) -> str:
+    return hashlib.sha256(repr(manifest.grants()).encode()).hexdigest()
+
+
+_EMPTY: Final = _digest(Manifest())
 
 
 class Authority(ABC):
@@ -107,6 +126,10 @@ class Authority(ABC):
         """The only hosts that a service may reach for this caller; None for any."""
 
     @abstractmethod
+    def finds(self, service_id: str) -> bool:
+        """Whether this workflow of the owner's is shown, with its code, versions and runs."""
+
+    @abstractmethod
     def sees(self, maker: str | None) -> bool:
         """Whether a schedule, webhook or file that this workflow made (None: a person) may be seen and changed."""
 
@@ -141,6 +164,11 @@ class PersonAuthority(Authority):
         """See `Authority`."""
         del service
         return None
+
+    def finds(self, service_id: str) -> bool:
+        """See `Authority`."""
+        del service_id
+        return True
 
     def sees(self, maker: str | None) -> bool:
         """See `Authority`."""
@@ -234,6 +262,10 @@ class RunAuthority(Authority):
             return None
         return tuple(sorted({*self.hosts, *self.manifest.pages}))
 
+    def finds(self, service_id: str) -> bool:
+        """See `Authority`."""
+        return service_id == self.workflow
+
     def sees(self, maker: str | None) -> bool:
         """See `Authority`."""
         return maker == self.workflow
@@ -249,6 +281,7 @@ class Authorities:
 
     def __init__(self) -> None:
         self._runs: dict[str, RunAuthority] = {}
+        self._shown: dict[str, set[str]] = {}
         self.on_refused: Refused = lambda _run_id, _sentence: None
 
     def begin(
@@ -262,6 +295,16 @@ class Authorities:
     def end(self, run_id: str) -> None:
         """The run is over: its key is worth nothing any more. Idempotent."""
         self._runs.pop(run_id, None)
+        self._shown.pop(run_id, None)
+
+    def show(self, run_id: str, other: str) -> None:
+        """The run was given the id of another one by the runtime, so that it may look at that one too."""
+        if run_id in self._runs:
+            self._shown.setdefault(run_id, set()).add(other)
+
+    def shows(self, run_id: str, other: str) -> bool:
+        """Whether `show` was called with these."""
+        return other in self._shown.get(run_id, ())
 
     def of(self, caller: Caller) -> Authority:
         """The authority of this caller. Raises NotAgreed for a run that does not go on here."""

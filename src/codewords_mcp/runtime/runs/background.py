@@ -69,7 +69,7 @@ class BackgroundRuns:
         target = (
             CalledService(service.name)
             if service
-            else await floor.catalog.find(request.caller, request.service_id)
+            else await floor.servable(request.caller, request.service_id)
         )
         run_id = request.request_id or new_id()
         ancestry = await floor.ancestry(request, run_id)

@@ -203,7 +203,7 @@ class BackgroundRun:
         """One attempt; None where it could not be made, which the record tells."""
         floor, request, first = self._floor, self._work.request, kit is not None
         try:
-            servable = kit.servable if kit else await floor.catalog.find(request.caller, request.service_id)
+            servable = kit.servable if kit else await floor.servable(request.caller, request.service_id)
         except StorageFailed:
             raise
         except CodewordsError as error:
@@ -220,7 +220,7 @@ class BackgroundRun:
                 self._settle(error)
                 return None
             await self._until_room(run_log)
-            above = await floor.above(request.caller)
+            above = await floor.above(request.caller, request.made_by)
             if self._why or self._stopped:
                 raise asyncio.CancelledError
             self._trying = True
@@ -244,7 +244,7 @@ class BackgroundRun:
     async def _kit(self) -> Kit:
         """What is live now, since the wait may have been long. Raises NotFound, EnvironmentFailed."""
         request = self._work.request
-        servable = await self._floor.catalog.find(request.caller, request.service_id)
+        servable = await self._floor.servable(request.caller, request.service_id)
         return await self._floor.launcher.kit(request, servable)
 
     def _make(self, run_log: RunLog, kit: Kit, above: Origin | None, *, queued: bool) -> Execution:

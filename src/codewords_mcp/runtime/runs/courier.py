@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from codewords_mcp.errors import CodewordsError, EnvironmentFailed, StorageFailed, TooBusy
+from codewords_mcp.runtime.callers import MadeBy
 from codewords_mcp.runtime.models import Caller, RunRequest
 from codewords_mcp.runtime.runs.dispatch import Dispatcher
 from codewords_mcp.runtime.runs.lookout import Lookout
@@ -122,5 +123,6 @@ def _request(row: RowMapping, hook: RowMapping) -> RunRequest:
         replayed(row["body"]),
         Caller(row["owner"], "user"),
         correlation_id=row["id"],
+        made_by=MadeBy.from_json(row["made_by"] or hook["made_by"]),
         idempotency_key=f"{row['id']}/{row['round']}/{hook['id']}",
     )

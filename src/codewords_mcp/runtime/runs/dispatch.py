@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -23,6 +24,8 @@ from codewords_mcp.errors import (
     RuntimeUnavailable,
     StorageFailed,
 )
+from codewords_mcp.runtime.callers import MadeBy
+from codewords_mcp.runtime.gateway.lineage import Origin
 from codewords_mcp.runtime.limits import Place
 from codewords_mcp.runtime.log_batch import LogBatch
 from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Run, RunRequest, RunResponse
@@ -71,19 +74,30 @@ class Dispatcher:
         """When a run last came or went, by the monotonic clock."""
         return self._floor.last_activity
 
+    async def made_by(self, caller: Caller) -> MadeBy | None:
+        """See `Floor.made_by`."""
+        return await self._floor.made_by(caller)
+
     async def provision(self, caller: Caller) -> str:
         """A husk: an id whose log can be followed before anything runs."""
         run_id = new_id()
         await self._db.write(
             lambda c: rows.add(
-                c, {"id": run_id, "owner": caller.owner, "status": "provisioned", "created_at": now()}
+                c,
+                {
+                    "id": run_id,
+                    "owner": caller.owner,
+                    "status": "provisioned",
+                    "created_at": now(),
+                    "parent_id": caller.run_id,
+                },
             )
         )
         return run_id
 
     async def run(self, request: RunRequest) -> RunResponse:
         """Run in the foreground and stream the answer. See `Runtime.run`."""
-        self._floor.authorities.of(request.caller).require_call(request.service_id)
+        self._admit(request)
         if service := self._served.find(request.service_id):
             served = await self._served.run(service, request)
             return await self._again(request, served) if isinstance(served, str) else served
@@ -105,22 +119,37 @@ class Dispatcher:
     async def start(self, request: RunRequest) -> str:
         """Run in the background; the id at once, when the run is recorded for good."""
         self._floor.last_activity = time.monotonic()
-        self._floor.authorities.of(request.caller).require_call(request.service_id)
+        self._admit(request)
         # to its end, though the caller hangs up meanwhile: a run that is on record is carried out
         accepting = self._floor.spawn(
             self.background.accept(request), name=f"accept for {request.service_id}"
         )
-        return await asyncio.shield(accepting)
+        run_id = await asyncio.shield(accepting)
+        if request.caller.run_id is not None and request.idempotency_key is not None:
+            # the first run with this key may be that of another run of the same workflow
+            self._floor.authorities.show(request.caller.run_id, run_id)
+        return run_id
+
+    def _admit(self, request: RunRequest) -> None:
+        """Check that the caller may make this call. Idempotency keys of runs are their workflow's own, so that no run gets the
+        answer to another workflow's call. Raises NotAgreed.
+        """
+        authority = self._floor.authorities.of(request.caller)
+        authority.require_call(request.service_id)
+        if authority.workflow is not None and request.idempotency_key is not None:
+            digest = hashlib.sha256(request.idempotency_key.encode()).hexdigest()
+            request.idempotency_key = f"{authority.workflow}/{digest}"
 
     async def _again(self, request: RunRequest, first: str) -> RunResponse:
         """What the run answered that first used the idempotency key. Raises Conflict."""
-        return _replay(await self.wait(request.caller, first, self._floor.settings.sync_timeout))
+        owner = Caller(request.caller.owner, "user")
+        return _replay(await self.wait(owner, first, self._floor.settings.sync_timeout))
 
     async def websocket(self, request: RunRequest, subprotocols: list[str]) -> Any:
         """See `Runtime.websocket`."""
         from codewords_mcp.runtime.runs.websocket import WebSocketExecution
 
-        self._floor.authorities.of(request.caller).require_call(request.service_id)
+        self._admit(request)
         if self._served.find(request.service_id):
             raise InvalidInput("A library service has no websockets.", hint="POST to it.")
         execution = await self._launch(
@@ -131,8 +160,13 @@ class Dispatcher:
         return await execution.session()
 
     async def get(self, caller: Caller, run_id: str) -> Run:
-        """The record. Raises NotFound."""
-        run = await self._db.read(lambda c: rows.get(c, run_id, caller.owner))
+        """The record. A run's key finds that run and its descendants only. Raises NotFound, NotAgreed for a run that does not
+        go on here.
+        """
+        authorities = self._floor.authorities
+        own = authorities.of(caller).run_id
+        within = None if own is None or authorities.shows(own, run_id) else own
+        run = await self._db.read(lambda c: rows.get(c, run_id, caller.owner, within))
         if run is None and self._db.stalled:
             raise StorageFailed(
                 "The database has not taken recent runs yet, so whether this run exists is not known.",
@@ -259,7 +293,7 @@ class Dispatcher:
                 "This runtime is ending; nothing was begun.", hint="Try again in a moment."
             )
         floor.last_activity = time.monotonic()
-        servable = await floor.catalog.find(request.caller, request.service_id)
+        servable = await floor.servable(request.caller, request.service_id)
         run_id = request.request_id or new_id()
         ancestry = await floor.ancestry(request, run_id)
         ancestry.check()
@@ -347,7 +381,7 @@ class Dispatcher:
         full = self._floor.admission.full(place)
         if full is None or full.scope != "workflow" or not place.nested:
             return
-        if self._floor.lineage.origin(request.caller).services.count(place.service_id) >= (full.runs or 0):
+        if _alive(self._floor.lineage.origin(request.caller)).count(place.service_id) >= (full.runs or 0):
             raise Conflict(
                 f"This workflow would wait for itself: it may run {full.runs} at once and is called by its own run.",
                 hint="Raise `concurrency` in its header, or call it in the background (run_async).",
@@ -374,6 +408,11 @@ class Dispatcher:
                 self._journal.close(execution.run_log)
             finally:
                 floor.leave(execution.run_id)
+
+
+def _alive(origin: Origin) -> tuple[str, ...]:
+    """The workflows of a chain whose runs go on; those that only made a schedule in it come after them."""
+    return origin.services[: len(origin.runs)]
 
 
 @dataclass(frozen=True, slots=True)

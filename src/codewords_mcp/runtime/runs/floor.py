@@ -14,7 +14,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.errors import CodewordsError, Conflict, NotAgreed, NotFound
+from codewords_mcp.runtime.auth.agreements import Agreements
 from codewords_mcp.runtime.auth.authority import Authorities, Authority, RunAuthority
+from codewords_mcp.runtime.callers import MAX_DEPTH, MadeBy
 from codewords_mcp.runtime.gateway.lineage import DEEPEST, Lineage, Origin
 from codewords_mcp.runtime.limits import Place, place_of
 from codewords_mcp.runtime.models import FINISHED, Caller, RunRequest
@@ -34,10 +36,6 @@ from codewords_mcp.runtime.store.database import PATIENCE, Database
 from codewords_mcp.settings import Settings
 
 T = TypeVar("T")
-MAX_DEPTH = 20
-"""Workflows that may call each other in a chain: beyond it is one that calls itself without end."""
-
-
 Decide = Callable[[Connection, dict[str, Any]], dict[str, Any]]
 """`decide(connection, row)` gives the row as it is to be written; called again where the transaction is."""
 More = Callable[[Connection, dict[str, Any]], None]
@@ -121,6 +119,7 @@ class Floor:
     settings: Settings
     lineage: Lineage
     authorities: Authorities
+    agreements: Agreements
     executor: str
     active: dict[str, ActiveRun] = field(default_factory=dict[str, ActiveRun])
     tasks: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
@@ -166,9 +165,21 @@ class Floor:
         """A run of this version is recorded: calls with its key count on it, and are held against its manifest."""
         servable = kit.servable
         self.lineage.begin(run_id, caller, servable.service_id, servable.rules, above)
-        self.authorities.begin(run_id, caller.owner, servable.permissions, kit.egress)
+        permissions, hosts = servable.permissions, kit.egress
+        if not self.agreements.holds(caller.owner, permissions):
+            permissions, hosts = permissions.nothing(), ()
+        self.authorities.begin(run_id, caller.owner, permissions, hosts)
         if servable.manifest.models:
             self.lineage.on_models()
+
+    async def servable(self, caller: Caller, service_id: str) -> Servable:
+        """What is to run for this caller, whose owner has agreed to it.
+
+        Raises NotFound, EnvironmentFailed; ConsentNeeded for another owner's workflow that nobody has agreed to.
+        """
+        servable = await self.catalog.find(caller, service_id)
+        await self.agreements.require(caller.owner, servable.permissions)
+        return servable
 
     async def authority(self, caller: Caller) -> Authority:
         """The authority of a caller, also of a run that has ended or goes on elsewhere and whose background call is carried
@@ -255,7 +266,7 @@ class Floor:
         caller = request.caller
         given = request.correlation_id or value_of(request.headers, b"x-correlation-id") or ""
         if caller.run_id is None:
-            return Ancestry(0, given[:200] or run_id)
+            return Ancestry(request.made_by.depth if request.made_by else 0, given[:200] or run_id)
         parent: Any = self.active.get(caller.run_id)
         parent = parent or await self.database.read(
             lambda c: rows.chain_of(c, caller.run_id or ""), patience=PATIENCE
@@ -265,30 +276,45 @@ class Floor:
         request.caller = replace(caller, key_id=parent.key_id)
         return Ancestry(parent.depth + 1, (given or parent.correlation_id or "")[:200] or run_id)
 
-    async def above(self, caller: Caller) -> Origin | None:
-        """What the run that this caller is counts on, from the records: it has ended, or is another replica's.
+    async def made_by(self, caller: Caller) -> MadeBy | None:
+        """What a schedule or webhook carries that this caller makes now; None for a person."""
+        if caller.kind != "run" or caller.run_id is None:
+            return None
+        authority = await self.authority(caller)
+        parent: Any = self.active.get(caller.run_id)
+        parent = parent or await self.database.read(lambda c: rows.chain_of(c, caller.run_id or ""))
+        origin = await self.above(caller) or self.lineage.origin(caller)
+        depth = (parent.depth if parent else 0) + 1
+        workflow = authority.workflow or ""
+        return MadeBy(workflow, depth, origin.services or (workflow,))
 
-        None where it is alive here, or the caller is no run.
+    async def above(self, caller: Caller, made_by: MadeBy | None = None) -> Origin | None:
+        """What a run counts on beside itself, from the records: the run that this caller is, where that has ended or is another
+        replica's; the workflow that made the schedule or webhook by which it came.
+
+        None where the caller's run is alive here, or there is nothing.
         """
+        if caller.run_id is None and made_by is not None:
+            limits = tuple([await self._limits(caller.owner, one) for one in made_by.services])
+            return Origin(caller.owner, caller.key_id or "", (), made_by.services, limits)
         if caller.run_id is None or self.lineage.knows(caller.run_id):
             return None
         first = caller.run_id
         chain = await self.database.read(lambda c: rows.chain_above(c, first, DEEPEST), patience=PATIENCE)
-        limits: list[dict[str, float]] = []
-        for run in chain:
-            try:
-                servable = await self.catalog.find(Caller(run.owner, "user"), run.service_id)
-            except CodewordsError:  # it is gone, and its header with it
-                limits.append({})
-            else:
-                limits.append(servable.rules.budget)
+        makers = MadeBy.from_json(chain[-1].made_by) if chain else None
+        services = [*(run.service_id for run in chain), *(makers.services if makers else ())][:DEEPEST]
+        limits = tuple([await self._limits(caller.owner, one) for one in services])
         return Origin(
-            caller.owner,
-            caller.key_id or "",
-            tuple(run.id for run in chain),
-            tuple(run.service_id for run in chain),
-            tuple(limits),
+            caller.owner, caller.key_id or "", tuple(run.id for run in chain), tuple(services), limits
         )
+
+    async def _limits(self, owner: str, service_id: str) -> dict[str, float]:
+        """What the header of a workflow says about budgets; nothing where it is gone."""
+        try:
+            servable = await self.catalog.find(Caller(owner, "user"), service_id)
+        except CodewordsError:
+            return {}
+        return servable.rules.budget
 
     def place(self, request: RunRequest, target: Target) -> Place:
         """What this run is counted on."""
@@ -314,6 +340,7 @@ class Floor:
             "key_id": request.caller.key_id,
             "executor": self.executor,
             "depth": ancestry.depth,
+            "made_by": request.made_by.as_json() if request.made_by else None,
             "started_at": at,
             "attempts": [first_attempt(at)],
         }
@@ -376,7 +403,8 @@ def _record(
 
 def _use_provisioned(connection: Connection, row: dict[str, Any]) -> None:
     run_id = row["id"]
-    if rows.get(connection, run_id, row["owner"]) is None:
+    known = rows.get(connection, run_id, row["owner"])
+    if known is None or known.parent_id != row["parent_id"]:  # what one run provisioned is no other's to use
         raise NotFound(
             f"There is no provisioned request {shown(run_id)}.", hint="POST /provision-request gives one."
         )

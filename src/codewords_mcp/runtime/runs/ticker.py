@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
+from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.floor import Floor
 from codewords_mcp.runtime.runs.lookout import Lookout
@@ -84,6 +85,13 @@ class Ticker(Lookout):
         if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
             gone = {"paused": True, "note": "Paused: its workflow is gone."}
             schedules.change(connection, row["id"], gone)
+            return []
+        if not _maker_may_start(connection, row):
+            changed = {
+                "paused": True,
+                "note": "Paused: the workflow that made it may not start this one any more.",
+            }
+            schedules.change(connection, row["id"], changed)
             return []
         come = row["next_at"] is not None and row["next_at"] <= at
         what = (
@@ -157,11 +165,27 @@ class Ticker(Lookout):
                 "background": True,
                 "retries": 0,
                 "schedule_id": row["id"],
+                "depth": row["made_by"]["depth"] if row["made_by"] else 0,
+                "made_by": row["made_by"],
                 "not_before": at + int(jitter * 1e6) if jitter else None,
             },
         )
         requests.add(connection, _request(row, run_id))
         return run_id
+
+
+def _maker_may_start(connection: Connection, row: RowMapping) -> bool:
+    """Whether the live version of the workflow that made a schedule may start what the schedule starts."""
+    maker = row["maker"]
+    if maker is None:
+        return True
+    workflow = workflows.get(connection, maker)
+    if workflow is None or maker == row["service_id"]:
+        return workflow is not None
+    version = workflows.version(connection, maker, workflow.active_version)
+    if version is None or version.manifest is None:
+        return False
+    return Manifest.model_validate(version.manifest).may_call(row["service_id"])
 
 
 def _own_time(row: RowMapping) -> datetime:

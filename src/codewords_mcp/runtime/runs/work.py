@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
+from codewords_mcp.runtime.callers import MadeBy
 from codewords_mcp.runtime.models import Caller, RunRequest
 from codewords_mcp.runtime.runs.request_headers import AUTH
 from codewords_mcp.runtime.store import logs, recovery, requests
@@ -85,4 +86,5 @@ def _request(row: RowMapping) -> RunRequest:
         timeout=row["timeout"],
         priority=row["priority"],
         schedule_id=row["schedule_id"],
+        made_by=MadeBy.from_json(row["made_by"]),
     )

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, TooBusy
+from codewords_mcp.runtime.callers import MadeBy
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.schedule_info import Schedule, ScheduleRequest
 from codewords_mcp.runtime.schedules import cron
@@ -25,18 +26,24 @@ METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
 class ScheduleBook:
-    """Schedules by owner. `changed` is called when the next time may have become an earlier one."""
+    """Schedules by owner. `changed` is called when the next time may have become an earlier one.
+
+    `maker`: only schedules that the runs of this workflow made; None for all of the owner's.
+    """
 
     def __init__(self, database: Database, *, limit: int) -> None:
         self._db = database
         self._limit = limit
         self.changed: Callable[[], None] = lambda: None
 
-    async def create(self, caller: Caller, asked: ScheduleRequest) -> Schedule:
-        """Its runs are the owner's, and keep to what the caller's key may ask and spend.
+    async def create(self, caller: Caller, asked: ScheduleRequest, made_by: MadeBy | None = None) -> Schedule:
+        """Its runs are the owner's, and keep to what the caller's key may ask and spend. `made_by`: the workflow whose run asks.
 
-        Raises InvalidInput, NotFound for a workflow that is not theirs or public, TooBusy at the limit.
+        Raises InvalidInput, NotFound for a workflow that is not theirs or public, TooBusy at the limit, Conflict too deep in a
+        chain of calls.
         """
+        if made_by is not None:
+            made_by.check()
         where = cron.zone(asked.timezone)
         _check_choices(asked)
         if (asked.cron is None) == (asked.at is None):
@@ -71,6 +78,8 @@ class ScheduleBook:
             "missed": 0,
             "held_back": 0,
             "note": "",
+            "maker": made_by.workflow if made_by else None,
+            "made_by": made_by.as_json() if made_by else None,
         }
         await self._db.write(lambda c: self._add(c, row))
         self.changed()
@@ -88,26 +97,29 @@ class ScheduleBook:
             )
         rows.add(connection, row)
 
-    async def list(self, owner: str, service_id: str | None = None) -> list[Schedule]:
+    async def list(
+        self, owner: str, service_id: str | None = None, *, maker: str | None = None
+    ) -> list[Schedule]:
         """Those that come next first."""
-        return [_schedule(row) for row in await self._db.read(lambda c: rows.of_owner(c, owner, service_id))]
+        found = await self._db.read(lambda c: rows.of_owner(c, owner, service_id, maker))
+        return [_schedule(row) for row in found]
 
-    async def get(self, owner: str, schedule_id: str) -> Schedule:
+    async def get(self, owner: str, schedule_id: str, *, maker: str | None = None) -> Schedule:
         """Raises NotFound."""
-        row = await self._db.read(lambda c: rows.get(c, schedule_id, owner))
+        row = await self._db.read(lambda c: rows.get(c, schedule_id, owner, maker))
         if row is None:
             raise _unknown()
         return _schedule(row)
 
-    async def pause(self, owner: str, schedule_id: str) -> Schedule:
+    async def pause(self, owner: str, schedule_id: str, *, maker: str | None = None) -> Schedule:
         """Nothing runs until it is resumed. Raises NotFound."""
-        await self.get(owner, schedule_id)
+        await self.get(owner, schedule_id, maker=maker)
         await self._db.write(lambda c: rows.change(c, schedule_id, {"paused": True, "held_back": 0}))
         return await self.get(owner, schedule_id)
 
-    async def resume(self, owner: str, schedule_id: str) -> Schedule:
+    async def resume(self, owner: str, schedule_id: str, *, maker: str | None = None) -> Schedule:
         """Go on with its next time from now: a pause is nothing that was missed. Raises NotFound, Conflict."""
-        row = await self._db.read(lambda c: rows.get(c, schedule_id, owner))
+        row = await self._db.read(lambda c: rows.get(c, schedule_id, owner, maker))
         if row is None:
             raise _unknown()
         if not row["paused"]:
@@ -122,9 +134,9 @@ class ScheduleBook:
         self.changed()
         return await self.get(owner, schedule_id)
 
-    async def delete(self, owner: str, schedule_id: str) -> None:
+    async def delete(self, owner: str, schedule_id: str, *, maker: str | None = None) -> None:
         """Its runs stay. Raises NotFound."""
-        if not await self._db.write(lambda c: rows.remove(c, schedule_id, owner)):
+        if not await self._db.write(lambda c: rows.remove(c, schedule_id, owner, maker)):
             raise _unknown()
 
 

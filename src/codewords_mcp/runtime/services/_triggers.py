@@ -83,7 +83,7 @@ async def register_hook(context: Context, kind: str, asked: Registration, filter
             "A workflow registers itself only.", hint="Register another one with a user's key, from outside."
         )
     made = await context.parts.webhooks.create(
-        context.caller.owner, kind, service_id, path=path, filters=filters
+        context.caller.owner, kind, service_id, path=path, filters=filters, made_by=context.made_by
     )
     return _hook(made)
 
@@ -92,8 +92,12 @@ def registrations(kind: str) -> tuple[Operation, Operation]:
     """The operations that list what of a kind was registered, and take it back."""
 
     async def listed(context: Context, _asked: Nothing) -> Hooks:
-        found = await context.parts.webhooks.list(context.caller.owner, kind)
+        found = await context.parts.webhooks.list(context.caller.owner, kind, maker=context.workflow)
         return Hooks(registrations=[_hook(one) for one in found])
+
+    async def removed(context: Context, asked: Gone) -> Gone:
+        await context.parts.webhooks.delete(context.caller.owner, asked.id, kind=kind, maker=context.workflow)
+        return asked
 
     return (
         Operation(
@@ -109,17 +113,12 @@ def registrations(kind: str) -> tuple[Operation, Operation]:
             "Take back what was registered",
             Gone,
             Gone,
-            _remove,
+            removed,
             effect="writes",
             path="unregister",
             example={"id": "wh_1"},
         ),
     )
-
-
-async def _remove(context: Context, asked: Gone) -> Gone:
-    await context.parts.webhooks.delete(context.caller.owner, asked.id)
-    return asked
 
 
 def _hook(made: Webhook) -> Hook:

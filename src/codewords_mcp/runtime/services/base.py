@@ -20,7 +20,7 @@ from codewords_mcp.errors import InvalidInput, MissingCredential, NotFound, Upst
 from codewords_mcp.runtime.auth.authority import Authority, Target
 from codewords_mcp.runtime.browser.base import BrowserGone, Tab, Visitor
 from codewords_mcp.runtime.browser.sessions import Browsers
-from codewords_mcp.runtime.callers import HOME_OWNER
+from codewords_mcp.runtime.callers import HOME_OWNER, MadeBy
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.integrations.book import Integrations
@@ -174,6 +174,8 @@ class Context:
     """The input as it came."""
     service: str
     authority: Authority
+    made_by: MadeBy | None = None
+    """What a schedule or webhook carries that this call makes; None where a person makes it."""
     spent: Spent = field(default_factory=Spent)
 
     @property

@@ -97,7 +97,7 @@ async def upload(context: Context, asked: Upload) -> Stored:
         "text/plain" if asked.content is not None else BINARY
     )
     store = context.parts.files
-    links = await store.create(context.caller, asked.filename)
+    links = await store.create(context.caller, asked.filename, maker=context.workflow)
 
     async def chunks() -> AsyncIterator[bytes]:
         yield data
@@ -108,7 +108,7 @@ async def upload(context: Context, asked: Upload) -> Stored:
 
 async def link(context: Context, asked: One) -> Stored:
     """Raises NotFound."""
-    row, path = await context.parts.files.owned(context.caller.owner, asked.file_id)
+    row, path = await context.parts.files.owned(context.caller.owner, asked.file_id, maker=context.workflow)
     return Stored.model_validate(
         _told(row) | {"success": True, "download_uri": context.parts.address() + path}
     )
@@ -116,14 +116,14 @@ async def link(context: Context, asked: One) -> Stored:
 
 async def listed(context: Context, asked: Newest) -> Listed:
     """Newest first."""
-    rows = await context.parts.files.list(context.caller.owner, asked.limit)
+    rows = await context.parts.files.list(context.caller.owner, asked.limit, maker=context.workflow)
     return Listed(files=[File.model_validate(_told(row)) for row in rows])
 
 
 async def read(context: Context, asked: One) -> Read:
     """Raises NotFound; InvalidInput for one that is too large for an answer."""
     store = context.parts.files
-    row, path = await store.owned(context.caller.owner, asked.file_id)
+    row, path = await store.owned(context.caller.owner, asked.file_id, maker=context.workflow)
     if row["size"] > MAX_READ:
         raise InvalidInput(
             f"The file is larger than {MAX_READ >> 20} MiB.", hint="Get it from its `download_uri` (`link`)."
@@ -139,7 +139,7 @@ async def read(context: Context, asked: One) -> Read:
 
 async def delete(context: Context, asked: One) -> Deleted:
     """Raises NotFound."""
-    await context.parts.files.delete(context.caller.owner, asked.file_id)
+    await context.parts.files.delete(context.caller.owner, asked.file_id, maker=context.workflow)
     return Deleted(success=True, file_id=asked.file_id)
 
 

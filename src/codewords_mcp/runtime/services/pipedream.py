@@ -150,6 +150,7 @@ async def _options(context: Context, asked: Asked) -> Told:
 
 async def _check_auth(context: Context, asked: Asked) -> Told:
     _needs(asked, "app")
+    context.authority.require_action(asked.app, None)
     book, owner = context.parts.integrations.accounts, context.caller.owner
     found: Connection = await book.connect(owner, asked.app)
     if asked.wait_seconds and not found.connected:

@@ -68,19 +68,19 @@ class Told(One):
 
 async def call(context: Context, asked: Asked) -> Told:
     """See `Asked`. A GET without an operation lists."""
-    book, owner = context.parts.schedules, context.caller.owner
+    book, owner, maker = context.parts.schedules, context.caller.owner, context.workflow
     operation = asked.operation or ("list" if context.method == "GET" else "create")
     if operation == "create":
-        return _told(await book.create(context.caller, _request(asked)))
+        return _told(await book.create(context.caller, _request(asked), context.made_by))
     if operation == "list":
-        return Told(schedules=[*map(_told, await book.list(owner))])
+        return Told(schedules=[*map(_told, await book.list(owner, asked.service_id, maker=maker))])
     if asked.schedule_id is None:
         raise InvalidInput(f"`{operation}` needs a `schedule_id`.", hint="`operation: list` shows them.")
     if operation == "delete":
-        await book.delete(owner, asked.schedule_id)
+        await book.delete(owner, asked.schedule_id, maker=maker)
         return Told(schedule_id=asked.schedule_id, deleted=True)
     act = {"get": book.get, "pause": book.pause, "resume": book.resume}[operation]
-    return _told(await act(owner, asked.schedule_id))
+    return _told(await act(owner, asked.schedule_id, maker=maker))
 
 
 def _targets(asked: Asked) -> list[Target]:

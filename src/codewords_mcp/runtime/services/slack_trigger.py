@@ -123,6 +123,7 @@ async def send(context: Context, asked: Message) -> Sent:
 
 async def simulate(context: Context, asked: Simulate) -> Simulated:
     """As if it came from Slack. Raises TooBusy."""
+    context.authority.require_person("deliver an event as if its sender had")
     payload = {
         "type": "event_callback",
         "team_id": "T0SIMULATED",

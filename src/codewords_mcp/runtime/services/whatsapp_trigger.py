@@ -183,6 +183,7 @@ def _refusal(reply: Reply) -> TooBusy | NotFound | UpstreamFailed:
 
 async def simulate(context: Context, asked: Simulate) -> Simulated:
     """As if it came from WhatsApp. Raises TooBusy."""
+    context.authority.require_person("deliver an event as if its sender had")
     message = {
         "from": asked.from_phone_number,
         "id": f"wamid.{secrets.token_hex(8)}",

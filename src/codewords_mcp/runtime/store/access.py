@@ -113,9 +113,13 @@ def complete_file(connection: Connection, file_id: str, stored_as: str, size: in
     return connection.execute(update(files).where(where).values(values)).rowcount == 1
 
 
-def list_files(connection: Connection, owner: str, at: int, limit: int) -> list[RowMapping]:
-    """An owner's uploaded files, newest first."""
+def list_files(
+    connection: Connection, owner: str, at: int, limit: int, maker: str | None = None
+) -> list[RowMapping]:
+    """An owner's uploaded files, newest first; with `maker`, what that workflow made."""
     live = (files.c.owner == owner) & files.c.size.is_not(None) & (files.c.expires_at > at)
+    if maker is not None:
+        live &= files.c.maker == maker
     query = select(files).where(live).order_by(files.c.created_at.desc(), files.c.id).limit(limit)
     return list(connection.execute(query).mappings())
 

@@ -31,8 +31,8 @@ class Files:
         self._max = max_bytes
         self._signer = URLSafeTimedSerializer(signing_key, salt="files")
 
-    async def create(self, caller: Caller, filename: str) -> FileLinks:
-        """Room for one upload. Raises InvalidInput."""
+    async def create(self, caller: Caller, filename: str, *, maker: str | None = None) -> FileLinks:
+        """Room for one upload. `maker`: the workflow whose run asks. Raises InvalidInput."""
         name = filename.strip()
         if (
             not name
@@ -55,6 +55,7 @@ class Files:
             "size": None,
             "created_at": at,
             "expires_at": at + int(self._ttl * 1e6),
+            "maker": maker,
         }
         await self._db.write(lambda c: access.add_file(c, row))
         return FileLinks(
@@ -64,20 +65,22 @@ class Files:
     def _path(self, file_id: str, use: Literal["put", "get"]) -> str:
         return f"/file/{self._signer.dumps([file_id, use])}"
 
-    async def list(self, owner: str, limit: int) -> list[RowMapping]:
-        """Uploaded files, newest first."""
-        return await self._db.read(lambda c: access.list_files(c, owner, now(), limit))
+    async def list(self, owner: str, limit: int, *, maker: str | None = None) -> list[RowMapping]:
+        """Uploaded files, newest first. `maker`: only what the runs of this workflow made."""
+        return await self._db.read(lambda c: access.list_files(c, owner, now(), limit, maker))
 
-    async def owned(self, owner: str, file_id: str) -> tuple[RowMapping, str]:
-        """(an uploaded file's row, a new download path). Raises NotFound."""
+    async def owned(self, owner: str, file_id: str, *, maker: str | None = None) -> tuple[RowMapping, str]:
+        """(an uploaded file's row, a new download path). `maker`: only of what this workflow made. Raises NotFound."""
         row = await self._db.read(lambda c: access.get_file(c, file_id))
+        if row is not None and maker not in {None, row["maker"]}:
+            row = None
         if row is None or row["owner"] != owner or row["size"] is None or row["expires_at"] <= now():
             raise NotFound("There is no file of this id, or it has expired.")
         return row, self._path(file_id, "get")
 
-    async def delete(self, owner: str, file_id: str) -> None:
+    async def delete(self, owner: str, file_id: str, *, maker: str | None = None) -> None:
         """Remove a file and its bytes; its links lead nowhere then. Raises NotFound."""
-        row, _ = await self.owned(owner, file_id)
+        row, _ = await self.owned(owner, file_id, maker=maker)
         await self._db.write(lambda c: access.delete_file(c, file_id))
         await self.blobs.delete([row["stored_as"] or file_id])
 

@@ -24,6 +24,8 @@ from codewords_mcp.runtime.models import Attempt, Run, RunError, RunInput, Step
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime
 from codewords_mcp.runtime.store.tables import runs
 
+DEEPEST_CHAIN = 64
+"""Calls in a chain that are followed upwards; none is so long (`floor.MAX_DEPTH`)."""
 UNFINISHED = ("queued", "starting", "running")
 
 
@@ -78,7 +80,7 @@ _DEFAULTS: dict[str, Any] = {
     "background": False, "executor": None, "running_at": None, "retries": 0, "in_queue": False, "deliveries": 0, "depth": 0,
     "priority": 50, "not_before": None, "cancel_asked": False, "schedule_id": None,
     "key_id": None, "cpu_seconds": None, "peak_memory": None, "cost": None,
-    "waits_for": None, "egress_in": None, "egress_out": None, "input": None,
+    "waits_for": None, "egress_in": None, "egress_out": None, "input": None, "made_by": None,
 }  # fmt: skip
 _INSERT = insert(runs)
 
@@ -120,8 +122,12 @@ def held(connection: Connection, run_ids: list[str], holder: str) -> set[str]:
     return set(connection.execute(query.with_for_update(read=True)).scalars())
 
 
-def get(connection: Connection, run_id: str, owner: str | None = None) -> Run | None:
-    """By id; with `owner`, only if it is theirs."""
+def get(
+    connection: Connection, run_id: str, owner: str | None = None, within: str | None = None
+) -> Run | None:
+    """By id; with `owner`, only if it is theirs; with `within`, only that run and its descendants."""
+    if within is not None and not descends(connection, run_id, within):
+        return None
     query = select(runs).where(runs.c.id == run_id)
     if owner is not None:
         query = query.where(runs.c.owner == owner)
@@ -141,14 +147,25 @@ def chain_of(connection: Connection, run_id: str) -> Row[int, str | None, str | 
     return connection.execute(query).first()
 
 
-def chain_above(connection: Connection, run_id: str, most: int) -> list[Row[str, str, str, str | None]]:
-    """(id, owner, service_id, parent_id) of a run and those that started it, the nearest first."""
-    found: list[Row[str, str, str, str | None]] = []
+def descends(connection: Connection, run_id: str, ancestor: str) -> bool:
+    """Whether a run is this one, or was started by it or by one of its descendants."""
+    next_id: str | None = run_id
+    for _ in range(DEEPEST_CHAIN):
+        if next_id is None or next_id == ancestor:
+            break
+        next_id = connection.execute(select(runs.c.parent_id).where(runs.c.id == next_id)).scalar()
+    return next_id == ancestor
+
+
+def chain_above(
+    connection: Connection, run_id: str, most: int
+) -> list[Row[str, str, str, str | None, dict[str, Any] | None]]:
+    """(id, owner, service_id, parent_id, made_by) of a run and those that started it, the nearest first."""
+    found: list[Row[str, str, str, str | None, dict[str, Any] | None]] = []
     next_id: str | None = run_id
     while next_id is not None and len(found) < most:
-        query = select(runs.c.id, runs.c.owner, runs.c.service_id, runs.c.parent_id).where(
-            runs.c.id == next_id
-        )
+        columns = (runs.c.id, runs.c.owner, runs.c.service_id, runs.c.parent_id, runs.c.made_by)
+        query = select(*columns).where(runs.c.id == next_id)
         row = connection.execute(query).first()
         if row is None:
             break
@@ -176,9 +193,14 @@ def page(
     status: str | None,
     limit: int,
     before: tuple[int, str] | None,
+    below: str | None = None,
 ) -> list[Run]:
-    """Newest first; husks that never started are left out."""
+    """Newest first; husks that never started are left out. `below`: only this run and its descendants."""
     query = select(runs).where(runs.c.owner == owner, runs.c.status != "provisioned")
+    if below is not None:
+        tree = select(runs.c.id).where(runs.c.id == below).cte("tree", recursive=True)
+        tree = tree.union(select(runs.c.id).join(tree, runs.c.parent_id == tree.c.id))
+        query = query.where(runs.c.id.in_(select(tree.c.id)))
     if service_id is not None:
         query = query.where(runs.c.service_id == service_id)
     if status is not None:

@@ -15,15 +15,21 @@ def add(connection: Connection, values: dict[str, Any]) -> None:
     connection.execute(insert(schedules).values(values))
 
 
-def get(connection: Connection, schedule_id: str, owner: str) -> RowMapping | None:
-    """By id, if it is theirs."""
+def get(connection: Connection, schedule_id: str, owner: str, maker: str | None = None) -> RowMapping | None:
+    """By id, if it is theirs; with `maker`, if that workflow made it."""
     query = select(schedules).where(schedules.c.id == schedule_id, schedules.c.owner == owner)
+    if maker is not None:
+        query = query.where(schedules.c.maker == maker)
     return connection.execute(query).mappings().first()
 
 
-def of_owner(connection: Connection, owner: str, service_id: str | None = None) -> list[RowMapping]:
-    """The owner's, those that come next first and the paused last."""
+def of_owner(
+    connection: Connection, owner: str, service_id: str | None = None, maker: str | None = None
+) -> list[RowMapping]:
+    """The owner's, those that come next first and the paused last; with `maker`, what that workflow made."""
     query = select(schedules).where(schedules.c.owner == owner)
+    if maker is not None:
+        query = query.where(schedules.c.maker == maker)
     if service_id is not None:
         query = query.where(schedules.c.service_id == service_id)
     order = (schedules.c.paused, schedules.c.next_at.is_(None), schedules.c.next_at, schedules.c.id)
@@ -41,9 +47,11 @@ def change(connection: Connection, schedule_id: str, values: dict[str, Any]) -> 
     connection.execute(update(schedules).where(schedules.c.id == schedule_id).values(values))
 
 
-def remove(connection: Connection, schedule_id: str, owner: str) -> bool:
+def remove(connection: Connection, schedule_id: str, owner: str, maker: str | None = None) -> bool:
     """Delete; False if there is none. Its runs stay."""
     gone = delete(schedules).where(schedules.c.id == schedule_id, schedules.c.owner == owner)
+    if maker is not None:
+        gone = gone.where(schedules.c.maker == maker)
     return connection.execute(gone).rowcount == 1
 
 

@@ -121,6 +121,17 @@ drafts = Table(
     Index("ix_drafts_expires", "expires_at"),
 )
 
+agreements = Table(
+    "agreements",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("workflow_id", String(80), ForeignKey("workflows.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("manifest", JSON, nullable=False),
+    Column("agreed_at", BigInteger, nullable=False),
+)
+"""What owners agreed to before they ran workflows of other owners. `digest` is over owner, workflow and manifest."""
+
 published = Table(
     "published",
     metadata,
@@ -179,7 +190,9 @@ runs = Table(
     Column("egress_out", BigInteger),
     Column("summed", Boolean),
     Column("input", JSON(none_as_null=True)),
+    Column("made_by", JSON(none_as_null=True)),
     Index("ix_runs_schedule", "schedule_id"),
+    Index("ix_runs_parent", "parent_id"),
     Index("ix_runs_owner_created", "owner", "created_at", "id"),
     Index("ix_runs_owner_service", "owner", "service_id", "created_at", "id"),
     Index("ix_runs_created", "created_at"),
@@ -261,6 +274,8 @@ schedules = Table(
     Column("missed", Integer, nullable=False),
     Column("held_back", Integer, nullable=False),
     Column("note", Text, nullable=False),
+    Column("maker", String(80)),
+    Column("made_by", JSON(none_as_null=True)),
     Index("ix_schedules_next", "next_at"),
     Index("ix_schedules_owner", "owner"),
 )
@@ -310,6 +325,7 @@ files = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("stored_as", String(64)),
+    Column("maker", String(80)),
 )
 
 service_values = Table(
@@ -349,6 +365,8 @@ webhooks = Table(
     Column("filters", JSON, nullable=False),
     Column("secret", String(64)),
     Column("created_at", BigInteger, nullable=False),
+    Column("maker", String(80)),
+    Column("made_by", JSON(none_as_null=True)),
     Index("ix_webhooks_endpoint", "endpoint"),
     Index("ix_webhooks_owner", "owner"),
 )
@@ -374,6 +392,7 @@ webhook_deliveries = Table(
     Column("body", LargeBinary, nullable=False),
     Column("size", Integer, nullable=False),
     Column("runs", JSON, nullable=False),
+    Column("made_by", JSON(none_as_null=True)),
     UniqueConstraint("endpoint", "key", name="uq_webhook_deliveries_key"),
     Index("ix_webhook_deliveries_owner", "owner", "received_at"),
     Index("ix_webhook_deliveries_due", "status", "due_at"),

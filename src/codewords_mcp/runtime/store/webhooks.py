@@ -35,9 +35,15 @@ def at_endpoint(connection: Connection, endpoint: str) -> list[RowMapping]:
     return list(connection.execute(query).mappings())
 
 
-def remove(connection: Connection, webhook_id: str, owner: str) -> RowMapping | None:
-    """Delete; what it was, None if there is none. What came by it stays in the log."""
+def remove(
+    connection: Connection, webhook_id: str, owner: str, kind: str | None = None, maker: str | None = None
+) -> RowMapping | None:
+    """Delete; what it was, None if there is none, of this kind and made by this workflow. What came by it stays in the log."""
     where = (webhooks.c.id == webhook_id) & (webhooks.c.owner == owner)
+    if kind is not None:
+        where &= webhooks.c.kind == kind
+    if maker is not None:
+        where &= webhooks.c.maker == maker
     row = connection.execute(select(webhooks).where(where)).mappings().first()
     connection.execute(delete(webhooks).where(where))
     return row

@@ -77,10 +77,18 @@ def by_name(connection: Connection, owner: str, name: str) -> WorkflowRow | None
 
 
 def page(
-    connection: Connection, owner: str, *, query: str, limit: int, after: tuple[int, str] | None
+    connection: Connection,
+    owner: str,
+    *,
+    query: str,
+    limit: int,
+    after: tuple[int, str] | None,
+    only: str | None = None,
 ) -> list[WorkflowRow]:
-    """Newest change first."""
+    """Newest change first. `only`: no workflow but this one."""
     statement = select(workflows).where(workflows.c.owner == owner)
+    if only is not None:
+        statement = statement.where(workflows.c.id == only)
     if query:
         text = func.lower(workflows.c.name + " " + workflows.c.description + " " + workflows.c.id)
         statement = statement.where(text.contains(query.lower(), autoescape=True))

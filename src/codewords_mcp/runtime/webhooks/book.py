@@ -19,7 +19,7 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, TooBusy, Unauthenticated
-from codewords_mcp.runtime.callers import HOME_OWNER
+from codewords_mcp.runtime.callers import HOME_OWNER, MadeBy
 from codewords_mcp.runtime.secrets.book import SecretBook
 from codewords_mcp.runtime.secrets.names import check_name
 from codewords_mcp.runtime.store import webhooks as rows
@@ -76,10 +76,16 @@ class WebhookBook:
         name: str = "",
         secret: str | None = None,
         filters: dict[str, Any] | None = None,
+        made_by: MadeBy | None = None,
     ) -> Webhook:
-        """Make one, or give the one that is the same already. Raises InvalidInput, NotFound, TooBusy."""
+        """Make one, or give the one that is the same already. `made_by`: the workflow whose run asks.
+
+        Raises InvalidInput, NotFound, TooBusy.
+        """
         if kind not in get_args(WebhookKind):
             raise InvalidInput(f"`kind` must be one of {', '.join(get_args(WebhookKind))}.")
+        if made_by is not None:
+            made_by.check()
         secret = self._secret_of(kind, secret)
         row = {
             "id": f"wh_{secrets.token_hex(12)}",
@@ -92,6 +98,8 @@ class WebhookBook:
             "filters": filters or {},
             "secret": secret,
             "created_at": now(),
+            "maker": made_by.workflow if made_by else None,
+            "made_by": made_by.as_json() if made_by else None,
         }
         made = await self._db.write(lambda c: _add(c, row))
         self.changed()
@@ -114,14 +122,18 @@ class WebhookBook:
             )
         return check_name(secret)
 
-    async def list(self, owner: str, kind: str | None = None) -> list[Webhook]:
-        """Newest first."""
+    async def list(self, owner: str, kind: str | None = None, *, maker: str | None = None) -> list[Webhook]:
+        """Newest first. `maker`: only what the runs of this workflow made."""
         found = await self._db.read(lambda c: rows.of_owner(c, owner))
-        return [self._told(row) for row in found if kind is None or row["kind"] == kind]
+        return [
+            self._told(row) for row in found if kind in {None, row["kind"]} and maker in {None, row["maker"]}
+        ]
 
-    async def delete(self, owner: str, webhook_id: str) -> None:
-        """What came by it stays in the log. Raises NotFound."""
-        if await self._db.write(lambda c: rows.remove(c, webhook_id, owner)) is None:
+    async def delete(
+        self, owner: str, webhook_id: str, *, kind: str | None = None, maker: str | None = None
+    ) -> None:
+        """What came by it stays in the log. `kind` and `maker`: only such a one. Raises NotFound."""
+        if await self._db.write(lambda c: rows.remove(c, webhook_id, owner, kind, maker)) is None:
             raise NotFound("There is no webhook of that id.", hint="`codewords webhooks list` shows yours.")
         self.changed()
 
@@ -198,7 +210,7 @@ class WebhookBook:
         if event.challenge is not None:
             return Answer({"challenge": event.challenge})
         delivery = await self.take(
-            hook["owner"], kind, arrival.endpoint, event, arrival.headers, arrival.body
+            hook["owner"], kind, arrival.endpoint, event, arrival.headers, arrival.body, arrival.made_by
         )
         return Answer({"ok": True, "delivery": delivery})
 
@@ -210,8 +222,12 @@ class WebhookBook:
         event: Event,
         headers: Mapping[str, str],
         body: bytes,
+        made_by: MadeBy | None = None,
     ) -> str:
-        """Put something genuine into the log, once, to be delivered; its id there. Raises TooBusy, StorageFailed."""
+        """Put something genuine into the log, once, to be delivered; its id there. `made_by`: the workflow whose run sent it.
+
+        Raises TooBusy, StorageFailed.
+        """
         at = now()
         row: dict[str, Any] = _row(owner, kind, endpoint or _shared_endpoint(owner, kind), event.key, at) | {
             "event": event.name,
@@ -219,6 +235,7 @@ class WebhookBook:
             "headers": _kept(headers),
             "body": body,
             "size": len(body),
+            "made_by": made_by.as_json() if made_by else None,
         }
 
         def write(connection: Connection) -> str:
@@ -274,7 +291,7 @@ def _add(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
             "There is no workflow of that id among yours.", hint="`codewords list` shows your workflows."
         )
     mine = rows.of_owner(connection, row["owner"])
-    same = ("kind", "service_id", "path", "name", "filters", "secret")
+    same = ("kind", "service_id", "path", "name", "filters", "secret", "maker")
     for known in mine:
         if all(known[column] == row[column] for column in same):
             return dict(known)  # type: ignore[arg-type]  # the names of columns

@@ -270,11 +270,17 @@ class Deployments:
         return await self._deployment(workflow, version, changed=changed)
 
     async def list(
-        self, caller: Caller, *, query: str, limit: int, after: tuple[int, str] | None
+        self,
+        caller: Caller,
+        *,
+        query: str,
+        limit: int,
+        after: tuple[int, str] | None,
+        only: str | None = None,
     ) -> Page[WorkflowSummary]:
-        """Newest change first; the cursor is of the last item."""
+        """Newest change first; the cursor is of the last item. `only`: no workflow but this one."""
         found = await self._db.read(
-            lambda c: rows.page(c, caller.owner, query=query, limit=limit + 1, after=after)
+            lambda c: rows.page(c, caller.owner, query=query, limit=limit + 1, after=after, only=only)
         )
         items = [
             WorkflowSummary(
