@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import shutil
@@ -101,7 +102,10 @@ def _to_stdout(settings: Settings, *, keys: bool, as_json: bool) -> int:
             "A backup holds secrets and is no text for a terminal.",
             hint="Give a file's name, or pass it on: codewords backup - | age -r KEY > FILE.",
         )
-    with tarfile.open(fileobj=sys.stdout.buffer, mode="w|gz", compresslevel=1) as archive:
+    with (
+        gzip.GzipFile(fileobj=sys.stdout.buffer, mode="wb", compresslevel=1) as packed,
+        tarfile.open(fileobj=packed, mode="w|") as archive,
+    ):
         _write(archive, settings.home, _files(settings), with_keys=keys)
     sys.stdout.buffer.flush()
     _say_what_is_in_it(settings, keys=keys)

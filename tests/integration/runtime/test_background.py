@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, text
 from tests.integration.runtime.background import WORK, cancel, fill, start, with_options
 from tests.workshop import (
     ADMIN,
@@ -251,3 +252,40 @@ class Recorder:
 
     async def __call__(self, run_id: str) -> None:
         self.called.set()
+
+
+class RolledBack(Exception):
+    """Nothing of what was written stays."""
+
+
+@pytest.mark.requirement("runs:keeps-place")
+async def test_a_run_that_is_taken_over_goes_to_the_head_of_its_priority_and_not_behind_what_came_later(
+    runtime: Runtime,
+) -> None:
+    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    await house.dispatcher.background.open_queue()
+    queue = house.dispatcher.background._queue  # pyright: ignore[reportPrivateUsage]
+    order: list[str] = []
+
+    def put_and_look(connection: Connection) -> None:
+        puts = [
+            ("urgent", 1, 10),
+            ("a", 1, 50),
+            ("b", 1, 50),
+            ("over", 2, 50),
+            ("over twice", 3, 50),
+            ("idle", 5, 90),
+        ]
+        for name, delivery, priority in puts:
+            queue.put(connection, name, delivery, line="of the test", priority=priority, delay=0)
+        table = "dbos.workflow_status" if house.database.shared else "workflow_status"
+        query = f"SELECT workflow_uuid FROM {table} WHERE queue_partition_key = 'of the test'"
+        found = connection.execute(text(f"{query} ORDER BY priority, created_at, workflow_uuid")).scalars()
+        order.extend(str(one).partition("/")[0] for one in found)
+        raise RolledBack
+
+    with pytest.raises(RolledBack):
+        await house.database.write(put_and_look)
+    assert (order[0], set(order[1:3]), set(order[3:5]), order[5:]) == (
+        "urgent", {"over", "over twice"}, {"a", "b"}, ["idle"]
+    )  # fmt: skip

@@ -242,3 +242,28 @@ async def test_the_library_service_makes_and_changes_schedules_as_workflows_ask_
             await call(wrong)
         assert caught.value.run_id is not None
         assert (await runtime.get_run(ADMIN, caught.value.run_id)).status == "failed"
+
+
+@pytest.mark.requirement("schedules:clock-set-back")
+async def test_a_clock_that_was_ahead_and_is_right_again_silences_no_schedule(
+    runtime: Runtime, work: str
+) -> None:
+    often = await make(runtime, work, cron="*/5 * * * *")
+    seldom = await make(runtime, work, cron="0 0 1 1 *")
+    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    ahead = now() + 60 * MINUTE
+    await house.database.write(lambda c: rows.change(c, often.id, {"next_at": ahead}))
+    ticker = house.ticker
+    assert ticker._ahead is not None  # pyright: ignore[reportPrivateUsage]
+    ticker._ahead += 3600  # pyright: ignore[reportPrivateUsage]  # as it was while the clock was an hour ahead
+    ticker.wake()
+    async with asyncio.timeout(60):
+        while True:
+            coming = (await runtime.get_schedule(ADMIN, often.id)).next_at
+            assert coming is not None
+            if coming <= datetime.now(UTC) + timedelta(minutes=5):
+                break
+            await asyncio.sleep(0.05)
+    assert (await runtime.get_schedule(ADMIN, seldom.id)).next_at == seldom.next_at
+    for schedule in (often, seldom):
+        await runtime.delete_schedule(ADMIN, schedule.id)

@@ -127,15 +127,18 @@ class RunQueue:
     def put(
         self, connection: Connection, run_id: str, delivery: int, *, line: str, priority: int, delay: float
     ) -> None:
-        """Add a run in the caller's transaction, the `delivery`th time, behind those of the same `line`; lines do not
-        wait for each other. Needs the queue open; blocking.
+        """Add a run in the caller's transaction, the `delivery`th time; lines do not wait for each other. Needs the queue
+        open; blocking.
+
+        A new run goes behind those of the same line and priority. One that was given to an executor before was at the
+        head, and goes there again: entries are in order of their own time, so it would lose its place otherwise.
         """
         options: Any = {
             "queue_name": QUEUE,
             "workflow_name": WORKFLOW,
             "workflow_id": f"{run_id}/{delivery}",
             "queue_partition_key": line,
-            "priority": priority,
+            "priority": 2 * priority + (0 if delivery > 1 else 1),
         }
         if delay > 0:
             options["delay_seconds"] = delay

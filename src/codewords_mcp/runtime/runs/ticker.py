@@ -14,24 +14,29 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, RowMapping
 
 from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.floor import Floor
 from codewords_mcp.runtime.runs.lookout import Lookout
+from codewords_mcp.runtime.schedules.cron import after, zone
 from codewords_mcp.runtime.schedules.ticks import Due, due
 from codewords_mcp.runtime.store import requests, schedules, workflows
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime, to_micros, to_text
 from codewords_mcp.runtime.store.executors import clock
 
+log = structlog.get_logger(__name__)
 BATCH = 100
 LONGEST_SLEEP = 10.0
 """Seconds after which it looks at the clock again: clocks jump and machines sleep."""
 HELD_SLEEP = 0.5
 """Seconds between looks while a time waits for the run before it to end."""
 MAX_HELD = 100
+CLOCK_BACK = 5.0
+"""Seconds by which a clock that was set back has to differ for next times to be computed again."""
 _IDS = uuid.UUID("6f5a2c9e-0e0b-4a55-9d8c-0f6d3f2c7a11")
 
 
@@ -50,6 +55,8 @@ class Ticker(Lookout):
         super().__init__("schedules are not looked at", LONGEST_SLEEP)
         self._floor = floor
         self._background = background
+        self._ahead: float | None = None
+        """By how much the clock is ahead of the monotonic one, at the last look; None before the first."""
 
     async def look(self) -> float:
         """See `Lookout`."""
@@ -60,11 +67,34 @@ class Ticker(Lookout):
     async def _until_next(self) -> float:
         (next_at, held), at = await self._floor.database.read(lambda c: (schedules.next_time(c), clock(c)))
         self.armed = next_at is not None or held
+        if self._was_set_back(at):
+            pulled = await self._floor.database.write(self._pull_back)
+            if pulled:
+                log.warning("clock set back: next times of schedules computed again", schedules=pulled)
+                return await self._until_next()
         left = LONGEST_SLEEP if next_at is None else min((next_at - at) / 1e6, LONGEST_SLEEP)
         if held and left > 0:
             await self.fire()  # whose run before has ended meanwhile
             return min(left, HELD_SLEEP)
         return left
+
+    def _was_set_back(self, at: int) -> bool:
+        """Whether the clock is behind what it said at the look before; at the first look it may be."""
+        before, self._ahead = self._ahead, at / 1e6 - time.monotonic()
+        return before is None or self._ahead < before - CLOCK_BACK
+
+    def _pull_back(self, connection: Connection) -> int:
+        """Give cron schedules the next time from now where theirs is a later one; how many.
+
+        A clock that was ahead has moved them on. No time fires twice for it: a run's id follows from its time.
+        """
+        at, pulled = clock(connection), 0
+        for row in schedules.with_cron_after(connection, at):
+            following = next(after(row["cron"], zone(row["timezone"]), to_datetime(at)), None)
+            if following is not None and to_micros(following) < row["next_at"]:
+                schedules.change(connection, row["id"], {"next_at": to_micros(following)})
+                pulled += 1
+        return pulled
 
     async def fire(self) -> None:
         """Start everything that is due."""

@@ -66,6 +66,15 @@ def next_time(connection: Connection) -> tuple[int | None, bool]:
     return earliest, connection.execute(held).first() is not None
 
 
+def with_cron_after(connection: Connection, at: int) -> list[RowMapping]:
+    """Cron schedules that are not paused and whose next time is later."""
+    query = select(schedules.c.id, schedules.c.cron, schedules.c.timezone, schedules.c.next_at)
+    query = query.where(
+        schedules.c.paused.is_(False), schedules.c.cron.is_not(None), schedules.c.next_at > at
+    )
+    return list(connection.execute(query).mappings())
+
+
 def take_due(connection: Connection, at: int, limit: int) -> list[RowMapping]:
     """Those whose time has come or that held something back, locked until the transaction ends; others skip them."""
     due = or_(and_(schedules.c.next_at.is_not(None), schedules.c.next_at <= at), schedules.c.held_back > 0)

@@ -156,7 +156,5 @@ class ConfinedDriver:
 def _prepare(run_dir: Path) -> tuple[paths.Instance, cgroups.Slice | None]:
     instance = paths.Instance(run_dir)
     paths.clean(run_dir, instance.remover)
-    slice_ = cgroups.find(f"codewords-{instance.name}")
-    if slice_ is not None:
-        instance.record(slice_)
+    slice_ = cgroups.find(f"codewords-{instance.name}", instance.record)
     return instance, slice_

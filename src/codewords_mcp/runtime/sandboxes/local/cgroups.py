@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -112,20 +112,19 @@ class Slice:
         group.limit(limits)
         return group
 
-    def remove(self) -> None:
-        """Remove the slice and what is left below it."""
-        for folder in self.folders.values():
-            remove_slice(folder)
+    def remove(self) -> bool:
+        """Remove the slice and what is left below it. False if something stays."""
+        return not [folder for folder in self.folders.values() if not remove_slice(folder)]
 
 
-def remove_slice(folder: Path) -> None:
-    """Kill and remove every group below `folder`, and itself: for drivers, and for the janitor. Never raises."""
+def remove_slice(folder: Path) -> bool:
+    """Kill and remove every group below `folder`, and itself. False if something stays. Never raises."""
     with contextlib.suppress(OSError):
         for child in [entry for entry in folder.iterdir() if entry.is_dir()]:
             group = Group({"any": child})
             group.kill()
             group.remove()
-    _remove(folder)
+    return _remove(folder)
 
 
 def _settings(controller: str, limits: Limits) -> Iterator[tuple[str, str, bool]]:
@@ -153,10 +152,14 @@ def _settings(controller: str, limits: Limits) -> Iterator[tuple[str, str, bool]
         yield "cpu.shares", "512", False
 
 
-def find(name: str) -> Slice | None:
-    """A slice called `name` that works here, or None. Moves no process but a child that it makes for the test."""
+def find(name: str, record: Callable[[Slice], None]) -> Slice | None:
+    """A slice called `name` that works here, or None. Moves no process but a child that it makes for the test.
+
+    `record` is called with each candidate before any of it is made, so that a process that is killed in between leaves
+    nothing that no later start finds.
+    """
     mounts, own = _mounts(), _own_paths()
-    return _find_v2(name, mounts, own) or _find_v1(name, mounts, own)
+    return _find_v2(name, mounts, own, record) or _find_v1(name, mounts, own, record)
 
 
 def moves_are_quick() -> bool:
@@ -166,7 +169,9 @@ def moves_are_quick() -> bool:
     return any(tail[0].startswith("cgroup") and "favordynmods" in tail[-1].split(",") for tail in tails)
 
 
-def _find_v2(name: str, mounts: list[Mount], own: dict[str, str]) -> Slice | None:
+def _find_v2(
+    name: str, mounts: list[Mount], own: dict[str, str], record: Callable[[Slice], None]
+) -> Slice | None:
     for mount in (mount for mount in mounts if not mount.controllers):
         here = _folder(mount, own.get("", "/"))
         # A group with processes in it may not hand controllers down (except the host's root): try upwards.
@@ -174,19 +179,25 @@ def _find_v2(name: str, mounts: list[Mount], own: dict[str, str]) -> Slice | Non
             if not parent.is_relative_to(mount.folder):
                 break
             candidate = Slice({"unified": parent / name})
+            record(candidate)
             if _works(candidate):
                 return candidate
     return None
 
 
-def _find_v1(name: str, mounts: list[Mount], own: dict[str, str]) -> Slice | None:
+def _find_v1(
+    name: str, mounts: list[Mount], own: dict[str, str], record: Callable[[Slice], None]
+) -> Slice | None:
     folders: dict[str, Path] = {}
     for controller in (*_NEEDED, "cpu", "cpuacct"):
         mount = next((mount for mount in mounts if controller in mount.controllers), None)
         if mount is not None:
             folders[controller] = _folder(mount, own.get(controller, "/")) / name
+    if not set(_NEEDED) <= folders.keys():
+        return None
     candidate = Slice(folders)
-    return candidate if set(_NEEDED) <= folders.keys() and _works(candidate) else None
+    record(candidate)
+    return candidate if _works(candidate) else None
 
 
 def _works(candidate: Slice) -> bool:

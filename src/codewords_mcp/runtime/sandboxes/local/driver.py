@@ -215,7 +215,5 @@ class LocalDriver:
 def _prepare(run_dir: Path) -> tuple[paths.Instance, cgroups.Slice | None, selftest.Finding | None]:
     instance = paths.Instance(run_dir)
     paths.clean(run_dir, instance.remover)
-    slice_ = cgroups.find(f"codewords-{instance.name}")
-    if slice_ is not None:
-        instance.record(slice_)
+    slice_ = cgroups.find(f"codewords-{instance.name}", instance.record)
     return instance, slice_, selftest.recall(instance.tier_path, slice_)

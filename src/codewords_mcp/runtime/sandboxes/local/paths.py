@@ -68,9 +68,9 @@ class Instance:
         self.tier_path = run_dir / "tier.json"
 
     def record(self, slice_: cgroups.Slice) -> None:
-        """Note the slice's folders, for a later janitor."""
-        text = "".join(f"{folder}\n" for folder in slice_.folders.values())
-        (self.path / "cgroups").write_text(text, encoding="utf-8")
+        """Note a slice's folders before they are made, for the start after one that is killed."""
+        with (self.path / "cgroups").open("a", encoding="utf-8") as file:
+            file.writelines(f"{folder}\n" for folder in slice_.folders.values())
 
     def next_folders(self, parent: Path | None = None) -> Folders:
         """Names for another sandbox; neutral, since the kernel shows them inside (/proc/self/mountinfo).
@@ -95,9 +95,10 @@ class Instance:
         self.remover.remove(away)
 
     def close(self) -> None:
-        """Remove the folder, unless that takes long, and let the lock go."""
+        """Remove the folder, unless that takes long or cgroups stay that it records, and let the lock go."""
         with contextlib.suppress(OSError):
-            self.remover.remove(self.path.rename(self.path.with_name(f"removed-{self.name}")))
+            if not _recorded(self.path):
+                self.remover.remove(self.path.rename(self.path.with_name(f"removed-{self.name}")))
         self.remover.close(_PATIENCE)
         os.close(self._folder)
         os.close(self._lock)
@@ -138,9 +139,18 @@ def _remove_if_dead(path: Path, remover: files.Remover) -> None:
         os.close(lock)
         return
     try:
-        with contextlib.suppress(FileNotFoundError):
-            for line in (path / "cgroups").read_text(encoding="utf-8").splitlines():
-                cgroups.remove_slice(Path(line))
-        remover.remove(path.rename(path.with_name(f"removed-{path.name}")))
+        stay = [folder for folder in _recorded(path) if not cgroups.remove_slice(folder)]
+        if stay:  # processes that die slowly; the record stays with them, for the next start
+            logger.warning("cgroups of an earlier runtime stay", folders=[str(folder) for folder in stay])
+        else:
+            remover.remove(path.rename(path.with_name(f"removed-{path.name}")))
     finally:
         os.close(lock)
+
+
+def _recorded(path: Path) -> list[Path]:
+    """The slices of this instance that exist."""
+    with contextlib.suppress(FileNotFoundError):
+        lines = (path / "cgroups").read_text(encoding="utf-8").splitlines()
+        return [folder for line in dict.fromkeys(lines) if (folder := Path(line)).exists()]
+    return []
