@@ -53,6 +53,7 @@ from codewords_mcp.door.changes import Changes
 from codewords_mcp.door.context import CALLER_KEY, Door, RequestContext, caller_of, principal_of
 from codewords_mcp.door.errors import foreseen, to_protocol_error
 from codewords_mcp.door.mcp_sessions import ReleasingWriter, Sessions, SseSessions
+from codewords_mcp.door.request_ids import with_unique_ids
 from codewords_mcp.door.skills_extension import Skills
 from codewords_mcp.door.tasks import Tasks
 from codewords_mcp.errors import CodewordsError, InsufficientScope, Unauthenticated
@@ -188,7 +189,7 @@ def serve_http(
         else:
             await manager.handle_request(scope, receive, send)
 
-    return _bound_to_caller(handle, limit), manager.run
+    return _bound_to_caller(with_unique_ids(handle, limit), limit), manager.run
 
 
 def _bound_to_caller(handle: ASGIApp, limit: int) -> ASGIApp:

@@ -39,6 +39,8 @@ class Call:
         self._connection: Connection | None = None
         self.cancelled = False
         self.answered = False
+        self.session: Session | None = None
+        """What an `initialize` begins, once the runtime has agreed."""
 
     def carried_by(self, connection: Connection) -> None:
         """The connection to close on a cancellation."""
@@ -98,9 +100,7 @@ class Carrier:
 
     def _carry(self, call: Call) -> str:
         if call.method == "initialize":
-            if self._session is not None:
-                self._session.end()
-            self._session = Session(call.raw, self._relay)
+            call.session = Session(call.raw, self._relay)
         for last_try in (False, True):
             target = self._runtime.target()
             headers = self._headers(call, target)
@@ -185,8 +185,11 @@ class Carrier:
         result = _wire.as_object(message.get("result"))
         if "result" not in message:
             return False
-        if call.method == "initialize" and self._session is not None:
+        if call.session is not None:  # a refused one leaves the session before as it is
+            before, self._session = self._session, call.session
             self._session.began(target, answer, result)
+            if before is not None:
+                before.end()
         elif call.method == "tools/list":
             self._mirrored.learn(result)
         elif call.method == "tools/call":

@@ -108,9 +108,12 @@ class Pipe:
             if self._running >= _AT_ONCE:
                 self._refuse(call)
                 return
-            self._running += 1
             if _wire.is_request(message):
-                self._supersede(call)
+                if _wire.key(call.id) in self._calls:  # two answers to one id could not be told apart
+                    self._refuse_same_id(call)
+                    return
+                self._calls[_wire.key(call.id)] = call
+            self._running += 1
         before, mine = self._gate, Event()
         if call.method in _IN_ORDER:
             self._gate = mine
@@ -124,12 +127,12 @@ class Pipe:
                 )
             )
 
-    def _supersede(self, call: Call) -> None:
-        """An id used again belongs to the newer request, so the older one must not answer any more."""
-        key = _wire.key(call.id)
-        if older := self._calls.get(key):
-            older.cancel()
-        self._calls[key] = call
+    def _refuse_same_id(self, call: Call) -> None:
+        self._output.line(
+            _wire.error(
+                call.id, _wire.INVALID_REQUEST, "Invalid request: a request with this id is in flight."
+            )
+        )
 
     def _serve(self, call: Call, before: Event, mine: Event) -> None:
         try:
@@ -147,8 +150,9 @@ class Pipe:
                 self._changed.notify_all()
 
     def _named(self, cancellation: Call) -> Call | None:
+        request_id = _wire.usable_id({"id": _wire.params_of(cancellation.message).get("requestId")})
         with self._changed:
-            return self._calls.get(_wire.key(_wire.params_of(cancellation.message).get("requestId")))
+            return None if request_id is None else self._calls.get(_wire.key(request_id))
 
     def _leave(self, patience: float, code: int) -> int:
         """Let what is in flight come to its end for a while, hang up on the rest, end the session."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +15,7 @@ from codewords_mcp.door.runs import RunResult, last_lines
 from codewords_mcp.door.tasks import task_of
 from codewords_mcp.errors import CodewordsError, InvalidInput
 from codewords_mcp.runtime.manifest import OWN_CHROME
-from codewords_mcp.runtime.models import FINISHED, Caller
+from codewords_mcp.runtime.models import FINISHED, Caller, Run
 from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
 from codewords_mcp.tools._integrations import refuse_integrations
 from codewords_mcp.tools._runs import answer_run, follow
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from codewords_mcp.runtime.runtime import Runtime
 
 _LOGS_OF_A_FAILURE = 20
+_CANCELLING: set[asyncio.Task[None]] = set()
+"""Runs whose callers have cancelled them; held, so that none is forgotten half-way."""
 
 
 async def run_workflow(
@@ -39,24 +42,31 @@ async def run_workflow(
     runtime, caller = asking(ctx)
     await _refuse_own_chrome(runtime, caller, workflow_id)
     task = task_of(ctx)
-    run = await runtime.call(
-        caller,
-        workflow_id,
-        path=path,
-        data=input,
-        method=method,
-        wait=0,
-        idempotency_key=task
-        and f"task:{task.task_id}",  # whoever goes on with the task finds the run that it began
+    # a task of its own: cancelling this call while the run is being recorded must not lose its id
+    recording = asyncio.ensure_future(
+        runtime.call(
+            caller,
+            workflow_id,
+            path=path,
+            data=input,
+            method=method,
+            wait=0,
+            idempotency_key=task
+            and f"task:{task.task_id}",  # whoever goes on with the task finds the run that it began
+        )
     )
     try:
+        run = await asyncio.shield(recording)
         seconds = patience(ctx, wait_seconds)
         run = await follow(runtime, caller, run, seconds=seconds, progress=ctx.report_progress)
     except anyio.get_cancelled_exc_class():
         if task is not None and task.leaving:
             raise
-        with anyio.move_on_after(5, shield=True), contextlib.suppress(CodewordsError):
-            await runtime.cancel_run(caller, run.id)
+        cancelling = asyncio.create_task(_cancel(runtime, caller, recording))
+        _CANCELLING.add(cancelling)
+        cancelling.add_done_callback(_CANCELLING.discard)
+        with anyio.move_on_after(5, shield=True):
+            await asyncio.shield(cancelling)
         raise
     if run.status not in FINISHED or run.status == "succeeded":
         return answer_run(run, [])
@@ -64,6 +74,13 @@ async def run_workflow(
     why = await runtime.diagnose(caller, run)
     # the lines of the workflow's own that a diagnosis has say more than the end of a traceback
     return answer_run(run, [] if why and why.frames else logs, why)
+
+
+async def _cancel(runtime: Runtime, caller: Caller, recording: asyncio.Future[Run]) -> None:
+    """Cancel a run, as soon as it is on record."""
+    with contextlib.suppress(CodewordsError):  # it was refused, or has ended
+        run = await recording
+        await runtime.cancel_run(caller, run.id)
 
 
 async def _refuse_own_chrome(runtime: Runtime, caller: Caller, workflow_id: str) -> None:

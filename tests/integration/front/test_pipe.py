@@ -314,3 +314,35 @@ def test_the_version_is_told_without_a_runtime(tmp_path: Path) -> None:
     )
     assert __version__ in told.stdout.decode()
     assert not unused.exists()
+
+
+@pytest.mark.requirement("mcp:request-ids")
+@ERAS
+def test_an_id_in_flight_that_comes_again_is_answered_with_an_error_at_once(
+    front: Front, hang: Hang, era: str
+) -> None:
+    peer = opened(front, era)
+    request = peer.ask("tools/call", hang.params(era))
+    hang.started()
+    peer.send({"jsonrpc": "2.0", "id": request, "method": "tools/call", "params": hang.params(era)})
+    assert peer.answer(request)["error"]["code"] == -32600
+    assert texts(peer.call(era, "add", {"a": 1, "b": 2})) == ["3"]
+    peer.notify("notifications/cancelled", {"requestId": request})
+    hang.cancelled()
+
+
+@pytest.mark.requirement("front:malformed-lines")
+@pytest.mark.parametrize("request_id", [{}, {"a": 1}, [1], None, True, 1.5])
+def test_a_cancellation_of_what_is_no_id_breaks_nothing(front: Front, request_id: Any) -> None:
+    peer = opened(front, "legacy")
+    peer.notify("notifications/cancelled", {"requestId": request_id})
+    assert texts(peer.call("legacy", "add", {"a": 1, "b": 2})) == ["3"]
+    assert "Traceback" not in peer.errors
+
+
+@pytest.mark.requirement("front:session-again")
+@pytest.mark.parametrize("params", [{}, {"protocolVersion": 5}, None])
+def test_a_second_initialize_that_is_refused_leaves_the_session_as_it_is(front: Front, params: Any) -> None:
+    peer = opened(front, "legacy")
+    assert "error" in peer.request("initialize", params)
+    assert texts(peer.call("legacy", "add", {"a": 1, "b": 2})) == ["3"]

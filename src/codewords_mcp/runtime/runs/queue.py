@@ -10,6 +10,7 @@ takes half a second, 55 MB and some threads, and most homes never have a line.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,15 @@ KEPT = 86400.0
 """Seconds that entries which are done stay, for whoever looks into a problem."""
 PAGE = 1000
 log = structlog.get_logger(__name__)
+
+
+def log_as_we_do() -> None:
+    """Let dbos write to the runtime's own log. It would print plain text beside it, unless its logger has a handler."""
+    logger = logging.getLogger("dbos")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = True
 
 
 class RunQueue:
@@ -89,6 +99,7 @@ class RunQueue:
         # In a thread without a loop, so that dbos keeps to a loop and threads of its own and leaves ours alone.
         from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
 
+        log_as_we_do()
         global _taken  # noqa: PLW0603  # dbos is one per process, and so is its queue
         if _taken is not None:
             raise StorageFailed("Another runtime of this process has a queue open; one process has one.")

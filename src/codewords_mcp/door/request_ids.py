@@ -1,0 +1,76 @@
+"""Refuse a JSON-RPC id that another request of the same session has: the SDK would leave one of the two without an answer."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from mcp_types import INVALID_REQUEST
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from codewords_mcp.bounded_json import parse_or_none
+
+_SESSION = "mcp-session-id"
+
+
+def with_unique_ids(app: ASGIApp, limit: int) -> ASGIApp:
+    """Answer a second request of an id at once with an error; `limit` is what the application reads of a body."""
+    open_ids: set[tuple[str, str]] = set()
+
+    async def unique(scope: Scope, receive: Receive, send: Send) -> None:
+        session = Headers(raw=scope["headers"]).get(_SESSION)
+        if session is None or scope["method"] != "POST":
+            await app(scope, receive, send)
+            return
+
+        body, receive = await _read(receive, limit)
+        request_id = _id_of(body)
+        if request_id is None:
+            await app(scope, receive, send)
+            return
+
+        key = (session, str(request_id))  # the SDK does not tell 1 from "1" either
+        if key in open_ids:
+            await _refusal(request_id)(scope, receive, send)
+            return
+        open_ids.add(key)
+        try:
+            await app(scope, receive, send)
+        finally:
+            open_ids.discard(key)
+
+    return unique
+
+
+async def _read(receive: Receive, limit: int) -> tuple[bytes, Receive]:
+    """Return the body, as far as the application would read it, and what gives it once more."""
+    read: list[Message] = []
+    body = bytearray()
+    while not read or (read[-1].get("more_body") and len(body) <= limit):
+        read.append(await receive())
+        body += read[-1].get("body", b"")
+    waiting = iter(read)
+
+    async def again() -> Message:
+        message = next(waiting, None)
+        return await receive() if message is None else message
+
+    return bytes(body), again
+
+
+def _id_of(body: bytes) -> str | int | None:
+    """Return the id of a request; None for everything else."""
+    message: Any = parse_or_none(body)
+    if not isinstance(message, dict):
+        return None
+    record = cast("dict[str, Any]", message)
+    found: Any = record.get("id")
+    if "method" not in record or isinstance(found, bool) or not isinstance(found, str | int):
+        return None
+    return found
+
+
+def _refusal(request_id: str | int) -> JSONResponse:
+    error = {"code": INVALID_REQUEST, "message": "Invalid request: a request with this id is in flight."}
+    return JSONResponse({"jsonrpc": "2.0", "id": request_id, "error": error}, status_code=400)

@@ -1,0 +1,89 @@
+"""A call of run_workflow that is cancelled while its run is being recorded leaves no run that goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from tests.workshop import ADMIN, ALLOWED, make_home, open_runtime, workflow
+
+from codewords_mcp.runtime.models import FINISHED, RunRequest
+from codewords_mcp.settings import Settings
+
+from .connecting import serving
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("mcp:cancellation")]
+SLOW = workflow(
+    '@app.post("/")\nasync def slow():\n    import asyncio\n    await asyncio.sleep(600)\n', title="Slow"
+)
+CALLS = 4
+
+
+@pytest.mark.parametrize("published", [False, True])
+async def test_a_run_whose_call_was_cancelled_while_it_was_recorded_is_cancelled_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, published: bool
+) -> None:
+    home = make_home(tmp_path / "home")
+    async with open_runtime(home) as runtime:
+        live = await runtime.deploy(ADMIN, code=SLOW, consent=ALLOWED)
+        tool, arguments = "run_workflow", {"workflow_id": live.service_id}
+        if published:
+            made = await runtime.publish(ADMIN, live.service_id, tool="slowly")
+            tool, arguments = made.tool, {}
+        recording, cancelled = asyncio.Semaphore(0), asyncio.Event()
+        start = type(runtime).start_run
+
+        async def held(self: Any, request: RunRequest) -> str:
+            recording.release()
+            await cancelled.wait()  # the call is cancelled now, and the run is recorded all the same
+            return await start(self, request)
+
+        monkeypatch.setattr(type(runtime), "start_run", held)
+        async with serving(runtime, Settings.model_construct(home=home), {"admin": ADMIN}) as address:
+            headers = {"Authorization": "Bearer admin", "Accept": "application/json, text/event-stream"}
+            async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
+                begun = await http.post(address, json=_initialize())
+                http.headers["mcp-session-id"] = begun.headers["mcp-session-id"]
+                await http.post(address, json={"jsonrpc": "2.0", "method": "notifications/initialized"})
+                calls = [
+                    asyncio.create_task(http.post(address, json=_call(number, tool, arguments)))
+                    for number in range(CALLS)
+                ]
+                for _ in calls:
+                    await recording.acquire()
+                for number in range(CALLS):
+                    await http.post(address, json=_cancelled(number))
+                cancelled.set()
+                await asyncio.gather(*calls)
+                async with asyncio.timeout(30):
+                    while True:
+                        runs = (await runtime.list_runs(ADMIN)).items
+                        if len(runs) == CALLS and all(run.status in FINISHED for run in runs):
+                            break
+                        await asyncio.sleep(0.05)
+        assert {run.status for run in runs} == {"cancelled"}
+
+
+def _initialize() -> dict[str, Any]:
+    params = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "x", "version": "1"},
+    }
+    return {"jsonrpc": "2.0", "id": "begin", "method": "initialize", "params": params}
+
+
+def _call(number: int, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "jsonrpc": "2.0",
+        "id": number,
+        "method": "tools/call",
+        "params": {"name": tool, "arguments": arguments},
+    }
+
+
+def _cancelled(number: int) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}}
