@@ -299,3 +299,36 @@ async def test_a_host_with_a_rule_that_resolves_to_a_private_address_gets_nothin
             await http.get(f"https://{HOST}/", headers=bearer(stage))
         assert "loopback address" in stage.events[-1].reason
         assert stage.host.asked == []
+
+
+@pytest.mark.requirement("rules:echo")
+async def test_a_value_comes_back_neither_in_a_reason_phrase_nor_in_halves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: list[bytes] = []
+    answers = [
+        b"HTTP/1.1 200 %b\r\nContent-Length: 2\r\n\r\nok" % VALUE.encode(),
+        b"HTTP/1.1 103 %b\r\nLink: x\r\n\r\nHTTP/1.1 299 %b\r\nContent-Length: 2\r\n\r\nok"
+        % ((VALUE.encode(),) * 2),
+        b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-9/20\r\nContent-Length: 10\r\n\r\n"
+        + VALUE.encode()[:10],
+        b"HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=x\r\nContent-Length: 2\r\n\r\nok",
+    ]
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answers[len(heads) - 1])
+        await writer.drain()
+
+    async with ground(tmp_path, monkeypatch, raw=speak) as stage:
+        for key in (stage.placeholder, "none"):
+            heads.clear()
+            request = (
+                f"GET / HTTP/1.1\nHost: {HOST}:{stage.host.port}\nAuthorization: {key}\nRange: bytes=0-9\nIf-Range: x\n"
+                "Connection: close\n\n"
+            )
+            said = [await say(stage, request) for _ in answers]
+            assert all(VALUE.encode() not in one and VALUE.encode()[:10] not in one for one in said)
+            assert said[0].startswith(b"HTTP/1.1 200 OK\r\n")
+            assert [one.split()[1] for one in said[2:]] == [b"502", b"502"]
+            assert all(b"range" not in head.lower() for head in heads)

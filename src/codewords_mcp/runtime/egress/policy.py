@@ -63,6 +63,10 @@ class EgressPolicy:
             f'[tool.codewords] in the header and deploy again: hosts = ["{host}"]'
         )
 
+    def lists(self, host: str) -> bool:
+        """Whether a host is reached because its name is listed."""
+        return self.hosts is not None and parse_address(host) is None and not is_this_machine(host)
+
     def may_look_up(self, host: str, port: int) -> str | None:
         """Why a name may not even be resolved, since that already carries data out; None if it may be."""
         if foreign := self._foreign(host):

@@ -13,7 +13,7 @@ HALF_CLOSED_IDLE = 120.0
 """Seconds that a connection with one direction closed may stay silent. Without it a peer that is gone, which looks
 the same as one that has only finished sending, could hold its connection for as long as the sandbox lives."""
 
-Check = Callable[[bytes], bool]
+Check = Callable[[bytes], bool | None]
 _CHUNK = 64 << 10
 _RESET = struct.pack("ii", 1, 0)
 
@@ -46,7 +46,7 @@ async def relay(
 
     Each direction holds at most one chunk of 64 KiB and stops reading while the other side does not take it. An end
     on one side is passed on alone; a failure, or cancelling this call, resets both sides. `traffic` counts as it goes.
-    `check` is asked of each chunk from the client before it is passed on; False resets both sides.
+    `check` is asked of each chunk from the client before it is passed on; False resets both sides, None is the last word.
     """
     traffic = traffic or Traffic()
     traffic.sent += len(to_upstream)
@@ -163,8 +163,12 @@ class _Flow:
         self._pair.ended()
 
     def _write(self, data: memoryview) -> None:
-        if self._check is not None and not self._check(bytes(data)):
-            raise ConnectionAbortedError
+        if self._check is not None:
+            verdict = self._check(bytes(data))
+            if verdict is None:
+                self._check = None
+            elif not verdict:
+                raise ConnectionAbortedError
         try:
             sent = self._target.send(data)
         except (BlockingIOError, InterruptedError):

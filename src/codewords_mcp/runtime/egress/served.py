@@ -18,6 +18,7 @@ from codewords_mcp.runtime.egress.dial import (
 )
 from codewords_mcp.runtime.egress.dns import DnsResponder
 from codewords_mcp.runtime.egress.events import EgressEvent, EventLog
+from codewords_mcp.runtime.egress.host_check import HostCheck
 from codewords_mcp.runtime.egress.intercept.interception import Interception
 from codewords_mcp.runtime.egress.intercept.session import Session
 from codewords_mcp.runtime.egress.listener import Listener
@@ -140,7 +141,15 @@ class ServedNetwork:
         """Tunnel, unless the sandbox holds placeholders: then look whether they are for this host."""
         if self._interception is None:
             assert upstream is not None  # noqa: S101  # only what is intercepted is dialled later
-            await relay(client, upstream, to_client=to_client, to_upstream=to_upstream, traffic=self.traffic)
+            check = self._host_check(host, port)
+            await relay(
+                client,
+                upstream,
+                to_client=to_client,
+                to_upstream=to_upstream,
+                traffic=self.traffic,
+                check=check,
+            )
             return
         from codewords_mcp.runtime.egress.intercept.carry import carry
 
@@ -153,12 +162,19 @@ class ServedNetwork:
                 refused=lambda reason: self._log.request(host, port, refused=reason),
                 used=lambda names: self._log.request(host, port, secrets=names),
                 traffic=self.traffic,
+                check=self._host_check(host, port),
             ),
             client,
             upstream,
             to_client=to_client,
             to_upstream=to_upstream,
         )
+
+    def _host_check(self, host: str, port: int) -> HostCheck | None:
+        """For a name of a list; without a list any host may be reached, so nothing is gained by naming another."""
+        if not self._policy.lists(host):
+            return None
+        return HostCheck(host, lambda reason: self._log.request(host, port, refused=reason))
 
     async def _reach(self, asked: str, port: int) -> tuple[str, socket.socket | None]:
         """(the host's name, a connection to it). Where a recorder may answer in its place it is dialled later, but judged

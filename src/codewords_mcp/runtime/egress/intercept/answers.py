@@ -43,10 +43,23 @@ class _Inflate(Protocol):
     def decompress(self, data: bytes, max_length: int = 0, /) -> bytes: ...
 
 
-class AnswerScrubber:
-    """One answer: `headers` first, then each chunk by `feed`, then `finish`. Raises Unreadable."""
+def _is_of_part(name: bytes, value: bytes) -> bool:
+    return name == b"content-range" or (
+        name == b"content-type" and value.strip().lower().startswith(b"multipart/byteranges")
+    )
 
-    def __init__(self, scrubber: Scrubber, headers: Headers, *, bodiless: bool) -> None:
+
+class AnswerScrubber:
+    """One answer: `headers` first, then each chunk by `feed`, then `finish`. Raises Unreadable.
+
+    Without `parts` an answer to a request for a range is not taken.
+    """
+
+    def __init__(self, scrubber: Scrubber, headers: Headers, *, bodiless: bool, parts: bool = True) -> None:
+        if not parts and any(_is_of_part(name.lower(), value) for name, value in headers):
+            raise Unreadable(
+                "it is a part of an answer, which was not asked for, and a value may be cut in two by it"
+            )
         named = [v for n, v in headers if n.lower() == b"content-encoding"]
         tokens = [t.strip().lower() for v in named for t in v.split(b",")]
         coding = [token for token in tokens if token != b"identity"]

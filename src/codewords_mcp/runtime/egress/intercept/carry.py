@@ -62,15 +62,27 @@ async def _tunnel(
 ) -> None:
     """Untouched. What is not encrypted is looked at: a placeholder in it breaks the connection off, and is told."""
     if not session.interception.credentials.every:
-        await relay(client, upstream, to_client=to_client, to_upstream=to_upstream, traffic=session.traffic)
+        await relay(
+            client,
+            upstream,
+            to_client=to_client,
+            to_upstream=to_upstream,
+            traffic=session.traffic,
+            check=session.check,
+        )
         return
-    watch = session.interception.credentials.watch()
+    watch, names = session.interception.credentials.watch(), session.check
 
     def check(chunk: bytes) -> bool:
+        nonlocal names
         found = watch.found(chunk)
         if found is not None:
             session.refused(f"it holds {found} and is not sent by TLS to a host of its rule")
-        return found is None
+            return False
+        verdict = names(chunk) if names is not None else True
+        if verdict is None:
+            names = None
+        return verdict is not False
 
     await relay(
         client, upstream, to_client=to_client, to_upstream=to_upstream, traffic=session.traffic, check=check

@@ -54,6 +54,14 @@ class _Switched(Exception):  # an outcome, caught inside this room
     """Both sides speak something else from here on."""
 
 
+def _phrase(status: int) -> bytes:
+    """The usual reason phrase: a host's own may hold anything, a value among it, and means nothing (RFC 9112, 4)."""
+    try:
+        return HTTPStatus(status).phrase.encode()
+    except ValueError:
+        return b""
+
+
 class Http1:
     """Serves a connection's requests one after the other, until either side ends it."""
 
@@ -200,7 +208,11 @@ class Http1:
                 scrub = self._scrubber(outgoing, event)
                 outgoing.answered(event.status_code, scrub.headers)
                 await self._program.send(
-                    h11.Response(status_code=event.status_code, headers=scrub.headers, reason=event.reason)
+                    h11.Response(
+                        status_code=event.status_code,
+                        headers=scrub.headers,
+                        reason=_phrase(event.status_code),
+                    )
                 )
             elif isinstance(event, h11.Data) and scrub is not None:
                 await self._body_on(outgoing, scrub, bytes(event.data))
@@ -227,7 +239,9 @@ class Http1:
         bodiless = outgoing.method == "HEAD" or event.status_code in {204, 304}
         headers: Headers = [(n, v) for n, v in event.headers.raw_items() if n.lower() not in _NOT_FOR_PROGRAM]
         try:
-            return AnswerScrubber(self._session.interception.scrubber, headers, bodiless=bodiless)
+            return AnswerScrubber(
+                self._session.interception.scrubber, headers, bodiless=bodiless, parts=outgoing.takes_parts
+            )
         except Unreadable as error:
             raise Refusal(
                 502, f"The answer of {self._session.host} was refused: {error.reason}.", error.reason
@@ -242,7 +256,7 @@ class Http1:
             outgoing.answered(event.status_code, scrub.headers)
         await self._program.send(
             h11.InformationalResponse(
-                status_code=event.status_code, headers=scrub.headers, reason=event.reason
+                status_code=event.status_code, headers=scrub.headers, reason=_phrase(event.status_code)
             )
         )
         if event.status_code == HTTPStatus.SWITCHING_PROTOCOLS:

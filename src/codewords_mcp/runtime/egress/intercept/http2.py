@@ -259,7 +259,9 @@ class Http2:
             interim or outgoing.method == "HEAD" or status in {204, 304} or event.stream_ended is not None
         )
         try:
-            scrub = AnswerScrubber(self._session.interception.scrubber, kept, bodiless=bodiless)
+            scrub = AnswerScrubber(
+                self._session.interception.scrubber, kept, bodiless=bodiless, parts=outgoing.takes_parts
+            )
         except Unreadable as error:
             self._host.reset(self._program.other.get(stream), ErrorCodes.CANCEL)
             self._refuse(

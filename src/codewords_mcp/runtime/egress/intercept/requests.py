@@ -21,6 +21,7 @@ _HOP: Final = frozenset(
         b"http2-settings",
     }
 )
+_RANGES: Final = frozenset({b"range", b"if-range"})
 _KEPT: Final = frozenset({b"close", b"content-length", b"transfer-encoding", b"host"})
 """Names that a `Connection` header may not take off a message."""
 FIX: Final = (
@@ -65,6 +66,10 @@ class Outgoing:
         except Misplaced as error:
             raise misplaced(session, error.reason) from error
         self.target, self.headers, self.secrets = swapped
+        self.takes_parts = (session.host, session.port) not in session.interception.credentials.hosts
+        """Whether a range may be asked for. A value that is cut in two by ranges would be found in neither part."""
+        if not self.takes_parts:
+            self.headers = [(name, value) for name, value in self.headers if name.lower() not in _RANGES]
         if self.secrets:
             session.used(self.secrets)
 

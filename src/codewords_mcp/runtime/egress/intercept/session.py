@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from codewords_mcp.runtime.egress.intercept.interception import Interception
 from codewords_mcp.runtime.egress.intercept.trust import upstream_context
-from codewords_mcp.runtime.egress.relay import Traffic
+from codewords_mcp.runtime.egress.relay import Check, Traffic
 
 HANDSHAKE: Final = 10.0
 """Seconds for either handshake."""
@@ -77,6 +77,8 @@ class Session:
     used: Callable[[tuple[str, ...]], None]
     traffic: Traffic
     """Counts what is said inside TLS."""
+    check: Check | None = None
+    """Judges what the program says where it is tunnelled."""
     secure: bool = True
     """False for plain HTTP, which is read only where there is a recorder."""
 

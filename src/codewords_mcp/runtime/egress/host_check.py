@@ -1,0 +1,182 @@
+"""Compares the host that a program names inside its connection with the one that it connected to.
+
+On a shared address, as of a CDN, the name in the TLS handshake (SNI) or in `Host` decides who answers. Where a workflow may reach
+listed hosts only, both have to be the host that was dialled. What is inside TLS, and what is neither TLS nor HTTP, is not looked
+into.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+import httptools
+
+from codewords_mcp.runtime.egress.names import normal_host
+
+_HANDSHAKE: Final = 0x16
+_MAX_HELLO: Final = 64 << 10
+_MAX_LINE: Final = 64 << 10
+_HTTP_LINE: Final = re.compile(rb"\S+ \S* ?HTTP/\d", re.IGNORECASE)
+_TEXT: Final = re.compile(rb"[\t\r\n\x20-\x7e\x80-\xff]*")
+_AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]*)(?::\d*)?")
+
+OTHER_SNI: Final = "it asked for another host by TLS (SNI) than it connected to"
+NO_SNI: Final = "it names no host by TLS (SNI), so it cannot be compared with the host that it connected to"
+BAD_HELLO: Final = "it begins as TLS does, and its first message cannot be read"
+OTHER_HOST: Final = "it asked for another host (Host) than it connected to"
+BAD_HTTP: Final = "it begins as HTTP does, and cannot be read as that"
+
+
+class HostCheck:
+    """Told each piece that a program sends on one connection: True lets it pass, False does not, None ends the looking.
+
+    `refused` is told why. `host` is the name that was dialled, as `normal_host` gives it.
+    """
+
+    def __init__(self, host: str, refused: Callable[[str], None]) -> None:
+        self._host = host
+        self._refused = refused
+        self._first = b""
+        self._requests: _Requests | None = None
+
+    def __call__(self, piece: bytes) -> bool | None:
+        """Judge a piece before it is sent on."""
+        if self._requests is not None:
+            return self._judge_requests(piece)
+        self._first += piece
+        if self._first[0] == _HANDSHAKE:
+            return self._judge_hello()
+        return self._judge_first_line()
+
+    def _judge_hello(self) -> bool | None:
+        try:
+            name = server_name(self._first)
+        except (ValueError, IndexError):
+            return self._refuse(BAD_HELLO)
+        if name is None:
+            return True if len(self._first) <= _MAX_HELLO else self._refuse(BAD_HELLO)
+        if not name:
+            return self._refuse(NO_SNI)
+        return None if normal_host(name) == self._host else self._refuse(OTHER_SNI)
+
+    def _judge_first_line(self) -> bool | None:
+        text = self._first.lstrip(b"\r\n")
+        line, ended, _ = text.partition(b"\n")
+        if not ended:
+            may_be_http = len(text) <= _MAX_LINE and _TEXT.fullmatch(text) is not None
+            return True if may_be_http else None
+        if _HTTP_LINE.search(line) is None:
+            return None
+        self._requests = _Requests(self._host)
+        return self._judge_requests(text)
+
+    def _judge_requests(self, piece: bytes) -> bool | None:
+        assert self._requests is not None  # noqa: S101  # set before the first call
+        verdict = self._requests.feed(piece)
+        if verdict == "":
+            return True
+        return None if verdict is None else self._refuse(verdict)
+
+    def _refuse(self, reason: str) -> bool:
+        self._refused(reason)
+        return False
+
+
+class _Requests:
+    """Reads the requests of a connection, framing included, so that none of them hides behind the first one's body."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._named: list[str] = []
+        self._framing: list[bytes] = []
+        self._target = b""
+        self._other = False
+        self._websocket = False
+        self._parser = httptools.HttpRequestParser(self)
+
+    def feed(self, piece: bytes) -> str | None:
+        """An empty text where all that came names the host, a reason where it does not, None once it is no HTTP any more."""
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserUpgrade as offer:
+            if self._other:
+                return OTHER_HOST
+            return None if self._websocket else self._ignore_offer(piece[offer.args[0] :])
+        except httptools.HttpParserError:
+            return OTHER_HOST if self._other else BAD_HTTP
+        return OTHER_HOST if self._other else ""
+
+    def _ignore_offer(self, rest: bytes) -> str | None:
+        """Read on as a host does that does not take the offer: its parser reads no body of such a request."""
+        head = [b"POST / HTTP/1.1", b"host: " + self._host.encode(), *self._framing, b"", b""]
+        self._parser = httptools.HttpRequestParser(self)
+        return self.feed(b"\r\n".join(head) + rest)
+
+    def on_message_begin(self) -> None:
+        self._named, self._framing, self._target, self._websocket = [], [], b"", False
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"host":
+            self._named.append(value.decode("latin-1"))
+        elif name.lower() in {b"content-length", b"transfer-encoding"}:
+            self._framing.append(name + b": " + value)
+        elif name.lower() == b"upgrade" and value.strip().lower() == b"websocket":
+            self._websocket = True
+
+    def on_headers_complete(self) -> None:
+        target = self._target.decode("latin-1")
+        scheme, mark, rest = target.partition("://")
+        named = [*self._named]
+        if mark and scheme.lower() in {"http", "https"}:
+            named.append(re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2])
+        if not named and self._parser.get_http_version() != "1.0":
+            self._other = True
+        self._other = self._other or any(_host_of(text) != self._host for text in named)
+
+
+def _host_of(authority: str) -> str | None:
+    matched = _AUTHORITY.fullmatch(authority.strip().lower())
+    return normal_host(matched[1]) if matched else None
+
+
+def server_name(data: bytes) -> str | None:
+    """The host that a ClientHello names, "" where it names none; None where more of it has to come (RFC 8446, 4.1.2).
+
+    Raises ValueError or IndexError for what is no ClientHello.
+    """
+    hello, at = b"", 0
+    while at + 5 <= len(data):
+        if data[at] != _HANDSHAKE:
+            raise ValueError
+        size = int.from_bytes(data[at + 3 : at + 5])
+        hello += data[at + 5 : at + 5 + size]
+        at += 5 + size
+        if len(hello) >= 4 and len(hello) >= 4 + int.from_bytes(hello[1:4]):
+            break
+    if len(hello) < 4 or len(hello) < 4 + int.from_bytes(hello[1:4]):
+        return None
+    if hello[0] != 1:
+        raise ValueError
+    return _named_in(hello[4 : 4 + int.from_bytes(hello[1:4])])
+
+
+def _named_in(hello: bytes) -> str:
+    at = 2 + 32
+    at += 1 + hello[at]  # session id
+    at += 2 + int.from_bytes(hello[at : at + 2])  # cipher suites
+    at += 1 + hello[at]  # compression methods
+    at += 2  # length of all extensions
+    while at + 4 <= len(hello):
+        kind, size = int.from_bytes(hello[at : at + 2]), int.from_bytes(hello[at + 2 : at + 4])
+        body = hello[at + 4 : at + 4 + size]
+        at += 4 + size
+        if kind == 0:
+            if len(body) < 5 or body[2] != 0:
+                raise ValueError
+            return body[5 : 5 + int.from_bytes(body[3:5])].decode("ascii")
+    return ""
