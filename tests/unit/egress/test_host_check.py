@@ -110,7 +110,7 @@ H2C = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
     ],
 )  # fmt: skip
 def test_every_request_without_tls_names_the_host_that_was_dialled(
-    said: bytes, reason: str, cut: object
+    said: bytes, reason: str, split: Split
 ) -> None:
     verdict, why = judged(*split(said))
     assert (verdict, why) == (not reason, reason)
