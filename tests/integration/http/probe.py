@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 
 import uvicorn
-from fastapi import FastAPI, HTTPException, Request, WebSocket
+from fastapi import FastAPI, HTTPException, Request, Response, WebSocket
 from fastapi.responses import StreamingResponse
 
 app = FastAPI()
@@ -59,6 +59,12 @@ async def duplex(scope, receive, send) -> None:
 
 
 app.mount("/duplex", duplex)
+
+
+@app.get("/cookie")
+async def cookie(request: Request, response: Response) -> dict:
+    response.set_cookie("session", "1")
+    return dict(request.cookies)
 
 
 @app.get("/sse")

@@ -333,3 +333,16 @@ def test_a_background_run_survives_its_callers_connection_and_can_be_cancelled(
     cancelled = http.post(f"/runs/{run_id}/cancel").json()
     assert cancelled["status"] == "cancelled"
     assert http.post(f"/runs/{run_id}/cancel").status_code == 409
+
+
+@pytest.mark.requirement("workflows:cookies")
+def test_requests_come_without_cookies_and_a_workflow_that_sets_one_is_told(
+    http: httpx.Client, probe: str
+) -> None:
+    answer = http.get(f"/run/{probe}/cookie", headers={"Cookie": "session=1"})
+    assert answer.json() == {}
+    assert "session=1" in answer.headers["set-cookie"]
+    log = http.get(f"/logs/{answer.headers['x-request-id']}?follow=1").text
+    assert log.count("The response sets a cookie. Requests reach a workflow without cookies") == 1
+    plain = http.get(f"/run/{probe}/lines")
+    assert "cookie" not in http.get(f"/logs/{plain.headers['x-request-id']}?follow=1").text

@@ -81,3 +81,22 @@ def test_announced_steps_are_found_in_order() -> None:
     assert look(
         APP + 'print("STEPLOG START fetch")\nprint("STEPLOG START send.mail")\nprint("STEPLOG START fetch")\n'
     ).steps == ("fetch", "send.mail")
+
+
+@pytest.mark.requirement("workflows:cookies")
+@pytest.mark.parametrize(
+    "line",
+    [
+        'response.set_cookie("session", "1")', 'seen = request.cookies.get("session")', "def main(session: str = Cookie()): ...",
+        "app.add_middleware(SessionMiddleware, secret_key='x')",
+    ],
+)  # fmt: skip
+def test_code_that_uses_cookies_is_told_that_none_arrive(line: str) -> None:
+    [note] = notes(f"app = FastAPI()\n{line}\n{line}\n", "cookies")
+    assert (note.status, bool(note.line)) == ("note", True)
+    assert "without cookies" in note.message
+
+
+@pytest.mark.requirement("workflows:cookies")
+def test_a_script_without_cookies_is_not_told_of_them() -> None:
+    assert notes('app = FastAPI()\nselector = "#accept-cookies"\nfind(cookies=1)\n', "cookies") == []

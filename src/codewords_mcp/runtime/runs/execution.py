@@ -49,6 +49,7 @@ from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store import usage as sums
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.workflows.look import COOKIES
 
 log = structlog.get_logger(__name__)
 CHUNKS_AHEAD = 8
@@ -321,6 +322,8 @@ class Execution:
             reply.headers, run_id=self.run_id, keep_length=not self.scrubber, failed=reply.status >= 400
         )
         headers = [(name, scrubber.whole(value)) for name, value in headers]
+        if value_of(headers, b"set-cookie") is not None:
+            self.run_log.say(f"The response sets a cookie. {COOKIES}")
         self._answer = Answer(reply.status, headers)
         self.answered.set_result(self._answer)
         expected = int(value_of(headers, b"content-length") or -1)

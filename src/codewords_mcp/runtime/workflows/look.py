@@ -30,6 +30,12 @@ _SEED_METHODS = frozenset(
 _SEED_KEYS = {"app_slug": "app", "action_name": "action"}
 
 
+COOKIES = (
+    "Requests reach a workflow without cookies, since all workflows share the runtime's origin. Pass a token in a header of your "
+    "own (X-Session) or in the body, and keep what belongs to it with redis_coordinator or user_login."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """`app` is the FastAPI instance's name at module level, None without one; `mentions_fastapi` is the weaker sign.
@@ -55,7 +61,7 @@ def look(tree: ast.Module | None, text: str) -> Look:
         )
         return Look(None, None, "FastAPI" in text, steps, (note,))
     app, line = _app(tree)
-    notes = (*_dialect(tree), *_hashes(tree))
+    notes = (*_dialect(tree), *_hashes(tree), *_cookies(tree))
     return Look(app, line, app is not None or _mentions_fastapi(tree), steps, notes)
 
 
@@ -105,6 +111,25 @@ def _dialect(tree: ast.Module) -> Iterator[Check]:
                     column=place.col_offset + 1,
                     message=f"`{name}` works here; {ours}.",
                 )
+
+
+def _cookies(tree: ast.Module) -> Iterator[Check]:
+    """One note where cookies are set or read: requests come without any."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="set_cookie")) | ast.Attribute(attr="cookies"):
+                pass
+            case (
+                ast.Call(func=ast.Name(id="Cookie" | "APIKeyCookie" | "SessionMiddleware"))
+                | ast.Name(id="SessionMiddleware")
+            ):
+                pass
+            case _:
+                continue
+        yield Check(
+            id="cookies", status="note", message=COOKIES, line=node.lineno, column=node.col_offset + 1
+        )
+        return
 
 
 def _seed_spellings(call: ast.Call) -> Iterator[tuple[str, str, ast.expr | ast.keyword]]:
