@@ -10,6 +10,7 @@ import anyio
 from pydantic import BaseModel, Field
 
 from codewords_mcp.bounded_json import parse
+from codewords_mcp.door.paging import WINDOW, Part, at_path, part_of, without_base64
 from codewords_mcp.door.text import clean, clean_json, compact, cut, fence, one_line
 from codewords_mcp.door.tool_words import as_tools
 from codewords_mcp.runtime.author_info import Diagnosis, refusals
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from codewords_mcp.runtime.runtime import Runtime
 
 _RESULT_KEPT = 16_000
-_RESULT_SHOWN = 6_000
+_RESULT_SHOWN = WINDOW
 _LOG_LINE = 1_000
 _REACHED_KEPT = 40
 _REFUSED = " (refused)"
@@ -34,6 +35,11 @@ _SERVER = re.compile(
 _UNFIT = 422
 """What FastAPI answers to an input that does not fit: then it is the input that is to be changed."""
 _LOG_ENDS_WITHIN = 3.0
+_EMPTY = 204
+_NO_TEXT = (
+    "The answer is empty, or it is not text, which a record does not keep: have the workflow upload it "
+    "(client.upload_file_content) and answer with the link."
+)
 _SECRET = re.compile(r"codewords secrets set ([A-Z][A-Z0-9_]{1,63})")
 
 
@@ -62,7 +68,7 @@ class Diagnosed(BaseModel):
 
 
 class RunResult(BaseModel):
-    """`result` is data from the workflow; cut to text when it is long."""
+    """`result` is data from the workflow: a part of its text where it is long, with `total` characters and the `next_offset`."""
 
     run_id: str
     workflow_id: str | None = None
@@ -75,6 +81,9 @@ class RunResult(BaseModel):
     cost_usd: float | None = None
     result: Any = None
     result_cut: bool | None = None
+    record_cut: bool | None = None
+    total: int | None = None
+    next_offset: int | None = None
     error: RunFailure | None = None
     diagnosis: Diagnosed | None = None
     reached: list[str] = []
@@ -93,13 +102,17 @@ async def last_lines(runtime: Runtime, caller: Caller, run: Run, limit: int) -> 
     return await runtime.tail(caller, run.id, limit=limit)
 
 
-def run_result(run: Run, logs: list[LogLine], why: Diagnosis | None = None) -> RunResult:
-    """The record, the log lines given and the diagnosis."""
-    result, result_cut = _result(run)
-    if (
-        why is not None and why.frames
-    ):  # then the answer is the traceback, which the diagnosis tells in fewer words
-        result, result_cut = None, False
+def run_result(
+    run: Run, logs: list[LogLine], why: Diagnosis | None = None, *, path: str = "", offset: int = 0
+) -> RunResult:
+    """The record, the log lines given and the diagnosis; of the result what is at `path`, from `offset` on.
+
+    Raises InvalidInput for a path that leads nowhere.
+    """
+    result, part = _result(run, path, offset)
+    if why is not None and why.frames and not path and not offset:
+        # then the answer is the traceback, which the diagnosis tells in fewer words
+        result, part = None, None
     return RunResult(
         run_id=run.id,
         workflow_id=run.service_id,
@@ -111,7 +124,10 @@ def run_result(run: Run, logs: list[LogLine], why: Diagnosis | None = None) -> R
         isolation=run.isolation,
         cost_usd=run.usage.get("cost"),
         result=result,
-        result_cut=result_cut or None,
+        result_cut=run.response_truncated or (part is not None and part.total > _RESULT_KEPT) or None,
+        record_cut=run.response_truncated or None,
+        total=part.total if part and not part.whole else None,
+        next_offset=part.next if part else None,
         error=_error(run),
         diagnosis=_diagnosed(why),
         reached=_reached(run),
@@ -121,15 +137,19 @@ def run_result(run: Run, logs: list[LogLine], why: Diagnosis | None = None) -> R
     )
 
 
-def _result(run: Run) -> tuple[Any, bool]:
-    """The JSON result, or the text; whether it was cut."""
-    value = (
-        clean_json(run.response_json) if run.response_json is not None else clean(run.response_content or "")
-    )
-    text = compact(value)
-    if len(text) > _RESULT_KEPT:
-        return cut(text, _RESULT_KEPT), True
-    return value if value != "" else None, run.response_truncated
+def _result(run: Run, path: str, offset: int) -> tuple[Any, Part | None]:
+    """The JSON result, or the text, whole where it is short; else a part of it."""
+    value: Any = run.response_json if run.response_json is not None else run.response_content or ""
+    if path:
+        value = at_path(value, path)
+    if not (path and isinstance(value, str)):  # who names a string wants all of it
+        value = without_base64(value)
+    part = part_of(value, offset)
+    if part.total == 0:
+        return None, None
+    if offset == 0 and part.total <= _RESULT_KEPT:
+        return clean(value) if isinstance(value, str) else clean_json(value), part
+    return part.text, part
 
 
 def _seconds(run: Run) -> float | None:
@@ -257,8 +277,7 @@ def run_words(data: RunResult) -> str:
             parts.append(fence("Diagnosis", told, _DIAGNOSIS_SHOWN))
         if data.diagnosis.fix:
             parts.append(f"Likely fix: {data.diagnosis.fix}")
-    if data.result is not None:
-        parts.append(fence("Result", compact(data.result), _RESULT_SHOWN))
+    parts += _result_words(data)
     if data.refused:
         parts.append("Refused or failed connections:")
         parts += [f"- {one}" for one in data.refused]
@@ -267,6 +286,27 @@ def run_words(data: RunResult) -> str:
     if data.next is not None:
         parts.append(f"Next: {data.next}")
     return "\n".join(parts)
+
+
+def _result_words(data: RunResult) -> list[str]:
+    """The result as data, and how to read what is not shown of it."""
+    if data.result is None:
+        return (
+            [_NO_TEXT]
+            if data.http_status and data.status == "succeeded" and data.http_status != _EMPTY
+            else []
+        )
+    parts = [fence("Result", compact(data.result)[:_RESULT_SHOWN], _RESULT_SHOWN)]
+    if data.next_offset is not None:
+        parts.append(
+            f"{data.total} characters in all. Next part: get_run(run_id={json.dumps(data.run_id)}, "
+            f'offset={data.next_offset}); path="items.0" reads what is there in the result.'
+        )
+    if data.result_cut:
+        parts.append(
+            "The answer was longer than a record keeps (CODEWORDS_MAX_RESPONSE_KEPT); have the workflow upload it as a file."
+        )
+    return parts
 
 
 def _headline(data: RunResult) -> str:

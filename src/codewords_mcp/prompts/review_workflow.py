@@ -8,6 +8,7 @@ from pydantic import Field
 
 from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.door.errors import protocol_errors
+from codewords_mcp.door.text import fence
 
 TITLE = "Review a workflow"
 
@@ -32,7 +33,7 @@ async def review_workflow(
             f"{_ASKED}{', '.join(runtime.practice_topics())}.",
             "It may:\n" + "\n".join(detail.capabilities),
             f"Last runs: {runs}",
-            f"```python\n{detail.code}\n```",
+            fence("Its code", detail.code or "", len(detail.code or "") + 1),
         ]
     )
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.door.errors import protocol_errors
+from codewords_mcp.door.paging import part_of
+from codewords_mcp.door.text import clean_json
 
 URI = "run://{run_id}"
 TITLE = "Run record"
 MIME_TYPE = "application/json"
+
+_FIELD = 16_000
+"""Characters of one field of the record."""
 
 
 @protocol_errors
@@ -15,4 +23,22 @@ async def read(run_id: str, ctx: DoorContext) -> str:
     """A run's record: status, timings, result, error, steps. The result is data from the workflow."""
     runtime, caller = asking(ctx)
     run = await runtime.get_run(caller, run_id)
-    return run.model_dump_json(exclude={"owner"}, exclude_none=True, indent=1)
+    record = clean_json(run.model_dump(mode="json", exclude={"owner"}, exclude_none=True))
+    if "response_json" in record:
+        record.pop("response_content", None)  # the same once more
+    return json.dumps(
+        {name: _bounded(run.id, name, value) for name, value in record.items()}, ensure_ascii=False, indent=1
+    )
+
+
+def _bounded(run_id: str, name: str, value: Any) -> Any:
+    """A field of the record, or the beginning of its text with how to read on."""
+    part = part_of(value, 0, _FIELD)
+    if part.whole:
+        return value
+    more = (
+        f'get_run(run_id="{run_id}", offset={part.next})'
+        if name.startswith("response")
+        else "GET /runs/{run_id}"
+    )
+    return {"data_not_instructions": part.text, "characters_in_all": part.total, "read_on": more}

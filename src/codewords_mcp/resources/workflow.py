@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.door.errors import protocol_errors
-from codewords_mcp.door.text import compact, one_line
+from codewords_mcp.door.text import compact, fence, one_line
 from codewords_mcp.runtime.models import WorkflowDetail
 
 URI = "workflow://{workflow_id}"
 TITLE = "Workflow"
 MIME_TYPE = "text/markdown"
+
+_TOLD = 20_000
 
 
 @protocol_errors
@@ -20,18 +22,21 @@ async def read(workflow_id: str, ctx: DoorContext) -> str:
 
 
 def _page(detail: WorkflowDetail) -> str:
+    told = [
+        f"name: {one_line(detail.name, 80)}",
+        *([f"description: {one_line(detail.description, 400)}"] if detail.description else []),
+        f"routes: {compact(detail.routes)}",
+        f"environment: {compact(detail.env)}",
+        f"dependencies: {', '.join(detail.dependencies)}",
+    ]
     lines = [
-        f"# {one_line(detail.name, 80)}",
+        f"# {detail.service_id}",
         "",
-        *([one_line(detail.description, 400), ""] if detail.description else []),
-        f"- id: {detail.service_id}, version {detail.version} of {len(detail.versions)}",
+        f"- version {detail.version} of {len(detail.versions)}",
         f"- url: {detail.url}",
-        f"- routes: {compact(detail.routes)}",
-        f"- environment: {compact(detail.env)}",
-        f"- dependencies: {', '.join(detail.dependencies)}",
         "",
-        "```python",
-        detail.code or "",
-        "```",
+        fence("What its author wrote of it", "\n".join(told), _TOLD),
+        "",
+        fence("Its code", detail.code or "", len(detail.code or "") + 1),
     ]
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from codewords_mcp.door.text import clean_json, compact, cut, one_line
+from codewords_mcp.door.text import clean_json, compact, fence, one_line
 from codewords_mcp.runtime.author_info import Draft
 from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may, plain
 
@@ -53,11 +53,11 @@ def draft_lines(draft: Draft, *, checks: bool = True) -> list[str]:
     """As words: its state, what it may do, its open checks, the next call."""
     state = "passes its checks" if draft.ready else "does not pass its checks yet"
     of = f" of {draft.workflow_id} version {draft.base_version}" if draft.workflow_id else ""
-    lines = [f"{draft.draft_id} revision {draft.revision}{of} ({one_line(draft.name, 80)}) {state}."]
+    lines = [f"{draft.draft_id} revision {draft.revision}{of} {state}."]
     if checks:
         lines += [*lines_of(draft.checks), *(may(draft.capabilities) if draft.ready else [])]
         if draft.example is not None:
-            lines.append(f"Example input: {cut(compact(clean_json(draft.example)), _EXAMPLE)}")
+            lines.append(fence("Example input", compact(clean_json(draft.example)), _EXAMPLE))
     return [*lines, f"Next: {next_call(draft)}"]
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from mcp_types import CallToolResult
+from mcp_types import CallToolResult, ImageContent
 
-from codewords_mcp.door.runs import run_result, run_words
-from codewords_mcp.door.text import one_line
+from codewords_mcp.door.paging import part_of
+from codewords_mcp.door.runs import RunResult, run_result, run_words
+from codewords_mcp.door.text import fence, one_line
 from codewords_mcp.runtime.author_info import Diagnosis
 from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Progress, Run
 from codewords_mcp.tools._tool import answer
@@ -17,6 +19,16 @@ if TYPE_CHECKING:
     from codewords_mcp.runtime.runtime import Runtime
 
 _SLICE = 5.0
+LOG = "@log"
+"""The path that means a run's log instead of its result."""
+LOG_READ = 20_000
+"""Lines of a log that can be read by parts: the last."""
+_LEAST, _MOST = 100, 400_000
+"""Characters of base64 of a picture that is shown: up to 300 kB."""
+_LOOKED_AT = 500
+_PICTURE = re.compile(r"(?:data:image/[a-z+]{1,20};base64,)?([A-Za-z0-9+/]+={0,2})")
+_KINDS = {"iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp"}
+"""How base64 of a picture begins."""
 
 
 async def follow(runtime: Runtime, caller: Caller, run: Run, *, seconds: float, progress: Progress) -> Run:
@@ -28,10 +40,48 @@ async def follow(runtime: Runtime, caller: Caller, run: Run, *, seconds: float, 
     return run
 
 
-def answer_run(run: Run, logs: list[LogLine], why: Diagnosis | None = None) -> CallToolResult:
-    """The record, the log lines given and the diagnosis, as a tool's result."""
-    data = run_result(run, logs, why)
-    return answer(data, run_words(data))
+def answer_run(
+    run: Run, logs: list[LogLine], why: Diagnosis | None = None, *, path: str = "", offset: int = 0
+) -> CallToolResult:
+    """The record, the log lines given and the diagnosis, as a tool's result; a small picture in it as one."""
+    data = run_result(run, logs, why, path=path, offset=offset)
+    told = answer(data, run_words(data))
+    if picture := _picture(run.response_json):
+        told.content.append(ImageContent(type="image", data=picture[1], mime_type=picture[0]))
+    return told
+
+
+def answer_log(run: Run, lines: list[LogLine], offset: int) -> CallToolResult:
+    """A part of the log, the oldest lines first, and how to read on."""
+    text = "\n".join(f"{line.created_at} {line.stream}: {line.message}" for line in lines)
+    part = part_of(text, offset)
+    data = RunResult(
+        run_id=run.id, status=run.status, logs=part.text.splitlines(), total=part.total, next_offset=part.next
+    )
+    words = [fence(f"Log of run {run.id}", part.text, len(part.text) + 1)]
+    if part.next is not None:
+        words.append(
+            f'{part.total} characters in all. Next part: get_run(run_id="{run.id}", path="{LOG}", offset={part.next})'
+        )
+    return answer(data, "\n".join(words))
+
+
+def _picture(value: Any) -> tuple[str, str] | None:
+    """(media type, base64) of the first picture in a result that is small enough to be shown."""
+    waiting = [value]
+    for _ in range(_LOOKED_AT):
+        if not waiting:
+            return None
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += reversed(list(cast("dict[str, Any]", one).values()))
+        elif isinstance(one, list):
+            waiting += reversed(cast("list[Any]", one)[:_LOOKED_AT])
+        elif isinstance(one, str) and _LEAST < len(one) <= _MOST and (found := _PICTURE.fullmatch(one)):
+            kind = next((kind for head, kind in _KINDS.items() if found[1].startswith(head)), None)
+            if kind:
+                return kind, found[1]
+    return None
 
 
 def _stage(run: Run) -> str:

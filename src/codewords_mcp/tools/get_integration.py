@@ -77,7 +77,8 @@ def _lines(found: Detail, data: Integration) -> list[str]:
             else ""
         )
         return [fence("Values", listed, _SHOWN), *([more] if more else [])]
-    lines = list(map(line_of, data.actions))
+    listed = "\n".join(map(line_of, data.actions))
+    lines = [fence("Actions", listed, _SHOWN)] if listed else []
     if found.total > len(found.actions):
         lines.append(f"{found.total - len(found.actions)} more: narrow them with query.")
     return [*lines, *([data.note] if data.note else [])]

@@ -10,7 +10,7 @@ from pydantic import Field
 from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.door.runs import RunResult, last_lines
 from codewords_mcp.tools._arguments import RunId, WaitSeconds
-from codewords_mcp.tools._runs import answer_run, follow
+from codewords_mcp.tools._runs import LOG, LOG_READ, answer_log, answer_run, follow
 from codewords_mcp.tools._tool import READS, tool
 
 
@@ -19,13 +19,17 @@ async def get_run(
     run_id: RunId,
     wait_seconds: WaitSeconds = 0,
     log_lines: Annotated[int, Field(ge=0, le=200)] = 20,
+    path: Annotated[str, Field(description='Part of the result, like "items.0"; "@log": the log')] = "",
+    offset: Annotated[int, Field(ge=0, description="To read on")] = 0,
 ) -> Annotated[CallToolResult, RunResult]:
     """Get a run's status, timings, result, last log lines and, if it failed, a diagnosis; optionally wait for its end."""
     runtime, caller = asking(ctx)
     run = await runtime.get_run(caller, run_id)
+    if path == LOG:
+        return answer_log(run, await runtime.tail(caller, run_id, limit=LOG_READ), offset)
     run = await follow(runtime, caller, run, seconds=wait_seconds, progress=ctx.report_progress)
     logs = await last_lines(runtime, caller, run, log_lines) if log_lines else []
-    return answer_run(run, logs, await runtime.diagnose(caller, run))
+    return answer_run(run, logs, await runtime.diagnose(caller, run), path=path, offset=offset)
 
 
 TOOL = tool(get_run, title="Get run", hints=READS)

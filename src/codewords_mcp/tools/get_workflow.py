@@ -8,9 +8,9 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import clean, clean_json, compact, cut, one_line
+from codewords_mcp.door.text import clean, clean_json, compact, cut, fence, one_line
 from codewords_mcp.runtime.author_info import DRAFT_ID, Draft
-from codewords_mcp.runtime.models import Caller, WorkflowDetail
+from codewords_mcp.runtime.models import Caller, Run, WorkflowDetail
 from codewords_mcp.tools._arguments import Subject
 from codewords_mcp.tools._checks import may, plain
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
@@ -40,6 +40,9 @@ class RunItem(BaseModel):
     run_id: str
     status: str
     created_at: str
+    seconds: float | None = None
+    started_by: str | None = None
+    cost_usd: float | None = None
 
 
 class Workflow(BaseModel):
@@ -85,7 +88,7 @@ async def _difference(
 ) -> CallToolResult:
     found = await runtime.diff(caller, workflow_id, version=version, against=against or None)
     shown = cut(clean(found), _DIFF)
-    text = f"```diff\n{shown}\n```" if found else "Nothing differs."
+    text = fence("Difference", shown, _DIFF + 100) if found else "Nothing differs."
     return answer(Workflow(workflow_id=workflow_id, diff=shown), text)
 
 
@@ -93,13 +96,16 @@ def _draft(draft: Draft) -> CallToolResult:
     data = Workflow(
         workflow_id=draft.draft_id,
         name=one_line(draft.name, 80),
-        routes=_untitled(draft.routes),
+        routes=clean_json(_untitled(draft.routes)),
         draft=draft_result(draft),
         code=draft.code,
     )
-    lines = [*draft_lines(draft), f"Routes: {cut(compact(data.routes), _ROUTES_SHOWN)}"]
+    lines = [
+        *draft_lines(draft),
+        fence("Name and routes", f"{data.name}\n{compact(data.routes)}", _ROUTES_SHOWN),
+    ]
     if draft.code is not None:
-        lines.append(f"```python\n{draft.code}\n```")
+        lines.append(fence("Its code", draft.code, len(draft.code) + 1))
     return answer(data, "\n".join(lines))
 
 
@@ -110,7 +116,7 @@ def _data(detail: WorkflowDetail) -> Workflow:
         description=one_line(detail.description, 400) or None,
         url=detail.url,
         version=detail.version,
-        routes=_untitled(detail.routes),
+        routes=clean_json(_untitled(detail.routes)),
         env=[_variable(one) for one in detail.env],
         dependencies=detail.dependencies,
         versions=[
@@ -119,13 +125,24 @@ def _data(detail: WorkflowDetail) -> Workflow:
             )
             for v in detail.versions[:_VERSIONS]
         ],
-        last_runs=[
-            RunItem(run_id=r.id, status=r.status, created_at=r.created_at.isoformat(timespec="seconds"))
-            for r in detail.last_runs[:_RUNS]
-        ],
+        last_runs=[_run_item(r) for r in detail.last_runs[:_RUNS]],
         capabilities=plain(detail.capabilities),
         example=clean_json(detail.example),
-        code=detail.code,
+        code=clean(detail.code) if detail.code else None,
+    )
+
+
+def _run_item(run: Run) -> RunItem:
+    took = None
+    if run.started_at and run.completed_at:
+        took = round((run.completed_at - run.started_at).total_seconds(), 3)
+    return RunItem(
+        run_id=run.id,
+        status=run.status,
+        created_at=run.created_at.isoformat(timespec="seconds"),
+        seconds=took,
+        started_by="a schedule" if run.schedule_id else "another run" if run.parent_id else None,
+        cost_usd=run.usage.get("cost") or None,
     )
 
 
@@ -165,22 +182,42 @@ def _environment(variables: list[dict[str, Any]]) -> str:
 
 
 def _text(data: Workflow) -> str:
-    lines = [
-        f"{data.workflow_id} v{data.version}: {data.name}"
-        + (f". {data.description}" if data.description else ""),
-        f"URL: {data.url}",
+    told = [
+        f"Name: {data.name}",
+        *([f"Description: {data.description}"] if data.description else []),
         f"Routes: {cut(compact(data.routes), _ROUTES_SHOWN)}",
         f"Environment: {_environment(data.env)}",
-        f"Versions: {', '.join(f'{v.version}*' if v.active else str(v.version) for v in data.versions)} (* is live)",
+    ]
+    if data.example is not None:
+        told.append(f"Example input: {cut(compact(data.example), _EXAMPLE)}")
+    lines = [
+        f"{data.workflow_id} version {data.version}",
+        f"URL: {data.url}",
+        fence("What its author wrote", "\n".join(told), _ROUTES_SHOWN + 2_000),
+        f"Versions: {', '.join(map(_version, data.versions))}",
     ]
     lines += may(data.capabilities)
-    if data.example is not None:
-        lines.append(f"Example input: {cut(compact(data.example), _EXAMPLE)}")
     if data.last_runs:
-        lines.append("Last runs: " + ", ".join(f"{r.run_id} {r.status}" for r in data.last_runs))
+        lines.append("Last runs:")
+        lines += [f"- {_run_line(run)}" for run in data.last_runs]
     if data.code is not None:
-        lines.append(f"```python\n{data.code}\n```")
+        lines.append(fence("Its code", data.code, len(data.code) + 1))
     return "\n".join(lines)
+
+
+def _version(version: VersionItem) -> str:
+    return f"{version.version} of {version.created_at[:16]}{' (live)' if version.active else ''}"
+
+
+def _run_line(run: RunItem) -> str:
+    facts = [
+        run.run_id,
+        run.status,
+        run.created_at,
+        *([f"{run.seconds:g} s"] if run.seconds is not None else []),
+    ]
+    cost = [f"{run.cost_usd:.6g} USD"] if run.cost_usd else []
+    return ", ".join([*facts, *([f"by {run.started_by}"] if run.started_by else []), *cost])
 
 
 TOOL = tool(get_workflow, title="Get workflow", hints=READS)

@@ -8,7 +8,7 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import one_line
+from codewords_mcp.door.text import compact, fence, one_line
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.author_info import Template
 from codewords_mcp.tools._tool import READS, answer, tool
@@ -64,7 +64,8 @@ def _told(templates: list[Template]) -> CallToolResult:
         )
         for t in templates
     ]
-    text = "\n".join(map(_line, items))
+    told = "\n".join(map(_line, items))
+    text = fence("Templates", told, len(told) + 1) if told else ""
     return answer(
         TemplateList(templates=items), text or "No template fits; call it without query and category."
     )
@@ -99,9 +100,8 @@ def _the_one(templates: list[Template], template_id: str) -> Template:
 
 def _with_code(template: Template) -> CallToolResult:
     item = TemplateItem.model_validate(template.model_dump(exclude={"needs"}))
-    text = (
-        f"{item.id}: {item.title}. Example input: {template.example_input}\n```python\n{template.code}\n```"
-    )
+    told = f"{item.title}. Example input: {compact(template.example_input)}\n{template.code}"
+    text = f"{item.id}\n{fence('Template', told, len(told) + 1)}"
     return answer(TemplateList(templates=[item]), text)
 
 

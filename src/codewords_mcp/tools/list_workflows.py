@@ -8,7 +8,7 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import one_line
+from codewords_mcp.door.text import fence, one_line
 from codewords_mcp.tools._arguments import Cursor, Limit
 from codewords_mcp.tools._tool import READS, answer, tool
 
@@ -79,6 +79,8 @@ async def list_workflows(
         + (f", of {d.workflow_id}" if d.workflow_id else "")
         for d in kept
     ]
+    if lines:
+        lines = [fence("Workflows and drafts", "\n".join(lines), len("\n".join(lines)) + 1)]
     if page.next_cursor:
         lines.append(f'More: cursor="{page.next_cursor}"')
     return answer(

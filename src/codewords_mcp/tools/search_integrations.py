@@ -8,8 +8,11 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel
 
 from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.text import fence
 from codewords_mcp.tools._integrations import ActionItem, item_of, line_of
 from codewords_mcp.tools._tool import READS, answer, tool
+
+_SHOWN = 6_000
 
 
 class IntegrationList(BaseModel):
@@ -31,9 +34,10 @@ async def search_integrations(
         apps=[app.slug for app in found.apps],
         note=found.note or None,
     )
-    lines = list(map(line_of, data.actions)) or ["No actions."]
+    told = list(map(line_of, data.actions))
     if data.apps:
-        lines.append(f"Apps of that name: {', '.join(data.apps)}")
+        told.append(f"Apps of that name: {', '.join(data.apps)}")
+    lines = [fence("Found", "\n".join(told), _SHOWN)] if told else ["No actions."]
     if data.note:
         lines.append(data.note)
     if found.actions:

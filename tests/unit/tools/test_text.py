@@ -28,10 +28,21 @@ def test_what_hides_or_moves_text_is_removed(dirty: str, expected: str) -> None:
     assert clean(dirty) == expected
 
 
-def test_emoji_and_scripts_that_need_joiners_stay_whole() -> None:
-    family, persian = "👨‍👩‍👧", "می‌خواهم"
-    assert clean(family) == family
-    assert clean(persian) == persian
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "\u200b", "\u200c", "\u200d", "\u200e", "\u200f", "\u202a", "\u202e", "\u2060", "\u2064", "\u2069", "\u00ad", "\u034f",
+        "\u061c", "\u180e", "\u3164", "\ufe0f", "\ufeff", "\ufff9", "\U000e0001", "\U000e0041", "\U000e0100", "\U0001d173",
+    ],
+)  # fmt: skip
+def test_no_character_without_width_passes(hidden: str) -> None:
+    assert clean(f"do{hidden}this{hidden}") == "dothis"
+    assert clean_json({f"k{hidden}": [hidden]}) == {"k": [""]}
+    assert hidden not in fence(f"Label{hidden}", hidden, 100).replace(f"Label{hidden}", "")
+
+
+def test_separators_of_lines_are_lines() -> None:
+    assert clean("one\u2028two\u2029three") == "one\ntwo\nthree"
 
 
 def test_every_string_of_a_json_value_is_cleaned_and_the_rest_kept() -> None:
