@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from codewords_mcp.bounded_json import MAX_DEPTH, UnacceptableJson, check, parse, parse_or_none, parse_stored
 from codewords_mcp.door.runs import _log, run_result, run_words  # pyright: ignore[reportPrivateUsage]
-from codewords_mcp.errors import StorageFailed
+from codewords_mcp.errors import InvalidInput, StorageFailed
 from codewords_mcp.http.records import log_record, result_record
 from codewords_mcp.runtime.models import LogLine
 from codewords_mcp.runtime.runs.answers import Answer, Kept, response_record
@@ -221,3 +221,17 @@ def test_whatever_a_program_logs_its_line_is_shown(data: bytes) -> None:
     assert to_json(log_record(("2026-01-31T09:30:00.000250Z", "stdout", message)))
     line = LogLine(created_at="2026-01-31T09:30:00.000250Z", stream="stdout", message=message)
     assert _log([line]) or not message.strip()
+
+
+def test_a_text_that_the_database_does_not_take_is_the_callers_fault_and_said_so(database: Database) -> None:
+    row: dict[str, Any] = {"id": "n", "owner": "o", "status": "queued", "created_at": now()}
+
+    def add(connection: Any) -> None:
+        runs.add(connection, row | {"correlation_id": "a\x00b"})
+
+    if database.shared:
+        with pytest.raises(InvalidInput, match="NUL"):
+            database.write_blocking(add)
+    else:
+        database.write_blocking(add)
+    database.write_blocking(lambda c: runs.add(c, row | {"id": "next"}))

@@ -10,7 +10,9 @@ import re
 from dataclasses import replace
 from typing import Any, cast
 
-from codewords_mcp.bounded_json import UnacceptableJson, parse
+from pydantic_core import to_json
+
+from codewords_mcp.bounded_json import MAX_DEPTH, UnacceptableJson, parse
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.gateway.asked import Asked
 from codewords_mcp.runtime.gateway.inputs import plain
@@ -49,6 +51,11 @@ def canonical(asked: Asked, headers: Headers) -> Asked:
 
 
 def _json(asked: Asked) -> Asked:
+    # most clients write JSON as we do: what is written back to the same bytes had one reading
+    found, body = asked.parsed, asked.body
+    if found and body.count(b"{") + body.count(b"[") <= MAX_DEPTH and to_json(found) == body:
+        _check_all_spellings(found)
+        return replace(asked, media=_JSON)
     try:
         parsed: Any = parse(asked.body, unique_keys=True)
     except UnacceptableJson as error:
@@ -58,13 +65,17 @@ def _json(asked: Asked) -> Asked:
     if not isinstance(parsed, dict):
         raise _unread("it is not a JSON object")
     found = cast("Json", parsed)
+    _check_all_spellings(found)
+    model: Any = asked.route.model or found.get("model")
+    body = json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
+    return replace(asked, body=body, parsed=found, model=model if isinstance(model, str) else "", media=_JSON)
+
+
+def _check_all_spellings(found: Json) -> None:
     _check_spellings(found)
     for name, value in found.items():
         if plain(name) == "generationconfig" and isinstance(value, dict):
             _check_spellings(cast("Json", value))
-    model: Any = asked.route.model or found.get("model")
-    body = json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
-    return replace(asked, body=body, parsed=found, model=model if isinstance(model, str) else "", media=_JSON)
 
 
 def _check_spellings(found: Json) -> None:

@@ -17,10 +17,10 @@ from codewords_mcp.runtime.gateway.usage import Json
 
 SEARCHES = 10
 """Uses of a provider's tool where its documentation bounds them and the request does not."""
-_NOTABLE = re.compile(
-    rb"image|audio|video|inline|file|document|previous|conversation|cached|container|reference|prompt|tool|search|mcp|plugin",
-    re.IGNORECASE,
-)
+_NOTABLE = (
+    b"image", b"audio", b"video", b"inline", b"file", b"document", b"previous", b"conversation", b"cache", b"container",
+    b"reference", b"prompt", b"tool", b"search", b"mcp", b"plugin",
+)  # fmt: skip
 """A body without any of these in it holds text alone, which is most bodies."""
 _SCHEMAS = frozenset(
     {
@@ -83,7 +83,8 @@ def find_inputs(asked: Asked) -> Inputs:
     found = Inputs()
     if asked.files:
         found.pictures = asked.files
-    if _NOTABLE.search(asked.body) is None and b"cache" not in asked.body:
+    lower = asked.body.lower()
+    if not any(word in lower for word in _NOTABLE):
         return found
     for container in _objects(asked.parsed):
         _note(found, container)

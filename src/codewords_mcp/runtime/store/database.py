@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, InterfaceError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from codewords_mcp.bounded_json import parse_stored
@@ -162,6 +162,12 @@ def storage_error(error: Exception, home: Path) -> StorageFailed:
     )
 
 
+def _unstorable() -> InvalidInput:
+    return InvalidInput(
+        "The request holds a NUL character, which the database does not store.", hint="Send it without."
+    )
+
+
 def database_url(text: str) -> URL:
     """A database's address with the driver that we use. Raises InvalidInput."""
     try:
@@ -294,6 +300,8 @@ class Database:
                     outcome = [fn(connection)]
                 return outcome[0]
             except (OperationalError, DatabaseError, InterfaceError) as error:
+                if isinstance(error, DataError) and "NUL" in str(error.orig):
+                    raise _unstorable() from error
                 if _is_integrity(error):
                     raise
                 if not (self.shared and _passes(error)) or time.monotonic() > deadline or self._closed:
