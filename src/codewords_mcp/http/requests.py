@@ -171,7 +171,7 @@ OPERATIONS = [
     ),
     Operation("GET", "/request/{run_id}", "The record of a run", record, tag="runs", reply=RECORD),
     Operation(
-        "GET", "/logs/{run_id}", "Follow the log of a run", logs, tag="runs", media=NDJSON,
+        "GET", "/logs/{run_id}", "Follow the log of a run", logs, tag="runs", media=NDJSON, other_media=("text/event-stream",),
         description="One JSON object a line, live; an empty line about every 5 s says that the run goes on.",
         parameters=(
             Parameter("after", "Only lines later than this `createdAt`.", {"type": "string"}),

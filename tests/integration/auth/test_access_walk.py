@@ -177,6 +177,25 @@ def test_what_the_table_allows_is_let_through_over_mcp(walk: Walk, kind: CallerK
     assert refused == []
 
 
+def test_a_signed_in_person_reaches_pages_and_nothing_that_needs_a_key(walk: Walk) -> None:
+    [kind] = [kind for kind in caller_kinds() if kind.name == "page session"]
+    opened = {"Sec-Fetch-Site": "none", "Sec-Fetch-Dest": "document"}
+    with walk.door.client(key=None) as http:
+        http.get(walk.door.sign_in_address(), headers=opened)
+        assert http.cookies
+        http.headers.update({"Origin": walk.door.url, "Sec-Fetch-Site": "same-origin"})
+        before = walk.snapshot()
+        denied = [rule for rule in HTTP if not expected(kind, rule)]
+        answers = {rule.name: ask_http(walk, http, rule, potent=True) for rule in denied}
+        assert {name for name, answer in answers.items() if answer[1] not in REASONS} == set()
+        assert walk.snapshot() == before
+        allowed = [rule for rule in HTTP if rule.level == "page" or rule.by_session]
+        assert len(allowed) > 8
+        assert {
+            rule.name for rule in allowed if ask_http(walk, http, rule, potent=False)[0] in {401, 403}
+        } == set()
+
+
 def test_a_run_reaches_from_its_sandbox_what_the_table_gives_it(walk: Walk) -> None:
     [kind] = [kind for kind in caller_kinds() if kind.name == "run"]
     run = Caller("local", "run", run_id="run-within")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -10,7 +12,7 @@ from uuid import UUID
 import pytest
 from pydantic import AnyUrl, BaseModel, ConfigDict, Field, create_model
 
-from codewords_mcp.runtime.workflows.openapi import routes_of
+from codewords_mcp.runtime.workflows.openapi import normalise, routes_of
 from codewords_mcp.runtime.workflows.samples import example_of, main_route
 
 
@@ -101,3 +103,50 @@ def test_the_main_route_is_the_root_or_else_the_first_without_parameters() -> No
     assert found is not None
     assert (found.path, found.schema) == ("/", {})
     assert main_route([one, {"method": "GET", "path": "/", "input": None}]) is None
+
+
+NO_SCHEMAS: list[Any] = [
+    {"type": "string", "minLength": 10**12},
+    functools.reduce(
+        lambda inner, _: {"type": "array", "minItems": 20, "items": inner}, range(12), {"type": "string"}
+    ),
+    {"type": "object", "required": "abc", "properties": []},
+    {"type": "object", "required": [1, None], "properties": {}},
+    {"anyOf": "x"},
+    {"type": "integer", "multipleOf": "x"},
+    {"type": "number", "multipleOf": 0.0, "exclusiveMinimum": None},
+    {"type": ["string", "null"], "minLength": "x"},
+    {"type": "array", "items": [[[]]]},
+]
+
+
+@pytest.mark.requirement("fuzz:parsers")
+@pytest.mark.parametrize("schema", NO_SCHEMAS)
+def test_an_example_of_a_schema_that_is_none_or_that_has_no_end_is_made_at_once(
+    schema: dict[str, Any],
+) -> None:
+    assert len(json.dumps(example_of(schema))) < 500_000
+
+
+@pytest.mark.requirement("fuzz:parsers")
+@pytest.mark.parametrize(
+    "paths",
+    [None, [], "x", {"/": "x"}, {"/": {"post": []}}, {"/": {"summary": "x", "parameters": [1], "post": {}}}],
+)
+def test_a_document_of_any_shape_has_routes_or_none(paths: Any) -> None:
+    document = normalise({"openapi": "3.1.0", "paths": paths, "components": [], "info": "x"})
+    assert [one["method"] for one in routes_of(document)] in ([], ["POST"])
+
+
+@pytest.mark.requirement("fuzz:parsers")
+def test_references_that_fan_out_are_read_up_to_a_bound() -> None:
+    schemas = {f"S{n}": {"anyOf": [{"$ref": f"#/components/schemas/S{n + 1}"}] * 10} for n in range(12)}
+    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/S0"}}}}
+    document = normalise(
+        {
+            "openapi": "3.1.0",
+            "paths": {"/": {"post": {"requestBody": body}}},
+            "components": {"schemas": schemas},
+        }
+    )
+    assert len(json.dumps(routes_of(document))) < 2_000_000

@@ -16,6 +16,7 @@ from codewords_mcp.errors import CodewordsError, ProgramFailed, SandboxUnavailab
 from codewords_mcp.runtime.models import Check
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Limits, Sandbox, SandboxSpec
 from codewords_mcp.runtime.workflows.crash import explain_crash
+from codewords_mcp.runtime.workflows.openapi import normalise
 from codewords_mcp.runtime.workflows.repair import watched_code
 from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.runtime.workflows.smoke import Example, Smoke, judge, try_example
@@ -286,7 +287,7 @@ def _document(body: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(document, dict) or "openapi" not in document:
         return None
-    return cast("dict[str, Any]", document)
+    return normalise(cast("dict[str, Any]", document))
 
 
 def _routes(document: dict[str, Any]) -> Check:

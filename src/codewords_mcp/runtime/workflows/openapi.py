@@ -10,9 +10,57 @@ MAX_SCHEMA_DEPTH = 12
 """References nested deeper end in `{}`: a schema may name itself."""
 
 
+_MAX_NODES = 20_000
+"""Parts of schemas that are read of one document: references that fan out would never end."""
+_METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
+
+
+def normalise(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with nothing in it but what has the shape of OpenAPI. A program may answer anything."""
+    operations = {
+        path: {
+            method: _operation(_dict(operation))
+            for method, operation in _dict(item).items()
+            if method in _METHODS and isinstance(operation, dict)
+        }
+        for path, item in _dict(document.get("paths")).items()
+    }
+    components = _dict(document.get("components"))
+    named = _dict(components.get("schemas"))
+    schemas = {name: _dict(named[name]) for name in named if isinstance(named[name], dict)}
+    return document | {
+        "info": _dict(document.get("info")),
+        "paths": operations,
+        "components": components | {"schemas": schemas},
+    }
+
+
+def _operation(operation: dict[str, Any]) -> dict[str, Any]:
+    body = _dict(operation.get("requestBody"))
+    content = _dict(body.get("content"))
+    shaped: dict[str, Any] = {}
+    for media in content:
+        described = _dict(content[media])
+        shaped[media] = described | {"schema": _dict(described.get("schema"))}
+    listed: Any = operation.get("parameters")
+    parameters = map(_dict, cast("list[Any]", listed) if isinstance(listed, list) else [])
+    named = [one for one in parameters if isinstance(one.get("name"), str)]
+    texts = {key: str(operation[key]) for key in ("summary", "description") if operation.get(key)}
+    plain = {
+        key: value for key, value in operation.items() if key not in {"summary", "description", "requestBody"}
+    }
+    read: dict[str, Any] = plain | texts | {"parameters": named}
+    return read | {"requestBody": body | {"content": shaped}} if body else read
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
 def routes_of(openapi: dict[str, Any]) -> list[dict[str, Any]]:
     """[{method, path, summary, input}] of an OpenAPI document; `input` is the JSON body's schema, references resolved."""
     routes: list[dict[str, Any]] = []
+    resolver = _Resolver(openapi.get("components", {}).get("schemas", {}))
     for path, operations in openapi.get("paths", {}).items():
         for method, operation in operations.items():
             body = (
@@ -20,23 +68,31 @@ def routes_of(openapi: dict[str, Any]) -> list[dict[str, Any]]:
             )
             summary = operation.get("description") or operation.get("summary") or ""
             routes.append(
-                {"method": method.upper(), "path": path, "summary": summary, "input": _resolve(body, openapi)}
+                {"method": method.upper(), "path": path, "summary": summary, "input": resolver.resolve(body)}
             )
     return routes
 
 
-def _resolve(schema: Any, openapi: dict[str, Any], depth: int = 0) -> Any:
-    if depth > MAX_SCHEMA_DEPTH:
-        return {}
-    if isinstance(schema, list):
-        return [_resolve(item, openapi, depth + 1) for item in cast("list[Any]", schema)]
-    if not isinstance(schema, dict):
-        return schema
-    fields = cast("dict[str, Any]", schema)
-    if isinstance(reference := fields.get("$ref"), str):
-        name = reference.rsplit("/", 1)[-1]
-        return _resolve(openapi.get("components", {}).get("schemas", {}).get(name, {}), openapi, depth + 1)
-    return {key: _resolve(value, openapi, depth + 1) for key, value in fields.items()}
+class _Resolver:
+    """Puts what is referred to in place of references, as far as its bounds go."""
+
+    def __init__(self, schemas: dict[str, Any]) -> None:
+        self._schemas = schemas
+        self._nodes = 0
+
+    def resolve(self, schema: Any, depth: int = 0) -> Any:
+        """The schema with its references in place; `{}` beyond the bounds."""
+        self._nodes += 1
+        if depth > MAX_SCHEMA_DEPTH or self._nodes > _MAX_NODES:
+            return {}
+        if isinstance(schema, list):
+            return [self.resolve(item, depth + 1) for item in cast("list[Any]", schema)]
+        if not isinstance(schema, dict):
+            return schema
+        fields = cast("dict[str, Any]", schema)
+        if isinstance(reference := fields.get("$ref"), str):
+            return self.resolve(self._schemas.get(reference.rsplit("/", 1)[-1], {}), depth + 1)
+        return {key: self.resolve(value, depth + 1) for key, value in fields.items()}
 
 
 def title_of(openapi: dict[str, Any] | None) -> str:
