@@ -42,7 +42,7 @@ def set_secret(
         typer.Option(
             "--in",
             metavar="PLACE",
-            help="Where it stands in a request: header, basic, query, path.",
+            help="Where it stands in a request: header, basic, query, path; or in one of them: header:X-Api-Key, query:api_key.",
             show_default=False,
         ),
     ] = None,

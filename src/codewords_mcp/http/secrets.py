@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field, SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,9 +21,7 @@ class SecretBody(Body):
 
     value: SecretStr
     hosts: list[str] = Field(default_factory=list[str])
-    places: list[Literal["header", "basic", "query", "path"]] = Field(
-        default_factory=list[Literal["header", "basic", "query", "path"]]
-    )
+    places: list[str] = Field(default_factory=list[str])
     plain: bool = False
 
 

@@ -332,3 +332,24 @@ async def test_a_value_comes_back_neither_in_a_reason_phrase_nor_in_halves(
             assert said[0].startswith(b"HTTP/1.1 200 OK\r\n")
             assert [one.split()[1] for one in said[2:]] == [b"502", b"502"]
             assert all(b"range" not in head.lower() for head in heads)
+
+
+@pytest.mark.requirement("rules:placeholders")
+async def test_a_rule_that_names_a_header_and_a_parameter_lets_the_value_stand_in_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        ground(tmp_path, monkeypatch, places=("header:x-api-key", "query:api_key")) as stage,
+        client(stage) as http,
+    ):
+        key = stage.placeholder
+        for path, headers, status in (
+            (f"/?api_key={key}", {}, 200), (f"/?a=1&api%5Fkey={key}&b=2", {}, 200), ("/", {"X-API-Key": key}, 200),
+            (f"/?q={key}&api_key=attackers", {}, 403), (f"/?a=1;api_key={key}", {}, 403), (f"/?{key}", {}, 403),
+            (f"/?{key}=api_key", {}, 403), (f"/?API_KEY={key}", {}, 403), (f"/?api_key={key}&q={key}", {}, 403),
+            ("/", {"Authorization": f"Bearer {key}"}, 403), ("/", {"X-Api-Key-2": key}, 403), (f"/{key}", {}, 403),
+        ):  # fmt: skip
+            reply = await http.get(stage.url + path, headers=headers)
+            assert (path.replace(key, "KEY"), reply.status_code) == (path.replace(key, "KEY"), status)
+            if status == 403:
+                assert "the header x-api-key and the query parameter api_key only" in reply.text

@@ -47,6 +47,35 @@ def test_a_rule_is_read_as_it_was_stored() -> None:
         make_rule([f"h{number}.com" for number in range(21)])
 
 
+@pytest.mark.requirement("secrets:rules")
+def test_a_rule_may_name_the_one_header_or_parameter() -> None:
+    rule = make_rule(["api.example.com"], ["query:api_key", "header:X-Api-Key", "header:x-api-key", "basic"])
+    assert rule.places == ("header:x-api-key", "basic", "query:api_key")
+    assert read_rule(rule.as_json()) == rule
+    assert rule.allows("header", "x-api-key")
+    assert rule.allows("basic", "")
+    assert not rule.allows("header", "authorization")
+    assert not rule.allows("query", "q")
+    assert not rule.allows("query", "")
+    assert make_rule(["api.example.com"], ["query"]).allows("query", "anything")
+    for place in (
+        "path:a",
+        "basic:a",
+        "header:",
+        "query:",
+        "header:a b",
+        "query:a&b",
+        "query:a=b",
+        "body",
+        ":",
+        "header:\r\n",
+    ):
+        with pytest.raises(InvalidInput):
+            make_rule(["api.example.com"], [place])
+    with pytest.raises(InvalidInput):
+        make_rule(["api.example.com"], [f"query:p{number}" for number in range(21)])
+
+
 def open_keys(home: Path, ids: set[str], **more: str | None) -> Keys:
     return Keys(home, more.get("configured"), more.get("previous"), stored_key_ids=ids, keyring=False)
 

@@ -12,11 +12,16 @@ from codewords_mcp.errors import InvalidInput
 Place = Literal["header", "basic", "query", "path"]
 """Where in a request: a header's value, the decoded user or password of `Authorization: Basic`, the query, the path."""
 PLACES: Final[tuple[Place, ...]] = get_args(Place)
+NAMED: Final = ("header", "query")
+"""Places that may be one header or one parameter, as in `header:X-Api-Key` and `query:api_key`."""
 Held = Literal["placeholder", "plain"]
 """How a workflow holds a secret: as a placeholder that is worth nothing, or as the value itself."""
 
 HTTPS: Final = 443
 MAX_HOSTS: Final = 20
+MAX_PLACES: Final = 20
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)
+_PARAMETER: Final = re.compile(r"[\w.\-\[\]$]{1,100}", re.ASCII)
 _DEFAULT: Final[tuple[Place, ...]] = ("header", "basic")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)*(?=[a-z0-9_-]*[a-z_]){_LABEL}", re.ASCII)
@@ -28,7 +33,12 @@ class HostRule:
     """`hosts` are (name, port) pairs that the value may be sent to, over TLS; `places` are where it may stand."""
 
     hosts: tuple[tuple[str, int], ...]
-    places: tuple[Place, ...] = _DEFAULT
+    places: tuple[str, ...] = _DEFAULT
+    """Each a `Place`, or `header:` or `query:` with the name of the one header (in lower case) or parameter."""
+
+    def allows(self, place: Place, name: str) -> bool:
+        """Whether the value may stand in a place; `name` is that of the header or parameter there, or empty."""
+        return place in self.places or (bool(name) and f"{place}:{name}" in self.places)
 
     def as_json(self) -> dict[str, Any]:
         """As it is stored."""
@@ -44,19 +54,35 @@ def make_rule(hosts: Collection[str], places: Collection[str] = ()) -> HostRule:
     """The rule for what a person typed: `api.stripe.com`, `api.example.com:8443`. Raises InvalidInput."""
     if not 0 < len(hosts) <= MAX_HOSTS:
         raise InvalidInput(f"A host rule names 1 to {MAX_HOSTS} hosts.")
-    unknown = [place for place in places if place not in PLACES]
-    if unknown:
-        raise InvalidInput(
-            "A secret stands in a header, in basic authentication, in the query or in the path.",
-            hint=f"Give one of {', '.join(PLACES)}.",
-        )
-    chosen: tuple[Place, ...] = tuple(place for place in PLACES if place in places) or _DEFAULT
+    parsed = dict.fromkeys(_parse_place(place) for place in places)
+    if len(parsed) > MAX_PLACES:
+        raise InvalidInput(f"A host rule names at most {MAX_PLACES} places.")
+    chosen = tuple(sorted(parsed, key=_order)) or _DEFAULT
     return HostRule(tuple(dict.fromkeys(_parse_host(host) for host in hosts)), chosen)
 
 
 def read_rule(stored: Mapping[str, Any] | None) -> HostRule | None:
     """See `HostRule.as_json`."""
     return None if stored is None else make_rule(stored["hosts"], stored["places"])
+
+
+def _parse_place(text: str) -> str:
+    kind, colon, name = text.strip().partition(":")
+    if not colon and kind in PLACES:
+        return kind
+    if kind == "header" and _HEADER.fullmatch(name):
+        return f"header:{name.lower()}"
+    if kind == "query" and _PARAMETER.fullmatch(name):
+        return f"query:{name}"
+    raise InvalidInput(
+        "A secret stands in a header, in basic authentication, in the query or in the path.",
+        hint=f"Give one of {', '.join(PLACES)}, or name the one header or parameter: header:X-Api-Key, query:api_key.",
+    )
+
+
+def _order(place: str) -> tuple[int, str]:
+    kind = place.partition(":")[0]
+    return [str(known) for known in PLACES].index(kind), place
 
 
 def _parse_host(text: str) -> tuple[str, int]:
@@ -72,7 +98,7 @@ def _parse_host(text: str) -> tuple[str, int]:
     return bare, number or HTTPS
 
 
-def _known(*hosts: str, places: Collection[Place] = _DEFAULT) -> HostRule:
+def _known(*hosts: str, places: Collection[str] = _DEFAULT) -> HostRule:
     return make_rule(hosts, places)
 
 
@@ -81,7 +107,7 @@ _NUMBERED = re.compile(r"_\d{1,2}\Z")
 WELL_KNOWN: Final[Mapping[str, HostRule]] = {
     "AIRTABLE_API_KEY": _known("api.airtable.com"),
     "ANTHROPIC_API_KEY": _known("api.anthropic.com"),
-    "APIFY_TOKEN": _known("api.apify.com", places=("header", "query")),
+    "APIFY_TOKEN": _known("api.apify.com", places=("header", "query:token")),
     "ASANA_ACCESS_TOKEN": _known("app.asana.com"),
     "BRAVE_API_KEY": _known("api.search.brave.com"),
     "CLICKUP_API_TOKEN": _known("api.clickup.com"),
@@ -93,10 +119,12 @@ WELL_KNOWN: Final[Mapping[str, HostRule]] = {
     "ELEVENLABS_API_KEY": _known("api.elevenlabs.io"),
     "EXA_API_KEY": _known("api.exa.ai"),
     "FIGMA_TOKEN": _known("api.figma.com"),
-    "GEMINI_API_KEY": _known("generativelanguage.googleapis.com", places=("header", "query")),
+    "GEMINI_API_KEY": _known("generativelanguage.googleapis.com", places=("header", "query:key")),
     "GITHUB_TOKEN": _known("api.github.com", "uploads.github.com"),
     "GITLAB_TOKEN": _known("gitlab.com"),
-    "GOOGLE_MAPS_API_KEY": _known("maps.googleapis.com", "places.googleapis.com", places=("header", "query")),
+    "GOOGLE_MAPS_API_KEY": _known(
+        "maps.googleapis.com", "places.googleapis.com", places=("header", "query:key")
+    ),
     "GROQ_API_KEY": _known("api.groq.com"),
     "HF_TOKEN": _known("huggingface.co", "api-inference.huggingface.co", "router.huggingface.co"),
     "HUBSPOT_ACCESS_TOKEN": _known("api.hubapi.com"),
@@ -104,18 +132,18 @@ WELL_KNOWN: Final[Mapping[str, HostRule]] = {
     "LINEAR_API_KEY": _known("api.linear.app"),
     "MAILGUN_API_KEY": _known("api.mailgun.net", "api.eu.mailgun.net"),
     "MISTRAL_API_KEY": _known("api.mistral.ai"),
-    "NEWS_API_KEY": _known("newsapi.org", places=("header", "query")),
+    "NEWS_API_KEY": _known("newsapi.org", places=("header", "query:apiKey")),
     "NOTION_API_KEY": _known("api.notion.com"),
     "NOTION_TOKEN": _known("api.notion.com"),
     "OPENAI_API_KEY": _known("api.openai.com"),
     "OPENROUTER_API_KEY": _known("openrouter.ai"),
-    "OPENWEATHER_API_KEY": _known("api.openweathermap.org", places=("header", "query")),
+    "OPENWEATHER_API_KEY": _known("api.openweathermap.org", places=("header", "query:appid")),
     "PERPLEXITY_API_KEY": _known("api.perplexity.ai"),
     "PINECONE_API_KEY": _known("api.pinecone.io"),
     "REPLICATE_API_TOKEN": _known("api.replicate.com"),
     "RESEND_API_KEY": _known("api.resend.com"),
     "SENDGRID_API_KEY": _known("api.sendgrid.com"),
-    "SERPAPI_API_KEY": _known("serpapi.com", places=("header", "query")),
+    "SERPAPI_API_KEY": _known("serpapi.com", places=("header", "query:api_key")),
     "SERPER_API_KEY": _known("google.serper.dev"),
     "SLACK_BOT_TOKEN": _known("slack.com"),
     "SLACK_USER_TOKEN": _known("slack.com"),

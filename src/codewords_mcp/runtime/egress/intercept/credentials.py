@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote_from_bytes
+from urllib.parse import quote_from_bytes, unquote_plus
 
 from codewords_mcp.runtime.secrets.forms import forms
 from codewords_mcp.runtime.secrets.heads import Heads
@@ -17,7 +17,7 @@ from codewords_mcp.runtime.secrets.rules import HostRule, Place
 
 Headers = list[tuple[bytes, bytes]]
 
-_PLACES: Final[dict[Place, str]] = {
+_PLACES: Final[dict[str, str]] = {
     "header": "a header",
     "basic": "basic authentication",
     "query": "the query",
@@ -68,7 +68,8 @@ class Credentials:
         used: set[str] = set()
         swap = _Swap(self._by_mark, host, port, used)
         path, question, query = target.partition(b"?")
-        target = swap.text(path, "path", _in_url) + question + swap.text(query, "query", _in_url)
+        parameters = [swap.text(part, "query", _in_url, _parameter_name(part)) for part in query.split(b"&")]
+        target = swap.text(path, "path", _in_url) + question + b"&".join(parameters)
         swapped = [(_without(name), self._header(swap, name, value)) for name, value in headers]
         return target, swapped, tuple(sorted(used))
 
@@ -77,7 +78,7 @@ class Credentials:
         if is_basic and name.lower() == b"authorization":
             swapped = swap.text(pair, "basic", _as_it_is)
             return value if swapped == pair else scheme + b" " + base64.b64encode(swapped)
-        return swap.text(value, "header", _in_header)
+        return swap.text(value, "header", _in_header, name.decode("latin-1").lower())
 
     def named(self, text: bytes) -> bytes:
         """With `[secret NAME]` in the places of placeholders: what is the same in every sandbox."""
@@ -129,11 +130,11 @@ class _Swap:
     port: int
     used: set[str]
 
-    def text(self, text: bytes, place: Place, encode: Callable[[str, bytes], bytes]) -> bytes:
+    def text(self, text: bytes, place: Place, encode: Callable[[str, bytes], bytes], name: str = "") -> bytes:
         if b"cwph" not in text:
             return text
         for mark in set(PATTERN.findall(text)):
-            credential = self._judged(mark, place)
+            credential = self._judged(mark, place, name)
             placeholder = credential.placeholder.encode()
             text = text.replace(placeholder, encode(credential.name, credential.value.encode()))
             if mark in text:
@@ -141,7 +142,7 @@ class _Swap:
             self.used.add(credential.name)
         return text
 
-    def _judged(self, mark: bytes, place: Place) -> Credential:
+    def _judged(self, mark: bytes, place: Place, name: str) -> Credential:
         credential = self.by_mark.get(mark)
         if credential is None:
             raise Misplaced(f"it holds {_whose(None)}")
@@ -149,12 +150,27 @@ class _Swap:
             raise Misplaced(
                 f"it holds {_whose(credential)}, whose rule is for {_list(credential.rule.names)} only"
             )
-        if place not in credential.rule.places:
-            allowed = _list([_PLACES[one] for one in credential.rule.places])
+        if not credential.rule.allows(place, name):
+            allowed = _list([_worded(one) for one in credential.rule.places])
             raise Misplaced(
                 f"it holds {_whose(credential)} in {_PLACES[place]}, and its rule lets it stand in {allowed} only"
             )
         return credential
+
+
+def _parameter_name(part: bytes) -> str:
+    """The name of a parameter whose value holds what is looked for; empty where its name does."""
+    name, equals, _ = part.partition(b"=")
+    if not equals or PATTERN.search(name):
+        return ""
+    return unquote_plus(name.decode("latin-1"))
+
+
+def _worded(place: str) -> str:
+    kind, colon, name = place.partition(":")
+    if not colon:
+        return _PLACES[kind]
+    return f"the header {name}" if kind == "header" else f"the query parameter {name}"
 
 
 def _basic(value: bytes) -> tuple[bytes, bool, bytes]:
