@@ -58,9 +58,9 @@ class ServedRuntime:
                     f"{method} {path}: {error.code} {error.read(4000).decode(errors='replace')}"
                 ) from None
 
-    def deploy(self, code: str, name: str) -> str:
+    def deploy(self, code: str, name: str, **more: Any) -> str:
         """Deploy code, agreeing to whatever it asks for; its service id."""
-        body = {"code": code, "name": name, "allow": True}
+        body = {"code": code, "name": name, "allow": True, **more}
         return str(self.call("POST", "/deploy", body, timeout=600)["service_id"])
 
     def environment(self) -> dict[str, str]:

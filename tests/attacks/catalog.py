@@ -13,13 +13,13 @@ from tests.attacks.hostile.privileges import group as privileges
 from tests.attacks.hostile.processes import group as processes
 from tests.attacks.hostile.sockets import group as sockets
 from tests.attacks.probes import Probe, attempted
-from tests.attacks.scenes import answers, bombs, company, keys, leftovers, listener
+from tests.attacks.scenes import answers, authority, bombs, company, keys, leftovers, listener
 
 ALONE: Final[tuple[Group, ...]] = (files, processes, calls, privileges, kernel, sockets, egress)
 
 ONCE: Final = frozenset({"egress", "answers", "leftovers", "bombs"})
 """Groups for which it makes no difference how a program starts: attempted in forks, as most programs start."""
-RUNTIME: Final = frozenset({"keys", "listener"})
+RUNTIME: Final = frozenset({"authority", "keys", "listener"})
 """Groups against the whole runtime, whose own code is the same for every user."""
 
 SECTIONS: Final[list[tuple[str, list[Probe]]]] = [
@@ -32,5 +32,6 @@ SECTIONS: Final[list[tuple[str, list[Probe]]]] = [
     (bombs.TITLE, bombs.PROBES),
     (keys.scenes.title, keys.scenes.probes),
     (listener.scenes.title, listener.scenes.probes),
+    (authority.scenes.title, authority.scenes.probes),
 ]
 PROBES: Final[list[Probe]] = [probe for _, probes in SECTIONS for probe in probes]

@@ -24,7 +24,7 @@ import structlog
 from tests.attacks import catalog
 from tests.attacks.ground import Ground, ground
 from tests.attacks.probes import Result
-from tests.attacks.scenes import answers, bombs, company, keys, leftovers, listener
+from tests.attacks.scenes import answers, authority, bombs, company, keys, leftovers, listener
 from tests.attacks.stage import Stage
 from tests.integration.sandboxes.stage import build_environment, fork_server
 
@@ -55,6 +55,7 @@ async def attack(environment: EnvironmentRef, folder: Path, *, with_keys: bool) 
     if with_keys:
         results += await _timed(seconds, "keys", keys.play(folder))
         results += await _timed(seconds, "listener", listener.play(folder / "listener"))
+        results += await _timed(seconds, "authority", authority.play(folder / "authority"))
     return _report(tier, results) | {"seconds": seconds}
 
 

@@ -237,13 +237,12 @@ def test_a_websocket_of_a_workflow_is_reached_from_a_sandbox(inside: Inside, pro
 
 
 @pytest.mark.requirement("http:sandbox-connections")
-def test_connections_end_when_a_sandbox_serves_no_run_any_more(
-    door: Door, inside: Inside, http: httpx.Client
-) -> None:
+def test_connections_end_when_a_sandbox_serves_no_run_any_more(door: Door, inside: Inside) -> None:
+    with inside.client() as client:
+        run = client.post("/provision-request").json()["request_id"]
     with inside.connect() as idle, inside.connect() as following, inside.connect() as waiting:
         idle.request("GET", "/services/files", key=inside.key)
         assert " 200 " in idle.head()
-        run = http.post("/provision-request").json()["request_id"]
         following.request("GET", f"/logs/{run}", key=inside.key)
         assert " 200 " in following.head()
         waiting.request("GET", f"/result/{run}?timeout=60", key=inside.key)

@@ -55,6 +55,21 @@ async def test_a_secret_that_is_set_after_a_deploy_reaches_only_what_was_agreed_
     assert (await act(runtime, narrow, read=("LATER_TOKEN",)))["read"] == {"LATER_TOKEN": "none"}
 
 
+@pytest.mark.requirement("authority:secrets")
+async def test_a_secret_that_was_agreed_to_for_its_hosts_is_not_given_as_a_plain_one(
+    runtime: Runtime,
+) -> None:
+    await runtime.set_secret(ADMIN, "HIDDEN_TOKEN", "s3cr3t-hidden", hosts=["api.hidden.example"])
+    held = await deployed(runtime, acting(env=("HIDDEN_TOKEN=none",), title="Held"))
+    assert "never seen by the code" in "\n".join((await runtime.get_workflow(ADMIN, held)).capabilities)
+    assert (await act(runtime, held, read=("HIDDEN_TOKEN",)))["read"]["HIDDEN_TOKEN"] not in {
+        "none",
+        "s3cr3t-hidden",
+    }
+    await runtime.set_secret(ADMIN, "HIDDEN_TOKEN", "s3cr3t-hidden", plain=True)
+    assert (await act(runtime, held, read=("HIDDEN_TOKEN",)))["read"] == {"HIDDEN_TOKEN": "none"}
+
+
 async def _without_secrets(runtime: Runtime, service_id: str) -> None:
     """As a version of before stands in the database: its manifest lists no variable with a default."""
     from sqlalchemy import text

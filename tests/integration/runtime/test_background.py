@@ -19,6 +19,8 @@ from tests.workshop import (
 )
 
 from codewords_mcp.errors import Conflict, RunCancelled, TooBusy
+from codewords_mcp.runtime.auth.authority import Permissions
+from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.models import Caller, Run
 from codewords_mcp.runtime.runs import background_run, breaking
 from codewords_mcp.runtime.runs.floor import ActiveRun, Floor
@@ -164,6 +166,9 @@ async def test_a_chain_of_calls_without_end_is_stopped(runtime: Runtime, work: s
         for number in range(1, 50):
             await log_text(runtime, parent)  # to its very end: until its sandbox is gone it has its slot
             caller = Caller("local", "run", run_id=parent)
+            # as if it had called before its end
+            permissions = Permissions.of(work, "local", Manifest())
+            runtime._house.authorities.begin(parent, "local", permissions, ())  # pyright: ignore[reportPrivateUsage]
             parent = await start(runtime, work, str(number), caller=caller)
     assert (await runtime.get_run(ADMIN, parent)).depth == 20
 

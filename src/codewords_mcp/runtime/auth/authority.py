@@ -53,6 +53,8 @@ class Permissions:
     manifest: Manifest
     calls: frozenset[str]
     secrets: frozenset[str]
+    hidden_secrets: frozenset[str]
+    """Those of `secrets` that the code must not see."""
     digest: str
     """Of the manifest: versions with the same one may do the same."""
 
@@ -70,7 +72,8 @@ class Permissions:
         """Prepare the manifest of a version. It may always call itself."""
         calls = {service_id, *manifest.models, *manifest.services, *manifest.workflows} - {ANY}
         secrets = frozenset(secret.name for secret in manifest.secrets)
-        return cls(service_id, author, manifest, frozenset(calls), secrets, _digest(manifest))
+        hidden = frozenset(secret.name for secret in manifest.secrets if secret.hosts is not None)
+        return cls(service_id, author, manifest, frozenset(calls), secrets, hidden, _digest(manifest))
 
     def may_call(self, name: str) -> bool:
         """Whether this service, model provider or workflow may be called."""

@@ -80,11 +80,16 @@ class Launcher:
         self._settings = settings
 
     async def kit(self, request: RunRequest, servable: Servable) -> Kit:
-        """The version with the values of the secrets that its header declares and its manifest lists."""
+        """The version with the values of the secrets that its header declares and its manifest lists.
+
+        A secret that was agreed to for its hosts only, and is plain by now, is left out: the code would see it.
+        """
         agreed = servable.permissions.secrets
         declared = [variable.name for variable in servable.script.env if variable.name in agreed]
         owner = _secrets_owner(request, servable)
-        opened = await self._secrets.open(owner, declared) if declared else {}
+        stored = await self._secrets.open(owner, declared) if declared else {}
+        hidden = servable.permissions.hidden_secrets
+        opened = {name: one for name, one in stored.items() if one.rule is not None or name not in hidden}
         contents = [(name, secret.value, secret.rule) for name, secret in sorted(opened.items())]
         digest = hashlib.sha256(repr((owner, contents)).encode()).hexdigest()[:16]
         return Kit(servable, opened, f"{servable.service_id}/{servable.version}/{digest}")
