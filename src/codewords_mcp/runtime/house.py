@@ -138,6 +138,7 @@ class House:
             database, lambda service_id: f"{self.base_url}/run/{service_id}/", self._isolation
         )
         self.drafts = Drafts(database, settings.draft_ttl)
+        self.deployments.on_live = self.forget
         self.catalog = Catalog(database, self.environments, self._manifest_of)
         self.admission = Admission()
         self.egress = Egress(

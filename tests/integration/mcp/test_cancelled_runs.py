@@ -8,9 +8,10 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.workshop import ADMIN, ALLOWED, make_home, open_runtime, workflow
+from tests.workshop import ADMIN, ALLOWED, fetch, make_home, open_runtime, workflow
 
 from codewords_mcp.runtime.models import FINISHED, RunRequest
+from codewords_mcp.runtime.store import workflows
 from codewords_mcp.settings import Settings
 
 from .connecting import serving
@@ -65,6 +66,39 @@ async def test_a_run_whose_call_was_cancelled_while_it_was_recorded_is_cancelled
                             break
                         await asyncio.sleep(0.05)
         assert {run.status for run in runs} == {"cancelled"}
+
+
+async def test_a_deploy_that_was_cancelled_while_it_was_stored_serves_what_is_on_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = workflow('@app.post("/")\nasync def say():\n    return 1\n', title="Numbers")
+    second = first.replace("return 1", "return 2")
+    async with open_runtime(make_home(tmp_path / "home")) as runtime:
+        live = await runtime.deploy(ADMIN, code=first, consent=ALLOWED)
+        assert (await fetch(runtime, live.service_id))[1] == b"1"
+        storing, goes_on = asyncio.Event(), asyncio.Event()
+        add, loop = workflows.add_version, asyncio.get_running_loop()
+
+        def held(connection: Any, version: Any) -> None:
+            loop.call_soon_threadsafe(storing.set)
+            asyncio.run_coroutine_threadsafe(goes_on.wait(), loop).result(30)
+            add(connection, version)
+
+        monkeypatch.setattr(workflows, "add_version", held)
+        deploying = asyncio.create_task(
+            runtime.deploy(ADMIN, code=second, service_id=live.service_id, consent=ALLOWED)
+        )
+        await storing.wait()
+        deploying.cancel()
+        await asyncio.sleep(0)
+        goes_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await deploying
+        house = runtime._house  # pyright: ignore[reportPrivateUsage]
+        await house.database.write(lambda _connection: None)  # writes are made in their order
+        found = await runtime.get_workflow(ADMIN, live.service_id)
+        assert found.version == 2
+        assert (await fetch(runtime, live.service_id))[1] == b"2"
 
 
 def _initialize() -> dict[str, Any]:

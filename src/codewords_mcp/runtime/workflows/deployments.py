@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 import time
@@ -55,6 +56,8 @@ class Deployments:
         self._db = database
         self._url_of = url_of
         self._isolation = isolation
+        self.on_live: Callable[[str], None] = lambda _service_id: None
+        """Called with each workflow of which another version was made live, also where its deployer hung up meanwhile."""
 
     async def deploy(
         self,
@@ -245,8 +248,15 @@ class Deployments:
             rows.add_version(connection, stored)
             return workflow, stored
 
+        def stored(done: asyncio.Future[tuple[WorkflowRow, VersionRow]]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                self.on_live(done.result()[0].id)
+
+        # begun, it is written to its end: what is on record must be what is served
+        writing = asyncio.ensure_future(self._db.write(write))
+        writing.add_done_callback(stored)
         try:
-            return await self._db.write(write)
+            return await asyncio.shield(writing)
         except IntegrityError as error:
             raise Conflict(
                 "Another workflow of yours has this name.",
