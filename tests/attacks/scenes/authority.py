@@ -88,7 +88,8 @@ async def _(court: Court) -> str:
         f"/run/{court.payments}/", f"/run_async/{court.payments}/", "/run/send_email/", "/run/redis_coordinator/",
         "/run/pipedream/", "/run/openai/v1/chat/completions", "/anthropic/v1/messages", "/run/firecrawl/v1/scrape",
     )  # fmt: skip
-    statuses = _statuses(await court.act(court.closed, *(["POST", path, {}] for path in paths)))
+    calls: list[list[Any]] = [["POST", path, {}] for path in paths]
+    statuses = _statuses(await court.act(court.closed, *calls))
     return held(set(statuses) == {403}, statuses)
 
 
@@ -129,14 +130,15 @@ async def _(court: Court) -> str:
 )
 async def _(court: Court) -> str:
     said: list[str] = []
-    for tool, arguments in (
+    tools: list[tuple[str, dict[str, Any]]] = [
         ("list_workflows", {}),
         ("get_run", {"run_id": court.paid}),
         ("run_workflow", {"workflow_id": court.payments, "input": {}}),
         ("deploy_workflow", {"code": ECHO}),
         ("list_schedules", {}),
-    ):
-        call = {
+    ]
+    for tool, arguments in tools:
+        call: dict[str, Any] = {
             "jsonrpc": "2.0",
             "id": 1,
             "method": "tools/call",
