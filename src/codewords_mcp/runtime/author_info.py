@@ -107,7 +107,8 @@ class Brief(Model):
 class Generation(Model):
     """`ready`: a draft that passes every check. `unfinished`: the best there was, `why` it went no further.
 
-    `brief`: there is no model to ask, and this is what an assistant needs to write it.
+    `brief`: this is what an assistant needs to write it: there is no model to ask, the model wrote no program (`why`), or the
+    brief was asked for.
     """
 
     status: Literal["ready", "unfinished", "brief"]

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
-from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.errors import InvalidInput, ModelAnswerInvalid, NotFound
 from codewords_mcp.runtime.author_info import (
     DRAFT_ID,
     Ask,
@@ -327,12 +327,14 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         *,
         constraints: str = "",
         ask: Ask | None = None,
+        brief_on_failure: bool = False,
         progress: Progress = no_progress,
     ) -> Generation:
         """Let a model write a workflow until every check passes, within CODEWORDS_AUTHOR_ROUNDS and _BUDGET: a draft.
 
         The model is one of the providers with a key, else `ask`; without either the answer is a brief. The same wish again
-        goes on with a draft that was broken off, and gives one that is ready. Raises InvalidInput, ModelAnswerInvalid,
+        goes on with a draft that was broken off, and gives one that is ready. `brief_on_failure`: where the model writes no
+        program, the answer is a brief too. Raises InvalidInput, ModelAnswerInvalid,
         and what a call of a model raises.
         """
         refuse_run(caller, "generate workflows")
@@ -350,7 +352,15 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         generator = Generator(
             self._house.drafts, caller, wish, asks, model, self._checking(caller), bounds, progress
         )
-        return await generator.run()
+        if not brief_on_failure:
+            return await generator.run()
+        try:
+            return await generator.run()
+        except (
+            ModelAnswerInvalid
+        ) as error:  # an assistant can write it itself, which the caller is one to know
+            told = await self.brief(caller, description, constraints)
+            return Generation(status="brief", brief=told, why=error.message)
 
     async def brief(self, caller: Caller, description: str, constraints: str = "") -> Brief:
         """What an assistant needs to write a workflow itself. Raises InvalidInput."""

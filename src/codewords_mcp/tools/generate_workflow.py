@@ -29,7 +29,7 @@ _MAX_TOKENS = 8_000
 
 
 class Generated(BaseModel):
-    """`ready` and `unfinished` have a draft. `brief`: no model could be asked; write the code yourself from it."""
+    """`ready` and `unfinished` have a draft. `brief`: no model wrote it; write the code yourself from it."""
 
     status: Literal["ready", "unfinished", "brief", "working"]
     draft: DraftResult | None = None
@@ -42,18 +42,28 @@ async def generate_workflow(
     ctx: DoorContext,
     description: Annotated[str, Field(description="What it takes, does and answers")],
     constraints: str = "",
+    brief: Annotated[bool, Field(description="Ask no model: what you need to write it")] = False,
 ) -> Annotated[CallToolResult, Generated]:
     """Have a workflow written, checked, repaired and tried in a sandbox: a draft to deploy.
 
-    Without a model to ask, it gives what you need to write it.
+    Without a model that writes it, it gives what you need to write it.
     """
-    asking(ctx)
+    runtime, caller = asking(ctx)
+    if brief:
+        return _answer(
+            Generation(status="brief", brief=await runtime.brief(caller, description, constraints))
+        )
     done = await joined(
         ctx,
         "generate",
         [description.strip(), constraints.strip()],
         lambda runtime, caller, progress: runtime.generate(
-            caller, description, constraints=constraints, ask=_client_model(ctx), progress=progress
+            caller,
+            description,
+            constraints=constraints,
+            ask=_client_model(ctx),
+            brief_on_failure=True,
+            progress=progress,
         ),
     )
     if done is None:
@@ -93,8 +103,8 @@ def _client_model(ctx: DoorContext) -> Ask | None:
 
 def _answer(done: Generation) -> CallToolResult:
     if done.brief is not None:
-        text = _brief(done.brief)
-        return answer(Generated(status="brief", brief=text, next=done.brief.next), text)
+        text = _brief(done.brief, done.why)
+        return answer(Generated(status="brief", why=done.why or None, brief=text, next=done.brief.next), text)
     assert done.draft is not None  # noqa: S101  # only a brief has none
     draft = done.draft
     costs = f", {draft.cost:.4f} USD" if draft.cost is not None else ""
@@ -107,10 +117,10 @@ def _answer(done: Generation) -> CallToolResult:
     return answer(data, "\n".join([*head, *draft_lines(draft)]))
 
 
-def _brief(brief: Brief) -> str:
+def _brief(brief: Brief, why: str) -> str:
     services = "\n".join(brief.services) or "(the standard library and httpx will do)"
     return (
-        "No model can be asked here, so write it yourself.\n\n"
+        f"{why or 'No model was asked.'} Write it yourself.\n\n"
         f"{brief.rules}\n## Services that may fit\n{services}\n\n"
         f"Apps of the user (Slack, Sheets …): search_integrations. More about a subject: read_practice. The nearest template: "
         f"{brief.template_id}; list_templates(template_id={json.dumps(brief.template_id)}) shows its code.\n"

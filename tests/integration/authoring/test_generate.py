@@ -137,6 +137,11 @@ async def test_answers_without_a_program_end_in_words(runtime: Runtime, model: L
     model.answer_next(*[chat_reply("I would rather talk about the weather.")] * 3)
     with pytest.raises(ModelAnswerInvalid, match="no program in 3 answers"):
         await runtime.generate(ADMIN, "Talks about the weather.")
+    model.answer_next(*[chat_reply("I would rather talk about the weather.")] * 3)
+    instead = await runtime.generate(ADMIN, "Talks about rain.", brief_on_failure=True)
+    assert (instead.status, instead.draft) == ("brief", None)
+    assert "no program in 3 answers, which cost" in instead.why
+    assert instead.brief is not None
     model.answer_next(chat_reply(fenced(code_of(WORDS)[:300]), finish="length"), chat_reply(WORDS.replies[0]))
     made = await runtime.generate(ADMIN, "Counts words after being cut off.")
     assert made.draft is not None

@@ -220,3 +220,14 @@ async def test_of_two_deploys_of_one_name_at_once_one_is_a_conflict(runtime: Run
         return_exceptions=True,
     )
     assert sorted(type(one).__name__ for one in results) == ["Deployment", "NameTaken"]
+
+
+@pytest.mark.requirement("deploy:named")
+async def test_a_run_by_a_name_says_which_id_is_meant(runtime: Runtime) -> None:
+    service = await deploy(runtime, ECHO + "\n# named\n", name="Spoken of")
+    for given in ("Spoken of", "spoken of", "Spoken"):
+        with pytest.raises(NotFound) as refused:
+            await runtime.call(ADMIN, given)
+        assert refused.value.hint == f"Did you mean {service}?"
+    with pytest.raises(NotFound, match="draft serves nobody"):
+        await runtime.call(ADMIN, "draft_000000000000")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from mcp_types import CallToolResult, TextContent
 
 from codewords_mcp.door.paging import WINDOW, at_path, part_of
 from codewords_mcp.door.runs import run_result, run_words
@@ -26,6 +27,11 @@ def run_of(value: Any, **more: Any) -> Run:
         id="r", owner="local", service_id="w_00000001", status="succeeded", created_at=AT, response_status=200,
         response_json=value, **more,
     )  # fmt: skip
+
+
+def _words(result: CallToolResult) -> str:
+    [text] = [part.text for part in result.content if isinstance(part, TextContent)]
+    return text
 
 
 def test_a_long_result_is_read_to_its_end_by_the_offsets_that_the_parts_tell() -> None:
@@ -64,7 +70,7 @@ def test_a_path_leads_into_the_result_and_a_wrong_one_says_what_is_there() -> No
 def test_a_picture_is_shown_as_one_and_its_base64_is_not_told() -> None:
     told = answer_run(run_of({"page": {"shot": PNG}}), [])
     assert [part.type for part in told.content] == ["text", "image"]
-    assert PNG[:200] not in told.content[0].text  # type: ignore[union-attr]
+    assert PNG[:200] not in _words(told)
     assert told.structured_content is not None
     assert "base64" in told.structured_content["result"]["page"]["shot"]
     assert run_result(run_of({"shot": PNG}), [], path="shot").result == PNG
@@ -79,10 +85,10 @@ def test_a_log_is_read_by_parts() -> None:
         LogLine(created_at=f"2026-01-01T00:00:{n % 60:02}.{n:06}Z", stream="stdout", message=f"line {n}")
         for n in range(500)
     ]
-    first = answer_log(run_of(1), lines, 0).content[0].text  # type: ignore[union-attr]
+    first = _words(answer_log(run_of(1), lines, 0))
     found = re.search(r'path="@log", offset=(\d+)\)', first)
     assert found is not None
-    second = answer_log(run_of(1), lines, int(found[1])).content[0].text  # type: ignore[union-attr]
+    second = _words(answer_log(run_of(1), lines, int(found[1])))
     assert "line 0\n" in first
     assert "line 0\n" not in second
 

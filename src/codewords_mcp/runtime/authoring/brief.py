@@ -21,11 +21,17 @@ _COMMON = set(
     )
 )
 _SERVICES = 3
+_NAMED = 5.0
+"""How much more it counts that a wish names a service, or says a word that means it."""
 _FAR_LESS = 4
 _SCHEMA = 700
 # Words of a wish that mean a service, where the service's own summary says it otherwise.
 _MEANT = {
-    "openai": "summarise summarize classify sentiment translate extract llm gpt model rewrite draft triage score ai",
+    "openai": "summarise summarize classify sentiment translate extract llm gpt openai model rewrite draft triage score ai",
+    "anthropic": "claude anthropic",
+    "gemini": "gemini google",
+    "files": "pdf file upload download invoice csv document picture image link",
+    "web_automation_agent": "javascript rendered click form login browser",
     "webpage_to_markdown": "page website url article markdown scrape read fetch",
     "firecrawl": "scrape crawl website page javascript",
     "send_email": "email mail digest newsletter notify alert",
@@ -79,6 +85,10 @@ def fitting(services: Iterable[ServiceInfo], wish: str) -> list[ServiceInfo]:
     scores = _scores(
         {one.name: f"{one.name} {one.title} {one.summary} {_MEANT.get(one.name, '')}" for one in there}, wish
     )
+    wanted = words_of(wish)
+    for one in there:
+        named = words_of(f"{one.name.replace('_', ' ')} {_MEANT.get(one.name, '')}") & wanted
+        scores[one.name] += _NAMED * len(named)
     found = sorted(there, key=lambda one: -scores[one.name])[:_SERVICES]
     return [one for one in found if 0 < scores[one.name] * _FAR_LESS >= scores[found[0].name]]
 

@@ -76,8 +76,10 @@ class Generator:
                 await self._round(system)
         self.story = replace(self.story, done=True)
         if self.row is None:
+            costs = [one.cost for one in self.story.tried if one.cost is not None]
+            spent = f", which cost {sum(costs):.4f} USD" if costs else ""
             raise ModelAnswerInvalid(
-                f"The model gave no program in {len(self.story.tried)} answers.",
+                f"The model gave no program in {len(self.story.tried)} answers{spent}.",
                 hint="Describe what it takes, does and answers more plainly, or name a stronger model (CODEWORDS_AUTHOR_MODEL).",
             )
         self.row = await self.drafts.tell(self.row, self.story)

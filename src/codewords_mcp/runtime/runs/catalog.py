@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.auth.authority import Permissions
+from codewords_mcp.runtime.author_info import DRAFT_ID
 from codewords_mcp.runtime.gateway.rules import Rules, rules_of
 from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.models import Caller, no_progress
@@ -118,15 +119,25 @@ class Catalog:
         if servable is None or (self._db.shared and not await self._is_live(servable)):
             servable = await self._load(service_id)
         if servable is None or not (servable.owner == caller.owner or servable.public):
-            raise NotFound(
-                "There is no workflow or service of that id.",
-                hint="`codewords list` shows your workflows.",
-            )
+            raise await self._unknown(caller, service_id)
         self._cache[service_id] = servable
         self._cache.move_to_end(service_id)
         while len(self._cache) > CACHED:
             self._cache.popitem(last=False)
         return servable
+
+    async def _unknown(self, caller: Caller, given: str) -> NotFound:
+        """What to say of an id that is none: the id that was probably meant, where there is one."""
+        if DRAFT_ID.fullmatch(given):
+            return NotFound("A draft serves nobody, so it cannot be run.", hint="Deploy it first.")
+        named = await self._db.read(lambda c: rows.by_name(c, caller.owner, given))
+        if named is None:
+            begun = await self._db.read(
+                lambda c: rows.page(c, caller.owner, query=given[:100], limit=1, after=None)
+            )
+            named = begun[0] if begun else None
+        hint = f"Did you mean {named.id}?" if named else "`codewords list` shows your workflows."
+        return NotFound("There is no workflow or service of that id.", hint=hint)
 
     async def _is_live(self, servable: Servable) -> bool:
         """Whether no other process has deployed or rolled back meanwhile."""

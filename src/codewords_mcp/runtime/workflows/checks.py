@@ -16,6 +16,7 @@ from codewords_mcp.runtime.sandboxes.base import Driver, Limits
 from codewords_mcp.runtime.service_info import ServiceInfo
 from codewords_mcp.runtime.workflows.boot import boot
 from codewords_mcp.runtime.workflows.environment import Environment, Environments
+from codewords_mcp.runtime.workflows.kept_state import check_state
 from codewords_mcp.runtime.workflows.leaks import check_leaks
 from codewords_mcp.runtime.workflows.lint import lint
 from codewords_mcp.runtime.workflows.measure import refuse_excess
@@ -179,6 +180,7 @@ class _Work:
     async def _look(self, script: Script) -> None:
         self.checks.append(_app(script))
         self.checks += await lint(script)
+        self.checks += await asyncio.to_thread(check_state, script.tree)
         self.checks += await asyncio.to_thread(check_leaks, script, self._known)
         self.checks += await asyncio.to_thread(check_variables, script, self._known)
         if self.connected is not None:
