@@ -12,7 +12,7 @@ from tests.integration.runtime.acting import ANN, BEN, act, acting, code_of, dep
 from tests.workshop import ADMIN, ECHO, fetch, finished, log_text, make_home, open_runtime, request, workflow
 
 from codewords_mcp.errors import ConsentNeeded, Forbidden
-from codewords_mcp.runtime.callers import MAX_DEPTH
+from codewords_mcp.runtime.callers import MAX_DEPTH, Caller
 from codewords_mcp.runtime.runtime import Runtime
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -120,6 +120,18 @@ async def test_a_schedule_starts_what_the_run_may_call(runtime: Runtime) -> None
     assert [one.service_id for one in await runtime.list_schedules(ADMIN)] == [maker]
 
 
+@pytest.mark.requirement("authority:calls")
+async def test_a_run_looks_into_accounts_of_declared_apps_only(runtime: Runtime) -> None:
+    looker = await deployed(runtime, acting('services = ["pipedream"]\n'), name="Looks into accounts")
+    operations = ("check_auth", "list_accounts", "options")
+    calls: list[list[Any]] = [
+        ["POST", "/run/pipedream/", {"operation": one, "app": "slack", "action": "x", "prop": "y"}]
+        for one in operations
+    ]
+    found = await act(runtime, looker, *calls)
+    assert [code_of(reply) for reply in found["replies"]] == ["not_agreed"] * 3
+
+
 # runs
 
 
@@ -161,7 +173,6 @@ async def test_the_facade_shows_a_run_its_own_part_of_everything(runtime: Runtim
     from codewords_mcp.errors import NotFound
     from codewords_mcp.runtime.auth.authority import Permissions
     from codewords_mcp.runtime.manifest import Manifest
-    from codewords_mcp.runtime.models import Caller
 
     other = await deployed(runtime, ECHO, name="Other of the facade")
     own = await deployed(runtime, workflow("", title="Own of the facade"))
@@ -284,6 +295,11 @@ async def test_a_chain_of_schedules_counts_as_a_chain_of_calls(runtime: Runtime)
     ran = [(await runtime.get_schedule(ADMIN, one)).last_run_id or "" for one in (first, second)]
     shallow, last = [await finished(runtime, one) for one in ran]
     assert (shallow.depth, last.depth) == (1, MAX_DEPTH)
+    await log_text(runtime, ran[0])  # its sandbox is gone
+    floor = house.dispatcher._floor  # pyright: ignore[reportPrivateUsage]
+    origin = await floor.above(Caller("local", "run", run_id=ran[0]))
+    assert origin is not None, "its run has ended"
+    assert origin.services == (maker, maker), "what it costs counts on the workflow that made the schedule"
     answer: Any = last.response_json
     assert json.loads(answer["replies"][0][1])["error"]["code"] == "conflict"
     for one in (first, second):
