@@ -73,8 +73,10 @@ class Surface:
 
     @staticmethod
     async def _published(ctx: RequestContext) -> list[DoorTool]:
-        runtime = ctx.lifespan_context.runtime
-        return [WorkflowTool.of(one) for one in await runtime.published_tools(caller_of(ctx))]
+        runtime, caller = ctx.lifespan_context.runtime, caller_of(ctx)
+        if caller.kind == "run":  # none of them is for runs (`published_rule`)
+            return []
+        return [WorkflowTool.of(one) for one in await runtime.published_tools(caller)]
 
 
 def _listed(tool: DoorTool) -> ListedTool:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from codewords_mcp.runtime.auth.access import CallerKind, Rule, caller_kinds
-from codewords_mcp.runtime.auth.access_table import TABLE
+from codewords_mcp.runtime.auth.access_table import TABLE, published_rule
 from codewords_mcp.runtime.callers import Caller
 
 from .walking import REFUSED, Walk, ask_http, columns, message_of, open_walk, rules
@@ -194,6 +194,34 @@ def test_a_signed_in_person_reaches_pages_and_nothing_that_needs_a_key(walk: Wal
         assert {
             rule.name for rule in allowed if ask_http(walk, http, rule, potent=False)[0] in {401, 403}
         } == set()
+
+
+def test_a_run_has_of_mcp_what_the_table_gives_it_and_nothing_else(walk: Walk) -> None:
+    [kind] = [kind for kind in caller_kinds() if kind.name == "run"]
+    run, address = Caller("local", "run", run_id="run-over-mcp"), "/run/devx_mcp/mcp/"
+    with walk.door.sandbox(run, walk.ids["service_id"]) as inside, inside.client() as http:
+        before = walk.snapshot()
+        denied = [rule for rule in MCP if not expected(kind, rule) and rule.kind != "published"]
+        assert len(denied) > 30
+        published = _ask(
+            walk, http, published_rule("x", "sales", read_only=True), potent=True, address=address
+        )
+        assert published.json()["result"]["content"][0]["text"].startswith("not_found:")
+        passed = [
+            rule for rule in denied if not _refused(_ask(walk, http, rule, potent=True, address=address))
+        ]
+        assert [(rule.kind, rule.name) for rule in passed] == []
+        assert walk.snapshot() == before
+        shown = _message(http, "tools/list", {}, address=address).json()
+        assert "result" in shown, shown
+        listed = shown["result"]["tools"]
+        assert {tool["name"] for tool in listed} == {"run_workflow", "get_run"}
+        assert _message(http, "prompts/list", {}, address=address).json()["result"]["prompts"] == []
+        told = _message(http, "resources/list", {}, address=address).json()
+        assert "result" in told, told
+        resources = told["result"]["resources"]
+        assert {one["uri"].partition("://")[0] for one in resources} <= {"services", "run"}
+        assert walk.ids["run_id"] not in json.dumps(resources)
 
 
 def test_a_run_reaches_from_its_sandbox_what_the_table_gives_it(walk: Walk) -> None:
