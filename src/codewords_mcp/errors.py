@@ -181,13 +181,16 @@ class NotAgreed(Forbidden):
 class ConsentNeeded(Forbidden):
     """A deploy that waits for a person's yes; nothing was changed.
 
-    `asks` are lines for that person, `confirm` the token of this very question, `url` the page on which to answer it.
+    `asks` are lines for that person, `confirm` the token of this very `question`, `url` the page on which to answer it.
     """
 
     code = "consent_needed"
 
-    def __init__(self, message: str, *, asks: list[str], confirm: str, url: str, hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, asks: list[str], confirm: str, url: str, hint: str = "", question: str = ""
+    ) -> None:
         super().__init__(message, hint=hint)
+        self.question = question or message
         self.asks = asks
         self.confirm = confirm
         self.url = url

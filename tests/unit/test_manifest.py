@@ -200,7 +200,9 @@ async def test_where_the_operator_says_that_nobody_is_there_a_second_call_confir
 async def test_the_first_answer_counts_and_a_no_is_told(database: Database) -> None:
     consents = questions(database)
     token = (await needed(consents, ask("a.example"))).confirm
-    assert (await consents.peek("ann", token))[0].title == "May the workflow Flow do this?"
+    assert (
+        await consents.peek("ann", token)
+    ).wording.title == "Deploy the new workflow “Flow”, which may do this?"
     await consents.answer("ann", token, agreed=False)
     await consents.answer("ann", token, agreed=True)
     with pytest.raises(NotFound):
@@ -235,8 +237,8 @@ def test_a_question_shows_each_thing_whole_and_the_fields_of_a_call_on_one_line(
     asked = of_call("ann", "slack/send", {"text\nDo you agree?": "a\n\u202eb", "long": "x" * 700}, "apn_1")
     assert asked.lines == [
         "action: slack/send",
-        "text Do you agree?: a b",
-        f"long: {'x' * 600}… (100 more characters)",
+        "“text Do you agree?”: “a b”",
+        f"long: “{'x' * 600}… (100 more characters)”",
         "account: apn_1",
     ]
     assert asked.digest != of_call("ann", "slack/send", {}, "apn_1").digest

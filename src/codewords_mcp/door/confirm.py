@@ -1,116 +1,59 @@
-"""A person's yes to what destroys or spends: by a form where the client shows one, else by a second call.
+"""A person's yes to what destroys, sends or acts: the question that a tool declares (`confirm=` of `tool`).
 
-A tool declares the question (`confirm=` of `tool`). Where the client can ask its person, only that person's answer
-counts. Where it cannot, the first call gives a token that is good once, for ten minutes, for exactly these arguments.
+It is put as the questions of deploys are: by a form, on a page, or as the page's address in the reply, with a token that means
+the question and is no answer to it. Where the operator said that nobody is there (CODEWORDS_CONSENT=token), the token is.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import anyio
-from mcp_types import (
-    CallToolResult,
-    ElicitRequest,
-    ElicitRequestFormParams,
-    InputRequiredResult,
-    TextContent,
-)
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from pydantic import BaseModel
+from mcp_types import CallToolResult, InputRequiredResult, TextContent
 
-from codewords_mcp.door.context import DoorContext, asking, principal_of
-from codewords_mcp.errors import CodewordsError, Forbidden
+from codewords_mcp.door.consent import Asking, asker_of, waiting
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.errors import ConsentNeeded
+from codewords_mcp.runtime.models import Consent
+from codewords_mcp.runtime.questions import Question, of_tool
 
 CONFIRM = "confirm"
 """The argument that a tool with a question has beside its own."""
 SCHEMA = {"type": "string", "description": "Token of the reply that asked"}
-ANSWERED_WITHIN = 30.0
-"""Seconds that a call of before 2026-07-28 waits for a person."""
-Question = Callable[[DoorContext, dict[str, Any]], Awaitable[str | None]]
-"""`await question(ctx, arguments)`: what to ask the person, in one or two sentences; None where nothing needs asking."""
-
-
-class Yes(BaseModel):
-    """A form without fields: accepting it is the answer."""
-
-
-class NotConfirmed(CodewordsError):
-    """The person did not say yes; nothing was done."""
-
-    code = "not_confirmed"
-    status = 409
-
-
-def form_of(ctx: DoorContext) -> bool:
-    """Whether the client can put a form to its person. Before 2025-11-25 the capability had no members and meant forms."""
-    can = ctx.client_capabilities
-    elicitation = can.elicitation if can else None
-    return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
+ASKED_WITHIN = 30.0
+"""Seconds of a call after which it no longer waits for a person: what they agreed to has to be done yet."""
+Ask = Callable[[DoorContext, dict[str, Any]], Awaitable[str | Question | None]]
+"""`await ask(ctx, arguments)`: what to ask the person, a sentence of ours or a whole question; None where nothing is asked."""
 
 
 async def settle(
-    ctx: DoorContext, tool: str, arguments: dict[str, Any], token: str | None, question: Question
+    ctx: DoorContext, tool: str, arguments: dict[str, Any], confirm: str | None, ask: Ask
 ) -> CallToolResult | InputRequiredResult | None:
-    """None where the tool may go on; else what to answer instead. Raises NotConfirmed, Forbidden."""
-    if (
-        ctx.request_state == CONFIRM
-    ):  # it came sealed, so this question was put to this caller about these arguments
-        _check((ctx.input_responses or {}).get(CONFIRM))
+    """None where the tool may go on; else what to answer instead. Raises Forbidden where the person declined."""
+    asked = await ask(ctx, arguments)
+    if asked is None:
         return None
-    text = await question(ctx, arguments)
-    if text is None:
+    _, caller = asking(ctx)
+    question = of_tool(caller.owner, tool, arguments, asked) if isinstance(asked, str) else asked
+    person = Asking(ctx, until=time.monotonic() + ASKED_WITHIN)
+    before = await person.answered_before()
+    if confirm and before is None:
+        await person.on_page(confirm)
+    needed = await _settle(ctx, question, before or confirm)
+    if needed is not None and before is None and confirm is None:
+        answered = await person.ask(needed)
+        if isinstance(answered, InputRequiredResult):
+            return answered
+        if answered:
+            needed = await _settle(ctx, question, needed.confirm)
+    if needed is None:
         return None
+    text = "\n".join(["needs_consent: " + needed.message, *waiting(needed, tool)[1:]])
+    meta = {"codewords/confirm": needed.confirm}
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True, _meta=meta)
+
+
+async def _settle(ctx: DoorContext, question: Question, confirm: str | None) -> ConsentNeeded | None:
     runtime, caller = asking(ctx)
-    if form_of(ctx) and not runtime.unattended:
-        return await _ask(ctx, text)
-    digest = hashlib.sha256(
-        json.dumps([principal_of(caller), tool, arguments], sort_keys=True).encode()
-    ).hexdigest()
-    if token is not None:
-        if await runtime.redeem_confirmation(caller, token, digest):
-            return None
-        raise Forbidden(
-            "This token confirms nothing: it was used, is over ten minutes old, or is for other arguments.",
-            hint=f"Call {tool} without `confirm` to ask again.",
-        )
-    made = await runtime.ask_confirmation(caller, digest)
-    return _second_call(tool, text, made)
-
-
-async def _ask(ctx: DoorContext, text: str) -> InputRequiredResult | None:
-    if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-        form = ElicitRequestFormParams(message=text, requested_schema=Yes.model_json_schema())
-        return InputRequiredResult(
-            input_requests={CONFIRM: ElicitRequest(params=form)}, request_state=CONFIRM
-        )
-    reply = None
-    with anyio.move_on_after(ANSWERED_WITHIN):
-        reply = await ctx.elicit(text, Yes)
-    if reply is None:
-        raise NotConfirmed(
-            f"Nobody answered within {ANSWERED_WITHIN:.0f} s; nothing was done.",
-            hint="Call again to ask again.",
-        )
-    _check(reply)
-    return None
-
-
-def _check(reply: Any) -> None:
-    if getattr(reply, "action", None) != "accept":
-        raise NotConfirmed(
-            "The user declined; nothing was done.", hint="Ask the user what they want instead."
-        )
-
-
-def _second_call(tool: str, text: str, token: str) -> CallToolResult:
-    told = (
-        f"needs_confirmation: Nothing was done yet. Ask the user: {text}\n"
-        f"If they agree, call {tool} again with the same arguments and confirm={json.dumps(token)} "
-        "(works once, for 10 minutes)."
-    )
-    meta = {"codewords/confirm": token}
-    return CallToolResult(content=[TextContent(type="text", text=told)], is_error=True, _meta=meta)
+    return await runtime.settle_or_ask(caller, question, Consent(confirm=confirm, asker=asker_of(ctx)))

@@ -14,17 +14,22 @@ from codewords_mcp.http.house import ERROR_PAGE, runtime
 from codewords_mcp.http.operations import Operation
 from codewords_mcp.http.pages import page, sorry
 from codewords_mcp.http.people import person
-from codewords_mcp.runtime.questions import Rows, Wording
+from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.questions import OpenQuestion
 
 _MAX_FORM = 1024
+_FOLDED_FROM = 40
+_MARKS = {"+": "ins", "-": "del"}
 _sorry = sorry("The answer was not taken")
 
 
 async def show(request: Request) -> Response:
     """What is asked, while it waits for an answer; looking does not answer it."""
     request.scope[ERROR_PAGE] = _sorry
-    wording, rows = await runtime(request.scope).peek_consent(person(request.scope), _token(request))
-    return _form(wording, rows)
+    return _form(
+        await runtime(request.scope).peek_consent(person(request.scope), _token(request)),
+        person(request.scope),
+    )
 
 
 async def answer(request: Request) -> Response:
@@ -34,7 +39,7 @@ async def answer(request: Request) -> Response:
     said = form.get("answer", [""])[0]
     if said not in {"agree", "decline"}:
         raise InvalidInput("The form did not arrive whole.", hint="Open the link again and choose.")
-    wording, _ = await runtime(request.scope).peek_consent(person(request.scope), _token(request))
+    wording = (await runtime(request.scope).peek_consent(person(request.scope), _token(request))).wording
     await runtime(request.scope).answer_consent(
         person(request.scope), _token(request), agreed=said == "agree"
     )
@@ -47,18 +52,42 @@ async def answer(request: Request) -> Response:
     )
 
 
-def _form(wording: Wording, rows: Rows) -> Response:
+def _form(question: OpenQuestion, signed_in: Caller) -> Response:
+    wording = question.wording
     items = "".join(
         f"<tr><th>{escape(kind)}</th><td>{'<br>'.join(map(escape, of_kind))}</td></tr>"
-        for kind, of_kind in rows
+        for kind, of_kind in question.rows
     )
+    asker = f'<p class="dim">Asked by {escape(wording.asker)}.</p>' if wording.asker else ""
     return page(
         wording.title,
-        f"<h1>{escape(wording.title)}</h1><p>{escape(wording.about)}:</p><table>{items}</table>"
+        f"<h1>{escape(wording.title)}</h1>{asker}<p>{escape(wording.about)}:</p><table>{items}</table>"
+        f"{_difference(question.diff)}"
         '<form method="post"><button name="answer" value="agree">Agree</button>'
         '<button class="quiet" name="answer" value="decline">Decline</button></form>'
-        '<p class="dim last">Nothing that is not agreed is done. This link works once, for ten minutes.</p>',
+        '<p class="dim last">Nothing that is not agreed is done. This link works once, for ten minutes. You are signed in as '
+        f"{escape(signed_in.owner)}.</p>",
     )
+
+
+def _difference(diff: str) -> str:
+    """The code's difference, folded where it is long. What cannot be seen, or turns lines around, is shown by its number."""
+    if not diff:
+        return ""
+    lines = [_spelled(line) for line in diff.split("\n") if not line.startswith(("--- ", "+++ "))]
+    marked = "\n".join(
+        f"<{_MARKS[line[:1]]}>{escape(line)}</{_MARKS[line[:1]]}>" if line[:1] in _MARKS else escape(line)
+        for line in lines
+    )
+    unfolded = " open" if len(lines) <= _FOLDED_FROM else ""
+    return (
+        f"<details{unfolded}><summary>The code's difference ({len(lines)} lines)</summary>"
+        f'<pre class="diff">{marked}</pre></details>'
+    )
+
+
+def _spelled(line: str) -> str:
+    return "".join(c if c.isprintable() or c == "\t" else f"\\u{{{ord(c):x}}}" for c in line)
 
 
 def _too_large(_limit: int) -> BodyTooLarge:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Literal
 
-from sqlalchemy import Connection
-
-from codewords_mcp.errors import TooBusy
+from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.runtime.callers import refuse_run
 from codewords_mcp.runtime.house import House
-from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.questions import Rows, Wording
-from codewords_mcp.runtime.store import service_values
-from codewords_mcp.runtime.store.clock import now
-
-_SPACE = "confirmations"
-_CONFIRMED_WITHIN = 600_000_000
-_MOST_QUESTIONS = 1000
+from codewords_mcp.runtime.models import Caller, Consent
+from codewords_mcp.runtime.questions import OpenQuestion, Question
 
 
 class ConsentCalls:
@@ -30,36 +21,22 @@ class ConsentCalls:
         """Whether the operator said that nobody is there to be asked."""
         return self._house.unattended
 
-    async def ask_confirmation(self, caller: Caller, digest: str) -> str:
-        """A token for a second call; it is good once, for 10 minutes, for what `digest` stands for, on every replica.
+    async def settle_or_ask(
+        self, caller: Caller, question: Question, consent: Consent
+    ) -> ConsentNeeded | None:
+        """None where a person has agreed to this, which is spent by that; else the question that waits.
 
-        Raises TooBusy.
+        Raises Forbidden where they declined.
         """
-        token, at = secrets.token_urlsafe(18), now()
+        refuse_run(caller, "ask a person")
+        try:
+            await self._house.consents.settle(question, consent)
+        except ConsentNeeded as needed:
+            return needed
+        return None
 
-        def put(connection: Connection) -> None:
-            if service_values.count(connection, caller.owner, _SPACE) >= _MOST_QUESTIONS:
-                raise TooBusy("Too many questions wait for their answer.", retry_after=600)
-            service_values.put(connection, caller.owner, _SPACE, token, digest, at + _CONFIRMED_WITHIN)
-
-        await self._house.database.write(put)
-        return token
-
-    async def redeem_confirmation(self, caller: Caller, token: str, digest: str) -> bool:
-        """Spend a token; whether it was for this. One that was for something else stays."""
-
-        def take(connection: Connection) -> bool:
-            found = service_values.get(connection, caller.owner, _SPACE, token, now())
-            return (
-                found is not None
-                and found["value"] == digest
-                and service_values.remove(connection, caller.owner, _SPACE, token, now())
-            )
-
-        return len(token) <= 64 and await self._house.database.write(take)
-
-    async def peek_consent(self, caller: Caller, token: str) -> tuple[Wording, Rows]:
-        """(how it is put, rows) that the caller is asked about. Raises NotFound once it is answered, Forbidden for another's."""
+    async def peek_consent(self, caller: Caller, token: str) -> OpenQuestion:
+        """The question that the caller is asked. Raises NotFound once it is answered, Forbidden for another's."""
         return await self._house.consents.peek(caller.owner, token)
 
     async def answer_consent(self, caller: Caller, token: str, *, agreed: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
 from codewords_mcp.runtime.models import Consent
-from codewords_mcp.runtime.questions import Question, Rows, Wording
+from codewords_mcp.runtime.questions import OpenQuestion, Question, Wording
 from codewords_mcp.runtime.secrets.links import Links, require_own
 
 Answer = Literal["agreed", "declined"]
@@ -36,6 +36,8 @@ class Consents:
         """
         if not ask.lines or consent.allow:
             return
+        if consent.asker:
+            ask = ask.asked_by(consent.asker)
         link = await self._links.find(consent.confirm) if consent.confirm else None
         if link is None or (link.owner, link.subject) != (ask.owner, ask.digest):
             link = await self._links.about(ask.owner, ask.digest)
@@ -49,7 +51,7 @@ class Consents:
         if link.answer == "declined":
             raise Forbidden(ask.wording.declined, hint="Ask for less, or ask the person what they want.")
 
-    async def peek(self, owner: str, token: str) -> tuple[Wording, Rows]:
+    async def peek(self, owner: str, token: str) -> OpenQuestion:
         """How it is put, and what is asked. Raises NotFound where the question was answered, has expired, or never was;
         Forbidden where it is another owner's.
         """
@@ -61,7 +63,7 @@ class Consents:
                 hint="Do it again; what is still to be agreed is asked anew.",
             )
         rows = [(str(kind), [str(one) for one in items]) for kind, items in link.data["rows"]]
-        return Wording(**link.data["wording"]), rows
+        return OpenQuestion(Wording(**link.data["wording"]), rows, str(link.data.get("diff", "")))
 
     async def answer(self, owner: str, token: str, *, agreed: bool) -> None:
         """The owner's answer. The first one counts; to a question that is none it is nothing. Raises Forbidden."""
@@ -92,9 +94,19 @@ class Consents:
     def _needed(self, ask: Question, token: str) -> ConsentNeeded:
         url, wording = self._url_of(token), ask.wording
         return ConsentNeeded(
-            wording.message, asks=ask.lines, confirm=token, url=url, hint=wording.hint.format(url=url)
+            wording.message,
+            question=_put(wording),
+            asks=ask.lines,
+            confirm=token,
+            url=url,
+            hint=wording.hint.format(url=url),
         )
 
 
+def _put(wording: Wording) -> str:
+    """As a form asks it."""
+    return wording.title + (f"\nAsked by {wording.asker}." if wording.asker else "")
+
+
 def _told(ask: Question) -> dict[str, Any]:
-    return {"wording": asdict(ask.wording), "rows": ask.rows}
+    return {"wording": asdict(ask.wording), "rows": ask.rows, "diff": ask.diff}

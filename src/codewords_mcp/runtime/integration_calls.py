@@ -94,6 +94,8 @@ class IntegrationCalls:
         book = self._house.integrations
         found = await book.directory.resolve(caller.owner, app, action, props)
         if found.action.writes:
+            if found.native is None and not consent.allow:  # nobody is asked about what could not be done
+                await book.accounts.chosen_for(caller.owner, found.action, account)
             question = of_call(caller.owner, found.action.key, props, account)
             await self._house.consents.settle(question, consent)
         return await book.run(caller.owner, Asked(app, action, props, account, seconds=seconds))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
+from urllib.parse import parse_qsl, unquote
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.callers import HOME_OWNER
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.questions import Question, of_service
 from codewords_mcp.runtime.service_info import ServiceInfo
-from codewords_mcp.runtime.services.base import Service
+from codewords_mcp.runtime.services.base import Service, read
 from codewords_mcp.runtime.services.describe import describe
 
 
@@ -34,6 +37,26 @@ class Library:
                 "There is no library service of this name.", hint="`codewords services` shows them."
             )
         return (await self._described(caller, [service]))[0]
+
+    def service_question(
+        self, caller: Caller, service_id: str, path: str, data: Any, *, when: str = ""
+    ) -> Question | None:
+        """What a person is asked before a model calls a library service itself; None for a call that only reads, for a
+        workflow, and for the key of a run, whose manifest was agreed to.
+
+        Raises NotFound for an operation that the service lacks, InvalidInput for an input that does not fit.
+        """
+        name, _, rest = service_id.strip("/ ").partition("/")
+        service = None if caller.kind == "run" else self._house.services.find(name)
+        if service is None:
+            return None
+        route, _, query = f"{rest}/{path}".partition("?")
+        operation = service.find(unquote(route))
+        given: Any = dict(parse_qsl(query, keep_blank_values=True)) if data is None else data
+        asked = read(operation.input, given)
+        if operation.effect_of(asked) == "reads":
+            return None
+        return of_service(caller.owner, name, operation.path or route.strip("/"), given, when=when)
 
     async def _described(self, caller: Caller, services: Sequence[Service]) -> list[ServiceInfo]:
         wanted = [one for service in services for one in service.credentials]

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from codewords_mcp.runtime import plain
+
 ANY = "*"
 """In place of an item: any of its kind."""
 ANY_ACTION = "any app: any action (writes)"
@@ -271,9 +273,16 @@ def _grouped(grants: list[Grant]) -> list[tuple[str, list[str]]]:
 
 
 def _said(kind: str, item: str) -> str:
+    """An item as a person reads it: what a program chose can be told from the question's own words."""
+    if item == ANY:
+        return _ANY_ITEM.get(kind, item)
     if kind == "browser":
-        return f"{item} {_IN_CHROME}"
-    return _ANY_ITEM.get(kind, item) if item == ANY else item
+        return f"{plain.item(item)} {_IN_CHROME}"
+    return plain.item(item) if kind in _NAMED else plain.one_line(item)
+
+
+_NAMED = frozenset(("host", "page", "address", "model", "workflow", "connection"))
+"""Kinds whose items are bare names of a program's choice; those of the others are sentences of ours around such names."""
 
 
 def _line(kind: str, items: list[str], *, whole: bool = False) -> str:

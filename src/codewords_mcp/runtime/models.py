@@ -104,11 +104,13 @@ class Consent:
     """A person's yes to what a version may do. `allow`: to all of it. `confirm`: the token of one certain question.
 
     `by_person`: whoever calls answers for a person having said yes to that token; else the page has to have it.
+    `asker`: who asks, as the question tells it.
     """
 
     allow: bool = False
     confirm: str | None = None
     by_person: bool = False
+    asker: str = ""
 
 
 class WorkflowSummary(Model):

@@ -1,14 +1,19 @@
-"""What a person is asked before something is done: a deploy that asks for more, a deletion, a call that may change something."""
+"""What a person is asked before something is done: a deploy that asks for more, a deletion, a call that may change something.
+
+A question says who asks, of which workflow and version, and why. What programs and models chose stands in it as an item of its
+own, by `plain.item`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
 
 from codewords_mcp.runtime.manifest import Grant, described, tabled
+from codewords_mcp.runtime.plain import item, one_line, quoted
 
 Rows = list[tuple[str, list[str]]]
 _TO_DEPLOY: Final = (
@@ -18,13 +23,19 @@ _TO_DEPLOY: Final = (
 _TO_RUN: Final = "Open {url} in a browser and agree, then run it again."
 _TO_DELETE: Final = "Open {url} in a browser and agree, then delete again."
 _TO_CALL: Final = "Open {url} in a browser and agree, then make the same call again."
-_NAME, _ACCOUNT, _VALUE = 40, 80, 600
-"""Characters that are shown of a field's name, of an account's id, of a value."""
+_NAME, _ACCOUNT, _VALUE, _TITLE = 40, 80, 600, 100
+"""Characters that are shown of a field's name, of an account's id, of a value, of a workflow's name."""
+MOST_FIELDS: Final = 40
+MOST_DIFF: Final = 200_000
+"""Characters of a difference that are kept for the page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How a question is put: in a reply, on the page, and once it is answered. `hint` has a place for its address."""
+    """How a question is put: in a reply, on the page, and once it is answered. `hint` has a place for its address.
+
+    `title` is the question itself. `asker` says who asks, and over which way.
+    """
 
     message: str
     hint: str
@@ -32,13 +43,14 @@ class Wording:
     about: str
     agreed: str
     declined: str
+    asker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """`rows` are what kind of thing is asked for, and each of it, none where nothing is; `lines` the same for a terminal.
 
-    Questions of equal digests are the same one.
+    Questions of equal digests are the same one. `diff` is the code's difference to the live version, for the page.
     """
 
     owner: str
@@ -46,6 +58,20 @@ class Question:
     rows: Rows
     lines: list[str]
     wording: Wording
+    diff: str = ""
+
+    def asked_by(self, asker: str) -> Question:
+        """The same question with who asks."""
+        return replace(self, wording=replace(self.wording, asker=one_line(asker)))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuestion:
+    """A question that waits, as its page shows it."""
+
+    wording: Wording
+    rows: Rows
+    diff: str
 
 
 def of_deploy(
@@ -56,38 +82,44 @@ def of_deploy(
     grants: Sequence[Grant],
     *,
     unknown_before: bool = False,
+    code_hash: str = "",
+    diff: str = "",
 ) -> Question:
     """What a version asks for beyond what was agreed. `service_id` and `live` are None for a new workflow.
 
-    `unknown_before`: the live version is of before there were manifests, so that nothing has been agreed yet.
+    `unknown_before`: the live version is of before there were manifests, so that nothing has been agreed yet. A yes is for the
+    code of `code_hash`, whose difference the person could see.
     """
-    message, about = "This workflow was not deployed: a person has to agree to what it may do.", "It asks for"
+    shown = quoted(name, _TITLE)
+    message = f"The workflow {shown} was not deployed: a person has to agree to what it may do."
+    about, title = "It asks for", f"Deploy the new workflow {shown}, which may do this?"
     if live is not None:
         why = (
             "its versions so far were deployed without a manifest, so nothing has been agreed yet"
             if unknown_before
             else "it asks for more than was agreed"
         )
-        message = f"This version was not deployed: {why}. Version {live} goes on serving."
-        about = f"Version {live}, which is live now, may not do this. The new one asks for"
+        message = f"This version of {shown} was not deployed: {why}. Version {live} goes on serving."
+        title = f"Deploy a new version of the workflow {shown}, which may do this?"
+        about = f"Version {live} of {service_id}, which is live now, may not do this. The new one asks for"
     wording = Wording(
         message=message,
         hint=_TO_DEPLOY,
-        title=f"May the workflow {name} do this?",
+        title=title,
         about=about,
-        agreed=f"{name} can be deployed with exactly that. Deploying again makes it live.",
+        agreed=f"{shown} can be deployed with exactly that. Deploying again makes it live.",
         declined="A person declined what this version asks for; nothing was deployed.",
     )
     # a new workflow is known by its name, an old one by its id
-    digest = _digest(owner, service_id or f"new {name}", live, sorted(grants))
-    return Question(owner, digest, tabled(grants), described(grants), wording)
+    digest = _digest(owner, service_id or f"new {name}", live, sorted(grants), code_hash)
+    return Question(owner, digest, tabled(grants), described(grants), wording, diff[:MOST_DIFF])
 
 
 def of_run(
     owner: str, service_id: str, author: str, digest: str, grants: Sequence[Grant], *, again: bool
 ) -> Question:
     """A workflow of another owner is to run for this one. `digest` is of what it may do; `again`: less was agreed before."""
-    said = f"{_shown(service_id, _ACCOUNT)} of {_shown(author, _ACCOUNT)}"
+    said = f"{item(service_id, _ACCOUNT)} of {item(author, _ACCOUNT)}"
     wording = Wording(
         message=f"{said} was not run: it is another owner's, so you have to agree to what it may do for you.",
         hint=_TO_RUN,
@@ -107,34 +139,72 @@ def of_run(
 
 def of_deletion(owner: str, name: str, service_id: str, live: int | None, versions: int) -> Question:
     """A workflow is to be deleted, with so many versions. `live` is the one that serves."""
+    shown = quoted(name, _TITLE)
     what = f"{versions} version{'s' if versions > 1 else ''} and its schedules and webhooks, for good"
     wording = Wording(
-        message="Nothing was deleted: a person has to agree to that.",
+        message=f"The workflow {shown} was not deleted: a person has to agree to that.",
         hint=_TO_DELETE,
-        title=f"Delete the workflow {name}?",
+        title=f"Delete the workflow {shown}?",
         about="This goes; its runs stay on record",
-        agreed=f"{name} can be deleted. Deleting again carries it out.",
+        agreed=f"{shown} can be deleted. Deleting again carries it out.",
         declined="A person declined; nothing was deleted.",
     )
-    rows = [("deletes", [f"{name}: {what}"])]
+    rows = [("deletes", [f"{item(service_id)}: {what}"])]
     return Question(owner, _digest(owner, "delete", service_id, live, versions), rows, _lines(rows), wording)
 
 
-def of_call(owner: str, action: str, props: dict[str, Any], account: str | None) -> Question:
+def of_call(owner: str, action: str, props: Mapping[str, Any], account: str | None) -> Question:
     """One call of an integration's action that may change something, with exactly these fields and this account."""
-    rows = [("action", [action]), *((_shown(name, _NAME), [_shown(props[name], _VALUE)]) for name in props)]
+    name = item(action)
+    rows = [("action", [name]), *_fields(props)]
     if account:
-        rows.append(("account", [_shown(account, _ACCOUNT)]))
+        rows.append(("account", [item(account, _ACCOUNT)]))
+    digest = _digest(owner, "call", action, account, json.dumps(props, sort_keys=True))
+    return Question(owner, digest, rows, _lines(rows), _wording_of_call(name))
+
+
+def of_service(owner: str, service: str, path: str, data: Any, *, when: str = "") -> Question:
+    """One call of a library service that sends, changes or acts on something; `when` it is made, where that is later."""
+    name = item(f"{service}/{path}".rstrip("/"))
+    fields = cast("dict[str, Any]", data) if isinstance(data, dict) else {"input": data}
+    rows: Rows = [("service", [name]), *_fields(fields)]
+    if when:
+        rows.append(("when", [quoted(when)]))
+    digest = _digest(owner, "service", service, path, when, json.dumps(data, sort_keys=True))
+    return Question(owner, digest, rows, _lines(rows), _wording_of_call(name))
+
+
+def of_tool(owner: str, tool: str, arguments: Mapping[str, Any], title: str) -> Question:
+    """What a tool is about to do, in our own words. A yes is for exactly these arguments."""
     wording = Wording(
-        message=f"{action} was not run: it may change something, so a person has to agree first.",
+        message=f"Nothing was done yet: a person has to agree. {title}",
         hint=_TO_CALL,
-        title="May the assistant do this now, once?",
+        title=title,
+        about="An assistant is about to do this",
+        agreed="It can be done, once. Ask the assistant to go on.",
+        declined="A person declined; nothing was done.",
+    )
+    rows: Rows = [("tool", [tool]), *_fields(arguments)]
+    digest = _digest(owner, "tool", tool, json.dumps(arguments, sort_keys=True))
+    return Question(owner, digest, rows, _lines(rows), wording)
+
+
+def _wording_of_call(name: str) -> Wording:
+    return Wording(
+        message=f"{name} was not called: it may change or send something, so a person has to agree first.",
+        hint=_TO_CALL,
+        title=f"May the assistant call {name} now, once?",
         about="It is about to do this",
         agreed="The call can be made with exactly that, once. Ask the assistant to go on.",
-        declined=f"A person declined this call of {action}; nothing was run.",
+        declined=f"A person declined this call of {name}; nothing was done.",
     )
-    digest = _digest(owner, "call", action, account, json.dumps(props, sort_keys=True))
-    return Question(owner, digest, rows, _lines(rows), wording)
+
+
+def _fields(values: Mapping[str, Any]) -> Rows:
+    rows: Rows = [(item(name, _NAME), [_shown(values[name])]) for name in list(values)[:MOST_FIELDS]]
+    if (more := len(values) - MOST_FIELDS) > 0:
+        rows.append(("and", [f"{more} more fields"]))
+    return rows
 
 
 def _lines(rows: Rows) -> list[str]:
@@ -145,8 +215,10 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _shown(value: Any, most: int) -> str:
-    """On one line, and bounded."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    flat = " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
-    return flat if len(flat) <= most else f"{flat[:most]}… ({len(flat) - most} more characters)"
+def _shown(value: Any) -> str:
+    """A value on one line, quoted where it is text, and bounded."""
+    return (
+        quoted(value, _VALUE)
+        if isinstance(value, str)
+        else one_line(json.dumps(value, ensure_ascii=False), _VALUE)
+    )

@@ -14,7 +14,7 @@ from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
 from codewords_mcp.bounded_json import UnacceptableJson, check
-from codewords_mcp.door.confirm import CONFIRM, SCHEMA, Question, settle
+from codewords_mcp.door.confirm import CONFIRM, SCHEMA, Ask, settle
 from codewords_mcp.door.context import DoorContext
 from codewords_mcp.door.tasks import TaskSupport, task_of
 from codewords_mcp.errors import InvalidInput
@@ -61,7 +61,7 @@ class DoorTool(Tool):
     rule: Rule = Field(exclude=True)
     task: TaskSupport = "never"
     again: bool = False
-    confirm: Question | None = Field(default=None, exclude=True)
+    confirm: Ask | None = Field(default=None, exclude=True)
 
     @property
     def toolset(self) -> str:
@@ -146,7 +146,7 @@ def tool(
     rule: Rule | None = None,
     task: TaskSupport = "never",
     again: bool = False,
-    confirm: Question | None = None,
+    confirm: Ask | None = None,
 ) -> DoorTool:
     """Make the tool of a function; its docstring is the description, on one line.
 

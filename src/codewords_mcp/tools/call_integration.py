@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Annotated, Any
 
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, Field
 
+from codewords_mcp.door.consent import Asking, asker_of, waiting
 from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.door.text import clean, clean_json, compact, cut, fence, one_line
 from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.runtime.integration_info import Outcome
 from codewords_mcp.runtime.models import Consent
-from codewords_mcp.tools._consent import Asking
 from codewords_mcp.tools._integrations import ActionKey, App
 from codewords_mcp.tools._tool import EXECUTES, answer, tool
 
@@ -72,18 +71,15 @@ async def _call(
 ) -> Outcome | ConsentNeeded:
     runtime, caller = asking(ctx)
     seconds = max(began + _WITHIN - time.monotonic(), _AT_LEAST)
-    return await runtime.call_or_ask(caller, **wanted, seconds=seconds, consent=Consent(confirm=confirm))
+    return await runtime.call_or_ask(
+        caller, **wanted, seconds=seconds, consent=Consent(confirm=confirm, asker=asker_of(ctx))
+    )
 
 
 def _waiting(question: ConsentNeeded) -> CallToolResult:
     asks = [one_line(line, 300) for line in question.asks]
     data = Called(status="needs_consent", asks=asks, consent_url=question.url, confirm=question.confirm)
-    lines = [
-        question.message,
-        *(f"- {line}" for line in asks),
-        f"Ask the user to open {question.url} and agree (works once, for 10 minutes).",
-        f"Then call call_integration again with the same arguments and confirm={json.dumps(question.confirm)}.",
-    ]
+    lines = waiting(question, "call_integration")
     return answer(data, "\n".join(lines))
 
 

@@ -8,7 +8,7 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import one_line
+from codewords_mcp.runtime import plain
 from codewords_mcp.tools._schedules import ScheduleItem, item, line
 from codewords_mcp.tools._tool import DESTROYS, answer, tool
 
@@ -36,7 +36,7 @@ async def change_schedule(
 async def _question(_: DoorContext, arguments: dict[str, Any]) -> str | None:
     if arguments["action"] != "delete":
         return None
-    return f"Delete the schedule {one_line(arguments['schedule_id'], 60)}? Its workflow will not run by itself any more."
+    return f"Delete the schedule {plain.item(arguments['schedule_id'], 60)}? Its workflow will not run by itself any more."
 
 
 TOOL = tool(

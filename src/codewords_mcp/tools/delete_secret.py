@@ -8,7 +8,7 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import one_line
+from codewords_mcp.runtime.plain import item, quoted
 from codewords_mcp.tools._tool import DESTROYS, answer, tool
 
 
@@ -30,9 +30,9 @@ async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> str:
     name = arguments["name"]
     users = [user for one in await runtime.list_secrets(caller) if one.name == name for user in one.used_by]
     needed = (
-        f" These workflows need it: {', '.join(one_line(user, 60) for user in users[:10])}." if users else ""
+        f" These workflows need it: {', '.join(quoted(user, 60) for user in users[:10])}." if users else ""
     )
-    return f"Delete the secret {one_line(name, 64)} for good?{needed}"
+    return f"Delete the secret {item(name, 64)} for good?{needed}"
 
 
 TOOL = tool(

@@ -8,9 +8,9 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import one_line
 from codewords_mcp.runtime.author_info import DRAFT_ID
 from codewords_mcp.runtime.models import Consent
+from codewords_mcp.runtime.plain import quoted
 from codewords_mcp.tools._arguments import Subject
 from codewords_mcp.tools._tool import DESTROYS, answer, tool
 
@@ -40,7 +40,7 @@ async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> str | None:
     found = await runtime.get_workflow(caller, workflow_id)
     count = len(found.versions)
     return (
-        f"Delete the workflow {one_line(found.name, 80)} ({workflow_id}) for good, with {count} "
+        f"Delete the workflow {quoted(found.name, 80)} ({workflow_id}) for good, with {count} "
         f"version{'s' if count > 1 else ''} and its schedules? Its runs stay on record."
     )
 

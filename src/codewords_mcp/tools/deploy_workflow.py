@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, Field
 
+from codewords_mcp.door.consent import Asking, asker_of, waiting
 from codewords_mcp.door.context import DoorContext
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
 from codewords_mcp.runtime.models import Consent, Deployment
 from codewords_mcp.tools import _tool
 from codewords_mcp.tools._availability import lasting
 from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may, plain
-from codewords_mcp.tools._consent import Asking
 from codewords_mcp.tools._jobs import joined
 from codewords_mcp.tools._tool import EXECUTES, answer, tool
 
@@ -102,7 +102,7 @@ async def _deploy(
         "deploy",
         [wanted, confirm],
         lambda runtime, caller, progress: runtime.deploy_or_ask(
-            caller, **wanted, consent=Consent(confirm=confirm), progress=progress
+            caller, **wanted, consent=Consent(confirm=confirm, asker=asker_of(ctx)), progress=progress
         ),
         wait=max(began + _tool.WORK_WITHIN - time.monotonic(), _AT_LEAST),
     )
@@ -111,13 +111,7 @@ async def _deploy(
 def _waiting(question: ConsentNeeded) -> CallToolResult:
     asks = plain(question.asks)
     data = Deployed(status="needs_consent", asks=asks, consent_url=question.url, confirm=question.confirm)
-    lines = [
-        question.message,
-        "It asks for:",
-        *(f"- {line}" for line in asks),
-        f"Show the user this list and ask them to open {question.url} and agree (works once, for 10 minutes).",
-        f"Then call deploy_workflow again with the same arguments and confirm={json.dumps(question.confirm)}.",
-    ]
+    lines = waiting(question, "deploy_workflow")
     return answer(data, "\n".join(lines))
 
 

@@ -8,7 +8,7 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import one_line
+from codewords_mcp.runtime.plain import quoted
 from codewords_mcp.tools._arguments import WorkflowId
 from codewords_mcp.tools._tool import DESTROYS, answer, tool
 
@@ -33,9 +33,16 @@ async def rollback_workflow(
     return answer(data, f"Version {live.version} of {live.service_id} is live at {live.url}")
 
 
-async def _question(_: DoorContext, arguments: dict[str, Any]) -> str:
-    workflow = one_line(arguments["workflow_id"], 80)
-    return f"Make version {arguments['version']} of {workflow} live, in place of the one that serves now?"
+async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> str | None:
+    """Nobody is asked about what is not there, or is live already. Raises NotFound."""
+    runtime, caller = asking(ctx)
+    wanted = arguments["version"]
+    found = await runtime.get_workflow(caller, arguments["workflow_id"])
+    live = next((one.version for one in found.versions if one.active), None)
+    if wanted == live:
+        return None
+    await runtime.get_workflow(caller, found.service_id, version=wanted)
+    return f"Make version {wanted} of the workflow {quoted(found.name, 80)} live, in place of version {live}?"
 
 
 TOOL = tool(

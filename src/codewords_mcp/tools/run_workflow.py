@@ -16,6 +16,7 @@ from codewords_mcp.door.tasks import task_of
 from codewords_mcp.errors import CodewordsError, InvalidInput
 from codewords_mcp.runtime.manifest import OWN_CHROME
 from codewords_mcp.runtime.models import FINISHED, Caller, Run
+from codewords_mcp.runtime.questions import Question
 from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
 from codewords_mcp.tools._integrations import refuse_integrations
 from codewords_mcp.tools._runs import answer_run, follow
@@ -37,10 +38,10 @@ async def run_workflow(
     method: Literal["POST", "GET", "PUT", "PATCH", "DELETE"] = "POST",
     wait_seconds: WaitSeconds = 25,
 ) -> Annotated[CallToolResult, RunResult]:
-    """Run a workflow in a sandbox and wait for its result. A longer run goes on: the answer has its run_id and the next call."""
-    refuse_integrations(workflow_id)
+    """Run a workflow in a sandbox, or a library service (what writes asks the user), and wait for its result. A longer run goes
+    on: the answer has its run_id and the next call.
+    """
     runtime, caller = asking(ctx)
-    await _refuse_own_chrome(runtime, caller, workflow_id)
     task = task_of(ctx)
     # a task of its own: cancelling this call while the run is being recorded must not lose its id
     recording = asyncio.ensure_future(
@@ -93,10 +94,21 @@ async def _refuse_own_chrome(runtime: Runtime, caller: Caller, workflow_id: str)
         )
 
 
+async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> Question | None:
+    """A service that sends, changes or acts on something is called by a model only once a person has agreed to this call."""
+    refuse_integrations(arguments["workflow_id"])
+    runtime, caller = asking(ctx)
+    await _refuse_own_chrome(runtime, caller, arguments["workflow_id"])
+    return runtime.service_question(
+        caller, arguments["workflow_id"], arguments.get("path", "/"), arguments.get("input")
+    )
+
+
 TOOL = tool(
     run_workflow,
     title="Run workflow",
     hints=EXECUTES,
     task="optional",
     again=True,
+    confirm=_question,
 )

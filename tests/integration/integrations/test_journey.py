@@ -15,10 +15,10 @@ from tests.integration.mcp.connecting import Era, data_of, over_http, text_of
 from tests.people import sign_in
 from tests.workshop import make_home, workflow
 
+from codewords_mcp.door import consent as _consent
 from codewords_mcp.settings import Settings
 from codewords_mcp.testing.pipedream import LoopbackConnect
 from codewords_mcp.testing.pipedream.connect import failed, succeeded
-from codewords_mcp.tools import _consent
 
 from .conftest import USER
 
@@ -161,7 +161,7 @@ async def test_a_client_that_cannot_ask_gets_pages_and_the_model_cannot_agree_fo
         assert connect.runs == []
         with sign_in(door.url, ADMIN_KEY) as browser:
             page = browser.get(first["consent_url"])
-            assert "May the assistant do this now, once?" in page.text
+            assert "May the assistant call slack_v2-post-message now, once?" in page.text
             assert "Good morning" in page.text
             agreed = {"answer": "agree"}
             browser.submit(first["consent_url"], agreed).raise_for_status()

@@ -87,10 +87,13 @@ def data_of(result: Any) -> dict[str, Any]:
     return result.structured_content
 
 
-async def confirmed(client: Client, tool: str, arguments: dict[str, Any]) -> Any:
-    """The result of a tool that asks first, by a client that cannot ask its person: the second call's."""
+async def confirmed(
+    client: Client, tool: str, arguments: dict[str, Any], runtime: Runtime, person: Caller
+) -> Any:
+    """The result of a tool that asks first, by a client that cannot ask: the second call's, after the person's yes."""
     asked = await client.call_tool(tool, arguments)
     token = (asked.meta or {})["codewords/confirm"]
+    await runtime.answer_consent(person, token, agreed=True)
     return await client.call_tool(tool, arguments | {"confirm": token})
 
 

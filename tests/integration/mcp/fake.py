@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from codewords_mcp.errors import Forbidden, NotFound, ValidationFailed
+from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound, ValidationFailed
 from codewords_mcp.runtime.announcements import Announcements
 from codewords_mcp.runtime.author_info import Brief, Diagnosis, Draft, Template
 from codewords_mcp.runtime.models import (
@@ -35,6 +35,7 @@ from codewords_mcp.runtime.models import (
     no_progress,
 )
 from codewords_mcp.runtime.publishing import PublishedTool
+from codewords_mcp.runtime.questions import Question
 from codewords_mcp.runtime.runtime import Runtime
 from codewords_mcp.runtime.service_info import ServiceInfo
 from codewords_mcp.runtime.store.database import Database
@@ -102,7 +103,8 @@ class FakeRuntime(Runtime):
         self._secrets: dict[tuple[str, str], SecretInfo] = {}
         self.entries: dict[str, tuple[Caller, str]] = {}
         self._keyed: dict[str, str] = {}
-        self._confirmations: dict[str, str] = {}
+        self.questions: dict[str, tuple[str, str]] = {}
+        self.answers: dict[str, bool] = {}
         self.published: list[PublishedTool] = []
         self.nobody_there = False
         self.said = Announcements()
@@ -133,16 +135,41 @@ class FakeRuntime(Runtime):
     def unattended(self) -> bool:
         return self.nobody_there
 
-    async def ask_confirmation(self, caller: Caller, digest: str) -> str:
-        token = f"token-{next(self._ids)}"
-        self._confirmations[token] = digest
-        return token
+    async def settle_or_ask(
+        self, caller: Caller, question: Question, consent: Consent
+    ) -> ConsentNeeded | None:
+        """As Consents does it, in memory."""
+        key = (question.owner, question.digest)
+        token = next((one for one, asked in self.questions.items() if asked == key), None)
+        answer = self.answers.get(token or "")
+        if token is not None and (answer is not None or (self.unattended and consent.confirm == token)):
+            del self.questions[token]
+            if answer is False:
+                raise Forbidden(question.wording.declined)
+            return None
+        if token is None:
+            token = f"question{next(self._ids)}"
+            self.questions[token] = key
+        wording = question.asked_by(consent.asker).wording
+        put = f"{wording.title}\nAsked by {wording.asker}."
+        url = f"{BASE_URL}/consents/{token}"
+        return ConsentNeeded(wording.message, asks=question.lines, confirm=token, url=url, question=put)
 
-    async def redeem_confirmation(self, caller: Caller, token: str, digest: str) -> bool:
-        if self._confirmations.get(token) != digest:
-            return False
-        del self._confirmations[token]
-        return True
+    async def answer_consent(self, caller: Caller, token: str, *, agreed: bool) -> None:
+        if self.questions.get(token, ("",))[0] == caller.owner:
+            self.answers.setdefault(token, agreed)
+
+    async def wait_for_consent(
+        self, caller: Caller, token: str, seconds: float
+    ) -> Literal["agreed", "declined"] | None:
+        answer = self.answers.get(token)
+        return None if answer is None else "agreed" if answer else "declined"
+
+    async def open_page(self, owner: str, url: str) -> bool:
+        return False
+
+    def service_question(self, *_args: Any, **_more: Any) -> None:
+        return None
 
     async def published_tools(self, caller: Caller) -> list[PublishedTool]:
         return self.published if caller.owner == "ann" else []

@@ -1,4 +1,4 @@
-"""A person's yes to what destroys: by a form where the client shows one, else by a second call."""
+"""A person's yes to what destroys: by a form where the client shows one, else on a page; a model's token is none."""
 
 from __future__ import annotations
 
@@ -46,7 +46,12 @@ async def test_the_person_is_asked_and_what_they_agree_to_is_done(
     heard: list[str] = []
     async with over_http(url, "ann", era, elicitation_callback=_person("accept", heard)) as asking:
         assert data_of(await asking.call_tool("delete_secret", NAME)) == NAME
-    assert heard == ["Delete the secret STRIPE_API_KEY for good? These workflows need it: greeting_1."]
+    [question] = heard
+    assert question.startswith(
+        "Delete the secret STRIPE_API_KEY for good? These workflows need it: “greeting_1”."
+    )
+    assert "Asked by " in question
+    assert "over MCP with" in question
     assert await _names(client) == []
 
 
@@ -59,29 +64,58 @@ async def test_a_no_is_a_no_and_a_models_token_does_not_change_it(
     asked = await client.call_tool("delete_secret", NAME)
     heard: list[str] = []
     async with over_http(url, "ann", era, elicitation_callback=_person("decline", heard)) as asking:
-        refused = await asking.call_tool("delete_secret", NAME | {"confirm": (asked.meta or {})[TOKEN]})
-    assert text_of(refused).startswith("not_confirmed: The user declined; nothing was done.")
+        told = await asking.call_tool("delete_secret", NAME | {"confirm": (asked.meta or {})[TOKEN]})
+        assert text_of(told).startswith("needs_consent: ")
+        refused = await asking.call_tool("delete_secret", NAME)
+    assert "A person declined; nothing was done." in text_of(refused)
     assert len(heard) == 1
     assert await _names(client) == [NAME["name"]]
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody answers on the page while a call waits."""
+    monkeypatch.setattr("codewords_mcp.door.consent.ANSWERED_WITHIN", 0.01)
+
+
 @pytest.mark.requirement("confirm:token")
-async def test_a_token_is_good_once_for_the_same_arguments_and_the_same_caller(
-    url: str, runtime: FakeRuntime, client: Client, era: Era
+@pytest.mark.usefixtures("impatient")
+async def test_where_nobody_can_be_asked_in_the_chat_a_models_token_is_no_yes_and_the_page_decides(
+    runtime: FakeRuntime, client: Client
 ) -> None:
     await _stored(runtime, client)
     asked = await client.call_tool("delete_secret", NAME)
     token = (asked.meta or {})[TOKEN]
     assert f'call delete_secret again with the same arguments and confirm="{token}"' in text_of(asked)
+    assert "codewords open" in text_of(asked)
+    assert f"/consents/{token}" in text_of(asked)
+    alone = await client.call_tool("delete_secret", NAME | {"confirm": token})
+    assert text_of(alone).startswith("needs_consent: ")
+    assert await _names(client) == [NAME["name"]]
+    await runtime.answer_consent(ANN, token, agreed=True)
     others = await client.call_tool("delete_secret", {"name": "ANOTHER", "confirm": token})
-    assert text_of(others).startswith("forbidden: This token confirms nothing")
+    assert text_of(others).startswith("needs_consent: ")
+    assert data_of(await client.call_tool("delete_secret", NAME | {"confirm": token})) == NAME
+
+
+@pytest.mark.requirement("confirm:token")
+@pytest.mark.usefixtures("impatient")
+async def test_where_the_operator_says_that_nobody_is_there_a_token_is_good_once_for_its_own_call(
+    url: str, runtime: FakeRuntime, client: Client, era: Era
+) -> None:
+    runtime.nobody_there = True
+    await _stored(runtime, client)
+    asked = await client.call_tool("delete_secret", NAME)
+    token = (asked.meta or {})[TOKEN]
+    others = await client.call_tool("delete_secret", {"name": "ANOTHER", "confirm": token})
+    assert text_of(others).startswith("needs_consent: ")
     async with over_http(url, "bob", era) as bob:
         stolen = await bob.call_tool("delete_secret", NAME | {"confirm": token})
-        assert text_of(stolen).startswith("forbidden: ")
+        assert text_of(stolen).startswith("needs_consent: ")
     assert data_of(await client.call_tool("delete_secret", NAME | {"confirm": token})) == NAME
     await _stored(runtime, client)
     again = await client.call_tool("delete_secret", NAME | {"confirm": token})
-    assert text_of(again).startswith("forbidden: ")
+    assert text_of(again).startswith("needs_consent: ")
 
 
 @pytest.mark.requirement("confirm:forged")

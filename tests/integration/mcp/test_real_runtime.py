@@ -9,6 +9,7 @@ from mcp import Client
 from tests.workshop import ADMIN, make_home, open_runtime, workflow
 
 from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.runtime import Runtime
 from codewords_mcp.settings import Settings
 
 from .connecting import confirmed, data_of, over_http, serving, text_of
@@ -27,13 +28,17 @@ CRASHES = workflow('@app.post("/")\nasync def crash():\n    raise KeyError("miss
 
 
 @pytest.fixture(scope="module")
-async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[str]:
-    home = make_home(tmp_path_factory.mktemp("door") / "home")
-    async with open_runtime(home) as runtime:
-        keys = {"admin": ADMIN, "run": Caller("local", "run", run_id="run-1")}
-        async with serving(runtime, Settings.model_construct(home=home), keys) as address:
-            runtime.base_url = address.removesuffix("/mcp")
-            yield address
+async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Runtime]:
+    async with open_runtime(make_home(tmp_path_factory.mktemp("door") / "home")) as runtime:
+        yield runtime
+
+
+@pytest.fixture(scope="module")
+async def url(real: Runtime) -> AsyncGenerator[str]:
+    keys = {"admin": ADMIN, "run": Caller("local", "run", run_id="run-1")}
+    async with serving(real, Settings.model_construct(home=real.settings.home), keys) as address:
+        real.base_url = address.removesuffix("/mcp")
+        yield address
 
 
 @pytest.fixture(params=["legacy", "2026-07-28"])
@@ -134,7 +139,9 @@ async def test_a_workflows_own_key_administers_nothing(
 
 
 @pytest.mark.requirement("mcp:schedules")
-async def test_a_workflow_is_scheduled_paused_and_deleted_and_a_run_cancelled(client: Client) -> None:
+async def test_a_workflow_is_scheduled_paused_and_deleted_and_a_run_cancelled(
+    client: Client, real: Runtime
+) -> None:
     live = data_of(await client.call_tool("deploy_workflow", {"code": SLOW, "name": "slow"}))
     asked = {"workflow_id": live["workflow_id"], "when": "@daily", "timezone": "Europe/Berlin"}
     made = data_of(await client.call_tool("schedule_workflow", asked))
@@ -147,7 +154,7 @@ async def test_a_workflow_is_scheduled_paused_and_deleted_and_a_run_cancelled(cl
         change = {"schedule_id": one["schedule_id"]}
         paused = data_of(await client.call_tool("change_schedule", change | {"action": "pause"}))
         assert paused["schedule"]["paused"]
-        await confirmed(client, "change_schedule", change | {"action": "delete"})
+        await confirmed(client, "change_schedule", change | {"action": "delete"}, real, ADMIN)
     assert data_of(await client.call_tool("list_schedules", {}))["schedules"] == []
     wrong = await client.call_tool("schedule_workflow", asked | {"when": "0 25 * * *"})
     assert wrong.is_error

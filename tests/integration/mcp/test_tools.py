@@ -157,10 +157,12 @@ async def test_a_workflow_shows_its_routes_and_its_code_only_when_asked(client: 
 
 
 @pytest.mark.requirement("mcp:workflows")
-async def test_a_rollback_says_which_version_is_live(client: Client) -> None:
+async def test_a_rollback_says_which_version_is_live(client: Client, runtime: FakeRuntime) -> None:
     workflow_id = await _deployed(client)
     await client.call_tool("deploy_workflow", {"code": "print('two')", "workflow_id": workflow_id})
-    result = await confirmed(client, "rollback_workflow", {"workflow_id": workflow_id, "version": 1})
+    result = await confirmed(
+        client, "rollback_workflow", {"workflow_id": workflow_id, "version": 1}, runtime, ANN
+    )
     assert data_of(result)["version"] == 1
     assert text_of(result).startswith(f"Version 1 of {workflow_id} is live")
 
@@ -175,7 +177,7 @@ async def test_secrets_are_listed_by_name_and_deleted(client: Client, runtime: F
     listed = await client.call_tool("list_secrets", {})
     assert [secret["name"] for secret in data_of(listed)["secrets"]] == ["STRIPE_API_KEY"]
     assert "sk-real" not in listed.model_dump_json()
-    gone = await confirmed(client, "delete_secret", {"name": "STRIPE_API_KEY"})
+    gone = await confirmed(client, "delete_secret", {"name": "STRIPE_API_KEY"}, runtime, ANN)
     assert data_of(gone) == {"name": "STRIPE_API_KEY"}
     assert data_of(await client.call_tool("list_secrets", {})) == {"secrets": []}
 

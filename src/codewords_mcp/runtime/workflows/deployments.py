@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
+import hashlib
 import re
 import secrets
 import time
@@ -103,7 +105,7 @@ class Deployments:
                     return same
                 raise NameTaken(target.id, target.active_version)
         await unchanged()
-        await agree(await self._ask(caller, title, target, manifest))
+        await agree(await self._ask(caller, title, target, manifest, code))
         description = (
             description
             or (target.description if target else "")
@@ -166,7 +168,7 @@ class Deployments:
         return None if name is None else await self._db.read(lambda c: rows.by_name(c, caller.owner, name))
 
     async def _ask(
-        self, caller: Caller, name: str, target: WorkflowRow | None, manifest: Manifest
+        self, caller: Caller, name: str, target: WorkflowRow | None, manifest: Manifest, code: str
     ) -> Question:
         """What the new version asks for beyond the live one."""
         live = None
@@ -180,6 +182,8 @@ class Deployments:
             live.number if live else None,
             manifest.widens(before or Manifest()),
             unknown_before=live is not None and before is None,
+            code_hash=hashlib.sha256(code.encode()).hexdigest(),
+            diff="" if live is None else _difference(live, code),
         )
 
     async def _same(
@@ -389,6 +393,11 @@ class Deployments:
             timings_ms=timings or {},
             **_capabilities(version),
         )
+
+
+def _difference(live: VersionRow, code: str) -> str:
+    lines = difflib.unified_diff(live.code.splitlines(), code.splitlines(), n=3, lineterm="")
+    return "\n".join(lines)
 
 
 def _given(validation: Validation) -> Any:

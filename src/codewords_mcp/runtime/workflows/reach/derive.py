@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,20 @@ _PROVIDER_KEYS = {
     "GOOGLE_API_KEY": ("gemini", "GOOGLE_GEMINI_BASE_URL"),
 }
 """Variables that the runtime fills with a key for its gateway, unless the address beside them is declared too."""
+_CALLED = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
+"""What can be the name of a service or the id of a workflow."""
+_DAYS_AND_MONTHS = "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|MON|TUE|WED|THU|FRI|SAT|SUN"
+_FIELD = rf"(?:[0-9*/,#?LW-]|{_DAYS_AND_MONTHS})+"
+_CRON = re.compile(
+    rf"@(?:yearly|annually|monthly|weekly|daily|midnight|hourly)|{_FIELD}(?: {_FIELD}){{4,5}}"
+    r"|\d{4}-\d\d-\d\d(?:[T ][0-9:.+Z-]{1,20})?",
+    re.IGNORECASE,
+)
+_ACTION = re.compile(
+    r"[a-z0-9_-]{1,80}: (?:any action|[A-Za-z0-9_-]{1,100})(?: \(writes\))?|any app: [A-Za-z0-9_ -]{1,100}(?: \(writes\))?"
+)
+_MOST_CRON = 80
+_LATER = "at times made while it runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +148,7 @@ def _put_together(script: Script, header: _Header, calls: Calls, found: Index) -
         browsers=tuple(sorted(services.intersection(OWN_CHROME))),
         workflows=tuple(sorted(workflows)),
         service_lines=tuple(service_lines),
-        schedules=tuple(sorted(calls.crons))
-        or (("at times made while it runs",) if "schedule_runs" in services else ()),
+        schedules=_schedules(calls, services),
         actions=_actions(calls, header),
         connections=script.connections,
         secrets=tuple(sorted(header.secrets, key=lambda secret: secret.name)),
@@ -154,7 +168,11 @@ def _sorted_out(calls: Calls, header: _Header) -> tuple[set[str], set[str], set[
     models = {name for name in called if name in tables.VENDORS} | calls.models
     models |= {account_item(one) for one in accounts.values() if one in tables.VENDORS}
     services = {name for name in called if name in tables.SERVICES or name == ANY}
-    return services, models, called - models - services
+    workflows = called - models - services
+    named = {name for name in workflows if _CALLED.fullmatch(name)}
+    if named != workflows:  # no id: what is called is known only when it runs
+        services.add(ANY)
+    return services, models, named
 
 
 def _pages(header: _Header, calls: Calls, services: set[str]) -> set[str]:
@@ -167,9 +185,19 @@ def _pages(header: _Header, calls: Calls, services: set[str]) -> set[str]:
     return set(calls.pages)
 
 
+def _schedules(calls: Calls, services: set[str]) -> tuple[str, ...]:
+    """The times that the code names; what is no cron line is known only when it runs."""
+    crons = {cron for cron in calls.crons if len(cron) <= _MOST_CRON and _CRON.fullmatch(cron)}
+    if crons != set(calls.crons) or (not crons and "schedule_runs" in services):
+        crons.add(_LATER)
+    return tuple(sorted(crons))
+
+
 def _actions(calls: Calls, header: _Header) -> tuple[str, ...]:
     """What integrations may be used for: what the calls say; anything, where the header lists the service itself."""
     if "pipedream" in (header.services or ()):
+        return (ANY_ACTION,)
+    if not all(_ACTION.fullmatch(action) for action in calls.actions):
         return (ANY_ACTION,)
     return tuple(sorted(calls.actions))
 

@@ -1,7 +1,7 @@
-"""Asking a person whether a version may do what it asks for, by the best way that the client has.
+"""Asking a person before something is done, by the best way that the client has.
 
 A form where it shows one, else the runtime's own page where it opens pages, else the page's address as text. The model
-carries a token from one call to the next, but what counts is the person's answer.
+carries a token from one call to the next, but what counts is the person's answer: silence never does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from pydantic import BaseModel
 
 from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.door.tasks import task_of
+from codewords_mcp.door.text import fence
 from codewords_mcp.errors import ConsentNeeded
+from codewords_mcp.runtime.plain import item, quoted
 
 ANSWERED_WITHIN = 25.0
 """Seconds that a call waits for a person; what they say on the page later is found by the next call."""
@@ -79,6 +81,8 @@ class Asking:
         """Ask the person and take the answer; whether they gave one. Or the question, for the client to put."""
         ctx, way = self.ctx, _way(self.ctx, question)
         if way == "text":
+            runtime, caller = asking(ctx)
+            await runtime.open_page(caller.owner, question.url)
             return False
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
             return _for_the_client(question, way)
@@ -130,4 +134,30 @@ def _way(ctx: DoorContext, question: ConsentNeeded) -> Way:
 
 
 def _message(question: ConsentNeeded) -> str:
-    return "\n".join([question.message, *question.asks, "Do you agree?"])
+    page = (
+        f"The code and its difference can be seen at {question.url}." if "deploy" in question.message else ""
+    )
+    return "\n".join(part for part in (question.question, *question.asks, page) if part)
+
+
+def asker_of(ctx: DoorContext) -> str:
+    """Who asks, as the question tells it: the chat host by its own name, and the key that it has."""
+    _, caller = asking(ctx)
+    params = getattr(ctx.session, "client_params", None)  # a task outlives the session that began it
+    host = quoted(params.client_info.name, 60) if params is not None else "a chat host"
+    key = f"key {caller.key_id}" if caller.key_id else "the home's own key"
+    return f"{host}, over MCP with {key} of {item(caller.owner, 64)}"
+
+
+def waiting(question: ConsentNeeded, tool: str) -> list[str]:
+    """What a model is told to do about a question that waits, and what is asked, as data."""
+    next_step = (
+        f"Next: ask the user to run `codewords open`, or to open {question.url} and sign in there; there they agree or decline"
+        " (once, within 10 minutes). You can't answer for them."
+    )
+    return [
+        question.message,
+        fence("What is asked", "\n".join(question.asks), LONGEST_FORM),
+        next_step,
+        f"Then call {tool} again with the same arguments and confirm={json.dumps(question.confirm)}.",
+    ]
