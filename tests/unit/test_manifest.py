@@ -127,8 +127,9 @@ async def test_nothing_is_asked_where_nothing_is_wanted_and_everything_may_be_al
     database: Database,
 ) -> None:
     consents = questions(database)
-    await consents.settle(ask(), Consent())
-    await consents.settle(ask("a.example"), Consent(allow=True))
+    assert await consents.settle(ask(), Consent()) is None
+    assert await consents.settle(ask("a.example"), Consent(allow=True)) is None
+    assert (await needed(consents, ask("a.example"))).confirm, "an agreement is to one deploy, and asked anew"
 
 
 @pytest.mark.anyio
@@ -190,9 +191,10 @@ async def test_where_the_operator_says_that_nobody_is_there_a_second_call_confir
 ) -> None:
     consents = questions(database, unattended=True)
     token = (await needed(consents, ask("a.example"))).confirm
-    await needed(consents, ask("a.example"))
-    await needed(consents, ask("a.example", "b.example"), Consent(confirm=token))
-    await consents.settle(ask("a.example"), Consent(confirm=token))
+    assert (await needed(consents, ask("a.example"))).confirm != token
+    other = await needed(consents, ask("a.example", "b.example"), Consent(confirm=token))
+    assert other.confirm not in {None, token}, "a token is for its own difference"
+    assert await consents.settle(ask("a.example"), Consent(confirm=token)) is None
 
 
 @pytest.mark.anyio

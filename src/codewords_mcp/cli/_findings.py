@@ -50,6 +50,7 @@ def runtime_findings(status: Json) -> list[Finding]:
         *_availability(status.get("availability")),
         *_problems(status.get("problems") or []),
         *_paused(status.get("paused")),
+        *_environments(status.get("damaged_environments") or {}),
         *_sandbox(status["sandbox"]),
         _limits(status.get("limits") or {}, status["sandbox"].get("capabilities") or []),
         *_store(status.get("store") or {}),
@@ -118,6 +119,20 @@ def settings_finding() -> list[Finding]:
         Finding(
             "settings", "warning", said, "`codewords stop` ends it; the next command starts one with these."
         )
+    ]
+
+
+def _environments(damaged: dict[str, list[str]]) -> list[Finding]:
+    """Environments that are not what was built. Each is built again when its workflow is deployed, or after a restart."""
+    fix = "`codewords stop`: the next command starts the runtime, which builds them again."
+    return [
+        Finding(
+            "environment",
+            "warning",
+            f"The environment {name} is damaged: {', '.join(packages[:_SHOWN])}.",
+            fix,
+        )
+        for name, packages in damaged.items()
     ]
 
 

@@ -223,6 +223,7 @@ class House:
             self.browsers,
         )
         floor.paused_at = database.write_blocking(pausing.paused_at)
+        self.catalog.on_gone = self.forget
         self.dispatcher = Dispatcher(floor, Served(floor, self.services, self.parts))
         self.ticker = Ticker(floor, self.dispatcher.background)
         self.schedules.changed = self.ticker.wake

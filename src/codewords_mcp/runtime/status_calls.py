@@ -48,6 +48,7 @@ class StatusCalls(SecretCalls):
             "paused": await self._paused(),
             "availability": house.availability().model_dump(),
             "sandbox": await house.sandbox_status(),
+            "damaged_environments": await house.environments.damaged(),
             "secrets": self.describe_master_key(),
             **stored,
             "runs": {

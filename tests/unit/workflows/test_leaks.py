@@ -136,6 +136,12 @@ def test_clean_code_passes_in_one_check() -> None:
     "piece", ["sk-", "postgres://", "a:", "<", "-----BEGIN A ", "SG.", "https://hooks.slack.com/services/T"]
 )
 def test_a_script_made_to_be_slow_is_searched_in_bounded_time(piece: str) -> None:
-    found(
-        f"password = '{piece * (500_000 // len(piece))}'\nx = 'postgres://{piece * (400_000 // len(piece))}'\n"
+    secret = "sk-ant-api03-" + "Ab1" * 31
+    lines = (
+        f"password = '{piece * (500_000 // len(piece))}'",
+        f"x = 'postgres://{piece * (400_000 // len(piece))}'",
+        f"token = '{secret}'",
     )
+    assert max(check.line or 0 for check in found("\n".join(lines) + "\n")) == APP.count("\n") + script(
+        ""
+    ).count("\n") + len(lines), "what follows is searched too"

@@ -104,6 +104,8 @@ class Catalog:
         self._db = database
         self._environments = environments
         self._derive = derive
+        self.on_gone: Callable[[str], None] = self.forget
+        """Told of a service whose environment is no longer there, before it is built again."""
         self._cache: OrderedDict[str, Servable] = OrderedDict()
 
     def forget(self, service_id: str) -> None:
@@ -116,6 +118,9 @@ class Catalog:
         Raises NotFound; EnvironmentFailed when its environment is gone and cannot be built again.
         """
         servable = self._cache.get(service_id)
+        if servable is not None and not servable.environment.path.exists():
+            self.on_gone(service_id)
+            servable = None
         if servable is None or (self._db.shared and not await self._is_live(servable)):
             servable = await self._load(service_id)
         if servable is None or not (servable.owner == caller.owner or servable.public):

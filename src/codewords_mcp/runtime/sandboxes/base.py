@@ -72,6 +72,8 @@ class EnvironmentRef:
     base_prefix: Path
     python_version: str
     """"3.11": the folder name under lib/."""
+    identity: int = 0
+    """The venv's inode: one that was built again is another environment for whoever keeps the old one mounted."""
 
 
 @dataclass(frozen=True, slots=True)

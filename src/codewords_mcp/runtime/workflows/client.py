@@ -73,6 +73,9 @@ async def _build(uv: Uv, source: Path, folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tmp-") as temporary:
         work = Path(temporary) / "wheel"
+        # hatchling makes folders of its own where TMPDIR says, and leaves them
+        scratch = Path(temporary) / "tmp"
+        scratch.mkdir()
         done = await uv.run(
             "build",
             "--wheel",
@@ -81,6 +84,7 @@ async def _build(uv: Uv, source: Path, folder: Path) -> Path:
             str(source),
             within=180,
             doing="building codewords-client",
+            extra={"TMPDIR": str(scratch)},
         )
         if done.code or _wheel_in(work) is None:
             raise EnvironmentFailed(

@@ -15,19 +15,20 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 
-from codewords_mcp.errors import StorageFailed
+from codewords_mcp.errors import EnvironmentFailed, StorageFailed
 from codewords_mcp.runtime.models import Progress, no_progress
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.workflows import shelf
 from codewords_mcp.runtime.workflows.builder import Recipe, build_venv, resolve
 from codewords_mcp.runtime.workflows.client import ClientWheel, client_wheel
+from codewords_mcp.runtime.workflows.integrity import clean_cache, damaged_packages
 from codewords_mcp.runtime.workflows.process import Uv
 from codewords_mcp.runtime.workflows.pythons import Python, find_python
 from codewords_mcp.runtime.workflows.script import Script
@@ -58,7 +59,11 @@ class Environment:
     @property
     def ref(self) -> EnvironmentRef:
         """What a sandbox driver needs of it."""
-        return EnvironmentRef(self.path, self.base_prefix, self.python_version)
+        try:
+            identity = self.path.stat().st_ino
+        except FileNotFoundError:
+            identity = 0
+        return EnvironmentRef(self.path, self.base_prefix, self.python_version, identity)
 
 
 @dataclass(slots=True)
@@ -166,16 +171,77 @@ class Environments:
         work = Path(tempfile.mkdtemp(dir=self._root, prefix=shelf.temporary_prefix()))
         try:
             timings: dict[str, float] = {}
-            lock = await self._lock(recipe, work, progress, timings)
-            await build_venv(self._uv, recipe, lock, work, progress, timings)
+            lock = await self._cured(lambda: self._lock(recipe, work, progress, timings))
+            odd = await self._install(recipe, lock, work, progress, timings)
             environment = _describe(recipe, self._root / recipe.hash, lock)
-            shelf.write(work / "environment.json", json.dumps(_facts(environment), indent=1))
+            facts = {**_facts(environment), "odd": odd}
+            shelf.write(work / "environment.json", json.dumps(facts, indent=1))
             shelf.publish(work, self._root / recipe.hash)
         finally:
             await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
         await progress(1, 1, "Environment ready")
         log.info("environment built", hash=recipe.hash, packages=lock.count("=="), timings_ms=timings)
         return replace(environment, built=True, timings_ms=timings)
+
+    async def _install(
+        self, recipe: Recipe, lock: str, work: Path, progress: Progress, timings: dict[str, float]
+    ) -> list[str]:
+        """Build the venv; packages whose files are not those of their wheels also with a sound package cache."""
+
+        async def build() -> list[str]:
+            await asyncio.to_thread(shutil.rmtree, work / "venv", ignore_errors=True)
+            await build_venv(self._uv, recipe, lock, work, progress, timings)
+            folder = _site_packages(work / "venv", recipe.python)
+            return await asyncio.to_thread(damaged_packages, folder, lock.count("=="), hashes=True)
+
+        odd = await self._cured(build)
+        if odd and await self._clean_cache():
+            odd = await build()
+        if odd:  # a wheel whose own list of files is wrong
+            log.warning("packages differ from their wheels' lists of files", packages=odd[:20])
+        return odd
+
+    async def _clean_cache(self) -> bool:
+        removed = await asyncio.to_thread(clean_cache, self._uv.cache, marks="bytecode")
+        if removed:
+            log.warning(
+                "package cache damaged: packages are fetched again", packages=removed[:20], count=len(removed)
+            )
+        return bool(removed)
+
+    async def _cured(self, step: Callable[[], Awaitable[T]]) -> T:
+        """The step; where it fails and the package cache is damaged, once more without what is damaged of it."""
+        try:
+            return await step()
+        except EnvironmentFailed:
+            if not await self._clean_cache():
+                raise
+        return await step()
+
+    async def damaged(self) -> dict[str, list[str]]:
+        """Environments with files that are missing or other ones: their hash, and the packages. Reads all files."""
+        return await asyncio.to_thread(self._damaged)
+
+    def _damaged(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for folder in sorted(self._root.glob("*")):
+            try:
+                facts: dict[str, Any] = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue  # one that is being built, or is no environment
+            venv = folder / "venv"
+            site_packages = venv / "lib" / f"python{facts['python_version']}" / "site-packages"
+            if damage := self._damage(venv, site_packages, facts, hashes=True):
+                found[folder.name] = damage
+        return found
+
+    @staticmethod
+    def _damage(venv: Path, site_packages: Path, facts: dict[str, Any], *, hashes: bool = False) -> list[str]:
+        """What is missing or another one of an environment, but for what was so when it was built."""
+        if not (venv / "pyvenv.cfg").is_file():
+            return ["the virtual environment itself"]
+        damaged = damaged_packages(site_packages, str(facts["lock"]).count("=="), hashes=hashes)
+        return sorted(set(damaged) - set(facts.get("odd", ())))
 
     async def _lock(self, recipe: Recipe, work: Path, progress: Progress, timings: dict[str, float]) -> str:
         kept = self._root / "locks" / f"{recipe.hash}.txt"
@@ -202,7 +268,13 @@ class Environments:
                 _UNWRITABLE.format(reason=getattr(error, "strerror", None) or "its description is damaged"),
                 hint=f"Remove {folder} and try again.",
             ) from error
-        return _describe(recipe, folder, str(facts["lock"]))
+        environment = _describe(recipe, folder, str(facts["lock"]))
+        damaged = self._damage(environment.path, environment.site_packages, facts)
+        if not damaged:
+            return environment
+        log.warning("environment damaged: built again", hash=recipe.hash, packages=damaged[:20])
+        shelf.remove(folder)
+        return None
 
 
 def _hash(requirements: tuple[str, ...], python: Python, client: ClientWheel | None) -> str:
@@ -221,7 +293,7 @@ def _hash(requirements: tuple[str, ...], python: Python, client: ClientWheel | N
 
 def _describe(recipe: Recipe, folder: Path, lock: str) -> Environment:
     venv = folder / "venv"
-    site_packages = venv / "lib" / f"python{recipe.python.short}" / "site-packages"
+    site_packages = _site_packages(venv, recipe.python)
     return Environment(
         recipe.hash,
         venv,
@@ -232,6 +304,10 @@ def _describe(recipe: Recipe, folder: Path, lock: str) -> Environment:
         built=False,
         timings_ms={},
     )
+
+
+def _site_packages(venv: Path, python: Python) -> Path:
+    return venv / "lib" / f"python{python.short}" / "site-packages"
 
 
 def _facts(environment: Environment) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def publish(work: Path, target: Path) -> None:
             raise
 
 
-def _remove(folder: Path) -> bool:
+def remove(folder: Path) -> bool:
     """Rename first, so that an environment half-removed is never taken for one."""
     doomed = folder.with_name(f".tmp-0-{folder.name}")
     try:
@@ -70,5 +70,5 @@ def collect(root: Path, in_use: set[str], older_than: float) -> int:
             if age > _STALE_BUILD or not _alive(folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
         elif folder.name != _KEPT and folder.name not in in_use and age >= older_than:
-            removed += _remove(folder)
+            removed += remove(folder)
     return removed

@@ -44,7 +44,15 @@ async def build(account: Account, settings: Settings, client: Path, say: Callabl
             _described(folder), settings.e2b_template, cpus=settings.e2b_cpus, memory_mb=settings.e2b_memory_mb,
             on_line=heard,
         )  # fmt: skip
-    await remove_environments(account, settings.e2b_template)
+    try:
+        await remove_environments(account, settings.e2b_template)
+    except (
+        CodewordsError
+    ) as error:  # the template stands; a cloud without snapshots has no environments to remove
+        log.warning("environments of the template before not removed", reason=error.message)
+        say(
+            "The template is built. Environments of the one before could not be listed, and stay where there are any."
+        )
 
 
 async def remove_environments(account: Account, template: str) -> int:
