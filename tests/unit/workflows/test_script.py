@@ -117,13 +117,12 @@ def test_a_huge_script_is_refused_without_parsing() -> None:
 )
 def test_deeply_nested_code_is_an_answer_not_a_crash(expression: str) -> None:
     code = script(APP + f"x = {expression}\n")
+    read, refusal = None, ""
     try:
-        read = parse_script(code)
+        read = parse_script(code)  # some of these are within what this Python reads
     except Unreadable as refused:
-        assert str(refused)
-        assert expression[:500] not in str(refused)
-    else:  # within what this Python reads
-        assert read.code == code
+        refusal = str(refused)
+    assert (read is not None and read.code == code) or (refusal and expression[:500] not in refusal)
 
 
 @pytest.mark.requirement("workflows:parse")
