@@ -12,16 +12,6 @@ from codewords_mcp.testing.sandboxes import Check, Context, drivers, open_contex
 from codewords_mcp.testing.sandboxes.for_pytest import holds, parametrize
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("sandbox:conformance")]
-LEAK = pytest.mark.xfail(run=False, reason="a start that fails leaves a socket of the driver open")
-HALF_MADE = pytest.mark.xfail(
-    run=False, reason="a start that is cancelled, or under way at close, leaves a driver that cannot close"
-)
-KNOWN = {
-    "cancel.starting": HALF_MADE,
-    "driver.close": HALF_MADE,
-    "start.no-environment": LEAK,
-    "script.large-variables": LEAK,
-}
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +20,6 @@ async def context(environment: EnvironmentRef) -> AsyncIterator[Context]:
         yield context
 
 
-@parametrize(driver=ProcessDriver, marks=KNOWN)
+@parametrize(driver=ProcessDriver)
 async def test_the_process_driver_holds(check: Check, context: Context) -> None:
     await holds(check, context)

@@ -83,6 +83,8 @@ class ProcessSandbox:
         self._connections: set[asyncio.Task[None]] = set()
         self._bridge: asyncio.Server | None = None
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._boot: socket.socket | None = None
 
     @property
     def socket_path(self) -> str:
@@ -100,13 +102,20 @@ class ProcessSandbox:
             self._listener.bind(self._folders.socket)
             self._listener.listen(512)
             self._port, uri = await self._ports()
+            if self._reason is not None:  # killed while it was attached to the network
+                raise SandboxFailed("The process was ended before its program listened.")
             self._process = self._spawn(uri)
         except OSError as error:
             await self._give_up()
             raise SandboxFailed(f"The environment's Python did not start: {error.strerror}.") from error
+        except BaseException:  # cancelled, or killed: nobody has it
+            await asyncio.shield(self._give_up())
+            raise
         self._output.start()
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._boot.fileno(), self._on_boot)
+        boot = self._boot
+        assert boot is not None  # noqa: S101  # made with the process
+        loop.add_reader(boot.fileno(), self._on_boot)
         _keep(self._tasks, self._watch_port())
         _keep(self._tasks, self._await_end())
         limit = self._spec.limits.start_timeout
@@ -121,10 +130,14 @@ class ProcessSandbox:
         """Nothing runs: let go of what was made."""
         self._output.finish()
         self._listener.close()
+        if self._boot is not None:
+            self._boot.close()
         if self._handle is not None:
             await self._handle.close()
         self._discard()
-        self._ended.set_result(Exit("killed"))
+        if not self._ended.done():
+            self._ended.set_result(Exit("killed"))
+        self._not_ready(SandboxFailed("The process was ended before its program listened."))
 
     async def _ports(self) -> tuple[int, str | None]:
         """A free port for the program, and the address at which it finds the runtime."""
@@ -162,8 +175,9 @@ class ProcessSandbox:
             "PORT": str(self._port),
         }
         outputs = self._output.open()
-        self._boot, boot = channel.pair()
-        self._boot.setblocking(False)
+        mine, boot = channel.pair()
+        mine.setblocking(False)
+        self._boot = mine
         fds = (self._listener.fileno(), boot.fileno())
         try:
             return subprocess.Popen(
@@ -221,6 +235,8 @@ class ProcessSandbox:
         return Usage(self._wall if self._wall is not None else time.monotonic() - self._began)
 
     def _signal(self, number: signal.Signals) -> None:
+        if self._process is None:  # it starts; `start` sees the reason, and gives up
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
@@ -231,14 +247,16 @@ class ProcessSandbox:
             logger.warning("a sandbox's folder stays", sandbox=self.id, error=str(error))
 
     def _on_boot(self) -> None:
+        boot = self._boot
+        assert boot is not None  # noqa: S101  # its reader calls this
         try:
-            received = channel.receive(self._boot)
+            received = channel.receive(boot)
         except BlockingIOError:
             return
         except OSError:
             received = None
         if received is None:
-            asyncio.get_running_loop().remove_reader(self._boot.fileno())
+            asyncio.get_running_loop().remove_reader(boot.fileno())
             return
         message, fds = received
         for fd in fds:
@@ -289,12 +307,14 @@ class ProcessSandbox:
 
     async def _await_end(self) -> None:
         loop = asyncio.get_running_loop()
-        status = await loop.run_in_executor(self._threads, self._process.wait)
+        process, boot = self._process, self._boot
+        assert process is not None and boot is not None  # noqa: S101, PT018  # it was started
+        status = await loop.run_in_executor(self._threads, process.wait)
         self._signal(signal.SIGKILL)  # what the program left in its group
         self._wall = time.monotonic() - self._began
         self._output.finish()
-        loop.remove_reader(self._boot.fileno())
-        self._boot.close()
+        loop.remove_reader(boot.fileno())
+        boot.close()
         if self._bridge is not None:
             self._bridge.close()
         if self._connections:  # the program is gone: what it said last is on its way, to whoever reads
