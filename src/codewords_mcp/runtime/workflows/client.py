@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from importlib import resources
@@ -69,6 +70,28 @@ def _content(source: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+_CAUSES = (
+    (
+        re.compile(r"certificate|UnknownIssuer|SSL|TLS", re.IGNORECASE),
+        "the package index's TLS certificate is not trusted here",
+        "Set SSL_CERT_FILE to the certificates of your network, or UV_NATIVE_TLS=true to take the system's.",
+    ),
+    (
+        re.compile(
+            r"Failed to fetch|error sending request|dns error|Connection refused|timed out|tunnel",
+            re.IGNORECASE,
+        ),
+        "the package index cannot be reached",
+        "Check the network, HTTPS_PROXY or UV_DEFAULT_INDEX, then try again.",
+    ),
+    (
+        re.compile(r"No space left|Read-only file system|Permission denied", re.IGNORECASE),
+        "this checkout or the home cannot be written",
+        "Free space, or give this user the right to write there.",
+    ),
+)
+
+
 async def _build(uv: Uv, source: Path, folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tmp-") as temporary:
@@ -87,11 +110,17 @@ async def _build(uv: Uv, source: Path, folder: Path) -> Path:
             extra={"TMPDIR": str(scratch)},
         )
         if done.code or _wheel_in(work) is None:
-            raise EnvironmentFailed(
-                "The codewords-client wheel could not be built from this checkout.",
-                hint="Run `uv build --wheel packages/codewords-client` to see why.",
-            )
+            raise _not_built(done.stderr)
         return _publish(work, folder)
+
+
+def _not_built(stderr: str) -> EnvironmentFailed:
+    """Why it could not be built, where uv's words are of a kind that is known; never the words themselves."""
+    hint = "Run `uv build --wheel packages/codewords-client` to see why."
+    for cause, told, what in _CAUSES:
+        if cause.search(stderr):
+            return EnvironmentFailed(f"The codewords-client wheel could not be built: {told}.", hint=what)
+    return EnvironmentFailed("The codewords-client wheel could not be built from this checkout.", hint=hint)
 
 
 def _publish(work: Path, folder: Path) -> Path:
