@@ -52,7 +52,7 @@ def _look() -> tuple[Json | None, list[Finding]]:
     here = [] if read_settings().runtime_url else machine_findings()
     try:
         with connect(tell=False) as client:
-            status = client.record("GET", "/status")
+            status = client.record("GET", "/status", params={"deep": "true"})
             if any(problem["part"] == "database" for problem in status.get("problems") or ()):
                 return status, [*runtime_findings(status), *here]
             secrets = client.items("/secrets")

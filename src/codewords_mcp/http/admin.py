@@ -12,7 +12,7 @@ from codewords_mcp import __version__
 from codewords_mcp.door.access import parse_toolsets
 from codewords_mcp.http.bodies import Body, read_body
 from codewords_mcp.http.house import House, caller, house, runtime
-from codewords_mcp.http.operations import Operation, items_of
+from codewords_mcp.http.operations import Operation, Parameter, items_of
 from codewords_mcp.http.replies import JsonReply
 from codewords_mcp.runtime.models import KeyInfo, Scope
 
@@ -52,7 +52,7 @@ async def readyz(request: Request) -> Response:
 
 async def status(request: Request) -> Response:
     """What `codewords doctor` shows."""
-    return JsonReply(await runtime(request.scope).status())
+    return JsonReply(await runtime(request.scope).status(deep=request.query_params.get("deep") == "true"))
 
 
 async def create_key(request: Request) -> Response:
@@ -117,7 +117,9 @@ OPERATIONS = [
         description="503 while the database or the sandbox driver is not ready. Answers within seconds.",
         reply={"type": "object", "required": ["ready"], "properties": {"ready": {"type": "boolean"}}},
     ),
-    Operation("GET", "/status", "What works here and what doesn't", status, tag="runtime", reply={"type": "object"}),
+    Operation("GET", "/status", "What works here and what doesn't", status, tag="runtime", reply={"type": "object"},
+        parameters=(Parameter("deep", "Read all files of environments for damage.", {"type": "boolean"}),),
+    ),
     Operation(
         "GET", "/keys", "List keys", list_keys, tag="keys",
         reply=items_of(KeyInfo),

@@ -28,10 +28,10 @@ class StatusCalls(SecretCalls):
         """The parts that are not ready. Bounded in time, and never raises."""
         return await self._house.readiness.check()
 
-    async def status(self) -> dict[str, Any]:
+    async def status(self, *, deep: bool = False) -> dict[str, Any]:
         """For `doctor`: version, home, tier, limits, counts; `sandbox.ready` is false where no workflow can run.
 
-        `problems` are the parts that are not ready. What the database holds is left out while it is one of them.
+        `deep` reads all files of all environments for damage. `problems` are the parts that are not ready. What the database holds is left out while it is one of them.
         """
         house, problems = self._house, await self.problems()
         stored: dict[str, Any] = {}
@@ -48,7 +48,7 @@ class StatusCalls(SecretCalls):
             "paused": await self._paused(),
             "availability": house.availability().model_dump(),
             "sandbox": await house.sandbox_status(),
-            "damaged_environments": await house.environments.damaged(),
+            "damaged_environments": await house.environments.damaged() if deep else None,
             "secrets": self.describe_master_key(),
             **stored,
             "runs": {

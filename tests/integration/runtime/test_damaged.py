@@ -55,14 +55,14 @@ async def test_what_is_missing_is_named_and_a_deploy_of_the_same_code_cures_it(
     echo = await deploy(runtime, ECHO)
     folder = environment(runtime)
     lose(folder, how)
-    status = await runtime.status()
+    status = await runtime.status(deep=True)
     assert list(status["damaged_environments"]) == [folder.name]
     (finding,) = [one for one in runtime_findings(status) if one.id == "environment"]
     assert folder.name in finding.detail
     assert ("fastapi" in finding.detail) is (how == "file")
     await deploy(runtime, ECHO, service_id=echo)
     assert (await fetch(runtime, echo, 1))[0] == 200
-    assert (await runtime.status())["damaged_environments"] == {}
+    assert (await runtime.status(deep=True))["damaged_environments"] == {}
 
 
 async def test_a_damaged_package_cache_is_cleaned_and_not_blamed_on_the_workflow(runtime: Runtime) -> None:
@@ -76,4 +76,4 @@ async def test_a_damaged_package_cache_is_cleaned_and_not_blamed_on_the_workflow
         path.write_bytes(b"\x00 garbage")
     other = await deploy(runtime, ECHO.replace("Echo", "Other"))
     assert (await fetch(runtime, other, 1))[0] == 200
-    assert (await runtime.status())["damaged_environments"] == {}
+    assert (await runtime.status(deep=True))["damaged_environments"] == {}
