@@ -31,7 +31,8 @@ class StatusCalls(SecretCalls):
     async def status(self, *, deep: bool = False) -> dict[str, Any]:
         """For `doctor`: version, home, tier, limits, counts; `sandbox.ready` is false where no workflow can run.
 
-        `deep` reads all files of all environments for damage. `problems` are the parts that are not ready. What the database holds is left out while it is one of them.
+        `deep` reads all files of all environments for damage.
+        `problems` are the parts that are not ready. What the database holds is left out while it is one of them.
         """
         house, problems = self._house, await self.problems()
         stored: dict[str, Any] = {}
