@@ -21,7 +21,7 @@ def print_capabilities(record: Json) -> None:
     if lines:
         # Lines are aligned as a table; of a table of one line its words are enough.
         only = " ".join(lines[0].split())
-        _output.line("May do this and no more:" if len(lines) > 1 else f"May do: {only}", "bold")
+        _output.prose("May do this and no more:" if len(lines) > 1 else f"May do: {only}", "bold")
     for line in lines if len(lines) > 1 else []:
         _output.line(f"  {line}")
 

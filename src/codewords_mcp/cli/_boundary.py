@@ -24,6 +24,7 @@ _ClickError: type[Exception] = typer.BadParameter.__mro__[2]
 
 _PARSERS_WORDS = re.compile(r"Value error, |, unable to parse[^:]*(?=\.|$)")
 """Of a complaint, what speaks of the parser and not of what was typed."""
+_NO_COMMAND = re.compile(r"No such command '([\w-]+)'")
 _WORKFLOW_CODES = frozenset(
     {"validation_failed", "invalid_script", "environment_failed", "run_timed_out", "run_cancelled"}
 )
@@ -79,12 +80,30 @@ def _report(error: CodewordsError, *, as_json: bool) -> None:
 def _usage(error: Exception) -> InvalidInput:
     """A parser's complaint as one of ours, with the command whose help explains it."""
     context: Any = getattr(error, "ctx", None)
+    if (found := _NO_COMMAND.search(str(cast("Any", error).format_message()))) and (
+        other := _of_other_program(context, found[1])
+    ):
+        return InvalidInput(f"`{found[1]}` is a command of {other}.", hint=f"{other} {found[1]}")
     message = _PARSERS_WORDS.sub("", " ".join(str(cast("Any", error).format_message()).split()))
     path: str = context.command_path if context is not None else ""
     return InvalidInput(
         message if message.endswith(("?", "!")) else message.rstrip(".") + ".",
         hint=f"`{path} --help` shows what it takes." if path else "",
     )
+
+
+def _of_other_program(context: Any, command: str) -> str | None:
+    """The other of the two programs, where it has this command."""
+    name = str(context.command_path) if context is not None else ""
+    other = {"codewords": "codewords-mcp", "codewords-mcp": "codewords"}.get(name)
+    if other is None:
+        return None
+    from codewords_mcp.cli import app
+
+    tree = app.codewords_mcp if other == "codewords-mcp" else app.codewords
+    names = {one.name for one in (*tree.registered_commands, *tree.registered_groups)}
+    names |= {one.callback.__name__ for one in tree.registered_commands if one.callback and one.name is None}
+    return other if command in names else None
 
 
 def _broken(error: Exception) -> CodewordsError:

@@ -13,20 +13,13 @@ from codewords_mcp.bounded_json import parse
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import SLOW, Client, Json, remote_error
+from codewords_mcp.cli._run_report import STYLES
 from codewords_mcp.errors import CodewordsError, InvalidInput, RunTimedOut, RuntimeUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
-
-_STYLES = {
-    "succeeded": "green",
-    "failed": "red",
-    "timed_out": "red",
-    "cancelled": "yellow",
-    "interrupted": "yellow",
-}
 
 
 def read_input(data: str | None) -> bytes:
@@ -146,12 +139,12 @@ class Call:
     def _verdict(self, record: Json, seconds: float) -> int:
         error: Json = record.get("error") or {}
         status = str(record["status"])
-        _output.note(f"{self.run_id} {status} in {seconds:.2f} s", _STYLES.get(status, "dim"))
+        _output.note(f"{self.run_id} {status} in {seconds:.2f} s", STYLES.get(status, "dim"))
         if status == "succeeded":
             return OK
         answered = record.get("responseStatus")
         message = error.get("message") or f"The workflow answered {answered}."
-        hint = f"What it wrote: codewords logs {self.run_id}"
+        hint = f"Where and why: codewords runs {self.run_id}"
         if answered in {404, 405, 422}:
             hint = f"Its routes and what they take: codewords show {record.get('serviceId')}"
         _output.error(message, error.get("hint") or hint)

@@ -33,6 +33,10 @@ class RemoteError(CodewordsError):
         self.status = status  # pyright: ignore[reportAttributeAccessIssue]
         self.origin = "service" if body.get("origin") == "service" else "platform"  # pyright: ignore[reportAttributeAccessIssue]
         self.body = dict(body)
+        if self.code == "unauthenticated":
+            self.hint = (
+                "Set CODEWORDS_API_KEY to a key of that runtime; `codewords keys create` there makes one."
+            )
 
     def details(self) -> dict[str, Any]:
         """What the wire carried beside code, message, hint and origin."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -66,7 +67,7 @@ def machine_findings() -> list[Finding]:
     uv = _find_uv()
     return [
         _system(folder),
-        Finding("home", "ok", str(folder)),
+        _home(folder),
         *_exposed(folder),
         _key(folder),
         _disk(folder),
@@ -239,6 +240,22 @@ def readable_secrets(secrets: list[Json]) -> list[Finding]:
     return findings
 
 
+def failed_schedules(schedules: list[Json]) -> list[Finding]:
+    """Schedules whose last run failed; nothing where there are no schedules."""
+    bad = [one for one in schedules if one.get("last_status") in {"failed", "timed_out", "interrupted"}]
+    if not bad:
+        return [Finding("schedules", "ok", f"{len(schedules)}, none failed last")] if schedules else []
+    findings = [
+        Finding(
+            "schedules", "warning", f"{one['id']} of {one['service_id']}: the last run {one['last_status']}."
+        )
+        for one in bad[:_SHOWN]
+    ]
+    more = f" {len(bad) - _SHOWN} more failed." if len(bad) > _SHOWN else ""
+    findings[-1] = replace(findings[-1], fix=f"Why: codewords runs {bad[0]['last_run_id']}.{more}")
+    return findings
+
+
 def _browser(browser: Json | None) -> list[Finding]:
     if browser is None:  # an older runtime
         return []
@@ -269,9 +286,33 @@ def _system(folder: Path) -> Finding:
     return Finding("system", cast("Status", level), said, fix)
 
 
+def _home(folder: Path) -> Finding:
+    """How large the whole home is on the disk, and its largest parts. Files that are linked count once."""
+    parts: dict[str, int] = {}
+    seen: set[tuple[int, int]] = set()
+    for top, folders, files in os.walk(folder):
+        name = Path(top).relative_to(folder).parts[:1]
+        for one in (*folders, *files):
+            try:
+                found = (Path(top) / one).lstat()
+            except OSError:
+                continue
+            if (found.st_dev, found.st_ino) not in seen:
+                seen.add((found.st_dev, found.st_ino))
+                part = name[0] if name else "database and the rest"
+                parts[part] = parts.get(part, 0) + found.st_blocks * 512
+    if not parts:
+        return Finding("home", "ok", str(folder))
+    largest = sorted(parts.items(), key=lambda item: -item[1])[:3]
+    told = ", ".join(f"{name} {size(number)}" for name, number in largest)
+    return Finding("home", "ok", f"{folder}, {size(sum(parts.values()))} on the disk ({told})")
+
+
 def _key(folder: Path) -> Finding:
     if read_settings().api_key:
         return Finding("key", "ok", "the admin key is CODEWORDS_API_KEY")
+    if not (folder / KEY_FILE).is_file():
+        return Finding("key", "note", f"the first start makes the admin key, in {folder / KEY_FILE}")
     return Finding("key", "ok", f"the admin key is in {folder / KEY_FILE}")
 
 
@@ -317,7 +358,7 @@ def _pythons(uv: str) -> Finding:
     versions: set[str] = set()
     try:
         found: list[dict[str, Any]] = json.loads(
-            _output_of([uv, "python", "list", "--only-installed", "--output-format", "json"])
+            _output_of([uv, "--no-cache", "python", "list", "--only-installed", "--output-format", "json"])
         )
         versions = {str(item["version"]) for item in found}
     except (ValueError, KeyError, TypeError):

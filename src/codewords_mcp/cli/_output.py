@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+_LEAST_PROSE = 20
+"""Columns that prose at the end of a table needs to be worth reading."""
+
+
 def console(*, stderr: bool = False) -> Console:
     """A rich console that leaves strings alone: no markup, no guessing at numbers and paths."""
     from rich.console import Console
@@ -55,6 +59,22 @@ def line(text: str = "", style: str = "") -> None:
     _styled_line(terminal_text(text), style, stderr=False)
 
 
+def prose(text: str, style: str = "", *, indent: int = 0) -> None:
+    """A sentence on stdout; on a terminal it wraps between words, under itself."""
+    text = terminal_text(text)
+    if not sys.stdout.isatty():
+        _write(" " * indent + text + "\n")
+        return
+    _wrapped(console(), text, style, indent)
+
+
+def _wrapped(shown: Console, text: str, style: str, indent: int) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    shown.print(Padding(Text(text, style, overflow="fold"), (0, 0, 0, indent), expand=False))
+
+
 def clipped(text: str, style: str = "") -> None:
     """A line on stdout that ends with the terminal's edge."""
     text = terminal_text(text)
@@ -66,9 +86,14 @@ def clipped(text: str, style: str = "") -> None:
     console().print(Text(text, style), no_wrap=True, overflow="ellipsis")
 
 
-def note(text: str, style: str = "dim", *, always: bool = False) -> None:
-    """A line about the result on stderr, for a person at a terminal; with `always` in a pipe too."""
-    if always or sys.stderr.isatty():
+def note(text: str, style: str = "dim", *, always: bool = False, whole: bool = False) -> None:
+    """A line about the result on stderr, for a person at a terminal; with `always` in a pipe too.
+
+    On a terminal it wraps between words; with `whole` it does not, so that it can be copied.
+    """
+    if sys.stderr.isatty() and not whole:
+        _wrapped(console(stderr=True), terminal_text(text), style, 0)
+    elif always or sys.stderr.isatty():
         _styled_line(terminal_text(text), style, stderr=True)
 
 
@@ -76,7 +101,8 @@ def labelled(mark: str, style: str, label: str, text: str) -> None:
     """`✓ label   text` on stdout; on a terminal a long text wraps under itself."""
     text = terminal_text(text)
     if not sys.stdout.isatty():
-        _write(f"{mark or ' '} {label:<9} {text}".rstrip() + "\n")
+        under = "\n" + " " * 12
+        _write(f"{mark or ' '} {label:<9} {text.replace(chr(10), under)}".rstrip() + "\n")
         return
     from rich.table import Table
     from rich.text import Text
@@ -116,18 +142,50 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) 
 
 
 def _draw(lines: list[list[str]]) -> None:
-    """Aligned columns, of which only the last gives way on a narrow terminal: people copy from the first ones."""
+    """Aligned columns. Only prose in the last one may be cut; where more would be, each row is a block of its own."""
     from rich.cells import cell_len, set_cell_size
     from rich.text import Text
 
     shown = console()
     widths = [max(cell_len(line[index]) for line in lines) + 2 for index in range(len(lines[0]) - 1)]
+    last = max(cell_len(line[-1]) for line in lines)
+    needed = min(last, _LEAST_PROSE) if any(" " in line[-1] for line in lines[1:]) else last
+    if sum(widths) + needed > shown.width:
+        _draw_blocks(shown, lines)
+        return
     for number, cells in enumerate(lines):
         text = (
             "".join(set_cell_size(cell, width) for cell, width in zip(cells, widths, strict=False))
             + cells[-1]
         )
         shown.print(Text(text, "bold" if number == 0 else ""), no_wrap=True, overflow="ellipsis")
+
+
+def _draw_blocks(shown: Console, lines: list[list[str]]) -> None:
+    """The first column of each row, and the others named below it."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    headers = lines[0]
+    for cells in lines[1:]:
+        shown.print(Text(cells[0], "bold"), soft_wrap=True)
+        named = zip(headers[1:], cells[1:], strict=True)
+        facts = [f"{header.lower()} {cell}" for header, cell in named if cell]
+        for packed in _packed(facts, shown.width - 2):
+            shown.print(Padding(Text(packed, overflow="fold"), (0, 0, 0, 2), expand=False))
+
+
+def _packed(facts: list[str], width: int) -> list[str]:
+    """As many to a line as fit, none of them broken unless it is longer than a line."""
+    from rich.cells import cell_len
+
+    packed: list[str] = []
+    for fact in facts:
+        if packed and cell_len(f"{packed[-1]} · {fact}") <= width:
+            packed[-1] += f" · {fact}"
+        else:
+            packed.append(fact)
+    return packed
 
 
 @contextmanager

@@ -112,7 +112,7 @@ class _Demo:
         except Exception as error:
             errors.seek(0)
             raise StepFailed(
-                f"The MCP server did not answer ({type(error).__name__}). {errors.read()[-600:]}".strip(),
+                f"The MCP server did not answer. {_last_words(errors.read())}".strip(),
                 "`codewords-mcp doctor` says what this machine lacks.",
             ) from error
         missing = sorted(NEEDED_TOOLS - tools)
@@ -288,3 +288,8 @@ def _print_facts(facts: Json) -> None:
     _output.line(f"  {facts['curl']}\n")
     _output.line("The runtime goes on serving it, and ends itself when nobody uses it.", "dim")
     _output.line("`codewords-mcp stop` ends it now; any command starts it again.", "dim")
+
+
+def _last_words(output: str) -> str:
+    """What it said on stderr, each line once."""
+    return " ".join(dict.fromkeys(line.strip() for line in output[-600:].splitlines() if line.strip()))

@@ -43,6 +43,7 @@ def _look() -> tuple[Json | None, list[Finding]]:
     """The runtime's status, if it answers, and all findings. Another machine's facts are its runtime's to tell."""
     from codewords_mcp.cli._findings import (
         Finding,
+        failed_schedules,
         machine_findings,
         readable_secrets,
         runtime_findings,
@@ -57,11 +58,19 @@ def _look() -> tuple[Json | None, list[Finding]]:
                 return status, [*runtime_findings(status), *here]
             secrets = client.items("/secrets")
             chrome = _own_chrome(client)
+            schedules = failed_schedules(client.items("/schedules"))
     except CodewordsError as error:
         fix = _LOG if "codewords doctor" in (error.hint or "") else error.hint
         return None, [Finding("runtime", "failed", error.message, fix), *here]
     conflicts = [] if read_settings().runtime_url else settings_finding()
-    return status, [*runtime_findings(status), *conflicts, *readable_secrets(secrets), *chrome, *here]
+    return status, [
+        *runtime_findings(status),
+        *conflicts,
+        *schedules,
+        *readable_secrets(secrets),
+        *chrome,
+        *here,
+    ]
 
 
 def _own_chrome(client: Client) -> list[Finding]:

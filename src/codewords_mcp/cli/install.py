@@ -59,6 +59,8 @@ def install(
         if client
         else [host for host in HOSTS.values() if host.is_here(place)]
     )
+    if not hosts and only_print:
+        hosts = list(HOSTS.values())  # for a host elsewhere
     if not hosts:
         raise InvalidInput(
             "No chat host was found here.", hint=f"Name one with --client: {', '.join(HOSTS)}."

@@ -10,6 +10,7 @@ from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, part
+from codewords_mcp.cli._times import to_minute
 from codewords_mcp.errors import InvalidInput
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="API keys of this runtime.")
@@ -89,7 +90,7 @@ def list_keys(as_json: AsJson = False) -> int:
             k["owner"],
             _state(k),
             "all" if k.get("models") is None else ", ".join(k["models"]) or "none",
-            str(k["created_at"])[:16].replace("T", " "),
+            to_minute(k["created_at"]),
         ]
         for k in items
     ]
@@ -143,4 +144,4 @@ def _state(key: dict[str, object]) -> str:
         return "revoked"
     if key.get("one_time"):
         return "used" if key.get("used_at") else "one-time"
-    return f"until {str(key['expires_at'])[:16]}" if key.get("expires_at") else "valid"
+    return f"until {to_minute(str(key['expires_at']))}" if key.get("expires_at") else "valid"

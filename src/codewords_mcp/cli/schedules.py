@@ -16,6 +16,7 @@ from codewords_mcp.cli._client import Json
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deletion import deletes, tell_deleted
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
+from codewords_mcp.cli._times import localized, to_minute
 from codewords_mcp.errors import InvalidInput
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Workflows that run by themselves.")
@@ -26,6 +27,10 @@ ScheduleRef = Annotated[
         metavar="ID", help="A schedule's id, as `codewords schedules list` shows it.", show_default=False
     ),
 ]
+
+
+FAILED = frozenset({"failed", "timed_out", "interrupted"})
+"""Outcomes of a schedule's run that somebody should look at."""
 
 
 class CatchUp(StrEnum):
@@ -109,7 +114,9 @@ def create(
         _output.print_json(made)
         return OK
     _output.line(str(made["id"]))
-    _output.note(f"Next: {', '.join(_minute(moment) for moment in made['next'])} UTC.")
+    _output.note(f"Next: {_coming(made)}.")
+    if made["note"]:
+        _output.note(made["note"], "yellow", always=True)
     if lasts := made.get("availability"):
         _output.note(f"The runtime: {lasts['sentence']} {lasts['fix']}".rstrip())
     return OK
@@ -123,8 +130,18 @@ def list_schedules(as_json: AsJson = False) -> int:
     if as_json:
         _output.print_json(items)
         return OK
-    rows = [[s["id"], s["service_id"], _when(s), _next(s), s["note"]] for s in items]
-    headers = ["ID", "WORKFLOW", "WHEN", "NEXT (UTC)", "NOTE"]
+    rows = [
+        [
+            s["id"],
+            s["service_id"],
+            _when(s),
+            to_minute(s["next_at"], s["timezone"]) or "-",
+            _last(s),
+            localized(s["note"]),
+        ]
+        for s in items
+    ]
+    headers = ["ID", "WORKFLOW", "WHEN", "NEXT", "LAST RUN", "NOTE"]
     _output.table(
         headers, rows, empty='No schedules. `codewords schedules create WORKFLOW "0 9 * * *"` makes one.'
     )
@@ -171,17 +188,19 @@ def _tell(schedule: Json, *, as_json: bool) -> None:
         "schedule": schedule["id"],
         "workflow": schedule["service_id"],
         "when": _when(schedule),
-        "next": f"{', '.join(_minute(moment) for moment in schedule['next'])} UTC"
-        if schedule["next"]
-        else "-",
+        "next": _coming(schedule),
         "input": "-" if schedule["input"] is None else json.dumps(schedule["input"], ensure_ascii=False),
         "policy": f"catch-up {schedule['catch_up']}, overlap {schedule['overlap']}, jitter {schedule['jitter']:g} s",
-        "last run": schedule["last_run_id"] or "-",
+        "last run": f"{schedule['last_run_id']}  {_last(schedule)}" if schedule["last_run_id"] else "-",
+        "error": schedule.get("last_error"),
         "missed": schedule["missed"],
-        "note": schedule["note"] or "-",
+        "note": localized(schedule["note"]) or "-",
     }
     for label, value in facts.items():
-        _output.line(f"{label:9} {value}")
+        if value is not None:
+            _output.line(f"{label:9} {value}")
+    if schedule.get("last_status") in FAILED:
+        _output.note(f"Why: codewords runs {schedule['last_run_id']}", whole=True)
 
 
 def _when(schedule: Json) -> str:
@@ -189,12 +208,17 @@ def _when(schedule: Json) -> str:
     return f"{text}, paused" if schedule["paused"] else text
 
 
-def _next(schedule: Json) -> str:
-    return _minute(schedule["next_at"]) if schedule["next_at"] else "-"
+def _coming(schedule: Json) -> str:
+    """Its next times, in its own zone."""
+    return ", ".join(to_minute(moment, schedule["timezone"]) for moment in schedule["next"]) or "-"
 
 
-def _minute(moment: str) -> str:
-    return str(moment)[:16].replace("T", " ")
+def _last(schedule: Json) -> str:
+    """What became of its last run, and when that was."""
+    if not schedule["last_run_id"]:
+        return "-"
+    outcome = str(schedule.get("last_status") or "not on record").replace("_", " ")
+    return f"{outcome} {to_minute(schedule['last_at'], schedule['timezone'])}"
 
 
 def _own_zone() -> str:

@@ -13,6 +13,7 @@ from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deletion import deletes, tell_deleted
 from codewords_mcp.cli._refs import AsJson, part
+from codewords_mcp.cli._times import to_minute
 from codewords_mcp.cli.secret_files import export_secrets, import_secrets
 from codewords_mcp.errors import InvalidInput
 
@@ -88,7 +89,7 @@ def list_secrets(as_json: AsJson = False) -> int:
         rows = [
             [
                 s["name"],
-                str(s["updated_at"])[:16].replace("T", " "),
+                to_minute(s["updated_at"]),
                 ", ".join(s["hosts"]) or "workflows themselves",
                 ", ".join(s.get("used_by", [])),
             ]

@@ -46,16 +46,16 @@ def _missing(service: Json) -> str:
 
 
 def _show(service: Json) -> None:
-    _output.line(f"{service['title']}: {service['summary']}")
+    _output.prose(f"{service['title']}: {service['summary']}")
     for one in service["operations"]:
         _output.line()
         _output.line(f"POST /run/{service['name']}{one['path']}", "bold")
-        _output.line(one["summary"])
+        _output.prose(one["summary"])
         required = one["input"].get("required", [])
         for field, told in one["input"].get("properties", {}).items():
             need = "needed" if field in required else "optional"
-            _output.line(f"  {field} ({need}) {told.get('description', '')}".rstrip())
+            _output.prose(f"{field} ({need}) {told.get('description', '')}".rstrip(), indent=2)
     for credential in service["credentials"]:
         _output.line()
         state = "set" if credential["present"] else credential["without"] or "not set, and needed"
-        _output.line(f"{credential['name']}: {state}. {credential['how']}")
+        _output.prose(f"{credential['name']}: {str(state).rstrip('.')}. {credential['how']}")

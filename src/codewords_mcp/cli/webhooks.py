@@ -13,6 +13,7 @@ from codewords_mcp.cli._client import Json
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deletion import deletes, tell_deleted
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
+from codewords_mcp.cli._times import to_second
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", help="Addresses that start workflows, and what came."
@@ -162,7 +163,7 @@ def redeliver(delivery: DeliveryRef, as_json: AsJson = False) -> int:
 
 
 def _when(delivery: Json) -> str:
-    return str(delivery["received_at"])[:19].replace("T", " ")
+    return to_second(delivery["received_at"])
 
 
 def _became(delivery: Json) -> str:

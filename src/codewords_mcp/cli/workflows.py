@@ -15,6 +15,7 @@ from codewords_mcp.cli._client import Client, Json, RemoteError
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
 from codewords_mcp.cli._sources import deployed_as, forget, remember
+from codewords_mcp.cli._times import to_minute
 from codewords_mcp.errors import InvalidInput, NotFound
 
 _MARKS = {
@@ -325,7 +326,7 @@ def _title(file: str) -> str:
 
 
 def _day(timestamp: Any) -> str:
-    return str(timestamp or "")[:16].replace("T", " ")
+    return to_minute(timestamp)
 
 
 def print_checks(checks: list[Json], subject: str = "line") -> None:
@@ -333,7 +334,7 @@ def print_checks(checks: list[Json], subject: str = "line") -> None:
     for check in (check for check in checks if check["status"] != "skipped"):
         mark, style = _MARKS.get(check["status"], ("?", ""))
         place = f"{subject}:{check['line']}:{check.get('column') or 1}: " if check.get("line") else ""
-        _output.line(f"{mark} {check['id']}: {place}{check['message']}", style)
+        _output.prose(f"{mark} {check['id']}: {place}{check['message']}", style)
         if check.get("fix"):
             _output.line(f"    {check['fix']}".replace("\n", "\n    "))
     skipped: dict[str, list[str]] = {}
@@ -341,7 +342,7 @@ def print_checks(checks: list[Json], subject: str = "line") -> None:
         if check["status"] == "skipped":
             skipped.setdefault(check["message"], []).append(check["id"])
     for message, ids in skipped.items():
-        _output.line(f"- {', '.join(ids)}: {message}", "dim")
+        _output.prose(f"- {', '.join(ids)}: {message}", "dim")
 
 
 def _print_checks(report: Json, subject: str) -> None:
@@ -378,7 +379,7 @@ def print_availability(availability: Json | None) -> None:
     if availability is None:  # an older runtime
         return
     style = "yellow" if availability["missed_port"] else ""
-    _output.labelled("", style, " runtime", f"{availability['sentence']} {availability['fix']}".strip())
+    _output.prose(f"runtime    {availability['sentence']} {availability['fix']}".strip(), style, indent=2)
 
 
 def _takes(schema: Json | None) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 from pydantic import BaseModel, Field
 
-from codewords_mcp.bounded_json import parse
 from codewords_mcp.door.paging import WINDOW, Part, at_path, part_of, without_base64
 from codewords_mcp.door.text import clean, clean_json, compact, cut, fence, one_line
 from codewords_mcp.door.tool_words import as_tools
 from codewords_mcp.runtime.author_info import Diagnosis, refusals
+from codewords_mcp.runtime.log_text import is_server_line, readable
 from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Run
 
 if TYPE_CHECKING:
@@ -21,17 +21,14 @@ if TYPE_CHECKING:
 
 _RESULT_KEPT = 16_000
 _RESULT_SHOWN = WINDOW
+_ASKED_KEPT, _ASKED_SHOWN = 2_000, 500
 _LOG_LINE = 1_000
 _REACHED_KEPT = 40
 _REFUSED = " (refused)"
 _LOG_SHOWN = 12_000
 _DIAGNOSIS_SHOWN = 2_400
-_SERVER = re.compile(
-    r"INFO: +(Started server process \[\d+\]|Waiting for application (startup|shutdown)\.|"
-    r"Application (startup|shutdown) complete\.|Uvicorn running on .*|Shutting down|Finished server process \[\d+\]|"
-    r'[\d.]+:\d+ - "[A-Z]+ \S+ HTTP/1\.1" \d{3}.*)'
-)
-"""What the workflow's server says of its start and end, and of the request that the headline tells of."""
+NextStep = Literal["wait", "again", "secret", "route", "input", "code"]
+"""Wait for the end; run it again; set a secret; take another route; correct the input; correct the code."""
 _UNFIT = 422
 """What FastAPI answers to an input that does not fit: then it is the input that is to be changed."""
 _LOG_ENDS_WITHIN = 3.0
@@ -68,7 +65,9 @@ class Diagnosed(BaseModel):
 
 
 class RunResult(BaseModel):
-    """`result` is data from the workflow: a part of its text where it is long, with `total` characters and the `next_offset`."""
+    """`result` is data from the workflow: a part of its text where it is long, with `total` characters and the `next_offset`.
+    `asked` is what the run was asked.
+    """
 
     run_id: str
     workflow_id: str | None = None
@@ -78,6 +77,7 @@ class RunResult(BaseModel):
     seconds: float | None = None
     timings_ms: dict[str, float] = Field(default_factory=dict)
     isolation: str | None = None
+    asked: str | None = None
     cost_usd: float | None = None
     result: Any = None
     result_cut: bool | None = None
@@ -103,9 +103,16 @@ async def last_lines(runtime: Runtime, caller: Caller, run: Run, limit: int) -> 
 
 
 def run_result(
-    run: Run, logs: list[LogLine], why: Diagnosis | None = None, *, path: str = "", offset: int = 0
+    run: Run,
+    logs: list[LogLine],
+    why: Diagnosis | None = None,
+    *,
+    path: str = "",
+    offset: int = 0,
+    asked: bool = False,
 ) -> RunResult:
-    """The record, the log lines given and the diagnosis; of the result what is at `path`, from `offset` on.
+    """The record, the log lines given and the diagnosis; of the result what is at `path`, from `offset` on; with `asked`
+    what the run was asked.
 
     Raises InvalidInput for a path that leads nowhere.
     """
@@ -122,6 +129,7 @@ def run_result(
         seconds=_seconds(run),
         timings_ms={name: round(value, 1) for name, value in run.timings_ms.items()},
         isolation=run.isolation,
+        asked=_asked(run) if asked else None,
         cost_usd=run.usage.get("cost"),
         result=result,
         result_cut=run.response_truncated or (part is not None and part.total > _RESULT_KEPT) or None,
@@ -129,7 +137,7 @@ def run_result(
         total=part.total if part and not part.whole else None,
         next_offset=part.next if part else None,
         error=_error(run),
-        diagnosis=_diagnosed(why),
+        diagnosis=diagnosed(why),
         reached=_reached(run),
         refused=[one_line(one, 400) for one in refusals(run)],
         logs=_log(logs),
@@ -150,6 +158,14 @@ def _result(run: Run, path: str, offset: int) -> tuple[Any, Part | None]:
     if offset == 0 and part.total <= _RESULT_KEPT:
         return clean(value) if isinstance(value, str) else clean_json(value), part
     return part.text, part
+
+
+def _asked(run: Run) -> str | None:
+    """`POST /path {"its": "input"}` of a run that has ended."""
+    if run.input is None:
+        return None
+    content = run.input.content or (f"({run.input.bytes} bytes, not kept)" if run.input.bytes else "")
+    return cut(clean(f"{run.input.method} {run.input.path} {content}".rstrip()), _ASKED_KEPT)
 
 
 def _seconds(run: Run) -> float | None:
@@ -178,7 +194,8 @@ def _reached(run: Run) -> list[str]:
     return told[:_REACHED_KEPT] + more
 
 
-def _diagnosed(why: Diagnosis | None) -> Diagnosed | None:
+def diagnosed(why: Diagnosis | None) -> Diagnosed | None:
+    """The diagnosis with what came from outside cleaned and cut; None for a run without one."""
     if why is None:
         return None
     return Diagnosed(
@@ -211,7 +228,7 @@ def _log(lines: list[LogLine]) -> list[str]:
     kept: list[str] = []
     room = _LOG_SHOWN
     for line in reversed(lines):
-        if line.stream == "stderr" and _SERVER.fullmatch(line.message.strip()):
+        if is_server_line(line.stream, line.message):
             continue
         text = cut(_said(line), _LOG_LINE)
         room -= len(text) + 1
@@ -224,45 +241,50 @@ def _log(lines: list[LogLine]) -> list[str]:
 def _said(line: LogLine) -> str:
     """The line, its stream where that is not stdout; of one that a logger wrote as JSON what it says, without its time."""
     text = clean(line.message)
-    if text.startswith("{") and (entry := _entry(text)):
-        level = entry.pop("level", "info")
-        event = str(entry.pop("event"))
-        entry.pop("timestamp", None)
-        more = [f"{name}={compact(value)}" for name, value in entry.items()]
-        return " ".join([*([] if level == "info" else [f"[{level}]"]), event, *more])
+    if entry := readable(text):
+        level, told = entry
+        return told if level in {None, "info"} else f"[{level}] {told}"
     return text if line.stream == "stdout" else f"[{line.stream}] {text}"
 
 
-def _entry(text: str) -> dict[str, Any] | None:
-    try:
-        entry: Any = parse(text)
-    except ValueError:
-        return None
-    if not isinstance(entry, dict):
-        return None
-    found = cast("dict[str, Any]", entry)
-    return found if isinstance(found.get("event"), str) and "timestamp" in found else None
-
-
-def _next_call(run: Run, why: Diagnosis | None) -> str | None:
-    """To wait on; to set what is missing, to give another input or route, to run it again, or to repair the code."""
+def next_step(run: Run, why: Diagnosis | None) -> NextStep | None:
+    """What to do next. A fault of the platform has its own hint."""
     if run.status not in FINISHED:
-        return f"get_run(run_id={json.dumps(run.id)}, wait_seconds=40)"
-    workflow = f"workflow_id={json.dumps(run.service_id)}"
+        return "wait"
     if run.error is not None and run.error.code == "interrupted":
-        return f"run_workflow({workflow}, input=…) again, if it may be done twice"
+        return "again"
     if run.error is not None and run.error.code == "missing_credential":
-        named = _SECRET.search(f"{run.error.message} {run.error.hint}")
-        return f"set_secret(name={json.dumps(named[1])}), then run it again" if named else None
+        return "secret"
     if why is None or (run.error is not None and run.error.origin == "platform"):
         return None
     if why.secret:
-        return f"set_secret(name={json.dumps(why.secret)}), then run it again"
+        return "secret"
     if why.routes:
-        return f"run_workflow({workflow}, path=…, method=…) with one of these routes"
-    if run.response_status == _UNFIT:
-        return f"get_workflow({workflow})"
-    return f"edit_workflow({workflow}, edits=[…])"
+        return "route"
+    return "input" if run.response_status == _UNFIT else "code"
+
+
+def secret_needed(run: Run, why: Diagnosis | None) -> str | None:
+    """The name of the secret that has to be set first."""
+    if run.error is not None and run.error.code == "missing_credential":
+        named = _SECRET.search(f"{run.error.message} {run.error.hint}")
+        return named[1] if named else None
+    return why.secret if why is not None else None
+
+
+def _next_call(run: Run, why: Diagnosis | None) -> str | None:
+    workflow = f"workflow_id={json.dumps(run.service_id)}"
+    secret = secret_needed(run, why)
+    calls: dict[NextStep | None, str | None] = {
+        None: None,
+        "wait": f"get_run(run_id={json.dumps(run.id)}, wait_seconds=40)",
+        "again": f"run_workflow({workflow}, input=…) again, if it may be done twice",
+        "secret": f"set_secret(name={json.dumps(secret)}), then run it again" if secret else None,
+        "route": f"run_workflow({workflow}, path=…, method=…) with one of these routes",
+        "input": f"get_workflow({workflow})",
+        "code": f"edit_workflow({workflow}, edits=[…])",
+    }
+    return calls[next_step(run, why)]
 
 
 def run_words(data: RunResult) -> str:
@@ -277,6 +299,8 @@ def run_words(data: RunResult) -> str:
             parts.append(fence("Diagnosis", told, _DIAGNOSIS_SHOWN))
         if data.diagnosis.fix:
             parts.append(f"Likely fix: {data.diagnosis.fix}")
+    if data.asked is not None and (data.diagnosis is None or data.diagnosis.input is None):
+        parts.append(fence("Asked", data.asked, _ASKED_SHOWN))
     parts += _result_words(data)
     if data.refused:
         parts.append("Refused or failed connections:")

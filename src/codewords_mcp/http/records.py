@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, cast
 
-from codewords_mcp.runtime.log_text import Line, fields_of, level_of
+from codewords_mcp.runtime.log_text import Line, fields_of
 from codewords_mcp.runtime.models import Attempt, Run, Step
 
 
@@ -70,10 +70,10 @@ def result_record(run: Run) -> dict[str, Any]:
     return record
 
 
-def log_record(entry: Line) -> dict[str, Any]:
+def log_record(entry: Line, level: str | None) -> dict[str, Any]:
     """One log line. `createdAt` is what a client passes as `after`; `level` and, of a JSON line, `fields` are ours."""
     created_at, stream, message = entry
-    record = {"createdAt": created_at, "stream": stream, "message": message, "level": level_of(message)}
+    record = {"createdAt": created_at, "stream": stream, "message": message, "level": level}
     fields = fields_of(message)
     return record if fields is None else record | {"fields": fields}
 

@@ -7,9 +7,11 @@ from contextlib import suppress
 from datetime import datetime
 from typing import get_args
 
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from codewords_mcp.door.runs import Diagnosed, NextStep, diagnosed, next_step, secret_needed
 from codewords_mcp.errors import InvalidInput, RunPending
 from codewords_mcp.http.bodies import query_flag, query_int, query_wait
 from codewords_mcp.http.house import caller, house, runtime
@@ -18,7 +20,7 @@ from codewords_mcp.http.progress import watched
 from codewords_mcp.http.records import log_record, result_record, run_record
 from codewords_mcp.http.replies import NDJSON, SSE, JsonReply, LineStream, line
 from codewords_mcp.runtime.log_batch import LogBatch
-from codewords_mcp.runtime.log_text import LEVELS, Line, at_least
+from codewords_mcp.runtime.log_text import LEVELS, Line, Tracing, is_at_least, levelled, tracing_after
 from codewords_mcp.runtime.models import FINISHED, RunStatus
 
 _PIECE = 32 << 10
@@ -74,6 +76,24 @@ async def list_runs(request: Request) -> Response:
     return JsonReply({"items": [run_record(run) for run in page.items], "next_cursor": page.next_cursor})
 
 
+class RunDiagnosis(BaseModel):
+    """Why a run did not succeed, None of one that did; what to do next, and the `secret` that is to be set."""
+
+    diagnosis: Diagnosed | None = None
+    next_step: NextStep | None = None
+    secret: str | None = None
+
+
+async def diagnosis(request: Request) -> Response:
+    """What `get_run` tells of a run that failed."""
+    scope = request.scope
+    run = await runtime(scope).get_run(caller(scope), _run_id(request))
+    why = await runtime(scope).diagnose(caller(scope), run)
+    return JsonReply(
+        RunDiagnosis(diagnosis=diagnosed(why), next_step=next_step(run, why), secret=secret_needed(run, why))
+    )
+
+
 async def logs(request: Request) -> Response:
     """The log as NDJSON, whatever `Accept` says: the public clients ask for SSE and parse lines."""
     scope, run_id = request.scope, _run_id(request)
@@ -105,29 +125,34 @@ def _is_time(text: str) -> bool:
 async def _written(
     batches: AsyncIterator[LogBatch | None],
     level: str,
-    write: Callable[[Line], bytes],
+    write: Callable[[Line, str | None], bytes],
     heartbeat: bytes,
     end: bytes,
 ) -> AsyncIterator[bytes]:
-    def pieces(lines: list[Line]) -> list[bytes]:
-        if level != LEVELS[0]:
-            lines = [one for one in lines if at_least(one[2], level)]
-        return _joined(map(write, lines))
+    tracing: Tracing = frozenset()
 
-    form = f"{write.__name__} {level}"
+    def pieces(lines: list[Line]) -> list[bytes]:
+        wanted = [(one, its) for one, its in levelled(lines, tracing) if is_at_least(its, level)]
+        return _joined(write(one, its) for one, its in wanted)
+
     async for batch in batches:
-        for piece in [heartbeat] if batch is None else batch.form(form, pieces):
+        if batch is None:
+            yield heartbeat
+            continue
+        # What is made for one follower is right for all that were at the same place.
+        for piece in batch.form(f"{write.__name__} {level} {','.join(sorted(tracing))}", pieces):
             yield piece
+        tracing = tracing_after(batch.lines, tracing)
     if end:
         yield end
 
 
-def _ndjson(entry: Line) -> bytes:
-    return line(log_record(entry))
+def _ndjson(entry: Line, level: str | None) -> bytes:
+    return line(log_record(entry, level))
 
 
-def _sse(entry: Line) -> bytes:
-    return b"id: " + entry[0].encode() + b"\ndata: " + line(log_record(entry)) + b"\n"
+def _sse(entry: Line, level: str | None) -> bytes:
+    return b"id: " + entry[0].encode() + b"\ndata: " + line(log_record(entry, level)) + b"\n"
 
 
 _FORMS = {
@@ -188,6 +213,11 @@ OPERATIONS = [
                 "fields": {"type": "object"},
             },
         },
+    ),
+    Operation(
+        "GET", "/runs/{run_id}/diagnosis", "Say why a run failed", diagnosis, tag="runs", reply=RunDiagnosis,
+        description="Step, error, the workflow's own lines with the code around them, input, what changed since it last "
+        "worked, the likely fix, and what to do next. `diagnosis` is null for a run that did not fail.",
     ),
     Operation(
         "GET", "/runs", "List runs, newest first", list_runs, tag="runs",

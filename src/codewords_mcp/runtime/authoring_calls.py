@@ -222,6 +222,10 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
                 before.code or "", row.code, (f"version {base}", f"{row.id} revision {row.revision}")
             )
         after = await self._version(caller, subject, version)
+        newest = max((v.version for v in after.versions), default=after.version)
+        if version is None and against is None and newest != after.version:
+            # An older one is live: the last two are what was made last, whatever serves.
+            after = await self._version(caller, subject, newest)
         earlier = against or max((v.version for v in after.versions if v.version < after.version), default=0)
         if not earlier:
             raise InvalidInput(

@@ -8,7 +8,7 @@ from codewords_mcp.errors import ConsentNeeded, InvalidInput
 from codewords_mcp.runtime.authoring.drafts import stale
 from codewords_mcp.runtime.authoring_calls import AuthoringCalls
 from codewords_mcp.runtime.callers import refuse_run
-from codewords_mcp.runtime.models import Caller, Consent, Deployment, Progress, no_progress
+from codewords_mcp.runtime.models import Caller, Check, Consent, Deployment, Progress, no_progress
 from codewords_mcp.runtime.workflows.openapi import UNTITLED
 from codewords_mcp.runtime.workflows.smoke import Smoke
 
@@ -51,6 +51,8 @@ class DeploymentCalls(AuthoringCalls):
                 "A deploy takes one of code, template_id and draft_id.",
                 hint="Send the workflow's Python code, or the id of a template or of a draft.",
             )
+        if name is not None and not name.strip():
+            raise InvalidInput("The name is empty.", hint="Leave it out, or give one.")
         smoke = Smoke()
         drafts = self._house.drafts
         draft = None if draft_id is None else await drafts.get(caller, draft_id)
@@ -88,7 +90,21 @@ class DeploymentCalls(AuthoringCalls):
         self._house.forget(deployment.service_id)
         if deployment.changed:
             await self._house.tell_changed(caller.owner, deployment.service_id)
-        return deployment.model_copy(update={"availability": self._house.availability()})
+        notes = [*deployment.notes, *await self._broken_schedules(caller, deployment.service_id)]
+        return deployment.model_copy(update={"notes": notes, "availability": self._house.availability()})
+
+    async def _broken_schedules(self, caller: Caller, service_id: str) -> list[Check]:
+        """A warning for each schedule whose input does not fit what is live now."""
+        wrong = await self._house.schedules.broken(caller.owner, service_id)
+        return [
+            Check(
+                id="schedules",
+                status="warning",
+                message=f"The input of the schedule {schedule_id} does not fit any more: {what}.",
+                fix=f"Make it anew: `codewords schedules show {schedule_id}` shows it, `delete` takes the old one away.",
+            )
+            for schedule_id, what in wrong.items()
+        ]
 
     async def deploy_or_ask(self, caller: Caller, **wanted: Any) -> Deployment | ConsentNeeded:
         """`deploy`, for who can ask a person: the question is given back, not raised."""
@@ -103,4 +119,5 @@ class DeploymentCalls(AuthoringCalls):
         deployment = await self._house.deployments.rollback(caller, service_id, version)
         self._house.forget(service_id)
         await self._house.tell_changed(caller.owner, service_id)
-        return deployment
+        notes = [*deployment.notes, *await self._broken_schedules(caller, service_id)]
+        return deployment.model_copy(update={"notes": notes})

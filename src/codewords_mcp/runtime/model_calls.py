@@ -18,6 +18,7 @@ from codewords_mcp.runtime.models import (
     ProviderReply,
     ProviderRequest,
 )
+from codewords_mcp.runtime.store import workflows
 
 
 class ModelCalls:
@@ -80,7 +81,17 @@ class ModelCalls:
     ) -> Budget:
         """Set or replace; it holds from the next call on. Admin only. Raises InvalidInput."""
         require_admin(caller, "set budgets")
+        if subject:
+            await self._require_subject(scope, subject)
         return await self._house.gateway.budgets.set(scope, subject, period, usd)
+
+    async def _require_subject(self, scope: BudgetScope, subject: str) -> None:
+        """Raises NotFound for a workflow or key that is not there: a budget on it would hold nothing back."""
+        house = self._house
+        if scope == "workflow" and await house.database.read(lambda c: workflows.get(c, subject)) is None:
+            raise NotFound("There is no workflow of that id.", hint="`codewords list` shows your workflows.")
+        if scope == "key" and subject not in {key.id for key in await house.keyring.list()}:
+            raise NotFound("There is no key of that id.", hint="`codewords keys list` shows the keys.")
 
     async def remove_budget(
         self, caller: Caller, scope: BudgetScope, *, subject: str = "", period: BudgetPeriod = "total"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from codewords_mcp.runtime.availability import Availability
-from codewords_mcp.runtime.models import Model
+from codewords_mcp.runtime.models import Model, RunStatus
 
 CatchUp = Literal["skip", "once", "all"]
 Overlap = Literal["skip", "queue", "parallel"]
@@ -20,7 +20,8 @@ class Schedule(Model):
     `catch_up`: what becomes of times at which nothing could run: none, the latest, or each (at most 100) is made up
     for. `overlap`: what becomes of a time at which the run before still goes on: nothing, a run after it, or a run
     beside it. `jitter`: seconds over which its runs are spread. `note` says what happened at its last time, if anything
-    did; `missed` counts the times at which nothing could run.
+    did; `last_status` and `last_error` are of the run `last_run_id`, while it is
+    on record. `missed` counts the times at which nothing could run.
     """
 
     id: str
@@ -40,6 +41,8 @@ class Schedule(Model):
     next: list[datetime] = Field(default_factory=list[datetime])
     last_at: datetime | None = None
     last_run_id: str | None = None
+    last_status: RunStatus | None = None
+    last_error: str | None = None
     missed: int = 0
     note: str = ""
     availability: Availability | None = None

@@ -41,10 +41,18 @@ async def follow(runtime: Runtime, caller: Caller, run: Run, *, seconds: float, 
 
 
 def answer_run(
-    run: Run, logs: list[LogLine], why: Diagnosis | None = None, *, path: str = "", offset: int = 0
+    run: Run,
+    logs: list[LogLine],
+    why: Diagnosis | None = None,
+    *,
+    path: str = "",
+    offset: int = 0,
+    asked: bool = False,
 ) -> CallToolResult:
-    """The record, the log lines given and the diagnosis, as a tool's result; a small picture in it as one."""
-    data = run_result(run, logs, why, path=path, offset=offset)
+    """The record, the log lines given and the diagnosis, as a tool's result; a small picture in it as one; with `asked` the
+    run's input too.
+    """
+    data = run_result(run, logs, why, path=path, offset=offset, asked=asked)
     told = answer(data, run_words(data))
     if picture := _picture(run.response_json):
         told.content.append(ImageContent(type="image", data=picture[1], mime_type=picture[0]))

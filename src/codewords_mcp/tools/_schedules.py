@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import overload
+from zoneinfo import ZoneInfo
+
 from pydantic import BaseModel
 
 from codewords_mcp.door.text import one_line
@@ -10,7 +14,7 @@ from codewords_mcp.tools._availability import lasting
 
 
 class ScheduleItem(BaseModel):
-    """When a workflow runs by itself; times are UTC."""
+    """When a workflow runs by itself; times are in its zone."""
 
     schedule_id: str
     workflow_id: str
@@ -19,9 +23,20 @@ class ScheduleItem(BaseModel):
     paused: bool
     next: list[str]
     last_run_id: str | None = None
+    last_run_at: str | None = None
+    last_run_status: str | None = None
     missed: int
     note: str | None = None
     availability: str | None = None
+
+
+@overload
+def _own_time(moment: datetime, zone: str) -> str: ...
+@overload
+def _own_time(moment: datetime | None, zone: str) -> str | None: ...
+def _own_time(moment: datetime | None, zone: str) -> str | None:
+    """With the offset of the schedule's zone."""
+    return moment.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds") if moment else None
 
 
 def item(schedule: Schedule) -> ScheduleItem:
@@ -32,8 +47,10 @@ def item(schedule: Schedule) -> ScheduleItem:
         cron=schedule.cron,
         timezone=schedule.timezone,
         paused=schedule.paused,
-        next=[moment.isoformat(timespec="seconds") for moment in schedule.next],
+        next=[_own_time(moment, schedule.timezone) for moment in schedule.next],
         last_run_id=schedule.last_run_id,
+        last_run_at=_own_time(schedule.last_at, schedule.timezone),
+        last_run_status=schedule.last_status,
         missed=schedule.missed,
         note=one_line(schedule.note, 300) or None,
         availability=lasting(schedule.availability),
@@ -44,5 +61,9 @@ def line(schedule: ScheduleItem) -> str:
     """One line of words."""
     when = f"{schedule.cron or 'once'} {schedule.timezone}"
     coming = "paused" if schedule.paused else f"next {schedule.next[0]}" if schedule.next else "over"
+    last = "never ran yet"
+    if schedule.last_run_id:
+        outcome = (schedule.last_run_status or "not on record").replace("_", " ")
+        last = f"last run {schedule.last_run_id} at {schedule.last_run_at}: {outcome}"
     note = f" {schedule.note}" if schedule.note else ""
-    return f"{schedule.schedule_id}: {schedule.workflow_id}, {when}, {coming}.{note}"
+    return f"{schedule.schedule_id}: {schedule.workflow_id}, {when}, {coming}, {last}.{note}"

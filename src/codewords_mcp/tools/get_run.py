@@ -29,7 +29,8 @@ async def get_run(
         return answer_log(run, await runtime.tail(caller, run_id, limit=LOG_READ), offset)
     run = await follow(runtime, caller, run, seconds=wait_seconds, progress=ctx.report_progress)
     logs = await last_lines(runtime, caller, run, log_lines) if log_lines else []
-    return answer_run(run, logs, await runtime.diagnose(caller, run), path=path, offset=offset)
+    why = await runtime.diagnose(caller, run)
+    return answer_run(run, logs, why, path=path, offset=offset, asked=not (path or offset))
 
 
 TOOL = tool(get_run, title="Get run", hints=READS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from codewords_mcp.runtime.log_text import LEVELS, LONGEST, at_least, fields_of, level_of
+from codewords_mcp.runtime.log_text import LEVELS, LONGEST, fields_of, is_at_least, level_of
 
 pytestmark = pytest.mark.requirement("logs:levels")
 
@@ -43,5 +43,10 @@ def test_fields_are_those_of_a_json_object_and_of_nothing_else() -> None:
 
 
 def test_a_line_without_a_level_counts_as_info() -> None:
-    assert [least for least in LEVELS if at_least("plain", least)] == ["debug", "info"]
-    assert [least for least in LEVELS if at_least("ERROR: x", least)] == ["debug", "info", "warning", "error"]
+    assert [least for least in LEVELS if is_at_least(level_of("plain"), least)] == ["debug", "info"]
+    assert [least for least in LEVELS if is_at_least(level_of("ERROR: x"), least)] == [
+        "debug",
+        "info",
+        "warning",
+        "error",
+    ]

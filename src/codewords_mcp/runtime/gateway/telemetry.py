@@ -173,7 +173,7 @@ def open_telemetry(bases: Mapping[Provider, str]) -> Telemetry | None:
         return Telemetry(signals, bases)
     except ImportError:
         log.warning(
-            "OTEL_* variables are set, but telemetry is not installed: pip install 'codewords-mcp[otel]'"
+            "OTEL_* variables are set, but telemetry is not installed: from the clone or wheel, pip install '.[otel]'"
         )
     except ValueError as error:  # of a variable: calls of models must not fail for it
         log.warning("an OTEL_* variable is wrong, so there is no telemetry", reason=str(error))

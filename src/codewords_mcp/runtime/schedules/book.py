@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from codewords_mcp.runtime.store import workflows
 from codewords_mcp.runtime.store.clock import now, optional_datetime, to_datetime, to_micros
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.time_bounds import check_seconds
+from codewords_mcp.runtime.workflows.fitting import misfit
 
 SHOWN = 3
 MAX_JITTER = 3600.0
@@ -81,14 +83,46 @@ class ScheduleBook:
             "maker": made_by.workflow if made_by else None,
             "made_by": made_by.as_json() if made_by else None,
         }
+        await self._require_fit(row)
         await self._db.write(lambda c: self._add(c, row))
         self.changed()
         return await self.get(caller.owner, str(row["id"]))
+
+    async def _require_fit(self, row: dict[str, Any]) -> None:
+        """Raises InvalidInput where the workflow would refuse the input at each of its times."""
+        wrong = await self._misfit(row)
+        if wrong is not None:
+            raise InvalidInput(
+                f"The input does not fit the workflow: {wrong}.",
+                hint=f"`codewords show {row['service_id']}` shows what its routes take.",
+            )
+
+    async def _misfit(self, row: Mapping[Any, Any]) -> str | None:
+        def openapi(connection: Connection) -> dict[str, Any] | None:
+            workflow = workflows.get(connection, row["service_id"])
+            if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
+                return None
+            version = workflows.version(connection, workflow.id, workflow.active_version)
+            return version.openapi if version else None
+
+        document = await self._db.read(openapi)
+        if document is None:
+            return None
+        return await asyncio.to_thread(misfit, document, row["method"], row["path"], row["input"])
+
+    async def broken(self, owner: str, service_id: str) -> dict[str, str]:
+        """Schedules whose input does not fit the version that is live: id to what is wrong."""
+        found = await self._db.read(lambda c: rows.of_owner(c, owner, service_id))
+        active = [row for row in found if not row["paused"] and row["next_at"] is not None]
+        wrong = {str(row["id"]): await self._misfit(row) for row in active}
+        return {schedule_id: what for schedule_id, what in wrong.items() if what}
 
     def _add(self, connection: Connection, row: dict[str, Any]) -> None:
         workflow = workflows.get(connection, row["service_id"])
         if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
             raise NotFound("There is no workflow of that id.", hint="`codewords list` shows your workflows.")
+        if other := rows.twin(connection, row):
+            row["note"] = f"The schedule {other} does the same at the same times."
         if rows.count(connection, row["owner"]) >= self._limit:
             raise TooBusy(
                 f"There are {self._limit} schedules, which is the limit.",
@@ -164,5 +198,7 @@ def _schedule(row: RowMapping) -> Schedule:
         created_at=to_datetime(row["created_at"]),
         next_at=None if row["paused"] else next_at,
         next=coming,
+        last_status=row["last_status"],
+        last_error=row["last_error"]["message"] if row["last_error"] else None,
         last_at=optional_datetime(row["last_at"]),
     )

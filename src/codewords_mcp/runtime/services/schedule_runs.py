@@ -55,6 +55,7 @@ class One(Output):
     jitter: float | None = None
     last_run_at: str | None = None
     last_request_id: str | None = None
+    last_status: str | None = None
     missed: int | None = None
     note: str | None = None
 
@@ -113,6 +114,7 @@ def _told(schedule: Schedule) -> Told:
         jitter=schedule.jitter,
         last_run_at=text(schedule.last_at),
         last_request_id=schedule.last_run_id,
+        last_status=schedule.last_status,
         missed=schedule.missed,
         note=schedule.note,
     )

@@ -46,7 +46,7 @@ class Bucket:
         except ImportError as error:
             raise InvalidInput(
                 "CODEWORDS_FILES names a bucket, and the package that reaches buckets is not installed.",
-                hint="Install it beside codewords-mcp: pip install 'codewords-mcp[s3]'.",
+                hint="Install it beside codewords-mcp: from the clone or wheel, pip install '.[s3]'.",
             ) from error
         name, _, prefix = place.removeprefix(BUCKET).rstrip("/").partition("/")
         if not name:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, delete, func, insert, or_, select, update
 
 from codewords_mcp.runtime.store.runs import UNFINISHED
 from codewords_mcp.runtime.store.tables import runs, schedules
@@ -17,17 +17,35 @@ def add(connection: Connection, values: dict[str, Any]) -> None:
 
 def get(connection: Connection, schedule_id: str, owner: str, maker: str | None = None) -> RowMapping | None:
     """By id, if it is theirs; with `maker`, if that workflow made it."""
-    query = select(schedules).where(schedules.c.id == schedule_id, schedules.c.owner == owner)
+    query = _with_last_run().where(schedules.c.id == schedule_id, schedules.c.owner == owner)
     if maker is not None:
         query = query.where(schedules.c.maker == maker)
     return connection.execute(query).mappings().first()
+
+
+def _with_last_run() -> Select[Any]:
+    """With `last_status` and `last_error` of the run that was started last."""
+    last = runs.alias("last_run")
+    columns = (last.c.status.label("last_status"), last.c.error.label("last_error"))
+    return select(schedules, *columns).join(last, last.c.id == schedules.c.last_run_id, isouter=True)
+
+
+def twin(connection: Connection, row: dict[str, Any]) -> str | None:
+    """The id of another schedule of this owner, and of the same maker, that does the same at the same times."""
+    same = ("owner", "maker", "service_id", "method", "path", "cron", "timezone")
+    query = select(schedules.c.id, schedules.c.input).where(
+        *(schedules.c[name].is_not_distinct_from(row.get(name)) for name in same),
+        schedules.c.paused.is_(False),
+        schedules.c.next_at == row["next_at"],
+    )
+    return next((one.id for one in connection.execute(query) if one.input == row["input"]), None)
 
 
 def of_owner(
     connection: Connection, owner: str, service_id: str | None = None, maker: str | None = None
 ) -> list[RowMapping]:
     """The owner's, those that come next first and the paused last; with `maker`, what that workflow made."""
-    query = select(schedules).where(schedules.c.owner == owner)
+    query = _with_last_run().where(schedules.c.owner == owner)
     if maker is not None:
         query = query.where(schedules.c.maker == maker)
     if service_id is not None:

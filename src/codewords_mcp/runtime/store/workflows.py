@@ -90,8 +90,10 @@ def page(
     if only is not None:
         statement = statement.where(workflows.c.id == only)
     if query:
-        text = func.lower(workflows.c.name + " " + workflows.c.description + " " + workflows.c.id)
-        statement = statement.where(text.contains(query.lower(), autoescape=True))
+        text = workflows.c.name + " " + workflows.c.description + " " + workflows.c.id
+        # Databases differ in which letters they lower: what is typed as it stands is found in each.
+        lowered = func.lower(text).contains(query.lower(), autoescape=True)
+        statement = statement.where(or_(lowered, text.contains(query, autoescape=True)))
     if after is not None:
         older = workflows.c.updated_at < after[0]
         statement = statement.where(

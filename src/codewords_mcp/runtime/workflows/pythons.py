@@ -54,14 +54,23 @@ async def find_python(uv: Uv, requires: str, *, downloads: bool, installs: Path)
         return own
     where = {"UV_PYTHON_INSTALL_DIR": str(installs)}
     found = await _find(uv, requires, where)
+    fetched: bool | None = None
     if found is None and downloads:
-        await uv.run(
+        done = await uv.run(
             "python", "install", "--no-bin", requires, within=300, doing="fetching a Python", extra=where
         )
+        fetched = done.code == 0
         found = await _find(uv, requires, where)
     if found is None:
+        tried = (
+            ""
+            if fetched is None
+            else " Fetching one failed too: is the network there?"
+            if not fetched
+            else ""
+        )
         raise EnvironmentFailed(
-            f"The script asks for Python {requires}; this machine has {own.version} and none that fits.",
+            f"The script asks for Python {requires}, and none of this machine fits.{tried}",
             hint='Write `requires-python = ">=3.11"`, or install that Python.'
             + ("" if downloads else " CODEWORDS_PYTHON_DOWNLOADS=true lets the runtime fetch it."),
         )

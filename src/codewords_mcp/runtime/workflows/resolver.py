@@ -34,7 +34,7 @@ def explain(stderr: str, python: str, requirements: Iterable[str] = ()) -> Envir
     text = " ".join(stderr.split())
     asked = {requirement.name: str(requirement) for requirement in map(Requirement, requirements)}
     return (
-        _index(text)
+        no_index(text)
         or _missing(text)
         or _twice(text)
         or _conflict(text, asked)
@@ -48,7 +48,8 @@ def explain(stderr: str, python: str, requirements: Iterable[str] = ()) -> Envir
     )
 
 
-def _index(text: str) -> EnvironmentFailed | None:
+def no_index(text: str) -> EnvironmentFailed | None:
+    """Why the package index was not asked, or could not be; None where that is not what uv's output says."""
     if _OFFLINE in text:
         return EnvironmentFailed(
             "A package is not in the cache, and the index was not asked since UV_OFFLINE is set.",

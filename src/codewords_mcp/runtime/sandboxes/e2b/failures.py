@@ -41,7 +41,7 @@ def no_sdk() -> SandboxUnavailable:
     """The package is absent or broken."""
     return SandboxUnavailable(
         "The package e2b cannot be imported.",
-        hint="Install it beside codewords-mcp: pip install 'codewords-mcp[e2b]', which is 'e2b>=2.25,<3'.",
+        hint="Install it beside codewords-mcp: pip install 'e2b>=2.25,<3'.",
     )
 
 

@@ -1,0 +1,137 @@
+"""One run as a person reads it: what it was asked, what it answered, why it failed, and the next command."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from codewords_mcp.cli import _output
+from codewords_mcp.cli._client import Json
+from codewords_mcp.cli._times import localized, to_second
+
+STYLES = {
+    "succeeded": "green",
+    "failed": "red",
+    "timed_out": "red",
+    "cancelled": "yellow",
+    "interrupted": "yellow",
+}
+_SHOWN = 2_000
+"""Characters of an input or answer; the rest is counted."""
+_WAITS_FOR = {
+    "key": "limit of its key", "caller": "limit of its caller", "workflow": "limit of the workflow",
+    "home": "limit of the home", "turn": "its turn", "time": "its time", "retry": "another attempt",
+    "memory": "memory",
+}  # fmt: skip
+
+
+def print_run(record: Json, found: Json) -> None:
+    """The record, and the answer of `/runs/ID/diagnosis`."""
+    why: Json = found.get("diagnosis") or {}
+    answered = [f"HTTP {record['responseStatus']}"] if record.get("responseStatus") else []
+    status = str(record["status"])
+    head = ", ".join([f"{record['id']}  {status_words(record)}", *answered, *filter(None, [seconds(record)])])
+    _output.line(head, STYLES.get(status, ""))
+    error: Json = record.get("error") or {}
+    facts = {
+        "workflow": f"{record.get('serviceId') or ''} version {record.get('version') or '-'}",
+        "created": to_second(record["createdAt"]),
+        "asked": asked(record),
+        "step": why.get("step"),
+        "error": why.get("error") or error.get("message"),
+        "at": "\n".join(why.get("at") or []),
+        "code": why.get("around"),
+        "since": why.get("since") and localized(why["since"]),
+        "fix": why.get("fix") or error.get("hint"),
+        "answer": None if why.get("at") else answer(record),
+        "reached": reached(record, allowed=True),
+        "refused": reached(record, allowed=False),
+    }
+    for label, text in facts.items():
+        if text:
+            _output.labelled("", "red" if label == "error" else "", label, str(text))
+    for line in next_commands(record, found):
+        _output.note(line, whole=True)
+
+
+def status_words(record: Json) -> str:
+    """The status, and what a run that waits is waiting for."""
+    waits_for = _WAITS_FOR.get(str(record.get("waitsFor")))
+    return f"{record['status']} ({waits_for})" if waits_for else str(record["status"])
+
+
+def seconds(record: Json) -> str:
+    """How long it took; `…` while it goes on."""
+    from datetime import datetime
+
+    start, end = record.get("startedAt"), record.get("completedAt")
+    if not start or not end:
+        return "" if record["status"] in STYLES else "…"
+    return f"{(datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds():.2f} s"
+
+
+def asked(record: Json) -> str:
+    """`POST /path {"its": "input"}`; of an older run nothing."""
+    if not record.get("requestMethod"):
+        return ""
+    content, size = record.get("requestContent"), record.get("requestBytes") or 0
+    if content is None:
+        content = f"({size} bytes, not kept)" if size else ""
+    more = f" … of {size} bytes" if record.get("requestTruncated") else ""
+    return _cut(f"{record['requestMethod']} {record['requestPath']} {content}".rstrip()) + more
+
+
+def answer(record: Json) -> str:
+    """The answer as it is kept."""
+    value = record.get("responseJson")
+    text = record.get("responseContent") if value is None else json.dumps(value, ensure_ascii=False)
+    return _cut(str(text)) if text else ""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} … {len(text) - _SHOWN} characters more: --json"
+
+
+def reached(record: Json, *, allowed: bool) -> str:
+    """`host:port (3 times)` of each destination that the run's policy allowed, or refused, then with why and the fix."""
+    found: list[Json] = record["usage"].get("egress", {}).get("reached", [])
+    return "\n".join(
+        f"{one['host']}:{one['port']}"
+        + (f" ({one['count']} times)" if one["count"] > 1 else "")
+        + "".join(f"; {one[key]}" for key in ("why", "fix") if one.get(key))
+        for one in found
+        if one["allowed"] == allowed
+    )
+
+
+def next_commands(record: Json, found: Json) -> list[str]:
+    """What to type next."""
+    step = found.get("next_step")
+    run, workflow = record["id"], shlex.quote(str(record.get("serviceId")))
+    if step == "wait":
+        return [f"Follow it: codewords logs {run} -f"]
+    first = {
+        "secret": f"Set it: codewords secrets set {found['secret']}" if found.get("secret") else None,
+        "route": f"Its routes: codewords show {workflow}",
+        "input": f"What it takes: codewords show {workflow}",
+        "code": f"Its code: codewords show {workflow} --code; corrected: codewords deploy FILE --id {workflow}",
+    }.get(step or "")
+    logs = f"What it wrote: codewords logs {run}"
+    return [*filter(None, [first]), logs, *filter(None, [_again(record, workflow)])]
+
+
+def _again(record: Json, workflow: str) -> str | None:
+    """The command that asks the same again; None where not all of it is known."""
+    content: Any = record.get("requestContent")
+    method, path = record.get("requestMethod"), str(record.get("requestPath") or "/")
+    if not method or record.get("requestTruncated") or content is None or len(content) > _SHOWN:
+        return None
+    words = ["codewords run", workflow]
+    if method != "POST":
+        words += ["--method", shlex.quote(str(method))]
+    if path != "/":
+        words += ["--path", shlex.quote(path)]
+    if content:
+        words += ["-i", shlex.quote(content)]
+    return f"The same again: {' '.join(words)}"

@@ -1,0 +1,49 @@
+"""Times as people read them: in the zone of this machine, or of the schedule, and marked with it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+_ISO = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
+
+
+def moment(text: str) -> datetime:
+    """A time of the wire, in this machine's zone."""
+    return datetime.fromisoformat(text).astimezone()
+
+
+def to_second(text: str) -> str:
+    """`2026-01-31 10:30:00 CET`."""
+    return moment(text).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def to_minute(text: str | None, zone: str | None = None) -> str:
+    """`2026-01-31 10:30 CET`, in this IANA zone where one is given; empty for no time."""
+    if not text:
+        return ""
+    at = datetime.fromisoformat(text).astimezone(ZoneInfo(zone) if zone else None)
+    return at.strftime("%Y-%m-%d %H:%M %Z")
+
+
+def of_log(text: str) -> str:
+    """`10:30:00.123+01:00`, with the date where it is not today's."""
+    at = moment(text)
+    offset = at.strftime("%z")
+    clock = f"{at:%H:%M:%S}.{at.microsecond // 1000:03}{offset[:3]}:{offset[3:5]}"
+    return clock if at.date() == datetime.now().astimezone().date() else f"{at:%Y-%m-%d} {clock}"
+
+
+def localized(text: str) -> str:
+    """A sentence of the runtime, with its UTC times in this machine's zone."""
+    return _ISO.sub(lambda found: to_second(found[0]), text)
+
+
+def age(text: str) -> str:
+    """How long ago: `3 min`, `2 d`."""
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds()
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
