@@ -45,8 +45,8 @@ def print_run(record: Json, found: Json) -> None:
         "since": why.get("since") and localized(why["since"]),
         "fix": why.get("fix") or error.get("hint"),
         "answer": None if why.get("at") else answer(record),
-        "reached": reached(record, allowed=True),
-        "refused": reached(record, allowed=False),
+        "reached": reached(record),
+        "refused": "\n".join(found.get("refused") or []),
     }
     for label, text in facts.items():
         if text:
@@ -93,15 +93,13 @@ def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} … {len(text) - _SHOWN} characters more: --json"
 
 
-def reached(record: Json, *, allowed: bool) -> str:
-    """`host:port (3 times)` of each destination that the run's policy allowed, or refused, then with why and the fix."""
+def reached(record: Json) -> str:
+    """`host:port (3 times)` of each destination that the run's policy allowed."""
     found: list[Json] = record["usage"].get("egress", {}).get("reached", [])
     return "\n".join(
-        f"{one['host']}:{one['port']}"
-        + (f" ({one['count']} times)" if one["count"] > 1 else "")
-        + "".join(f"; {one[key]}" for key in ("why", "fix") if one.get(key))
+        f"{one['host']}:{one['port']}" + (f" ({one['count']} times)" if one["count"] > 1 else "")
         for one in found
-        if one["allowed"] == allowed
+        if one["allowed"]
     )
 
 

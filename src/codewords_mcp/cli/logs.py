@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from enum import StrEnum
@@ -58,12 +57,17 @@ def logs(
             if as_json and not follow:
                 _output.print_json(list(found))
                 return OK
+            hidden = shown = 0
             for entry in found:
                 if as_json:
-                    sys.stdout.write(json.dumps(entry, ensure_ascii=False) + "\n")
-                    sys.stdout.flush()
+                    _output.json_line(entry)
+                elif not everything and _is_server_line(entry):
+                    hidden += 1
                 else:
-                    _print(entry, everything=everything)
+                    _print(entry)
+                    shown += 1
+            if hidden and not shown:
+                _output.note("It wrote nothing itself; --all shows what its HTTP server said.")
         except KeyboardInterrupt:
             return OK
     return OK
@@ -90,12 +94,16 @@ def _entries(client: Client, id_: str, *, follow: bool, level: Level | None) -> 
         return
 
 
-def _print(entry: Json, *, everything: bool) -> None:
-    from codewords_mcp.runtime.log_text import is_server_line, readable
+def _is_server_line(entry: Json) -> bool:
+    from codewords_mcp.runtime.log_text import is_server_line
+
+    return is_server_line(str(entry.get("stream")), str(entry.get("message", "")))
+
+
+def _print(entry: Json) -> None:
+    from codewords_mcp.runtime.log_text import readable
 
     message, stream = str(entry.get("message", "")), str(entry.get("stream"))
-    if not everything and is_server_line(stream, message):
-        return
     level = entry.get("level")
     text = message
     if logged := readable(message):

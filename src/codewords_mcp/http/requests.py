@@ -19,6 +19,7 @@ from codewords_mcp.http.operations import Operation, Parameter, page_of
 from codewords_mcp.http.progress import watched
 from codewords_mcp.http.records import log_record, result_record, run_record
 from codewords_mcp.http.replies import NDJSON, SSE, JsonReply, LineStream, line
+from codewords_mcp.runtime.author_info import refusals
 from codewords_mcp.runtime.log_batch import LogBatch
 from codewords_mcp.runtime.log_text import LEVELS, Line, Tracing, is_at_least, levelled, tracing_after
 from codewords_mcp.runtime.models import FINISHED, RunStatus
@@ -77,11 +78,14 @@ async def list_runs(request: Request) -> Response:
 
 
 class RunDiagnosis(BaseModel):
-    """Why a run did not succeed, None of one that did; what to do next, and the `secret` that is to be set."""
+    """Why a run did not succeed, None of one that did; what to do next, the `secret` that is to be set, and why connections
+    were refused.
+    """
 
     diagnosis: Diagnosed | None = None
     next_step: NextStep | None = None
     secret: str | None = None
+    refused: list[str] = []
 
 
 async def diagnosis(request: Request) -> Response:
@@ -90,7 +94,12 @@ async def diagnosis(request: Request) -> Response:
     run = await runtime(scope).get_run(caller(scope), _run_id(request))
     why = await runtime(scope).diagnose(caller(scope), run)
     return JsonReply(
-        RunDiagnosis(diagnosis=diagnosed(why), next_step=next_step(run, why), secret=secret_needed(run, why))
+        RunDiagnosis(
+            diagnosis=diagnosed(why),
+            next_step=next_step(run, why),
+            secret=secret_needed(run, why),
+            refused=refusals(run),
+        )
     )
 
 

@@ -184,7 +184,7 @@ def test_logs_of_a_run_that_has_ended_are_an_array_with_json(shell: Shell, greet
     assert {"createdAt", "stream", "message"} <= set(entries[0])
     lines = shell("codewords", "logs", "-f", run_id, "--json").out.splitlines()
     assert [json.loads(line) for line in lines] == entries
-    assert len(shell("codewords", "logs", "last").out.splitlines()) == len(entries)
+    assert len(shell("codewords", "logs", "last", "--all").out.splitlines()) == len(entries)
 
 
 @pytest.mark.requirement("cli:runs")
@@ -206,7 +206,7 @@ def test_one_run_is_shown_with_what_it_reached_and_was_refused(shell: Shell, slo
     assert shell("codewords", "run", slow, "--path", "/reach").code == 1
     shown = shell("codewords", "runs", "last").out
     assert f"{slow} version 1" in shown
-    assert "refused    10.0.0.1:80" in shown
+    assert "refused   10.0.0.1:80" in shown
     assert "reached" not in shown
     record = shell("codewords", "runs", "last", "--json").json
     assert record["usage"]["egress"]["reached"] == [

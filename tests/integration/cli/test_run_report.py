@@ -148,7 +148,7 @@ def test_a_schedule_says_how_its_last_run_ended_and_a_deploy_what_it_breaks(
     file = tmp_path / "other.py"
     file.write_text(BAD, encoding="utf-8")
     other = kolkata("codewords", "deploy", str(file), "--json", "--allow").json["service_id"]
-    soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    soon = (datetime.now(UTC) + timedelta(seconds=15)).isoformat()
     once = ("schedules", "create", other, "--at", soon, "-i", '{"fail_at": 0}', "--json")
     made = kolkata("codewords", *once).json
     daily = kolkata("codewords", "schedules", "create", other, "@daily", "-i", "{}", "--json").json
