@@ -16,6 +16,7 @@ from codewords_mcp.bounded_json import MAX_DEPTH, UnacceptableJson, check, parse
 from codewords_mcp.door.runs import _log, run_result, run_words  # pyright: ignore[reportPrivateUsage]
 from codewords_mcp.errors import InvalidInput, StorageFailed
 from codewords_mcp.http.records import log_record, result_record
+from codewords_mcp.runtime.log_text import level_of
 from codewords_mcp.runtime.models import LogLine
 from codewords_mcp.runtime.runs.answers import Answer, Kept, response_record
 from codewords_mcp.runtime.store import runs
@@ -218,7 +219,7 @@ def test_a_record_that_was_stored_without_bounds_is_read(database: Database, tex
 @example(b'{"level": "info", "event": "\\ud800"}')
 def test_whatever_a_program_logs_its_line_is_shown(data: bytes) -> None:
     message = data.decode("utf-8", "replace")
-    assert to_json(log_record(("2026-01-31T09:30:00.000250Z", "stdout", message)))
+    assert to_json(log_record(("2026-01-31T09:30:00.000250Z", "stdout", message), level_of(message)))
     line = LogLine(created_at="2026-01-31T09:30:00.000250Z", stream="stdout", message=message)
     assert _log([line]) or not message.strip()
 
