@@ -46,12 +46,14 @@ class Caller:
 @dataclass(frozen=True, slots=True)
 class MadeBy:
     """The workflow whose run made a schedule, webhook or delivery. What that starts counts on it: `depth` is how deep in a chain
-    of calls the started run stands, `services` are the workflows of that chain, the nearest first.
+    of calls the started run stands, `services` are the workflows of that chain, the nearest first. `key_id` is the key that
+    began the chain, None for the home's own.
     """
 
     workflow: str
     depth: int
     services: tuple[str, ...]
+    key_id: str | None = None
 
     def check(self) -> None:
         """Raises Conflict where what it starts would stand too deep in the chain."""
@@ -63,14 +65,15 @@ class MadeBy:
 
     def as_json(self) -> dict[str, Any]:
         """For the store."""
-        return {"workflow": self.workflow, "depth": self.depth, "services": list(self.services)}
+        plain = {"workflow": self.workflow, "depth": self.depth, "services": list(self.services)}
+        return plain | ({"key_id": self.key_id} if self.key_id else {})
 
     @classmethod
     def from_json(cls, stored: dict[str, Any] | None) -> MadeBy | None:
         """From the store; None for what a person made."""
         if stored is None:
             return None
-        return cls(stored["workflow"], stored["depth"], tuple(stored["services"]))
+        return cls(stored["workflow"], stored["depth"], tuple(stored["services"]), stored.get("key_id"))
 
 
 def require_admin(caller: Caller, what: str) -> None:

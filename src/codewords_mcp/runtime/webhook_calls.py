@@ -37,7 +37,7 @@ class WebhookCalls:
         """
         refuse_run(caller, "make webhooks")
         return await self._house.webhooks.create(
-            caller.owner, kind, service_id, path=path, name=name, secret=secret
+            caller.owner, kind, service_id, path=path, name=name, secret=secret, key_id=caller.key_id
         )
 
     async def list_webhooks(self, caller: Caller) -> list[Webhook]:

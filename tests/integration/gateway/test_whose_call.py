@@ -32,6 +32,8 @@ def work(data: dict):
             headers = {"codewords-delay": "0.5"} if how == "run_async" else {}
             answer = client.post(f"/{how}/{data['then']}/", json=data["with"], headers=headers)
             told.append(answer.json())
+        if data.get("to"):
+            told.append(client.post("/" + data["to"], json=data["with"]).json())
     if data.get("fails"):
         raise RuntimeError("it fails")
     return told
@@ -138,3 +140,65 @@ def test_a_runs_budget_holds_for_what_it_starts_and_does_not_wait_for(ada: Ada) 
     told = ada.result(begun["request_id"])
     assert 429 in told
     assert ada.later(ada.work, inner) == [200] * 30
+
+
+def test_a_webhook_starts_runs_that_ask_what_the_key_may_that_made_it(
+    ada: Ada, door: Door, http: httpx.Client
+) -> None:
+    """Anybody may send to it, and each key of an owner that makes one like it has its own."""
+
+    def delivered(client: httpx.Client, chat: dict[str, Any]) -> Any:
+        hook = client.post("/webhooks", json={"service_id": ada.work}).json()
+        with httpx.Client(base_url=door.url) as sender:
+            told = sender.post(f"/webhook/{hook['url'].rpartition('/')[2]}", json={"chat": chat})
+        path = f"/webhooks/deliveries/{told.json()['delivery']}"
+        until(lambda: ada.free.get(path).json()["runs"], "its run")
+        return ada.result(ada.free.get(path).json()["runs"][0]["run_id"])
+
+    assert delivered(ada.free, OTHER) == [200]
+    before = ada.counted()
+    assert delivered(ada.http, OTHER) == [403]
+    assert delivered(ada.http, CHAT) == [200]
+    assert ada.counted() == before + 1
+
+
+def test_a_run_that_sends_to_a_webhook_of_another_key_keeps_to_its_own(ada: Ada) -> None:
+    hook = ada.free.post("/webhooks", json={"service_id": ada.work}).json()
+    address = f"webhook/{hook['url'].rpartition('/')[2]}"
+    told = ada.later(ada.work, {"calls": 0, "chat": CHAT, "to": address, "with": {"chat": OTHER}})
+    path = f"/webhooks/deliveries/{told[0]['delivery']}"
+    until(lambda: ada.free.get(path).json()["runs"], "its run")
+    assert ada.result(ada.free.get(path).json()["runs"][0]["run_id"]) == [403]
+
+
+@pytest.mark.parametrize(
+    ("table", "code"),
+    [
+        ("budget = {run = 0.0000001}", "budget_exceeded"),
+        ("budget = {day = 0.0000001}", "budget_exceeded"),
+        ('models = ["gpt-4.1-nano"]', "model_not_allowed"),
+    ],
+)
+@pytest.mark.requirement("gateway:budgets")
+def test_a_service_that_a_run_calls_for_later_keeps_to_the_header_of_its_workflow(
+    ada: Ada, table: str, code: str
+) -> None:
+    """The run has ended when the service asks the model."""
+    service = ada.deploy(f"Late {table[:14]}", table)
+    asked = {"prompt": "hi", "model": "gpt-4o-mini"}
+    (begun,) = ada.later(service, {"calls": 0, "then": "openai", "with": asked, "later": True})
+    ended = ada.http.get(f"/result/{begun['request_id']}?timeout=60").json()
+    assert ended["status"] == "failed"
+    assert ended["error"]["code"] == code
+
+
+@pytest.mark.requirement("gateway:budgets")
+def test_a_service_that_a_run_calls_for_later_is_held_to_the_budgets_of_its_workflow(
+    ada: Ada, http: httpx.Client
+) -> None:
+    service = ada.deploy("Late and budgeted")
+    assert http.put("/budgets/workflow", json={"usd": 0.0, "subject": service}).status_code == 200
+    asked = {"prompt": "hi", "model": "gpt-4o-mini"}
+    (begun,) = ada.later(service, {"calls": 0, "then": "openai", "with": asked, "later": True})
+    ended = ada.http.get(f"/result/{begun['request_id']}?timeout=60").json()
+    assert ended["error"]["code"] == "budget_exceeded"

@@ -92,6 +92,8 @@ class LocalAccounts:
         self._ledger = ledger
         self._accounts: dict[Key, Account] = {}
         self._loading: dict[Key, asyncio.Task[None]] = {}
+        self._ended: set[Key] = set()
+        """Of runs that have ended while calls that they began were under way."""
 
     async def look(self, key: Key) -> Account:
         """See `Accounts`. What was spent before the account was opened is in it."""
@@ -105,7 +107,7 @@ class LocalAccounts:
 
     async def take(self, wish: Wish) -> Reservation | dict[Key, Account]:
         """See `Accounts`."""
-        found = {key: await self.look(key) for key in wish.ceilings}
+        found = await self._looked(wish.ceilings)
         # from here on nothing waits
         for key, ceiling in wish.ceilings.items():
             if found[key].taken + wish.amount > ceiling:
@@ -114,6 +116,13 @@ class LocalAccounts:
             account.reserved += wish.amount
         held = self._ledger.hold(wish.origin, wish.provider, wish.model, wish.amount)
         return Reservation(wish.amount, held, list(found.values()))
+
+    async def _looked(self, keys: Iterable[Key]) -> dict[Key, Account]:
+        """The accounts that others take from too: one may be closed, and opened anew, while the next is read."""
+        while True:
+            found = {key: await self.look(key) for key in keys}
+            if all(self._accounts.get(key) is account for key, account in found.items()):
+                return found
 
     def settle(self, origin: Origin, reservation: Reservation | None, cost: int) -> None:
         """See `Accounts`. Every account that is open counts the cost."""
@@ -125,10 +134,20 @@ class LocalAccounts:
             for key in _keys_of(origin):
                 if account := self._accounts.get(key):
                     account.spent += cost
+        for run_id in origin.runs if self._ended else ():
+            if Key("run", run_id, "") in self._ended:
+                self.forget_run(run_id)
 
     def forget_run(self, run_id: str) -> None:
-        """See `Accounts`. Calls of it that are still in flight keep their account to themselves."""
-        self._accounts.pop(Key("run", run_id, ""), None)
+        """See `Accounts`. The account stays while calls are under way that it has reserved something for: what the run began may
+        outlive it, and is held to the same ceiling.
+        """
+        key = Key("run", run_id, "")
+        if (account := self._accounts.get(key)) and account.reserved:
+            self._ended.add(key)
+            return
+        self._ended.discard(key)
+        self._accounts.pop(key, None)
 
     async def _fill(self, key: Key, account: Account) -> None:
         account.spent = 0  # what was counted since the account was opened is in the books, which are read now

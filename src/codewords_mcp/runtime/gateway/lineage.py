@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from codewords_mcp.runtime.gateway.rules import NONE, Rules
@@ -34,6 +35,7 @@ class Lineage:
 
     def __init__(self) -> None:
         self._alive: dict[str, Origin] = {}
+        self._late: dict[str, list[Origin]] = {}
         self.on_end: Callable[[str], None] = lambda _run_id: None
         self.on_models: Callable[[], object] = lambda: None
         """Called when a run begins that may ask models."""
@@ -57,11 +59,28 @@ class Lineage:
         if self._alive.pop(run_id, None) is not None:
             self.on_end(run_id)
 
+    @contextmanager
+    def late(self, run_id: str, origin: Origin) -> Generator[None]:
+        """Within this, calls of a run that has ended, or goes on elsewhere, are counted on its origin."""
+        self._late.setdefault(run_id, []).append(origin)
+        try:
+            yield
+        finally:
+            self._late[run_id].remove(origin)
+            if not self._late[run_id]:
+                del self._late[run_id]
+                if run_id not in self._alive:
+                    self.on_end(run_id)
+
     def knows(self, run_id: str) -> bool:
         """Whether the run is alive here."""
         return run_id in self._alive
 
     def origin(self, caller: Caller) -> Origin:
         """What a call of this caller is counted on."""
-        alive = self._alive.get(caller.run_id or "")
-        return alive or Origin(caller.owner, caller.key_id or "", (caller.run_id,) if caller.run_id else ())
+        if caller.run_id is not None:
+            if alive := self._alive.get(caller.run_id):
+                return alive
+            if late := self._late.get(caller.run_id):
+                return late[-1]
+        return Origin(caller.owner, caller.key_id or "", (caller.run_id,) if caller.run_id else ())

@@ -114,6 +114,7 @@ def _request(row: RowMapping, hook: RowMapping) -> RunRequest:
         (b"x-webhook-event", str(row["event"]).encode("latin-1", "replace")),
     ]
     path, _, query = str(hook["path"]).partition("?")
+    sender = MadeBy.from_json(row["made_by"])
     return RunRequest(
         hook["service_id"],
         "POST",
@@ -121,8 +122,8 @@ def _request(row: RowMapping, hook: RowMapping) -> RunRequest:
         query.encode(),
         headers,
         replayed(row["body"]),
-        Caller(row["owner"], "user"),
+        Caller(row["owner"], "user", key_id=hook["key_id"] if sender is None else sender.key_id),
         correlation_id=row["id"],
-        made_by=MadeBy.from_json(row["made_by"] or hook["made_by"]),
+        made_by=sender or MadeBy.from_json(hook["made_by"]),
         idempotency_key=f"{row['id']}/{row['round']}/{hook['id']}",
     )

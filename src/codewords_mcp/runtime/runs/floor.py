@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +18,7 @@ from codewords_mcp.runtime.auth.agreements import Agreements
 from codewords_mcp.runtime.auth.authority import Authorities, Authority, RunAuthority
 from codewords_mcp.runtime.callers import MAX_DEPTH, MadeBy
 from codewords_mcp.runtime.gateway.lineage import DEEPEST, Lineage, Origin
+from codewords_mcp.runtime.gateway.rules import NONE, Rules
 from codewords_mcp.runtime.limits import Place, place_of
 from codewords_mcp.runtime.models import FINISHED, Caller, RunRequest
 from codewords_mcp.runtime.runs.admission import Admission
@@ -286,7 +287,7 @@ class Floor:
         origin = await self.above(caller) or self.lineage.origin(caller)
         depth = (parent.depth if parent else 0) + 1
         workflow = authority.workflow or ""
-        return MadeBy(workflow, depth, origin.services or (workflow,))
+        return MadeBy(workflow, depth, origin.services or (workflow,), origin.key_id or None)
 
     async def above(self, caller: Caller, made_by: MadeBy | None = None) -> Origin | None:
         """What a run counts on beside itself, from the records: the run that this caller is, where that has ended or is another
@@ -295,7 +296,8 @@ class Floor:
         None where the caller's run is alive here, or there is nothing.
         """
         if caller.run_id is None and made_by is not None:
-            limits = tuple([await self._limits(caller.owner, one) for one in made_by.services])
+            rules = [await self._rules(caller.owner, one) for one in made_by.services]
+            limits = tuple(one.budget for one in rules)
             return Origin(caller.owner, caller.key_id or "", (), made_by.services, limits)
         if caller.run_id is None or self.lineage.knows(caller.run_id):
             return None
@@ -303,18 +305,35 @@ class Floor:
         chain = await self.database.read(lambda c: rows.chain_above(c, first, DEEPEST), patience=PATIENCE)
         makers = MadeBy.from_json(chain[-1].made_by) if chain else None
         services = [*(run.service_id for run in chain), *(makers.services if makers else ())][:DEEPEST]
-        limits = tuple([await self._limits(caller.owner, one) for one in services])
+        rules = [await self._rules(caller.owner, one) for one in services]
         return Origin(
-            caller.owner, caller.key_id or "", tuple(run.id for run in chain), tuple(services), limits
+            caller.owner,
+            caller.key_id or "",
+            tuple(run.id for run in chain),
+            tuple(services),
+            tuple(one.budget for one in rules),
+            rules[0] if rules else NONE,
         )
 
-    async def _limits(self, owner: str, service_id: str) -> dict[str, float]:
-        """What the header of a workflow says about budgets; nothing where it is gone."""
+    @asynccontextmanager
+    async def counted(self, caller: Caller) -> AsyncGenerator[None]:
+        """Within this, calls of models are counted on the caller's run and held to its workflow's lists, also where that run has
+        ended or is another replica's.
+        """
+        above = await self.above(caller)
+        if above is None or caller.run_id is None:
+            yield
+            return
+        with self.lineage.late(caller.run_id, above):
+            yield
+
+    async def _rules(self, owner: str, service_id: str) -> Rules:
+        """What the header of a workflow says about model calls; nothing where it is gone."""
         try:
             servable = await self.catalog.find(Caller(owner, "user"), service_id)
         except CodewordsError:
-            return {}
-        return servable.rules.budget
+            return NONE
+        return servable.rules
 
     def place(self, request: RunRequest, target: Target) -> Place:
         """What this run is counted on."""

@@ -149,7 +149,8 @@ class Served:
         began: int,
     ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
         try:
-            answer = await self._within(service, request, run_id, spent, reader)
+            async with self._floor.counted(request.caller):
+                answer = await self._within(service, request, run_id, spent, reader)
         except CodewordsError as error:
             status = "timed_out" if isinstance(error, RunTimedOut) else "failed"
             return error, _ended(began, status, error=about(error), **_used(spent))

@@ -83,7 +83,13 @@ async def register_hook(context: Context, kind: str, asked: Registration, filter
             "A workflow registers itself only.", hint="Register another one with a user's key, from outside."
         )
     made = await context.parts.webhooks.create(
-        context.caller.owner, kind, service_id, path=path, filters=filters, made_by=context.made_by
+        context.caller.owner,
+        kind,
+        service_id,
+        path=path,
+        filters=filters,
+        made_by=context.made_by,
+        key_id=context.caller.key_id,
     )
     return _hook(made)
 

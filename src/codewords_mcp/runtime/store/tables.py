@@ -358,6 +358,7 @@ webhooks = Table(
     Column("id", String(40), primary_key=True),
     Column("endpoint", String(64), nullable=False),
     Column("owner", String(64), nullable=False),
+    Column("key_id", String(32)),
     Column("kind", String(16), nullable=False),
     Column("service_id", String(80), nullable=False),
     Column("path", Text, nullable=False),

@@ -77,8 +77,10 @@ class WebhookBook:
         secret: str | None = None,
         filters: dict[str, Any] | None = None,
         made_by: MadeBy | None = None,
+        key_id: str | None = None,
     ) -> Webhook:
-        """Make one, or give the one that is the same already. `made_by`: the workflow whose run asks.
+        """Make one, or give the one that is the same already. `made_by`: the workflow whose run asks. The runs that it starts
+        keep to what the key `key_id` may ask and spend.
 
         Raises InvalidInput, NotFound, TooBusy.
         """
@@ -91,6 +93,7 @@ class WebhookBook:
             "id": f"wh_{secrets.token_hex(12)}",
             "endpoint": _shared_endpoint(owner, kind) if kind in SECRETS else secrets.token_urlsafe(24),
             "owner": owner,
+            "key_id": key_id,
             "kind": kind,
             "service_id": service_id,
             "path": "/" + path.lstrip("/"),
@@ -291,7 +294,7 @@ def _add(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
             "There is no workflow of that id among yours.", hint="`codewords list` shows your workflows."
         )
     mine = rows.of_owner(connection, row["owner"])
-    same = ("kind", "service_id", "path", "name", "filters", "secret", "maker")
+    same = ("kind", "service_id", "path", "name", "filters", "secret", "maker", "key_id")
     for known in mine:
         if all(known[column] == row[column] for column in same):
             return dict(known)  # type: ignore[arg-type]  # the names of columns

@@ -1,0 +1,90 @@
+"""The account of a run's budget while the run ends: what it began goes on, and is held to the same ceiling."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from codewords_mcp.runtime.gateway.accounts import Key, LocalAccounts, Reservation, Wish
+from codewords_mcp.runtime.gateway.ledger import Ledger
+from codewords_mcp.runtime.gateway.lineage import Lineage, Origin
+from codewords_mcp.runtime.models import Caller
+
+pytestmark = [pytest.mark.anyio, pytest.mark.requirement("gateway:budgets")]
+RUN, OTHER = Key("run", "r1", ""), Key("workflow", "w1", "")
+CHILD = Origin("ann", "", ("r2", "r1"), ("w2", "w1"))
+
+
+class _Books:
+    """A ledger that has nothing written down, and answers when it is let."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def spent(self, **_matching: Any) -> int:
+        await self.open.wait()
+        return 0
+
+    def hold(self, *_call: Any) -> str:
+        return "held"
+
+    def release(self, _held: str) -> None:
+        return None
+
+
+def _accounts() -> tuple[LocalAccounts, _Books]:
+    books = _Books()
+    return LocalAccounts(cast("Ledger", books)), books
+
+
+def _wish(*keys: Key) -> Wish:
+    return Wish(CHILD, "openai", "gpt-4o-mini", 6, dict.fromkeys(keys, 10))
+
+
+async def test_what_is_reserved_outlives_the_run_whose_budget_it_is_of() -> None:
+    accounts, _ = _accounts()
+    first = await accounts.take(_wish(RUN))
+    assert isinstance(first, Reservation)
+    accounts.forget_run("r1")
+    assert not isinstance(await accounts.take(_wish(RUN)), Reservation)
+    accounts.settle(CHILD, first, 0)
+    assert isinstance(await accounts.take(_wish(RUN)), Reservation)
+
+
+async def test_an_account_of_an_ended_run_is_closed_with_its_last_call() -> None:
+    accounts, _ = _accounts()
+    first = await accounts.take(_wish(RUN))
+    assert isinstance(first, Reservation)
+    accounts.forget_run("r1")
+    before = await accounts.look(RUN)
+    accounts.settle(CHILD, first, 3)
+    assert await accounts.look(RUN) is not before
+
+
+async def test_two_calls_take_from_one_account_though_it_is_closed_between_two_looks() -> None:
+    accounts, books = _accounts()
+    await accounts.look(RUN)
+    books.open.clear()
+    waiting = asyncio.ensure_future(accounts.take(_wish(RUN, OTHER)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    accounts.forget_run("r1")
+    books.open.set()
+    taken = [await accounts.take(_wish(RUN)), await waiting]
+    assert sum(isinstance(one, Reservation) for one in taken) == 1
+
+
+def test_a_call_of_a_run_that_has_ended_is_counted_as_its_record_says() -> None:
+    lineage, ended, caller = Lineage(), list[str](), Caller("ann", "run", run_id="r1")
+    lineage.on_end = ended.append
+    above = Origin("ann", "k1", ("r1", "r0"), ("w1", "w0"))
+    with lineage.late("r1", above):
+        with lineage.late("r1", above):
+            assert lineage.origin(caller) == above
+        assert lineage.origin(caller) == above
+        assert not ended
+    assert ended == ["r1"]
+    assert lineage.origin(caller).services == ()
