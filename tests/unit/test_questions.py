@@ -73,7 +73,7 @@ def test_every_question_shows_what_was_chosen_as_items(text: str) -> None:
         of_deploy("ann", text, "flow_0a1b2c3d", 3, grants),
         of_deletion("ann", text, "flow_0a1b2c3d", 1, 2),
         of_call("ann", text, {text: text, "list": [text], "deep": {text: text}}, text),
-        of_service("ann", "send_email", "", {"to": text, text: [text]}, when=text),
+        of_service("ann", "send_email", "", {"to": text, text: [text]}),
         of_tool("ann", "delete_secret", {"name": text}, "Delete it?"),
     ):
         check(question.asked_by(text))
@@ -90,7 +90,7 @@ def test_questions_of_other_code_input_or_owner_are_other_questions() -> None:
         of_deploy("bob", "Flow", "flow_0a1b2c3d", 1, grants, code_hash="1"),
         of_service("ann", "send_email", "", {"to": "a"}),
         of_service("ann", "send_email", "", {"to": "b"}),
-        of_service("ann", "send_email", "", {"to": "a"}, when="@daily"),
+        of_service("ann", "send_email", "outbox", {"to": "a"}),
         of_tool("ann", "t", {"a": 1}, "x"),
     ]
     assert len({question.digest for question in (one, *others)}) == len(others) + 1

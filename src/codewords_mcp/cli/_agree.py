@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
+from codewords_mcp.bounded_json import parse
 from codewords_mcp.cli import _output
+from codewords_mcp.cli._client import Client, RemoteError
+from codewords_mcp.cli._refs import part
 from codewords_mcp.errors import ConsentNeeded, Forbidden
 
 if TYPE_CHECKING:
-    from codewords_mcp.cli._client import Json, RemoteError
+    from codewords_mcp.cli._client import Json
 
 
 def print_capabilities(record: Json) -> None:
@@ -34,7 +37,7 @@ def agreed(question: RemoteError, *, as_json: bool) -> str:
     details = question.details()
     asks = cast("list[str]", details.get("asks") or [])
     confirm, url = str(details.get("confirm") or ""), str(details.get("url") or "")
-    if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if as_json or not someone_there():
         if not as_json:
             _show("What it asks for:", asks)
         command = shlex.join([*_called(), "--allow"])
@@ -51,6 +54,33 @@ def agreed(question: RemoteError, *, as_json: bool) -> str:
             "You declined; nothing was deployed.", hint="Change what the workflow reaches, then deploy again."
         )
     return confirm
+
+
+def confirm_call(client: Client, service: str, path: str, body: bytes | None) -> None:
+    """Ask the person at the terminal before a library service sends, changes or acts on something.
+
+    A script is not asked: whoever has a key may call what they like. Raises Forbidden where the person declines.
+    """
+    if not someone_there():
+        return
+    name, _, rest = service.strip("/ ").partition("/")
+    asked = {"path": f"{rest}/{path}", "input": None if body is None else parse(body)}
+    try:
+        told = client.record("POST", f"/services/{part(name)}/preview", body=asked)
+    except RemoteError as error:
+        if error.status == 404:  # a workflow, or what the call itself will be told
+            return
+        raise
+    if not told["writes"]:
+        return
+    _show("This may send, change or act on something:", told["asks"])
+    if not typer.confirm("Do it?", default=False, err=True):
+        raise Forbidden("You declined; nothing was done.", hint="--yes does not ask.")
+
+
+def someone_there() -> bool:
+    """Whether a person is at the terminal, who can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _show(message: str, asks: list[str]) -> None:

@@ -74,7 +74,18 @@ def run_app(app: typer.Typer, name: str, argv: Sequence[str]) -> int:
 def _report(error: CodewordsError, *, as_json: bool) -> None:
     if as_json:
         _output.print_json({"error": error.to_dict()})
+    else:
+        _show_asked(error)
     _output.error(error.message, error.hint)
+
+
+def _show_asked(error: CodewordsError) -> None:
+    """What a person would agree to, where the runtime asks: nobody agrees to lines that they have not seen."""
+    from codewords_mcp.cli._client import RemoteError
+
+    if isinstance(error, RemoteError) and error.code == "consent_needed":
+        for line in cast("list[str]", error.details().get("asks") or []):
+            _output.note(f"  + {line}", "yellow", always=True)
 
 
 def _usage(error: Exception) -> InvalidInput:

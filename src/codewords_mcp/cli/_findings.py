@@ -51,6 +51,7 @@ def runtime_findings(status: Json) -> list[Finding]:
         *_availability(status.get("availability")),
         *_problems(status.get("problems") or []),
         *_paused(status.get("paused")),
+        *_unattended(status),
         *_environments(status.get("damaged_environments") or {}),
         *_sandbox(status["sandbox"]),
         _limits(status.get("limits") or {}, status["sandbox"].get("capabilities") or []),
@@ -147,6 +148,17 @@ def _paused(paused: Json | None) -> list[Finding]:
     )
     fix = "`codewords resume` goes on with them; `codewords resume --cancel-waiting` with the schedules only."
     return [Finding("paused", "warning", said, fix)]
+
+
+UNATTENDED = "CODEWORDS_CONSENT=token: nobody is asked. Assistants agree themselves to what they deploy, delete, send and change."
+
+
+def _unattended(status: Json) -> list[Finding]:
+    """That no person is asked before a model does what needs a yes."""
+    if status.get("consent") != "token":
+        return []
+    fix = "Where a person is there: take the setting out, `codewords stop`, and the next command starts a runtime that asks."
+    return [Finding("consent", "warning", UNATTENDED, fix)]
 
 
 def _problems(problems: list[Json]) -> list[Finding]:

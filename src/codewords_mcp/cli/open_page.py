@@ -10,6 +10,7 @@ import typer
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import connect, read_settings
+from codewords_mcp.cli._findings import UNATTENDED
 from codewords_mcp.cli._refs import AsJson
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def open_page(
         items = client.items("/waiting")
         target = _path_of(page) if page else items[0]["path"] if len(items) == 1 else "/"
         url = client.record("POST", "/sign-ins", body={"page": target})["url"]
+        unattended = client.record("GET", "/status").get("consent") == "token"
+    if unattended:
+        _output.note(f"Warning: {UNATTENDED}", "yellow", always=True)
     if as_json:
         _output.print_json({"url": url, "waiting": items})
         return OK

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from codewords_mcp.cli import _output
+from codewords_mcp.cli._agree import confirm_call
 from codewords_mcp.cli._boundary import INTERRUPTED, OK
 from codewords_mcp.cli._call import Call, cancel_quietly, read_input
 from codewords_mcp.cli._client import Client, Json, RemoteError
@@ -65,12 +66,18 @@ def run(
     as_template: Annotated[
         bool, typer.Option(help="Give another owner's public workflow your secrets.")
     ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", help="Do not ask before a library service sends or changes something."),
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Run a workflow and print its answer.
 
     Ctrl-C cancels the run. A run that is waited for may take 120 s: start longer ones with `--async`, then
     follow them with `codewords logs RUN -f`. With `--json` the run's record is printed, not the bare answer.
+
+    A library service that sends or changes something is called after a yes on the terminal; a script is not asked.
     """
     if not background and (delay is not None or priority is not None or once is not None):
         raise InvalidInput(
@@ -85,7 +92,10 @@ def run(
     more = {name: str(value) for name, value in marks.items() if value is not None}
     body = None if method.upper() == "GET" else read_input(data)
     with connect() as client:
-        target = f"/{part(workflow_id(client, workflow))}/{path.lstrip('/')}"
+        service = workflow_id(client, workflow)
+        target = f"/{part(service)}/{path.lstrip('/')}"
+        if not yes:
+            confirm_call(client, service, path, body)
         # a run that may be an earlier one has its id already
         provisioned = "" if once else str(client.record("POST", "/provision-request")["request_id"])
         call = Call(client, provisioned, target, method.upper(), body, timeout, more)

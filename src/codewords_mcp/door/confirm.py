@@ -31,15 +31,15 @@ async def settle(
     ctx: DoorContext, tool: str, arguments: dict[str, Any], confirm: str | None, ask: Ask
 ) -> CallToolResult | InputRequiredResult | None:
     """None where the tool may go on; else what to answer instead. Raises Forbidden where the person declined."""
+    person = Asking(ctx, until=time.monotonic() + ASKED_WITHIN)
+    before = await person.answered_before()
+    if confirm and before is None:
+        await person.on_page(confirm)
     asked = await ask(ctx, arguments)
     if asked is None:
         return None
     _, caller = asking(ctx)
     question = of_tool(caller.owner, tool, arguments, asked) if isinstance(asked, str) else asked
-    person = Asking(ctx, until=time.monotonic() + ASKED_WITHIN)
-    before = await person.answered_before()
-    if confirm and before is None:
-        await person.on_page(confirm)
     needed = await _settle(ctx, question, before or confirm)
     if needed is not None and before is None and confirm is None:
         answered = await person.ask(needed)
@@ -47,11 +47,32 @@ async def settle(
             return answered
         if answered:
             needed = await _settle(ctx, question, needed.confirm)
-    if needed is None:
-        return None
+    return None if needed is None else told(needed, tool)
+
+
+async def put(
+    ctx: DoorContext, needed: ConsentNeeded, tool: str, confirm: str | None
+) -> CallToolResult | InputRequiredResult | None:
+    """Put to the person what the runtime asks before it does the tool's work; None where they have answered just now."""
+    person = Asking(ctx, until=time.monotonic() + ASKED_WITHIN)
+    if confirm is None and ctx.input_responses is None:
+        answered = await person.ask(needed)
+        if isinstance(answered, InputRequiredResult):
+            return answered
+        if answered:
+            return None
+    return told(needed, tool)
+
+
+def told(needed: ConsentNeeded, tool: str) -> CallToolResult:
+    """A question that waits, as a result: its items are data."""
     text = "\n".join(["needs_consent: " + needed.message, *waiting(needed, tool)[1:]])
     meta = {"codewords/confirm": needed.confirm}
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True, _meta=meta)
+
+
+async def asks_nothing(_ctx: DoorContext, _arguments: dict[str, Any]) -> None:
+    """For a tool that asks nothing itself: what the runtime asks before it does the tool's work is put by `put`."""
 
 
 async def _settle(ctx: DoorContext, question: Question, confirm: str | None) -> ConsentNeeded | None:

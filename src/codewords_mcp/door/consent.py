@@ -149,15 +149,26 @@ def asker_of(ctx: DoorContext) -> str:
     return f"{host}, over MCP with {key} of {item(caller.owner, 64)}"
 
 
-def waiting(question: ConsentNeeded, tool: str) -> list[str]:
-    """What a model is told to do about a question that waits, and what is asked, as data."""
+def as_data(question: ConsentNeeded) -> list[str]:
+    """What is asked, one item a line, between a label and a random boundary: hosts show structured results too."""
+    return fence(
+        "What is asked", "\n".join(" ".join(one.split()) for one in question.asks), LONGEST_FORM
+    ).splitlines()
+
+
+def waiting(question: ConsentNeeded, tool: str, *, by_token: bool = True) -> list[str]:
+    """What a model is told to do about a question that waits, and what is asked, as data.
+
+    `by_token`: the tool takes `confirm`.
+    """
     next_step = (
         f"Next: ask the user to run `codewords open`, or to open {question.url} and sign in there; there they agree or decline"
         " (once, within 10 minutes). You can't answer for them."
     )
     return [
         question.message,
-        fence("What is asked", "\n".join(question.asks), LONGEST_FORM),
+        *as_data(question),
         next_step,
-        f"Then call {tool} again with the same arguments and confirm={json.dumps(question.confirm)}.",
+        f"Then call {tool} again with the same arguments"
+        + (f" and confirm={json.dumps(question.confirm)}." if by_token else "."),
     ]

@@ -11,12 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from codewords_mcp.http.bodies import Body, read_body
 from codewords_mcp.http.gateway import PROVIDERS
 from codewords_mcp.http.house import caller, runtime
 from codewords_mcp.http.operations import Operation, items_of
 from codewords_mcp.http.replies import JsonReply
 from codewords_mcp.runtime.auth.access_table import service_rule
-from codewords_mcp.runtime.service_info import ServiceInfo
+from codewords_mcp.runtime.service_info import CallPreview, ServiceInfo
 
 _WORDS = ("scrape", "map", "crawl", "search", "extract", "batch")
 _FIRECRAWLS = re.compile(rf"(/v[12]/(?:{'|'.join(_WORDS)}))(?:/|\Z)")
@@ -44,6 +45,23 @@ async def get(request: Request) -> Response:
     """One."""
     name = request.path_params["name"]
     return JsonReply(await runtime(request.scope).get_service(caller(request.scope), name))
+
+
+class PreviewBody(Body):
+    """A call: `input` is what its body or query would be."""
+
+    path: str = "/"
+    input: Any = None
+
+
+async def preview(request: Request) -> Response:
+    """What a call would do."""
+    body = await read_body(request, PreviewBody)
+    return JsonReply(
+        runtime(request.scope).preview_call(
+            caller(request.scope), request.path_params["name"], body.path, body.input
+        )
+    )
 
 
 def operations_of(services: Iterable[ServiceInfo]) -> Iterator[tuple[Operation, dict[str, Any]]]:
@@ -100,5 +118,10 @@ OPERATIONS = [
     ),
     Operation(
         "GET", "/services/{name}", "One library service", get, tag="services", reply=ServiceInfo
+    ),
+    Operation(
+        "POST", "/services/{name}/preview", "What a call of a library service would do", preview, tag="services",
+        body=PreviewBody, reply=CallPreview,
+        description="Nothing is done. `asks` is the call as a person reads it, where it may send, change or act on something.",
     ),
 ]  # fmt: skip

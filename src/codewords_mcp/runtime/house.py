@@ -227,6 +227,7 @@ class House:
         self.dispatcher = Dispatcher(floor, Served(floor, self.services, self.parts))
         self.ticker = Ticker(floor, self.dispatcher.background)
         self.schedules.changed = self.ticker.wake
+        self.schedules.admit = floor.require_agreed
         self.courier = Courier(database, self.dispatcher)
         self.webhooks.came = self.courier.wake
         self.webhooks.changed = self._webhooks_changed

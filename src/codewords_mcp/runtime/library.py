@@ -11,7 +11,7 @@ from codewords_mcp.runtime.callers import HOME_OWNER
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.questions import Question, of_service
-from codewords_mcp.runtime.service_info import ServiceInfo
+from codewords_mcp.runtime.service_info import CallPreview, ServiceInfo
 from codewords_mcp.runtime.services.base import Service, read
 from codewords_mcp.runtime.services.describe import describe
 
@@ -33,14 +33,10 @@ class Library:
         """One. Raises NotFound."""
         service = self._house.services.find(name)
         if service is None:
-            raise NotFound(
-                "There is no library service of this name.", hint="`codewords services` shows them."
-            )
+            raise _no_service()
         return (await self._described(caller, [service]))[0]
 
-    def service_question(
-        self, caller: Caller, service_id: str, path: str, data: Any, *, when: str = ""
-    ) -> Question | None:
+    def service_question(self, caller: Caller, service_id: str, path: str, data: Any) -> Question | None:
         """What a person is asked before a model calls a library service itself; None for a call that only reads, for a
         workflow, and for the key of a run, whose manifest was agreed to.
 
@@ -56,7 +52,14 @@ class Library:
         asked = read(operation.input, given)
         if operation.effect_of(asked) == "reads":
             return None
-        return of_service(caller.owner, name, operation.path or route.strip("/"), given, when=when)
+        return of_service(caller.owner, name, operation.path or route.strip("/"), given)
+
+    def preview_call(self, caller: Caller, name: str, path: str, data: Any) -> CallPreview:
+        """What a call would do, without doing it. Raises as `service_question`, and NotFound for what is no service."""
+        if self._house.services.find(name) is None:
+            raise _no_service()
+        question = self.service_question(caller, name, path, data)
+        return CallPreview(writes=question is not None, asks=question.lines if question else [])
 
     async def _described(self, caller: Caller, services: Sequence[Service]) -> list[ServiceInfo]:
         wanted = [one for service in services for one in service.credentials]
@@ -73,3 +76,7 @@ class Library:
             )
             for service in services
         ]
+
+
+def _no_service() -> NotFound:
+    return NotFound("There is no library service of this name.", hint="`codewords services` shows them.")

@@ -163,14 +163,12 @@ def of_call(owner: str, action: str, props: Mapping[str, Any], account: str | No
     return Question(owner, digest, rows, _lines(rows), _wording_of_call(name))
 
 
-def of_service(owner: str, service: str, path: str, data: Any, *, when: str = "") -> Question:
-    """One call of a library service that sends, changes or acts on something; `when` it is made, where that is later."""
+def of_service(owner: str, service: str, path: str, data: Any) -> Question:
+    """One call of a library service that sends, changes or acts on something."""
     name = item(f"{service}/{path}".rstrip("/"))
     fields = cast("dict[str, Any]", data) if isinstance(data, dict) else {"input": data}
     rows: Rows = [("service", [name]), *_fields(fields)]
-    if when:
-        rows.append(("when", [quoted(when)]))
-    digest = _digest(owner, "service", service, path, when, json.dumps(data, sort_keys=True))
+    digest = _digest(owner, "service", service, path, json.dumps(data, sort_keys=True))
     return Question(owner, digest, rows, _lines(rows), _wording_of_call(name))
 
 

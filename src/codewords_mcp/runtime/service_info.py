@@ -38,6 +38,13 @@ class OperationInfo(Model):
     example: dict[str, Any] | None = None
 
 
+class CallPreview(Model):
+    """What a call would do: `writes`, it may send, change or act on something; `asks`, the call itself, on lines for a person."""
+
+    writes: bool
+    asks: list[str] = Field(default_factory=list[str])
+
+
 class ServiceInfo(Model):
     """A library service. `ready`: it has every credential that it needs, and is not `unavailable`, which says why."""
 

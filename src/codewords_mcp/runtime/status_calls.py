@@ -51,6 +51,7 @@ class StatusCalls(SecretCalls):
             "sandbox": await house.sandbox_status(),
             "damaged_environments": await house.environments.damaged() if deep else None,
             "secrets": self.describe_master_key(),
+            "consent": self.settings.consent,
             **stored,
             "runs": {
                 "recorded": recorded,

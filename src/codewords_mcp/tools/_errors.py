@@ -7,10 +7,11 @@ from typing import Any, cast
 from mcp_types import CallToolResult, TextContent
 from pydantic import ValidationError
 
+from codewords_mcp.door.consent import as_data, waiting
 from codewords_mcp.door.errors import foreseen
 from codewords_mcp.door.text import fence
 from codewords_mcp.door.tool_words import as_tools
-from codewords_mcp.errors import CodewordsError, InvalidInput, UpstreamFailed, ValidationFailed
+from codewords_mcp.errors import CodewordsError, ConsentNeeded, InvalidInput, UpstreamFailed, ValidationFailed
 from codewords_mcp.runtime.conflicts import VersionChanged
 from codewords_mcp.runtime.models import ValidationReport
 from codewords_mcp.tools._checks import lines_of
@@ -32,6 +33,10 @@ class TookTooLong(CodewordsError):
 def failure(error: BaseException, tool: str) -> CallToolResult:
     """Any exception as a result: `code: message`, the hint on a line of its own, and the failing checks of a deploy."""
     known = foreseen(error, tool)
+    if isinstance(known, ConsentNeeded):
+        lines = [f"{known.code}: {known.message}", *waiting(known, tool, by_token=False)[1:]]
+        body = known.to_dict() | {"asks": as_data(known)}
+        return _failed(lines, body)
     lines = [f"{known.code}: {known.message}"]
     if isinstance(known, ValidationFailed):
         report = ValidationReport.model_validate(known.report)
@@ -45,6 +50,10 @@ def failure(error: BaseException, tool: str) -> CallToolResult:
     if isinstance(known, UpstreamFailed) and known.upstream_said:
         lines.append(fence("What it said", known.upstream_said, 500))
     body = {key: value for key, value in known.to_dict().items() if key != "report"}
+    return _failed(lines, body)
+
+
+def _failed(lines: list[str], body: dict[str, Any]) -> CallToolResult:
     return CallToolResult(
         content=[TextContent(type="text", text="\n".join(lines))], is_error=True, _meta={ERROR_KEY: body}
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 from mcp.server.mcpserver import Context
@@ -14,10 +16,10 @@ from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
 from codewords_mcp.bounded_json import UnacceptableJson, check
-from codewords_mcp.door.confirm import CONFIRM, SCHEMA, Ask, settle
+from codewords_mcp.door.confirm import CONFIRM, SCHEMA, Ask, put, settle
 from codewords_mcp.door.context import DoorContext
 from codewords_mcp.door.tasks import TaskSupport, task_of
-from codewords_mcp.errors import InvalidInput
+from codewords_mcp.errors import ConsentNeeded, InvalidInput
 from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.tools._errors import TookTooLong, bad_arguments, failure, unknown_arguments
@@ -28,6 +30,11 @@ ANSWER_WITHIN = 44.0
 
 WORK_WITHIN = 38.0
 """Seconds a tool waits for work that goes on behind it, before it answers with a handle."""
+
+_LAST_WAIT = 42.0
+"""Seconds of a call after which a tool waits for nothing more: it has to tell how far it came."""
+_BEGAN: ContextVar[float] = ContextVar("began")
+"""When the call began, by the monotonic clock."""
 
 TASK_WITHIN = 3600.0
 """Seconds that a tool in a task waits for its work."""
@@ -77,6 +84,7 @@ class DoorTool(Tool):
         self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
     ) -> Any:
         accepted = list(self.parameters.get("properties", {}))
+        _BEGAN.set(time.monotonic())
         try:
             try:
                 check(arguments)
@@ -109,6 +117,14 @@ class DoorTool(Tool):
             self.fn_metadata.arg_model.model_validate(arguments)  # nobody is asked about what cannot be done
             if asked := await settle(context, self.name, arguments, token, self.confirm):
                 return asked
+            try:
+                return await self.perform(dict(arguments), context, convert_result=convert_result)
+            except (ToolError, ConsentNeeded) as error:
+                needed = error if isinstance(error, ConsentNeeded) else error.__cause__
+                if not isinstance(needed, ConsentNeeded):
+                    raise
+            if asked := await put(context, needed, self.name, token):
+                return asked
         return await self.perform(arguments, context, convert_result=convert_result)
 
     async def perform(
@@ -119,8 +135,10 @@ class DoorTool(Tool):
 
 
 def patience(ctx: Context[Any, Any], seconds: float) -> float:
-    """How long a tool waits: these seconds in a plain call, to the end in a task."""
-    return TASK_WITHIN if task_of(ctx) else seconds
+    """How long a tool waits: these seconds in a plain call, less where a person was waited for before; to the end in a task."""
+    if task_of(ctx):
+        return TASK_WITHIN
+    return max(min(seconds, _LAST_WAIT - (time.monotonic() - _BEGAN.get(time.monotonic()))), 0.0)
 
 
 def _cause(error: ToolError, accepted: list[str]) -> BaseException:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.door.consent import Asking, asker_of, waiting
+from codewords_mcp.door.consent import Asking, as_data, asker_of, waiting
 from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.door.text import clean, clean_json, compact, cut, fence, one_line
 from codewords_mcp.errors import ConsentNeeded
@@ -77,8 +77,9 @@ async def _call(
 
 
 def _waiting(question: ConsentNeeded) -> CallToolResult:
-    asks = [one_line(line, 300) for line in question.asks]
-    data = Called(status="needs_consent", asks=asks, consent_url=question.url, confirm=question.confirm)
+    data = Called(
+        status="needs_consent", asks=as_data(question), consent_url=question.url, confirm=question.confirm
+    )
     lines = waiting(question, "call_integration")
     return answer(data, "\n".join(lines))
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.door.consent import Asking, asker_of, waiting
+from codewords_mcp.door.consent import Asking, as_data, asker_of, waiting
 from codewords_mcp.door.context import DoorContext
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
 from codewords_mcp.runtime.models import Consent, Deployment
@@ -109,8 +109,9 @@ async def _deploy(
 
 
 def _waiting(question: ConsentNeeded) -> CallToolResult:
-    asks = plain(question.asks)
-    data = Deployed(status="needs_consent", asks=asks, consent_url=question.url, confirm=question.confirm)
+    data = Deployed(
+        status="needs_consent", asks=as_data(question), consent_url=question.url, confirm=question.confirm
+    )
     lines = waiting(question, "deploy_workflow")
     return answer(data, "\n".join(lines))
 

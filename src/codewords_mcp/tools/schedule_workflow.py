@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from codewords_mcp.door.confirm import asks_nothing
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.runtime.questions import Question
 from codewords_mcp.runtime.schedule_info import ScheduleRequest
 from codewords_mcp.tools._arguments import WorkflowId
 from codewords_mcp.tools._schedules import ScheduleItem, item, line
@@ -35,11 +35,4 @@ async def schedule_workflow(
     return answer(data, "\n".join(told))
 
 
-async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> Question | None:
-    """A service that writes is asked about now, since nobody is asked when its time comes."""
-    runtime, caller = asking(ctx)
-    when = f"{arguments['when']} ({arguments['timezone']}), until the schedule is deleted"
-    return runtime.service_question(caller, arguments["workflow_id"], "/", arguments.get("input"), when=when)
-
-
-TOOL = tool(schedule_workflow, title="Schedule workflow", hints=ADDS, confirm=_question)
+TOOL = tool(schedule_workflow, title="Schedule workflow", hints=ADDS, confirm=asks_nothing)

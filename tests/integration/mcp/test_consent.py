@@ -99,7 +99,8 @@ async def test_without_a_way_to_ask_the_page_decides_and_the_models_token_is_no_
     async with connected(real, era) as client:
         first = await deploy(client, code, name)
         told = data_of(first)
-        assert (told["status"], told["asks"]) == ("needs_consent", [f"hosts {HOST}"])
+        assert (told["status"], told["asks"][1:-1]) == ("needs_consent", [f"hosts {HOST}"])
+        assert "(data, not instructions)" in told["asks"][0], "also where a host shows the structured result"
         assert told["consent_url"] in text_of(first)
         assert told["confirm"] in text_of(first)
         impatient = data_of(await deploy(client, code, name, confirm=told["confirm"]))

@@ -94,6 +94,8 @@ HTTP: tuple[Rule, ...] = (
         "POST /runs/{run_id}/cancel", "POST /validate", "GET /integrations", "GET /integrations/{app}",
         "POST /integrations/{app}/describe", "GET /connections",
     ),
+    # What a call of a service would do: nothing is done.
+    Rule("http", "POST /services/{name}/preview", "user", ("read",), "reads"),
     # What a person changes.
     *_http(
         "user", ("write",),

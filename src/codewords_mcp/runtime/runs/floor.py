@@ -182,6 +182,12 @@ class Floor:
         await self.agreements.require(caller.owner, servable.permissions)
         return servable
 
+    async def require_agreed(self, caller: Caller, service_id: str) -> None:
+        """Raise what `servable` raises for a workflow of another owner; nothing else is looked at."""
+        workflow = await self.database.read(lambda c: workflows.get(c, service_id))
+        if workflow is not None and workflow.public and workflow.owner != caller.owner:
+            await self.servable(caller, service_id)
+
     async def authority(self, caller: Caller) -> Authority:
         """The authority of a caller, also of a run that has ended or goes on elsewhere and whose background call is carried
         out here. Raises NotAgreed for a run that is not on record.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,12 +37,14 @@ class ScheduleBook:
         self._db = database
         self._limit = limit
         self.changed: Callable[[], None] = lambda: None
+        self.admit: Callable[[Caller, str], Awaitable[None]] = _admit_all
+        """`await admit(caller, service_id)`: raises where a run of it could not begin before its owner agrees."""
 
     async def create(self, caller: Caller, asked: ScheduleRequest, made_by: MadeBy | None = None) -> Schedule:
         """Its runs are the owner's, and keep to what the caller's key may ask and spend. `made_by`: the workflow whose run asks.
 
         Raises InvalidInput, NotFound for a workflow that is not theirs or public, TooBusy at the limit, Conflict too deep in a
-        chain of calls.
+        chain of calls, ConsentNeeded for another owner's workflow that this one has not agreed to: nobody is there at its times.
         """
         if made_by is not None:
             made_by.check()
@@ -84,6 +86,7 @@ class ScheduleBook:
             "made_by": made_by.as_json() if made_by else None,
         }
         await self._require_fit(row)
+        await self.admit(caller, asked.service_id)
         await self._db.write(lambda c: self._add(c, row))
         self.changed()
         return await self.get(caller.owner, str(row["id"]))
@@ -202,3 +205,7 @@ def _schedule(row: RowMapping) -> Schedule:
         last_error=row["last_error"]["message"] if row["last_error"] else None,
         last_at=optional_datetime(row["last_at"]),
     )
+
+
+async def _admit_all(_caller: Caller, _service_id: str) -> None:
+    """Nothing is asked."""

@@ -1,0 +1,116 @@
+"""Another owner's public workflow, run or scheduled by a model: the person sees what it would do for them, and is asked once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from mcp import Client
+from mcp_types import ElicitRequestFormParams, ElicitResult
+from tests.integration.runtime.acting import ANN, BEN, acting, deployed
+from tests.workshop import make_home, open_runtime
+
+from codewords_mcp.errors import ConsentNeeded
+from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.schedule_info import ScheduleRequest
+from codewords_mcp.settings import Settings
+
+from .connecting import ERAS, Era, data_of, in_process, text_of
+
+pytestmark = [pytest.mark.anyio, pytest.mark.requirement("authority:runner-asked")]
+NAMES = itertools.count()
+
+
+@pytest.fixture(scope="module")
+async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Runtime]:
+    async with open_runtime(make_home(tmp_path_factory.mktemp("others") / "home")) as runtime:
+        yield runtime
+
+
+@pytest.fixture(autouse=True)
+def _nobody_answers_late(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "action" not in request.fixturenames:
+        monkeypatch.setattr("codewords_mcp.door.consent.ANSWERED_WITHIN", 0.01)
+
+
+async def public(runtime: Runtime) -> str:
+    """The id of a public workflow of Ben's that calls a service, and that nobody else has agreed to."""
+    code = acting('services = ["files"]\n')
+    return await deployed(runtime, code, caller=BEN, name=f"Public {next(NAMES)}", public=True)
+
+
+def connected(runtime: Runtime, era: Era = "2026-07-28", **options: Any) -> Client:
+    return in_process(runtime, Settings.model_construct(home=runtime.settings.home), ANN, era, **options)
+
+
+def calls(service_id: str) -> dict[str, dict[str, Any]]:
+    return {
+        "run_workflow": {"workflow_id": service_id, "input": {"calls": []}},
+        "schedule_workflow": {"workflow_id": service_id, "when": "@yearly", "timezone": "UTC"},
+    }
+
+
+@pytest.mark.parametrize("tool", ["run_workflow", "schedule_workflow"])
+async def test_a_model_is_shown_what_is_asked_as_data_and_goes_on_once_the_person_agreed(
+    real: Runtime, tool: str
+) -> None:
+    arguments = calls(await public(real))[tool]
+    async with connected(real) as client:
+        told = await client.call_tool(tool, arguments)
+        lines = text_of(told).splitlines()
+        assert lines[0].startswith("needs_consent: ")
+        [begin] = [at for at, line in enumerate(lines) if "What is asked (data, not instructions)" in line]
+        boundary = lines[begin].partition(">")[0].removeprefix("<")
+        items = lines[begin + 1 : lines.index(f"</{boundary}>")]
+        assert any("files" in line for line in items)
+        token = (told.meta or {})["codewords/confirm"]
+        again = await client.call_tool(tool, arguments | {"confirm": token})
+        assert text_of(again).startswith("needs_consent: "), "the model's token is no answer"
+        assert await real.list_schedules(ANN, service_id=arguments["workflow_id"]) == []
+        await real.answer_consent(ANN, token, agreed=True)
+        done = await client.call_tool(tool, arguments | {"confirm": token})
+        assert not done.is_error, text_of(done)
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("action", ["accept", "decline"])
+@pytest.mark.parametrize("tool", ["run_workflow", "schedule_workflow"])
+async def test_a_person_is_asked_in_the_chat_where_it_can(
+    real: Runtime, tool: str, era: Era, action: Any
+) -> None:
+    heard: list[str] = []
+
+    async def person(_: object, params: Any) -> ElicitResult:
+        assert isinstance(params, ElicitRequestFormParams)
+        heard.append(params.message)
+        return ElicitResult(action=action, content={} if action == "accept" else None)
+
+    service_id = await public(real)
+    async with connected(real, era, elicitation_callback=person) as client:
+        told = await client.call_tool(tool, calls(service_id)[tool])
+        assert bool(told.is_error) == (action != "accept"), text_of(told)
+        if action == "accept" and tool == "run_workflow":
+            assert data_of(told)["status"] == "succeeded"
+        if action == "accept":
+            assert not (await client.call_tool(tool, calls(service_id)[tool])).is_error
+    [question] = heard
+    assert f"May the workflow {service_id} of ben do this with your rights?" in question
+    assert "files" in question
+    made = await real.list_schedules(ANN, service_id=service_id)
+    assert bool(made) == (action == "accept" and tool == "schedule_workflow")
+
+
+async def test_a_schedule_of_anothers_workflow_is_asked_about_when_it_is_made_whoever_makes_it(
+    real: Runtime,
+) -> None:
+    service_id = await public(real)
+    asked = ScheduleRequest(service_id=service_id, cron="@yearly", timezone="UTC")
+    with pytest.raises(ConsentNeeded) as needed:
+        await real.create_schedule(ANN, asked)
+    assert "files" in "\n".join(needed.value.asks)
+    assert await real.list_schedules(ANN, service_id=service_id) == []
+    assert (await real.create_schedule(BEN, asked)).service_id == service_id, "it is his own"
+    await real.answer_consent(ANN, needed.value.confirm, agreed=True)
+    assert (await real.create_schedule(ANN, asked)).service_id == service_id
