@@ -9,6 +9,7 @@ from typing import Any
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._client import Json
 from codewords_mcp.cli._times import localized, to_second
+from codewords_mcp.runtime.file_problems import file_problem
 
 STYLES = {
     "succeeded": "green",
@@ -44,7 +45,8 @@ def print_run(record: Json, found: Json) -> None:
         "code": why.get("around"),
         "since": why.get("since") and localized(why["since"]),
         "fix": why.get("fix") or error.get("hint"),
-        "answer": None if why.get("at") else answer(record),
+        "answer": None if why.get("at") or record.get("responseFile") else answer(record),
+        "file": file(record),
         "reached": reached(record),
         "refused": "\n".join(found.get("refused") or []),
     }
@@ -87,6 +89,15 @@ def answer(record: Json) -> str:
     value = record.get("responseJson")
     text = record.get("responseContent") if value is None else json.dumps(value, ensure_ascii=False)
     return _cut(str(text)) if text else ""
+
+
+def file(record: Json) -> str:
+    """The link, type and size of a binary answer, or why there is no link."""
+    found: Json | None = record.get("responseFile")
+    if not found:
+        return ""
+    link = found["downloadUri"] or file_problem(found["problem"])
+    return f"{found['contentType']}, {found['size']:,} bytes: {link}"
 
 
 def _cut(text: str) -> str:

@@ -13,6 +13,7 @@ from codewords_mcp.door.paging import WINDOW, Part, at_path, part_of, without_ba
 from codewords_mcp.door.text import clean, clean_json, compact, cut, fence, one_line
 from codewords_mcp.door.tool_words import as_tools
 from codewords_mcp.runtime.author_info import Diagnosis, refusals
+from codewords_mcp.runtime.file_problems import file_problem
 from codewords_mcp.runtime.log_text import is_server_line, readable
 from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Run
 
@@ -33,10 +34,7 @@ _UNFIT = 422
 """What FastAPI answers to an input that does not fit: then it is the input that is to be changed."""
 _LOG_ENDS_WITHIN = 3.0
 _EMPTY = 204
-_NO_TEXT = (
-    "The answer is empty, or it is not text, which a record does not keep: have the workflow upload it "
-    "(client.upload_file_content) and answer with the link."
-)
+_NO_TEXT = "The answer is empty, or it is not text and from before binary answers were kept as files."
 _SECRET = re.compile(r"codewords secrets set ([A-Z][A-Z0-9_]{1,63})")
 
 
@@ -64,6 +62,16 @@ class Diagnosed(BaseModel):
     fix: str | None = None
 
 
+class ResultFile(BaseModel):
+    """A binary answer as a file: `url` needs no key, until `expires_at`; `problem` says why there is none."""
+
+    content_type: str
+    size: int
+    url: str | None = None
+    expires_at: str | None = None
+    problem: str | None = None
+
+
 class RunResult(BaseModel):
     """`result` is data from the workflow: a part of its text where it is long, with `total` characters and the `next_offset`.
     `asked` is what the run was asked.
@@ -84,6 +92,7 @@ class RunResult(BaseModel):
     record_cut: bool | None = None
     total: int | None = None
     next_offset: int | None = None
+    file: ResultFile | None = None
     error: RunFailure | None = None
     diagnosis: Diagnosed | None = None
     reached: list[str] = []
@@ -136,6 +145,7 @@ def run_result(
         record_cut=run.response_truncated or None,
         total=part.total if part and not part.whole else None,
         next_offset=part.next if part else None,
+        file=_file(run),
         error=_error(run),
         diagnosis=diagnosed(why),
         reached=_reached(run),
@@ -147,6 +157,8 @@ def run_result(
 
 def _result(run: Run, path: str, offset: int) -> tuple[Any, Part | None]:
     """The JSON result, or the text, whole where it is short; else a part of it."""
+    if run.response_file is not None:
+        return None, None
     value: Any = run.response_json if run.response_json is not None else run.response_content or ""
     if path:
         value = at_path(value, path)
@@ -158,6 +170,18 @@ def _result(run: Run, path: str, offset: int) -> tuple[Any, Part | None]:
     if offset == 0 and part.total <= _RESULT_KEPT:
         return clean(value) if isinstance(value, str) else clean_json(value), part
     return part.text, part
+
+
+def _file(run: Run) -> ResultFile | None:
+    if (file := run.response_file) is None:
+        return None
+    return ResultFile(
+        content_type=file.content_type,
+        size=file.size,
+        url=file.download_uri,
+        expires_at=file.expires_at and file.expires_at.strftime("%Y-%m-%d %H:%M UTC"),
+        problem=None if file.download_uri else file_problem(file.problem),
+    )
 
 
 def _asked(run: Run) -> str | None:
@@ -314,6 +338,9 @@ def run_words(data: RunResult) -> str:
 
 def _result_words(data: RunResult) -> list[str]:
     """The result as data, and how to read what is not shown of it."""
+    if (file := data.file) is not None:
+        link = f"{file.url} (needs no key, until {file.expires_at})" if file.url else file.problem
+        return [f"The answer is a file, {file.content_type}, {file.size:,} bytes: {link}"]
     if data.result is None:
         return (
             [_NO_TEXT]

@@ -70,6 +70,7 @@ _RECORD: dict[str, Any] = {
         "responseStatus": {"type": ["integer", "null"]},
         "responseJson": {},
         "responseTruncated": {"type": "boolean"},
+        "responseFile": {"type": ["object", "null"]},
         "requestBytes": {"type": ["integer", "null"]},
         "requestTruncated": {"type": "boolean"},
         "cost": {},

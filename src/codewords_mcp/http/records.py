@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from codewords_mcp.runtime.log_text import Line, fields_of
-from codewords_mcp.runtime.models import Attempt, Run, Step
+from codewords_mcp.runtime.models import AnswerFile, Attempt, Run, Step
 
 
 def timestamp(moment: datetime | None) -> str | None:
@@ -16,7 +16,7 @@ def timestamp(moment: datetime | None) -> str | None:
 
 def run_record(run: Run) -> dict[str, Any]:
     """The request record of the wire contract; `runningAt`, `notBefore`, `steps`, `timings`, `isolation`,
-    `responseTruncated`, `waitsFor` and all of `request…` are ours.
+    `responseTruncated`, `responseFile`, `waitsFor` and all of `request…` are ours.
     """
     return {
         "id": run.id,
@@ -35,6 +35,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "responseContent": run.response_content,
         "responseJson": run.response_json,
         "responseTruncated": run.response_truncated,
+        "responseFile": _file(run.response_file),
         "correlationId": run.correlation_id,
         "parentRequestId": run.parent_id,
         "scheduledRequestId": run.schedule_id,
@@ -46,6 +47,20 @@ def run_record(run: Run) -> dict[str, Any]:
         "steps": [_step(step) for step in run.steps],
         "timings": run.timings_ms,
         "isolation": run.isolation,
+    }
+
+
+def _file(file: AnswerFile | None) -> dict[str, Any] | None:
+    if file is None:
+        return None
+    return {
+        "fileId": file.file_id,
+        "filename": file.filename,
+        "contentType": file.content_type,
+        "size": file.size,
+        "downloadUri": file.download_uri,
+        "expiresAt": timestamp(file.expires_at),
+        "problem": file.problem,
     }
 
 

@@ -40,6 +40,7 @@ from codewords_mcp.runtime.manifest import Manifest
 from codewords_mcp.runtime.readiness import Readiness
 from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.runs.admission import Admission
+from codewords_mcp.runtime.runs.answer_files import AnswerFiles
 from codewords_mcp.runtime.runs.catalog import Catalog
 from codewords_mcp.runtime.runs.courier import Courier
 from codewords_mcp.runtime.runs.dispatch import Dispatcher
@@ -81,6 +82,8 @@ from codewords_mcp.runtime.workflows.reach import derive
 from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.settings import Settings
 
+FILES_STORED_WITHIN = 5.0
+"""Seconds that binary answers may still be stored when the house closes."""
 DRAIN = 5.0
 """Seconds that runs may go on when the house closes, at the most, before they are cancelled."""
 log = structlog.get_logger(__name__)
@@ -132,6 +135,7 @@ class House:
             ttl=settings.file_ttl,
             max_bytes=settings.max_file,
         )
+        self.answer_files = AnswerFiles(database, self.files, limit=settings.max_file, folder=home)
         self.sandbox_access = SandboxAccess(self.keyring, database, self.files, self.authorities.service_of)
         self.environments = Environments(home, settings, _uv())
         self.deployments = Deployments(
@@ -170,6 +174,7 @@ class House:
             self.gateway.lineage,
             self.authorities,
             Agreements(database, self.consents),
+            self.answer_files,
             executor,
         )
         self.chromes = Chromes(
@@ -449,6 +454,7 @@ class House:
             self.readiness.close,
             self.drain,
             lambda: self.dispatcher.close(min(DRAIN, self._settings.drain_timeout)),
+            lambda: self.answer_files.close(FILES_STORED_WITHIN),
             self._floor.turns.close,
             *([self.replica.close] if self.replica is not None else []),
             self.gateway.close,

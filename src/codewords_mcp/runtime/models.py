@@ -200,6 +200,20 @@ class RunInput(Model):
     truncated: bool = False
 
 
+class AnswerFile(Model):
+    """A binary answer, stored as a file of the run's owner. `download_uri` needs no key, until `expires_at`; without one
+    `problem` says why: it is `storing`, was `too_large`, the store was `busy` or `store_failed`, or the file is `gone`.
+    """
+
+    file_id: str
+    filename: str
+    content_type: str
+    size: int
+    download_uri: str | None = None
+    expires_at: datetime | None = None
+    problem: Literal["storing", "too_large", "busy", "store_failed", "gone"] | None = None
+
+
 class Run(Model):
     """The record of a run. `response_content` is bounded text; `response_json` its JSON where it is JSON.
 
@@ -224,6 +238,7 @@ class Run(Model):
     response_content: str | None = None
     response_json: Any = None
     response_truncated: bool = False
+    response_file: AnswerFile | None = None
     correlation_id: str | None = None
     parent_id: str | None = None
     error: RunError | None = None

@@ -50,6 +50,8 @@ from codewords_mcp.settings import Settings
 MAX_PAGE = 100
 HOUSEKEEPING = 600.0
 """Seconds between removals of what is past its time."""
+FILE_WAIT, FILE_LOOK = 3.0, 0.5
+"""Seconds that who waits for a run, or looks at it, is held up for the link of a binary answer."""
 log = structlog.get_logger(__name__)
 
 
@@ -228,6 +230,9 @@ class Runtime(
     async def get_run(self, caller: Caller, run_id: str, *, wait: float = 0.0) -> Run:
         """The record; with `wait`, returns as soon as it is finished or the seconds are over."""
         run = await self._house.dispatcher.wait(caller, run_id, wait)
+        if run.response_file is not None:
+            address, patience = self._house.address_for_others(), FILE_WAIT if wait else FILE_LOOK
+            run = await self._house.answer_files.with_link(run, address, wait=patience)
         return (await self._house.gateway.ledger.with_costs([run]))[0]
 
     async def list_runs(

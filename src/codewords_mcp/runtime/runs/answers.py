@@ -11,7 +11,9 @@ import structlog
 
 from codewords_mcp.bounded_json import parse_or_none, storable_text
 from codewords_mcp.errors import CodewordsError, RunCancelled, RunInterrupted, RunTimedOut, SandboxFailed
+from codewords_mcp.runtime.manifest import ANY, covers
 from codewords_mcp.runtime.models import RunError, RunRequest
+from codewords_mcp.runtime.runs.journal import RunLog
 from codewords_mcp.runtime.runs.request_headers import Headers, value_of
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
@@ -62,6 +64,24 @@ def response_record(answer: Answer | None, kept: Kept) -> dict[str, Any]:
         "response_json": parsed,
         "response_truncated": kept.truncated,
     }
+
+
+def egress_record(hosts: tuple[str, ...] | None, run_log: RunLog) -> dict[str, Any]:
+    """Under which policy the workflow could go out, what it connected to, and what was refused, why and with the fix."""
+    policy = "default" if hosts is None else list(hosts)
+    reached = [
+        one
+        if one["allowed"] or covers((ANY,) if hosts is None else hosts, one["host"])
+        else one | {"fix": _fix(one["host"])}
+        for one in run_log.destinations
+    ]
+    refused = [{"why": why, "count": count} for why, count in run_log.refusals.items()]
+    calls = {"refused_calls": refused} if refused else {}
+    return {"egress": {"policy": policy, "reached": reached, **run_log.requests}} | calls
+
+
+def _fix(host: str) -> str:
+    return f'hosts = ["{host}"] under [tool.codewords] in the header, then deploy again'
 
 
 def final_status(error: CodewordsError | None, answer: Answer | None) -> str:

@@ -267,6 +267,7 @@ class BackgroundRun:
             supply=floor.supply,
             correlation_id=work.correlation_id,
             executor=floor.executor,
+            answer_files=floor.answer_files,
             depth=work.depth,
             turn=Try(number, tuple(work.attempts), work.retries + 1 - number),
             scrubbers_above=floor.scrubbers_above(work.request.caller),

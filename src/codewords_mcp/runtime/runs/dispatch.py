@@ -324,6 +324,7 @@ class Dispatcher:
             supply=floor.supply,
             correlation_id=ancestry.correlation_id,
             executor=floor.executor,
+            answer_files=floor.answer_files,
             depth=ancestry.depth,
             scrubbers_above=floor.scrubbers_above(request.caller),
         )

@@ -21,11 +21,12 @@ from codewords_mcp.errors import (
     RunTimedOut,
     SandboxFailed,
 )
-from codewords_mcp.runtime.manifest import ANY, covers
 from codewords_mcp.runtime.models import Caller, RunRequest
+from codewords_mcp.runtime.runs.answer_files import AnswerFiles, Collected
 from codewords_mcp.runtime.runs.answers import (
     Answer,
     Kept,
+    egress_record,
     error_record,
     final_status,
     response_record,
@@ -89,6 +90,7 @@ class Execution:
         queued: bool,
         correlation_id: str,
         executor: str,
+        answer_files: AnswerFiles,
         depth: int = 0,
         turn: Try | None = None,
         scrubbers_above: Sequence[Scrubber] = (),
@@ -113,6 +115,8 @@ class Execution:
         self._reader = RequestReader(request)
         self.correlation_id = correlation_id
         self._kept = Kept(kept)
+        self._answer_files = answer_files
+        self._collected: Collected | None = None
         self._answer: Answer | None = None
         self._executor = executor
         self._try = turn or Try()
@@ -326,12 +330,13 @@ class Execution:
             self.run_log.say(f"The response sets a cookie. {COOKIES}")
         self._answer = Answer(reply.status, headers)
         self.answered.set_result(self._answer)
+        self._collected = self._answer_files.collect(self.run_id, headers)
         expected = int(value_of(headers, b"content-length") or -1)
         seen = 0
         async for raw in reply.body:
             seen += len(raw)
             chunk = scrubber.feed(raw)
-            self._kept.add(chunk)
+            await self._keep(chunk)
             if seen == expected > 0:
                 await self._settle(
                     None
@@ -339,8 +344,13 @@ class Execution:
             if chunk:
                 await self._give(chunk)
         if rest := scrubber.flush():
-            self._kept.add(rest)
+            await self._keep(rest)
             await self._give(rest)
+
+    async def _keep(self, chunk: bytes) -> None:
+        self._kept.add(chunk)
+        if self._collected is not None:
+            await self._collected.add(chunk)
 
     async def _give(self, item: bytes | CodewordsError | None) -> None:
         if not self.request.background:
@@ -376,7 +386,7 @@ class Execution:
 
     def _record_usage(self, usage: Usage) -> None:
         """The record has what this attempt used; its columns what all of them have."""
-        used = self._egress() | {
+        used = egress_record(self._kit.egress, self.run_log) | {
             name: getattr(usage, name) for name in ("wall_seconds", "cpu_seconds", "peak_memory")
         }
         if usage.egress_out is not None:
@@ -390,20 +400,6 @@ class Execution:
             keep=True,
         )
 
-    def _egress(self) -> dict[str, Any]:
-        """Under which policy the workflow could go out, what it connected to, and what was refused, why and with the fix."""
-        hosts = self._kit.egress
-        policy = "default" if hosts is None else list(hosts)
-        reached = [
-            one
-            if one["allowed"] or covers((ANY,) if hosts is None else hosts, one["host"])
-            else one | {"fix": _fix(one["host"])}
-            for one in self.run_log.destinations
-        ]
-        refused = [{"why": why, "count": count} for why, count in self.run_log.refusals.items()]
-        calls = {"refused_calls": refused} if refused else {}
-        return {"egress": {"policy": policy, "reached": reached, **self.run_log.requests}} | calls
-
     def _steps(self) -> list[dict[str, Any]]:
         return [{"id": step.id, "at": round(step.at.timestamp() * 1e6)} for step in self.run_log.steps]
 
@@ -415,6 +411,10 @@ class Execution:
             await self.run_log.flush()
             values = self._outcome_values(error) | response_record(self._answer, self._kept)
             values["input"] = self._reader.record([self.scrubber, *self._scrubbers_above])
+            if error is None and self._answer is not None and not self.again:
+                whole = None if self._kept.truncated else bytes(self._kept.data)
+                headers, collected = self._answer.headers, self._collected
+                values |= await self._answer_files.keep(self.run_id, self.request, headers, collected, whole)
         except Exception:
             log.exception("run not settled as expected", run_id=self.run_id)
             values = self._outcome_values(unreadable())
@@ -437,7 +437,7 @@ class Execution:
             "timings": self._timings,
             "error": error_record(error, self._answer),
             "steps": self._steps(),
-            "usage": self._egress(),
+            "usage": egress_record(self._kit.egress, self.run_log),
             "attempts": self._attempts(ended, status) if self._began_at else list(self._try.earlier),
         }
 
@@ -477,10 +477,6 @@ async def _kill(lease: Lease, error: CodewordsError) -> None:
         await lease.kill("timed_out" if isinstance(error, RunTimedOut) else "killed")
     except Exception:
         log.exception("sandbox not ended as expected")  # its release ends it
-
-
-def _fix(host: str) -> str:
-    return f'hosts = ["{host}"] under [tool.codewords] in the header, then deploy again'
 
 
 def _retrieve(future: asyncio.Future[Answer]) -> None:

@@ -22,6 +22,7 @@ from codewords_mcp.runtime.gateway.rules import NONE, Rules
 from codewords_mcp.runtime.limits import Place, place_of
 from codewords_mcp.runtime.models import FINISHED, Caller, RunRequest
 from codewords_mcp.runtime.runs.admission import Admission
+from codewords_mcp.runtime.runs.answer_files import AnswerFiles
 from codewords_mcp.runtime.runs.catalog import Catalog, Servable
 from codewords_mcp.runtime.runs.headroom import Headroom
 from codewords_mcp.runtime.runs.journal import Journal
@@ -121,6 +122,7 @@ class Floor:
     lineage: Lineage
     authorities: Authorities
     agreements: Agreements
+    answer_files: AnswerFiles
     executor: str
     active: dict[str, ActiveRun] = field(default_factory=dict[str, ActiveRun])
     tasks: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])

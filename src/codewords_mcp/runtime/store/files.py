@@ -34,14 +34,7 @@ class Files:
     async def create(self, caller: Caller, filename: str, *, maker: str | None = None) -> FileLinks:
         """Room for one upload. `maker`: the workflow whose run asks. Raises InvalidInput."""
         name = filename.strip()
-        if (
-            not name
-            or len(name.encode()) > 255
-            or not name.isprintable()
-            or "/" in name
-            or "\\" in name
-            or name in {".", ".."}
-        ):
+        if not is_plain_name(name):
             raise InvalidInput(
                 "A file name is 1 to 255 bytes of printable text without slashes.",
                 hint="Pass ?filename=report.csv, without folders.",
@@ -61,6 +54,33 @@ class Files:
         return FileLinks(
             file_id=file_id, upload_path=self._path(file_id, "put"), download_path=self._path(file_id, "get")
         )
+
+    async def add(
+        self,
+        owner: str,
+        file_id: str,
+        filename: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        content_type: str,
+        maker: str | None,
+    ) -> None:
+        """Store a file of the platform's own making, whole or not at all, under a new id. Raises BodyTooLarge, StorageFailed."""
+        name, counted = f"{file_id}.{secrets.token_hex(4)}", _Counted(chunks, self._max)
+        await self.blobs.put(name, counted.chunks())
+        at = now()
+        row = {
+            "id": file_id,
+            "owner": owner,
+            "filename": filename,
+            "content_type": content_type[:255],
+            "size": counted.size,
+            "stored_as": name,
+            "created_at": at,
+            "expires_at": at + int(self._ttl * 1e6),
+            "maker": maker,
+        }
+        await self._db.write(lambda c: access.add_file(c, row))
 
     def _path(self, file_id: str, use: Literal["put", "get"]) -> str:
         return f"/file/{self._signer.dumps([file_id, use])}"
@@ -158,6 +178,16 @@ class Files:
         await self.blobs.delete(names)
         await self.blobs.delete(await self.blobs.older(self._ttl + DAY))
         return len(names)
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether it is 1 to 255 bytes of printable text without slashes."""
+    return (
+        name.isprintable()
+        and 0 < len(name.encode(errors="replace")) <= 255
+        and not set(name) & {"/", "\\"}
+        and name not in {".", ".."}
+    )
 
 
 class _Counted:

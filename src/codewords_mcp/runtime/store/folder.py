@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
 from pathlib import Path
 
 from codewords_mcp.runtime.store.blobs import CHUNK, OURS
@@ -31,7 +32,8 @@ class Folder:
         except OSError as error:
             raise storage_error(error, self._folder) from error
         finally:
-            await asyncio.to_thread(part.unlink, missing_ok=True)
+            with suppress(OSError):  # the folder itself may be away, which is told above
+                await asyncio.to_thread(part.unlink, missing_ok=True)
 
     async def get(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
         """See `Blobs`."""

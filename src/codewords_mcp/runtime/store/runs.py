@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from codewords_mcp.runtime.models import Attempt, Run, RunError, RunInput, Step
+from codewords_mcp.runtime.models import AnswerFile, Attempt, Run, RunError, RunInput, Step
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime
 from codewords_mcp.runtime.store.tables import runs
 
@@ -54,6 +54,7 @@ def to_run(row: RowMapping) -> Run:
         response_content=row["response_content"],
         response_json=row["response_json"],
         response_truncated=row["response_truncated"],
+        response_file=AnswerFile(**row["response_file"]) if row["response_file"] else None,
         correlation_id=row["correlation_id"],
         parent_id=row["parent_id"],
         error=RunError(**row["error"]) if row["error"] else None,
@@ -81,6 +82,7 @@ _DEFAULTS: dict[str, Any] = {
     "priority": 50, "not_before": None, "cancel_asked": False, "schedule_id": None,
     "key_id": None, "cpu_seconds": None, "peak_memory": None, "cost": None,
     "waits_for": None, "egress_in": None, "egress_out": None, "input": None, "made_by": None,
+    "response_file": None,
 }  # fmt: skip
 _INSERT = insert(runs)
 

@@ -190,6 +190,7 @@ runs = Table(
     Column("egress_out", BigInteger),
     Column("summed", Boolean),
     Column("input", JSON(none_as_null=True)),
+    Column("response_file", JSON(none_as_null=True)),
     Column("made_by", JSON(none_as_null=True)),
     Index("ix_runs_schedule", "schedule_id"),
     Index("ix_runs_parent", "parent_id"),

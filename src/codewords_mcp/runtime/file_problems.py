@@ -1,0 +1,18 @@
+"""Why a binary answer has no link, in words."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_WORDS: Final = {
+    "storing": "it is being stored; ask again in a moment",
+    "too_large": "it is larger than CODEWORDS_MAX_FILE and was not kept; have the workflow answer with less",
+    "busy": "too many answers were being stored; it was not kept; run the workflow again",
+    "store_failed": "the file store did not take it, and the runtime's log says why; run the workflow again",
+    "gone": "the file has expired (CODEWORDS_FILE_TTL) or was deleted; run the workflow again",
+}
+
+
+def file_problem(problem: str | None) -> str:
+    """The sentence of `AnswerFile.problem`."""
+    return f"no link: {_WORDS.get(problem or '', 'the file is not there')}"
