@@ -15,6 +15,8 @@ from codewords_mcp.http.headers import Headers
 from codewords_mcp.http.hosts import Trust
 from codewords_mcp.http.house import CALLER, ERROR_PAGE, OPENS_PAGES, PERSON, SELF
 from codewords_mcp.http.pages import sorry
+from codewords_mcp.http.protocol import SOCKET_ENDS
+from codewords_mcp.runtime.auth.peers import Peer
 from codewords_mcp.runtime.models import Caller
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class PageGuard:
             scope[OPENS_PAGES] = self._runtime.opens_pages
             scope.setdefault(ERROR_PAGE, sorry("This was not done"))
             token = session_token(scope)
-            scope[PERSON] = await self._runtime.page_session(token) if token else None
+            scope[PERSON] = await self._runtime.page_session(token, direct_peer(scope)) if token else None
             if scope["path"].startswith(SESSION_PREFIXES):
                 require_signed_in(scope)
             if scope["method"] not in READING:
@@ -66,7 +68,7 @@ class PageSessionGuard:
         scope[SELF] = self._trust.own_origin(scope)
         scope[OPENS_PAGES] = self._runtime.opens_pages
         token = session_token(scope) if scope["method"] in READING else ""
-        found = await self._runtime.page_session(token) if token else None
+        found = await self._runtime.page_session(token, direct_peer(scope)) if token else None
         if found is None and (b"sec-fetch-dest", b"document") not in scope["headers"]:
             raise Unauthenticated(
                 "This request carries no key.",
@@ -108,6 +110,14 @@ def person(scope: Scope) -> Caller:
     """Who is signed in. Raises Unauthenticated."""
     require_signed_in(scope)
     return cast("Caller", scope[PERSON])
+
+
+def direct_peer(scope: Scope) -> Peer | None:
+    """Who connects, whatever the request says of itself: a program of this machine, a proxy on it, or another machine."""
+    remote, own = scope.get("state", {}).get(SOCKET_ENDS, (None, None))
+    if not remote or not own or own[1] is None:
+        return None
+    return Peer((remote[0], remote[1]), (own[0], own[1]))
 
 
 def cookie_name(origin: str) -> str:

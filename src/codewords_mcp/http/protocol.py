@@ -16,6 +16,8 @@ from typing import ClassVar
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+SOCKET_ENDS = "codewords.socket_ends"
+"""In the state of a scope: (the other end of the connection itself, our end), whatever its requests say."""
 HEAD_SECONDS = 30.0
 """Seconds for a client to send its request's head; beside what uvicorn gives a connection between two requests."""
 BODY_SECONDS = 30.0
@@ -67,6 +69,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a head."""
         super().connection_made(transport)
+        # what a proxy says of its client (`X-Forwarded-For`), uvicorn writes over the address in the scope
+        self.app_state = {**self.app_state, SOCKET_ENDS: (self.client, self.server)}
         self._in_head = True
         self._watch()
         self._wait()

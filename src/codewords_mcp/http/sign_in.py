@@ -22,7 +22,7 @@ from codewords_mcp.http.bodies import Body, read_body, read_bytes
 from codewords_mcp.http.house import ERROR_PAGE, OPENS_PAGES, PERSON, SELF, caller, runtime
 from codewords_mcp.http.operations import Operation, items_of
 from codewords_mcp.http.pages import HEADERS, page, prose, sorry
-from codewords_mcp.http.people import cookie_name, session_token
+from codewords_mcp.http.people import cookie_name, direct_peer, session_token
 from codewords_mcp.http.replies import JsonReply
 from codewords_mcp.runtime.auth.sessions import SESSION_TTL, checked_path
 from codewords_mcp.runtime.callers import HOME_OWNER
@@ -92,7 +92,8 @@ async def type_key(request: Request) -> Response:
     key = fields.get("key", "").strip()
     if not 0 < len(key) <= _MAX_KEY or not key.isascii() or not key.isprintable():
         raise Unauthenticated("That is no API key.", hint="`codewords keys create` makes one.")
-    return await _with_session(request, await runtime(request.scope).begin_page_session(key), path)
+    token = await runtime(request.scope).begin_page_session(key, direct_peer(request.scope))
+    return await _with_session(request, token, path)
 
 
 async def open_here(request: Request) -> Response:
@@ -178,11 +179,7 @@ def _named(found: Caller) -> str:
 
 
 async def _signed_in(request: Request) -> Response:
-    peer = request.scope.get("client")
-    origin = request.scope[SELF]
-    # Behind a proxy the peer is the proxy, whose user says nothing.
-    direct = (peer[0], peer[1]) if peer and origin.startswith("http://") else None
-    token, found = await runtime(request.scope).redeem_sign_in(_token(request), direct)
+    token, found = await runtime(request.scope).redeem_sign_in(_token(request), direct_peer(request.scope))
     return await _with_session(request, token, found.path)
 
 

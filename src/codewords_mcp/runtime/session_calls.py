@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from codewords_mcp.errors import NotFound
-from codewords_mcp.runtime.auth.peers import is_another_users
+from codewords_mcp.runtime.auth.peers import Peer, is_another_users, uid_of
 from codewords_mcp.runtime.auth.sessions import SignIn, require_person
 from codewords_mcp.runtime.callers import HOME_OWNER
 from codewords_mcp.runtime.house import House
@@ -27,13 +27,16 @@ class SessionCalls:
 
     _house: House
 
-    async def page_session(self, token: str) -> Caller | None:
-        """The person of a session in a browser, None where it has ended."""
-        return await self._house.page_sessions.find(token)
+    async def page_session(self, token: str, peer: Peer | None = None) -> Caller | None:
+        """The person of a session in a browser; None where it has ended, or another user of this machine sends its token.
 
-    async def begin_page_session(self, key: str) -> str:
+        `peer` is who connects.
+        """
+        return await self._house.page_sessions.find(token, peer and uid_of(peer))
+
+    async def begin_page_session(self, key: str, peer: Peer | None = None) -> str:
         """The token of a new session for the holder of a key. Raises Unauthenticated, Forbidden, TooBusy."""
-        return await self._house.page_sessions.begin(key)
+        return await self._house.page_sessions.begin(key, peer and uid_of(peer))
 
     async def end_page_session(self, token: str) -> None:
         """Sign out."""
@@ -59,14 +62,18 @@ class SessionCalls:
         """Who an address signs in, and the path that it leads to. Raises NotFound."""
         return await self._house.page_sessions.peek_sign_in(token)
 
-    async def redeem_sign_in(self, token: str, peer: tuple[str, int] | None) -> tuple[str, SignIn]:
-        """Spend a sign-in address: the token of a new session, and where it leads. `peer` is who connects directly.
+    async def redeem_sign_in(self, token: str, peer: Peer | None) -> tuple[str, SignIn]:
+        """Spend a sign-in address: the token of a new session, and where it leads. `peer` is who connects.
 
-        Raises NotFound, also for a process of another user of this machine, who may have read it in the process list.
+        Raises NotFound, also for a process of another user of this machine, who may have read it in the process list. A proxy
+        on this machine that is another user's is one: anybody may ask by it.
         """
         if peer is not None and is_another_users(peer):
-            raise NotFound("This sign-in address is another user's.", hint="Run `codewords open` yourself.")
-        return await self._house.page_sessions.redeem_sign_in(token)
+            raise NotFound(
+                "This sign-in address came by a process of another user of this machine.",
+                hint="Run `codewords open` yourself, or type an API key on the page.",
+            )
+        return await self._house.page_sessions.redeem_sign_in(token, peer and uid_of(peer))
 
     async def waiting_pages(self, caller: Caller) -> list[WaitingPage]:
         """The pages that wait for the caller, the newest first."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from tests.people import NAVIGATION, OPENED, Browser, sign_in
 
 from codewords_mcp.errors import ConsentNeeded
+from codewords_mcp.runtime import session_calls
 from codewords_mcp.runtime.auth import peers, sessions
 from codewords_mcp.runtime.models import Consent
 from codewords_mcp.runtime.questions import of_call
@@ -103,7 +109,7 @@ def test_a_form_that_does_not_say_that_it_comes_from_its_own_page_is_refused(
 ) -> None:
     """Beside each page, whatever it does: with a session, so that nothing else refuses it."""
     own = {
-        name: value.replace("OWN", door.url).replace("PORT", str(door.port))
+        name: value.replace("OWN", door.url).replace("PORT", str(urlsplit(door.url).port))
         for name, value in headers.items()
     }
     with sign_in(door.url, ADMIN_KEY) as person:
@@ -141,7 +147,7 @@ def test_a_sign_in_address_works_once_and_leads_to_the_page(door: Door, stranger
     cookie = first.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=lax" in cookie
-    assert f"codewords_session_{door.port}" in cookie
+    assert f"codewords_session_{urlsplit(door.url).port}" in cookie
     assert "Agree" in stranger.look(url).text
     with Browser() as other:
         replayed = other.look(address)
@@ -279,7 +285,7 @@ def test_a_session_ends_with_its_key_by_signing_out_and_by_signing_in_anew(
 def test_a_session_is_known_to_every_runtime_of_the_database(door: Door) -> None:
     async def elsewhere(runtime: Runtime) -> str | None:
         other = sessions.PageSessions(runtime._house.database, runtime._house.keyring)  # pyright: ignore[reportPrivateUsage]
-        found = await other.find(token)
+        found = await other.find(token, os.getuid())
         return found and found.owner
 
     with sign_in(door.url, ADMIN_KEY) as person:
@@ -345,19 +351,84 @@ def test_a_process_of_another_user_of_the_machine_cannot_use_an_address_that_it_
     """The address that a browser was started with stands in the list of processes."""
     address = door.sign_in_address()
 
-    def another_users(_peer: tuple[str, int]) -> int:
-        return 12345
-
-    monkeypatch.setattr(peers, "uid_of", another_users)
+    monkeypatch.setattr(peers, "uid_of", _another_users)
     assert stranger.look(address).status_code == 404
     monkeypatch.undo()
     assert stranger.look(address).status_code == 200
 
 
+def _another_users(_peer: peers.Peer) -> int:
+    return 12345
+
+
+@pytest.mark.requirement("pages:sign-in")
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"X-Forwarded-For": "192.0.2.9"}, {"X-Forwarded-Proto": "https"}, {"Host": "public.example"}],
+)
+def test_what_a_request_says_of_itself_does_not_hide_whose_process_sends_it(
+    door: Door, stranger: Browser, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    """uvicorn believes a proxy on this machine, and so everybody there, whom it connects for."""
+    address, asked = door.sign_in_address(), list[peers.Peer]()
+
+    def noted(peer: peers.Peer) -> int:
+        asked.append(peer)
+        return 12345
+
+    monkeypatch.setattr(peers, "uid_of", noted)
+    assert stranger.look(address, **headers).status_code == 404
+    assert [(one.remote[0], one.own[1]) for one in asked] == [("127.0.0.1", urlsplit(door.url).port)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a connection is")
+def test_a_session_is_worth_nothing_to_another_user_of_the_machine(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser sends its cookie to every port of 127.0.0.1, also to one on which another user listens."""
+    url = ask(door, "of another user")
+    typed, opened = Browser(), sign_in(door.url, ADMIN_KEY)
+    with typed, opened:
+        assert typed.submit(f"{door.url}/sign-in", {"key": ADMIN_KEY, "to": "/"}).status_code == 303
+        monkeypatch.setattr(session_calls, "uid_of", _another_users)
+        for person in (typed, opened):
+            for headers in ({}, {"X-Forwarded-For": "192.0.2.9"}):
+                assert person.look(url, **headers).status_code == 401
+                assert person.look(door.url, **headers).status_code == 401
+            assert person.submit(url, {"answer": "agree"}).status_code == 401
+        monkeypatch.undo()
+        for person in (typed, opened):
+            assert "Agree" in person.look(url).text
+
+
 @pytest.mark.requirement("pages:sign-in")
 def test_the_kernel_tells_whose_a_loopback_connection_is(door: Door) -> None:
-    import os
-
     with door.connect() as wire:
-        assert peers.uid_of(wire.raw.getsockname()) in {os.getuid(), None}
-    assert peers.uid_of(("192.0.2.1", 80)) is None
+        own = ("127.0.0.1", urlsplit(door.url).port)
+        uid = peers.uid_of(peers.Peer(wire.raw.getsockname(), own))
+        assert uid == (os.getuid() if sys.platform == "linux" else None)
+        assert peers.uid_of(peers.Peer(wire.raw.getsockname(), ("127.0.0.1", 1))) is None
+    assert peers.uid_of(peers.Peer(("192.0.2.1", 80), own)) is None
+
+
+@pytest.mark.requirement("pages:sign-in")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a connection is")
+def test_a_port_that_has_just_been_used_elsewhere_does_not_count_as_roots(door: Door) -> None:
+    """The kernel lists what is left of a closed connection as user 0, with the same near end."""
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.socket() as first, socket.socket() as second:
+        for one in (first, second):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        first.bind(("127.0.0.1", 0))
+        first.connect(other.getsockname())
+        near = first.getsockname()
+        taken, _ = other.accept()
+        first.close()
+        taken.close()
+        second.bind(near)
+        second.connect(("127.0.0.1", urlsplit(door.url).port))
+        table = Path("/proc/net/tcp").read_text(encoding="ascii")
+        near_ends = [line.split()[1] for line in table.splitlines()[1:]]
+        assert sum(end.endswith(f":{near[1]:04X}") for end in near_ends) > 1, "the closed one is listed too"
+        assert peers.users_in(table, peers.Peer(near, ("127.0.0.1", urlsplit(door.url).port))) == [
+            os.getuid()
+        ]

@@ -53,10 +53,19 @@ class SignIn:
     path: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A row. `uid` is the user of this machine whose browser a session is of, None where nobody could tell."""
+
+    sign_in: SignIn
+    uid: int | None
+
+
 class PageSessions:
     """Sessions and sign-in addresses, in the database, so that every replica knows them. Tokens are stored as digests only.
 
-    A session ends with its time, with its key, and when its person signs out.
+    A session ends with its time, with its key, and when its person signs out. `uid` is the user of this machine whose browser it
+    is, where the kernel tells: the same token from a process of another one is worth nothing.
     """
 
     def __init__(self, database: Database, keyring: Keyring) -> None:
@@ -74,16 +83,16 @@ class PageSessions:
         found = await self._find(_SIGN_INS, token)
         if found is None:
             raise _no_sign_in()
-        return found
+        return found.sign_in
 
-    async def redeem_sign_in(self, token: str) -> tuple[str, SignIn]:
+    async def redeem_sign_in(self, token: str, uid: int | None = None) -> tuple[str, SignIn]:
         """Spend a sign-in address: the token of a new session, and where it leads. Raises NotFound."""
         found = await self.peek_sign_in(token)
         if not await self._remove(_SIGN_INS, token):
             raise _no_sign_in()
-        return await self._store(_SESSIONS, found.caller, SESSION_TTL), found
+        return await self._store(_SESSIONS, found.caller, SESSION_TTL, uid=uid), found
 
-    async def begin(self, key: str) -> str:
+    async def begin(self, key: str, uid: int | None = None) -> str:
         """The token of a new session for the holder of a key, which is not spent.
 
         Raises Unauthenticated, Forbidden, InsufficientScope; TooBusy after too many wrong keys.
@@ -101,20 +110,25 @@ class PageSessions:
             self._failures.append(at)
             raise
         require_person(caller)
-        return await self._store(_SESSIONS, caller, SESSION_TTL)
+        return await self._store(_SESSIONS, caller, SESSION_TTL, uid=uid)
 
-    async def find(self, token: str) -> Caller | None:
-        """The person of a session, with what their key may do now; None where the session has ended."""
+    async def find(self, token: str, uid: int | None = None) -> Caller | None:
+        """The person of a session, with what their key may do now; None where the session has ended, or is another user's."""
         found = await self._find(_SESSIONS, token)
-        return None if found is None else found.caller
+        if found is None or found.uid not in {None, uid}:
+            return None
+        return found.sign_in.caller
 
     async def end(self, token: str) -> None:
         """Sign out."""
         await self._remove(_SESSIONS, token)
 
-    async def _store(self, space: str, caller: Caller, ttl: float, path: str = "/") -> str:
+    async def _store(
+        self, space: str, caller: Caller, ttl: float, path: str = "/", uid: int | None = None
+    ) -> str:
         token = secrets.token_urlsafe(32)
-        data = json.dumps({"key": self._keyring.reference(caller), "owner": caller.owner, "path": path})
+        plain = {"key": self._keyring.reference(caller), "owner": caller.owner, "path": path, "uid": uid}
+        data = json.dumps(plain)
 
         def put(connection: Connection) -> None:
             at = now()
@@ -127,7 +141,7 @@ class PageSessions:
         await self._db.write(put)
         return token
 
-    async def _find(self, space: str, token: str) -> SignIn | None:
+    async def _find(self, space: str, token: str) -> _Stored | None:
         if not _TOKEN.fullmatch(token):
             return None
         row = await self._db.read(lambda c: values.get(c, _OWNER, space, _digest(token), now()))
@@ -137,7 +151,7 @@ class PageSessions:
         caller = await self._keyring.holder(data["key"], data["owner"])
         if caller is None:  # the key was revoked, has expired or is not the home's any more
             return None
-        return SignIn(caller, data["path"])
+        return _Stored(SignIn(caller, data["path"]), data.get("uid"))
 
     async def _remove(self, space: str, token: str) -> bool:
         return await self._db.write(lambda c: values.remove(c, _OWNER, space, _digest(token), now()))
