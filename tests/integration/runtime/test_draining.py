@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 from tests.integration.runtime.background import WORK, cancel, fill, says, start, with_options
-from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runtime, request
+from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runtime, request, workflow
 
+from codewords_mcp.http.app import create_app
 from codewords_mcp.runtime.models import Run
 from codewords_mcp.runtime.runs import background_run
 from codewords_mcp.runtime.runtime import Runtime
@@ -101,3 +102,59 @@ async def test_what_a_closing_runtime_lets_go_of_does_not_begin_there_again_whil
         await until(runtime, long, lambda run: run.status == "running")
         await cancel(runtime, long)
         assert [a.outcome for a in (await finished(runtime, long)).attempts] == ["interrupted", "cancelled"]
+
+
+CALLS = """
+import asyncio, os
+import httpx
+
+@app.post("/")
+async def call(request: Request):
+    async with httpx.AsyncClient(timeout=60) as c:
+        reply = await c.post(
+            os.environ["CODEWORDS_RUNTIME_URI"] + "/run/CHILD/", json=await request.json(),
+            headers={"Authorization": os.environ["CODEWORDS_API_KEY"]},
+        )
+    reply.raise_for_status()
+    return reply.json()
+
+@app.post("/own")
+async def own(request: Request):
+    print("began own", flush=True)
+    await asyncio.sleep(2)
+    raise RuntimeError("a fault of its own")
+"""
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+@pytest.mark.requirement("runs:broken-calls", "runs:retries")
+async def test_a_run_whose_call_the_ending_runtime_breaks_is_interrupted_and_taken_up_again_where_asked(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    home = make_home(tmp_path / "home")
+    async with open_runtime(home, **settings | {"concurrency": 8, "drain_timeout": 60.0}) as runtime:
+        create_app(runtime, runtime.settings, None, on_stop=lambda: None)  # sandboxes reach the runtime
+        child = await deploy(runtime, WORK)
+        code = workflow(CALLS.replace("CHILD", child), title="Calls")
+        listed = f'services = ["{child}"]'
+        once = await deploy(runtime, with_options(code, listed), name="once")
+        again = await deploy(runtime, with_options(code, listed, "retries = 1"), name="again")
+        parents = [await start(runtime, one, f"of {one}", seconds=600) for one in (once, again)]
+        own = await start(runtime, once, "x", path="/own")
+        await says(runtime, own, "began own")
+        async with asyncio.timeout(60):
+            while len((await runtime.list_runs(ADMIN, service_id=child, status="running")).items) < 2:
+                await asyncio.sleep(0.02)
+        await runtime.drain()
+        await runtime.stop_answering()
+        broken = await finished(runtime, parents[0])
+        assert (broken.status, broken.error and broken.error.code) == ("interrupted", "interrupted")
+        assert (await finished(runtime, own)).status == "failed"
+        await until(runtime, parents[1], lambda run: run.status == "queued")
+        assert [a.outcome for a in (await runtime.get_run(ADMIN, parents[1])).attempts] == ["interrupted"]
+    async with open_runtime(home, **settings) as runtime:
+        create_app(runtime, runtime.settings, None, on_stop=lambda: None)
+        await until(runtime, parents[1], lambda run: run.status == "running")
+        await cancel(runtime, parents[1])
+        attempts = (await finished(runtime, parents[1])).attempts
+        assert [a.outcome for a in attempts] == ["interrupted", "cancelled"]

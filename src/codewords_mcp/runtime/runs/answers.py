@@ -10,7 +10,14 @@ from typing import Any
 import structlog
 
 from codewords_mcp.bounded_json import parse_or_none, storable_text
-from codewords_mcp.errors import CodewordsError, RunCancelled, RunInterrupted, RunTimedOut, SandboxFailed
+from codewords_mcp.errors import (
+    CodewordsError,
+    ProgramFailed,
+    RunCancelled,
+    RunInterrupted,
+    RunTimedOut,
+    SandboxFailed,
+)
 from codewords_mcp.runtime.manifest import ANY, covers
 from codewords_mcp.runtime.models import RunError, RunRequest
 from codewords_mcp.runtime.runs.journal import RunLog
@@ -82,6 +89,20 @@ def egress_record(hosts: tuple[str, ...] | None, run_log: RunLog) -> dict[str, A
 
 def _fix(host: str) -> str:
     return f'hosts = ["{host}"] under [tool.codewords] in the header, then deploy again'
+
+
+def interrupted() -> RunInterrupted:
+    """The error of a run that the end of the runtime broke off."""
+    return RunInterrupted(
+        "The runtime stopped while this run was in flight.", hint="Run it again if it is safe to do so."
+    )
+
+
+def failed_by_itself(error: CodewordsError | None, answer: Answer | None) -> bool:
+    """Whether it was the program that ended or answered so."""
+    if error is not None:
+        return isinstance(error, ProgramFailed)
+    return answer is not None and answer.status >= 400
 
 
 def final_status(error: CodewordsError | None, answer: Answer | None) -> str:

@@ -97,6 +97,19 @@ class Dispatcher:
 
     async def run(self, request: RunRequest) -> RunResponse:
         """Run in the foreground and stream the answer. See `Runtime.run`."""
+        try:
+            return await self._run(request)
+        except (RunInterrupted, RunCancelled, RuntimeUnavailable):
+            self._note_broken(request.caller)
+            raise
+
+    def _note_broken(self, caller: Caller) -> None:
+        """Where this runtime ends: the run that made a call knows that it did not fail by itself."""
+        run_log = self._journal.live(caller.run_id) if caller.run_id and not self._floor.answering else None
+        if run_log is not None:
+            run_log.call_broken = True
+
+    async def _run(self, request: RunRequest) -> RunResponse:
         self._admit(request)
         if service := self._served.find(request.service_id):
             served = await self._served.run(service, request)
@@ -266,6 +279,8 @@ class Dispatcher:
         self._floor.answering = False
         awaited = [run for run in self._active.values() if not isinstance(run, BackgroundRun)]
         for run in awaited:
+            if isinstance(run, Execution):
+                self._note_broken(run.request.caller)  # also where its answer is on its way already
             run.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(TOLD_WITHIN):

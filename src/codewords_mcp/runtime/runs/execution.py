@@ -28,7 +28,9 @@ from codewords_mcp.runtime.runs.answers import (
     Kept,
     egress_record,
     error_record,
+    failed_by_itself,
     final_status,
+    interrupted,
     response_record,
     settle_if_refused,
     unreadable,
@@ -205,10 +207,7 @@ class Execution:
 
     def _broken_off(self) -> CodewordsError:
         if self._stopped:
-            return RunInterrupted(
-                "The runtime stopped while this run was in flight.",
-                hint="Run it again if it is safe to do so.",
-            )
+            return interrupted()
         return RunCancelled(f"The run was cancelled: {self._cancelled or 'the runtime is stopping'}.")
 
     def _timed_out(self) -> RunTimedOut:
@@ -407,6 +406,8 @@ class Execution:
         """Write the final record; whoever asks for it afterwards finds it, and what was printed before the answer."""
         if self.settled.is_set():
             return
+        if self.run_log.call_broken and failed_by_itself(error, self._answer):
+            error = interrupted()  # it could not know, and is taken up again where that was asked for
         try:
             await self.run_log.flush()
             values = self._outcome_values(error) | response_record(self._answer, self._kept)

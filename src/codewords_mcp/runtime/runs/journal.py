@@ -50,6 +50,8 @@ class RunLog:
         self._refused: dict[tuple[str, str], int] = {}
         self.refusals: dict[str, int] = {}
         """Calls that the workflow's manifest does not list, by the sentence that was answered, and how many."""
+        self.call_broken = False
+        """The ending runtime broke off a call that the run had made: of a service, or of another workflow."""
         self.pending: list[Line] = []
         self.next_seq = 0
         self._room = max_bytes
