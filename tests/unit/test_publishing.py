@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.publishing import LONGEST_SCHEMA, choose_route, input_schema, tool_name
@@ -96,3 +97,76 @@ def test_the_route_is_post_of_the_root_or_the_only_one_or_the_one_asked_for() ->
         choose_route({"paths": {"/a": {"get": {}}, "/b": {"get": {}}}}, None)
     with pytest.raises(NotFound):
         choose_route({}, None)
+
+
+def _judge(schema: Any) -> None:
+    library: Any = Draft202012Validator  # its types are not all told
+    library.check_schema(schema)
+    list(library(schema).iter_errors({"a": 1}))
+
+
+_ODD: list[Any] = [
+    None,
+    7,
+    "text",
+    [],
+    [[]],
+    {},
+    {"": None},
+    True,
+    [{"name": 3, "in": "query"}],
+    {"$ref": {}},
+    {"type": 5},
+]
+
+
+@pytest.mark.parametrize("odd", _ODD)
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_whatever_a_workflow_put_into_its_schema_a_usable_one_is_made(odd: Any, method: str) -> None:
+    """Anything in any place of the document, as a hostile or broken program may write it."""
+    body = {"requestBody": {"content": {"application/json": {"schema": odd}}}, "parameters": odd}
+    documents: list[Any] = [
+        odd,
+        {"paths": odd},
+        {"paths": {"/": odd}},
+        {"paths": {"/": {method.lower(): odd}}},
+        {"paths": {"/": {method.lower(): body}}, "components": odd},
+        {"paths": {"/": {method.lower(): {"requestBody": odd}}}},
+        {"paths": {"/": {method.lower(): {"requestBody": {"content": odd}}}}},
+        {"paths": {"/": {method.lower(): {"requestBody": {"content": {"application/json": odd}}}}}},
+        {"paths": {"/": {method.lower(): {"parameters": [{"name": "q", "in": "query", "schema": odd}]}}}},
+        _openapi({"type": "object", "properties": {"a": odd}, "required": odd}),
+        _openapi({"$ref": "#/components/schemas/A"}, A=odd),
+    ]
+    for document in documents:
+        schema, _ = input_schema(document, "/", method)
+        assert schema["type"] == "object"
+        _judge(schema)
+        try:
+            choose_route(document, None)
+        except (InvalidInput, NotFound):
+            continue
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_a_deep_wide_or_dangling_schema_is_bounded(method: str) -> None:
+    deep: Any = {"type": "string"}
+    for _ in range(90):
+        deep = {"anyOf": [[deep]]}
+    wide = {"type": "object", "properties": {f"p{n}": {"description": "x" * 50} for n in range(5000)}}
+    dangling = {
+        "type": "object",
+        "properties": {"a": {"$dynamicRef": "#x"}},
+        "dependentSchemas": {"a": {"$ref": "#/x"}},
+    }
+    long = {"type": "string", "enum": ["x" * 100_000]}
+    for schema in (deep, wide, dangling, long):
+        parameters = [{"name": f"q{n}", "in": "query", "schema": schema} for n in range(2000)]
+        operation = {
+            "requestBody": {"content": {"application/json": {"schema": schema}}},
+            "parameters": parameters,
+        }
+        made, _ = input_schema({"paths": {"/": {method.lower(): operation}}}, "/", method)
+        assert len(json.dumps(made)) <= LONGEST_SCHEMA + 200
+        assert "$" not in json.dumps(made)
+        _judge(made)

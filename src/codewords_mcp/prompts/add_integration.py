@@ -8,7 +8,7 @@ from pydantic import Field
 
 from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.door.errors import protocol_errors
-from codewords_mcp.door.text import compact
+from codewords_mcp.door.text import compact, fence
 
 TITLE = "Add an integration"
 
@@ -44,7 +44,7 @@ async def add_integration(
             "\n\n".join(schemas),
             *(["\n".join(missing)] if missing else []),
             how,
-            f"```python\n{detail.code}\n```",
+            fence("Its code", detail.code or "", len(detail.code or "") + 1),
             then,
         ]
     )

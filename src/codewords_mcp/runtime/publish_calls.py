@@ -10,7 +10,14 @@ from codewords_mcp.errors import NotFound, TooBusy
 from codewords_mcp.runtime.callers import refuse_run
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.publishing import PublishedTool, check_name, choose_route, input_schema, tool_name
+from codewords_mcp.runtime.publishing import (
+    PublishedTool,
+    check_name,
+    choose_route,
+    input_schema,
+    operation_of,
+    tool_name,
+)
 from codewords_mcp.runtime.store import published as rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import now
@@ -83,16 +90,22 @@ class PublishCalls:
 def _tool(row: dict[str, Any]) -> PublishedTool:
     openapi: dict[str, Any] = row["openapi"]
     schema, wrapped = input_schema(openapi, row["route"], row["method"])
-    operation = openapi.get("paths", {}).get(row["route"], {}).get(row["method"].lower(), {})
+    operation = operation_of(openapi, row["route"], row["method"])
     return PublishedTool(
         tool=row["tool"],
         workflow_id=row["workflow_id"],
         toolset=row["toolset"],
         title=row["name"],
-        description=operation.get("description") or row["description"] or operation.get("summary") or "",
+        description=_text(operation.get("description"))
+        or row["description"]
+        or _text(operation.get("summary")),
         path=row["route"],
         method=row["method"],
         read_only=row["read_only"],
         input_schema=schema,
         wrapped=wrapped,
     )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

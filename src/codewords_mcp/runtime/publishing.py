@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import Any, cast
@@ -18,7 +19,11 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _FREE: Schema = {"type": "object"}
 _FUEL = 5_000
 """Parts of a schema that are read at most."""
-_LEFT_OUT = {"title", "examples", "example", "discriminator"}
+_MOST_PARAMETERS = 100
+_LEFT_OUT = {
+    "title", "examples", "example", "discriminator", "definitions", "dependentSchemas", "unevaluatedProperties",
+    "unevaluatedItems",
+}  # fmt: skip
 _NAMED = {"properties", "patternProperties"}
 _FOLLOWED = {
     "items", "prefixItems", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames",
@@ -64,10 +69,10 @@ def check_name(name: str) -> str:
 def choose_route(openapi: Schema, path: str | None) -> tuple[str, str, Schema]:
     """(path, method, operation): the one asked for, else POST / or the only one. Raises NotFound, InvalidInput."""
     routes = {
-        (where, method): operation
-        for where, item in cast("dict[str, Schema]", openapi.get("paths", {})).items()
-        for method, operation in item.items()
-        if method in METHODS
+        (where, method): _object(operation)
+        for where, item in _object(_object(openapi).get("paths")).items()
+        for method, operation in _object(item).items()
+        if method in METHODS and isinstance(operation, dict)
     }
     wanted = {key: value for key, value in routes.items() if path is None or key[0] == path}
     if not wanted:
@@ -85,21 +90,59 @@ def choose_route(openapi: Schema, path: str | None) -> tuple[str, str, Schema]:
 
 def input_schema(openapi: Schema, path: str, method: str) -> tuple[Schema, bool]:
     """(schema of the arguments, whether the body is the argument `input` since it is no object with named properties)."""
-    operation = openapi.get("paths", {}).get(path, {}).get(method.lower(), {})
-    inliner = _Inliner(openapi.get("components", {}).get("schemas", {}))
+    operation = operation_of(openapi, path, method)
+    inliner = _Inliner(_object(_object(_object(openapi).get("components")).get("schemas")))
     if method == "GET":
-        asked = [one for one in operation.get("parameters", []) if one.get("in") == "query"]
-        properties = {one["name"]: inliner.inlined(one.get("schema", {})) for one in asked}
-        return _closed(
-            {"properties": properties, "required": [o["name"] for o in asked if o.get("required")]}
-        ), False
-    content = operation.get("requestBody", {}).get("content", {})
-    body = inliner.inlined(content.get("application/json", {}).get("schema", _FREE))
-    if inliner.spent or len(json.dumps(body)) > LONGEST_SCHEMA:
-        body = _FREE
+        properties, required = _query(operation, inliner)
+        asked = _closed({"properties": properties, "required": required})
+        return (asked if not inliner.spent and _is_usable(asked) else dict(_FREE)), False
+    content = _object(_object(operation.get("requestBody")).get("content"))
+    body = inliner.inlined(_object(content.get("application/json")).get("schema", _FREE))
+    if inliner.spent or not _is_usable(body):
+        body = dict(_FREE)
     if body.get("type") == "object" and body.get("properties"):
         return _closed(body), False
     return _closed({"properties": {"input": body}, "required": ["input"] if content else []}), True
+
+
+def operation_of(openapi: Any, path: str, method: str) -> Schema:
+    """A route's operation; empty where there is none that can be read."""
+    return _object(_object(_object(_object(openapi).get("paths")).get(path)).get(method.lower()))
+
+
+def _query(operation: Schema, inliner: _Inliner) -> tuple[Schema, list[str]]:
+    """(properties, names of the required) of the parameters in the query."""
+    properties: Schema = {}
+    required: list[str] = []
+    given = operation.get("parameters")
+    for one in map(_object, cast("list[Any]", given)[:_MOST_PARAMETERS] if isinstance(given, list) else []):
+        if one.get("in") == "query" and isinstance(name := one.get("name"), str):
+            properties[name] = inliner.inlined(one.get("schema", {}))
+            if one.get("required") is True and name not in required:
+                required.append(name)
+    return properties, required
+
+
+def _object(value: Any) -> Schema:
+    """The value where it is an object; an empty one for whatever else a program put there."""
+    return cast("Schema", value) if isinstance(value, dict) else {}
+
+
+def _is_usable(schema: Any) -> bool:
+    """Whether hosts and checks of arguments can use it: short enough, an object, and a JSON Schema."""
+    return isinstance(schema, dict) and len(text := json.dumps(schema)) <= LONGEST_SCHEMA and _is_schema(text)
+
+
+@functools.lru_cache(maxsize=512)
+def _is_schema(text: str) -> bool:
+    import jsonschema
+
+    library = cast("Any", jsonschema)  # its types are not all told
+    try:
+        library.Draft202012Validator.check_schema(json.loads(text))
+    except (library.exceptions.SchemaError, RecursionError):
+        return False
+    return True
 
 
 def _closed(schema: Schema) -> Schema:
@@ -125,7 +168,11 @@ class _Inliner:
         """The node with its references in place."""
         self._fuel -= 1
         if isinstance(node, list):
-            return [self.inlined(one, depth) for one in cast("list[Any]", node)]
+            return (
+                []
+                if depth <= 0 or self.spent
+                else [self.inlined(one, depth - 1) for one in cast("list[Any]", node)]
+            )
         if not isinstance(node, dict):
             return node
         if depth <= 0 or self.spent:
@@ -133,8 +180,12 @@ class _Inliner:
         schema = cast("Schema", node)
         if isinstance(reference := schema.get("$ref"), str):
             rest = {key: value for key, value in schema.items() if key != "$ref"}
-            return self.inlined({**self._named.get(reference.rpartition("/")[2], {}), **rest}, depth - 1)
-        return {key: self._member(key, value, depth) for key, value in schema.items() if key not in _LEFT_OUT}
+            return self.inlined(_object(self._named.get(reference.rpartition("/")[2])) | rest, depth - 1)
+        return {
+            key: self._member(key, value, depth)
+            for key, value in schema.items()
+            if key not in _LEFT_OUT and not key.startswith("$")
+        }
 
     def _member(self, key: str, value: Any, depth: int) -> Any:
         if key in _NAMED and isinstance(value, dict):
