@@ -378,7 +378,7 @@ def test_what_a_request_says_of_itself_does_not_hide_whose_process_sends_it(
 
     monkeypatch.setattr(peers, "uid_of", noted)
     assert stranger.look(address, **headers).status_code == 404
-    assert [(one.remote[0], one.own[1]) for one in asked] == [("127.0.0.1", urlsplit(door.url).port)]
+    assert [(one.remote[0], one.own[1]) for one in asked] == [("127.0.0.1", urlsplit(door.url).port or 0)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a connection is")
@@ -404,7 +404,7 @@ def test_a_session_is_worth_nothing_to_another_user_of_the_machine(
 @pytest.mark.requirement("pages:sign-in")
 def test_the_kernel_tells_whose_a_loopback_connection_is(door: Door) -> None:
     with door.connect() as wire:
-        own = ("127.0.0.1", urlsplit(door.url).port)
+        own = ("127.0.0.1", urlsplit(door.url).port or 0)
         uid = peers.uid_of(peers.Peer(wire.raw.getsockname(), own))
         assert uid == (os.getuid() if sys.platform == "linux" else None)
         assert peers.uid_of(peers.Peer(wire.raw.getsockname(), ("127.0.0.1", 1))) is None
@@ -425,10 +425,10 @@ def test_a_port_that_has_just_been_used_elsewhere_does_not_count_as_roots(door: 
         first.close()
         taken.close()
         second.bind(near)
-        second.connect(("127.0.0.1", urlsplit(door.url).port))
+        second.connect(("127.0.0.1", urlsplit(door.url).port or 0))
         table = Path("/proc/net/tcp").read_text(encoding="ascii")
         near_ends = [line.split()[1] for line in table.splitlines()[1:]]
         assert sum(end.endswith(f":{near[1]:04X}") for end in near_ends) > 1, "the closed one is listed too"
-        assert peers.users_in(table, peers.Peer(near, ("127.0.0.1", urlsplit(door.url).port))) == [
+        assert peers.users_in(table, peers.Peer(near, ("127.0.0.1", urlsplit(door.url).port or 0))) == [
             os.getuid()
         ]
