@@ -21,9 +21,10 @@ from tests.workshop import (
     workflow,
 )
 
-from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
+from codewords_mcp.errors import Conflict, ConsentNeeded, InvalidInput, NotFound, ValidationFailed
 from codewords_mcp.runtime.conflicts import NameTaken
-from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.models import Caller, Consent
+from codewords_mcp.runtime.questions import Question
 from codewords_mcp.runtime.runtime import Runtime
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -166,6 +167,10 @@ async def test_a_public_workflow_has_its_owners_secrets_or_as_a_template_the_cal
     await runtime.set_secret(ADMIN, "TEMPLATE_TOKEN", "of-the-owner-1234")
     await runtime.set_secret(reader, "TEMPLATE_TOKEN", "of-the-reader-123456789")
     service = await deploy(runtime, code, name="Whose", public=True)
+    for one in (reader, other):
+        with pytest.raises(ConsentNeeded) as asked:
+            await fetch(runtime, service, {}, caller=one)
+        await runtime.answer_consent(one, asked.value.confirm, agreed=True)
     marked = [(b"run-as-template", b"yes")]
     assert (await fetch(runtime, service, {}, caller=reader))[1] == b'{"length":17}'
     assert (await fetch(runtime, service, {}, caller=reader, headers=marked))[1] == b'{"length":23}'
@@ -231,3 +236,65 @@ async def test_a_run_by_a_name_says_which_id_is_meant(runtime: Runtime) -> None:
         assert refused.value.hint == f"Did you mean {service}?"
     with pytest.raises(NotFound, match="draft serves nobody"):
         await runtime.call(ADMIN, "draft_000000000000")
+
+
+def _reaching(host: str, number: int) -> str:
+    body = f'import httpx\n\n@app.get("/")\nasync def go():\n    return httpx.get("https://{host}/{number}").text\n'
+    return workflow(body, title="Reaching")
+
+
+async def _narrow_and_wide(runtime: Runtime, name: str) -> str:
+    """A workflow whose version 1 reaches nothing and whose version 2, which is live, reaches a host."""
+    nothing = workflow('@app.get("/")\nasync def go():\n    return 1\n', title="Reaching")
+    service = await deploy(runtime, nothing, name=name)
+    made = await runtime.deploy(
+        ADMIN, code=_reaching("api.example.com", 1), service_id=service, consent=ALLOWED
+    )
+    assert made.version == 2
+    return service
+
+
+@pytest.mark.requirement("manifest:consent")
+@pytest.mark.parametrize("what", ["rollback", "deletion"])
+async def test_a_deploy_that_passed_beside_a_wider_version_does_not_beside_what_is_live_at_its_end(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """A person takes a version back while the next one, which may do the same, is about to be made live."""
+    service = await _narrow_and_wide(runtime, f"Taken back by {what}")
+    consents = runtime._house.consents  # pyright: ignore[reportPrivateUsage]
+    asked = consents.settle
+
+    async def between(question: Question, consent: Consent) -> None:
+        await asked(question, consent)
+        monkeypatch.undo()
+        if what == "rollback":
+            await runtime.rollback(ADMIN, service, 1)
+        else:
+            await runtime.delete_workflow(ADMIN, service, consent=ALLOWED)
+
+    monkeypatch.setattr(consents, "settle", between)
+    code = _reaching("api.example.com", 2)
+    with pytest.raises(Conflict, match="meanwhile; nothing was deployed"):
+        await runtime.deploy(ADMIN, code=code, service_id=service)
+    names = [one.name for one in (await runtime.list_workflows(ADMIN, query="Taken back")).items]
+    assert (f"Taken back by {what}" in names) == (what == "rollback")
+    if what == "rollback":
+        assert (await runtime.get_workflow(ADMIN, service)).version == 1
+        with pytest.raises(ConsentNeeded):
+            await runtime.deploy(ADMIN, code=code, service_id=service)
+
+
+@pytest.mark.requirement("manifest:consent")
+async def test_what_a_version_asks_for_is_compared_with_what_is_live_when_it_was_checked(
+    runtime: Runtime,
+) -> None:
+    """Checking takes minutes at times, and its code decides how many."""
+    service = await _narrow_and_wide(runtime, "Taken back early")
+
+    async def progress(_done: float, _total: float, _message: str) -> None:
+        await runtime.rollback(ADMIN, service, 1)
+
+    with pytest.raises(ConsentNeeded):
+        await runtime.deploy(
+            ADMIN, code=_reaching("api.example.com", 2), service_id=service, progress=progress
+        )

@@ -105,7 +105,8 @@ class Deployments:
                     return same
                 raise NameTaken(target.id, target.active_version)
         await unchanged()
-        await agree(await self._ask(caller, title, target, manifest, code))
+        agreed_beside, question = await self._ask(caller, title, target, manifest, code)
+        await agree(question)
         description = (
             description
             or (target.description if target else "")
@@ -126,7 +127,9 @@ class Deployments:
             example=_given(validation),
         )
         seen = target.active_version if target is not None and base_version is not None else None
-        workflow, version = await self._store(caller, title, target, version, public=public, seen=seen)
+        workflow, version = await self._store(
+            caller, title, target, version, public=public, seen=seen, agreed_beside=agreed_beside
+        )
         timings = dict(validation.timings_ms) | {"total": round((time.perf_counter() - began) * 1000, 1)}
         return await self._deployment(workflow, version, changed=True, timings=timings)
 
@@ -169,17 +172,18 @@ class Deployments:
 
     async def _ask(
         self, caller: Caller, name: str, target: WorkflowRow | None, manifest: Manifest, code: str
-    ) -> Question:
-        """What the new version asks for beyond the live one."""
+    ) -> tuple[int | None, Question]:
+        """(the version that is live now, what the new one asks for beyond it)."""
         live = None
         if target is not None:
-            live = await self._db.read(lambda c: rows.version(c, target.id, target.active_version))
+            live = await self._db.read(lambda c: _live_of(c, target.id))
         before = live and _manifest(live)
-        return of_deploy(
+        number = live.number if live else None
+        return number, of_deploy(
             caller.owner,
             name,
             target.id if target else None,
-            live.number if live else None,
+            number,
             manifest.widens(before or Manifest()),
             unknown_before=live is not None and before is None,
             code_hash=hashlib.sha256(code.encode()).hexdigest(),
@@ -218,15 +222,25 @@ class Deployments:
         *,
         public: bool | None,
         seen: int | None,
+        agreed_beside: int | None,
     ) -> tuple[WorkflowRow, VersionRow]:
-        """Write it. `seen`: the version that has to be live still. Raises Conflict where a deploy came in between."""
+        """Write it. `seen`: the version that has to be live still. `agreed_beside`: the one that was live when a person was asked
+        for what goes beyond it; of another one that may do less, nobody has been asked.
+
+        Raises Conflict where a deploy, a rollback or a deletion came in between.
+        """
 
         def write(connection: Connection) -> tuple[WorkflowRow, VersionRow]:
             at = version.created_at
             current = rows.get(connection, target.id) if target else None
             if target is None and (holder := rows.by_name(connection, caller.owner, name)):
                 raise NameTaken(holder.id, holder.active_version)
-            if current is not None and seen is not None and current.active_version != seen:
+            if target is not None and current is None:
+                raise Conflict(f"The workflow {target.id} was deleted meanwhile; nothing was deployed.")
+            if current is not None and (
+                seen not in {None, current.active_version}
+                or (current.active_version != agreed_beside and _widens(connection, current, version))
+            ):
                 raise Conflict(
                     f"Version {current.active_version} of {current.id} was made live meanwhile; nothing was deployed.",
                     hint="Deploy again: it answers with what is different.",
@@ -412,6 +426,18 @@ def _example(version: VersionRow) -> dict[str, Any]:
         return {"example": version.example, "example_from": "given"}
     route = main_route(routes_of(version.openapi))
     return {"example": example_of(route.schema), "example_from": "derived"} if route and route.schema else {}
+
+
+def _live_of(connection: Connection, workflow_id: str) -> VersionRow | None:
+    workflow = rows.get(connection, workflow_id)
+    return workflow and rows.version(connection, workflow_id, workflow.active_version)
+
+
+def _widens(connection: Connection, workflow: WorkflowRow, version: VersionRow) -> bool:
+    """Whether a new version may do what the live one may not."""
+    live = rows.version(connection, workflow.id, workflow.active_version)
+    before = (live and _manifest(live)) or Manifest()
+    return bool((_manifest(version) or Manifest()).widens(before))
 
 
 def _manifest(version: VersionRow) -> Manifest | None:
