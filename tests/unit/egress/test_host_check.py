@@ -85,6 +85,8 @@ POST = b"POST / HTTP/1.1\r\nHost: api.example.com:80\r\nContent-Length: %d\r\n\r
 CHUNKED = (
     b"POST / HTTP/1.1\r\nHost: api.example.com\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
 )
+WHITE = (b"\t", b"\x0b", b"\x0c", b"\r", b" \t", b"\r \x0b")
+"""What a host may take for the space between two words of a request's first line (RFC 9112, 3)."""
 H2C = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
 
 
@@ -107,6 +109,13 @@ H2C = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
         (EVIL[:-2] + H2C + b"\r\n", checks.OTHER_HOST),
         ((POST % (3, b"abc")).replace(b"\r\n\r\n", b"\r\n" + H2C + b"\r\n") + EVIL, checks.OTHER_HOST),
         ((POST % (3, b"abc")).replace(b"\r\n\r\n", b"\r\n" + H2C + b"\r\n") + GOOD, ""),
+        *((b"GET%b/%bHTTP/1.1\r\nHost: evil.example.com\r\n\r\n" % (gap, gap), checks.BAD_HTTP) for gap in WHITE),
+        (b"GET ws://evil.example.com/ HTTP/1.1\r\nHost: api.example.com\r\n\r\n", checks.OTHER_HOST),
+        (b"GET x+y://evil.example.com HTTP/1.1\r\nHost: api.example.com\r\n\r\n", checks.BAD_HTTP),
+        (b"GET /?to=ws://other.example.com HTTP/1.1\r\nHost: api.example.com\r\n\r\n", ""),
+        (b"CONNECT evil.example.com:443 HTTP/1.1\r\nHost: api.example.com\r\n\r\n", checks.OTHER_HOST),
+        (b"GET http://evil.example.com/\r\n", checks.OTHER_HOST),
+        (b"get\thttp://u@evil.example.com\n", checks.OTHER_HOST),
     ],
 )  # fmt: skip
 def test_every_request_without_tls_names_the_host_that_was_dialled(
@@ -123,10 +132,32 @@ def test_every_request_without_tls_names_the_host_that_was_dialled(
         b"EHLO example.com\r\n",
         b"*1\r\n$4\r\nPING\r\n",
         b"x" * 70_000,
+        b"GET key\r\n",
+        b"GET http://api.example.com/\r\n",
+        b" \r\n",
+        b"quit\r\n",
     ],
 )
 def test_what_is_neither_tls_nor_http_is_not_looked_into(said: bytes) -> None:
     assert judged(said)[0] is None
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("word", [b"a", b"a ", b"\t", b"HTTP", b"a://"])
+def test_a_long_line_holds_nobody_up(word: bytes) -> None:
+    """Whatever it is made of, it is looked through once: the runtime does nothing else meanwhile."""
+    line = (word * 60_000)[:60_000] + b"\n"
+    for _ in range(50):
+        assert judged(line)[0] is None
+
+
+def test_a_handshake_in_very_many_records_is_refused() -> None:
+    """Each piece that comes would be read from the beginning again."""
+    body = hello(HOST)[5:]
+    assert judged(b"".join(b"\x16\x03\x01\x00\x01" + bytes([byte]) for byte in body)) == (
+        False,
+        checks.BAD_HELLO,
+    )
 
 
 def on_loopback(_name: str, _port: int) -> list[str]:

@@ -18,8 +18,11 @@ from codewords_mcp.runtime.egress.names import normal_host
 _HANDSHAKE: Final = 0x16
 _MAX_HELLO: Final = 64 << 10
 _MAX_LINE: Final = 64 << 10
-_HTTP_LINE: Final = re.compile(rb"\S+ \S* ?HTTP/\d", re.IGNORECASE)
-_TEXT: Final = re.compile(rb"[\t\r\n\x20-\x7e\x80-\xff]*")
+_MAX_RECORDS: Final = 32
+"""Pieces that a ClientHello comes in; one or two is usual."""
+_VERSION: Final = re.compile(rb"HTTP/\d", re.IGNORECASE)
+_ABSOLUTE: Final = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]*)", re.IGNORECASE)
+_TEXT: Final = re.compile(rb"[\t\r\n\x0b\x0c\x20-\x7e\x80-\xff]*")
 _AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]*)(?::\d*)?")
 
 OTHER_SNI: Final = "it asked for another host by TLS (SNI) than it connected to"
@@ -67,10 +70,20 @@ class HostCheck:
         if not ended:
             may_be_http = len(text) <= _MAX_LINE and _TEXT.fullmatch(text) is not None
             return True if may_be_http else None
-        if _HTTP_LINE.search(line) is None:
+        words = line.split(None, 1)  # hosts take every kind of white space (RFC 9112, 3)
+        if len(words) < 2:
             return None
+        if _VERSION.search(words[1]) is None:
+            return self._judge_old(*words)
         self._requests = _Requests(self._host)
         return self._judge_requests(text)
+
+    def _judge_old(self, method: bytes, target: bytes) -> bool | None:
+        """A line without a version is a request of HTTP/0.9, whose address alone may name a host."""
+        named = _ABSOLUTE.match(target.decode("latin-1").strip())
+        if method.upper() not in {b"GET", b"HEAD", b"POST"} or named is None:
+            return None
+        return None if _host_of(named[1].rpartition("@")[2]) == self._host else self._refuse(OTHER_HOST)
 
     def _judge_requests(self, piece: bytes) -> bool | None:
         assert self._requests is not None  # noqa: S101  # set before the first call
@@ -130,10 +143,11 @@ class _Requests:
 
     def on_headers_complete(self) -> None:
         target = self._target.decode("latin-1")
-        scheme, mark, rest = target.partition("://")
         named = [*self._named]
-        if mark and scheme.lower() in {"http", "https"}:
-            named.append(re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2])
+        if absolute := _ABSOLUTE.match(target):  # of whichever scheme: hosts read the name in it all the same
+            named.append(absolute[1].rpartition("@")[2])
+        elif self._parser.get_method() == b"CONNECT":
+            named.append(target)
         if not named and self._parser.get_http_version() != "1.0":
             self._other = True
         self._other = self._other or any(_host_of(text) != self._host for text in named)
@@ -149,9 +163,10 @@ def server_name(data: bytes) -> str | None:
 
     Raises ValueError or IndexError for what is no ClientHello.
     """
-    hello, at = b"", 0
+    hello, at, records = b"", 0, 0
     while at + 5 <= len(data):
-        if data[at] != _HANDSHAKE:
+        records += 1
+        if data[at] != _HANDSHAKE or records > _MAX_RECORDS:
             raise ValueError
         size = int.from_bytes(data[at + 3 : at + 5])
         hello += data[at + 5 : at + 5 + size]
