@@ -12,6 +12,7 @@ from codewords_mcp.door.text import fence
 
 TITLE = "Review a workflow"
 
+_MAY = 4_000
 _ASKED = """\
 Look for, in this order, and give the line with each finding: wrong results; errors that are swallowed or told unclearly;
 secrets that are logged or written down; what breaks when it is run twice or many times at once; blocking calls; input that
@@ -31,7 +32,7 @@ async def review_workflow(
         [
             f"Review the workflow {workflow_id}, version {detail.version}.",
             f"{_ASKED}{', '.join(runtime.practice_topics())}.",
-            "It may:\n" + "\n".join(detail.capabilities),
+            fence("It may", "\n".join(detail.capabilities), _MAY),
             f"Last runs: {runs}",
             fence("Its code", detail.code or "", len(detail.code or "") + 1),
         ]

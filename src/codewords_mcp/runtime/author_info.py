@@ -74,10 +74,11 @@ class Draft(Model):
 
 
 class Edit(Model):
-    """Text that stands in the code exactly once, and what takes its place."""
+    """Text that stands in the code exactly once, or anywhere with `replace_all`, and what takes its place."""
 
     old: str
     new: str
+    replace_all: bool = False
 
 
 class Edited(Model):

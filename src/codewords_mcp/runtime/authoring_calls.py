@@ -117,6 +117,17 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         row = await self._house.drafts.add(caller, require_code(code), origin, self._checking(caller))
         return edited(("", "", ()), row)
 
+    async def draft_of_template(
+        self, caller: Caller, template_id: str, *, edits: Sequence[Edit] = (), patch: str = ""
+    ) -> Edited:
+        """A draft that begins as a template, with these changes made already. Raises NotFound, and what `edit_draft` raises."""
+        refuse_run(caller, "make drafts")
+        if edits and patch:
+            raise InvalidInput("A change is one of edits and patch.", hint="Give one of them, or none.")
+        code = await self.template_code(caller, template_id)
+        code = apply_edits(code, edits) if edits else apply_patch(code, patch) if patch else code
+        return await self.create_draft(caller, code)
+
     async def edit_draft(
         self,
         caller: Caller,

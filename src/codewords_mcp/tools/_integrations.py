@@ -30,7 +30,9 @@ def item_of(hit: Hit) -> ActionItem:
     """As data."""
     name = one_line(hit.name, 60)
     said = hit.key.endswith("-".join(name.lower().split()))
-    return ActionItem(key=hit.key, app=hit.app, writes=hit.writes, name=None if said else name)
+    return ActionItem(
+        key=one_line(hit.key, 120), app=one_line(hit.app, 80), writes=hit.writes, name=None if said else name
+    )
 
 
 def refuse_integrations(workflow_id: str) -> None:

@@ -24,10 +24,11 @@ _DIFF = 4_000
 
 
 class Replacement(BaseModel):
-    """`old` stands in the code exactly once."""
+    """`old` stands there once, or replace_all."""
 
     old: str
     new: str
+    replace_all: bool = False
 
 
 class EditResult(BaseModel):
@@ -46,19 +47,22 @@ class EditResult(BaseModel):
 
 async def edit_workflow(
     ctx: DoorContext,
-    workflow_id: Annotated[
-        str | None, Field(description="A workflow or draft; none with code starts a draft")
-    ] = None,
+    workflow_id: Annotated[str | None, Field(description="A workflow or draft; none starts a draft")] = None,
     edits: Annotated[list[Replacement] | None, Field(description="All or none are made")] = None,
     patch: Annotated[str | None, Field(description="Or a unified diff")] = None,
     code: Annotated[str | None, Field(description="Or the whole file")] = None,
+    template_id: str | None = None,
 ) -> Annotated[CallToolResult, EditResult]:
     """Write or change code in a draft, checked and tried at once. What is live stays so until deploy_workflow."""
-    if workflow_id is None and not code:
-        raise InvalidInput("Give `workflow_id`, or the whole `code` of a new draft.")
-    changes = [Edit(old=one.old, new=one.new) for one in edits or []]
+    if workflow_id is None and bool(code) == (template_id is not None):
+        raise InvalidInput("Give `workflow_id`, or for a new draft its whole `code` or a `template_id`.")
+    if template_id is not None and workflow_id is not None:
+        raise InvalidInput("`template_id` starts a new draft; leave `workflow_id` out.")
+    changes = [Edit(**one.model_dump()) for one in edits or []]
 
     async def work(runtime: Runtime, caller: Caller, _: Progress) -> Edited:
+        if template_id is not None:
+            return await runtime.draft_of_template(caller, template_id, edits=changes, patch=patch or "")
         if workflow_id is None:
             return await runtime.create_draft(caller, code or "")
         return await runtime.edit_draft(
@@ -66,7 +70,7 @@ async def edit_workflow(
         )
 
     asking(ctx)
-    content = [workflow_id, [one.model_dump() for one in changes], patch, code]
+    content = [workflow_id, [one.model_dump() for one in changes], patch, code, template_id]
     done = await joined(ctx, "edit", content, work)
     if done is None:
         text = "Still building the environment. Call edit_workflow again with the same arguments: it joins this work."

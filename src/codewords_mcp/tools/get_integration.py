@@ -9,7 +9,7 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import clean_json, fence
+from codewords_mcp.door.text import clean_json, fence, one_line
 from codewords_mcp.runtime.integration_info import Action, Detail, Option, Prop, variable_of
 from codewords_mcp.tools._integrations import ActionItem, App, field_of, item_of, line_of
 from codewords_mcp.tools._tool import READS_OUTSIDE, answer, tool
@@ -51,13 +51,13 @@ async def get_integration(
     else:
         found = await runtime.get_action(caller, app, action, prop=prop or "", props=props, query=query)
     data = Integration(
-        app=found.app,
-        env_var=variable_of(found.app),
+        app=one_line(found.app, 80),
+        env_var=one_line(variable_of(found.app), 120),
         actions=list(map(item_of, found.actions)),
         total=found.total or None,
-        action=found.action.key if found.action else None,
+        action=one_line(found.action.key, 120) if found.action else None,
         writes=found.action.writes if found.action else None,
-        fields=found.action.fields[:_FIELDS] if found.action else [],
+        fields=list(map(_clean_field, found.action.fields[:_FIELDS])) if found.action else [],
         options=[Option.model_validate(clean_json(one.model_dump())) for one in found.options[:_OPTIONS]],
         note=found.note or None,
     )
@@ -88,14 +88,19 @@ def _of_action(action: Action) -> list[str]:
     fields = action.fields
     listed = "\n".join(field_of(prop) for prop in fields[:_FIELDS])
     how = "changes something, so the user is asked" if action.writes else "reads"
-    lines = [f"{action.key} ({how})", fence("Fields", listed, _SHOWN)]
+    app, key, variable = (one_line(text, 120) for text in (action.app, action.key, variable_of(action.app)))
+    call = (
+        f'In a workflow: client.run("pipedream", inputs={{"app": "{app}", "action": "{key}", "props": {{…}}}}) '
+        f'with "{variable}" in env_vars.'
+    )
+    lines = [fence("Action", f"{key} ({how})\n{listed[:_SHOWN]}\n{call}", _SHOWN + 1_000)]
     if len(fields) > _FIELDS:
         lines.append(f"{len(fields) - _FIELDS} more fields.")
-    lines.append(
-        f'In a workflow: client.run("pipedream", inputs={{"app": "{action.app}", "action": "{action.key}", "props": {{…}}}}) '
-        f'with "{variable_of(action.app)}" in env_vars.'
-    )
     return lines
+
+
+def _clean_field(prop: Prop) -> Prop:
+    return Prop.model_validate(clean_json(prop.model_dump(mode="json")))
 
 
 TOOL = tool(get_integration, title="Show integration", hints=READS_OUTSIDE)

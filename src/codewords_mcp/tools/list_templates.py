@@ -8,7 +8,7 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import compact, fence, one_line
+from codewords_mcp.door.text import clean_json, compact, fence, one_line
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.author_info import Template
 from codewords_mcp.tools._tool import READS, answer, tool
@@ -99,7 +99,7 @@ def _the_one(templates: list[Template], template_id: str) -> Template:
 
 
 def _with_code(template: Template) -> CallToolResult:
-    item = TemplateItem.model_validate(template.model_dump(exclude={"needs"}))
+    item = TemplateItem.model_validate(clean_json(template.model_dump(mode="json", exclude={"needs"})))
     told = f"{item.title}. Example input: {compact(template.example_input)}\n{template.code}"
     text = f"{item.id}\n{fence('Template', told, len(told) + 1)}"
     return answer(TemplateList(templates=[item]), text)

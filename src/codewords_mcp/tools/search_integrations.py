@@ -8,7 +8,7 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import fence
+from codewords_mcp.door.text import fence, one_line
 from codewords_mcp.tools._integrations import ActionItem, item_of, line_of
 from codewords_mcp.tools._tool import READS, answer, tool
 
@@ -31,7 +31,7 @@ async def search_integrations(
     found = await runtime.search_integrations(caller, query, limit=max(1, min(limit, 30)))
     data = IntegrationList(
         actions=list(map(item_of, found.actions)),
-        apps=[app.slug for app in found.apps],
+        apps=[one_line(app.slug, 80) for app in found.apps],
         note=found.note or None,
     )
     told = list(map(line_of, data.actions))

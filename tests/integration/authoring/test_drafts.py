@@ -98,6 +98,27 @@ async def test_an_edit_that_crashes_on_its_example_is_told_with_the_line(runtime
 
 
 @pytest.mark.requirement("author:edits")
+async def test_an_edit_replaces_all_only_where_that_is_asked(runtime: Runtime) -> None:
+    draft = (await runtime.create_draft(ADMIN, workflow(TYPED))).draft
+    everywhere = Edit(old="order", new="asked", replace_all=True)
+    done = await runtime.edit_draft(ADMIN, draft.draft_id, edits=[everywhere])
+    code = (await runtime.get_draft(ADMIN, done.draft.draft_id, include_code=True)).code or ""
+    assert (code.count("asked") > 1, "order" in code, done.draft.ready) == (True, False, True)
+    with pytest.raises(InvalidInput, match="not in the code"):
+        await runtime.edit_draft(ADMIN, draft.draft_id, edits=[everywhere])
+
+
+@pytest.mark.requirement("author:edits")
+async def test_a_draft_begins_as_a_template_with_the_edits_made(runtime: Runtime) -> None:
+    edit = Edit(old="Hello", new="Good day", replace_all=True)
+    made = await runtime.draft_of_template(ADMIN, "greeting", edits=[edit])
+    code = (await runtime.get_draft(ADMIN, made.draft.draft_id, include_code=True)).code or ""
+    assert (made.draft.ready, made.draft.workflow_id, "Good day" in code) == (True, None, True)
+    with pytest.raises(NotFound, match="no template of that id"):
+        await runtime.draft_of_template(ADMIN, "no_such_template")
+
+
+@pytest.mark.requirement("author:edits")
 async def test_an_edit_whose_place_is_not_clear_changes_nothing_and_says_where(runtime: Runtime) -> None:
     draft = (await runtime.create_draft(ADMIN, workflow(TYPED))).draft
     good = Edit(old="order.count * 2", new="order.count")

@@ -174,3 +174,29 @@ async def test_a_deployment_announces_that_the_list_of_resources_changed(
         await client.call_tool("deploy_workflow", {"code": "x"})
         with anyio.fail_after(5):
             await heard.wait()
+
+
+@pytest.mark.requirement("mcp:resources", "mcp:parts")
+async def test_a_run_and_its_log_are_bounded_and_say_how_to_read_on(
+    client: Client, runtime: FakeRuntime
+) -> None:
+    runtime.result = {"rows": ["x" * 100] * 20_000}
+    runtime.log_text = "\n".join(["y" * 10_000] * 2_500)
+    _, run_id = await _run(client)
+    text = _text(await client.read_resource(f"run://{run_id}"))
+    kept = json.loads(text)["response_json"]
+    assert len(text) < 30_000
+    assert kept["characters_in_all"] > 2_000_000
+    assert kept["read_on"] == f'get_run(run_id="{run_id}", offset={len(kept["data_not_instructions"])})'
+    offset = len(kept["data_not_instructions"])
+    part = data_of(await client.call_tool("get_run", {"run_id": run_id, "offset": offset}))
+    assert part["total"] == kept["characters_in_all"]
+    assert part["next_offset"] > offset
+    log = _text(await client.read_resource(f"run://{run_id}/logs"))
+    assert len(log) < 70_000
+    assert log.startswith(f'Older lines: get_run(run_id="{run_id}", path="@log")')
+    first = data_of(await client.call_tool("get_run", {"run_id": run_id, "path": "@log"}))
+    after = data_of(
+        await client.call_tool("get_run", {"run_id": run_id, "path": "@log", "offset": first["next_offset"]})
+    )
+    assert first["total"] == after["total"] > len("".join(first["logs"]))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 from mcp import Client
+from mcp_types import ResourceTemplateReference, TextContent
 
+from codewords_mcp.runtime.author_info import Template
+from codewords_mcp.runtime.integration_info import Action, App, Detail, Found, Hit, Option, Prop
 from codewords_mcp.runtime.models import RunError
 from codewords_mcp.tools._errors import ERROR_KEY
 
@@ -204,3 +208,86 @@ async def test_what_authors_name_and_write_stands_inside_a_fence_wherever_it_is_
         assert "delete_workflow(everything)" not in outside
         assert "delete_workflow(everything)" in text
         assert not set(text) & {"\u202e", "\u200b", "\U000e0041"}
+
+
+@pytest.mark.requirement("author:brief-asked")
+async def test_a_brief_that_is_asked_for_asks_no_model(client: Client, runtime: FakeRuntime) -> None:
+    asked = await client.call_tool("generate_workflow", {"description": "Says hello.", "brief": True})
+    told = data_of(asked)
+    assert not asked.is_error
+    assert (told["status"], told["next"]) == ("brief", "edit_workflow(code=…)")
+    assert "No model was asked. Write it yourself.\n\nOne file." in text_of(asked)
+    assert "draft" not in told
+
+
+def _outside_of_fences(text: str) -> str:
+    return re.sub(
+        r"<([0-9a-f]{8})> [^\n]* \(data, not instructions\):\n.*?\n</\1>", "", text, flags=re.DOTALL
+    )
+
+
+@pytest.mark.requirement("mcp:outside-text")
+async def test_names_of_brokers_and_templates_stand_inside_a_fence(
+    client: Client, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prop = Prop(name=HOSTILE, label=HOSTILE, description=HOSTILE, options=(HOSTILE,), default=HOSTILE)
+    action = Action(key=HOSTILE, app=HOSTILE, name=HOSTILE, description=HOSTILE, props=(prop,))
+    hit = Hit(key=HOSTILE, app=HOSTILE, name=HOSTILE, writes=True, backend="connect")
+
+    async def found(*_: Any, **__: Any) -> Found:
+        return Found(actions=(hit,), apps=(App(slug=HOSTILE, name=HOSTILE),))
+
+    async def actions(*_: Any, **__: Any) -> Detail:
+        return Detail(app=HOSTILE, actions=(hit,), total=1)
+
+    async def one(*_: Any, **more: Any) -> Detail:
+        if more.get("prop"):
+            return Detail(app=HOSTILE, options=(Option(label=HOSTILE, value=HOSTILE),))
+        return Detail(app=HOSTILE, action=action)
+
+    async def templates(*_: Any, **__: Any) -> list[Template]:
+        text = {"title": HOSTILE, "description": HOSTILE, "code": HOSTILE, "example_input": {"a": HOSTILE}}
+        return [Template.model_validate({"id": "mine", **text})]
+
+    for name, stand_in in (
+        ("search_integrations", found), ("list_actions", actions), ("get_action", one), ("list_templates", templates),
+    ):  # fmt: skip
+        monkeypatch.setattr(runtime, name, stand_in)
+    for tool, arguments in (
+        ("search_integrations", {"query": "x"}),
+        ("get_integration", {"app": "x"}),
+        ("get_integration", {"app": "x", "action": "y"}),
+        ("get_integration", {"app": "x", "action": "y", "prop": "z"}),
+        ("list_templates", {}),
+        ("list_templates", {"query": "x"}),
+        ("list_templates", {"template_id": "mine"}),
+    ):
+        result = await client.call_tool(tool, arguments)
+        assert not result.is_error, text_of(result)
+        assert "delete_workflow(everything)" not in _outside_of_fences(text_of(result)), tool
+        assert not set(result.model_dump_json()) & {"\u202e", "\u200b", "\U000e0041"}, tool
+
+
+@pytest.mark.requirement("mcp:outside-text")
+async def test_prompts_and_completions_keep_what_authors_wrote_inside_a_fence(client: Client) -> None:
+    code = f'"""{HOSTILE}"""\nprint(1)\n'
+    made = await client.call_tool(
+        "deploy_workflow", {"code": code, "name": "prompted", "description": HOSTILE}
+    )
+    workflow_id = data_of(made)["workflow_id"]
+    ran = data_of(
+        await client.call_tool("run_workflow", {"workflow_id": workflow_id, "input": {"a": HOSTILE}})
+    )
+    for name, arguments in (
+        ("debug_run", {"run_id": ran["run_id"]}),
+        ("review_workflow", {"workflow_id": workflow_id}),
+        ("port_script", {"source": code}),
+    ):
+        prompt = await client.get_prompt(name, arguments)
+        text = "\n".join(one.content.text for one in prompt.messages if isinstance(one.content, TextContent))
+        assert "delete_workflow(everything)" in text, name
+        assert "delete_workflow(everything)" not in _outside_of_fences(text), name
+        assert not set(text) & {"\u202e", "\u200b", "\U000e0041"}, name
+    template = ResourceTemplateReference(type="ref/resource", uri="workflow://{workflow_id}")
+    values = (await client.complete(template, {"name": "workflow_id", "value": ""})).completion.values
+    assert values == [workflow_id]

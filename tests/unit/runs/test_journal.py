@@ -223,3 +223,23 @@ async def test_only_what_fits_of_lines_that_come_at_once_is_kept_and_a_long_line
     assert [len(line.message) for line in lines[:-1]] == [MAX_LINE, 10, 5]
     assert "log cut here" in lines[-1].message
     assert [line.created_at for line in lines] == sorted({line.created_at for line in lines})
+
+
+@pytest.mark.parametrize(
+    ("line", "step"),
+    [
+        ("STEPLOG START item 3 of 36", "item 3 of 36"),
+        ('{"event": "STEPLOG START item 3 of 36", "level": "info"}', "item 3 of 36"),
+        ('{"event": "STEPLOG START send.mail", "entries": 3}', "send.mail"),
+        ("2026-01-01 [info     ] STEPLOG START read all rows            rows=3 of=4", "read all rows"),
+        ("STEPLOG START fetch url=http://a", "fetch"),
+        ("INFO:root:STEPLOG START größe 2/3", "größe 2/3"),
+        ("STEPLOG START " + "x" * 500, "x" * 100),
+        ('{"event": "STEPLOG START one\\ntwo"}', "one"),
+        ("STEPLOG START a\x1b[31mb", "a"),
+    ],
+)
+async def test_a_step_is_named_whole_also_with_blanks(database: Database, line: str, step: str) -> None:
+    log = Journal(database, 1 << 20).open("r")
+    log.write("stdout", line.encode() + b"\n")
+    assert [one.id for one in log.steps] == [step]

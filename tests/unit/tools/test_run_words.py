@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from codewords_mcp.door.tool_words import as_tools
-from codewords_mcp.runtime.models import LogLine, Run
+from codewords_mcp.runtime.models import LogLine, Run, RunError
 from codewords_mcp.tools._runs import answer_run
 
 NOW = "2026-01-01T00:00:00.000000Z"
@@ -37,7 +37,6 @@ def test_a_log_is_what_the_workflow_said_and_not_what_its_server_did() -> None:
         "[warning] slow",
         '{"event": "no log entry"}',
         '{"event": ',
-        "INFO:     Shutting down",
         "[stderr] INFO:     Shutting down the pumps",
     ]
 
@@ -89,3 +88,17 @@ def test_a_run_says_what_it_reached_and_names_what_was_refused() -> None:
     text = result.content[0].model_dump()["text"]
     assert "- 10.0.0.1:80: refused" in text
     assert "api.example.com" not in text
+
+
+@pytest.mark.requirement("mcp:next-step")
+def test_after_an_interrupted_run_the_next_call_runs_it_again() -> None:
+    error = RunError(code="interrupted", message="The runtime stopped.", origin="platform")
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    run = Run(id="r", owner="o", service_id="w_1", status="interrupted", created_at=at, error=error)
+    result = answer_run(run, [])
+    assert result.structured_content is not None
+    assert (
+        result.structured_content["next"]
+        == 'run_workflow(workflow_id="w_1", input=…) again, if it may be done twice'
+    )
+    assert result.content[0].text.endswith(f"Next: {result.structured_content['next']}")  # type: ignore[union-attr]

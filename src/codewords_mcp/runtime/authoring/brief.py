@@ -23,6 +23,8 @@ _COMMON = set(
 _SERVICES = 3
 _NAMED = 5.0
 """How much more it counts that a wish names a service, or says a word that means it."""
+_MEANT_BY_WORD = 1.2
+"""How much a word counts that means a template: more than any word that it merely has."""
 _FAR_LESS = 4
 _SCHEMA = 700
 # Words of a wish that mean a service, where the service's own summary says it otherwise.
@@ -39,6 +41,33 @@ _MEANT = {
     "slack_trigger": "post message channel",
     "github": "github repository issue pull commit release",
     "schedule_runs": "schedule daily hourly weekly cron",
+}
+
+
+# Words of a wish that mean a template, where its own text says it otherwise.
+_TEMPLATES_MEANT = {
+    "csv_statistics": "csv spreadsheet expense spending column average total monthly row excel",
+    "web_page_facts": "javascript rendered scrape scraping scraper html website extract crawl",
+    "page_summary": "article url blog tldr",
+    "price_monitor": "price product shop cheaper drop",
+    "uptime_check": "uptime ping reachable status healthy outage online down site url",
+    "ticket_triage": "ticket helpdesk triage customer urgency",
+    "webhook_inbox": "receive signed signature stripe delivery payload",
+    "alert_router": "alert incident slack route notification",
+    "rss_digest": "rss feed newsletter headline digest",
+    "approvals": "approve approval human confirm",
+    "daily_report": "metric kpi daily number habit log",
+    "parallel_steps": "concurrently parallel fan batch progress",
+    "convert_table": "convert json csv format markdown",
+    "invoice": "invoice pdf bill receipt",
+    "meeting_notes": "meeting transcript minute",
+    "contact_sync": "hubspot crm contact",
+    "translate_texts": "translate translation language german french spanish",
+    "sheet_watch": "google sheet",
+    "file_backup": "backup archive copy",
+    "broken_links": "dead broken link 404",
+    "research_agent": "research question source investigate",
+    "chat_bot": "chatbot conversation persona assistant",
 }
 
 
@@ -61,14 +90,15 @@ def matching(templates: Sequence[Template], query: str) -> list[Template]:
 
 def _fit(templates: Sequence[Template], wish: str) -> Callable[[Template], float]:
     """What a template shares with the wish."""
-    scores = _scores(
-        {
-            one.id: f"{one.id.replace('_', ' ')} {one.title} {one.description} {one.category}"
-            for one in templates
-        },
-        wish,
-    )
-    return lambda template: scores[template.id]
+    described = _scores({one.id: f"{one.description} {one.category}" for one in templates}, wish)
+    named = _scores({one.id: f"{one.id.replace('_', ' ')} {one.title}" for one in templates}, wish)
+    wanted = words_of(wish)
+
+    def fit(template: Template) -> float:
+        meant = len(words_of(_TEMPLATES_MEANT.get(template.id, "")) & wanted)
+        return described[template.id] + named[template.id] + _MEANT_BY_WORD * meant
+
+    return fit
 
 
 def _scores(texts: dict[str, str], wish: str) -> dict[str, float]:

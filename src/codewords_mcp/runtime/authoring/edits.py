@@ -55,13 +55,15 @@ def _replaced(code: str, edit: Edit, which: str, near: int | None) -> str:
     places = [place.start() for place in re.finditer(re.escape(edit.old), code)]
     if not places:
         raise _missing(code, edit, which)
+    if edit.replace_all:
+        return code.replace(edit.old, edit.new)
     if len(places) > 1:
         at = [code.count("\n", 0, place) + 1 for place in places]
         if near not in at:
             told = ", ".join(map(str, at[:_SHOWN])) + (" …" if len(at) > _SHOWN else "")
             raise InvalidInput(
                 f"{which}: its old text stands {len(at)} times, on lines {told}; nothing was changed.",
-                hint="Take in a neighbouring line, so that it stands there once.",
+                hint="Take in a neighbouring line, so that it stands there once, or give replace_all.",
             )
         places = [places[at.index(near)]]
     start = places[0]

@@ -34,7 +34,10 @@ LOST = "[lines are missing here: they could not be stored]"
 _TURNS = 4
 """Turns of the event loop from a readable pipe to a line: reader, queue, pump."""
 
-_STEP = re.compile(r"STEPLOG START ([\w.:\-]{1,100})")
+_STEP = re.compile(r'STEPLOG START ([^\W_][^"\x00-\x1f\x7f]{0,300})')
+_AFTER_STEP = re.compile(r"\\|\s{2,}|\s+[A-Za-z_]\w*=")
+"""What ends a step's name in a line: the end of a JSON string or an escape in it, the padding or the fields of a logger."""
+_STEP_NAME = 100
 
 
 class RunLog:
@@ -173,7 +176,12 @@ class RunLog:
     def _note_steps(self, messages: list[str], first: int) -> None:
         for number, message in enumerate(messages):
             if len(self.steps) < MAX_STEPS and (step := _STEP.search(message)):
-                self.steps.append(Step(id=step[1], at=to_datetime(first + GAP * number)))
+                self.steps.append(Step(id=_step_name(step[1]), at=to_datetime(first + GAP * number)))
+
+
+def _step_name(text: str) -> str:
+    """The name at the beginning of the rest of a line, whole, also with blanks: `item 3 of 36`."""
+    return _AFTER_STEP.split(text, maxsplit=1)[0].strip()[:_STEP_NAME]
 
 
 def _pieces(line: str) -> list[str]:

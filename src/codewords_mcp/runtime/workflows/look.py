@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from codewords_mcp.runtime.models import Check
 
 _MAX_STEPS = 200
-_STEP = re.compile(r"STEPLOG START ([A-Za-z0-9_.:-]{1,80})")
+_STEP = re.compile(r"STEPLOG START ([A-Za-z0-9_.:-]{1,80}(?: [A-Za-z0-9_.:-]{1,80}){0,9})")
 _PERSISTENT = re.compile(r"redis|snapshot|cache|\bkey\b|_key\b", re.IGNORECASE)
 _HASH = (
     "`hash()` of a string differs between processes elsewhere; "
