@@ -71,7 +71,7 @@ class IntegrationCalls:
         name = service.secrets[0]
         rule = WELL_KNOWN.get(name)
         data = {"rule": None if rule is None else rule.as_json()}
-        nonce = await self._house.entries.create(caller.owner, name, data)
+        nonce = await self._house.entries.ensure(caller.owner, name, data)
         url = f"{self._house.base_url}/secrets/enter/{nonce}"
         return found.model_copy(update={"connect_link_url": url})
 
@@ -94,8 +94,8 @@ class IntegrationCalls:
         book = self._house.integrations
         found = await book.directory.resolve(caller.owner, app, action, props)
         if found.action.writes:
-            if found.native is None and not consent.allow:  # nobody is asked about what could not be done
-                await book.accounts.chosen_for(caller.owner, found.action, account)
+            if not consent.allow:  # nobody is asked about what could not be done
+                await book.require_ready(caller.owner, found, account)
             question = of_call(caller.owner, found.action.key, props, account)
             await self._house.consents.settle(question, consent)
         return await book.run(caller.owner, Asked(app, action, props, account, seconds=seconds))

@@ -78,7 +78,7 @@ class SecretCalls:
         refuse_run(caller, "set secrets")
         proposed = make_rule(hosts) if hosts else None
         data = {"rule": None if proposed is None else proposed.as_json()}
-        nonce = await self._house.entries.create(caller.owner, check_name(name), data)
+        nonce = await self._house.entries.ensure(caller.owner, check_name(name), data)
         return f"{self._house.base_url}/secrets/enter/{nonce}"
 
     async def peek_secret_entry(self, caller: Caller, nonce: str) -> SecretForm:

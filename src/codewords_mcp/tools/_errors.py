@@ -21,6 +21,11 @@ ERROR_KEY = "codewords/error"
 
 
 _DIFF = 4_000
+IN_CHAT = (
+    "If that was a secret's value, it is now in this chat and can be read there: tell the user to replace it at its source"
+    " (make a new one, revoke this one) and to give the new one on the page only."
+)
+"""Said where a secret's value may have gone the wrong way."""
 
 
 class TookTooLong(CodewordsError):
@@ -30,9 +35,14 @@ class TookTooLong(CodewordsError):
     status = 504
 
 
-def failure(error: BaseException, tool: str) -> CallToolResult:
-    """Any exception as a result: `code: message`, the hint on a line of its own, and the failing checks of a deploy."""
+def failure(error: BaseException, tool: str, *, about_secrets: bool = False) -> CallToolResult:
+    """Any exception as a result: `code: message`, the hint on a line of its own, and the failing checks of a deploy.
+
+    `about_secrets`: what did not fit may be a secret's value, which the reply then says.
+    """
     known = foreseen(error, tool)
+    if about_secrets and isinstance(known, InvalidInput):
+        known.hint = f"{known.hint} {IN_CHAT}".lstrip()
     if isinstance(known, ConsentNeeded):
         lines = [f"{known.code}: {known.message}", *waiting(known, tool, by_token=False)[1:]]
         body = known.to_dict() | {"asks": as_data(known)}

@@ -69,6 +69,7 @@ class DoorTool(Tool):
     task: TaskSupport = "never"
     again: bool = False
     confirm: Ask | None = Field(default=None, exclude=True)
+    about_secrets: bool = False
 
     @property
     def toolset(self) -> str:
@@ -99,11 +100,11 @@ class DoorTool(Tool):
         except MCPError:
             raise
         except ToolError as error:
-            return failure(_cause(error, accepted), self.name)
+            return failure(_cause(error, accepted), self.name, about_secrets=self.about_secrets)
         except ValidationError as error:
-            return failure(bad_arguments(error, accepted), self.name)
+            return failure(bad_arguments(error, accepted), self.name, about_secrets=self.about_secrets)
         except Exception as error:  # noqa: BLE001  # the boundary
-            return failure(error, self.name)
+            return failure(error, self.name, about_secrets=self.about_secrets)
 
     async def _confirmed(
         self, arguments: dict[str, Any], context: Context[Any, Any], *, convert_result: bool
@@ -165,6 +166,7 @@ def tool(
     task: TaskSupport = "never",
     again: bool = False,
     confirm: Ask | None = None,
+    about_secrets: bool = False,
 ) -> DoorTool:
     """Make the tool of a function; its docstring is the description, on one line.
 
@@ -172,7 +174,8 @@ def tool(
     LookupError where there is none, or where it says that a tool reads which does not say so itself. What is not said is
     what grants least: no task, and no second call after a restart (`again`: the same call once more is as good as going on).
     `confirm` asks a person before it is done (door/confirm.py) and adds the argument `confirm`, which the function does
-    not have; such a function asks nothing else by `InputRequiredResult`.
+    not have; such a function asks nothing else by `InputRequiredResult`. `about_secrets`: what does not fit its
+    arguments may be a secret's value, which the reply then says.
     """
     rule = rule or TABLE.get("tool", fn.__name__)
     plain = Tool.from_function(
@@ -182,7 +185,7 @@ def tool(
     made = DoorTool.model_construct(None, **values, rule=rule)
     if made.reads != (rule.effect == "reads"):
         raise LookupError(f"The access table says that {made.name} {rule.effect}, its annotations do not.")
-    made.task, made.again, made.confirm = task, again, confirm
+    made.task, made.again, made.confirm, made.about_secrets = task, again, confirm, about_secrets
     made.parameters = lean(made.parameters) | {"additionalProperties": False}
     if confirm is not None:
         made.parameters.setdefault("properties", {})[CONFIRM] = SCHEMA

@@ -47,6 +47,8 @@ async def connect_integration(
     found = await runtime.connect_app(caller, app, wait=_CONNECTED_WITHIN if wait else 0.0)
     url = found.connect_link_url
     if found.connected or url is None or wait or not opens_pages(ctx):
+        if url is not None and not wait:
+            await runtime.open_page(caller.owner, url)
         return _told(found)
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
         # The server may not ask here: the client asks, and calls again with the answer and this (sealed) state.
@@ -106,4 +108,4 @@ def _told(found: Connection) -> CallToolResult:
     return answer(data, "\n".join(lines))
 
 
-TOOL = tool(connect_integration, title="Connect integration", hints=EXECUTES)
+TOOL = tool(connect_integration, title="Connect integration", hints=EXECUTES, about_secrets=True)

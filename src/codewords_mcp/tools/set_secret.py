@@ -42,6 +42,7 @@ async def set_secret(
     before = await _stored_at(ctx, name)
     url = await runtime.secret_entry(caller, name, hosts=hosts)
     if not opens_pages(ctx):
+        await runtime.open_page(caller.owner, url)
         return _told(name, "waiting", url)
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
         # The server may not ask here: the client asks, and calls again with the answer and this (sealed) state.
@@ -105,4 +106,4 @@ def _told(
     return answer(data, text[status])
 
 
-TOOL = tool(set_secret, title="Set secret", hints=WRITES)
+TOOL = tool(set_secret, title="Set secret", hints=WRITES, about_secrets=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,8 +12,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.integration.http.doors import ADMIN_KEY, Door
+from tests.integration.mcp.connecting import data_of, in_process, text_of
 from tests.integration.services.conftest import Answer, StandIn, serving
 from tests.people import sign_in
+from tests.workshop import ADMIN, make_home, open_runtime
 
 from codewords_mcp.settings import Settings
 from codewords_mcp.testing.apps import LoopbackApps, Reply
@@ -247,3 +250,36 @@ def test_without_a_project_the_brokers_names_of_an_app_mean_the_same(http: httpx
         assert done(run(http, app, action, {"channel": "#c", "text": "Hi"}))["ok"]
     assert http.post("/integrations/airtable_oauth/connect").json()["connected"]
     assert "slack/send-message" in refused(run(http, "slack", "delete-everything", {}), 404)["hint"]
+
+
+@pytest.mark.anyio
+@pytest.mark.requirement("integrations:asked-when-possible")
+@pytest.mark.parametrize(
+    ("app", "action", "props", "code"),
+    [
+        ("slack", "send-message", {"channel": "#general", "text": "Hi"}, "not_connected"),
+        ("notion", "create-page", {"title": "Notes", "page_id": "p"}, "not_connected"),
+        ("github", "create-issue", {"owner": "ann", "repo": "tools", "title": "x"}, "forbidden"),
+        ("airtable", "update-records", {}, "invalid_input"),
+    ],
+)
+async def test_nobody_is_asked_about_a_native_action_that_cannot_be_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, app: str, action: str, props: dict[str, Any], code: str
+) -> None:
+    """No token, a token whose rule keeps it from the app's host, a field that is missing."""
+    for name in (*TOKENS, *PIPEDREAM):
+        monkeypatch.delenv(name, raising=False)
+    async with open_runtime(make_home(tmp_path / "home")) as runtime:
+        await runtime.set_secret(ADMIN, "GITHUB_TOKEN", TOKEN, hosts=["elsewhere.example"])
+        await runtime.set_secret(ADMIN, "AIRTABLE_API_KEY", TOKEN)
+        server = in_process(
+            runtime, Settings.model_construct(home=runtime.settings.home), ADMIN, "2026-07-28"
+        )
+        async with server as client:
+            asked = {"app": app, "action": action, "props": props}
+            result = await client.call_tool("call_integration", asked)
+            assert text_of(result).startswith(f"{code}: "), text_of(result)
+            assert await runtime.waiting_pages(ADMIN) == []
+            await runtime.set_secret(ADMIN, "SLACK_BOT_TOKEN", TOKEN)
+            there = {"app": "slack", "action": "send-message", "props": {"channel": "#general", "text": "Hi"}}
+            assert data_of(await client.call_tool("call_integration", there))["status"] == "needs_consent"

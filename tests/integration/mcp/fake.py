@@ -37,6 +37,8 @@ from codewords_mcp.runtime.models import (
 from codewords_mcp.runtime.publishing import PublishedTool
 from codewords_mcp.runtime.questions import Question
 from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.secrets.names import check_name
+from codewords_mcp.runtime.secrets.rules import make_rule
 from codewords_mcp.runtime.service_info import ServiceInfo
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.tasks import TaskBook
@@ -412,6 +414,9 @@ class FakeRuntime(Runtime):
         return [info for (owner, _), info in self._secrets.items() if owner == caller.owner]
 
     async def secret_entry(self, caller: Caller, name: str, *, hosts: Collection[str] = ()) -> str:
+        check_name(name)
+        if hosts:
+            make_rule(hosts)
         nonce = f"nonce{next(self._ids)}"
         self.entries[nonce] = (caller, name)
         return f"{BASE_URL}/secrets/{nonce}"

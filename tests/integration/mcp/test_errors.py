@@ -72,10 +72,34 @@ async def test_bad_arguments_are_named_and_their_values_never_repeated(
 @pytest.mark.requirement("mcp:tool-strict")
 async def test_an_argument_that_a_tool_does_not_have_stops_it(client: Client, runtime: FakeRuntime) -> None:
     result = await client.call_tool("set_secret", {"name": "STRIPE_API_KEY", "value": SECRET})
-    assert (
-        text_of(result)
-        == "invalid_input: Unknown argument `value`; nothing was done.\nThe tool takes name, hosts."
-    )
+    first, hint = text_of(result).splitlines()
+    assert first == "invalid_input: Unknown argument `value`; nothing was done."
+    assert hint.startswith("The tool takes name, hosts.")
+    assert runtime.entries == {}
+
+
+@pytest.mark.requirement("mcp:value-in-chat")
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("set_secret", {"name": "STRIPE_API_KEY", "value": SECRET}),
+        ("set_secret", {"name": "STRIPE_API_KEY", "secret": SECRET}),
+        ("set_secret", {"name": {"STRIPE_API_KEY": SECRET}}),
+        ("set_secret", {SECRET: "STRIPE_API_KEY"}),
+        ("set_secret", {"name": SECRET}),
+        ("set_secret", {"name": f"STRIPE_API_KEY={SECRET}"}),
+        ("set_secret", {"name": "STRIPE_API_KEY", "hosts": [f"Bearer {SECRET}"]}),
+        ("connect_integration", {"app": "slack", "token": SECRET}),
+    ],
+)
+async def test_a_secrets_value_sent_in_the_chat_is_refused_and_said_to_be_in_it(
+    client: Client, runtime: FakeRuntime, tool: str, arguments: dict[str, Any]
+) -> None:
+    result = await client.call_tool(tool, arguments)
+    assert text_of(result).startswith("invalid_input: ")
+    assert "now in this chat" in text_of(result)
+    assert "replace it at its source" in text_of(result)
+    assert SECRET not in result.model_dump_json()
     assert runtime.entries == {}
 
 

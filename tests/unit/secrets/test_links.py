@@ -107,3 +107,38 @@ async def test_an_owner_who_asks_without_end_only_ends_own_links(database: Datab
     assert await one.find(kept) is None
     count = await database.read(lambda c: c.exec_driver_sql("SELECT count(*) FROM links").scalar())
     assert count == MAX_LINKS
+
+
+@pytest.mark.requirement("secrets:entry-bounded")
+async def test_many_links_of_one_kind_end_none_of_another(database: Database) -> None:
+    page = links(database)
+    kept = await page.create("ann", "TOKEN", {})
+    questions = Links("consent", database, Vault(KEY))
+    for number in range(MAX_PER_OWNER + 1):
+        await questions.create("ann", f"Q{number}", {})
+    assert await page.find(kept) is not None
+    for owner in range(MAX_LINKS):
+        await questions.create(str(owner), "Q", {})
+    assert await page.find(kept) is not None
+
+
+@pytest.mark.requirement("secrets:entry-again")
+async def test_the_same_asked_again_is_the_same_link_and_its_time_begins_anew(database: Database) -> None:
+    one, two = links(database), links(database)
+    first = await one.ensure("ann", "TOKEN", {"rule": None})
+    found = await one.find(first)
+    assert await two.ensure("ann", "TOKEN", {"rule": None}) == first
+    again = await one.find(first)
+    assert found is not None
+    assert again is not None
+    assert again.row["expires_at"] > found.row["expires_at"]
+    others = [
+        await one.ensure("ann", "TOKEN", {"rule": {"hosts": ["a.example"]}}),
+        await one.ensure("ann", "OTHER", {"rule": None}),
+        await one.ensure("bob", "TOKEN", {"rule": None}),
+        await Links("consent", database, Vault(KEY)).ensure("ann", "TOKEN", {"rule": None}),
+    ]
+    assert len({first, *others}) == 5
+    assert await one.ensure("ann", "TOKEN", {"rule": None}) == first, "also after others"
+    assert await one.spend(again)
+    assert await one.ensure("ann", "TOKEN", {"rule": None}) != first

@@ -98,6 +98,17 @@ class Integrations:
         listed = await self._broker.options(self.accounts.user(owner), asked, prop, query or None)
         return Detail(app=found.action.app, options=tuple(listed))
 
+    async def require_ready(self, owner: str, found: Resolved, account: str | None = None) -> None:
+        """Raise what would stop `run` before the app is asked, so that nobody agrees to what cannot be done.
+
+        Raises AppNotConnected, Forbidden for a token that may not go there, InvalidInput for a native action's missing field.
+        """
+        if found.native is None:
+            await self.accounts.chosen_for(owner, found.action, account)
+            return
+        require(found.native.action, configured(found.native.action, found.props, {}))
+        await self._native.require_connected(owner, found.native)
+
     async def run(self, owner: str, asked: Asked, policy: EgressPolicy | None = None) -> Outcome:
         """Carry it out, once. `policy`: what an HTTP request may reach.
 

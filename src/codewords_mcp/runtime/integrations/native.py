@@ -120,7 +120,19 @@ class NativeActions:
             return await self._secrets.given(owner, names)
         return await self._secrets.values(owner, names)
 
+    async def require_connected(self, owner: str, native: Native) -> None:
+        """Raise AppNotConnected or Forbidden where `run` would; nothing is asked of the app."""
+        if native.app != "http":
+            await self._token(owner, SERVICES[native.app])
+
     async def _api(self, owner: str, service: Service) -> Api:
+        name, token, base = await self._token(owner, service)
+        if name == "GOOGLE_SERVICE_ACCOUNT":
+            token = await self._google.token(token, service.scope)
+        return Api(self._web, service, base, {"authorization": f"Bearer {token}", **service.headers})
+
+    async def _token(self, owner: str, service: Service) -> tuple[str, str, str]:
+        """The secret that is used, its value, and the address that it goes to."""
         given = await self._given(owner, service)
         name = next((name for name in service.secrets if name in given), None)
         if name is None:
@@ -134,10 +146,7 @@ class NativeActions:
         if base is None:
             base = service.base
             await self._allowed(owner, name, base.removeprefix("https://"), service)
-        token = given[name]
-        if name == "GOOGLE_SERVICE_ACCOUNT":
-            token = await self._google.token(token, service.scope)
-        return Api(self._web, service, base, {"authorization": f"Bearer {token}", **service.headers})
+        return name, given[name], base
 
     async def _allowed(self, owner: str, name: str, host: str, service: Service) -> None:
         """A secret goes where its rule says, also from here."""

@@ -5,6 +5,7 @@ They are in the database, so that any runtime on it, and one that was started ag
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import secrets
@@ -22,7 +23,9 @@ from codewords_mcp.runtime.store.database import Database
 LIFETIME: Final = 600.0
 """Seconds."""
 MAX_LINKS: Final = 1000
+"""Of one kind."""
 MAX_PER_OWNER: Final = 50
+"""Of one kind, so that many questions end no page on which a secret is being typed."""
 Kind = Literal["secret", "consent", "connect", "browser"]
 
 
@@ -41,7 +44,7 @@ class Link:
 class Links:
     """Links of one kind. A token has 192 random bits and is stored as its digest only; the data is sealed by the vault.
 
-    Bounded: past 50 of one owner, or 1000 in all, the oldest one ends. A rotation of the master key ends them all.
+    Bounded: past 50 of one owner, or 1000 in all, the oldest one of its kind ends. A rotation of the master key ends them all.
     """
 
     def __init__(self, kind: Kind, database: Database, vault: Vault, *, lifetime: float = LIFETIME) -> None:
@@ -64,6 +67,15 @@ class Links:
 
         await self._db.write(store)
         return token
+
+    async def ensure(self, owner: str, subject: str, data: dict[str, Any]) -> str:
+        """The token of an unanswered link about the very same, its time begun anew; where there is none, a new one's."""
+        for link in await self.waiting(owner):
+            if (link.row["kind"], link.subject, link.data) == (self._kind, subject, data):
+                renew = functools.partial(rows.renew, link_id=link.row["id"], ttl=self._lifetime)
+                if await self._db.write(renew):
+                    return link.token
+        return await self.create(owner, subject, data)
 
     async def find(self, token: str) -> Link | None:
         """What a token stands for, without spending it; None where it is unknown, spent or expired."""

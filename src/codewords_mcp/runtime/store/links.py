@@ -11,11 +11,12 @@ from codewords_mcp.runtime.store.tables import links
 
 
 def add(connection: Connection, values: dict[str, Any], ttl: float, *, most_of_owner: int, most: int) -> None:
-    """A new link that lives for `ttl` seconds. Past so many, the oldest of the owner's, or of all, makes room."""
+    """A new link that lives for `ttl` seconds. Past so many, the oldest of its kind, the owner's or anybody's, makes room."""
     at = clock(connection)
     connection.execute(delete(links).where(links.c.expires_at <= at))
-    _make_room(connection, links.c.owner == values["owner"], most_of_owner)
-    _make_room(connection, links.c.owner.is_not(None), most)
+    of_kind = links.c.kind == values["kind"]
+    _make_room(connection, of_kind & (links.c.owner == values["owner"]), most_of_owner)
+    _make_room(connection, of_kind, most)
     connection.execute(insert(links).values(values | {"created_at": at, "expires_at": at + int(ttl * 1e6)}))
 
 
@@ -24,6 +25,15 @@ def _make_room(connection: Connection, which: Any, most: int) -> None:
     if count >= most:
         oldest = select(links.c.id).where(which).order_by(links.c.created_at).limit(count - most + 1)
         connection.execute(delete(links).where(links.c.id.in_(oldest)))
+
+
+def renew(connection: Connection, link_id: str, ttl: float) -> bool:
+    """Let an unanswered link live for `ttl` seconds from now; False where it is gone or answered."""
+    at = clock(connection)
+    which = (links.c.id == link_id, links.c.answer.is_(None), links.c.expires_at > at)
+    return (
+        connection.execute(update(links).where(*which).values(expires_at=at + int(ttl * 1e6))).rowcount == 1
+    )
 
 
 def get(connection: Connection, link_id: str, kind: str) -> RowMapping | None:

@@ -93,7 +93,7 @@ class Chromes:
 
     async def invite(self, owner: str) -> str:
         """A token of a page on which a person pairs a Chrome, once, within 10 minutes."""
-        return await self._links.create(owner, "browser", {})
+        return await self._links.ensure(owner, "browser", {})
 
     async def paired_by(self, owner: str, token: str) -> bool:
         """Whether the page of this token has done its work. Raises NotFound where there is no such page, Forbidden where it is
