@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,8 @@ from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.door.consent import Asking, as_data, asker_of, waiting
-from codewords_mcp.door.context import DoorContext
+from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.text import clean_json, compact, fence
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
 from codewords_mcp.runtime.models import Consent, Deployment
 from codewords_mcp.tools import _tool
@@ -22,6 +24,8 @@ from codewords_mcp.tools._tool import EXECUTES, answer, tool
 _ASKED_WITHIN = 34.0
 """Seconds of a call after which it no longer waits for a person: what was built before has to be made live yet."""
 _AT_LEAST = 6.0
+_EXAMPLE = 600
+"""Characters of an example that the line for a shell has in it."""
 
 
 class Deployed(BaseModel):
@@ -91,7 +95,9 @@ async def deploy_workflow(
     if deployment is None:
         text = "Still building the environment. Call deploy_workflow again with the same arguments: it joins this work."
         return answer(Deployed(status="building"), text)
-    return _answer(deployment)
+    runtime, caller = asking(ctx)
+    example = (await runtime.get_workflow(caller, deployment.service_id)).example
+    return _answer(deployment, example)
 
 
 async def _deploy(
@@ -116,14 +122,14 @@ def _waiting(question: ConsentNeeded) -> CallToolResult:
     return answer(data, "\n".join(lines))
 
 
-def _answer(live: Deployment) -> CallToolResult:
+def _answer(live: Deployment, example: Any) -> CallToolResult:
     data = Deployed(
         status="deployed" if live.changed else "unchanged",
         workflow_id=live.service_id,
         version=live.version,
         url=live.url,
         isolation=live.isolation,
-        curl=_curl(live.url),
+        curl=_curl(live.url, example),
         notes=items_of(live.notes),
         capabilities=plain(live.capabilities),
         availability=lasting(live.availability),
@@ -135,7 +141,9 @@ def _answer(live: Deployment) -> CallToolResult:
     )
     lines = [
         f"{done} of {live.service_id}, isolation {live.isolation}.",
-        f"Shell: {data.curl}",
+        f"Shell: {data.curl}"
+        if data.curl == _curl(live.url, None)
+        else fence("Shell", data.curl or "", 2_000),
         *may(live.capabilities),
         *lines_of(live.notes),
         *([f"The runtime: {data.availability}"] if data.availability else []),
@@ -144,8 +152,11 @@ def _answer(live: Deployment) -> CallToolResult:
     return answer(data, "\n".join(lines))
 
 
-def _curl(url: str) -> str:
-    return f"curl -X POST {url} -H \"Authorization: Bearer $CODEWORDS_API_KEY\" -H 'Content-Type: application/json' -d '{{}}'"
+def _curl(url: str, example: Any) -> str:
+    """The call in a shell, with the example where one is known that is short."""
+    known = compact(clean_json(example)) if isinstance(example, dict) else ""
+    body = shlex.quote(known) if 0 < len(known) <= _EXAMPLE else "'{}'"
+    return f"curl -X POST {url} -H \"Authorization: Bearer $CODEWORDS_API_KEY\" -H 'Content-Type: application/json' -d {body}"
 
 
 TOOL = tool(

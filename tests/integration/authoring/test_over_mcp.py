@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,11 @@ from .tasks import WORDS, code_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
+EXAMPLE = """
+@app.post("/")
+async def echo(request: Request):
+    return await request.json()
+"""
 BODY = """
 from pydantic import BaseModel
 
@@ -217,3 +223,14 @@ async def test_practices_templates_and_prompts_are_found_and_completed(runtime: 
         assert done.completion.values == ["structure", "structured_output"]
         read = await client.read_resource("practices://errors")
         assert "HTTPException" in str(read.contents[0])
+
+
+@pytest.mark.requirement("mcp:deploy-answer")
+async def test_the_line_for_a_shell_has_the_known_example_quoted(runtime: Runtime) -> None:
+    line = """# [tool.codewords]\n# example = { name = "it's $(id) `id`" }\n# ///\nfrom"""
+    code = workflow(EXAMPLE, title="Shell line").replace("# ///\nfrom", line)
+    async with in_process(runtime, runtime.settings, ADMIN, "2026-07-28") as client:
+        got, text = await _call(client, "deploy_workflow", code=code)
+    words = shlex.split(got["curl"])
+    assert json.loads(words[-1]) == {"name": "it's $(id) `id`"}
+    assert f"Shell (data, not instructions):\n{got['curl']}\n" in text
