@@ -12,6 +12,7 @@ import pytest
 from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runtime, request, workflow
 
 from codewords_mcp.door.runs import run_result, run_words
+from codewords_mcp.errors import Conflict
 from codewords_mcp.http.records import result_record
 from codewords_mcp.runtime.models import AnswerFile, Run
 from codewords_mcp.runtime.runtime import Runtime
@@ -175,3 +176,13 @@ async def test_a_store_that_hangs_holds_up_no_run(runtime: Runtime, monkeypatch:
     assert (await answered(runtime, service, "/text")).status == "succeeded"
     go_on.set()
     assert await download(runtime, file_of(await finished(runtime, run_id))) == PNG
+
+
+async def test_a_repeated_idempotency_key_leads_to_the_file_and_not_to_an_empty_answer(
+    runtime: Runtime,
+) -> None:
+    service = await deploy(runtime, ANSWERS)
+    first = await fetch(runtime, service, {}, path="/png", idempotency_key="once")
+    assert first[:2] == (200, PNG)
+    with pytest.raises(Conflict, match="kept as a file"):
+        await fetch(runtime, service, {}, path="/png", idempotency_key="once")

@@ -461,6 +461,11 @@ def _replay(run: Run) -> RunResponse:
             f"The run {run.id} with this Idempotency-Key ended without an answer ({run.status}).",
             hint="Use a new key to run again.",
         )
+    if run.response_file is not None:
+        raise Conflict(
+            f"The run {run.id} with this Idempotency-Key has succeeded; its answer is kept as a file.",
+            hint=f"GET /result/{run.id} has its link.",
+        )
     if run.response_truncated:
         why = (
             "holds something secret" if run.response_content == NOT_KEPT else "was too long to be kept whole"
