@@ -75,9 +75,9 @@ def _difference(diff: str) -> str:
     if not diff:
         return ""
     lines = [_spelled(line) for line in diff.split("\n") if not line.startswith(("--- ", "+++ "))]
-    marked = "\n".join(
-        f"<{_MARKS[line[:1]]}>{escape(line)}</{_MARKS[line[:1]]}>" if line[:1] in _MARKS else escape(line)
-        for line in lines
+    # each is a block of its own, broken where it is long: nothing is out of sight, and no rest of a line looks like another
+    marked = "".join(
+        f"<{mark}>{escape(line)}</{mark}>" for line in lines for mark in [_MARKS.get(line[:1], "span")]
     )
     unfolded = " open" if len(lines) <= _FOLDED_FROM else ""
     return (

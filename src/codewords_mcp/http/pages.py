@@ -43,7 +43,10 @@ summary { margin-top: .8rem; color: var(--dim); cursor: pointer }
 .dim { color: var(--dim); font-size: .92rem } .bad { color: var(--bad); font-weight: 600 } .good { color: var(--good) }
 .last { margin: 1.25rem 0 0 }
 pre.diff { margin: .6rem 0 0; padding: .7rem .8rem; max-height: 24rem; overflow: auto; background: var(--page);
-  border: 1px solid var(--line); border-radius: 8px; font: 13px/1.45 ui-monospace, monospace }
+  border: 1px solid var(--line); border-radius: 8px; font: 13px/1.45 ui-monospace, monospace; white-space: pre-wrap;
+  overflow-wrap: anywhere }
+pre.diff > * { display: block; min-height: 1.45em; padding-left: 2ch; text-indent: -2ch }
+table + form { margin-top: 1.25rem }
 ins { color: var(--good); text-decoration: none } del { color: var(--bad); text-decoration: none }
 table { width: 100%; border-collapse: collapse } td, th { padding: .45rem .75rem .45rem 0; text-align: left;
   vertical-align: top; border-top: 1px solid var(--line) } td { overflow-wrap: anywhere }

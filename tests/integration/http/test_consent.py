@@ -59,3 +59,46 @@ def test_a_person_answers_on_the_page_once(http: httpx.Client, door: Door, said:
             assert (answer.status_code, "This link no longer works" in answer.text) == (404, True)
     again = http.post("/deploy", json={"code": CODE, "name": name}, timeout=300)
     assert again.status_code == (200 if said == "agree" else 403), again.text
+
+
+CHANGED = CODE.replace(
+    "async def f(url: str):", 'async def f(url: str):\n    tag = "<script>alert(1)</script> \u202e\\u202e"', 1
+)
+
+
+@pytest.mark.requirement("manifest:consent-page")
+def test_the_page_shows_the_codes_difference_and_a_yes_is_for_that_code_only(
+    http: httpx.Client, door: Door
+) -> None:
+    first = workflow('@app.get("/")\nasync def f():\n    return "before"\n', title="Open")
+    live = http.post("/deploy", json={"code": first, "name": "Differs"}, timeout=300).json()["service_id"]
+    update = {"code": CHANGED, "service_id": live}
+    question = http.post("/deploy", json=update, timeout=300).json()["error"]
+    with sign_in(door.url, ADMIN_KEY) as browser:
+        page = browser.get(question["url"]).text
+        assert "The code&#x27;s difference" in page or "The code's difference" in page
+        assert "<del>-    return &quot;before&quot;</del>" in page
+        assert "<ins>+import httpx" in page
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+        assert "<script>" not in page, "code is shown, never run"
+        assert "\u202e" not in page, "what turns a line around is shown by its number"
+        assert "\\u{202e}" in page
+        assert "Agreed" in browser.submit(question["url"], {"answer": "agree"}).text
+    other = http.post("/deploy", json=update | {"code": CHANGED + "\n# more\n"}, timeout=300)
+    assert other.json()["error"]["code"] == "consent_needed", "the yes was for the code that was shown"
+    assert other.json()["error"]["confirm"] != question["confirm"]
+    done = http.post("/deploy", json=update, timeout=300)
+    assert done.status_code == 200, done.text
+
+
+@pytest.mark.requirement("manifest:consent-page")
+def test_a_long_difference_is_folded_and_a_new_workflow_has_none(http: httpx.Client, door: Door) -> None:
+    first = workflow('@app.get("/")\nasync def f():\n    return "before"\n', title="Open")
+    live = http.post("/deploy", json={"code": first, "name": "Long"}, timeout=300).json()["service_id"]
+    long = CODE + "".join(f"\n# line {number}\n" for number in range(60))
+    with sign_in(door.url, ADMIN_KEY) as browser:
+        question = http.post("/deploy", json={"code": long, "service_id": live}, timeout=300).json()["error"]
+        page = browser.get(question["url"]).text
+        assert "<details><summary>" in page
+        assert "# line 59" in page
+        assert "<details" not in browser.get(str(refused(http, "Of its own")["url"])).text

@@ -112,6 +112,34 @@ def test_a_person_reads_a_question_whole_and_answers_it_with_a_thumb(
         assert page.problems == []
 
 
+@pytest.mark.requirement("manifest:consent-page")
+@pytest.mark.parametrize(("width", "height", "mobile"), [(390, 844, True), (1280, 800, False)])
+def test_all_of_the_codes_difference_is_in_sight_however_long_its_lines_are(
+    door: Door, tmp_path: Path, width: int, height: int, mobile: bool
+) -> None:
+    diff = f"--- 1\n+++ 2\n@@ -1 +1 @@\n-old\n+{'x' * 300}; send()\n same\n"
+    question = of_deploy(
+        "local", f"Diff {width}", "weekly_0a1b2c3d", 4, GRANTS, code_hash=str(width), diff=diff
+    )
+
+    async def put(runtime: Runtime) -> str:
+        try:
+            await runtime._house.consents.settle(question, Consent())  # pyright: ignore[reportPrivateUsage]
+        except ConsentNeeded as needed:
+            return needed.confirm
+        raise AssertionError("nothing was asked")
+
+    with tab(tmp_path, width=width, height=height, mobile=mobile) as page:
+        page.open(door.sign_in_address(f"{door.url}/consents/{door.ask(put)}"))
+        code = "document.querySelector('pre.diff')"
+        assert page.value(f"{code}.scrollWidth <= {code}.clientWidth"), "nothing is hidden sideways"
+        assert page.value("document.documentElement.scrollWidth") <= width
+        assert "; send()" in page.value(f"{code}.innerText")
+        inset = "parseFloat(getComputedStyle(document.querySelector('pre.diff ins')).paddingLeft)"
+        assert page.value(inset) > 0, "the rest of a line stands in"
+        assert page.problems == []
+
+
 def test_the_docs_ask_a_browser_for_the_key_and_show_the_routes(door: Door, tmp_path: Path) -> None:
     with tab(tmp_path, width=360, height=740, mobile=True) as page:
         page.open(f"{door.url}/docs")
