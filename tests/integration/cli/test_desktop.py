@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class Desktop:
 
 
 @contextmanager
-def sitting(folder: Path, mode: str = "auto") -> Iterator[Desktop]:
+def sitting(folder: Path, mode: str = "auto") -> Generator[Desktop]:
     (folder / "bin").mkdir()
     desktop = Desktop(folder / "bin", make_home(folder / "home"), mode)
     try:
