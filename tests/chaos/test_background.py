@@ -123,7 +123,8 @@ def test_times_that_came_while_the_runtime_was_dead_are_made_up_for_once(tmp_pat
             assert sorted(run["scheduledRequestId"] for run in fired(runtime, service)) == sorted(made)
             ended = [result(runtime, run["id"]) for run in fired(runtime, service)]
             assert [run["status"] for run in ended] == ["succeeded"] * len(made)
-            assert runtime.call("GET", f"/schedules/{yearly['id']}") == yearly
+            told_once = {"availability": None}  # only the answer that made it says what starts the runtime
+            assert runtime.call("GET", f"/schedules/{yearly['id']}") == yearly | told_once
             kill(runtime)
 
 
