@@ -12,6 +12,7 @@ from tests.chaos.test_background import kill
 from tests.chaos.test_replicas import starting
 from tests.integration.mcp.connecting import Bare
 from tests.integration.runtime.background import WORK, with_options
+from tests.people import sign_in
 from tests.postgres import Postgres
 from tests.serving import ServedRuntime, start_runtime
 from tests.workshop import make_home
@@ -78,8 +79,12 @@ async def test_sealed_state_and_tokens_of_one_replica_are_good_at_another(two: l
     )
     assert told["structuredContent"]["status"] == "declined"
     other.call("PUT", "/secrets/A_NAME", {"value": "v"})
+    here, there = _client(one), _client(other)  # neither asks its person itself
     question = await here.call("delete_secret", {"name": "A_NAME"})
     token = question["_meta"]["codewords/confirm"]
+    with sign_in(other.url, other.key) as person:
+        agreed = person.submit(f"{other.url}/consents/{token}", {"answer": "agree"})
+        assert agreed.status_code == 200, agreed.text
     assert (await there.call("delete_secret", {"name": "A_NAME", "confirm": token}))["structuredContent"]
     spent = await here.call("delete_secret", {"name": "A_NAME", "confirm": token})
     assert spent["isError"]
