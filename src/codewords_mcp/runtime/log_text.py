@@ -35,10 +35,11 @@ _OF_TRACEBACK = re.compile(
 )
 _SERVER = re.compile(
     r"INFO: +(Started server process \[\d+\]|Waiting for application (startup|shutdown)\.|"
-    r"Application (startup|shutdown) complete\.|Uvicorn running on .*|Shutting down|Finished server process \[\d+\]|"
-    r'[\d.]+:\d+ - "[A-Z]+ \S+ HTTP/1\.1" \d{3}.*)'
+    r"Application (startup|shutdown) complete\.|Uvicorn running on .*|Shutting down|Finished server process \[\d+\])"
 )
-"""What the workflow's server says of its start and end, and of the request that the run's record tells of."""
+"""A line of the workflow's server about its start or end, on stderr."""
+_SERVER_ACCESS = re.compile(r'INFO: +[\d.]+:\d+ - "[A-Z]+ \S+ HTTP/1\.1" \d{3}.*')
+"""A line of the workflow's server about a request that the run's record tells of; uvicorn writes it to stdout by default."""
 LONGEST = 16 << 10
 """Characters of a line that is looked into."""
 
@@ -97,11 +98,12 @@ def _compact(value: object) -> str:
 
 def is_server_line(stream: str, message: str) -> bool:
     """Whether the workflow's HTTP server says here that it starts, ends, or has answered a request."""
-    return (
-        stream != "platform"
-        and message.startswith("INFO: ")
-        and _SERVER.fullmatch(message.strip()) is not None
-    )
+    if stream == "platform" or not message.startswith("INFO: "):
+        return False
+    text = message.strip()
+    if _SERVER_ACCESS.fullmatch(text):
+        return True
+    return stream == "stderr" and _SERVER.fullmatch(text) is not None
 
 
 Tracing = frozenset[str]

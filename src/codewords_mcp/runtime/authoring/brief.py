@@ -33,6 +33,7 @@ _MEANT = {
     "anthropic": "claude anthropic",
     "gemini": "gemini google",
     "files": "pdf file upload download invoice csv document picture image link",
+    "chrome_extension": "own person signed browser",
     "web_automation_agent": "javascript rendered click form login browser",
     "webpage_to_markdown": "page website url article markdown scrape read fetch",
     "firecrawl": "scrape crawl website page javascript",
