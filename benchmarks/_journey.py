@@ -104,8 +104,12 @@ class Call:
 
 @dataclass
 class Person:
-    """Agrees to forms, types `value` where a secret is asked for, connects accounts; on the pages, as a browser would."""
+    """Agrees to forms, types `value` where a secret is asked for, connects accounts; on the pages, as a browser would, signed
+    in to the runtime at `url` with `key`, as `codewords open` does it.
+    """
 
+    url: str
+    key: str
     value: str = "typed-by-a-person"
     visited: list[str] = field(default_factory=list[str])
     agreed: list[str] = field(default_factory=list[str])
@@ -120,14 +124,22 @@ class Person:
     def _visit(self, url: str) -> None:
         page = url.split("/")[3]
         self.visited.append(page)
+        origin = {"Origin": "/".join(url.split("/")[:3]), "Sec-Fetch-Site": "same-origin"}
         with httpx.Client(trust_env=False, timeout=30) as browser:
+            self._sign_in(browser)
             if page == "connect":
-                onward = browser.get(f"{url}/go").headers["location"]
+                onward = browser.get(f"{url}/go", headers={"Sec-Fetch-Site": "same-origin"}).headers["location"]
                 browser.get(browser.post(onward).headers["location"]).raise_for_status()
                 return
             form = {"value": self.value} if page == "secrets" else {"answer": "agree"}
             browser.get(url).raise_for_status()
-            browser.post(url, data=form).raise_for_status()
+            browser.post(url, data=form, headers=origin).raise_for_status()
+
+    def _sign_in(self, browser: httpx.Client) -> None:
+        made = browser.post(f"{self.url}/sign-ins", json={}, headers={"Authorization": f"Bearer {self.key}"})
+        opened = {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+        answer = browser.get(made.raise_for_status().json()["url"], headers=opened, follow_redirects=True)
+        answer.raise_for_status()
 
 
 class Assistant:

@@ -38,7 +38,7 @@ async def travel(url: str, key: str) -> list[Call]:
         Client(
             streamable_http_client(f"{url}/mcp", http_client=http),
             mode="2026-07-28",
-            elicitation_callback=Person(),
+            elicitation_callback=Person(url, key),
         ) as client,
     ):
         assistant = Assistant(client)

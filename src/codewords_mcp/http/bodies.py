@@ -137,5 +137,5 @@ def query_wait(request: Request, *, usual: float, most: float) -> float:
     text = request.query_params.get("timeout")
     if text is None:
         return min(usual, most)
-    seconds = parse_seconds(text, "timeout")
+    seconds = parse_seconds(text, "timeout", high=None)
     return min(seconds / 1000 if seconds > 1000 else seconds, most)

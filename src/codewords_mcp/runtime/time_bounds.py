@@ -14,19 +14,22 @@ from codewords_mcp.errors import InvalidInput
 
 MAX_SECONDS: Final = 100 * 366 * 86400.0
 """No duration of ours is longer: a hundred years."""
-FIRST_YEAR, LAST_YEAR = 1970, 2999
-"""No moment of ours is outside: at the calendar's ends, another zone's time can't be written."""
+FIRST_YEAR, LAST_YEAR = 1970, 9800
+"""No moment of ours is outside: `MAX_SECONDS` later, in any zone, is still within the calendar."""
 
 
-def check_seconds(value: float, name: str, *, low: float = 0.0, high: float = MAX_SECONDS) -> float:
-    """The duration. Raises InvalidInput outside of the bounds, and for infinity and NaN."""
-    if not math.isfinite(value) or not low <= value <= high:
-        raise InvalidInput(f"`{name}` must be a number of seconds from {_shown(low)} to {_shown(high)}.")
+def check_seconds(value: float, name: str, *, low: float = 0.0, high: float | None = MAX_SECONDS) -> float:
+    """The duration. Raises InvalidInput outside of the bounds, and for infinity and NaN. `high` is None where the caller
+    cuts a longer one.
+    """
+    if not math.isfinite(value) or value < low or (high is not None and value > high):
+        most = f" to {_shown(high)}" if high is not None else ""
+        raise InvalidInput(f"`{name}` must be a number of seconds from {_shown(low)}{most}.")
     return value
 
 
-def parse_seconds(text: str, name: str, *, low: float = 0.0, high: float = MAX_SECONDS) -> float:
-    """The duration that a text names. Raises InvalidInput."""
+def parse_seconds(text: str, name: str, *, low: float = 0.0, high: float | None = MAX_SECONDS) -> float:
+    """The duration that a text names; see `check_seconds`. Raises InvalidInput."""
     try:
         value = float(text) if text.isascii() and len(text) <= 40 else math.nan
     except ValueError:

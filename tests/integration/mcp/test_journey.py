@@ -71,7 +71,7 @@ async def client_of(served: ServedRuntime, transport: str, era: Era, person: Any
 async def test_a_workflow_goes_its_whole_way_through_the_front(
     served: ServedRuntime, connect: LoopbackConnect
 ) -> None:
-    person = JOURNEY.Person()
+    person = JOURNEY.Person(served.url, served.key)
     async with client_of(served, "stdio", "2026-07-28", person) as client:
         assistant = JOURNEY.Assistant(client)
         await assistant.go()
@@ -91,7 +91,7 @@ async def test_a_workflow_goes_its_whole_way_through_the_front(
 async def test_a_workflow_is_deployed_run_read_and_deleted_over_each_transport(
     served: ServedRuntime, transport: str, era: Era
 ) -> None:
-    person = JOURNEY.Person()
+    person = JOURNEY.Person(served.url, served.key)
     async with client_of(served, transport, era, person) as client:
         await JOURNEY.Assistant(client).go_briefly()
     assert served.call("GET", "/workflows?query=briefly")["items"] == []

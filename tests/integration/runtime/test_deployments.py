@@ -172,6 +172,10 @@ async def test_a_public_workflow_has_its_owners_secrets_or_as_a_template_the_cal
             await fetch(runtime, service, {}, caller=one)
         await runtime.answer_consent(one, asked.value.confirm, agreed=True)
     marked = [(b"run-as-template", b"yes")]
+    for runner in (reader, other):
+        with pytest.raises(ConsentNeeded) as question:
+            await fetch(runtime, service, {}, caller=runner)
+        await runtime.answer_consent(runner, question.value.confirm, agreed=True)
     assert (await fetch(runtime, service, {}, caller=reader))[1] == b'{"length":17}'
     assert (await fetch(runtime, service, {}, caller=reader, headers=marked))[1] == b'{"length":23}'
     assert (await fetch(runtime, service, {}, caller=other, headers=marked))[1] == b'{"length":0}'
