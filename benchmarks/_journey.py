@@ -128,7 +128,9 @@ class Person:
         with httpx.Client(trust_env=False, timeout=30) as browser:
             self._sign_in(browser)
             if page == "connect":
-                onward = browser.get(f"{url}/go", headers={"Sec-Fetch-Site": "same-origin"}).headers["location"]
+                onward = browser.get(f"{url}/go", headers={"Sec-Fetch-Site": "same-origin"}).headers[
+                    "location"
+                ]
                 browser.get(browser.post(onward).headers["location"]).raise_for_status()
                 return
             form = {"value": self.value} if page == "secrets" else {"answer": "agree"}

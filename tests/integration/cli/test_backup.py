@@ -176,7 +176,9 @@ def test_a_backup_that_is_not_there_is_said_so_and_makes_no_home(tmp_path: Path)
 def test_a_restored_home_says_that_it_is_paused_and_the_command_that_goes_on(
     shell: Shell, greeting: str, tmp_path: Path
 ) -> None:
-    created = shell("codewords", "schedules", "create", greeting, "@hourly", "--json")
+    created = shell(
+        "codewords", "schedules", "create", greeting, "@hourly", "-i", '{"name": "Ada"}', "--json"
+    )
     assert created.code == 0, created.err
     assert shell("codewords", "backup", str(tmp_path / "a.backup")).code == 0
     elsewhere = Shell(tmp_path / "elsewhere", {"CODEWORDS_PORT": "0"})

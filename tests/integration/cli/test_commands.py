@@ -209,9 +209,9 @@ def test_one_run_is_shown_with_what_it_reached_and_was_refused(shell: Shell, slo
     assert "refused   10.0.0.1:80" in shown
     assert "reached" not in shown
     record = shell("codewords", "runs", "last", "--json").json
-    assert record["usage"]["egress"]["reached"] == [
-        {"host": "10.0.0.1", "port": 80, "allowed": False, "count": 1}
-    ]
+    [refused] = record["usage"]["egress"]["reached"]
+    assert "CODEWORDS_EGRESS_ALLOW_PRIVATE" in refused.pop("why")
+    assert refused == {"host": "10.0.0.1", "port": 80, "allowed": False, "count": 1}
     assert shell("codewords", "runs", "no-such").code == 2
 
 

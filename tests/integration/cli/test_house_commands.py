@@ -141,7 +141,8 @@ def test_a_command_starts_the_runtime_and_stop_ends_it(empty: Shell) -> None:
 
 @pytest.mark.requirement("cli:schedules")
 def test_a_schedule_is_made_listed_paused_resumed_and_deleted(shell: Shell, greeting: str) -> None:
-    made = shell("codewords", "schedules", "create", "greeting", "0 9 * * MON-FRI", "-z", "Europe/Berlin")
+    when = ("0 9 * * MON-FRI", "-z", "Europe/Berlin", "-i", '{"name": "Ada"}')
+    made = shell("codewords", "schedules", "create", "greeting", *when)
     assert made.code == 0, made.err
     schedule = made.out.strip()
     listed = shell("codewords", "schedules", "list", "--json").json

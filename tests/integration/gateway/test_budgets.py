@@ -309,13 +309,17 @@ def test_budgets_are_set_shown_and_removed_by_command(door: Door, http: httpx.Cl
         assert done.returncode == code, done.stderr
         return done.stdout
 
+    code = workflow('@app.post("/")\nasync def main() -> dict:\n    return {}\n')
+    made = http.post("/deploy", json={"code": code, "name": "Thing", "allow": True}, timeout=300)
+    thing = made.json()["service_id"]
     assert budget("set", "day", "500").startswith("home, each day: at most 500.00 USD.")
-    budget("set", "workflow", "7.5", "--of", "thing_0123abcd", "--per", "month")
+    budget("set", "workflow", "7.5", "--of", thing, "--per", "month")
+    budget("set", "workflow", "7.5", "--of", "no_such_0123abcd", code=2)
     listed = [line.split("\t") for line in budget("list").splitlines()]
     assert ["home, each day", "500.00"] in [line[:2] for line in listed]
-    assert ["workflow thing_0123abcd, each month", "7.5", "0.00", "0.00"] in listed
+    assert [f"workflow {thing}, each month", "7.5", "0.00", "0.00"] in listed
     assert json.loads(budget("delete", "day", "--json"))["deleted"] is True
-    budget("delete", "workflow", "--of", "thing_0123abcd", "--per", "month")
+    budget("delete", "workflow", "--of", thing, "--per", "month")
     budget("delete", "day", code=2)
     budget("set", "run", "1", "--per", "day", code=2)
     budget("set", "run", "nan", code=2)
