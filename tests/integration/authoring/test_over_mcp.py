@@ -168,7 +168,7 @@ async def test_deleting_asks_the_person_by_a_form(runtime: Runtime, era: Any) ->
         made, _ = await _call(client, "deploy_workflow", code=workflow(BODY, title=f"Doomed {era}"))
         refused = await client.call_tool("delete_workflow", {"workflow_id": made["workflow_id"]})
         assert refused.is_error
-        assert "The user declined" in text_of(refused)
+        assert "A person declined; nothing was done." in text_of(refused)
         done, _ = await _call(client, "delete_workflow", workflow_id=made["workflow_id"])
     assert done["workflow_id"] == made["workflow_id"]
     assert "for good, with 1 version and its schedules" in asked[1]

@@ -37,6 +37,7 @@ def test_a_log_is_what_the_workflow_said_and_not_what_its_server_did() -> None:
         "[warning] slow",
         '{"event": "no log entry"}',
         '{"event": ',
+        "INFO:     Shutting down",
         "[stderr] INFO:     Shutting down the pumps",
     ]
 
