@@ -153,6 +153,25 @@ def of_deletion(owner: str, name: str, service_id: str, live: int | None, versio
     return Question(owner, _digest(owner, "delete", service_id, live, versions), rows, _lines(rows), wording)
 
 
+def of_rollback(
+    owner: str, name: str, service_id: str, version: int, live: int, grants: Sequence[Grant] | None
+) -> Question:
+    """An assistant wants another version live. `grants`: what it may do that the live one may not; None where nobody knows."""
+    title = f"Make version {version} of the workflow {quoted(name, _TITLE)} live, in place of version {live}?"
+    more = tabled(grants or ()) if grants is not None else [("may do", ["what its code asks for"])]
+    wording = Wording(
+        message=f"Nothing was done yet: a person has to agree. {title}",
+        hint=_TO_CALL,
+        title=title,
+        about=f"It may do this, which version {live} may not" if more else "An assistant is about to do this",
+        agreed="It can be done, once. Ask the assistant to go on.",
+        declined="A person declined; nothing was done.",
+    )
+    rows: Rows = [("workflow", [item(service_id)]), ("version", [str(version)]), *more]
+    digest = _digest(owner, "rollback", service_id, version, live, more)
+    return Question(owner, digest, rows, _lines(rows), wording)
+
+
 def of_call(owner: str, action: str, props: Mapping[str, Any], account: str | None) -> Question:
     """One call of an integration's action that may change something, with exactly these fields and this account."""
     name = item(action)

@@ -8,7 +8,8 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.runtime.plain import quoted
+from codewords_mcp.runtime.manifest import Manifest
+from codewords_mcp.runtime.questions import Question, of_rollback
 from codewords_mcp.tools._arguments import WorkflowId
 from codewords_mcp.tools._tool import DESTROYS, answer, tool
 
@@ -33,16 +34,18 @@ async def rollback_workflow(
     return answer(data, f"Version {live.version} of {live.service_id} is live at {live.url}")
 
 
-async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> str | None:
-    """Nobody is asked about what is not there, or is live already. Raises NotFound."""
+async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> Question | None:
+    """Nobody is asked about what is not there, or is live already. A version that may do more than the live one was agreed to
+    once, and maybe taken back since: the question says what it may do. Raises NotFound.
+    """
     runtime, caller = asking(ctx)
     wanted = arguments["version"]
     found = await runtime.get_workflow(caller, arguments["workflow_id"])
-    live = next((one.version for one in found.versions if one.active), None)
-    if wanted == live:
+    if wanted == found.version:
         return None
-    await runtime.get_workflow(caller, found.service_id, version=wanted)
-    return f"Make version {wanted} of the workflow {quoted(found.name, 80)} live, in place of version {live}?"
+    other = await runtime.get_workflow(caller, found.service_id, version=wanted)
+    more = other.manifest and other.manifest.widens(found.manifest or Manifest())
+    return of_rollback(caller.owner, found.name, found.service_id, wanted, found.version, more)
 
 
 TOOL = tool(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mcp import Client
 from mcp_types import ElicitRequestFormParams, ElicitResult
-from tests.workshop import ADMIN, fetch, make_home, open_runtime
+from tests.workshop import ADMIN, deploy, fetch, make_home, open_runtime, workflow
 
 from codewords_mcp.runtime.runtime import Runtime
 from codewords_mcp.settings import Settings
@@ -164,3 +164,18 @@ async def test_nobody_is_asked_about_a_rollback_to_what_is_not_there_or_is_live(
         ):
             told = await client.call_tool("rollback_workflow", wrong)
             assert text_of(told).startswith("not_found: ")
+
+
+async def test_a_rollback_is_asked_about_with_what_the_version_may_do_that_the_live_one_may_not(
+    real: Runtime,
+) -> None:
+    """It was agreed to once, and may have been taken back for just that."""
+    going = 'import httpx\n\n@app.get("/")\nasync def go():\n    return httpx.get("https://api.example.com/").text\n'
+    service = await deploy(real, workflow(going, title="Wide once"), name="Wide once")
+    narrow = workflow('@app.get("/")\nasync def go():\n    return 1\n', title="Wide once")
+    assert (await real.deploy(ADMIN, code=narrow, service_id=service)).version == 2
+    async with connected(real) as client:
+        told = await client.call_tool("rollback_workflow", {"workflow_id": service, "version": 1})
+        assert text_of(told).startswith("needs_consent: ")
+        assert "api.example.com" in text_of(told)
+    assert (await real.get_workflow(ADMIN, service)).version == 2

@@ -198,12 +198,13 @@ class _Agent:
         }
 
 
-_IN_WORDS: Final = re.compile(r"(?:https?://)?[^\s<>\"'(),;]+\.[^\s<>\"'(),;]+")
+_APART: Final = re.compile(r"[\s<>\"'(),;]+")
 
 
 def _named_in(instructions: str) -> set[str]:
     """The hosts that a task names, each whole: `example.com` names no `le.com`, and no `shop.example.com`."""
-    found = {word.rstrip(".!?:") for word in _IN_WORDS.findall(instructions) if "@" not in word}
+    words = {word.rstrip(".!?:") for word in _APART.split(instructions) if "@" not in word}
+    found = {word for word in words if "." in word[1:]}
     return {_host(word if "://" in word else f"https://{word}") for word in found} - {""}
 
 
