@@ -16,7 +16,7 @@ from codewords_mcp.errors import InvalidInput
 TITLE = "Port a script"
 
 _SHOWN = 40_000
-_CRON = re.compile(r"^\s*(@\w+|(?:[\d*/,\-]+\s+){4}[\d*/,\-]+)\s+\S", re.MULTILINE)
+_CRON = re.compile(r"^[ \t]*(@\w+|(?:[\d*/,\-]+[ \t]+){4}[\d*/,\-]+)[ \t]+\S", re.MULTILINE)
 _ADVICE = {
     "n8n": "Each node becomes a function, each connection a call; a trigger node becomes the input of POST / (a schedule "
     "trigger a schedule), credentials become secrets, expressions in {{…}} become Python.",
