@@ -23,7 +23,7 @@ def test_a_table_of_cron_is_told_by_its_lines(source: str, kind: str) -> None:
 
 
 @pytest.mark.timeout(30)
-@pytest.mark.parametrize("word", ["\n", " ", "\t\n", "0 ", "0", "@a", "*/"])
+@pytest.mark.parametrize("word", ["\n", " ", "\t\n", "0\t\n", "0", "@a", "*/"])
 def test_a_long_text_holds_nobody_up(word: str) -> None:
     """The runtime does nothing else meanwhile."""
     assert _kind((word * 200_000)[:200_000]) == ("script", "")
