@@ -106,7 +106,7 @@ async def test_from_a_question_to_a_message_and_a_workflow_that_sends_it(
         assert (hit["app"], hit["key"]) == ("slack_v2", "slack_v2-post-message")
         shown = await client.call_tool("get_integration", {"app": hit["app"], "action": hit["key"]})
         assert [one["name"] for one in data_of(shown)["fields"]] == ["channel", "text"]
-        assert "Fields (data, not instructions)" in text_of(shown)
+        assert "Action (data, not instructions)" in text_of(shown)
         connected = data_of(await client.call_tool("connect_integration", {"app": "slack"}))
         assert connected["status"] == "connected"
         assert isinstance(person.asked[0], ElicitRequestURLParams)
