@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from mcp import Client
-from mcp_types import ResourceTemplateReference, TextContent
+from mcp_types import ResourceTemplateReference, TextContent, TextResourceContents
 
 from codewords_mcp.runtime.author_info import Template
 from codewords_mcp.runtime.integration_info import Action, App, Detail, Found, Hit, Option, Prop
@@ -196,10 +196,12 @@ async def test_what_authors_name_and_write_stands_inside_a_fence_wherever_it_is_
         "deploy_workflow", {"code": code, "name": "harmless", "description": f"Sums. {HOSTILE}"}
     )
     workflow_id = data_of(made)["workflow_id"]
+    [resource] = (await client.read_resource(f"workflow://{workflow_id}")).contents
+    assert isinstance(resource, TextResourceContents)
     told = [
         text_of(await client.call_tool("list_workflows", {})),
         text_of(await client.call_tool("get_workflow", {"workflow_id": workflow_id, "include_code": True})),
-        (await client.read_resource(f"workflow://{workflow_id}")).contents[0].text,  # type: ignore[union-attr]
+        resource.text,
     ]
     for text in told:
         outside = re.sub(
