@@ -195,7 +195,7 @@ async def test_a_failed_run_is_diagnosed_with_its_lines_input_and_what_changed(r
         pass
     why = await runtime.diagnose(ADMIN, run)
     assert why is not None
-    assert (why.step, why.error) == ("look", "KeyError: 'pear'")
+    assert (why.step, why.error) == ("look up", "KeyError: 'pear'")
     assert [frame.text for frame in why.frames] == [
         'return {"price": find(order)}',
         "return order.prices[order.item]",

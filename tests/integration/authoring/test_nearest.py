@@ -31,6 +31,7 @@ WISHES = [
     ("Translate product texts into German", {"translate_texts"}),
     ("Summarise a meeting transcript with action items", {"meeting_notes"}),
     ("Summarise an article at a URL", {"page_summary"}),
+    ("Summarise a web page and email the digest", {"page_summary"}),
     ("Find dead links on my site", {"broken_links"}),
     ("Sync new contacts to HubSpot", {"contact_sync"}),
     ("Say hello to a name", {"greeting"}),

@@ -49,7 +49,7 @@ _MEANT = {
 _TEMPLATES_MEANT = {
     "csv_statistics": "csv spreadsheet expense spending column average total monthly row excel",
     "web_page_facts": "javascript rendered scrape scraping scraper html website extract crawl",
-    "page_summary": "article url blog tldr",
+    "page_summary": "article url blog tldr summarise summarize",
     "price_monitor": "price product shop cheaper drop",
     "uptime_check": "uptime ping reachable status healthy outage online down site url",
     "ticket_triage": "ticket helpdesk triage customer urgency",
