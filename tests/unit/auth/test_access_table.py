@@ -71,6 +71,12 @@ CELLS: list[tuple[Kind, str, str, Outcome]] = [
     ("http", "POST /generate", "user: write", "deny"),
     ("http", "POST /generate", "user: run, write", "allow"),
     ("http", "POST /integrations/{app}/call", "user: run", "deny"),
+    ("http", "POST /schedules", "user: write", "deny"),
+    ("http", "POST /schedules", "user: run, write", "allow"),
+    ("http", "POST /webhooks", "user: read, write", "deny"),
+    ("http", "POST /webhooks/deliveries/{delivery_id}/redeliver", "user: write", "deny"),
+    ("http", "GET /webhooks", "user: read", "deny"),
+    ("tool", "schedule_workflow", "user: write", "deny"),
     # A path's ending says nothing.
     ("http", "DELETE /published/{tool}", "user: run", "deny"),
     ("http", "POST /runs/{run_id}/cancel", "user: run", "allow"),
