@@ -12,12 +12,13 @@ from tests.people import Browser
 pytestmark = [pytest.mark.requirement("pages:open")]
 
 
-def test_open_prints_a_one_time_address_that_leads_to_what_waits(shell: Shell) -> None:
-    nothing = shell("codewords", "open")
+def test_open_prints_a_one_time_address_that_leads_to_what_waits(empty: Shell) -> None:
+    empty.extra["CODEWORDS_PORT"] = "0"
+    nothing = empty("codewords", "open")
     assert nothing.code == 0, nothing.err
     assert "Nothing waits for you." in nothing.out
-    asked = shell("codewords", "browser", "pair", "--no-open", "--wait", "0", "--json").json
-    told = shell("codewords", "open")
+    asked = empty("codewords", "browser", "pair", "--no-open", "--wait", "0", "--json").json
+    told = empty("codewords", "open")
     assert "Pair a Chrome" in told.out
     [address] = [line for line in told.out.splitlines() if "/sign-in/" in line]
     with Browser() as browser:
@@ -28,9 +29,10 @@ def test_open_prints_a_one_time_address_that_leads_to_what_waits(shell: Shell) -
         asked["url"].rpartition("/")[2],
         "/browser/pair/" + asked["url"].rpartition("/")[2],
     ):
-        found = shell("codewords", "open", page, "--json").json
+        found = empty("codewords", "open", page, "--json").json
         with Browser() as browser:
             assert str(browser.look(found["url"]).url) == asked["url"]
+    assert empty("codewords", "stop").code == 0
 
 
 def test_open_refuses_a_page_that_is_none(shell: Shell) -> None:

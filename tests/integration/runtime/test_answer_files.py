@@ -149,7 +149,7 @@ async def test_a_store_that_fails_fails_no_run_and_is_told(runtime: Runtime, tmp
     folder = tmp_path / "home" / "files"
     if folder.exists():
         folder.rmdir()
-    folder.write_text("no folder")
+    folder.write_text("no folder", encoding="utf-8")
     for background in (True, False):
         run = await answered(runtime, service, "/png", background=background)
         assert (run.status, file_of(run).problem) == ("succeeded", "store_failed")

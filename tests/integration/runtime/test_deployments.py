@@ -167,10 +167,6 @@ async def test_a_public_workflow_has_its_owners_secrets_or_as_a_template_the_cal
     await runtime.set_secret(ADMIN, "TEMPLATE_TOKEN", "of-the-owner-1234")
     await runtime.set_secret(reader, "TEMPLATE_TOKEN", "of-the-reader-123456789")
     service = await deploy(runtime, code, name="Whose", public=True)
-    for one in (reader, other):
-        with pytest.raises(ConsentNeeded) as asked:
-            await fetch(runtime, service, {}, caller=one)
-        await runtime.answer_consent(one, asked.value.confirm, agreed=True)
     marked = [(b"run-as-template", b"yes")]
     for runner in (reader, other):
         with pytest.raises(ConsentNeeded) as question:
