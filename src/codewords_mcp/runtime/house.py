@@ -68,7 +68,8 @@ from codewords_mcp.runtime.store import tasks as task_rows
 from codewords_mcp.runtime.store import webhooks as webhook_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import now
-from codewords_mcp.runtime.store.database import Database, storage_error
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.database_errors import storage_error
 from codewords_mcp.runtime.store.files import Files
 from codewords_mcp.runtime.store.places import open_blobs
 from codewords_mcp.runtime.store.summing import keep_summed

@@ -104,7 +104,7 @@ class Readiness:
         if database.holds_writes or stalled > WRITES_STALLED:
             hint = "Look for a full disk, or for another program that holds the database locked."
             return Problem("database", "The database answers and takes no writes; they wait.", hint)
-        await database.read(lambda c: c.execute(text("SELECT 1")).scalar(), patience=0)
+        await database.read_within(0, lambda c: c.execute(text("SELECT 1")).scalar())
         return None
 
     async def _check_sandbox(self) -> Problem | None:

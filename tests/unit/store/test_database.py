@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, insert, inspect, select, text
 from tests.postgres import Postgres
 
 from codewords_mcp.errors import StorageFailed
@@ -23,6 +23,7 @@ from codewords_mcp.runtime.store.clock import now, to_text
 from codewords_mcp.runtime.store.database import Database, database_url
 from codewords_mcp.runtime.store.migrations import KNOWN, migrate
 from codewords_mcp.runtime.store.schema import all_tables
+from codewords_mcp.runtime.store.tables import meta
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("store:migrations", "store:errors")]
 
@@ -292,7 +293,7 @@ async def test_reads_are_answered_while_writes_of_any_kind_wait_for_a_lock(
     await database.write(_add("before"))
     with lock_held(tmp_path):
         soon = database.write_soon(_add("soon"))
-        kept = database.write_soon(_add("kept"), keep=True)
+        kept = database.write_with_retries(_add("kept"))
         waited = asyncio.create_task(database.write(_add("waited")))
         for _ in range(50):
             assert await database.read(runs.count) == 1
@@ -310,7 +311,7 @@ async def test_a_read_that_decides_what_is_allowed_waits_for_what_was_written_be
 ) -> None:
     with lock_held(tmp_path):
         database.write_soon(_add("soon"))
-        careful = asyncio.create_task(database.read(runs.count, patience=databases.PATIENCE))
+        careful = asyncio.create_task(database.read_within(databases.PATIENCE, runs.count))
         assert await database.read(runs.count) == 0
         assert not careful.done()
     assert await careful == 1
@@ -322,7 +323,7 @@ async def test_writes_that_a_lock_keeps_waiting_are_refused_together_and_what_mu
 ) -> None:
     monkeypatch.setattr(databases, "PATIENCE", 1.5)
     with lock_held(tmp_path):
-        kept = database.write_soon(_add("kept"), keep=True)
+        kept = database.write_with_retries(_add("kept"))
         lost = [database.write_soon(_add(f"lost{n}")) for n in range(20)]
         waited = [database.write(_add(f"waited{n}")) for n in range(20)]
         refused = await asyncio.gather(*lost, *waited, return_exceptions=True)
@@ -347,7 +348,7 @@ async def test_a_database_file_that_is_gone_takes_no_writes_and_no_new_one_is_ma
         path.unlink()
     if how == "replaced":
         path.touch()
-    for write in (database.write(_add("late")), database.write_soon(_add("soon"), keep=True)):
+    for write in (database.write(_add("late")), database.write_with_retries(_add("soon"))):
         with pytest.raises(StorageFailed, match="deleted or replaced"):
             await write
     database.engine.dispose()  # a new connection would make a new, empty database
@@ -406,3 +407,24 @@ def test_a_postgresql_database_that_lacks_parts_of_its_version_is_refused(
     opened.close()
     with pytest.raises(StorageFailed, match=r"runs\.priority"):
         Database.open(tmp_path, url)
+
+
+async def test_a_function_of_rows_gets_the_arguments_that_are_passed_beside_it(database: Database) -> None:
+    def add(connection: Connection, name: str, *, value: str) -> str:
+        connection.execute(insert(meta).values(name=name, value=value))
+        return value
+
+    def find(connection: Connection, name: str) -> str | None:
+        return connection.execute(select(meta.c.value).where(meta.c.name == name)).scalar()
+
+    assert await database.write(add, "now", value="1") == "1"
+    database.write_soon(add, "soon", value="2")
+    database.write_with_retries(add, "later", value="3")
+
+    assert [await database.read(find, name) for name in ("now", "soon", "later", "never")] == [
+        "1",
+        "2",
+        "3",
+        None,
+    ]
+    assert await database.read_within(0, find, "now") == "1"

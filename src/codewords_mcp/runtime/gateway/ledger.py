@@ -145,9 +145,9 @@ class Ledger:
         self._written.update(one["id"] for one in opened)
         if settle := self.settle:
             if sums or closed:
-                self._db.write_soon(lambda c: settle(c, sums, closed), keep=True)
+                self._db.write_with_retries(settle, sums, closed)
         elif sums or opened or closed:
-            self._db.write_soon(lambda c: _write(c, sums, opened, closed), keep=True)
+            self._db.write_with_retries(_write, sums, opened, closed)
         if self._lasting:
             self.touch()
 

@@ -184,7 +184,7 @@ class AnswerFiles:
             log.exception("a binary answer is not stored", run_id=run_id)
             lost = {"response_file": told | {"problem": "store_failed"}}
             with suppress(CodewordsError):
-                await self._db.write_soon(lambda c: rows.change(c, run_id, lost), keep=True)
+                await self._db.write_with_retries(rows.change, run_id, lost)
         finally:
             collected.close()
 

@@ -137,9 +137,7 @@ def settle_if_refused(database: Database, written: asyncio.Future[None], run_id:
             "waits_for": None,
             "error": error_record(unreadable(), None),
         }
-        database.write_soon(
-            lambda c: rows.change(c, run_id, values, only_from=rows.UNFINISHED, holder=holder), keep=True
-        )
+        database.write_with_retries(rows.change, run_id, values, only_from=rows.UNFINISHED, holder=holder)
 
     written.add_done_callback(look)
 

@@ -121,7 +121,7 @@ class BackgroundRun:
     def _give_back(self) -> None:
         """To the line, where it is not over: nobody holds it then."""
         run_id, holder = self.run_id, self._floor.executor
-        self._floor.database.write_soon(lambda c: recovery.abandon(c, [holder], [run_id]), keep=True)
+        self._floor.database.write_with_retries(recovery.abandon, [holder], [run_id])
 
     async def _serve(self, service: Service) -> None:
         """A service's call: one attempt, since what it did cannot be told."""
@@ -289,7 +289,7 @@ class BackgroundRun:
                 requests.forget(connection, self.run_id)  # else who has taken it over needs it
 
         database = self._floor.database
-        settle_if_refused(database, database.write_soon(write, keep=True), self.run_id, self._floor.executor)
+        settle_if_refused(database, database.write_with_retries(write), self.run_id, self._floor.executor)
 
 
 def _nobody(_sentence: str) -> None:

@@ -387,9 +387,8 @@ class Dispatcher:
             "attempts": [],
             "executor": None,
         }
-        self._db.write_soon(
-            lambda c: rows.change(c, row["id"], ended, only_from=rows.UNFINISHED, holder=row["executor"]),
-            keep=True,
+        self._db.write_with_retries(
+            rows.change, row["id"], ended, only_from=rows.UNFINISHED, holder=row["executor"]
         )
 
     def _check_own_wait(self, request: RunRequest, place: Place) -> None:

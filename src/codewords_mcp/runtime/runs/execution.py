@@ -394,9 +394,8 @@ class Execution:
             used["cost"] = usage.cost
         columns = {name: getattr(usage, name) for name in sums.SUMMED}
         steps = self._steps()
-        self._db.write_soon(
-            lambda c: sums.add(c, self.run_id, self._executor, used=used, steps=steps, columns=columns),
-            keep=True,
+        self._db.write_with_retries(
+            sums.add, self.run_id, self._executor, used=used, steps=steps, columns=columns
         )
 
     def _steps(self) -> list[dict[str, Any]]:
@@ -450,7 +449,7 @@ class Execution:
             if took and over:  # who has taken it over needs what was asked
                 requests.forget(connection, self.run_id)
 
-        written = self._db.write_soon(write, keep=True)
+        written = self._db.write_with_retries(write)
         settle_if_refused(self._db, written, self.run_id, self._executor)
 
     async def body(self) -> AsyncIterator[bytes]:

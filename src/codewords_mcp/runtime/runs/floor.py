@@ -235,9 +235,8 @@ class Floor:
         self.authorities.end(run_id)
         if self.database.shared:  # followers elsewhere wait for it: no line comes any more
             free = {"executor": None}
-            self.database.write_soon(
-                lambda c: rows.change(c, run_id, free, only_from=tuple(FINISHED), holder=self.executor),
-                keep=True,
+            self.database.write_with_retries(
+                rows.change, run_id, free, only_from=tuple(FINISHED), holder=self.executor
             )
         self.journal.tell(run_id)
         self.tell(run_id)
@@ -277,9 +276,7 @@ class Floor:
         if caller.run_id is None:
             return Ancestry(request.made_by.depth if request.made_by else 0, given[:200] or run_id)
         parent: Any = self.active.get(caller.run_id)
-        parent = parent or await self.database.read(
-            lambda c: rows.chain_of(c, caller.run_id or ""), patience=PATIENCE
-        )
+        parent = parent or await self.database.read_within(PATIENCE, rows.chain_of, caller.run_id or "")
         if parent is None:
             return Ancestry(1, given[:200] or run_id)
         request.caller = replace(caller, key_id=parent.key_id)
@@ -310,7 +307,7 @@ class Floor:
         if caller.run_id is None or self.lineage.knows(caller.run_id):
             return None
         first = caller.run_id
-        chain = await self.database.read(lambda c: rows.chain_above(c, first, DEEPEST), patience=PATIENCE)
+        chain = await self.database.read_within(PATIENCE, rows.chain_above, first, DEEPEST)
         makers = MadeBy.from_json(chain[-1].made_by) if chain else None
         services = [*(run.service_id for run in chain), *(makers.services if makers else ())][:DEEPEST]
         rules = [await self._rules(caller.owner, one) for one in services]

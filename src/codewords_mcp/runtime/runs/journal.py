@@ -272,7 +272,7 @@ class Journal:
                 continue
             self._gaps.add(run_id)
             gap: logs.Chunk = (run_id, seq, [(lines[0][0], "platform", LOST)])
-            told = self._db.write_soon(lambda c, gap=gap: _store(c, [gap], self.holder), keep=True)
+            told = self._db.write_with_retries(_store, [gap], self.holder)
             told.add_done_callback(lambda _, one=run_id: self._gaps.discard(one))
 
 

@@ -126,7 +126,7 @@ class Served:
 
     async def _settle(self, run_id: str, values: dict[str, Any]) -> None:
         executor, database = self._floor.executor, self._floor.database
-        written = database.write_soon(lambda c: rows.change(c, run_id, values, holder=executor), keep=True)
+        written = database.write_with_retries(rows.change, run_id, values, holder=executor)
         settle_if_refused(database, written, run_id, executor)
         await database.drained()
         self._floor.tell(run_id)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import itertools
-import shutil
 import sqlite3
 import threading
 import time
@@ -21,20 +20,35 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+)
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from codewords_mcp.bounded_json import parse_stored
 from codewords_mcp.errors import InvalidInput, StorageFailed
 from codewords_mcp.runtime.store import local_file
+from codewords_mcp.runtime.store.database_errors import (
+    is_locked,
+    is_retryable,
+    is_transient,
+    nul_error,
+    storage_error,
+)
 from codewords_mcp.runtime.store.local_file import OpenFile
 from codewords_mcp.runtime.store.migrations import migrate
 
+P = ParamSpec("P")
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 READERS = 4
@@ -64,10 +78,6 @@ LEAST_PATIENCE = 0.1
 DEFAULT_LOCK_WAIT, LOCK_WAIT_SLACK = 30.0, 0.05
 """Seconds that a new connection waits for a lock; seconds by which its wait may differ from what is left."""
 _LOCK_WAIT = "lock_wait"
-BUSY, LOCKED = 5, 6
-"""SQLite's result codes for a database, and a table, that another connection holds locked."""
-LOW_SPACE = 8 << 20
-"""Bytes free under which a failing write is blamed on the disk."""
 WAITS = "what must be written waits for the store"
 HELD, HELD_AGAIN = 10_000, 1.0
 """Writes to keep, at the most, that wait for the store to take them again; seconds between two tries."""
@@ -120,54 +130,6 @@ def _configure_postgres(connection: Any, _entry: ConnectionPoolEntry) -> None:
     connection.commit()
 
 
-def storage_error(error: Exception, home: Path) -> StorageFailed:
-    """The sentence for a database or file error of this home."""
-    text = str(error).lower()
-    if "psycopg" in type(getattr(error, "orig", error)).__module__:
-        if "no space left" in text:
-            return StorageFailed(
-                "The disk of the database server is full; nothing was changed.",
-                hint="Free some space there and try again.",
-            )
-        return StorageFailed(
-            "The database server did not answer as expected.",
-            hint="See that CODEWORDS_DATABASE_URL is right and the server runs; the runtime's log has the details.",
-        )
-    try:
-        free = shutil.disk_usage(home).free
-    except OSError:
-        free = None
-    if "disk is full" in text or "no space" in text or (free is not None and free < LOW_SPACE):
-        return StorageFailed(
-            f"The disk that holds {home} is full; nothing was changed.", hint="Free some space and try again."
-        )
-    if _is_locked(error):
-        return StorageFailed(
-            f"Another program holds the database in {home} locked; nothing was changed.",
-            hint="End it (a database shell or a copying program with an open transaction) and try again.",
-        )
-    if "readonly" in text or "read-only" in text or "unable to open" in text or "permission" in text:
-        return StorageFailed(
-            f"The home {home} cannot be written.",
-            hint="Make it writable for this user, or set CODEWORDS_HOME to another folder.",
-        )
-    if "malformed" in text or "not a database" in text:
-        return StorageFailed(
-            f"The database in {home} is damaged.",
-            hint="Restore codewords.db from a backup, or move it away to start anew.",
-        )
-    return StorageFailed(
-        f"The database in {home} did not answer as expected.",
-        hint="See the runtime's log in the home's logs folder.",
-    )
-
-
-def _unstorable() -> InvalidInput:
-    return InvalidInput(
-        "The request holds a NUL character, which the database does not store.", hint="Send it without."
-    )
-
-
 def database_url(text: str) -> URL:
     """A database's address with the driver that we use. Raises InvalidInput."""
     try:
@@ -193,11 +155,12 @@ class _Soon:
 
 
 class Database:
-    """`await write(fn)` and `await read(fn)` call `fn(connection)` in a thread, in one transaction.
+    """Run functions of rows in threads, each in one transaction.
 
-    `write_soon(fn)` does not wait: what is asked for within some milliseconds shares a transaction, and whatever is read
-    afterwards sees it. All writes happen in the order of the calls. A crash loses what was not committed yet. What is to
-    be kept (`keep`) is tried again for as long as the store cannot take it: the disk is full, or the server away.
+    `await write(function, *args, **kwargs)` and `await read(…)` call `function(connection, *args, **kwargs)`.
+    `write_soon` does not wait: calls within some milliseconds share a transaction, and later reads see their writes.
+    `write_with_retries` does so too, and tries again for as long as the store cannot take the write: the disk is full,
+    or the server away. All writes happen in the order of the calls. A crash loses writes that were not committed.
     Raises StorageFailed when the disk is full, the home read-only or the database damaged; nothing of a failed
     transaction stays.
     """
@@ -301,24 +264,37 @@ class Database:
                 return outcome[0]
             except (OperationalError, DatabaseError, InterfaceError) as error:
                 if isinstance(error, DataError) and "NUL" in str(error.orig):
-                    raise _unstorable() from error
-                if _is_integrity(error):
+                    raise nul_error() from error
+                if isinstance(error, IntegrityError):
                     raise
-                if not (self.shared and _passes(error)) or time.monotonic() > deadline or self._closed:
+                if not (self.shared and is_transient(error)) or time.monotonic() > deadline or self._closed:
                     self.require_file()
                     raise storage_error(error, self._home) from error
             time.sleep(AGAIN)
 
-    async def write(self, fn: Callable[[Connection], T]) -> T:
-        """Run `fn` in the writer thread and commit."""
+    async def write(
+        self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run the function in the writer thread and commit."""
         self.hurry()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._writer, self._transact, fn, time.monotonic())
+        call = _bind(function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._writer, self._transact, call, time.monotonic()
+        )
 
-    def write_soon(self, fn: Callable[[Connection], object], *, keep: bool = False) -> asyncio.Future[None]:
-        """Run `fn` soon. The future is done when it is committed, and has its error; it need not be awaited, and what is
-        to be kept should not be.
-        """
+    def write_soon(
+        self, function: Callable[Concatenate[Connection, P], object], /, *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[None]:
+        """Run the function soon. The future ends with the commit or the error; nobody has to await it."""
+        return self._add_soon(_bind(function, *args, **kwargs), keep=False)
+
+    def write_with_retries(
+        self, function: Callable[Concatenate[Connection, P], object], /, *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[None]:
+        """Run the function soon, and again until the store takes the write. Don't await the future: it may take hours."""
+        return self._add_soon(_bind(function, *args, **kwargs), keep=True)
+
+    def _add_soon(self, fn: Callable[[Connection], object], *, keep: bool) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         done.add_done_callback(_tell_lost)
@@ -357,7 +333,7 @@ class Database:
         batch, self._held = self._held + batch, []
         outcomes: list[_Outcome] = []
         for soon, error in zip(batch, self._try([soon.fn for soon in batch], asked_at), strict=True):
-            if soon.keep and _is_for_now(error) and len(self._held) < HELD and not self._closed:
+            if soon.keep and is_retryable(error) and len(self._held) < HELD and not self._closed:
                 self._held.append(soon)
             else:
                 outcomes.append((soon.done, error))
@@ -373,26 +349,44 @@ class Database:
         try:
             self._transact(every, asked_at)
         except Exception as error:  # noqa: BLE001  # whatever it is belongs to whoever asked for the write
-            everybodys = _is_for_now(error) and (self.shared or _is_locked(error.__cause__))
+            everybodys = is_retryable(error) and (self.shared or is_locked(error.__cause__))
             if len(fns) == 1 or everybodys:  # a server that is away and a lock meet each of them alike
                 return [error] * len(fns)
             return [one for fn in fns for one in self._try([fn], asked_at)]
         return [None] * len(fns)
 
-    async def read(self, fn: Callable[[Connection], T], *, patience: float = READ_WAIT) -> T:
-        """Run `fn` in a reader thread, after earlier calls of `write_soon`.
+    async def read(
+        self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run the function in a reader thread, after earlier calls of `write_soon`.
 
-        The wait for those ends `patience` seconds after the store began to write them: a store that cannot write (its lock
-        is held, its disk is slow) must not stop reads, which need no lock. A read whose result decides what is allowed
-        gives more.
+        The wait for those is short: a store that cannot write (its lock is held, its disk is slow) must not stop reads,
+        which need no lock.
         """
-        await self._written_before(patience)
-        look = partial(self._transact, fn, writes=False)
+        return await self.read_within(READ_WAIT, function, *args, **kwargs)
+
+    async def read_within(
+        self,
+        write_timeout: float,
+        function: Callable[Concatenate[Connection, P], T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """`read` that waits for earlier writes until so many seconds after the store began to write them.
+
+        A read whose result decides what is allowed waits longer than others.
+        """
+        await self._written_before(write_timeout)
+        look = partial(self._transact, _bind(function, *args, **kwargs), writes=False)
         return await asyncio.get_running_loop().run_in_executor(self._readers, look)
 
-    async def aside(self, fn: Callable[[Connection], T]) -> T:
-        """Run `fn` in a transaction of its own, beside the writer and without waiting for it; for a shared database only."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._transact, fn)
+    async def aside(
+        self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run the function in a transaction of its own, beside the writer; for a shared database only."""
+        call = _bind(function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._transact, call)
 
     async def _written_before(self, patience: float) -> None:
         if self._soon:
@@ -410,9 +404,11 @@ class Database:
         if self._tried is not None and not self._tried.done():
             await asyncio.wait({self._tried})
 
-    def write_blocking(self, fn: Callable[[Connection], T]) -> T:
+    def write_blocking(
+        self, function: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """`write` for the time before and after the event loop."""
-        return self._transact(fn)
+        return self._transact(_bind(function, *args, **kwargs))
 
     def close(self) -> None:
         """Finish what is queued and close. Blocking. What `write_soon` still gathers is lost: await `drained` first."""
@@ -425,6 +421,17 @@ class Database:
 
 
 _Outcome = tuple[asyncio.Future[None], Exception | None]
+
+
+def _bind(
+    function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+) -> Callable[[Connection], T]:
+    """The function with all arguments but the connection, which comes first."""
+
+    def call(connection: Connection) -> T:
+        return function(connection, *args, **kwargs)
+
+    return call
 
 
 def _resolve(outcomes: list[_Outcome]) -> None:
@@ -440,31 +447,3 @@ def _resolve(outcomes: list[_Outcome]) -> None:
 def _tell_lost(done: asyncio.Future[None]) -> None:
     if not done.cancelled() and (error := done.exception()):
         log.error("not written", reason=str(error))
-
-
-def _passes(error: Exception) -> bool:
-    """Whether it is the connection that failed, or two transactions that met; nothing was changed."""
-    if getattr(error, "connection_invalidated", False) or isinstance(error, InterfaceError):
-        return True
-    return isinstance(error, OperationalError)
-
-
-def _is_for_now(error: Exception | None) -> bool:
-    """Whether the same write would do later: the server is away, or the disk is full."""
-    cause = error.__cause__ if isinstance(error, StorageFailed) else None
-    if isinstance(getattr(cause, "orig", None), sqlite3.OperationalError):
-        return _is_locked(cause) or any(sign in str(cause) for sign in ("is full", "disk I/O error"))
-    return cause is not None and isinstance(cause, Exception) and _passes(cause)
-
-
-def _is_locked(error: BaseException | None) -> bool:
-    """Whether SQLite gave up waiting for another connection's lock."""
-    cause = getattr(error, "orig", error)
-    code = getattr(cause, "sqlite_errorcode", None)
-    return isinstance(cause, sqlite3.OperationalError) and code is not None and code & 0xFF in {BUSY, LOCKED}
-
-
-def _is_integrity(error: Exception) -> bool:
-    from sqlalchemy.exc import IntegrityError
-
-    return isinstance(error, IntegrityError)

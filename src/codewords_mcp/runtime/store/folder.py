@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from codewords_mcp.runtime.store.blobs import CHUNK, OURS
-from codewords_mcp.runtime.store.database import storage_error
+from codewords_mcp.runtime.store.database_errors import storage_error
 
 
 class Folder:
