@@ -172,7 +172,7 @@ def _problems(problems: list[Json]) -> list[Finding]:
 
 def _sandbox(sandbox: Json) -> list[Finding]:
     tier = str(sandbox["tier"])
-    level: Status = "ok" if tier in {"A", "M", "V"} else "warning"
+    level: Status = "ok" if tier in {"A", "V"} else "warning"
     if not sandbox.get("ready", tier != "D"):
         level = "failed"
     facts: list[str] = sandbox.get("facts") or []

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from codewords_mcp.errors import SandboxUnavailable
+from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.runtime.sandboxes.local import diagnosis
 from codewords_mcp.runtime.sandboxes.local.diagnosis import Machine
+from codewords_mcp.settings import Settings
 
 pytestmark = pytest.mark.requirement("cli:doctor")
 
@@ -43,6 +47,7 @@ def machine(root: Path, files: dict[str, str] | None = None, **facts: Any) -> Ma
         ({"proc/self/status": "Name:\tx\nSeccomp:\t0\n"}, {"user": 0}, "", ""),
         ({"proc/sys/kernel/osrelease": "4.4.0-19041-Microsoft"}, {}, diagnosis.WSL1, "--set-version"),
         ({}, {"system": "win32"}, diagnosis.WINDOWS, "wsl --install"),
+        ({}, {"system": "darwin", "architecture": "arm64"}, diagnosis.MACOS, ""),
         ({}, {"architecture": "riscv64"}, "riscv64 machines are not supported yet.", ""),
         ({}, {"system": "freebsd14"}, "this is freebsd14", ""),
         ({}, {}, "", ""),
@@ -112,3 +117,27 @@ def test_a_home_on_a_windows_drive_is_a_warning(tmp_path: Path) -> None:
     wsl = machine(tmp_path, {"proc/sys/kernel/osrelease": "6.6.87-microsoft-standard-WSL2"})
     assert diagnosis.system("/mnt/c/home", wsl) == ("warning", diagnosis.WSL_HOME, diagnosis.WSL_HOME_FIX)
     assert diagnosis.system("/home/me", wsl)[:2] == ("ok", "Linux in WSL2 on x86_64")
+
+
+def test_macos_is_refused_local_sandboxes_and_shown_the_other_drivers(tmp_path: Path) -> None:
+    mac = machine(tmp_path, system="darwin", architecture="arm64")
+    tier = diagnosis.none("", mac)
+    level, sentence, fix = diagnosis.system("/Users/me", mac)
+    assert (tier.id, tier.facts) == ("D", (diagnosis.MACOS,))
+    assert (level, sentence) == ("note", f"macOS on arm64. {diagnosis.MACOS}")
+    assert tier.fix == fix
+    assert "CODEWORDS_SANDBOX=e2b" in fix
+    assert "CODEWORDS_SANDBOX=process" in fix
+
+
+@pytest.mark.requirement("sandbox:tier")
+@pytest.mark.anyio
+async def test_on_macos_only_a_driver_that_the_settings_name_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(diagnosis, "Machine", lambda: machine(tmp_path, system="darwin"))
+    with pytest.raises(SandboxUnavailable) as refused:
+        await open_driver(Settings(home=tmp_path), None, tmp_path / "run")
+    assert refused.value.message == diagnosis.MACOS
+    assert "CODEWORDS_SANDBOX=e2b" in (refused.value.hint or "")

@@ -38,12 +38,12 @@ class Capability(StrEnum):
 class Tier:
     """The isolation that a self-test proved here.
 
-    id: A full, B user namespaces with limits best effort, C Landlock, M macOS, V a virtual machine of its own, D none,
+    id: A full, B user namespaces with limits best effort, C Landlock, V a virtual machine of its own, D none,
     P process (development).
     `facts` are sentences for `doctor`; `fix` is how to get a better tier, or quicker starts at A; may be empty.
     """
 
-    id: Literal["A", "B", "C", "M", "V", "D", "P"]
+    id: Literal["A", "B", "C", "V", "D", "P"]
     title: str
     facts: tuple[str, ...] = ()
     fix: str = ""

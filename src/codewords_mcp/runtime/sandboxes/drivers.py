@@ -27,8 +27,6 @@ async def open_driver(settings: Settings, network: Network | None, run_dir: Path
         return await ProcessDriver.open(network, run_dir)
     if sys.platform == "linux":
         return await _on_linux(network, run_dir)
-    if sys.platform == "darwin":
-        return await _on_macos(network, run_dir)
     from codewords_mcp.runtime.sandboxes.local import diagnosis
 
     tier = diagnosis.none("")
@@ -51,10 +49,3 @@ async def _on_linux(network: Network | None, run_dir: Path) -> Driver:
         return confined
     await confined.close()
     return local
-
-
-async def _on_macos(network: Network | None, run_dir: Path) -> Driver:
-    from codewords_mcp.runtime.sandboxes.confined.driver import ConfinedDriver
-    from codewords_mcp.runtime.sandboxes.seatbelt.confinement import Seatbelt
-
-    return await ConfinedDriver.open(Seatbelt(), network, run_dir)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 from codewords_mcp.runtime.sandboxes.base import SandboxSpec, Tier
@@ -41,8 +40,6 @@ class Confinement(Protocol):
 
     name: str
     """Of its finding's file."""
-    own_ports: bool
-    """Whether each sandbox has ports of its own, so that all programs may be told the same PORT."""
     memory_over: Callable[[tuple[int, ...], int], bool]
     """(warden's pid, bytes) → whether the sandbox holds more. Called from a thread."""
 
@@ -60,10 +57,6 @@ class Confinement(Protocol):
 
     def describe(self, start: Start) -> dict[str, Any]:
         """The warden's specification, for JSON."""
-        ...
-
-    def forbidden(self, folder: Path) -> dict[str, str]:
-        """Facts for the probe that only this confinement needs."""
         ...
 
     def tier(self, kept: Kept) -> Tier:

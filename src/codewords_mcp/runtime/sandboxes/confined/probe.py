@@ -1,6 +1,6 @@
 """The self-test's program: tries what a confined sandbox must forbid, and what it must allow, and prints both as JSON.
 
-Runs as the run's main.py, by the runtime's own Python, on Linux and macOS; imports nothing of ours. Its last act is to take
+Runs as the run's main.py, by the runtime's own Python, on Linux; imports nothing of ours. Its last act is to take
 more memory than it may: surviving that is printed too.
 """
 
@@ -18,11 +18,10 @@ import sys
 import tempfile
 from collections.abc import Callable
 
-_LINUX = sys.platform == "linux"
 _CLONE_NEWUSER = 0x1000_0000
 _AF_PACKET, _AF_ALG, _AF_VSOCK = 17, 38, 40
-_PLACES = ("/", "/etc") if _LINUX else ("/Users",)
-"""Folders that nobody needs to list. On macOS the loader reads the names in /."""
+_PLACES = ("/", "/etc")
+"""Folders that nobody needs to list."""
 _MPTCP, _MSG_FASTOPEN = 262, 0x2000_0000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -102,36 +101,25 @@ def _files(facts: dict[str, str]) -> dict[str, bool]:
 def _network(facts: dict[str, str]) -> dict[str, bool]:
     here = ("127.0.0.1", int(facts["port"]))
     elsewhere = ("192.0.2.1", 80)
-    found = {
+    return {
         "the host's loopback is out of reach": _refused(lambda: _connect(socket.AF_INET, here))
         and _refused(lambda: _connect(socket.AF_INET6, ("::ffff:127.0.0.1", here[1]))),
         "other networks are out of reach": _refused(lambda: _connect(socket.AF_INET, elsewhere)),
         "no datagrams can be sent": _refused(lambda: _say(socket.AF_INET, ("192.0.2.1", 53))),
         "the host's sockets in files are out of reach": _refused(lambda: _connect(socket.AF_UNIX, facts["named"])),
+        "the host's abstract sockets are out of reach": _refused(lambda: _connect(socket.AF_UNIX, "\0" + facts["abstract"]))
+        and _refused(lambda: _say_by_pair("\0" + facts["abstract"])),
+        "no way around by other protocols": _refused(lambda: _connect(socket.AF_INET, here, _MPTCP))
+        and _refused(lambda: _connect_by_sending(here)),
+        "unusual sockets are refused": all(
+            _refused(lambda family=family: socket.socket(family, socket.SOCK_RAW).close())
+            for family in (_AF_PACKET, _AF_ALG, _AF_VSOCK, socket.AF_INET)
+        ),
     }  # fmt: skip
-    if _LINUX:
-        found |= {
-            "the host's abstract sockets are out of reach": _refused(
-                lambda: _connect(socket.AF_UNIX, "\0" + facts["abstract"])
-            )
-            and _refused(lambda: _say_by_pair("\0" + facts["abstract"])),
-            "no way around by other protocols": _refused(lambda: _connect(socket.AF_INET, here, _MPTCP))
-            and _refused(lambda: _connect_by_sending(here)),
-            "unusual sockets are refused": all(
-                _refused(lambda family=family: socket.socket(family, socket.SOCK_RAW).close())
-                for family in (_AF_PACKET, _AF_ALG, _AF_VSOCK, socket.AF_INET)
-            ),
-        }
-    return found
 
 
-def _hidden(victim: str, secret: str) -> bool:
+def _hidden(victim: str) -> bool:
     """Variables and arguments of another process of the same user."""
-    if not _LINUX:
-        shown = subprocess.run(
-            ["/bin/ps", "-Ewwo", "command", "-p", victim], capture_output=True, check=False
-        )
-        return secret.encode() not in shown.stdout
     return all(
         _refused(lambda name=name: _open(f"/proc/{victim}/{name}", os.O_RDONLY))
         for name in ("environ", "cmdline", "mem")
@@ -140,32 +128,21 @@ def _hidden(victim: str, secret: str) -> bool:
 
 def _processes(facts: dict[str, str]) -> dict[str, bool]:
     victim, runtime = int(facts["victim"]), int(facts["runtime"])
-    found = {
-        "other processes cannot be read": _refused_or(lambda: _hidden(facts["victim"], facts["secret"])),
+    prlimit = getattr(resource, "prlimit")  # noqa: B009  # Linux only
+    return {
+        "other processes cannot be read": _hidden(facts["victim"]),
         "other processes cannot be signalled": all(
             _refused(lambda pid=pid: os.kill(pid, 0)) for pid in (victim, runtime, os.getppid())
         ),
-        "nothing can be traced": _refused(lambda: _call("ptrace", 16 if _LINUX else 10, victim, 0, 0)),
-    }
-    if _LINUX:
-        prlimit = getattr(resource, "prlimit")  # noqa: B009  # Linux only
-        found |= {
-            "other processes keep their limits": _refused(lambda: prlimit(victim, resource.RLIMIT_NOFILE, (9, 9))),
-            "other processes keep their priority": _refused(lambda: os.setpriority(os.PRIO_PROCESS, victim, 19)),
-            "no namespaces can be made": _refused(lambda: _call("unshare", _CLONE_NEWUSER)),
-            "nothing can be mounted": _refused(lambda: _call("mount", b"none", b".", b"tmpfs", 0, None)),
-            "no memory is shared with the host": _refused(lambda: _call("shmget", 4242, 4096, 0o1666)),
-            "no privileges are left": _powerless(),
-            "forking ends": _forking_ends(int(facts["processes"])),
-        }  # fmt: skip
-    return found
-
-
-def _refused_or(act: Callable[[], bool]) -> bool:
-    try:
-        return act()
-    except OSError:
-        return True
+        "nothing can be traced": _refused(lambda: _call("ptrace", 16, victim, 0, 0)),
+        "other processes keep their limits": _refused(lambda: prlimit(victim, resource.RLIMIT_NOFILE, (9, 9))),
+        "other processes keep their priority": _refused(lambda: os.setpriority(os.PRIO_PROCESS, victim, 19)),
+        "no namespaces can be made": _refused(lambda: _call("unshare", _CLONE_NEWUSER)),
+        "nothing can be mounted": _refused(lambda: _call("mount", b"none", b".", b"tmpfs", 0, None)),
+        "no memory is shared with the host": _refused(lambda: _call("shmget", 4242, 4096, 0o1666)),
+        "no privileges are left": _powerless(),
+        "forking ends": _forking_ends(int(facts["processes"])),
+    }  # fmt: skip
 
 
 def _powerless() -> bool:

@@ -26,7 +26,6 @@ from codewords_mcp.runtime.sandboxes.local.inside import channel
 from codewords_mcp.runtime.sandboxes.output import Output
 
 SETUP_SECONDS: Final = 30.0
-_PORT_POLL: Final = 0.1
 KILL_SECONDS: Final = 10.0
 """For the warden to end every process; takes some milliseconds. Then it is killed itself."""
 
@@ -65,7 +64,6 @@ class ConfinedSandbox(HeldSandbox):
         self._spawned: spawn.Spawned | None = None
         self._gone: asyncio.Future[int] | None = None
         self._imported = False
-        self._looking: asyncio.Task[None] | None = None
         self._killing: asyncio.TimerHandle | None = None
         super().__init__(spec, place.executor)
 
@@ -93,8 +91,6 @@ class ConfinedSandbox(HeldSandbox):
         await self._in_thread(lambda: place.folders.make(None))
         self._group = await self._in_thread(place.make_group)
         uri, ports = await self._attach()
-        if not place.confinement.own_ports:
-            self.port = _free_port()
         start = Start(
             spec,
             place.folders,
@@ -115,8 +111,6 @@ class ConfinedSandbox(HeldSandbox):
         await self._join_group(spawned.process.pid)
         self._send({"go": True})
         await self._expect_running()
-        if not place.confinement.own_ports:
-            self._looking = asyncio.create_task(self._look_for_port())
         limit = spec.limits.start_timeout
         self._arm("no_port", limit, lambda: self._not_ready(explain.no_port(self.port, limit)))
 
@@ -226,15 +220,6 @@ class ConfinedSandbox(HeldSandbox):
             error = explain.wrong_port(self.port, sorted(ports)[:16])
             self._arm("wrong_port", WRONG_PORT_SECONDS, lambda: self._not_ready(error))
 
-    async def _look_for_port(self) -> None:
-        """Where the warden does not see what the program listens on: knock until somebody answers."""
-        while not self._ready.done():
-            await asyncio.sleep(_PORT_POLL)
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                writer.close()
-                self._on_ports({self.port: ("127.0.0.1", self.port)})
-
     def _on_error(self, message: dict[str, Any]) -> None:
         logger.error("a sandbox broke", sandbox=self.id, **message)
         what = "run the environment's Python" if message["step"] == "exec" else "isolate the sandbox"
@@ -261,9 +246,8 @@ class ConfinedSandbox(HeldSandbox):
             self._drain()
 
     def _close(self) -> None:
-        for waiting in (self._killing, self._looking):
-            if waiting is not None:
-                waiting.cancel()
+        if self._killing is not None:
+            self._killing.cancel()
         self.roots = ()
         self._output.finish()
         if self._spawned is not None:
@@ -282,8 +266,3 @@ class ConfinedSandbox(HeldSandbox):
             self.place.discard(self.place.folders)
         except OSError as error:
             logger.warning("a sandbox's folder stays", sandbox=self.id, error=str(error))
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

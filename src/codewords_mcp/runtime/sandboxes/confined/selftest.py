@@ -71,7 +71,7 @@ async def run(start: StartIn, confinement: Confinement, folder: Path, *, exact: 
 
 async def _try(start: StartIn, confinement: Confinement, folder: Path, *, exact: bool) -> Finding:
     with contextlib.ExitStack() as stack:
-        facts = _canaries(folder, stack) | confinement.forbidden(folder)
+        facts = _canaries(folder, stack)
         spec = SandboxSpec(
             id=f"self-test {secrets.token_hex(4)}",
             environment=_own_python(folder),
@@ -143,16 +143,14 @@ def _canaries(folder: Path, stack: contextlib.ExitStack) -> dict[str, str]:
         "named": str(folder / "named"),
         "runtime": str(os.getpid()),
         "victim": str(_victim(stack)),
-        "secret": PASSWORD,
         "processes": str(_LIMITS.processes),
         "memory": str(_LIMITS.memory),
     }
-    if sys.platform == "linux":
-        abstract = f"codewords-{secrets.token_hex(8)}"
-        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
-        listener.bind("\0" + abstract)
-        listener.listen()
-        facts["abstract"] = abstract
+    abstract = f"codewords-{secrets.token_hex(8)}"
+    listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+    listener.bind("\0" + abstract)
+    listener.listen()
+    facts["abstract"] = abstract
     return facts
 
 

@@ -46,7 +46,6 @@ class Landlock:
     def __init__(self, most: int | None = None) -> None:
         found = ruleset.abi()
         self.abi = found if most is None else min(found, most)
-        self.own_ports = True
         self.memory_over: Callable[[tuple[int, ...], int], bool] = watchdog.memory_over
 
     def missing(self) -> str:
@@ -97,11 +96,6 @@ class Landlock:
                 "memory": None if start.exact else limits["memory"],
             },
         }
-
-    def forbidden(self, folder: Path) -> dict[str, str]:
-        """See `Confinement`; nothing beyond what all must refuse."""
-        del folder
-        return {}
 
     def tier(self, kept: Kept) -> Tier:
         """See `Confinement`."""

@@ -15,7 +15,7 @@ from typing import Final
 from codewords_mcp.runtime.sandboxes.base import Tier
 
 ELSEWHERE: Final = (
-    "Or use a Linux virtual machine, E2B (CODEWORDS_SANDBOX=e2b) or a remote runtime (CODEWORDS_RUNTIME_URL); "
+    "{use} a Linux virtual machine, E2B (CODEWORDS_SANDBOX=e2b) or a remote runtime (CODEWORDS_RUNTIME_URL); "
     "for development only, CODEWORDS_SANDBOX=process runs workflows without isolation."
 )
 TRIED: Final = "The self-test tried {count} forbidden acts, and all were refused."
@@ -82,21 +82,8 @@ WSL_HOME: Final = (
     "The home is on a Windows drive, where environments are slow and sockets and file modes do not work."
 )
 WSL_HOME_FIX: Final = "Set CODEWORDS_HOME to a folder of Linux's own, not below /mnt."
-NO_SEATBELT: Final = "/usr/bin/sandbox-exec, which starts programs under a Seatbelt profile, is not here."
-OTHER_SYSTEM: Final = "Sandboxes need Linux or macOS; this is {system}."
-
-M_HOLDS: Final = (
-    "A run can read the Python installation, its environment, system libraries and certificates, and write its own two folders; "
-    "a Seatbelt profile made for it holds it."
-)
-M_NETWORK: Final = (
-    "Its only way out are TCP connections to the runtime and to its proxy; clients that ignore HTTP_PROXY and HTTPS_PROXY reach "
-    "nothing. Ports that it opens are seen by other programs of this Mac."
-)
-M_BEST_EFFORT: Final = (
-    "Memory, processes and disk are held by a watchdog, best effort: macOS has no limit that counts per run."
-)
-M_FIX: Final = "For exact limits and a system of its own for each run, use a Linux virtual machine (Lima, Docker, UTM) or E2B."
+MACOS: Final = "macOS has no local isolation: the sandboxes of this machine's own need Linux."
+OTHER_SYSTEM: Final = "Sandboxes need Linux; this is {system}."
 
 DELEGATE: Final = "For exact limits: systemd-run --user --scope -p Delegate=yes codewords-mcp serve"
 DELEGATE_CONTROLLERS: Final = (
@@ -184,7 +171,12 @@ def none(reason: str, machine: Machine | None = None) -> Tier:
     """Tier D, with the likely cause and its fix."""
     cause, fix = blocked(machine)
     facts = tuple(dict.fromkeys(fact for fact in (reason, cause) if fact))
-    return Tier("D", "No isolation", facts, f"{fix} {ELSEWHERE}".strip())
+    return Tier("D", "No isolation", facts, f"{fix} {_elsewhere(fix)}".strip())
+
+
+def _elsewhere(fix: str) -> str:
+    """The sentence about other places for sandboxes, after a fix or alone."""
+    return ELSEWHERE.format(use="Or use" if fix else "Use")
 
 
 def exact_limits(machine: Machine | None = None) -> str:
@@ -230,7 +222,7 @@ def blocked(machine: Machine | None = None) -> tuple[str, str]:
     if machine.system == "win32":
         return WINDOWS, WINDOWS_FIX
     if machine.system == "darwin":
-        return "", ""
+        return MACOS, ""
     if machine.system != "linux":
         return OTHER_SYSTEM.format(system=machine.system), ""
     if machine.architecture not in ("x86_64", "aarch64"):
@@ -255,17 +247,20 @@ def _forbidden_to_users(machine: Machine) -> tuple[str, str] | None:
 
 
 def system(home: str, machine: Machine | None = None) -> tuple[str, str, str]:
-    """What `doctor` says of the system itself, whether or not a runtime answers: (level, sentence, fix); level "ok", "warning"
-    or "failed".
+    """The finding of `doctor` about the system itself, whether or not a runtime answers: (level, sentence, fix).
+
+    Levels: "ok", "note", "warning", "failed". macOS is a note, since a runtime there may well use E2B.
     """
     machine = machine or Machine()
-    if machine.system not in ("linux", "darwin"):
+    if machine.system == "darwin":
+        return "note", f"macOS on {machine.architecture}. {MACOS}", _elsewhere("")
+    if machine.system != "linux":
         return "failed", *blocked(machine)
     if machine.wsl == 1:
         return "failed", WSL1, WSL1_FIX
     if machine.wsl and home.startswith("/mnt/"):
         return "warning", WSL_HOME, WSL_HOME_FIX
-    kind = {"darwin": "macOS"}.get(machine.system, "Linux in WSL2" if machine.wsl else "Linux")
+    kind = "Linux in WSL2" if machine.wsl else "Linux"
     where = ", in a container" if machine.in_container else ""
     return "ok", f"{kind} on {machine.architecture}{where}", ""
 
