@@ -95,6 +95,16 @@ class Postgres:
         self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "codewords", name)
         return f"postgresql://codewords@127.0.0.1:{self.port}/{name}"
 
+    def dump(self, url: str) -> Path:
+        """Write a database to a file with `pg_dump`."""
+        file = self._folder / f"{next(self._numbers)}.dump"
+        self._run("pg_dump", "-Fc", "-f", str(file), url)
+        return file
+
+    def restore(self, file: Path, url: str, *options: str) -> None:
+        """Fill a database from a dump with `pg_restore`."""
+        self._run("pg_restore", "--no-owner", *options, "-d", url, str(file))
+
 
 def _ordinary_user() -> str | None:
     """Whom root starts it as: the server refuses to run as root."""

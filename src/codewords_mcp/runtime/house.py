@@ -228,7 +228,7 @@ class House:
             self.integrations,
             self.browsers,
         )
-        floor.paused_at = database.write_blocking(pausing.paused_at)
+        floor.paused_at = database.write_blocking(pausing.pause_if_restored)
         self.catalog.on_gone = self.forget
         self.dispatcher = Dispatcher(floor, Served(floor, self.services, self.parts))
         self.ticker = Ticker(floor, self.dispatcher.background)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from codewords_mcp.runtime.schedules import cron
 from codewords_mcp.runtime.store import requests
 from codewords_mcp.runtime.store.clock import now, to_micros
+from codewords_mcp.runtime.store.database_identity import was_restored
 from codewords_mcp.runtime.store.runs import change
 from codewords_mcp.runtime.store.tables import meta, runs, schedules
 from codewords_mcp.runtime.store.tables import webhook_deliveries as deliveries
@@ -53,6 +54,13 @@ def pause(connection: Connection) -> None:
     name, value = mark()
     connection.execute(delete(meta).where(meta.c.name == name))
     connection.execute(insert(meta).values(name=name, value=value))
+
+
+def pause_if_restored(connection: Connection) -> int | None:
+    """Pause a PostgreSQL home whose database was restored; when the home was paused, as `paused_at`."""
+    if was_restored(connection):
+        pause(connection)
+    return paused_at(connection)
 
 
 def created_before(connection: Connection, run_id: str, at: int) -> bool:

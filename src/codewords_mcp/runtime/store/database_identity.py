@@ -1,0 +1,46 @@
+"""Notice that a PostgreSQL database was restored: its content was written by another database.
+
+`meta` has the identity of the database that its content belongs to. `pg_dump` carries that row along, and what
+`pg_restore` makes of it has another identity: the server, the database or its tables were made anew.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from codewords_mcp.runtime.store.tables import meta
+
+IDENTITY = "database_identity"
+"""Name in the table `meta`."""
+_MAY_READ_SERVER = text("SELECT has_function_privilege('pg_control_system()', 'execute')")
+_SERVER = text("SELECT system_identifier FROM pg_control_system()")
+_TABLES = text(
+    "SELECT (SELECT oid FROM pg_database WHERE datname = current_database()) || '.' || 'meta'::regclass::oid"
+)
+
+
+def was_restored(connection: Connection) -> bool:
+    """Whether the content comes from another database, once: from then on it belongs to this one.
+
+    Always False on SQLite, whose `restore` marks the file itself. A database that has no identity yet gets one.
+    """
+    if connection.dialect.name == "sqlite":
+        return False
+    found = _identity(connection)
+    first = insert(meta).values(name=IDENTITY, value=found)
+    connection.execute(first.on_conflict_do_nothing())
+
+    # the lock makes one of several runtimes that start at once the one that notices
+    query = select(meta.c.value).where(meta.c.name == IDENTITY).with_for_update()
+    if connection.execute(query).scalar_one() == found:
+        return False
+    connection.execute(update(meta).where(meta.c.name == IDENTITY).values(value=found))
+    return True
+
+
+def _identity(connection: Connection) -> str:
+    tables = str(connection.execute(_TABLES).scalar_one())
+    if not connection.execute(_MAY_READ_SERVER).scalar_one():
+        return tables
+    return f"{connection.execute(_SERVER).scalar_one()}.{tables}"
