@@ -23,12 +23,13 @@ from codewords_mcp.runtime.author_info import (
 )
 from codewords_mcp.runtime.authoring import diagnose as diagnosing
 from codewords_mcp.runtime.authoring.authors import gateway_author
-from codewords_mcp.runtime.authoring.brief import brief, fitting, line_of, matching, nearest
+from codewords_mcp.runtime.authoring.brief import brief, line_of, matching, nearest
 from codewords_mcp.runtime.authoring.drafts import Origin, edited, require_code, shown, stale
 from codewords_mcp.runtime.authoring.edits import apply_edits, apply_patch, diff_of
 from codewords_mcp.runtime.authoring.generate import Bounds, Generator, Wish
 from codewords_mcp.runtime.authoring.practices import practice, topics
 from codewords_mcp.runtime.authoring.private_hosts import check_private_hosts
+from codewords_mcp.runtime.authoring.service_choice import choose_services
 from codewords_mcp.runtime.authoring.templates import lacking, read_template, template_code, templates
 from codewords_mcp.runtime.authoring.writing import check_wish
 from codewords_mcp.runtime.browser_calls import BrowserCalls
@@ -361,7 +362,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         if asks is None:
             raise NotFound("There is no model to ask.")
         wanted = f"{description} {constraints}"
-        services = tuple(line_of(one) for one in fitting(await self.list_services(caller), wanted))
+        services = tuple(line_of(one) for one in choose_services(await self.list_services(caller), wanted))
         wish = Wish(description, constraints, nearest(templates(), wanted).code, services)
         bounds = Bounds(self.settings.author_rounds, self.settings.author_budget)
         generator = Generator(

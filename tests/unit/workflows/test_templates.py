@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from codewords_mcp.runtime.authoring.brief import fitting
+from codewords_mcp.runtime.authoring.service_choice import choose_services
 from codewords_mcp.runtime.authoring.templates import templates
 from codewords_mcp.runtime.services.describe import describe
 from codewords_mcp.runtime.services.registry import Registry
@@ -52,7 +52,7 @@ def test_a_changed_list_does_not_change_the_gallery() -> None:
 )
 def test_a_brief_proposes_services_that_the_wish_speaks_of_and_that_are_there(wish: str, first: str) -> None:
     services = Registry().all()
-    found = [one.name for one in fitting([describe(one) for one in services], wish)]
+    found = [one.name for one in choose_services([describe(one) for one in services], wish)]
     assert found[0] == first
     absent = [describe(one, unavailable="Off." if one.name == first else "") for one in services]
-    assert first not in [one.name for one in fitting(absent, wish)]
+    assert first not in [one.name for one in choose_services(absent, wish)]

@@ -3,48 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from codewords_mcp.runtime.author_info import Brief, Template
+from codewords_mcp.runtime.authoring.service_choice import choose_services
+from codewords_mcp.runtime.authoring.wish_words import words_of
 from codewords_mcp.runtime.authoring.writing import rules
 from codewords_mcp.runtime.service_info import ServiceInfo
 
-_WORD = re.compile(r"[a-z0-9]{3,}")
-_COMMON = set(
-    re.findall(
-        r"\w+",
-        "the and for with that this from into each all any are its has have not one new out per then them what when which how "
-        "takes gives answers workflow list own our your every",
-    )
-)
-_SERVICES = 3
-_NAMED = 5.0
-"""How much more it counts that a wish names a service, or says a word that means it."""
 _MEANT_BY_WORD = 1.2
 """How much a word counts that means a template: more than any word that it merely has."""
 _FAR_LESS = 4
 _SCHEMA = 700
-# Words of a wish that mean a service, where the service's own summary says it otherwise.
-_MEANT = {
-    "openai": "summarise summarize classify sentiment translate extract llm gpt openai model rewrite draft triage score ai",
-    "anthropic": "claude anthropic",
-    "gemini": "gemini google",
-    "files": "pdf file upload download invoice csv document picture image link",
-    "chrome_extension": "own person signed browser",
-    "web_automation_agent": "javascript rendered click form login browser",
-    "webpage_to_markdown": "page website url article markdown scrape read fetch",
-    "firecrawl": "scrape crawl website page javascript",
-    "send_email": "email mail digest newsletter notify alert",
-    "redis_coordinator": "remember state previous changed since counter cache seen dedupe last",
-    "slack_trigger": "post message channel",
-    "github": "github repository issue pull commit release",
-    "schedule_runs": "schedule daily hourly weekly cron",
-}
-
-
 # Words of a wish that mean a template, where its own text says it otherwise.
 _TEMPLATES_MEANT = {
     "csv_statistics": "csv spreadsheet expense spending column average total monthly row excel",
@@ -70,11 +42,6 @@ _TEMPLATES_MEANT = {
     "research_agent": "research question source investigate",
     "chat_bot": "chatbot conversation persona assistant",
 }
-
-
-def words_of(text: str) -> set[str]:
-    """The telling words of a text, without their plural."""
-    return {word.removesuffix("s") for word in _WORD.findall(text.lower())} - _COMMON
 
 
 def nearest(templates: Sequence[Template], wish: str) -> Template:
@@ -108,20 +75,6 @@ def _scores(texts: dict[str, str], wish: str) -> dict[str, float]:
     spread = Counter(word for found in words.values() for word in found)
     wanted = words_of(wish)
     return {name: sum(1 / spread[word] for word in wanted & found) for name, found in words.items()}
-
-
-def fitting(services: Iterable[ServiceInfo], wish: str) -> list[ServiceInfo]:
-    """The services that a wish speaks of and that are there, the best first."""
-    there = [one for one in services if not one.unavailable]
-    scores = _scores(
-        {one.name: f"{one.name} {one.title} {one.summary} {_MEANT.get(one.name, '')}" for one in there}, wish
-    )
-    wanted = words_of(wish)
-    for one in there:
-        named = words_of(f"{one.name.replace('_', ' ')} {_MEANT.get(one.name, '')}") & wanted
-        scores[one.name] += _NAMED * len(named)
-    found = sorted(there, key=lambda one: -scores[one.name])[:_SERVICES]
-    return [one for one in found if 0 < scores[one.name] * _FAR_LESS >= scores[found[0].name]]
 
 
 def line_of(service: ServiceInfo) -> str:
@@ -164,6 +117,6 @@ def brief(templates: Sequence[Template], services: Iterable[ServiceInfo], wish: 
         rules=rules(),
         template_id=template.id,
         template_code=template.code,
-        services=[line_of(one) for one in fitting(services, wish)],
+        services=[line_of(one) for one in choose_services(services, wish)],
         next='edit_workflow(code="<the whole file>")',
     )
