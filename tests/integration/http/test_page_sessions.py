@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -401,34 +399,25 @@ def test_a_session_is_worth_nothing_to_another_user_of_the_machine(
             assert "Agree" in person.look(url).text
 
 
-@pytest.mark.requirement("pages:sign-in")
-def test_the_kernel_tells_whose_a_loopback_connection_is(door: Door) -> None:
-    with door.connect() as wire:
-        own = ("127.0.0.1", urlsplit(door.url).port or 0)
-        uid = peers.uid_of(peers.Peer(wire.raw.getsockname(), own))
-        assert uid == (os.getuid() if sys.platform == "linux" else None)
-        assert peers.uid_of(peers.Peer(wire.raw.getsockname(), ("127.0.0.1", 1))) is None
-    assert peers.uid_of(peers.Peer(("192.0.2.1", 80), own)) is None
+@pytest.mark.requirement("pages:sessions")
+def test_sign_ins_of_one_owner_keep_nobody_else_from_signing_in(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key is enough to make sign-in addresses, so that no number of them may refuse others."""
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 6)
+    monkeypatch.setattr(sessions, "MAX_PER_OWNER", 4)
+    greedy = door.make_key(owner="ann")
 
-
-@pytest.mark.requirement("pages:sign-in")
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a connection is")
-def test_a_port_that_has_just_been_used_elsewhere_does_not_count_as_roots(door: Door) -> None:
-    """The kernel lists what is left of a closed connection as user 0, with the same near end."""
-    with socket.create_server(("127.0.0.1", 0)) as other, socket.socket() as first, socket.socket() as second:
-        for one in (first, second):
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        first.bind(("127.0.0.1", 0))
-        first.connect(other.getsockname())
-        near = first.getsockname()
-        taken, _ = other.accept()
-        first.close()
-        taken.close()
-        second.bind(near)
-        second.connect(("127.0.0.1", urlsplit(door.url).port or 0))
-        table = Path("/proc/net/tcp").read_text(encoding="ascii")
-        near_ends = [line.split()[1] for line in table.splitlines()[1:]]
-        assert sum(end.endswith(f":{near[1]:04X}") for end in near_ends) > 1, "the closed one is listed too"
-        assert peers.users_in(table, peers.Peer(near, ("127.0.0.1", urlsplit(door.url).port or 0))) == [
-            os.getuid()
-        ]
+    with sign_in(door.url, ADMIN_KEY) as person, Browser() as browser:
+        addresses = [door.sign_in_address(key=greedy) for _ in range(7)]
+        browsers = [sign_in(door.url, greedy) for _ in range(5)]
+        for number in range(3):
+            others = door.make_key(owner=f"other-{number}")
+            assert "/sign-in/" in door.sign_in_address(key=others)
+            sign_in(door.url, others).close()
+        assert person.look(door.url).status_code == 200, "who has less keeps it"
+        assert browser.look(addresses[0]).status_code == 404, "their own oldest has ended"
+        assert browsers[0].look(door.url).status_code == 401
+        assert browsers[-1].look(door.url).status_code == 200
+        for one in browsers:
+            one.close()

@@ -36,6 +36,8 @@ SESSION_TTL: Final = 12 * 3600.0
 SIGN_IN_TTL: Final = 300.0
 """Seconds that a one-time sign-in address is good for."""
 MAX_SESSIONS: Final = 1000
+MAX_PER_OWNER: Final = 50
+"""Browsers that one owner is signed in on, and sign-in addresses of theirs: past that the oldest one ends."""
 MAX_ATTEMPTS, ATTEMPTS_WITHIN = 10, 60.0
 """Keys that may be typed wrongly on the page, by everybody together, within so many seconds."""
 _OWNER: Final = ""
@@ -132,10 +134,7 @@ class PageSessions:
 
         def put(connection: Connection) -> None:
             at = now()
-            if values.count(connection, _OWNER, space) >= MAX_SESSIONS:
-                values.purge(connection, at)
-            if values.count(connection, _OWNER, space) >= MAX_SESSIONS:
-                raise TooBusy("Too many browsers are signed in.", retry_after=600)
+            _make_room(connection, space, caller.owner, at)
             values.put(connection, _OWNER, space, _digest(token), data, at + int(ttl * 1e6))
 
         await self._db.write(put)
@@ -155,6 +154,23 @@ class PageSessions:
 
     async def _remove(self, space: str, token: str) -> bool:
         return await self._db.write(lambda c: values.remove(c, _OWNER, space, _digest(token), now()))
+
+
+def _make_room(connection: Connection, space: str, owner: str, at: int) -> None:
+    """End the owner's oldest past `MAX_PER_OWNER`, and past `MAX_SESSIONS` the oldest of the owner who has the most.
+
+    Nobody is refused: whoever has a key could else keep everybody from signing in.
+    """
+    by_owner: dict[str, list[str]] = {}
+    for row in values.live(connection, _OWNER, space, at):
+        by_owner.setdefault(json.loads(row["value"])["owner"], []).append(row["key"])
+    own = by_owner.get(owner, [])
+
+    surplus = own[: max(0, len(own) - MAX_PER_OWNER + 1)]
+    if not surplus and sum(map(len, by_owner.values())) >= MAX_SESSIONS:
+        surplus = max(by_owner.values(), key=len)[:1]
+    for key in surplus:
+        values.remove(connection, _OWNER, space, key, at)
 
 
 def require_person(caller: Caller) -> None:

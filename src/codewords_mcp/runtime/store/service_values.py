@@ -45,6 +45,12 @@ def keys(connection: Connection, owner: str, space: str, prefix: str, at: int, l
     return list(connection.execute(query.order_by(table.c.key).limit(limit)).scalars())
 
 
+def live(connection: Connection, owner: str, space: str, at: int) -> list[RowMapping]:
+    """Key, value and expiry of all that are not past their time, the soonest to expire first."""
+    query = select(table.c.key, table.c.value, table.c.expires_at).where(_live(owner, space, at))
+    return list(connection.execute(query.order_by(table.c.expires_at, table.c.key)).mappings())
+
+
 def count(connection: Connection, owner: str, space: str) -> int:
     """How many an owner has, those past their time included."""
     query = select(func.count()).select_from(table).where(table.c.owner == owner, table.c.space == space)
