@@ -1,29 +1,46 @@
-"""The HTTP API by its own description: schemathesis asks a live runtime with the key of every kind of caller.
+"""The HTTP API by its own description: schemathesis sends requests as every kind of caller of the access table.
 
 Schemathesis is fetched into an environment of its own by uv: it is heavy and nothing else needs it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from codewords_mcp.runtime.auth.access import caller_kinds
+from codewords_mcp.runtime.callers import Caller
 from tests.integration.auth.walking import Walk, open_walk
 
 SCHEMATHESIS = "schemathesis==4.32.5"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-_LEFT_OUT = r"^/(browser|stop|sse|mcp|run|run_async|openai|anthropic|gemini|validate|deploy|generate|v1|v2|secrets/rotate-key)(/|$)"
+KINDS = tuple(kind.name for kind in caller_kinds())
+_EXCLUDED_PATHS = r"^/(browser|stop|sse|mcp|run|run_async|openai|anthropic|gemini|validate|deploy|generate|v1|v2|secrets/rotate-key)(/|$)"
 """Waits or ends the runtime, answers without an end, starts a sandbox for each case, or is what a workflow or provider answers."""
-_FEW = 3
+_MIN_EXAMPLES = 3
 """Cases of each operation at the least."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Requester:
+    """Where requests of one kind of caller go, and the headers that make them so."""
+
+    url: str
+    headers: dict[str, str]
+    foreign_run: str | None = None
+    """The only run that is asked for, where the kind is about another's run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
     """What came of one caller's cases."""
 
     caller: str
@@ -32,49 +49,99 @@ class Asked:
     output: str
 
 
-def ask(walk: Walk, caller: str, cases: int, seed: int, folder: Path, *, brief: bool = False) -> Asked:
-    """Ask the runtime as one kind of caller, about so many cases in all; `brief` leaves the many systematic ones out."""
-    key, url = walk.keys[caller], walk.door.url
-    schema = folder / "openapi.json"
+@contextmanager
+def open_requester(walk: Walk, caller: str) -> Generator[Requester]:
+    """A requester of this kind; a sandbox, where it is in one, stays open until it is closed."""
+    door = walk.door
+    if caller == "page session":
+        with door.client(key=None) as http:
+            http.get(door.sign_in_address(), headers={"Sec-Fetch-Site": "none", "Sec-Fetch-Dest": "document"})
+            cookie = "; ".join(f"{name}={value}" for name, value in http.cookies.items())
+        assert cookie
+        yield Requester(door.url, {"Cookie": cookie, "Origin": door.url, "Sec-Fetch-Site": "same-origin"})
+    elif caller in walk.keys:
+        yield Requester(door.url, _authorization(walk.keys[caller]))
+    else:
+        run = Caller("local", "run", run_id=f"run-of-{caller.replace(': ', '-')}")
+        with door.sandbox(run, walk.ids["service_id"]) as inside:
+            url = door.url if caller == "run: outside" else inside.url
+            key = None if caller == "sandbox" else inside.key
+            foreign_run = walk.ids["run_id"] if caller == "run: foreign" else None
+            yield Requester(url, _authorization(key), foreign_run)
+
+
+def fuzz_caller(
+    walk: Walk, caller: str, cases: int, seed: int, folder: Path, *, brief: bool = False
+) -> Outcome:
+    """Send about so many cases as one kind of caller; `brief` leaves the many systematic ones out."""
     with walk.door.client() as http:
-        schema.write_bytes(http.get("/openapi.json").content)
-        operations = len(re.findall(r'"operationId"', schema.read_text(encoding="utf-8")))
-    header = ["--header", f"Authorization: Bearer {key}"] if key else []
-    uv = Path(sys.executable).parent / "uv"
-    command = [
-        str(uv if uv.exists() else "uv"), "tool", "run", "--from", SCHEMATHESIS, "schemathesis", "run", str(schema), "--url", url,
-        "--max-examples", str(max(1 if brief else _FEW, cases // operations)), "--seed", str(seed), "--checks", CHECKS, "--exclude-path-regex", _LEFT_OUT,
-        "--phases", "fuzzing" if brief else "examples,coverage,fuzzing", "--request-timeout", "110", "--continue-on-failure", "--no-color", *header,
-    ]  # fmt: skip
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=kept,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=3600,
-        check=False,
-    )
+        description: dict[str, Any] = http.get("/openapi.json").json()
+    operations = sum("operationId" in one for path in description["paths"].values() for one in path.values())
+    schema = folder / "openapi.json"
+
+    with open_requester(walk, caller) as requester:
+        _name_what_exists(description, walk.ids, requester.foreign_run)
+        schema.write_text(json.dumps(description), encoding="utf-8")
+        headers = [
+            part for name, value in requester.headers.items() for part in ("--header", f"{name}: {value}")
+        ]
+        uv = Path(sys.executable).parent / "uv"
+        command = [
+            str(uv if uv.exists() else "uv"), "tool", "run", "--from", SCHEMATHESIS, "schemathesis", "run", str(schema),
+            "--url", requester.url, "--max-examples", str(max(1 if brief else _MIN_EXAMPLES, cases // operations)),
+            "--seed", str(seed), "--checks", CHECKS, "--exclude-path-regex", _EXCLUDED_PATHS,
+            "--phases", "fuzzing" if brief else "examples,coverage,fuzzing", "--request-timeout", "110",
+            "--max-redirects", "0", "--continue-on-failure", "--no-color", *headers,
+        ]  # fmt: skip
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=3600,
+            check=False,
+        )
+
     output = done.stdout + done.stderr
     counted = re.search(r"(\d+) generated", output)
-    return Asked(caller, int(counted[1]) if counted else 0, done.returncode != 0, output)
+    return Outcome(caller, int(counted[1]) if counted else 0, done.returncode != 0, output)
 
 
 def fuzz_all(folder: Path, cases: int, seed: int, only: str) -> int:
-    """Ask as every kind of caller whose name begins so; prints what contradicts the description."""
+    """Send cases as every kind of caller whose name begins so; prints what contradicts the description."""
     total, failed = 0, 0
     with open_walk(folder) as walk:
-        for caller in walk.keys:
+        for caller in KINDS:
             if not caller.startswith(only):
                 continue
-            found = ask(walk, caller, cases, seed, folder)
-            total += found.cases
-            failed += found.failed
-            sys.stdout.write(f"{caller:24} {found.cases:8} cases{', failed' if found.failed else ''}\n")
-            if found.failed:
-                sys.stdout.write(found.output[-20_000:] + "\n")
+            outcome = fuzz_caller(walk, caller, cases, seed, folder)
+            total += outcome.cases
+            failed += outcome.failed
+            sys.stdout.write(f"{caller:24} {outcome.cases:8} cases{', failed' if outcome.failed else ''}\n")
+            if outcome.failed:
+                sys.stdout.write(outcome.output[-20_000:] + "\n")
             sys.stdout.flush()
     sys.stdout.write(f"{total} cases, {failed} callers with failures\n")
     return 1 if failed else 0
+
+
+def _authorization(key: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def _name_what_exists(description: dict[str, Any], ids: dict[str, str], foreign_run: str | None) -> None:
+    """Let an id in a path be one that exists, beside anything: what is not found answers little."""
+    for path in description["paths"].values():
+        for operation in path.values():
+            for parameter in operation.get("parameters", ()):
+                name = parameter["name"]
+                if parameter["in"] != "path" or name not in ids:
+                    continue
+                if name == "run_id" and foreign_run:
+                    parameter["schema"] = {"type": "string", "enum": [foreign_run]}
+                else:
+                    known = {"type": "string", "enum": [ids[name]]}
+                    parameter["schema"] = {"anyOf": [known, parameter["schema"]]}

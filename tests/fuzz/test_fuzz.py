@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.messages import over_http, over_stdio
-from tests.fuzz.openapi import ask
+from tests.fuzz.openapi import KINDS, fuzz_caller
 from tests.fuzz.parsers import TARGETS, Report, Target, fuzz, run_one
 from tests.integration.auth.walking import Walk, open_walk
 
@@ -60,10 +60,10 @@ def test_a_front_goes_on_whatever_it_is_sent(walk: Walk, tmp_path: Path) -> None
 
 @pytest.mark.slow
 @pytest.mark.requirement("fuzz:openapi")
-@pytest.mark.parametrize("caller", ["anonymous", "user: read"])
+@pytest.mark.parametrize("caller", KINDS)
 def test_no_answer_contradicts_the_description_and_none_is_a_failure(
     walk: Walk, tmp_path: Path, caller: str
 ) -> None:
-    found = ask(walk, caller, 1, _SEED, tmp_path, brief=True)
+    found = fuzz_caller(walk, caller, 1, _SEED, tmp_path, brief=True)
     assert not found.failed, found.output[-6000:]
     assert found.cases > 50
