@@ -1,4 +1,7 @@
-"""Refuse a JSON-RPC id that another request of the same session has: the SDK would leave one of the two without an answer."""
+"""Refuse a JSON-RPC id that another request of the same session has: the SDK would leave one of the two without an answer.
+
+Sessions of HTTP+SSE need no such check: all their answers go out on one stream, so that none is lost.
+"""
 
 from __future__ import annotations
 
