@@ -34,9 +34,12 @@ class SessionCalls:
         """
         return await self._house.page_sessions.find(token, peer and uid_of(peer))
 
-    async def begin_page_session(self, key: str, peer: Peer | None = None) -> str:
-        """The token of a new session for the holder of a key. Raises Unauthenticated, Forbidden, TooBusy."""
-        return await self._house.page_sessions.begin(key, peer and uid_of(peer))
+    async def begin_page_session(self, key: str, peer: Peer | None = None, *, address: str = "") -> str:
+        """The token of a new session for the holder of a key. `address` is the client's, on which wrong keys are counted.
+
+        Raises Unauthenticated, Forbidden, TooBusy.
+        """
+        return await self._house.page_sessions.begin(key, peer and uid_of(peer), address=address)
 
     async def end_page_session(self, token: str) -> None:
         """Sign out."""

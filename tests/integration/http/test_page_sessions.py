@@ -7,15 +7,16 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from tests.people import NAVIGATION, OPENED, Browser, sign_in
 
-from codewords_mcp.errors import ConsentNeeded
+from codewords_mcp.errors import ConsentNeeded, TooBusy, Unauthenticated
 from codewords_mcp.runtime import session_calls
-from codewords_mcp.runtime.auth import peers, sessions
+from codewords_mcp.runtime.auth import peers, sessions, wrong_keys
 from codewords_mcp.runtime.models import Consent
 from codewords_mcp.runtime.questions import of_call
 from codewords_mcp.runtime.runtime import Runtime
@@ -239,23 +240,58 @@ def test_keys_that_answer_for_no_person_do_not_sign_in(
         assert reader.post("/sign-ins", json={}).status_code == 403
 
 
-@pytest.mark.requirement("pages:sign-in")
-def test_so_many_wrong_keys_and_no_more_are_tried_in_a_minute(
+@pytest.mark.requirement("pages:wrong-keys")
+def test_wrong_keys_of_one_address_shut_out_that_address_only_and_for_a_minute(
     door: Door, stranger: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [time.monotonic() + 1000]
-    monkeypatch.setattr("codewords_mcp.runtime.auth.sessions.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("codewords_mcp.runtime.auth.wrong_keys.time.monotonic", lambda: clock[0])
 
-    def status(key: str) -> int:
-        return stranger.submit(f"{door.url}/sign-in", {"key": key, "to": "/"}).status_code
+    def status(key: str, address: str) -> int:
+        # uvicorn believes a proxy on this machine
+        headers = {"X-Forwarded-For": address}
+        answer = stranger.submit(f"{door.url}/sign-in", {"key": key, "to": "/"}, headers=headers)
+        return answer.status_code
 
-    assert [status(f"cwk-{number}") for number in range(sessions.MAX_ATTEMPTS)] == [
-        401
-    ] * sessions.MAX_ATTEMPTS
-    assert status(ADMIN_KEY) == 429
-    clock[0] += sessions.ATTEMPTS_WITHIN + 1
-    assert status(ADMIN_KEY) == 303
-    door.runtime._house.page_sessions._failures.clear()  # pyright: ignore[reportPrivateUsage]  # the clock goes back
+    for mine, also_mine, another in (
+        ("192.0.2.7", "::ffff:192.0.2.7", "192.0.2.8"),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "2001:db8:1:3::1"),
+    ):
+        tried = [status(f"cwk-{number}", mine) for number in range(wrong_keys.MAX_PER_ADDRESS)]
+        assert tried == [401] * wrong_keys.MAX_PER_ADDRESS
+        assert status(ADMIN_KEY, mine) == status(ADMIN_KEY, also_mine) == 429
+        assert status(ADMIN_KEY, another) == 303, "nobody else is shut out"
+        clock[0] += wrong_keys.WINDOW_S + 1
+        assert status(ADMIN_KEY, mine) == 303
+
+
+@pytest.mark.requirement("pages:wrong-keys")
+def test_wrong_keys_of_many_addresses_have_a_wide_limit_of_all_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted = wrong_keys.WrongKeys()
+    clock = [0.0]
+    monkeypatch.setattr("codewords_mcp.runtime.auth.wrong_keys.time.monotonic", lambda: clock[0])
+    for number in range(wrong_keys.MAX_TOTAL):
+        with counted.attempt("192.0.2.1"):
+            pass  # a right key does not count
+        with pytest.raises(Unauthenticated), counted.attempt(f"10.0.{number // 5}.1"):
+            raise Unauthenticated("wrong")
+    with pytest.raises(TooBusy), counted.attempt("192.0.2.1"):
+        pytest.fail("it may not be tried")
+    clock[0] += wrong_keys.WINDOW_S
+    with counted.attempt("192.0.2.1"):
+        pass
+
+
+@pytest.mark.requirement("pages:wrong-keys")
+def test_keys_that_are_tried_at_once_are_counted_from_their_start() -> None:
+    counted = wrong_keys.WrongKeys()
+    with ExitStack() as at_once:
+        for _ in range(wrong_keys.MAX_PER_ADDRESS):
+            at_once.enter_context(counted.attempt("192.0.2.1"))
+        with pytest.raises(TooBusy), counted.attempt("192.0.2.1"):
+            pytest.fail("it may not be tried")
 
 
 def test_a_session_ends_with_its_key_by_signing_out_and_by_signing_in_anew(

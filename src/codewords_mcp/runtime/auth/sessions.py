@@ -10,8 +10,6 @@ import hashlib
 import json
 import re
 import secrets
-import time
-from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,9 +20,8 @@ from codewords_mcp.errors import (
     InsufficientScope,
     InvalidInput,
     NotFound,
-    TooBusy,
-    Unauthenticated,
 )
+from codewords_mcp.runtime.auth.wrong_keys import WrongKeys
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.secrets.keyring import Keyring
 from codewords_mcp.runtime.store import service_values as values
@@ -38,8 +35,6 @@ SIGN_IN_TTL: Final = 300.0
 MAX_SESSIONS: Final = 1000
 MAX_PER_OWNER: Final = 50
 """Browsers that one owner is signed in on, and sign-in addresses of theirs: past that the oldest one ends."""
-MAX_ATTEMPTS, ATTEMPTS_WITHIN = 10, 60.0
-"""Keys that may be typed wrongly on the page, by everybody together, within so many seconds."""
 _OWNER: Final = ""
 """Of the rows: no key's owner has this name."""
 _SESSIONS, _SIGN_INS = "page_sessions", "page_sign_ins"
@@ -73,7 +68,7 @@ class PageSessions:
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._db = database
         self._keyring = keyring
-        self._failures: deque[float] = deque(maxlen=MAX_ATTEMPTS)
+        self._wrong_keys = WrongKeys()
 
     async def create_sign_in(self, caller: Caller, path: str) -> str:
         """The token of a one-time sign-in address that leads to `path`. Raises InvalidInput, Forbidden, InsufficientScope."""
@@ -94,23 +89,14 @@ class PageSessions:
             raise _no_sign_in()
         return await self._store(_SESSIONS, found.caller, SESSION_TTL, uid=uid), found
 
-    async def begin(self, key: str, uid: int | None = None) -> str:
-        """The token of a new session for the holder of a key, which is not spent.
+    async def begin(self, key: str, uid: int | None = None, *, address: str = "") -> str:
+        """The token of a new session for the holder of a key, which is not spent. `address` is the client's.
 
         Raises Unauthenticated, Forbidden, InsufficientScope; TooBusy after too many wrong keys.
         """
-        at = time.monotonic()
-        if len(self._failures) == MAX_ATTEMPTS and at - self._failures[0] < ATTEMPTS_WITHIN:
-            raise TooBusy(
-                "Too many wrong keys were typed here.",
-                retry_after=int(ATTEMPTS_WITHIN),
-                hint="Try again in a minute, or run `codewords open` in a terminal.",
-            )
-        try:
+        with self._wrong_keys.attempt(address):
             caller = await self._keyring.identify(key)
-        except Unauthenticated:
-            self._failures.append(at)
-            raise
+
         require_person(caller)
         return await self._store(_SESSIONS, caller, SESSION_TTL, uid=uid)
 

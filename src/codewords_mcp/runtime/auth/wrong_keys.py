@@ -1,0 +1,71 @@
+"""Limits on wrong keys typed at the sign-in page: for each client address, and a wide one for all clients together."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+
+from codewords_mcp.errors import TooBusy, Unauthenticated
+
+MAX_PER_ADDRESS: Final = 10
+MAX_TOTAL: Final = 300
+"""Wrong keys within `WINDOW_S`, from one address and from all. Only many addresses together use up the total."""
+WINDOW_S: Final = 60.0
+_IPV6_PREFIX = 64
+"""Bits of an IPv6 address that a provider gives to one customer, who picks the others."""
+
+
+class WrongKeys:
+    """Counts the wrong keys of this process. An attempt counts from its start, so that many at once don't pass together."""
+
+    def __init__(self) -> None:
+        self._attempts: deque[tuple[float, str]] = deque()
+
+    @contextmanager
+    def attempt(self, address: str) -> Generator[None]:
+        """Check one key in the body: it stays counted where the body raises Unauthenticated. Raises TooBusy at a limit."""
+        now, network = time.monotonic(), _network(address)
+        while self._attempts and now - self._attempts[0][0] >= WINDOW_S:
+            self._attempts.popleft()
+
+        of_network = sum(1 for _, other in self._attempts if other == network)
+        if of_network >= MAX_PER_ADDRESS or len(self._attempts) >= MAX_TOTAL:
+            whose = "from your address" if of_network >= MAX_PER_ADDRESS else "here"
+            raise TooBusy(
+                f"Too many wrong keys were typed {whose}.",
+                retry_after=int(WINDOW_S),
+                hint="Try again in a minute, or run `codewords open` in a terminal.",
+            )
+
+        entry = (now, network)
+        self._attempts.append(entry)
+        wrong = False
+        try:
+            yield
+        except Unauthenticated:
+            wrong = True
+            raise
+        finally:
+            if not wrong:
+                self._discard(entry)
+
+    def _discard(self, entry: tuple[float, str]) -> None:
+        if entry in self._attempts:
+            self._attempts.remove(entry)
+
+
+def _network(address: str) -> str:
+    """The address that an attempt counts on: of IPv6 the customer's network. What is no address counts on itself."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((int(parsed), _IPV6_PREFIX), strict=False))
+    return str(parsed)
