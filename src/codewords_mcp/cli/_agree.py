@@ -56,7 +56,7 @@ def agreed(question: RemoteError, *, as_json: bool) -> str:
     return confirm
 
 
-def confirm_call(client: Client, service: str, path: str, body: bytes | None) -> None:
+def confirm_service(client: Client, service: str, path: str, body: bytes | None) -> None:
     """Ask the person at the terminal before a library service sends, changes or acts on something.
 
     A script is not asked: whoever has a key may call what they like. Raises Forbidden where the person declines.
@@ -64,16 +64,31 @@ def confirm_call(client: Client, service: str, path: str, body: bytes | None) ->
     if not someone_there():
         return
     name, _, rest = service.strip("/ ").partition("/")
-    asked = {"path": f"{rest}/{path}", "input": None if body is None else parse(body)}
+    call = {"path": f"{rest}/{path}", "input": None if body is None else parse(body)}
+    _confirm_preview(client, f"/services/{part(name)}/preview", call)
+
+
+def confirm_action(client: Client, app: str, call: Json) -> None:
+    """Ask the person at the terminal before an action of another app changes something; see `confirm_service`."""
+    if someone_there():
+        _confirm_preview(client, f"/integrations/{part(app)}/preview", call)
+
+
+def _confirm_preview(client: Client, path: str, call: Json) -> None:
+    """Show what a call would do, where it writes. Raises Forbidden where the person declines."""
     try:
-        told = client.record("POST", f"/services/{part(name)}/preview", body=asked)
+        preview = client.record("POST", path, body=call)
     except RemoteError as error:
-        if error.status == 404:  # a workflow, or what the call itself will be told
+        if error.status in {
+            404,
+            405,
+        }:  # a workflow, an older runtime, or an error that the call itself will have
             return
         raise
-    if not told["writes"]:
+    if not preview["writes"]:
         return
-    _show("This may send, change or act on something:", told["asks"])
+
+    _show("This may send, change or act on something:", preview["asks"])
     if not typer.confirm("Do it?", default=False, err=True):
         raise Forbidden("You declined; nothing was done.", hint="--yes does not ask.")
 

@@ -9,6 +9,7 @@ import typer
 
 from codewords_mcp.bounded_json import parse
 from codewords_mcp.cli import _output
+from codewords_mcp.cli._agree import confirm_action
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._call import read_input
 from codewords_mcp.cli._client import SLOW, Json
@@ -143,14 +144,21 @@ def call(
         ),
     ] = None,
     account: Account = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask before an action that changes something.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Do something in an app, once.
 
     For example: `codewords integrations call slack send-message -s channel=#general -s text=Hello`.
+
+    An action that changes something is done after a yes on the terminal; a script is not asked.
     """
     body = {"action": action, "props": _input(data) | _props(props), "account": account}
     with runtime() as client:
+        if not yes:
+            confirm_action(client, app_name, body)
         done = client.record("POST", f"/integrations/{part(app_name)}/call", body=body, timeout=SLOW)
     if as_json:
         _output.print_json(done)

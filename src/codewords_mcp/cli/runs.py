@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from codewords_mcp.cli import _output
-from codewords_mcp.cli._agree import confirm_call
+from codewords_mcp.cli._agree import confirm_service
 from codewords_mcp.cli._boundary import INTERRUPTED, OK
 from codewords_mcp.cli._call import Call, cancel_quietly, read_input
 from codewords_mcp.cli._client import Client, Json, RemoteError
@@ -95,7 +95,7 @@ def run(
         service = workflow_id(client, workflow)
         target = f"/{part(service)}/{path.lstrip('/')}"
         if not yes:
-            confirm_call(client, service, path, body)
+            confirm_service(client, service, path, body)
         # a run that may be an earlier one has its id already
         provisioned = "" if once else str(client.record("POST", "/provision-request")["request_id"])
         call = Call(client, provisioned, target, method.upper(), body, timeout, more)

@@ -18,6 +18,7 @@ from codewords_mcp.http.pages import HEADERS, page, sorry
 from codewords_mcp.http.people import person
 from codewords_mcp.http.replies import JsonReply
 from codewords_mcp.runtime.integration_info import Account, Connection, Detail, Found, Outcome
+from codewords_mcp.runtime.service_info import CallPreview
 
 MOST = 500
 MAX_WAIT = 100.0
@@ -94,6 +95,15 @@ async def call(request: Request) -> Response:
         caller(request.scope), _app(request), body.action, body.props, account=body.account
     )
     return JsonReply(done)
+
+
+async def preview(request: Request) -> Response:
+    """What a call would do."""
+    body = await read_body(request, CallBody)
+    found = await runtime(request.scope).preview_integration(
+        caller(request.scope), _app(request), body.action, body.props, account=body.account
+    )
+    return JsonReply(found)
 
 
 async def connections(request: Request) -> Response:
@@ -193,6 +203,11 @@ OPERATIONS = [
         body=ConnectBody, reply=Connection,
     ),
     Operation("POST", "/integrations/{app}/call", "Do something in an app, once", call, tag=_TAG, body=CallBody, reply=Outcome),
+    Operation(
+        "POST", "/integrations/{app}/preview", "What a call of an action would do", preview, tag=_TAG, body=CallBody,
+        reply=CallPreview,
+        description="Nothing is done. `asks` is the call as a person reads it, where it may send, change or act on something.",
+    ),
     Operation("GET", "/connections", "List connected accounts", connections, tag=_TAG, reply=items_of(Account)),
     Operation("DELETE", "/connections/{account}", "Disconnect an account", disconnect, tag=_TAG, status=204),
     Operation(

@@ -16,6 +16,7 @@ from codewords_mcp.runtime.models import Caller, Consent
 from codewords_mcp.runtime.questions import of_call
 from codewords_mcp.runtime.secrets.links import Link, require_own
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
+from codewords_mcp.runtime.service_info import CallPreview
 from codewords_mcp.runtime.workflows.variables import Connected
 
 
@@ -99,6 +100,20 @@ class IntegrationCalls:
             question = of_call(caller.owner, found.action.key, props, account)
             await self._house.consents.settle(question, consent)
         return await book.run(caller.owner, Asked(app, action, props, account, seconds=seconds))
+
+    async def preview_integration(
+        self, caller: Caller, app: str, action: str, props: dict[str, Any], *, account: str | None = None
+    ) -> CallPreview:
+        """What a call would do, without doing it. Raises what `call_integration` raises before it calls the app."""
+        refuse_run(caller, "use integrations this way; it calls the service pipedream")
+        book = self._house.integrations
+        found = await book.directory.resolve(caller.owner, app, action, props)
+        if not found.action.writes:
+            return CallPreview(writes=False)
+
+        await book.require_ready(caller.owner, found, account)
+        question = of_call(caller.owner, found.action.key, props, account)
+        return CallPreview(writes=True, asks=question.lines)
 
     async def call_or_ask(
         self, caller: Caller, app: str, action: str, props: dict[str, Any], **how: Any

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.integration.cli.terminal import Result, Shell
+from tests.integration.cli.terminal import Result, Shell, Terminal
 from tests.integration.http.doors import ADMIN_KEY, Door
 
 from codewords_mcp.testing.pipedream import LoopbackConnect
@@ -43,6 +43,32 @@ def test_from_a_search_to_a_call(shell: Shell, connect: LoopbackConnect) -> None
     done = well(shell("codewords", *wanted))
     assert "Ran stripe-create-refund" in done.out
     assert connect.runs[-1].props["amount"] == 5
+
+
+@pytest.mark.requirement("services:terminal")
+def test_an_action_that_changes_something_is_done_from_a_terminal_once_the_person_said_so(
+    shell: Shell, connect: LoopbackConnect
+) -> None:
+    call = ("codewords", "integrations", "call", "stripe", "create-refund", "-s", "charge=ch_1\n2")
+    unconnected = Terminal(shell, *call)
+    assert unconnected.end() == 3
+    assert "/connect/" in unconnected.plain
+    assert "Do it?" not in unconnected.plain, "nobody is asked about what can't be done"
+
+    connect.connect_account(USER, "stripe", name="My shop")
+    for answer, code, done in (("n", 3, 0), ("", 3, 0), ("y", 0, 1)):
+        terminal = Terminal(shell, *call)
+        terminal.expect("Do it?")
+        assert "+ action: stripe-create-refund" in terminal.plain
+        assert "+ charge: “ch_1 2”" in terminal.plain
+        terminal.type(f"{answer}\n")
+        assert terminal.end() == code, terminal.plain
+        assert len(connect.runs) == done
+
+    unasked = Terminal(shell, *call, "--yes")
+    assert unasked.end() == 0, unasked.plain
+    assert "Do it?" not in unasked.plain
+    assert len(connect.runs) == 2
 
 
 def test_values_of_a_field_are_listed(shell: Shell, connect: LoopbackConnect) -> None:

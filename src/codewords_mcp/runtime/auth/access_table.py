@@ -92,7 +92,7 @@ HTTP: tuple[Rule, ...] = (
     *_http(
         "user", ("run",),
         "POST /runs/{run_id}/cancel", "POST /validate", "GET /integrations", "GET /integrations/{app}",
-        "POST /integrations/{app}/describe", "GET /connections",
+        "POST /integrations/{app}/describe", "POST /integrations/{app}/preview", "GET /connections",
     ),
     # What a call of a service would do: nothing is done.
     Rule("http", "POST /services/{name}/preview", "user", ("read",), "reads"),
