@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from websockets.sync.client import connect
 from codewords_mcp.http.app import operations
 from codewords_mcp.http.operations import Operation
 from codewords_mcp.http.sandboxes import ROUTES
+from codewords_mcp.runtime.egress.network import MAX_CONNECTIONS
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.runtime import Runtime
 
@@ -354,3 +356,20 @@ def test_a_workflow_calls_the_runtime_from_inside_and_administers_nothing(
         f"/run/{probe}/call", content=json.dumps(wanted), headers={"Content-Type": "application/json"}
     )
     assert [one["status"] for one in answer.json()] == [200, 200, 200, 403, 403, 403, 403, 403, 403]
+
+
+@pytest.mark.requirement("http:sandboxes", "egress:bounded")
+def test_a_sandbox_has_256_connections_to_its_listener_and_takes_none_from_another(
+    door: Door, inside: Inside, probe: str
+) -> None:
+    with ExitStack() as stack, door.sandbox(Caller("local", "run", run_id="run-of-the-next"), probe) as other:
+        for _ in range(MAX_CONNECTIONS):
+            wire = stack.enter_context(inside.connect())
+            wire.request("GET", "/services/files", key=inside.key)
+            assert wire.head().split()[1] == "200"
+        with inside.client() as more, pytest.raises(httpx.TransportError):
+            more.get("/services/files")
+        with other.client() as client:
+            assert client.get("/services/files").status_code == 200
+        with door.client() as client:
+            assert client.get("/healthz").status_code == 200

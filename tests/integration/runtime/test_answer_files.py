@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.integration.runtime.test_schedules import come, started
 from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runtime, request, workflow
 
 from codewords_mcp.door.runs import run_result, run_words
@@ -16,6 +17,7 @@ from codewords_mcp.errors import Conflict
 from codewords_mcp.http.records import result_record
 from codewords_mcp.runtime.models import AnswerFile, Run
 from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.schedule_info import ScheduleRequest
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("runs:answer-files")]
 LIMIT = 3 << 20
@@ -114,6 +116,23 @@ async def test_a_picture_a_document_and_a_mislabelled_answer_have_a_link(
         words = run_words(run_result(run, []))
         assert f"The answer is a file, {kind}, {len(data)} bytes: {file.download_uri}" in words
         assert "%PDF" not in words
+
+
+@pytest.mark.requirement("schedules:runs")
+async def test_a_scheduled_run_has_a_link_to_its_binary_answer(runtime: Runtime) -> None:
+    service = await deploy(runtime, ANSWERS)
+    for path, kind, data in [("/png", "image/png", PNG), ("/pdf", "application/pdf", PDF)]:
+        asked = ScheduleRequest(service_id=service, cron="0 0 1 1 *", path=path)
+        schedule = await runtime.create_schedule(ADMIN, asked)
+        await come(runtime, schedule)
+        run = await finished(runtime, await started(runtime, schedule))
+        assert (run.status, run.schedule_id) == ("succeeded", schedule.id)
+        file = file_of(run)
+        assert (file.content_type, file.size, file.problem) == (kind, len(data), None)
+        assert await download(runtime, file) == data
+        assert f"The answer is a file, {kind}, {len(data)} bytes: {file.download_uri}" in run_words(
+            run_result(run, [])
+        )
 
 
 async def test_the_file_is_the_owners_and_its_workflows(runtime: Runtime) -> None:
