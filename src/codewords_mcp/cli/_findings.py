@@ -52,7 +52,7 @@ def runtime_findings(status: Json) -> list[Finding]:
         *_problems(status.get("problems") or []),
         *_paused(status.get("paused")),
         *_unattended(status),
-        *_environments(status.get("damaged_environments") or {}),
+        *_environments(status.get("damaged_environments") or {}, status.get("rebuilt_environments") or {}),
         *_sandbox(status["sandbox"]),
         _limits(status.get("limits") or {}, status["sandbox"].get("capabilities") or []),
         *_store(status.get("store") or {}),
@@ -124,10 +124,13 @@ def settings_finding() -> list[Finding]:
     ]
 
 
-def _environments(damaged: dict[str, list[str]]) -> list[Finding]:
-    """Environments that are not what was built. Each is built again when its workflow is deployed, or after a restart."""
-    fix = "`codewords stop`: the next command starts the runtime, which builds them again."
-    return [
+def _environments(damaged: dict[str, list[str]], rebuilt: dict[str, list[str]]) -> list[Finding]:
+    """Environments that are not what was built, and those that were built again for that."""
+    fix = (
+        "It is built again when a workflow that uses it runs or is deployed. Where that fails, the package index has to"
+        " be reachable."
+    )
+    still = [
         Finding(
             "environment",
             "warning",
@@ -136,6 +139,16 @@ def _environments(damaged: dict[str, list[str]]) -> list[Finding]:
         )
         for name, packages in damaged.items()
     ]
+    mended = [
+        Finding(
+            "environment",
+            "note",
+            f"The environment {name} was damaged ({', '.join(packages[:_SHOWN])}) and has been built again.",
+        )
+        for name, packages in rebuilt.items()
+        if name not in damaged
+    ]
+    return [*still, *mended]
 
 
 def _paused(paused: Json | None) -> list[Finding]:

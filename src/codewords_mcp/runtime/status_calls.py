@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from codewords_mcp import __version__
+from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.callers import require_admin
 from codewords_mcp.runtime.limits import OWN_SCOPES
 from codewords_mcp.runtime.models import Caller
@@ -15,7 +18,11 @@ from codewords_mcp.runtime.secret_calls import SecretCalls
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import workflows as workflow_rows
 from codewords_mcp.runtime.store.clock import to_text
+from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings
+
+REBUILD_TIMEOUT = 20.0
+"""Seconds that `status` spends on damaged environments; shorter than the wait of `codewords doctor`."""
 
 
 class StatusCalls(SecretCalls):
@@ -31,7 +38,7 @@ class StatusCalls(SecretCalls):
     async def status(self, *, deep: bool = False) -> dict[str, Any]:
         """For `doctor`: version, home, tier, limits, counts; `sandbox.ready` is false where no workflow can run.
 
-        `deep` reads all files of all environments for damage.
+        `deep` reads all files of all environments, and builds those of live workflows again that are damaged.
         `problems` are the parts that are not ready. What the database holds is left out while it is one of them.
         """
         house, problems = self._house, await self.problems()
@@ -49,7 +56,8 @@ class StatusCalls(SecretCalls):
             "paused": await self._paused(),
             "availability": house.availability().model_dump(),
             "sandbox": await house.sandbox_status(),
-            "damaged_environments": await house.environments.damaged() if deep else None,
+            "damaged_environments": await self._rebuild_damaged() if deep and "workflows" in stored else None,
+            "rebuilt_environments": dict(house.environments.rebuilt),
             "secrets": self.describe_master_key(),
             "consent": self.settings.consent,
             **stored,
@@ -80,6 +88,27 @@ class StatusCalls(SecretCalls):
         was_paused = self._house.paused_at is not None
         await self._house.resume(cancel_waiting=cancel_waiting)
         return was_paused
+
+    async def _rebuild_damaged(self) -> dict[str, list[str]]:
+        """Build damaged environments of live workflows again; those that stay damaged, with their packages."""
+        house = self._house
+        damaged = await house.environments.damaged()
+        if not damaged:
+            return damaged
+        live = await house.database.read(lambda c: workflow_rows.live_with(c, set(damaged)))
+        scripts = {code: parse_script(code) for _, code in live}
+
+        # What does not end in time, or fails, is tried again by the next run.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REBUILD_TIMEOUT):
+                for script in scripts.values():
+                    with suppress(CodewordsError):
+                        await house.environments.ensure(script)
+        for service_id, _ in live:
+            house.forget(service_id)
+        return {
+            name: packages for name, packages in damaged.items() if name not in house.environments.rebuilt
+        }
 
     async def _paused(self) -> dict[str, Any] | None:
         """What a restored home would go on with; None where it is not paused."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.workshop import ECHO, deploy, fetch, open_runtime
 
 from codewords_mcp.cli._findings import runtime_findings
+from codewords_mcp.errors import EnvironmentFailed
 from codewords_mcp.runtime.runtime import Runtime
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("environments:damaged")]
@@ -33,6 +35,11 @@ def lose(folder: Path, how: str) -> None:
         shutil.rmtree(folder)
     elif how == "file":
         (package / "routing.py").unlink()
+    elif how == "same size":
+        file = package / "routing.py"
+        content = file.read_bytes()
+        file.unlink()  # a new file, since the package cache shares its bytes
+        file.write_bytes(b"#" + content[1:])
     else:
         shutil.rmtree(package)
         shutil.rmtree(next(package.parent.glob("fastapi-*.dist-info")))
@@ -48,21 +55,60 @@ async def test_a_folder_that_is_deleted_under_a_live_workflow_is_built_again_at_
         assert (await fetch(runtime, echo, 1))[0] == 200
 
 
-@pytest.mark.parametrize("how", ["file", "package"])
-async def test_what_is_missing_is_named_and_a_deploy_of_the_same_code_cures_it(
+def findings(status: dict[str, Any]) -> list[str]:
+    return [one.detail for one in runtime_findings(status) if one.id == "environment"]
+
+
+@pytest.mark.parametrize("how", ["file", "package", "same size"])
+async def test_doctor_builds_a_damaged_environment_of_a_live_workflow_again_and_names_it(
     runtime: Runtime, how: str
 ) -> None:
     echo = await deploy(runtime, ECHO)
     folder = environment(runtime)
     lose(folder, how)
     status = await runtime.status(deep=True)
-    assert list(status["damaged_environments"]) == [folder.name]
-    (finding,) = [one for one in runtime_findings(status) if one.id == "environment"]
-    assert folder.name in finding.detail
-    assert ("fastapi" in finding.detail) is (how == "file")
+    assert status["damaged_environments"] == {}
+    assert list(status["rebuilt_environments"]) == [folder.name]
+    (said,) = findings(status)
+    assert folder.name in said
+    assert "has been built again" in said
+    assert ("fastapi" in said) is (how != "package")
+    assert (await fetch(runtime, echo, 1))[0] == 200
+    again = await runtime.status(deep=True)
+    assert again["damaged_environments"] == {}
+
+
+async def test_a_damaged_environment_is_built_again_by_a_deploy_of_the_same_code(runtime: Runtime) -> None:
+    echo = await deploy(runtime, ECHO)
+    lose(environment(runtime), "file")
     await deploy(runtime, ECHO, service_id=echo)
     assert (await fetch(runtime, echo, 1))[0] == 200
     assert (await runtime.status(deep=True))["damaged_environments"] == {}
+
+
+async def test_a_damaged_environment_that_cannot_be_built_again_stays_and_is_named(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    echo = await deploy(runtime, ECHO)
+    folder = environment(runtime)
+    lose(folder, "file")
+    cache = runtime.settings.home / "cache" / "uv"
+    shutil.move(cache, cache.with_name("uv-away"))
+    with monkeypatch.context() as patch:
+        patch.setenv("UV_OFFLINE", "1")
+        patch.setenv("UV_FIND_LINKS", "")
+        status = await runtime.status(deep=True)
+        assert list(status["damaged_environments"]) == [folder.name]
+        assert status["rebuilt_environments"] == {}
+        (said,) = findings(status)
+        assert f"The environment {folder.name} is damaged: fastapi-" in said
+        assert (folder / "environment.json").is_file()
+        with pytest.raises(EnvironmentFailed, match=r"is damaged \(fastapi-.*could not be built again"):
+            await fetch(runtime, echo, 1)
+    shutil.rmtree(cache, ignore_errors=True)
+    shutil.move(cache.with_name("uv-away"), cache)
+    assert (await fetch(runtime, echo, 1))[0] == 200
+    assert "has been built again" in findings(await runtime.status(deep=True))[0]
 
 
 async def test_a_damaged_package_cache_is_cleaned_and_not_blamed_on_the_workflow(runtime: Runtime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,6 +168,16 @@ def environments_in_use(connection: Connection, newest: int) -> set[str]:
     ranked = query.join(workflows, workflows.c.id == versions.c.workflow_id).subquery()
     needed = or_(ranked.c.rank <= newest, ranked.c.number == ranked.c.active_version)
     return set(connection.execute(select(ranked.c.environment).where(needed).distinct()).scalars())
+
+
+def live_with(connection: Connection, environments: Collection[str]) -> list[tuple[str, str]]:
+    """(id, code) of the workflows whose live version uses one of these environments."""
+    query = select(workflows.c.id, versions.c.code).join(
+        versions,
+        (versions.c.workflow_id == workflows.c.id) & (versions.c.number == workflows.c.active_version),
+    )
+    rows = connection.execute(query.where(versions.c.environment.in_(environments)))
+    return [(row.id, row.code) for row in rows]
 
 
 def remove(connection: Connection, workflow_id: str) -> None:

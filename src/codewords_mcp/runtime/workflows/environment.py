@@ -38,6 +38,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 _LAYOUT = "1"
 """Changes when environments are built otherwise; older ones are then left alone and collected."""
+_SHOWN, _NAMED = 20, 3
+"""Damaged packages that are named in the log, and in a sentence."""
 _UNWRITABLE = "The folder of environments cannot be written: {reason}."
 
 
@@ -86,6 +88,10 @@ class Environments:
         self._pythons = home / "pythons"
         self._builds: dict[str, _Build] = {}
         self._found: dict[str, Python] = {}
+        self._damaged_hashes: set[str] = set()
+        """What `damaged` found, beyond the sizes that are compared at each load."""
+        self.rebuilt: dict[str, list[str]] = {}
+        """Environments that were damaged and have been built again by this process: their hash, and the packages."""
         self._wheel: ClientWheel | None = None
         self._wheel_lock = asyncio.Lock()
 
@@ -98,9 +104,9 @@ class Environments:
         started = time.perf_counter()
         recipe = await self._recipe(script)
         found_ms = _ms(started)
-        environment = await asyncio.to_thread(self._load, recipe)
-        if environment is None:
-            environment = await self._join(recipe, progress)
+        environment, damage = await asyncio.to_thread(self._load, recipe)
+        if environment is None or damage:
+            environment = await self._join(recipe, progress, damage)
         timings = {"python": found_ms, **environment.timings_ms, "total": _ms(started)}
         return replace(environment, timings_ms=timings)
 
@@ -137,12 +143,12 @@ class Environments:
                 self._wheel = await _writable(client_wheel(self._uv, self._wheels))
             return self._wheel
 
-    async def _join(self, recipe: Recipe, progress: Progress) -> Environment:
+    async def _join(self, recipe: Recipe, progress: Progress, damage: list[str]) -> Environment:
         build = self._builds.get(recipe.hash)
         if build is None:
             listeners: list[Progress] = []
             task = asyncio.create_task(
-                self._build(recipe, _tell(listeners)), name=f"environment {recipe.hash}"
+                self._build(recipe, _tell(listeners), damage), name=f"environment {recipe.hash}"
             )
             build = self._builds[recipe.hash] = _Build(task, listeners)
             task.add_done_callback(lambda _: self._forget(recipe.hash, build))
@@ -163,10 +169,26 @@ class Environments:
         if self._builds.get(key) is build:
             del self._builds[key]
 
-    async def _build(self, recipe: Recipe, progress: Progress) -> Environment:
-        return await _writable(self._build_in_place(recipe, progress))
+    async def _build(self, recipe: Recipe, progress: Progress, damage: list[str]) -> Environment:
+        if not damage:
+            return await _writable(self._build_in_place(recipe, progress))
+        log.warning("environment damaged: built again", hash=recipe.hash, packages=damage[:_SHOWN])
+        try:
+            environment = await _writable(self._build_in_place(recipe, progress, replace_existing=True))
+        except EnvironmentFailed as error:
+            raise EnvironmentFailed(
+                f"The environment {recipe.hash} is damaged ({_in_short(damage)}) and could not be built again:"
+                f" {error.message}",
+                hint=error.hint,
+            ) from error
+        self._damaged_hashes.discard(recipe.hash)
+        self.rebuilt[recipe.hash] = damage
+        return environment
 
-    async def _build_in_place(self, recipe: Recipe, progress: Progress) -> Environment:
+    async def _build_in_place(
+        self, recipe: Recipe, progress: Progress, *, replace_existing: bool = False
+    ) -> Environment:
+        """Build beside the environment that is there, so that a build that fails changes nothing."""
         self._root.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=self._root, prefix=shelf.temporary_prefix()))
         try:
@@ -176,6 +198,8 @@ class Environments:
             environment = _describe(recipe, self._root / recipe.hash, lock)
             facts = {**_facts(environment), "odd": odd}
             shelf.write(work / "environment.json", json.dumps(facts, indent=1))
+            if replace_existing:
+                await asyncio.to_thread(shelf.remove, self._root / recipe.hash)
             shelf.publish(work, self._root / recipe.hash)
         finally:
             await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
@@ -219,8 +243,13 @@ class Environments:
         return await step()
 
     async def damaged(self) -> dict[str, list[str]]:
-        """Environments with files that are missing or other ones: their hash, and the packages. Reads all files."""
-        return await asyncio.to_thread(self._damaged)
+        """Environments with files that are missing or other ones: their hash, and the packages. Reads all files.
+
+        Each is built again by the next `ensure` that needs it.
+        """
+        found = await asyncio.to_thread(self._damaged)
+        self._damaged_hashes = set(found)
+        return found
 
     def _damaged(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
@@ -256,25 +285,27 @@ class Environments:
         (work / "lock.txt").replace(kept)
         return lock
 
-    def _load(self, recipe: Recipe) -> Environment | None:
+    def _load(self, recipe: Recipe) -> tuple[Environment | None, list[str]]:
+        """The environment that is there, if any, and its packages that are damaged."""
         folder = self._root / recipe.hash
         try:
             facts: dict[str, Any] = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
             os.utime(folder)  # its last use, for `collect`
         except FileNotFoundError:
-            return None
+            return None, []
         except (OSError, ValueError) as error:
             raise StorageFailed(
                 _UNWRITABLE.format(reason=getattr(error, "strerror", None) or "its description is damaged"),
                 hint=f"Remove {folder} and try again.",
             ) from error
         environment = _describe(recipe, folder, str(facts["lock"]))
-        damaged = self._damage(environment.path, environment.site_packages, facts)
-        if not damaged:
-            return environment
-        log.warning("environment damaged: built again", hash=recipe.hash, packages=damaged[:20])
-        shelf.remove(folder)
-        return None
+        hashes = recipe.hash in self._damaged_hashes
+        return environment, self._damage(environment.path, environment.site_packages, facts, hashes=hashes)
+
+
+def _in_short(packages: list[str]) -> str:
+    more = f" and {len(packages) - _NAMED} more" if len(packages) > _NAMED else ""
+    return f"{', '.join(packages[:_NAMED])}{more}"
 
 
 def _hash(requirements: tuple[str, ...], python: Python, client: ClientWheel | None) -> str:
