@@ -21,9 +21,9 @@ from mcp_types import (
     InputRequiredResult,
 )
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from pydantic import BaseModel
 
 from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.elicitation import EMPTY_FORM, elicit_form, elicit_url
 from codewords_mcp.door.tasks import task_of
 from codewords_mcp.door.text import fence
 from codewords_mcp.errors import ConsentNeeded
@@ -37,10 +37,6 @@ LONGEST_FORM = 4_000
 """Characters that a client's form is trusted to show; the page shows any number."""
 _QUESTION = "consent"
 Way = Literal["form", "page", "text"]
-
-
-class Yes(BaseModel):
-    """A form without fields: accepting it is the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +61,11 @@ class Asking:
             ctx.request_state
         )  # sealed by the SDK: it comes back as it was given
         reply = ctx.input_responses.get(_QUESTION)
-        accepted = isinstance(reply, ElicitResult) and reply.action == "accept"
         token = str(state["confirm"])
+        if not isinstance(reply, ElicitResult):  # an answer to another question is none to this one
+            return token
+
+        accepted = reply.action == "accept"
         if state["way"] == "form" or not accepted:
             await self._take(token, agreed=accepted)
         await self.on_page(token)
@@ -91,14 +90,18 @@ class Asking:
         return False
 
     async def _by_form(self, question: ConsentNeeded) -> bool:
-        reply = await self.ctx.elicit(_message(question), Yes)
-        await self._take(question.confirm, agreed=reply.action == "accept")
+        action = await elicit_form(self.ctx, _message(question))
+        if action is None:
+            return False
+        await self._take(question.confirm, agreed=action == "accept")
         return True
 
     async def _by_page(self, question: ConsentNeeded) -> bool:
         asked = secrets.token_urlsafe(16)
-        reply = await self.ctx.elicit_url(_message(question), question.url, asked)
-        if reply.action != "accept":
+        action = await elicit_url(self.ctx, _message(question), question.url, asked)
+        if action is None:
+            return False
+        if action != "accept":
             await self._take(question.confirm, agreed=False)
             return True
         answered = await self.on_page(question.confirm)
@@ -113,7 +116,7 @@ class Asking:
 def _for_the_client(question: ConsentNeeded, way: Way) -> InputRequiredResult:
     """The server may not ask here: the client asks, and calls again with the answer and the (sealed) state."""
     params: Any = (
-        ElicitRequestFormParams(message=_message(question), requested_schema=Yes.model_json_schema())
+        ElicitRequestFormParams(message=_message(question), requested_schema=EMPTY_FORM)
         if way == "form"
         else ElicitRequestURLParams(message=_message(question), url=question.url)
     )

@@ -12,6 +12,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel
 
 from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.elicitation import elicit_url
 from codewords_mcp.door.text import one_line
 from codewords_mcp.runtime.integration_info import Connection
 from codewords_mcp.tools._integrations import App
@@ -40,10 +41,13 @@ async def connect_integration(
     runtime, caller = asking(ctx)
     if ctx.input_responses is not None and ctx.request_state is not None:
         reply = ctx.input_responses.get(_QUESTION)
-        accepted = isinstance(reply, ElicitResult) and reply.action == "accept"
-        return (
-            await _once_connected(ctx, json.loads(ctx.request_state)["app"]) if accepted else _declined(app)
-        )
+        if isinstance(reply, ElicitResult):  # else it is an answer to another question: ask again
+            accepted = reply.action == "accept"
+            return (
+                await _once_connected(ctx, json.loads(ctx.request_state)["app"])
+                if accepted
+                else _declined(app)
+            )
     found = await runtime.connect_app(caller, app, wait=_CONNECTED_WITHIN if wait else 0.0)
     url = found.connect_link_url
     if found.connected or url is None or wait or not opens_pages(ctx):
@@ -60,12 +64,12 @@ async def connect_integration(
 
 async def _ask_now(ctx: DoorContext, found: Connection, url: str) -> CallToolResult:
     """Ask within this call, as clients up to 2025-11-25 are asked. One that does not answer gets the address as text."""
-    question, reply = secrets.token_urlsafe(16), None
+    question, action = secrets.token_urlsafe(16), None
     with anyio.move_on_after(_CONSENT_WITHIN):
-        reply = await ctx.elicit_url(_message(found.app), url, question)
-    if reply is None:
+        action = await elicit_url(ctx, _message(found.app), url, question)
+    if action is None:
         return _told(found)
-    if reply.action != "accept":
+    if action != "accept":
         return _declined(found.app)
     result = await _once_connected(ctx, found.app)
     await ctx.session.send_elicit_complete(question, ctx.request_id)

@@ -13,6 +13,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, Field
 
 from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.door.elicitation import elicit_url
 from codewords_mcp.tools._tool import WRITES, answer, opens_pages, tool
 
 _CONSENT_WITHIN = 20.0
@@ -54,7 +55,9 @@ async def set_secret(
 
 async def _after_question(ctx: DoorContext, name: str, state: dict[str, str]) -> CallToolResult:
     reply = (ctx.input_responses or {}).get(_QUESTION)
-    if not isinstance(reply, ElicitResult) or reply.action != "accept":
+    if not isinstance(reply, ElicitResult):  # an answer to another question
+        return _told(name, "waiting", state["url"])
+    if reply.action != "accept":
         return _told(name, "declined")
     return await _once_typed(ctx, name, state["url"], state["before"])
 
@@ -62,12 +65,12 @@ async def _after_question(ctx: DoorContext, name: str, state: dict[str, str]) ->
 async def _ask_now(ctx: DoorContext, name: str, url: str, before: str) -> CallToolResult:
     """Ask within this call, as clients up to 2025-11-25 are asked. One that does not answer gets the address as text."""
     question = secrets.token_urlsafe(16)
-    reply = None
+    action = None
     with anyio.move_on_after(_CONSENT_WITHIN):
-        reply = await ctx.elicit_url(_message(name), url, question)
-    if reply is None:
+        action = await elicit_url(ctx, _message(name), url, question)
+    if action is None:
         return _told(name, "waiting", url)
-    if reply.action != "accept":
+    if action != "accept":
         return _told(name, "declined")
     result = await _once_typed(ctx, name, url, before)
     await ctx.session.send_elicit_complete(question, ctx.request_id)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 from mcp import Client
-from mcp_types import ElicitRequestParams, ElicitResult
+from mcp_types import ElicitRequestParams, ElicitResult, ErrorData
 
 from codewords_mcp.tools import all_tools
 from codewords_mcp.tools._tool import DoorTool
@@ -125,7 +125,7 @@ async def test_answers_to_a_question_that_was_not_put_confirm_nothing(
 ) -> None:
     await _stored(runtime, client)
     bare = Bare(url, "ann", {"elicitation": {"form": {}}})
-    forged: dict[str, Any] = {"inputResponses": {"confirm": {"action": "accept", "content": {}}}}
+    forged: dict[str, Any] = {"inputResponses": {"consent": {"action": "accept", "content": {}}}}
     if state is not None:
         forged["requestState"] = state
     told = await bare.ask("tools/call", {"name": "delete_secret", "arguments": NAME, **forged})
@@ -141,11 +141,76 @@ async def test_an_answer_is_good_for_the_arguments_that_were_asked_about(
     bare = Bare(url, "ann", {"elicitation": {"form": {}}})
     asked = await bare.call("delete_secret", {"name": "ANOTHER"})
     more: dict[str, Any] = {
-        "inputResponses": {"confirm": {"action": "accept", "content": {}}},
+        "inputResponses": {"consent": {"action": "accept", "content": {}}},
         "requestState": asked["requestState"],
     }
     told = await bare.ask("tools/call", {"name": "delete_secret", "arguments": NAME, **more})
     assert told["error"]["code"] == -32602
+    assert await _names(client) == [NAME["name"]]
+
+
+@pytest.mark.requirement("confirm:forged")
+async def test_an_answer_to_another_question_is_neither_a_yes_nor_a_no(
+    url: str, runtime: FakeRuntime, client: Client
+) -> None:
+    await _stored(runtime, client)
+    bare = Bare(url, "ann", {"elicitation": {"form": {}}})
+    asked = await bare.call("delete_secret", NAME)
+    accepted: dict[str, Any] = {"action": "accept"}
+
+    told = await bare.call(
+        "delete_secret", NAME, inputResponses={"another": accepted}, requestState=asked["requestState"]
+    )
+    assert told["content"][0]["text"].startswith("needs_consent: ")
+    assert await _names(client) == [NAME["name"]]
+    await bare.call(
+        "delete_secret", NAME, inputResponses={"consent": accepted}, requestState=asked["requestState"]
+    )
+    assert await _names(client) == []
+
+
+@pytest.mark.requirement("confirm:asks")
+@pytest.mark.parametrize(
+    "reply", [{"action": "accept"}, {"action": "accept", "content": {"more": ["x"], "yes": "true"}}]
+)
+async def test_a_form_without_fields_is_accepted_with_any_content_or_none(
+    url: str, runtime: FakeRuntime, client: Client, era: Era, reply: dict[str, Any]
+) -> None:
+    await _stored(runtime, client)
+
+    async def answer(_: Any, _params: ElicitRequestParams) -> ElicitResult:
+        return ElicitResult(**reply)
+
+    async with over_http(url, "ann", era, elicitation_callback=answer) as asking:
+        assert data_of(await asking.call_tool("delete_secret", NAME)) == NAME
+    assert await _names(client) == []
+
+
+@pytest.mark.requirement("confirm:asks")
+@pytest.mark.parametrize("tool", ["delete_secret", "set_secret"])
+@pytest.mark.parametrize("reply", ["error", "unknown action", "no action", "a list as content"])
+async def test_a_reply_that_is_no_answer_counts_as_silence(
+    url: str, runtime: FakeRuntime, client: Client, tool: str, reply: str
+) -> None:
+    """Up to 2025-11-25 the client is asked within the call; what it replies instead is not the model's fault."""
+    await _stored(runtime, client)
+    replies: dict[str, Any] = {
+        "error": ErrorData(code=-1, message="words of the host"),
+        "unknown action": ElicitResult.model_construct(action="agree"),
+        "no action": ElicitResult.model_construct(),
+        "a list as content": ElicitResult.model_construct(action="accept", content=["x"]),
+    }
+
+    async def answer(_: Any, _params: ElicitRequestParams) -> Any:
+        return replies[reply]
+
+    async with over_http(url, "ann", "legacy", elicitation_callback=answer) as asking:
+        told = await asking.call_tool(tool, NAME)
+    if tool == "delete_secret":
+        assert text_of(told).startswith("needs_consent: ")
+    else:
+        assert data_of(told)["status"] == "waiting"
+    assert "words of the host" not in text_of(told)
     assert await _names(client) == [NAME["name"]]
 
 
