@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import typer
 
@@ -16,6 +17,8 @@ from codewords_mcp.errors import ConsentNeeded, Forbidden
 
 if TYPE_CHECKING:
     from codewords_mcp.cli._client import Json
+
+T = TypeVar("T")
 
 
 def print_capabilities(record: Json) -> None:
@@ -54,6 +57,27 @@ def agreed(question: RemoteError, *, as_json: bool) -> str:
             "You declined; nothing was deployed.", hint="Change what the workflow reaches, then deploy again."
         )
     return confirm
+
+
+def with_agreement(client: Client, service: str, work: Callable[[], T], *, as_json: bool) -> T:
+    """Do what runs or schedules a workflow. Where it is another owner's that the person has not agreed to, ask and do it again.
+
+    Only a person at the terminal is asked; else the question itself is raised. Raises Forbidden where the person declines.
+    """
+    try:
+        return work()
+    except RemoteError as error:
+        if error.code != "consent_needed" or as_json or not someone_there():
+            raise
+        details = error.details()
+        _show(error.message, cast("list[str]", details.get("asks") or []))
+        if not typer.confirm("Do you agree?", default=False, err=True):
+            raise Forbidden("You declined; nothing was run.") from None
+        client.call(
+            "PUT", f"/agreements/{part(service)}", body={"confirm": str(details.get("confirm") or "")}
+        )
+        _output.note(f"To withdraw it: codewords agreements withdraw {service}")
+    return work()
 
 
 def confirm_service(client: Client, service: str, path: str, body: bytes | None) -> None:

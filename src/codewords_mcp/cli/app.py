@@ -8,6 +8,7 @@ import typer
 
 from codewords_mcp import __version__
 from codewords_mcp.cli import (
+    agreements,
     backup,
     browser,
     budgets,
@@ -104,6 +105,7 @@ _PANELS = {
         "integrations": integrations.app,
         "connections": integrations.connections_app,
         "browser": browser.app,
+        "agreements": agreements.app,
     },
     "Account for": {"usage": usage.usage, "costs": costs.costs, "budgets": budgets.app},
     "Keep the runtime": {

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from codewords_mcp.cli import _output
-from codewords_mcp.cli._agree import confirm_service
+from codewords_mcp.cli._agree import confirm_service, with_agreement
 from codewords_mcp.cli._boundary import INTERRUPTED, OK
 from codewords_mcp.cli._call import Call, cancel_quietly, read_input
 from codewords_mcp.cli._client import Client, Json, RemoteError
@@ -78,6 +78,7 @@ def run(
     follow them with `codewords logs RUN -f`. With `--json` the run's record is printed, not the bare answer.
 
     A library service that sends or changes something is called after a yes on the terminal; a script is not asked.
+    What another owner's workflow may do for you is asked there too, once; a script has to have your agreement before.
     """
     if not background and (delay is not None or priority is not None or once is not None):
         raise InvalidInput(
@@ -100,7 +101,8 @@ def run(
         provisioned = "" if once else str(client.record("POST", "/provision-request")["request_id"])
         call = Call(client, provisioned, target, method.upper(), body, timeout, more)
         try:
-            return call.start(as_json=as_json) if background else call.wait(as_json=as_json)
+            begin = call.start if background else call.wait
+            return with_agreement(client, service, lambda: begin(as_json=as_json), as_json=as_json)
         except KeyboardInterrupt:
             if provisioned:
                 cancel_quietly(client, provisioned)

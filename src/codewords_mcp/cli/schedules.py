@@ -10,6 +10,7 @@ import typer
 
 from codewords_mcp.bounded_json import parse
 from codewords_mcp.cli import _output
+from codewords_mcp.cli._agree import with_agreement
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._call import read_input
 from codewords_mcp.cli._client import Json
@@ -109,7 +110,12 @@ def create(
         body |= {"cron": cron} if cron else {"at": at}
         if data is not None:
             body["input"] = parse(read_input(data))
-        made = client.record("POST", "/schedules", body=body)
+        made = with_agreement(
+            client,
+            body["service_id"],
+            lambda: client.record("POST", "/schedules", body=body),
+            as_json=as_json,
+        )
     if as_json:
         _output.print_json(made)
         return OK

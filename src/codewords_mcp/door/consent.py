@@ -27,7 +27,8 @@ from codewords_mcp.door.elicitation import EMPTY_FORM, elicit_form, elicit_url
 from codewords_mcp.door.tasks import task_of
 from codewords_mcp.door.text import fence
 from codewords_mcp.errors import ConsentNeeded
-from codewords_mcp.runtime.plain import item, quoted
+from codewords_mcp.runtime.plain import quoted
+from codewords_mcp.runtime.questions import describe_key
 
 ANSWERED_WITHIN = 25.0
 """Seconds that a call waits for a person; what they say on the page later is found by the next call."""
@@ -148,8 +149,7 @@ def asker_of(ctx: DoorContext) -> str:
     _, caller = asking(ctx)
     params = getattr(ctx.session, "client_params", None)  # a task outlives the session that began it
     host = quoted(params.client_info.name, 60) if params is not None else "a chat host"
-    key = f"key {caller.key_id}" if caller.key_id else "the home's own key"
-    return f"{host}, over MCP with {key} of {item(caller.owner, 64)}"
+    return f"{host}, over MCP with {describe_key(caller)}"
 
 
 def as_data(question: ConsentNeeded) -> list[str]:

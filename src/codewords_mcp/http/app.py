@@ -12,6 +12,7 @@ from codewords_mcp.door.access import TOOLSET_KEY, is_toolset_name
 from codewords_mcp.errors import NotFound, ServiceNotAvailable
 from codewords_mcp.http import (
     admin,
+    agreements,
     browser,
     budgets,
     consent_page,
@@ -95,7 +96,7 @@ def operations() -> tuple[Operation, ...]:
         *runs.OPERATIONS, *usage.OPERATIONS, *schedules.OPERATIONS, *gateway.OPERATIONS, *costs.OPERATIONS, *budgets.OPERATIONS,
         *files.OPERATIONS, *secrets.OPERATIONS, *services.OPERATIONS, *integrations.OPERATIONS,
         *webhooks.OPERATIONS, *login_page.OPERATIONS, *consent_page.OPERATIONS, *browser.OPERATIONS,
-        *sign_in.OPERATIONS, *oauth.OPERATIONS, *published.OPERATIONS, *_MCP,
+        *sign_in.OPERATIONS, *oauth.OPERATIONS, *published.OPERATIONS, *agreements.OPERATIONS, *_MCP,
     )  # fmt: skip
     described = list(table)
     # The descriptions describe themselves too: they read the list when they are asked.

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from codewords_mcp import __version__
+from codewords_mcp.http.agreements import agreement_list
 from codewords_mcp.http.house import PERSON, own_url, runtime
 from codewords_mcp.http.operations import Operation
 from codewords_mcp.http.pages import page, prose
@@ -31,9 +32,10 @@ async def index(request: Request) -> Response:
     """What answers here and where to go; to a person who is signed in also what waits for them."""
     url = escape(own_url(request.scope))
     found: Caller | None = request.scope.get(PERSON)
-    waits = after = ""
+    waits = agreed = after = ""
     if found is not None:
         waits = waiting_list(await runtime(request.scope).waiting_pages(found))
+        agreed = agreement_list(await runtime(request.scope).list_agreements(found))
         after = signed_in_as(found)
     return page(
         "codewords-mcp runtime",
@@ -43,7 +45,7 @@ async def index(request: Request) -> Response:
         f"<tr><th>Chat hosts</th><td><code>{url}/mcp</code> (MCP over streamable HTTP)</td></tr>"
         f"<tr><th>Programs</th><td><code>POST {url}/run/&lt;service_id&gt;/</code></td></tr>"
         '<tr><th>Every route</th><td><a href="/docs">/docs</a>, <a href="/openapi.json">/openapi.json</a></td></tr>'
-        f"<tr><th>Its state</th><td><code>codewords doctor</code></td></tr></table>{after}",
+        f"<tr><th>Its state</th><td><code>codewords doctor</code></td></tr></table>{agreed}{after}",
     )
 
 

@@ -22,7 +22,7 @@ from codewords_mcp.runtime.models import Caller
 if TYPE_CHECKING:
     from codewords_mcp.runtime.runtime import Runtime
 
-SESSION_PREFIXES = ("/consents/", "/secrets/enter/", "/connect/", "/browser/pair/")
+SESSION_PREFIXES = ("/consents/", "/secrets/enter/", "/connect/", "/browser/pair/", "/withdraw/")
 """Where something is agreed, typed or connected."""
 FORM_PREFIXES = (*SESSION_PREFIXES, "/login/", "/sign-in/")
 """All pages with forms. `/login/` is for the users of a workflow, whom the runtime does not know."""

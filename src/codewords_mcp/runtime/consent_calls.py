@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from codewords_mcp.errors import ConsentNeeded
+from codewords_mcp.errors import ConsentNeeded, NotFound
+from codewords_mcp.runtime.agreement_info import Agreement
 from codewords_mcp.runtime.callers import refuse_run
 from codewords_mcp.runtime.house import House
 from codewords_mcp.runtime.models import Caller, Consent
@@ -43,6 +44,28 @@ class ConsentCalls:
         """A person's answer; the first one counts, and holds until the deploy that it is for. Raises Forbidden."""
         refuse_run(caller, "agree to anything")
         await self._house.consents.answer(caller.owner, token, agreed=agreed)
+
+    async def agree(self, caller: Caller, service_id: str, confirm: str) -> Agreement:
+        """Agree to what another owner's public workflow may do for the caller. `confirm` is the token of that question.
+
+        Raises ConsentNeeded for another token, NotFound for a workflow that the caller can't run or need not agree to.
+        """
+        refuse_run(caller, "agree to anything")
+        await self._house.dispatcher.agree(caller, service_id, Consent(confirm=confirm, by_person=True))
+        found = [one for one in await self.list_agreements(caller) if one.service_id == service_id]
+        if not found:
+            raise NotFound("This workflow runs for you without an agreement.")
+        return found[0]
+
+    async def list_agreements(self, caller: Caller) -> list[Agreement]:
+        """What the caller's owner agreed to for workflows of other owners, the newest first."""
+        refuse_run(caller, "look at agreements")
+        return await self._house.agreements.list(caller.owner)
+
+    async def withdraw_agreement(self, caller: Caller, service_id: str) -> None:
+        """End an agreement: the next run of the workflow is asked about again. Raises NotFound."""
+        refuse_run(caller, "withdraw agreements")
+        await self._house.agreements.withdraw(caller.owner, service_id)
 
     async def wait_for_consent(
         self, caller: Caller, token: str, seconds: float

@@ -163,6 +163,7 @@ class House:
             has_room=headroom.has_room,
         )
         journal = Journal(database, settings.max_log_bytes)
+        self.agreements = Agreements(database, self.consents)
         self._floor = floor = Floor(
             database,
             journal,
@@ -174,7 +175,7 @@ class House:
             settings,
             self.gateway.lineage,
             self.authorities,
-            Agreements(database, self.consents),
+            self.agreements,
             self.answer_files,
             executor,
         )

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
+from codewords_mcp.runtime.callers import Caller
 from codewords_mcp.runtime.manifest import Grant, described, tabled
 from codewords_mcp.runtime.plain import item, one_line, quoted
 
@@ -116,17 +117,22 @@ def of_deploy(
 
 
 def of_run(
-    owner: str, service_id: str, author: str, digest: str, grants: Sequence[Grant], *, again: bool
+    owner: str, service_id: str, author: str, digest: str, grants: Sequence[Grant], *, again: bool, asker: str
 ) -> Question:
-    """A workflow of another owner is to run for this one. `digest` is of what it may do; `again`: less was agreed before."""
-    said = f"{item(service_id, _ACCOUNT)} of {item(author, _ACCOUNT)}"
+    """A workflow of another owner is to run for this one. `digest` is of what it may do; `again`: less was agreed before.
+
+    `author` published it; `asker` wants to run it.
+    """
+    said = item(service_id, _ACCOUNT)
+    publisher = item(author, _ACCOUNT)
     wording = Wording(
-        message=f"{said} was not run: it is another owner's, so you have to agree to what it may do for you.",
+        message=f"{said} was not run: {publisher} published it, so you have to agree to what it may do for you.",
         hint=_TO_RUN,
-        title=f"May the workflow {said} do this with your rights?",
+        title=f"May the workflow {said}, published by {publisher}, do this with your rights?",
         about="It asks for more than you agreed to" if again else "It asks for",
         agreed=f"{said} may run for you with exactly that. Run it again.",
         declined=f"You declined what {said} asks for; it was not run.",
+        asker=one_line(asker),
     )
     others = [grant for grant in grants if grant.kind != "secret"]
     held = [
@@ -222,6 +228,12 @@ def _fields(values: Mapping[str, Any]) -> Rows:
     if (more := len(values) - MOST_FIELDS) > 0:
         rows.append(("and", [f"{more} more fields"]))
     return rows
+
+
+def describe_key(caller: Caller) -> str:
+    """The key that a caller has, and whose it is, as a question names it."""
+    key = f"key {caller.key_id}" if caller.key_id else "the home's own key"
+    return f"{key} of {item(caller.owner, 64)}"
 
 
 def _lines(rows: Rows) -> list[str]:

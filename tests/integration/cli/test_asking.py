@@ -82,21 +82,26 @@ def test_that_nobody_is_asked_is_said_by_doctor_and_open(
     assert "CODEWORDS_CONSENT" not in shell("codewords", "open").err
 
 
-@pytest.mark.requirement("authority:runner-asked")
-def test_what_anothers_workflow_would_do_is_shown_before_it_is_run(shell: Shell, greeting: str) -> None:
+def of_another(shell: Shell, greeting: str, name: str) -> str:
+    """The id of a public workflow of the owner `theirs`, which reaches a host."""
     code = shell("codewords", "show", greeting, "--code").out
     more = 'import urllib.request\ndef more():\n    urllib.request.urlopen("https://api.example.com/x")\n'
     url = shell("codewords", "doctor", "--json").json["status"]["base_url"]
     key = shell("codewords", "keys", "create", "--owner", "theirs", "--json").json["key"]
     body = {
         "code": code.replace("\n# ///\n", f"\n# ///\n{more}", 1),
-        "name": "theirs",
+        "name": name,
         "public": True,
         "allow": True,
     }
     done = httpx.post(f"{url}/deploy", json=body, headers={"Authorization": f"Bearer {key}"}, timeout=120)
     assert done.is_success, done.text
-    made = done.json()["service_id"]
+    return str(done.json()["service_id"])
+
+
+@pytest.mark.requirement("authority:runner-asked")
+def test_what_anothers_workflow_would_do_is_shown_before_it_is_run(shell: Shell, greeting: str) -> None:
+    made = of_another(shell, greeting, "theirs")
     refused = shell("codewords", "run", made, "--input", '{"name": "Ada"}')
     assert refused.code == 3
     assert "api.example.com" in refused.err
@@ -108,3 +113,40 @@ def test_what_anothers_workflow_would_do_is_shown_before_it_is_run(shell: Shell,
     assert "api.example.com" in scheduled.err
     as_json = shell("codewords", "run", made, "--input", '{"name": "Ada"}', "--json")
     assert "api.example.com" in " ".join(as_json.json["error"]["asks"])
+
+
+@pytest.mark.requirement("authority:runner-asked", "authority:runner-withdraws")
+def test_a_person_agrees_to_anothers_workflow_on_a_terminal_and_withdraws_it_by_a_command(
+    shell: Shell, greeting: str
+) -> None:
+    made = of_another(shell, greeting, "agreed on a terminal")
+    run = ("codewords", "run", made, "--input", '{"name": "Ada"}')
+
+    def answered(answer: str, *words: str) -> tuple[int, str]:
+        terminal = Terminal(shell, *words)
+        terminal.expect("Do you agree?")
+        assert "theirs published it" in " ".join(terminal.plain.split())
+        assert "api.example.com" in terminal.plain
+        terminal.type(f"{answer}\n")
+        return terminal.end(), terminal.plain
+
+    for no in ("n", ""):
+        code, shown = answered(no, *run)
+        assert code == 3, shown
+    code, shown = answered("y", *run)
+    assert code == 0, shown
+    assert "Ada" in shown
+    unasked = Terminal(shell, *run)
+    assert unasked.end() == 0, unasked.plain
+    assert "Do you agree?" not in unasked.plain
+
+    assert made in shell("codewords", "agreements", "list").out
+    [one] = [a for a in shell("codewords", "agreements", "list", "--json").json if a["service_id"] == made]
+    assert one["published_by"] == "theirs"
+    assert shell("codewords", "agreements", "withdraw", made).code == 0
+    assert made not in shell("codewords", "agreements", "list").out
+    assert shell("codewords", "agreements", "withdraw", made).code == 2
+    assert shell(*run).code == 3, "it is asked about again"
+
+    code, shown = answered("y", "codewords", "schedules", "create", made, "@yearly", "-z", "UTC")
+    assert code == 0, shown

@@ -102,3 +102,50 @@ def test_a_long_difference_is_folded_and_a_new_workflow_has_none(http: httpx.Cli
         assert "<details><summary>" in page
         assert "# line 59" in page
         assert "<details" not in browser.get(str(refused(http, "Of its own")["url"])).text
+
+
+@pytest.mark.requirement("authority:runner-withdraws")
+def test_an_agreement_is_made_listed_and_withdrawn_by_routes_and_by_its_owner_on_the_front_page(
+    door: Door, http: httpx.Client
+) -> None:
+    body = {"code": CODE, "name": "Of the home", "public": True, "allow": True}
+    made = http.post("/deploy", json=body, timeout=300)
+    assert made.status_code == 200, made.text
+    public = made.json()["service_id"]
+    reader = door.make_key(owner="runner", scopes=["read", "run"])
+    with door.client(door.make_key(owner="runner")) as runner:
+
+        def agree() -> None:
+            question = runner.post(f"/run/{public}/", json={}).json()["error"]
+            assert question["code"] == "consent_needed"
+            wrong = runner.put(f"/agreements/{public}", json={"confirm": "x"})
+            assert (wrong.status_code, wrong.json()["error"]["code"]) == (403, "consent_needed")
+            with door.client(reader) as reading:
+                assert reading.put(f"/agreements/{public}", json=question).status_code == 403
+                assert reading.delete(f"/agreements/{public}").status_code == 403
+            given = runner.put(f"/agreements/{public}", json={"confirm": question["confirm"]})
+            assert (given.status_code, given.json()["published_by"]) == (200, "local")
+            assert "error" not in runner.post(f"/run/{public}/", json={}).text
+
+        agree()
+        assert [one["service_id"] for one in runner.get("/agreements").json()["items"]] == [public]
+        assert runner.delete(f"/agreements/{public}").status_code == 204
+        assert runner.delete(f"/agreements/{public}").status_code == 404
+        assert runner.get("/agreements").json()["items"] == []
+
+        agree()
+        with sign_in(door.url, ADMIN_KEY) as another:
+            assert "/withdraw/" not in another.look(door.url).text
+            assert another.submit(f"{door.url}/withdraw/{public}").status_code == 404
+        with sign_in(door.url, door.make_key(owner="runner")) as person:
+            shown = person.look(door.url).text
+            assert f'action="/withdraw/{public}"' in shown
+            assert "of local" in shown
+            foreign = person.submit(
+                f"{door.url}/withdraw/{public}", headers={"Origin": "http://evil.example"}
+            )
+            assert foreign.status_code == 403
+            gone = person.submit(f"{door.url}/withdraw/{public}")
+            assert (gone.status_code, gone.headers["location"]) == (303, "/")
+            assert "/withdraw/" not in person.look(door.url).text
+        assert runner.post(f"/run/{public}/", json={}).json()["error"]["code"] == "consent_needed"

@@ -96,7 +96,8 @@ async def test_a_person_is_asked_in_the_chat_where_it_can(
         if action == "accept":
             assert not (await client.call_tool(tool, calls(service_id)[tool])).is_error
     [question] = heard
-    assert f"May the workflow {service_id} of ben do this with your rights?" in question
+    assert f"May the workflow {service_id}, published by ben, do this with your rights?" in question
+    assert "Asked by " in question
     assert "files" in question
     made = await real.list_schedules(ANN, service_id=service_id)
     assert bool(made) == (action == "accept" and tool == "schedule_workflow")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from aiohttp import web
 from tests.integration.runtime.acting import ANN, BEN, act, acting, code_of, deployed, serving
 from tests.workshop import ADMIN, ECHO, fetch, finished, log_text, make_home, open_runtime, request, workflow
 
-from codewords_mcp.errors import ConsentNeeded, Forbidden
+from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
+from codewords_mcp.runtime.auth.agreements import Agreements
 from codewords_mcp.runtime.callers import MAX_DEPTH, Caller
 from codewords_mcp.runtime.runtime import Runtime
 
@@ -378,6 +380,86 @@ async def test_a_public_workflow_does_nothing_with_its_runners_rights_before_the
     await runtime.answer_consent(ANN, more.value.confirm, agreed=False)
     with pytest.raises(Forbidden, match="declined"):
         await act(runtime, public, caller=ANN)
+
+
+@pytest.mark.requirement("authority:runner-agrees")
+async def test_the_question_names_who_published_the_workflow_and_who_wants_to_run_it(
+    runtime: Runtime,
+) -> None:
+    code = acting('services = ["files"]\n')
+    public = await deployed(runtime, code, caller=BEN, name="Names its publisher", public=True)
+    person = Caller("ann", "user", key_id="k_1")
+    with pytest.raises(ConsentNeeded) as by_person:
+        await act(runtime, public, caller=person)
+    shown = (await runtime.peek_consent(ANN, by_person.value.confirm)).wording
+    assert f"the workflow {public}, published by ben," in shown.title
+    assert shown.asker == "a call with key k_1 of ann"
+    assert f"Asked by {shown.asker}." in by_person.value.question
+
+    other = await deployed(runtime, code, caller=BEN, name="Called by a workflow", public=True)
+    mine = await deployed(runtime, acting(f'services = ["{other}"]\n'), caller=ANN, name="Calls another's")
+    found = await act(runtime, mine, ["POST", f"/run/{other}/", {"calls": []}], caller=person)
+    assert code_of(found["replies"][0]) == "consent_needed"
+    token = found["replies"][0][1]["error"]["confirm"]
+    asker = (await runtime.peek_consent(ANN, token)).wording.asker
+    assert asker == f"a run of the workflow {mine}, with key k_1 of ann"
+
+
+@pytest.mark.requirement("authority:runner-withdraws")
+async def test_what_a_runner_agreed_to_is_listed_and_once_withdrawn_the_next_run_is_asked_about(
+    runtime: Runtime,
+) -> None:
+    code = acting('services = ["files"]\n')
+    public = await deployed(runtime, code, caller=BEN, name="Withdrawn later", public=True)
+    with pytest.raises(ConsentNeeded) as first:
+        await act(runtime, public, caller=ANN)
+    with pytest.raises(ConsentNeeded):
+        await runtime.agree(ANN, public, "x" * 32)
+    made = await runtime.agree(ANN, public, first.value.confirm)
+    assert (made.service_id, made.published_by) == (public, "ben")
+    assert "files" in "\n".join(made.capabilities)
+    files: list[Any] = ["POST", "/run/files/list", {}]
+    assert code_of((await act(runtime, public, files, caller=ANN))["replies"][0]) == ""
+
+    assert public in [one.service_id for one in await runtime.list_agreements(ANN)]
+    assert await runtime.list_agreements(BEN) == []
+    with pytest.raises(NotFound):
+        await runtime.withdraw_agreement(BEN, public)
+    await runtime.withdraw_agreement(ANN, public)
+    assert public not in [one.service_id for one in await runtime.list_agreements(ANN)]
+    with pytest.raises(ConsentNeeded) as again:
+        await act(runtime, public, caller=ANN)
+    assert again.value.confirm != first.value.confirm, "the answer from before is spent"
+    with pytest.raises(NotFound):
+        await runtime.withdraw_agreement(ANN, public)
+
+    run = Caller("ann", "run", run_id="r")
+    for refused in (
+        runtime.agree(run, public, again.value.confirm),
+        runtime.list_agreements(run),
+        runtime.withdraw_agreement(run, public),
+    ):
+        with pytest.raises(Forbidden):
+            await refused
+
+
+@pytest.mark.requirement("authority:runner-withdraws")
+async def test_a_withdrawal_on_another_runtime_of_the_database_counts_here(runtime: Runtime) -> None:
+    code = acting('services = ["files"]\n')
+    public = await deployed(runtime, code, caller=BEN, name="Withdrawn elsewhere", public=True)
+    house = runtime._house  # pyright: ignore[reportPrivateUsage]
+    database: Any = SimpleNamespace(shared=True, read=house.database.read, write=house.database.write)
+    here, elsewhere = (Agreements(database, house.consents) for _ in range(2))
+    permissions = (await house._floor.catalog.find(ANN, public)).permissions  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(ConsentNeeded) as first:
+        await here.require("ann", permissions)
+    await agreed(runtime, first.value)
+    for replica in (here, elsewhere):
+        await replica.require("ann", permissions)
+    await elsewhere.withdraw("ann", public)
+    with pytest.raises(ConsentNeeded):
+        await here.require("ann", permissions)
+    assert not here.holds("ann", permissions)
 
 
 @pytest.mark.requirement("authority:runner-agrees")

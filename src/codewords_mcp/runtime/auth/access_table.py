@@ -53,6 +53,7 @@ HTTP: tuple[Rule, ...] = (
         "page", (),
         "GET /secrets/enter/{nonce}", "POST /secrets/enter/{nonce}", "GET /consents/{token}", "POST /consents/{token}",
         "GET /connect/{nonce}", "GET /connect/{nonce}/go", "GET /connect/{nonce}/done", "GET /browser/pair/{token}",
+        "POST /withdraw/{service_id}",
     ),
     # A sandbox reaches these too: only the files of its run's owner, and only the webhooks of its own workflow.
     Rule("http", "PUT /file/{token}", "open", effect="writes", sandbox=True),
@@ -86,7 +87,7 @@ HTTP: tuple[Rule, ...] = (
         "GET /runs/{run_id}/diagnosis",
         "GET /usage", "GET /costs", "GET /schedules", "GET /schedules/{schedule_id}", "GET /secrets",
         "GET /webhooks/deliveries", "GET /webhooks/deliveries/{delivery_id}", "GET /browser", "GET /published",
-        "GET /waiting",
+        "GET /waiting", "GET /agreements",
     ),
     # These start a sandbox, or ask a package index or the broker of integrations.
     *_http(
@@ -107,6 +108,7 @@ HTTP: tuple[Rule, ...] = (
         "POST /integrations/{app}/connect", "DELETE /connections/{account}",
         "DELETE /webhooks/{webhook_id}", "POST /browser/pair",
         "DELETE /browser", "POST /workflows/{service_id}/publish", "DELETE /published/{tool}",
+        "PUT /agreements/{service_id}", "DELETE /agreements/{service_id}",
     ),
     # A model writes the code, which costs money; an action in another app may be anything; the rest makes what starts runs.
     *_http(

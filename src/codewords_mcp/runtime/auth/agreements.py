@@ -1,19 +1,20 @@
 """What an owner agrees to before a workflow of another owner runs for them.
 
 A public workflow runs with its author's code and its runner's rights, so that the author's yes at the deploy is not enough.
+An agreement holds until the owner withdraws it; then the next run is asked about again.
 """
 
 from __future__ import annotations
 
-import hashlib
-
+from codewords_mcp.errors import NotFound
+from codewords_mcp.runtime.agreement_info import Agreement
 from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.consents import Consents
-from codewords_mcp.runtime.manifest import Manifest
+from codewords_mcp.runtime.manifest import Manifest, described
 from codewords_mcp.runtime.models import Consent
 from codewords_mcp.runtime.questions import of_run
 from codewords_mcp.runtime.store import agreements as rows
-from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
 
 
@@ -23,41 +24,79 @@ class Agreements:
     def __init__(self, database: Database, consents: Consents) -> None:
         self._db = database
         self._consents = consents
-        self._known: set[str] = set()
-        """Digests of what was agreed to, as far as this process has asked."""
+        self._known: dict[tuple[str, str], set[str]] = {}
+        """By owner and workflow, the digests of what was agreed to, as far as this process has asked."""
 
     def holds(self, owner: str, permissions: Permissions) -> bool:
         """Whether a run of this owner may do what the version may: the owner is the author, or has agreed to it."""
-        return (
-            owner == permissions.author or permissions.is_empty or _digest(owner, permissions) in self._known
-        )
+        if owner == permissions.author or permissions.is_empty:
+            return True
+        return permissions.digest in self._known.get((owner, permissions.service_id), ())
 
-    async def require(self, owner: str, permissions: Permissions) -> None:
+    async def require(
+        self,
+        owner: str,
+        permissions: Permissions,
+        asker: str = "",
+        consent: Consent = Consent(),  # noqa: B008  # immutable
+    ) -> None:
         """Let a run of this owner begin. What the owner agreed to before is not asked again; what goes beyond it is.
 
-        Raises ConsentNeeded; Forbidden where the owner declined.
+        `asker` says in the question who wants to run it. Raises ConsentNeeded; Forbidden where the owner declined.
         """
-        if self.holds(owner, permissions):
+        if owner == permissions.author or permissions.is_empty:
             return
+        # where runtimes share the database, another one may have withdrawn it
+        if self.holds(owner, permissions) and not self._db.shared:
+            return
+
         service_id, manifest = permissions.service_id, permissions.manifest
+        # a withdrawal takes this set away, also while the database is asked: what is added to it then counts for nothing
+        known = self._known.setdefault((owner, service_id), set())
         stored = await self._db.read(lambda c: rows.get(c, owner, service_id))
         before = None if stored is None else Manifest.model_validate(stored)
-        digest = _digest(owner, permissions)
         if missing := manifest.widens(before or Manifest()):
+            known.discard(permissions.digest)
             again = before is not None
-            question = of_run(owner, service_id, permissions.author, digest, missing, again=again)
-            await self._consents.settle(question, Consent())
+            question = of_run(
+                owner,
+                service_id,
+                permissions.author,
+                permissions.digest,
+                missing,
+                again=again,
+                asker=asker,
+            )
+            await self._consents.settle(question, consent)
             values = {
                 "owner": owner,
                 "workflow_id": service_id,
-                "digest": digest,
+                "digest": permissions.digest,
                 "manifest": manifest.model_dump(mode="json"),
                 "agreed_at": now(),
             }
             await self._db.write(lambda c: rows.put(c, values))
-        self._known.add(digest)
+        known.add(permissions.digest)
 
+    async def list(self, owner: str) -> list[Agreement]:
+        """The agreements of an owner, the newest first."""
+        found = await self._db.read(lambda c: rows.of_owner(c, owner))
+        return [
+            Agreement(
+                service_id=row["workflow_id"],
+                name=row["name"],
+                published_by=row["author"],
+                capabilities=described(Manifest.model_validate(row["manifest"]).widens(Manifest())),
+                agreed_at=to_datetime(row["agreed_at"]),
+            )
+            for row in found
+        ]
 
-def _digest(owner: str, permissions: Permissions) -> str:
-    parts = (owner, permissions.service_id, permissions.digest)
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    async def withdraw(self, owner: str, service_id: str) -> None:
+        """Forget what the owner agreed to for a workflow. Runs that have begun go on. Raises NotFound."""
+        removed = await self._db.write(lambda c: rows.remove(c, owner, service_id))
+        self._known.pop((owner, service_id), None)
+        if not removed:
+            raise NotFound(
+                "You have agreed to no workflow of that id.", hint="`codewords agreements list` shows them."
+            )

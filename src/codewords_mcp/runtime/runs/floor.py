@@ -20,7 +20,9 @@ from codewords_mcp.runtime.callers import MAX_DEPTH, MadeBy
 from codewords_mcp.runtime.gateway.lineage import DEEPEST, Lineage, Origin
 from codewords_mcp.runtime.gateway.rules import NONE, Rules
 from codewords_mcp.runtime.limits import Place, place_of
-from codewords_mcp.runtime.models import FINISHED, Caller, RunRequest
+from codewords_mcp.runtime.models import FINISHED, Caller, Consent, RunRequest
+from codewords_mcp.runtime.plain import item
+from codewords_mcp.runtime.questions import describe_key
 from codewords_mcp.runtime.runs.admission import Admission
 from codewords_mcp.runtime.runs.answer_files import AnswerFiles
 from codewords_mcp.runtime.runs.catalog import Catalog, Servable
@@ -175,14 +177,30 @@ class Floor:
         if servable.manifest.models:
             self.lineage.on_models()
 
-    async def servable(self, caller: Caller, service_id: str) -> Servable:
-        """What is to run for this caller, whose owner has agreed to it.
+    async def servable(
+        self,
+        caller: Caller,
+        service_id: str,
+        consent: Consent = Consent(),  # noqa: B008  # immutable
+    ) -> Servable:
+        """What is to run for this caller, whose owner has agreed to it, or agrees by `consent`.
 
         Raises NotFound, EnvironmentFailed; ConsentNeeded for another owner's workflow that nobody has agreed to.
         """
         servable = await self.catalog.find(caller, service_id)
-        await self.agreements.require(caller.owner, servable.permissions)
+        if servable.owner != caller.owner:
+            asker = self._asker(caller)
+            await self.agreements.require(caller.owner, servable.permissions, asker, consent)
         return servable
+
+    def _asker(self, caller: Caller) -> str:
+        """The words by which a question says who wants to run something: a workflow, or whoever has a key."""
+        workflow = self.authorities.service_of(caller.run_id) if caller.run_id else None
+        if workflow is not None:
+            return f"a run of the workflow {item(workflow, 80)}, with {describe_key(caller)}"
+        if caller.kind == "user" and caller.key_id is None:
+            return f"a schedule or webhook of {item(caller.owner, 64)}"
+        return f"a call with {describe_key(caller)}"
 
     async def require_agreed(self, caller: Caller, service_id: str) -> None:
         """Raise what `servable` raises for a workflow of another owner; nothing else is looked at."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, RowMapping, delete, insert, select
 
-from codewords_mcp.runtime.store.tables import agreements
+from codewords_mcp.runtime.store.tables import agreements, workflows
 
 
 def get(connection: Connection, owner: str, workflow_id: str) -> dict[str, Any] | None:
@@ -22,3 +23,20 @@ def put(connection: Connection, values: dict[str, Any]) -> None:
     same = (agreements.c.owner == values["owner"]) & (agreements.c.workflow_id == values["workflow_id"])
     connection.execute(delete(agreements).where(same))
     connection.execute(insert(agreements).values(values))
+
+
+def of_owner(connection: Connection, owner: str) -> Sequence[RowMapping]:
+    """The agreements of an owner with the name and owner (`author`) of each workflow, the newest first."""
+    query = (
+        select(agreements, workflows.c.name, workflows.c.owner.label("author"))
+        .join(workflows, workflows.c.id == agreements.c.workflow_id)
+        .where(agreements.c.owner == owner)
+        .order_by(agreements.c.agreed_at.desc())
+    )
+    return connection.execute(query).mappings().all()
+
+
+def remove(connection: Connection, owner: str, workflow_id: str) -> bool:
+    """Remove an agreement; whether there was one."""
+    same = (agreements.c.owner == owner) & (agreements.c.workflow_id == workflow_id)
+    return connection.execute(delete(agreements).where(same)).rowcount > 0

@@ -130,7 +130,7 @@ agreements = Table(
     Column("manifest", JSON, nullable=False),
     Column("agreed_at", BigInteger, nullable=False),
 )
-"""What owners agreed to before they ran workflows of other owners. `digest` is over owner, workflow and manifest."""
+"""What owners agreed to before they ran workflows of other owners. `digest` is of the manifest."""
 
 published = Table(
     "published",
