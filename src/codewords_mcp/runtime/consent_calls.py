@@ -51,7 +51,7 @@ class ConsentCalls:
         Raises ConsentNeeded for another token, NotFound for a workflow that the caller can't run or need not agree to.
         """
         refuse_run(caller, "agree to anything")
-        await self._house.dispatcher.agree(caller, service_id, Consent(confirm=confirm, by_person=True))
+        await self._house.agree(caller, service_id, Consent(confirm=confirm, by_person=True))
         found = [one for one in await self.list_agreements(caller) if one.service_id == service_id]
         if not found:
             raise NotFound("This workflow runs for you without an agreement.")

@@ -235,6 +235,7 @@ class House:
         self.ticker = Ticker(floor, self.dispatcher.background)
         self.schedules.changed = self.ticker.wake
         self.schedules.admit = floor.require_agreed
+        self.agree = floor.servable
         self.courier = Courier(database, self.dispatcher)
         self.webhooks.came = self.courier.wake
         self.webhooks.changed = self._webhooks_changed

@@ -28,7 +28,7 @@ from codewords_mcp.runtime.callers import MadeBy
 from codewords_mcp.runtime.gateway.lineage import Origin
 from codewords_mcp.runtime.limits import Place
 from codewords_mcp.runtime.log_batch import LogBatch
-from codewords_mcp.runtime.models import FINISHED, Caller, Consent, LogLine, Run, RunRequest, RunResponse
+from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Run, RunRequest, RunResponse
 from codewords_mcp.runtime.runs.answers import unreadable
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.background_run import BackgroundRun
@@ -77,10 +77,6 @@ class Dispatcher:
     async def made_by(self, caller: Caller) -> MadeBy | None:
         """See `Floor.made_by`."""
         return await self._floor.made_by(caller)
-
-    async def agree(self, caller: Caller, service_id: str, consent: Consent) -> None:
-        """Agree to what another owner's workflow may do, without running it. Raises what `Floor.servable` raises."""
-        await self._floor.servable(caller, service_id, consent)
 
     async def provision(self, caller: Caller) -> str:
         """A husk: an id whose log can be followed before anything runs."""
