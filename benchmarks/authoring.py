@@ -38,7 +38,7 @@ from tool_tokens import count, paid  # noqa: E402
 from codewords_mcp.runtime.author_info import Edit  # noqa: E402
 from codewords_mcp.runtime.models import no_progress  # noqa: E402
 from codewords_mcp.runtime.runtime import Runtime  # noqa: E402
-from codewords_mcp.testing.providers import LoopbackProviders, loopback_providers  # noqa: E402
+from codewords_testing.providers import LoopbackProviders, loopback_providers  # noqa: E402
 
 KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY")
 Row = dict[str, Any]

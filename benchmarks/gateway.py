@@ -39,7 +39,7 @@ from _load import cpu_seconds, load, request, resident_mb  # noqa: E402
 from _peers import environment_of, free_port, installed, listening, say  # noqa: E402
 from tests.serving import ServedRuntime, start_runtime  # noqa: E402
 
-from codewords_mcp.testing.providers import loopback_providers  # noqa: E402
+from codewords_testing.providers import loopback_providers  # noqa: E402
 
 PIPE = "a bare Starlette and aiohttp pipe, which counts nothing"
 DIRECT = "the loopback provider, called directly"
@@ -202,7 +202,7 @@ def loads(folder: Path, chosen: Options) -> list[Question]:
     up, pipe = free_port(), free_port()
     quick, runs = chosen.quick, chosen.runs
     upstream, seconds = f"http://127.0.0.1:{up}", 1.0 if quick else 2.0
-    provider = (sys.executable, "-m", "codewords_mcp.testing.providers", "--port", str(up))
+    provider = (sys.executable, "-m", "codewords_testing.providers", "--port", str(up))
     piping = (sys.executable, str(Path(__file__).parent / "_pipe.py"), str(pipe), upstream)
     with (
         program(*provider, port=up, measured=False),

@@ -23,7 +23,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from tool_tokens import count, our_tools, paid
 
-from codewords_mcp.testing.pipedream import loopback_connect
+from codewords_testing.pipedream import loopback_connect
 
 BEFORE = {"shown": 4733, "data": 3161}
 """What this journey's results were in text and in data when it was first measured (2026-11)."""

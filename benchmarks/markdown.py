@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from _bench import options
 
-from codewords_mcp.testing.web_pages import Page, pages
+from codewords_testing.web_pages import Page, pages
 
 Convert = Callable[[str], str]
 

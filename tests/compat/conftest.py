@@ -14,9 +14,9 @@ from tests.compat.registries import node_client, python_client
 from tests.serving import ServedRuntime, start_runtime
 from tests.workshop import make_home
 
-from codewords_mcp.testing.pipedream import loopback_connect
-from codewords_mcp.testing.pipedream.connect import succeeded
-from codewords_mcp.testing.providers import LoopbackProviders, loopback_providers
+from codewords_testing.pipedream import loopback_connect
+from codewords_testing.pipedream.connect import succeeded
+from codewords_testing.providers import LoopbackProviders, loopback_providers
 
 HERE = Path(__file__).parent
 DRIVERS = HERE / "drivers"

@@ -16,7 +16,7 @@ from tests.workshop import open_runtime
 from codewords_mcp.runtime.integrations.base import Broker, Configured
 from codewords_mcp.runtime.integrations.connect import PipedreamConnect
 from codewords_mcp.runtime.integrations.wire import Wire
-from codewords_mcp.testing.pipedream import LoopbackConnect, loopback_connect
+from codewords_testing.pipedream import LoopbackConnect, loopback_connect
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("integrations:oracle")]
 USER = "codewords-local"

@@ -7,9 +7,9 @@ from tests.compat.conftest import DRIVERS, Steps, driven
 from tests.compat.registries import AGENTS, python_client_with
 from tests.serving import ServedRuntime
 
-from codewords_mcp.testing.providers import LoopbackProviders
-from codewords_mcp.testing.providers.scripted import response_reply
 from codewords_mcp.tools import all_tools
+from codewords_testing.providers import LoopbackProviders
+from codewords_testing.providers.scripted import response_reply
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.requirement("compat:sub-agent")]
 CLIENT = "0.4.11"

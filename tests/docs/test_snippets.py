@@ -19,7 +19,7 @@ from tests.docs.pages import PAGES, ROOT, Block, blocks
 from tests.integration.cli.terminal import Shell
 from tests.workshop import make_home
 
-from codewords_mcp.testing.providers import loopback_providers
+from codewords_testing.providers import loopback_providers
 
 LANGUAGES = {"bash", "console", "json", "python", "powershell", "sh", "toml", "text", "yaml"}
 RUN = [

@@ -1,1 +1,1 @@
-"""Suites that hold an implementation to a protocol of this package, for whoever writes one: `testing.sandboxes`."""
+"""Conformance suites for authors of drivers: `testing.sandboxes`. Stand-ins for accounts are in `codewords-testing`."""

@@ -8,7 +8,7 @@ import pytest
 from tests.workshop import make_home, open_runtime
 
 from codewords_mcp.runtime.runtime import Runtime
-from codewords_mcp.testing.providers import LoopbackProviders, loopback_providers
+from codewords_testing.providers import LoopbackProviders, loopback_providers
 
 KEY = "sk-scripted-model"
 

@@ -10,8 +10,8 @@ from tests.workshop import ADMIN, ALLOWED
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.author_info import Tried
 from codewords_mcp.runtime.runtime import Runtime
-from codewords_mcp.testing.providers import LoopbackProviders
-from codewords_mcp.testing.providers.scripted import chat_reply
+from codewords_testing.providers import LoopbackProviders
+from codewords_testing.providers.scripted import chat_reply
 
 from .tasks import Task
 

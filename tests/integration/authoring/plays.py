@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 
 from codewords_mcp.runtime.authoring.templates import templates
-from codewords_mcp.testing.providers import LoopbackProviders
-from codewords_mcp.testing.providers.scripted import chat_reply
+from codewords_testing.providers import LoopbackProviders
+from codewords_testing.providers.scripted import chat_reply
 
 from .world import PAGE, SECRET, SHOP, World
 

@@ -9,8 +9,8 @@ from codewords_mcp.errors import InvalidInput, ModelAnswerInvalid
 from codewords_mcp.runtime.author_info import Edit
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.runtime import Runtime
-from codewords_mcp.testing.providers import LoopbackProviders
-from codewords_mcp.testing.providers.scripted import chat_reply
+from codewords_testing.providers import LoopbackProviders
+from codewords_testing.providers.scripted import chat_reply
 
 from .harness import carry_out
 from .tasks import ERRING, TASKS, WORDS, code_of, fenced

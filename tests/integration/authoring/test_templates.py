@@ -16,7 +16,7 @@ from codewords_mcp.runtime.egress import HOST_ALIAS
 from codewords_mcp.runtime.workflows.reach import derive
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings
-from codewords_mcp.testing.providers import LoopbackProviders, loopback_providers
+from codewords_testing.providers import LoopbackProviders, loopback_providers
 
 from .plays import PLAYS, Stage
 from .world import ATOM, FEED, ISSUE, PAGE, PERSON, REPO, SECRET, SHOP, World

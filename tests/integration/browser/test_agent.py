@@ -12,7 +12,7 @@ from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.workshop import make_home
 
 from codewords_mcp.settings import Settings
-from codewords_mcp.testing.providers import LoopbackProviders
+from codewords_testing.providers import LoopbackProviders
 
 from .site import Site
 

@@ -15,8 +15,8 @@ from tests.workshop import warm_folder
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Network
 from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver
 from codewords_mcp.runtime.sandboxes.e2b.environments import read_pins
-from codewords_mcp.testing.e2b import LoopbackE2B
 from codewords_mcp.testing.sandboxes import build_environment
+from codewords_testing.e2b import LoopbackE2B
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,9 @@ from codewords_mcp.runtime.sandboxes.base import Network
 from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver
 from codewords_mcp.runtime.sandboxes.local.cgroups import remove_slice
 from codewords_mcp.settings import Settings
-from codewords_mcp.testing.e2b import Internet, LoopbackE2B, Options, loopback_e2b, unavailable
-from codewords_mcp.testing.e2b.cloud import PATH
-from codewords_mcp.testing.e2b.machine import Layers
+from codewords_testing.e2b import Internet, LoopbackE2B, Options, loopback_e2b, unavailable
+from codewords_testing.e2b.cloud import PATH
+from codewords_testing.e2b.machine import Layers
 
 TEMPLATE = "codewords"
 # all below /home/user: where the tests run as an ordinary user, the rest of a machine is root's

@@ -23,7 +23,7 @@ from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.e2b import wire
 from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver
 from codewords_mcp.runtime.sandboxes.e2b.sandbox import E2BSandbox
-from codewords_mcp.testing.e2b import Internet, LoopbackE2B
+from codewords_testing.e2b import Internet, LoopbackE2B
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 CREATE = "api POST /v2/sandboxes"

@@ -19,7 +19,7 @@ from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.e2b import wire
 from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver
 from codewords_mcp.runtime.sandboxes.e2b.environments import read_pins
-from codewords_mcp.testing.e2b import LoopbackE2B
+from codewords_testing.e2b import LoopbackE2B
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 CREATE = "api POST /v2/sandboxes"

@@ -22,7 +22,7 @@ from tests.integration.secrets.test_workflows import (
 from tests.workshop import ADMIN, deploy, fetch, finished, log_text
 
 from codewords_mcp.settings import Settings
-from codewords_mcp.testing.e2b import LoopbackE2B
+from codewords_testing.e2b import LoopbackE2B
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

@@ -26,7 +26,7 @@ from codewords_mcp.runtime.sandboxes.e2b.leases import home_mark
 from codewords_mcp.runtime.sandboxes.e2b.pace import Slots
 from codewords_mcp.runtime.sandboxes.e2b.rented import Rented
 from codewords_mcp.runtime.sandboxes.e2b.template import requirements
-from codewords_mcp.testing.e2b import LoopbackE2B
+from codewords_testing.e2b import LoopbackE2B
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -202,7 +202,7 @@ async def test_the_smoke_test_for_people_with_a_key_passes_here_and_fails_withou
 async def live(e2b: LoopbackE2B, home: Path, **more: str) -> tuple[int | None, str]:
     variables = {**Shell(home, e2b.environment).env, **more}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "codewords_mcp.testing.e2b.live", env=variables, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "codewords_testing.e2b.live", env=variables, stdout=asyncio.subprocess.PIPE
     )
     out, _ = await process.communicate()
     return process.returncode, out.decode()
@@ -211,7 +211,7 @@ async def live(e2b: LoopbackE2B, home: Path, **more: str) -> tuple[int | None, s
 @pytest.mark.requirement("e2b:sdk-verbs")
 async def test_the_loopback_e2b_runs_by_itself_for_whoever_has_an_sdk() -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "codewords_mcp.testing.e2b", stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "codewords_testing.e2b", stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     lines = [(await process.stdout.readline()).decode() for _ in range(4)]

@@ -10,7 +10,7 @@ from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.workshop import make_home
 
 from codewords_mcp.settings import Settings
-from codewords_mcp.testing.providers import LoopbackProviders, loopback_providers
+from codewords_testing.providers import LoopbackProviders, loopback_providers
 
 KEYS = {"openai": "sk-real-openai-key", "anthropic": "sk-ant-real-key", "gemini": "AIza-real-key"}
 MAX_BODY = 16 << 20

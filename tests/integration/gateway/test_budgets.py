@@ -24,7 +24,7 @@ from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.serving import start_runtime
 from tests.workshop import HEADER, workflow
 
-from codewords_mcp.testing.providers import LoopbackProviders
+from codewords_testing.providers import LoopbackProviders
 
 from .conftest import KEYS
 from .test_metering import ASKING, costs

@@ -11,7 +11,7 @@ import pytest
 from tests.integration.http.doors import Door
 from tests.workshop import HEADER, workflow
 
-from codewords_mcp.testing.providers import LoopbackProviders
+from codewords_testing.providers import LoopbackProviders
 
 from .test_budgets import CHAT, MESSAGE, with_table
 from .test_metering import ASKING, costs

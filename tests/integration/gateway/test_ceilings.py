@@ -23,7 +23,7 @@ from codewords_mcp.runtime.secrets.master_key import load_master_key
 from codewords_mcp.runtime.secrets.vault import Vault
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.settings import Settings
-from codewords_mcp.testing.providers import LoopbackProviders
+from codewords_testing.providers import LoopbackProviders
 
 from .conftest import KEYS
 from .test_budgets import CHAT

@@ -19,7 +19,7 @@ from codewords_mcp.runtime.gateway.estimates import estimate
 from codewords_mcp.runtime.gateway.inputs import find_inputs
 from codewords_mcp.runtime.gateway.prices import Prices
 from codewords_mcp.runtime.gateway.providers import find_route
-from codewords_mcp.testing.providers import LoopbackProviders
+from codewords_testing.providers import LoopbackProviders
 
 from .conftest import BILLING
 from .test_metering import costs

@@ -12,7 +12,7 @@ from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.workshop import HEADER as USUAL
 from tests.workshop import MAIN, workflow
 
-from codewords_mcp.testing.providers import LoopbackProviders
+from codewords_testing.providers import LoopbackProviders
 
 from .conftest import KEYS
 

@@ -17,7 +17,7 @@ import pytest
 from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.workshop import workflow
 
-from codewords_mcp.testing.providers import LoopbackProviders
+from codewords_testing.providers import LoopbackProviders
 
 pytestmark = pytest.mark.requirement("gateway:metering")
 CHAT: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}

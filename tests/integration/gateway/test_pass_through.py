@@ -11,7 +11,7 @@ import pytest
 from tests.integration.http.doors import ADMIN_KEY, Door
 
 from codewords_mcp.settings import Settings
-from codewords_mcp.testing.providers import LoopbackProviders
+from codewords_testing.providers import LoopbackProviders
 
 from .conftest import KEYS, MAX_BODY
 

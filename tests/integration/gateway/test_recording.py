@@ -12,7 +12,7 @@ from tests.integration.secrets.library import Library
 
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.runtime import Runtime
-from codewords_mcp.testing.providers import LoopbackProviders
+from codewords_testing.providers import LoopbackProviders
 
 from .conftest import KEYS
 

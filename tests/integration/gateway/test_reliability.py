@@ -14,7 +14,7 @@ from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.workshop import HEADER, make_home, workflow
 
 from codewords_mcp.settings import Settings
-from codewords_mcp.testing.providers import LoopbackProviders, Reply, key_of, loopback_providers
+from codewords_testing.providers import LoopbackProviders, Reply, key_of, loopback_providers
 
 from .conftest import KEYS
 from .test_budgets import with_table

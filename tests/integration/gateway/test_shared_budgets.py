@@ -18,7 +18,7 @@ from tests.integration.front.peer import until
 from tests.postgres import Postgres
 from tests.serving import ServedRuntime, start_runtime
 
-from codewords_mcp.testing.providers import LoopbackProviders
+from codewords_testing.providers import LoopbackProviders
 
 from .conftest import KEYS
 from .test_budgets import CHAT

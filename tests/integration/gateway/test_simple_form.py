@@ -13,7 +13,7 @@ from tests.integration.http.doors import Door
 from tests.workshop import SEED_TOKENS
 
 from codewords_mcp.runtime.services.simple.neighbours import neighbour
-from codewords_mcp.testing.providers import LoopbackProviders
+from codewords_testing.providers import LoopbackProviders
 
 pytestmark = pytest.mark.requirement("models:simple-form")
 EXAMPLE = {"name": "Ada", "age": 36, "tags": ["maths"]}

@@ -23,7 +23,7 @@ from codewords_mcp.runtime.gateway.lineage import Origin
 from codewords_mcp.runtime.gateway.rules import Rules
 from codewords_mcp.runtime.gateway.telemetry import open_telemetry
 from codewords_mcp.settings import Settings
-from codewords_mcp.testing.providers import LoopbackProviders
+from codewords_testing.providers import LoopbackProviders
 
 from .conftest import KEYS
 from .test_budgets import CHAT, MESSAGE, with_table

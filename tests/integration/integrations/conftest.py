@@ -10,8 +10,8 @@ from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.workshop import make_home
 
 from codewords_mcp.settings import Settings
-from codewords_mcp.testing.apps import LoopbackApps, loopback_apps
-from codewords_mcp.testing.pipedream import LoopbackConnect, loopback_connect
+from codewords_testing.apps import LoopbackApps, loopback_apps
+from codewords_testing.pipedream import LoopbackConnect, loopback_connect
 
 TOKEN = "token-of-the-tests-0123456789"
 USER = "codewords-local"

@@ -12,8 +12,8 @@ from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.people import sign_in
 
 from codewords_mcp.runtime.integrations import accounts
-from codewords_mcp.testing.pipedream import LoopbackConnect, Reply
-from codewords_mcp.testing.pipedream.connect import succeeded
+from codewords_testing.pipedream import LoopbackConnect, Reply
+from codewords_testing.pipedream.connect import succeeded
 
 from .asking import call, refused, service, told
 from .conftest import USER

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.cli.terminal import Result, Shell, Terminal
 from tests.integration.http.doors import ADMIN_KEY, Door
 
-from codewords_mcp.testing.pipedream import LoopbackConnect
+from codewords_testing.pipedream import LoopbackConnect
 
 from .conftest import USER
 

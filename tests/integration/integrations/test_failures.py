@@ -11,8 +11,8 @@ from tests.integration.http.doors import Door
 from tests.workshop import ADMIN
 
 from codewords_mcp.errors import UpstreamTimedOut
-from codewords_mcp.testing.pipedream import LoopbackConnect, Reply, Run
-from codewords_mcp.testing.pipedream.connect import failed
+from codewords_testing.pipedream import LoopbackConnect, Reply, Run
+from codewords_testing.pipedream.connect import failed
 
 from .asking import call, refused, service, told
 from .conftest import USER

@@ -17,8 +17,8 @@ from tests.workshop import make_home, workflow
 
 from codewords_mcp.door import consent as _consent
 from codewords_mcp.settings import Settings
-from codewords_mcp.testing.pipedream import LoopbackConnect
-from codewords_mcp.testing.pipedream.connect import failed, succeeded
+from codewords_testing.pipedream import LoopbackConnect
+from codewords_testing.pipedream.connect import failed, succeeded
 
 from .conftest import USER
 

@@ -18,7 +18,7 @@ from tests.people import sign_in
 from tests.workshop import ADMIN, make_home, open_runtime
 
 from codewords_mcp.settings import Settings
-from codewords_mcp.testing.apps import LoopbackApps, Reply
+from codewords_testing.apps import LoopbackApps, Reply
 
 from .conftest import TOKEN
 

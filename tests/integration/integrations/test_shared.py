@@ -11,7 +11,7 @@ from tests.workshop import ADMIN, make_home, open_runtime
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.runtime import Runtime
-from codewords_mcp.testing.pipedream import LoopbackConnect
+from codewords_testing.pipedream import LoopbackConnect
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("store:postgres")]
 

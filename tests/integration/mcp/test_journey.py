@@ -15,7 +15,7 @@ from mcp.client.sse import sse_client
 from tests.serving import ServedRuntime, start_runtime
 from tests.workshop import make_home
 
-from codewords_mcp.testing.pipedream import LoopbackConnect, loopback_connect
+from codewords_testing.pipedream import LoopbackConnect, loopback_connect
 
 from .connecting import Era, over_http
 

@@ -48,6 +48,10 @@ def test_everything_that_is_released_says_the_same_version() -> None:
         manifest["version"], bundle["version"], listed["version"], listed["packages"][0]["version"],
         bundle["dependencies"][0].removeprefix("codewords-mcp=="),
     }  # fmt: skip
+    stand_ins = tomllib.loads(
+        (PROJECT / "packages/codewords-testing/pyproject.toml").read_text(encoding="utf-8")
+    )["project"]
+    said |= {stand_ins["version"], stand_ins["dependencies"][0].removeprefix("codewords-mcp==")}
     assert said == {__version__}
     chrome = json.loads((PROJECT / "src/codewords_mcp/extension/manifest.json").read_text(encoding="utf-8"))
     assert chrome["version"] == __version__

@@ -36,7 +36,7 @@ def command(
     bound = [f"{name}={source}" for name, source in sources.items()]
     variables = {
         "PATH": "/usr/bin:/bin", "HOME": str(own), "TMPDIR": str(own), "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1",
-        "LD_LIBRARY_PATH": f"{places}/python/lib", "PYTHONPATH": f"{places}/project/src:{places}/project:{places}/site",
+        "LD_LIBRARY_PATH": f"{places}/python/lib", "PYTHONPATH": ":".join(f"{places}/{name}" for name in ("project/src", "project/packages/codewords-testing/src", "project", "site")),
         "SANDBOX_TEST_ENVIRONMENT": str(places / "env"),
     }  # fmt: skip
     return [sys.executable, __file__, places, *bound, "--", python, *arguments], variables

@@ -14,7 +14,7 @@ from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.workshop import make_home
 
 from codewords_mcp.settings import Settings
-from codewords_mcp.testing.services import LoopbackServices, loopback_services
+from codewords_testing.services import LoopbackServices, loopback_services
 
 
 @dataclass

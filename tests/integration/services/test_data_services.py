@@ -10,7 +10,7 @@ import pytest
 from tests.integration.http.doors import ADMIN_KEY, Door
 
 from codewords_mcp.settings import Settings
-from codewords_mcp.testing.services import LoopbackServices, hunter, reddit, search
+from codewords_testing.services import LoopbackServices, hunter, reddit, search
 
 SECRETS = {
     "SEARCHAPI_API_KEY": search.KEY,

@@ -14,7 +14,7 @@ import pytest
 from tests.compat.registries import firecrawl_sdk
 from tests.integration.http.doors import ADMIN_KEY, Door
 
-from codewords_mcp.testing.web_pages import pages
+from codewords_testing.web_pages import pages
 
 from .conftest import Answer, Asked, StandIn
 

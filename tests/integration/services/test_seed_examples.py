@@ -13,10 +13,10 @@ from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.workshop import make_home
 
 from codewords_mcp.settings import Settings
-from codewords_mcp.testing.apps import LoopbackApps, loopback_apps
-from codewords_mcp.testing.providers import LoopbackProviders, loopback_providers
-from codewords_mcp.testing.providers.scripted import chat_reply
-from codewords_mcp.testing.web_pages import pages
+from codewords_testing.apps import LoopbackApps, loopback_apps
+from codewords_testing.providers import LoopbackProviders, loopback_providers
+from codewords_testing.providers.scripted import chat_reply
+from codewords_testing.web_pages import pages
 
 from .conftest import Answer, StandIn, serving
 

@@ -13,7 +13,7 @@ from mcp import Client
 from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.integration.mcp.connecting import over_http
 
-from codewords_mcp.testing.web_pages import pages
+from codewords_testing.web_pages import pages
 
 from .conftest import Answer, Asked, StandIn
 

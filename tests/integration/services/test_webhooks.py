@@ -18,7 +18,7 @@ from codewords_mcp.runtime.runtime import Runtime
 from codewords_mcp.runtime.store import webhooks as rows
 from codewords_mcp.runtime.store.tables import webhooks as table
 from codewords_mcp.settings import Settings
-from codewords_mcp.testing.services import LoopbackServices, slack, whatsapp
+from codewords_testing.services import LoopbackServices, slack, whatsapp
 
 SECRETS = {
     "SLACK_SIGNING_SECRET": slack.SIGNING_SECRET,

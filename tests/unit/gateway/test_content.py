@@ -9,8 +9,8 @@ import pytest
 
 from codewords_mcp.runtime.gateway.content import MOST, content_of
 from codewords_mcp.runtime.gateway.providers import Flavor
-from codewords_mcp.testing.providers import anthropic, gemini, openai
-from codewords_mcp.testing.providers.model import Reply, Request
+from codewords_testing.providers import anthropic, gemini, openai
+from codewords_testing.providers.model import Reply, Request
 
 pytestmark = pytest.mark.requirement("gateway:trace-content")
 HI = {"role": "user", "content": "hi"}

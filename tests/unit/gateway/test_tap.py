@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from codewords_mcp.runtime.gateway.asked import read_request
 from codewords_mcp.runtime.gateway.providers import Flavor, find_route
 from codewords_mcp.runtime.gateway.tap import OPENED, OPENERS, CompressedTap, PlainTap, Reading, tap_for
-from codewords_mcp.testing.providers import Request, anthropic, gemini, openai
-from codewords_mcp.testing.providers.server import ENCODINGS
+from codewords_testing.providers import Request, anthropic, gemini, openai
+from codewords_testing.providers.server import ENCODINGS
 
 pytestmark = pytest.mark.requirement("gateway:metering")
 PLACES: dict[Flavor, str] = {

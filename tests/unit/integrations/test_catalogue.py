@@ -19,7 +19,7 @@ from codewords_mcp.runtime.integrations.catalogue import Catalogue
 from codewords_mcp.runtime.integrations.connect import read_action
 from codewords_mcp.runtime.store import integrations as rows
 from codewords_mcp.runtime.store.database import Database
-from codewords_mcp.testing.pipedream.catalogue import ACTIONS, APPS
+from codewords_testing.pipedream.catalogue import ACTIONS, APPS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("integrations:catalogue")]
 

@@ -13,7 +13,7 @@ from codewords_mcp.runtime.integration_info import App, Hit
 from codewords_mcp.runtime.integrations.catalogue import build, hit_of
 from codewords_mcp.runtime.integrations.connect import read_action
 from codewords_mcp.runtime.integrations.search import Index, words
-from codewords_mcp.testing.pipedream.catalogue import ACTIONS, APPS
+from codewords_testing.pipedream.catalogue import ACTIONS, APPS
 
 pytestmark = [pytest.mark.requirement("integrations:search")]
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"

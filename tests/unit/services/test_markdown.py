@@ -6,7 +6,7 @@ import pytest
 
 from codewords_mcp.errors import UpstreamFailed
 from codewords_mcp.runtime.web.markdown import decode, to_markdown
-from codewords_mcp.testing.web_pages import Page, pages
+from codewords_testing.web_pages import Page, pages
 
 PAGES = [page for page in pages() if not page.name.startswith("report")]
 URL = "https://site.example/folder/page.html"

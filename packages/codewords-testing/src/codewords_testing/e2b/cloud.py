@@ -1,0 +1,330 @@
+"""The loopback cloud itself: creates, times out, pauses, snapshots and ends sandboxes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+import sys
+import time
+from collections import deque
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+import codewords_mcp
+from codewords_testing.e2b.errors import MachineFailed
+from codewords_testing.e2b.faults import Faults
+from codewords_testing.e2b.internet import Gateway, Internet
+from codewords_testing.e2b.machine import Machine
+from codewords_testing.e2b.state import Options, Sandbox, Template, Templates, new_id
+
+_TICK: Final = 0.1
+_READY_SECONDS: Final = 60.0
+_READY_POLL: Final = 0.05
+_PROGRAMS: Final = tuple({Path(sys.prefix), Path(sys.base_prefix), Path(codewords_mcp.__file__).parents[1]})
+"""Of this Python: machines use it too, also where it is somewhere that they would not see."""
+PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+log = structlog.get_logger(__name__)
+
+
+class Refusal(Exception):
+    """What the API answers instead: a status, E2B's words, and more fields of the body."""
+
+    def __init__(self, status: int, message: str, **more: Any) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {"code": status, "message": message} | more
+
+
+class Cloud:
+    """Sandboxes and templates of one loopback E2B. For one event loop; `close` ends everything."""
+
+    def __init__(self, folder: Path, options: Options, internet: Internet) -> None:
+        self.options = options
+        self.faults = Faults()
+        self.templates = Templates()
+        self.sandboxes: dict[str, Sandbox] = {}
+        self.created = 0
+        """Sandboxes made so far."""
+        self._folder = folder
+        self._internet = internet
+        self._gateways: dict[str, Gateway] = {}
+        self._replies: dict[tuple[str, str], dict[str, Any]] = {}
+        self.refused = 0
+        """Sandboxes that were not made, for want of room or for the rate."""
+        self._recent: deque[float] = deque()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._booting = 0
+        self.templates.add(Template("base", ["base"]))
+        self._clock = asyncio.create_task(self._expire())
+
+    def set_internet(self, internet: Internet) -> None:
+        """What sandboxes made from now on have outside."""
+        self._internet = internet
+
+    async def create(self, wanted: dict[str, Any], key: str | None) -> dict[str, Any]:
+        """The body of the reply. A repeated idempotency key gives the first reply again. Raises Refusal."""
+        if key is not None:
+            known = self._replies.get((key, repr(sorted(wanted.items()))))
+            if known is not None:
+                return known
+            if any(one == key for one, _ in self._replies):
+                raise Refusal(
+                    409,
+                    "idempotency key was used for another request",
+                    error_code="idempotency_request_mismatch",
+                )
+        template = self._admit(wanted)
+        self._booting += 1
+        try:
+            sandbox = await self._boot(template, wanted)
+        except MachineFailed as error:
+            log.error("no machine", reason=str(error))  # the reason is the message
+            raise Refusal(500, "Failed to place sandbox") from error
+        finally:
+            self._booting -= 1
+        self.created += 1
+        reply = sandbox.created(self.options.domain)
+        if key is not None:
+            self._replies[key, repr(sorted(wanted.items()))] = reply
+        return reply
+
+    def _admit(self, wanted: dict[str, Any]) -> Template:
+        template = self.templates.find(str(wanted.get("templateID", "")))
+        if template is None:
+            raise Refusal(404, f"template '{wanted.get('templateID')}' not found")
+        if float(wanted.get("timeout", 300)) > self.options.longest:
+            raise Refusal(400, f"Timeout cannot be greater than {self.options.longest / 3600:g} hours")
+        network: dict[str, Any] = wanted.get("network") or {}
+        names = [one for one in network.get("allowOut", []) if not one[:1].isdigit()]
+        if names and "0.0.0.0/0" not in network.get("denyOut", []):
+            raise Refusal(
+                400,
+                "When specifying allowed domains in allow out, you must include 'ALL_TRAFFIC' in deny out",
+            )
+        running = sum(sandbox.state == "running" for sandbox in self.sandboxes.values())
+        if running + self._booting >= self.options.sandboxes:
+            most = self.options.sandboxes
+            self.refused += 1
+            raise Refusal(429, f"you have reached the maximum number of concurrent E2B sandboxes ({most})")
+        self._within_rate()
+        return template
+
+    def _within_rate(self) -> None:
+        now = time.monotonic()
+        while self._recent and now - self._recent[0] >= 1:
+            self._recent.popleft()
+        if self.options.creates is not None and len(self._recent) >= self.options.creates:
+            self.refused += 1
+            raise Refusal(429, "too many sandboxes created, rate limit exceeded")
+        self._recent.append(now)
+
+    async def _boot(self, template: Template, wanted: dict[str, Any]) -> Sandbox:
+        network: dict[str, Any] = dict(wanted.get("network") or {})
+        if wanted.get("allow_internet_access") is False:
+            network["denyOut"] = [*network.get("denyOut", []), "0.0.0.0/0"]
+        resuming: dict[str, Any] = wanted.get("autoResume") or {}
+        number = new_id()
+        machine = await Machine.boot(
+            self._folder / number, template.layers, network=True, show=(*_PROGRAMS, *self.options.show)
+        )
+        machine.on_end = self.options.on_end
+        sandbox = Sandbox(
+            number,
+            template,
+            machine,
+            dict(wanted.get("metadata") or {}),
+            dict(wanted.get("envVars") or {}),
+            time.time() + float(wanted.get("timeout", 300)),
+            auto_pause=bool(wanted.get("autoPause")),
+            auto_resume=bool(resuming.get("enabled")),
+            network=network,
+            traffic_token=secrets.token_hex(16) if network.get("allowPublicTraffic") is False else None,
+        )
+        self._gateways[number] = self._internet.serve(machine.network, network)
+        try:
+            if template.start:
+                await self.start_command(sandbox)
+        except BaseException:
+            await self._destroy(sandbox)
+            raise
+        # its time begins when it is up: a real one boots in the twinkling of an eye, which this host may not
+        sandbox.end_at = time.time() + float(wanted.get("timeout", 300))
+        self.sandboxes[number] = sandbox
+        self.background(self._bury(sandbox))
+        return sandbox
+
+    async def start_command(self, sandbox: Sandbox) -> None:
+        """Run the template's start command, and wait until its ready command succeeds. Raises MachineFailed."""
+        template = sandbox.template
+        started = await self.shell(sandbox, template.start)
+        deadline = time.monotonic() + _READY_SECONDS
+        while template.ready:
+            probe = await self.shell(sandbox, template.ready)
+            if await asyncio.shield(probe) == 0:
+                return
+            if started.done():
+                raise MachineFailed("the template's start command ended")
+            if time.monotonic() > deadline:
+                raise MachineFailed("the template's ready command did not succeed")
+            await asyncio.sleep(_READY_POLL)
+
+    async def shell(self, sandbox: Sandbox, command: str, out: Path | None = None) -> asyncio.Future[int]:
+        """Start a command as a build step, a start or a ready command; its exit code, when it has ended."""
+        target = out or sandbox.machine.folder / "log"
+        script = f"{{ {command}\n}} 2>&1"
+        process = await sandbox.machine.run(
+            ["/bin/bash", "-c", script], self.environment(sandbox) | sandbox.template.env, "/home/user"
+        )
+        self.background(_collect(process.output, target))
+        return process.ended
+
+    def environment(self, sandbox: Sandbox) -> dict[str, str]:
+        """The variables that a process has before those of its own."""
+        return {
+            "PATH": PATH,
+            "HOME": "/home/user",
+            "USER": "user",
+            "LOGNAME": "user",
+            "E2B_SANDBOX": "true",
+            "E2B_SANDBOX_ID": sandbox.id,
+            "E2B_TEMPLATE_ID": sandbox.template.id,
+            **self.options.env,
+            **sandbox.env,
+        }
+
+    def get(self, number: str) -> Sandbox:
+        """Raises Refusal where it is not, or no more."""
+        sandbox = self.sandboxes.get(number)
+        if sandbox is None:
+            raise Refusal(404, f"Sandbox '{number}' not found")
+        return sandbox
+
+    async def kill(self, number: str) -> None:
+        """Raises Refusal."""
+        sandbox = self.get(number)
+        del self.sandboxes[number]
+        await self._destroy(sandbox)
+
+    def kill_soon(self, number: str) -> None:
+        """For faults: the sandbox is gone from this moment on."""
+        sandbox = self.sandboxes.pop(number, None)
+        if sandbox is not None:
+            self.background(self._destroy(sandbox))
+
+    def connect(self, number: str, timeout: float) -> tuple[int, dict[str, Any]]:
+        """Resume a paused one (201); a running one's time is only ever made longer (200). Raises Refusal."""
+        sandbox = self.get(number)
+        if sandbox.state == "paused":
+            sandbox.resume(timeout)
+            return 201, sandbox.created(self.options.domain)
+        sandbox.end_at = max(sandbox.end_at, time.time() + timeout)
+        return 200, sandbox.created(self.options.domain)
+
+    def set_timeout(self, number: str, timeout: float) -> None:
+        """Raises Refusal: not running, or past the longest that the plan allows."""
+        sandbox = self.get(number)
+        if sandbox.state != "running":
+            raise Refusal(404, f"Sandbox '{number}' is not running")
+        if time.time() + timeout - sandbox.started_at > self.options.longest:
+            raise Refusal(400, "Max instance length exceeded")
+        sandbox.end_at = time.time() + timeout
+
+    def pause(self, number: str) -> None:
+        """Raises Refusal where it is paused already."""
+        sandbox = self.get(number)
+        if sandbox.state == "paused":
+            raise Refusal(409, f"Error pausing sandbox - sandbox '{number}' is already paused")
+        sandbox.pause()
+
+    async def snapshot(self, number: str, name: str | None) -> Template:
+        """Its disk, as a template; sandboxes made from it boot and run the start command again. Raises Refusal."""
+        sandbox = self.get(number)
+        old = sandbox.template
+        made = new_id("s")
+        sandbox.machine.freeze()
+        try:
+            layers = await sandbox.machine.keep(self._folder / f"layer-{made}")
+        except MachineFailed as error:
+            raise Refusal(500, "Error creating snapshot") from error
+        finally:
+            sandbox.machine.thaw()
+        return self.templates.add(
+            Template(
+                made, [name] if name else [], layers, old.start, old.ready, dict(old.env), old.cpu_count, old.memory_mb,
+                kind="snapshot", source=number,
+            )
+        )  # fmt: skip
+
+    def update_network(self, number: str, network: dict[str, Any]) -> None:
+        """Replace the egress rules. Raises Refusal."""
+        sandbox = self.get(number)
+        sandbox.network = network
+        self._gateways[number].rules = network
+
+    def wake(self, sandbox: Sandbox) -> bool:
+        """Traffic has come: whether the sandbox takes it, resumed if it is one that resumes by itself."""
+        if sandbox.state == "paused" and sandbox.auto_resume:
+            sandbox.resume(300)
+        return sandbox.state == "running"
+
+    def background(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Do something that `close` waits for."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def folder(self, name: str) -> Path:
+        """A place below the cloud's folder."""
+        return self._folder / name
+
+    async def close(self) -> None:
+        """End every sandbox, and remove what was kept."""
+        self._clock.cancel()
+        for number in list(self.sandboxes):
+            self.kill_soon(number)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            now = time.time()
+            for sandbox in list(self.sandboxes.values()):
+                if sandbox.state == "running" and sandbox.end_at < now:
+                    if sandbox.auto_pause:
+                        sandbox.pause()
+                    else:
+                        self.kill_soon(sandbox.id)
+
+    async def _bury(self, sandbox: Sandbox) -> None:
+        """A machine that ends by itself is a sandbox that is gone."""
+        await sandbox.machine.ended.wait()
+        if self.sandboxes.pop(sandbox.id, None) is not None:
+            await self._destroy(sandbox)
+
+    async def _destroy(self, sandbox: Sandbox) -> None:
+        gateway = self._gateways.pop(sandbox.id, None)
+        if gateway is not None:
+            await gateway.close()
+        with contextlib.suppress(OSError):
+            await sandbox.machine.destroy()
+
+
+async def _collect(output: tuple[int, int], target: Path) -> None:
+    """Write what a command prints to a file, in a thread."""
+    import os
+
+    def copy() -> None:
+        os.close(output[1])
+        with contextlib.suppress(OSError), open(output[0], "rb") as source, target.open("ab") as file:  # noqa: PTH123
+            shutil.copyfileobj(source, file, 4096)
+
+    await asyncio.to_thread(copy)

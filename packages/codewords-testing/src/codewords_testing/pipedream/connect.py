@@ -1,0 +1,403 @@
+"""The endpoints of Connect, over what people connect and run while it lives."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from html import escape
+from typing import Any, cast
+from urllib.parse import parse_qsl, unquote
+
+from codewords_testing.pipedream.catalogue import ACTIONS, APPS, DYNAMIC, OPTIONS
+from codewords_testing.providers.model import Reply, Request
+
+Json = dict[str, Any]
+_TOKEN_SECONDS = 3600
+_LINK_SECONDS = 14400
+
+
+class Refusal(Exception):
+    """An answer of 400 and above."""
+
+    def __init__(self, status: int, error: Any) -> None:
+        super().__init__(status)
+        self.reply = _json({"error": error}, status)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One action as it was asked to be run."""
+
+    action: str
+    user: str
+    props: Json
+    body: Json = field(default_factory=Json)
+
+
+@dataclass(slots=True)
+class _Account:
+    id: str
+    app: str
+    user: str
+    environment: str
+    name: str
+    created_at: float
+    healthy: bool = True
+
+
+@dataclass(slots=True)
+class _Link:
+    user: str
+    environment: str
+    app: str
+    success: str | None
+    until: float
+    used: bool = False
+
+
+class LoopbackConnect:
+    """One project. `on_run` gives an action's answer; without it the props come back in `ret`."""
+
+    def __init__(self, *, port: int = 0) -> None:
+        self.port = port
+        self.project = "proj_loopback1"
+        self.apps: list[Json] = list(APPS)
+        self.actions: dict[str, Json] = {one["key"]: one for one in ACTIONS}
+        self.requests: deque[Request] = deque(maxlen=5000)
+        self.runs: list[Run] = []
+        self.on_run: Callable[[Run], Json | Reply] | None = None
+        self.tokens: dict[str, float] = {}
+        self._secret = "pd-secret-" + secrets.token_hex(8)
+        self._accounts: dict[str, _Account] = {}
+        self._links: dict[str, _Link] = {}
+        self._dynamic: dict[str, list[Json]] = {}
+        self._scripted: list[tuple[str, deque[Reply]]] = []
+        self._lock = threading.RLock()
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """The secrets of a home that uses it."""
+        return {
+            "PIPEDREAM_CLIENT_ID": "pd-client",
+            "PIPEDREAM_CLIENT_SECRET": self._secret,
+            "PIPEDREAM_PROJECT_ID": self.project,
+        }
+
+    def answer_next(self, path: str, *replies: Reply) -> None:
+        """What the next requests whose path ends so are answered instead."""
+        with self._lock:
+            self._scripted.append((path, deque(replies)))
+
+    def asked(self, path: str) -> list[Request]:
+        """The requests whose path ends so."""
+        with self._lock:
+            return [one for one in self.requests if one.path.endswith(path)]
+
+    def connect_account(
+        self, user: str, app: str, *, name: str = "", environment: str = "development"
+    ) -> str:
+        """As if the person had connected it; the account's id."""
+        with self._lock:
+            account = f"apn_{secrets.token_hex(4)}"
+            made = _Account(
+                account, app, user, environment, name or f"{app} account", time.time() + len(self._accounts)
+            )
+            self._accounts[account] = made
+            return account
+
+    def revoke(self, account: str) -> None:
+        """The app has ended this account's access."""
+        self._accounts[account].healthy = False
+
+    def forget_accounts(self) -> None:
+        """Nobody has connected anything."""
+        with self._lock:
+            self._accounts.clear()
+
+    def answer(self, request: Request) -> Reply:
+        """Serve one request."""
+        with self._lock:
+            self.requests.append(request)
+            for path, replies in self._scripted:
+                if replies and request.path.endswith(path):
+                    return replies.popleft()
+            try:
+                return self._route(request)
+            except Refusal as refused:
+                return refused.reply
+
+    # routes
+
+    def _route(self, request: Request) -> Reply:
+        path = re.sub(r"/+", "/", request.path)
+        if path == "/v1/oauth/token":
+            return self._token(request.json)
+        if path == "/_static/connect.html":
+            return self._page(request)
+        for pattern, method, serve in self._ROUTES:
+            if request.method == method and (found := pattern.fullmatch(path)):
+                environment = self._authorised(request)
+                named = {name: unquote(value) for name, value in found.groupdict().items()}
+                if named.get("project", self.project) != self.project:
+                    raise Refusal(404, "record not found")
+                return serve(self, request, environment, named)
+        raise Refusal(404, "record not found")
+
+    def _authorised(self, request: Request) -> str:
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if self.tokens.get(token, 0.0) < time.time():
+            raise Refusal(401, "invalid token")
+        environment = request.headers.get("x-pd-environment", "")
+        if environment not in {"development", "production"}:
+            raise Refusal(400, "x-pd-environment header required")
+        return environment
+
+    def _token(self, body: Json) -> Reply:
+        if body.get("grant_type") != "client_credentials":
+            raise Refusal(400, "unsupported_grant_type")
+        if (body.get("client_id"), body.get("client_secret")) != ("pd-client", self._secret):
+            raise Refusal(401, "invalid_client")
+        token = f"pdt_{secrets.token_hex(12)}"
+        self.tokens[token] = time.time() + _TOKEN_SECONDS
+        return _json({"access_token": token, "token_type": "Bearer", "expires_in": _TOKEN_SECONDS})
+
+    def _list_apps(self, request: Request, _environment: str, _named: Json) -> Reply:
+        asked = dict(parse_qsl(request.query))
+        words = asked.get("q", "").lower()
+        found = [one for one in self.apps if words in one["name_slug"] or words in one["name"].lower()]
+        return _json(_paged(found, "name_slug", asked))
+
+    def _one_app(self, _request: Request, _environment: str, named: Json) -> Reply:
+        for one in self.apps:
+            if named["app"] in {one["name_slug"], one["id"]}:
+                return _json({"data": one})
+        raise Refusal(404, "record not found")
+
+    def _list_actions(self, request: Request, _environment: str, _named: Json) -> Reply:
+        asked = dict(parse_qsl(request.query))
+        found = [one for one in self.actions.values() if asked.get("app") in (None, _app_of(one))]
+        words = asked.get("q", "").lower().split()
+        found = [one for one in found if all(word in one["key"] for word in words)]
+        return _json(_paged(sorted(found, key=lambda one: one["key"]), "key", asked))
+
+    def _one_action(self, _request: Request, _environment: str, named: Json) -> Reply:
+        return _json({"data": self._action(named["key"])})
+
+    def _action(self, key: Any) -> Json:
+        if key not in self.actions:
+            raise Refusal(404, "record not found")
+        return self.actions[key]
+
+    def _list_accounts(self, request: Request, environment: str, _named: Json) -> Reply:
+        asked = dict(parse_qsl(request.query))
+        found = [
+            self._told(one)
+            for one in self._accounts.values()
+            if one.environment == environment
+            and asked.get("external_user_id") in (None, one.user)
+            and asked.get("app") in (None, one.app)
+        ]
+        return _json(_paged(found, "id", asked))
+
+    def _one_account(self, _request: Request, _environment: str, named: Json) -> Reply:
+        if named["account"] not in self._accounts:
+            raise Refusal(404, "record not found")
+        return _json(self._told(self._accounts[named["account"]]))
+
+    def _delete_account(self, _request: Request, _environment: str, named: Json) -> Reply:
+        if self._accounts.pop(named["account"], None) is None:
+            raise Refusal(404, "record not found")
+        return Reply(204)
+
+    def _told(self, one: _Account) -> Json:
+        made = _iso(one.created_at)
+        app = next(app for app in self.apps if app["name_slug"] == one.app)
+        return {
+            "id": one.id, "name": one.name, "external_id": one.user, "healthy": one.healthy, "dead": not one.healthy,
+            "app": app, "created_at": made, "updated_at": made, "error": None,
+        }  # fmt: skip
+
+    def _make_link(self, request: Request, environment: str, _named: Json) -> Reply:
+        asked = request.json
+        if not asked.get("external_user_id"):
+            raise Refusal(400, "external_user_id is required")
+        slug = asked.get("app_id") or ""
+        if slug and slug not in {one["name_slug"] for one in self.apps}:
+            raise Refusal(404, "record not found")
+        token, until = (
+            f"ctok_{secrets.token_hex(16)}",
+            time.time() + min(int(asked.get("expires_in") or _LINK_SECONDS), _LINK_SECONDS),
+        )
+        self._links[token] = _Link(
+            asked["external_user_id"], environment, slug, asked.get("success_redirect_uri"), until
+        )
+        url = f"{self.url}/_static/connect.html?token={token}&connectLink=true"
+        return _json({"token": token, "expires_at": _iso(until), "connect_link_url": url})
+
+    def _page(self, request: Request) -> Reply:
+        asked = dict(parse_qsl(request.query))
+        link, app = self._links.get(asked.get("token", "")), asked.get("app", "")
+        if link is None or link.used or link.until < time.time():
+            return Reply(410, b"<h1>This link has expired</h1>", media="text/html")
+        if app not in {one["name_slug"] for one in self.apps}:
+            return Reply(404, b"<h1>No such app</h1>", media="text/html")
+        if request.method == "POST":
+            link.used = True
+            self.connect_account(link.user, app, environment=link.environment)
+            if link.success:
+                return Reply(303, headers=[("location", link.success)])
+            return Reply(200, b"<h1>Account connected</h1>", media="text/html")
+        form = f"<h1>Connect {escape(app)}</h1><form method=post><button>Connect</button></form>"
+        return Reply(200, f"<!doctype html><title>Connect</title>{form}".encode(), media="text/html")
+
+    # what is done
+
+    def _configure(self, request: Request, environment: str, _named: Json) -> Reply:
+        asked = request.json
+        action = self._action(asked.get("id"))
+        self._check_accounts(action, asked, environment)
+        found = OPTIONS.get((action["key"], str(asked.get("prop_name"))), [])
+        query = str(asked.get("query") or "").lower()
+        found = [one for one in found if query in one["label"].lower()]
+        return _json(
+            {"options": found, "stringOptions": None, "context": None, "observations": [], "errors": []}
+        )
+
+    def _reload(self, request: Request, environment: str, _named: Json) -> Reply:
+        asked = request.json
+        action = self._action(asked.get("id"))
+        self._check_accounts(action, asked, environment)
+        given = cast("Json", asked.get("configured_props") or {})
+        more = [
+            one for name, value in given.items() for one in DYNAMIC.get((action["key"], name, str(value)), [])
+        ]
+        props = [*action["configurable_props"], *more]
+        made = f"dyp_{secrets.token_hex(4)}"
+        self._dynamic[made] = props
+        return _json(
+            {"observations": [], "errors": [], "dynamicProps": {"id": made, "configurableProps": props}}
+        )
+
+    def _run(self, request: Request, environment: str, _named: Json) -> Reply:
+        asked = request.json
+        action = self._action(asked.get("id"))
+        given = cast("Json", asked.get("configured_props") or {})
+        self._check_accounts(action, asked, environment)
+        run = Run(action["key"], str(asked.get("external_user_id")), given, asked)
+        self.runs.append(run)
+        props: list[Json] = (
+            self._dynamic.get(str(asked.get("dynamic_props_id"))) or action["configurable_props"]
+        )
+        missing = [
+            one["name"]
+            for one in props
+            if one["name"] not in given
+            and not one.get("optional")
+            and one.get("default") is None
+            and (one["type"] != "app" or self._needs_account(one["app"]))
+        ]
+        if missing:
+            return _json(failed("Error", f"missing required properties: {', '.join(missing)}"))
+        answer = self.on_run(run) if self.on_run else succeeded(f"Ran {action['key']}", _plain(given))
+        return answer if isinstance(answer, Reply) else _json(answer)
+
+    def _check_accounts(self, action: Json, asked: Json, environment: str) -> None:
+        given = cast("Json", asked.get("configured_props") or {})
+        for one in action["configurable_props"]:
+            if one["type"] == "app" and self._needs_account(one["app"]):
+                value: Any = given.get(one["name"])
+                account = (
+                    self._accounts.get(str(cast("Json", value).get("authProvisionId")))
+                    if isinstance(value, dict)
+                    else None
+                )
+                if account is None or (account.user, account.environment) != (
+                    asked.get("external_user_id"),
+                    environment,
+                ):
+                    raise Refusal(400, {"account": ["account and user mismatch"]})
+
+    def _needs_account(self, app: str) -> bool:
+        return any(one["name_slug"] == app and one["auth_type"] != "none" for one in self.apps)
+
+    _P = r"/v1/connect/(?P<project>proj_[A-Za-z0-9]+)"
+    _ROUTES: tuple[tuple[re.Pattern[str], str, Callable[..., Reply]], ...] = (
+        (re.compile(r"/v1/connect/apps"), "GET", _list_apps),
+        (re.compile(r"/v1/connect/apps/(?P<app>[^/]+)"), "GET", _one_app),
+        (re.compile(_P + r"/tokens"), "POST", _make_link),
+        (re.compile(_P + r"/accounts"), "GET", _list_accounts),
+        (re.compile(_P + r"/accounts/(?P<account>[^/]+)"), "GET", _one_account),
+        (re.compile(_P + r"/accounts/(?P<account>[^/]+)"), "DELETE", _delete_account),
+        (re.compile(_P + r"/(?:actions|components)"), "GET", _list_actions),
+        (re.compile(_P + r"/(?:actions|components)/configure"), "POST", _configure),
+        (re.compile(_P + r"/(?:actions|components)/props"), "POST", _reload),
+        (re.compile(_P + r"/actions/run"), "POST", _run),
+        (re.compile(_P + r"/(?:actions|components)/(?P<key>[^/]+)"), "GET", _one_action),
+    )
+
+
+def succeeded(summary: str, ret: Any = None) -> Json:
+    """What a run that went well answers."""
+    return {"exports": {"$summary": summary}, "os": [], "ret": ret}
+
+
+def failed(name: str, message: str) -> Json:
+    """What a run answers, with status 200, whose code raised."""
+    error = {
+        "k": "error",
+        "ts": int(time.time() * 1000),
+        "err": {"name": name, "message": message, "stack": ""},
+    }
+    return {"exports": {}, "os": [error], "ret": None}
+
+
+def _plain(given: Json) -> Json:
+    return {
+        name: value
+        for name, value in given.items()
+        if not (isinstance(value, dict) and "authProvisionId" in value)
+    }
+
+
+def _app_of(action: Json) -> str:
+    return next(str(one["app"]) for one in action["configurable_props"] if one["type"] == "app")
+
+
+def _paged(items: list[Json], key: str, asked: dict[str, str]) -> Json:
+    limit, start = int(asked.get("limit", "10")), 0
+    if after := asked.get("after"):
+        name = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)).decode()
+        start = next((at + 1 for at, one in enumerate(items) if one[key] == name), len(items))
+    page = items[start : start + limit]
+    info = {
+        "total_count": len(items),
+        "count": len(page),
+        "start_cursor": _cursor(page[0][key]) if page else None,
+        "end_cursor": _cursor(page[-1][key]) if page else None,
+    }
+    return {"page_info": info, "data": page}
+
+
+def _cursor(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _json(value: Any, status: int = 200) -> Reply:
+    return Reply(status, json.dumps(value).encode())

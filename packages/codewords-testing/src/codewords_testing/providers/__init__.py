@@ -1,0 +1,173 @@
+"""Model providers on loopback, for tests: they speak OpenAI's, Anthropic's and Gemini's protocols to unmodified SDKs.
+
+    with loopback_providers(keys={"openai": "sk-test"}) as providers:
+        Settings(openai_base_url=f"{providers.url}/v1", …)
+
+A model's name steers the answer (`gpt-4o-mini-c64-d25`: 64 pieces, 25 ms apart; see `Steering`). What was asked is in
+`requests`, what was billed in `tokens`. `python -m codewords_testing.providers --port 9100` runs them alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+from codewords_testing.providers import anthropic, gemini, openai
+from codewords_testing.providers.model import Json, Reply, Request, Steering, steer
+from codewords_testing.providers.server import ENCODINGS, Connection, compressed
+
+__all__ = ["LoopbackProviders", "Reply", "Request", "Steering", "key_of", "loopback_providers"]
+
+_KEPT = 20_000
+
+
+class LoopbackProviders:
+    """The three providers on one port; the path tells which.
+
+    `keys`: what each takes, several joined by blanks; any where it names none.
+    """
+
+    def __init__(self, keys: Mapping[str, str] | None = None) -> None:
+        self.url = ""
+        self.requests: deque[Request] = deque(maxlen=_KEPT)
+        self.aborted: list[Request] = []
+        """Requests whose client left before their answer was whole."""
+        self.tokens: Counter[str] = Counter()
+        """`openai.input`, `gemini.output` … as billed by whole answers, cut ones not included."""
+        self._keys = dict(keys or {})
+        self._scripted: dict[str, deque[Reply]] = {}
+        self._files = gemini.Files()
+        self._changed = threading.Condition()
+
+    def answer_next(self, *replies: Reply, key: str = "") -> None:
+        """What the next requests are answered instead, those with this provider key or all."""
+        with self._changed:
+            self._scripted.setdefault(key, deque()).extend(replies)
+
+    def wait_for(self, happened: Callable[[], bool], seconds: float = 30) -> bool:
+        """Whether it became true in time; looked at after each request and each abort."""
+        with self._changed:
+            return self._changed.wait_for(happened, seconds)
+
+    async def start(self, port: int = 0) -> asyncio.Server:
+        """Listen on the running loop."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: Connection(self._answer, self._left), "127.0.0.1", port, backlog=1024
+        )
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        return server
+
+    def _left(self, request: Request) -> None:
+        with self._changed:
+            self.aborted.append(request)
+            self._changed.notify_all()
+
+    def _answer(self, request: Request) -> Reply:
+        provider = provider_of(request)
+        request = replace(request, provider=provider)
+        reply = self._script(request) or self._refusal(request) or self._reply(request)
+        if encoding := next((name for name in ENCODINGS if name in _flags(request)), ""):
+            reply = compressed(reply, encoding)
+        with self._changed:
+            self.requests.append(request)
+            self.tokens.update({f"{provider}.{name}": count for name, count in counted(reply.usage).items()})
+            self._changed.notify_all()
+        return reply
+
+    def _refusal(self, request: Request) -> Reply | None:
+        if _wants_json(request) and not request.body.lstrip().startswith(b"{"):
+            return _MODULES[request.provider].error(400, "the body is not a JSON object")
+        wanted = self._keys.get(request.provider)
+        if wanted is None or "upload_id=" in request.query:
+            return None
+        known = {frozenset({key}) for key in wanted.split()}
+        return (
+            None
+            if key_of(request) in known
+            else _MODULES[request.provider].error(401, "that key is not valid here")
+        )
+
+    def _script(self, request: Request) -> Reply | None:
+        with self._changed:
+            for key in (*key_of(request), ""):
+                if self._scripted.get(key):
+                    return self._scripted[key].popleft()
+        return None
+
+    def _reply(self, request: Request) -> Reply:
+        if request.provider == "gemini" and "/openai/" not in request.path:
+            return gemini.answer(request, self._files)
+        return anthropic.answer(request) if request.provider == "anthropic" else openai.answer(request)
+
+
+_MODULES = {"openai": openai, "anthropic": anthropic, "gemini": gemini}
+
+
+def key_of(request: Request) -> frozenset[str]:
+    """The provider's keys that a request carries: one, if it is as it should be."""
+    headers = request.headers
+    given = (headers.get("authorization", "").removeprefix("Bearer "), headers.get("x-api-key", ""))
+    return frozenset({*given, headers.get("x-goog-api-key", "")} - {""})
+
+
+def provider_of(request: Request) -> str:
+    """Whose path this is."""
+    if "anthropic-version" in request.headers or "/messages" in request.path:
+        return "anthropic"
+    google = ("/v1beta", "/upload/", "/v1/models/", "/v1alpha")
+    return "gemini" if request.path.startswith(google) or "x-goog-api-key" in request.headers else "openai"
+
+
+def _wants_json(request: Request) -> bool:
+    forms = ("/files", "/uploads", "/upload/", "/audio/")
+    return request.method == "POST" and bool(request.body) and not any(part in request.path for part in forms)
+
+
+def _flags(request: Request) -> frozenset[str]:
+    if request.provider == "gemini" and ":" in request.path:
+        return steer(request.path.rpartition("/")[2].partition(":")[0]).flags
+    return steer(str(request.json.get("model") or "")).flags
+
+
+def counted(usage: Json) -> dict[str, int]:
+    """A provider's usage as `{input, output}`, cached and thought tokens included where it bills them apart."""
+    if not usage:
+        return {}
+    if "promptTokenCount" in usage:
+        out = usage.get("candidatesTokenCount", 0) + usage.get("thoughtsTokenCount", 0)
+        return {"input": usage["promptTokenCount"], "output": out}
+    if "cache_creation_input_tokens" in usage:
+        cached = usage["cache_creation_input_tokens"] + usage["cache_read_input_tokens"]
+        return {"input": usage["input_tokens"] + cached, "output": usage["output_tokens"]}
+    return {
+        "input": usage.get("prompt_tokens", usage.get("input_tokens", 0)),
+        "output": usage.get("completion_tokens", usage.get("output_tokens", 0)),
+    }
+
+
+@contextmanager
+def loopback_providers(keys: Mapping[str, str] | None = None) -> Generator[LoopbackProviders]:
+    """The providers on a free port, in a thread of their own."""
+    providers = LoopbackProviders(keys)
+    ready, end = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        server = await providers.start()
+        ready.set()
+        await asyncio.to_thread(end.wait)
+        server.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="providers")
+    thread.start()
+    try:
+        if not ready.wait(30):
+            raise TimeoutError("the loopback providers did not start")
+        yield providers
+    finally:
+        end.set()
+        thread.join(30)
