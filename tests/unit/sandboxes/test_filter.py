@@ -192,6 +192,18 @@ def test_memory_of_the_kernel_that_nobody_could_count_is_refused(machine: str, n
 
 
 @pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("scoped", [True, False])
+@pytest.mark.parametrize("command", [1024, 1026])  # F_SETLEASE, F_NOTIFY
+def test_landlock_gives_no_lease_and_no_watch_on_shared_files(
+    machine: str, scoped: bool, command: int
+) -> None:
+    program = second.assemble(scoped=scoped, counted=True, machine=machine)
+    number = syscalls.numbers(machine)["fcntl"]
+    assert asked(program, machine, number, 3, command) == refusal(errno.EPERM)
+    assert asked(program, machine, number, 3, 3) == _ALLOW
+
+
+@pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize(
     "program",
     [seccomp.assemble, _program_alone],

@@ -196,6 +196,7 @@ class ConfinedSandbox(HeldSandbox):
         elif "exited" in message:
             self._status = message["exited"]
             self._reported = (message["cpu"], message["peak"])
+            self._let_go()  # what it left running has as long to end as after a kill
         elif "over" in message:
             self.condemn(message["over"])
         elif "error" in message:

@@ -126,6 +126,31 @@ async def fork_bomb(context: Context) -> None:
         await program.side.gone("any")
 
 
+@check("limits.endless-forks", Need.ISOLATION)
+async def endless_forks(context: Context) -> None:
+    """Processes that fork without end all end, with the program or when it is killed."""
+    code = """
+    import os
+    held, main = witness("any"), os.getpid()
+    while True:
+        try:
+            os.fork()
+        except OSError:
+            if os.getpid() == main:
+                break
+    held.close()
+    print("full", flush=True)
+    """
+    for ending, exit_ in (("os._exit(0)", Exit("exited", code=0)), ("os.wait()", Exit("killed"))):
+        limits = Limits(processes=_PROCESSES)
+        async with context.running(programs.WITNESS, code, ending, limits=limits) as program:
+            await program.until_printed(b"full")
+            if exit_.reason == "killed":
+                await program.destroy()
+            same(await program.ended(), exit_, "The exit")
+            await program.side.gone("any")
+
+
 @check("limits.threads", Need.ISOLATION)
 async def threads(context: Context) -> None:
     """Threads count as processes."""
@@ -197,8 +222,9 @@ with open(tempfile.gettempdir() + "/file", "wb") as file:
 async def many_files(context: Context) -> None:
     """Files that are over the disk limit together, in every folder there is, are refused or end the program."""
     write = """
+folders = (os.getcwd(), tempfile.gettempdir())
 for number in range(100):
-    with open(("/app", "/tmp")[number % 2] + f"/{number}", "wb") as file:
+    with open(folders[number % 2] + f"/{number}", "wb") as file:
         file.write(b"x" * (1 << 20))
 """
     await _ends_by_disk(context, _filling(write))
@@ -208,12 +234,12 @@ for number in range(100):
 async def unlinked_files(context: Context) -> None:
     """Files without a name count."""
     write = """
-held = []
+held, path = [], tempfile.gettempdir() + "/file"
 for number in range(100):
-    held.append(open("/tmp/file", "wb"))
+    held.append(open(path, "wb"))
     held[-1].write(b"x" * (1 << 20))
     held[-1].flush()
-    os.unlink("/tmp/file")
+    os.unlink(path)
 """
     await _ends_by_disk(context, _filling(write))
 
@@ -222,11 +248,12 @@ for number in range(100):
 async def disk_allowed(context: Context) -> None:
     """Files under the limit are written, and again after some were removed."""
     code = """
-    import json, os
+    import json, os, tempfile
+    path = tempfile.gettempdir() + "/file"
     for _ in range(8):
-        with open("/tmp/file", "wb") as file:
+        with open(path, "wb") as file:
             file.write(b"x" * (8 << 20))
-        os.unlink("/tmp/file")
+        os.unlink(path)
     print(json.dumps("written"))
     """
     same(await context.report(code, limits=Limits(disk=_DISK)), "written", "What the program says")

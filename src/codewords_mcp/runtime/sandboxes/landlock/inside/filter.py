@@ -26,6 +26,8 @@ _MSG_FASTOPEN: Final = 0x2000_0000
 _PR_SET_DUMPABLE: Final = 4
 _SET_OWNER: Final = (8, 15)
 """F_SETOWN, F_SETOWN_EX: have the kernel send a signal to somebody."""
+_LEASES: Final = (1024, 1026)
+"""F_SETLEASE, F_NOTIFY: make others wait for a file of this user's, or watch a folder."""
 _IOCTLS: Final = (0x8901, 0x8902, 0x4008_6602, 0x401C_5820)
 """FIOSETOWN, SIOCSPGRP: as above. FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR: attributes of files that can only be read."""
 
@@ -121,11 +123,12 @@ def _rules(*, scoped: bool, counted: bool) -> dict[str, list[Instruction]]:
     rules |= {name: [_refuse(errno.EPERM)] for name in _REFUSED}
     rules |= {name: [_refuse(errno.EOPNOTSUPP)] for name in _UNSUPPORTED}
     rules["prctl"] = _is_one_of(0, (_PR_SET_DUMPABLE,), _refuse(errno.EPERM), _PASS)
+    rules["fcntl"] = _is_one_of(1, _LEASES, _refuse(errno.EPERM), _PASS)
     rules["ioctl"] = _is_one_of(1, _IOCTLS, _refuse(errno.EPERM), _PASS)
     if not scoped:
         rules |= {name: [_ASK] for name in SIGNALS}
         rules["pidfd_send_signal"] = [_refuse(errno.EPERM)]
-        rules["fcntl"] = _is_one_of(1, _SET_OWNER, _refuse(errno.EPERM), _PASS)
+        rules["fcntl"] = _is_one_of(1, (*_LEASES, *_SET_OWNER), _refuse(errno.EPERM), _PASS)
     if not counted:
         rules |= {name: [_ASK] for name in FORKS}
     return rules

@@ -17,6 +17,8 @@ from . import ruleset
 
 LISTENER_FD: Final = 3
 BOOT_FD: Final = 4
+_PENDING_SIGNALS: Final = 4096
+"""Queued signals and timers, of all of this user's processes together. Other programs of the user may have more."""
 _SET_MODE_FILTER, _NEW_LISTENER = 1, 8
 _OF_ITSELF: Final = (
     "auxv", "cmdline", "comm", "environ", "fd", "fdinfo", "io", "limits", "maps", "oom_score", "oom_score_adj", "sched",
@@ -129,6 +131,7 @@ def _limit(*, files: int, disk: int, memory: int | None, processes: int) -> None
         resource.RLIMIT_FSIZE: disk,
         resource.RLIMIT_MEMLOCK: 64 << 10,
         resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_SIGPENDING: _PENDING_SIGNALS,
     }
     if memory is not None:
         wanted[resource.RLIMIT_DATA] = memory

@@ -21,6 +21,24 @@ def tasks(pid: int) -> list[int]:
         return []
 
 
+def below(top: int) -> set[int]:
+    """Pids of all processes that descend from `top`."""
+    found: set[int] = set()
+    waiting = children(top)
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found:
+            found.add(pid)
+            waiting += children(pid)
+    return found
+
+
+def is_still(pid: int) -> bool:
+    """Whether a process is stopped, dead or gone."""
+    state = _read(f"/proc/{pid}/stat").rpartition(") ")[2][:1]
+    return state in ("", "T", "t", "Z", "X")
+
+
 def count(top: int, enough: int) -> int:
     """Threads of all processes below `top`, itself left out, counted up to `enough`."""
     total, waiting = 0, children(top)

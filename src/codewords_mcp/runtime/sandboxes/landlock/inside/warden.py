@@ -19,6 +19,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterable
 from typing import Any, Final
 
 from ...local.inside import channel, linux
@@ -26,6 +27,8 @@ from . import program, tree
 from .broker import Broker
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_STOP_PASSES: Final = 200
+"""Passes over the processes until all are taken as stopped: they may continue each other."""
 
 
 def main() -> None:
@@ -138,16 +141,27 @@ class _Watch:
 def _end_all() -> None:
     """Kill and collect until there are no children: what they leave behind becomes ours, and its turn comes.
 
-    Nobody answers the program's questions any more, so where those count processes, none can be made meanwhile.
+    Nobody answers the program's questions any more, so where those count processes, none can be made meanwhile. Elsewhere
+    all are stopped first: a stopped process makes no other one, and keeps its place below the limit of processes.
     """
+    for _ in range(_STOP_PASSES):
+        moving = [pid for pid in tree.below(os.getpid()) if not tree.is_still(pid)]
+        if not moving:
+            break
+        _signal_all(moving, signal.SIGSTOP)
+
     while True:
-        for pid in tree.children(os.getpid()):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _signal_all(tree.below(os.getpid()), signal.SIGKILL)
         try:
             os.waitpid(-1, 0)
         except ChildProcessError:
             return
+
+
+def _signal_all(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _wake(_number: int, _frame: object) -> None:
