@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import subprocess
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.sandboxes import as_user
+from tests.conformance.ordinary_user import report_once
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.testing.sandboxes import Check, Outcome
@@ -29,30 +24,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def outcomes(environment: EnvironmentRef, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The suite's report by id. Made once, also where several workers share these tests."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    kept = shared / "ordinary-user.json"
-    with (shared / "ordinary-user.lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not kept.exists():
-            kept.write_bytes(_report(environment))
-    return {outcome["id"]: outcome for outcome in json.loads(kept.read_bytes())["outcomes"]}
-
-
-def _report(environment: EnvironmentRef) -> bytes:
-    """What the suite's command line prints for a user without any rights."""
-    with tempfile.TemporaryDirectory(prefix="codewords-user-") as folder:
-        own, places = Path(folder) / "own", Path(folder) / "places"
-        command, variables = as_user.command(
-            Path(folder), environment,
-            "-m", "codewords_mcp.testing.sandboxes", "--driver", "local", "--json", "--environment", places / "env",
-        )  # fmt: skip
-        done = subprocess.run(command, capture_output=True, timeout=390, env=variables, cwd="/", check=False)
-        assert done.stdout, done.stderr.decode(errors="replace")[-4000:]
-        assert list(own.iterdir()) == [], "the suite left files behind"
-    return done.stdout
+    """The suite's report by id."""
+    report = report_once(environment, tmp_path_factory, namespaces=True)
+    return {outcome["id"]: outcome for outcome in report["outcomes"]}
 
 
 @parametrize()

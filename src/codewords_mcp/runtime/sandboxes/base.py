@@ -32,6 +32,12 @@ class Capability(StrEnum):
     TRANSPARENT_EGRESS = "transparent_egress"
     MEMORY_SNAPSHOT = "memory_snapshot"
     PAUSE = "pause"
+    PRIVATE_ROOT = "private_root"
+    """The program has a root file system and a /tmp of its own. Without: host paths, some of them readable."""
+    UNIX_SOCKETS = "unix_sockets"
+    """The program may listen on Unix sockets, by a path or an abstract name, that no other sandbox reaches."""
+    UNPRIVILEGED_USER = "unprivileged_user"
+    """The program is not root, also where the runtime is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,13 @@ MAX_DESCRIPTION = 2000
 WITHOUT = (
     "deployed before there were manifests: it may do what its code asks for, and its next deploy asks you"
 )
+_LANDLOCK = Check(
+    id="isolation",
+    status="note",
+    message="This machine isolates runs by Landlock (tier C): they have no Unix sockets, UDP, inotify or /dev/shm, and see "
+    "the names of the host, its files and its processes.",
+    fix="`codewords-mcp doctor` says how to get namespaces.",
+)
 Validate = Callable[[str, Progress], Awaitable[Validation]]
 Agree = Callable[[Question], Awaitable[None]]
 """Returns where a deploy may do what it asks for, and raises where it may not, or not yet."""
@@ -392,6 +399,7 @@ class Deployments:
         timings: dict[str, float] | None = None,
     ) -> Deployment:
         checks = [Check(**check) for check in version.checks]
+        isolation = await self._isolation()
         return Deployment(
             service_id=workflow.id,
             name=workflow.name,
@@ -402,11 +410,16 @@ class Deployments:
             public=workflow.public,
             created_at=to_datetime(version.created_at),
             changed=changed,
-            isolation=await self._isolation(),
-            notes=[c for c in checks if c.status in ("warning", "note")],
+            isolation=isolation,
+            notes=[c for c in checks if c.status in ("warning", "note")] + isolation_notes(isolation),
             timings_ms=timings or {},
             **_capabilities(version),
         )
+
+
+def isolation_notes(tier: str) -> list[Check]:
+    """Notes for a deployer about what the isolation of this machine cannot hold."""
+    return [_LANDLOCK] if tier == "C" else []
 
 
 def _difference(live: VersionRow, code: str) -> str:

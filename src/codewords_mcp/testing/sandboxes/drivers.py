@@ -29,12 +29,28 @@ async def local(network: Network | None, folder: Path) -> Driver:
     return driver
 
 
+async def landlock(network: Network | None, folder: Path) -> Driver:
+    """Landlock without namespaces, also where namespaces work. Raises SandboxUnavailable where it does not hold."""
+    from codewords_mcp.runtime.sandboxes.confined.driver import ConfinedDriver
+    from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock
+
+    driver = await ConfinedDriver.open(Landlock(), network, folder / "run")
+    if driver.tier.id == "D":
+        await driver.close()
+        raise SandboxUnavailable(" ".join(driver.tier.facts), hint=driver.tier.fix)
+    return driver
+
+
 async def process(network: Network | None, folder: Path) -> Driver:
     """No isolation."""
     return await _open("process", network, folder)
 
 
-DRIVERS: Final[dict[str, MakeDriver]] = {"local": local, "process": process}
+DRIVERS: Final[dict[str, MakeDriver]] = {
+    "local": local,
+    "landlock": landlock,
+    "process": process,
+}
 
 
 async def _open(name: Any, network: Network | None, folder: Path) -> Driver:

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.testing.sandboxes import programs
 from codewords_mcp.testing.sandboxes.network import SuiteNetwork
@@ -41,5 +43,6 @@ async def _main(task: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for "running"
     sys.path += [path for path in json.loads(sys.argv[2]) if path not in sys.path]
     asyncio.run(_main(json.loads(sys.argv[1])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -111,6 +112,8 @@ class ConfinedDriver:
         if finding.tier.id != "D":
             if finding.kept.by_address:
                 found.add(Capability.EGRESS_RULES)
+            if os.geteuid() != 0:
+                found.add(Capability.UNPRIVILEGED_USER)
             if finding.kept.exact:
                 found |= {Capability.EXACT_MEMORY_LIMIT, Capability.EXACT_PROCESS_LIMIT}
         self.capabilities = frozenset(found)

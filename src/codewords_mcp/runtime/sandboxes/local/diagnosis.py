@@ -37,9 +37,9 @@ C_BEST_EFFORT: Final = (
     "Memory is held by resource limits and a watchdog, best effort, since no cgroup may be made here."
 )
 C_WEAKER: Final = (
-    "Weaker than with namespaces: a run sees that files exist, their sizes and times, and that processes exist; /tmp and "
-    "/dev/shm are not its own (TMPDIR is), so multiprocessing locks are missing; Unix sockets, UDP, chmod and inotify do "
-    "nothing for it."
+    "Weaker than with namespaces: a run sees that files exist, their sizes and times, that processes exist, the host's name and "
+    "the paths of its own folders; /tmp and /dev/shm are not its own (TMPDIR is), so multiprocessing locks are missing; Unix "
+    "sockets, UDP, chmod and inotify do nothing for it."
 )
 C_SIGNALS: Final = (
     "Landlock version {version} (before Linux 6.12) does not hold back signals: the warden judges each of them instead."

@@ -149,7 +149,13 @@ class LocalDriver:
         self._exact = finding.tier.id == "A"  # a cgroup that did not hold is worse than the watchdog
         found: set[Capability] = set()
         if finding.tier.id in ("A", "B"):
-            found |= {Capability.EXACT_PROCESS_LIMIT, Capability.EGRESS_RULES}
+            found |= {
+                Capability.EXACT_PROCESS_LIMIT,
+                Capability.EGRESS_RULES,
+                Capability.PRIVATE_ROOT,
+                Capability.UNIX_SOCKETS,
+                Capability.UNPRIVILEGED_USER,
+            }
         if finding.tier.id == "A":
             found.add(Capability.EXACT_MEMORY_LIMIT)
         if finding.transparent:

@@ -197,7 +197,8 @@ if os.fork() == 0:
 held.pop().close()
 """
 _DAEMON = """
-import os, signal
+import os, signal, tempfile
+go = tempfile.gettempdir() + "/go"
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
@@ -206,6 +207,7 @@ if os.fork() == 0:
         null = os.open("/dev/null", os.O_RDWR)
         [os.dup2(null, fd) for fd in (0, 1, 2)]
         daemon = witness("daemon")
+        open(go, "w").close()
         while True:
             signal.pause()
     os._exit(0)
@@ -234,9 +236,8 @@ async def exit_takes_children(context: Context) -> None:
 async def daemons(context: Context) -> None:
     """A daemon, forked twice in a session of its own and deaf to signals, dies with its sandbox."""
     for ending, exit_ in (("os._exit(0)", Exit("exited", code=0)), ("signal.pause()", Exit("killed"))):
-        code = f"while not os.path.exists('/tmp/go'): __import__('time').sleep(0.01)\n{ending}"
-        daemon = _DAEMON.replace('witness("daemon")', 'witness("daemon"); open("/tmp/go", "w").close()')
-        async with context.running(programs.WITNESS, daemon, code) as program:
+        code = f"while not os.path.exists(go): __import__('time').sleep(0.01)\n{ending}"
+        async with context.running(programs.WITNESS, _DAEMON, code) as program:
             await _alive(program, "daemon")
             if exit_.reason == "killed":
                 await within(program.sandbox.kill(), "Killing")

@@ -7,6 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
+from codewords_mcp.runtime.sandboxes.base import Capability
 from codewords_mcp.testing.sandboxes.expecting import expect, same, until
 from codewords_mcp.testing.sandboxes.model import Need
 from codewords_mcp.testing.sandboxes.registry import check
@@ -142,12 +143,25 @@ async def environment_read_only(context: Context) -> None:
 
 @check("files.host-hidden", Need.ISOLATION)
 async def host_hidden(context: Context) -> None:
-    """The host's files are out of sight: homes, secrets, what lies beside the sandbox, its environment's path."""
+    """The host's files are out of reach: homes, secrets, and files beside the sandbox."""
     canary = str(_make_beside(context.folder) / "file")
-    paths = [canary, "/proc/1/root" + canary, str(context.environment.path), "/etc/shadow", "/root/.ssh"]
+    paths = [canary, "/proc/1/root" + canary, "/etc/shadow", "/root/.ssh"]
     home = os.environ.get("HOME", "")
     if home.startswith(("/home/", "/root", "/Users/")):  # a service's may be /, which a sandbox has too
         paths.append(home)
+
+    same(await _readable(context, paths), list[str](), "Paths of the host that the program could read")
+
+
+@check("files.own-root", Need.ISOLATION, Capability.PRIVATE_ROOT)
+async def own_root(context: Context) -> None:
+    """The program has a root file system of its own: the host's path of its environment is not in it."""
+    paths = [str(context.environment.path)]
+    same(await _readable(context, paths), list[str](), "Paths of the host that the program could read")
+
+
+async def _readable(context: Context, paths: list[str]) -> list[str]:
+    """The paths among `paths` that a program can read or list."""
     code = """
     import json, os
     seen = []
@@ -164,5 +178,4 @@ async def host_hidden(context: Context) -> None:
             pass
     print(json.dumps(seen))
     """
-    seen = await context.report(code, env={"PATHS": json.dumps(paths)})
-    same(seen, list[str](), "Paths of the host that the program could read")
+    return await context.report(code, env={"PATHS": json.dumps(paths)})
