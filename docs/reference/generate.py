@@ -266,15 +266,26 @@ def attacks() -> str:
     """Every probe of the attack suite, with what was last seen of it (attacks.json)."""
     sys.path.insert(0, str(HERE.parents[1]))
     from tests.attacks.catalog import SECTIONS
+    from tests.attacks.landlock import LANDLOCK, LIMITS, ROOT_LIMITS
 
     observed = json.loads((HERE / "attacks.json").read_text(encoding="utf-8"))
-    seen: dict[str, dict[str, dict[str, str]]] = observed["probes"]
-    tiers = observed["tiers"]
-    headers = ["probe", "it tries", "why it matters", "expected", "seen as root", "seen as an ordinary user"]
+    seen: Seen = observed["probes"]
+    tiers: dict[str, dict[str, str]] = observed["tiers"]
+    headers = [
+        "probe", "it tries", "why it matters", "expected", "seen as root", "seen as an ordinary user", "seen with Landlock",
+    ]  # fmt: skip
     total = sum(len(probes) for _, probes in SECTIONS)
     results = sum(len(ways) for users in seen.values() for ways in users.values())
+    whole, landlock = tiers["namespaces"], tiers["landlock"]
     parts = [
-        f"{total} probes, {results} results: as root in tier {tiers['root']}, as an ordinary user in tier {tiers['user']}.\n"
+        (
+            f"{total} probes, {results} results: as root in tier {whole['root']}, as an ordinary user in tier {whole['user']}, "
+            f"and as both with Landlock in tier {landlock['root']}.\n"
+        ),
+        "## Known limits of Landlock\n\nIn tier C these probes come to something else than with namespaces:\n",
+        *(f"- `{name}`: {limit.words}." for name, limit in LIMITS.items()),
+        *(f"- `{name}`, where the runtime is root: {limit.words}." for name, limit in ROOT_LIMITS.items()),
+        "",
     ]
     for title, probes in SECTIONS:
         rows = [
@@ -283,7 +294,8 @@ def attacks() -> str:
                 one.tries,
                 one.matters,
                 one.expected,
-                *(_seen(seen, one.id, who) for who in ("root", "user")),
+                *(_seen(_by_way(seen, one.id, who, but=LANDLOCK)) for who in ("root", "user")),
+                _seen(_by_user(seen, one.id, LANDLOCK)),
             ]
             for one in probes
         ]
@@ -291,12 +303,26 @@ def attacks() -> str:
     return "\n".join(parts)
 
 
-def _seen(seen: dict[str, dict[str, dict[str, str]]], probe: str, user: str) -> str:
-    """What each way of starting saw, once where all saw the same."""
-    ways: dict[str, list[str]] = {}
-    for way, text in sorted(seen.get(probe, {}).get(user, {}).items()):
-        ways.setdefault(text.replace("`", "'"), []).append(way)
-    return "; ".join(f"`{text}` ({', '.join(names)})" for text, names in ways.items()) or "—"
+Seen = dict[str, dict[str, dict[str, str]]]
+
+
+def _by_way(seen: Seen, probe: str, user: str, *, but: str) -> dict[str, str]:
+    """The outcomes of a probe for one user, by way of starting, without the way `but`."""
+    return {way: text for way, text in seen.get(probe, {}).get(user, {}).items() if way != but}
+
+
+def _by_user(seen: Seen, probe: str, way: str) -> dict[str, str]:
+    """The outcomes of a probe in one way of starting, by user."""
+    users = {"root": "root", "user": "ordinary user"}
+    return {users[user]: ways[way] for user, ways in seen.get(probe, {}).items() if way in ways}
+
+
+def _seen(outcomes: dict[str, str]) -> str:
+    """Each outcome once, with the ways or users that it was seen in."""
+    names: dict[str, list[str]] = {}
+    for name, text in sorted(outcomes.items()):
+        names.setdefault(text.replace("`", "'"), []).append(name)
+    return "; ".join(f"`{text}` ({', '.join(found)})" for text, found in names.items()) or "—"
 
 
 def compatibility() -> str:

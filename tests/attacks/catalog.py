@@ -21,6 +21,8 @@ ONCE: Final = frozenset({"egress", "answers", "leftovers", "bombs"})
 """Groups for which it makes no difference how a program starts: attempted in forks, as most programs start."""
 RUNTIME: Final = frozenset({"authority", "keys", "listener"})
 """Groups against the whole runtime, whose own code is the same for every user."""
+ONE_DRIVER: Final = RUNTIME | {"answers"}
+"""Groups against code that is the same for every driver: attempted with namespaces only."""
 
 SECTIONS: Final[list[tuple[str, list[Probe]]]] = [
     *((group.title, attempted(group)) for group in ALONE[:-1]),

@@ -11,6 +11,8 @@ from tests.attacks.hostile.acting import Group
 
 User = Literal["root", "user"]
 USERS: tuple[User, ...] = ("root", "user")
+Driver = Literal["namespaces", "landlock"]
+DRIVERS: tuple[Driver, ...] = ("namespaces", "landlock")
 S = TypeVar("S")
 
 

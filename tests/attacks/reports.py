@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.attacks.probes import Result, User
+from tests.attacks.probes import DRIVERS, Driver, Result, User
 from tests.conftest import PROJECT
 from tests.integration.sandboxes import as_user
 from tests.integration.sandboxes.stage import build_environment
@@ -34,6 +34,7 @@ class Report:
     """What one user's attacks came to."""
 
     user: User
+    driver: Driver
     tier: str
     results: list[Result]
 
@@ -43,12 +44,17 @@ def users() -> tuple[User, ...]:
     return ("root", "user") if os.geteuid() == 0 else ("user",)
 
 
-def make(environment: EnvironmentRef) -> list[Report]:
+def make(environment: EnvironmentRef, driver: Driver) -> list[Report]:
     """One report for each user; a user without root's rights makes its own."""
+    options = ("--driver", driver)
+    runtime = ("--keys",) if driver == "namespaces" else ()
     if os.geteuid() != 0:
-        return [by_this_user(environment, "--keys")]
+        return [by_this_user(environment, *options, *runtime)]
     with ThreadPoolExecutor(2) as both:
-        made = (both.submit(by_this_user, environment, "--keys"), both.submit(by_ordinary_user, environment))
+        made = (
+            both.submit(by_this_user, environment, *options, *runtime),
+            both.submit(by_ordinary_user, environment, *options),
+        )
         return [one.result() for one in made]
 
 
@@ -84,7 +90,8 @@ def _read(path: Path, command: list[str | Path], variables: dict[str, str], fold
     )
     assert path.exists(), done.stdout[-2000:] + done.stderr[-4000:]
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return Report(found["user"], found["tier"], [Result(**one) for one in found["results"]])
+    results = [Result(**one) for one in found["results"]]
+    return Report(found["user"], found["driver"], found["tier"], results)
 
 
 def observed(reports: list[Report]) -> dict[str, Any]:
@@ -94,14 +101,18 @@ def observed(reports: list[Report]) -> dict[str, Any]:
         for one in report.results:
             text = f"{'' if one.held else 'NOT HELD: '}{one.saw}"[:_LONGEST]
             seen.setdefault(one.id, {}).setdefault(report.user, {})[one.way] = text
-    return {"tiers": {report.user: report.tier for report in reports}, "probes": seen}
+    tiers: dict[str, dict[str, str]] = {}
+    for report in reports:
+        tiers.setdefault(report.driver, {})[report.user] = report.tier
+    return {"tiers": tiers, "probes": seen}
 
 
 def main() -> None:
     """Entry point."""
     if os.geteuid() != 0:
         sys.exit("Only root can make the attacks as both users.")
-    reports = make(build_environment())
+    environment = build_environment()
+    reports = [report for driver in DRIVERS for report in make(environment, driver)]
     OBSERVED.write_text(json.dumps(observed(reports), indent=0, sort_keys=True) + "\n", encoding="utf-8")
     bad = [one.id for report in reports for one in report.results if not one.held]
     print(f"{sum(len(report.results) for report in reports)} results, not held: {bad or 'none'}")

@@ -23,30 +23,36 @@ from typing import Any, Final
 import structlog
 from tests.attacks import catalog
 from tests.attacks.ground import Ground, ground
+from tests.attacks.landlock import LANDLOCK
 from tests.attacks.probes import Result
 from tests.attacks.scenes import answers, authority, bombs, company, keys, leftovers, listener
 from tests.attacks.stage import Stage
 from tests.integration.sandboxes.stage import build_environment, fork_server
 
-from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
+from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
+from codewords_mcp.runtime.sandboxes.confined.driver import ConfinedDriver
+from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock
 from codewords_mcp.runtime.sandboxes.local import measure
 from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
 from codewords_mcp.runtime.sandboxes.process import ProcessDriver
 
-WAYS: Final = ("exec", "fork")
+WAYS: Final = {"namespaces": ("exec", "fork"), "landlock": (LANDLOCK,)}
+"""Ways in which each driver starts a sandbox. Landlock has one: each program gets a new interpreter."""
 _MAX_FILES: Final = 3000
 """In place of the driver's own bound of files, which would keep a slow disk busy for minutes."""
 _UNPROTECTED: Final = ("files", "calls", "kernel", "sockets")
 """Groups without an act that would end, or change, the user's own programs."""
 
 
-async def attack(environment: EnvironmentRef, folder: Path, *, with_keys: bool) -> dict[str, Any]:
-    """The report: who attacked what, and what came of each probe in each way that a sandbox starts."""
+async def attack(
+    environment: EnvironmentRef, folder: Path, *, driver_name: str, with_keys: bool
+) -> dict[str, Any]:
+    """Make the attacks in sandboxes of one driver. Returns the report with a result for each probe and way."""
     measure.MAX_FILES = _MAX_FILES
     results: list[Result] = []
     seconds: dict[str, float] = {}
     tier = ""
-    for way in WAYS:
+    for way in WAYS[driver_name]:
         own = folder / way
         own.mkdir(mode=0o755)
         async with ground(own) as around, _stage(around, environment, way) as (stage, driver):
@@ -56,7 +62,7 @@ async def attack(environment: EnvironmentRef, folder: Path, *, with_keys: bool) 
         results += await _timed(seconds, "keys", keys.play(folder))
         results += await _timed(seconds, "listener", listener.play(folder / "listener"))
         results += await _timed(seconds, "authority", authority.play(folder / "authority"))
-    return _report(tier, results) | {"seconds": seconds}
+    return _report(driver_name, tier, results) | {"seconds": seconds}
 
 
 async def attack_unprotected(environment: EnvironmentRef, folder: Path) -> dict[str, Any]:
@@ -69,40 +75,49 @@ async def attack_unprotected(environment: EnvironmentRef, folder: Path) -> dict[
             made = await asyncio.gather(*(stage.attempts(group) for group in groups))
         finally:
             await driver.close()
-    return _report("none", [result for results in made for result in results])
+    return _report("none", "none", [result for results in made for result in results])
 
 
-def _report(tier: str, results: list[Result]) -> dict[str, Any]:
+def _report(driver: str, tier: str, results: list[Result]) -> dict[str, Any]:
     user = "root" if os.geteuid() == 0 else "user"
-    return {"user": user, "tier": tier, "results": [asdict(one) for one in results]}
+    return {"user": user, "driver": driver, "tier": tier, "results": [asdict(one) for one in results]}
 
 
 @asynccontextmanager
 async def _stage(
     around: Ground, environment: EnvironmentRef, way: str
-) -> AsyncGenerator[tuple[Stage, LocalDriver]]:
+) -> AsyncGenerator[tuple[Stage, Driver]]:
     run_dir = around.folder / "run"
     run_dir.mkdir()
-    driver = await LocalDriver.open(around.egress, run_dir, forking=way == "fork", blanks=0)
+    driver = await _open(around, run_dir, way)
+
     try:
-        if way == "fork":
+        if isinstance(driver, LocalDriver) and way == "fork":
             await fork_server(driver, environment)
         yield Stage(driver, environment, way, {**around.facts, "run_dir": str(run_dir)}), driver
     finally:
         await driver.close()
 
 
+async def _open(around: Ground, run_dir: Path, way: str) -> Driver:
+    """The driver that starts sandboxes in this way."""
+    if way == LANDLOCK:
+        return await ConfinedDriver.open(Landlock(), around.egress, run_dir)
+    return await LocalDriver.open(around.egress, run_dir, forking=way == "fork", blanks=0)
+
+
 async def _all(stage: Stage, around: Ground, seconds: dict[str, float]) -> list[Result]:
     """Every section, and those that the way of starting makes no difference to once, in forks."""
     results: list[Result] = []
-    once = stage.way == "fork"
+    once = stage.way != "exec"
     for group in catalog.ALONE if once else catalog.ALONE[:-1]:
         results += await _timed(seconds, f"{group.name} {stage.way}", stage.attempts(group))
     results += await _timed(seconds, f"neighbours {stage.way}", company.beside(stage))
     results += await _timed(seconds, f"inherited {stage.way}", company.after(stage))
     if once:
         results += company.egress_account(around, stage.way)
-        results += await _timed(seconds, "answers", answers.play(stage))
+        if stage.way != LANDLOCK:
+            results += await _timed(seconds, "answers", answers.play(stage))
         results += await _timed(seconds, "leftovers", leftovers.play(stage, around.folder / "run"))
         results += await _timed(seconds, "bombs", bombs.play(stage))
     return results
@@ -119,6 +134,7 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("report", type=Path)
+    parser.add_argument("--driver", choices=list(WAYS), default="namespaces", help="default: %(default)s")
     parser.add_argument("--keys", action="store_true", help="also the probes of the whole runtime")
     parser.add_argument("--unprotected", action="store_true", help="without a sandbox; never as root")
     arguments = parser.parse_args()
@@ -132,7 +148,9 @@ def main() -> None:
         if arguments.unprotected:
             found = asyncio.run(attack_unprotected(environment, folder))
         else:
-            found = asyncio.run(attack(environment, folder, with_keys=arguments.keys))
+            found = asyncio.run(
+                attack(environment, folder, driver_name=arguments.driver, with_keys=arguments.keys)
+            )
     arguments.report.write_text(json.dumps(found, indent=1), encoding="utf-8")
     bad = [one for one in found["results"] if not one["held"]]
     for one in bad:

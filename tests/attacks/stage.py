@@ -11,8 +11,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from tests.attacks import landlock
 from tests.attacks.bundle import bundle
 from tests.attacks.hostile.acting import Group
+from tests.attacks.landlock import LANDLOCK
 from tests.attacks.probes import Result
 
 from codewords_mcp.runtime.sandboxes import http1
@@ -150,7 +152,8 @@ def judge(group: Group, hostile: Hostile, exit_: Exit, way: str) -> list[Result]
                 )
             )
             continue
-        results.append(Result(attempt.id, way, attempt.expected.meets(record), _told(record)))
+        is_held = landlock.is_held(attempt, record) if way == LANDLOCK else attempt.expected.meets(record)
+        results.append(Result(attempt.id, way, is_held, _told(record)))
     return results
 
 

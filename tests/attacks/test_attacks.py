@@ -5,23 +5,19 @@ Where the tests are run by an ordinary user there is no half for root: it cannot
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-from collections.abc import Iterator
-from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 from tests.attacks import reports
 from tests.attacks.catalog import ONCE, PROBES, RUNTIME, SECTIONS
-from tests.attacks.probes import Result, User
+from tests.attacks.expecting import Made, expect_held, made_once
+from tests.attacks.probes import User
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 _TRUE_ONES = {
-    "files.canary", "files.user-homes", "files.run-folder", "files.private-keys", "files.logs", "files.sys", "files.boot",
+    "files.canary", "files.user-homes", "files.run-folder", "files.logs", "files.sys", "files.boot",
     "files.mount-table", "calls.unshare", "calls.clone", "calls.clone3", "calls.perf-event-open", "calls.io-uring-setup",
     "calls.add-key", "calls.keyctl", "calls.clock-settime", "calls.adjtimex", "calls.personality", "calls.memfd-secret",
     "calls.io-setup", "calls.sync", "calls.own-filter", "calls.vmsplice", "calls.mbind", "calls.private-files", "calls.unshare-files", "calls.pty", "kernel.devices",
@@ -34,52 +30,22 @@ _TRUE_ONES = {
 
 
 @pytest.fixture(scope="module")
-def made(environment: EnvironmentRef, tmp_path_factory: pytest.TempPathFactory) -> dict[User, list[Result]]:
-    """What came of every attack. Made once, also where several workers share these tests."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    kept = shared / "attacks.json"
-    with (shared / "attacks.lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not kept.exists():
-            _make(environment, kept)
-    found: dict[User, list[dict[str, object]]] = json.loads(kept.read_bytes())
-    return {user: [Result(**one) for one in results] for user, results in found.items()}  # type: ignore[arg-type]
+def made(environment: EnvironmentRef, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return made_once(environment, tmp_path_factory, "namespaces")
 
 
-def _make(environment: EnvironmentRef, kept: Path) -> None:
-    found = {one.user: [asdict(result) for result in one.results] for one in reports.make(environment)}
-    kept.write_text(json.dumps(found), encoding="utf-8")
-
-
-def _wanted(user: User, section: str) -> Iterator[tuple[str, str]]:
-    """(id, way) of each result that a user's report must have."""
-    for probe in next(probes for title, probes in SECTIONS if title == section):
-        group = probe.id.partition(".")[0]
-        if group in RUNTIME:
-            if user == reports.users()[0]:
-                yield probe.id, "runtime"
-        else:
-            yield from ((probe.id, way) for way in (("fork",) if group in ONCE else ("exec", "fork")))
+def _ways(user: User, group: str) -> tuple[str, ...]:
+    """Ways of starting in which a user's report must have the probes of a group."""
+    if group in RUNTIME:
+        return ("runtime",) if user == reports.users()[0] else ()
+    return ("fork",) if group in ONCE else ("exec", "fork")
 
 
 @pytest.mark.requirement("attacks:held")
 @pytest.mark.parametrize("section", [title for title, _ in SECTIONS])
 @pytest.mark.parametrize("user", reports.users())
-def test_every_probe_is_held(made: dict[User, list[Result]], user: User, section: str) -> None:
-    found = {(one.id, one.way): one for one in made[user]}
-    wanted = list(_wanted(user, section))
-    assert [key for key in wanted if key not in found] == [], "probes that were not made"
-    words = {probe.id: probe for probe in PROBES}
-    assert (
-        "\n".join(
-            f"{one.id} ({one.way}) tries: {words[one.id].tries}\n  expected: {words[one.id].expected}\n  seen: {one.saw}"
-            for one in map(found.__getitem__, wanted)
-            if not one.held
-        )
-        == ""
-    )
+def test_every_probe_is_held(made: Made, user: User, section: str) -> None:
+    expect_held(made[user], section, lambda group: _ways(user, group))
 
 
 @pytest.mark.requirement("attacks:true")

@@ -132,7 +132,8 @@ def test_the_example_configuration_starts_the_server_and_is_the_one_in_the_guide
 
 @pytest.mark.requirement("docs:attacks")
 def test_every_probe_was_seen_as_both_users_and_none_got_through() -> None:
-    from tests.attacks.catalog import PROBES, RUNTIME
+    from tests.attacks.catalog import ONE_DRIVER, PROBES, RUNTIME
+    from tests.attacks.landlock import LANDLOCK
 
     observed: dict[str, dict[str, dict[str, str]]] = json.loads(
         (REFERENCE / "attacks.json").read_text(encoding="utf-8")
@@ -140,5 +141,9 @@ def test_every_probe_was_seen_as_both_users_and_none_got_through() -> None:
     assert sorted(observed) == sorted(probe.id for probe in PROBES)
     alone = [name for name, users in observed.items() if set(users) != {"root", "user"}]
     assert {name.partition(".")[0] for name in alone} == RUNTIME
+    without = [
+        name for name, users in observed.items() if any(LANDLOCK not in ways for ways in users.values())
+    ]
+    assert {name.partition(".")[0] for name in without} == ONE_DRIVER
     seen = [text for users in observed.values() for ways in users.values() for text in ways.values()]
     assert [text for text in seen if text.startswith("NOT HELD")] == []

@@ -17,12 +17,18 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+APP: Final = os.environ.get("HOME", "/app")
+"""The program's own folder: /app where the sandbox has a root of its own."""
+TMP: Final = tempfile.gettempdir()
+"""Its folder for temporary files, likewise."""
 HUNG_SECONDS: Final = 8
 """An attempt that is not through by then counts as hung."""
 X86: Final = platform.machine() == "x86_64"
@@ -159,6 +165,16 @@ def say(record: dict[str, Any]) -> None:
 def fact(name: str) -> Any:
     """Something that the host told this program."""
     return json.loads(os.environ["FACTS"])[name]
+
+
+def runtime_port() -> int:
+    """The port of 127.0.0.1 where the runtime listens for this program."""
+    return urlsplit(os.environ.get("CODEWORDS_RUNTIME_URI", "")).port or 8765
+
+
+def proxy_port() -> int:
+    """The port of 127.0.0.1 where the egress proxy listens for this program."""
+    return urlsplit(os.environ.get("HTTP_PROXY", "")).port or 3128
 
 
 def system(name: str, *arguments: Any) -> int:

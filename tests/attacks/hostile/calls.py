@@ -13,7 +13,19 @@ import socket
 import struct
 import tempfile
 
-from tests.attacks.hostile.acting import X86, Group, either, gives, killed, refused, shows, syscall, system
+from tests.attacks.hostile.acting import (
+    APP,
+    TMP,
+    X86,
+    Group,
+    either,
+    gives,
+    killed,
+    refused,
+    shows,
+    syscall,
+    system,
+)
 
 group = Group("calls", "System calls")
 _AT_FDCWD = -100
@@ -34,10 +46,10 @@ _TIOCSTI, _TIOCLINUX, _TIOCSETD = 0x5412, 0x541C, 0x5423
 
 
 _TABLE = (
-    ("mount", "Mount a tmpfs on /tmp", _MOUNTS, _EPERM, (b"none", b"/tmp", b"tmpfs", 0, None)),
-    ("mount-proc", "Mount a fresh /proc", _MOUNTS, _EPERM, (b"proc", b"/tmp", b"proc", 0, None)),
+    ("mount", "Mount a tmpfs on /tmp", _MOUNTS, _EPERM, (b"none", TMP.encode(), b"tmpfs", 0, None)),
+    ("mount-proc", "Mount a fresh /proc", _MOUNTS, _EPERM, (b"proc", TMP.encode(), b"proc", 0, None)),
     ("remount", "Remount /usr writable", _MOUNTS, _EPERM, (b"none", b"/usr", None, 0x1020, None)),
-    ("bind-mount", "Bind / onto /tmp", _MOUNTS, _EPERM, (b"/", b"/tmp", None, 0x5000, None)),
+    ("bind-mount", "Bind / onto /tmp", _MOUNTS, _EPERM, (b"/", TMP.encode(), None, 0x5000, None)),
     ("umount2", "Unmount what hides /proc/sys", "What is restricted lies below it.", _EPERM, (b"/proc/sys", 2)),
     ("fsopen", "fsopen(tmpfs)", _MOUNTS, _EPERM, (b"tmpfs", 0)),
     ("fsmount", "fsmount()", _MOUNTS, _EPERM, (-1, 0, 0)),
@@ -47,8 +59,8 @@ _TABLE = (
     ("mount_setattr", "mount_setattr(/): writable", _MOUNTS, _EPERM, (_AT_FDCWD, b"/", 0, None, 0)),
     ("statmount", "statmount()", "It names mounts of the host that /proc does not.", _ABSENT, (None, None, 0, 0)),
     ("listmount", "listmount()", "The same.", _ABSENT, (None, None, 0, 0)),
-    ("pivot_root", "pivot_root(/app)", "A root of its own choosing.", _EPERM, (b"/app", b"/app")),
-    ("chroot", "chroot(/tmp)", "Set-user-id programs believe the files of their root.", _EPERM, (b"/tmp",)),
+    ("pivot_root", "pivot_root(/app)", "A root of its own choosing.", _EPERM, (APP.encode(), APP.encode())),
+    ("chroot", "chroot(/tmp)", "Set-user-id programs believe the files of their root.", _EPERM, (TMP.encode(),)),
     ("unshare", "unshare(user)", _NAMESPACES, _EPERM, (_NEW_USER,)),
     ("unshare-mount", "unshare(mount)", _NAMESPACES, _EPERM, (_NEW_NS,)),
     ("unshare-net", "unshare(network)", _NAMESPACES, _EPERM, (_NEW_NET,)),
@@ -200,17 +212,17 @@ def _() -> object:
 
 @group.attempt("mknod-disk", "mknod() of the first disk", "A device node is the device.", _EPERM)
 def _() -> object:
-    return os.mknod("/app/disk", 0o60600, os.makedev(8, 0))
+    return os.mknod(f"{APP}/disk", 0o60600, os.makedev(8, 0))
 
 
 @group.attempt("mknod-memory", "mknod() of /dev/mem", "A device node is the device.", _EPERM)
 def _() -> object:
-    return os.mknod("/app/mem", 0o20600, os.makedev(1, 1))
+    return os.mknod(f"{APP}/mem", 0o20600, os.makedev(1, 1))
 
 
 @group.attempt("mknod-overlay", "mknod() of 0:0", "To an overlay it is a deleted file.", _EPERM)
 def _() -> object:
-    return os.mknod("/app/whiteout", 0o20600, os.makedev(0, 0))
+    return os.mknod(f"{APP}/whiteout", 0o20600, os.makedev(0, 0))
 
 
 @group.attempt(
@@ -296,7 +308,7 @@ def _() -> object:
     refused("EPERM", "ENOTTY", "EOPNOTSUPP"),
 )
 def _() -> object:
-    with tempfile.TemporaryFile(dir="/tmp") as file:
+    with tempfile.TemporaryFile(dir=TMP) as file:
         return fcntl.ioctl(file, 0x40086602, (0x10).to_bytes(8, "little"))
 
 

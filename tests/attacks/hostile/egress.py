@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import socket
 import struct
@@ -10,7 +11,7 @@ import urllib.error
 import urllib.request
 from urllib.parse import quote
 
-from tests.attacks.hostile.acting import Group, fact, refused, shows
+from tests.attacks.hostile.acting import Group, fact, proxy_port, refused, runtime_port, shows
 
 group = Group("egress", "Egress: the host, its networks and the cloud around it")
 _LOOPBACK = "Databases and admin pages of the machine trust whoever comes from there."
@@ -26,7 +27,7 @@ _MARK = "canary"
 
 def connect_by_proxy(authority: str) -> int:
     """The status of CONNECT; 200 counts only if the canary answers."""
-    with socket.create_connection(("127.0.0.1", 3128), timeout=6) as client:
+    with socket.create_connection(("127.0.0.1", proxy_port()), timeout=6) as client:
         client.sendall(
             f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode("utf-8", "surrogateescape")
         )
@@ -35,7 +36,7 @@ def connect_by_proxy(authority: str) -> int:
 
 def _tunnelled(authority: str) -> str:
     """What answers behind CONNECT."""
-    with socket.create_connection(("127.0.0.1", 3128), timeout=6) as client:
+    with socket.create_connection(("127.0.0.1", proxy_port()), timeout=6) as client:
         client.sendall(f"CONNECT {authority} HTTP/1.1\r\n\r\n".encode())
         if _status(client) != 200:
             return "refused"
@@ -45,7 +46,7 @@ def _tunnelled(authority: str) -> str:
 
 def get_by_proxy(target: str, *headers: str) -> tuple[int, str]:
     """Status and everything that came of a request in absolute form."""
-    with socket.create_connection(("127.0.0.1", 3128), timeout=6) as client:
+    with socket.create_connection(("127.0.0.1", proxy_port()), timeout=6) as client:
         lines = [f"GET {target} HTTP/1.1", *headers]
         client.sendall("\r\n".join(lines).encode("utf-8", "surrogateescape") + b"\r\n\r\n")
         received = b""
@@ -206,7 +207,7 @@ def _() -> object:
     shows("the canary is not reached", lambda text: _MARK not in text),
 )
 def _() -> object:
-    with socket.create_connection(("127.0.0.1", 3128), timeout=6) as client:
+    with socket.create_connection(("127.0.0.1", proxy_port()), timeout=6) as client:
         for port in (fact("allowed"), fact("port")):
             client.sendall(f"GET http://127.0.0.1:{port}/echo HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         received = b""
@@ -228,6 +229,15 @@ def _() -> object:
     ]
 
 
+def _opener_by_proxy() -> urllib.request.OpenerDirector:
+    """A client that also goes to 127.0.0.1 by the proxy."""
+    os.environ.pop("NO_PROXY", None)
+    os.environ.pop("no_proxy", None)
+    return urllib.request.build_opener(
+        urllib.request.ProxyHandler({"http": f"http://127.0.0.1:{proxy_port()}"})
+    )
+
+
 @group.attempt(
     "redirect",
     "Follow a redirect of an allowed server to 127.0.0.1",
@@ -235,7 +245,7 @@ def _() -> object:
     shows("403", lambda code: code == 403),
 )
 def _() -> object:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": "http://127.0.0.1:3128"}))
+    opener = _opener_by_proxy()
     try:
         with opener.open(f"http://127.0.0.1:{fact('allowed')}/redirect", timeout=6) as reply:
             return reply.status
@@ -247,7 +257,7 @@ def _() -> object:
     "redirect-metadata", "The same, to 169.254.169.254", _METADATA, shows("403", lambda code: code == 403)
 )
 def _() -> object:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": "http://127.0.0.1:3128"}))
+    opener = _opener_by_proxy()
     try:
         with opener.open(f"http://127.0.0.1:{fact('allowed')}/metadata", timeout=6) as reply:
             return reply.status
@@ -313,7 +323,7 @@ def _() -> object:
     shows("the runtime answers", lambda text: "runtime" in text and _MARK not in text),
 )
 def _() -> object:
-    with socket.create_connection(("127.0.0.1", 8765), timeout=6) as client:
+    with socket.create_connection(("127.0.0.1", runtime_port()), timeout=6) as client:
         client.sendall(
             f"GET http://127.0.0.1:{fact('port')}/ HTTP/1.1\r\nHost: 127.0.0.1:{fact('port')}\r\n\r\n".encode()
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 
 from tests.attacks.hostile.acting import (
+    APP,
     NOT_THERE,
     UNCHANGED,
     Group,
@@ -65,10 +67,12 @@ def _() -> object:
     "home",
     "Follow $HOME and ~",
     "Programs look for credentials there.",
-    gives(["/app", "/app"], "the sandbox's own /app"),
+    shows(
+        "the folder of its own program, /app with a root of its own", lambda found: set(found) == {found[-1]}
+    ),
 )
 def _() -> object:
-    return [os.environ.get("HOME"), os.path.expanduser("~")]
+    return [os.environ.get("HOME"), os.path.expanduser("~"), os.getcwd()]
 
 
 @group.attempt("canary", "Read a file of the host that everybody may read, by its name", _SECRETS, NOT_THERE)
@@ -125,7 +129,7 @@ def _() -> object:
             link = os.readlink(f"/proc/self/fd/{name}")
         except OSError:
             continue  # the listing's own
-        if link.startswith("/") and not link.startswith(("/dev/", "/app", "/proc/")):
+        if link.startswith("/") and not link.startswith(("/dev/", APP, "/proc/")):
             found.append(link)
     return found
 
@@ -134,10 +138,14 @@ def _() -> object:
     "private-keys",
     "List /etc/ssl/private and /etc/pki/tls/private",
     "TLS keys lie beside the certificates.",
-    gives([], "neither is there"),
+    gives([], "neither opens"),
 )
 def _() -> object:
-    return [path for path in ("/etc/pki/tls/private", "/etc/ssl/private") if os.path.lexists(path)]
+    listed: list[str] = []
+    for path in ("/etc/pki/tls/private", "/etc/ssl/private"):
+        with contextlib.suppress(OSError):
+            listed.append(f"{path}: {len(os.listdir(path))} names")
+    return listed
 
 
 @group.attempt(
@@ -227,7 +235,7 @@ def _() -> object:
     "change-modes",
     "chmod, touch and truncate files of the environment",
     "It is shared by all workflows with these packages.",
-    shows("refused, each time", lambda found: "done" not in found),
+    shows("refused, or without any effect", lambda found: "done" not in found),
 )
 def _() -> object:
     target = os.path.realpath(os.__file__)
@@ -239,15 +247,21 @@ def _() -> object:
         lambda: os.rename(target, target + ".old"),
         lambda: os.setxattr(target, "user.canary", b"x"),
     )
-    return sorted({_refusal(act) for act in acts})
+    return sorted({_refusal(act, target) for act in acts})
 
 
-def _refusal(act: Callable[[], object]) -> str:
+def _refusal(act: Callable[[], object], target: str) -> str:
+    """Why the act fails, or whether it has changed the file."""
+    before = os.stat(target)
     try:
         act()
     except OSError as error:
         return os.strerror(error.errno or 0)
-    return "done"
+    after = os.stat(target)
+    same = (before.st_mode, before.st_mtime_ns, before.st_ctime_ns) == (
+        after.st_mode, after.st_mtime_ns, after.st_ctime_ns,
+    )  # fmt: skip
+    return "without effect" if same else "done"
 
 
 @group.attempt(
@@ -257,7 +271,7 @@ def _refusal(act: Callable[[], object]) -> str:
     refused("EXDEV", "EPERM"),
 )
 def _() -> object:
-    return os.link(os.path.realpath(os.__file__), "/app/link")
+    return os.link(os.path.realpath(os.__file__), f"{APP}/link")
 
 
 @group.attempt(
@@ -269,12 +283,12 @@ def _() -> object:
 def _() -> object:
     descriptor = os.open(os.path.realpath(os.__file__), os.O_RDONLY)
     source = f"/proc/self/fd/{descriptor}".encode()
-    return system("linkat", _AT_FDCWD, source, _AT_FDCWD, b"/app/link2", _AT_SYMLINK_FOLLOW)
+    return system("linkat", _AT_FDCWD, source, _AT_FDCWD, f"{APP}/link2".encode(), _AT_SYMLINK_FOLLOW)
 
 
 @group.attempt(
     "handles",
-    "Make a file handle of / and open a forged one",
+    "Open a forged file handle",
     "Handles name files past every path (CVE-2014-3519, 'shocker').",
     refused("EPERM"),
 )
@@ -283,7 +297,7 @@ def _() -> object:
 
     handle = ctypes.create_string_buffer(_HANDLE_BYTES)
     handle.raw = (2).to_bytes(4, "little").ljust(_HANDLE_BYTES, b"\0")
-    root = os.open("/", os.O_RDONLY)
+    root = os.open(APP, os.O_RDONLY)
     return system("open_by_handle_at", root, handle, os.O_RDONLY)
 
 
@@ -294,7 +308,7 @@ def _() -> object:
     refused("EPERM"),
 )
 def _() -> object:
-    return system("name_to_handle_at", _AT_FDCWD, b"/app", None, None, _AT_EMPTY_PATH)
+    return system("name_to_handle_at", _AT_FDCWD, APP.encode(), None, None, _AT_EMPTY_PATH)
 
 
 @group.attempt(

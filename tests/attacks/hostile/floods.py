@@ -13,9 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 
 from tests.attacks.hostile.acting import (
+    APP,
+    TMP,
     fact,
     numbered,
     on_their_way,
+    proxy_port,
+    runtime_port,
     say,
     until_refused,
     wait_for_ever,
@@ -53,7 +57,7 @@ def _filler(prefix: str) -> Callable[[], object]:
 @bomb
 def disk() -> object:
     say({"going": True})
-    found = until_refused(_filler("/app/big"), 1024)
+    found = until_refused(_filler(f"{APP}/big"), 1024)
     wait_for_ever()
     return found
 
@@ -61,7 +65,7 @@ def disk() -> object:
 @bomb
 def disk_allocated() -> object:
     say({"going": True})
-    name = numbered("/tmp/a")
+    name = numbered(f"{TMP}/a")
 
     def take() -> None:
         descriptor = os.open(name(), os.O_CREAT | os.O_WRONLY)
@@ -78,8 +82,8 @@ def disk_unlinked() -> object:
     say({"going": True})
 
     def take() -> None:
-        descriptor = os.open("/tmp/gone", os.O_CREAT | os.O_WRONLY | os.O_EXCL)
-        os.unlink("/tmp/gone")
+        descriptor = os.open(f"{TMP}/gone", os.O_CREAT | os.O_WRONLY | os.O_EXCL)
+        os.unlink(f"{TMP}/gone")
         for _ in range(32):
             os.write(descriptor, _CHUNK)
 
@@ -95,8 +99,8 @@ def disk_mapped() -> object:
     kept: list[mmap.mmap] = []
 
     def take() -> None:
-        descriptor = os.open("/tmp/gone", os.O_CREAT | os.O_RDWR | os.O_EXCL)
-        os.unlink("/tmp/gone")
+        descriptor = os.open(f"{TMP}/gone", os.O_CREAT | os.O_RDWR | os.O_EXCL)
+        os.unlink(f"{TMP}/gone")
         for _ in range(32):
             os.write(descriptor, _CHUNK)
         kept.append(mmap.mmap(descriptor, 32 * MIB))
@@ -113,8 +117,8 @@ def disk_on_its_way() -> object:
 
     def files() -> Iterator[int]:
         for _ in range(8):
-            descriptor = os.open("/tmp/gone", os.O_CREAT | os.O_WRONLY | os.O_EXCL)
-            os.unlink("/tmp/gone")
+            descriptor = os.open(f"{TMP}/gone", os.O_CREAT | os.O_WRONLY | os.O_EXCL)
+            os.unlink(f"{TMP}/gone")
             for _ in range(32):
                 os.write(descriptor, _CHUNK)
             yield descriptor
@@ -128,7 +132,7 @@ def disk_on_its_way() -> object:
 
 @bomb
 def one_huge_file() -> object:
-    descriptor = os.open("/app/sparse", os.O_CREAT | os.O_WRONLY)
+    descriptor = os.open(f"{APP}/sparse", os.O_CREAT | os.O_WRONLY)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     return until_refused(lambda: os.ftruncate(descriptor, 1 << 44), 1)
 
@@ -136,7 +140,7 @@ def one_huge_file() -> object:
 @bomb
 def inodes() -> object:
     say({"going": True})
-    name = numbered("/tmp/f")
+    name = numbered(f"{TMP}/f")
     return until_refused(lambda: os.close(os.open(name(), os.O_CREAT | os.O_WRONLY)), 10_000_000)
 
 
@@ -220,6 +224,7 @@ def channel() -> object:
 def connections() -> object:
     """To the runtime and to its proxy, as many as it can open, from many processes, all kept."""
     opened = [0, 0]
+    ports = (runtime_port(), proxy_port())
     kept: list[socket.socket] = []
 
     def connect(which: int) -> None:
@@ -227,7 +232,7 @@ def connections() -> object:
         one.settimeout(0.2)
         kept.append(one)
         with contextlib.suppress(TimeoutError, ConnectionError):
-            one.connect(("127.0.0.1", fact("ports")[which]))
+            one.connect(("127.0.0.1", ports[which]))
             opened[which] += 1
 
     for _ in range(4):
@@ -246,7 +251,10 @@ def connections() -> object:
 @bomb
 def lookups() -> object:
     """Names without end, and packets that are no lookups."""
-    asked = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        asked = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    except PermissionError:
+        return "no datagrams"
     asked.settimeout(2)
     asked.connect(("127.0.0.1", 53))
     codes: dict[int, int] = {}

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 
-from tests.attacks.hostile.acting import Group, gives, in_memory, read, refused, shows
+from tests.attacks.hostile.acting import APP, TMP, Group, gives, in_memory, read, refused, shows
 
 group = Group("inherited", "What later sandboxes inherit")
 _LATER = "What one run changes, the next one of anybody would run on."
@@ -32,8 +32,9 @@ def _() -> object:
 def _() -> object:
     folders = [path for path in sys.path if os.path.isdir(path)]
     folders += [
+        TMP,
+        APP,
         "/tmp",
-        "/app",
         "/dev/shm",
         "/var/tmp",
         "/env",
@@ -92,11 +93,16 @@ def _() -> object:
     "process-state",
     "Look at umask, priority, working folder and signal handlers",
     _LATER,
-    gives([0o022, 0, "/app", True], "as for every program"),
+    gives([0o022, 0, True, True], "as for every program"),
 )
 def _() -> object:
     mask = os.umask(0o022)
-    return [mask, os.nice(0), os.getcwd(), signal.getsignal(signal.SIGINT) is signal.default_int_handler]
+    return [
+        mask,
+        os.nice(0),
+        os.getcwd() == APP,
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler,
+    ]
 
 
 @group.attempt(

@@ -11,7 +11,18 @@ import socket
 import ssl
 import uuid
 
-from tests.attacks.hostile.acting import Group, fact, gives, in_memory, refused, shows, system, write
+from tests.attacks.hostile.acting import (
+    APP,
+    TMP,
+    Group,
+    fact,
+    gives,
+    in_memory,
+    refused,
+    shows,
+    system,
+    write,
+)
 
 group = Group("neighbours", "Other sandboxes")
 _THEIRS = "Another workflow's files are another person's data."
@@ -28,7 +39,7 @@ def _() -> object:
 
 @group.attempt("app", "List /app", _THEIRS, gives(["main.py"], "its own program alone"))
 def _() -> object:
-    return os.listdir("/app")
+    return os.listdir(APP)
 
 
 @group.attempt("shm", "List /dev/shm", _THEIRS, _NONE)
@@ -143,6 +154,8 @@ def _() -> object:
 def _heard(path: str) -> bool:
     libc = ctypes.CDLL(None, use_errno=True)
     events = libc.inotify_init1(os.O_NONBLOCK)
+    if events < 0:
+        raise OSError(ctypes.get_errno(), "inotify")
     libc.inotify_add_watch(events, path.encode(), _IN_OPEN)
     try:
         return bool(select.select([events], [], [], 0.3)[0])
@@ -157,8 +170,8 @@ def _heard(path: str) -> bool:
     gives([], "nothing is heard"),
 )
 def _() -> object:
-    write("/tmp/victim")
-    return [path for path in ("/app/main.py", "/tmp/victim", "/dev/shm") if _heard(path)]
+    write(f"{TMP}/victim")
+    return [path for path in (f"{APP}/main.py", f"{TMP}/victim", "/dev/shm") if _heard(path)]
 
 
 @group.attempt(

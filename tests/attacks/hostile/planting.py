@@ -11,13 +11,13 @@ import socket
 import threading
 import time
 
-from tests.attacks.hostile.acting import fact, say
+from tests.attacks.hostile.acting import APP, TMP, fact, say
 
 
 def links() -> None:
     """Links of both kinds to the host's canary, under every name that cleaning up might follow."""
     canary = fact("canary_folder")
-    for folder in ("/tmp", "/app"):
+    for folder in (TMP, APP):
         for name in (
             "a",
             "app",
@@ -35,18 +35,18 @@ def links() -> None:
         os.symlink(canary, f"{folder}/deep/" + "d/" * 45 + "link")
         os.symlink("/proc/self/root" + canary, f"{folder}/proc-link")
         os.symlink("../" * 40 + canary.lstrip("/"), f"{folder}/up-link")
-    os.unlink("/app/main.py")
-    os.symlink(f"{canary}/kept", "/app/main.py")
+    os.unlink(f"{APP}/main.py")
+    os.symlink(f"{canary}/kept", f"{APP}/main.py")
 
 
 def measured() -> None:
     """Links to folders far larger than the disk limit: whoever follows them ends the program."""
     for number in range(50):
-        os.symlink("/usr", f"/tmp/usr{number}")
-        os.symlink("/python", f"/app/python{number}")
-        os.symlink(f"/tmp/loop{(number + 1) % 50}", f"/tmp/loop{number}")
+        os.symlink("/usr", f"{TMP}/usr{number}")
+        os.symlink("/python", f"{APP}/python{number}")
+        os.symlink(f"{TMP}/loop{(number + 1) % 50}", f"{TMP}/loop{number}")
     with contextlib.suppress(OSError):
-        os.link("/tmp/loop0", "/tmp/hard")
+        os.link(f"{TMP}/loop0", f"{TMP}/hard")
 
 
 def swapping() -> None:
@@ -54,7 +54,7 @@ def swapping() -> None:
     canary = fact("canary_folder")
 
     def swap(number: int) -> None:
-        base = f"/tmp/swap{number}"
+        base = f"{TMP}/swap{number}"
         while True:
             with contextlib.suppress(OSError):
                 os.makedirs(f"{base}/in/in", exist_ok=True)
@@ -83,20 +83,20 @@ def odd() -> None:
         b"...",
     ):
         with contextlib.suppress(OSError):
-            os.close(os.open(b"/tmp/" + name, os.O_CREAT | os.O_WRONLY))
-            os.mkdir(b"/app/" + name)
-    os.mkfifo("/tmp/fifo")
-    os.unlink("/app/main.py")
-    os.mkfifo("/app/main.py")
-    with socket.socket(socket.AF_UNIX) as one:
-        one.bind("/tmp/socket")
-    for folder in ("/tmp/shut", "/app/shut"):
+            os.close(os.open(TMP.encode() + b"/" + name, os.O_CREAT | os.O_WRONLY))
+            os.mkdir(APP.encode() + b"/" + name)
+    os.mkfifo(f"{TMP}/fifo")
+    os.unlink(f"{APP}/main.py")
+    os.mkfifo(f"{APP}/main.py")
+    with contextlib.suppress(PermissionError), socket.socket(socket.AF_UNIX) as one:
+        one.bind(f"{TMP}/socket")
+    for folder in (f"{TMP}/shut", f"{APP}/shut"):
         os.makedirs(f"{folder}/inner/inner")
         os.close(os.open(f"{folder}/inner/file", os.O_CREAT | os.O_WRONLY))
         os.chmod(f"{folder}/inner", 0)
         os.chmod(folder, 0)
-    os.chmod("/tmp", 0)
-    os.chmod("/app", 0)
+    os.chmod(TMP, 0)
+    os.chmod(APP, 0)
 
 
 def outliving() -> None:
@@ -118,9 +118,9 @@ def outliving() -> None:
 
 def many() -> None:
     """Twenty thousand files, most of them names of one."""
-    os.close(os.open("/tmp/one", os.O_CREAT | os.O_WRONLY))
+    os.close(os.open(f"{TMP}/one", os.O_CREAT | os.O_WRONLY))
     for number in range(20_000):
-        os.link("/tmp/one", f"/tmp/n{number}")
+        os.link(f"{TMP}/one", f"{TMP}/n{number}")
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ import sys
 import time
 from typing import Any
 
-from tests.attacks.hostile.acting import say, system
+from tests.attacks.hostile.acting import APP, TMP, say, system
 
 _FOLDERS = (
-    "/tmp", "/app", "/dev/shm", "/var/tmp", "/env", "/env/bin", "/python", "/usr/local/lib", "/etc", "/.codewords", "/run", "/",
+    TMP, APP, "/tmp", "/dev/shm", "/var/tmp", "/env", "/env/bin", "/python", "/usr/local/lib", "/etc", "/.codewords", "/run", "/",
 )  # fmt: skip
 
 
@@ -76,9 +76,11 @@ def _stay() -> None:
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            kept = [socket.create_server(("127.0.0.1", 7777)), socket.socket(socket.AF_UNIX)]
-            kept[1].bind("\0poisoned")
-            kept[1].listen()
+            kept = [socket.create_server(("127.0.0.1", 7777))]
+            with contextlib.suppress(PermissionError):  # without namespaces there are no Unix sockets
+                kept.append(socket.socket(socket.AF_UNIX))
+                kept[1].bind("\0poisoned")
+                kept[1].listen()
             say({"stayed": True})
             time.sleep(600)
         os._exit(0)

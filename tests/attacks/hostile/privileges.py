@@ -10,7 +10,18 @@ import shutil
 import struct
 import subprocess
 
-from tests.attacks.hostile.acting import Group, gives, in_child, read, refused, shows, status, system, write
+from tests.attacks.hostile.acting import (
+    APP,
+    Group,
+    gives,
+    in_child,
+    read,
+    refused,
+    shows,
+    status,
+    system,
+    write,
+)
 
 group = Group("privileges", "Privileges")
 _ROOT = "Root of the sandbox is the first step to root of the machine."
@@ -135,8 +146,8 @@ def _() -> object:
 
 @group.attempt("chown", "Give its own file to root", "With set-user-id on it, it would run as root.", _NO_IDS)
 def _() -> object:
-    write("/app/owned")
-    return os.chown("/app/owned", 0, 0)
+    write(f"{APP}/owned")
+    return os.chown(f"{APP}/owned", 0, 0)
 
 
 @group.attempt(
@@ -146,10 +157,10 @@ def _() -> object:
     gives("1000", "it runs as user 1000"),
 )
 def _() -> object:
-    shutil.copy("/bin/sh", "/app/sh")
-    os.chmod("/app/sh", 0o6755)
+    shutil.copy("/bin/sh", f"{APP}/sh")
+    os.chmod(f"{APP}/sh", 0o6755)
     done = subprocess.run(
-        ["/app/sh", "-p", "-c", "id -u"], capture_output=True, encoding="utf-8", check=False
+        [f"{APP}/sh", "-p", "-c", "id -u"], capture_output=True, encoding="utf-8", check=False
     )
     return done.stdout.strip()
 
@@ -182,20 +193,23 @@ def _() -> object:
     "file-capability",
     "Give a file capabilities",
     "Running it would give them back.",
-    refused("EPERM", "EOPNOTSUPP"),
+    refused("EPERM", "EOPNOTSUPP", "ENOTSUP"),
 )
 def _() -> object:
-    write("/app/capable")
+    write(f"{APP}/capable")
     value = struct.pack("<IIIII", 0x02000001, 0xFFFFFFFF, 0, 0xFFFFFFFF, 0)
-    return os.setxattr("/app/capable", "security.capability", value)
+    return os.setxattr(f"{APP}/capable", "security.capability", value)
 
 
 @group.attempt(
-    "trusted-attribute", "Write a trusted. attribute", "Overlays obey them.", refused("EPERM", "EOPNOTSUPP")
+    "trusted-attribute",
+    "Write a trusted. attribute",
+    "Overlays obey them.",
+    refused("EPERM", "EOPNOTSUPP", "ENOTSUP"),
 )
 def _() -> object:
-    write("/app/attribute")
-    return os.setxattr("/app/attribute", "trusted.overlay.opaque", b"y")
+    write(f"{APP}/attribute")
+    return os.setxattr(f"{APP}/attribute", "trusted.overlay.opaque", b"y")
 
 
 @group.attempt(

@@ -267,20 +267,22 @@ def _() -> object:
     "all-signals",
     "Signal every number up to 100,000",
     "Whoever can be named can be ended.",
-    gives([], "only itself and process 1 can be named"),
+    gives([[], []], "only itself and process 1 can be named"),
 )
 def _() -> object:
     own = {1, os.getpid(), os.getppid()}
     found: list[int] = []
+    signalled: list[int] = []
     for pid in range(2, 100_000):
         try:
             os.kill(pid, 0)
+            signalled.append(pid)
         except ProcessLookupError:
             continue
         except PermissionError:
             pass
         found.append(pid)
-    return [pid for pid in found if pid not in own]
+    return [[pid for pid in signalled if pid != os.getpid()], [pid for pid in found if pid not in own]]
 
 
 @group.attempt(

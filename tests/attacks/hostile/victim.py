@@ -12,16 +12,20 @@ import ssl
 import time
 import uuid
 
-from tests.attacks.hostile.acting import say, system
+from tests.attacks.hostile.acting import APP, TMP, say, system
 
-FILES = ("/tmp/victim", "/app/victim", "/dev/shm/victim", "/var/tmp/victim-too")
+FILES = [f"{TMP}/victim", f"{APP}/victim", "/dev/shm/victim", "/var/tmp/victim-too"]
+"""Those that it may not write are taken out: /dev/shm where it is the host's."""
 KEY = 0x5EC2E7
 PORT = 7000
 
 
 def _serve() -> list[socket.socket]:
     tcp = socket.create_server(("127.0.0.1", PORT))
-    abstract = socket.socket(socket.AF_UNIX)
+    try:
+        abstract = socket.socket(socket.AF_UNIX)
+    except PermissionError:
+        return [tcp]  # without namespaces there are no Unix sockets
     abstract.bind("\0victim")
     abstract.listen()
     return [tcp, abstract]
@@ -29,9 +33,12 @@ def _serve() -> list[socket.socket]:
 
 def main() -> None:
     secret = os.environ["ENV_SECRET"]
-    for path in FILES:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(secret)
+    for path in tuple(FILES):
+        try:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(secret)
+        except PermissionError:
+            FILES.remove(path)
     listeners = _serve()
     for name, arguments in (("shmget", (4096,)), ("semget", (1,)), ("msgget", ())):
         with contextlib.suppress(
@@ -50,7 +57,7 @@ def main() -> None:
         }
     )
     while not stopped:  # what a program does all day: look at files of its packages, and its own
-        for path in (shared, "/app/main.py", *FILES[:3]):
+        for path in (shared, f"{APP}/main.py", *FILES[:3]):
             os.close(os.open(path, os.O_RDONLY))
         time.sleep(0.01)
     intact = all(open(path, encoding="utf-8").read() == secret for path in FILES)  # noqa: SIM115

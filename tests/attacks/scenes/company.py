@@ -12,6 +12,7 @@ from typing import Final
 from tests.attacks.ground import Ground
 from tests.attacks.hostile.inherited import group as inherited
 from tests.attacks.hostile.neighbours import group as neighbours
+from tests.attacks.landlock import LANDLOCK
 from tests.attacks.probes import Probe, Result, attempted
 from tests.attacks.stage import Stage
 
@@ -72,7 +73,8 @@ def egress_account(ground: Ground, way: str) -> list[Result]:
     asked = ground.resolver.asked
     carried = [name for name in asked if "exfiltration" in name or name.startswith("data.")]
     counts = {name: asked[name] for name in ("rebinding.example", "rebinding-too.example")}
-    once = counts == {"rebinding.example": 4, "rebinding-too.example": 3} and not carried
+    direct = 0 if way == LANDLOCK else 3  # without namespaces a program looks up no name by itself
+    once = counts == {"rebinding.example": 4, "rebinding-too.example": direct} and not carried
     return [
         Result(_UNTOUCHED.id, way, not touched, f"reached: {touched or 'none'}"),
         Result(_LOOKUPS.id, way, once, f"{counts} {carried}"),
