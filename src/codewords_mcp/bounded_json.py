@@ -30,7 +30,7 @@ def parse(data: str | bytes | bytearray, *, unique_keys: bool = False, max_bytes
     """
     if max_bytes is not None and len(data) > max_bytes:
         raise UnacceptableJson(f"it is longer than {max_bytes} bytes")
-    text = data if isinstance(data, str) else data.decode("utf-8-sig")
+    text = data if isinstance(data, str) else data.decode().removeprefix("\ufeff")
     try:
         value: Any = (_UNIQUE if unique_keys else _DECODER).decode(text)
     except (json.JSONDecodeError, UnacceptableJson):
@@ -42,7 +42,7 @@ def parse(data: str | bytes | bytearray, *, unique_keys: bool = False, max_bytes
 
     # counting is cheap, and most JSON has fewer brackets than may be nested
     if text.count("[") + text.count("{") > MAX_DEPTH:
-        _check_depth(value)
+        check_depth(value)
     if "\\ud" in text or "\\uD" in text or (isinstance(data, str) and not data.isascii()):
         _check_encodable(value)
     return value
@@ -70,7 +70,7 @@ def parse_stored(data: str | bytes | float) -> Any:
         pass
     try:
         value: Any = json.loads(text)
-        _check_depth(value)
+        check_depth(value)
         return _repaired(value)
     except (ValueError, RecursionError):
         return storable_text(text)
@@ -78,7 +78,7 @@ def parse_stored(data: str | bytes | float) -> Any:
 
 def check(value: Any) -> None:
     """Hold a value that somebody else parsed to the bounds of `parse`. Raises UnacceptableJson."""
-    _check_depth(value)
+    check_depth(value)
     _check_encodable(value)
 
 
@@ -128,8 +128,8 @@ def _repaired(value: Any) -> Any:
     return [_repaired(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
-def _check_depth(value: Any) -> None:
-    """Go down level by level, so that no depth of nesting is a depth of calls."""
+def check_depth(value: Any) -> None:
+    """Raise UnacceptableJson for more than `MAX_DEPTH` levels. Goes level by level: nesting is no depth of calls."""
     level: list[Any] = [value] if isinstance(value, _CONTAINERS) else []
     for _ in range(MAX_DEPTH):
         level = [child for one in level for child in _elements(one) if isinstance(child, _CONTAINERS)]

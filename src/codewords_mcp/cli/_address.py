@@ -66,7 +66,9 @@ def _write_ports(home: Path, ports: Ports) -> None:
     """Keep the ports. A home that can't be written is told by whoever opens it."""
     fresh = home / f"{FILE}.{os.getpid()}"
     with suppress(OSError):
-        fresh.write_text(json.dumps({"own": ports.own, "substitute": ports.substitute}), encoding="utf-8")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump({"own": ports.own, "substitute": ports.substitute}, file)
         fresh.replace(home / FILE)
 
 

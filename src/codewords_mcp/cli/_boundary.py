@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 
 from codewords_mcp.cli import _output
+from codewords_mcp.disk_errors import full_disk
 from codewords_mcp.errors import CodewordsError, InvalidInput
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def run_app(app: typer.Typer, name: str, argv: Sequence[str]) -> int:
     except Exception as error:  # the last resort: a person gets a sentence, a developer the traceback
         if os.environ.get("CODEWORDS_LOG_LEVEL", "").upper() == "DEBUG":
             raise
-        _report(_broken(error), as_json=as_json)
+        _report(full_disk(error) or _broken(error), as_json=as_json)
         return PLATFORM
     return result if isinstance(result, int) else OK
 

@@ -88,8 +88,11 @@ class Connection:
     ) -> None:
         """As `asyncio.timeout` does it: our own cancellation becomes the error, another's stays one."""
         self._watcher.cancel()
+        # a cancelled task keeps its frames, which refer to this: only the collector would free the request
+        del self._watcher
         if self._stall is not None:
             self._stall.cancel()
+            self._stall = None
         if not self._gone:
             return
         others = self._task.uncancel() > self._cancelling

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from codewords_mcp.disk_errors import full_disk
 from codewords_mcp.errors import (
     CodewordsError,
     InsufficientScope,
@@ -100,6 +101,8 @@ def explain(failure: Exception, request_id: str) -> CodewordsError:
     if isinstance(failure, HTTPException):
         return _of_router(failure)
     log.error("request failed", request_id=request_id, exc_info=failure)
+    if full := full_disk(failure):
+        return full
     return InternalError(request_id)
 
 

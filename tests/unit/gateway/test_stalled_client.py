@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, MutableMapping
 from typing import Any
 
@@ -40,3 +42,31 @@ async def test_a_client_that_stops_reading_is_given_up_and_the_providers_call_wi
         async with Connection(receive, [], limit=10) as connection:
             await gateway.pass_on(reply, connection, send)
     assert closed.is_set()
+
+
+@pytest.mark.anyio
+@pytest.mark.requirement("gateway:hang-up")
+async def test_a_request_that_was_answered_is_freed_without_a_collection() -> None:
+    messages = [{"type": "http.request", "body": b"{}", "more_body": False}]
+
+    async def receive() -> MutableMapping[str, Any]:
+        if messages:
+            return messages.pop()
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(_message: MutableMapping[str, Any]) -> None:
+        pass
+
+    gc.disable()
+    try:
+        async with Connection(receive, [], limit=10) as connection:
+            await connection.send(send, {}, 60)
+            watched = weakref.ref(connection)
+            connection.answered()
+        del connection
+        await asyncio.sleep(0)  # the watcher ends in the next turn of the loop
+
+        assert watched() is None
+    finally:
+        gc.enable()

@@ -7,7 +7,7 @@ is spent is read from the books when an account is first needed, and kept up to 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -117,10 +117,12 @@ class LocalAccounts:
         held = self._ledger.hold(wish.origin, wish.provider, wish.model, wish.amount)
         return Reservation(wish.amount, held, list(found.values()))
 
-    async def _looked(self, keys: Iterable[Key]) -> dict[Key, Account]:
+    async def _looked(self, keys: Collection[Key]) -> dict[Key, Account]:
         """The accounts that others take from too: one may be closed, and opened anew, while the next is read."""
         while True:
-            found = {key: await self.look(key) for key in keys}
+            found = {key: account for key in keys if (account := self._accounts.get(key))}
+            if self._loading or len(found) < len(keys):
+                found = {key: await self.look(key) for key in keys}
             if all(self._accounts.get(key) is account for key, account in found.items()):
                 return found
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from pydantic_core import to_json
 
-from codewords_mcp.bounded_json import MAX_DEPTH, UnacceptableJson, parse
+from codewords_mcp.bounded_json import MAX_DEPTH, UnacceptableJson, check_depth, parse
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.gateway.asked import Asked
 from codewords_mcp.runtime.gateway.inputs import plain
@@ -20,6 +20,8 @@ from codewords_mcp.runtime.gateway.usage import Json
 
 Headers = list[tuple[bytes, bytes]]
 _JSON = b"application/json"
+_PYTHON = json.JSONEncoder(allow_nan=False)
+"""Encodes as Python's clients do unless they are set otherwise: with spaces, and in ASCII."""
 _FORMS = frozenset({"images", "audio"})
 """Interfaces that take forms."""
 _BOUNDARY = re.compile(
@@ -36,10 +38,12 @@ _MANY = frozenset({"image", "image[]", "include[]", "timestamp_granularities[]",
 
 def canonical(asked: Asked, headers: Headers) -> Asked:
     """Return the request as it will be estimated and sent. Raises InvalidInput for a body with more than one reading."""
+    types: list[bytes] = []
     for name, value in headers:
-        if name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
+        if name == b"content-type":
+            types.append(value.strip())
+        elif name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
             raise _unread("it is compressed")
-    types = [value.strip() for name, value in headers if name == b"content-type"]
     if len(types) > 1:
         raise _unread("it has two content types")
     media = types[0].partition(b";")[0].strip().lower() if types else b""
@@ -51,11 +55,11 @@ def canonical(asked: Asked, headers: Headers) -> Asked:
 
 
 def _json(asked: Asked) -> Asked:
-    # most clients write JSON as we do: what is written back to the same bytes had one reading
-    found, body = asked.parsed, asked.body
-    if found and body.count(b"{") + body.count(b"[") <= MAX_DEPTH and to_json(found) == body:
+    found, body = asked.parsed, _written(asked.parsed)
+    if found and _has_one_reading(asked.body, found, body):
         _check_all_spellings(found)
-        return replace(asked, media=_JSON)
+        return Asked(asked.route, body, found, asked.model, media=_JSON)
+
     try:
         parsed: Any = parse(asked.body, unique_keys=True)
     except UnacceptableJson as error:
@@ -66,9 +70,30 @@ def _json(asked: Asked) -> Asked:
         raise _unread("it is not a JSON object")
     found = cast("Json", parsed)
     _check_all_spellings(found)
+
     model: Any = asked.route.model or found.get("model")
-    body = json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
-    return replace(asked, body=body, parsed=found, model=model if isinstance(model, str) else "", media=_JSON)
+    return Asked(asked.route, _written(found), found, model if isinstance(model, str) else "", media=_JSON)
+
+
+def _written(found: Json) -> bytes:
+    # NaN and the infinities become null, so that no body with them is equal to what is written
+    return to_json(found, inf_nan_mode="null")
+
+
+def _has_one_reading(body: bytes, found: Json, written: bytes) -> bool:
+    """Return True where `found` is the only reading of `body`, without parsing it a second time.
+
+    Most clients write JSON compactly or as Python does by default. A body that an encoder writes back to the same bytes
+    names no key twice. False says nothing about a body.
+    """
+    try:
+        if body != written and body != _PYTHON.encode(found).encode():
+            return False
+        if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
+            check_depth(found)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_all_spellings(found: Json) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 from codewords_mcp.runtime.gateway.asked import Asked
@@ -115,15 +116,19 @@ def _output_tokens(asked: Asked, name: str) -> int:
     given = [
         value
         for place in _places(asked.parsed, own=asked.route.flavor != "generate")
-        for field, item in place.items()
-        if field in limits and (value := count_of(item))
+        for field in limits
+        if (value := count_of(place.get(field)))
     ]
-    ceiling = next((most for pattern, most in _CEILINGS if pattern.match(name)), _OUT)
     thinking: Any = asked.parsed.get("thinking")
     thought = count_of(cast("Json", thinking).get("budget_tokens")) if isinstance(thinking, dict) else 0
     # what was predicted and not used is billed as if it had been written
     predicted = len(str(asked.parsed["prediction"])) if asked.parsed.get("prediction") else 0
-    return (max(given) if given else ceiling) + thought + predicted
+    return (max(given) if given else _ceiling(name)) + thought + predicted
+
+
+@lru_cache(maxsize=1024)
+def _ceiling(name: str) -> int:
+    return next((most for pattern, most in _CEILINGS if pattern.match(name)), _OUT)
 
 
 def _places(parsed: Json, *, own: bool) -> list[Json]:

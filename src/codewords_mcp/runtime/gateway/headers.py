@@ -41,6 +41,7 @@ _DROPPED_OUTWARD = _HOP_BY_HOP | {
     b"date", b"server", b"set-cookie", b"alt-svc", b"strict-transport-security",
     b"x-codewords-model", b"x-codewords-instead-of", b"x-codewords-cache",
 }  # fmt: skip
+_OF_BODY = frozenset({b"content-type", b"content-encoding"})
 _BEARER_SINCE = b"2026-10-21"
 """The Anthropic API version from which its SDK sends the key as a bearer token (anthropic 2.0)."""
 _KEY_PARAMETER = re.compile(rb"(^|&)key=[^&]*")
@@ -53,8 +54,8 @@ def to_provider(headers: Headers, route: Route, key: bytes, *, media: bytes = b"
     """
     kept = [*of_caller(headers), (b"accept-encoding", b"identity")]
     if media:
-        told = {b"content-type", b"content-encoding"}
-        kept = [*(pair for pair in kept if pair[0] not in told), (b"content-type", media)]
+        kept = [pair for pair in kept if pair[0] not in _OF_BODY]
+        kept.append((b"content-type", media))
     kept.append(_credential(headers, route, key))
     return kept
 

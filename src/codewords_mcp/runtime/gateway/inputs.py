@@ -17,11 +17,16 @@ from codewords_mcp.runtime.gateway.usage import Json
 
 SEARCHES = 10
 """Uses of a provider's tool where its documentation bounds them and the request does not."""
-_NOTABLE = (
-    b"image", b"audio", b"video", b"inline", b"file", b"document", b"previous", b"conversation", b"cache", b"container",
-    b"reference", b"prompt", b"tool", b"search", b"mcp", b"plugin",
+_TEXT = frozenset(
+    {
+        "role", "content", "text", "type", "name", "id", "parts", "contents", "messages", "model", "input", "instructions",
+        "system", "stream", "stream_options", "include_usage", "max_tokens", "max_completion_tokens", "max_output_tokens",
+        "maxOutputTokens", "n", "seed", "stop", "temperature", "top_p", "user",
+    }
 )  # fmt: skip
-"""A body without any of these in it holds text alone, which is most bodies."""
+"""Fields that refer to nothing and bear no data. Most requests have no others."""
+_TEXT_TYPES = frozenset({"text", "input_text", "output_text", "message"})
+_CONTAINERS = (dict, list)
 _SCHEMAS = frozenset(
     {
         "parameters",
@@ -83,13 +88,20 @@ def find_inputs(asked: Asked) -> Inputs:
     found = Inputs()
     if asked.files:
         found.pictures = asked.files
-    lower = asked.body.lower()
-    if not any(word in lower for word in _NOTABLE):
-        return found
     for container in _objects(asked.parsed):
-        _note(found, container)
-    _note_top(found, asked)
+        if not _is_plain_text(container):
+            _note(found, container)
+    if not asked.parsed.keys() <= _TEXT:
+        _note_top(found, asked)
     return found
+
+
+def _is_plain_text(container: Json) -> bool:
+    """Return True where `_note` would find nothing."""
+    if not container.keys() <= _TEXT:
+        return False
+    kind = container.get("type")
+    return kind is None or (isinstance(kind, str) and kind in _TEXT_TYPES)
 
 
 def _objects(value: Any) -> Iterator[Json]:
@@ -103,10 +115,10 @@ def _objects(value: Any) -> Iterator[Json]:
             waiting += [
                 inner
                 for name, inner in found.items()
-                if isinstance(inner, dict | list) and plain(name) not in _SCHEMAS
+                if isinstance(inner, _CONTAINERS) and plain(name) not in _SCHEMAS
             ]
         elif isinstance(one, list):
-            waiting += [inner for inner in cast("list[Any]", one) if isinstance(inner, dict | list)]
+            waiting += [inner for inner in cast("list[Any]", one) if isinstance(inner, _CONTAINERS)]
 
 
 def _note(found: Inputs, one: Json) -> None:

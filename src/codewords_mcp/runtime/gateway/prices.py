@@ -106,6 +106,8 @@ class Prices:
         if known is None:
             return None
         base = known.rates(input_tokens)
+        if known.other_input <= base.input and known.other_output <= base.output:
+            return base
         dearest_in, dearest_out = max(base.input, known.other_input), max(base.output, known.other_output)
         return replace(base, input=dearest_in, output=dearest_out)
 

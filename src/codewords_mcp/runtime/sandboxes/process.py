@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import structlog
 
+from codewords_mcp.disk_errors import full_disk
 from codewords_mcp.errors import CodewordsError, SandboxFailed, StorageFailed
 from codewords_mcp.runtime.sandboxes import authorities, explain
 from codewords_mcp.runtime.sandboxes.base import (
@@ -107,7 +108,8 @@ class ProcessSandbox:
             self._process = self._spawn(uri)
         except OSError as error:
             await self._give_up()
-            raise SandboxFailed(f"The environment's Python did not start: {error.strerror}.") from error
+            failure = SandboxFailed(f"The environment's Python did not start: {error.strerror}.")
+            raise full_disk(error) or failure from error
         except BaseException:  # cancelled, or killed: nobody has it
             await asyncio.shield(self._give_up())
             raise

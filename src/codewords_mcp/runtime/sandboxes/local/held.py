@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 import structlog
 
+from codewords_mcp.disk_errors import full_disk
 from codewords_mcp.errors import CodewordsError, SandboxFailed
 from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import (
@@ -154,7 +155,9 @@ class HeldSandbox(ABC):
             self._broken = error
         except Exception as error:
             logger.exception("a sandbox could not be made", sandbox=self.id)
-            self._broken = SandboxFailed(f"This machine could not make a sandbox: {_reason_of(error)}.")
+            self._broken = full_disk(error) or SandboxFailed(
+                f"This machine could not make a sandbox: {_reason_of(error)}."
+            )
         if self._broken is None:
             self._started.set_result(None)
         else:

@@ -1,0 +1,28 @@
+"""A disk that takes nothing, told as what it is: not as a fault of ours, and not as one of the sandbox."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+from codewords_mcp.errors import StorageFailed
+
+_NO_SPACE: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_FULL_DATABASE: Final = "database or disk is full"
+"""SQLite's words, also where SQLAlchemy wraps its error."""
+
+
+def full_disk(error: BaseException) -> StorageFailed | None:
+    """The error to tell where the disk is full or read-only; None for every other one."""
+    if isinstance(error, OSError) and error.errno == errno.EROFS:
+        return StorageFailed(
+            "The disk is read-only.",
+            hint="Make it writable, or set CODEWORDS_HOME to a folder on another disk.",
+        )
+    no_space = isinstance(error, OSError) and error.errno in _NO_SPACE
+    if no_space or _FULL_DATABASE in str(error):
+        return StorageFailed(
+            "The disk is full.",
+            hint="Free some space and try again; `codewords doctor` says how much there is.",
+        )
+    return None

@@ -1,0 +1,93 @@
+"""A body is parsed a second time only where its bytes leave a doubt, and no doubt passes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codewords_mcp.bounded_json import MAX_DEPTH
+from codewords_mcp.errors import InvalidInput
+from codewords_mcp.runtime.gateway import inputs
+from codewords_mcp.runtime.gateway.asked import Asked, read_request
+from codewords_mcp.runtime.gateway.canonical import canonical
+from codewords_mcp.runtime.gateway.providers import find_route
+
+pytestmark = [pytest.mark.requirement("gateway:one-meaning")]
+ROUTE = find_route("openai", "POST", "/chat/completions", run_mount=False)
+LEAVES = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+)
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=8
+)  # fmt: skip
+ENCODERS = (
+    json.JSONEncoder(separators=(",", ":"), ensure_ascii=False),
+    json.JSONEncoder(),
+    json.JSONEncoder(ensure_ascii=False),
+    json.JSONEncoder(indent=2),
+)
+
+
+def settle(body: bytes) -> Asked:
+    return canonical(read_request(ROUTE, body), [(b"content-type", b"application/json")])
+
+
+@given(VALUES)
+def test_a_value_is_sent_in_one_form_however_it_was_encoded(value: Any) -> None:
+    body = {"model": "gpt-4o-mini", "metadata": value}
+    settled = [settle(encoder.encode(body).encode()) for encoder in ENCODERS]
+    assert len({one.body for one in settled}) == 1
+    assert json.loads(settled[0].body) == body
+    assert all(one.parsed == body for one in settled)
+
+
+@given(VALUES, st.text(), st.sampled_from(ENCODERS), st.integers(0, 3))
+def test_a_key_that_is_named_twice_at_any_depth_is_refused_in_every_encoding(
+    value: Any, key: str, encoder: json.JSONEncoder, depth: int
+) -> None:
+    once = encoder.encode({key: value})
+    pair = once.strip()[1:-1].strip()
+    doubled = f"{{{pair}{encoder.item_separator}{pair}}}"
+    for _ in range(depth):
+        doubled = f"[{doubled}]"
+    name, separator = encoder.encode("model"), encoder.key_separator
+    whole = f'{{{name}{separator}"m"{encoder.item_separator}"metadata"{separator}{doubled}}}'
+    with pytest.raises(InvalidInput):
+        settle(whole.encode())
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize("encoder", ENCODERS[:2])
+def test_a_number_that_json_does_not_have_is_refused_in_every_encoding(
+    number: str, encoder: json.JSONEncoder
+) -> None:
+    body = encoder.encode({"model": "gpt-4o-mini", "temperature": 4711}).replace("4711", number)
+    with pytest.raises(InvalidInput):
+        settle(body.encode())
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_depth_is_bounded_and_length_is_not(encoder: json.JSONEncoder) -> None:
+    value: Any = "deep"
+    for _ in range(MAX_DEPTH + 10):
+        value = [value]
+    with pytest.raises(InvalidInput):
+        settle(encoder.encode({"model": "gpt-4o-mini", "metadata": value}).encode())
+
+    chat = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}] * MAX_DEPTH}
+    assert settle(encoder.encode(chat).encode()).parsed == chat
+
+
+@pytest.mark.parametrize("kind", [None, *sorted(inputs._TEXT_TYPES)])  # pyright: ignore[reportPrivateUsage]
+def test_fields_of_text_hold_nothing_that_is_counted(kind: str | None) -> None:
+    text = dict.fromkeys(inputs._TEXT, "text") | {"type": kind}  # pyright: ignore[reportPrivateUsage]
+    found = inputs.Inputs()
+
+    inputs._note(found, text)  # pyright: ignore[reportPrivateUsage]
+    inputs._note_top(found, Asked(ROUTE, b"", text, "gpt-4o-mini"))  # pyright: ignore[reportPrivateUsage]
+
+    assert found == inputs.Inputs()
