@@ -220,6 +220,7 @@ def http() -> str:
 
 def services() -> str:
     """Every library service with its operations, their fields and its credentials."""
+    from codewords_mcp.runtime.service_operations import OPERATIONS, item_of, operation_name
     from codewords_mcp.runtime.services.describe import describe
     from codewords_mcp.runtime.services.registry import Registry
 
@@ -228,9 +229,11 @@ def services() -> str:
         parts.append(f"## `{service.name}`\n\n{service.summary}\n")
         for one in service.operations:
             also = f" (also {', '.join(f'`{alias}`' for alias in one.aliases)})" if one.aliases else ""
+            name = operation_name((one.path.strip("/"), *(alias.strip("/") for alias in one.aliases)))
+            listed = f" In a manifest: `{item_of(service.name, name)}`." if service.name in OPERATIONS else ""
             reads = "; with some inputs it only reads" if one.reads_sometimes else ""
             parts.append(
-                f"### `{service.name} {one.path}`\n\n{one.summary}{also}. Effect: **{one.effect}**{reads}.\n"
+                f"### `{service.name} {one.path}`\n\n{one.summary}{also}. Effect: **{one.effect}**{reads}.{listed}\n"
             )
             rows = [
                 [f"`{name}`", *_described(field), "required" if name in one.input.get("required", []) else ""]

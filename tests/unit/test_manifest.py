@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
 from codewords_mcp.runtime.consents import Consents
-from codewords_mcp.runtime.manifest import NOTHING, WIDTH, Grant, HeldSecret, Manifest, described
+from codewords_mcp.runtime.manifest import NOTHING, WIDTH, Grant, HeldSecret, Manifest, described, tabled
 from codewords_mcp.runtime.models import Consent
 from codewords_mcp.runtime.questions import Question, of_call, of_deploy
 from codewords_mcp.runtime.secrets import MasterKey, Vault
@@ -64,6 +64,13 @@ def test_any_manifest_is_at_most_ten_bounded_lines_and_what_is_asked_is_whole() 
         ({"hosts": ("*",)}, {"hosts": ("x.example",), "addresses": ("DSN",)}, []),
         ({"hosts": ("x.example",)}, {"hosts": ("*",)}, [("host", "*")]),
         ({"services": ("*",)}, {"workflows": ("a_1",), "models": ("openai",), "schedules": ("* * * * *",)}, []),
+        ({"services": ("github",)}, {"services": ("github: readme", "github: user")}, []),
+        ({"services": ("github: readme",)}, {"services": ("github: readme",)}, []),
+        ({"services": ("github: readme",)}, {"services": ("github: user",)}, [("service", "github: user")]),
+        ({"services": ("github: readme",)}, {"services": ("github",)}, [("service", "github")]),
+        ({"services": ("github: readme",)}, {"services": ("reddit: readme",)}, [("service", "reddit: readme")]),
+        ({"services": ("github: readme",)}, {"services": ("*",)}, [("service", "*")]),
+        ({"services": ("*",)}, {"services": ("github: readme", "github")}, []),
         ({"models": ("openai",)}, {"models": ("openai", "anthropic")}, [("model", "anthropic")]),
         ({"schedules": ("0 9 * * *",)}, {"schedules": ("0 7 * * *",)}, []),
         ({"actions": ("slack: list (reads)",)}, {"actions": ("slack: send (writes)",)}, [("action", "slack: send (writes)")]),
@@ -253,6 +260,37 @@ async def test_a_version_of_before_there_were_manifests_is_said_to_be_one(databa
     message = (await needed(questions(database), old)).message
     assert "without a manifest" in message
     assert "Version 4 goes on serving" in message
+
+
+@pytest.mark.requirement("manifest:operations", "authority:asks-credentials")
+def test_a_question_says_of_each_operation_whether_it_changes_something_and_with_whose_credential() -> None:
+    manifest = Manifest(
+        services=(
+            "firecrawl: map",
+            "firecrawl: scrape",
+            "github: readme",
+            "pipedream",
+            "slack_trigger",
+            "slack_trigger: send_message",
+            "user_login: me",
+        )
+    )
+    [(kind, items)] = tabled(manifest.grants())
+    assert (kind, items) == (
+        "services",
+        [
+            "firecrawl: map (with your FIRECRAWL_API_KEY)",
+            "firecrawl: scrape (may write, with your FIRECRAWL_API_KEY)",
+            "github: readme (with your GITHUB_TOKEN)",
+            "pipedream (with the accounts that you connected)",
+            "slack_trigger: any operation (writes, with your SLACK_BOT_TOKEN)",
+            "slack_trigger: send_message (writes, with your SLACK_BOT_TOKEN)",
+            "user_login: me (with your SMTP_URL)",
+        ],
+    )
+    assert Manifest(services=("github: readme", "send_email: send")).lines() == [
+        "services     github: readme, send_email: send (writes)"
+    ]
 
 
 @pytest.mark.requirement("chrome:agreed")

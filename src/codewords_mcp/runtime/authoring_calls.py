@@ -49,6 +49,7 @@ from codewords_mcp.runtime.models import (
     no_progress,
 )
 from codewords_mcp.runtime.runs.launch import limits_of
+from codewords_mcp.runtime.service_operations import service_of
 from codewords_mcp.runtime.session_calls import SessionCalls
 from codewords_mcp.runtime.store import runs, workflows
 from codewords_mcp.runtime.store.drafts import DraftRow
@@ -422,7 +423,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
     async def _unset(self, caller: Caller, version: workflows.VersionRow) -> set[str]:
         """Names of secrets that a version and its services may need, and that have no value."""
         manifest = version.manifest or {}
-        named = {*manifest.get("services", []), *manifest.get("models", [])}
+        named = {*map(service_of, manifest.get("services", [])), *manifest.get("models", [])}
         known = await self.list_services(caller) if ANY in named else await self.services_named(caller, named)
         held = {str(one["name"]) for one in manifest.get("secrets", [])}
         present = await self._house.secrets.given(caller.owner, sorted(held))

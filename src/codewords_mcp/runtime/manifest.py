@@ -13,6 +13,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from codewords_mcp.runtime import plain
+from codewords_mcp.runtime.service_operations import OPERATIONS, change_of, item_of, service_of
 
 ANY = "*"
 """In place of an item: any of its kind."""
@@ -85,8 +86,9 @@ class Manifest(BaseModel):
 
     `hosts`: names, addresses, or `*.example.com` for every name below. `pages`: the same, for library services that read
     pages (`PAGE_SERVICES`), beyond `hosts`. `addresses`: variables whose value names a host.
-    `open_lines`: lines of the code whose address is only known when it runs. `services` are library services, `browsers`
-    those of them that act in the person's own Chrome, `actions` read `app: action (writes)`. `unread`: packages of which
+    `open_lines`: lines of the code whose address is only known when it runs. `services` are library services, or single
+    operations of them (`github: search_code`); a service alone stands for all of its operations. `browsers` are those that
+    act in the person's own Chrome, `actions` read `app: action (writes)`. `unread`: packages of which
     nobody can read here what they connect to. `packages` are those whose name or age makes them doubtful, with the reason.
     """
 
@@ -116,10 +118,23 @@ class Manifest(BaseModel):
     @property
     def outdated(self) -> bool:
         """Whether it is of before people were asked about their own Chrome, and would ask for it now."""
-        return not self.browsers and any(name in OWN_CHROME for name in self.services)
+        return not self.browsers and any(name in OWN_CHROME for name in self.service_names)
+
+    @property
+    def service_names(self) -> frozenset[str]:
+        """The library services of which something may be called."""
+        return frozenset(map(service_of, self.services))
 
     def may_call(self, name: str) -> bool:
-        """Whether this service, model provider or workflow may be called; `*` asks for any of its kind."""
+        """Whether anything of this service, model provider or workflow may be called; `*` asks for any of its kind."""
+        return self._lists(name) or name in self.service_names
+
+    def may_operate(self, service: str, operation: str) -> bool:
+        """Whether this operation of a library service may be called."""
+        return item_of(service, operation) in self.services or self._lists(service)
+
+    def _lists(self, name: str) -> bool:
+        """Whether the service, model provider or workflow is listed as a whole."""
         if _ACCOUNT in name:  # never by "any service": it is named as such
             return name in self.models
         if ANY in self.services or name in self.services or name in self.models or name in self.workflows:
@@ -169,8 +184,10 @@ class Manifest(BaseModel):
             )
         if kind == "page":
             return self.any_host or covers((*self.hosts, *self.pages), item)
-        if kind in {"model", "service", "workflow"}:
-            return self.may_call(item)
+        if kind == "service":
+            return item in self.services or self._lists(service_of(item))
+        if kind in {"model", "workflow"}:
+            return self._lists(item)
         if kind == "schedule":
             return bool(self.schedules) or self.may_call("schedule_runs")
         if kind == "action":
@@ -229,14 +246,7 @@ def tabled(grants: Iterable[Grant]) -> list[tuple[str, list[str]]]:
 
 def _asked(grants: Iterable[Grant]) -> list[tuple[str, list[str]]]:
     """Grouped by kind. A service that acts with a credential of the person says which."""
-    return _grouped(
-        [
-            Grant(kind, f"{item} (with {WITH_CREDENTIALS[item]})")
-            if kind == "service" and item in WITH_CREDENTIALS
-            else Grant(kind, item)
-            for kind, item in grants
-        ]
-    )
+    return _grouped(list(grants), credentials=True)
 
 
 _TITLES = {
@@ -265,11 +275,26 @@ _ANY_ITEM = {
 _IN_CHROME = "acts in your own Chrome, signed in as you, where it is paired"
 
 
-def _grouped(grants: list[Grant]) -> list[tuple[str, list[str]]]:
+def _grouped(grants: list[Grant], *, credentials: bool = False) -> list[tuple[str, list[str]]]:
     found: dict[str, list[str]] = {}
     for kind, item in grants:
-        found.setdefault(kind, []).append(_said(kind, item))
+        shown = _service(item, credentials=credentials) if kind == "service" else _said(kind, item)
+        found.setdefault(kind, []).append(shown)
     return list(found.items())
+
+
+def _service(item: str, *, credentials: bool) -> str:
+    """A library service or an operation of one, with what it changes and, if asked for, whose credential it uses."""
+    if item == ANY:
+        return _ANY_ITEM["service"]
+    service = service_of(item)
+    details = [change_of(item)]
+    if credentials and service in WITH_CREDENTIALS:
+        details.append(f"with {WITH_CREDENTIALS[service]}")
+    details = [detail for detail in details if detail]
+
+    name = item_of(item, "any operation") if item in OPERATIONS else item
+    return plain.one_line(f"{name} ({', '.join(details)})" if details else name)
 
 
 def _said(kind: str, item: str) -> str:

@@ -105,7 +105,11 @@ def test_every_template_deploys_by_its_id_and_does_what_it_says(
 def test_a_template_names_every_service_that_its_code_calls() -> None:
     for one in templates():
         manifest = derive(parse_script(one.code)).manifest
-        called = {*manifest.models, *manifest.services, *(["schedule_runs"] if manifest.schedules else [])}
+        called = {
+            *manifest.models,
+            *manifest.service_names,
+            *(["schedule_runs"] if manifest.schedules else []),
+        }
         assert set(one.services) == called, one.id
         assert one.title
         assert one.description.endswith("."), one.id

@@ -58,6 +58,37 @@ def test_a_run_calls_what_its_manifest_lists_and_itself() -> None:
     assert [run_id for run_id, _ in refused] == ["r1"] * 4
 
 
+@pytest.mark.requirement("authority:operations")
+def test_a_run_calls_the_operations_that_its_manifest_lists_and_no_others_of_that_service() -> None:
+    authorities = Authorities()
+    refused: list[str] = []
+    authorities.on_refused = lambda _run_id, why: refused.append(why)
+    manifest = Manifest(services=("github: readme", "hunter: account", "reddit"), workflows=("acme",))
+    authorities.begin("r1", "ann", Permissions.of("flow_1", "ann", manifest), ())
+    run = authorities.of(RUN)
+
+    run.require_call("github")
+    run.require_operation("github", "readme")
+    run.require_operation("hunter", "account")
+    for operation in ("posts", "search", "one that comes later"):
+        run.require_operation("reddit", operation)
+    run.require_operation("acme", "anything")
+    authorities.of(Caller("ann", "user")).require_operation("github", "user")
+
+    for service, operation in (
+        ("github", "user"),
+        ("github", "readme "),
+        ("hunter", "count"),
+        ("files", "list"),
+    ):
+        with pytest.raises(NotAgreed, match=r"does not list the operation") as caught:
+            run.require_operation(service, operation)
+        assert f'add "{service}: {operation}" to `services` under [tool.codewords]' in str(caught.value)
+    assert len(refused) == 4
+    with pytest.raises(NotAgreed):
+        run.require_account("hunter")
+
+
 @pytest.mark.requirement("authority:unknown-run")
 @pytest.mark.parametrize(
     "caller",
@@ -129,12 +160,14 @@ def test_an_authority_cannot_be_changed() -> None:
 _NAMES = st.sampled_from([*OTHERS, *PAGE_SERVICES, "pipedream", "anthropic", ANY, ""])
 _HOSTS = st.sampled_from(["a.example", "*.a.example", "x.a.example", "b.example", "10.0.0.1", ANY])
 _TUPLES = st.lists(_NAMES, max_size=3).map(tuple)
+_OPERATIONS = st.sampled_from(["send_email: send", "send_email: outbox", "firecrawl: map"])
+_SERVICES = st.lists(_NAMES | _OPERATIONS, max_size=3).map(tuple)
 _MANIFESTS = st.builds(
     Manifest,
     hosts=st.lists(_HOSTS, max_size=2).map(tuple),
     pages=st.lists(_HOSTS, max_size=2).map(tuple),
     models=_TUPLES,
-    services=_TUPLES,
+    services=_SERVICES,
     browsers=_TUPLES,
     workflows=_TUPLES,
     schedules=st.sampled_from([(), ("@daily",)]),
@@ -157,13 +190,19 @@ def test_whatever_a_run_may_do_was_agreed_to(
 ) -> None:
     """With what a manifest does not list, no run of it may do it; with a manifest within another, no run may do more."""
     run = begun(narrow, None if narrow.any_host else narrow.hosts)
-    listed = {*narrow.models, *narrow.services, *narrow.workflows}
+    names = {service.partition(":")[0] for service in narrow.services}
+    listed = {*narrow.models, *names, *narrow.workflows}
     if allowed(run, "require_call", name):
         assert name in listed | {"flow_1"} or ANY in listed or (name == "schedule_runs" and narrow.schedules)
     for service in (*PAGE_SERVICES, "pipedream", "files"):
         if allowed(run, "require_target", service, Target("host", host)):
             pages = narrow.pages if service in PAGE_SERVICES else ()
             assert {host, ANY, "*.a.example"} & {*narrow.hosts, *pages}
+    for operation in ("send", "outbox"):
+        if allowed(run, "require_operation", "send_email", operation):
+            assert {ANY, "send_email", f"send_email: {operation}"} & {
+                *narrow.models, *narrow.services, *narrow.workflows
+            }  # fmt: skip
     if allowed(run, "require_action", app, "send-message"):
         assert narrow.actions or ANY in narrow.services
         assert app == "http" or app in narrow.connections
@@ -172,6 +211,8 @@ def test_whatever_a_run_may_do_was_agreed_to(
         more = begun(wide, None if wide.any_host else wide.hosts)
         for require, arguments in (
             ("require_call", (name,)),
+            ("require_operation", ("send_email", "send")),
+            ("require_operation", ("send_email", "outbox")),
             ("require_target", ("firecrawl", Target("host", host))),
             ("require_chrome", ()),
         ):

@@ -313,7 +313,7 @@ PROGRAMS = [
         'httpx.post(BASE + "/anthropic/v1/messages")\nhttpx.post(BASE + "/run/firecrawl/", json={})\nhttpx.post("http://127.0.0.1:8765/run/other_flow_0a1b2c3d/")',
         {
             "models": ("anthropic", "openai"),
-            "services": ("firecrawl",),
+            "services": ("firecrawl: scrape",),
             "pages": ANY,
             "workflows": ("other_flow_0a1b2c3d",),
         },

@@ -69,7 +69,7 @@ SEED: dict[str, dict[str, Any]] = {
     },
     "website_monitor": {
         "models": ("anthropic",),
-        "services": ("firecrawl", "pipedream", "redis_coordinator"),
+        "services": ("firecrawl: scrape", "pipedream", "redis_coordinator"),
         "pages": ("*",),
         "actions": ("slack: send-message (writes)",),
         "connections": ("slack",),

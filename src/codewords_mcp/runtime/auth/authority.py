@@ -22,6 +22,7 @@ from codewords_mcp.runtime.integrations.names import app_name
 from codewords_mcp.runtime.integrations.names import covers as covers_app
 from codewords_mcp.runtime.manifest import ANY, PAGE_SERVICES, Manifest, account_item, covers
 from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.service_operations import item_of
 
 Refused = Callable[[str, str], None]
 """`refused(run_id, sentence)`: a call of this run was refused."""
@@ -70,7 +71,7 @@ class Permissions:
     @classmethod
     def of(cls, service_id: str, author: str, manifest: Manifest) -> Permissions:
         """Prepare the manifest of a version. It may always call itself."""
-        calls = {service_id, *manifest.models, *manifest.services, *manifest.workflows} - {ANY}
+        calls = {service_id, *manifest.models, *manifest.service_names, *manifest.workflows} - {ANY}
         secrets = frozenset(secret.name for secret in manifest.secrets)
         hidden = frozenset(secret.name for secret in manifest.secrets if secret.hosts is not None)
         return cls(service_id, author, manifest, frozenset(calls), secrets, hidden, _digest(manifest))
@@ -101,6 +102,10 @@ class Authority(ABC):
     @abstractmethod
     def require_call(self, name: str) -> None:
         """Call this service, model provider or workflow."""
+
+    @abstractmethod
+    def require_operation(self, service: str, operation: str) -> None:
+        """Call this operation of a library service."""
 
     @abstractmethod
     def require_account(self, provider: str) -> None:
@@ -146,6 +151,9 @@ class PersonAuthority(Authority):
     run_id: str | None = None
 
     def require_call(self, name: str) -> None:
+        """See `Authority`."""
+
+    def require_operation(self, service: str, operation: str) -> None:
         """See `Authority`."""
 
     def require_account(self, provider: str) -> None:
@@ -203,6 +211,16 @@ class RunAuthority(Authority):
         raise self._refusal(
             f"The workflow's manifest does not list {shown}, so the call was not made.",
             f"If it should be called, add {shown} to `services` {_TO_ADD}",
+        )
+
+    def require_operation(self, service: str, operation: str) -> None:
+        """See `Authority`. A manifest that lists the service alone allows all of its operations."""
+        if self.manifest.may_operate(service, operation):
+            return
+
+        raise self._refusal(
+            f"The workflow's manifest does not list the operation `{operation}` of `{service}`, so the call was not made.",
+            f'If it should be called, add "{item_of(service, operation)}" to `services` {_TO_ADD}',
         )
 
     def require_account(self, provider: str) -> None:

@@ -178,11 +178,13 @@ class Served:
                 # which listener a run's key came by was checked there; what runs in the background came by none
                 listener = "sandbox" if request.caller.kind == "run" else "public"
                 Access(request.caller, listener=listener).require(rule)
+                authority = await self._floor.authority(request.caller)
+                authority.require_operation(service.name, operation.name)
+
                 reader.private = operation.private
                 body = b"".join([chunk async for chunk in reader.chunks()])
                 data = _parsed(body, request)
                 asked = read(operation.input, data)
-                authority = await self._floor.authority(request.caller)
                 for target in operation.targets(asked) if operation.targets else ():
                     authority.require_target(service.name, target)
                 context = Context(

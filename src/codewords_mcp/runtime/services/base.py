@@ -28,6 +28,7 @@ from codewords_mcp.runtime.logins import LoginBook
 from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.schedules.book import ScheduleBook
 from codewords_mcp.runtime.secrets.book import SecretBook
+from codewords_mcp.runtime.service_operations import operation_name
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.files import Files
 from codewords_mcp.runtime.web.client import Web
@@ -95,6 +96,11 @@ class Operation:
         if self.effect == "writes" and self.reads_when is not None and self.reads_when(data):
             return "reads"
         return self.effect
+
+    @property
+    def name(self) -> str:
+        """How a manifest names this operation of its service."""
+        return operation_name(self.paths)
 
     @property
     def paths(self) -> tuple[str, ...]:

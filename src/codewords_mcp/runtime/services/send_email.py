@@ -193,6 +193,7 @@ SERVICE = Service(
             Told,
             send,
             effect="writes",
+            aliases=("send",),
             example={"to": "ann@example.org", "subject": "The report", "text": "It is ready."},
         ),
         Operation("Show what was not sent", Looked, Outbox, look, effect="reads", path="outbox", example={}),

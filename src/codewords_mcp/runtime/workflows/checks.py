@@ -194,7 +194,7 @@ class _Work:
         if self.addresses is not None:
             self.checks += await asyncio.to_thread(self.addresses, script)
         if self.services is not None and (
-            called := {*reach.manifest.services, *reach.manifest.models} - {ANY}
+            called := {*reach.manifest.service_names, *reach.manifest.models} - {ANY}
         ):
             self.checks += check_services(await self.services(called), {one.name for one in script.env})
 

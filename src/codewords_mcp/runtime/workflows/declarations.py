@@ -13,6 +13,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from codewords_mcp.errors import InvalidScript
 from codewords_mcp.runtime.models import Check
+from codewords_mcp.runtime.service_operations import OPERATIONS, declared_item, item_of
 from codewords_mcp.runtime.workflows.header import Header
 from codewords_mcp.runtime.workflows.model_calls import MODEL_KEYS, check_model_calls
 
@@ -48,6 +49,7 @@ _CODEWORDS_KEYS = MODEL_KEYS | {
 }  # fmt: skip
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_][A-Za-z0-9_.:-]{0,252}")
 _SERVICE = re.compile(r"[a-z0-9_]{1,80}|(openai|anthropic|gemini): account")
+_OPERATION = re.compile(r"([a-z0-9_]{1,80}): ?([a-z0-9_/*-]{1,80})")
 _MOST = 500
 _NOT_AN_INDEX = ("-", ".", "/", "~", "git+", "http:", "https:", "file:")
 _INDEX_ONLY = "only packages of the index can be installed"
@@ -163,10 +165,27 @@ def _check_lists(header: Header, table: Mapping[str, Any]) -> None:
                 hint=f'Write for example `# {key} = ["api.github.com", "*.example.com"]`, or {example}.',
                 line=header.line_of(f"{key} ", f"{key}="),
             )
-    if not all(isinstance(one, str) and _SERVICE.fullmatch(one) for one in _items(table.get("services", []))):
+    _check_services(header, _items(table.get("services", [])))
+
+
+def _check_services(header: Header, items: list[Any]) -> None:
+    for item in items:
+        found = _OPERATION.fullmatch(item) if isinstance(item, str) else None
+        if found is None or _SERVICE.fullmatch(item) or declared_item(item):
+            continue
+        known = ", ".join(f'"{item_of(found[1], one.name)}"' for one in OPERATIONS.get(found[1], ()))
+        hint = (
+            f"The service has {known}." if known else "Name the service, or a workflow, without an operation."
+        )
+        raise _wrong(
+            "`services` in [tool.codewords] names an operation that there is not.",
+            hint=hint,
+            line=header.line_of("services"),
+        )
+    if not all(isinstance(one, str) and (_SERVICE.fullmatch(one) or declared_item(one)) for one in items):
         raise _wrong(
             "`services` in [tool.codewords] is not a list of services and workflow ids.",
-            hint='Write for example `# services = ["openai", "daily_report_0a1b2c3d"]`.',
+            hint='Write for example `# services = ["openai", "github: readme", "daily_report_0a1b2c3d"]`.',
             line=header.line_of("services"),
         )
 

@@ -10,6 +10,7 @@ from codewords_mcp.runtime.manifest import PAGE_SERVICES
 from codewords_mcp.runtime.workflows.reach import tables
 from codewords_mcp.runtime.workflows.reach.evaluate import Evaluator
 from codewords_mcp.runtime.workflows.reach.hosts import Places, look
+from codewords_mcp.runtime.workflows.reach.operations import Operations, expands
 from codewords_mcp.runtime.workflows.reach.scopes import Index, Scope
 from codewords_mcp.runtime.workflows.reach.tables import Address
 from codewords_mcp.runtime.workflows.reach.values import (
@@ -59,6 +60,7 @@ class Calls:
         self.places = Places()
         self.open_lines: set[int] = set()
         self.called: set[str] = set()
+        self.operations = Operations()
         self.service_lines: set[int] = set()
         self.models: set[str] = set()
         self.crons: set[str] = set()
@@ -180,7 +182,8 @@ class Calls:
     def _made_client(self, name: str, call: ast.Call, scope: Scope) -> None:
         if not self._stays_inside(call, scope):
             place, keyword = tables.CLIENTS[name]
-            self._reach(self._argument(call, scope, place, (keyword,)), call, tables.Address(None))
+            values = self._argument(call, scope, place, (keyword,))
+            self._reach(values, call, tables.Address(None), base=True)
 
     def _stays_inside(self, call: ast.Call, scope: Scope) -> bool:
         """Whether a client is given an app or a mock instead of the network."""
@@ -216,7 +219,8 @@ class Calls:
             for base in bases:
                 if look([base], host_form=False).runtime:  # a path of the runtime's is a service
                     for path in texts(self._address(address, call, scope)):
-                        self._reach([text(*base.parts, *path.parts)], call, tables.Address(None))
+                        if "://" not in path.start:
+                            self._reach([_joined(base, path)], call, tables.Address(None))
         values = self._address(address, call, scope)
         known = [one for one in texts(values) if not based or "://" in one.start]
         self._reach(known, call, address) if known or not based else None
@@ -264,8 +268,15 @@ class Calls:
         return single
 
     def _reach(
-        self, values: Iterable[Value], call: ast.Call, address: Address, *, files: bool = False
+        self,
+        values: Iterable[Value],
+        call: ast.Call,
+        address: Address,
+        *,
+        files: bool = False,
+        base: bool = False,
     ) -> Places:
+        """Look where a call leads. `base`: its address is what the addresses of other calls are relative to."""
         places = look(_addresses(values, files=files), host_form=address.form == "host", files=files)
         self.places.hosts |= places.hosts
         for name in places.variables:
@@ -276,16 +287,19 @@ class Calls:
         if places.open:
             self.open_lines.add(call.lineno)
         for path in places.runtime:
-            self._asked_of_runtime(path, call)
+            self._asked_of_runtime(path, call, base=base)
         return places
 
-    def _asked_of_runtime(self, path: Text, call: ast.Call) -> None:
+    def _asked_of_runtime(self, path: Text, call: ast.Call, *, base: bool) -> None:
         """`/run/openai/v1/…`, `/openai/…`: a service by its path."""
         pieces = path.start.partition("?")[0].split("/")[1:]
         if pieces and pieces[0] in {"run", "run_async"}:
             whole = len(pieces) > 2 or not path.holes
             if len(pieces) > 1 and pieces[1] and whole:
                 self.called.add(pieces[1])
+                if not base:
+                    rest = path.start.removeprefix(f"/{pieces[0]}/{pieces[1]}")
+                    self.operations.add(pieces[1], text(rest, *path.parts[1:]), call.lineno)
                 if pieces[1] == "pipedream":
                     self._act([Text(())], [Text(())])
                 elif pieces[1] in PAGE_SERVICES:
@@ -310,12 +324,20 @@ class Calls:
             if not name:  # what stands for a variable that the runtime sets
                 continue
             self.called.add(name)
+            self._operation(name, call, scope)
             if name == "pipedream":
                 self._integration(call, scope)
             elif name == "schedule_runs":
                 self._schedule(call, scope)
             elif name in PAGE_SERVICES:
                 self._page(name, call, scope)
+
+    def _operation(self, name: str, call: ast.Call, scope: Scope) -> None:
+        if expands(call):
+            self.operations.add_unknown(name, call.lineno)
+            return
+        for path in texts(self._argument(call, scope, 2, ("path",))) or [Text(())]:
+            self.operations.add(name, path, call.lineno)
 
     def _page(self, name: str, call: ast.Call, scope: Scope) -> None:
         """A page's host, where its address is text. A browser loads whatever a page names, so it may go anywhere."""
@@ -387,6 +409,17 @@ def _addresses(values: Iterable[Value], *, files: bool) -> list[Text]:
         for value in values
         if not (isinstance(value, Instance) and (files or value.of == "urllib.request.Request"))
     )
+
+
+def _joined(base: Text, path: Text) -> Text:
+    """A path below a client's address, which ends with a slash whether it is written or not."""
+    apart = bool(path.parts) and not path.start.startswith("/") and not _ends_with_slash(base)
+    return text(*base.parts, *(["/"] if apart else []), *path.parts)
+
+
+def _ends_with_slash(address: Text) -> bool:
+    last = address.parts[-1] if address.parts else ""
+    return isinstance(last, str) and last.endswith("/")
 
 
 def _action(app: str, action: str) -> str:

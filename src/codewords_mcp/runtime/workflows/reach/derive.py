@@ -19,6 +19,7 @@ from codewords_mcp.runtime.manifest import (
     covers,
 )
 from codewords_mcp.runtime.models import Check
+from codewords_mcp.runtime.service_operations import declared_item, service_of
 from codewords_mcp.runtime.workflows.reach import hosts, tables
 from codewords_mcp.runtime.workflows.reach.accounts import accounts_of
 from codewords_mcp.runtime.workflows.reach.calls import Calls
@@ -137,6 +138,8 @@ def _put_together(script: Script, header: _Header, calls: Calls, found: Index) -
     if service_lines:
         services.add(ANY)
     pages = _pages(header, calls, services)
+    declared = header.services or frozenset[str]()
+    items = calls.operations.items(services, declared)
     unread = [] if ANY in reached or header.hosts is not None else _unread(found)
     manifest = Manifest(
         hosts=(ANY,) if ANY in reached else _minimal(reached),
@@ -144,7 +147,7 @@ def _put_together(script: Script, header: _Header, calls: Calls, found: Index) -
         addresses=() if ANY in reached else tuple(sorted(variables)),
         open_lines=tuple(open_lines) if ANY in reached else (),
         models=tuple(sorted(models | header.models)),
-        services=tuple(sorted(services - {"schedule_runs"})),
+        services=tuple(sorted(items - {"schedule_runs"})),
         browsers=tuple(sorted(services.intersection(OWN_CHROME))),
         workflows=tuple(sorted(workflows)),
         service_lines=tuple(service_lines),
@@ -156,13 +159,14 @@ def _put_together(script: Script, header: _Header, calls: Calls, found: Index) -
     )
     if ANY in reached and open_lines:
         notes.append(_open(open_lines))
+    notes += calls.operations.notes(items, declared)
     notes += [_of_package(name, line) for name, line in unread[:_SHOWN]]
     return Reach(manifest, tuple(notes))
 
 
 def _sorted_out(calls: Calls, header: _Header) -> tuple[set[str], set[str], set[str]]:
     """(library services, model providers, workflows) that are called, by the code or the header's word."""
-    called = calls.called | (header.services or frozenset())
+    called = calls.called | {_whole_name(name) for name in header.services or ()}
     accounts = {name: name.partition(":")[0].strip() for name in called if ":" in name}
     called = called - {name for name, provider in accounts.items() if provider in tables.VENDORS}
     models = {name for name in called if name in tables.VENDORS} | calls.models
@@ -173,6 +177,11 @@ def _sorted_out(calls: Calls, header: _Header) -> tuple[set[str], set[str], set[
     if named != workflows:  # no id: what is called is known only when it runs
         services.add(ANY)
     return services, models, named
+
+
+def _whole_name(declared: str) -> str:
+    """The service of a declared operation; anything else as it is."""
+    return service_of(declared) if declared_item(declared) else declared
 
 
 def _pages(header: _Header, calls: Calls, services: set[str]) -> set[str]:
@@ -236,11 +245,14 @@ def _stars(found: Index) -> dict[str, str]:
 def _unreadable(script: Script, header: _Header) -> Reach:
     """Too large, too deep or of a newer Python: what it reaches is asked for as a whole."""
     reached = header.hosts if header.only is None else header.only
+    declared = header.services
+    if declared is not None:
+        declared = frozenset(declared_item(name) or name for name in declared)
     manifest = Manifest(
         hosts=(ANY,) if reached is None else tuple(sorted(reached)),
         models=tuple(sorted(header.models)),
-        services=(ANY,) if header.services is None else tuple(sorted(header.services)),
-        browsers=tuple(sorted((header.services or frozenset()).intersection(OWN_CHROME))),
+        services=(ANY,) if declared is None else tuple(sorted(declared)),
+        browsers=tuple(sorted((declared or frozenset()).intersection(OWN_CHROME))),
         connections=script.connections,
         secrets=tuple(header.secrets),
     )

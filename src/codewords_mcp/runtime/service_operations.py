@@ -1,0 +1,139 @@
+"""The operations of library services by name, for readers that must not load the services themselves.
+
+`services/` has the operations; a test compares this table with them. A manifest names one as `github: search_code`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+from urllib.parse import unquote
+
+Change = Literal["", "writes", "may write"]
+"""Whether a call changes or sends something: never, always, or with some inputs."""
+
+
+class ServiceOperation(NamedTuple):
+    """One operation: the paths that call it, the first one being its name, and whether it changes something."""
+
+    name: str
+    paths: tuple[str, ...]
+    change: Change = ""
+
+
+def operation_name(paths: tuple[str, ...]) -> str:
+    """The name of the operation that these paths call: the first that is not empty, else "call"."""
+    return next((path for path in paths if path), "call")
+
+
+def _operation(*paths: str, change: Change = "") -> ServiceOperation:
+    return ServiceOperation(operation_name(paths), paths, change)
+
+
+_TRIGGER: Final = (
+    _operation("register", change="writes"),
+    _operation("registrations"),
+    _operation("unregister", change="writes"),
+    _operation("send_message", "send", change="writes"),
+    _operation("simulate", change="writes"),
+)
+
+OPERATIONS: Final[dict[str, tuple[ServiceOperation, ...]]] = {
+    "files": (
+        _operation("upload", change="writes"),
+        _operation("list", ""),
+        _operation("read"),
+        _operation("link"),
+        _operation("delete", change="writes"),
+    ),
+    "firecrawl": (
+        _operation("", "scrape", "v1/scrape", "v2/scrape", change="may write"),
+        _operation("map", "v1/map", "v2/map"),
+        _operation("v1/*", "v2/*", change="writes"),
+    ),
+    "github": (
+        _operation("search_profiles", "search_users"),
+        _operation("search_repositories"),
+        _operation("search_code"),
+        _operation("search_issues"),
+        _operation("repository", "get_repository"),
+        _operation("readme", "get_readme"),
+        _operation("user", "get_user"),
+    ),
+    "hunter": (
+        _operation("domain_search", "domain-search"),
+        _operation("find_email", "email-finder", "email_finder"),
+        _operation("verify_email", "email-verifier", "email_verifier"),
+        _operation("count", "email-count"),
+        _operation("account"),
+    ),
+    "reddit": (
+        _operation("posts", "get_posts", "subreddit"),
+        _operation("search", "search_posts"),
+        _operation("comments", "get_comments"),
+    ),
+    "send_email": (_operation("", "send", change="writes"), _operation("outbox")),
+    "slack_trigger": _TRIGGER,
+    "user_login": (
+        _operation("start", change="writes"),
+        _operation("verify", change="writes"),
+        _operation("me"),
+        _operation("logout", change="writes"),
+    ),
+    "whatsapp_trigger": _TRIGGER,
+}
+"""Services that have several operations. A service with one is named as a whole."""
+
+
+def item_of(service: str, operation: str) -> str:
+    """How a manifest names one operation of a service."""
+    return f"{service}: {operation}"
+
+
+def service_of(item: str) -> str:
+    """The service of a manifest's item, which names the service alone or one operation of it."""
+    return item.partition(":")[0]
+
+
+def declared_item(item: str) -> str | None:
+    """The item for `service: operation` as a header writes it, an alias too; None where there is no such operation."""
+    service, colon, path = item.partition(":")
+    operation = find_operation(service, path.strip()) if colon else None
+    return item_of(service, operation.name) if operation else None
+
+
+def find_operation(service: str, path: str) -> ServiceOperation | None:
+    """The operation that a whole path calls, written as a program writes it: with its slashes, query and escapes."""
+    bare = _bare(path)
+    operations = OPERATIONS.get(service, ())
+    exact = (operation for operation in operations if bare in operation.paths)
+    below = (operation for operation in operations if any(map(bare.startswith, _prefixes(operation))))
+    return next(exact, None) or next(below, None)
+
+
+def find_by_beginning(service: str, beginning: str) -> ServiceOperation | None:
+    """The operation that every path with this beginning calls; None where several are possible."""
+    if beginning.partition("?")[0].partition("#")[0] != beginning:
+        return find_operation(service, beginning)
+    bare = unquote(beginning).lstrip("/")
+    operations = OPERATIONS.get(service, ())
+    if any(path.startswith(bare) for operation in operations for path in operation.paths):
+        return None
+    return next((one for one in operations if any(map(bare.startswith, _prefixes(one)))), None)
+
+
+def change_of(item: str) -> Change:
+    """Whether an operation, or any operation of a service, changes something."""
+    service, _, name = item.partition(": ")
+    changes = {one.change for one in OPERATIONS.get(service, ()) if name in {"", one.name}}
+
+    if "writes" in changes:
+        return "writes"
+    return "may write" if "may write" in changes else ""
+
+
+def _bare(path: str) -> str:
+    return unquote(path.partition("?")[0].partition("#")[0]).strip("/")
+
+
+def _prefixes(operation: ServiceOperation) -> list[str]:
+    return [path[:-1] for path in operation.paths if path.endswith("*")]
