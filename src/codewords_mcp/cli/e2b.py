@@ -36,11 +36,13 @@ def build_template(as_json: AsJson = False) -> int:
     heard: deque[str] = deque(maxlen=_LAST_LINES)
     try:
         with _output.spinner(f"Building the template {settings.e2b_template} on E2B") as show:
-            asyncio.run(_build(settings, lambda text: (heard.append(text), show(text))))
+            problem = asyncio.run(_build(settings, lambda text: (heard.append(text), show(text))))
     except SandboxFailed:
         for text in heard:
             _output.note(text, always=True)
         raise
+    if problem:
+        _output.note(problem, always=True)
     if as_json:
         template = {"template": settings.e2b_template, "cpus": settings.e2b_cpus}
         _output.print_json(template | {"memory_mb": settings.e2b_memory_mb})
@@ -81,7 +83,7 @@ def _hush() -> None:
     configure("CRITICAL")
 
 
-async def _build(settings: Settings, say: Callable[[str], object]) -> None:
+async def _build(settings: Settings, say: Callable[[str], object]) -> str:
     import uv
 
     from codewords_mcp.runtime.sandboxes.e2b.account import Account
@@ -92,7 +94,7 @@ async def _build(settings: Settings, say: Callable[[str], object]) -> None:
     account = await Account.open(settings)
     cache = settings.home / "cache" / "client"
     wheel = await client_wheel(Uv(Path(uv.find_uv_bin()), settings.home / "cache" / "uv"), cache)
-    await build(account, settings, wheel.path, say)
+    return await build(account, settings, wheel.path, say)
 
 
 async def _clean(settings: Settings, folder: Path) -> tuple[int, int]:

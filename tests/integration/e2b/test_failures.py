@@ -16,7 +16,8 @@ from tests.integration.e2b.programs import COUNTER, Heard, ask, spec, until
 
 from codewords_mcp.errors import CodewordsError, SandboxFailed, SandboxUnavailable, TooBusy
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.runtime.sandboxes.e2b import wire
+from codewords_mcp.runtime.sandboxes.e2b import template, wire
+from codewords_mcp.runtime.sandboxes.e2b.account import Account
 from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver
 from codewords_mcp.runtime.sandboxes.e2b.environments import read_pins
 from codewords_testing.e2b import LoopbackE2B
@@ -244,3 +245,33 @@ except SandboxUnavailable as error:
     found = python(code, tmp_path)
     assert "cannot be imported" in found.stdout, found.stderr
     assert "pip install 'e2b>=" in found.stdout
+
+
+@pytest.mark.requirement("e2b:build-template")
+async def test_a_cloud_without_snapshots_gets_its_template_and_the_cause_is_named(
+    e2b: LoopbackE2B, tmp_path: Path
+) -> None:
+    settings = loopback.settings_for(e2b, tmp_path)
+    account = await Account.open(settings)
+    built: list[str] = []
+
+    async def build(_template: Any, name: str, **_more: Any) -> None:
+        built.append(name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(account, "build", build)  # the steps themselves have a test of their own
+        wheel = tmp_path / "codewords_client-1.whl"
+        wheel.touch()
+        assert await template.build(account, settings, wheel, print) == ""
+
+        e2b.faults.add("api GET /snapshots", status=404, body={"code": 404, "message": "no such route"})
+        problem = await template.build(account, settings, wheel, print)
+    assert built == [settings.e2b_template] * 2
+    assert problem.startswith(
+        "Environments of the template before were not removed: This E2B has no snapshots"
+    )
+    assert "time ran out" not in problem
+
+    e2b.faults.add("api GET /snapshots", status=404, body={"code": 404, "message": "no such route"})
+    with pytest.raises(SandboxFailed, match="has no snapshots"):
+        await template.remove_environments(account, settings.e2b_template)

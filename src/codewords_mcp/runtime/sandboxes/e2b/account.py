@@ -146,12 +146,16 @@ class Account:
         await self._call(taking, "keeping an environment", _SNAPSHOT_SECONDS)
 
     async def snapshots(self) -> AsyncIterator[tuple[str, list[str]]]:
-        """Ids and names of every snapshot. Raises as `kill`."""
+        """Ids and names of every snapshot. Raises as `kill`; SandboxFailed where this E2B has none to list."""
         import e2b
 
         pages = e2b.AsyncSandbox.list_snapshots(**self.options)
         while pages.has_next:
-            for one in await self._call(pages.next_items(), "listing environments"):
+            try:
+                items = await self._call(pages.next_items(), "listing environments")
+            except failures.Gone as error:  # the route is missing, not a sandbox
+                raise failures.no_snapshots() from error
+            for one in items:
                 yield one.snapshot_id, list(getattr(one, "names", None) or [])
 
     async def forget_snapshot(self, snapshot_id: str) -> None:

@@ -53,6 +53,14 @@ def gone() -> Gone:
     )
 
 
+def no_snapshots() -> SandboxFailed:
+    """The API has no list of snapshots: a cloud of one's own, or an account without that feature."""
+    return SandboxFailed(
+        "This E2B has no snapshots, which environments are kept as.",
+        hint="Workflows cannot run there without them: ask whoever runs it to enable snapshots.",
+    )
+
+
 def template_missing(name: str) -> TemplateMissing:
     """The template of the settings was never built for this key."""
     return TemplateMissing(f"E2B has no template called {name} for this key.", hint=BUILD)

@@ -30,10 +30,11 @@ _DISTRIBUTION: Final = "codewords-mcp"
 log = structlog.get_logger(__name__)
 
 
-async def build(account: Account, settings: Settings, client: Path, say: Callable[[str], object]) -> None:
+async def build(account: Account, settings: Settings, client: Path, say: Callable[[str], object]) -> str:
     """Build it, as long as that takes, and remove the environments that were made from the last one.
 
-    `client` is the wheel of `codewords-client`; `say` hears the build's log. Raises what `Account.build` does.
+    `client` is the wheel of `codewords-client`; `say` hears the build's log. Returns what went wrong after the template was
+    built, "" where nothing did. Raises what `Account.build` does.
     """
 
     def heard(entry: Any) -> None:
@@ -46,13 +47,11 @@ async def build(account: Account, settings: Settings, client: Path, say: Callabl
         )  # fmt: skip
     try:
         await remove_environments(account, settings.e2b_template)
-    except (
-        CodewordsError
-    ) as error:  # the template stands; a cloud without snapshots has no environments to remove
+    except CodewordsError as error:
+        # The template stands, so that this is no failure of the build.
         log.warning("environments of the template before not removed", reason=error.message)
-        say(
-            "The template is built. Environments of the one before could not be listed, and stay where there are any."
-        )
+        return f"Environments of the template before were not removed: {error.message}"
+    return ""
 
 
 async def remove_environments(account: Account, template: str) -> int:
