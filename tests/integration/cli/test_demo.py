@@ -48,4 +48,6 @@ def test_a_step_that_fails_is_named_with_what_to_do_and_ends_with_1(empty: Shell
     assert result.code == 1
     assert "✗ Connect" in result.out
     assert "hint: " in result.err
+    assert (result.out + result.err).count("cannot be used") == 1
+    assert "ExceptionGroup" not in result.out + result.err
     assert empty("codewords-mcp", "demo", "--json").json["steps"][0]["ok"] is False

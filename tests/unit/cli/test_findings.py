@@ -1,0 +1,62 @@
+"""What `doctor` says of a machine and of the home on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from codewords_mcp.cli import _findings
+from codewords_mcp.cli._findings import Finding, machine_findings
+
+pytestmark = pytest.mark.requirement("cli:doctor")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "home"
+    monkeypatch.setenv("CODEWORDS_HOME", str(folder))
+    monkeypatch.delenv("CODEWORDS_API_KEY", raising=False)
+    return folder
+
+
+def finding(name: str) -> Finding:
+    return next(one for one in machine_findings() if one.id == name and one.status != "warning")
+
+
+def test_a_key_file_that_is_not_there_is_not_said_to_hold_the_key(home: Path) -> None:
+    assert finding("key").status == "note"
+    assert "the first start makes the admin key" in finding("key").detail
+    home.mkdir()
+    (home / "api.key").write_text("cwk-admin", encoding="utf-8")
+    assert (finding("key").status, finding("key").detail) == ("ok", f"the admin key is in {home / 'api.key'}")
+
+
+def test_the_size_of_a_home_is_that_of_all_its_files_and_links_count_once(home: Path) -> None:
+    (home / "environments" / "a").mkdir(parents=True)
+    (home / "cache").mkdir()
+    (home / "codewords.db").write_bytes(os.urandom(1 << 20))
+    package = home / "cache" / "package"
+    package.write_bytes(os.urandom(8 << 20))
+    os.link(package, home / "environments" / "a" / "package")
+    said = finding("home").detail
+    assert "9.0 MB on the disk" in said or "9 MB on the disk" in said, said
+    assert "database and the rest 1" in said
+
+
+def test_pythons_are_found_where_the_home_of_the_user_cannot_be_written(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A uv whose cache cannot be made answers with an error, unless it is asked without one."""
+    uv = tmp_path / "uv"
+    listed = json.dumps([{"version": "3.13.5"}, {"version": "3.11.7"}])
+    uv.write_text(
+        f"#!/bin/sh\ncase \"$*\" in *--no-cache*python*list*) echo '{listed}' ;; *--version*) echo uv 1 ;; *) exit 2 ;; esac\n",
+        encoding="utf-8",
+    )
+    uv.chmod(uv.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(_findings, "_find_uv", lambda: str(uv))
+    assert finding("python").detail == "3.11.7, 3.13.5"

@@ -1,0 +1,79 @@
+"""The scripts that a contributor meets first: `scripts/setup` and `scripts/test`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.conftest import PROJECT
+
+pytestmark = pytest.mark.requirement("project:scripts")
+
+OLD = '#!/bin/sh\ncase "$*" in *--version*) echo "Python 3.10.12" ;; *version_info*) exit 1 ;; esac\n'
+NEW = """#!/bin/sh
+case "$*" in
+  "-m venv .venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python; printf '#!/bin/sh\\n' >.venv/bin/uv; chmod +x .venv/bin/uv ;;
+esac
+"""
+
+
+class Checkout:
+    """A folder with the scripts, in which no program is found but those that a test makes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.programs = folder / "programs"
+        shutil.copytree(PROJECT / "scripts", folder / "scripts")
+        self.programs.mkdir()
+        for name in ("sh", "dirname", "rm", "mkdir", "cp", "chmod", "cat"):
+            found = shutil.which(name)
+            assert found is not None
+            (self.programs / name).symlink_to(found)
+
+    def program(self, path: str, text: str) -> None:
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        file.chmod(0o755)
+
+    def run(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.folder / "scripts" / script, *arguments],
+            env={"PATH": str(self.programs)}, capture_output=True, encoding="utf-8", check=False,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path)
+
+
+def test_setup_with_a_python_that_is_too_old_says_so_and_makes_nothing(checkout: Checkout) -> None:
+    checkout.program("programs/python3", OLD)
+    done = checkout.run("setup")
+    assert done.returncode == 1
+    assert "needs Python 3.11 or newer; python3 is Python 3.10.12" in done.stderr
+    assert "PYTHON=" in done.stderr
+    assert not (checkout.folder / ".venv").exists()
+
+
+def test_setup_takes_a_newer_python_beside_an_old_one_and_replaces_its_environment(
+    checkout: Checkout,
+) -> None:
+    checkout.program("programs/python3", OLD)
+    checkout.program("programs/python3.12", NEW)
+    checkout.program(".venv/bin/python", OLD)
+    (checkout.folder / ".venv" / "of-the-old-one").touch()
+    done = checkout.run("setup")
+    assert done.returncode == 0, done.stderr
+    assert not (checkout.folder / ".venv" / "of-the-old-one").exists()
+    assert (checkout.folder / ".venv/bin/python").read_text(encoding="utf-8") == NEW
+
+
+def test_help_of_the_test_script_is_its_own_and_runs_no_check(checkout: Checkout) -> None:
+    for option in ("--help", "-h"):
+        done = checkout.run("test", option)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("usage: scripts/test")
