@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from codewords_mcp.runtime.sandboxes.base import (
     SandboxSockets,
 )
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
+from codewords_mcp.runtime.sandboxes.listeners import is_another_users_port
 from codewords_mcp.settings import Settings
 
 from .stage import HELLO, running, specification
@@ -118,3 +120,43 @@ async def test_killing_takes_the_program_s_children_along(
         async with asyncio.timeout(10):
             while os.path.exists(f"/proc/{child}/cmdline") and Path(f"/proc/{child}/cmdline").read_bytes():
                 await asyncio.sleep(0.01)
+
+
+_LISTEN = """
+import os, socket, sys
+os.setuid(65534)
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
+    print("listening", flush=True)
+    while True:
+        connection = server.accept()[0]
+        if received := connection.recv(65536):
+            print(received, flush=True)
+        connection.close()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+async def test_another_user_who_takes_a_programs_port_is_sent_nothing(
+    process: Driver, environment: EnvironmentRef
+) -> None:
+    """The port stands in the process list before the program listens there."""
+    code = (
+        "import os, subprocess, sys, http.server as h\n"
+        f"thief = subprocess.Popen([sys.executable, '-c', {_LISTEN!r}, os.environ['PORT']], stdout=subprocess.PIPE)\n"
+        "print(thief.stdout.readline().decode(), flush=True)\n"
+        "print(thief.stdout.readline().decode(), flush=True)\n"
+    )
+    limits = Limits(start_timeout=3)
+    async with running(process, specification(environment, code, limits=limits)) as program:
+        with pytest.raises(ProgramFailed):
+            await program.sandbox.wait_ready()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a port is")
+async def test_the_kernel_tells_whose_a_port_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        assert not is_another_users_port(port)
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+        assert is_another_users_port(port)
+    assert not is_another_users_port(port), "nobody listens there"

@@ -37,6 +37,7 @@ from codewords_mcp.runtime.sandboxes.base import (
     Usage,
 )
 from codewords_mcp.runtime.sandboxes.confined.spawn import proxies
+from codewords_mcp.runtime.sandboxes.listeners import is_another_users_port
 from codewords_mcp.runtime.sandboxes.local import paths
 from codewords_mcp.runtime.sandboxes.local.inside import channel
 from codewords_mcp.runtime.sandboxes.output import Output
@@ -275,6 +276,10 @@ class ProcessSandbox:
             with contextlib.suppress(OSError):
                 _, writer = await asyncio.open_connection("127.0.0.1", self._port)
                 writer.close()
+                if is_another_users_port(
+                    self._port
+                ):  # its program may still serve on the socket it was passed
+                    continue
                 self._bridge = await asyncio.start_unix_server(self._accept, sock=self._listener)
                 self._now_ready()
 
@@ -284,6 +289,9 @@ class ProcessSandbox:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._port)
+            if is_another_users_port(self._port):
+                await _close(inner_writer)
+                raise ConnectionRefusedError  # as where nobody listens
         except OSError:
             await _close(writer)
             return
