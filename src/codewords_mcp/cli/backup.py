@@ -133,16 +133,14 @@ def restore(
     them; `codewords resume` lets them go on here.
     """
     home = _own_settings().home
-    if (home / DATABASE).exists():
-        raise Conflict(
-            f"The home {home} has a database already.",
-            hint="Move it away, or set CODEWORDS_HOME to another folder.",
-        )
+    _require_no_database(home)
     with _opened(file) as source:
         try:
             with tarfile.open(fileobj=source, mode="r:gz") as archive:
                 names = _checked(archive)
-                _extract(archive, home)
+                with _held(home):
+                    _require_no_database(home)
+                    _extract(archive, home)
         except (tarfile.TarError, zlib.error, EOFError, OSError, sqlite3.Error) as error:
             (home / RESTORING).unlink(missing_ok=True)
             raise StorageFailed(
@@ -158,6 +156,27 @@ def restore(
             always=True,
         )
     return OK
+
+
+@contextmanager
+def _held(home: Path) -> Generator[None]:
+    """Hold the home as a runtime does: another restore, or a runtime that starts, would mix its keys with this database."""
+    from codewords_mcp._hold import Hold  # needs fcntl, which not every system has
+
+    hold = Hold(str(home))
+    try:
+        yield
+    finally:
+        hold.release()
+
+
+def _require_no_database(home: Path) -> None:
+    """Raises Conflict."""
+    if (home / DATABASE).exists():
+        raise Conflict(
+            f"The home {home} has a database already.",
+            hint="Move it away, or set CODEWORDS_HOME to another folder.",
+        )
 
 
 @contextmanager

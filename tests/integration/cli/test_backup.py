@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from tests.integration.cli.terminal import Shell
 
+from codewords_mcp._hold import Hold
 from codewords_mcp.cli.backup import backup
 from codewords_mcp.runtime.store.database import Database
 
@@ -132,6 +133,24 @@ def test_a_backup_is_whole_while_files_come_and_go(tmp_path: Path, monkeypatch: 
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+@pytest.mark.requirement("cli:backup")
+def test_of_two_restores_into_one_home_at_once_one_is_refused(tmp_path: Path) -> None:
+    """They would mix the keys of one backup with the database of the other."""
+    file = tmp_path / "home.backup"
+    source = Shell(_made(tmp_path / "source"), {"CODEWORDS_PORT": "0"})
+    Database.open(source.home).close()
+    assert source("codewords", "backup", str(file)).code == 0
+    empty = Shell(tmp_path / "empty", {"CODEWORDS_PORT": "0"})
+
+    hold = Hold(str(empty.home))
+    refused = empty("codewords", "restore", str(file))
+    hold.release()
+    assert refused.code == 3
+    assert "holds the home" in refused.err
+    assert not (empty.home / "codewords.db").exists()
+    assert empty("codewords", "restore", str(file)).code == 0
 
 
 @pytest.mark.requirement("cli:backup")
