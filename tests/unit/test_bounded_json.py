@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from codewords_mcp.bounded_json import MAX_DEPTH, UnacceptableJson, check, parse, parse_or_none, parse_stored
-from codewords_mcp.door.runs import _log, run_result, run_words  # pyright: ignore[reportPrivateUsage]
+from codewords_mcp.door.runs import RunView, _log, run_result, run_words  # pyright: ignore[reportPrivateUsage]
 from codewords_mcp.errors import InvalidInput, StorageFailed
 from codewords_mcp.http.records import log_record, result_record
 from codewords_mcp.runtime.log_text import level_of
@@ -157,7 +157,7 @@ def _told(database: Database, run_id: str) -> tuple[bytes, str]:
         lambda c: runs.page(c, "o", service_id=None, status=None, limit=5, before=None)
     )
     assert run_id in [one.id for one in listed]
-    told = run_result(run, [])
+    told = run_result(RunView(run))
     told.model_dump_json()
     return to_json(result_record(run)), run_words(told)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
@@ -111,22 +112,27 @@ async def last_lines(runtime: Runtime, caller: Caller, run: Run, limit: int) -> 
     return await runtime.tail(caller, run.id, limit=limit)
 
 
-def run_result(
-    run: Run,
-    logs: list[LogLine],
-    why: Diagnosis | None = None,
-    *,
-    path: str = "",
-    offset: int = 0,
-    asked: bool = False,
-) -> RunResult:
-    """The record, the log lines given and the diagnosis; of the result what is at `path`, from `offset` on; with `asked`
-    what the run was asked.
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run and the parts of it that are shown: its last log lines, its diagnosis, its input.
 
-    Raises InvalidInput for a path that leads nowhere.
+    Of the result the part at `path` is shown, from `offset` on. `picture` are the bytes of an answer that is shown as one.
     """
-    result, part = _result(run, path, offset)
-    if why is not None and why.frames and not path and not offset:
+
+    run: Run
+    logs: list[LogLine] = field(default_factory=list[LogLine])
+    diagnosis: Diagnosis | None = None
+    path: str = ""
+    offset: int = 0
+    with_input: bool = False
+    picture: bytes | None = None
+
+
+def run_result(view: RunView) -> RunResult:
+    """Make the structured result of a view. Raises InvalidInput for a path that leads nowhere."""
+    run, why = view.run, view.diagnosis
+    result, part = _result(run, view.path, view.offset)
+    if why is not None and why.frames and not view.path and not view.offset:
         # then the answer is the traceback, which the diagnosis tells in fewer words
         result, part = None, None
     return RunResult(
@@ -138,7 +144,7 @@ def run_result(
         seconds=_seconds(run),
         timings_ms={name: round(value, 1) for name, value in run.timings_ms.items()},
         isolation=run.isolation,
-        asked=_asked(run) if asked else None,
+        asked=_asked(run) if view.with_input else None,
         cost_usd=run.usage.get("cost"),
         result=result,
         result_cut=run.response_truncated or (part is not None and part.total > _RESULT_KEPT) or None,
@@ -150,7 +156,7 @@ def run_result(
         diagnosis=diagnosed(why),
         reached=_reached(run),
         refused=[one_line(one, 400) for one in refusals(run)],
-        logs=_log(logs),
+        logs=_log(view.logs),
         next=_next_call(run, why),
     )
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.door.errors import protocol_errors
-from codewords_mcp.door.runs import last_lines, run_result, run_words
+from codewords_mcp.door.runs import RunView, last_lines, run_result, run_words
 from codewords_mcp.door.skills import skill
 
 TITLE = "Debug a run"
@@ -24,7 +24,7 @@ async def debug_run(
     runtime, caller = asking(ctx)
     run = await runtime.get_run(caller, run_id)
     logs = await last_lines(runtime, caller, run, _LOG_LINES)
-    told = run_words(run_result(run, logs, await runtime.diagnose(caller, run)))
+    told = run_words(run_result(RunView(run, logs, await runtime.diagnose(caller, run))))
     return f"Look into run {run.id} of workflow {run.service_id}.\n\n{told}\n\n{skill('debug-run').body}"
 
 

@@ -8,9 +8,9 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.runs import RunResult, last_lines
+from codewords_mcp.door.runs import RunResult, RunView, last_lines
 from codewords_mcp.tools._arguments import RunId, WaitSeconds
-from codewords_mcp.tools._runs import LOG, LOG_READ, answer_log, answer_run, follow
+from codewords_mcp.tools._runs import LOG, LOG_READ, answer_log, answer_run, follow, load_picture
 from codewords_mcp.tools._tool import READS, tool
 
 
@@ -30,7 +30,9 @@ async def get_run(
     run = await follow(runtime, caller, run, seconds=wait_seconds, progress=ctx.report_progress)
     logs = await last_lines(runtime, caller, run, log_lines) if log_lines else []
     why = await runtime.diagnose(caller, run)
-    return answer_run(run, logs, why, path=path, offset=offset, asked=not (path or offset))
+    whole = not (path or offset)
+    picture = await load_picture(runtime, caller, run) if whole else None
+    return answer_run(RunView(run, logs, why, path, offset, with_input=whole, picture=picture))
 
 
 TOOL = tool(get_run, title="Get run", hints=READS)

@@ -11,7 +11,7 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.runs import RunResult, last_lines
+from codewords_mcp.door.runs import RunResult, RunView, last_lines
 from codewords_mcp.door.tasks import task_of
 from codewords_mcp.errors import CodewordsError, InvalidInput
 from codewords_mcp.runtime.manifest import OWN_CHROME
@@ -19,7 +19,7 @@ from codewords_mcp.runtime.models import FINISHED, Caller, Run
 from codewords_mcp.runtime.questions import Question
 from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
 from codewords_mcp.tools._integrations import refuse_integrations
-from codewords_mcp.tools._runs import answer_run, follow
+from codewords_mcp.tools._runs import answer_run, follow, load_picture
 from codewords_mcp.tools._tool import EXECUTES, patience, tool
 
 if TYPE_CHECKING:
@@ -70,11 +70,11 @@ async def run_workflow(
             await asyncio.shield(cancelling)
         raise
     if run.status not in FINISHED or run.status == "succeeded":
-        return answer_run(run, [])
+        return answer_run(RunView(run, picture=await load_picture(runtime, caller, run)))
     logs = await last_lines(runtime, caller, run, _LOGS_OF_A_FAILURE)
     why = await runtime.diagnose(caller, run)
     # the lines of the workflow's own that a diagnosis has say more than the end of a traceback
-    return answer_run(run, [] if why and why.frames else logs, why)
+    return answer_run(RunView(run, [] if why and why.frames else logs, why))
 
 
 async def _cancel(runtime: Runtime, caller: Caller, recording: asyncio.Future[Run]) -> None:

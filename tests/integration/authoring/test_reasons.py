@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.workshop import ADMIN, deploy, finished, log_text, make_home, open_runtime, request, workflow
 
-from codewords_mcp.door.runs import run_result, run_words
+from codewords_mcp.door.runs import RunView, run_result, run_words
 from codewords_mcp.runtime.models import Check, Run
 from codewords_mcp.runtime.runtime import Runtime
 
@@ -70,7 +70,7 @@ async def told(runtime: Runtime, run: Run) -> str:
     """What a model reads of a run whose log has ended."""
     async for _ in runtime.logs(ADMIN, run.id):
         pass
-    return run_words(run_result(run, [], await runtime.diagnose(ADMIN, run)))
+    return run_words(run_result(RunView(run, [], await runtime.diagnose(ADMIN, run))))
 
 
 def warned(checks: list[Check], one: str) -> dict[str, str]:

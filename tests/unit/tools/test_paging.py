@@ -12,7 +12,7 @@ import pytest
 from mcp_types import CallToolResult, TextContent
 
 from codewords_mcp.door.paging import WINDOW, at_path, part_of
-from codewords_mcp.door.runs import run_result, run_words
+from codewords_mcp.door.runs import RunView, run_result, run_words
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.models import LogLine, Run
 from codewords_mcp.tools._runs import answer_log, answer_run
@@ -30,15 +30,16 @@ def run_of(value: Any, **more: Any) -> Run:
 
 
 def _words(result: CallToolResult) -> str:
-    [text] = [part.text for part in result.content if isinstance(part, TextContent)]
-    return text
+    first = result.content[0]
+    assert isinstance(first, TextContent)
+    return first.text
 
 
 def test_a_long_result_is_read_to_its_end_by_the_offsets_that_the_parts_tell() -> None:
     value = {"rows": [f"row {n} with words" for n in range(2_000)]}
     whole, read, offset = json.dumps(value, separators=(",", ":")), "", 0
     for _ in range(20):
-        told = run_result(run_of(value), [], offset=offset)
+        told = run_result(RunView(run_of(value), offset=offset))
         read += told.result
         words = run_words(told)
         if told.next_offset is None:
@@ -50,13 +51,13 @@ def test_a_long_result_is_read_to_its_end_by_the_offsets_that_the_parts_tell() -
 
 
 def test_the_text_of_a_middling_result_says_where_it_goes_on() -> None:
-    words = run_words(run_result(run_of(["some words"] * 800), []))
+    words = run_words(run_result(RunView(run_of(["some words"] * 800))))
     assert f"offset={WINDOW}" in words
 
 
 def test_a_path_leads_into_the_result_and_a_wrong_one_says_what_is_there() -> None:
     value = {"items": [{"name": "first"}, {"name": "second"}]}
-    assert run_result(run_of(value), [], path="items.1.name").result == "second"
+    assert run_result(RunView(run_of(value), path="items.1.name")).result == "second"
     for path, told in (
         ("items.5", "a list of 2"),
         ("nothing", "the keys items"),
@@ -68,16 +69,16 @@ def test_a_path_leads_into_the_result_and_a_wrong_one_says_what_is_there() -> No
 
 
 def test_a_picture_is_shown_as_one_and_its_base64_is_not_told() -> None:
-    told = answer_run(run_of({"page": {"shot": PNG}}), [])
-    assert [part.type for part in told.content] == ["text", "image"]
+    told = answer_run(RunView(run_of({"page": {"shot": PNG}})))
+    assert [part.type for part in told.content] == ["text", "text", "image"]
     assert PNG[:200] not in _words(told)
     assert told.structured_content is not None
     assert "base64" in told.structured_content["result"]["page"]["shot"]
-    assert run_result(run_of({"shot": PNG}), [], path="shot").result == PNG
+    assert run_result(RunView(run_of({"shot": PNG}), path="shot")).result == PNG
 
 
 def test_an_answer_that_is_no_text_says_so() -> None:
-    assert "not text" in run_words(run_result(run_of(None), []))
+    assert "not text" in run_words(run_result(RunView(run_of(None))))
 
 
 def test_a_log_is_read_by_parts() -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 
+from codewords_mcp.door.runs import RunView
 from codewords_mcp.door.tool_words import as_tools
 from codewords_mcp.runtime.models import LogLine, Run, RunError
 from codewords_mcp.tools._runs import answer_run
@@ -30,7 +31,7 @@ SAID: list[tuple[Literal["stdout", "stderr"], str]] = [
 def test_a_log_is_what_the_workflow_said_and_not_what_its_server_did() -> None:
     lines = [LogLine(created_at=NOW, stream=stream, message=text) for stream, text in SAID]
     run = Run(id="r", owner="o", status="succeeded", created_at=datetime(2026, 1, 1, tzinfo=UTC))
-    result = answer_run(run, lines)
+    result = answer_run(RunView(run, lines))
     assert result.structured_content is not None
     assert result.structured_content["logs"] == [
         "fetching url=/a",
@@ -81,7 +82,7 @@ def test_a_run_says_what_it_reached_and_names_what_was_refused() -> None:
         id="r", owner="o", status="succeeded", created_at=datetime(2026, 1, 1, tzinfo=UTC),
         usage={"egress": {"policy": None, "reached": reached}},
     )  # fmt: skip
-    result = answer_run(run, [])
+    result = answer_run(RunView(run))
     assert result.structured_content is not None
     told = result.structured_content["reached"]
     assert told[:2] == ["api.example.com:443", "10.0.0.1:80 (refused)"]
@@ -96,7 +97,7 @@ def test_after_an_interrupted_run_the_next_call_runs_it_again() -> None:
     error = RunError(code="interrupted", message="The runtime stopped.", origin="platform")
     at = datetime(2026, 1, 1, tzinfo=UTC)
     run = Run(id="r", owner="o", service_id="w_1", status="interrupted", created_at=at, error=error)
-    result = answer_run(run, [])
+    result = answer_run(RunView(run))
     assert result.structured_content is not None
     assert (
         result.structured_content["next"]

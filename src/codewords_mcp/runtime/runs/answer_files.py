@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import structlog
 
-from codewords_mcp.errors import CodewordsError, NotFound
+from codewords_mcp.errors import CodewordsError, NotFound, Unauthenticated
 from codewords_mcp.runtime.models import FINISHED, AnswerFile, Run, RunRequest
 from codewords_mcp.runtime.runs.request_headers import Headers, value_of
 from codewords_mcp.runtime.store import runs as rows
@@ -212,6 +212,18 @@ class AnswerFiles:
             update={"download_uri": address + path, "expires_at": to_datetime(row["expires_at"])}
         )
         return run.model_copy(update={"response_file": linked})
+
+    async def read(self, run: Run) -> bytes | None:
+        """The bytes of a run's answer file; None where it is not stored, or not any more."""
+        file = run.response_file
+        if file is None or file.download_uri is None:
+            return None
+        try:
+            stored = await self._files.find(file.download_uri.rpartition("/")[2])
+            chunks = [chunk async for chunk in await self._files.read(stored, 0, stored.size)]
+        except (NotFound, Unauthenticated):
+            return None
+        return b"".join(chunks)
 
     async def close(self, within: float) -> None:
         """Let what is being stored finish, for so long."""
