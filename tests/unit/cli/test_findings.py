@@ -1,4 +1,4 @@
-"""What `doctor` says of a machine and of the home on it."""
+"""Findings of `doctor` about a machine and the home on it."""
 
 from __future__ import annotations
 

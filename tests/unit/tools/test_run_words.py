@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -9,6 +10,7 @@ import pytest
 
 from codewords_mcp.door.runs import RunView
 from codewords_mcp.door.tool_words import as_tools
+from codewords_mcp.runtime.authoring.diagnose import diagnose
 from codewords_mcp.runtime.models import LogLine, Run, RunError
 from codewords_mcp.tools._runs import answer_run
 
@@ -104,3 +106,21 @@ def test_after_an_interrupted_run_the_next_call_runs_it_again() -> None:
         == 'run_workflow(workflow_id="w_1", input=…) again, if it may be done twice'
     )
     assert result.content[0].text.endswith(f"Next: {result.structured_content['next']}")  # type: ignore[union-attr]
+
+
+@pytest.mark.requirement("mcp:next-step")
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "SMTP_URL"])
+def test_after_a_run_that_lacked_a_credential_of_the_platform_the_next_call_sets_it(name: str) -> None:
+    said = {"detail": f"{name} is not set. codewords secrets set {name}"}
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    run = Run(
+        id="r", owner="o", service_id="w_1", status="failed", created_at=at, response_status=424,
+        response_json=said, response_content=json.dumps(said),
+    )  # fmt: skip
+    found = diagnose(run, [], "", None, None, unset={name})
+    result = answer_run(run, [], found)
+    assert result.structured_content is not None
+    assert result.structured_content["next"].startswith(f'set_secret(name="{name}")')
+    text = result.content[0].text  # type: ignore[union-attr]
+    assert f"Likely fix: {name} has no value yet" in text
+    assert "edit_workflow" not in text

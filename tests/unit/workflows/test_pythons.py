@@ -24,7 +24,9 @@ def uv(tmp_path: Path) -> Uv:
     return Uv(program, tmp_path / "cache")
 
 
-async def test_a_download_that_failed_is_told_beside_what_the_script_asks_for(uv: Uv, tmp_path: Path) -> None:
+async def test_a_download_that_failed_is_named_beside_what_the_script_asks_for(
+    uv: Uv, tmp_path: Path
+) -> None:
     with pytest.raises(EnvironmentFailed) as raised:
         await find_python(uv, "==3.99.*", downloads=True, installs=tmp_path)
     assert "asks for Python ==3.99.*" in raised.value.message
