@@ -9,6 +9,7 @@ import secrets
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,8 +45,18 @@ _NAMED = re.compile(r'filename="?([^";]{1,200})')
 
 def media_type(headers: Headers) -> str:
     """The answer's media type without its parameters; empty where it names none."""
-    kind = (value_of(headers, b"content-type") or "").partition(";")[0].strip().lower()
+    return _media_type(value_of(headers, b"content-type") or "")
+
+
+@lru_cache(maxsize=256)
+def _media_type(content_type: str) -> str:
+    kind = content_type.partition(";")[0].strip().lower()
     return kind if _MEDIA_TYPE.fullmatch(kind) else ""
+
+
+@lru_cache(maxsize=256)
+def _is_type_of_text(kind: str) -> bool:
+    return _TEXT.fullmatch(kind) is not None
 
 
 class Collected:
@@ -119,7 +130,7 @@ class AnswerFiles:
     def collect(self, run_id: str, headers: Headers) -> Collected | None:
         """Where the answer's media type is not one of text, what collects it."""
         kind = media_type(headers)
-        if not kind or _TEXT.fullmatch(kind):
+        if not kind or _is_type_of_text(kind):
             return None
         return self._collected(run_id, kind, headers)
 
@@ -146,7 +157,7 @@ class AnswerFiles:
                 return {}
             kind = media_type(headers)
             collected = self._collected(
-                run_id, _BINARY if not kind or _TEXT.fullmatch(kind) else kind, headers
+                run_id, _BINARY if not kind or _is_type_of_text(kind) else kind, headers
             )
             await collected.add(whole)
         if collected.size == 0:

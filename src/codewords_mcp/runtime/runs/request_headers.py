@@ -40,7 +40,10 @@ Headers = list[tuple[bytes, bytes]]
 
 def value_of(headers: Headers, name: bytes) -> str | None:
     """The first value of a lower-case name, as text."""
-    return next((v.decode("latin-1") for n, v in headers if n == name), None)
+    for found, value in headers:
+        if found == name:
+            return value.decode("latin-1")
+    return None
 
 
 def to_workflow(
