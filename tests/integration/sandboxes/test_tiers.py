@@ -12,8 +12,10 @@ import pytest
 
 from codewords_mcp.runtime.sandboxes.base import Capability, Driver
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
+from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock
 from codewords_mcp.settings import Settings
 
+DENYING = Path(__file__).with_name("without_namespaces.py")
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("sandbox:tier")]
 
 
@@ -62,14 +64,43 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take its own powers away for good")
 async def test_a_machine_that_cannot_isolate_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    dropping = "import ctypes, os, sys; [ctypes.CDLL(None).prctl(24, c, 0, 0, 0) for c in range(64)]; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-    done = subprocess.run(
-        [sys.executable, "-c", dropping, "-c", POWERLESS, str(tmp_path)], capture_output=True, encoding="utf-8", timeout=60, check=True,
-    )  # fmt: skip
+    command = [sys.executable, DENYING, "--without-landlock", sys.executable, "-c", POWERLESS, tmp_path]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=True)
     tier, message, hint, kept = json.loads(done.stdout.splitlines()[-1])
     assert tier == "D"
     assert "Operation not permitted" in message
     assert "CODEWORDS_SANDBOX=process" in hint
     assert not kept
+
+
+BARE_ROOT = """
+import ctypes, os, sys
+for capability in range(64):
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+TIER = """
+import asyncio, sys
+from pathlib import Path
+from codewords_mcp.runtime.sandboxes.drivers import open_driver
+from codewords_mcp.settings import Settings
+
+async def main():
+    home = Path(sys.argv[1])
+    driver = await open_driver(Settings(home=home), None, home / "run")
+    print(driver.tier.id)
+    await driver.close()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.requirement("sandbox:landlock")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take its own powers away for good")
+@pytest.mark.skipif(bool(Landlock().missing()), reason=Landlock().missing())
+async def test_root_without_capabilities_as_in_a_bare_container_is_isolated_by_landlock(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-c", BARE_ROOT, DENYING, sys.executable, "-c", TIER, tmp_path]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "C"

@@ -43,7 +43,7 @@ def main() -> None:
         linux.prctl(_PR_SET_CHILD_SUBREAPER, 1)
         linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
         if os.geteuid() == 0:
-            linux.drop_capabilities()
+            _drop_capabilities()
         answer = channel.receive(runtime)  # the runtime has put this process into its cgroup when it says go
         if answer is not None and answer[0].get("go"):
             _Watch(spec, runtime, leash).run(listener, boot)
@@ -51,6 +51,16 @@ def main() -> None:
         _say_error(runtime, error, getattr(error, "step", "isolation"))
     _end_all()
     os._exit(0)
+
+
+def _drop_capabilities() -> None:
+    """Give up every capability. A root without CAP_SETPCAP (`docker run --cap-drop ALL`) keeps its bounding set: without new
+    privileges nothing comes of that.
+    """
+    try:
+        linux.drop_capabilities()
+    except PermissionError:
+        linux.clear_capabilities()
 
 
 def _say_error(runtime: socket.socket, error: Exception, step: str) -> None:

@@ -214,6 +214,11 @@ def drop_capabilities() -> None:
     """Give up every capability for good: bounding, ambient, permitted, effective, inheritable."""
     _drop_from_bounding_set()
     prctl(PR_SET_SECUREBITS, _SECUREBITS_ALL_LOCKED)
+    clear_capabilities()
+
+
+def clear_capabilities() -> None:
+    """Give up the capabilities of this process: ambient, permitted, effective, inheritable."""
     prctl(PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     header = _CapHeader(_CAPABILITY_VERSION_3, 0)
     _check(_libc.capset(ctypes.byref(header), (_CapData * 2)()), "capset")
