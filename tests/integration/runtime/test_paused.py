@@ -60,11 +60,9 @@ async def backup(tmp_path: Path) -> Backup:
     database = Database.open(home)
     due = now() - 3_600_000_000
     for each in (schedule.id, once.id):
-        database.write_blocking(lambda c, each=each: rows.change(c, each, {"next_at": due}))
+        database.write_blocking(rows.change, each, {"next_at": due})
     for run_id in runs:  # their time comes while the home is restored
-        database.write_blocking(
-            lambda c, run_id=run_id: run_rows.change(c, run_id, {"not_before": due, "in_queue": False})
-        )
+        database.write_blocking(run_rows.change, run_id, {"not_before": due, "in_queue": False})
     database.write_blocking(pausing.pause)
     database.close()
     return Backup(home, service, schedule.id, once.id, runs)

@@ -58,7 +58,7 @@ async def test_the_file_shrinks_while_runs_are_written(tmp_path: Path) -> None:
     async def write_on() -> None:
         nonlocal written
         while not tidied.is_set():
-            await house.database.write_soon(lambda c, n=written: add(c, 1, age=-n, size=10))
+            await house.database.write_soon(add, 1, age=-written, size=10)
             written += 1
 
     writer = asyncio.create_task(write_on())
@@ -85,7 +85,7 @@ async def test_the_oldest_runs_beyond_those_kept_go_and_old_logs_before_their_ru
     url = None if kind == "sqlite" else request.getfixturevalue("postgres").url()
     database = Database.open(tmp_path, url)
     for age in (1, 2, 3):
-        await database.write(lambda c, age=age: add(c, 2, age=age, size=10))
+        await database.write(add, 2, age=age, size=10)
     await retention.prune(database, Settings(runs_kept=4, log_ttl=1.5 * 86400))
     assert await database.read(ids) == {"1/0", "1/1", "2/0", "2/1"}
     logged = await database.read(lambda c: set(c.execute(select(tables.log_chunks.c.run_id)).scalars()))

@@ -103,7 +103,7 @@ async def test_a_schedule_tells_what_it_missed_and_makes_up_as_it_was_asked(
         await runtime.pause_schedule(ADMIN, schedule.id)
         house = runtime._house  # pyright: ignore[reportPrivateUsage]
         slept = {"paused": False, "next_at": now() // MINUTE * MINUTE - 10 * MINUTE}
-        await house.database.write(lambda c, one=schedule.id, slept=slept: rows.change(c, one, slept))
+        await house.database.write(rows.change, schedule.id, slept)
     runtime._house.ticker.wake()  # pyright: ignore[reportPrivateUsage]
     for schedule, words in ((once, "made up for"), (skip, "none made up for")):
         told = await noted(runtime, schedule, words)
@@ -163,7 +163,7 @@ async def test_one_time_starts_one_run_however_many_look_at_it(runtime: Runtime,
     at = now() - 1_000_000
     for _ in range(2):  # the second time as if the clock had been put back
         for schedule in schedules:
-            await house.database.write(lambda c, one=schedule.id: rows.change(c, one, {"next_at": at}))
+            await house.database.write(rows.change, schedule.id, {"next_at": at})
         await asyncio.gather(*(house.ticker.fire() for _ in range(4)))
     ids = [await started(runtime, schedule) for schedule in schedules]
     assert [(await finished(runtime, run_id)).status for run_id in ids] == ["succeeded"] * 5

@@ -130,9 +130,7 @@ def test_pages_are_newest_first_and_complete_also_where_times_are_equal(database
     seen: list[str] = []
     before = None
     while True:
-        page = database.write_blocking(
-            lambda c, b=before: runs.page(c, "o", service_id=None, status=None, limit=2, before=b)
-        )
+        page = database.write_blocking(runs.page, "o", service_id=None, status=None, limit=2, before=before)
         if not page:
             break
         seen += [run.id for run in page]
@@ -200,7 +198,7 @@ def test_who_comes_back_to_a_log_goes_on_at_the_chunk_of_its_last_line(database:
     ]
     database.write_blocking(lambda c: logs.append(c, chunks))
     asked = [*times, to_text(5), "9999-12-31T23:59:59.999999Z", "9999", "yesterday"]
-    found = [database.write_blocking(lambda c, stamp=stamp: logs.seq_at(c, "r", stamp)) for stamp in asked]
+    found = [database.write_blocking(logs.seq_at, "r", stamp) for stamp in asked]
     assert found == [0, 0, 2, 2, 4, 4, 0, 4, 0, 0]
 
 
@@ -220,9 +218,7 @@ def test_attempts_add_up_what_cannot_be_told_stays_untold_and_only_the_holder_ad
     first = {"cpu_seconds": 1.0, "peak_memory": 50, "cost": None, "egress_in": 5, "egress_out": 7}
     second = {"cpu_seconds": 0.5, "peak_memory": 20, "cost": None, "egress_in": 1, "egress_out": None}
     for holder, columns in (("me", cannot), ("me", first), ("another", first), ("me", second)):
-        database.write_blocking(
-            lambda c, h=holder, v=columns: usage.add(c, "r", h, used={"wall_seconds": 1}, steps=[], columns=v)
-        )
+        database.write_blocking(usage.add, "r", holder, used={"wall_seconds": 1}, steps=[], columns=columns)
     (row,) = database.write_blocking(lambda c: usage.sums(c, "o", by="key", since=0))
     assert {name: row[name] for name in usage.SUMMED} == {
         "cpu_seconds": 1.5, "peak_memory": 50, "cost": None, "egress_in": 6, "egress_out": 7,

@@ -114,7 +114,7 @@ def test_the_bound_of_the_line_is_counted_and_names_itself(database: Database) -
 def test_runs_alike_whose_time_has_come_are_ahead(database: Database) -> None:
     where, later = place(), now() + 60_000_000
     for number, more in enumerate(({"in_queue": False}, {"in_queue": True, "not_before": later})):
-        database.write_blocking(lambda c, n=number, more=more: add(c, where, n, "queued", **more))
+        database.write_blocking(add, where, number, "queued", **more)
     database.write_blocking(lambda c: add(c, place(service="v"), 9, "queued", in_queue=True))
     assert not database.write_blocking(lambda c: slots.are_ahead(c, where))
     database.write_blocking(lambda c: add(c, where, 5, "queued", in_queue=True, not_before=now() - 1))
@@ -123,6 +123,6 @@ def test_runs_alike_whose_time_has_come_are_ahead(database: Database) -> None:
 
 def test_what_others_hold_is_told_under_each_limits_name(database: Database) -> None:
     for number, who in enumerate(("me", "other", "other")):
-        database.write_blocking(lambda c, n=number, who=who: add(c, place(key="k"), n, executor=who))
+        database.write_blocking(add, place(key="k"), number, executor=who)
     held = database.write_blocking(lambda c: slots.held_elsewhere(c, "me"))
     assert held == {("key", "o/k"): 2, ("caller", "o"): 2, ("workflow", "w"): 2, ("home", ""): 2}

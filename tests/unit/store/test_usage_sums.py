@@ -22,7 +22,6 @@ from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store import summing, usage
 from codewords_mcp.runtime.store.clock import now, to_text
 from codewords_mcp.runtime.store.database import Database, database_url
-from codewords_mcp.runtime.store.migrations import migrate
 from codewords_mcp.runtime.store.model_usage import Account
 from codewords_mcp.runtime.store.tables import runs
 from codewords_mcp.runtime.store.usage_tables import COUNTERS, model_usage
@@ -188,16 +187,12 @@ def agree(
     for owner in OWNERS:
         for since in SINCES:
             for by in get_args(usage.By):
-                found = database.write_blocking(
-                    lambda c, o=owner, b=by, s=since: usage.sums(c, o, by=b, since=s)
-                )
+                found = database.write_blocking(usage.sums, owner, by=by, since=since)
                 expected = plain(history, made, by, owner, since)
                 assert {row.pop("of"): pytest.approx(row, abs=1e-6) for row in found} == expected
             day = to_text(since)[:10]
             for by in get_args(CostsBy) if kept else ("day", "workflow", "key", "model"):
-                totals = database.write_blocking(
-                    lambda c, o=owner, b=by, d=day: calls.totals(c, b, owner=o, since=d, limit=10_000)
-                )
+                totals = database.write_blocking(calls.totals, by, owner=owner, since=day, limit=10_000)
                 names = [name for name in totals[0] if name not in COUNTERS] if totals else []
                 told = {
                     tuple(row[name] for name in names) if len(names) > 1 else row[names[0]]: {
@@ -208,7 +203,7 @@ def agree(
                 assert told == plain_calls(made, by, owner, day)
     for matching in ({}, {"service_id": "a"}, {"key_id": "k1"}):
         of = [counts["cost"] for account, counts in made if _matches(account, matching)]
-        assert database.write_blocking(lambda c, m=matching: calls.spent(c, **m)) == sum(of)
+        assert database.write_blocking(calls.spent, **matching) == sum(of)
     single = made[0][0].run_id
     of_one = sum(counts["cost"] for account, counts in made if account.run_id == single)
     if kept:
@@ -299,9 +294,7 @@ def test_what_is_on_record_of_a_run_only_after_it_was_added_up_is_added_and_only
             "egress_out": None,
         }
         for holder in ("me", "another"):
-            database.write_blocking(
-                lambda c, r=run["id"], h=holder, v=late: usage.add(c, r, h, used={}, steps=[], columns=v)
-            )
+            database.write_blocking(usage.add, run["id"], holder, used={}, steps=[], columns=late)
         run["peak_memory"] = max(run["peak_memory"] or 0, late["peak_memory"])
         for name in ("cpu_seconds", "cost", "egress_in"):
             run[name] = (run[name] or 0) + late[name]
@@ -323,7 +316,7 @@ def test_a_run_that_is_tried_again_is_summed_once_when_it_has_ended(database: Da
                 "completed_at": run["created_at"] + 9,
                 "started_at": run["created_at"],
             }
-            database.write_blocking(lambda c, r=run["id"], v=ended: rows.change(c, r, v, holder="me"))
+            database.write_blocking(rows.change, run["id"], ended, holder="me")
             run.update(ended)
     agree(database, told, made)
     sum_up(database)
@@ -377,12 +370,11 @@ def test_several_processes_that_add_up_at_the_same_time_add_each_run_once(
 
 
 @pytest.mark.usefixtures("settled")
-@pytest.mark.requirement("store:migrations")
-def test_a_home_of_the_version_before_is_added_up_and_so_is_what_its_replicas_go_on_writing(
+def test_runs_that_replicas_of_a_version_without_sums_write_are_added_up(
     url: str | None, tmp_path: Path
 ) -> None:
+    Database.open(tmp_path, url).close()
     engine = create_engine(database_url(url or f"sqlite:///{tmp_path / 'codewords.db'}"))
-    migrate(engine, "0038")
     told = history(random.Random(7), 300)
     made = asked(random.Random(7), told)
 

@@ -68,7 +68,7 @@ class SharedAccounts:
             found = taken
             closed = [key for key in wish.ceilings if key.id not in found]
             if closed:
-                await self._db.write(lambda c, closed=closed: _open(c, closed))
+                await self._db.write(_open, closed)
             elif not looked:  # what has ended here may free enough
                 self._ledger.flush()
                 await self._db.drained()

@@ -43,6 +43,10 @@ _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 log = structlog.get_logger(__name__)
 
 
+def _notify(connection: Connection, parameters: dict[str, str]) -> None:
+    connection.execute(_NOTIFY, parameters)
+
+
 class Replica:
     """Runs from `open` to `close`, on a shared database."""
 
@@ -166,7 +170,7 @@ class Replica:
             asked = {"channel": CHANNEL, "payload": payload}
             with suppress(CodewordsError):
                 # in the transaction of what is told of, as a rule, and never in one before it
-                await self._floor.database.write_soon(lambda c, asked=asked: c.execute(_NOTIFY, asked))
+                await self._floor.database.write_soon(_notify, asked)
             await asyncio.sleep(SPACING)
 
     def _hear(self, payload: str) -> None:

@@ -77,10 +77,9 @@ async def prune(database: Database, settings: Settings) -> None:
     if settings.log_ttl is not None:
         logs_before = now() - int(settings.log_ttl * 1e6)
         since = 0
-        while found := await database.read(lambda c, since=since: _with_old_logs(c, since, logs_before)):
+        while found := await database.read(_with_old_logs, since, logs_before):
             since = found[-1].created_at  # those before have no log any more, and need not be looked at again
-            gone = delete(log_chunks).where(log_chunks.c.run_id.in_([run.id for run in found]))
-            await database.write(lambda c, gone=gone: c.execute(gone))
+            await database.write(_delete_logs, [run.id for run in found])
             await asyncio.sleep(BREATH)
     if not database.shared:
         await shrink(database)
@@ -132,6 +131,10 @@ def _with_old_logs(connection: Connection, since: int, before: int) -> Sequence[
     over = runs.c.status.not_in(rows.UNFINISHED)  # said so that the index on the time is taken, as in `purge`
     query = select(runs.c.id, runs.c.created_at).where(old, over, has_log).order_by(runs.c.created_at)
     return connection.execute(query.limit(LOGS_AT_ONCE)).all()
+
+
+def _delete_logs(connection: Connection, run_ids: list[str]) -> None:
+    connection.execute(delete(log_chunks).where(log_chunks.c.run_id.in_(run_ids)))
 
 
 def _pragma(connection: Connection, name: str) -> int:

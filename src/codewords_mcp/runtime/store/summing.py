@@ -8,6 +8,7 @@ this is not summed, and so it is found here; a home of such a version is summed 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 from sqlalchemy import Connection, Select, func, literal_column, or_, select, text
@@ -47,10 +48,18 @@ async def keep_summed(database: Database) -> None:
 async def sum_up(database: Database) -> None:
     """All that there is. Raises StorageFailed."""
     for due, piece in ((_due_runs, _sum_runs), (_due_calls, _sum_calls)):
-        more = await database.read(lambda c, due=due: c.execute(due().limit(1)).first()) is not None
+        more = await database.read(_is_any, due())
         while more:
-            more = await database.write(lambda c, piece=piece: _is_alone(c) and piece(c))
+            more = await database.write(_sum_alone, piece)
             await asyncio.sleep(BREATH)
+
+
+def _is_any(connection: Connection, due: Select[str]) -> bool:
+    return connection.execute(due.limit(1)).first() is not None
+
+
+def _sum_alone(connection: Connection, piece: Callable[[Connection], bool]) -> bool:
+    return _is_alone(connection) and piece(connection)
 
 
 def _is_alone(connection: Connection) -> bool:
