@@ -13,15 +13,16 @@ from typing import Any
 
 import psycopg
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, insert, inspect, select, text
 from tests.postgres import Postgres
 
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.store import database as databases
-from codewords_mcp.runtime.store import logs, runs
+from codewords_mcp.runtime.store import logs, migrations, runs
 from codewords_mcp.runtime.store.clock import now, to_text
-from codewords_mcp.runtime.store.database import Database, database_url
-from codewords_mcp.runtime.store.migrations import KNOWN, migrate
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.migrations import REVISIONS, migrate
 from codewords_mcp.runtime.store.schema import all_tables
 from codewords_mcp.runtime.store.tables import meta
 
@@ -52,17 +53,16 @@ def test_migrations_make_exactly_the_tables_that_the_code_uses(database: Databas
 
 
 @pytest.mark.requirement("store:postgres")
-def test_postgresql_is_brought_to_the_same_tables_one_version_after_the_other(
-    postgres: Postgres, tmp_path: Path
-) -> None:
-    url = postgres.url()
-    engine = create_engine(database_url(url))
-    for version in KNOWN:
-        migrate(engine, version)
-    engine.dispose()
-    opened = Database.open(tmp_path, url)
+def test_migrations_make_the_same_tables_on_postgresql(postgres: Postgres, tmp_path: Path) -> None:
+    opened = Database.open(tmp_path, postgres.url())
     assert opened.write_blocking(_columns) == EXPECTED
     opened.close()
+
+
+def test_the_revision_of_a_migration_is_the_name_of_its_file() -> None:
+    folder = Path(migrations.__file__).parent
+    scripts = ScriptDirectory(str(folder), version_locations=[str(folder / "versions")])
+    assert tuple(one.revision for one in reversed(list(scripts.walk_revisions()))) == REVISIONS
 
 
 def test_a_home_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -75,47 +75,6 @@ def test_a_home_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> 
     raw = sqlite3.connect(tmp_path / "codewords.db")
     assert raw.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
     raw.close()
-
-
-@pytest.mark.requirement("store:older")
-def test_a_home_of_each_older_version_opens_with_what_it_holds(tmp_path: Path) -> None:
-    (tmp_path / "new").mkdir()
-    newest = _schema(Database.open(tmp_path / "new"))
-    for version in KNOWN[:-1]:
-        home = tmp_path / version
-        home.mkdir()
-        engine = create_engine(f"sqlite:///{home / 'codewords.db'}")
-        migrate(engine, version)
-        with engine.begin() as connection:
-            connection.execute(
-                text(
-                    "INSERT INTO runs (id, owner, status, created_at, response_truncated, attempts, steps, usage, timings)"
-                    " VALUES ('old', 'o', 'running', 5, 0, '[]', '[]', '{}', '{}')"
-                )
-            )
-        engine.dispose()
-        opened = Database.open(home)
-        run = opened.write_blocking(lambda c: runs.get(c, "old"))
-        assert run is not None
-        assert (run.status, run.background, run.retries) == ("running", False, 0)
-        assert _schema(opened) == newest
-
-
-def _schema(database: Database) -> dict[str, set[str]]:
-    def read(connection: Connection) -> dict[str, set[str]]:
-        inspector = inspect(connection)
-        return {
-            name: {f"{c['name']} {c['type']} {c['nullable']}" for c in inspector.get_columns(name)}
-            | {
-                str(sorted(str(part) for part in index["column_names"]))
-                for index in inspector.get_indexes(name)
-            }
-            for name in inspector.get_table_names()
-        }
-
-    found = database.write_blocking(read)
-    database.close()
-    return found
 
 
 def test_a_file_that_is_no_database_is_said_to_be_damaged(tmp_path: Path) -> None:
@@ -379,7 +338,7 @@ async def test_the_database_and_its_wal_are_for_their_owner_only_also_where_they
 
 
 @pytest.mark.requirement("store:schema-fits")
-@pytest.mark.parametrize("version", [KNOWN[-1], "0026"])
+@pytest.mark.parametrize("version", REVISIONS)
 @pytest.mark.parametrize("lost", ["ALTER TABLE runs DROP COLUMN priority", "DROP TABLE run_requests"])
 def test_a_database_that_lacks_parts_of_its_version_is_refused_by_name_and_left_alone(
     tmp_path: Path, version: str, lost: str

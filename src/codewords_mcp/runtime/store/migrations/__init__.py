@@ -1,4 +1,7 @@
-"""Numbered migrations by alembic, which is only imported when the database is not at HEAD (it costs 0.2 s)."""
+"""Numbered migrations by alembic, which is imported only when the database is not at `HEAD` (it costs 0.2 s).
+
+A migration is a module in `versions/`, and its revision is the name of its file.
+"""
 
 from __future__ import annotations
 
@@ -8,79 +11,64 @@ from sqlalchemy import Connection, Engine, inspect, text
 
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.store import schema
+from codewords_mcp.runtime.store.migrations import before_release
 
-KNOWN = (
-    "0001",
-    "0002",
-    "0003",
-    "0004",
-    "0005",
-    "0010",
-    "0021",
-    "0022",
-    "0023",
-    "0024",
-    "0025",
-    "0026",
-    "0030",
-    "0031",
-    "0032",
-    "0033",
-    "0034",
-    "0035",
-    "0036",
-    "0037",
-    "0038",
-    "0039",
-    "0040",
-    "0041",
-    "0042",
-    "0043",
-)
-HEAD = KNOWN[-1]
+_FOLDER = Path(__file__).parent
+REVISIONS = tuple(sorted(path.stem for path in (_FOLDER / "versions").glob("[0-9]*.py")))
+HEAD = REVISIONS[-1]
 LOCK = 0x636F6465
 """Of PostgreSQL's advisory locks, the one that a migration holds."""
 
 
 def current(engine: Engine) -> str | None:
-    """The database's version, None for a new one."""
+    """Return the database's revision, None for a new database."""
     with engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return _current(connection)
+
+
+def _current(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def migrate(engine: Engine, target: str = HEAD) -> None:
-    """Bring the database to this version, in one transaction.
+    """Bring the database to this revision, in one transaction.
 
-    Raises StorageFailed for one made by a newer release, and for one that lacks parts of the version that it says it has.
+    Raises StorageFailed for a database of a newer release, and for one that lacks parts of its revision.
     """
-    version = current(engine)
-    if version == target:
-        if version == HEAD:
-            schema.require_fit(engine, version, schema.columns_of_head())
+    revision = current(engine)
+    if revision is not None and revision == target:
+        if revision == HEAD:
+            schema.require_fit(engine, revision, schema.columns_of_head())
         return
-    if version is not None and version not in KNOWN:
+
+    if revision in before_release.REVISIONS:
+        schema.require_fit(engine, revision, before_release.columns_at(revision))
+    elif revision in REVISIONS:
+        schema.require_fit(engine, revision, schema.columns_at(revision))
+    elif revision is not None:
         raise StorageFailed(
-            f"This home was made by a newer version of codewords-mcp (its database is at {version}; this one knows {HEAD}).",
+            f"This home was made by a newer version of codewords-mcp (its database is at {revision}; this one knows {HEAD}).",
             hint="Upgrade codewords-mcp, or set CODEWORDS_HOME to another folder. Nothing was changed.",
         )
-    if version is not None:
-        schema.require_fit(engine, version, schema.columns_at(version))
+
     with engine.begin() as connection:
-        if (
-            connection.dialect.name == "postgresql"
-        ):  # replicas that start at once: one migrates, the others find it done
+        # Of replicas that start at once, one migrates and the others find it done.
+        if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+
+        if _current(connection) in before_release.REVISIONS:
+            before_release.upgrade(connection, stamp=REVISIONS[0])
         upgrade(connection, target)
 
 
 def upgrade(connection: Connection, target: str) -> None:
-    """Run the migrations up to this version on an open connection."""
+    """Run the migrations up to this revision on an open connection."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, target)
