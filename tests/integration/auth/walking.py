@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import time
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from codewords_mcp.settings import Settings
 SECRET_NAME = "A_SECRET_OF_THE_WALK"
 REFUSED = {"unauthenticated", "forbidden", "insufficient_scope"}
 """Codes of what the table refuses."""
+_TOKEN_TTL = 6 * 3600
+"""Seconds; a long fuzz would else go on with a token that has expired."""
 _CHANGES_BY_ITSELF = {"alembic_version", "executors", "keys", "key_use", "slots", "usage_days", "logs"}
 """Tables that a runtime writes without being asked: who lives, when a key was last used."""
 
@@ -91,7 +94,8 @@ def _keys(door: Door, issuer: AuthorizationServer) -> dict[str, str | None]:
         if caller is None:
             keys[kind.name] = None
         elif caller.by_token:
-            keys[kind.name] = issuer.token(f"{door.url}/mcp", " ".join(sorted(caller.scopes or ())))
+            scopes = " ".join(sorted(caller.scopes or ()))
+            keys[kind.name] = issuer.token(f"{door.url}/mcp", scopes, exp=int(time.time()) + _TOKEN_TTL)
         elif kind.name == "admin":
             keys[kind.name] = ADMIN_KEY
         else:
