@@ -26,7 +26,7 @@ from codewords_mcp.runtime.authoring.templates import templates  # noqa: E402
 from codewords_mcp.runtime.sandboxes import http1  # noqa: E402
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Sandbox, SandboxSpec  # noqa: E402
 from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver  # noqa: E402
-from codewords_mcp.runtime.workflows.environment import Environments  # noqa: E402
+from codewords_mcp.runtime.workflows.environments.environment import Environments  # noqa: E402
 from codewords_mcp.runtime.workflows.script import parse_script  # noqa: E402
 from codewords_mcp.settings import Settings  # noqa: E402
 

@@ -35,9 +35,9 @@ from tests.integration.mcp.connecting import data_of, in_process, text_of  # noq
 from tests.workshop import ADMIN, ECHO, make_home, open_runtime  # noqa: E402
 from tool_tokens import count, paid  # noqa: E402
 
-from codewords_mcp.runtime.author_info import Edit  # noqa: E402
-from codewords_mcp.runtime.models import no_progress  # noqa: E402
-from codewords_mcp.runtime.runtime import Runtime  # noqa: E402
+from codewords_mcp.runtime.api.runtime import Runtime  # noqa: E402
+from codewords_mcp.runtime.model.authoring import Edit  # noqa: E402
+from codewords_mcp.runtime.model.core import no_progress  # noqa: E402
 from codewords_testing.providers import LoopbackProviders, loopback_providers  # noqa: E402
 
 KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY")

@@ -14,9 +14,9 @@ import time
 
 from _bench import Question, interleave, options, report
 
-from codewords_mcp.runtime.auth.authority import Authorities, Permissions, Target
-from codewords_mcp.runtime.manifest import HeldSecret, Manifest
-from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.auth.authority import Authorities, CallTarget, Permissions
+from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.manifest import Manifest, StoredSecret
 
 AT_ONCE = 1000
 USUAL = Manifest(
@@ -24,7 +24,7 @@ USUAL = Manifest(
     models=("openai",),
     services=("firecrawl", "send_email"),
     schedules=("0 9 * * *",),
-    secrets=(HeldSecret(name="STRIPE_API_KEY", hosts=("api.stripe.com",)),),
+    secrets=(StoredSecret(name="STRIPE_API_KEY", hosts=("api.stripe.com",)),),
 )
 LARGE = Manifest(
     hosts=(*(f"api{n}.some-vendor.example.com" for n in range(200)), "api.stripe.com"),
@@ -44,7 +44,7 @@ def checked(manifest: Manifest) -> float:
         authority = authorities.of(RUN)
         authority.require_call("firecrawl")
         authority.require_call("openai")
-        authority.require_target("firecrawl", Target("host", "api.stripe.com"))
+        authority.require_target("firecrawl", CallTarget("host", "api.stripe.com"))
         assert authority.hosts_of("firecrawl") == manifest.hosts
         authorities.end("r1")
     return (time.perf_counter() - began) * 1000 / AT_ONCE
@@ -58,7 +58,7 @@ def unchecked() -> float:
         authority = authorities.of(PERSON)
         authority.require_call("firecrawl")
         authority.require_call("openai")
-        authority.require_target("firecrawl", Target("host", "api.stripe.com"))
+        authority.require_target("firecrawl", CallTarget("host", "api.stripe.com"))
         assert authority.hosts_of("firecrawl") is None
     return (time.perf_counter() - began) * 1000 / AT_ONCE
 

@@ -17,12 +17,12 @@ from pathlib import Path
 
 from _bench import Options, Question, clean_environment, options, report
 
+from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.browser.actions import Action, Extract, Navigate
-from codewords_mcp.runtime.browser.base import Visitor
+from codewords_mcp.runtime.browser.base import BrowserUser
 from codewords_mcp.runtime.browser.headless import chromium
 from codewords_mcp.runtime.browser.headless.driver import PROGRAM
-from codewords_mcp.runtime.house import House
-from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.model.core import Caller
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings
 
@@ -86,9 +86,9 @@ def memory_below(pid: int) -> float:
     return found / _MIB
 
 
-async def ours(house: House, run: str, url: str) -> tuple[float, float, float]:
+async def ours(house: Container, run: str, url: str) -> tuple[float, float, float]:
     """(seconds, milliseconds, MiB) of one browser, as a service's calls get it."""
-    visitor = Visitor(Caller("local", "run", run_id=run), run)
+    visitor = BrowserUser(Caller("local", "run", run_id=run), run)
     steps: list[Action] = [Navigate(type="navigate", url=url), Extract(type="extract")]
 
     async def call() -> float:
@@ -134,7 +134,7 @@ async def measure(chosen: Options) -> list[Question]:
         raise SystemExit("Chromium is not installed (Debian: apt-get install chromium)")
     with site() as url, tempfile.TemporaryDirectory() as folder:
         allowed = url.removeprefix("http://").rstrip("/")
-        house = await House.open(Settings(home=Path(folder), port=0, egress_allow_private=[allowed]))
+        house = await Container.open(Settings(home=Path(folder), port=0, egress_allow_private=[allowed]))
         try:
             script = parse_script(PROGRAM.read_text(encoding="utf-8"))
             packages = (await house.environments.ensure(script)).site_packages

@@ -23,7 +23,7 @@ from _bench import Question, clean_environment, options, report
 from _sandboxes import CODE, greeting_environment, quiet
 from tests.workshop import warm_folder
 
-from codewords_mcp.runtime.workflows.environment import Environments
+from codewords_mcp.runtime.workflows.environments.environment import Environments
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings
 

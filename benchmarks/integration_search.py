@@ -20,9 +20,9 @@ from pathlib import Path
 
 from _bench import Question, options, report
 
-from codewords_mcp.runtime.integration_info import App, Hit
 from codewords_mcp.runtime.integrations.catalogue import build
-from codewords_mcp.runtime.integrations.search import Index
+from codewords_mcp.runtime.integrations.search import ActionIndex
+from codewords_mcp.runtime.model.integration import App, Hit
 
 CATALOGUE = Path(os.environ.get("CODEWORDS_CATALOGUE", "."))
 QUERIES = Path(__file__).with_name("integration_queries.txt")
@@ -43,7 +43,7 @@ def title(slug: object) -> str:
     return str(slug).replace("_", " ").title()
 
 
-def ours() -> Index:
+def ours() -> ActionIndex:
     apps = [App(slug=str(row["slug"]), name=title(row["slug"])) for row in rows("apps.jsonl")]
     hits: list[tuple[Hit, str]] = []
     for row in rows("catalogue.jsonl"):

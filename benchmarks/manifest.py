@@ -18,8 +18,8 @@ from _bench import Question, interleave, options, report
 sys.path.insert(0, str(Path(__file__).parent))
 from tool_tokens import count
 
-from codewords_mcp.runtime.manifest import HeldSecret, Manifest
-from codewords_mcp.runtime.workflows.reach import derive
+from codewords_mcp.runtime.model.manifest import Manifest, StoredSecret
+from codewords_mcp.runtime.workflows.analysis import derive
 from codewords_mcp.runtime.workflows.script import parse_script
 
 HEADER = """# /// script
@@ -84,7 +84,7 @@ FULL = Manifest(
     schedules=("0 9 * * *",),
     actions=tuple(f"app{n}: create-something (writes)" for n in range(20)),
     connections=("hubspot", "slack"),
-    secrets=tuple(HeldSecret(name=f"SECRET_NUMBER_{n}") for n in range(20)),
+    secrets=tuple(StoredSecret(name=f"SECRET_NUMBER_{n}") for n in range(20)),
 )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from _bench import options
 
-from codewords_testing.web_pages import Page, pages
+from codewords_testing.web_pages import SamplePage, pages
 
 Convert = Callable[[str], str]
 
@@ -52,7 +52,7 @@ def share(texts: list[bool]) -> float:
     return 100 * sum(texts) / len(texts)
 
 
-def measure(convert: Convert, rounds: int, sample: list[Page]) -> Score:
+def measure(convert: Convert, rounds: int, sample: list[SamplePage]) -> Score:
     wanted: list[bool] = []
     removed: list[bool] = []
     shape: list[bool] = []

@@ -29,7 +29,7 @@ from _bench import Options, Question, clean_environment, options, report
 from _door import PROJECT, served
 from _sandboxes import quiet
 
-from codewords_mcp.runtime.runs.journal import Journal
+from codewords_mcp.runtime.runs.run_logs import Journal
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database

@@ -22,8 +22,8 @@ from _bench import Options, Question, options, report
 from _door import PROJECT
 from _sandboxes import quiet
 
-from codewords_mcp.runtime.runs.journal import RunLog
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.runs.run_logs import RunLog
 
 sys.path[:0] = [str(PROJECT)]
 from tests.integration.runtime.background import with_options  # noqa: E402

@@ -25,9 +25,9 @@ from tests.integration.http.doors import ADMIN_KEY, Door  # noqa: E402
 from tests.unit.egress.stage import relayed_to  # noqa: E402
 from tests.workshop import make_home  # noqa: E402
 
-from codewords_mcp.runtime.egress import Egress, EgressPolicy, ServedNetwork  # noqa: E402
-from codewords_mcp.runtime.models import Caller  # noqa: E402
-from codewords_mcp.runtime.runtime import Runtime  # noqa: E402
+from codewords_mcp.runtime.api.runtime import Runtime  # noqa: E402
+from codewords_mcp.runtime.egress import Egress, EgressPolicy, SandboxNetwork  # noqa: E402
+from codewords_mcp.runtime.model.core import Caller  # noqa: E402
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets  # noqa: E402
 from codewords_mcp.settings import Settings  # noqa: E402
 
@@ -41,7 +41,7 @@ def relayed(door: Door) -> Generator[int]:
     sock = socket.create_server(("127.0.0.1", 0))
     port: int = sock.getsockname()[1]
 
-    async def attach(_runtime: Runtime) -> ServedNetwork:
+    async def attach(_runtime: Runtime) -> SandboxNetwork:
         egress = Egress(EgressPolicy(), relayed_to("127.0.0.1", door.port))
         return await egress.attach("relayed", SandboxSockets(sock))
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from codewords_mcp._loading import loading
+from codewords_mcp.frozen_imports import loading
 from tests.postgres import Postgres, serving_postgres
 
 PROJECT = Path(__file__).resolve().parent.parent

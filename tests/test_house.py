@@ -40,7 +40,7 @@ def test_the_import_contracts_hold() -> None:
 @pytest.mark.requirement("house:light-start")
 def test_the_package_and_the_front_import_no_third_party_code() -> None:
     code = (
-        "import sys; before = set(sys.modules); import codewords_mcp.front; "
+        "import sys; before = set(sys.modules); import codewords_mcp.stdio; "
         "new = {m.split('.')[0] for m in set(sys.modules) - before} - set(sys.stdlib_module_names) - {'codewords_mcp'}; "
         "print(sorted(new))"
     )
@@ -83,7 +83,7 @@ def test_a_runtime_that_may_not_start_says_so_before_it_loads_what_it_would_serv
 def test_no_collection_looks_for_garbage_among_what_is_loaded_and_those_after_it_do_among_the_rest() -> None:
     code = (
         "import gc\n"
-        "from codewords_mcp._loading import loading\n"
+        "from codewords_mcp.frozen_imports import loading\n"
         "before = sum(one['collections'] for one in gc.get_stats())\n"
         "with loading():\n"
         "    import codewords_mcp.settings\n"

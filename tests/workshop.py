@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from codewords_mcp.runtime.models import Caller, Consent, Run, RunRequest
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.core import Caller, Consent, Run, RunRequest
 from codewords_mcp.settings import Settings
 
 HEADER = """# /// script

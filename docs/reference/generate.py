@@ -220,7 +220,7 @@ def http() -> str:
 
 def services() -> str:
     """Every library service with its operations, their fields and its credentials."""
-    from codewords_mcp.runtime.service_operations import OPERATIONS, item_of, operation_name
+    from codewords_mcp.runtime.model.service_operations import OPERATIONS, item_of, operation_name
     from codewords_mcp.runtime.services.describe import describe
     from codewords_mcp.runtime.services.registry import Registry
 

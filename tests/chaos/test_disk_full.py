@@ -18,7 +18,7 @@ from tests.integration.front.peer import until
 from tests.serving import ServedRuntime, start_runtime
 from tests.workshop import warm_folder, workflow
 
-from codewords_mcp.runtime.runs.journal import LOST
+from codewords_mcp.runtime.runs.run_logs import LOST
 from codewords_mcp.runtime.store.database import WAITS
 
 pytestmark = [pytest.mark.slow, pytest.mark.requirement("store:disk-full")]

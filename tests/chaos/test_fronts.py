@@ -16,8 +16,8 @@ import pytest
 from tests.integration.front.peer import Peer, Standin, alive, environment, texts, until
 
 from codewords_mcp import __version__
-from codewords_mcp import home as homes
-from codewords_mcp.home import RuntimeInfo
+from codewords_mcp.stdio import home as homes
+from codewords_mcp.stdio.home import RuntimeInfo
 
 Front = Callable[..., Peer]
 

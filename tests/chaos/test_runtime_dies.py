@@ -13,7 +13,7 @@ import pytest
 from tests.integration.front.peer import ENVELOPE, Json, Peer, Standin, texts, until
 from tests.workshop import make_home, workflow
 
-from codewords_mcp import home as homes
+from codewords_mcp.stdio import home as homes
 
 Front = Callable[..., Peer]
 ERAS = pytest.mark.parametrize("era", ["legacy", "modern"])

@@ -16,7 +16,7 @@ from tests.chaos.test_runtime_dies import SLOW_WORKFLOW, result
 from tests.integration.front.peer import Peer, environment, until
 from tests.workshop import make_home
 
-from codewords_mcp import home as homes
+from codewords_mcp.stdio import home as homes
 
 Serve = Callable[..., "subprocess.Popen[str]"]
 

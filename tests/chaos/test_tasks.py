@@ -17,7 +17,7 @@ from tests.postgres import Postgres
 from tests.serving import ServedRuntime, start_runtime
 from tests.workshop import make_home
 
-from codewords_mcp.door.tasks import TASKS
+from codewords_mcp.mcp_server.tasks import TASKS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

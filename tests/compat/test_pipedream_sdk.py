@@ -13,9 +13,9 @@ import pytest
 from tests.compat.registries import pipedream_sdk
 from tests.workshop import open_runtime
 
-from codewords_mcp.runtime.integrations.base import Broker, Configured
-from codewords_mcp.runtime.integrations.connect import PipedreamConnect
-from codewords_mcp.runtime.integrations.wire import Wire
+from codewords_mcp.runtime.integrations.base import Configured, IntegrationBroker
+from codewords_mcp.runtime.integrations.pipedream import PipedreamConnect
+from codewords_mcp.runtime.integrations.pipedream_client import PipedreamClient
 from codewords_testing.pipedream import LoopbackConnect, loopback_connect
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("integrations:oracle")]
@@ -63,15 +63,17 @@ def connect() -> Any:
 
 
 @pytest.fixture(scope="module")
-async def ours(tmp_path_factory: pytest.TempPathFactory, connect: LoopbackConnect) -> AsyncGenerator[Broker]:
+async def ours(
+    tmp_path_factory: pytest.TempPathFactory, connect: LoopbackConnect
+) -> AsyncGenerator[IntegrationBroker]:
     async with open_runtime(tmp_path_factory.mktemp("oracle") / "home") as runtime:
         house = runtime._house  # pyright: ignore[reportPrivateUsage]
         for name, value in connect.credentials.items():
             await house.secrets.set("local", name, value, None)
-        yield PipedreamConnect(Wire(house.web, house.secrets, connect.url))
+        yield PipedreamConnect(PipedreamClient(house.web, house.secrets, connect.url))
 
 
-async def _answers(broker: Broker, account: str) -> dict[str, Any]:
+async def _answers(broker: IntegrationBroker, account: str) -> dict[str, Any]:
     """Ours, in the shapes of the oracle's script."""
     row = await broker.schema(ROW)
     put = {"googleSheets": {"authProvisionId": account}, "hasHeaders": "Yes"}
@@ -103,7 +105,7 @@ async def _answers(broker: Broker, account: str) -> dict[str, Any]:
 
 
 async def test_the_sdk_and_our_client_get_the_same_answers(
-    ours: Broker, connect: LoopbackConnect, tmp_path: Path
+    ours: IntegrationBroker, connect: LoopbackConnect, tmp_path: Path
 ) -> None:
     account = connect.connect_account(USER, "google_sheets")
     env = os.environ | {

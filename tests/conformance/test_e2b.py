@@ -8,7 +8,7 @@ import pytest
 from tests.integration.e2b import loopback
 
 from codewords_mcp.runtime.sandboxes.base import Capability, Driver, EnvironmentRef, Tier
-from codewords_mcp.testing.sandboxes import Check, Context, open_context
+from codewords_mcp.testing.sandboxes import ConformanceCheck, Context, open_context
 from codewords_mcp.testing.sandboxes.for_pytest import holds, parametrize
 
 pytestmark = [
@@ -43,5 +43,5 @@ async def context(
 
 
 @parametrize(driver=Claims)
-async def test_the_e2b_driver_holds(check: Check, context: Context) -> None:
+async def test_the_e2b_driver_holds(check: ConformanceCheck, context: Context) -> None:
     await holds(check, context)

@@ -11,7 +11,7 @@ from tests.conformance.ordinary_user import report_once
 
 from codewords_mcp.runtime.sandboxes.base import Capability, Driver, EnvironmentRef, Tier
 from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock
-from codewords_mcp.testing.sandboxes import Check, Context, Outcome, drivers, open_context
+from codewords_mcp.testing.sandboxes import ConformanceCheck, Context, Outcome, drivers, open_context
 from codewords_mcp.testing.sandboxes.for_pytest import holds, judge, parametrize
 
 _only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -50,7 +50,7 @@ def report(environment: EnvironmentRef, tmp_path_factory: pytest.TempPathFactory
 
 
 @parametrize(driver=Claims)
-async def test_landlock_holds(check: Check, context: Context) -> None:
+async def test_landlock_holds(check: ConformanceCheck, context: Context) -> None:
     await holds(check, context)
 
 
@@ -63,6 +63,6 @@ def test_without_namespaces_the_local_driver_falls_back_to_landlock(report: dict
 
 @_only_root
 @parametrize(driver=Claims)
-def test_landlock_holds_for_an_ordinary_user(check: Check, report: dict[str, Any]) -> None:
+def test_landlock_holds_for_an_ordinary_user(check: ConformanceCheck, report: dict[str, Any]) -> None:
     seen = next(outcome for outcome in report["outcomes"] if outcome["id"] == check.id)
     judge(Outcome(check, seen["status"], seen["reason"], seen["seconds"]))

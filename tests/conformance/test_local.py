@@ -8,7 +8,7 @@ import pytest
 
 from codewords_mcp.errors import SandboxUnavailable
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.testing.sandboxes import Check, Context, drivers, open_context
+from codewords_mcp.testing.sandboxes import ConformanceCheck, Context, drivers, open_context
 from codewords_mcp.testing.sandboxes.for_pytest import holds, parametrize
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("sandbox:conformance")]
@@ -25,5 +25,5 @@ async def context(environment: EnvironmentRef) -> AsyncIterator[Context]:
 
 
 @parametrize()
-async def test_the_local_driver_holds(check: Check, context: Context) -> None:
+async def test_the_local_driver_holds(check: ConformanceCheck, context: Context) -> None:
     await holds(check, context)

@@ -9,7 +9,7 @@ import pytest
 from tests.conformance.ordinary_user import report_once
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.testing.sandboxes import Check, Outcome
+from codewords_mcp.testing.sandboxes import ConformanceCheck, Outcome
 from codewords_mcp.testing.sandboxes.for_pytest import judge, parametrize
 
 pytestmark = [
@@ -30,6 +30,8 @@ def outcomes(environment: EnvironmentRef, tmp_path_factory: pytest.TempPathFacto
 
 
 @parametrize()
-def test_the_local_driver_holds_for_an_ordinary_user(check: Check, outcomes: dict[str, Any]) -> None:
+def test_the_local_driver_holds_for_an_ordinary_user(
+    check: ConformanceCheck, outcomes: dict[str, Any]
+) -> None:
     seen = outcomes[check.id]
     judge(Outcome(check, seen["status"], seen["reason"], seen["seconds"]))

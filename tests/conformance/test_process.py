@@ -8,7 +8,7 @@ import pytest
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.process import ProcessDriver
-from codewords_mcp.testing.sandboxes import Check, Context, drivers, open_context
+from codewords_mcp.testing.sandboxes import ConformanceCheck, Context, drivers, open_context
 from codewords_mcp.testing.sandboxes.for_pytest import holds, parametrize
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("sandbox:conformance")]
@@ -21,5 +21,5 @@ async def context(environment: EnvironmentRef) -> AsyncIterator[Context]:
 
 
 @parametrize(driver=ProcessDriver)
-async def test_the_process_driver_holds(check: Check, context: Context) -> None:
+async def test_the_process_driver_holds(check: ConformanceCheck, context: Context) -> None:
     await holds(check, context)

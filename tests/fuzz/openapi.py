@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from codewords_mcp.runtime.auth.access import caller_kinds
-from codewords_mcp.runtime.callers import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from tests.integration.auth.walking import Walk, open_walk
 
 SCHEMATHESIS = "schemathesis==4.32.5"

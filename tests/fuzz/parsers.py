@@ -12,34 +12,35 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from codewords_mcp.bounded_json import parse, parse_or_none, parse_stored
-from codewords_mcp.door.access import parse_toolsets
-from codewords_mcp.door.text import clean, clean_json, fence, one_line
 from codewords_mcp.errors import CodewordsError
-from codewords_mcp.http.auth import find_key, is_open
 from codewords_mcp.http.bodies import parse_json
-from codewords_mcp.http.headers import content_length, inward, number, outward, token
-from codewords_mcp.http.hosts import host_name
+from codewords_mcp.http.middleware.auth import find_key, is_open
+from codewords_mcp.http.middleware.headers import content_length, inward, number, outward, token
+from codewords_mcp.http.middleware.hosts import host_name
+from codewords_mcp.mcp_server.access import parse_toolsets
+from codewords_mcp.mcp_server.text import clean, clean_json, fence, one_line
 from codewords_mcp.runtime.egress.addresses import parse_address
 from codewords_mcp.runtime.egress.dns import answer
 from codewords_mcp.runtime.egress.names import FakeNames, normal_host
 from codewords_mcp.runtime.egress.policy import EgressPolicy
 from codewords_mcp.runtime.egress.proxy import BadRequest, parse_request
-from codewords_mcp.runtime.gateway.asked import read_request
 from codewords_mcp.runtime.gateway.canonical import canonical
 from codewords_mcp.runtime.gateway.estimates import estimate
 from codewords_mcp.runtime.gateway.prices import Prices
 from codewords_mcp.runtime.gateway.providers import find_route
-from codewords_mcp.runtime.log_text import fields_of, level_of
-from codewords_mcp.runtime.runs.answers import Answer, Kept, response_record
-from codewords_mcp.runtime.schedules import cron
+from codewords_mcp.runtime.gateway.request_facts import read_request
+from codewords_mcp.runtime.model.log_text import fields_of, level_of
+from codewords_mcp.runtime.model.time_bounds import parse_moment, parse_seconds
+from codewords_mcp.runtime.runs.results import CapturedBody, WorkflowResponse, response_record
 from codewords_mcp.runtime.secrets.rules import make_rule
-from codewords_mcp.runtime.time_bounds import parse_moment, parse_seconds
-from codewords_mcp.runtime.webhooks import events, signatures
+from codewords_mcp.runtime.triggers import cron
+from codewords_mcp.runtime.triggers import webhook_events as events
+from codewords_mcp.runtime.triggers import webhook_signatures as signatures
 from codewords_mcp.runtime.workflows import declarations
 from codewords_mcp.runtime.workflows.header import read_header
 from codewords_mcp.runtime.workflows.openapi import normalise, routes_of, title_of
-from codewords_mcp.runtime.workflows.samples import example_of, main_route
 from codewords_mcp.runtime.workflows.script import parse_script
+from codewords_mcp.runtime.workflows.validation.samples import example_of, main_route
 
 SLOW = 2.0
 """Seconds over which an input counts as a hang."""
@@ -79,9 +80,11 @@ def _utf8(call: Callable[[str], object]) -> Callable[[bytes], object]:
 
 
 def _answered(data: bytes) -> object:
-    kept = Kept(1 << 20)
+    kept = CapturedBody(1 << 20)
     kept.add(data)
-    return json.dumps(response_record(Answer(200, [(b"content-type", b"application/json")]), kept)).encode()
+    return json.dumps(
+        response_record(WorkflowResponse(200, [(b"content-type", b"application/json")]), kept)
+    ).encode()
 
 
 def _headers(data: bytes) -> list[tuple[bytes, bytes]]:

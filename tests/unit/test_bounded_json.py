@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from codewords_mcp.bounded_json import MAX_DEPTH, UnacceptableJson, check, parse, parse_or_none, parse_stored
-from codewords_mcp.door.runs import RunView, _log, run_result, run_words  # pyright: ignore[reportPrivateUsage]
 from codewords_mcp.errors import InvalidInput, StorageFailed
-from codewords_mcp.http.records import log_record, result_record
-from codewords_mcp.runtime.log_text import level_of
-from codewords_mcp.runtime.models import LogLine
-from codewords_mcp.runtime.runs.answers import Answer, Kept, response_record
+from codewords_mcp.http.wire_format import log_record, result_record
+from codewords_mcp.mcp_server.run_format import RunView, _log, run_result, run_words  # pyright: ignore[reportPrivateUsage]
+from codewords_mcp.runtime.model.core import LogLine
+from codewords_mcp.runtime.model.log_text import level_of
+from codewords_mcp.runtime.runs.results import CapturedBody, WorkflowResponse, response_record
 from codewords_mcp.runtime.store import runs
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
@@ -178,9 +178,9 @@ def test_whatever_a_program_answers_its_record_is_settled_and_read(database: Dat
     @example(b"\x00\x9b[31m")
     def settle(answered: bytes) -> None:
         run_id = f"run-{next(numbers)}"
-        kept = Kept(1 << 20)
+        kept = CapturedBody(1 << 20)
         kept.add(answered)
-        values = response_record(Answer(200, [(b"content-type", b"application/json")]), kept)
+        values = response_record(WorkflowResponse(200, [(b"content-type", b"application/json")]), kept)
         row: dict[str, Any] = {
             "id": run_id,
             "owner": "o",

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from codewords_mcp.runtime import ending
+from codewords_mcp import cancellation as ending
 
 pytestmark = pytest.mark.anyio
 

@@ -9,10 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from codewords_mcp.front import _session
-from codewords_mcp.front._http import Endpoint
-from codewords_mcp.front._runtime import Target
-from codewords_mcp.front._session import Session
+from codewords_mcp.stdio import session as _session
+from codewords_mcp.stdio.http_client import HttpEndpoint
+from codewords_mcp.stdio.runtime_address import RuntimeTarget
+from codewords_mcp.stdio.session import StdioSession
 
 CHANGED = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
 INITIALIZE = {"jsonrpc": "2.0", "id": 0, "method": "initialize"}
@@ -55,18 +55,20 @@ class Runtime(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def target() -> Iterator[Target]:
+def target() -> Iterator[RuntimeTarget]:
     Runtime.opened, Runtime.said = [], []
     with ThreadingHTTPServer(("127.0.0.1", 0), Runtime) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Target(Endpoint(f"http://127.0.0.1:{server.server_address[1]}", "key"), "the runtime")
+        yield RuntimeTarget(
+            HttpEndpoint(f"http://127.0.0.1:{server.server_address[1]}", "key"), "the runtime"
+        )
         server.shutdown()
 
 
 @pytest.mark.requirement("front:session-ended")
 def test_an_ended_session_is_made_again_by_itself_and_goes_on_to_hear(
-    target: Target, monkeypatch: pytest.MonkeyPatch
+    target: RuntimeTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_session, "_LISTEN_AGAIN", 0.01)
     heard: list[bytes] = []
@@ -76,7 +78,7 @@ def test_an_ended_session_is_made_again_by_itself_and_goes_on_to_hear(
         heard.append(data)
         came.set()
 
-    session = Session(json.dumps(INITIALIZE).encode(), relay)
+    session = StdioSession(json.dumps(INITIALIZE).encode(), relay)
     answer, (body,) = session._post(target, json.dumps(INITIALIZE).encode(), {})  # pyright: ignore[reportPrivateUsage]
     session.began(target, answer, json.loads(body)["result"])
     initialized = {"jsonrpc": "2.0", "method": "notifications/initialized"}

@@ -11,17 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
-from codewords_mcp.runtime.consents import Consents
-from codewords_mcp.runtime.manifest import NOTHING, WIDTH, Grant, HeldSecret, Manifest, described, tabled
-from codewords_mcp.runtime.models import Consent
-from codewords_mcp.runtime.questions import Question, of_call, of_deploy
+from codewords_mcp.runtime.auth.consents import Consents
+from codewords_mcp.runtime.auth.one_time_links import Links
+from codewords_mcp.runtime.auth.questions import Question, of_call, of_deploy
+from codewords_mcp.runtime.model.core import Consent
+from codewords_mcp.runtime.model.manifest import (
+    NOTHING,
+    WIDTH,
+    Grant,
+    Manifest,
+    StoredSecret,
+    described,
+    tabled,
+)
 from codewords_mcp.runtime.secrets import MasterKey, Vault
-from codewords_mcp.runtime.secrets.links import Links
 from codewords_mcp.runtime.store.database import Database
 
 
-def secret(name: str, *hosts: str) -> HeldSecret:
-    return HeldSecret(name=name, hosts=hosts or None)
+def secret(name: str, *hosts: str) -> StoredSecret:
+    return StoredSecret(name=name, hosts=hosts or None)
 
 
 FULL = Manifest(

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from codewords_mcp.errors import InvalidInput, NotFound
-from codewords_mcp.runtime.publishing import LONGEST_SCHEMA, choose_route, input_schema, tool_name
+from codewords_mcp.runtime.model.publishing import LONGEST_SCHEMA, choose_route, input_schema, tool_name
 
 pytestmark = pytest.mark.requirement("published:schemas")
 

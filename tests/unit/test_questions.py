@@ -9,11 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewords_mcp.runtime import plain
-from codewords_mcp.runtime.manifest import ANY, Grant, described, tabled
-from codewords_mcp.runtime.questions import Question, of_call, of_deletion, of_deploy, of_service, of_tool
-from codewords_mcp.runtime.workflows.reach.calls import Calls
-from codewords_mcp.runtime.workflows.reach.derive import (
+from codewords_mcp.runtime.auth.questions import (
+    Question,
+    of_call,
+    of_deletion,
+    of_deploy,
+    of_service,
+    of_tool,
+)
+from codewords_mcp.runtime.model import plain_text as plain
+from codewords_mcp.runtime.model.manifest import ANY, Grant, described, tabled
+from codewords_mcp.runtime.workflows.analysis.calls import Calls
+from codewords_mcp.runtime.workflows.analysis.derive import (
     _Header,  # pyright: ignore[reportPrivateUsage]
     _schedules,  # pyright: ignore[reportPrivateUsage]
     _sorted_out,  # pyright: ignore[reportPrivateUsage]

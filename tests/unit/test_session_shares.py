@@ -7,7 +7,7 @@ import random
 import pytest
 
 from codewords_mcp.errors import TooBusy
-from codewords_mcp.runtime.auth.session_shares import Session, SessionShares
+from codewords_mcp.runtime.auth.session_shares import McpSession, SessionShares
 
 pytestmark = pytest.mark.requirement("mcp:session-shares")
 
@@ -18,10 +18,10 @@ class Opened:
     def __init__(self, shares: SessionShares) -> None:
         self.shares = shares
         self.ended: list[str] = []
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, McpSession] = {}
         self._clock = 0.0
 
-    def open(self, name: str, owner: str, key: str) -> Session:
+    def open(self, name: str, owner: str, key: str) -> McpSession:
         session = self.shares.open(owner, key, lambda: self.ended.append(name))
         self._clock += 1
         session.last_used = self._clock

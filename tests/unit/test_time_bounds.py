@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.store.clock import to_datetime, to_micros
-from codewords_mcp.runtime.time_bounds import (
+from codewords_mcp.runtime.model.time_bounds import (
     LAST_YEAR,
     MAX_SECONDS,
     check_seconds,
     parse_moment,
     parse_seconds,
 )
+from codewords_mcp.runtime.store.clock import to_datetime, to_micros
 
 pytestmark = pytest.mark.requirement("time:bounds")
 ENDS = [

@@ -7,12 +7,12 @@ import asyncio
 import sys
 from pathlib import Path
 
-from codewords_mcp._loading import loading
+from codewords_mcp.frozen_imports import loading
 
 with loading():
     import structlog
 
-    from codewords_mcp.agent.machine import Machine
+    from codewords_mcp.agent.machine import AgentMachine
     from codewords_mcp.agent.server import Agent
     from codewords_mcp.runtime.sandboxes.e2b.wire import AGENT_PORT
 
@@ -26,7 +26,7 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 async def _main(options: argparse.Namespace) -> None:
-    machine = await Machine.open(options.home)
+    machine = await AgentMachine.open(options.home)
     try:
         async with Agent(machine).serving(options.port):
             if options.ready is not None:

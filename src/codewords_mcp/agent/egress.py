@@ -14,18 +14,18 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Final, Protocol
 
-from codewords_mcp.runtime.egress import HOST_ALIAS, EgressEvent, EgressPolicy, ServedNetwork
+from codewords_mcp.runtime.egress import HOST_ALIAS, EgressEvent, EgressPolicy, SandboxNetwork
 from codewords_mcp.runtime.egress.dial import (
+    DialFailed,
     Dialled,
     Dialler,
-    NotConnected,
-    Refused,
+    DialRefused,
     Share,
     Unreachable,
     system_resolve,
 )
 from codewords_mcp.runtime.egress.network import CONNECT_TIMEOUT, MAX_CONNECTIONS
-from codewords_mcp.runtime.egress.served import ServeRuntime
+from codewords_mcp.runtime.egress.sandbox_network import ServeRuntime
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream, carry
 
@@ -75,7 +75,7 @@ class TunnelDialler(Dialler):
             stream.reset()
             raise
         if not verdict.get("open"):
-            kind: type[NotConnected] = Unreachable if verdict.get("allowed") else Refused
+            kind: type[DialFailed] = Unreachable if verdict.get("allowed") else DialRefused
             raise kind(verdict.get("reason") or "the runtime did not connect to it")
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
@@ -91,7 +91,7 @@ class TunnelDialler(Dialler):
 class Handle:
     """One program's network, served."""
 
-    served: ServedNetwork
+    served: SandboxNetwork
     dialler: Dialler
 
     async def close(self) -> None:
@@ -145,11 +145,11 @@ def _serve(
     policy: EgressPolicy,
     runtime: ServeRuntime,
     heard: Callable[[EgressEvent], None],
-) -> ServedNetwork:
+) -> SandboxNetwork:
     for end in (sockets.runtime, sockets.connect, sockets.transparent, sockets.dns):
         if end is not None:
             end.setblocking(False)
-    return ServedNetwork(sandbox_id, sockets, dialler, policy, runtime, heard, MAX_CONNECTIONS)
+    return SandboxNetwork(sandbox_id, sockets, dialler, policy, runtime, heard, MAX_CONNECTIONS)
 
 
 async def _unserved(_sandbox_id: str, client: socket.socket) -> None:

@@ -15,7 +15,7 @@ from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
 _NOTES: Final = "agent.json"
 
 
-class Machine:
+class AgentMachine:
     """Make it with `open`; close its driver at the end. `home` is where environments are built."""
 
     def __init__(
@@ -28,7 +28,7 @@ class Machine:
         """What programs run in; a machine has one at most."""
 
     @classmethod
-    async def open(cls, home: Path) -> Machine:
+    async def open(cls, home: Path) -> AgentMachine:
         """Raises what opening the local driver does."""
         known = await asyncio.to_thread(_read_notes, home)
         network = MachineNetwork()

@@ -10,8 +10,8 @@ from typing import Final
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from codewords_mcp.agent.machine import Machine
-from codewords_mcp.agent.session import Session
+from codewords_mcp.agent.machine import AgentMachine
+from codewords_mcp.agent.session import HostSession
 from codewords_mcp.runtime.sandboxes.e2b import wire
 
 _REFUSED: Final = 4403
@@ -21,9 +21,9 @@ _REFUSED: Final = 4403
 class Agent:
     """Serves one machine."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: AgentMachine) -> None:
         self._machine = machine
-        self._session: Session | None = None
+        self._session: HostSession | None = None
         self._taken = b""
 
     @contextlib.asynccontextmanager
@@ -44,7 +44,7 @@ class Agent:
                 await connection.close(_REFUSED)
                 return
         else:
-            self._session = Session(self._machine)
+            self._session = HostSession(self._machine)
             self._taken = secret
         with contextlib.suppress(ConnectionClosed):
             await self._session.serve(connection)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 from websockets.asyncio.server import ServerConnection
 
-from codewords_mcp.agent.machine import Machine
+from codewords_mcp.agent.machine import AgentMachine
 from codewords_mcp.errors import CodewordsError, SandboxFailed
 from codewords_mcp.runtime.sandboxes.base import Exit, ExitReason, Sandbox
 from codewords_mcp.runtime.sandboxes.e2b import wire
@@ -26,10 +26,10 @@ _HEAD: Final = struct.Struct(">B")
 log = structlog.get_logger(__name__)
 
 
-class Session:
+class HostSession:
     """Outlives its connections: a host that has lost one comes back and goes on."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: AgentMachine) -> None:
         self._machine = machine
         self._mux: Mux | None = None
         self._connection: ServerConnection | None = None

@@ -17,7 +17,7 @@ def main() -> None:
     import sys
 
     try:
-        from codewords_mcp._loading import loading
+        from codewords_mcp.frozen_imports import loading
 
         with loading():
             from codewords_mcp.cli._boundary import run_app

@@ -29,7 +29,7 @@ _NEARBY = range(8766, 8866)
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
+class HomePorts:
     """The ports of a home, as `port.json` keeps them. None: it has none yet."""
 
     own: int | None = None
@@ -37,7 +37,7 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class RuntimeListener:
     """A listening socket. `missed_port` is the home's own port where another program has it, else None."""
 
     socket: socket.socket
@@ -49,20 +49,20 @@ class Listener:
         return int(self.socket.getsockname()[1])
 
 
-def read_ports(home: Path) -> Ports:
+def read_ports(home: Path) -> HomePorts:
     """The kept ports; none where the file is absent or makes no sense."""
     try:
         kept: dict[str, Any] = json.loads((home / FILE).read_text(encoding="utf-8"))
-        return Ports(_port(kept.get("own")), _port(kept.get("substitute")))
+        return HomePorts(_port(kept.get("own")), _port(kept.get("substitute")))
     except (OSError, ValueError, AttributeError):
-        return Ports()
+        return HomePorts()
 
 
 def _port(value: object) -> int | None:
     return value if type(value) is int and 0 < value < 65536 else None
 
 
-def _write_ports(home: Path, ports: Ports) -> None:
+def _write_ports(home: Path, ports: HomePorts) -> None:
     """Keep the ports. A home that can't be written is told by whoever opens it."""
     fresh = home / f"{FILE}.{os.getpid()}"
     with suppress(OSError):
@@ -72,7 +72,7 @@ def _write_ports(home: Path, ports: Ports) -> None:
         fresh.replace(home / FILE)
 
 
-def listen(settings: Settings, *, any_port: bool) -> Listener:
+def listen(settings: Settings, *, any_port: bool) -> RuntimeListener:
     """Bind the home's port and keep it. With `any_port` another port stands in for one that is taken.
 
     Port 0 takes the kept port, else a free one. Raises InvalidInput for an address that is taken, is not ours, or is
@@ -88,7 +88,7 @@ def listen(settings: Settings, *, any_port: bool) -> Listener:
     given = settings.port if "port" in settings.model_fields_set else None
     wanted = given or kept.own or (0 if given == 0 else settings.port)
     try:
-        listener = Listener(_bind(host, wanted))
+        listener = RuntimeListener(_bind(host, wanted))
     except OSError as error:
         if error.errno != errno.EADDRINUSE or not (any_port or given == 0):
             raise _cannot_bind(host, wanted, error, kept=given is None and kept.own is not None) from error
@@ -97,19 +97,19 @@ def listen(settings: Settings, *, any_port: bool) -> Listener:
     return listener
 
 
-def _bind_another(host: str, wanted: int, kept: Ports) -> Listener:
+def _bind_another(host: str, wanted: int, kept: HomePorts) -> RuntimeListener:
     """A port instead of `wanted`, which is missed only where addresses with it may have been given out."""
     promised = wanted if kept.own is not None else None
     candidates: Iterable[int] = [*([kept.substitute] if kept.substitute else []), *_NEARBY, 0]
     for port in candidates:
         with suppress(OSError):
-            return Listener(_bind(host, port), promised)
+            return RuntimeListener(_bind(host, port), promised)
     raise InvalidInput(f"{host} has no free port.", hint="End a program that listens there.")
 
 
-def _keep(home: Path, kept: Ports, listener: Listener) -> None:
+def _keep(home: Path, kept: HomePorts, listener: RuntimeListener) -> None:
     on_own_port = listener.missed_port is None
-    ports = Ports(listener.port, kept.substitute) if on_own_port else Ports(kept.own, listener.port)
+    ports = HomePorts(listener.port, kept.substitute) if on_own_port else HomePorts(kept.own, listener.port)
     if ports != kept:
         _write_ports(home, ports)
 
@@ -141,7 +141,7 @@ def is_loopback(host: str) -> bool:
     return False
 
 
-def url_of(listener: Listener, host: str) -> str:
+def url_of(listener: RuntimeListener, host: str) -> str:
     """How this machine reaches a listening socket."""
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
     return f"http://[{reached}]:{listener.port}" if ":" in reached else f"http://{reached}:{listener.port}"

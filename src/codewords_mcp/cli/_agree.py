@@ -11,7 +11,7 @@ import typer
 
 from codewords_mcp.bounded_json import parse
 from codewords_mcp.cli import _output
-from codewords_mcp.cli._client import Client, RemoteError
+from codewords_mcp.cli._client import RemoteError, RuntimeClient
 from codewords_mcp.cli._refs import part
 from codewords_mcp.errors import ConsentNeeded, Forbidden
 
@@ -59,7 +59,7 @@ def agreed(question: RemoteError, *, as_json: bool) -> str:
     return confirm
 
 
-def with_agreement(client: Client, service: str, work: Callable[[], T], *, as_json: bool) -> T:
+def with_agreement(client: RuntimeClient, service: str, work: Callable[[], T], *, as_json: bool) -> T:
     """Do what runs or schedules a workflow. Where it is another owner's that the person has not agreed to, ask and do it again.
 
     Only a person at the terminal is asked; else the question itself is raised. Raises Forbidden where the person declines.
@@ -80,7 +80,7 @@ def with_agreement(client: Client, service: str, work: Callable[[], T], *, as_js
     return work()
 
 
-def confirm_service(client: Client, service: str, path: str, body: bytes | None) -> None:
+def confirm_service(client: RuntimeClient, service: str, path: str, body: bytes | None) -> None:
     """Ask the person at the terminal before a library service sends, changes or acts on something.
 
     A script is not asked: whoever has a key may call what they like. Raises Forbidden where the person declines.
@@ -92,13 +92,13 @@ def confirm_service(client: Client, service: str, path: str, body: bytes | None)
     _confirm_preview(client, f"/services/{part(name)}/preview", call)
 
 
-def confirm_action(client: Client, app: str, call: Json) -> None:
+def confirm_action(client: RuntimeClient, app: str, call: Json) -> None:
     """Ask the person at the terminal before an action of another app changes something; see `confirm_service`."""
     if someone_there():
         _confirm_preview(client, f"/integrations/{part(app)}/preview", call)
 
 
-def _confirm_preview(client: Client, path: str, call: Json) -> None:
+def _confirm_preview(client: RuntimeClient, path: str, call: Json) -> None:
     """Show what a call would do, where it writes. Raises Forbidden where the person declines."""
     try:
         preview = client.record("POST", path, body=call)

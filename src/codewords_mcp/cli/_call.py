@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from codewords_mcp.bounded_json import parse
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import FAILED, OK
-from codewords_mcp.cli._client import SLOW, Client, Json, remote_error
+from codewords_mcp.cli._client import SLOW, Json, RuntimeClient, remote_error
 from codewords_mcp.cli._run_report import STYLES
 from codewords_mcp.errors import CodewordsError, InvalidInput, RunTimedOut, RuntimeUnavailable
 
@@ -53,13 +53,13 @@ def read_input(data: str | None) -> bytes:
 
 
 @dataclass
-class Call:
+class RunCall:
     """One run asked for by a person, under an id known before it starts, so that Ctrl-C can cancel it.
 
     `run_id` is empty where the run may be an earlier one, by its idempotency key.
     """
 
-    client: Client
+    client: RuntimeClient
     run_id: str
     target: str
     method: str
@@ -102,7 +102,7 @@ class Call:
             _print_answer(answer)
         return self._verdict(record, time.monotonic() - started)
 
-    def _answer(self, *, pass_on: bool) -> Answer:
+    def _answer(self, *, pass_on: bool) -> CallResponse:
         """Read the workflow's answer, handing its bytes to a pipe as they come."""
         try:
             with self.client.stream(
@@ -114,7 +114,7 @@ class Call:
             ) as response:
                 if response.headers.get("error-origin") == "platform":
                     raise remote_error(response.status_code, response.read())
-                return Answer(response, self._bounded(response.iter_bytes()), pass_on=pass_on)
+                return CallResponse(response, self._bounded(response.iter_bytes()), pass_on=pass_on)
         except RuntimeUnavailable:
             if self.deadline is None or time.monotonic() < self.deadline:
                 raise
@@ -151,7 +151,7 @@ class Call:
         return FAILED
 
 
-class Answer:
+class CallResponse:
     """A workflow's answer, read to its end: kept for a terminal, or already passed on to a pipe."""
 
     def __init__(self, response: httpx.Response, chunks: Iterator[bytes], *, pass_on: bool) -> None:
@@ -172,7 +172,7 @@ def _is_ours(record: Json) -> bool:
     return str(error.get("code")).startswith("program_")
 
 
-def _print_answer(answer: Answer) -> None:
+def _print_answer(answer: CallResponse) -> None:
     if answer.passed_on:
         return
     if "json" in answer.content_type:
@@ -189,7 +189,7 @@ def _print_answer(answer: Answer) -> None:
         _output.note(f"{len(answer.content)} bytes of {kind}: send them to a file with `> FILE`.")
 
 
-def cancel_quietly(client: Client, id_: str) -> None:
+def cancel_quietly(client: RuntimeClient, id_: str) -> None:
     """Cancel a run that nobody waits for any more; that it has ended already is as good."""
     try:
         client.call("POST", f"/runs/{id_}/cancel")

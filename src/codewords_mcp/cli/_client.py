@@ -46,7 +46,7 @@ class RemoteError(CodewordsError):
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class RuntimeEndpoint:
     """Where a runtime is and the key for it; `url` has no trailing slash."""
 
     url: str
@@ -58,10 +58,10 @@ class Endpoint:
         return {"Authorization": f"Bearer {self.key}"} if self.key else {}
 
 
-class Client:
+class RuntimeClient:
     """A runtime behind its HTTP door. Every method raises `CodewordsError` subclasses only."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: RuntimeEndpoint) -> None:
         import httpx
 
         self.endpoint = endpoint

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codewords_mcp import home
-from codewords_mcp._settings_conflict import conflict_sentence, ignored_settings
 from codewords_mcp.cli import _output
-from codewords_mcp.cli._client import Client, Endpoint
+from codewords_mcp.cli._client import RuntimeClient, RuntimeEndpoint
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.stdio import home
+from codewords_mcp.stdio.settings_conflict import conflict_sentence, ignored_settings
 
 if TYPE_CHECKING:
     from codewords_mcp.settings import Settings
@@ -34,30 +34,30 @@ def read_settings() -> Settings:
         ) from error
 
 
-def connect(*, tell: bool = True) -> Client:
+def connect(*, tell: bool = True) -> RuntimeClient:
     """A client of the runtime that this person's settings name; the home's is started when none runs.
 
     With `tell`, stderr has what a person should know of it: settings that it ignores, an address that moved.
     Raises StorageFailed and RuntimeUnavailable as `home.ensure` does.
     """
-    return Client(endpoint(tell=tell))
+    return RuntimeClient(endpoint(tell=tell))
 
 
-def endpoint(*, tell: bool = True) -> Endpoint:
+def endpoint(*, tell: bool = True) -> RuntimeEndpoint:
     """Address and key of that runtime. Raises as `connect` does."""
     remote = remote_endpoint()
     return remote if remote is not None else _home_endpoint(tell=tell)
 
 
-def remote_endpoint() -> Endpoint | None:
+def remote_endpoint() -> RuntimeEndpoint | None:
     """The runtime of CODEWORDS_RUNTIME_URL with CODEWORDS_API_KEY, or None where the home's own is meant."""
     settings = read_settings()
     if not settings.runtime_url:
         return None
-    return Endpoint(settings.runtime_url.rstrip("/"), settings.api_key or "")
+    return RuntimeEndpoint(settings.runtime_url.rstrip("/"), settings.api_key or "")
 
 
-def _home_endpoint(*, tell: bool) -> Endpoint:
+def _home_endpoint(*, tell: bool) -> RuntimeEndpoint:
     folder = home.home_folder()
     info = home.find(folder)
     if info is None:
@@ -67,7 +67,7 @@ def _home_endpoint(*, tell: bool) -> Endpoint:
             _tell_of_moved_address(info)
     elif tell and (ignored := ignored_settings(read_settings(), info.settings, info.token)):
         _output.note(conflict_sentence(ignored), "yellow", always=True)
-    return Endpoint(info.url, info.token)
+    return RuntimeEndpoint(info.url, info.token)
 
 
 def _tell_of_moved_address(info: home.RuntimeInfo) -> None:

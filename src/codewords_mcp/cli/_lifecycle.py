@@ -15,20 +15,21 @@ import structlog
 import uvicorn
 import uvloop
 
-from codewords_mcp import __version__, home
-from codewords_mcp._hold import Hold
-from codewords_mcp._settings_conflict import fingerprints
+from codewords_mcp import __version__
 from codewords_mcp.cli._activity import Activity
-from codewords_mcp.cli._address import Listener
+from codewords_mcp.cli._address import RuntimeListener
 from codewords_mcp.cli._starter import Starter
+from codewords_mcp.cli.hosts.session_service import is_installed
 from codewords_mcp.http.app import create_app
-from codewords_mcp.http.protocol import BoundedProtocol
-from codewords_mcp.install.service import is_installed
-from codewords_mcp.runtime.availability import Hosting, StartedBy
-from codewords_mcp.runtime.runtime import Runtime
-from codewords_mcp.runtime.secrets.keyring import KEY_FILE
-from codewords_mcp.server import create_mcp_app
+from codewords_mcp.http.mcp_app import create_mcp_app
+from codewords_mcp.http.middleware.protocol import BoundedProtocol
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.auth.api_keys import KEY_FILE
+from codewords_mcp.runtime.model.availability import Hosting, StartedBy
 from codewords_mcp.settings import Settings
+from codewords_mcp.stdio import home
+from codewords_mcp.stdio.home_lock import HomeLock
+from codewords_mcp.stdio.settings_conflict import fingerprints
 
 _HANG_UP = 1.0
 """Seconds that open connections get after that."""
@@ -40,7 +41,7 @@ _LOG_CHECK = 60.0
 log = structlog.get_logger(__name__)
 
 
-class _Server(uvicorn.Server):
+class _RuntimeServer(uvicorn.Server):
     """uvicorn that says when it listens and leaves the signals to us."""
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -72,8 +73,8 @@ class Lifecycle:
     def __init__(
         self,
         settings: Settings,
-        hold: Hold,
-        listener: Listener,
+        hold: HomeLock,
+        listener: RuntimeListener,
         url: str,
         starter: Starter,
         started_by: StartedBy,
@@ -119,7 +120,7 @@ class Lifecycle:
         )
 
     async def _serve(self, runtime: Runtime) -> None:
-        self._server = _Server(
+        self._server = _RuntimeServer(
             uvicorn.Config(
                 self._activity,
                 http=BoundedProtocol,

@@ -11,7 +11,7 @@ import typer
 from codewords_mcp.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
-    from codewords_mcp.cli._client import Client
+    from codewords_mcp.cli._client import RuntimeClient
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
 WorkflowRef = Annotated[
@@ -45,7 +45,7 @@ def is_draft(given: str) -> bool:
     return _DRAFT.fullmatch(given) is not None
 
 
-def workflow_id(client: Client, given: str) -> str:
+def workflow_id(client: RuntimeClient, given: str) -> str:
     """The id of the workflow that was named. What is no workflow's name is taken as an id (a library service's).
 
     Raises InvalidInput where several workflows have the name, NotFound where none has it and one nearly has.
@@ -63,7 +63,7 @@ def workflow_id(client: Client, given: str) -> str:
     return ids[0] if ids else given
 
 
-def _refuse_typo(client: Client, given: str) -> None:
+def _refuse_typo(client: RuntimeClient, given: str) -> None:
     """Raise NotFound where this is nearly the name of a workflow, and not that of a library service."""
     import difflib
 
@@ -73,7 +73,7 @@ def _refuse_typo(client: Client, given: str) -> None:
         raise NotFound(f"There is no workflow {given}.", hint=f"Did you mean {near[0]}?")
 
 
-def run_id(client: Client, given: str) -> str:
+def run_id(client: RuntimeClient, given: str) -> str:
     """The id of the run that was meant. Raises NotFound where `last` finds none."""
     if given != "last":
         return given

@@ -9,7 +9,7 @@ from typing import Any
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._client import Json
 from codewords_mcp.cli._times import localized, to_second
-from codewords_mcp.runtime.file_problems import file_problem
+from codewords_mcp.runtime.model.file_problems import file_problem
 
 STYLES = {
     "succeeded": "green",

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from codewords_mcp import home
 from codewords_mcp.cli._connect import read_settings
+from codewords_mcp.stdio import home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

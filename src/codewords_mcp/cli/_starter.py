@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from codewords_mcp import home
+from codewords_mcp.stdio import home
 
 
 class Starter:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
 
-class StepFailed(Exception):
+class ShownStepFailed(Exception):
     """A step's result was not what it must be; `hint` says what to do."""
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -24,7 +24,7 @@ class StepFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ShownStep:
     """One step's outcome; `seconds` is wall time, `detail` what was found or why it failed."""
 
     id: str
@@ -38,7 +38,7 @@ class Step:
 def check(holds: bool, message: str, hint: str = "") -> None:
     """Raise StepFailed with the message unless it holds."""
     if not holds:
-        raise StepFailed(message, hint)
+        raise ShownStepFailed(message, hint)
 
 
 class Steps:
@@ -46,7 +46,7 @@ class Steps:
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
-        self.done: list[Step] = []
+        self.done: list[ShownStep] = []
         self._extra: list[str] = []
 
     @property
@@ -68,10 +68,10 @@ class Steps:
             ok, detail, hint = await _outcome(
                 action(lambda text: update(f"{title}: {text}" if text else title))
             )
-        self._finish(Step(step_id, title, ok, round(time.monotonic() - started, 3), detail, hint))
+        self._finish(ShownStep(step_id, title, ok, round(time.monotonic() - started, 3), detail, hint))
         return ok
 
-    def _finish(self, step: Step) -> None:
+    def _finish(self, step: ShownStep) -> None:
         self.done.append(step)
         if self.quiet:
             return
@@ -83,7 +83,7 @@ class Steps:
 async def _outcome(work: Awaitable[str]) -> tuple[bool, str, str]:
     try:
         return True, await work, ""
-    except (StepFailed, CodewordsError) as error:
+    except (ShownStepFailed, CodewordsError) as error:
         return False, error.message, error.hint
     except Exception as error:  # noqa: BLE001  # whatever broke, it is this step's outcome
         return (
@@ -93,7 +93,7 @@ async def _outcome(work: Awaitable[str]) -> tuple[bool, str, str]:
         )
 
 
-def _print(step: Step) -> None:
+def _print(step: ShownStep) -> None:
     mark, style = ("✓", "green") if step.ok else ("✗", "bold red")
     detail = terminal_text(step.detail) if step.ok else "failed"
     if not sys.stdout.isatty():

@@ -16,7 +16,6 @@ from codewords_mcp.cli import (
     doctor,
     drafts,
     e2b,
-    house,
     install,
     integrations,
     keys,
@@ -31,6 +30,9 @@ from codewords_mcp.cli import (
     usage,
     webhooks,
     workflows,
+)
+from codewords_mcp.cli import (
+    stop as house,
 )
 from codewords_mcp.cli._refs import AsJson
 

@@ -161,9 +161,9 @@ def restore(
 @contextmanager
 def _held(home: Path) -> Generator[None]:
     """Hold the home as a runtime does: another restore, or a runtime that starts, would mix its keys with this database."""
-    from codewords_mcp._hold import Hold  # needs fcntl, which not every system has
+    from codewords_mcp.stdio.home_lock import HomeLock  # needs fcntl, which not every system has
 
-    hold = Hold(str(home))
+    hold = HomeLock(str(home))
     try:
         yield
     finally:

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 import typer
 
-from codewords_mcp import home
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._client import Json
@@ -18,6 +17,7 @@ from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.cli.open_page import open_signed_in
 from codewords_mcp.errors import StorageFailed
+from codewords_mcp.stdio import home
 
 app = typer.Typer(no_args_is_help=True, help="Your own Chrome as the browser of workflows.")
 _WAIT = 10

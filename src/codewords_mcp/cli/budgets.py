@@ -16,12 +16,12 @@ from codewords_mcp.cli.costs import money
 from codewords_mcp.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from codewords_mcp.cli._client import Client
+    from codewords_mcp.cli._client import RuntimeClient
 
 app = typer.Typer(no_args_is_help=True, help="Ceilings for model calls in USD. They are never crossed.")
 
 
-class Scope(StrEnum):
+class BudgetScope(StrEnum):
     """What a budget is for."""
 
     call = "call"
@@ -41,7 +41,7 @@ class Period(StrEnum):
 
 
 ScopeArgument = Annotated[
-    Scope,
+    BudgetScope,
     typer.Argument(
         metavar="SCOPE",
         help="Each `call`, `run`, `workflow` or `key`; all of this `home`; `day` is the home's for each day.",
@@ -113,16 +113,16 @@ def delete_budget(
     return tell_deleted(f"{_name(budget)}: its budget", budget, as_json=as_json)
 
 
-def _place(client: Client, scope: Scope, of: str | None, per: Period) -> tuple[str, str, str]:
+def _place(client: RuntimeClient, scope: BudgetScope, of: str | None, per: Period) -> tuple[str, str, str]:
     """(scope, subject, period) as the runtime names them. Raises InvalidInput."""
-    if scope is Scope.day:
+    if scope is BudgetScope.day:
         if of or per is not Period.total:
             raise InvalidInput(
                 "`day` is the home's budget for each day.",
                 hint="For a workflow: `workflow … --of ID --per day`.",
             )
         return "home", "", "day"
-    subject = workflow_id(client, of) if of and scope is Scope.workflow else of or ""
+    subject = workflow_id(client, of) if of and scope is BudgetScope.workflow else of or ""
     return scope.value, subject, per.value
 
 

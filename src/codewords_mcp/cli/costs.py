@@ -13,7 +13,7 @@ from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson
 
 
-class By(StrEnum):
+class CostGrouping(StrEnum):
     """What costs are summed by."""
 
     day = "day"
@@ -27,7 +27,7 @@ _FIELD = {"workflow": "service_id", "key": "key_id", "run": "run_id"}
 
 
 def costs(
-    by: Annotated[By, typer.Option(help="What to sum by.")] = By.day,
+    by: Annotated[CostGrouping, typer.Option(help="What to sum by.")] = CostGrouping.day,
     days: Annotated[int, typer.Option(min=1, max=400, help="Of the last days, today included.")] = 30,
     as_json: AsJson = False,
 ) -> int:
@@ -58,8 +58,8 @@ def money(amount: float) -> str:
     return f"{amount:,.2f}" if amount >= 10 or not amount else f"{amount:.10f}".rstrip("0").rstrip(".")
 
 
-def _name(item: dict[str, Any], by: By) -> str:
-    if by is By.model:
+def _name(item: dict[str, Any], by: CostGrouping) -> str:
+    if by is CostGrouping.model:
         return f"{item['provider']}/{item['model']}"
     return str(item[_FIELD.get(by.value, by.value)]) or "-"
 

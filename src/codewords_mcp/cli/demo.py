@@ -23,7 +23,7 @@ from codewords_mcp import __version__
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import FAILED, INTERRUPTED, OK
 from codewords_mcp.cli._connect import endpoint, key_file
-from codewords_mcp.cli._steps import StepFailed, Steps, check
+from codewords_mcp.cli._steps import ShownStepFailed, Steps, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +111,7 @@ class _Demo:
             tools = {tool.name for tool in (await self.client.list_tools()).tools}
         except Exception as error:
             errors.seek(0)
-            raise StepFailed(
+            raise ShownStepFailed(
                 f"The MCP server did not answer. {_last_words(errors.read())}".strip(),
                 "`codewords-mcp doctor` says what this machine lacks.",
             ) from error
@@ -175,7 +175,7 @@ class _Demo:
         return json.dumps(run.get("result"))
 
     async def _logs(self, say: Callable[[str], None]) -> str:
-        from codewords_mcp.cli._client import Client as HttpClient
+        from codewords_mcp.cli._client import RuntimeClient as HttpClient
 
         lines: list[str] = []
         with HttpClient(await asyncio.to_thread(endpoint)) as http:

@@ -16,7 +16,7 @@ import typer
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._agree import print_capabilities
 from codewords_mcp.cli._boundary import FAILED, OK
-from codewords_mcp.cli._client import Client, Json, RemoteError
+from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._deletion import tell_deleted
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, is_draft, part, workflow_id
@@ -200,13 +200,13 @@ def _main_path(detail: Json) -> str:
     return "/" if "/" in paths or not paths else str(paths[0])
 
 
-def _path(client: Client, subject: str) -> str:
+def _path(client: RuntimeClient, subject: str) -> str:
     if is_draft(subject):
         return f"/drafts/{subject}"
     return f"/workflows/{part(workflow_id(client, subject))}"
 
 
-def _open_draft(client: Client, path: str) -> str:
+def _open_draft(client: RuntimeClient, path: str) -> str:
     """The draft of a workflow, where one is open: its changes are not to be lost."""
     if path.startswith("/drafts/"):
         return path
@@ -219,7 +219,7 @@ def _open_draft(client: Client, path: str) -> str:
 
 
 def _change(
-    client: Client, path: str, file: str | None, old: list[str], new: list[str], patch: str | None
+    client: RuntimeClient, path: str, file: str | None, old: list[str], new: list[str], patch: str | None
 ) -> Json:
     if sum((file is not None, bool(old or new), patch is not None)) > 1:
         raise InvalidInput("FILE, --old and --patch exclude each other.", hint="Give one of them.")
@@ -256,7 +256,7 @@ def _edited(code: str) -> str:
         return read_code(str(file))
 
 
-def _delete_workflow(client: Client, path: str, *, yes: bool, as_json: bool) -> None:
+def _delete_workflow(client: RuntimeClient, path: str, *, yes: bool, as_json: bool) -> None:
     try:
         client.call("DELETE", path, body={"allow": yes})
     except RemoteError as error:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from codewords_mcp import home
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import read_settings
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.errors import Conflict, SandboxFailed
+from codewords_mcp.stdio import home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,22 +86,22 @@ def _hush() -> None:
 async def _build(settings: Settings, say: Callable[[str], object]) -> str:
     import uv
 
-    from codewords_mcp.runtime.sandboxes.e2b.account import Account
+    from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount
     from codewords_mcp.runtime.sandboxes.e2b.template import build
-    from codewords_mcp.runtime.workflows.client import client_wheel
-    from codewords_mcp.runtime.workflows.process import Uv
+    from codewords_mcp.runtime.workflows.environments.client_wheel import client_wheel
+    from codewords_mcp.runtime.workflows.environments.uv import Uv
 
-    account = await Account.open(settings)
+    account = await E2bAccount.open(settings)
     cache = settings.home / "cache" / "client"
     wheel = await client_wheel(Uv(Path(uv.find_uv_bin()), settings.home / "cache" / "uv"), cache)
     return await build(account, settings, wheel.path, say)
 
 
 async def _clean(settings: Settings, folder: Path) -> tuple[int, int]:
-    from codewords_mcp.runtime.sandboxes.e2b.account import Account
+    from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount
     from codewords_mcp.runtime.sandboxes.e2b.leases import end_all
     from codewords_mcp.runtime.sandboxes.e2b.template import remove_environments
 
-    account = await Account.open(settings)
+    account = await E2bAccount.open(settings)
     ended = await end_all(account, folder / "run")
     return ended, await remove_environments(account, settings.e2b_template)

@@ -13,15 +13,15 @@ import typer
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._refs import AsJson
+from codewords_mcp.cli.hosts.config_change import Change, adding, removing
+from codewords_mcp.cli.hosts.hosts import HOSTS, Host, HostFolders
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.install.change import Change, adding, removing
-from codewords_mcp.install.hosts import HOSTS, Host, Place
 
 _PASSED_ON: Final = ("CODEWORDS_HOME", "CODEWORDS_RUNTIME_URL", "CODEWORDS_PORT")
 """Variables without which the server that a host starts would not be the one of this terminal."""
 
 
-class Client(StrEnum):
+class HostId(StrEnum):
     """The ids of `HOSTS`, as choices."""
 
     CLAUDE_DESKTOP = "claude-desktop"
@@ -36,7 +36,7 @@ class Client(StrEnum):
 
 def install(
     client: Annotated[
-        list[Client] | None,
+        list[HostId] | None,
         typer.Option(
             help="The chat host; may be given several times. Without it: every one found here.",
             show_default=False,
@@ -53,7 +53,7 @@ def install(
 
     The file as it was is kept beside it; comments and everything else in it stay as they are.
     """  # fmt: skip
-    place = Place.here()
+    place = HostFolders.here()
     hosts = (
         [HOSTS[name.value] for name in client]
         if client
@@ -119,7 +119,9 @@ def _agreed(file: Path) -> bool:
     return typer.confirm(f"Write {file}?", default=True, err=True)
 
 
-def _print(hosts: list[Host], entries: dict[str, dict[str, Any]], place: Place, *, as_json: bool) -> int:
+def _print(
+    hosts: list[Host], entries: dict[str, dict[str, Any]], place: HostFolders, *, as_json: bool
+) -> int:
     if as_json:
         shown = [
             {

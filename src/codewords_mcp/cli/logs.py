@@ -11,7 +11,7 @@ import typer
 
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
-from codewords_mcp.cli._client import Client, Json
+from codewords_mcp.cli._client import Json, RuntimeClient
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import RunRef, part, run_id
 from codewords_mcp.cli._times import of_log
@@ -73,7 +73,7 @@ def logs(
     return OK
 
 
-def _entries(client: Client, id_: str, *, follow: bool, level: Level | None) -> Iterator[Json]:
+def _entries(client: RuntimeClient, id_: str, *, follow: bool, level: Level | None) -> Iterator[Json]:
     """The log's entries; a follower that loses the runtime goes on after the last entry it has seen."""
     after: str | None = None
     failures = 0
@@ -95,13 +95,13 @@ def _entries(client: Client, id_: str, *, follow: bool, level: Level | None) -> 
 
 
 def _is_server_line(entry: Json) -> bool:
-    from codewords_mcp.runtime.log_text import is_server_line
+    from codewords_mcp.runtime.model.log_text import is_server_line
 
     return is_server_line(str(entry.get("stream")), str(entry.get("message", "")))
 
 
 def _print(entry: Json) -> None:
-    from codewords_mcp.runtime.log_text import readable
+    from codewords_mcp.runtime.model.log_text import readable
 
     message, stream = str(entry.get("message", "")), str(entry.get("stream"))
     level = entry.get("level")

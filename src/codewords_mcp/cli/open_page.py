@@ -10,8 +10,8 @@ import typer
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import OK
 from codewords_mcp.cli._connect import connect, read_settings
-from codewords_mcp.cli._findings import UNATTENDED
 from codewords_mcp.cli._refs import AsJson
+from codewords_mcp.cli.doctor.findings import UNATTENDED
 
 if TYPE_CHECKING:
     from codewords_mcp.cli._client import Json

@@ -10,8 +10,8 @@ import typer
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._agree import confirm_service, with_agreement
 from codewords_mcp.cli._boundary import INTERRUPTED, OK
-from codewords_mcp.cli._call import Call, cancel_quietly, read_input
-from codewords_mcp.cli._client import Client, Json, RemoteError
+from codewords_mcp.cli._call import RunCall, cancel_quietly, read_input
+from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, RunRef, WorkflowRef, part, run_id, workflow_id
 from codewords_mcp.cli._run_report import print_run, seconds, status_words
@@ -99,7 +99,7 @@ def run(
             confirm_service(client, service, path, body)
         # a run that may be an earlier one has its id already
         provisioned = "" if once else str(client.record("POST", "/provision-request")["request_id"])
-        call = Call(client, provisioned, target, method.upper(), body, timeout, more)
+        call = RunCall(client, provisioned, target, method.upper(), body, timeout, more)
         try:
             begin = call.start if background else call.wait
             return with_agreement(client, service, lambda: begin(as_json=as_json), as_json=as_json)
@@ -159,7 +159,7 @@ def _show(run: str, *, as_json: bool) -> int:
     return OK
 
 
-def _diagnosis(client: Client, id_: str) -> Json:
+def _diagnosis(client: RuntimeClient, id_: str) -> Json:
     """Why the run failed; nothing where an older runtime cannot tell."""
     try:
         return client.record("GET", f"/runs/{id_}/diagnosis")

@@ -101,10 +101,10 @@ async def _read_home() -> list[dict[str, Any]]:
     """[{name, value, rule}] of the home's own secrets. Raises StorageFailed where the master key is another one."""
     import asyncio
 
-    from codewords_mcp.runtime.callers import HOME_OWNER
+    from codewords_mcp.runtime.model.caller import HOME_OWNER
     from codewords_mcp.runtime.secrets import Vault
-    from codewords_mcp.runtime.secrets.book import SecretBook
     from codewords_mcp.runtime.secrets.rotation import Keys
+    from codewords_mcp.runtime.secrets.service import SecretService
     from codewords_mcp.runtime.store import access
     from codewords_mcp.runtime.store.database import Database
 
@@ -125,7 +125,7 @@ async def _read_home() -> list[dict[str, Any]]:
             stored_key_ids=ids,
             keyring=False,
         )
-        book = SecretBook(database, Vault(keys.current, keys.older))
+        book = SecretService(database, Vault(keys.current, keys.older))
         opened = await book.open(HOME_OWNER, sorted(await book.names(HOME_OWNER)))
     finally:
         await asyncio.to_thread(database.close)

@@ -15,18 +15,18 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from codewords_mcp import home
-from codewords_mcp._hold import Held, Hold
-from codewords_mcp._loading import loading
-from codewords_mcp.cli._address import Listener, listen, url_of
+from codewords_mcp.cli._address import RuntimeListener, listen, url_of
 from codewords_mcp.cli._starter import Starter
+from codewords_mcp.cli.hosts.session_service import load_variables
 from codewords_mcp.errors import CodewordsError, InvalidInput
-from codewords_mcp.install.service import load_variables
+from codewords_mcp.frozen_imports import loading
+from codewords_mcp.stdio import home
+from codewords_mcp.stdio.home_lock import HomeLock, HomeLocked
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from codewords_mcp.runtime.availability import StartedBy
+    from codewords_mcp.runtime.model.availability import StartedBy
     from codewords_mcp.settings import Settings
 
 _WAIT_FOR_HOME = 1.0
@@ -57,7 +57,7 @@ def serve(
             host, port, detached=detached, narrowed=_narrowed(read_only=read_only, toolsets=toolsets)
         )
         _configure_log(settings)
-        hold = _hold_when_free(settings.home) if service else Hold(str(settings.home))
+        hold = _hold_when_free(settings.home) if service else HomeLock(str(settings.home))
         try:
             listener = listen(settings, any_port=detached)
             with listener.socket:
@@ -78,7 +78,7 @@ def _narrowed(*, read_only: bool, toolsets: str | None) -> dict[str, object]:
     given: dict[str, object] = {"read_only": True} if read_only else {}
     if toolsets is None:
         return given
-    from codewords_mcp.door.access import parse_toolsets
+    from codewords_mcp.mcp_server.access import parse_toolsets
 
     return given | {"toolsets": sorted(parse_toolsets(toolsets))}
 
@@ -110,18 +110,20 @@ def _started_by(*, detached: bool, service: bool) -> StartedBy:
     return "terminal" if os.isatty(0) else "supervisor"
 
 
-def _hold_when_free(folder: Path) -> Hold:
+def _hold_when_free(folder: Path) -> HomeLock:
     """Wait for a runtime that a chat or command started before, instead of failing again and again beside it."""
     while True:
         try:
-            return Hold(str(folder))
-        except Held as error:
+            return HomeLock(str(folder))
+        except HomeLocked as error:
             sys.stderr.write(f"codewords-mcp serve: waiting: {error.message}\n")
         while home.holder(str(folder)) is not None:
             time.sleep(_WAIT_FOR_HOME)
 
 
-def _run(settings: Settings, hold: Hold, listener: Listener, starter: Starter, started_by: StartedBy) -> int:
+def _run(
+    settings: Settings, hold: HomeLock, listener: RuntimeListener, starter: Starter, started_by: StartedBy
+) -> int:
     """Raises what opening the runtime raises."""
     with loading():
         from codewords_mcp.cli._lifecycle import Lifecycle

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codewords_mcp import home
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._boundary import FAILED, OK
 from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.errors import InvalidInput, RuntimeUnavailable
+from codewords_mcp.stdio import home
 
 if TYPE_CHECKING:
-    from codewords_mcp.install.service import Manager, Service
+    from codewords_mcp.cli.hosts.session_service import Manager, SessionService
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", help="A runtime that starts with your session."
@@ -48,11 +48,11 @@ def install(
     A systemd user unit on Linux, a launchd agent on macOS, a task of Windows in WSL2. The settings of this
     environment (`CODEWORDS_…`, keys of model providers, proxies) are kept for it in the home.
     """
-    from codewords_mcp.install import service as services
+    from codewords_mcp.cli.hosts import session_service as services
 
     if manager_name is not None and not only_print:
         raise InvalidInput("--manager is for --print.", hint="Leave it out to install for this system.")
-    service = services.Service.of(Path(home.home_folder()))
+    service = services.SessionService.of(Path(home.home_folder()))
     manager = services.MANAGERS[manager_name.value] if manager_name else services.manager_here()
     file, content = manager.file(service), manager.content(service)
     if only_print:
@@ -86,9 +86,9 @@ def install(
 @app.command()
 def uninstall(as_json: AsJson = False) -> int:
     """Stop the service, and let it start no more; the home stays as it is."""
-    from codewords_mcp.install import service as services
+    from codewords_mcp.cli.hosts import session_service as services
 
-    service = services.Service.of(Path(home.home_folder()))
+    service = services.SessionService.of(Path(home.home_folder()))
     manager = services.manager_here()
     file = manager.file(service)
     was = file.is_file()
@@ -106,9 +106,9 @@ def uninstall(as_json: AsJson = False) -> int:
 @app.command()
 def status(as_json: AsJson = False) -> int:
     """Say whether the runtime of this home is a service, and whether it runs. Exits with 1 if it is none."""
-    from codewords_mcp.install import service as services
+    from codewords_mcp.cli.hosts import session_service as services
 
-    service = services.Service.of(Path(home.home_folder()))
+    service = services.SessionService.of(Path(home.home_folder()))
     manager = services.manager_here()
     file = manager.file(service)
     installed, active = file.is_file(), False
@@ -134,7 +134,7 @@ def status(as_json: AsJson = False) -> int:
     return OK if installed else FAILED
 
 
-def _is_active(manager: Manager, service: Service) -> bool:
+def _is_active(manager: Manager, service: SessionService) -> bool:
     try:
         manager.require()
     except RuntimeUnavailable:
@@ -150,14 +150,14 @@ def _write(file: Path, content: bytes) -> None:
         raise InvalidInput(f"{file} cannot be written: {error.strerror}.") from error
 
 
-def _remove(service: Service, file: Path) -> None:
-    from codewords_mcp.install.service import VARIABLES
+def _remove(service: SessionService, file: Path) -> None:
+    from codewords_mcp.cli.hosts.session_service import VARIABLES
 
     file.unlink(missing_ok=True)
     (service.home / VARIABLES).unlink(missing_ok=True)
 
 
-def _wait_until_up(service: Service) -> home.RuntimeInfo:
+def _wait_until_up(service: SessionService) -> home.RuntimeInfo:
     """Raises RuntimeUnavailable where the service manager's runtime does not come up."""
     deadline = time.monotonic() + home.START_TIMEOUT
     while time.monotonic() < deadline:

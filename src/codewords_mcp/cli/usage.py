@@ -15,7 +15,7 @@ from codewords_mcp.cli._refs import AsJson
 from codewords_mcp.cli.costs import money
 
 
-class By(StrEnum):
+class UsageGrouping(StrEnum):
     """What to sum by."""
 
     workflow = "workflow"
@@ -24,7 +24,7 @@ class By(StrEnum):
 
 
 def usage(
-    by: Annotated[By, typer.Option(help="What to sum by.")] = By.workflow,
+    by: Annotated[UsageGrouping, typer.Option(help="What to sum by.")] = UsageGrouping.workflow,
     days: Annotated[int, typer.Option(min=1, max=3660, help="Of the last days, today included.")] = 30,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for a spreadsheet.")] = False,
     as_json: AsJson = False,

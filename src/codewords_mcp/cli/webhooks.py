@@ -38,7 +38,7 @@ class Kind(StrEnum):
     stripe = "stripe"
 
 
-class Status(StrEnum):
+class DeliveryStatus(StrEnum):
     """What became of a delivery."""
 
     received = "received"
@@ -104,7 +104,9 @@ def delete(webhook: WebhookRef, as_json: AsJson = False) -> int:
 
 @app.command()
 def deliveries(
-    status: Annotated[Status | None, typer.Option(help="Only with this status.", show_default=False)] = None,
+    status: Annotated[
+        DeliveryStatus | None, typer.Option(help="Only with this status.", show_default=False)
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="At most so many.")] = 20,
     as_json: AsJson = False,
 ) -> int:

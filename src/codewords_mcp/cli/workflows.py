@@ -11,7 +11,7 @@ import typer
 from codewords_mcp.cli import _output
 from codewords_mcp.cli._agree import agreed, print_capabilities
 from codewords_mcp.cli._boundary import FAILED, OK
-from codewords_mcp.cli._client import Client, Json, RemoteError
+from codewords_mcp.cli._client import Json, RemoteError, RuntimeClient
 from codewords_mcp.cli._connect import connect
 from codewords_mcp.cli._refs import AsJson, WorkflowRef, part, workflow_id
 from codewords_mcp.cli._sources import deployed_as, forget, remember
@@ -118,7 +118,7 @@ def deploy(
     return OK
 
 
-def _same_file(client: Client, file: str, name: str, *, named: bool) -> Json:
+def _same_file(client: RuntimeClient, file: str, name: str, *, named: bool) -> Json:
     """The id of the workflow that this file was deployed as, while it is there and still has the name that was asked for."""
     known = deployed_as(file)
     if known is None:
@@ -148,7 +148,7 @@ def _conflict(error: RemoteError) -> RemoteError:
     return error
 
 
-def _deploy(client: Client, body: Json, subject: str) -> Json:
+def _deploy(client: RuntimeClient, body: Json, subject: str) -> Json:
     with _output.spinner(f"Deploying {subject}") as say:
         return client.call_with_progress("/deploy", body, say)
 
@@ -306,7 +306,7 @@ def read_code(file: str) -> str:
         ) from error
 
 
-def pages(client: Client, path: str, params: Json, limit: int) -> list[Json]:
+def pages(client: RuntimeClient, path: str, params: Json, limit: int) -> list[Json]:
     """Up to `limit` items of a paged list."""
     items: list[Json] = []
     cursor: str | None = None

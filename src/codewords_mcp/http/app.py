@@ -8,38 +8,44 @@ from typing import TYPE_CHECKING
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from codewords_mcp.door.access import TOOLSET_KEY, is_toolset_name
 from codewords_mcp.errors import NotFound, ServiceNotAvailable
-from codewords_mcp.http import (
+from codewords_mcp.http.internal_listener import SandboxGuard, SandboxServer, sandbox_operations
+from codewords_mcp.http.middleware.auth import KeyGuard
+from codewords_mcp.http.middleware.cors import Cors
+from codewords_mcp.http.middleware.errors import ErrorBoundary
+from codewords_mcp.http.middleware.hosts import HostGuard, Trust
+from codewords_mcp.http.middleware.people import PageGuard, PageSessionGuard
+from codewords_mcp.http.middleware.tokens import Tokens
+from codewords_mcp.http.openapi import operations_for
+from codewords_mcp.http.operations import HttpOperation
+from codewords_mcp.http.pages import consent as consent_page
+from codewords_mcp.http.pages import login as login_page
+from codewords_mcp.http.pages import secret as secret_page
+from codewords_mcp.http.pages import sign_in
+from codewords_mcp.http.pages.docs import page_operations
+from codewords_mcp.http.paths import SSE_PATHS, is_chrome, is_mcp, toolset_of
+from codewords_mcp.http.routes import (
     admin,
     agreements,
     browser,
     budgets,
-    consent_page,
     costs,
     drafts,
     files,
     gateway,
     integrations,
-    login_page,
     oauth,
     published,
     requests,
     runs,
     schedules,
-    secret_page,
     secrets,
     services,
-    sign_in,
     usage,
     webhooks,
     workflows,
 )
-from codewords_mcp.http.auth import KeyGuard
-from codewords_mcp.http.cors import Cors
-from codewords_mcp.http.docs_page import page_operations
-from codewords_mcp.http.errors import ErrorBoundary
-from codewords_mcp.http.gateway import (
+from codewords_mcp.http.routes.gateway import (
     ProviderErrors,
     provider_of,
     provider_rule,
@@ -47,24 +53,18 @@ from codewords_mcp.http.gateway import (
     serve_simple,
     simple_of,
 )
-from codewords_mcp.http.hosts import HostGuard, Trust
-from codewords_mcp.http.house import HOUSE, House, access
-from codewords_mcp.http.openapi import operations_for
-from codewords_mcp.http.operations import Operation
-from codewords_mcp.http.paths import SSE_PATHS, is_chrome, is_mcp, toolset_of
-from codewords_mcp.http.people import PageGuard, PageSessionGuard
-from codewords_mcp.http.sandboxes import SandboxGuard, SandboxServer, sandbox_operations
-from codewords_mcp.http.tokens import Tokens
-from codewords_mcp.http.websockets import serve_websocket
+from codewords_mcp.http.routes.websockets import serve_websocket
+from codewords_mcp.http.state import HOUSE, AppState, access
+from codewords_mcp.mcp_server.access import TOOLSET_KEY, is_toolset_name
 from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.settings import Settings
 
 if TYPE_CHECKING:
-    from codewords_mcp.runtime.runtime import Runtime
+    from codewords_mcp.runtime.api.runtime import Runtime
 
 _MCP = [
-    Operation(
+    HttpOperation(
         method,
         path,
         "MCP over streamable HTTP",
@@ -76,7 +76,7 @@ _MCP = [
     for path in ("/mcp", "/mcp/{toolset}", "/run/devx_mcp/mcp/")
     for method in ("POST", "GET", "DELETE")
 ] + [
-    Operation(
+    HttpOperation(
         method,
         path,
         "MCP over HTTP+SSE, for older hosts",
@@ -89,7 +89,7 @@ _MCP = [
 ]
 
 
-def operations() -> tuple[Operation, ...]:
+def operations() -> tuple[HttpOperation, ...]:
     """Everything that this door serves. The secret page comes before `/secrets/{name}/…`, which would match it too."""
     table = (
         *secret_page.OPERATIONS, *admin.OPERATIONS, *workflows.OPERATIONS, *drafts.OPERATIONS, *requests.OPERATIONS,
@@ -112,9 +112,9 @@ def create_app(
 
     The runtime gets the internal listener of its sandboxes. `on_stop` is called after POST /stop was answered, on the loop.
     """
-    parts, table = House(runtime, settings, on_stop), operations()
+    parts, table = AppState(runtime, settings, on_stop), operations()
     runtime.sandbox_access.listen(SandboxServer(_sandbox_app(parts, mcp_app, sandbox_operations(table))))
-    dispatcher = Dispatcher(parts, mcp_app, table)
+    dispatcher = RequestDispatcher(parts, mcp_app, table)
     trust, tokens = Trust(runtime, settings), Tokens(settings, runtime)
     pages = PageGuard(dispatcher, runtime, trust)
     keys = KeyGuard(pages, runtime, tokens, PageSessionGuard(runtime, trust))
@@ -127,16 +127,16 @@ _WEBSOCKET, _CHROME = (
 )
 
 
-def _sandbox_app(parts: House, mcp_app: ASGIApp | None, served: list[Operation]) -> ASGIApp:
+def _sandbox_app(parts: AppState, mcp_app: ASGIApp | None, served: list[HttpOperation]) -> ASGIApp:
     """The app of the internal listener."""
-    dispatcher = Dispatcher(parts, mcp_app, served)
+    dispatcher = RequestDispatcher(parts, mcp_app, served)
     return ErrorBoundary(ProviderErrors(SandboxGuard(dispatcher, parts.runtime, served)))
 
 
-class Dispatcher:
+class RequestDispatcher:
     """From a path to what serves it. Calls go around the router, whose matching they need not pay for."""
 
-    def __init__(self, parts: House, mcp_app: ASGIApp | None, table: Iterable[Operation]) -> None:
+    def __init__(self, parts: AppState, mcp_app: ASGIApp | None, table: Iterable[HttpOperation]) -> None:
         self._house = parts
         self._mcp = mcp_app
         served = [operation.route() for operation in table if operation.handler is not None]

@@ -13,10 +13,10 @@ from starlette.requests import Request
 
 from codewords_mcp.bounded_json import UnacceptableJson, parse
 from codewords_mcp.errors import BodyTooLarge, InvalidInput
-from codewords_mcp.http.connection import not_whole, too_large
-from codewords_mcp.http.headers import content_length
-from codewords_mcp.http.house import house
-from codewords_mcp.runtime.time_bounds import parse_seconds
+from codewords_mcp.http.middleware.client_connection import not_whole, too_large
+from codewords_mcp.http.middleware.headers import content_length
+from codewords_mcp.http.state import house
+from codewords_mcp.runtime.model.time_bounds import parse_seconds
 
 B = TypeVar("B", bound=BaseModel)
 

@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from codewords_mcp import __version__
-from codewords_mcp.http.house import caller, own_url, runtime
-from codewords_mcp.http.operations import Operation, Parameter, Schema
-from codewords_mcp.http.replies import JsonReply
-from codewords_mcp.http.services import operations_of
+from codewords_mcp.http.operations import HttpOperation, Parameter, Schema
+from codewords_mcp.http.responses import JsonReply
+from codewords_mcp.http.routes.services import operations_of
+from codewords_mcp.http.state import caller, own_url, runtime
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _REF = "#/components/schemas/{model}"
@@ -83,7 +83,7 @@ _RECORD: dict[str, Any] = {
 }  # fmt: skip
 
 
-def document(operations: Iterable[Operation], url: str) -> dict[str, Any]:
+def document(operations: Iterable[HttpOperation], url: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document of these operations, for a runtime that is reached at `url`."""
     schemas: dict[str, Any] = {
         "Error": _ERROR,
@@ -123,7 +123,7 @@ def document(operations: Iterable[Operation], url: str) -> dict[str, Any]:
     }
 
 
-async def openapi(request: Request, *, operations: Sequence[Operation]) -> Response:
+async def openapi(request: Request, *, operations: Sequence[HttpOperation]) -> Response:
     """The document, with the operations of library services."""
     services = await runtime(request.scope).list_services(caller(request.scope))
     described = list(operations_of(services))
@@ -133,15 +133,15 @@ async def openapi(request: Request, *, operations: Sequence[Operation]) -> Respo
     return JsonReply(told)
 
 
-def operations_for(table: Sequence[Operation]) -> Operation:
+def operations_for(table: Sequence[HttpOperation]) -> HttpOperation:
     """The route that describes a table."""
-    return Operation(
+    return HttpOperation(
         "GET", "/openapi.json", "This description", partial(openapi, operations=table), tag="runtime",
         reply={"type": "object"},
     )  # fmt: skip
 
 
-def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+def _operation(operation: HttpOperation, schemas: dict[str, Any]) -> dict[str, Any]:
     reply: dict[str, Any] = {"description": operation.summary}
     if operation.status != 204:
         reply["content"] = {operation.media: {"schema": _schema(operation.reply, schemas)}}
@@ -168,7 +168,7 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     return described
 
 
-def _errors_of(operation: Operation) -> dict[str, Any]:
+def _errors_of(operation: HttpOperation) -> dict[str, Any]:
     """The shapes of an operation's errors: ours, a page, a workflow's or a provider's own, or one of JSON-RPC."""
     ours = {"$ref": _REF.format(model="Error")}
     if operation.tag == "mcp":
@@ -218,5 +218,5 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def _id(operation: Operation) -> str:
+def _id(operation: HttpOperation) -> str:
     return re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_")

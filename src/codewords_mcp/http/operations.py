@@ -1,6 +1,6 @@
 """The routes of the HTTP API: what is served and how it is described, in one place per route.
 
-`Operation` is what the router and /openapi.json are made from. Who may use a route is a row of the access table
+`HttpOperation` is what the router and /openapi.json are made from. Who may use a route is a row of the access table
 (runtime/auth/access_table.py), found by method and path; an operation without one can't be made.
 """
 
@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from codewords_mcp.http.house import access
+from codewords_mcp.http.state import access
 from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
 
@@ -35,7 +35,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class HttpOperation:
     """A route. `handler` is None for hot paths, which `app.Dispatcher` serves before the router.
 
     `body` and `reply` are JSON unless `media` names another type of the reply. `method` may be "*".

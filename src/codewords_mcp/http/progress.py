@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from codewords_mcp.http.connection import Connection
-from codewords_mcp.http.errors import outcome
-from codewords_mcp.http.house import house
-from codewords_mcp.http.replies import HEARTBEAT, NDJSON, JsonReply, LineStream, line
-from codewords_mcp.runtime.models import Progress, no_progress
+from codewords_mcp.http.middleware.client_connection import ClientConnection
+from codewords_mcp.http.middleware.errors import outcome
+from codewords_mcp.http.responses import HEARTBEAT, NDJSON, JsonReply, LineStream, line
+from codewords_mcp.http.state import house
+from codewords_mcp.runtime.model.core import Progress, no_progress
 
 Work = Callable[[Progress], Awaitable[Any]]
 
@@ -33,7 +33,7 @@ async def answer(request: Request, work: Work) -> Response:
 async def watched(request: Request, work: Awaitable[Any]) -> Any:
     """Await the work, but no longer than the client waits for it. The body has been read. Raises ClientGoneError."""
     limit = house(request.scope).settings.max_body
-    async with Connection(request.receive, [], limit=limit):
+    async with ClientConnection(request.receive, [], limit=limit):
         return await work
 
 

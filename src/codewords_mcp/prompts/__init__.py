@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from mcp.server.mcpserver import MCPServer
 
-from codewords_mcp.door.context import Door
+from codewords_mcp.mcp_server.context import ServerState
 from codewords_mcp.prompts import add_integration, build_workflow, debug_run, port_script, review_workflow
 from codewords_mcp.runtime.auth.access_table import TABLE
 
 MODULES = (build_workflow, debug_run, port_script, add_integration, review_workflow)
 
 
-def add_prompts(server: MCPServer[Door]) -> None:
+def add_prompts(server: MCPServer[ServerState]) -> None:
     """Register every prompt. Raises LookupError for one without a row in the access table."""
     for module in MODULES:
         TABLE.get("prompt", module.PROMPT.__name__)

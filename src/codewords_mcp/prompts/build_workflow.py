@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.errors import protocol_errors
-from codewords_mcp.door.skills import skill
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.errors import protocol_errors
+from codewords_mcp.mcp_server.skills import skill
 
 TITLE = "Build a workflow"
 

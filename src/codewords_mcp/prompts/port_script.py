@@ -8,10 +8,10 @@ from typing import Annotated, Any, cast
 from pydantic import Field
 
 from codewords_mcp.bounded_json import parse
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.errors import protocol_errors
-from codewords_mcp.door.text import fence
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.errors import protocol_errors
+from codewords_mcp.mcp_server.text import fence
 
 TITLE = "Port a script"
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from mcp.server.mcpserver import MCPServer
 
-from codewords_mcp.door.context import Door
+from codewords_mcp.mcp_server.context import ServerState
 from codewords_mcp.resources import practices, run, run_logs, services, workflow
 from codewords_mcp.runtime.auth.access_table import TABLE
 
 MODULES = (workflow, run, run_logs, services, practices)
 
 
-def add_resources(server: MCPServer[Door]) -> None:
+def add_resources(server: MCPServer[ServerState]) -> None:
     """Register every resource template. Raises LookupError for one without a row in the access table."""
     for module in MODULES:
         TABLE.get("resource", module.URI)

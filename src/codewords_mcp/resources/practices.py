@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.errors import protocol_errors
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.errors import protocol_errors
 
 URI = "practices://{topic}"
 TITLE = "Practice"

@@ -16,14 +16,14 @@ from mcp_types import (
 )
 
 from codewords_mcp.bounded_json import parse
-from codewords_mcp.door.access import access_of, completed, resource_rule
-from codewords_mcp.door.context import RequestContext, caller_of
-from codewords_mcp.door.skills import skills
-from codewords_mcp.door.text import one_line
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.mcp_server.access import access_of, completed, resource_rule
+from codewords_mcp.mcp_server.context import RequestContext, caller_of
+from codewords_mcp.mcp_server.skills import skills
+from codewords_mcp.mcp_server.text import one_line
 from codewords_mcp.resources import run, run_logs, services, workflow
 from codewords_mcp.runtime.auth.access import Access
-from codewords_mcp.runtime.models import Run, WorkflowSummary
+from codewords_mcp.runtime.model.core import Run, WorkflowSummary
 
 _LISTED = 20
 _COMPLETED = 100

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.errors import protocol_errors
-from codewords_mcp.door.paging import part_of
-from codewords_mcp.door.text import clean_json
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.errors import protocol_errors
+from codewords_mcp.mcp_server.paging import part_of
+from codewords_mcp.mcp_server.text import clean_json
 
 URI = "run://{run_id}"
 TITLE = "Run record"

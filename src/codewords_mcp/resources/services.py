@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.errors import protocol_errors
-from codewords_mcp.door.text import compact
-from codewords_mcp.runtime.service_info import OperationInfo, ServiceInfo
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.errors import protocol_errors
+from codewords_mcp.mcp_server.text import compact
+from codewords_mcp.runtime.model.service import OperationInfo, ServiceInfo
 
 URI, ALL_URI = "services://{name}", "services://all"
 TITLE = "Library services"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.errors import protocol_errors
-from codewords_mcp.door.text import compact, fence, one_line
-from codewords_mcp.runtime.models import WorkflowDetail
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.errors import protocol_errors
+from codewords_mcp.mcp_server.text import compact, fence, one_line
+from codewords_mcp.runtime.model.core import WorkflowDetail
 
 URI = "workflow://{workflow_id}"
 TITLE = "Workflow"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codewords_mcp.runtime.availability import Availability
+from codewords_mcp.runtime.model.availability import Availability
 
 
 def lasting(availability: Availability | None) -> str | None:

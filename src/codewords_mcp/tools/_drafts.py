@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from codewords_mcp.door.text import clean_json, compact, fence, one_line
-from codewords_mcp.runtime.author_info import Draft
-from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may, plain
+from codewords_mcp.mcp_server.check_format import CheckItem, items_of, lines_of, may, plain
+from codewords_mcp.mcp_server.text import clean_json, compact, fence, one_line
+from codewords_mcp.runtime.model.authoring import Draft
 
 _EXAMPLE = 400
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from codewords_mcp.door.text import one_line
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.integration_info import Hit, Prop
+from codewords_mcp.mcp_server.text import one_line
+from codewords_mcp.runtime.model.integration import Hit, Prop
 
 App = Annotated[str, Field(description="Like google_sheets")]
 ActionKey = Annotated[str, Field(description="Key from search_integrations")]

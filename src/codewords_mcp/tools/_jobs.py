@@ -7,12 +7,12 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.runtime.models import Caller, Progress
-from codewords_mcp.tools import _tool
+from codewords_mcp.mcp_server import tool as _tool
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.runtime.model.core import Caller, Progress
 
 if TYPE_CHECKING:
-    from codewords_mcp.runtime.runtime import Runtime
+    from codewords_mcp.runtime.api.runtime import Runtime
 
 T = TypeVar("T")
 Work = Callable[["Runtime", Caller, Progress], Awaitable[T]]

@@ -11,12 +11,12 @@ from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from codewords_mcp.door.runs import RunResult
-from codewords_mcp.door.text import one_line
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.mcp_server.run_format import RunResult
+from codewords_mcp.mcp_server.text import one_line
+from codewords_mcp.mcp_server.tool import EXECUTES, READS, McpTool, tool
 from codewords_mcp.runtime.auth.access_table import published_rule
-from codewords_mcp.runtime.publishing import PublishedTool
-from codewords_mcp.tools._tool import EXECUTES, READS, DoorTool, tool
+from codewords_mcp.runtime.model.publishing import PublishedTool
 from codewords_mcp.tools.run_workflow import run_workflow
 
 _DESCRIBED = 600
@@ -27,7 +27,7 @@ async def _placeholder() -> Annotated[CallToolResult, RunResult]:
     raise NotImplementedError  # `perform` below stands in for it
 
 
-class WorkflowTool(DoorTool):
+class WorkflowTool(McpTool):
     """One published workflow; a call is a run of its live version, as by run_workflow."""
 
     published: PublishedTool | None = Field(default=None, exclude=True)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mcp_types import CallToolResult, ImageContent, TextContent
 
-from codewords_mcp.door.paging import part_of
-from codewords_mcp.door.runs import RunResult, RunView, run_result, run_words
-from codewords_mcp.door.text import fence, one_line
-from codewords_mcp.runtime.models import FINISHED, Caller, LogLine, Progress, Run
-from codewords_mcp.tools._tool import answer
+from codewords_mcp.mcp_server.paging import part_of
+from codewords_mcp.mcp_server.run_format import RunResult, RunView, run_result, run_words
+from codewords_mcp.mcp_server.text import fence, one_line
+from codewords_mcp.mcp_server.tool import answer
+from codewords_mcp.runtime.model.core import FINISHED, Caller, LogLine, Progress, Run
 
 if TYPE_CHECKING:
-    from codewords_mcp.runtime.runtime import Runtime
+    from codewords_mcp.runtime.api.runtime import Runtime
 
 _SLICE = 5.0
 LOG = "@log"

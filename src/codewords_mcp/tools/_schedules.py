@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
-from codewords_mcp.door.text import one_line
-from codewords_mcp.runtime.schedule_info import Schedule
+from codewords_mcp.mcp_server.text import one_line
+from codewords_mcp.runtime.model.schedule import Schedule
 from codewords_mcp.tools._availability import lasting
 
 

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.door.consent import Asking, as_data, asker_of, waiting
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import clean, clean_json, compact, cut, fence, one_line
 from codewords_mcp.errors import ConsentNeeded
-from codewords_mcp.runtime.integration_info import Outcome
-from codewords_mcp.runtime.models import Consent
+from codewords_mcp.mcp_server.consent import Asking, as_data, asker_of, waiting
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
+from codewords_mcp.mcp_server.tool import EXECUTES, answer, tool
+from codewords_mcp.runtime.model.core import Consent
+from codewords_mcp.runtime.model.integration import ActionOutcome
 from codewords_mcp.tools._integrations import ActionKey, App
-from codewords_mcp.tools._tool import EXECUTES, answer, tool
 
 _ASKED_WITHIN = 18.0
 """Seconds of a call after which it no longer waits for a person: the app has to answer yet."""
@@ -68,7 +68,7 @@ async def call_integration(
 
 async def _call(
     ctx: DoorContext, wanted: dict[str, Any], confirm: str | None, began: float
-) -> Outcome | ConsentNeeded:
+) -> ActionOutcome | ConsentNeeded:
     runtime, caller = asking(ctx)
     seconds = max(began + _WITHIN - time.monotonic(), _AT_LEAST)
     return await runtime.call_or_ask(
@@ -84,7 +84,7 @@ def _waiting(question: ConsentNeeded) -> CallToolResult:
     return answer(data, "\n".join(lines))
 
 
-def _told(done: Outcome) -> CallToolResult:
+def _told(done: ActionOutcome) -> CallToolResult:
     value = clean_json(done.ret)
     text = compact(value)
     too_long = len(text) > _RESULT_KEPT

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from mcp_types import CallToolResult
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.runs import RunResult, RunView
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.run_format import RunResult, RunView
+from codewords_mcp.mcp_server.tool import DESTROYS, tool
 from codewords_mcp.tools._arguments import RunId
 from codewords_mcp.tools._runs import answer_run
-from codewords_mcp.tools._tool import DESTROYS, tool
 
 
 async def cancel_run(ctx: DoorContext, run_id: RunId) -> Annotated[CallToolResult, RunResult]:

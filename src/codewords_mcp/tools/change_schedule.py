@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 from mcp_types import CallToolResult
 from pydantic import BaseModel
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.runtime import plain
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.tool import DESTROYS, answer, tool
+from codewords_mcp.runtime.model import plain_text as plain
 from codewords_mcp.tools._schedules import ScheduleItem, item, line
-from codewords_mcp.tools._tool import DESTROYS, answer, tool
 
 
 class ChangedSchedule(BaseModel):

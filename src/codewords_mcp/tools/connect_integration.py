@@ -11,12 +11,12 @@ from mcp_types import CallToolResult, ElicitRequest, ElicitRequestURLParams, Eli
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.elicitation import elicit_url
-from codewords_mcp.door.text import one_line
-from codewords_mcp.runtime.integration_info import Connection
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.elicitation import elicit_url
+from codewords_mcp.mcp_server.text import one_line
+from codewords_mcp.mcp_server.tool import EXECUTES, answer, opens_pages, tool
+from codewords_mcp.runtime.model.integration import Connection
 from codewords_mcp.tools._integrations import App
-from codewords_mcp.tools._tool import EXECUTES, answer, opens_pages, tool
 
 _CONSENT_WITHIN = 20.0
 _CONNECTED_WITHIN = 20.0

@@ -7,22 +7,22 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult
 from pydantic import BaseModel
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.runtime.plain import item, quoted
-from codewords_mcp.tools._tool import DESTROYS, answer, tool
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.tool import DESTROYS, answer, tool
+from codewords_mcp.runtime.model.plain_text import item, quoted
 
 
-class Deleted(BaseModel):
+class DeletedSecret(BaseModel):
     """The secret that is gone."""
 
     name: str
 
 
-async def delete_secret(ctx: DoorContext, name: str) -> Annotated[CallToolResult, Deleted]:
+async def delete_secret(ctx: DoorContext, name: str) -> Annotated[CallToolResult, DeletedSecret]:
     """Delete a secret for good. Workflows that need it will fail."""
     runtime, caller = asking(ctx)
     await runtime.delete_secret(caller, name)
-    return answer(Deleted(name=name), f"Deleted {name}.")
+    return answer(DeletedSecret(name=name), f"Deleted {name}.")
 
 
 async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> str:

@@ -7,29 +7,33 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult
 from pydantic import BaseModel
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.runtime.author_info import DRAFT_ID
-from codewords_mcp.runtime.models import Consent
-from codewords_mcp.runtime.plain import quoted
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.tool import DESTROYS, answer, tool
+from codewords_mcp.runtime.model.authoring import DRAFT_ID
+from codewords_mcp.runtime.model.core import Consent
+from codewords_mcp.runtime.model.plain_text import quoted
 from codewords_mcp.tools._arguments import Subject
-from codewords_mcp.tools._tool import DESTROYS, answer, tool
 
 
-class Deleted(BaseModel):
+class DeletedWorkflow(BaseModel):
     """What is gone."""
 
     workflow_id: str
 
 
-async def delete_workflow(ctx: DoorContext, workflow_id: Subject) -> Annotated[CallToolResult, Deleted]:
+async def delete_workflow(
+    ctx: DoorContext, workflow_id: Subject
+) -> Annotated[CallToolResult, DeletedWorkflow]:
     """Delete a workflow with its versions, schedules and webhooks, or a draft."""
     runtime, caller = asking(ctx)
     if DRAFT_ID.fullmatch(workflow_id):
         await runtime.delete_draft(caller, workflow_id)
-        return answer(Deleted(workflow_id=workflow_id), "The draft is deleted.")
+        return answer(DeletedWorkflow(workflow_id=workflow_id), "The draft is deleted.")
     # whoever had to be asked has agreed: see `confirm`
     await runtime.delete_workflow(caller, workflow_id, consent=Consent(allow=True))
-    return answer(Deleted(workflow_id=workflow_id), f"{workflow_id} is deleted. Its runs stay on record.")
+    return answer(
+        DeletedWorkflow(workflow_id=workflow_id), f"{workflow_id} is deleted. Its runs stay on record."
+    )
 
 
 async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> str | None:

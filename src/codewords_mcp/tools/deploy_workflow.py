@@ -10,16 +10,16 @@ from typing import Annotated, Any, Literal
 from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.door.consent import Asking, as_data, asker_of, waiting
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import clean_json, compact, fence
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
-from codewords_mcp.runtime.models import Consent, Deployment
-from codewords_mcp.tools import _tool
+from codewords_mcp.mcp_server import tool as _tool
+from codewords_mcp.mcp_server.check_format import CheckItem, items_of, lines_of, may, plain
+from codewords_mcp.mcp_server.consent import Asking, as_data, asker_of, waiting
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.text import clean_json, compact, fence
+from codewords_mcp.mcp_server.tool import EXECUTES, answer, tool
+from codewords_mcp.runtime.model.core import Consent, Deployment
 from codewords_mcp.tools._availability import lasting
-from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may, plain
 from codewords_mcp.tools._jobs import joined
-from codewords_mcp.tools._tool import EXECUTES, answer, tool
 
 _ASKED_WITHIN = 34.0
 """Seconds of a call after which it no longer waits for a person: what was built before has to be made live yet."""

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import clean, cut, fenced, one_line
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.author_info import Edit, Edited
-from codewords_mcp.runtime.models import Caller, Progress
-from codewords_mcp.tools._checks import CheckItem, items_of, lines_of
+from codewords_mcp.mcp_server.check_format import CheckItem, items_of, lines_of
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.text import clean, cut, fenced, one_line
+from codewords_mcp.mcp_server.tool import ADDS, answer, tool
+from codewords_mcp.runtime.model.authoring import Edit, Edited
+from codewords_mcp.runtime.model.core import Caller, Progress
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
 from codewords_mcp.tools._jobs import joined
-from codewords_mcp.tools._tool import ADDS, answer, tool
 
 if TYPE_CHECKING:
-    from codewords_mcp.runtime.runtime import Runtime
+    from codewords_mcp.runtime.api.runtime import Runtime
 
 _DIFF = 4_000
 

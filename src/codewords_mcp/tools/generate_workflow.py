@@ -18,12 +18,12 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, Field
 
-from codewords_mcp.door.context import DoorContext, asking
 from codewords_mcp.errors import ModelAnswerInvalid
-from codewords_mcp.runtime.author_info import Ask, Brief, Generation, Written
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.tool import EXECUTES, answer, tool
+from codewords_mcp.runtime.model.authoring import Ask, Brief, Generation, Written
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
 from codewords_mcp.tools._jobs import joined
-from codewords_mcp.tools._tool import EXECUTES, answer, tool
 
 _MAX_TOKENS = 8_000
 

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import clean_json, fence, one_line
-from codewords_mcp.runtime.integration_info import Action, Detail, Option, Prop, variable_of
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.text import clean_json, fence, one_line
+from codewords_mcp.mcp_server.tool import READS_OUTSIDE, answer, tool
+from codewords_mcp.runtime.model.integration import Action, Detail, Option, Prop, variable_of
 from codewords_mcp.tools._integrations import ActionItem, App, field_of, item_of, line_of
-from codewords_mcp.tools._tool import READS_OUTSIDE, answer, tool
 
 _ACTIONS = 20
 _FIELDS = 30

@@ -7,11 +7,11 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.runs import RunResult, RunView, last_lines
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.run_format import RunResult, RunView, last_lines
+from codewords_mcp.mcp_server.tool import READS, tool
 from codewords_mcp.tools._arguments import RunId, WaitSeconds
 from codewords_mcp.tools._runs import LOG, LOG_READ, answer_log, answer_run, follow, load_picture
-from codewords_mcp.tools._tool import READS, tool
 
 
 async def get_run(

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import clean, clean_json, compact, cut, fence, one_line
-from codewords_mcp.runtime.author_info import DRAFT_ID, Draft
-from codewords_mcp.runtime.models import Caller, Run, WorkflowDetail
+from codewords_mcp.mcp_server.check_format import may, plain
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
+from codewords_mcp.mcp_server.tool import READS, answer, tool
+from codewords_mcp.runtime.model.authoring import DRAFT_ID, Draft
+from codewords_mcp.runtime.model.core import Caller, Run, WorkflowDetail
 from codewords_mcp.tools._arguments import Subject
-from codewords_mcp.tools._checks import may, plain
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
-from codewords_mcp.tools._tool import READS, answer, tool
 
 if TYPE_CHECKING:
-    from codewords_mcp.runtime.runtime import Runtime
+    from codewords_mcp.runtime.api.runtime import Runtime
 
 _VERSIONS = 20
 _RUNS = 3

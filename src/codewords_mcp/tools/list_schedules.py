@@ -7,10 +7,10 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import BaseModel
 
-from codewords_mcp.door.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.tool import READS, answer, tool
 from codewords_mcp.tools._availability import lasting
 from codewords_mcp.tools._schedules import ScheduleItem, item, line
-from codewords_mcp.tools._tool import READS, answer, tool
 
 
 class ScheduleList(BaseModel):

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import clean_json, compact, fence, one_line
 from codewords_mcp.errors import NotFound
-from codewords_mcp.runtime.author_info import Template
-from codewords_mcp.tools._tool import READS, answer, tool
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.text import clean_json, compact, fence, one_line
+from codewords_mcp.mcp_server.tool import READS, answer, tool
+from codewords_mcp.runtime.model.authoring import Template
 
 _BEST = 5
 

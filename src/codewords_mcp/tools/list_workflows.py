@@ -7,10 +7,10 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import BaseModel
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.text import fence, one_line
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.text import fence, one_line
+from codewords_mcp.mcp_server.tool import READS, answer, tool
 from codewords_mcp.tools._arguments import Cursor, Limit
-from codewords_mcp.tools._tool import READS, answer, tool
 
 
 class WorkflowItem(BaseModel):

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from mcp_types import CallToolResult
 from pydantic import BaseModel
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.tools._tool import READS, answer, tool
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.tool import READS, answer, tool
 
 Topic = Literal[
     "batching",

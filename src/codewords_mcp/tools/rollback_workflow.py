@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.runtime.manifest import Manifest
-from codewords_mcp.runtime.questions import Question, of_rollback
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.tool import DESTROYS, answer, tool
+from codewords_mcp.runtime.auth.questions import Question, of_rollback
+from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.tools._arguments import WorkflowId
-from codewords_mcp.tools._tool import DESTROYS, answer, tool
 
 
 class RolledBack(BaseModel):

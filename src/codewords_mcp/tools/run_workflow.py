@@ -10,20 +10,20 @@ import anyio
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.runs import RunResult, RunView, last_lines
-from codewords_mcp.door.tasks import task_of
 from codewords_mcp.errors import CodewordsError, InvalidInput
-from codewords_mcp.runtime.manifest import OWN_CHROME
-from codewords_mcp.runtime.models import FINISHED, Caller, Run
-from codewords_mcp.runtime.questions import Question
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.run_format import RunResult, RunView, last_lines
+from codewords_mcp.mcp_server.tasks import task_of
+from codewords_mcp.mcp_server.tool import EXECUTES, patience, tool
+from codewords_mcp.runtime.auth.questions import Question
+from codewords_mcp.runtime.model.core import FINISHED, Caller, Run
+from codewords_mcp.runtime.model.manifest import OWN_CHROME
 from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
 from codewords_mcp.tools._integrations import refuse_integrations
 from codewords_mcp.tools._runs import answer_run, follow, load_picture
-from codewords_mcp.tools._tool import EXECUTES, patience, tool
 
 if TYPE_CHECKING:
-    from codewords_mcp.runtime.runtime import Runtime
+    from codewords_mcp.runtime.api.runtime import Runtime
 
 _LOGS_OF_A_FAILURE = 20
 _CANCELLING: set[asyncio.Task[None]] = set()

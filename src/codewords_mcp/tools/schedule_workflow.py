@@ -8,12 +8,12 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from codewords_mcp.door.confirm import asks_nothing
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.runtime.schedule_info import ScheduleRequest
+from codewords_mcp.mcp_server.confirmation import asks_nothing
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.tool import ADDS, answer, tool
+from codewords_mcp.runtime.model.schedule import ScheduleRequest
 from codewords_mcp.tools._arguments import WorkflowId
 from codewords_mcp.tools._schedules import ScheduleItem, item, line
-from codewords_mcp.tools._tool import ADDS, answer, tool
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d")
 

@@ -12,9 +12,9 @@ from mcp_types import CallToolResult, ElicitRequest, ElicitRequestURLParams, Eli
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, Field
 
-from codewords_mcp.door.context import DoorContext, asking
-from codewords_mcp.door.elicitation import elicit_url
-from codewords_mcp.tools._tool import WRITES, answer, opens_pages, tool
+from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.elicitation import elicit_url
+from codewords_mcp.mcp_server.tool import WRITES, answer, opens_pages, tool
 
 _CONSENT_WITHIN = 20.0
 _TYPED_WITHIN = 20.0

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.door.context import DoorContext
-from codewords_mcp.runtime.models import ValidationReport
-from codewords_mcp.tools._checks import CheckItem, items_of, lines_of, may, plain
+from codewords_mcp.mcp_server.check_format import CheckItem, items_of, lines_of, may, plain
+from codewords_mcp.mcp_server.context import DoorContext
+from codewords_mcp.mcp_server.tool import READS, answer, tool
+from codewords_mcp.runtime.model.core import ValidationReport
 from codewords_mcp.tools._jobs import joined
-from codewords_mcp.tools._tool import READS, answer, tool
 
 
-class Validation(BaseModel):
+class ValidationResult(BaseModel):
     """What did not simply pass; only `status` while the environment is being built."""
 
     status: Literal["done", "building"]
@@ -26,7 +26,7 @@ class Validation(BaseModel):
 async def validate_workflow(
     ctx: DoorContext,
     code: Annotated[str, Field(description="The whole Python file")],
-) -> Annotated[CallToolResult, Validation]:
+) -> Annotated[CallToolResult, ValidationResult]:
     """Check a workflow's code without deploying it: header, syntax, dependencies, and that it starts in a sandbox.
 
     Failing checks come with line, column and fix. A workflow is a FastAPI app under a PEP 723 header; see list_templates.
@@ -39,7 +39,7 @@ async def validate_workflow(
     )
     if report is None:
         text = "Still building the environment. Call validate_workflow again with the same code: it joins this work."
-        return answer(Validation(status="building"), text)
+        return answer(ValidationResult(status="building"), text)
     return _answer(report)
 
 
@@ -51,7 +51,7 @@ def _answer(report: ValidationReport) -> CallToolResult:
         if report.all_passed
         else f"{failed} failed, {passed} passed."
     )
-    data = Validation(
+    data = ValidationResult(
         status="done",
         all_passed=report.all_passed,
         checks=items_of(report.checks),

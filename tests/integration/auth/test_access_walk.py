@@ -12,7 +12,7 @@ import pytest
 
 from codewords_mcp.runtime.auth.access import CallerKind, Rule, caller_kinds
 from codewords_mcp.runtime.auth.access_table import TABLE, published_rule
-from codewords_mcp.runtime.callers import Caller
+from codewords_mcp.runtime.model.caller import Caller
 
 from .walking import REFUSED, Walk, ask_http, columns, message_of, open_walk, rules
 

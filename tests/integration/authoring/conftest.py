@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from tests.workshop import make_home, open_runtime
 
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_testing.providers import LoopbackProviders, loopback_providers
 
 KEY = "sk-scripted-model"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from tests.workshop import ADMIN, ALLOWED
 
 from codewords_mcp.errors import CodewordsError
-from codewords_mcp.runtime.author_info import Tried
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.authoring import Tried
 from codewords_testing.providers import LoopbackProviders
 from codewords_testing.providers.scripted import chat_reply
 

@@ -8,10 +8,10 @@ import pytest
 from tests.workshop import ADMIN, ALLOWED, ECHO, HEADER, MAIN, deploy, fetch, finished, workflow
 
 from codewords_mcp.errors import Conflict, ConsentNeeded, InvalidInput, NotFound
-from codewords_mcp.runtime.author_info import Edit
-from codewords_mcp.runtime.conflicts import NameTaken, VersionChanged
-from codewords_mcp.runtime.models import Caller, Consent
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.authoring import Edit
+from codewords_mcp.runtime.model.conflicts import NameTaken, VersionChanged
+from codewords_mcp.runtime.model.core import Caller, Consent
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

@@ -6,9 +6,9 @@ import pytest
 from tests.workshop import ADMIN, deploy, workflow
 
 from codewords_mcp.errors import InvalidInput, ModelAnswerInvalid
-from codewords_mcp.runtime.author_info import Edit
-from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.authoring import Edit
+from codewords_mcp.runtime.model.core import Caller
 from codewords_testing.providers import LoopbackProviders
 from codewords_testing.providers.scripted import chat_reply
 

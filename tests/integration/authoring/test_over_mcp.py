@@ -16,7 +16,7 @@ from mcp_types import CreateMessageRequestParams, CreateMessageResult, ElicitRes
 from tests.integration.mcp.connecting import data_of, in_process, text_of
 from tests.workshop import ADMIN, make_home, open_runtime, workflow
 
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
 
 from .tasks import WORDS, code_of
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.workshop import ADMIN, deploy, finished, log_text, make_home, open_runtime, request, workflow
 
-from codewords_mcp.door.runs import RunView, run_result, run_words
-from codewords_mcp.runtime.models import Check, Run
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.mcp_server.run_format import RunView, run_result, run_words
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.core import Check, Run
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

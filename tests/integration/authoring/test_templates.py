@@ -13,7 +13,7 @@ from tests.workshop import make_home
 
 from codewords_mcp.runtime.authoring.templates import templates
 from codewords_mcp.runtime.egress import HOST_ALIAS
-from codewords_mcp.runtime.workflows.reach import derive
+from codewords_mcp.runtime.workflows.analysis import derive
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings
 from codewords_testing.providers import LoopbackProviders, loopback_providers

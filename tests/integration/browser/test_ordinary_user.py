@@ -19,13 +19,13 @@ from tests.integration.sandboxes import as_user
 from tests.unit.egress.stage import relayed_to
 
 from codewords_mcp.runtime.browser.actions import Extract, Navigate
-from codewords_mcp.runtime.browser.base import StepFailed, Visitor
+from codewords_mcp.runtime.browser.base import BrowserUser, StepFailed
 from codewords_mcp.runtime.browser.headless.driver import PROGRAM, HeadlessBrowser
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
-from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.model.core import Caller
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
-from codewords_mcp.runtime.workflows.environment import Environments
+from codewords_mcp.runtime.workflows.environments.environment import Environments
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings
 
@@ -69,7 +69,7 @@ async def tour(site: str) -> dict[str, Any]:
         browser = HeadlessBrowser(Settings(home=Path(folder)), opened, Built(environment), egress)  # type: ignore[arg-type]
         hears.append(browser)
         try:
-            session = await browser.open(Visitor(Caller("local", "user"), "run"))
+            session = await browser.open(BrowserUser(Caller("local", "user"), "run"))
             tab = await session.open_tab()
             await tab.act(Navigate(type="navigate", url=f"{site}/form"), 20)
             read = await tab.act(Extract(type="extract", selector="h1"), 20)

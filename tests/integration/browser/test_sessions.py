@@ -14,7 +14,7 @@ import pytest
 from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.workshop import make_home, workflow
 
-from codewords_mcp.cli._findings import Finding, runtime_findings
+from codewords_mcp.cli.doctor.findings import Finding, runtime_findings
 from codewords_mcp.settings import Settings
 
 from .site import Site

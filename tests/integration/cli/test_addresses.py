@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from tests.integration.cli.terminal import Shell
 
-from codewords_mcp import home as homes
-from codewords_mcp.cli._address import Ports, listen, read_ports
+from codewords_mcp.cli._address import HomePorts, listen, read_ports
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.availability import Hosting, availability
+from codewords_mcp.runtime.model.availability import Hosting, availability
 from codewords_mcp.settings import Settings
+from codewords_mcp.stdio import home as homes
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_home_that_never_had_the_usual_port_misses_nothing(tmp_path: Path) -> 
         listener = listen(usual, any_port=True)
         with listener.socket:
             assert listener.missed_port is None
-            assert read_ports(tmp_path) == Ports(listener.port)
+            assert read_ports(tmp_path) == HomePorts(listener.port)
 
 
 @pytest.mark.requirement("home:address-lasts")
@@ -90,7 +90,7 @@ def test_a_home_that_never_had_the_usual_port_misses_nothing(tmp_path: Path) -> 
 )
 def test_a_damaged_port_file_is_no_port(tmp_path: Path, content: str) -> None:
     (tmp_path / "port.json").write_text(content, encoding="utf-8")
-    assert read_ports(tmp_path) == Ports()
+    assert read_ports(tmp_path) == HomePorts()
 
 
 @pytest.mark.requirement("home:address-lasts")

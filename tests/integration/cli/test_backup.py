@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 from tests.integration.cli.terminal import Shell
 
-from codewords_mcp._hold import Hold
 from codewords_mcp.cli.backup import backup
 from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.stdio.home_lock import HomeLock
 
 pytestmark = pytest.mark.slow
 
@@ -144,7 +144,7 @@ def test_of_two_restores_into_one_home_at_once_one_is_refused(tmp_path: Path) ->
     assert source("codewords", "backup", str(file)).code == 0
     empty = Shell(tmp_path / "empty", {"CODEWORDS_PORT": "0"})
 
-    hold = Hold(str(empty.home))
+    hold = HomeLock(str(empty.home))
     refused = empty("codewords", "restore", str(file))
     hold.release()
     assert refused.code == 3

@@ -17,7 +17,7 @@ from tests.integration.e2b.programs import COUNTER, Heard, ask, spec, until
 from codewords_mcp.errors import CodewordsError, SandboxFailed, SandboxUnavailable, TooBusy
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.e2b import template, wire
-from codewords_mcp.runtime.sandboxes.e2b.account import Account
+from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount
 from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver
 from codewords_mcp.runtime.sandboxes.e2b.environments import read_pins
 from codewords_testing.e2b import LoopbackE2B
@@ -252,7 +252,7 @@ async def test_a_cloud_without_snapshots_gets_its_template_and_the_cause_is_name
     e2b: LoopbackE2B, tmp_path: Path
 ) -> None:
     settings = loopback.settings_for(e2b, tmp_path)
-    account = await Account.open(settings)
+    account = await E2bAccount.open(settings)
     built: list[str] = []
 
     async def build(_template: Any, name: str, **_more: Any) -> None:

@@ -20,11 +20,11 @@ from tests.workshop import ECHO, make_home, workflow
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.e2b import wire
-from codewords_mcp.runtime.sandboxes.e2b.account import Account
+from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount
 from codewords_mcp.runtime.sandboxes.e2b.environments import Pins
 from codewords_mcp.runtime.sandboxes.e2b.leases import home_mark
-from codewords_mcp.runtime.sandboxes.e2b.pace import Slots
-from codewords_mcp.runtime.sandboxes.e2b.rented import Rented
+from codewords_mcp.runtime.sandboxes.e2b.pace import MachineSlots
+from codewords_mcp.runtime.sandboxes.e2b.rented import PooledMachine
 from codewords_mcp.runtime.sandboxes.e2b.template import requirements
 from codewords_testing.e2b import LoopbackE2B
 
@@ -133,10 +133,10 @@ async def test_the_commands_build_a_template_whose_agent_runs_and_remove_what_a_
     built = await shell(e2b, home, "codewords", "e2b", "build-template", "--json", **name)
     assert built.code == 0, built.err
     assert built.json == {"template": "by-command", "cpus": 2, "memory_mb": 2048}
-    account = await Account.open(loopback.settings_for(e2b, home))
+    account = await E2bAccount.open(loopback.settings_for(e2b, home))
     mark = {"codewords-home": await asyncio.to_thread(home_mark, home / "run")}
     made = await account.create("by-command", ttl=60, metadata=mark, network={}, internet=True, key="made")
-    rented = Rented(account, made, await Slots(1).take())
+    rented = PooledMachine(account, made, await MachineSlots(1).take())
     await rented.link.connect()
     assert rented.link.hello["version"] == wire.VERSION
     assert rented.link.hello["tier"] in {"A", "B", "C"}  # it can start programs

@@ -18,7 +18,7 @@ from typing import Any
 import e2b
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, SandboxSpec
-from codewords_mcp.runtime.sandboxes.e2b.account import Account
+from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount
 from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver
 from codewords_mcp.runtime.sandboxes.e2b.wire import to_environment
 from codewords_mcp.settings import Settings
@@ -111,7 +111,7 @@ async def _ask(path: str) -> str:
 
 async def main(task: dict[str, Any]) -> None:
     settings = Settings(home=Path(task["folder"]), sandbox="e2b")
-    report = {"version": version("e2b"), "verbs": await sdk_verbs(Account(settings).options)}
+    report = {"version": version("e2b"), "verbs": await sdk_verbs(E2bAccount(settings).options)}
     report["workflow"] = await workflow(to_environment(task["environment"]), Path(task["folder"]))
     sys.stdout.write(json.dumps(report) + "\n")
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tests.unit.egress.stage import echo, relayed_to, served_connections, serving
 
-from codewords_mcp.runtime.egress import HOST_ALIAS, Egress, EgressPolicy, ServedNetwork
+from codewords_mcp.runtime.egress import HOST_ALIAS, Egress, EgressPolicy, SandboxNetwork
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 
 pytestmark = [
@@ -32,7 +32,7 @@ if hasattr(os, "geteuid") and os.geteuid() == 0:
 class Inside:
     """The program in the namespace."""
 
-    def __init__(self, process: asyncio.subprocess.Process, handle: ServedNetwork) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, handle: SandboxNetwork) -> None:
         self._process = process
         self.handle = handle
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from codewords_mcp import home
+from codewords_mcp.stdio import home
 
 Json = dict[str, Any]
 PATIENCE = 150.0

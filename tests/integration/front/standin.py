@@ -21,8 +21,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from codewords_mcp import __version__
-from codewords_mcp._hold import Hold
-from codewords_mcp.home import RuntimeInfo
+from codewords_mcp.stdio.home import RuntimeInfo
+from codewords_mcp.stdio.home_lock import HomeLock
 
 TOKEN = "cwk-standin"
 server = MCPServer("standin", log_level="ERROR")
@@ -138,7 +138,7 @@ class Front:
 def main() -> None:
     home = sys.argv[1]
     listener = socket.create_server(("127.0.0.1", int(sys.argv[2]) if len(sys.argv) > 2 else 0))
-    hold = Hold(home)
+    hold = HomeLock(home)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     version = os.environ.get("STANDIN_VERSION", __version__)
     hold.publish(RuntimeInfo(url, os.getpid(), version, TOKEN, str(time.time()), recovered=hold.recovered))

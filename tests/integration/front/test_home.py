@@ -13,11 +13,11 @@ import pytest
 from platformdirs import user_data_path
 from tests.integration.front.peer import environment
 
-from codewords_mcp import home as homes
-from codewords_mcp._hold import Held, Hold
 from codewords_mcp.errors import StorageFailed
-from codewords_mcp.home import RuntimeInfo
 from codewords_mcp.settings import Settings
+from codewords_mcp.stdio import home as homes
+from codewords_mcp.stdio.home import RuntimeInfo
+from codewords_mcp.stdio.home_lock import HomeLock, HomeLocked
 
 
 @pytest.mark.requirement("home:folder")
@@ -59,7 +59,7 @@ def info(pid: int) -> RuntimeInfo:
 
 @pytest.mark.requirement("home:runtime-json")
 def test_a_held_and_published_home_is_found_and_its_file_is_for_its_owner_only(home: Path) -> None:
-    hold = Hold(str(home))
+    hold = HomeLock(str(home))
     assert homes.find(str(home)) is None
     hold.publish(info(os.getpid()))
     found = homes.find(str(home))
@@ -74,9 +74,9 @@ def test_a_held_and_published_home_is_found_and_its_file_is_for_its_owner_only(h
 
 @pytest.mark.requirement("home:one-runtime")
 def test_a_home_is_held_once_and_the_refusal_names_who_holds_it(home: Path) -> None:
-    hold = Hold(str(home))
+    hold = HomeLock(str(home))
     hold.publish(info(os.getpid()))
-    second = "import sys; from codewords_mcp._hold import Hold; Hold(sys.argv[1])"
+    second = "import sys; from codewords_mcp.stdio.home_lock import Hold; Hold(sys.argv[1])"
     refused = subprocess.run(
         [sys.executable, "-c", second, str(home)],
         capture_output=True,
@@ -86,22 +86,22 @@ def test_a_home_is_held_once_and_the_refusal_names_who_holds_it(home: Path) -> N
     )
     hold.release()
     assert refused.returncode != 0
-    assert Held.__name__ in refused.stderr
+    assert HomeLocked.__name__ in refused.stderr
     assert f"pid {os.getpid()}" in refused.stderr
     assert "http://127.0.0.1:1" in refused.stderr
 
 
 @pytest.mark.requirement("home:crash-known")
 def test_a_runtime_knows_whether_the_one_before_ended_in_order(home: Path) -> None:
-    first = Hold(str(home))
+    first = HomeLock(str(home))
     assert not first.recovered
     first.publish(info(os.getpid()))
     first.release()
-    second = Hold(str(home))
+    second = HomeLock(str(home))
     assert not second.recovered
     second.publish(info(os.getpid()))
     os.close(second._fd)  # pyright: ignore[reportPrivateUsage]  # as the kernel does at a crash
-    third = Hold(str(home))
+    third = HomeLock(str(home))
     assert third.recovered
     third.release()
 
@@ -139,7 +139,7 @@ def test_a_pid_that_lives_or_not_proves_nothing_without_the_lock(home: Path, pid
 @pytest.mark.requirement("home:unusable")
 def test_a_home_that_cannot_be_made_is_a_storage_error_that_names_it() -> None:
     with pytest.raises(StorageFailed, match=r"/dev/null/home.*CODEWORDS_HOME"):
-        Hold("/dev/null/home")
+        HomeLock("/dev/null/home")
     with pytest.raises(StorageFailed, match=r"/dev/null/home.*CODEWORDS_HOME"):
         homes.ensure("/dev/null/home")
 

@@ -11,7 +11,7 @@ from mcp.shared.inbound import (
 )
 from tests.integration.front.peer import ENVELOPE, Json
 
-from codewords_mcp.front import _wire
+from codewords_mcp.stdio import jsonrpc as _wire
 
 
 @pytest.mark.requirement("front:modern-headers")

@@ -14,12 +14,12 @@ from tests.integration.http.doors import ADMIN_KEY
 from tests.postgres import Postgres
 
 from codewords_mcp.errors import BudgetExceeded
+from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.gateway.prices import USD
-from codewords_mcp.runtime.models import BudgetPeriod, BudgetScope, Caller, ProviderRequest
-from codewords_mcp.runtime.secrets.book import SecretBook
-from codewords_mcp.runtime.secrets.keyring import Keyring
+from codewords_mcp.runtime.model.core import BudgetPeriod, BudgetScope, Caller, ProviderRequest
 from codewords_mcp.runtime.secrets.master_key import load_master_key
+from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.secrets.vault import Vault
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.settings import Settings
@@ -64,8 +64,8 @@ async def gateways(
     vault = Vault(load_master_key(None, tmp_path))
     made = [
         Gateway(
-            SecretBook(one, vault),
-            Keyring(one, tmp_path, ADMIN_KEY),
+            SecretService(one, vault),
+            ApiKeys(one, tmp_path, ADMIN_KEY),
             one,
             settings,
             executor=f"replica {number}",

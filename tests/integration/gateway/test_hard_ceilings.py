@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.gateway.asked import read_request
 from codewords_mcp.runtime.gateway.canonical import canonical
 from codewords_mcp.runtime.gateway.estimates import estimate
 from codewords_mcp.runtime.gateway.inputs import find_inputs
 from codewords_mcp.runtime.gateway.prices import Prices
 from codewords_mcp.runtime.gateway.providers import find_route
+from codewords_mcp.runtime.gateway.request_facts import read_request
 from codewords_testing.providers import LoopbackProviders
 
 from .conftest import BILLING

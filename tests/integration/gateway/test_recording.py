@@ -10,8 +10,8 @@ import pytest
 from tests.integration.http.doors import Door
 from tests.integration.secrets.library import Library
 
-from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.core import Caller
 from codewords_testing.providers import LoopbackProviders
 
 from .conftest import KEYS

@@ -14,7 +14,7 @@ from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.workshop import HEADER, make_home, workflow
 
 from codewords_mcp.settings import Settings
-from codewords_testing.providers import LoopbackProviders, Reply, key_of, loopback_providers
+from codewords_testing.providers import LoopbackProviders, StubReply, key_of, loopback_providers
 
 from .conftest import KEYS
 from .test_budgets import with_table
@@ -70,9 +70,9 @@ def client(reliable: Door, upstream: LoopbackProviders) -> Iterator[httpx.Client
         upstream.answer_next()
 
 
-def error(status: int, *headers: tuple[str, str], body: Any = None) -> Reply:
+def error(status: int, *headers: tuple[str, str], body: Any = None) -> StubReply:
     told = body if body is not None else {"error": {"message": "no", "type": "server_error", "code": None}}
-    return Reply(status, json.dumps(told).encode(), headers=list(headers))
+    return StubReply(status, json.dumps(told).encode(), headers=list(headers))
 
 
 def asked(upstream: LoopbackProviders, before: int) -> list[str]:
@@ -108,11 +108,11 @@ def test_what_a_provider_refuses_for_now_is_asked_again_and_billed_once(
         (error(429, body={"error": {"code": "insufficient_quota", "type": "insufficient_quota"}}), ""),
         (error(429, ("retry-after", "100")), ""),
         (error(503, SOON), "x-stainless-retry-count"),
-        (Reply(hangs_up=True), ""),
+        (StubReply(hangs_up=True), ""),
     ],
 )
 def test_what_repeating_does_not_help_or_is_not_safe_is_not_repeated(
-    client: httpx.Client, upstream: LoopbackProviders, reply: Reply, header: str
+    client: httpx.Client, upstream: LoopbackProviders, reply: StubReply, header: str
 ) -> None:
     """A long wait, an SDK that repeats by itself, and a call that the provider may have begun to work on are among them."""
     before = len(upstream.requests)
@@ -171,7 +171,7 @@ def test_a_budget_is_taken_from_once_however_often_a_call_is_made(
     ],
 )
 def test_a_model_that_cannot_be_had_is_stood_in_for_by_one_of_its_provider(
-    client: httpx.Client, upstream: LoopbackProviders, reply: Reply
+    client: httpx.Client, upstream: LoopbackProviders, reply: StubReply
 ) -> None:
     """In native form only by one of its provider: Anthropic's, which comes first, is not asked."""
     before = len(upstream.requests)

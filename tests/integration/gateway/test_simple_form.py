@@ -12,7 +12,7 @@ from genai_prices.data_snapshot import get_snapshot
 from tests.integration.http.doors import Door
 from tests.workshop import SEED_TOKENS
 
-from codewords_mcp.runtime.services.simple.neighbours import neighbour
+from codewords_mcp.runtime.services.model_prompt.model_suggestions import neighbour
 from codewords_testing.providers import LoopbackProviders
 
 pytestmark = pytest.mark.requirement("models:simple-form")

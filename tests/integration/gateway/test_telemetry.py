@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.workshop import HEADER, make_home, workflow
 
-from codewords_mcp.runtime.gateway.lineage import Origin
+from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.rules import Rules
 from codewords_mcp.runtime.gateway.telemetry import open_telemetry
 from codewords_mcp.settings import Settings
@@ -246,7 +246,7 @@ def test_a_workflows_word_on_content_comes_before_the_variable(
         monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", variable)
     telemetry = open_telemetry({})
     assert telemetry is not None
-    assert telemetry.watch([], Origin("ada", "", rules=Rules(trace_content=wish))).content is told
+    assert telemetry.watch([], CallAttribution("ada", "", rules=Rules(trace_content=wish))).content is told
     telemetry.close()
 
 

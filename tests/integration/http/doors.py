@@ -16,14 +16,14 @@ import uvicorn
 import uvloop
 
 from codewords_mcp.http.app import create_app
-from codewords_mcp.http.protocol import BoundedProtocol
+from codewords_mcp.http.mcp_app import create_mcp_app
+from codewords_mcp.http.middleware.protocol import BoundedProtocol
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.auth.api_keys import RunKey
 from codewords_mcp.runtime.auth.authority import Permissions
-from codewords_mcp.runtime.manifest import Manifest
-from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
-from codewords_mcp.runtime.secrets.keyring import RunKey
-from codewords_mcp.server import create_mcp_app
 from codewords_mcp.settings import Settings
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from codewords_mcp.http.files import Part, byte_range
+from codewords_mcp.http.routes.files import ByteRange, byte_range
 
 from .doors import Door
 
@@ -123,19 +123,19 @@ def test_head_and_ranges(http: httpx.Client, keyless: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("header", "part"),
     [
-        (None, Part(0, 10, whole=True)),
-        ("bytes=0-0", Part(0, 1)),
-        ("bytes=2-", Part(2, 10)),
-        ("bytes=2-99", Part(2, 10)),
-        ("bytes=-3", Part(7, 10)),
-        ("bytes=-99", Part(0, 10)),
+        (None, ByteRange(0, 10, whole=True)),
+        ("bytes=0-0", ByteRange(0, 1)),
+        ("bytes=2-", ByteRange(2, 10)),
+        ("bytes=2-99", ByteRange(2, 10)),
+        ("bytes=-3", ByteRange(7, 10)),
+        ("bytes=-99", ByteRange(0, 10)),
         ("bytes=10-", None),
         ("bytes=5-4", None),
         ("bytes=-0", None),
-        ("bytes=-", Part(0, 10, whole=True)),
-        ("bytes=0-1,4-5", Part(0, 10, whole=True)),
-        ("lines=0-1", Part(0, 10, whole=True)),
+        ("bytes=-", ByteRange(0, 10, whole=True)),
+        ("bytes=0-1,4-5", ByteRange(0, 10, whole=True)),
+        ("lines=0-1", ByteRange(0, 10, whole=True)),
     ],
 )
-def test_a_range_header_means_what_rfc_9110_says(header: str | None, part: Part | None) -> None:
+def test_a_range_header_means_what_rfc_9110_says(header: str | None, part: ByteRange | None) -> None:
     assert byte_range(header, 10) == part

@@ -19,7 +19,7 @@ from codewords_mcp.cli import _address
 from codewords_mcp.cli._boundary import run_app
 from codewords_mcp.disk_errors import full_disk
 from codewords_mcp.errors import StorageFailed
-from codewords_mcp.http.errors import InternalError, explain
+from codewords_mcp.http.middleware.errors import HttpInternalError, explain
 from codewords_mcp.runtime.sandboxes.local.paths import Folders
 
 NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/secret/path")
@@ -72,7 +72,7 @@ def test_other_errors_of_the_system_are_not_told_as_a_full_disk() -> None:
         sqlite3.OperationalError("locked"),
     ]
     assert [full_disk(error) for error in other] == [None] * 4
-    assert isinstance(explain(other[0], "req_1"), InternalError)
+    assert isinstance(explain(other[0], "req_1"), HttpInternalError)
     read_only = full_disk(OSError(errno.EROFS, "ro"))
     assert read_only is not None
     assert "read-only" in read_only.message
@@ -91,6 +91,6 @@ def _umask(mask: int) -> Generator[None]:
 def test_the_file_of_a_homes_ports_is_its_owners_under_any_umask(tmp_path: Path) -> None:
     """Whoever writes it chooses the port that the runtime takes next."""
     with _umask(0):
-        _address._write_ports(tmp_path, _address.Ports(own=8765))  # pyright: ignore[reportPrivateUsage]
+        _address._write_ports(tmp_path, _address.HomePorts(own=8765))  # pyright: ignore[reportPrivateUsage]
     [file] = tmp_path.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from tests.integration.front.peer import until
 
-from codewords_mcp.http import protocol
-from codewords_mcp.http.protocol import MAX_HEAD, BoundedProtocol
+from codewords_mcp.http.middleware import protocol
+from codewords_mcp.http.middleware.protocol import MAX_HEAD, BoundedProtocol
 
 from .doors import ADMIN_KEY, Door, Wire
 

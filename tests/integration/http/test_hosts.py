@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from codewords_mcp.http.hosts import host_name, is_loopback
+from codewords_mcp.http.middleware.hosts import host_name, is_loopback
 
 from .doors import Door
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from codewords_mcp.http.app import operations
-from codewords_mcp.http.operations import Operation
+from codewords_mcp.http.operations import HttpOperation
 
 from .doors import ADMIN_KEY, Door
 
@@ -29,7 +29,7 @@ def path_of(template: str) -> str:
     "operation", CLOSED, ids=[f"{operation.method} {operation.path}" for operation in CLOSED]
 )
 def test_every_route_but_the_open_ones_refuses_a_request_without_a_key(
-    door: Door, operation: Operation
+    door: Door, operation: HttpOperation
 ) -> None:
     method = "POST" if operation.method == "*" else operation.method
     with door.client(key=None) as http:

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from codewords_mcp.http.app import operations
-from codewords_mcp.http.auth import is_open
+from codewords_mcp.http.middleware.auth import is_open
 from codewords_mcp.http.paths import MCP_PATHS
 
 from .doors import ADMIN_KEY, Door

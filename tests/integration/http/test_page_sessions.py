@@ -15,11 +15,11 @@ import pytest
 from tests.people import NAVIGATION, OPENED, Browser, sign_in
 
 from codewords_mcp.errors import ConsentNeeded, TooBusy, Unauthenticated
-from codewords_mcp.runtime import session_calls
+from codewords_mcp.runtime.api import sessions as session_calls
+from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.auth import peers, sessions, wrong_keys
-from codewords_mcp.runtime.models import Consent
-from codewords_mcp.runtime.questions import of_call
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.auth.questions import of_call
+from codewords_mcp.runtime.model.core import Consent
 
 from .doors import ADMIN_KEY, Door
 

@@ -11,10 +11,10 @@ import pytest
 from tests.workshop import workflow
 
 from codewords_mcp.errors import ConsentNeeded
-from codewords_mcp.runtime.manifest import Grant
-from codewords_mcp.runtime.models import Consent
-from codewords_mcp.runtime.questions import Question, of_call, of_deletion, of_deploy
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.auth.questions import Question, of_call, of_deletion, of_deploy
+from codewords_mcp.runtime.model.core import Consent
+from codewords_mcp.runtime.model.manifest import Grant
 
 from .chromium import Tab, executable, tab
 from .doors import ADMIN_KEY, Door

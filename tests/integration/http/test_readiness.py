@@ -19,7 +19,7 @@ from tests.serving import start_runtime
 from tests.workshop import ECHO, make_home
 
 from codewords_mcp.errors import SandboxUnavailable
-from codewords_mcp.runtime import readiness
+from codewords_mcp.runtime.api import readiness
 from codewords_mcp.settings import Settings
 
 from .doors import ADMIN_KEY, Door

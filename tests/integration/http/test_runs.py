@@ -10,7 +10,7 @@ import httpx
 import pytest
 from tests.integration.front.peer import until
 
-from codewords_mcp.http.runs import under_prefix
+from codewords_mcp.http.routes.runs import under_prefix
 
 from .conftest import CONCURRENCY, MAX_BODY, QUEUE
 from .doors import ADMIN_KEY, Door

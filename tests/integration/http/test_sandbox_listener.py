@@ -13,11 +13,11 @@ from starlette.routing import compile_path
 from websockets.sync.client import connect
 
 from codewords_mcp.http.app import operations
-from codewords_mcp.http.operations import Operation
-from codewords_mcp.http.sandboxes import ROUTES
+from codewords_mcp.http.internal_listener import ROUTES
+from codewords_mcp.http.operations import HttpOperation
+from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.egress.network import MAX_CONNECTIONS
-from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.model.core import Caller
 
 from .doors import ADMIN_KEY, Door, Inside
 
@@ -32,12 +32,12 @@ def inside(door: Door, probe: str) -> Iterator[Inside]:
         yield sandbox
 
 
-def path_of(operation: Operation) -> str:
+def path_of(operation: HttpOperation) -> str:
     """A path of this operation, with something in place of its parameters."""
     return re.sub(r"{[^}]*}", "something-0123456789", operation.path)
 
 
-def is_allowed(operation: Operation) -> bool:
+def is_allowed(operation: HttpOperation) -> bool:
     return (operation.method, operation.path) in ROUTES or operation.path.startswith(_ALLOWED_PREFIXES)
 
 

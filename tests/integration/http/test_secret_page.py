@@ -9,7 +9,7 @@ import httpx
 import pytest
 from tests.people import Browser, sign_in
 
-from codewords_mcp.runtime.models import Caller, SecretForm
+from codewords_mcp.runtime.model.core import Caller, SecretForm
 
 from .doors import ADMIN_KEY, Door
 

@@ -11,8 +11,8 @@ import pytest
 from tests.integration.front.peer import until
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.http import protocol
-from codewords_mcp.http.connection import Connection
+from codewords_mcp.http.middleware import protocol
+from codewords_mcp.http.middleware.client_connection import ClientConnection
 
 from .conftest import CONCURRENCY
 from .doors import Door, Wire
@@ -202,5 +202,5 @@ async def test_a_body_that_is_not_as_long_as_declared_is_refused(declared: int) 
         return {"type": "http.request", "body": b"12345", "more_body": False}
 
     with pytest.raises(InvalidInput, match=f"5 of {declared} bytes"):
-        async with Connection(receive, [(b"content-length", str(declared).encode())], limit=10_000):  # type: ignore[arg-type]
+        async with ClientConnection(receive, [(b"content-length", str(declared).encode())], limit=10_000):  # type: ignore[arg-type]
             pass

@@ -12,7 +12,7 @@ from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.people import sign_in
 
 from codewords_mcp.runtime.integrations import accounts
-from codewords_testing.pipedream import LoopbackConnect, Reply
+from codewords_testing.pipedream import LoopbackConnect, StubReply
 from codewords_testing.pipedream.connect import succeeded
 
 from .asking import call, refused, service, told
@@ -132,7 +132,7 @@ def test_waiting_ends_when_the_account_is_there(
 ) -> None:
     monkeypatch.setattr(accounts, "LOOK_EVERY", 0.01)
     connect.answer_next(
-        "/accounts", *[Reply(200, json.dumps({"page_info": {}, "data": []}).encode()) for _ in range(2)]
+        "/accounts", *[StubReply(200, json.dumps({"page_info": {}, "data": []}).encode()) for _ in range(2)]
     )
     connect.connect_account(USER, "stripe")
     found = told(http.post("/integrations/stripe/connect", json={"wait_seconds": 20}))
@@ -142,7 +142,7 @@ def test_waiting_ends_when_the_account_is_there(
 @pytest.mark.requirement("integrations:accounts")
 def test_a_none_of_the_broker_is_asked_for_twice(http: httpx.Client, connect: LoopbackConnect) -> None:
     connect.connect_account(USER, "stripe")
-    connect.answer_next("/accounts", Reply(200, b'{"page_info": {}, "data": []}'))
+    connect.answer_next("/accounts", StubReply(200, b'{"page_info": {}, "data": []}'))
     assert told(http.post("/integrations/stripe/connect"))["status"] == "connected"
 
 

@@ -11,7 +11,7 @@ from tests.integration.http.doors import Door
 from tests.workshop import ADMIN
 
 from codewords_mcp.errors import UpstreamTimedOut
-from codewords_testing.pipedream import LoopbackConnect, Reply, Run
+from codewords_testing.pipedream import ActionRun, LoopbackConnect, StubReply
 from codewords_testing.pipedream.connect import failed
 
 from .asking import call, refused, service, told
@@ -104,8 +104,8 @@ def test_a_run_is_never_made_twice_while_looks_are_tried_again(
 ) -> None:
     connect.connect_account(USER, "stripe")
     before, looked = len(connect.asked("/actions/run")), len(connect.asked("/accounts"))
-    connect.answer_next("/actions/run", Reply(status, b'{"error": "broken"}'))
-    connect.answer_next("/accounts", Reply(status, b'{"error": "broken"}'))
+    connect.answer_next("/actions/run", StubReply(status, b'{"error": "broken"}'))
+    connect.answer_next("/accounts", StubReply(status, b'{"error": "broken"}'))
     error = refused(call(http, "stripe", "create-refund", {"charge": "ch_1"}), 502)
     assert error["upstream_status"] == status
     assert error["upstream_said"] == "broken"
@@ -120,7 +120,7 @@ def test_a_broker_that_hangs_up_during_a_run_is_not_asked_again(
 ) -> None:
     connect.connect_account(USER, "stripe")
     before = len(connect.asked("/actions/run"))
-    connect.answer_next("/actions/run", Reply(hangs_up=True))
+    connect.answer_next("/actions/run", StubReply(hangs_up=True))
     assert (
         refused(call(http, "stripe", "create-refund", {"charge": "ch_1"}), 502)["code"] == "upstream_failed"
     )
@@ -133,14 +133,14 @@ def test_a_broker_without_time_is_waited_for_a_little_and_else_said(
 ) -> None:
     connect.connect_account(USER, "stripe")
     short, long = (
-        Reply(429, b'{"error": "slow down"}', headers=[("retry-after", wait)]) for wait in ("1", "77")
+        StubReply(429, b'{"error": "slow down"}', headers=[("retry-after", wait)]) for wait in ("1", "77")
     )
     connect.answer_next("/accounts", short)
     assert told(http.post("/integrations/stripe/connect"))["connected"]
     connect.answer_next("/accounts", long)
     error = refused(http.post("/integrations/stripe/connect"), 429)
     assert error["retry_after"] == 77
-    connect.answer_next("/actions/run", Reply(429, b"{}", headers=[("retry-after", "1")]))
+    connect.answer_next("/actions/run", StubReply(429, b"{}", headers=[("retry-after", "1")]))
     assert refused(call(http, "stripe", "create-refund", {"charge": "ch_1"}), 429)["retry_after"] == 1
     assert connect.runs == []
 
@@ -173,10 +173,10 @@ def test_a_malformed_answer_is_said_to_be_one(
     http: httpx.Client, connect: LoopbackConnect, body: bytes
 ) -> None:
     connect.connect_account(USER, "stripe")
-    connect.answer_next("/actions/run", Reply(200, body))
+    connect.answer_next("/actions/run", StubReply(200, body))
     error = refused(call(http, "stripe", "create-refund", {"charge": "ch_1"}), 502)
     assert error["code"] == "upstream_failed"
-    connect.answer_next("/accounts", Reply(200, body))
+    connect.answer_next("/accounts", StubReply(200, body))
     assert refused(http.post("/integrations/stripe/connect"), 502)["code"] == "upstream_failed"
 
 
@@ -186,7 +186,7 @@ def test_an_account_that_is_revoked_in_the_middle_of_a_run_is_told_with_a_link(
 ) -> None:
     account = connect.connect_account(USER, "stripe")
 
-    def revoked(_: Run) -> dict[str, Any]:
+    def revoked(_: ActionRun) -> dict[str, Any]:
         connect.revoke(account)
         return failed("AxiosError", "Request failed with status code 401")
 
@@ -202,7 +202,9 @@ def test_an_account_that_is_gone_at_the_broker_is_told_as_one_that_cannot_be_use
     http: httpx.Client, connect: LoopbackConnect
 ) -> None:
     connect.connect_account(USER, "stripe")
-    connect.answer_next("/actions/run", Reply(400, b'{"error": {"account": ["account and user mismatch"]}}'))
+    connect.answer_next(
+        "/actions/run", StubReply(400, b'{"error": {"account": ["account and user mismatch"]}}')
+    )
     assert refused(call(http, "stripe", "create-refund", {"charge": "ch_1"}), 424)["state"] == "unhealthy"
 
 
@@ -212,7 +214,7 @@ def test_an_action_that_exists_no_longer_is_told_with_the_nearest(
 ) -> None:
     connect.connect_account(USER, "stripe")
     told(http.post("/integrations/stripe/describe", json={"action": "create-refund"}))
-    connect.answer_next("/actions/run", Reply(404, b'{"error": "record not found"}'))
+    connect.answer_next("/actions/run", StubReply(404, b'{"error": "record not found"}'))
     error = refused(call(http, "stripe", "create-refund", {"charge": "ch_1"}), 404)
     assert "stripe-create-customer" in error["hint"]
 
@@ -250,7 +252,7 @@ def test_a_broker_that_is_too_slow_is_left_and_the_caller_told_to_look(
     http: httpx.Client, door: Door, connect: LoopbackConnect
 ) -> None:
     connect.connect_account(USER, "stripe")
-    connect.answer_next("/actions/run", Reply(200, b"{}", wait=30))
+    connect.answer_next("/actions/run", StubReply(200, b"{}", wait=30))
     props = {"charge": "ch_1"}
     with pytest.raises(UpstreamTimedOut) as raised:
         door.ask(

@@ -15,7 +15,7 @@ from tests.integration.mcp.connecting import Era, data_of, over_http, text_of
 from tests.people import sign_in
 from tests.workshop import make_home, workflow
 
-from codewords_mcp.door import consent as _consent
+from codewords_mcp.mcp_server import consent as _consent
 from codewords_mcp.settings import Settings
 from codewords_testing.pipedream import LoopbackConnect
 from codewords_testing.pipedream.connect import failed, succeeded

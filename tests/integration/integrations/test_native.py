@@ -18,7 +18,7 @@ from tests.people import sign_in
 from tests.workshop import ADMIN, make_home, open_runtime
 
 from codewords_mcp.settings import Settings
-from codewords_testing.apps import LoopbackApps, Reply
+from codewords_testing.apps import LoopbackApps, StubReply
 
 from .conftest import TOKEN
 
@@ -151,7 +151,7 @@ def test_the_seeds_pattern_of_a_table_reads_all_pages_and_updates_ten_at_once(
     assert len(done(run(http, "airtable", "update-records", table | {"records": updates}))["records"]) == 13
     assert [len(one.json["records"]) for one in list(apps.requests)[before:]] == [10, 3]
     assert apps.records[12]["fields"]["n"] == 24
-    apps.answer_next(Reply(200, json.dumps({"records": updates[:10]}).encode()), Reply(422, b"{}"))
+    apps.answer_next(StubReply(200, json.dumps({"records": updates[:10]}).encode()), StubReply(422, b"{}"))
     error = refused(run(http, "airtable", "update-records", table | {"records": updates}), 502)
     assert "10 of 13 records were changed before" in error["message"]
 
@@ -184,11 +184,11 @@ def test_a_token_whose_rule_does_not_name_the_host_does_not_go_there(
 def test_a_token_that_is_refused_is_told_with_the_way_to_a_new_one(
     http: httpx.Client, apps: LoopbackApps
 ) -> None:
-    apps.answer_next(Reply(200, b'{"ok": false, "error": "token_revoked"}'))
+    apps.answer_next(StubReply(200, b'{"ok": false, "error": "token_revoked"}'))
     error = refused(run(http, "slack", "send-message", {"channel": "#c", "text": "Hi"}), 424)
     assert (error["code"], error["state"]) == ("not_connected", "unhealthy")
     assert "codewords secrets set SLACK_BOT_TOKEN" in error["hint"]
-    apps.answer_next(Reply(429, b"{}", headers=[("retry-after", "9")]))
+    apps.answer_next(StubReply(429, b"{}", headers=[("retry-after", "9")]))
     assert (
         refused(run(http, "slack", "send-message", {"channel": "#c", "text": "Hi"}), 429)["retry_after"] == 9
     )

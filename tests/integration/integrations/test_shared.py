@@ -10,7 +10,7 @@ from tests.postgres import Postgres
 from tests.workshop import ADMIN, make_home, open_runtime
 
 from codewords_mcp.errors import NotFound
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_testing.pipedream import LoopbackConnect
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("store:postgres")]

@@ -24,11 +24,12 @@ from mcp_types import (
 )
 from starlette.types import Receive, Scope, Send
 
-from codewords_mcp.http.errors import ErrorBoundary
-from codewords_mcp.http.hosts import HostGuard, Trust
-from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.runtime import Runtime
-from codewords_mcp.server import create_mcp_app, create_server, serve_http
+from codewords_mcp.http.mcp_app import create_mcp_app, create_server
+from codewords_mcp.http.middleware.errors import ErrorBoundary
+from codewords_mcp.http.middleware.hosts import HostGuard, Trust
+from codewords_mcp.mcp_server.server import serve_http
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.core import Caller
 from codewords_mcp.settings import Settings
 
 Era = Literal["legacy", "2026-07-28"]

@@ -38,12 +38,12 @@ from mcp_types import (
 )
 from pydantic import BaseModel, Field
 
-from codewords_mcp.door.context import DoorContext
-from codewords_mcp.door.tasks import TaskSupport
 from codewords_mcp.errors import NotFound
+from codewords_mcp.mcp_server.context import DoorContext
+from codewords_mcp.mcp_server.tasks import TaskSupport
+from codewords_mcp.mcp_server.tool import EXECUTES, McpTool, tool
 from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.tools import all_tools
-from codewords_mcp.tools._tool import EXECUTES, DoorTool, tool
 
 A_MOMENT = 0.5
 """Seconds that a tool takes which is to be seen as a task: far more than a call is answered without one in these tests."""
@@ -83,7 +83,7 @@ def _plain_tools(server: MCPServer[Any]) -> None:
     low.add_request_handler("tools/call", CallToolRequestParams, calling)
 
 
-def long_tools() -> list[DoorTool]:
+def long_tools() -> list[McpTool]:
     """The tools that the scenarios of tasks call, made as our own are."""
     return [
         tool(

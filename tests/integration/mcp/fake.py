@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound, ValidationFailed
-from codewords_mcp.runtime.announcements import Announcements
-from codewords_mcp.runtime.author_info import Brief, Diagnosis, Draft, Template
-from codewords_mcp.runtime.models import (
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.api.tasks import TaskStore
+from codewords_mcp.runtime.auth.questions import Question
+from codewords_mcp.runtime.model.authoring import Brief, Diagnosis, Draft, Template
+from codewords_mcp.runtime.model.change_events import Announcements
+from codewords_mcp.runtime.model.core import (
     FINISHED,
     Caller,
     Check,
@@ -34,14 +37,11 @@ from codewords_mcp.runtime.models import (
     WorkflowSummary,
     no_progress,
 )
-from codewords_mcp.runtime.publishing import PublishedTool
-from codewords_mcp.runtime.questions import Question
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.model.publishing import PublishedTool
+from codewords_mcp.runtime.model.service import ServiceInfo
 from codewords_mcp.runtime.secrets.names import check_name
 from codewords_mcp.runtime.secrets.rules import make_rule
-from codewords_mcp.runtime.service_info import ServiceInfo
 from codewords_mcp.runtime.store.database import Database
-from codewords_mcp.runtime.tasks import TaskBook
 
 ANN = Caller(owner="ann", kind="admin", key_id="k-ann")
 BOB = Caller(owner="bob", kind="user", key_id="k-bob")
@@ -113,15 +113,15 @@ class FakeRuntime(Runtime):
         self._folder = Path(tempfile.mkdtemp(prefix="codewords-fake-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._database: Database | None = None
-        self._book: TaskBook | None = None
+        self._book: TaskStore | None = None
 
     @property
-    def tasks(self) -> TaskBook:
+    def tasks(self) -> TaskStore:
         """Over a real store, opened when it is needed."""
         if self._book is None:
             self._database = Database.open(self._folder)
             weakref.finalize(self, self._database.close)
-            self._book = TaskBook(self._database, "this")
+            self._book = TaskStore(self._database, "this")
         return self._book
 
     @property
@@ -131,7 +131,7 @@ class FakeRuntime(Runtime):
     def restarted(self) -> None:
         """From now on this is another process with the same store."""
         assert self._database is not None
-        self._book = TaskBook(self._database, "another")
+        self._book = TaskStore(self._database, "another")
 
     @property
     def unattended(self) -> bool:

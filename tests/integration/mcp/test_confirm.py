@@ -9,8 +9,8 @@ import pytest
 from mcp import Client
 from mcp_types import ElicitRequestParams, ElicitResult, ErrorData
 
+from codewords_mcp.mcp_server.tool import McpTool
 from codewords_mcp.tools import all_tools
-from codewords_mcp.tools._tool import DoorTool
 
 from .connecting import Bare, Era, data_of, over_http, text_of
 from .fake import ANN, FakeRuntime
@@ -75,7 +75,7 @@ async def test_a_no_is_a_no_and_a_models_token_does_not_change_it(
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers on the page while a call waits."""
-    monkeypatch.setattr("codewords_mcp.door.consent.ANSWERED_WITHIN", 0.01)
+    monkeypatch.setattr("codewords_mcp.mcp_server.consent.ANSWERED_WITHIN", 0.01)
 
 
 @pytest.mark.requirement("confirm:token")
@@ -219,7 +219,7 @@ async def test_every_destroying_tool_asks_but_for_the_end_of_a_run(client: Clien
     destroying = {
         tool.name: tool
         for tool in all_tools()
-        if isinstance(tool, DoorTool) and tool.annotations and tool.annotations.destructive_hint
+        if isinstance(tool, McpTool) and tool.annotations and tool.annotations.destructive_hint
     }
     assert [name for name, tool in destroying.items() if tool.confirm is None] == ["cancel_run"]
     wrong = await client.call_tool("rollback_workflow", {"workflow_id": "x", "version": "none"})

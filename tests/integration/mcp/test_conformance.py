@@ -9,8 +9,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from codewords_mcp.door import tasks
-from codewords_mcp.server import create_server
+from codewords_mcp.http.mcp_app import create_server
+from codewords_mcp.mcp_server import tasks
 from codewords_mcp.settings import Settings
 
 from .connecting import serving

@@ -10,7 +10,7 @@ from mcp import Client
 from mcp_types import ElicitRequestFormParams, ElicitRequestURLParams, ElicitResult
 from tests.workshop import ADMIN, make_home, open_runtime, workflow
 
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.settings import Settings
 
 from .connecting import Era, data_of, in_process, text_of
@@ -93,7 +93,7 @@ async def test_a_person_who_says_no_has_nothing_deployed(real: Runtime, era: Era
 async def test_without_a_way_to_ask_the_page_decides_and_the_models_token_is_no_yes(
     real: Runtime, era: Era, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("codewords_mcp.door.consent.ANSWERED_WITHIN", 0.05)
+    monkeypatch.setattr("codewords_mcp.mcp_server.consent.ANSWERED_WITHIN", 0.05)
     name = f"page {era}"
     code = asking(HOST, name)
     async with connected(real, era) as client:

@@ -10,7 +10,7 @@ from mcp import Client
 from mcp_types import ElicitRequestFormParams, ElicitResult
 from tests.workshop import ADMIN, deploy, fetch, make_home, open_runtime, workflow
 
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.settings import Settings
 
 from .connecting import Era, data_of, in_process, text_of
@@ -28,7 +28,7 @@ async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Runti
 @pytest.fixture(autouse=True)
 def _nobody_answers_late(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "action" not in request.fixturenames:
-        monkeypatch.setattr("codewords_mcp.door.consent.ANSWERED_WITHIN", 0.01)
+        monkeypatch.setattr("codewords_mcp.mcp_server.consent.ANSWERED_WITHIN", 0.01)
 
 
 def connected(runtime: Runtime, era: Era = "2026-07-28", **options: Any) -> Client:

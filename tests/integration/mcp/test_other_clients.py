@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from codewords_mcp.server import INSTRUCTIONS
+from codewords_mcp.mcp_server.server import INSTRUCTIONS
 from codewords_mcp.tools import all_tools
 
 from .npm import INSPECTOR, TYPESCRIPT, installed, node

@@ -13,8 +13,8 @@ from tests.integration.runtime.acting import ANN, BEN, acting, deployed
 from tests.workshop import make_home, open_runtime
 
 from codewords_mcp.errors import ConsentNeeded
-from codewords_mcp.runtime.runtime import Runtime
-from codewords_mcp.runtime.schedule_info import ScheduleRequest
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.schedule import ScheduleRequest
 from codewords_mcp.settings import Settings
 
 from .connecting import ERAS, Era, data_of, in_process, text_of
@@ -32,7 +32,7 @@ async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Runti
 @pytest.fixture(autouse=True)
 def _nobody_answers_late(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "action" not in request.fixturenames:
-        monkeypatch.setattr("codewords_mcp.door.consent.ANSWERED_WITHIN", 0.01)
+        monkeypatch.setattr("codewords_mcp.mcp_server.consent.ANSWERED_WITHIN", 0.01)
 
 
 async def public(runtime: Runtime) -> str:

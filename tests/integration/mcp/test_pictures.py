@@ -10,7 +10,7 @@ import pytest
 from mcp_types import ImageContent, TextContent
 from tests.workshop import ADMIN, deploy, make_home, open_runtime, workflow
 
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.settings import Settings
 from codewords_mcp.tools._runs import PICTURE_BYTES
 

@@ -8,8 +8,8 @@ import pytest
 from mcp import Client
 from tests.workshop import ADMIN, make_home, open_runtime, workflow
 
-from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.core import Caller
 from codewords_mcp.settings import Settings
 
 from .connecting import confirmed, data_of, over_http, serving, text_of

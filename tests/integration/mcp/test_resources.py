@@ -13,7 +13,7 @@ from mcp import Client, MCPError
 from mcp.client.subscriptions import ResourceUpdated
 from mcp_types import PromptReference, ResourceTemplateReference
 
-from codewords_mcp.resources import subscriptions
+from codewords_mcp.mcp_server import subscriptions
 
 from .connecting import data_of, over_http, subscribe, unsubscribe
 from .fake import FakeRuntime, Gate

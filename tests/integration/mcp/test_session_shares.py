@@ -14,9 +14,9 @@ from mcp.client.session import ClientSession
 from mcp.client.sse import sse_client
 from mcp_types import JSONRPCResponse
 
-from codewords_mcp import server
+from codewords_mcp.mcp_server import server
 from codewords_mcp.runtime.auth.session_shares import SessionShares
-from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.model.core import Caller
 from codewords_mcp.settings import Settings
 
 from .connecting import over_http, serving

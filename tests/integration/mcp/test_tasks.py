@@ -7,11 +7,11 @@ from typing import Any
 import anyio
 import pytest
 
-from codewords_mcp.door import tasks as door_tasks
-from codewords_mcp.server import create_server
+from codewords_mcp.http.mcp_app import create_server
+from codewords_mcp.mcp_server import tasks as door_tasks
+from codewords_mcp.mcp_server.tool import McpTool
 from codewords_mcp.settings import Settings
 from codewords_mcp.tools import all_tools
-from codewords_mcp.tools._tool import DoorTool
 
 from .connecting import Bare, serving
 from .everything import long_tools
@@ -208,5 +208,5 @@ async def test_another_replica_answers_for_a_task_and_hands_a_cancellation_over(
 async def test_the_extension_is_announced_and_every_long_tool_can_be_a_task(ann: Bare) -> None:
     told = await ann.result("server/discover")
     assert {door_tasks.TASKS, "io.modelcontextprotocol/skills"} <= told["capabilities"]["extensions"].keys()
-    long = {tool.name for tool in all_tools() if isinstance(tool, DoorTool) and tool.task != "never"}
+    long = {tool.name for tool in all_tools() if isinstance(tool, McpTool) and tool.task != "never"}
     assert {"validate_workflow", "deploy_workflow", "run_workflow"} <= long

@@ -9,8 +9,8 @@ import anyio
 import pytest
 from mcp import Client
 
+from codewords_mcp.mcp_server import tool as _tool
 from codewords_mcp.settings import Settings
-from codewords_mcp.tools import _tool
 
 from .connecting import Era, data_of, in_process, over_http, text_of
 from .fake import ANN, FakeRuntime, Gate

@@ -10,10 +10,10 @@ import pytest
 from mcp import Client
 from mcp_types import ResourceTemplateReference, TextContent, TextResourceContents
 
-from codewords_mcp.runtime.author_info import Template
-from codewords_mcp.runtime.integration_info import Action, App, Detail, Found, Hit, Option, Prop
-from codewords_mcp.runtime.models import RunError
-from codewords_mcp.tools._errors import ERROR_KEY
+from codewords_mcp.mcp_server.tool_errors import ERROR_KEY
+from codewords_mcp.runtime.model.authoring import Template
+from codewords_mcp.runtime.model.core import RunError
+from codewords_mcp.runtime.model.integration import Action, App, Detail, FoundActions, Hit, Option, Prop
 
 from .connecting import confirmed, data_of, text_of
 from .fake import ANN, FakeRuntime
@@ -236,8 +236,8 @@ async def test_names_of_brokers_and_templates_stand_inside_a_fence(
     action = Action(key=HOSTILE, app=HOSTILE, name=HOSTILE, description=HOSTILE, props=(prop,))
     hit = Hit(key=HOSTILE, app=HOSTILE, name=HOSTILE, writes=True, backend="connect")
 
-    async def found(*_: Any, **__: Any) -> Found:
-        return Found(actions=(hit,), apps=(App(slug=HOSTILE, name=HOSTILE),))
+    async def found(*_: Any, **__: Any) -> FoundActions:
+        return FoundActions(actions=(hit,), apps=(App(slug=HOSTILE, name=HOSTILE),))
 
     async def actions(*_: Any, **__: Any) -> Detail:
         return Detail(app=HOSTILE, actions=(hit,), total=1)

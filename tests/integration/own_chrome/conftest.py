@@ -14,10 +14,10 @@ from tests.integration.http.chromium import executable
 from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.workshop import make_home
 
+from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.browser.actions import Navigate
-from codewords_mcp.runtime.browser.base import Tab, Visitor
-from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.browser.base import BrowserUser, Tab
+from codewords_mcp.runtime.model.core import Caller
 from codewords_mcp.settings import Settings
 
 from .chrome import Chrome
@@ -71,7 +71,7 @@ async def visit(
     runtime: Runtime, work: Work, *, hosts: tuple[str, ...] | None = None, run_id: str | None = None
 ) -> Any:
     """Do something in a tab of a session, which is closed then."""
-    visitor = Visitor(ADMIN, run_id or f"run_{next(_RUNS)}", hosts, own=True)
+    visitor = BrowserUser(ADMIN, run_id or f"run_{next(_RUNS)}", hosts, own=True)
     session = await runtime._house.own_chrome.open(visitor)  # pyright: ignore[reportPrivateUsage]
     try:
         return await work(await session.open_tab())

@@ -11,7 +11,7 @@ from tests.serving import start_runtime
 from tests.workshop import make_home
 from websockets.exceptions import ConnectionClosed
 
-from codewords_mcp.runtime.browser.own import book
+from codewords_mcp.runtime.browser.own import pairing as book
 from codewords_mcp.settings import Settings
 
 from .test_pairing import dial, say

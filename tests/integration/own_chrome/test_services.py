@@ -10,7 +10,7 @@ from sqlalchemy import text
 from tests.integration.http.doors import Door
 from tests.workshop import workflow
 
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
 
 from .chrome import Chrome, until
 from .site import Site

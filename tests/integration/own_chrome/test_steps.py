@@ -13,7 +13,7 @@ from tests.integration.http.doors import Door
 
 from codewords_mcp.errors import NotAgreed
 from codewords_mcp.runtime.browser.actions import Action
-from codewords_mcp.runtime.browser.base import BrowserGone, Outcome, StepFailed, Tab
+from codewords_mcp.runtime.browser.base import BrowserGone, StepFailed, StepOutcome, Tab
 
 from .chrome import PAGES, Chrome, press, until
 from .conftest import begin
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.requirement("chrome:steps")]
 _ACTION: TypeAdapter[Any] = TypeAdapter(Action)
 
 
-async def do(tab: Tab, kind: str, seconds: float = 20, **more: Any) -> Outcome:
+async def do(tab: Tab, kind: str, seconds: float = 20, **more: Any) -> StepOutcome:
     return await tab.act(_ACTION.validate_python({"type": kind} | more), seconds)
 
 

@@ -20,7 +20,7 @@ from tests.integration.mcp import npm
 from uv import find_uv_bin
 
 from codewords_mcp import __version__
-from codewords_mcp.runtime import readiness
+from codewords_mcp.runtime.api import readiness
 from codewords_mcp.runtime.gateway.keys import NAMES
 from codewords_mcp.settings import Settings
 

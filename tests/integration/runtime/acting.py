@@ -13,8 +13,8 @@ import uvicorn
 from tests.workshop import ADMIN, ALLOWED, fetch, workflow
 
 from codewords_mcp.http.app import create_app
-from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.core import Caller
 
 ANN, BEN = Caller("ann", "user"), Caller("ben", "user")
 _ACTS = """

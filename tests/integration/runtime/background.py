@@ -10,7 +10,7 @@ from tests.workshop import (
     workflow,
 )
 
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
 
 WORK = workflow(
     """

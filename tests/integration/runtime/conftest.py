@@ -8,7 +8,7 @@ import pytest
 from tests.integration.runtime.background import WORK
 from tests.workshop import deploy, make_home, open_runtime
 
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])

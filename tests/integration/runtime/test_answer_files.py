@@ -12,12 +12,12 @@ import pytest
 from tests.integration.runtime.test_schedules import come, started
 from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runtime, request, workflow
 
-from codewords_mcp.door.runs import RunView, run_result, run_words
 from codewords_mcp.errors import Conflict
-from codewords_mcp.http.records import result_record
-from codewords_mcp.runtime.models import AnswerFile, Run
-from codewords_mcp.runtime.runtime import Runtime
-from codewords_mcp.runtime.schedule_info import ScheduleRequest
+from codewords_mcp.http.wire_format import result_record
+from codewords_mcp.mcp_server.run_format import RunView, run_result, run_words
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.core import AnswerFile, Run
+from codewords_mcp.runtime.model.schedule import ScheduleRequest
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("runs:answer-files")]
 LIMIT = 3 << 20

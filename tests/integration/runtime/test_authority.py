@@ -13,9 +13,9 @@ from tests.integration.runtime.acting import ANN, BEN, act, acting, code_of, dep
 from tests.workshop import ADMIN, ECHO, fetch, finished, log_text, make_home, open_runtime, request, workflow
 
 from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
+from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.auth.agreements import Agreements
-from codewords_mcp.runtime.callers import MAX_DEPTH, Caller
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.model.caller import MAX_DEPTH, Caller
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -174,7 +174,7 @@ async def test_a_run_sees_itself_and_what_it_started(runtime: Runtime) -> None:
 async def test_the_facade_shows_a_run_its_own_part_of_everything(runtime: Runtime) -> None:
     from codewords_mcp.errors import NotFound
     from codewords_mcp.runtime.auth.authority import Permissions
-    from codewords_mcp.runtime.manifest import Manifest
+    from codewords_mcp.runtime.model.manifest import Manifest
 
     other = await deployed(runtime, ECHO, name="Other of the facade")
     own = await deployed(runtime, workflow("", title="Own of the facade"))

@@ -19,14 +19,15 @@ from tests.workshop import (
 )
 
 from codewords_mcp.errors import Conflict, RunCancelled, TooBusy
+from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.auth.authority import Permissions
-from codewords_mcp.runtime.manifest import Manifest
-from codewords_mcp.runtime.models import Caller, Run
-from codewords_mcp.runtime.runs import background_run, breaking
-from codewords_mcp.runtime.runs.floor import ActiveRun, Floor
+from codewords_mcp.runtime.model.core import Caller, Run
+from codewords_mcp.runtime.model.manifest import Manifest
+from codewords_mcp.runtime.runs import background_run
+from codewords_mcp.runtime.runs import cancellation as breaking
 from codewords_mcp.runtime.runs.lease import Lease
-from codewords_mcp.runtime.runs.supply import Supply
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.runs.registry import ActiveRun, RunRegistry
+from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
 from codewords_mcp.runtime.store import executors
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("store:postgres")]
@@ -183,13 +184,13 @@ async def test_one_idempotency_key_used_by_many_at_once_makes_one_run(runtime: R
 
 def entering(monkeypatch: pytest.MonkeyPatch, then: Callable[[ActiveRun], None]) -> None:
     """Do something to each run in the moment in which it comes to this process, before its task has begun."""
-    enter = Floor.enter
+    enter = RunRegistry.enter
 
-    def entered(floor: Floor, run: ActiveRun, life: Coroutine[Any, Any, None]) -> None:
+    def entered(floor: RunRegistry, run: ActiveRun, life: Coroutine[Any, Any, None]) -> None:
         enter(floor, run, life)
         then(run)
 
-    monkeypatch.setattr(Floor, "enter", entered)
+    monkeypatch.setattr(RunRegistry, "enter", entered)
 
 
 @pytest.mark.requirement("runs:cancel-takes")
@@ -213,7 +214,7 @@ async def test_a_cancel_that_something_swallows_is_made_again(
     runtime: Runtime, work: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As `wait_for` of Python 3.11 does where a cancellation and the result come together."""
-    take, taking = Supply.take, asyncio.Event()
+    take, taking = SandboxAllocator.take, asyncio.Event()
 
     async def deaf(*asked: Any) -> Lease:
         taking.set()
@@ -221,7 +222,7 @@ async def test_a_cancel_that_something_swallows_is_made_again(
             await asyncio.Event().wait()
         return await take(*asked)
 
-    monkeypatch.setattr(Supply, "take", deaf)
+    monkeypatch.setattr(SandboxAllocator, "take", deaf)
     monkeypatch.setattr(breaking, "AGAIN", 0.2)
     run_id = await start(runtime, work, "x", seconds=600)
     await taking.wait()

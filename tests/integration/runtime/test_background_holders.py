@@ -21,17 +21,17 @@ from tests.workshop import (
 )
 
 from codewords_mcp.errors import StorageFailed
-from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.api.tasks import TaskStore
+from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.schedule import ScheduleRequest
 from codewords_mcp.runtime.runs import background_run
-from codewords_mcp.runtime.runs import floor as floors
 from codewords_mcp.runtime.runs import queue as queues
-from codewords_mcp.runtime.runs.headroom import Headroom
+from codewords_mcp.runtime.runs import registry as floors
 from codewords_mcp.runtime.runs.lease import Lease
-from codewords_mcp.runtime.runs.supply import Supply
-from codewords_mcp.runtime.runtime import Runtime
-from codewords_mcp.runtime.schedule_info import ScheduleRequest
+from codewords_mcp.runtime.runs.memory import Headroom
+from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
 from codewords_mcp.runtime.store import executors, runs
-from codewords_mcp.runtime.tasks import TaskBook
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("store:postgres")]
 
@@ -121,9 +121,9 @@ async def test_what_was_taken_over_on_its_way_to_a_sandbox_is_begun_by_whoever_h
     house = runtime._house  # pyright: ignore[reportPrivateUsage]
     holders = await fill(runtime, work)
     run_id = await start(runtime, work, "x")
-    take, sandboxes, entered = Supply.take, list[str](), 0
+    take, sandboxes, entered = SandboxAllocator.take, list[str](), 0
 
-    async def counted(supply: Supply, kit: Any, caller: Caller, run_log: Any) -> Lease:
+    async def counted(supply: SandboxAllocator, kit: Any, caller: Caller, run_log: Any) -> Lease:
         sandboxes.append(caller.run_id or "")
         return await take(supply, kit, caller, run_log)
 
@@ -133,7 +133,7 @@ async def test_what_was_taken_over_on_its_way_to_a_sandbox_is_begun_by_whoever_h
         if entered == 1:
             await house.database.write(lambda c: runs.change(c, run_id, {"executor": "another"}))
 
-    monkeypatch.setattr(Supply, "take", counted)
+    monkeypatch.setattr(SandboxAllocator, "take", counted)
     monkeypatch.setattr(Headroom, "enter", stood_still)
     await cancel(runtime, *holders)
     run = await finished(runtime, run_id)
@@ -280,7 +280,7 @@ async def test_a_replica_whose_clock_is_wrong_starts_nothing_early_and_takes_nob
     with monkeypatch.context() as patched:
         patched.setattr(time, "time_ns", lambda: true_time() + hours * 3600 * 10**9)
         await house.ticker.fire()
-        seen = await TaskBook(house.database, "another", dead_after=15).get(task.id, "somebody")
+        seen = await TaskStore(house.database, "another", dead_after=15).get(task.id, "somebody")
         assert not seen.abandoned
         assert house.replica is not None
         await house.replica._round()  # pyright: ignore[reportPrivateUsage]

@@ -6,8 +6,8 @@ import pytest
 from tests.workshop import ADMIN, ECHO, deploy, fetch
 
 from codewords_mcp.errors import Conflict
-from codewords_mcp.runtime.models import Run
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.core import Run
 
 pytestmark = pytest.mark.anyio
 

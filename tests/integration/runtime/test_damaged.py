@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from tests.workshop import ECHO, deploy, fetch, open_runtime
 
-from codewords_mcp.cli._findings import runtime_findings
+from codewords_mcp.cli.doctor.findings import runtime_findings
 from codewords_mcp.errors import EnvironmentFailed
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("environments:damaged")]
 

@@ -13,9 +13,9 @@ from tests.integration.runtime.background import WORK, cancel, fill, says, start
 from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runtime, request, workflow
 
 from codewords_mcp.http.app import create_app
-from codewords_mcp.runtime.models import Run
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.core import Run
 from codewords_mcp.runtime.runs import background_run
-from codewords_mcp.runtime.runtime import Runtime
 from codewords_mcp.runtime.store.tables import runs
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]

@@ -11,8 +11,8 @@ from tests.integration.runtime.background import WORK, cancel, says, start, with
 from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runtime, request
 
 from codewords_mcp.errors import Conflict, TooBusy
-from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.core import Caller
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("runs:limits", "store:postgres")]
 GREEDY, MODEST = Caller("local", "user", key_id="greedy"), Caller("local", "user", key_id="modest")

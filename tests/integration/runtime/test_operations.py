@@ -9,7 +9,7 @@ from tests.integration.runtime.acting import act, acting, code_of, deployed, ser
 from tests.workshop import ADMIN, ALLOWED, finished, log_text, make_home, open_runtime, workflow
 
 from codewords_mcp.errors import ConsentNeeded
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

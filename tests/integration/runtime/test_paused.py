@@ -13,10 +13,10 @@ from tests.integration.runtime.background import WORK, start
 from tests.workshop import ADMIN, deploy, finished, make_home, open_runtime
 
 from codewords_mcp.errors import Forbidden
-from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.schedule import ScheduleRequest
 from codewords_mcp.runtime.runs import pausing
-from codewords_mcp.runtime.runtime import Runtime
-from codewords_mcp.runtime.schedule_info import ScheduleRequest
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import schedules as rows
 from codewords_mcp.runtime.store.clock import now

@@ -10,8 +10,8 @@ from tests.integration.runtime.background import WORK, start
 from tests.postgres import Postgres
 from tests.workshop import ADMIN, deploy, finished, make_home, open_runtime
 
+from codewords_mcp.runtime.model.schedule import ScheduleRequest
 from codewords_mcp.runtime.runs import pausing
-from codewords_mcp.runtime.schedule_info import ScheduleRequest
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import schedules as schedule_rows
 from codewords_mcp.runtime.store.clock import now

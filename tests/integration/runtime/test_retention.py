@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from codewords_mcp.runtime.house import House
+from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.store import logs, retention, runs, tables, workflows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
@@ -43,7 +43,7 @@ def ids(connection: Connection) -> set[str]:
 @pytest.mark.requirement("store:write-soon")
 async def test_the_file_shrinks_while_runs_are_written(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
-    house = await House.open(settings)
+    house = await Container.open(settings)
     file = settings.home / "codewords.db"
     await house.database.write(lambda c: add(c, 1500, age=40))
     await house.database.write(
@@ -106,7 +106,7 @@ async def test_a_database_that_could_not_shrink_is_rewritten_when_it_is_opened(t
         old.execute("PRAGMA auto_vacuum=NONE")
         old.execute("VACUUM")
         assert old.execute("PRAGMA auto_vacuum").fetchone() == (0,)
-    house = await House.open(settings)
+    house = await Container.open(settings)
     assert (await house.database.read(retention.size)).shrinks
     assert len(await house.database.read(ids)) == 3
     await house.close()

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runtime, request, workflow
 
-from codewords_mcp.runtime.models import Caller, Run, RunInput
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.core import Caller, Run, RunInput
 from codewords_mcp.runtime.runs.input import KEPT_BYTES
-from codewords_mcp.runtime.runtime import Runtime
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("runs:input-kept")]
 VALUE = "sk_live_51CanaryThatNoRecordMayShow"

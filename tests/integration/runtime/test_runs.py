@@ -33,8 +33,8 @@ from codewords_mcp.errors import (
     ServiceNotAvailable,
     TooBusy,
 )
-from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.core import Caller
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

@@ -20,8 +20,9 @@ from tests.workshop import (
 )
 
 from codewords_mcp.errors import SandboxFailed, Unauthenticated
-from codewords_mcp.runtime.runs import answers, execution
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.runs import attempt as execution
+from codewords_mcp.runtime.runs import results as answers
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("runs:said-bounded")]
 

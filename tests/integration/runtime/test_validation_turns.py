@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from tests.workshop import ECHO, make_home, open_runtime
 
-from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.runtime import Runtime
-from codewords_mcp.runtime.workflows import checks
+from codewords_mcp.runtime.api.runtime import Runtime
+from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.workflows.validation import checks
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("workflows:turns")]
 ANN, BEN = Caller("ann", "user", key_id="a"), Caller("ben", "user", key_id="b")

@@ -16,7 +16,7 @@ import pytest
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Exit
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.runtime.sandboxes.local import measure, nursery
-from codewords_mcp.runtime.sandboxes.local.cell import ExecCell
+from codewords_mcp.runtime.sandboxes.local.cell import ExecIsolation
 from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
 from codewords_mcp.settings import Settings
 
@@ -239,7 +239,7 @@ async def test_a_crowd_waits_for_the_fork_server_instead_of_starting_as_many_pyt
 
     async def is_exec() -> bool:
         async with running(driver, specification(environment, "print('x')")) as program:
-            return isinstance(program.local.cell, ExecCell)
+            return isinstance(program.local.cell, ExecIsolation)
 
     try:
         by_exec = sum(await asyncio.gather(*(is_exec() for _ in range(12))))

@@ -24,8 +24,8 @@ from tests.integration.secrets.stand_in import (
 from tests.unit.egress.stage import listening, relayed_to
 
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
-from codewords_mcp.runtime.egress.intercept import Credential, Interception
-from codewords_mcp.runtime.recording import Tape
+from codewords_mcp.runtime.egress.intercept import Interception, SandboxCredential
+from codewords_mcp.runtime.recording.recorder import RecordingSession
 from codewords_mcp.runtime.sandboxes import authorities
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 from codewords_mcp.runtime.secrets.placeholders import new_placeholder
@@ -89,7 +89,7 @@ async def ground(
     places: tuple[str, ...] = (),
     certified: str = HOST,
     protocols: tuple[str, ...] = ("h2", "http/1.1"),
-    tape: Tape | None = None,
+    tape: RecordingSession | None = None,
     everywhere: bool = False,
     private: frozenset[str] = frozenset(),
     raw: Raw | None = None,
@@ -107,8 +107,8 @@ async def ground(
         async with serving as host:
             pairs = frozenset(f"{name}:{host.port}" for name in (HOST, OTHER, FREE, "127.0.0.1")) | private
             rule = make_rule([f"{HOST}:{host.port}"], places)
-            credential = Credential(NAME, new_placeholder(value), value, rule)
-            other = Credential(
+            credential = SandboxCredential(NAME, new_placeholder(value), value, rule)
+            other = SandboxCredential(
                 "OTHER_KEY", new_placeholder("other"), "other-value", make_rule([f"{OTHER}:{host.port}"])
             )
             interception = Interception([credential, other], everywhere=everywhere, tape=tape)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from codewords_mcp.runtime.recording import Exchange, Hold, Request, Tape, Verdict
+from codewords_mcp.runtime.recording.recorder import (
+    HeldExchange,
+    RecordedExchange,
+    RecordedRequest,
+    RecordingSession,
+    Verdict,
+)
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 
@@ -14,26 +20,26 @@ class Library:
     def __init__(self) -> None:
         self.replays = False
         self.holds = False
-        self.asked_for: list[Request] = []
-        self.ended: list[Exchange] = []
+        self.asked_for: list[RecordedRequest] = []
+        self.ended: list[RecordedExchange] = []
 
-    async def asked(self, request: Request) -> Verdict:
+    async def asked(self, request: RecordedRequest) -> Verdict:
         self.asked_for.append(request)
         if self.replays:
             known = [one for one in self.ended if one.whole and one.request.key == request.key]
             if known and request.key:
                 return known[-1].again(paced=True)
         if self.holds and request.writes:
-            return Hold("this is a dry run")
-        return Exchange(request, self.ended.append)
+            return HeldExchange("this is a dry run")
+        return RecordedExchange(request, self.ended.append)
 
-    async def heard(self, count: int) -> list[Exchange]:
+    async def heard(self, count: int) -> list[RecordedExchange]:
         """So many exchanges, once they are over: the last is by a moment later than its answer."""
         async with asyncio.timeout(30):
             while len(self.ended) < count:
                 await asyncio.sleep(0.01)
         return self.ended
 
-    def tape(self, **values: str) -> Tape:
+    def tape(self, **values: str) -> RecordingSession:
         """For a run whose secrets these are."""
-        return Tape(self, Scrubber(values))
+        return RecordingSession(self, Scrubber(values))

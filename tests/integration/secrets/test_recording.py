@@ -14,7 +14,7 @@ from tests.integration.secrets.library import Library
 from tests.integration.secrets.test_clients import run
 from tests.unit.egress.stage import serving
 
-from codewords_mcp.runtime.recording import MAX_BODY
+from codewords_mcp.runtime.recording.recorder import MAX_BODY
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

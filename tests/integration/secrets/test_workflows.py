@@ -21,9 +21,9 @@ from tests.workshop import (
     workflow,
 )
 
+from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.egress import Egress, EgressPolicy
-from codewords_mcp.runtime.egress.intercept import Credential, Interception
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.egress.intercept import Interception, SandboxCredential
 from codewords_mcp.runtime.sandboxes.e2b.way_out import around, describe
 from codewords_mcp.runtime.secrets.placeholders import new_placeholder
 from codewords_mcp.runtime.secrets.rules import make_rule
@@ -165,7 +165,7 @@ async def test_a_workflow_that_asks_for_it_sends_no_placeholder_to_any_host_and_
 def test_what_is_looked_at_everywhere_is_all_dialled_by_the_runtime_on_e2b_too() -> None:
     egress = Egress(EgressPolicy(), relayed_to("127.0.0.1", 9))
     for everywhere, by in ((False, "machine"), (True, "runtime")):
-        credential = Credential(NAME, new_placeholder(VALUE), VALUE, make_rule([HOST]))
+        credential = SandboxCredential(NAME, new_placeholder(VALUE), VALUE, make_rule([HOST]))
         egress.expect("sandbox", egress.policy, Interception([credential], everywhere=everywhere))
         described = describe("sandbox", egress, by_machine=True)
         assert described["by"] == by

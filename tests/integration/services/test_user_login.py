@@ -17,7 +17,7 @@ from tests.integration.http.chromium import executable, tab
 from tests.integration.http.doors import Door
 from tests.workshop import workflow
 
-from codewords_mcp.runtime import logins
+from codewords_mcp.runtime.services import _logins as logins
 
 from .conftest import Answer, StandIn
 

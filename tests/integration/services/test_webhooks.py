@@ -14,7 +14,7 @@ from sqlalchemy import update
 from tests.integration.http.doors import ADMIN_KEY, Door
 from tests.workshop import make_home, workflow
 
-from codewords_mcp.runtime.runtime import Runtime
+from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.store import webhooks as rows
 from codewords_mcp.runtime.store.tables import webhooks as table
 from codewords_mcp.settings import Settings

@@ -20,9 +20,9 @@ import pytest
 from tests.integration.workflows.conftest import open_environments, warm_cache
 
 from codewords_mcp.errors import EnvironmentFailed, StorageFailed
-from codewords_mcp.runtime.workflows import bytecode
-from codewords_mcp.runtime.workflows.environment import Environment, Environments
-from codewords_mcp.runtime.workflows.process import Uv
+from codewords_mcp.runtime.workflows.environments import bytecode
+from codewords_mcp.runtime.workflows.environments.environment import Environment, Environments
+from codewords_mcp.runtime.workflows.environments.uv import Uv
 from codewords_mcp.runtime.workflows.script import Script, parse_script
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ from tests.integration.workflows.conftest import open_environments, open_sandbox
 
 from codewords_mcp.errors import SandboxUnavailable
 from codewords_mcp.runtime.authoring.templates import templates
-from codewords_mcp.runtime.models import Check
+from codewords_mcp.runtime.model.core import Check
 from codewords_mcp.runtime.sandboxes import http1
 from codewords_mcp.runtime.sandboxes.base import (
     Capability,
@@ -24,13 +24,13 @@ from codewords_mcp.runtime.sandboxes.base import (
     SandboxSpec,
     Tier,
 )
-from codewords_mcp.runtime.workflows.checks import Validation, validate
-from codewords_mcp.runtime.workflows.environment import Environments
-from codewords_mcp.runtime.workflows.report import IDS
+from codewords_mcp.runtime.workflows.environments.environment import Environments
 from codewords_mcp.runtime.workflows.script import parse_script
+from codewords_mcp.runtime.workflows.validation.checks import CheckedScript, validate
+from codewords_mcp.runtime.workflows.validation.report import IDS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
-Run = Callable[..., Awaitable[Validation]]
+Run = Callable[..., Awaitable[CheckedScript]]
 
 HEADER = """# /// script
 # requires-python = "==3.11.*"
@@ -68,18 +68,18 @@ async def driver(home: Path) -> AsyncIterator[Driver]:
 
 @pytest.fixture
 def run(environments: Environments, driver: Driver) -> Run:
-    def start(code: str, **options: Any) -> Awaitable[Validation]:
+    def start(code: str, **options: Any) -> Awaitable[CheckedScript]:
         options = {"limits": Limits(start_timeout=20)} | options
         return validate(code, environments=environments, driver=driver, **options)
 
     return start
 
 
-def of(validation: Validation, one: str) -> Check:
+def of(validation: CheckedScript, one: str) -> Check:
     return next(check for check in validation.report.checks if check.id == one)
 
 
-def failed(validation: Validation) -> list[str]:
+def failed(validation: CheckedScript) -> list[str]:
     return [check.id for check in validation.report.checks if check.status == "failed"]
 
 

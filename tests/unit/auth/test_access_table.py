@@ -8,10 +8,10 @@ import pytest
 
 from codewords_mcp.errors import InsufficientScope
 from codewords_mcp.http.app import operations
-from codewords_mcp.http.operations import Operation
+from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.runtime.auth.access import Access, Kind, Outcome, Rule, caller_kinds
 from codewords_mcp.runtime.auth.access_table import TABLE, AccessTable, published_rule, service_rule
-from codewords_mcp.runtime.callers import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.services.registry import Registry
 
 KINDS = {kind.name: kind for kind in caller_kinds()}
@@ -149,7 +149,7 @@ def test_a_cell_of_the_table_is_what_was_decided(
 
 @pytest.mark.requirement("access:rows")
 def test_every_operation_has_a_row_and_every_row_an_operation() -> None:
-    from codewords_mcp.door.access import completed
+    from codewords_mcp.mcp_server.access import completed
     from codewords_mcp.prompts import MODULES as PROMPTS
     from codewords_mcp.resources import MODULES as RESOURCES
     from codewords_mcp.tools import all_tools
@@ -167,7 +167,7 @@ def test_every_operation_has_a_row_and_every_row_an_operation() -> None:
 @pytest.mark.requirement("access:rows")
 def test_what_has_no_row_can_not_be_registered() -> None:
     with pytest.raises(LookupError, match="no row for http 'GET /new'"):
-        Operation("GET", "/new", "New")
+        HttpOperation("GET", "/new", "New")
     with pytest.raises(LookupError, match="declares no effect"):
         service_rule("mine", "send", "")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="two rows"):

@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codewords_mcp.errors import NotAgreed
-from codewords_mcp.runtime.auth.authority import Authorities, Authority, Permissions, Target
-from codewords_mcp.runtime.manifest import (
+from codewords_mcp.runtime.auth.authority import Authorities, Authority, CallTarget, Permissions
+from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.manifest import (
     ANY,
     PAGE_SERVICES,
     WITH_CREDENTIALS,
-    HeldSecret,
     Manifest,
+    StoredSecret,
     account_item,
 )
-from codewords_mcp.runtime.models import Caller
 from codewords_mcp.runtime.services.registry import Registry
 
 RUN = Caller("ann", "run", run_id="r1")
@@ -126,9 +126,9 @@ def test_a_service_acts_on_targets_that_the_run_may_reach_itself() -> None:
         hosts=("*.a.example",), pages=("b.example",), schedules=("@daily",), workflows=("flow_0a1b2c3d",)
     )
     run = begun(manifest, manifest.hosts)
-    assert allowed(run, "require_target", "schedule_runs", Target("workflow", "flow_0a1b2c3d"))
-    assert allowed(run, "require_target", "schedule_runs", Target("workflow", "flow_1"))
-    assert not allowed(run, "require_target", "schedule_runs", Target("workflow", "payments_99115e9a"))
+    assert allowed(run, "require_target", "schedule_runs", CallTarget("workflow", "flow_0a1b2c3d"))
+    assert allowed(run, "require_target", "schedule_runs", CallTarget("workflow", "flow_1"))
+    assert not allowed(run, "require_target", "schedule_runs", CallTarget("workflow", "payments_99115e9a"))
     hosts = (
         "x.a.example",
         "X.A.Example.",
@@ -138,9 +138,13 @@ def test_a_service_acts_on_targets_that_the_run_may_reach_itself() -> None:
         "a.example.evil.example",
         "",
     )
-    reached = [host for host in hosts if allowed(run, "require_target", "firecrawl", Target("host", host))]
+    reached = [
+        host for host in hosts if allowed(run, "require_target", "firecrawl", CallTarget("host", host))
+    ]
     assert reached == ["x.a.example", "X.A.Example.", "b.example"]
-    assert not allowed(run, "require_target", "pipedream", Target("host", "b.example")), "no reader of pages"
+    assert not allowed(run, "require_target", "pipedream", CallTarget("host", "b.example")), (
+        "no reader of pages"
+    )
 
 
 @pytest.mark.requirement("authority:made-by")
@@ -173,7 +177,7 @@ _MANIFESTS = st.builds(
     schedules=st.sampled_from([(), ("@daily",)]),
     actions=st.sampled_from([(), ("slack: send-message (writes)",), ("any app: any action (writes)",)]),
     connections=st.sampled_from([(), ("slack",), ("slack", "hubspot")]),
-    secrets=st.sampled_from([(), (HeldSecret(name="A"),), (HeldSecret(name="B", hosts=("a.example",)),)]),
+    secrets=st.sampled_from([(), (StoredSecret(name="A"),), (StoredSecret(name="B", hosts=("a.example",)),)]),
 )
 
 
@@ -195,7 +199,7 @@ def test_whatever_a_run_may_do_was_agreed_to(
     if allowed(run, "require_call", name):
         assert name in listed | {"flow_1"} or ANY in listed or (name == "schedule_runs" and narrow.schedules)
     for service in (*PAGE_SERVICES, "pipedream", "files"):
-        if allowed(run, "require_target", service, Target("host", host)):
+        if allowed(run, "require_target", service, CallTarget("host", host)):
             pages = narrow.pages if service in PAGE_SERVICES else ()
             assert {host, ANY, "*.a.example"} & {*narrow.hosts, *pages}
     for operation in ("send", "outbox"):
@@ -213,7 +217,7 @@ def test_whatever_a_run_may_do_was_agreed_to(
             ("require_call", (name,)),
             ("require_operation", ("send_email", "send")),
             ("require_operation", ("send_email", "outbox")),
-            ("require_target", ("firecrawl", Target("host", host))),
+            ("require_target", ("firecrawl", CallTarget("host", host))),
             ("require_chrome", ()),
         ):
             assert allowed(more, require, *arguments) or not allowed(run, require, *arguments), require

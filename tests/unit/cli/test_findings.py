@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from codewords_mcp.cli import _findings
-from codewords_mcp.cli._findings import Finding, machine_findings
+from codewords_mcp.cli.doctor import findings as _findings
+from codewords_mcp.cli.doctor.findings import Finding, machine_findings
 
 pytestmark = pytest.mark.requirement("cli:doctor")
 

@@ -9,10 +9,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from codewords_mcp.runtime.egress import Egress, EgressPolicy, ServedNetwork
+from codewords_mcp.runtime.egress import Egress, EgressPolicy, SandboxNetwork
 from codewords_mcp.runtime.egress.dial import connect
 from codewords_mcp.runtime.egress.relay import relay, reset
-from codewords_mcp.runtime.egress.served import ServeRuntime
+from codewords_mcp.runtime.egress.sandbox_network import ServeRuntime
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 
 
@@ -48,7 +48,7 @@ class Stage:
     """An attached sandbox, seen from its inside: the ports that it would know."""
 
     egress: Egress
-    handle: ServedNetwork
+    handle: SandboxNetwork
     runtime: int
     connect: int
     transparent: int

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
-from codewords_mcp.runtime.egress.intercept import Credential, Credentials
+from codewords_mcp.runtime.egress.intercept import Credentials, SandboxCredential
 from codewords_mcp.runtime.egress.intercept.websocket import (
-    Broken,
     FrameReader,
     IncomingFrames,
     OutgoingFrames,
+    WebSocketBroken,
 )
 from codewords_mcp.runtime.secrets.placeholders import new_placeholder
 from codewords_mcp.runtime.secrets.rules import make_rule
@@ -22,7 +22,7 @@ from codewords_mcp.runtime.secrets.scrub import Scrubber
 pytestmark = pytest.mark.requirement("rules:websocket-frames")
 
 VALUE = "sk_live_51/Canary+OnlyTheHostMaySee=This"
-CREDENTIAL = Credential("KEY", new_placeholder(VALUE), VALUE, make_rule(["api.example.com"]))
+CREDENTIAL = SandboxCredential("KEY", new_placeholder(VALUE), VALUE, make_rule(["api.example.com"]))
 LABEL = b"[secret KEY]".ljust(len(VALUE), b"*")
 
 
@@ -97,7 +97,7 @@ def test_what_the_program_says_goes_on_as_it_came_unless_it_holds_a_placeholder(
         mask=True,
     )
     gone: list[bytes] = []
-    with pytest.raises(Broken, match="holds the placeholder of KEY"):
+    with pytest.raises(WebSocketBroken, match="holds the placeholder of KEY"):
         gone.extend(outgoing.feed(chunk) for chunk in cut(held, chunks))
     assert not any(CREDENTIAL.placeholder.encode() in piece for piece in gone)
 
@@ -118,12 +118,12 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_no_frame_or_cannot_be_looked_into_ends_it(name: str) -> None:
-    with pytest.raises(Broken):
+    with pytest.raises(WebSocketBroken):
         IncomingFrames(Scrubber({"KEY": VALUE})).feed(BAD[name])
 
 
 def test_a_compressed_placeholder_that_was_not_agreed_does_not_go_out() -> None:
-    with pytest.raises(Broken, match="compressed"):
+    with pytest.raises(WebSocketBroken, match="compressed"):
         OutgoingFrames(Credentials([CREDENTIAL])).feed(DEFLATED.serialize(mask=True, extensions=[DEFLATE]))
 
 

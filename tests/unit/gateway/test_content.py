@@ -10,7 +10,7 @@ import pytest
 from codewords_mcp.runtime.gateway.content import MOST, content_of
 from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_testing.providers import anthropic, gemini, openai
-from codewords_testing.providers.model import Reply, Request
+from codewords_testing.providers.model import Request, StubReply
 
 pytestmark = pytest.mark.requirement("gateway:trace-content")
 HI = {"role": "user", "content": "hi"}
@@ -21,7 +21,7 @@ def answered(flavor: Flavor, path: str, body: dict[str, Any]) -> bytes:
     """What a stand-in answers to it."""
     request = Request("POST", path, "alt=sse", {}, json.dumps(body).encode())
     if flavor == "messages":
-        reply: Reply = anthropic.answer(request)
+        reply: StubReply = anthropic.answer(request)
     elif flavor == "generate":
         reply = gemini.answer(request, gemini.Files())
     else:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from codewords_mcp.bounded_json import MAX_DEPTH
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.gateway import inputs
-from codewords_mcp.runtime.gateway.asked import Asked, read_request
 from codewords_mcp.runtime.gateway.canonical import canonical
 from codewords_mcp.runtime.gateway.providers import find_route
+from codewords_mcp.runtime.gateway.request_facts import RequestFacts, read_request
 
 pytestmark = [pytest.mark.requirement("gateway:one-meaning")]
 ROUTE = find_route("openai", "POST", "/chat/completions", run_mount=False)
@@ -32,7 +32,7 @@ ENCODERS = (
 )
 
 
-def settle(body: bytes) -> Asked:
+def settle(body: bytes) -> RequestFacts:
     return canonical(read_request(ROUTE, body), [(b"content-type", b"application/json")])
 
 
@@ -88,6 +88,6 @@ def test_fields_of_text_hold_nothing_that_is_counted(kind: str | None) -> None:
     found = inputs.Inputs()
 
     inputs._note(found, text)  # pyright: ignore[reportPrivateUsage]
-    inputs._note_top(found, Asked(ROUTE, b"", text, "gpt-4o-mini"))  # pyright: ignore[reportPrivateUsage]
+    inputs._note_top(found, RequestFacts(ROUTE, b"", text, "gpt-4o-mini"))  # pyright: ignore[reportPrivateUsage]
 
     assert found == inputs.Inputs()

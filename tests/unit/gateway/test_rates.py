@@ -7,12 +7,12 @@ import asyncio
 import pytest
 
 from codewords_mcp.errors import InvalidInput, TooBusy
-from codewords_mcp.runtime.gateway import rates
-from codewords_mcp.runtime.gateway.lineage import Origin
-from codewords_mcp.runtime.gateway.rates import Rates, Turnstile
+from codewords_mcp.runtime.gateway import rate_limits as rates
+from codewords_mcp.runtime.gateway.attribution import CallAttribution
+from codewords_mcp.runtime.gateway.rate_limits import RateLimits, Turnstile
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("gateway:rates")]
-ADA = Origin("ada", "adas")
+ADA = CallAttribution("ada", "adas")
 
 
 async def test_waiting_keys_take_turns_whoever_asks_more() -> None:
@@ -54,7 +54,7 @@ async def test_a_provider_that_says_when_to_come_back_is_left_alone_until_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(rates, "MOST", 0.05)
-    limited = Rates({"openai": 60_000})
+    limited = RateLimits({"openai": 60_000})
     await limited.enter("openai", ADA)
     limited.told("openai", 60)
     with pytest.raises(TooBusy) as refused:
@@ -65,22 +65,22 @@ async def test_a_provider_that_says_when_to_come_back_is_left_alone_until_then(
 
 async def test_a_key_over_its_rate_waits_and_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates, "MOST", 0.05)
-    limited = Rates({}, {"*": 0.1, "free": 60_000})
+    limited = RateLimits({}, {"*": 0.1, "free": 60_000})
     await limited.enter("openai", ADA)
     with pytest.raises(TooBusy) as refused:  # whichever provider it asks
         await limited.enter("anthropic", ADA)
     assert "CODEWORDS_KEY_RATES" in (refused.value.hint or "")
-    await limited.enter("openai", Origin("bob", "bobs"))
+    await limited.enter("openai", CallAttribution("bob", "bobs"))
     for _ in range(3):
-        await limited.enter("openai", Origin("bob", "free"))
+        await limited.enter("openai", CallAttribution("bob", "free"))
 
 
 async def test_the_runs_of_a_key_take_turns_at_its_rate() -> None:
-    limited = Rates({}, {"*": 3000})
+    limited = RateLimits({}, {"*": 3000})
     came: list[str] = []
 
     async def ask(run: str) -> None:
-        await limited.enter("openai", Origin("ada", "adas", (run,)))
+        await limited.enter("openai", CallAttribution("ada", "adas", (run,)))
         came.append(run)
 
     await ask("first")
@@ -91,9 +91,9 @@ async def test_the_runs_of_a_key_take_turns_at_its_rate() -> None:
 
 async def test_turnstiles_of_keys_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates, "MOST_KEYS", 3)
-    limited = Rates({}, {"*": 6_000_000})
+    limited = RateLimits({}, {"*": 6_000_000})
     for number in range(20):
-        await limited.enter("openai", Origin("ada", str(number)))
+        await limited.enter("openai", CallAttribution("ada", str(number)))
         while not all(held.idle for held in limited.held.values()):
             await asyncio.sleep(0)
     assert len(limited.held) <= 3
@@ -111,4 +111,4 @@ async def test_turnstiles_of_keys_make_room_for_others(monkeypatch: pytest.Monke
 )
 async def test_what_is_no_rate_is_refused(providers: dict[str, float], keys: dict[str, float]) -> None:
     with pytest.raises(InvalidInput):
-        Rates(providers, keys)
+        RateLimits(providers, keys)

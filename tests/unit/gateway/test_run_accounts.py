@@ -7,14 +7,14 @@ from typing import Any, cast
 
 import pytest
 
-from codewords_mcp.runtime.gateway.accounts import Key, LocalAccounts, Reservation, Wish
+from codewords_mcp.runtime.gateway.accounts import AccountKey, LocalAccounts, Reservation, ReservationRequest
+from codewords_mcp.runtime.gateway.attribution import CallAttribution, CallChain
 from codewords_mcp.runtime.gateway.ledger import Ledger
-from codewords_mcp.runtime.gateway.lineage import Lineage, Origin
-from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.model.core import Caller
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("gateway:budgets")]
-RUN, OTHER = Key("run", "r1", ""), Key("workflow", "w1", "")
-CHILD = Origin("ann", "", ("r2", "r1"), ("w2", "w1"))
+RUN, OTHER = AccountKey("run", "r1", ""), AccountKey("workflow", "w1", "")
+CHILD = CallAttribution("ann", "", ("r2", "r1"), ("w2", "w1"))
 
 
 class _Books:
@@ -40,8 +40,8 @@ def _accounts() -> tuple[LocalAccounts, _Books]:
     return LocalAccounts(cast("Ledger", books)), books
 
 
-def _wish(*keys: Key) -> Wish:
-    return Wish(CHILD, "openai", "gpt-4o-mini", 6, dict.fromkeys(keys, 10))
+def _wish(*keys: AccountKey) -> ReservationRequest:
+    return ReservationRequest(CHILD, "openai", "gpt-4o-mini", 6, dict.fromkeys(keys, 10))
 
 
 async def test_what_is_reserved_outlives_the_run_whose_budget_it_is_of() -> None:
@@ -78,9 +78,9 @@ async def test_two_calls_take_from_one_account_though_it_is_closed_between_two_l
 
 
 def test_a_call_of_a_run_that_has_ended_is_counted_as_its_record_says() -> None:
-    lineage, ended, caller = Lineage(), list[str](), Caller("ann", "run", run_id="r1")
+    lineage, ended, caller = CallChain(), list[str](), Caller("ann", "run", run_id="r1")
     lineage.on_end = ended.append
-    above = Origin("ann", "k1", ("r1", "r0"), ("w1", "w0"))
+    above = CallAttribution("ann", "k1", ("r1", "r0"), ("w1", "w0"))
     with lineage.late("r1", above):
         with lineage.late("r1", above):
             assert lineage.origin(caller) == above

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from codewords_mcp.http import gateway
-from codewords_mcp.http.connection import ClientGoneError, Connection
-from codewords_mcp.runtime.models import ProviderReply
+from codewords_mcp.http.middleware.client_connection import ClientConnection, ClientGoneError
+from codewords_mcp.http.routes import gateway
+from codewords_mcp.runtime.model.core import ProviderReply
 
 
 @pytest.mark.anyio
@@ -39,7 +39,7 @@ async def test_a_client_that_stops_reading_is_given_up_and_the_providers_call_wi
 
     reply = ProviderReply(200, [], body(), close, lambda: None)
     with pytest.raises(ClientGoneError):
-        async with Connection(receive, [], limit=10) as connection:
+        async with ClientConnection(receive, [], limit=10) as connection:
             await gateway.pass_on(reply, connection, send)
     assert closed.is_set()
 
@@ -60,7 +60,7 @@ async def test_a_request_that_was_answered_is_freed_without_a_collection() -> No
 
     gc.disable()
     try:
-        async with Connection(receive, [], limit=10) as connection:
+        async with ClientConnection(receive, [], limit=10) as connection:
             await connection.send(send, {}, 60)
             watched = weakref.ref(connection)
             connection.answered()

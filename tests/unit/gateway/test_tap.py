@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codewords_mcp.runtime.gateway.asked import read_request
 from codewords_mcp.runtime.gateway.providers import Flavor, find_route
+from codewords_mcp.runtime.gateway.request_facts import read_request
 from codewords_mcp.runtime.gateway.tap import OPENED, OPENERS, CompressedTap, PlainTap, Reading, tap_for
 from codewords_testing.providers import Request, anthropic, gemini, openai
 from codewords_testing.providers.server import ENCODINGS

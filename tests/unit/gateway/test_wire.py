@@ -16,12 +16,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from codewords_mcp.errors import ProviderTimedOut, ProviderUnavailable
+from codewords_mcp.runtime.gateway.http_connection import (
+    HIGH_WATER,
+    BrokenOffError,
+    PhaseTimeouts,
+    ProviderResponse,
+)
 from codewords_mcp.runtime.gateway.upstream import Base, Upstream
-from codewords_mcp.runtime.gateway.wire import HIGH_WATER, Answer, BrokenOffError, Patience
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("gateway:wire")]
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-PATIENCE = Patience(connect=30, first=30, between=30, whole=60)
+PATIENCE = PhaseTimeouts(connect=30, first=30, between=30, whole=60)
 WHOLE = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 
 
@@ -69,13 +74,13 @@ def saying(*answers: bytes) -> Serve:
     return serve
 
 
-async def get(upstream: Upstream, url: str, method: str = "GET") -> tuple[Answer, bytes]:
+async def get(upstream: Upstream, url: str, method: str = "GET") -> tuple[ProviderResponse, bytes]:
     answer = await upstream.request("OpenAI", method, (url, "/x?y=1"), [(b"a", b"b")], None)
     return answer, b"".join([chunk async for chunk in answer.chunks()])
 
 
 @asynccontextmanager
-async def wired(patience: Patience = PATIENCE) -> AsyncGenerator[Upstream]:
+async def wired(patience: PhaseTimeouts = PATIENCE) -> AsyncGenerator[Upstream]:
     upstream = Upstream(patience)
     try:
         yield upstream
@@ -221,7 +226,7 @@ async def test_bodies_go_out_with_their_length_or_in_chunks_and_an_early_answer_
         (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello", PATIENCE._replace(whole=0.05)),
     ],
 )
-async def test_each_phase_has_its_own_time(said: bytes, patience: Patience) -> None:
+async def test_each_phase_has_its_own_time(said: bytes, patience: PhaseTimeouts) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(said)

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from codewords_mcp.cli.install import Client
+from codewords_mcp.cli.hosts import jsonc
+from codewords_mcp.cli.hosts.config_change import adding, removing
+from codewords_mcp.cli.hosts.hosts import HOSTS, Host, HostFolders
+from codewords_mcp.cli.install import HostId
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.install import jsonc
-from codewords_mcp.install.change import adding, removing
-from codewords_mcp.install.hosts import HOSTS, Host, Place
 
 pytestmark = pytest.mark.requirement("install:hosts")
 
 COMMAND = "/opt/codewords mcp/bin/codewords-mcp"
 
 
-def place(home: Path, system: str = "linux", **variables: str) -> Place:
-    return Place(home, system, variables)
+def place(home: Path, system: str = "linux", **variables: str) -> HostFolders:
+    return HostFolders(home, system, variables)
 
 
 def value(host: Host, text: str) -> Any:
@@ -155,7 +155,7 @@ def test_each_host_is_written_where_it_looks(host: str, system: str, file: str, 
 
 
 def test_every_host_is_a_choice_of_the_command() -> None:
-    assert [client.value for client in Client] == list(HOSTS)
+    assert [client.value for client in HostId] == list(HOSTS)
 
 
 def test_only_hosts_that_are_here_are_found(tmp_path: Path) -> None:

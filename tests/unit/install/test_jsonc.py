@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codewords_mcp.install import jsonc
+from codewords_mcp.cli.hosts import jsonc
 
 pytestmark = pytest.mark.requirement("install:untouched")
 

@@ -13,26 +13,28 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from codewords_mcp.cli.hosts import session_service as services
+from codewords_mcp.cli.hosts.session_service import MANAGERS, SessionService
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.install import service as services
-from codewords_mcp.install.service import MANAGERS, Service
 
 pytestmark = pytest.mark.requirement("service:files")
 ODD = Path('/srv/a home/100% $HOME "quoted" é')
 
 
 @pytest.fixture
-def service() -> Service:
+def service() -> SessionService:
     """A home whose path has every character that a unit, a plist or a command line gives a meaning of its own."""
-    return Service(
+    return SessionService(
         ODD, "codewords-test", ("/opt/a b/python", "-P", "-m", "codewords_mcp", "serve", "--service")
     )
 
 
-def test_a_systemd_unit_with_an_odd_path_passes_systemds_own_check(service: Service, tmp_path: Path) -> None:
+def test_a_systemd_unit_with_an_odd_path_passes_systemds_own_check(
+    service: SessionService, tmp_path: Path
+) -> None:
     checker = shutil.which("systemd-analyze")
     unit = tmp_path / "codewords-test.service"
-    real = Service(ODD, "codewords-test", ("/bin/sh", *service.command[1:], "100% $HOME"))
+    real = SessionService(ODD, "codewords-test", ("/bin/sh", *service.command[1:], "100% $HOME"))
     unit.write_bytes(MANAGERS["systemd"].content(real))
     text = unit.read_text(encoding="utf-8")
     assert 'Environment="CODEWORDS_HOME=/srv/a home/100%% $HOME \\"quoted\\" é"' in text
@@ -46,7 +48,7 @@ def test_a_systemd_unit_with_an_odd_path_passes_systemds_own_check(service: Serv
         assert (done.returncode, str(unit) in done.stderr) == (0, False), done.stderr
 
 
-def test_a_launchd_agent_starts_at_sign_in_and_again_after_a_failure_only(service: Service) -> None:
+def test_a_launchd_agent_starts_at_sign_in_and_again_after_a_failure_only(service: SessionService) -> None:
     agent = plistlib.loads(MANAGERS["launchd"].content(service))
     assert agent["ProgramArguments"] == list(service.command)
     assert agent["EnvironmentVariables"] == {"CODEWORDS_HOME": str(ODD)}
@@ -54,7 +56,7 @@ def test_a_launchd_agent_starts_at_sign_in_and_again_after_a_failure_only(servic
 
 
 def test_a_windows_task_starts_the_runtime_inside_wsl_at_sign_in(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: SessionService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WSL_DISTRO_NAME", "Debian")
     task = ET.fromstring(MANAGERS["windows"].content(service).decode("utf-16").partition("?>")[2])
@@ -97,6 +99,6 @@ def test_each_home_has_a_service_of_its_own_and_the_usual_one_the_plain_name(
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("CODEWORDS_HOME", "/elsewhere")
-    names = {Service.of(home).name for home in (tmp_path / "codewords", Path("/a"), Path("/b"))}
+    names = {SessionService.of(home).name for home in (tmp_path / "codewords", Path("/a"), Path("/b"))}
     assert len(names) == 3
-    assert Service.of(tmp_path / "codewords").name == "codewords"
+    assert SessionService.of(tmp_path / "codewords").name == "codewords"

@@ -12,11 +12,11 @@ from sqlalchemy import text
 from tests.postgres import Postgres
 
 from codewords_mcp.errors import NotFound, UpstreamFailed
-from codewords_mcp.runtime.integration_info import Account, Action, App, Option
 from codewords_mcp.runtime.integrations import catalogue
-from codewords_mcp.runtime.integrations.base import Broker, Configured, Dynamic, Link, Ran
+from codewords_mcp.runtime.integrations.base import Configured, ConnectUrl, Dynamic, IntegrationBroker, Ran
 from codewords_mcp.runtime.integrations.catalogue import Catalogue
-from codewords_mcp.runtime.integrations.connect import read_action
+from codewords_mcp.runtime.integrations.pipedream import read_action
+from codewords_mcp.runtime.model.integration import Account, Action, App, Option
 from codewords_mcp.runtime.store import integrations as rows
 from codewords_mcp.runtime.store.database import Database
 from codewords_testing.pipedream.catalogue import ACTIONS, APPS
@@ -24,7 +24,7 @@ from codewords_testing.pipedream.catalogue import ACTIONS, APPS
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("integrations:catalogue")]
 
 
-class Pages(Broker):
+class Pages(IntegrationBroker):
     """A broker of which only the catalogue is there, four to a page."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Pages(Broker):
     async def accounts(self, user: str, app: str | None = None) -> list[Account]:
         raise NotImplementedError
 
-    async def connect(self, user: str, app: str, back: str) -> Link:
+    async def connect(self, user: str, app: str, back: str) -> ConnectUrl:
         raise NotImplementedError
 
     async def disconnect(self, user: str, account: str) -> None:
@@ -76,7 +76,7 @@ class Pages(Broker):
         raise NotImplementedError
 
 
-Opened = Callable[[Broker], Catalogue]
+Opened = Callable[[IntegrationBroker], Catalogue]
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ async def opened(tmp_path: Path) -> AsyncGenerator[Opened]:
     database = await asyncio.to_thread(Database.open, tmp_path)
     made: list[Catalogue] = []
 
-    def make(broker: Broker) -> Catalogue:
+    def make(broker: IntegrationBroker) -> Catalogue:
         made.append(Catalogue(broker, database))
         return made[-1]
 

@@ -7,12 +7,12 @@ from tests.workshop import workflow
 
 from codewords_mcp.errors import InvalidInput, NotAgreed
 from codewords_mcp.runtime.auth.authority import Authorities, Permissions
-from codewords_mcp.runtime.integration_info import Action, Prop
-from codewords_mcp.runtime.integrations import names
 from codewords_mcp.runtime.integrations.configure import configured, require
-from codewords_mcp.runtime.manifest import Manifest
-from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.workflows.reach import derive
+from codewords_mcp.runtime.model import integration_names as names
+from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.integration import Action, Prop
+from codewords_mcp.runtime.model.manifest import Manifest
+from codewords_mcp.runtime.workflows.analysis import derive
 from codewords_mcp.runtime.workflows.script import parse_script
 
 RUN = Caller("ann", "run", run_id="run-1")

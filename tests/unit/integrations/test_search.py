@@ -9,10 +9,10 @@ from types import ModuleType
 
 import pytest
 
-from codewords_mcp.runtime.integration_info import App, Hit
 from codewords_mcp.runtime.integrations.catalogue import build, hit_of
-from codewords_mcp.runtime.integrations.connect import read_action
-from codewords_mcp.runtime.integrations.search import Index, words
+from codewords_mcp.runtime.integrations.pipedream import read_action
+from codewords_mcp.runtime.integrations.search import ActionIndex, words
+from codewords_mcp.runtime.model.integration import App, Hit
 from codewords_testing.pipedream.catalogue import ACTIONS, APPS
 
 pytestmark = [pytest.mark.requirement("integrations:search")]
@@ -20,7 +20,7 @@ BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def index() -> Index:
+def index() -> ActionIndex:
     actions = [read_action(one) for one in ACTIONS]
     apps = [App(slug=one["name_slug"], name=one["name"]) for one in APPS]
     return build(apps, [(hit_of(one), one.description) for one in actions])
@@ -38,11 +38,11 @@ def index() -> Index:
         ("githb issue", "github-create-issue"),
     ],
 )
-def test_plain_words_find_the_action(index: Index, query: str, key: str) -> None:
+def test_plain_words_find_the_action(index: ActionIndex, query: str, key: str) -> None:
     assert key in [hit.key for hit in index.search(query, 3)[0]]
 
 
-def test_an_app_is_found_by_its_own_name_and_its_actions_come_first(index: Index) -> None:
+def test_an_app_is_found_by_its_own_name_and_its_actions_come_first(index: ActionIndex) -> None:
     hits, apps = index.search("stripe", 5)
     assert [app.slug for app in apps] == ["stripe"]
     assert {hit.app for hit in hits[:2]} == {"stripe"}
@@ -51,13 +51,13 @@ def test_an_app_is_found_by_its_own_name_and_its_actions_come_first(index: Index
 @pytest.mark.parametrize(
     "query", ["", "   ", "the of a", "\0\u202e", "ö" * 5000, "a b " * 2000, "!!!", "日本語"]
 )
-def test_a_strange_question_finds_little_and_breaks_nothing(index: Index, query: str) -> None:
+def test_a_strange_question_finds_little_and_breaks_nothing(index: ActionIndex, query: str) -> None:
     hits, apps = index.search(query, 3)
     assert len(hits) <= 3
     assert len(apps) <= 5
 
 
-def test_equal_questions_have_equal_answers_whatever_the_order_of_the_catalogue(index: Index) -> None:
+def test_equal_questions_have_equal_answers_whatever_the_order_of_the_catalogue(index: ActionIndex) -> None:
     actions = [read_action(one) for one in reversed(ACTIONS)]
     apps = [App(slug=one["name_slug"], name=one["name"]) for one in reversed(APPS)]
     other = build(apps, [(hit_of(one), one.description) for one in actions])

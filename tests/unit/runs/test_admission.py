@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from codewords_mcp.errors import TooBusy
-from codewords_mcp.runtime.limits import NESTED_FACTOR, Place, place_of
+from codewords_mcp.runtime.model.limits import NESTED_FACTOR, LimitScope, place_of
 from codewords_mcp.runtime.runs.admission import USUAL, Admission
 from codewords_mcp.settings import Settings
 
@@ -25,12 +25,12 @@ def place(
     own: tuple[int | None, int | None] = (None, None),
     nested: bool = False,
     **limits: Any,
-) -> Place:
+) -> LimitScope:
     return place_of(Settings(**limits), owner, key, service, own, nested=nested)
 
 
 @asynccontextmanager
-async def slot(admission: Admission, where: Place, priority: int = USUAL) -> AsyncGenerator[None]:
+async def slot(admission: Admission, where: LimitScope, priority: int = USUAL) -> AsyncGenerator[None]:
     if not admission.claim(where):
         await admission.wait(where, admission.ticket(priority))
     try:
@@ -48,12 +48,12 @@ class Crowd:
         self._ends: dict[str, asyncio.Event] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
-    async def add(self, name: str, where: Place, priority: int = USUAL) -> None:
+    async def add(self, name: str, where: LimitScope, priority: int = USUAL) -> None:
         self._ends[name] = asyncio.Event()
         self.tasks[name] = asyncio.create_task(self._run(name, where, priority))
         await asyncio.sleep(0)
 
-    async def _run(self, name: str, where: Place, priority: int) -> None:
+    async def _run(self, name: str, where: LimitScope, priority: int) -> None:
         async with slot(self.admission, where, priority):
             self.order.append(name)
             await self._ends[name].wait()

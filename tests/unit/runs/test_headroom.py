@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from codewords_mcp.errors import TooBusy
-from codewords_mcp.runtime.runs.headroom import STARTING, Headroom, available, total
+from codewords_mcp.runtime.runs.memory import STARTING, Headroom, available, total
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("runs:memory")]
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from codewords_mcp.runtime.log_text import Line, is_server_line, levelled, readable, tracing_after
+from codewords_mcp.runtime.model.log_text import Line, is_server_line, levelled, readable, tracing_after
 
 pytestmark = pytest.mark.requirement("logs:levels")
 

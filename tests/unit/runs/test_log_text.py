@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from codewords_mcp.runtime.log_text import LEVELS, LONGEST, fields_of, is_at_least, level_of
+from codewords_mcp.runtime.model.log_text import LEVELS, LONGEST, fields_of, is_at_least, level_of
 
 pytestmark = pytest.mark.requirement("logs:levels")
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from codewords_mcp.runtime.runs.ticker import Ticker
+from codewords_mcp.runtime.runs.scheduler import Scheduler
 from codewords_mcp.runtime.store.database import Database
 
 pytestmark = pytest.mark.anyio
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_stop_takes_though_news_comes_at_the_same_moment(tmp_path: Path, steps: int) -> None:
     """`asyncio.wait_for` of Python 3.11 loses a cancellation that comes between the news and whoever waits for it."""
     database = Database.open(tmp_path)
-    ticker = Ticker(cast("Any", SimpleNamespace(database=database)), cast("Any", None))
+    ticker = Scheduler(cast("Any", SimpleNamespace(database=database)), cast("Any", None))
     woken: Any = ticker._woken  # pyright: ignore[reportPrivateUsage]
     running = asyncio.create_task(ticker.run())
     while not woken._waiters:

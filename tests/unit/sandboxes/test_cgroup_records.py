@@ -14,7 +14,7 @@ pytestmark = pytest.mark.requirement("sandbox:cgroups-recorded")
 
 def dead(run_dir: Path, *slices: Path) -> Path:
     """The folder of a driver that was killed, with these slices on record."""
-    instance = paths.Instance(run_dir)
+    instance = paths.DriverFolder(run_dir)
     for folder in slices:
         instance.record(Slice({"unified": folder}))
     copy = run_dir / "killed"
@@ -87,7 +87,7 @@ def test_a_slice_that_cannot_be_removed_yet_keeps_its_record_for_the_next_start(
 def test_an_orderly_end_keeps_the_record_of_what_it_could_not_remove(tmp_path: Path) -> None:
     stays = tmp_path / "stays"
     stays.mkdir()
-    instance = paths.Instance(tmp_path / "run")
+    instance = paths.DriverFolder(tmp_path / "run")
     instance.record(Slice({"unified": stays}))
     instance.close()
     assert (instance.path / "cgroups").read_text(encoding="utf-8") == f"{stays}\n"

@@ -11,13 +11,13 @@ import pytest
 from codewords_mcp.errors import SandboxUnavailable
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
 from codewords_mcp.runtime.sandboxes.local import diagnosis
-from codewords_mcp.runtime.sandboxes.local.diagnosis import Machine
+from codewords_mcp.runtime.sandboxes.local.diagnosis import MachineFacts
 from codewords_mcp.settings import Settings
 
 pytestmark = pytest.mark.requirement("cli:doctor")
 
 
-def machine(root: Path, files: dict[str, str] | None = None, **facts: Any) -> Machine:
+def machine(root: Path, files: dict[str, str] | None = None, **facts: Any) -> MachineFacts:
     for name, text in (files or {}).items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,7 @@ def machine(root: Path, files: dict[str, str] | None = None, **facts: Any) -> Ma
         "python": "/opt/py",
         **facts,
     }
-    return Machine(root=root, **given)
+    return MachineFacts(root=root, **given)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ async def test_on_macos_only_a_driver_that_the_settings_name_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(diagnosis, "Machine", lambda: machine(tmp_path, system="darwin"))
+    monkeypatch.setattr(diagnosis, "MachineFacts", lambda: machine(tmp_path, system="darwin"))
     with pytest.raises(SandboxUnavailable) as refused:
         await open_driver(Settings(home=tmp_path), None, tmp_path / "run")
     assert refused.value.message == diagnosis.MACOS

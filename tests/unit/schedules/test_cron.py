@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.schedules import cron
+from codewords_mcp.runtime.triggers import cron
 
 pytestmark = pytest.mark.requirement("schedules:cron")
 BERLIN = cron.zone("Europe/Berlin")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from codewords_mcp.runtime.schedules.ticks import MAX_CATCH_UP, MAX_COUNTED, Due, due
+from codewords_mcp.runtime.triggers.due_times import MAX_CATCH_UP, MAX_COUNTED, Due, due
 
 pytestmark = pytest.mark.requirement("schedules:missed")
 NINE = datetime(2026, 1, 5, 9, tzinfo=UTC)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from codewords_mcp.runtime.auth.one_time_links import MAX_LINKS, MAX_PER_OWNER, Links
 from codewords_mcp.runtime.secrets import Vault
-from codewords_mcp.runtime.secrets.links import MAX_LINKS, MAX_PER_OWNER, Links
 from codewords_mcp.runtime.secrets.master_key import MasterKey
 from codewords_mcp.runtime.store.database import Database
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import pytest
 
 from codewords_mcp.errors import InvalidInput
+from codewords_mcp.runtime.auth.key_format import display_prefix, hash_key, new_key, new_run_key
 from codewords_mcp.runtime.secrets import (
     check_name,
     check_value,
-    display_prefix,
-    hash_key,
-    new_key,
-    new_run_key,
 )
 
 

@@ -11,9 +11,9 @@ from keyring.backend import KeyringBackend
 
 from codewords_mcp.errors import InvalidInput, StorageFailed
 from codewords_mcp.runtime.secrets import Vault, load_master_key
-from codewords_mcp.runtime.secrets.book import SecretBook
 from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN, make_rule, read_rule, well_known
+from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.store import access
 from codewords_mcp.runtime.store.database import Database
 
@@ -80,8 +80,8 @@ def open_keys(home: Path, ids: set[str], **more: str | None) -> Keys:
     return Keys(home, more.get("configured"), more.get("previous"), stored_key_ids=ids, keyring=False)
 
 
-async def filled(database: Database, keys: Keys) -> SecretBook:
-    book = SecretBook(database, Vault(keys.current, keys.older))
+async def filled(database: Database, keys: Keys) -> SecretService:
+    book = SecretService(database, Vault(keys.current, keys.older))
     for number in range(120):
         await book.set("ann" if number % 2 else "bob", f"KEY_{number}", f"value-{number}")
     return book
@@ -116,7 +116,7 @@ async def test_a_rotation_that_was_killed_is_gone_on_with_and_keeps_the_old_key(
         again = open_keys(tmp_path, ids)
         assert again.unfinished
         assert again.current.id != first
-        book = SecretBook(database, Vault(again.current, again.older))
+        book = SecretService(database, Vault(again.current, again.older))
         assert (await book.values("bob", ["KEY_0"])) == {"KEY_0": "value-0"}
         count, said = await book.rotate(again)
         assert (count, "master.key.retired-" in said) == (1, True)
@@ -130,7 +130,7 @@ async def test_a_rotation_that_was_killed_is_gone_on_with_and_keeps_the_old_key(
             ).id
             == first
         )
-        book = SecretBook(database, Vault(last.current))
+        book = SecretService(database, Vault(last.current))
         assert (await book.values("ann", ["KEY_1", "KEY_3"])) == {
             "KEY_1": "value-meanwhile",
             "KEY_3": "value-3",
@@ -153,7 +153,7 @@ async def test_a_key_of_the_environment_is_changed_by_giving_both(tmp_path: Path
         with pytest.raises(StorageFailed, match="encrypted with master key"):
             open_keys(tmp_path, ids, configured=two)
         both = open_keys(tmp_path, ids, configured=two, previous=one)
-        count, _ = await SecretBook(database, Vault(both.current, both.older)).rotate(both)
+        count, _ = await SecretService(database, Vault(both.current, both.older)).rotate(both)
         assert count == 120
         assert (
             open_keys(tmp_path, await database.read(access.secret_key_ids), configured=two).current.id
@@ -169,12 +169,12 @@ async def test_two_writers_at_once_leave_one_whole_value(tmp_path: Path) -> None
     database = Database.open(tmp_path)
     try:
         keys = open_keys(tmp_path, set())
-        books = [SecretBook(database, Vault(keys.current)) for _ in range(2)]
+        books = [SecretService(database, Vault(keys.current)) for _ in range(2)]
         values = [f"{number}-" * 1000 for number in range(20)]
         await asyncio.gather(
             *(books[number % 2].set("ann", "KEY", value) for number, value in enumerate(values))
         )
-        left = await SecretBook(database, Vault(keys.current)).values("ann", ["KEY"])
+        left = await SecretService(database, Vault(keys.current)).values("ann", ["KEY"])
         assert left["KEY"] in values
     finally:
         database.close()

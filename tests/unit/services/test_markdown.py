@@ -6,7 +6,7 @@ import pytest
 
 from codewords_mcp.errors import UpstreamFailed
 from codewords_mcp.runtime.web.markdown import decode, to_markdown
-from codewords_testing.web_pages import Page, pages
+from codewords_testing.web_pages import SamplePage, pages
 
 PAGES = [page for page in pages() if not page.name.startswith("report")]
 URL = "https://site.example/folder/page.html"
@@ -14,7 +14,7 @@ URL = "https://site.example/folder/page.html"
 
 @pytest.mark.requirement("services:markdown")
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
-def test_what_a_reader_wants_is_kept_with_its_shape_and_most_furniture_goes(page: Page) -> None:
+def test_what_a_reader_wants_is_kept_with_its_shape_and_most_furniture_goes(page: SamplePage) -> None:
     found = to_markdown(page.html, URL).text
     for piece in (*page.wanted, *page.shape):
         assert piece in found

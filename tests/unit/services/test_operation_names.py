@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from codewords_mcp.errors import NotFound
-from codewords_mcp.runtime.service_operations import (
+from codewords_mcp.runtime.model.service_operations import (
     OPERATIONS,
     declared_item,
     find_by_beginning,

@@ -8,8 +8,8 @@ import hmac
 
 import pytest
 
-from codewords_mcp.runtime.webhooks.events import read_other, read_slack, read_whatsapp, wants
-from codewords_mcp.runtime.webhooks.signatures import TOLERANCE, VERIFY, Forged
+from codewords_mcp.runtime.triggers.webhook_events import read_other, read_slack, read_whatsapp, wants
+from codewords_mcp.runtime.triggers.webhook_signatures import TOLERANCE, VERIFY, Forged
 
 AT = 1531420618
 DOCUMENTED = (

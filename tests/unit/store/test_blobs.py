@@ -15,13 +15,13 @@ import pytest
 from tests.s3 import S3, serving_s3
 
 from codewords_mcp.errors import InvalidInput, StorageFailed
-from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.model.core import Caller
 from codewords_mcp.runtime.store.blobs import Blobs
 from codewords_mcp.runtime.store.bucket import AT_ONCE, PART, Bucket
 from codewords_mcp.runtime.store.database import Database
-from codewords_mcp.runtime.store.files import DAY, Files
+from codewords_mcp.runtime.store.file_location import open_blobs
+from codewords_mcp.runtime.store.files import DAY, FileStore
 from codewords_mcp.runtime.store.folder import Folder
-from codewords_mcp.runtime.store.places import open_blobs
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("files:storage")]
 
@@ -188,7 +188,7 @@ def test_without_the_package_a_bucket_is_refused_with_how_to_install_it(
 
 async def test_what_a_crash_left_of_an_upload_goes_when_no_link_can_be_good_for_it(tmp_path: Path) -> None:
     folder, database = tmp_path / "files", Database.open(tmp_path)
-    files = Files(database, Folder(folder), "key", ttl=60, max_bytes=1000)
+    files = FileStore(database, Folder(folder), "key", ttl=60, max_bytes=1000)
     links = await files.create(Caller("ada", "user"), "a.txt")
     await files.write(links.upload_path.removeprefix("/file/"), chunks(b"kept"), "text/plain")
     kept = {path.name for path in folder.iterdir()}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from codewords_mcp.cli import _findings
+from codewords_mcp.cli.doctor import findings as _findings
 from codewords_mcp.runtime.store import local_file
 
 pytestmark = pytest.mark.requirement("store:private")

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, event, insert, text
 from tests.postgres import Postgres
 
-from codewords_mcp.runtime.limits import Limit, Place
+from codewords_mcp.runtime.model.limits import Limit, LimitScope
 from codewords_mcp.runtime.store import executors, model_usage, recovery, runs, slots, usage
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.usage_tables import COUNTERS
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.requirement("store:among-many")
 
 MANY = 20_000
 READ_AT_MOST = 300
-PLACE = Place("ada", "", "busy", (Limit("caller", "ada", 100, 1000),))
+PLACE = LimitScope("ada", "", "busy", (Limit("caller", "ada", 100, 1000),))
 
 
 def page(connection: Connection, **more: Any) -> list[Any]:
@@ -69,7 +69,7 @@ def _fill(connection: Connection) -> None:
             f" 50, false, true FROM generate_series(1, {MANY}) AS n"
         )
     )
-    calls = model_usage.Account("2026-01-01", "ada", "busy", "", "1", False, "openai", "gpt-4o")
+    calls = model_usage.UsageAccount("2026-01-01", "ada", "busy", "", "1", False, "openai", "gpt-4o")
     connection.execute(
         insert(model_usage_rows),
         [

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from tests.postgres import Postgres
 
 from codewords_mcp.errors import TooBusy
-from codewords_mcp.runtime.limits import Place, place_of
+from codewords_mcp.runtime.model.limits import LimitScope, place_of
 from codewords_mcp.runtime.store import runs, slots
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
@@ -31,11 +31,13 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     opened.close()
 
 
-def place(owner: str = "o", service: str = "w", key: str | None = None, **limits: Any) -> Place:
+def place(owner: str = "o", service: str = "w", key: str | None = None, **limits: Any) -> LimitScope:
     return place_of(Settings(**limits), owner, key, service, (None, None), nested=False)
 
 
-def add(connection: Connection, where: Place, number: object, status: str = "starting", **more: Any) -> None:
+def add(
+    connection: Connection, where: LimitScope, number: object, status: str = "starting", **more: Any
+) -> None:
     values: dict[str, Any] = {
         "id": f"{where.line} {number}", "owner": where.owner, "key_id": where.key_id or None,
         "service_id": where.service_id, "status": status, "created_at": now(), "executor": "me",

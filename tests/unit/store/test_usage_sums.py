@@ -16,13 +16,13 @@ import pytest
 from sqlalchemy import Connection, create_engine, func, select, text, update
 from tests.integration.front.peer import until
 
-from codewords_mcp.runtime.models import CostsBy
+from codewords_mcp.runtime.model.core import CostsBy
 from codewords_mcp.runtime.store import model_usage as calls
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store import summing, usage
 from codewords_mcp.runtime.store.clock import now, to_text
 from codewords_mcp.runtime.store.database import Database, database_url
-from codewords_mcp.runtime.store.model_usage import Account
+from codewords_mcp.runtime.store.model_usage import UsageAccount
 from codewords_mcp.runtime.store.tables import runs
 from codewords_mcp.runtime.store.usage_tables import COUNTERS, model_usage
 
@@ -89,22 +89,24 @@ def history(chance: random.Random, count: int = MANY) -> list[dict[str, Any]]:
     return found
 
 
-def asked(chance: random.Random, history: list[dict[str, Any]]) -> list[tuple[Account, dict[str, int]]]:
+def asked(chance: random.Random, history: list[dict[str, Any]]) -> list[tuple[UsageAccount, dict[str, int]]]:
     """What they asked models, and what was asked without a run."""
-    found: list[tuple[Account, dict[str, int]]] = []
+    found: list[tuple[UsageAccount, dict[str, int]]] = []
     for run in [*history[::3], *history[::7]]:
         place = (run["owner"], run["service_id"] or "", run["key_id"] or "")
         model = ("openai", chance.choice(("gpt-4o", "a/b")))
         counts = {name: chance.randrange(1000) for name in COUNTERS} | {"cost": chance.randrange(10**12)}
         day = to_text(run["created_at"])[:10]
-        found.append((Account(day, *place, run["id"], False, *model), counts))
-        found.append((Account(day, *place, "above", True, *model), counts))  # what started it, counted once
-        found.append((Account(day, place[0], "", place[2], "", False, *model), counts))
+        found.append((UsageAccount(day, *place, run["id"], False, *model), counts))
+        found.append(
+            (UsageAccount(day, *place, "above", True, *model), counts)
+        )  # what started it, counted once
+        found.append((UsageAccount(day, place[0], "", place[2], "", False, *model), counts))
     return found
 
 
 def store(
-    database: Database, history: list[dict[str, Any]], calls_made: list[tuple[Account, dict[str, int]]]
+    database: Database, history: list[dict[str, Any]], calls_made: list[tuple[UsageAccount, dict[str, int]]]
 ) -> None:
     def write(connection: Connection) -> None:
         for run in history:
@@ -116,7 +118,7 @@ def store(
 
 
 def plain(
-    history: list[dict[str, Any]], made: list[tuple[Account, dict[str, int]]], by: usage.By, owner: str | None, since: int
+    history: list[dict[str, Any]], made: list[tuple[UsageAccount, dict[str, int]]], by: usage.By, owner: str | None, since: int
 ) -> dict[str | None, dict[str, Any]]:  # fmt: skip
     """The sums, from everything and by nothing but Python."""
     of = {"workflow": "service_id", "key": "key_id"}
@@ -160,7 +162,7 @@ def plain(
 
 
 def plain_calls(
-    made: list[tuple[Account, dict[str, int]]], by: CostsBy, owner: str | None, since: str
+    made: list[tuple[UsageAccount, dict[str, int]]], by: CostsBy, owner: str | None, since: str
 ) -> dict[Any, dict[str, int]]:
     """The same of model calls."""
     found: dict[Any, dict[str, int]] = {}
@@ -181,7 +183,7 @@ def plain_calls(
 
 
 def agree(
-    database: Database, history: list[dict[str, Any]], made: list[tuple[Account, dict[str, int]]], *, kept: bool = True
+    database: Database, history: list[dict[str, Any]], made: list[tuple[UsageAccount, dict[str, int]]], *, kept: bool = True
 ) -> None:  # fmt: skip
     """All that is asked of sums is as the plain sums say."""
     for owner in OWNERS:
@@ -210,7 +212,7 @@ def agree(
         assert database.write_blocking(lambda c: calls.spent(c, run_id=single)) == of_one
 
 
-def _matches(account: Account, matching: dict[str, str]) -> bool:
+def _matches(account: UsageAccount, matching: dict[str, str]) -> bool:
     return not account.nested and all(getattr(account, name) == value for name, value in matching.items())
 
 
@@ -417,7 +419,7 @@ def test_a_run_that_is_not_added_up_yet_is_not_purged(database: Database) -> Non
 
 
 def test_an_account_of_a_run_that_goes_on_stays_one_row(database: Database) -> None:
-    account = Account(to_text(now())[:10], "ada", "a", "k1", "r0", False, "openai", "gpt-4o")
+    account = UsageAccount(to_text(now())[:10], "ada", "a", "k1", "r0", False, "openai", "gpt-4o")
     going = {"id": "r0", "owner": "ada", "status": "running", "created_at": now(), "service_id": "a"}
     store(database, [going], [])
     for _ in range(3):

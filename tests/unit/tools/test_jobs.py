@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from codewords_mcp.door.jobs import Jobs
 from codewords_mcp.errors import NotFound, TooBusy
-from codewords_mcp.runtime.models import Progress, no_progress
+from codewords_mcp.mcp_server.jobs import Jobs
+from codewords_mcp.runtime.model.core import Progress, no_progress
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("mcp:long-work")]
 

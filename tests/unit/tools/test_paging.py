@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from mcp_types import CallToolResult, TextContent
 
-from codewords_mcp.door.paging import WINDOW, at_path, part_of
-from codewords_mcp.door.runs import RunView, run_result, run_words
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.models import LogLine, Run
+from codewords_mcp.mcp_server.paging import WINDOW, at_path, part_of
+from codewords_mcp.mcp_server.run_format import RunView, run_result, run_words
+from codewords_mcp.runtime.model.core import LogLine, Run
 from codewords_mcp.tools._runs import answer_log, answer_run
 
 pytestmark = pytest.mark.requirement("mcp:parts")

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from codewords_mcp.door.request_ids import with_unique_ids
+from codewords_mcp.mcp_server.request_ids import with_unique_ids
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("mcp:request-ids")]
 

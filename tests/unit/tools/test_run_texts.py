@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from codewords_mcp.runtime.schedule_info import Schedule
+from codewords_mcp.runtime.model.schedule import Schedule
 from codewords_mcp.tools import get_workflow
 from codewords_mcp.tools._schedules import item, line
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from codewords_mcp.door.text import clean, clean_json, compact, cut, fence, one_line
+from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
 
 pytestmark = pytest.mark.requirement("mcp:outside-text")
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from codewords_mcp.door.access import TOOLSETS
+from codewords_mcp.http.mcp_app import create_server
+from codewords_mcp.mcp_server.access import TOOLSETS
+from codewords_mcp.mcp_server.tool import EXECUTES, READS, McpTool
+from codewords_mcp.mcp_server.tool import tool as make
 from codewords_mcp.runtime.auth.access import Rule
-from codewords_mcp.server import create_server
 from codewords_mcp.settings import Settings
 from codewords_mcp.tools import all_tools
-from codewords_mcp.tools._tool import EXECUTES, READS, DoorTool
-from codewords_mcp.tools._tool import tool as make
 
 pytestmark = pytest.mark.anyio
 
@@ -157,7 +157,7 @@ async def test_every_tool_refuses_arguments_it_does_not_know() -> None:
 
 @pytest.mark.requirement("mcp:instructions")
 async def test_the_instructions_name_the_loop_in_order_and_stay_short() -> None:
-    from codewords_mcp.server import INSTRUCTIONS
+    from codewords_mcp.mcp_server.server import INSTRUCTIONS
 
     assert _budget().estimate(INSTRUCTIONS) <= 150
     loop = ["generate_workflow", "edit_workflow", "deploy_workflow", "run_workflow", "get_run"]
@@ -180,7 +180,7 @@ def test_what_a_tool_does_not_state_is_what_grants_least() -> None:
 
 @pytest.mark.requirement("mcp:tool-properties")
 def test_every_tool_of_ours_has_a_toolset_and_what_it_changes_takes_more_than_reading() -> None:
-    tools = [one for one in all_tools() if isinstance(one, DoorTool)]
+    tools = [one for one in all_tools() if isinstance(one, McpTool)]
     assert len(tools) == len(all_tools())
     assert [one.name for one in tools if one.toolset not in TOOLSETS or one.toolset == "other"] == []
     assert [one.name for one in tools if not one.reads and one.rule.scopes == ("read",)] == []

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from codewords_mcp.runtime.workflows import client
-from codewords_mcp.runtime.workflows.client import _not_built  # pyright: ignore[reportPrivateUsage]
-from codewords_mcp.runtime.workflows.process import Uv
+from codewords_mcp.runtime.workflows.environments import client_wheel as client
+from codewords_mcp.runtime.workflows.environments.client_wheel import _not_built  # pyright: ignore[reportPrivateUsage]
+from codewords_mcp.runtime.workflows.environments.uv import Uv
 
 
 @pytest.mark.requirement("workflows:client-cause")

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, Field
 
-from codewords_mcp.runtime.workflows.fitting import LARGEST_INPUT, misfit
+from codewords_mcp.runtime.workflows.validation.input_fit import LARGEST_INPUT, misfit
 
 pytestmark = pytest.mark.requirement("schedules:input-fits")
 

@@ -7,7 +7,7 @@ from tests.unit.workflows.scripts import APP, HEADER, script
 
 from codewords_mcp.errors import InvalidScript
 from codewords_mcp.runtime.workflows.header import HEADER_TO_PASTE
-from codewords_mcp.runtime.workflows.script import Unreadable, parse_script
+from codewords_mcp.runtime.workflows.script import UnreadableScript, parse_script
 
 pytestmark = pytest.mark.requirement("workflows:header")
 
@@ -168,7 +168,7 @@ def test_dependencies_below_a_table_are_told_to_move() -> None:
 
 def test_code_that_is_no_python_is_told_so_before_its_missing_header() -> None:
     error = refused("const app = express();\napp.listen(3000) {\n")
-    assert isinstance(error, Unreadable)
+    assert isinstance(error, UnreadableScript)
     assert error.line == 1
 
 

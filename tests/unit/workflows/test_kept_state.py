@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from codewords_mcp.runtime.workflows.kept_state import check_state
+from codewords_mcp.runtime.workflows.validation.local_state import check_state
 
 pytestmark = pytest.mark.requirement("workflows:kept-state")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.unit.workflows.scripts import APP, HEADER, script
 
-from codewords_mcp.runtime.models import Check
-from codewords_mcp.runtime.workflows.leaks import check_leaks
+from codewords_mcp.runtime.model.core import Check
 from codewords_mcp.runtime.workflows.script import parse_script
+from codewords_mcp.runtime.workflows.validation.leaks import check_leaks
 
 pytestmark = pytest.mark.requirement("workflows:leaks")
 HEX = "3f9a1c7e5b2d8046" * 4

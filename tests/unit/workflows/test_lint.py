@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.unit.workflows.scripts import APP, HEADER, script
 
-from codewords_mcp.runtime.models import Check
-from codewords_mcp.runtime.workflows.lint import lint
+from codewords_mcp.runtime.model.core import Check
 from codewords_mcp.runtime.workflows.script import parse_script
+from codewords_mcp.runtime.workflows.validation.lint import lint
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("workflows:lint")]
 

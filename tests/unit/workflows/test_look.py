@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from tests.unit.workflows.scripts import APP, script
 
-from codewords_mcp.runtime.models import Check
-from codewords_mcp.runtime.workflows.look import Look
+from codewords_mcp.runtime.model.core import Check
 from codewords_mcp.runtime.workflows.script import parse_script
+from codewords_mcp.runtime.workflows.script_facts import ScriptFacts
 
 
-def look(body: str) -> Look:
+def look(body: str) -> ScriptFacts:
     return parse_script(script(body)).look
 
 

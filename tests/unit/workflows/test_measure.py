@@ -6,8 +6,13 @@ import pytest
 from tests.unit.workflows.scripts import APP, HEADER, script
 
 from codewords_mcp.errors import InvalidScript
-from codewords_mcp.runtime.workflows.measure import LOOKED_AT, MAX_DEPTH, MAX_NODES, refuse_excess
-from codewords_mcp.runtime.workflows.script import Unreadable, parse_script
+from codewords_mcp.runtime.workflows.script import UnreadableScript, parse_script
+from codewords_mcp.runtime.workflows.validation.code_size import (
+    LOOKED_AT,
+    MAX_DEPTH,
+    MAX_NODES,
+    refuse_excess,
+)
 
 
 @pytest.mark.anyio
@@ -23,7 +28,7 @@ from codewords_mcp.runtime.workflows.script import Unreadable, parse_script
 )
 async def test_more_code_than_is_looked_at_is_refused_before_it_is_read_and_where_it_is(body: str) -> None:
     code = script(APP + body)
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableScript):
         parse_script(code)
     if len(code) > LOOKED_AT:
         with pytest.raises(InvalidScript):
@@ -53,7 +58,7 @@ def test_a_dependency_whose_marker_holds_a_control_character_is_refused(escape: 
 @pytest.mark.requirement("workflows:fenced")
 @pytest.mark.parametrize("fence", ["```python", "```", "````py", "~~~", "\n  ```python"])
 def test_code_in_a_markdown_fence_is_told_as_that(fence: str) -> None:
-    with pytest.raises(Unreadable) as refused:
+    with pytest.raises(UnreadableScript) as refused:
         parse_script(f"{fence}\n{script()}\n```\n")
     assert "Markdown fence" in refused.value.message
     assert "between the fences" in refused.value.hint

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from codewords_mcp.runtime.manifest import Manifest
-from codewords_mcp.runtime.workflows.packages import check_packages, famous_like
+from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.workflows.script import Script, parse_script
+from codewords_mcp.runtime.workflows.validation.packages import check_packages, famous_like
 
 pytestmark = pytest.mark.anyio
 

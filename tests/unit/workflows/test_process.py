@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from codewords_mcp.runtime.workflows.process import Finished, run_command
+from codewords_mcp.runtime.workflows.environments.uv import UvResult, run_command
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 
@@ -27,8 +27,8 @@ def test_a_program_that_ends_before_the_loop_has_turned_is_answered_all_the_same
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", busy)
 
-    async def both() -> tuple[Finished, Finished]:
+    async def both() -> tuple[UvResult, UvResult]:
         unread = await run_command(("true",), env=ENVIRONMENT, within=30, doing="a test", stdin="unread")
         return unread, await run_command(("cat",), env=ENVIRONMENT, within=30, doing="a test", stdin="read\n")
 
-    assert uvloop.run(both()) == (Finished(0, "", ""), Finished(0, "read\n", ""))
+    assert uvloop.run(both()) == (UvResult(0, "", ""), UvResult(0, "read\n", ""))

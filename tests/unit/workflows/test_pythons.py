@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from codewords_mcp.errors import EnvironmentFailed
-from codewords_mcp.runtime.workflows.process import Uv
-from codewords_mcp.runtime.workflows.pythons import find_python
+from codewords_mcp.runtime.workflows.environments.pythons import find_python
+from codewords_mcp.runtime.workflows.environments.uv import Uv
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("environments:python")]
 

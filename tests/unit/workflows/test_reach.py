@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codewords_mcp.runtime.authoring.templates import templates
-from codewords_mcp.runtime.manifest import Manifest
-from codewords_mcp.runtime.workflows.reach import Reach, derive
+from codewords_mcp.runtime.model.manifest import Manifest
+from codewords_mcp.runtime.workflows.analysis import Reach, derive
 from codewords_mcp.runtime.workflows.script import Script, parse_script
 
 from .reach_programs import PROGRAMS, Program

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from codewords_mcp.errors import InvalidScript
-from codewords_mcp.runtime.workflows.reach import Reach, derive
+from codewords_mcp.runtime.workflows.analysis import Reach, derive
 from codewords_mcp.runtime.workflows.script import parse_script
 
 HEADER = """# /// script

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tests.unit.workflows.scripts import APP, script
 
-from codewords_mcp.runtime.workflows.lint import lint
-from codewords_mcp.runtime.workflows.repair import runnable_code
 from codewords_mcp.runtime.workflows.script import parse_script
+from codewords_mcp.runtime.workflows.validation.lint import lint
+from codewords_mcp.runtime.workflows.validation.repair import runnable_code
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("workflows:repair")]
 MAIN = 'if __name__ == "__main__":\n    import uvicorn\n    uvicorn.run(app, port=int(os.environ["PORT"]))\n'

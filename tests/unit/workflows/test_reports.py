@@ -7,11 +7,15 @@ import asyncio
 import pytest
 from tests.unit.workflows.scripts import APP, HEADER, script
 
-from codewords_mcp.runtime.models import Check
-from codewords_mcp.runtime.workflows.crash import explain_crash
-from codewords_mcp.runtime.workflows.report import IDS, make_report
+from codewords_mcp.runtime.model.core import Check
 from codewords_mcp.runtime.workflows.script import parse_script
-from codewords_mcp.runtime.workflows.variables import Connected, check_connections, check_variables
+from codewords_mcp.runtime.workflows.validation.crash import explain_crash
+from codewords_mcp.runtime.workflows.validation.report import IDS, make_report
+from codewords_mcp.runtime.workflows.validation.variables import (
+    ConnectionFacts,
+    check_connections,
+    check_variables,
+)
 
 ENV = HEADER.replace(
     '"PORT=8000"', '"PORT=8000", "CODEWORDS_API_KEY", "STRIPE_API_KEY", "PIPEDREAM_SLACK_ACCESS"'
@@ -37,9 +41,9 @@ def test_a_declared_app_is_a_check_that_passes_only_where_it_is_connected(
 ) -> None:
     asked: list[str] = []
 
-    async def ask(app: str) -> Connected:
+    async def ask(app: str) -> ConnectionFacts:
         asked.append(app)
-        return Connected(connected, f"{app} is as it is.", "Connect it.")
+        return ConnectionFacts(connected, f"{app} is as it is.", "Connect it.")
 
     [check] = asyncio.run(check_connections(parse_script(script(APP, ENV)), ask))
     assert asked == ["slack"]

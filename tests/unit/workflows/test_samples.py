@@ -13,7 +13,7 @@ import pytest
 from pydantic import AnyUrl, BaseModel, ConfigDict, Field, create_model
 
 from codewords_mcp.runtime.workflows.openapi import normalise, routes_of
-from codewords_mcp.runtime.workflows.samples import example_of, main_route
+from codewords_mcp.runtime.workflows.validation.samples import example_of, main_route
 
 
 class Colour(StrEnum):

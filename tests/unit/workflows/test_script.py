@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from tests.unit.workflows.scripts import APP, HEADER, script
 
-from codewords_mcp.runtime.workflows.script import Unreadable, parse_script
+from codewords_mcp.runtime.workflows.script import UnreadableScript, parse_script
 
 
-def refused(code: str, **options: int) -> Unreadable:
-    with pytest.raises(Unreadable) as caught:
+def refused(code: str, **options: int) -> UnreadableScript:
+    with pytest.raises(UnreadableScript) as caught:
         parse_script(code, **options)
     return caught.value
 
@@ -120,7 +120,7 @@ def test_deeply_nested_code_is_an_answer_not_a_crash(expression: str) -> None:
     read, refusal = None, ""
     try:
         read = parse_script(code)  # some of these are within what this Python reads
-    except Unreadable as refused:
+    except UnreadableScript as refused:
         refusal = str(refused)
     assert (read is not None and read.code == code) or (refusal and expression[:500] not in refusal)
 

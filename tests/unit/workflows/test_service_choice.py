@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from codewords_mcp.runtime.authoring.service_choice import MOST_SERVICES, choose_services
-from codewords_mcp.runtime.service_info import ServiceInfo
+from codewords_mcp.runtime.model.service import ServiceInfo
 from codewords_mcp.runtime.services.describe import describe
 from codewords_mcp.runtime.services.registry import Registry
 

@@ -20,10 +20,10 @@ from contextlib import contextmanager
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote
 
-from codewords_testing.providers.model import Reply, Request
-from codewords_testing.providers.server import Connection
+from codewords_testing.providers.model import Request, StubReply
+from codewords_testing.providers.server import ServerConnection
 
-__all__ = ["LoopbackApps", "Reply", "Request", "loopback_apps"]
+__all__ = ["LoopbackApps", "StubReply", "Request", "loopback_apps"]
 
 Json = dict[str, Any]
 PAGE = 2
@@ -43,7 +43,7 @@ class LoopbackApps:
         """Airtable's, of every table."""
         self.account_key: Any = None
         """The public key of the service account whose assertions Google accepts."""
-        self._scripted: deque[Reply] = deque()
+        self._scripted: deque[StubReply] = deque()
         self._lock = threading.Lock()
 
     @property
@@ -61,12 +61,12 @@ class LoopbackApps:
         )
         return {name: f"http://127.0.0.1:{self.port}/{name}" for name in names}
 
-    def answer_next(self, *replies: Reply) -> None:
+    def answer_next(self, *replies: StubReply) -> None:
         """What the next requests are answered instead."""
         with self._lock:
             self._scripted.extend(replies)
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: Request) -> StubReply:
         """Serve one request."""
         with self._lock:
             self.requests.append(request)
@@ -80,7 +80,7 @@ class LoopbackApps:
                 return _unauthorised(app)
             return getattr(self, f"_{app}")(request, path)
 
-    def _slack(self, request: Request, path: str) -> Reply:
+    def _slack(self, request: Request, path: str) -> StubReply:
         body = request.json
         if path != "/api/chat.postMessage":
             return _json({"ok": False, "error": "unknown_method"})
@@ -90,7 +90,7 @@ class LoopbackApps:
             {"ok": True, "channel": "C1", "ts": "1700000000.000100", "message": {"text": body.get("text")}}
         )
 
-    def _github(self, request: Request, path: str) -> Reply:
+    def _github(self, request: Request, path: str) -> StubReply:
         if re.fullmatch(r"/repos/[^/]+/[^/]+/issues", path) is None:
             return _json({"message": "Not Found"}, 404)
         if not request.json.get("title"):
@@ -104,7 +104,7 @@ class LoopbackApps:
             201,
         )
 
-    def _google_sheets(self, request: Request, path: str) -> Reply:
+    def _google_sheets(self, request: Request, path: str) -> StubReply:
         found = re.fullmatch(r"/v4/spreadsheets/([^/:]+)/values(?:/([^/]+?))?(:append|:batchUpdate)?", path)
         if found is None or found[1] not in self.sheets:
             return _json(
@@ -128,10 +128,10 @@ class LoopbackApps:
             case _:
                 return _json({"range": unquote(found[2] or ""), "majorDimension": "ROWS", "values": rows})
 
-    def _google_calendar(self, request: Request, _path: str) -> Reply:
+    def _google_calendar(self, request: Request, _path: str) -> StubReply:
         return _json({"id": "evt1", "status": "confirmed"} | request.json)
 
-    def _google_token(self, request: Request) -> Reply:
+    def _google_token(self, request: Request) -> StubReply:
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import padding
@@ -147,7 +147,7 @@ class LoopbackApps:
             return _json({"error": "invalid_grant"}, 400)
         return _json({"access_token": self.token, "expires_in": 3600, "token_type": "Bearer"})
 
-    def _airtable(self, request: Request, _path: str) -> Reply:
+    def _airtable(self, request: Request, _path: str) -> StubReply:
         if request.method == "GET":
             start = int(parse_qs(request.query).get("offset", ["0"])[0])
             more: Json = {"offset": str(start + PAGE)} if start + PAGE < len(self.records) else {}
@@ -164,14 +164,14 @@ class LoopbackApps:
             known[one["id"]]["fields"] |= one["fields"]
         return _json({"records": [known[one["id"]] for one in changed]})
 
-    def _notion(self, request: Request, path: str) -> Reply:
+    def _notion(self, request: Request, path: str) -> StubReply:
         if path != "/v1/pages" or "notion-version" not in request.headers:
             return _json(
                 {"object": "error", "status": 400, "code": "missing_version", "message": "no version"}, 400
             )
         return _json({"object": "page", "id": "page1", "properties": request.json["properties"]})
 
-    def _hubspot(self, request: Request, path: str) -> Reply:
+    def _hubspot(self, request: Request, path: str) -> StubReply:
         properties = cast("Json", request.json.get("properties") or {})
         if not all(isinstance(value, str) for value in properties.values()):
             return _json({"status": "error", "message": "values are strings"}, 400)
@@ -181,7 +181,7 @@ class LoopbackApps:
         )
 
 
-def _unauthorised(app: str) -> Reply:
+def _unauthorised(app: str) -> StubReply:
     if app == "slack":
         return _json({"ok": False, "error": "invalid_auth"})
     return _json({"message": "Bad credentials"}, 401)
@@ -191,8 +191,8 @@ def _bytes(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def _json(value: Any, status: int = 200) -> Reply:
-    return Reply(status, json.dumps(value).encode())
+def _json(value: Any, status: int = 200) -> StubReply:
+    return StubReply(status, json.dumps(value).encode())
 
 
 @contextmanager
@@ -204,7 +204,7 @@ def loopback_apps(token: str) -> Generator[LoopbackApps]:
     async def serve() -> None:
         left: deque[Request] = deque(maxlen=100)
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Connection(apps.answer, left.append), "127.0.0.1", 0)
+        server = await loop.create_server(lambda: ServerConnection(apps.answer, left.append), "127.0.0.1", 0)
         apps.port = server.sockets[0].getsockname()[1]
         ready.set()
         await asyncio.to_thread(end.wait)

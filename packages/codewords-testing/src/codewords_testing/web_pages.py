@@ -34,7 +34,7 @@ WORDS = [
 
 
 @dataclass(frozen=True)
-class Page:
+class SamplePage:
     """`wanted` are texts that must come through, `furniture` texts that must not; `shape` pieces of Markdown."""
 
     name: str
@@ -214,14 +214,14 @@ def hashed(content: str, title: str) -> str:
 <div class="css-f00"><a href="/c">Careers and press</a><a href="/t">Terms</a><span>All rights reserved</span></div></div></div></body></html>"""
 
 
-def pages() -> list[Page]:
+def pages() -> list[SamplePage]:
     """All forty."""
-    found: list[Page] = []
+    found: list[SamplePage] = []
     for dress in (semantic, classes, hashed, bare):
         for make in CONTENTS:
             content, wanted, shape = make()
             html = dress(content, make.__name__.capitalize())
             found.append(
-                Page(f"{make.__name__}, {dress.__name__}", html, tuple(wanted), FURNITURE, tuple(shape))
+                SamplePage(f"{make.__name__}, {dress.__name__}", html, tuple(wanted), FURNITURE, tuple(shape))
             )
     return found

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from codewords_mcp.errors import CodewordsError, Forbidden, InsufficientScope, Unauthenticated
-from codewords_mcp.runtime.callers import Caller, Scope
+from codewords_mcp.runtime.model.caller import Caller, Scope
 
 Kind = Literal[
     "http", "websocket", "method", "tool", "published", "resource", "prompt", "completion", "subscription", "service"

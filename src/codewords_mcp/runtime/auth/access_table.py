@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from codewords_mcp.runtime.auth.access import PUBLISHED_EXAMPLE, Effect, Kind, Level, Rule
-from codewords_mcp.runtime.callers import Scope
+from codewords_mcp.runtime.model.caller import Scope
 
 
 def _http(level: Level, scopes: tuple[Scope, ...], *names: str, own_run: bool = False) -> Iterator[Rule]:

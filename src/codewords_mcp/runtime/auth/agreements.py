@@ -7,12 +7,12 @@ An agreement holds until the owner withdraws it; then the next run is asked abou
 from __future__ import annotations
 
 from codewords_mcp.errors import NotFound
-from codewords_mcp.runtime.agreement_info import Agreement
 from codewords_mcp.runtime.auth.authority import Permissions
-from codewords_mcp.runtime.consents import Consents
-from codewords_mcp.runtime.manifest import Manifest, described
-from codewords_mcp.runtime.models import Consent
-from codewords_mcp.runtime.questions import of_run
+from codewords_mcp.runtime.auth.consents import Consents
+from codewords_mcp.runtime.auth.questions import of_run
+from codewords_mcp.runtime.model.agreement import Agreement
+from codewords_mcp.runtime.model.core import Consent
+from codewords_mcp.runtime.model.manifest import Manifest, described
 from codewords_mcp.runtime.store import agreements as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database

@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 from codewords_mcp.errors import NotAgreed
 from codewords_mcp.runtime.egress.names import normal_host
 from codewords_mcp.runtime.egress.policy import is_this_machine
-from codewords_mcp.runtime.integration_info import variable_of
-from codewords_mcp.runtime.integrations.names import app_name
-from codewords_mcp.runtime.integrations.names import covers as covers_app
-from codewords_mcp.runtime.manifest import ANY, PAGE_SERVICES, Manifest, account_item, covers
-from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.service_operations import item_of
+from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.integration import variable_of
+from codewords_mcp.runtime.model.integration_names import app_name
+from codewords_mcp.runtime.model.integration_names import covers as covers_app
+from codewords_mcp.runtime.model.manifest import ANY, PAGE_SERVICES, Manifest, account_item, covers
+from codewords_mcp.runtime.model.service_operations import item_of
 
 Refused = Callable[[str, str], None]
 """`refused(run_id, sentence)`: a call of this run was refused."""
@@ -30,19 +30,19 @@ _TO_ADD: Final = "under [tool.codewords] in the header and deploy again."
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class CallTarget:
     """One thing that a call of a service acts on: the id of a workflow, or a host."""
 
     kind: Literal["workflow", "host"]
     name: str
 
 
-def host_of(url: str) -> Target:
+def host_of(url: str) -> CallTarget:
     """The host of an address as a target; one without a host is allowed nowhere but where any host is."""
     try:
-        return Target("host", urlsplit(url.strip()).hostname or "")
+        return CallTarget("host", urlsplit(url.strip()).hostname or "")
     except ValueError:
-        return Target("host", "")
+        return CallTarget("host", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Authority(ABC):
         """List, read, change or delete what belongs to the account at a model provider: files, batches, models …"""
 
     @abstractmethod
-    def require_target(self, service: str, target: Target) -> None:
+    def require_target(self, service: str, target: CallTarget) -> None:
         """Let a call of this service act on this target."""
 
     @abstractmethod
@@ -159,7 +159,7 @@ class PersonAuthority(Authority):
     def require_account(self, provider: str) -> None:
         """See `Authority`."""
 
-    def require_target(self, service: str, target: Target) -> None:
+    def require_target(self, service: str, target: CallTarget) -> None:
         """See `Authority`."""
 
     def require_action(self, app: str, action: str | None) -> None:
@@ -232,7 +232,7 @@ class RunAuthority(Authority):
                 f'If it should be used, add "{provider}: account" to `services` {_TO_ADD}',
             )
 
-    def require_target(self, service: str, target: Target) -> None:
+    def require_target(self, service: str, target: CallTarget) -> None:
         """See `Authority`."""
         if target.kind == "workflow":
             self.require_call(target.name)

@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class Session:
+class McpSession:
     """An open session. `calls` are in flight; `streams` listen for messages of the server."""
 
     owner: str
@@ -50,15 +50,15 @@ class SessionShares:
         self._per_key = per_key
         self._per_owner = per_owner
         self._per_home = per_home
-        self._open: dict[int, Session] = {}
+        self._open: dict[int, McpSession] = {}
         self._numbers = itertools.count()
-        self._number_of: dict[Session, int] = {}
+        self._number_of: dict[McpSession, int] = {}
 
     def __len__(self) -> int:
         """How many are open."""
         return len(self._open)
 
-    def open(self, owner: str, key: str, end: Callable[[], None]) -> Session:
+    def open(self, owner: str, key: str, end: Callable[[], None]) -> McpSession:
         """Count a new session, ending others where its key, its owner or the home has its share.
 
         `end` is called, at most once, where this one has to make room. Raises TooBusy where every session that could
@@ -69,18 +69,18 @@ class SessionShares:
         if len(self._open) >= self._per_home:
             largest = Counter(session.owner for session in self._open.values()).most_common(1)[0][0]
             self._make_room(self._per_home, self._open.values, among=self._of(owner=largest))
-        session = Session(owner, key, end)
+        session = McpSession(owner, key, end)
         number = next(self._numbers)
         self._open[number], self._number_of[session] = session, number
         return session
 
-    def close(self, session: Session) -> None:
+    def close(self, session: McpSession) -> None:
         """Count it no more. Idempotent."""
         number = self._number_of.pop(session, None)
         if number is not None:
             del self._open[number]
 
-    def _of(self, *, key: str | None = None, owner: str | None = None) -> list[Session]:
+    def _of(self, *, key: str | None = None, owner: str | None = None) -> list[McpSession]:
         return [
             session
             for session in self._open.values()
@@ -90,8 +90,8 @@ class SessionShares:
     def _make_room(
         self,
         limit: int,
-        members: Callable[[], Iterable[Session]],
-        among: list[Session] | None = None,
+        members: Callable[[], Iterable[McpSession]],
+        among: list[McpSession] | None = None,
     ) -> None:
         held = list(members())
         if len(held) < limit:

@@ -21,9 +21,9 @@ from codewords_mcp.errors import (
     InvalidInput,
     NotFound,
 )
+from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.auth.wrong_keys import WrongKeys
-from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.secrets.keyring import Keyring
+from codewords_mcp.runtime.model.core import Caller
 from codewords_mcp.runtime.store import service_values as values
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
@@ -65,7 +65,7 @@ class PageSessions:
     is, where the kernel tells: the same token from a process of another one is worth nothing.
     """
 
-    def __init__(self, database: Database, keyring: Keyring) -> None:
+    def __init__(self, database: Database, keyring: ApiKeys) -> None:
         self._db = database
         self._keyring = keyring
         self._wrong_keys = WrongKeys()

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from codewords_mcp.runtime.author_info import Brief, Template
+from codewords_mcp.runtime.authoring.model_request import rules
 from codewords_mcp.runtime.authoring.service_choice import choose_services
-from codewords_mcp.runtime.authoring.wish_words import words_of
-from codewords_mcp.runtime.authoring.writing import rules
-from codewords_mcp.runtime.service_info import ServiceInfo
+from codewords_mcp.runtime.authoring.service_words import words_of
+from codewords_mcp.runtime.model.authoring import Brief, Template
+from codewords_mcp.runtime.model.service import ServiceInfo
 
 _MEANT_BY_WORD = 1.2
 """How much a word counts that means a template: more than any word that it merely has."""

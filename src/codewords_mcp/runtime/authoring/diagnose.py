@@ -6,11 +6,11 @@ import re
 from collections.abc import Collection, Sequence
 
 from codewords_mcp.errors import InvalidScript
-from codewords_mcp.runtime.author_info import Diagnosis, Frame, refusals
 from codewords_mcp.runtime.authoring.edits import diff_of
-from codewords_mcp.runtime.models import LogLine, Run
-from codewords_mcp.runtime.workflows.crash import explain_crash, last_exception
+from codewords_mcp.runtime.model.authoring import Diagnosis, Frame, refusals
+from codewords_mcp.runtime.model.core import LogLine, Run
 from codewords_mcp.runtime.workflows.script import parse_script
+from codewords_mcp.runtime.workflows.validation.crash import explain_crash, last_exception
 
 LOG_LINES = 400
 """Last lines of the log that are looked at."""

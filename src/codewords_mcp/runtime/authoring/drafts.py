@@ -10,24 +10,24 @@ from typing import Any
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound
-from codewords_mcp.runtime.author_info import Draft, Edited, Tried
 from codewords_mcp.runtime.authoring.edits import diff_of
-from codewords_mcp.runtime.models import Caller, Check
+from codewords_mcp.runtime.model.authoring import Draft, Edited, Tried
+from codewords_mcp.runtime.model.core import Caller, Check
 from codewords_mcp.runtime.store import drafts as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.drafts import DraftRow
-from codewords_mcp.runtime.workflows.checks import Validation
 from codewords_mcp.runtime.workflows.openapi import UNTITLED, routes_of, title_of
+from codewords_mcp.runtime.workflows.validation.checks import CheckedScript
 
 MOST = 100
 """Drafts of one owner."""
-Validate = Callable[[str, Any], Awaitable[Validation]]
+Validate = Callable[[str, Any], Awaitable[CheckedScript]]
 """`await validate(code, example)`: every check, and a try with the example or an input made from the schema."""
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class DraftSource:
     """What a draft is of: a version of a workflow, or what was asked of a model (its digest)."""
 
     name: str = ""
@@ -39,7 +39,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class GenerationHistory:
     """How a draft was generated: the model, its plan, and every answer so far; `done` where no further one will come."""
 
     model: str = ""
@@ -56,7 +56,12 @@ class Drafts:
         self._ttl = round(ttl * 1e6)
 
     async def add(
-        self, caller: Caller, code: str, origin: Origin, validate: Validate, story: Story | None = None
+        self,
+        caller: Caller,
+        code: str,
+        origin: DraftSource,
+        validate: Validate,
+        story: GenerationHistory | None = None,
     ) -> DraftRow:
         """Check code and keep it, whatever the checks say."""
         await self._room(caller)
@@ -90,7 +95,7 @@ class Drafts:
         return row
 
     async def change(
-        self, row: DraftRow, code: str, validate: Validate, story: Story | None = None
+        self, row: DraftRow, code: str, validate: Validate, story: GenerationHistory | None = None
     ) -> DraftRow:
         """Check other code and keep it as the next revision. Raises Conflict where `row` is not its last revision any more."""
         given = row.facts["example"] if row.facts["example_from"] == "given" else None
@@ -117,7 +122,7 @@ class Drafts:
         await self._store(row, changed)
         return changed
 
-    async def tell(self, row: DraftRow, story: Story) -> DraftRow:
+    async def tell(self, row: DraftRow, story: GenerationHistory) -> DraftRow:
         """Keep how it was generated, the code being the same."""
         changed = replace(row, facts=row.facts | _told(story), updated_at=now())
         await self._store(row, changed)
@@ -222,7 +227,9 @@ def shown(row: DraftRow, *, code: bool = False) -> Draft:
     )
 
 
-def _facts(validation: Validation, given: Any, description: str, story: Story | None) -> dict[str, Any]:
+def _facts(
+    validation: CheckedScript, given: Any, description: str, story: GenerationHistory | None
+) -> dict[str, Any]:
     report, example = validation.report, validation.example
     openapi = validation.openapi or {}
     described = description or str(openapi.get("info", {}).get("description") or "")
@@ -234,10 +241,10 @@ def _facts(validation: Validation, given: Any, description: str, story: Story | 
         "routes": routes_of(openapi),
         "example": given if example is None else example.value,
         "example_from": ("given" if given is not None else None) if example is None else example.source,
-    } | _told(story or Story())
+    } | _told(story or GenerationHistory())
 
 
-def _told(story: Story) -> dict[str, Any]:
+def _told(story: GenerationHistory) -> dict[str, Any]:
     return {
         "model": story.model,
         "plan": story.plan,
@@ -246,11 +253,11 @@ def _told(story: Story) -> dict[str, Any]:
     }
 
 
-def _story(row: DraftRow) -> Story:
+def _story(row: DraftRow) -> GenerationHistory:
     """How it was generated; changed by hand since, no model goes on with it."""
     facts = row.facts
     tried = tuple(Tried.model_validate(one) for one in facts["tried"])
-    return Story(facts["model"], facts["plan"], tried, done=True)
+    return GenerationHistory(facts["model"], facts["plan"], tried, done=True)
 
 
 def require_code(code: str) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.author_info import Edit
+from codewords_mcp.runtime.model.authoring import Edit
 
 MOST = 50
 """Edits of one change."""

@@ -7,16 +7,16 @@ import json
 from dataclasses import dataclass, field, replace
 
 from codewords_mcp.errors import CodewordsError, ModelAnswerInvalid
-from codewords_mcp.runtime.author_info import Ask, Generation, Tried, Written
-from codewords_mcp.runtime.authoring.drafts import Drafts, Origin, Story, Validate, shown
-from codewords_mcp.runtime.authoring.writing import (
+from codewords_mcp.runtime.authoring.drafts import Drafts, DraftSource, GenerationHistory, Validate, shown
+from codewords_mcp.runtime.authoring.model_request import (
     faults_of,
     first_prompt,
     read_answer,
     repair_prompt,
     system_prompt,
 )
-from codewords_mcp.runtime.models import Caller, Check, Progress
+from codewords_mcp.runtime.model.authoring import Ask, Generation, Tried, Written
+from codewords_mcp.runtime.model.core import Caller, Check, Progress
 from codewords_mcp.runtime.store.drafts import DraftRow
 
 SAME = 3
@@ -26,7 +26,7 @@ _PROBLEM = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class GenerationRequest:
     """What is wanted. `template` is the code of the nearest one, `services` lines on those that fit."""
 
     description: str
@@ -54,14 +54,14 @@ class Generator:
 
     drafts: Drafts
     caller: Caller
-    wish: Wish
+    wish: GenerationRequest
     ask: Ask
     model: str
     validate: Validate
     bounds: Bounds
     progress: Progress
     row: DraftRow | None = None
-    story: Story = field(default_factory=Story)
+    story: GenerationHistory = field(default_factory=GenerationHistory)
     faults: list[str] = field(default_factory=list[str])
 
     async def run(self) -> Generation:
@@ -88,11 +88,11 @@ class Generator:
     def _go_on(self, row: DraftRow | None) -> None:
         """With a draft of the same wish that nobody has changed by hand."""
         if row is None or row.revision > len(row.facts["tried"]):
-            self.story = Story(model=self.model)
+            self.story = GenerationHistory(model=self.model)
             return
         self.row = row
         tried = tuple(Tried.model_validate(one) for one in row.facts["tried"])
-        self.story = Story(row.facts["model"], row.facts["plan"], tried, done=row.facts["done"])
+        self.story = GenerationHistory(row.facts["model"], row.facts["plan"], tried, done=row.facts["done"])
         self.faults = faults_of(Check.model_validate(check) for check in row.facts["checks"])
 
     async def _round(self, system: str) -> None:
@@ -122,7 +122,7 @@ class Generator:
     async def _keep(self, code: str, written: Written) -> None:
         """Check the code, and keep it with what the checks found."""
         if self.row is None:
-            origin = Origin(description=self.wish.description[:2000], asked=self.wish.digest)
+            origin = DraftSource(description=self.wish.description[:2000], asked=self.wish.digest)
             self.row = await self.drafts.add(self.caller, code, origin, self.validate, self.story)
         else:
             self.row = await self.drafts.change(self.row, code, self.validate, self.story)

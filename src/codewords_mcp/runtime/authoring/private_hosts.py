@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from codewords_mcp.runtime.egress.addresses import Address, not_public, parse_address
 from codewords_mcp.runtime.egress.policy import HOST_ALIAS, OPENABLE
-from codewords_mcp.runtime.models import Check
+from codewords_mcp.runtime.model.core import Check
 from codewords_mcp.runtime.workflows.script import Script
 
 _MOST = 5
@@ -41,7 +41,7 @@ _SERVERS = frozenset(
 """Calls that listen at an address instead of connecting to it."""
 
 
-class _Place(NamedTuple):
+class _HostUse(NamedTuple):
     host: str
     port: int | None
     line: int | None
@@ -58,7 +58,7 @@ def check_private_hosts(script: Script, allowed: Collection[str]) -> list[Check]
     return list(found.values())[:_MOST]
 
 
-def _judge(place: _Place, pairs: set[str]) -> Check | None:
+def _judge(place: _HostUse, pairs: set[str]) -> Check | None:
     host, port = place.host.strip("[]").lower().removesuffix("."), place.port
     address = _address(host)
     own = host == "localhost" or (host.endswith(".localhost") and host not in _DOCKER)
@@ -108,7 +108,7 @@ def _setting(pair: str) -> str:
     return f"""Then start the runtime with CODEWORDS_EGRESS_ALLOW_PRIVATE='["{pair}"]'."""
 
 
-def _warning(place: _Place, message: str, fix: str | None) -> Check:
+def _warning(place: _HostUse, message: str, fix: str | None) -> Check:
     return Check(id="hosts", status="warning", message=message, line=place.line, fix=fix)
 
 
@@ -127,7 +127,7 @@ def _address(host: str) -> Address | None:
     return getattr(known, "ipv4_mapped", None) or known
 
 
-def _places(script: Script) -> Iterator[_Place]:
+def _places(script: Script) -> Iterator[_HostUse]:
     """Addresses in defaults of the header, in texts of the code, and where a call takes a host."""
     for variable in script.env:
         if variable.default:
@@ -143,17 +143,17 @@ def _places(script: Script) -> Iterator[_Place]:
             case ast.Tuple(elts=[ast.Constant(value=str(host)), ast.Constant(value=int(port))]) if (
                 "://" not in host and not isinstance(port, bool)
             ):
-                yield _Place(host, port, node.lineno)
+                yield _HostUse(host, port, node.lineno)
             case _:
                 pass
 
 
-def _urls(text: str, line: int | None) -> Iterator[_Place]:
+def _urls(text: str, line: int | None) -> Iterator[_HostUse]:
     for found in _URL.finditer(text[:100_000]):
-        yield _Place(found[1], int(found[2]) if found[2] else None, line)
+        yield _HostUse(found[1], int(found[2]) if found[2] else None, line)
 
 
-def _keywords(call: ast.Call) -> Iterator[_Place]:
+def _keywords(call: ast.Call) -> Iterator[_HostUse]:
     given = {
         one.arg: one.value.value for one in call.keywords if one.arg and isinstance(one.value, ast.Constant)
     }
@@ -161,7 +161,7 @@ def _keywords(call: ast.Call) -> Iterator[_Place]:
     for name in _HOST_KEYWORDS & given.keys():
         host = given[name]
         if isinstance(host, str) and "://" not in host and " " not in host:
-            yield _Place(host, port if isinstance(port, int) else None, call.lineno)
+            yield _HostUse(host, port if isinstance(port, int) else None, call.lineno)
 
 
 def _listens(call: ast.Call) -> bool:

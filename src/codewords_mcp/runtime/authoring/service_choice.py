@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from codewords_mcp.runtime.authoring.wish_words import words_of
-from codewords_mcp.runtime.service_info import ServiceInfo
+from codewords_mcp.runtime.authoring.service_words import words_of
+from codewords_mcp.runtime.model.service import ServiceInfo
 
 MOST_SERVICES = 3
 _SURE, _HINT, _SHARED = 3, 1, 2

@@ -16,7 +16,7 @@ MAX_TEXT = 100_000
 MAX_URL = 8192
 
 
-class Step(BaseModel):
+class BrowserStep(BaseModel):
     """Base of all steps. `optional` ones may fail without ending what follows; `timeout` is seconds, at most the setting's."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, populate_by_name=True)
@@ -25,7 +25,7 @@ class Step(BaseModel):
     timeout: float | None = Field(default=None, gt=0)
 
 
-class _Element(Step):
+class _Element(BrowserStep):
     """A step that is about one element, or may be."""
 
     selector: str | None = Field(default=None, min_length=1, max_length=MAX_SELECTOR)
@@ -48,7 +48,7 @@ class _OneElement(_Element):
         return self
 
 
-class Navigate(Step):
+class Navigate(BrowserStep):
     """Go to an address and wait until its document is there. Gives `url` (where redirects led), `title` and `status`.
 
     Only http and https; anything else is refused by the driver.
@@ -58,7 +58,7 @@ class Navigate(Step):
     url: str = Field(min_length=1, max_length=MAX_URL)
 
 
-class Wait(Step):
+class Wait(BrowserStep):
     """Wait `time` seconds, or until an element of `selector` is visible."""
 
     type: Literal["wait"]
@@ -111,7 +111,7 @@ class Scroll(_Element):
     amount: int | None = Field(default=None, ge=1, le=1_000_000)
 
 
-class Back(Step):
+class Back(BrowserStep):
     """Go to the page before this one."""
 
     type: Literal["back"]
@@ -135,7 +135,7 @@ class ExtractHtml(_Element):
     type: Literal["extract_html"]
 
 
-class Screenshot(Step):
+class Screenshot(BrowserStep):
     """A picture of what is visible, or of the whole page. Gives `screenshot`: a PNG in base64."""
 
     type: Literal["screenshot"]

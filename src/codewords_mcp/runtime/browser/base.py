@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from codewords_mcp.runtime.browser.actions import Action
-from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.model.core import Caller
 
 MAX_HTML = 10_000_000
 """Characters of HTML or text that one step may give; a page with more is a failure `too_large`, never cut in silence."""
@@ -54,7 +54,7 @@ class BrowserGone(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class BrowserStatus:
     """Whether a kind of browser can be had now. `sentence` says so to people; `fix` how to get it, "" where it is."""
 
     ready: bool
@@ -63,7 +63,7 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class BrowserUser:
     """For whom a session is: the caller, the run that it belongs to, and the only hosts that it may reach, None for any.
 
     `run_id` is the workflow's run, or the call's own where a person asked. `own`: it may be the person's own Chrome, since
@@ -77,7 +77,7 @@ class Visitor:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StepOutcome:
     """What a step gave. `values` are JSON (see `actions.py` for which); `notes` sentences on what happened besides:
     a dialog that was dismissed, a download that was refused, a page that opened.
     """
@@ -116,7 +116,7 @@ class SessionUsage:
 class Tab(Protocol):
     """One tab; asked for one thing at a time."""
 
-    async def act(self, action: Action, seconds: float) -> Outcome:
+    async def act(self, action: Action, seconds: float) -> StepOutcome:
         """Do a step within so many seconds. Cancelling it leaves the tab usable.
 
         Raises StepFailed, BrowserGone.
@@ -132,7 +132,7 @@ class Tab(Protocol):
         ...
 
 
-class Session(Protocol):
+class BrowserSession(Protocol):
     """One browser, or a person's for a while."""
 
     @property
@@ -159,15 +159,15 @@ class Browser(Protocol):
     name: str
     own: bool
 
-    async def status(self, owner: str) -> Status:
+    async def status(self, owner: str) -> BrowserStatus:
         """Whether this caller can have one now; quick, opens nothing. Never raises."""
         ...
 
-    def takes(self, visitor: Visitor) -> bool:
+    def takes(self, visitor: BrowserUser) -> bool:
         """Whether it is for this visitor: a person's own is only for who was agreed to act there."""
         ...
 
-    async def open(self, visitor: Visitor) -> Session:
+    async def open(self, visitor: BrowserUser) -> BrowserSession:
         """Open one. Cancelling it leaves nothing behind.
 
         Raises NotConnected where there is none to be had, with the sentences of `status`, TooBusy, SandboxFailed,

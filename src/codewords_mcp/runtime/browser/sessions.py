@@ -17,11 +17,11 @@ from codewords_mcp.errors import NotConnected, TooBusy
 from codewords_mcp.runtime.browser.base import (
     Browser,
     BrowserGone,
-    Session,
+    BrowserSession,
+    BrowserStatus,
+    BrowserUser,
     SessionUsage,
-    Status,
     Tab,
-    Visitor,
 )
 
 TABS: Final = 8
@@ -31,7 +31,7 @@ _NOTHING: Final = SessionUsage(0.0, 0.0, 0, 0, 0)
 
 
 @dataclass(slots=True)
-class Visit:
+class TabLease:
     """One call's use of a browser. `used` is there once it is over: what the session took since its last call told."""
 
     kind: str
@@ -40,13 +40,13 @@ class Visit:
 
 
 @dataclass(slots=True, eq=False)
-class _Held:
+class _OpenSession:
     """One session and its tabs."""
 
     key: str
     owner: str
     kind: Browser
-    session: Session
+    session: BrowserSession
     free: list[Tab] = field(default_factory=list[Tab])
     calls: int = 0
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TABS))
@@ -87,30 +87,30 @@ class Browsers:
         self._patience = patience
         self._idle = idle
         self._has_room = has_room
-        self._held: dict[str, asyncio.Task[_Held]] = {}
+        self._held: dict[str, asyncio.Task[_OpenSession]] = {}
         self._open: Counter[str] = Counter()
         self._changed = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def status(self, owner: str) -> Status:
+    async def status(self, owner: str) -> BrowserStatus:
         """Whether a caller's next call would have a browser, and of which kind; else what each kind lacks."""
         found = [await kind.status(owner) for kind in self._kinds]
         return next((one for one in found if one.ready and self._most), self._lack(found))
 
-    def _lack(self, found: Sequence[Status]) -> Status:
+    def _lack(self, found: Sequence[BrowserStatus]) -> BrowserStatus:
         if not self._most:
-            return Status(
+            return BrowserStatus(
                 ready=False, sentence="Browsers are off here.", fix="Set CODEWORDS_BROWSERS to more than 0."
             )
         lacking = [one for one in found if not one.ready]
-        return Status(
+        return BrowserStatus(
             ready=False,
             sentence=" ".join(one.sentence for one in lacking),
             fix=" Or: ".join(one.fix for one in lacking if one.fix),
         )
 
     @asynccontextmanager
-    async def visit(self, visitor: Visitor) -> AsyncGenerator[Visit]:
+    async def visit(self, visitor: BrowserUser) -> AsyncGenerator[TabLease]:
         """A tab for one call, in its run's session where there is one.
 
         Raises NotConnected, TooBusy, and what `Browser.open` raises; BrowserGone where the session breaks.
@@ -122,7 +122,7 @@ class Browsers:
         try:
             async with held.room:
                 tab = held.free.pop() if held.free else await held.session.open_tab()
-                visit = Visit(held.kind.name, tab)
+                visit = TabLease(held.kind.name, tab)
                 try:
                     yield visit
                 finally:
@@ -144,7 +144,7 @@ class Browsers:
             self._soon(self._end(key, opening))
         await asyncio.gather(*self._closing, *(kind.close() for kind in self._kinds), return_exceptions=True)
 
-    def _after(self, held: _Held, visitor: Visitor) -> None:
+    def _after(self, held: _OpenSession, visitor: BrowserUser) -> None:
         """A call has left its session: end it now, or when nobody comes back."""
         opening = self._held.get(held.key)
         if held.calls or opening is None or not opening.done() or opening.result() is not held:
@@ -156,7 +156,7 @@ class Browsers:
             self._idle, lambda: self._soon(self._end(held.key, opening))
         )
 
-    async def _session(self, visitor: Visitor) -> _Held:
+    async def _session(self, visitor: BrowserUser) -> _OpenSession:
         """The run's session, opened by the first of its calls for all of them."""
         key = _key(visitor)
         opening = self._held.get(key)
@@ -175,26 +175,26 @@ class Browsers:
                 self._soon(self._end(key, opening))
             raise
 
-    async def _opened(self, visitor: Visitor) -> _Held:
+    async def _opened(self, visitor: BrowserUser) -> _OpenSession:
         kinds, owner = await self._choose(visitor), visitor.caller.owner
         await self._enter(owner)
         try:
             for kind in kinds[:-1]:
                 with suppress(NotConnected):  # it was expected, and did not come
-                    return _Held(_key(visitor), owner, kind, await kind.open(visitor))
-            return _Held(_key(visitor), owner, kinds[-1], await kinds[-1].open(visitor))
+                    return _OpenSession(_key(visitor), owner, kind, await kind.open(visitor))
+            return _OpenSession(_key(visitor), owner, kinds[-1], await kinds[-1].open(visitor))
         except BaseException:
             self._leave(owner)
             raise
 
-    def _forget_failed(self, key: str, opening: asyncio.Task[_Held]) -> None:
+    def _forget_failed(self, key: str, opening: asyncio.Task[_OpenSession]) -> None:
         failed = opening.cancelled() or opening.exception() is not None
         if failed and self._held.get(key) is opening:
             del self._held[key]
 
-    async def _choose(self, visitor: Visitor) -> list[Browser]:
+    async def _choose(self, visitor: BrowserUser) -> list[Browser]:
         """The kinds that can be had and are for this visitor, the best first. Raises NotConnected where there are none."""
-        found: list[Status] = []
+        found: list[BrowserStatus] = []
         kinds: list[Browser] = []
         for kind in self._kinds:
             if kind.own and not visitor.own:
@@ -236,7 +236,7 @@ class Browsers:
         self._open[owner] -= 1
         self._changed.set()
 
-    async def _end(self, key: str, opening: asyncio.Task[_Held]) -> None:
+    async def _end(self, key: str, opening: asyncio.Task[_OpenSession]) -> None:
         """End a session, also one that is still being opened. Whoever comes now gets another."""
         if self._held.get(key) is not opening:
             return
@@ -259,12 +259,12 @@ class Browsers:
 _OWN = " in its own Chrome"
 
 
-def _key(visitor: Visitor) -> str:
+def _key(visitor: BrowserUser) -> str:
     """What may not be in a person's own Chrome does not share a session with what may."""
     return visitor.run_id + (_OWN if visitor.own else "")
 
 
-def _stop(held: _Held) -> None:
+def _stop(held: _OpenSession) -> None:
     if held.idle is not None:
         held.idle.cancel()
         held.idle = None

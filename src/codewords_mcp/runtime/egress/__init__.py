@@ -6,6 +6,6 @@ from codewords_mcp.runtime.egress.events import EgressEvent
 from codewords_mcp.runtime.egress.network import Egress
 from codewords_mcp.runtime.egress.policy import HOST_ALIAS, EgressPolicy
 from codewords_mcp.runtime.egress.relay import Traffic
-from codewords_mcp.runtime.egress.served import ServedNetwork
+from codewords_mcp.runtime.egress.sandbox_network import SandboxNetwork
 
-__all__ = ["HOST_ALIAS", "Egress", "EgressEvent", "EgressPolicy", "ServedNetwork", "Traffic"]
+__all__ = ["HOST_ALIAS", "Egress", "EgressEvent", "EgressPolicy", "SandboxNetwork", "Traffic"]

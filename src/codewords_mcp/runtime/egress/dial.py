@@ -25,7 +25,7 @@ _MOST_THREADS = 1024
 MAX_ADDRESSES = 8
 
 
-class NotConnected(Exception):  # an outcome, caught inside this room
+class DialFailed(Exception):  # an outcome, caught inside this room
     """No connection came about: `host` `verb`: `reason`. `address` is the one judged or tried."""
 
     allowed: ClassVar[bool]
@@ -38,13 +38,13 @@ class NotConnected(Exception):  # an outcome, caught inside this room
         self.host = ""
 
 
-class Refused(NotConnected):
+class DialRefused(DialFailed):
     """The policy does not let this connection be made."""
 
     allowed, verb = False, "may not be reached"
 
 
-class Unreachable(NotConnected):
+class Unreachable(DialFailed):
     """The policy allows the connection, but it failed."""
 
     allowed, verb = True, "could not be reached"
@@ -116,7 +116,7 @@ class Dialler:
             return [literal]
         reason = policy.may_look_up(host, port)
         if reason:
-            raise Refused(reason)
+            raise DialRefused(reason)
         if host == HOST_ALIAS:
             texts: Sequence[str] = ("127.0.0.1",)
         else:
@@ -199,7 +199,7 @@ def _permitted(policy: EgressPolicy, host: str, port: int, addresses: list[Addre
     permitted = [address for address, reason in verdicts.items() if reason is None]
     if not permitted:
         address, reason = next(iter(verdicts.items()))
-        raise Refused(reason or "", address)
+        raise DialRefused(reason or "", address)
     return permitted
 
 

@@ -19,7 +19,7 @@ _PAUSE = 0.2
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
-class Listener:
+class ConnectionListener:
     """Runs `serve(connection)` in a task for each connection until `close`; owns the listening socket.
 
     `serve` owns the connection it gets. Past `limit` connections at once, a further one is reset, after

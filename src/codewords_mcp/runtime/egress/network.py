@@ -18,7 +18,7 @@ from codewords_mcp.runtime.egress.intercept.interception import Interception
 from codewords_mcp.runtime.egress.names import normal_host
 from codewords_mcp.runtime.egress.policy import EgressPolicy
 from codewords_mcp.runtime.egress.relay import Traffic
-from codewords_mcp.runtime.egress.served import ServedNetwork, ServeRuntime
+from codewords_mcp.runtime.egress.sandbox_network import SandboxNetwork, ServeRuntime
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ class Egress:
         self._serve_runtime = serve_runtime
         self._on_event = on_event
         self._max_connections = max_connections
-        self._attached: weakref.WeakValueDictionary[str, ServedNetwork] = weakref.WeakValueDictionary()
+        self._attached: weakref.WeakValueDictionary[str, SandboxNetwork] = weakref.WeakValueDictionary()
         self._closed = False
 
     def expect(
@@ -120,7 +120,7 @@ class Egress:
         if self._on_event is not None:
             self._on_event(sandbox_id, heard)
 
-    async def attach(self, sandbox_id: str, sockets: SandboxSockets) -> ServedNetwork:
+    async def attach(self, sandbox_id: str, sockets: SandboxSockets) -> SandboxNetwork:
         """Start serving a sandbox's sockets, which it owns from here on, also when it raises.
 
         Raises SandboxFailed when the runtime is stopping or the sockets are of no use.
@@ -136,7 +136,7 @@ class Egress:
             _close(sockets)
             raise
 
-    def _serve(self, sandbox_id: str, sockets: SandboxSockets) -> ServedNetwork:
+    def _serve(self, sandbox_id: str, sockets: SandboxSockets) -> SandboxNetwork:
         def heard(event: EgressEvent) -> None:
             if not event.allowed:
                 log.info(
@@ -147,7 +147,7 @@ class Egress:
 
         for sock in _all(sockets):
             sock.setblocking(False)  # raises for one that is closed, before anything is served
-        served = ServedNetwork(
+        served = SandboxNetwork(
             sandbox_id,
             sockets,
             self._dialler,

@@ -50,7 +50,7 @@ async def relay(
     """
     traffic = traffic or Traffic()
     traffic.sent += len(to_upstream)
-    pair = _Pair(client, upstream, traffic, check)
+    pair = _SocketPair(client, upstream, traffic, check)
     try:
         pair.start(to_client, to_upstream)
         await pair.done
@@ -58,7 +58,7 @@ async def relay(
         pair.close()
 
 
-class _Pair:
+class _SocketPair:
     def __init__(
         self, client: socket.socket, upstream: socket.socket, traffic: Traffic, check: Check | None
     ) -> None:
@@ -120,7 +120,7 @@ class _Flow:
 
     def __init__(
         self,
-        pair: _Pair,
+        pair: _SocketPair,
         source: socket.socket,
         target: socket.socket,
         count: Callable[[int], None],

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
+from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.ledger import Ledger, today
-from codewords_mcp.runtime.gateway.lineage import Origin
-from codewords_mcp.runtime.models import BudgetPeriod, BudgetScope, Provider
+from codewords_mcp.runtime.model.core import BudgetPeriod, BudgetScope, Provider
 
 PERIODS: tuple[BudgetPeriod, ...] = ("total", "month", "day")
 
 
-class Key(NamedTuple):
+class AccountKey(NamedTuple):
     """An account: whose, and since which day ("" for ever)."""
 
     scope: BudgetScope
@@ -33,7 +33,7 @@ class Key(NamedTuple):
 
 
 @dataclass(slots=True)
-class Account:
+class BudgetAccount:
     """Picodollars spent and reserved."""
 
     spent: int = 0
@@ -51,32 +51,32 @@ class Reservation:
 
     amount: int
     held: str
-    accounts: list[Account] = field(default_factory=list[Account])
+    accounts: list[BudgetAccount] = field(default_factory=list[BudgetAccount])
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ReservationRequest:
     """So much, for a call of this origin, where none of these accounts passes its ceiling."""
 
-    origin: Origin
+    origin: CallAttribution
     provider: Provider
     model: str
     amount: int
-    ceilings: Mapping[Key, int]
+    ceilings: Mapping[AccountKey, int]
 
 
-class Accounts(Protocol):
+class BudgetAccounts(Protocol):
     """The accounts of a home."""
 
-    async def look(self, key: Key) -> Account:
+    async def look(self, key: AccountKey) -> BudgetAccount:
         """How one stands."""
         ...
 
-    async def take(self, wish: Wish) -> Reservation | dict[Key, Account]:
+    async def take(self, wish: ReservationRequest) -> Reservation | dict[AccountKey, BudgetAccount]:
         """Take from every account of the wish; or, where one has not enough, nothing: then how they stand."""
         ...
 
-    def settle(self, origin: Origin, reservation: Reservation | None, cost: int) -> None:
+    def settle(self, origin: CallAttribution, reservation: Reservation | None, cost: int) -> None:
         """The call has ended: give back what it took, and count what it cost."""
         ...
 
@@ -90,23 +90,23 @@ class LocalAccounts:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._accounts: dict[Key, Account] = {}
-        self._loading: dict[Key, asyncio.Task[None]] = {}
-        self._ended: set[Key] = set()
+        self._accounts: dict[AccountKey, BudgetAccount] = {}
+        self._loading: dict[AccountKey, asyncio.Task[None]] = {}
+        self._ended: set[AccountKey] = set()
         """Of runs that have ended while calls that they began were under way."""
 
-    async def look(self, key: Key) -> Account:
-        """See `Accounts`. What was spent before the account was opened is in it."""
+    async def look(self, key: AccountKey) -> BudgetAccount:
+        """See `BudgetAccounts`. What was spent before the account was opened is in it."""
         if key not in self._accounts:
             self._drop_past()
-            self._accounts[key] = Account()
+            self._accounts[key] = BudgetAccount()
             self._loading[key] = asyncio.create_task(self._fill(key, self._accounts[key]))
         if loading := self._loading.get(key):
             await asyncio.shield(loading)
-        return self._accounts.setdefault(key, Account())
+        return self._accounts.setdefault(key, BudgetAccount())
 
-    async def take(self, wish: Wish) -> Reservation | dict[Key, Account]:
-        """See `Accounts`."""
+    async def take(self, wish: ReservationRequest) -> Reservation | dict[AccountKey, BudgetAccount]:
+        """See `BudgetAccounts`."""
         found = await self._looked(wish.ceilings)
         # from here on nothing waits
         for key, ceiling in wish.ceilings.items():
@@ -117,7 +117,7 @@ class LocalAccounts:
         held = self._ledger.hold(wish.origin, wish.provider, wish.model, wish.amount)
         return Reservation(wish.amount, held, list(found.values()))
 
-    async def _looked(self, keys: Collection[Key]) -> dict[Key, Account]:
+    async def _looked(self, keys: Collection[AccountKey]) -> dict[AccountKey, BudgetAccount]:
         """The accounts that others take from too: one may be closed, and opened anew, while the next is read."""
         while True:
             found = {key: account for key in keys if (account := self._accounts.get(key))}
@@ -126,8 +126,8 @@ class LocalAccounts:
             if all(self._accounts.get(key) is account for key, account in found.items()):
                 return found
 
-    def settle(self, origin: Origin, reservation: Reservation | None, cost: int) -> None:
-        """See `Accounts`. Every account that is open counts the cost."""
+    def settle(self, origin: CallAttribution, reservation: Reservation | None, cost: int) -> None:
+        """See `BudgetAccounts`. Every account that is open counts the cost."""
         if reservation is not None:
             self._ledger.release(reservation.held)
             for account in reservation.accounts:
@@ -137,21 +137,21 @@ class LocalAccounts:
                 if account := self._accounts.get(key):
                     account.spent += cost
         for run_id in origin.runs if self._ended else ():
-            if Key("run", run_id, "") in self._ended:
+            if AccountKey("run", run_id, "") in self._ended:
                 self.forget_run(run_id)
 
     def forget_run(self, run_id: str) -> None:
-        """See `Accounts`. The account stays while calls are under way that it has reserved something for: what the run began may
+        """See `BudgetAccounts`. The account stays while calls are under way that it has reserved something for: what the run began may
         outlive it, and is held to the same ceiling.
         """
-        key = Key("run", run_id, "")
+        key = AccountKey("run", run_id, "")
         if (account := self._accounts.get(key)) and account.reserved:
             self._ended.add(key)
             return
         self._ended.discard(key)
         self._accounts.pop(key, None)
 
-    async def _fill(self, key: Key, account: Account) -> None:
+    async def _fill(self, key: AccountKey, account: BudgetAccount) -> None:
         account.spent = 0  # what was counted since the account was opened is in the books, which are read now
         try:
             account.spent += await self._ledger.spent(since=key.since, **matching(key))
@@ -172,7 +172,7 @@ class LocalAccounts:
             del self._accounts[key]
 
 
-def matching(key: Key) -> dict[str, str]:
+def matching(key: AccountKey) -> dict[str, str]:
     """The columns of the books that are an account's."""
     columns = {"run": "run_id", "workflow": "service_id", "key": "key_id"}
     return {columns[key.scope]: key.subject} if key.scope in columns else {}
@@ -186,19 +186,19 @@ def since(period: BudgetPeriod, day: str = "") -> str:
     return day if period == "day" else f"{day[:7]}-01"
 
 
-def _keys_of(origin: Origin) -> Iterable[Key]:
+def _keys_of(origin: CallAttribution) -> Iterable[AccountKey]:
     service = origin.services[0] if origin.services else ""
     for run_id in origin.runs:
-        yield Key("run", run_id, "")
+        yield AccountKey("run", run_id, "")
     yield from keys_in(today(), service, origin.key_id)
 
 
 @lru_cache(maxsize=1024)
-def keys_in(day: str, service_id: str, key_id: str) -> tuple[Key, ...]:
+def keys_in(day: str, service_id: str, key_id: str) -> tuple[AccountKey, ...]:
     """The accounts, but a run's, that a call on this day is counted on."""
-    found: list[Key] = []
+    found: list[AccountKey] = []
     for first in {since(period, day) for period in PERIODS}:
         if service_id:
-            found.append(Key("workflow", service_id, first))
-        found += [Key("key", key_id, first), Key("home", "", first)]
+            found.append(AccountKey("workflow", service_id, first))
+        found += [AccountKey("key", key_id, first), AccountKey("home", "", first)]
     return tuple(found)

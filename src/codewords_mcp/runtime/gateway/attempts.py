@@ -12,23 +12,23 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from codewords_mcp.errors import CodewordsError, ProviderTimedOut, ProviderUnavailable
-from codewords_mcp.runtime.gateway.exchange import Exchange
+from codewords_mcp.runtime.gateway.exchange import ProviderCall
 from codewords_mcp.runtime.gateway.health import Health, Name
+from codewords_mcp.runtime.gateway.http_connection import ProviderResponse
 from codewords_mcp.runtime.gateway.keys import TITLES, ProviderKey, in_turn
 from codewords_mcp.runtime.gateway.verdicts import FINE, LARGEST, Verdict, judge
-from codewords_mcp.runtime.gateway.wire import Answer
 
 LONGEST_WAIT = 20.0
 """Seconds that a call waits before it is made again; a provider that wants more is passed on with its `retry-after`."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
-Send = Callable[[ProviderKey], Awaitable[Answer]]
+Send = Callable[[ProviderKey], Awaitable[ProviderResponse]]
 
 
 @dataclass(slots=True)
-class Outcome:
+class AttemptOutcome:
     """Of one try: an answer or a failure, and what may be done about it."""
 
-    answer: Answer | None
+    answer: ProviderResponse | None
     failure: CodewordsError | None
     verdict: Verdict
 
@@ -40,7 +40,9 @@ class Attempts:
         self._health = health
         self._retries = retries
 
-    async def answered(self, call: Exchange, keys: list[ProviderKey], send: Send, *, repeats: bool) -> Answer:
+    async def answered(
+        self, call: ProviderCall, keys: list[ProviderKey], send: Send, *, repeats: bool
+    ) -> ProviderResponse:
         """The answer to pass on. `send` makes the call once, as `call` is at that time; `repeats`: it may be waited for.
 
         Raises ProviderUnavailable, ProviderTimedOut, and what `send` raises.
@@ -61,8 +63,8 @@ class Attempts:
         return last.answer
 
     async def _round(
-        self, call: Exchange, keys: list[ProviderKey], send: Send, *, last_round: bool
-    ) -> Outcome:
+        self, call: ProviderCall, keys: list[ProviderKey], send: Send, *, last_round: bool
+    ) -> AttemptOutcome:
         """Every model that may stand in, by every key, until one answers; the outcome of the last."""
         while True:
             outcome = await self._by_each_key(call, keys, send, last_round=last_round)
@@ -73,8 +75,8 @@ class Attempts:
             _discard(call, outcome)
 
     async def _by_each_key(
-        self, call: Exchange, keys: list[ProviderKey], send: Send, *, last_round: bool
-    ) -> Outcome:
+        self, call: ProviderCall, keys: list[ProviderKey], send: Send, *, last_round: bool
+    ) -> AttemptOutcome:
         health = self._health
         ordered = in_turn(keys, health, lambda: call.is_bound)
         for place, key in enumerate(ordered, start=1):
@@ -87,13 +89,13 @@ class Attempts:
             _discard(call, outcome)
         raise AssertionError("a provider has a key")  # keys are never empty
 
-    async def _once(self, call: Exchange, key: ProviderKey, send: Send, *, final: bool) -> Outcome:
+    async def _once(self, call: ProviderCall, key: ProviderKey, send: Send, *, final: bool) -> AttemptOutcome:
         """`final`: nothing else would be done about an error, so that its body need not be read."""
         health, provider = self._health, call.route.provider
         reach: Name = (provider,)
         works: Name = (provider, "model", call.model)
         if left := health.enter(reach) or health.enter(works):
-            return Outcome(None, _left_alone(call, left), Verdict(other_model=True))
+            return AttemptOutcome(None, _left_alone(call, left), Verdict(other_model=True))
         key.in_flight += 1
         try:
             answer = await send(key)
@@ -101,19 +103,21 @@ class Attempts:
             if not error.reached:
                 call.sent = False
                 health.failed(reach)
-                return Outcome(None, error, Verdict(again=True, other_model=True))
-            return Outcome(None, error, FINE if call.bills else Verdict(again=True))
+                return AttemptOutcome(None, error, Verdict(again=True, other_model=True))
+            return AttemptOutcome(None, error, FINE if call.bills else Verdict(again=True))
         except ProviderTimedOut as error:
             health.failed(works)
-            return Outcome(None, error, FINE)
+            return AttemptOutcome(None, error, FINE)
         finally:
             key.in_flight -= 1
         if answer.status < 400:
             health.worked(reach, works, key.health)
-            return Outcome(answer, None, FINE)
-        return Outcome(answer, None, await self._judged(call, key, answer, final=final))
+            return AttemptOutcome(answer, None, FINE)
+        return AttemptOutcome(answer, None, await self._judged(call, key, answer, final=final))
 
-    async def _judged(self, call: Exchange, key: ProviderKey, answer: Answer, *, final: bool) -> Verdict:
+    async def _judged(
+        self, call: ProviderCall, key: ProviderKey, answer: ProviderResponse, *, final: bool
+    ) -> Verdict:
         body = b""
         if not final:
             try:
@@ -129,7 +133,7 @@ class Attempts:
         return verdict
 
 
-def _discard(call: Exchange, outcome: Outcome) -> None:
+def _discard(call: ProviderCall, outcome: AttemptOutcome) -> None:
     """Drop an error that is not passed on; it was not billed."""
     if outcome.answer is not None:
         outcome.answer.close()
@@ -143,7 +147,7 @@ def _pause(told: float | None, turn: int) -> float:
     return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**turn) * random.uniform(0.75, 1)  # noqa: S311  # no secret
 
 
-def _left_alone(call: Exchange, seconds: float) -> ProviderUnavailable:
+def _left_alone(call: ProviderCall, seconds: float) -> ProviderUnavailable:
     title, whole = TITLES[call.route.provider], max(1, round(seconds))
     error = ProviderUnavailable(
         f"{title} has failed several times in a row, so it is left alone for {whole} s.",

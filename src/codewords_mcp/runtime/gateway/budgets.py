@@ -13,21 +13,21 @@ from typing import NamedTuple
 from codewords_mcp.errors import BudgetExceeded, InvalidInput
 from codewords_mcp.runtime.gateway.accounts import (
     PERIODS,
-    Account,
-    Accounts,
-    Key,
+    AccountKey,
+    BudgetAccount,
+    BudgetAccounts,
     LocalAccounts,
     Reservation,
-    Wish,
+    ReservationRequest,
     since,
 )
+from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.estimates import Estimate
-from codewords_mcp.runtime.gateway.exchange import Exchange
+from codewords_mcp.runtime.gateway.exchange import ProviderCall
 from codewords_mcp.runtime.gateway.ledger import Ledger
-from codewords_mcp.runtime.gateway.lineage import Origin
 from codewords_mcp.runtime.gateway.prices import USD
 from codewords_mcp.runtime.gateway.shared_accounts import SharedAccounts
-from codewords_mcp.runtime.models import Budget, BudgetPeriod, BudgetScope
+from codewords_mcp.runtime.model.core import Budget, BudgetPeriod, BudgetScope
 from codewords_mcp.runtime.store import budgets as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
@@ -36,13 +36,13 @@ HEARD = 1.0
 """Seconds after which a budget that another replica set or removed holds here too."""
 
 
-class Limit(NamedTuple):
+class BudgetLimit(NamedTuple):
     """A budget as it applies to one call; `account` is None for the budget of a single call."""
 
     amount: int
     scope: BudgetScope
     period: BudgetPeriod
-    account: Key | None
+    account: AccountKey | None
 
 
 class Budgets:
@@ -54,10 +54,10 @@ class Budgets:
         self._db = database
         self._fixed = [from_settings(name, amount) for name, amount in settled.items()]
         self._stored: list[Budget] | None = None
-        self._plain: list[tuple[Limit, str]] = []
+        self._plain: list[tuple[BudgetLimit, str]] = []
         self._as_of = 0.0
         self._shared = SharedAccounts(database, ledger, executor) if database.shared else None
-        self._accounts: Accounts = self._shared or LocalAccounts(ledger)
+        self._accounts: BudgetAccounts = self._shared or LocalAccounts(ledger)
         self.settle, self.forget_run = self._accounts.settle, self._accounts.forget_run
 
     async def list(self) -> list[Budget]:
@@ -87,7 +87,7 @@ class Budgets:
         self._stored = None
         return removed
 
-    async def limits(self, origin: Origin) -> list[Limit]:
+    async def limits(self, origin: CallAttribution) -> list[BudgetLimit]:
         """Every budget that applies to a call of this origin."""
         if self._stored is None or (self._shared is not None and time.monotonic() - self._as_of > HEARD):
             await self._load()
@@ -98,16 +98,16 @@ class Budgets:
             found += _of_headers(origin)
         return found
 
-    async def reserve(self, call: Exchange, limits: list[Limit], estimate: Estimate) -> Reservation:
+    async def reserve(self, call: ProviderCall, limits: list[BudgetLimit], estimate: Estimate) -> Reservation:
         """Take what a call may cost from every account. Raises BudgetExceeded, and takes nothing, where one has not enough."""
-        ceilings: dict[Key, int] = {}
+        ceilings: dict[AccountKey, int] = {}
         for limit in limits:
             if limit.account is not None:
                 ceilings[limit.account] = min(limit.amount, ceilings.get(limit.account, limit.amount))
             elif limit.amount < estimate.most:
                 raise _refusal(limit, None, estimate, limit.amount)
         taken = await self._accounts.take(
-            Wish(call.origin, call.route.provider, call.model, estimate.most, ceilings)
+            ReservationRequest(call.origin, call.route.provider, call.model, estimate.most, ceilings)
         )
         if isinstance(taken, Reservation):
             return taken
@@ -166,11 +166,11 @@ def _check(scope: BudgetScope, subject: str, period: BudgetPeriod) -> None:
         raise InvalidInput("That is not an id.")
 
 
-def _key(scope: BudgetScope, subject: str, period: BudgetPeriod) -> Key:
-    return Key(scope, subject, since(period))
+def _key(scope: BudgetScope, subject: str, period: BudgetPeriod) -> AccountKey:
+    return AccountKey(scope, subject, since(period))
 
 
-def _applied(budget: Limit, subject: str, origin: Origin) -> Iterable[Limit]:
+def _applied(budget: BudgetLimit, subject: str, origin: CallAttribution) -> Iterable[BudgetLimit]:
     """A budget as it applies to each thing of a call's that it is for; `subject` is the only one, "" each alone."""
     amount, scope, period, _ = budget
     if scope == "call":
@@ -182,27 +182,27 @@ def _applied(budget: Limit, subject: str, origin: Origin) -> Iterable[Limit]:
     else:
         subjects = (origin.key_id,) if scope == "key" else ("",)
     return [
-        Limit(amount, scope, period, _key(scope, one, period))
+        BudgetLimit(amount, scope, period, _key(scope, one, period))
         for one in subjects
         if not subject or subject == one
     ]
 
 
-def _compiled(budgets: list[Budget]) -> list[tuple[Limit, str]]:
-    return [(Limit(round(one.usd * USD), one.scope, one.period, None), one.subject) for one in budgets]
+def _compiled(budgets: list[Budget]) -> list[tuple[BudgetLimit, str]]:
+    return [(BudgetLimit(round(one.usd * USD), one.scope, one.period, None), one.subject) for one in budgets]
 
 
-def _of_headers(origin: Origin) -> Iterable[Limit]:
+def _of_headers(origin: CallAttribution) -> Iterable[BudgetLimit]:
     """What the header of a workflow allows: for a call, for each of its runs, and for itself a day, a month, ever."""
     for depth, table in enumerate(origin.limits):
         for name, usd in table.items():
             amount = round(usd * USD)
             if name == "run":
-                yield Limit(amount, "run", "total", Key("run", origin.runs[depth], ""))
+                yield BudgetLimit(amount, "run", "total", AccountKey("run", origin.runs[depth], ""))
             elif depth == 0 and name == "call":
-                yield Limit(amount, "call", "total", None)
+                yield BudgetLimit(amount, "call", "total", None)
             elif depth == 0 and name in PERIODS:
-                yield Limit(amount, "workflow", name, _key("workflow", origin.services[0], name))
+                yield BudgetLimit(amount, "workflow", name, _key("workflow", origin.services[0], name))
 
 
 _WORDS: dict[tuple[BudgetScope, BudgetPeriod], str] = {
@@ -217,7 +217,9 @@ _EACH: dict[BudgetPeriod, Callable[[str], str]] = {
 }
 
 
-def _refusal(limit: Limit, account: Account | None, estimate: Estimate, room: int) -> BudgetExceeded:
+def _refusal(
+    limit: BudgetLimit, account: BudgetAccount | None, estimate: Estimate, room: int
+) -> BudgetExceeded:
     what = _WORDS.get((limit.scope, limit.period)) or _EACH[limit.period](f"this {limit.scope}")
     fits = estimate.fitting(room)
     spent, reserved = (account.spent, account.reserved) if account is not None else (0, 0)

@@ -12,8 +12,8 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from codewords_mcp.runtime.gateway.asked import Asked
-from codewords_mcp.runtime.gateway.lineage import Origin
+from codewords_mcp.runtime.gateway.attribution import CallAttribution
+from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.usage import Tokens
 
 Headers = list[tuple[bytes, bytes]]
@@ -29,7 +29,7 @@ _PIECE = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class CachedResponse:
     """A whole answer, what it used, and the model that gave it."""
 
     headers: Headers
@@ -50,10 +50,10 @@ class Cache:
     def __init__(self, room: int = ROOM, clock: Callable[[], float] = time.monotonic) -> None:
         self._room = room
         self._clock = clock
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._kept: OrderedDict[str, CachedResponse] = OrderedDict()
         self._size = 0
 
-    def find(self, name: str) -> Kept | None:
+    def find(self, name: str) -> CachedResponse | None:
         """The answer to a question, where it is not too old."""
         kept = self._kept.get(name)
         if kept is None:
@@ -70,7 +70,7 @@ class Cache:
         """Keep an answer; the ones that were not asked for the longest make room."""
         self._drop(name)
         told = [pair for pair in headers if pair[0] in _TOLD]
-        self._kept[name] = Kept(told, body, tokens, model, self._clock() + seconds)
+        self._kept[name] = CachedResponse(told, body, tokens, model, self._clock() + seconds)
         self._size += len(body)
         while self._size > self._room:
             self._drop(next(iter(self._kept)))
@@ -82,7 +82,7 @@ class Cache:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class CacheLookup:
     """What stands for a call whose answer may be kept for so many seconds. `may_give`: a kept one may be given."""
 
     name: str
@@ -90,7 +90,9 @@ class Question:
     may_give: bool
 
 
-def question_of(headers: Headers, query: bytes, origin: Origin, asked: Asked) -> Question | None:
+def question_of(
+    headers: Headers, query: bytes, origin: CallAttribution, asked: RequestFacts
+) -> CacheLookup | None:
     """None where nothing is to be cached."""
     seconds, may_give = origin.rules.cache, True
     for name, value in headers:
@@ -102,17 +104,17 @@ def question_of(headers: Headers, query: bytes, origin: Origin, asked: Asked) ->
                 seconds = float(told) if told.isdigit() else 0.0
     if not seconds or asked.route.flavor not in _FLAVORS or not asked.parsed or _has_effects(asked):
         return None
-    return Question(_name_of(origin, asked, query, headers), min(seconds, LONGEST), may_give)
+    return CacheLookup(_name_of(origin, asked, query, headers), min(seconds, LONGEST), may_give)
 
 
-def _has_effects(asked: Asked) -> bool:
+def _has_effects(asked: RequestFacts) -> bool:
     """Whether the call is about what is stored at the provider, or stores something that a later call names."""
     if asked.names_stored or asked.parsed.get("store") is True or asked.parsed.get("background") is True:
         return True
     return asked.route.flavor == "responses" and asked.parsed.get("store") is not False
 
 
-def _name_of(origin: Origin, asked: Asked, query: bytes, headers: Headers) -> str:
+def _name_of(origin: CallAttribution, asked: RequestFacts, query: bytes, headers: Headers) -> str:
     service = origin.services[0] if origin.services else ""
     more = sorted(pair for pair in headers if pair[0] in _CHANGES)
     place = (origin.owner, service, asked.route.provider, asked.route.path, query, more)

@@ -14,8 +14,8 @@ from pydantic_core import to_json
 
 from codewords_mcp.bounded_json import MAX_DEPTH, UnacceptableJson, check_depth, parse
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.gateway.asked import Asked
 from codewords_mcp.runtime.gateway.inputs import plain
+from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.usage import Json
 
 Headers = list[tuple[bytes, bytes]]
@@ -36,7 +36,7 @@ _MANY = frozenset({"image", "image[]", "include[]", "timestamp_granularities[]",
 """Fields that a form may have several of."""
 
 
-def canonical(asked: Asked, headers: Headers) -> Asked:
+def canonical(asked: RequestFacts, headers: Headers) -> RequestFacts:
     """Return the request as it will be estimated and sent. Raises InvalidInput for a body with more than one reading."""
     types: list[bytes] = []
     for name, value in headers:
@@ -54,11 +54,11 @@ def canonical(asked: Asked, headers: Headers) -> Asked:
     raise _unread("its content type is not JSON")
 
 
-def _json(asked: Asked) -> Asked:
+def _json(asked: RequestFacts) -> RequestFacts:
     found, body = asked.parsed, _written(asked.parsed)
     if found and _has_one_reading(asked.body, found, body):
         _check_all_spellings(found)
-        return Asked(asked.route, body, found, asked.model, media=_JSON)
+        return RequestFacts(asked.route, body, found, asked.model, media=_JSON)
 
     try:
         parsed: Any = parse(asked.body, unique_keys=True)
@@ -72,7 +72,9 @@ def _json(asked: Asked) -> Asked:
     _check_all_spellings(found)
 
     model: Any = asked.route.model or found.get("model")
-    return Asked(asked.route, _written(found), found, model if isinstance(model, str) else "", media=_JSON)
+    return RequestFacts(
+        asked.route, _written(found), found, model if isinstance(model, str) else "", media=_JSON
+    )
 
 
 def _written(found: Json) -> bytes:
@@ -110,7 +112,7 @@ def _check_spellings(found: Json) -> None:
         raise _unread("it names a field twice, in two spellings")
 
 
-def _form(asked: Asked, content_type: bytes) -> Asked:
+def _form(asked: RequestFacts, content_type: bytes) -> RequestFacts:
     """Read a form strictly. What a lenient reader could take for another form is refused."""
     match = _BOUNDARY.fullmatch(content_type)
     if match is None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
-from codewords_mcp.runtime.gateway.asked import Asked
 from codewords_mcp.runtime.gateway.inputs import Inputs, count_of, find_inputs, plain
 from codewords_mcp.runtime.gateway.prices import Prices
 from codewords_mcp.runtime.gateway.providers import Flavor
+from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.usage import Json
 
 _OVERHEAD = 64
@@ -76,7 +76,7 @@ class Estimate:
         return max(0, room - self.input_cost) // self.per_output if self.per_output else 0
 
 
-def estimate(asked: Asked, prices: Prices, inputs: Inputs | None = None) -> Estimate | None:
+def estimate(asked: RequestFacts, prices: Prices, inputs: Inputs | None = None) -> Estimate | None:
     """What a call may cost; None for a model without a price."""
     provider, flavor = asked.route.provider, asked.route.flavor
     inputs = inputs or find_inputs(asked)
@@ -99,7 +99,7 @@ def estimate(asked: Asked, prices: Prices, inputs: Inputs | None = None) -> Esti
     return Estimate(tokens * per_input + fees, out, found.output * _copies(asked.parsed), fees)
 
 
-def _input_tokens(asked: Asked, inputs: Inputs, window: int, name: str) -> int:
+def _input_tokens(asked: RequestFacts, inputs: Inputs, window: int, name: str) -> int:
     tools = _TOOLS if asked.parsed.get("tools") else 0
     text = len(asked.body) + _OVERHEAD + tools if not asked.files else len(str(asked.parsed)) + _OVERHEAD
     pictures = inputs.pictures
@@ -111,7 +111,7 @@ def _input_tokens(asked: Asked, inputs: Inputs, window: int, name: str) -> int:
     return text + inputs.rounds * max(text, window) + pictures * each * (1 + inputs.rounds)
 
 
-def _output_tokens(asked: Asked, name: str) -> int:
+def _output_tokens(asked: RequestFacts, name: str) -> int:
     limits = _LIMITS.get(asked.route.flavor, frozenset())
     given = [
         value

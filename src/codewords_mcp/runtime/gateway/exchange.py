@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from codewords_mcp.runtime.gateway.accounts import Reservation
-from codewords_mcp.runtime.gateway.asked import Asked
+from codewords_mcp.runtime.gateway.attribution import CallAttribution
+from codewords_mcp.runtime.gateway.http_connection import ProviderResponse
 from codewords_mcp.runtime.gateway.keys import TITLES
-from codewords_mcp.runtime.gateway.lineage import Origin
-from codewords_mcp.runtime.gateway.providers import Route
+from codewords_mcp.runtime.gateway.providers import ProviderRoute
+from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.tap import Reading, Tap, tap_for
 from codewords_mcp.runtime.gateway.upstream import translated
-from codewords_mcp.runtime.gateway.wire import Answer
-from codewords_mcp.runtime.models import CallUsage
+from codewords_mcp.runtime.model.core import CallUsage
 
 LARGEST = 4 << 20
 """Bytes of an answer that is kept to be given again."""
@@ -23,7 +23,7 @@ Keep = Callable[[bytes, Reading], None]
 class Books(Protocol):
     """Where a call is settled."""
 
-    def settle(self, call: Exchange, reading: Reading) -> None:
+    def settle(self, call: ProviderCall, reading: Reading) -> None:
         """Count it."""
         ...
 
@@ -37,19 +37,24 @@ class Watcher(Protocol):
         """The first piece has come."""
         ...
 
-    def ended(self, call: Exchange, reading: Reading) -> None:
+    def ended(self, call: ProviderCall, reading: Reading) -> None:
         """It is settled."""
         ...
 
 
-class Exchange:
+class ProviderCall:
     """A call. `begun` with its answer, then `relay` is read to its end, or `close` is called; or `close` alone.
 
     `others`: what may be asked instead, in this order, when it cannot be had.
     """
 
     def __init__(
-        self, route: Route, origin: Origin, asked: Asked | None, books: Books, others: tuple[Asked, ...] = ()
+        self,
+        route: ProviderRoute,
+        origin: CallAttribution,
+        asked: RequestFacts | None,
+        books: Books,
+        others: tuple[RequestFacts, ...] = (),
     ) -> None:
         self.route = route
         self.origin = origin
@@ -77,7 +82,7 @@ class Exchange:
         self._first = asked
         self._next = 0
         self._books = books
-        self._answer: Answer | None = None
+        self._answer: ProviderResponse | None = None
         self._tap: Tap | None = None
         self._expected = -1
         self._ended = False
@@ -117,13 +122,13 @@ class Exchange:
             self._ask(self._first)
             self._next = 0
 
-    def _ask(self, asked: Asked) -> None:
+    def _ask(self, asked: RequestFacts) -> None:
         first = self._first
         assert first is not None  # noqa: S101  # who has stand-ins has asked for something
         self.asked, self.route = asked, asked.route
         self.instead_of = first.model if asked is not first else ""
 
-    def begun(self, answer: Answer) -> None:
+    def begun(self, answer: ProviderResponse) -> None:
         """The answer's head has come."""
         self._answer, self.status = answer, answer.status
         media, encoding = "", ""

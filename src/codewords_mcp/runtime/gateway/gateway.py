@@ -7,30 +7,31 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from codewords_mcp.errors import CodewordsError, ModelNotAllowed
-from codewords_mcp.runtime.gateway import cache, headers, recorded, uploads
-from codewords_mcp.runtime.gateway.asked import Asked, read_request
+from codewords_mcp.runtime.auth.api_keys import ApiKeys
+from codewords_mcp.runtime.gateway import cache, headers, uploads
+from codewords_mcp.runtime.gateway import recorded_calls as recorded
 from codewords_mcp.runtime.gateway.attempts import Attempts
-from codewords_mcp.runtime.gateway.budgets import Budgets, Limit
+from codewords_mcp.runtime.gateway.attribution import CallAttribution, CallChain
+from codewords_mcp.runtime.gateway.budgets import BudgetLimit, Budgets
 from codewords_mcp.runtime.gateway.canonical import canonical
-from codewords_mcp.runtime.gateway.exchange import Exchange
+from codewords_mcp.runtime.gateway.exchange import ProviderCall
 from codewords_mcp.runtime.gateway.health import Health
+from codewords_mcp.runtime.gateway.http_connection import PhaseTimeouts, ProviderResponse
 from codewords_mcp.runtime.gateway.keys import TITLES, ProviderKey, ProviderKeys
 from codewords_mcp.runtime.gateway.ledger import Ledger
-from codewords_mcp.runtime.gateway.lineage import Lineage, Origin
-from codewords_mcp.runtime.gateway.meter import Meter
+from codewords_mcp.runtime.gateway.meter import CallMeter
 from codewords_mcp.runtime.gateway.prices import Prices
-from codewords_mcp.runtime.gateway.providers import Route, base_urls, find_route
-from codewords_mcp.runtime.gateway.rates import Rates
+from codewords_mcp.runtime.gateway.providers import ProviderRoute, base_urls, find_route
+from codewords_mcp.runtime.gateway.rate_limits import RateLimits
+from codewords_mcp.runtime.gateway.request_facts import RequestFacts, read_request
 from codewords_mcp.runtime.gateway.rules import allows, stand_ins
 from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.telemetry import Telemetry, open_telemetry
 from codewords_mcp.runtime.gateway.upstream import Upstream
 from codewords_mcp.runtime.gateway.verdicts import when_to_return
-from codewords_mcp.runtime.gateway.wire import Answer, Patience
-from codewords_mcp.runtime.models import Caller, Provider, ProviderReply, ProviderRequest
-from codewords_mcp.runtime.recording import Tapes
-from codewords_mcp.runtime.secrets.book import SecretBook
-from codewords_mcp.runtime.secrets.keyring import Keyring
+from codewords_mcp.runtime.model.core import Caller, Provider, ProviderReply, ProviderRequest
+from codewords_mcp.runtime.recording.recorder import Tapes
+from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.settings import Settings
 
@@ -43,22 +44,28 @@ class Gateway:
     """The gateway of one home. All methods are for the event loop of the runtime."""
 
     def __init__(
-        self, secrets: SecretBook, keyring: Keyring, database: Database, settings: Settings, *, executor: str
+        self,
+        secrets: SecretService,
+        keyring: ApiKeys,
+        database: Database,
+        settings: Settings,
+        *,
+        executor: str,
     ) -> None:
         self.tapes = Tapes()
         self.keys = ProviderKeys(secrets)
-        self.lineage = Lineage()
+        self.lineage = CallChain()
         self.ledger = Ledger(database)
         self.prices = Prices(settings.model_prices, settings.model_aliases)
         self.budgets = Budgets(database, self.ledger, settings.budgets, executor=executor)
         self.lineage.on_end = self._run_ended
         self.lineage.on_models = self.prepare
         self._keyring = keyring
-        self._meter = Meter(self.prices, self.ledger, self.budgets)
+        self._meter = CallMeter(self.prices, self.ledger, self.budgets)
         self._fallbacks = settings.model_fallbacks
         self._bases = base_urls(settings)
         self._upstream = Upstream(
-            Patience(
+            PhaseTimeouts(
                 settings.provider_connect_timeout,
                 settings.provider_timeout,
                 settings.provider_chunk_timeout,
@@ -67,7 +74,7 @@ class Gateway:
         )
         self._attempts = Attempts(Health(), settings.provider_retries)
         self._cache = cache.Cache()
-        self._rates = Rates(settings.provider_rates, settings.key_rates)
+        self._rates = RateLimits(settings.provider_rates, settings.key_rates)
         self._tickets = uploads.UploadTickets()
         self._warming: asyncio.Task[Telemetry | None] | None = None
         self._telemetry: Telemetry | None = None
@@ -128,12 +135,12 @@ class Gateway:
             raise
 
     async def _exchange(
-        self, request: ProviderRequest, route: Route, asked: Asked | None
-    ) -> tuple[Exchange, list[Limit]]:
+        self, request: ProviderRequest, route: ProviderRoute, asked: RequestFacts | None
+    ) -> tuple[ProviderCall, list[BudgetLimit]]:
         """The call as it will be made, and the budgets that it is held to. Raises ModelNotAllowed, InvalidInput."""
         origin = self.lineage.origin(request.caller)
-        others: tuple[Asked, ...] = ()
-        limits: list[Limit] = []
+        others: tuple[RequestFacts, ...] = ()
+        limits: list[BudgetLimit] = []
         if route.kind != "free":
             listed, limits = await self._lists(origin), await self._meter.limits(origin)
             if asked is not None and (listed or limits):
@@ -142,7 +149,7 @@ class Gateway:
                 _check(listed, route, asked)
             if asked is not None and request.may_switch:
                 others = self._others(origin, listed, asked)
-        call = Exchange(route, origin, asked, self._meter, others)
+        call = ProviderCall(route, origin, asked, self._meter, others)
         call.instead_of = request.instead_of
         if self._telemetry is not None:
             call.watched = self._telemetry.watch(request.headers, origin)
@@ -155,11 +162,16 @@ class Gateway:
         return warming.result()
 
     def _keep(
-        self, call: Exchange, question: cache.Question, told: headers.Headers, body: bytes, reading: Reading
+        self,
+        call: ProviderCall,
+        question: cache.CacheLookup,
+        told: headers.Headers,
+        body: bytes,
+        reading: Reading,
     ) -> None:
         self._cache.keep(question.name, question.seconds, told, body, reading.tokens or {}, call.model)
 
-    def _given(self, call: Exchange, kept: cache.Kept) -> ProviderReply:
+    def _given(self, call: ProviderCall, kept: cache.CachedResponse) -> ProviderReply:
         """The reply with a kept answer."""
         call.used = used = self._meter.given(call, kept)
         if call.watched is not None:
@@ -194,12 +206,14 @@ class Gateway:
         if self._warming is not None and (telemetry := await self._warming):
             await asyncio.to_thread(telemetry.close)
 
-    async def _lists(self, origin: Origin) -> list[tuple[str, ...]]:
+    async def _lists(self, origin: CallAttribution) -> list[tuple[str, ...]]:
         """The lists of models that a call of this origin has to keep to, all of them."""
         of_key = await self._keyring.models_of(origin.key_id) if origin.key_id else None
         return [listed for listed in (of_key, origin.rules.models) if listed is not None]
 
-    def _others(self, origin: Origin, listed: list[tuple[str, ...]], asked: Asked) -> tuple[Asked, ...]:
+    def _others(
+        self, origin: CallAttribution, listed: list[tuple[str, ...]], asked: RequestFacts
+    ) -> tuple[RequestFacts, ...]:
         if not (origin.rules.fallbacks or self._fallbacks) or asked.files:
             return ()
         provider = asked.route.provider
@@ -210,14 +224,16 @@ class Gateway:
             if where == provider and all(allows(one, provider, model) for one in listed)
         )
 
-    async def _answered(self, request: ProviderRequest, call: Exchange, keys: list[ProviderKey]) -> Answer:
+    async def _answered(
+        self, request: ProviderRequest, call: ProviderCall, keys: list[ProviderKey]
+    ) -> ProviderResponse:
         """The answer to pass on, by whichever key and try."""
         body: AsyncIterator[bytes] | None = request.body
         if call.asked is not None or request.length == 0 or (not request.length and not _is_chunked(request)):
             body = None
         query = uploads.without_ticket(headers.without_key(request.query)).decode("latin-1")
 
-        async def send(key: ProviderKey) -> Answer:
+        async def send(key: ProviderKey) -> ProviderResponse:
             route, asked, sent = call.route, call.asked, body
             if route.kind != "free":
                 await self._rates.enter(route.provider, call.origin)
@@ -242,7 +258,9 @@ class Gateway:
             return await self._attempts.answered(call, keys[:1], send, repeats=False)
         return await self._attempts.answered(call, keys, send, repeats=request.may_wait)
 
-    def _headers(self, request: ProviderRequest, call: Exchange, answer: Answer) -> headers.Headers:
+    def _headers(
+        self, request: ProviderRequest, call: ProviderCall, answer: ProviderResponse
+    ) -> headers.Headers:
         kept = headers.to_caller(answer.headers, edited=call.strip)
         if call.instead_of:
             kept += [
@@ -258,7 +276,7 @@ class Gateway:
         ]
 
 
-def _check(listed: list[tuple[str, ...]], route: Route, asked: Asked | None) -> None:
+def _check(listed: list[tuple[str, ...]], route: ProviderRoute, asked: RequestFacts | None) -> None:
     """Raises ModelNotAllowed."""
     if asked is None or not asked.model:
         raise ModelNotAllowed(

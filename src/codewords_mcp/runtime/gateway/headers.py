@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from codewords_mcp.runtime.gateway.providers import Route
+from codewords_mcp.runtime.gateway.providers import ProviderRoute
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -47,7 +47,7 @@ _BEARER_SINCE = b"2026-10-21"
 _KEY_PARAMETER = re.compile(rb"(^|&)key=[^&]*")
 
 
-def to_provider(headers: Headers, route: Route, key: bytes, *, media: bytes = b"") -> Headers:
+def to_provider(headers: Headers, route: ProviderRoute, key: bytes, *, media: bytes = b"") -> Headers:
     """The caller's headers, but for its body's size, with the provider's key where the provider expects it.
 
     `media` takes the place of the caller's content type, for a body that is not as the caller sent it.
@@ -73,7 +73,7 @@ def _named_by_connection(headers: Headers) -> frozenset[bytes]:
     return frozenset()
 
 
-def _credential(headers: Headers, route: Route, key: bytes) -> tuple[bytes, bytes]:
+def _credential(headers: Headers, route: ProviderRoute, key: bytes) -> tuple[bytes, bytes]:
     if route.dialect == "openai":
         return b"authorization", b"Bearer " + key
     if route.provider == "gemini":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
-from codewords_mcp.runtime.gateway.asked import Asked
+from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.usage import Json
 
 SEARCHES = 10
@@ -83,7 +83,7 @@ def plain(name: str) -> str:
     return name.casefold().replace("_", "").replace("-", "")
 
 
-def find_inputs(asked: Asked) -> Inputs:
+def find_inputs(asked: RequestFacts) -> Inputs:
     """Walk a request once."""
     found = Inputs()
     if asked.files:
@@ -162,7 +162,7 @@ def _note_inline(found: Inputs, one: Json) -> None:
         found.documents += 1
 
 
-def _note_top(found: Inputs, asked: Asked) -> None:
+def _note_top(found: Inputs, asked: RequestFacts) -> None:
     """Tools that the provider runs, and what else only stands at the top."""
     top = {plain(name): value for name, value in asked.parsed.items() if value not in (None, [], {})}
     if isinstance(top.get("prompt"), dict):
@@ -178,7 +178,7 @@ def _note_top(found: Inputs, asked: Asked) -> None:
         _note_tool(found, asked, cast("Json", tool) if isinstance(tool, dict) else {}, top)
 
 
-def _note_tool(found: Inputs, asked: Asked, tool: Json, top: Json) -> None:
+def _note_tool(found: Inputs, asked: RequestFacts, tool: Json, top: Json) -> None:
     kind = tool.get("type")
     kind = plain(kind) if isinstance(kind, str) else ""
     if asked.route.dialect == "gemini":
@@ -200,7 +200,7 @@ def _note_tool(found: Inputs, asked: Asked, tool: Json, top: Json) -> None:
         found.uncounted = "A tool that the provider runs is billed apart from what answers tell"
 
 
-def _note_gemini_tool(found: Inputs, asked: Asked, names: set[str]) -> None:
+def _note_gemini_tool(found: Inputs, asked: RequestFacts, names: set[str]) -> None:
     if names - _GEMINI_TOOLS - _GEMINI_CLIENT:
         found.uncounted = "A tool that the provider runs is billed apart from what answers tell"
     if names & _GEMINI_TOOLS:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from codewords_mcp.errors import ServiceNotAvailable
-from codewords_mcp.runtime.callers import HOME_OWNER
 from codewords_mcp.runtime.gateway.health import Health
-from codewords_mcp.runtime.models import Provider
-from codewords_mcp.runtime.secrets.book import SecretBook
+from codewords_mcp.runtime.model.caller import HOME_OWNER
+from codewords_mcp.runtime.model.core import Provider
+from codewords_mcp.runtime.secrets.service import SecretService
 
 NAMES: dict[Provider, str] = {
     "openai": "OPENAI_API_KEY",
@@ -43,7 +43,7 @@ class ProviderKey:
 class ProviderKeys:
     """Finds the keys to call a provider with: the caller's own secrets, else the home's, else the environment's."""
 
-    def __init__(self, secrets: SecretBook) -> None:
+    def __init__(self, secrets: SecretService) -> None:
         self._secrets = secrets
         self._known: dict[tuple[str, Provider], list[ProviderKey]] = {}
         self._as_of = -1

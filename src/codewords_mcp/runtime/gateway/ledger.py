@@ -13,10 +13,10 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from codewords_mcp.runtime.gateway.lineage import Origin
+from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.prices import USD
 from codewords_mcp.runtime.gateway.usage import Tokens
-from codewords_mcp.runtime.models import CostsBy, Provider, Run
+from codewords_mcp.runtime.model.core import CostsBy, Provider, Run
 from codewords_mcp.runtime.store import budgets as budget_rows
 from codewords_mcp.runtime.store import model_usage as rows
 from codewords_mcp.runtime.store.clock import now
@@ -34,9 +34,9 @@ _FIELDS = {
     "input_audio_tokens": "audio_tokens", "output_audio_tokens": "audio_tokens", "input_image_tokens": "image_tokens",
     "output_image_tokens": "image_tokens",
 }  # fmt: skip
-_Held = tuple[Origin, Provider, str, int, int]
+_Held = tuple[CallAttribution, Provider, str, int, int]
 """Whose call, of which provider and model, for how many picodollars, since when."""
-Settle = Callable[[Connection, Mapping[rows.Account, Mapping[str, int]], list[str]], None]
+Settle = Callable[[Connection, Mapping[rows.UsageAccount, Mapping[str, int]], list[str]], None]
 
 
 class Ledger:
@@ -44,7 +44,7 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._sums: dict[rows.Account, dict[str, int]] = {}
+        self._sums: dict[rows.UsageAccount, dict[str, int]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._opened: dict[str, _Held] = {}
         self._lasting: dict[str, _Held] = {}
@@ -59,7 +59,7 @@ class Ledger:
 
     def record(
         self,
-        origin: Origin,
+        origin: CallAttribution,
         provider: Provider,
         model: str,
         tokens: Tokens,
@@ -96,7 +96,7 @@ class Ledger:
         self.touch()
 
     def written(
-        self, origin: Origin, provider: Provider, model: str, amount: int
+        self, origin: CallAttribution, provider: Provider, model: str, amount: int
     ) -> tuple[str, dict[str, Any]]:
         """A reservation's id and row, for whoever writes it down."""
         held = self._new_id()
@@ -105,7 +105,7 @@ class Ledger:
     def _new_id(self) -> str:
         return f"{self._mark}{next(self._ids)}"
 
-    def hold(self, origin: Origin, provider: Provider, model: str, amount: int) -> str:
+    def hold(self, origin: CallAttribution, provider: Provider, model: str, amount: int) -> str:
         """A call in flight may cost so much: written down if it lasts longer than `SOON`. Its id."""
         held = self._new_id()
         self._opened[held] = (origin, provider, model, amount, now())
@@ -191,19 +191,19 @@ def _row(held: str, one: _Held) -> dict[str, Any]:
     return {"id": held, "opened_at": opened_at, "accounts": accounts, "amount": amount}
 
 
-def _accounts(origin: Origin, provider: Provider, model: str) -> list[rows.Account]:
+def _accounts(origin: CallAttribution, provider: Provider, model: str) -> list[rows.UsageAccount]:
     """The rows that a call is counted in: its run's, and one for each run above it."""
     service = origin.services[0] if origin.services else ""
     place = (today(), origin.owner, service, origin.key_id)
     return [
-        rows.Account(*place, run_id, depth > 0, provider, model[:200])
+        rows.UsageAccount(*place, run_id, depth > 0, provider, model[:200])
         for depth, run_id in enumerate(origin.runs or ("",))
     ]
 
 
 def _write(
     connection: Connection,
-    sums: Mapping[rows.Account, Mapping[str, int]],
+    sums: Mapping[rows.UsageAccount, Mapping[str, int]],
     opened: list[dict[str, Any]],
     closed: list[str],
 ) -> None:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from codewords_mcp.errors import BudgetExceeded, InvalidInput, UnpricedModel
-from codewords_mcp.runtime.gateway.budgets import Budgets, Limit
-from codewords_mcp.runtime.gateway.cache import Kept
+from codewords_mcp.runtime.gateway.attribution import CallAttribution
+from codewords_mcp.runtime.gateway.budgets import BudgetLimit, Budgets
+from codewords_mcp.runtime.gateway.cache import CachedResponse
 from codewords_mcp.runtime.gateway.estimates import Estimate
 from codewords_mcp.runtime.gateway.estimates import estimate as estimate_most
-from codewords_mcp.runtime.gateway.exchange import Exchange
+from codewords_mcp.runtime.gateway.exchange import ProviderCall
 from codewords_mcp.runtime.gateway.inputs import find_inputs
 from codewords_mcp.runtime.gateway.ledger import Ledger
-from codewords_mcp.runtime.gateway.lineage import Origin
 from codewords_mcp.runtime.gateway.prices import USD, Prices
 from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.usage import Tokens
-from codewords_mcp.runtime.models import CallUsage
+from codewords_mcp.runtime.model.core import CallUsage
 
 BYTES_PER_TOKEN = 4
 """Of English text, by every tokenizer of the three providers; used only where nothing was told."""
 
 
-class Meter:
+class CallMeter:
     """Reserves what calls may cost, prices what they used, and writes it into the books."""
 
     def __init__(self, prices: Prices, ledger: Ledger, budgets: Budgets) -> None:
@@ -28,11 +28,11 @@ class Meter:
         self._ledger = ledger
         self._budgets = budgets
 
-    async def limits(self, origin: Origin) -> list[Limit]:
+    async def limits(self, origin: CallAttribution) -> list[BudgetLimit]:
         """Every budget that applies to a call of this origin."""
         return await self._budgets.limits(origin)
 
-    async def reserve(self, call: Exchange, limits: list[Limit]) -> None:
+    async def reserve(self, call: ProviderCall, limits: list[BudgetLimit]) -> None:
         """Take what the call may cost from every budget that applies to it.
 
         Raises BudgetExceeded; UnpricedModel where nobody can say what it costs; InvalidInput for a body that says nothing.
@@ -67,7 +67,7 @@ class Meter:
         else:
             call.reservation = await self._budgets.reserve(call, limits, most)
 
-    async def _with_others(self, call: Exchange, limits: list[Limit], most: Estimate) -> None:
+    async def _with_others(self, call: ProviderCall, limits: list[BudgetLimit], most: Estimate) -> None:
         """Reserve once for whichever model answers; those that the budget has no room for do not stand in."""
         priced = [(one, found) for one in call.others if (found := estimate_most(one, self._prices))]
         dearest = max((most, *(found for _, found in priced)), key=lambda one: one.most)
@@ -80,16 +80,16 @@ class Meter:
             call.reservation = await self._budgets.reserve(call, limits, most)
         call.others = tuple(one for one, _ in priced)
 
-    def given(self, call: Exchange, kept: Kept) -> CallUsage:
+    def given(self, call: ProviderCall, kept: CachedResponse) -> CallUsage:
         """Count a call that was answered with what is kept, at no cost."""
         self._ledger.record(call.origin, call.route.provider, call.model, {}, cost=0, cached=True)
         return CallUsage(kept.tokens, 0.0, estimated=False, cached=True)
 
-    def settle(self, call: Exchange, reading: Reading) -> None:
+    def settle(self, call: ProviderCall, reading: Reading) -> None:
         """See `Books`. A refusal of the provider, and a call that never reached it, cost nothing."""
         self._budgets.settle(call.origin, call.reservation, self._count(call, reading))
 
-    def _count(self, call: Exchange, reading: Reading) -> int:
+    def _count(self, call: ProviderCall, reading: Reading) -> int:
         """Write the call down; what it cost."""
         if call.status >= 300 or not call.sent or call.route.kind == "free":
             return 0
@@ -118,7 +118,7 @@ class Meter:
         call.used = CallUsage(tokens, None if cost is None else cost / USD, estimated)
         return cost or 0
 
-    def _price(self, call: Exchange, reading: Reading, tokens: Tokens) -> int | None:
+    def _price(self, call: ProviderCall, reading: Reading, tokens: Tokens) -> int | None:
         """By the model that answered, else by the one that was asked for: an alias, a name that only we know."""
         provider, asked = call.route.provider, call.asked.model if call.asked is not None else ""
         first = asked if self._prices.is_own(asked) else reading.model or asked
@@ -129,7 +129,7 @@ class Meter:
         return None
 
 
-def estimate(call: Exchange, reading: Reading) -> Tokens:
+def estimate(call: ProviderCall, reading: Reading) -> Tokens:
     """Tokens of a call that told none, or only its first word: pieces of a stream are about a token each."""
     told = dict(reading.tokens or {})
     assert call.asked is not None  # noqa: S101  # only such calls are counted
@@ -140,6 +140,6 @@ def estimate(call: Exchange, reading: Reading) -> Tokens:
     return told
 
 
-def _path_of(call: Exchange) -> str:
+def _path_of(call: ProviderCall) -> str:
     """What stands for a model where none is known: the path, without ids."""
     return "/".join(part for part in call.route.path.split("/")[:5] if not any(c.isdigit() for c in part[2:]))

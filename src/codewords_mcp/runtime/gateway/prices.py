@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 from codewords_mcp.runtime.gateway.usage import Tokens
-from codewords_mcp.runtime.models import Provider
+from codewords_mcp.runtime.model.core import Provider
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice
@@ -38,7 +38,7 @@ _OWN = ("input", "output", "cached")
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
+class TokenRates:
     """Picodollars a token, or a web search, of one model while one tier holds."""
 
     input: int
@@ -64,10 +64,10 @@ class Rates:
 
 
 @dataclass(slots=True)
-class _Known:
+class _PricedModel:
     """A model as it is priced today. `tiers`: (more input tokens than this, rates), highest first."""
 
-    tiers: list[tuple[int, Rates]]
+    tiers: list[tuple[int, TokenRates]]
     simple: bool
     price: ModelPrice | None
     window: int | None
@@ -75,7 +75,7 @@ class _Known:
     """Of the dearest kind of input that is no text, a token."""
     other_output: int = 0
 
-    def rates(self, input_tokens: int) -> Rates:
+    def rates(self, input_tokens: int) -> TokenRates:
         for above, rates in self.tiers:
             if input_tokens > above:
                 return rates
@@ -88,7 +88,7 @@ class Prices:
     def __init__(self, own: dict[str, dict[str, float]], aliases: dict[str, str]) -> None:
         self._own = {model: _own_rates(prices) for model, prices in own.items()}
         self._aliases = aliases
-        self._known: dict[tuple[Provider, str, str], _Known | None] = {}
+        self._known: dict[tuple[Provider, str, str], _PricedModel | None] = {}
         self._day = 0
 
     def cost(self, provider: Provider, model: str, tokens: Tokens, tier: str = "") -> int | None:
@@ -100,7 +100,7 @@ class Prices:
             return known.rates(tokens["input_tokens"]).cost(tokens)
         return _by_genai(known.price, tokens)
 
-    def highest(self, provider: Provider, model: str, input_tokens: int, tier: str = "") -> Rates | None:
+    def highest(self, provider: Provider, model: str, input_tokens: int, tier: str = "") -> TokenRates | None:
         """What each token may cost at the most, of whatever kind, in a call with so many input tokens; None without a price."""
         known = self._find(provider, model, tier)
         if known is None:
@@ -124,7 +124,7 @@ class Prices:
         """The name behind an alias."""
         return self._aliases.get(model, model)
 
-    def _find(self, provider: Provider, model: str, tier: str) -> _Known | None:
+    def _find(self, provider: Provider, model: str, tier: str) -> _PricedModel | None:
         day = int(time.time()) // _DAY
         if day != self._day or len(self._known) > _KEPT:
             self._known.clear()
@@ -134,11 +134,11 @@ class Prices:
             self._known[key] = self._look(provider, model, tier)
         return self._known[key]
 
-    def _look(self, provider: Provider, model: str, tier: str) -> _Known | None:
+    def _look(self, provider: Provider, model: str, tier: str) -> _PricedModel | None:
         name = model.rpartition("/")[2]
         name = self.real_name(name)
         if name in self._own:
-            return _Known([(-1, self._own[name])], simple=True, price=None, window=None)
+            return _PricedModel([(-1, self._own[name])], simple=True, price=None, window=None)
         found = _in_tables(_NAMES[provider], name) if name else None
         if found is None:
             return None
@@ -149,10 +149,10 @@ class Prices:
         return _compiled(price, found.context_window)
 
 
-def _own_rates(prices: dict[str, float]) -> Rates:
+def _own_rates(prices: dict[str, float]) -> TokenRates:
     unit = {name: round(prices[name] * 10**6) for name in _OWN if name in prices}
     asked = unit.get("input", 0)
-    return Rates(asked, unit.get("output", 0), unit.get("cached", asked), asked, asked)
+    return TokenRates(asked, unit.get("output", 0), unit.get("cached", asked), asked, asked)
 
 
 def _in_tables(provider: str, model: str) -> ModelInfo | None:
@@ -163,7 +163,7 @@ def _in_tables(provider: str, model: str) -> ModelInfo | None:
     return listed.find_model(model, all_providers=providers)
 
 
-def _compiled(price: ModelPrice, window: int | None) -> _Known | None:
+def _compiled(price: ModelPrice, window: int | None) -> _PricedModel | None:
     """Rates for each tier of input tokens, where text is all that the model bills."""
     from genai_prices.types import TieredPrices
 
@@ -182,14 +182,14 @@ def _compiled(price: ModelPrice, window: int | None) -> _Known | None:
         max((cost for name, cost in others.items() if name.startswith(way)), default=0)
         for way in ("in", "out")
     ]
-    return _Known(tiers, not extra, price, window, *dear)
+    return _PricedModel(tiers, not extra, price, window, *dear)
 
 
-def _rates_at(values: dict[str, Any], start: int) -> Rates:
+def _rates_at(values: dict[str, Any], start: int) -> TokenRates:
     unit = {ours: _at(values[name], start) for name, ours in _BY_TEXT.items() if name in values}
     asked = unit.get("input", 0)
     written = unit.get("cache_write", asked)
-    return Rates(
+    return TokenRates(
         asked,
         unit.get("output", 0),
         unit.get("cache_read", asked),

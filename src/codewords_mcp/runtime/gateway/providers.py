@@ -13,7 +13,7 @@ from typing import Literal
 from urllib.parse import unquote
 
 from codewords_mcp.errors import NotFound
-from codewords_mcp.runtime.models import Dialect, Provider
+from codewords_mcp.runtime.model.core import Dialect, Provider
 from codewords_mcp.settings import Settings
 
 Kind = Literal["metered", "free", "unmetered"]
@@ -67,7 +67,7 @@ _MODEL_READS: dict[Dialect, re.Pattern[str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class ProviderRoute:
     """Where a call goes. `model` is known here only where the path names it; `dialect` is how its errors look."""
 
     provider: Provider
@@ -81,7 +81,7 @@ class Route:
 
 
 @lru_cache(maxsize=1024)
-def find_route(provider: Provider, method: str, path: str, *, run_mount: bool) -> Route:
+def find_route(provider: Provider, method: str, path: str, *, run_mount: bool) -> ProviderRoute:
     """The route of a path, percent-encoded, behind `/openai` or `/run/openai` (`run_mount`).
 
     Raises NotFound for a path with `.`, `..` or empty parts: what it means is for each server to guess.
@@ -107,15 +107,17 @@ def _without(path: str, prefix: str) -> str:
     return path[len(prefix) :] or "/" if path == prefix or path.startswith(prefix + "/") else path
 
 
-def _openai_route(provider: Provider, path: str, method: str, plain: str) -> Route:
+def _openai_route(provider: Provider, path: str, method: str, plain: str) -> ProviderRoute:
     flavor = _OPENAI.get(plain, "") if method == "POST" else ""
     kind = _kind(method, flavor, free=bool(_OPENAI_FREE.fullmatch(plain)))
-    return Route(provider, "openai", path, kind, flavor, account=_of_account("openai", method, flavor, plain))
+    return ProviderRoute(
+        provider, "openai", path, kind, flavor, account=_of_account("openai", method, flavor, plain)
+    )
 
 
-def _anthropic_route(path: str, method: str, plain: str) -> Route:
+def _anthropic_route(path: str, method: str, plain: str) -> ProviderRoute:
     flavor: Flavor = "messages" if method == "POST" and plain == "/v1/messages" else ""
-    return Route(
+    return ProviderRoute(
         "anthropic",
         "anthropic",
         path,
@@ -125,7 +127,7 @@ def _anthropic_route(path: str, method: str, plain: str) -> Route:
     )
 
 
-def _gemini_route(path: str, method: str, plain: str, *, run_mount: bool) -> Route:
+def _gemini_route(path: str, method: str, plain: str, *, run_mount: bool) -> ProviderRoute:
     if plain.startswith(COMPATIBLE + "/"):
         return _compatible(path[len(COMPATIBLE) :], method, plain[len(COMPATIBLE) :])
     under_v1 = _without(plain, "/v1")
@@ -135,12 +137,14 @@ def _gemini_route(path: str, method: str, plain: str, *, run_mount: bool) -> Rou
     flavor: Flavor = _GEMINI.get(match[2], "") if match else ""
     kind = _kind(method, flavor, free=bool(_GEMINI_FREE.fullmatch(plain)))
     account = _of_account("gemini", method, flavor, plain)
-    return Route("gemini", "gemini", path, kind, flavor, match[1] if match else "", account=account)
+    return ProviderRoute("gemini", "gemini", path, kind, flavor, match[1] if match else "", account=account)
 
 
-def _compatible(path: str, method: str, plain: str) -> Route:
+def _compatible(path: str, method: str, plain: str) -> ProviderRoute:
     route = _openai_route("gemini", path, method, plain)
-    return Route("gemini", "openai", COMPATIBLE + path, route.kind, route.flavor, account=route.account)
+    return ProviderRoute(
+        "gemini", "openai", COMPATIBLE + path, route.kind, route.flavor, account=route.account
+    )
 
 
 def _kind(method: str, flavor: Flavor, *, free: bool) -> Kind:

@@ -12,16 +12,16 @@ from sqlalchemy import Connection
 
 from codewords_mcp.runtime.gateway.accounts import (
     PERIODS,
-    Account,
-    Key,
+    AccountKey,
+    BudgetAccount,
     Reservation,
-    Wish,
+    ReservationRequest,
     keys_in,
     matching,
     since,
 )
+from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.ledger import SOON, Ledger
-from codewords_mcp.runtime.gateway.lineage import Origin
 from codewords_mcp.runtime.store import budget_accounts as rows
 from codewords_mcp.runtime.store import model_usage
 from codewords_mcp.runtime.store.database import Database
@@ -39,7 +39,7 @@ class SharedAccounts:
         self._executor = executor
         ledger.settle = self._settle
 
-    async def look(self, key: Key) -> Account:
+    async def look(self, key: AccountKey) -> BudgetAccount:
         """See `Accounts`."""
         self._ledger.flush()
 
@@ -47,9 +47,9 @@ class SharedAccounts:
             _open(connection, [key])
             return rows.look(connection, [key.id])[key.id]
 
-        return Account(*await self._db.write(opened))
+        return BudgetAccount(*await self._db.write(opened))
 
-    async def take(self, wish: Wish) -> Reservation | dict[Key, Account]:
+    async def take(self, wish: ReservationRequest) -> Reservation | dict[AccountKey, BudgetAccount]:
         """See `Accounts`."""
         held, row = self._ledger.written(wish.origin, wish.provider, wish.model, wish.amount)
         ceilings = {key.id: ceiling for key, ceiling in wish.ceilings.items()}
@@ -78,9 +78,9 @@ class SharedAccounts:
                 looked = 2
             else:
                 break
-        return {key: Account(*found.get(key.id, (0, wish.ceilings[key]))) for key in wish.ceilings}
+        return {key: BudgetAccount(*found.get(key.id, (0, wish.ceilings[key]))) for key in wish.ceilings}
 
-    def settle(self, origin: Origin, reservation: Reservation | None, cost: int) -> None:  # noqa: ARG002  # in the books already
+    def settle(self, origin: CallAttribution, reservation: Reservation | None, cost: int) -> None:  # noqa: ARG002  # in the books already
         """See `Accounts`."""
         if reservation is not None:
             self._ledger.end(reservation.held)
@@ -94,7 +94,10 @@ class SharedAccounts:
         await self._db.write(lambda c: rows.forget_past(c, current))
 
     def _settle(
-        self, connection: Connection, sums: Mapping[model_usage.Account, Mapping[str, int]], ended: list[str]
+        self,
+        connection: Connection,
+        sums: Mapping[model_usage.UsageAccount, Mapping[str, int]],
+        ended: list[str],
     ) -> None:
         spent: Counter[str] = Counter()
         for account, counts in sums.items():
@@ -102,10 +105,10 @@ class SharedAccounts:
         rows.settle(connection, sums, {one: cost for one, cost in spent.items() if cost}, ended)
 
 
-def counted_on(account: model_usage.Account) -> Iterable[str]:
+def counted_on(account: model_usage.UsageAccount) -> Iterable[str]:
     """The ids of the accounts that a row of the books is counted on."""
     if account.run_id:
-        yield Key("run", account.run_id, "").id
+        yield AccountKey("run", account.run_id, "").id
     if not account.nested:
         for key in keys_in(account.day, account.service_id, account.key_id):
             yield key.id
@@ -116,6 +119,6 @@ def settle_dead(connection: Connection, alive: Any) -> int:
     return rows.settle_dead(connection, alive, counted_on)
 
 
-def _open(connection: Connection, keys: Iterable[Key]) -> None:
+def _open(connection: Connection, keys: Iterable[AccountKey]) -> None:
     for key in keys:
         rows.open_account(connection, key.id, key.since, matching(key))

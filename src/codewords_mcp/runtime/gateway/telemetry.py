@@ -19,18 +19,18 @@ from urllib.parse import urlsplit
 import structlog
 
 from codewords_mcp import __version__
+from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.content import content_of, finish_reasons
-from codewords_mcp.runtime.gateway.lineage import Origin
 from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.usage import Json
-from codewords_mcp.runtime.models import Provider
+from codewords_mcp.runtime.model.core import Provider
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.trace import TracerProvider
 
-    from codewords_mcp.runtime.gateway.exchange import Exchange
+    from codewords_mcp.runtime.gateway.exchange import ProviderCall
 
 log = structlog.get_logger(__name__)
 CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
@@ -61,7 +61,7 @@ _CLOSING = 5_000
 """Milliseconds that the end of the runtime waits for what is not exported yet."""
 
 
-class Watched:
+class TracedCall:
     """One call as it is watched: a `Watcher` whose call becomes a span and counts in the metrics."""
 
     def __init__(self, telemetry: Telemetry, context: Any, *, content: bool) -> None:
@@ -75,7 +75,7 @@ class Watched:
         """The first piece has come."""
         self._first = time.time_ns()
 
-    def ended(self, call: Exchange, reading: Reading) -> None:
+    def ended(self, call: ProviderCall, reading: Reading) -> None:
         """It is settled."""
         self._telemetry.tell(call, reading, self, (self._began, self._first, time.time_ns()))
 
@@ -111,7 +111,7 @@ class Telemetry:
                 explicit_bucket_boundaries_advisory=_SECOND_BUCKETS,
             )
 
-    def watch(self, headers: list[tuple[bytes, bytes]], origin: Origin) -> Watched:
+    def watch(self, headers: list[tuple[bytes, bytes]], origin: CallAttribution) -> TracedCall:
         """A call begins; its span belongs to the trace that the caller's `traceparent` names, else to its run's."""
         carried = {
             name.decode("latin-1"): value.decode("latin-1")
@@ -120,9 +120,11 @@ class Telemetry:
         }
         wish = origin.rules.trace_content
         context = self._extract(carried) if carried else None
-        return Watched(self, context, content=self._content if wish is None else wish)
+        return TracedCall(self, context, content=self._content if wish is None else wish)
 
-    def tell(self, call: Exchange, reading: Reading, watched: Watched, times: tuple[int, int, int]) -> None:
+    def tell(
+        self, call: ProviderCall, reading: Reading, watched: TracedCall, times: tuple[int, int, int]
+    ) -> None:
         """A call has ended. `times` are nanoseconds since 1970: its begin, its first piece (0 for none), its end."""
         began, first, ended = times
         common = _common(call, reading) | self._servers.get(call.route.provider, {})
@@ -145,7 +147,7 @@ class Telemetry:
             span.set_status(Status(StatusCode.ERROR))
         span.end(ended)
 
-    def _measure(self, call: Exchange, common: dict[str, Any], times: tuple[int, int, int]) -> None:
+    def _measure(self, call: ProviderCall, common: dict[str, Any], times: tuple[int, int, int]) -> None:
         began, first, ended = times
         self._duration.record((ended - began) / 1e9, common)
         if first and _is_stream(call):
@@ -206,7 +208,7 @@ def _trace_ids() -> Any:
     return TraceIds()
 
 
-def _trace_of(origin: Origin) -> int:
+def _trace_of(origin: CallAttribution) -> int:
     """The id of the first run of the chain, which is as long and as random as a trace's; 0 for a call of no run."""
     try:
         return uuid.UUID(origin.runs[-1]).int if origin.runs else 0
@@ -239,7 +241,7 @@ def _metrics(resource: Any) -> MeterProvider:
     return MeterProvider([reader], resource, shutdown_on_exit=False)
 
 
-def _common(call: Exchange, reading: Reading) -> dict[str, Any]:
+def _common(call: ProviderCall, reading: Reading) -> dict[str, Any]:
     """What spans and metrics both say: of few values each."""
     told: dict[str, Any] = {
         "gen_ai.operation.name": _OPERATIONS.get(call.route.flavor, call.route.flavor or "other"),
@@ -254,7 +256,7 @@ def _common(call: Exchange, reading: Reading) -> dict[str, Any]:
     return told
 
 
-def _details(call: Exchange, reading: Reading) -> dict[str, Any]:
+def _details(call: ProviderCall, reading: Reading) -> dict[str, Any]:
     """What spans say beside: what was asked for and used, why it ended, and whose call it was."""
     told: dict[str, Any] = {"codewords.owner": call.origin.owner}
     if call.asked is not None:
@@ -286,7 +288,7 @@ def _details(call: Exchange, reading: Reading) -> dict[str, Any]:
     return told
 
 
-def _is_stream(call: Exchange) -> bool:
+def _is_stream(call: ProviderCall) -> bool:
     return call.asked is not None and (
         call.asked.parsed.get("stream") is True or "stream" in call.route.path.rpartition(":")[2]
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from codewords_mcp.errors import Conflict, Unauthenticated
-from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.model.core import Caller
 
 TICKET = b"gw_ticket="
 LIFETIME = 3600.0
@@ -24,7 +24,7 @@ _HELD = 10_000
 
 
 @dataclass(slots=True)
-class Upload:
+class ProviderUpload:
     """One upload that has begun. `path` is ours, `query` the provider's."""
 
     caller: Caller
@@ -39,7 +39,7 @@ class UploadTickets:
     """Tickets of uploads that have begun."""
 
     def __init__(self) -> None:
-        self._uploads: OrderedDict[str, Upload] = OrderedDict()
+        self._uploads: OrderedDict[str, ProviderUpload] = OrderedDict()
 
     def issue(self, caller: Caller, url: bytes, here: str) -> bytes:
         """Lead the provider's upload address back to us, with a new ticket. `here` is `http://host/gemini`, without a
@@ -48,7 +48,7 @@ class UploadTickets:
         ticket = secrets.token_urlsafe(24)
         parts = urlsplit(url.decode("latin-1"))
         path = urlsplit(here).path + unquote(parts.path)
-        self._uploads[ticket] = Upload(
+        self._uploads[ticket] = ProviderUpload(
             caller, path, parts.query.encode("latin-1"), time.monotonic() + LIFETIME
         )
         while len(self._uploads) > _HELD:
@@ -93,7 +93,7 @@ class UploadTickets:
             if done and (commands & {b"finalize", b"cancel"} or not commands - {b""}):
                 self._uploads.pop(ticket, None)
 
-    def _find(self, path: str | None, query: bytes) -> Upload:
+    def _find(self, path: str | None, query: bytes) -> ProviderUpload:
         upload = self._uploads.get(ticket_in(query) or "")
         if upload is None or upload.until < time.monotonic():
             raise Unauthenticated(

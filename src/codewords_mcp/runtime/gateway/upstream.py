@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from codewords_mcp.errors import ProviderTimedOut, ProviderUnavailable
-from codewords_mcp.runtime.gateway.wire import (
-    Answer,
+from codewords_mcp.runtime.gateway.http_connection import (
     BrokenOffError,
+    Endpoint,
     Headers,
-    Patience,
-    Place,
+    PhaseTimeouts,
     Pool,
+    ProviderResponse,
     authorization_of,
 )
 
@@ -29,7 +29,7 @@ class Base:
         secure = parts.scheme == "https"
         host, port = parts.hostname or "", parts.port or (443 if secure else 80)
         proxy = "" if proxy_bypass(host) else getproxies().get(parts.scheme, "")
-        self.place = Place(host, port, secure, proxy)
+        self.place = Endpoint(host, port, secure, proxy)
         self.host = parts.netloc.rpartition("@")[2].encode("latin-1")
         self.prefix = parts.path.rstrip("/")
         self.more = b""
@@ -42,7 +42,7 @@ class Base:
 class Upstream:
     """Connections to providers. Use it on one event loop; `close` ends what is left."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: PhaseTimeouts) -> None:
         self._pool = Pool(patience)
         self._bases: dict[str, Base] = {}
 
@@ -54,7 +54,7 @@ class Upstream:
         headers: Headers,
         body: bytes | AsyncIterator[bytes] | None,
         length: int | None = None,
-    ) -> Answer:
+    ) -> ProviderResponse:
         """The answer's status and headers; its body has not been read.
 
         `title` is the provider's name in errors, `url` its address and what follows, with the query. `headers` say nothing

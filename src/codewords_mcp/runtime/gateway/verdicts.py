@@ -13,9 +13,9 @@ from typing import Any, cast
 
 from pydantic_core import from_json
 
-from codewords_mcp.runtime.gateway.providers import Route
+from codewords_mcp.runtime.gateway.http_connection import ProviderResponse
+from codewords_mcp.runtime.gateway.providers import ProviderRoute
 from codewords_mcp.runtime.gateway.usage import Json
-from codewords_mcp.runtime.gateway.wire import Answer
 
 LARGEST = 64 << 10
 """Bytes of an error answer that are read before it is judged."""
@@ -44,7 +44,7 @@ class Verdict:
 FINE = Verdict()
 
 
-def judge(route: Route, answer: Answer, body: bytes) -> Verdict:
+def judge(route: ProviderRoute, answer: ProviderResponse, body: bytes) -> Verdict:
     """The verdict on an answer; `body` is empty where it was too long to be read."""
     status = answer.status
     if status < 400:
@@ -86,11 +86,11 @@ def _is_spent(error: Json) -> bool:
     )
 
 
-def _lacks_model(route: Route, error: Json) -> bool:
+def _lacks_model(route: ProviderRoute, error: Json) -> bool:
     return error.get("code") == "model_not_found" or route.flavor in _BY_MODEL
 
 
-def when_to_return(answer: Answer, error: Json) -> float | None:
+def when_to_return(answer: ProviderResponse, error: Json) -> float | None:
     """Seconds until the provider wants to be asked again, by its headers or, in Gemini's manner, its error."""
     for header, unit in ((b"retry-after-ms", 1000.0), (b"retry-after", 1.0)):
         value = answer.header(header)

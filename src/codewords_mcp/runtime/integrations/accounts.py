@@ -9,16 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 from codewords_mcp.errors import InvalidInput, NotFound
-from codewords_mcp.runtime.integration_info import Account, Action, App, Connection, variable_of
-from codewords_mcp.runtime.integrations import names
-from codewords_mcp.runtime.integrations.base import Broker
-from codewords_mcp.runtime.integrations.connect import not_configured
+from codewords_mcp.runtime.auth.one_time_links import Links, OneTimeLink
+from codewords_mcp.runtime.integrations.base import IntegrationBroker
 from codewords_mcp.runtime.integrations.directory import Directory
 from codewords_mcp.runtime.integrations.errors import AppNotConnected
 from codewords_mcp.runtime.integrations.native import NativeActions
 from codewords_mcp.runtime.integrations.native_table import SERVICES
-from codewords_mcp.runtime.integrations.wire import HOW
-from codewords_mcp.runtime.secrets.links import Link, Links
+from codewords_mcp.runtime.integrations.pipedream import not_configured
+from codewords_mcp.runtime.integrations.pipedream_client import HOW
+from codewords_mcp.runtime.model import integration_names as names
+from codewords_mcp.runtime.model.integration import Account, Action, App, Connection, variable_of
 from codewords_mcp.runtime.store.clock import now
 
 LOOK_EVERY = 2.0
@@ -28,7 +28,7 @@ _EARLY = 300.0
 """Seconds before its end from which a link is not given out again."""
 
 
-class Accounts:
+class ConnectedAccounts:
     """For one event loop. `owner` is whose accounts and tokens are meant.
 
     Beside what is named, methods raise what the broker raises (see `base.Broker`).
@@ -36,7 +36,7 @@ class Accounts:
 
     def __init__(
         self,
-        broker: Broker,
+        broker: IntegrationBroker,
         native: NativeActions,
         directory: Directory,
         links: Links,
@@ -89,7 +89,7 @@ class Accounts:
             raise not_configured()
         await self._broker.disconnect(self.user(owner), account)
 
-    async def linked(self, token: str) -> Link:
+    async def linked(self, token: str) -> OneTimeLink:
         """Whose link it is, and in its data which app. Raises NotFound."""
         link = await self._links.find(token)
         if link is None:
@@ -105,7 +105,7 @@ class Accounts:
         back = f"{self._base_url()}/connect/{token}/done"
         return (await self._broker.connect(self.user(link.owner), link.data["app"], back)).url
 
-    async def used(self, link: Link) -> None:
+    async def used(self, link: OneTimeLink) -> None:
         """An account came of it, and no other will."""
         await self._links.spend(link)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from codewords_mcp.runtime.integration_info import Account, Action, App, Option, Prop
+from codewords_mcp.runtime.model.integration import Account, Action, App, Option, Prop
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Dynamic:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ConnectUrl:
     """Where a person connects an account, and until when (seconds since 1970)."""
 
     url: str
@@ -48,7 +48,7 @@ class Configured:
 
 
 @runtime_checkable
-class Broker(Protocol):
+class IntegrationBroker(Protocol):
     """One project of the home's at a broker. `user` is whose accounts are meant; each sees their own only.
 
     Every method raises MissingCredential where the project is not configured or refused, TooBusy (retry_after),
@@ -83,7 +83,7 @@ class Broker(Protocol):
         """Those that are connected, the newest first."""
         ...
 
-    async def connect(self, user: str, app: str, back: str) -> Link:
+    async def connect(self, user: str, app: str, back: str) -> ConnectUrl:
         """A link for a person, who comes back to the address `back`. Raises NotFound for an app there is not."""
         ...
 

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 import structlog
 
+from codewords_mcp.cancellation import end
 from codewords_mcp.errors import CodewordsError
-from codewords_mcp.runtime.ending import end
-from codewords_mcp.runtime.integration_info import Action, App, Hit
-from codewords_mcp.runtime.integrations.base import Broker
+from codewords_mcp.runtime.integrations.base import IntegrationBroker
 from codewords_mcp.runtime.integrations.popular import popular
-from codewords_mcp.runtime.integrations.search import Index
+from codewords_mcp.runtime.integrations.search import ActionIndex
+from codewords_mcp.runtime.model.integration import Action, App, Hit
 from codewords_mcp.runtime.store import integrations as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
@@ -38,7 +38,7 @@ def hit_of(action: Action) -> Hit:
     return Hit(key=action.key, app=action.app, name=action.name, writes=action.writes, backend=action.backend)
 
 
-def build(apps: Iterable[App], actions: Iterable[tuple[Hit, str]]) -> Index:
+def build(apps: Iterable[App], actions: Iterable[tuple[Hit, str]]) -> ActionIndex:
     """An index of these; well-known apps get the names by which people call them, and their weight."""
     known = {app.slug: app for app in popular()}
     found = list(apps)
@@ -56,24 +56,24 @@ def build(apps: Iterable[App], actions: Iterable[tuple[Hit, str]]) -> Index:
         more = f"{app.words} {own.words}" if own else app.words
         return app.model_copy(update={"weight": own.weight if own else rank, "words": more})
 
-    return Index.of(map(weighed, found), actions)
+    return ActionIndex.of(map(weighed, found), actions)
 
 
 class Catalogue:
     """The index of the project, and its actions by key. For one event loop; `close` it."""
 
-    def __init__(self, broker: Broker, database: Database, others: Iterable[Hit] = ()) -> None:
+    def __init__(self, broker: IntegrationBroker, database: Database, others: Iterable[Hit] = ()) -> None:
         """`others` are found beside what is the project's."""
         self._broker = broker
         self._others = [(hit, "") for hit in others]
         self._database = database
-        self._index: tuple[str, int, Index] | None = None
+        self._index: tuple[str, int, ActionIndex] | None = None
         self._looked = 0.0
         self._reading: asyncio.Task[None] | None = None
         self._failed: tuple[float, CodewordsError] | None = None
         self._so_far: tuple[list[App], list[Action]] = ([], [])
 
-    async def index(self) -> tuple[Index, str]:
+    async def index(self) -> tuple[ActionIndex, str]:
         """(what can be found, "" or a sentence on why it may not be all). Raises what the first reading raised."""
         project = await self._broker.project()
         assert project is not None  # noqa: S101  # who asks has looked
@@ -127,7 +127,7 @@ class Catalogue:
             self._index = (project, read_at, await asyncio.to_thread(_of_rows, apps, actions, self._others))
         return read_at
 
-    async def _first(self, project: str) -> tuple[Index, str]:
+    async def _first(self, project: str) -> tuple[ActionIndex, str]:
         if self._reading is not None:
             await asyncio.wait([self._reading], timeout=FIRST_WITHIN)
         if self._index is not None and self._index[0] == project:
@@ -181,7 +181,7 @@ async def _pages(read: Callable[[str | None], Awaitable[tuple[list[T], str | Non
         seen.add(cursor)
 
 
-def _of_rows(apps: list[Any], actions: list[dict[str, Any]], others: list[tuple[Hit, str]]) -> Index:
+def _of_rows(apps: list[Any], actions: list[dict[str, Any]], others: list[tuple[Hit, str]]) -> ActionIndex:
     known = [App.model_validate(one) for one in apps]
     pairs = [
         (

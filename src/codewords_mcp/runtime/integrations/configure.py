@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.integration_info import Action, Prop
+from codewords_mcp.runtime.model.integration import Action, Prop
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str, int, float),

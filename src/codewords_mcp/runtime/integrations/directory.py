@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from codewords_mcp.errors import InvalidInput, NotFound
-from codewords_mcp.runtime.integration_info import Action, Detail, Found, Hit
-from codewords_mcp.runtime.integrations import names
-from codewords_mcp.runtime.integrations.base import Broker
+from codewords_mcp.runtime.integrations.base import IntegrationBroker
 from codewords_mcp.runtime.integrations.catalogue import Catalogue, build
-from codewords_mcp.runtime.integrations.connect import not_configured
 from codewords_mcp.runtime.integrations.native import NativeActions
 from codewords_mcp.runtime.integrations.native_api import Native
+from codewords_mcp.runtime.integrations.pipedream import not_configured
+from codewords_mcp.runtime.integrations.pipedream_client import HOW
 from codewords_mcp.runtime.integrations.popular import popular
-from codewords_mcp.runtime.integrations.search import Index
-from codewords_mcp.runtime.integrations.wire import HOW
+from codewords_mcp.runtime.integrations.search import ActionIndex
+from codewords_mcp.runtime.model import integration_names as names
+from codewords_mcp.runtime.model.integration import Action, Detail, FoundActions, Hit
 from codewords_mcp.runtime.store.database import Database
 
 _WITHOUT = (
@@ -39,17 +39,17 @@ class Directory:
     Beside what is named, methods raise what the broker raises (see `base.Broker`).
     """
 
-    def __init__(self, broker: Broker, native: NativeActions, database: Database) -> None:
+    def __init__(self, broker: IntegrationBroker, native: NativeActions, database: Database) -> None:
         self._broker = broker
         self._native = native
         self._catalogue = Catalogue(broker, database, native.hits)
-        self._without: Index | None = None
+        self._without: ActionIndex | None = None
 
     async def close(self) -> None:
         """Stop what goes on behind."""
         await self._catalogue.close()
 
-    async def search(self, owner: str, query: str, limit: int = 8) -> Found:
+    async def search(self, owner: str, query: str, limit: int = 8) -> FoundActions:
         """The actions and apps that a question in plain words means. Raises InvalidInput for an empty one."""
         if not query.strip():
             raise InvalidInput(
@@ -59,7 +59,7 @@ class Directory:
         actions, apps = index.search(query, limit, await self._unseen(owner))
         if not actions and not apps:
             note = note or "Nothing was found. Name the app, or the thing that it keeps."
-        return Found(actions=tuple(actions), apps=tuple(apps), note=note)
+        return FoundActions(actions=tuple(actions), apps=tuple(apps), note=note)
 
     async def actions(self, owner: str, app: str, query: str = "", limit: int = 30) -> Detail:
         """What can be done in an app. Raises NotFound, naming the nearest apps."""
@@ -114,7 +114,7 @@ class Directory:
                 pass
         raise await self.no_action(owner, slug, name)
 
-    async def index(self) -> tuple[Index, str]:
+    async def index(self) -> tuple[ActionIndex, str]:
         """(what can be found, "" or a sentence on why it may not be all)."""
         if await self._broker.project() is None:
             if self._without is None:
@@ -123,11 +123,11 @@ class Directory:
             return self._without, _WITHOUT
         return await self._catalogue.index()
 
-    def is_known(self, slug: str, index: Index) -> bool:
+    def is_known(self, slug: str, index: ActionIndex) -> bool:
         """Whether there is such an app, by any name of it."""
         return any(one in index.apps for one in names.family(slug))
 
-    def no_app(self, slug: str, index: Index) -> NotFound:
+    def no_app(self, slug: str, index: ActionIndex) -> NotFound:
         """The refusal that names the nearest apps."""
         near = names.nearest(slug, index.apps)
         return NotFound("There is no app of this name.", hint=f"Near to it: {', '.join(near)}.")
@@ -152,6 +152,6 @@ class Directory:
         return frozenset(hit.key for hit in self._native.hits if hit.app not in usable)
 
 
-def _of(slug: str, index: Index, unseen: frozenset[str]) -> list[Hit]:
+def _of(slug: str, index: ActionIndex, unseen: frozenset[str]) -> list[Hit]:
     hits = (entry.hit for entry in index.entries)
     return [hit for hit in hits if names.covers(slug, hit.app) and hit.key not in unseen]

@@ -8,16 +8,16 @@ from urllib.parse import quote
 
 from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import Forbidden, InvalidInput
-from codewords_mcp.runtime.callers import HOME_OWNER
 from codewords_mcp.runtime.egress import EgressPolicy
-from codewords_mcp.runtime.integration_info import Account, App, Hit
 from codewords_mcp.runtime.integrations.catalogue import hit_of
 from codewords_mcp.runtime.integrations.errors import AppNotConnected
 from codewords_mcp.runtime.integrations.google import GoogleTokens
-from codewords_mcp.runtime.integrations.native_api import Api, Given, Native, Service
+from codewords_mcp.runtime.integrations.native_api import Api, Given, Native, NativeApp
 from codewords_mcp.runtime.integrations.native_table import NATIVE, SERVICES
-from codewords_mcp.runtime.secrets.book import SecretBook
+from codewords_mcp.runtime.model.caller import HOME_OWNER
+from codewords_mcp.runtime.model.integration import Account, App, Hit
 from codewords_mcp.runtime.secrets.rules import HTTPS
+from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.web.client import Web
 from codewords_mcp.settings import Settings
 
@@ -34,7 +34,7 @@ def bases_of(settings: Settings) -> dict[str, str]:
 class NativeActions:
     """The actions of the table, and whose tokens they are made with. For one event loop."""
 
-    def __init__(self, web: Web, secrets: SecretBook, bases: Mapping[str, str]) -> None:
+    def __init__(self, web: Web, secrets: SecretService, bases: Mapping[str, str]) -> None:
         self._web = web
         self._secrets = secrets
         self._bases = bases
@@ -113,7 +113,7 @@ class NativeActions:
             body = text
         return {"status": reply.status, "headers": dict(reply.headers), "body": body}
 
-    async def _given(self, owner: str, service: Service) -> dict[str, str]:
+    async def _given(self, owner: str, service: NativeApp) -> dict[str, str]:
         """The caller's own tokens; the environment's are the home's owner's."""
         names = list(service.secrets)
         if owner == HOME_OWNER:
@@ -125,13 +125,13 @@ class NativeActions:
         if native.app != "http":
             await self._token(owner, SERVICES[native.app])
 
-    async def _api(self, owner: str, service: Service) -> Api:
+    async def _api(self, owner: str, service: NativeApp) -> Api:
         name, token, base = await self._token(owner, service)
         if name == "GOOGLE_SERVICE_ACCOUNT":
             token = await self._google.token(token, service.scope)
         return Api(self._web, service, base, {"authorization": f"Bearer {token}", **service.headers})
 
-    async def _token(self, owner: str, service: Service) -> tuple[str, str, str]:
+    async def _token(self, owner: str, service: NativeApp) -> tuple[str, str, str]:
         """The secret that is used, its value, and the address that it goes to."""
         given = await self._given(owner, service)
         name = next((name for name in service.secrets if name in given), None)
@@ -148,7 +148,7 @@ class NativeActions:
             await self._allowed(owner, name, base.removeprefix("https://"), service)
         return name, given[name], base
 
-    async def _allowed(self, owner: str, name: str, host: str, service: Service) -> None:
+    async def _allowed(self, owner: str, name: str, host: str, service: NativeApp) -> None:
         """A secret goes where its rule says, also from here."""
         rule = await self._secrets.rule_of(owner, name)
         # a service account's key never leaves: what goes out is a token made with it

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from codewords_mcp.errors import TooBusy
-from codewords_mcp.runtime.integration_info import Action, Prop
 from codewords_mcp.runtime.integrations.errors import AppNotConnected, IntegrationFailed
-from codewords_mcp.runtime.integrations.wire import words_of
-from codewords_mcp.runtime.web.client import Reply, Web, retry_after
+from codewords_mcp.runtime.integrations.pipedream_client import words_of
+from codewords_mcp.runtime.model.integration import Action, Prop
+from codewords_mcp.runtime.web.client import Web, WebResponse, retry_after
 
 Given = Mapping[str, Any]
 SECONDS = 40.0
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class NativeApp:
     """An app that is asked directly. Any of `secrets` will do; `how` says where one is had."""
 
     slug: str
@@ -67,7 +67,7 @@ class Native:
 class Api:
     """An app's API with the caller's token."""
 
-    def __init__(self, web: Web, service: Service, base: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, web: Web, service: NativeApp, base: str, headers: Mapping[str, str]) -> None:
         self._web = web
         self._service = service
         self._base = base
@@ -94,7 +94,7 @@ class Api:
             raise self._said_no(str(told.get("error") or ""), 200)
         return cast("Any", found)
 
-    def _refusal(self, reply: Reply) -> Exception:
+    def _refusal(self, reply: WebResponse) -> Exception:
         if reply.status == 429:
             return TooBusy(
                 f"{self._service.name} takes no more calls for now.",

@@ -11,9 +11,9 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from codewords_mcp.errors import InvalidInput, TooBusy, UpstreamFailed
-from codewords_mcp.runtime.integration_info import Prop
 from codewords_mcp.runtime.integrations.errors import IntegrationFailed
-from codewords_mcp.runtime.integrations.native_api import Api, Given, Native, Service
+from codewords_mcp.runtime.integrations.native_api import Api, Given, Native, NativeApp
+from codewords_mcp.runtime.model.integration import Prop
 
 MAX_RECORDS = 10_000
 _AT_ONCE = 10
@@ -141,33 +141,33 @@ _GOOGLE_HOW = (
 SERVICES = {
     one.slug: one
     for one in (
-        Service(
+        NativeApp(
             "slack", "Slack", "https://slack.com", ("SLACK_BOT_TOKEN",),
             "Make an app at api.slack.com/apps with the scope chat:write and install it; its bot token begins with xoxb-.",
         ),
-        Service(
+        NativeApp(
             "github", "GitHub", "https://api.github.com", ("GITHUB_TOKEN",),
             "Make a token at github.com/settings/tokens that may write issues.",
             {"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"},
         ),
-        Service(
+        NativeApp(
             "google_sheets", "Google Sheets", "https://sheets.googleapis.com", _GOOGLE, _GOOGLE_HOW.format(what="sheet"),
             scope="https://www.googleapis.com/auth/spreadsheets",
         ),
-        Service(
+        NativeApp(
             "google_calendar", "Google Calendar", "https://www.googleapis.com", _GOOGLE,
             _GOOGLE_HOW.format(what="calendar"), scope="https://www.googleapis.com/auth/calendar",
         ),
-        Service(
+        NativeApp(
             "airtable", "Airtable", "https://api.airtable.com", ("AIRTABLE_API_KEY",),
             "Make a personal access token at airtable.com/create/tokens with data.records:read and :write.",
         ),
-        Service(
+        NativeApp(
             "notion", "Notion", "https://api.notion.com", ("NOTION_TOKEN", "NOTION_API_KEY"),
             "Make an integration at notion.so/my-integrations and connect the pages to it.",
             {"notion-version": "2022-06-28"},
         ),
-        Service(
+        NativeApp(
             "hubspot", "HubSpot", "https://api.hubapi.com", ("HUBSPOT_ACCESS_TOKEN",),
             "Make a private app in HubSpot (Settings → Integrations) with the scopes for contacts and tickets.",
         ),

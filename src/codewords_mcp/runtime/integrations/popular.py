@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from codewords_mcp.runtime.integration_info import App
+from codewords_mcp.runtime.model.integration import App
 
 _LIST = """
 slack_v2|Slack|chat team message channel

@@ -14,8 +14,8 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from codewords_mcp.runtime.integration_info import App, Hit
-from codewords_mcp.runtime.integrations.names import family
+from codewords_mcp.runtime.model.integration import App, Hit
+from codewords_mcp.runtime.model.integration_names import family
 
 MAX_QUERY = 300
 _WORD = re.compile(r"[^\W_]+")
@@ -139,7 +139,7 @@ class _Entry:
 
 
 @dataclass(slots=True)
-class Index:
+class ActionIndex:
     """What can be found. `words` of an app are other names of it; its weight counts where the app is not named."""
 
     entries: list[_Entry] = field(default_factory=list["_Entry"])
@@ -149,7 +149,7 @@ class Index:
     _vocabulary: list[str] = field(default_factory=list[str])
 
     @classmethod
-    def of(cls, apps: Iterable[App], actions: Iterable[tuple[Hit, str]]) -> Index:
+    def of(cls, apps: Iterable[App], actions: Iterable[tuple[Hit, str]]) -> ActionIndex:
         """`actions` are (what is shown, its description)."""
         index = cls()
         for app in apps:

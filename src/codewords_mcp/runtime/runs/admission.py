@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
-from codewords_mcp.runtime.limits import Limit, Place, Scope
+from codewords_mcp.runtime.model.limits import Limit, LimitScope, Scope
 
 USUAL = 50
 """The priority of a run that names none."""
@@ -27,7 +27,7 @@ Ticket = tuple[int, int]
 class _Line:
     """Runs of one group that wait. They are alike, so that only the first can be next."""
 
-    place: Place
+    place: LimitScope
     waiting: list[tuple[Ticket, asyncio.Future[None]]] = field(
         default_factory=list[tuple[Ticket, asyncio.Future[None]]]
     )
@@ -54,7 +54,7 @@ class Admission:
         """Runs that are counted under this limit, those elsewhere included."""
         return self._active[limit.name] + self._elsewhere.get(limit.name, 0)
 
-    def full(self, place: Place) -> Limit | None:
+    def full(self, place: LimitScope) -> Limit | None:
         """The first limit that leaves no room for a run of this place."""
         for limit in place.limits:
             most = limit.most(nested=place.nested)
@@ -62,7 +62,7 @@ class Admission:
                 return limit
         return None
 
-    def claim(self, place: Place) -> bool:
+    def claim(self, place: LimitScope) -> bool:
         """Take a slot at once; False where it has to wait. Whoever has one calls `leave`.
 
         Raises TooBusy for a nested run beyond what those may: it would wait for its own caller.
@@ -79,7 +79,7 @@ class Admission:
         """A place in line; keep it to come back to it."""
         return priority, next(self._numbers)
 
-    async def wait(self, place: Place, ticket: Ticket) -> None:
+    async def wait(self, place: LimitScope, ticket: Ticket) -> None:
         """Return with a slot, in fair turn. A cancelled wait leaves the line."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         line = self._lines.setdefault(place.group, _Line(place))
@@ -94,7 +94,7 @@ class Admission:
                 self._forget(place.group, turn)
             raise
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: LimitScope) -> None:
         """Give a slot back, to whoever is next."""
         self._count(place, -1)
         self._give_out()
@@ -104,11 +104,11 @@ class Admission:
         self._elsewhere = held
         self._give_out()
 
-    def _take(self, place: Place) -> None:
+    def _take(self, place: LimitScope) -> None:
         self._count(place, 1)
         self._served[place.owner] = self._served[place.group] = next(self._numbers)
 
-    def _count(self, place: Place, by: int) -> None:
+    def _count(self, place: LimitScope, by: int) -> None:
         self.active += by
         for name in (place.owner, place.group, *(limit.name for limit in place.limits)):
             self._active[name] += by

@@ -15,15 +15,15 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from codewords_mcp.errors import RunCancelled, StorageFailed
-from codewords_mcp.runtime.limits import Place
-from codewords_mcp.runtime.models import RunRequest
+from codewords_mcp.runtime.model.core import RunRequest
+from codewords_mcp.runtime.model.limits import LimitScope
+from codewords_mcp.runtime.runs import background_request as works
 from codewords_mcp.runtime.runs import pausing
-from codewords_mcp.runtime.runs import work as works
 from codewords_mcp.runtime.runs.background_run import STORE_PAUSE, BackgroundRun
-from codewords_mcp.runtime.runs.floor import CalledService, Floor, new_id
-from codewords_mcp.runtime.runs.launch import Kit
+from codewords_mcp.runtime.runs.launcher import LaunchConfig
 from codewords_mcp.runtime.runs.queue import RunQueue
-from codewords_mcp.runtime.runs.served import Served
+from codewords_mcp.runtime.runs.registry import CalledService, RunRegistry, new_id
+from codewords_mcp.runtime.runs.service_calls import ServiceRunner
 from codewords_mcp.runtime.store import recovery, requests, slots
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 class BackgroundRuns:
     """Accepts runs, carries out what is this process's turn, and goes on with what others left."""
 
-    def __init__(self, floor: Floor, served: Served) -> None:
+    def __init__(self, floor: RunRegistry, served: ServiceRunner) -> None:
         self._floor = floor
         self._served = served
         self._queue = RunQueue(
@@ -75,7 +75,7 @@ class BackgroundRuns:
         ancestry = await floor.ancestry(request, run_id)
         ancestry.check()
         place = floor.place(request, target)
-        kit: Kit | None = None
+        kit: LaunchConfig | None = None
         if not isinstance(target, CalledService):
             kit = await floor.launcher.kit(request, target)
         row = floor.row(request, target, run_id, ancestry) | {
@@ -104,14 +104,14 @@ class BackgroundRuns:
             self._lines_up(run_id, "" if request.delay > 0 else place.line)
         return run_id
 
-    def _claim(self, place: Place, *, delayed: bool) -> bool:
+    def _claim(self, place: LimitScope, *, delayed: bool) -> bool:
         # behind those that wait already, but for a call that a running workflow makes: it would wait for itself
         if delayed or self._floor.draining or (self._in_line[place.line] and not place.nested):
             return False
         return self._floor.admission.claim(place)
 
     async def _record(
-        self, request: RunRequest, row: dict[str, Any], body: bytes, place: Place, *, claimed: bool
+        self, request: RunRequest, row: dict[str, Any], body: bytes, place: LimitScope, *, claimed: bool
     ) -> tuple[str | None, bool]:
         """(the run that first used the idempotency key, whether this one has begun); it waits in line otherwise, or for
         whoever puts it there, where this process drains.
@@ -274,7 +274,7 @@ class BackgroundRuns:
             delivery = row["deliveries"] + 1
             rows.change(connection, row["id"], {"in_queue": True, "deliveries": delivery})
             delay = max(0.0, ((row["not_before"] or 0) - at) / 1e6)
-            line = Place(row["owner"], row["key_id"] or "", row["service_id"], ()).line
+            line = LimitScope(row["owner"], row["key_id"] or "", row["service_id"], ()).line
             self._queue.put(connection, row["id"], delivery, line=line, priority=row["priority"], delay=delay)
         return len(found)
 
@@ -308,7 +308,7 @@ class BackgroundRuns:
 def _waiting(
     connection: Connection,
     row: dict[str, Any],
-    place: Place,
+    place: LimitScope,
     waits_for: str | None,
     delay: float,
     *,

@@ -12,16 +12,16 @@ import structlog
 from sqlalchemy import Connection
 
 from codewords_mcp.errors import CodewordsError, RunCancelled, StorageFailed, TooBusy
-from codewords_mcp.runtime.gateway.lineage import Origin
-from codewords_mcp.runtime.runs import work as works
-from codewords_mcp.runtime.runs.answers import settle_if_refused, unreadable
-from codewords_mcp.runtime.runs.breaking import break_off
-from codewords_mcp.runtime.runs.execution import Execution, Try
-from codewords_mcp.runtime.runs.floor import CalledService, Floor, first_attempt
-from codewords_mcp.runtime.runs.journal import RunLog
-from codewords_mcp.runtime.runs.launch import Kit
-from codewords_mcp.runtime.runs.served import Served, about
-from codewords_mcp.runtime.runs.turns import UNBEGUN, NotOurs
+from codewords_mcp.runtime.gateway.attribution import CallAttribution
+from codewords_mcp.runtime.runs import background_request as works
+from codewords_mcp.runtime.runs.attempt import Execution, Try
+from codewords_mcp.runtime.runs.cancellation import break_off
+from codewords_mcp.runtime.runs.launcher import LaunchConfig
+from codewords_mcp.runtime.runs.registry import CalledService, RunRegistry, first_attempt
+from codewords_mcp.runtime.runs.results import settle_if_refused, unreadable
+from codewords_mcp.runtime.runs.run_logs import RunLog
+from codewords_mcp.runtime.runs.service_calls import ServiceRunner, about
+from codewords_mcp.runtime.runs.slots import UNBEGUN, NotOurs
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 from codewords_mcp.runtime.services.base import Service
 from codewords_mcp.runtime.store import recovery, requests
@@ -41,7 +41,7 @@ class BackgroundRun:
     """One run, attempt after attempt. `begun`: its first one is recorded, has a slot, and needs only to be made."""
 
     def __init__(
-        self, floor: Floor, served: Served, run_id: str, work: works.Work, *, begun: bool = False
+        self, floor: RunRegistry, served: ServiceRunner, run_id: str, work: works.Work, *, begun: bool = False
     ) -> None:
         self.run_id = run_id
         self.correlation_id = work.correlation_id
@@ -92,7 +92,7 @@ class BackgroundRun:
             self._execution.cancel(self._why)
         return True
 
-    async def live(self, kit: Kit | None = None) -> None:
+    async def live(self, kit: LaunchConfig | None = None) -> None:
         """The run's whole life here, with `kit` where it has begun and is a workflow's."""
         floor = self._floor
         run_log = floor.journal.open(self.run_id, self._work.next_seq, self._work.last_line)
@@ -144,7 +144,7 @@ class BackgroundRun:
             self._ending = True
             self._record_end(values)
 
-    async def _until_stored(self, run_log: RunLog, kit: Kit | None) -> None:
+    async def _until_stored(self, run_log: RunLog, kit: LaunchConfig | None) -> None:
         """Its attempts; where the store is away or full between two, it waits, since it was accepted."""
         while True:
             try:
@@ -177,7 +177,7 @@ class BackgroundRun:
                 )
                 return
 
-    async def _attempts(self, run_log: RunLog, kit: Kit | None) -> None:
+    async def _attempts(self, run_log: RunLog, kit: LaunchConfig | None) -> None:
         floor = self._floor
         while True:
             number = len(self._work.attempts) + 1
@@ -199,7 +199,7 @@ class BackgroundRun:
         before = self._work.attempts[-1]
         return f"attempt {number} of {self._work.retries + 1}: attempt {before['number']} {before['outcome']}"
 
-    async def _attempt(self, run_log: RunLog, kit: Kit | None) -> Execution | None:
+    async def _attempt(self, run_log: RunLog, kit: LaunchConfig | None) -> Execution | None:
         """One attempt; None where it could not be made, which the record tells."""
         floor, request, first = self._floor, self._work.request, kit is not None
         try:
@@ -241,13 +241,15 @@ class BackgroundRun:
             except TooBusy:
                 tell = _nobody
 
-    async def _kit(self) -> Kit:
+    async def _kit(self) -> LaunchConfig:
         """What is live now, since the wait may have been long. Raises NotFound, EnvironmentFailed."""
         request = self._work.request
         servable = await self._floor.servable(request.caller, request.service_id)
         return await self._floor.launcher.kit(request, servable)
 
-    def _make(self, run_log: RunLog, kit: Kit, above: Origin | None, *, queued: bool) -> Execution:
+    def _make(
+        self, run_log: RunLog, kit: LaunchConfig, above: CallAttribution | None, *, queued: bool
+    ) -> Execution:
         floor, work = self._floor, self._work
         floor.begin(self.run_id, work.request.caller, kit, above)
         work.request.body = works.replayed(work.body)

@@ -10,16 +10,16 @@ from sqlalchemy import Connection
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.auth.authority import Permissions
-from codewords_mcp.runtime.author_info import DRAFT_ID
 from codewords_mcp.runtime.gateway.rules import Rules, rules_of
-from codewords_mcp.runtime.manifest import Manifest
-from codewords_mcp.runtime.models import Caller, no_progress
+from codewords_mcp.runtime.model.authoring import DRAFT_ID
+from codewords_mcp.runtime.model.core import Caller, no_progress
+from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.database import Database
-from codewords_mcp.runtime.workflows.environment import Environments
-from codewords_mcp.runtime.workflows.repair import runnable_code
+from codewords_mcp.runtime.workflows.environments.environment import Environments
 from codewords_mcp.runtime.workflows.script import Script, parse_script
+from codewords_mcp.runtime.workflows.validation.repair import runnable_code
 
 CACHED = 256
 INSTANCE_CONCURRENCY = 32

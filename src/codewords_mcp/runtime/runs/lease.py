@@ -7,16 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from codewords_mcp.runtime.auth.api_keys import RunKey
 from codewords_mcp.runtime.egress import Traffic
-from codewords_mcp.runtime.runs.journal import RunLog
+from codewords_mcp.runtime.runs.run_logs import RunLog
 from codewords_mcp.runtime.sandboxes.base import STREAMS, ExitReason, Sandbox, Stream, Usage
 from codewords_mcp.runtime.sandboxes.http1 import Connections
-from codewords_mcp.runtime.secrets.keyring import RunKey
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 
 @dataclass(slots=True)
-class Prepared:
+class PreparedSandbox:
     """A started sandbox with its key. `ready`: it listens already."""
 
     sandbox: Sandbox
@@ -55,7 +55,7 @@ class OneShot:
 
     def __init__(
         self,
-        prepared: Prepared,
+        prepared: PreparedSandbox,
         run_log: RunLog,
         secrets: dict[str, str],
         *,

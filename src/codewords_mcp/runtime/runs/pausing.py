@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from codewords_mcp.runtime.schedules import cron
 from codewords_mcp.runtime.store import requests
 from codewords_mcp.runtime.store.clock import now, to_micros
 from codewords_mcp.runtime.store.database_identity import was_restored
 from codewords_mcp.runtime.store.runs import change
 from codewords_mcp.runtime.store.tables import meta, runs, schedules
 from codewords_mcp.runtime.store.tables import webhook_deliveries as deliveries
+from codewords_mcp.runtime.triggers import cron
 
 PAUSED = "paused"
 """Name in the table `meta`; its value is JSON, `{"at": µs}`."""

@@ -21,7 +21,7 @@ from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.gateway.shared_accounts import settle_dead
 from codewords_mcp.runtime.runs.background import BackgroundRuns
-from codewords_mcp.runtime.runs.floor import Floor
+from codewords_mcp.runtime.runs.registry import RunRegistry
 from codewords_mcp.runtime.store import executors, recovery
 from codewords_mcp.runtime.store.database import REACHED
 
@@ -50,14 +50,14 @@ def _notify(connection: Connection, parameters: dict[str, str]) -> None:
 class Replica:
     """Runs from `open` to `close`, on a shared database."""
 
-    def __init__(self, floor: Floor, background: BackgroundRuns, *, ttl: float) -> None:
+    def __init__(self, floor: RunRegistry, background: BackgroundRuns, *, ttl: float) -> None:
         self._floor = floor
         self._background = background
         self._ttl = ttl
         self._tasks: list[asyncio.Task[None]] = []
         self._told: set[str] = set()
         self._news = asyncio.Event()
-        self._ear: _Ear | None = None
+        self._ear: _ReplicaListener | None = None
         self.on_secrets: Callable[[], None] = lambda: None
         """Told that secrets have changed elsewhere, or may have."""
         self._renewed = time.monotonic()
@@ -70,7 +70,9 @@ class Replica:
         """Be one of them. Raises StorageFailed."""
         await self._round()
         await self._background.open_queue()
-        self._ear = _Ear(self._floor.database.engine.url.render_as_string(hide_password=False), self._hear)
+        self._ear = _ReplicaListener(
+            self._floor.database.engine.url.render_as_string(hide_password=False), self._hear
+        )
         self._floor.journal.listener = self._floor.listener = self._tell
         self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._speak())]
 
@@ -185,7 +187,7 @@ class Replica:
                 self._floor.heard(run_id)
 
 
-class _Ear:
+class _ReplicaListener:
     """A thread with a connection of its own that listens; where it breaks, it connects again."""
 
     def __init__(self, url: str, hear: Any) -> None:

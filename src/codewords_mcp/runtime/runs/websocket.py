@@ -12,10 +12,10 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.typing import Subprotocol
 
 from codewords_mcp.errors import ProgramFailed, RunCancelled
-from codewords_mcp.runtime.runs.answers import Answer
-from codewords_mcp.runtime.runs.execution import Execution
+from codewords_mcp.runtime.runs.attempt import Execution
 from codewords_mcp.runtime.runs.lease import Lease
 from codewords_mcp.runtime.runs.request_headers import to_workflow
+from codewords_mcp.runtime.runs.results import WorkflowResponse
 from codewords_mcp.runtime.sandboxes.base import Sandbox
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
@@ -88,7 +88,7 @@ class WebSocketExecution(Execution):
                 self._mark("answer")
                 self._session.set_result(WebSocketSession(self.run_id, connection, self.scrubber.another()))
                 await connection.wait_closed()
-                self._answer = Answer(200, [])
+                self._answer = WorkflowResponse(200, [])
         except InvalidStatus as error:
             status = error.response.status_code
             raise ProgramFailed(

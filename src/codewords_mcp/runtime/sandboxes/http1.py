@@ -38,7 +38,7 @@ def _bad_reply(message: str) -> ProgramFailed:
     return ProgramFailed("program_bad_reply", message, hint="The workflow's log may say why.")
 
 
-class Reply:
+class SandboxResponse:
     """An answer whose head has come. Iterate `body` to its end, or `aclose()` to hang up.
 
     `body` raises ProgramFailed("program_bad_reply") where the answer breaks off. `headers` are as the program sent
@@ -270,7 +270,7 @@ async def request(
     body: AsyncIterator[bytes] | None,
     *,
     connections: Connections | None = None,
-) -> Reply:
+) -> SandboxResponse:
     """Send a request to the program behind the Unix socket `path`; return when the head of the answer is here.
 
     `target` is the request target (`/path?query`, percent-encoded). The body is streamed: with the `content-length`
@@ -295,7 +295,7 @@ async def request(
     except BaseException:
         await connection.aclose()
         raise
-    return Reply(status, reply_headers, connection)
+    return SandboxResponse(status, reply_headers, connection)
 
 
 async def _connect(path: str, method: str, pool: Connections | None) -> _Connection:

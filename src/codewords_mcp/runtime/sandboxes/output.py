@@ -19,7 +19,7 @@ _OVERHEAD = 128
 """Bytes that a chunk costs beside its data, so that a program writing single letters is bounded too."""
 
 
-class Output:
+class ProgramOutput:
     """Both streams of one program, in the order in which they were read."""
 
     def __init__(self) -> None:

@@ -40,7 +40,7 @@ from codewords_mcp.runtime.sandboxes.confined.spawn import proxies
 from codewords_mcp.runtime.sandboxes.listeners import is_another_users_port
 from codewords_mcp.runtime.sandboxes.local import paths
 from codewords_mcp.runtime.sandboxes.local.inside import channel
-from codewords_mcp.runtime.sandboxes.output import Output
+from codewords_mcp.runtime.sandboxes.output import ProgramOutput
 
 _BOOT: Final = str(Path(__file__).parent / "local" / "inside" / "boot.py")
 _PORT_POLL: Final = 0.1
@@ -59,7 +59,7 @@ class ProcessSandbox:
     def __init__(
         self,
         spec: SandboxSpec,
-        instance: paths.Instance,
+        instance: paths.DriverFolder,
         network: Network | None,
         threads: ThreadPoolExecutor,
     ) -> None:
@@ -70,7 +70,7 @@ class ProcessSandbox:
         self._folders = instance.next_folders()
         self._network = network
         self._threads = threads
-        self._output = Output()
+        self._output = ProgramOutput()
         self._ready: asyncio.Future[None] = loop.create_future()
         self._ready.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._ended: asyncio.Future[Exit] = loop.create_future()
@@ -375,7 +375,7 @@ class ProcessDriver:
         "Unset CODEWORDS_SANDBOX.",
     )
 
-    def __init__(self, instance: paths.Instance, network: Network | None) -> None:
+    def __init__(self, instance: paths.DriverFolder, network: Network | None) -> None:
         self._instance = instance
         self._network = network
         self._live: dict[str, ProcessSandbox] = {}
@@ -387,7 +387,7 @@ class ProcessDriver:
         """Raises StorageFailed where `run_dir` cannot be used."""
         logger.warning("CODEWORDS_SANDBOX=process: workflows run without isolation, for development only")
         try:
-            instance = await asyncio.to_thread(paths.Instance, run_dir)
+            instance = await asyncio.to_thread(paths.DriverFolder, run_dir)
             await asyncio.to_thread(paths.clean, run_dir, instance.remover)
             return cls(instance, network)
         except OSError as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from codewords_mcp.runtime.secrets.forms import forms
-from codewords_mcp.runtime.secrets.heads import HEAD, Heads
+from codewords_mcp.runtime.secrets.encodings import forms
+from codewords_mcp.runtime.secrets.multi_pattern import HEAD, MultiPattern
 
 MIN_LENGTH = 6
 """Characters of the shortest value that is scrubbed."""
@@ -36,7 +36,7 @@ class Scrubber:
             if len(value) >= MIN_LENGTH:
                 for form in forms(value):
                     labels.setdefault(form, f"[secret {name}]".encode())
-        self._heads = Heads(sorted(labels.items())) if labels else None
+        self._heads = MultiPattern(sorted(labels.items())) if labels else None
         self._same_length = False
         self._held = b""
         self._going_on: list[bytes] = []
@@ -110,7 +110,7 @@ class Scrubber:
             return [self._walk(item, depth + 1) for item in value]
         return {self.text(str(key)): self._walk(item, depth + 1) for key, item in value.items()}
 
-    def _scrub(self, heads: Heads, data: bytes, *, final: bool) -> bytes:
+    def _scrub(self, heads: MultiPattern, data: bytes, *, final: bool) -> bytes:
         data = self._held + data
         done: list[bytes] = []
         position = self._go_on(data, 0, done)
@@ -128,7 +128,7 @@ class Scrubber:
         done.append(data[position:limit])
         return b"".join(done)
 
-    def _replace(self, heads: Heads, head: bytes, data: bytes, end: int, done: list[bytes]) -> int:
+    def _replace(self, heads: MultiPattern, head: bytes, data: bytes, end: int, done: list[bytes]) -> int:
         """Write the label, and pass over the rest of a form longer than its head."""
         endings = heads.endings(head)
         if len(head) < HEAD:

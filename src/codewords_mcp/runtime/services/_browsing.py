@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from codewords_mcp.runtime.services.base import Parts
+from codewords_mcp.runtime.services.base import ServiceDependencies
 
 
-async def without_browser(parts: Parts, owner: str) -> str:
+async def without_browser(parts: ServiceDependencies, owner: str) -> str:
     """Why an owner's calls have no browser now, and what to do; "" where they have one."""
     status = await parts.browsers.status(owner)
     return "" if status.ready else f"{status.sentence} {status.fix}".strip()

@@ -14,18 +14,18 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AfterValidator
 
 from codewords_mcp.errors import InvalidInput, MissingCredential, UpstreamFailed
-from codewords_mcp.runtime.services.base import Context, Credential
+from codewords_mcp.runtime.services.base import ServiceContext, ServiceCredential
 from codewords_mcp.runtime.store import outbox
 from codewords_mcp.runtime.store.clock import now
 
-SMTP_URL = Credential(
+SMTP_URL = ServiceCredential(
     "SMTP_URL",
     "Write your mail server as smtp://user:password@host:587, or smtps://…:465, %-encoded where need be.",
     without="Messages are kept in the outbox and not sent.",
     home=True,
     essential=True,
 )
-SMTP_FROM = Credential(
+SMTP_FROM = ServiceCredential(
     "SMTP_FROM",
     "Give the address that mail comes from.",
     without="The user name in SMTP_URL is the sender, where it is an address.",
@@ -59,7 +59,7 @@ Line = Annotated[str, AfterValidator(line)]
 Address = Annotated[str, AfterValidator(_address)]
 
 
-async def sender_of(context: Context, service: str, url: str | None) -> str:
+async def sender_of(context: ServiceContext, service: str, url: str | None) -> str:
     """The address that mail comes from. Raises MissingCredential."""
     given = await context.secret(SMTP_FROM)
     if given is None and url is None:
@@ -84,7 +84,7 @@ class Posted:
 
 
 async def post(
-    context: Context, message: EmailMessage, url: str | None, sender: str, recipients: list[str]
+    context: ServiceContext, message: EmailMessage, url: str | None, sender: str, recipients: list[str]
 ) -> Posted:
     """Hand a message to the home's mail server; without one into the outbox. Raises InvalidInput, UpstreamFailed."""
     if url is not None:

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BeforeValidator, Field, StringConstraints
 
 from codewords_mcp.errors import Forbidden, InvalidInput
-from codewords_mcp.runtime.services.base import Context, Input, Operation, Output
-from codewords_mcp.runtime.webhook_info import Webhook
-from codewords_mcp.runtime.webhooks.events import ANY
+from codewords_mcp.runtime.model.webhook import Webhook
+from codewords_mcp.runtime.services.base import Input, Operation, Output, ServiceContext
+from codewords_mcp.runtime.triggers.webhook_events import ANY
 
 Name = Annotated[str, StringConstraints(pattern=r"^(\*|[A-Za-z0-9_.:-]{1,80})$")]
 
@@ -46,7 +46,7 @@ class Hook(Output):
     url: str
 
 
-class Nothing(Input):
+class NoInput(Input):
     """No fields."""
 
 
@@ -56,7 +56,7 @@ class Hooks(Output):
     registrations: list[Hook]
 
 
-class Gone(Input):
+class DeleteInput(Input):
     """Which."""
 
     id: str = Field(max_length=40, validation_alias=AliasChoices("id", "registration_id"))
@@ -69,7 +69,9 @@ class Simulated(Output):
     delivery: str
 
 
-async def register_hook(context: Context, kind: str, asked: Registration, filters: dict[str, Any]) -> Hook:
+async def register_hook(
+    context: ServiceContext, kind: str, asked: Registration, filters: dict[str, Any]
+) -> Hook:
     """Raises InvalidInput, NotFound; Forbidden for a workflow that would register another."""
     own = context.workflow
     service_id, path = asked.service_id or own, asked.path or "/"
@@ -97,18 +99,18 @@ async def register_hook(context: Context, kind: str, asked: Registration, filter
 def registrations(kind: str) -> tuple[Operation, Operation]:
     """The operations that list what of a kind was registered, and take it back."""
 
-    async def listed(context: Context, _asked: Nothing) -> Hooks:
+    async def listed(context: ServiceContext, _asked: NoInput) -> Hooks:
         found = await context.parts.webhooks.list(context.caller.owner, kind, maker=context.workflow)
         return Hooks(registrations=[_hook(one) for one in found])
 
-    async def removed(context: Context, asked: Gone) -> Gone:
+    async def removed(context: ServiceContext, asked: DeleteInput) -> DeleteInput:
         await context.parts.webhooks.delete(context.caller.owner, asked.id, kind=kind, maker=context.workflow)
         return asked
 
     return (
         Operation(
             "List what was registered",
-            Nothing,
+            NoInput,
             Hooks,
             listed,
             effect="reads",
@@ -117,8 +119,8 @@ def registrations(kind: str) -> tuple[Operation, Operation]:
         ),
         Operation(
             "Take back what was registered",
-            Gone,
-            Gone,
+            DeleteInput,
+            DeleteInput,
             removed,
             effect="writes",
             path="unregister",

@@ -17,22 +17,22 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from codewords_mcp.errors import InvalidInput, MissingCredential, NotFound, UpstreamFailed
-from codewords_mcp.runtime.auth.authority import Authority, Target
-from codewords_mcp.runtime.browser.base import BrowserGone, Tab, Visitor
+from codewords_mcp.runtime.auth.authority import Authority, CallTarget
+from codewords_mcp.runtime.browser.base import BrowserGone, BrowserUser, Tab
 from codewords_mcp.runtime.browser.sessions import Browsers
-from codewords_mcp.runtime.callers import HOME_OWNER, MadeBy
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
-from codewords_mcp.runtime.integrations.book import Integrations
-from codewords_mcp.runtime.logins import LoginBook
-from codewords_mcp.runtime.models import Caller
-from codewords_mcp.runtime.schedules.book import ScheduleBook
-from codewords_mcp.runtime.secrets.book import SecretBook
-from codewords_mcp.runtime.service_operations import operation_name
+from codewords_mcp.runtime.integrations.service import Integrations
+from codewords_mcp.runtime.model.caller import HOME_OWNER, MadeBy
+from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.service_operations import operation_name
+from codewords_mcp.runtime.secrets.service import SecretService
+from codewords_mcp.runtime.services._logins import LoginService
 from codewords_mcp.runtime.store.database import Database
-from codewords_mcp.runtime.store.files import Files
+from codewords_mcp.runtime.store.files import FileStore
+from codewords_mcp.runtime.triggers.schedules import ScheduleService
+from codewords_mcp.runtime.triggers.webhooks import WebhookService
 from codewords_mcp.runtime.web.client import Web
-from codewords_mcp.runtime.webhooks.book import WebhookBook
 from codewords_mcp.settings import Settings
 
 M = TypeVar("M", bound=BaseModel)
@@ -53,7 +53,7 @@ class Output(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
+class ServiceCredential:
     """A secret that a service uses: `how` says where one is had, `without` what the service does when there is none.
 
     An empty `without` means that the service needs it. `essential`: with another `without` it starts, and yet does not do what
@@ -82,14 +82,14 @@ class Operation:
     summary: str
     input: type[BaseModel]
     output: type[BaseModel]
-    call: Callable[[Context, Any], Awaitable[BaseModel]]
+    call: Callable[[ServiceContext, Any], Awaitable[BaseModel]]
     effect: Effect
     reads_when: Callable[[Any], bool] | None = None
     path: str = ""
     aliases: tuple[str, ...] = ()
     private: bool = False
     example: dict[str, Any] | None = None
-    targets: Callable[[Any], Iterable[Target]] | None = None
+    targets: Callable[[Any], Iterable[CallTarget]] | None = None
 
     def effect_of(self, data: BaseModel) -> Effect:
         """The effect of a call with this input."""
@@ -116,8 +116,8 @@ class Service:
     title: str
     summary: str
     operations: tuple[Operation, ...]
-    credentials: tuple[Credential, ...] = ()
-    unavailable: Callable[[Parts, str], Awaitable[str]] | None = None
+    credentials: tuple[ServiceCredential, ...] = ()
+    unavailable: Callable[[ServiceDependencies, str], Awaitable[str]] | None = None
     """Tells why every call of an owner's is refused now, "" where none is."""
 
     def find(self, path: str) -> Operation:
@@ -134,20 +134,20 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ServiceDependencies:
     """The rooms of the home that services work with."""
 
     settings: Settings
     database: Database
-    secrets: SecretBook
+    secrets: SecretService
     web: Web
     gateway: Gateway
-    schedules: ScheduleBook
-    webhooks: WebhookBook
-    logins: LoginBook
+    schedules: ScheduleService
+    webhooks: WebhookService
+    logins: LoginService
     socket_state: Callable[[str], str]
     """An owner's socket to Slack, in words."""
-    files: Files
+    files: FileStore
     address: Callable[[], str]
     """Where the runtime is reached from outside, without a slash at the end."""
     derive: Callable[[str], bytes]
@@ -165,13 +165,13 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class ServiceContext:
     """One call: who asks, what they may do, and what a service may use to answer.
 
     `hosts` are the only ones that this service may reach for the caller, None for any.
     """
 
-    parts: Parts
+    parts: ServiceDependencies
     caller: Caller
     run_id: str
     path: str
@@ -212,7 +212,7 @@ class Context:
 
         Raises NotConnected, TooBusy, SandboxFailed, EnvironmentFailed; UpstreamFailed where the browser ended.
         """
-        visitor = Visitor(self.caller, self.caller.run_id or self.run_id, self.hosts, own)
+        visitor = BrowserUser(self.caller, self.caller.run_id or self.run_id, self.hosts, own)
         visit = None
         try:
             async with self.parts.browsers.visit(visitor) as visit:
@@ -235,12 +235,12 @@ class Context:
         """The id of the workflow that calls; None for a person."""
         return self.authority.workflow
 
-    async def secret(self, credential: Credential) -> str | None:
+    async def secret(self, credential: ServiceCredential) -> str | None:
         """The caller's own secret of this name, else the home's, else what the runtime's environment has."""
         owner = HOME_OWNER if credential.home else self.caller.owner
         return (await self.parts.secrets.given(owner, [credential.name])).get(credential.name)
 
-    async def need(self, service: str, credential: Credential) -> str:
+    async def need(self, service: str, credential: ServiceCredential) -> str:
         """The same. Raises MissingCredential, which says how to get one."""
         if value := await self.secret(credential):
             return value

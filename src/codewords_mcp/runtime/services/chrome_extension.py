@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import Field
 
-from codewords_mcp.runtime.auth.authority import Target, host_of
+from codewords_mcp.runtime.auth.authority import CallTarget, host_of
 from codewords_mcp.runtime.browser.actions import Action, Navigate
 from codewords_mcp.runtime.browser.base import MAX_HTML, BrowserGone, StepFailed, Tab
 from codewords_mcp.runtime.services._browsing import without_browser
-from codewords_mcp.runtime.services.base import Context, Input, Operation, Output, Service
+from codewords_mcp.runtime.services.base import Input, Operation, Output, Service, ServiceContext
 
 _LARGE = ("html", "screenshot")
 """Values that only `data` has, not each step's result too."""
@@ -42,7 +42,7 @@ class Done(Output):
     title: str | None = None
 
 
-async def call(context: Context, asked: Actions) -> Done:
+async def call(context: ServiceContext, asked: Actions) -> Done:
     """Raises NotConnected where there is no browser, TooBusy where too many are in use."""
     done = Done(success=True, data={}, results=[])
     seconds = context.settings.browser_step_timeout
@@ -59,7 +59,7 @@ async def call(context: Context, asked: Actions) -> Done:
     return done
 
 
-def _targets(asked: Actions) -> list[Target]:
+def _targets(asked: Actions) -> list[CallTarget]:
     return [host_of(action.url) for action in asked.actions if isinstance(action, Navigate)]
 
 

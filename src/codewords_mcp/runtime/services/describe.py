@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from codewords_mcp.runtime.service_info import CredentialInfo, OperationInfo, ServiceInfo
+from codewords_mcp.runtime.model.service import CredentialInfo, OperationInfo, ServiceInfo
 from codewords_mcp.runtime.services.base import Service
 
 

@@ -11,14 +11,14 @@ from pydantic import AliasChoices, Field
 from sqlalchemy import RowMapping
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.services.base import Context, Input, Operation, Output, Service
+from codewords_mcp.runtime.services.base import Input, Operation, Output, Service, ServiceContext
 from codewords_mcp.runtime.store.clock import to_text
 
 MAX_READ = 10 << 20
 BINARY = "application/octet-stream"
 
 
-class Upload(Input):
+class UploadInput(Input):
     """`content` is text; what is none goes into `content_base64`."""
 
     filename: str = Field(min_length=1, max_length=255)
@@ -31,7 +31,7 @@ class Upload(Input):
     )
 
 
-class One(Input):
+class FileRef(Input):
     """A file."""
 
     file_id: str = Field(pattern=r"^[0-9a-f]{32}$", validation_alias=AliasChoices("file_id", "id"))
@@ -61,7 +61,7 @@ class Stored(File):
     success: bool
 
 
-class Listed(Output):
+class FileList(Output):
     """Newest first."""
 
     files: list[File]
@@ -74,14 +74,14 @@ class Read(Stored):
     content_base64: str | None = None
 
 
-class Deleted(Output):
+class DeletedFile(Output):
     """Its links lead nowhere any more."""
 
     success: bool
     file_id: str
 
 
-async def upload(context: Context, asked: Upload) -> Stored:
+async def upload(context: ServiceContext, asked: UploadInput) -> Stored:
     """Raises InvalidInput, BodyTooLarge, StorageFailed."""
     if (asked.content is None) == (asked.content_base64 is None):
         raise InvalidInput("Give either `content` or `content_base64`.")
@@ -103,10 +103,10 @@ async def upload(context: Context, asked: Upload) -> Stored:
         yield data
 
     await store.write(links.upload_path.rpartition("/")[2], chunks(), asked.content_type or guessed)
-    return await link(context, One(file_id=links.file_id))
+    return await link(context, FileRef(file_id=links.file_id))
 
 
-async def link(context: Context, asked: One) -> Stored:
+async def link(context: ServiceContext, asked: FileRef) -> Stored:
     """Raises NotFound."""
     row, path = await context.parts.files.owned(context.caller.owner, asked.file_id, maker=context.workflow)
     return Stored.model_validate(
@@ -114,13 +114,13 @@ async def link(context: Context, asked: One) -> Stored:
     )
 
 
-async def listed(context: Context, asked: Newest) -> Listed:
+async def listed(context: ServiceContext, asked: Newest) -> FileList:
     """Newest first."""
     rows = await context.parts.files.list(context.caller.owner, asked.limit, maker=context.workflow)
-    return Listed(files=[File.model_validate(_told(row)) for row in rows])
+    return FileList(files=[File.model_validate(_told(row)) for row in rows])
 
 
-async def read(context: Context, asked: One) -> Read:
+async def read(context: ServiceContext, asked: FileRef) -> Read:
     """Raises NotFound; InvalidInput for one that is too large for an answer."""
     store = context.parts.files
     row, path = await store.owned(context.caller.owner, asked.file_id, maker=context.workflow)
@@ -137,10 +137,10 @@ async def read(context: Context, asked: One) -> Read:
         return Read.model_validate(told | {"content_base64": base64.b64encode(data).decode()})
 
 
-async def delete(context: Context, asked: One) -> Deleted:
+async def delete(context: ServiceContext, asked: FileRef) -> DeletedFile:
     """Raises NotFound."""
     await context.parts.files.delete(context.caller.owner, asked.file_id, maker=context.workflow)
-    return Deleted(success=True, file_id=asked.file_id)
+    return DeletedFile(success=True, file_id=asked.file_id)
 
 
 def _told(row: RowMapping) -> dict[str, object]:
@@ -163,7 +163,7 @@ SERVICE = Service(
     operations=(
         Operation(
             "Store a file",
-            Upload,
+            UploadInput,
             Stored,
             upload,
             effect="writes",
@@ -172,12 +172,14 @@ SERVICE = Service(
             example={"filename": "report.csv", "content": "name,score\nAda,7\n"},
         ),
         Operation(
-            "List files", Newest, Listed, listed, effect="reads", path="list", aliases=("",), example={}
+            "List files", Newest, FileList, listed, effect="reads", path="list", aliases=("",), example={}
         ),
-        Operation("Read a file", One, Read, read, effect="reads", path="read", private=True, example=_ONE),
+        Operation(
+            "Read a file", FileRef, Read, read, effect="reads", path="read", private=True, example=_ONE
+        ),
         Operation(
             "Get a new download link",
-            One,
+            FileRef,
             Stored,
             link,
             effect="reads",
@@ -185,6 +187,8 @@ SERVICE = Service(
             private=True,
             example=_ONE,
         ),
-        Operation("Delete a file", One, Deleted, delete, effect="writes", path="delete", example=_ONE),
+        Operation(
+            "Delete a file", FileRef, DeletedFile, delete, effect="writes", path="delete", example=_ONE
+        ),
     ),
 )

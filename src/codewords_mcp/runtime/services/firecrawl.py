@@ -8,12 +8,12 @@ from urllib.parse import quote, urljoin, urlsplit
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from codewords_mcp.errors import TooBusy, UpstreamFailed
-from codewords_mcp.runtime.auth.authority import Target, host_of
-from codewords_mcp.runtime.services.base import Context, Credential, Operation, Service
+from codewords_mcp.runtime.auth.authority import CallTarget, host_of
+from codewords_mcp.runtime.services.base import Operation, Service, ServiceContext, ServiceCredential
 from codewords_mcp.runtime.web.client import read_reply, retry_after, said
-from codewords_mcp.runtime.web.pages import Page, read_page
+from codewords_mcp.runtime.web.pages import WebPage, read_page
 
-FIRECRAWL = Credential(
+FIRECRAWL = ServiceCredential(
     "FIRECRAWL_API_KEY",
     "Make a key at https://www.firecrawl.dev/app/api-keys.",
     without="Pages are read and mapped by the runtime's own engine; crawl, search and extract are not there.",
@@ -52,13 +52,13 @@ class Map(BaseModel):
     )
 
 
-class Anything(BaseModel):
+class FirecrawlInput(BaseModel):
     """What Firecrawl's own API takes at this path."""
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
 
-class Answer(BaseModel):
+class FirecrawlResponse(BaseModel):
     """Firecrawl's shape: `success`, and what was asked for; `error` where there is none."""
 
     model_config = ConfigDict(extra="allow")
@@ -66,7 +66,7 @@ class Answer(BaseModel):
     success: bool
 
 
-async def scrape(context: Context, asked: Scrape) -> BaseModel:
+async def scrape(context: ServiceContext, asked: Scrape) -> BaseModel:
     """One page. A page that cannot be read is an answer with `success` false, as Firecrawl has it."""
     if key := await context.secret(FIRECRAWL):
         return await _pass_on(context, key, "v1/scrape")
@@ -78,16 +78,18 @@ async def scrape(context: Context, asked: Scrape) -> BaseModel:
             context.web, asked.url, context.policy, main=asked.only_main_content, seconds=seconds
         )
     except UpstreamFailed as error:
-        return Answer.model_validate({"success": False, "error": str(error), "code": "SCRAPE_FAILED"})
+        return FirecrawlResponse.model_validate(
+            {"success": False, "error": str(error), "code": "SCRAPE_FAILED"}
+        )
     told: dict[str, Any] = {"success": True, "data": _document(page, wanted)}
     if foreign:
         told["warning"] = (
             "Without FIRECRAWL_API_KEY only these formats are made: " + ", ".join(LOCAL_FORMATS) + "."
         )
-    return Answer.model_validate(told)
+    return FirecrawlResponse.model_validate(told)
 
 
-def _document(page: Page, wanted: list[Any]) -> dict[str, Any]:
+def _document(page: WebPage, wanted: list[Any]) -> dict[str, Any]:
     made = page.markdown
     have: dict[str, Any] = {
         "markdown": made.text,
@@ -108,14 +110,14 @@ def _document(page: Page, wanted: list[Any]) -> dict[str, Any]:
     }
 
 
-async def map_site(context: Context, asked: Map) -> BaseModel:
+async def map_site(context: ServiceContext, asked: Map) -> BaseModel:
     """The addresses that one page links to on its site. v2 gives objects, v1 texts."""
     if key := await context.secret(FIRECRAWL):
         return await _pass_on(context, key, "v1/map")
     try:
         page = await read_page(context.web, asked.url, context.policy, main=False)
     except UpstreamFailed as error:
-        return Answer.model_validate({"success": False, "error": str(error), "code": "MAP_FAILED"})
+        return FirecrawlResponse.model_validate({"success": False, "error": str(error), "code": "MAP_FAILED"})
     host = _host(page.reply.url)
     links = [urljoin(page.reply.url, link).partition("#")[0] for link in page.markdown.links]
     own = [
@@ -127,7 +129,9 @@ async def map_site(context: Context, asked: Map) -> BaseModel:
         own = [link for link in own if asked.search.lower() in link.lower()]
     own = own[: asked.limit]
     v2 = context.path.strip("/").startswith("v2")
-    return Answer.model_validate({"success": True, "links": [{"url": link} for link in own] if v2 else own})
+    return FirecrawlResponse.model_validate(
+        {"success": True, "links": [{"url": link} for link in own] if v2 else own}
+    )
 
 
 def _only_reads(asked: Scrape) -> bool:
@@ -139,13 +143,13 @@ def _host(url: str) -> str:
     return (urlsplit(url).hostname or "").removeprefix("www.")
 
 
-async def anything(context: Context, asked: Anything) -> BaseModel:
+async def anything(context: ServiceContext, asked: FirecrawlInput) -> BaseModel:
     """Firecrawl's own answer. Raises MissingCredential."""
     del asked
     return await _pass_on(context, await context.need("firecrawl", FIRECRAWL))
 
 
-async def _pass_on(context: Context, key: str, path: str | None = None) -> BaseModel:
+async def _pass_on(context: ServiceContext, key: str, path: str | None = None) -> BaseModel:
     """Ask Firecrawl what we were asked, with the home's key. Raises TooBusy, UpstreamFailed, by its status."""
     asked = context.path.strip("/")
     target = asked if asked.startswith(("v1/", "v2/")) else path or asked
@@ -170,7 +174,7 @@ async def _pass_on(context: Context, key: str, path: str | None = None) -> BaseM
             upstream_said=said(reply, "error"),
             hint="Check FIRECRAWL_API_KEY and what was asked." if reply.status < 500 else "Try again later.",
         )
-    return read_reply(Anything, reply)
+    return read_reply(FirecrawlInput, reply)
 
 
 _WITHIN = PASSIVE_FIELDS | {
@@ -178,11 +182,11 @@ _WITHIN = PASSIVE_FIELDS | {
     "include_subdomains", "maxDepth", "includePaths", "excludePaths", "ignoreSitemap", "sitemapOnly", "sitemap",
 }  # fmt: skip
 """Fields that lead to no address but `url` and `urls`, and to pages of their sites."""
-_ANYWHERE = Target("host", "")
+_ANYWHERE = CallTarget("host", "")
 """A host that no list has: allowed where any host is."""
 
 
-def _pages(asked: BaseModel) -> list[Target]:
+def _pages(asked: BaseModel) -> list[CallTarget]:
     """What a call goes to. A field that may lead elsewhere (`actions`, `webhook`) asks for any page."""
     given = asked.model_dump(by_alias=True, exclude_unset=True)
     several: Any = given.get("urls")
@@ -193,7 +197,7 @@ def _pages(asked: BaseModel) -> list[Target]:
     return pages if given.keys() <= _WITHIN else [*pages, _ANYWHERE]
 
 
-def _pages_or_any(asked: BaseModel) -> list[Target]:
+def _pages_or_any(asked: BaseModel) -> list[CallTarget]:
     """The same; what names no address (a search) goes anywhere. Nothing at all only asks how something stands."""
     pages = _pages(asked)
     return pages if pages or not asked.model_dump(exclude_unset=True) else [_ANYWHERE]
@@ -207,7 +211,7 @@ SERVICE = Service(
         Operation(
             "Read one page",
             Scrape,
-            Answer,
+            FirecrawlResponse,
             scrape,
             effect="writes",
             reads_when=_only_reads,
@@ -218,7 +222,7 @@ SERVICE = Service(
         Operation(
             "List the links of a page on its site",
             Map,
-            Answer,
+            FirecrawlResponse,
             map_site,
             effect="reads",
             targets=_pages,
@@ -228,8 +232,8 @@ SERVICE = Service(
         ),
         Operation(
             "Whatever else Firecrawl does, at Firecrawl",
-            Anything,
-            Answer,
+            FirecrawlInput,
+            FirecrawlResponse,
             anything,
             effect="writes",
             targets=_pages_or_any,

@@ -11,11 +11,18 @@ from urllib.parse import quote
 from pydantic import AliasChoices, Field
 
 from codewords_mcp.errors import NotFound, TooBusy, UpstreamFailed
-from codewords_mcp.runtime.services.base import Context, Credential, Input, Operation, Output, Service
+from codewords_mcp.runtime.services.base import (
+    Input,
+    Operation,
+    Output,
+    Service,
+    ServiceContext,
+    ServiceCredential,
+)
 from codewords_mcp.runtime.store.clock import now
-from codewords_mcp.runtime.web.client import Reply, retry_after, said
+from codewords_mcp.runtime.web.client import WebResponse, retry_after, said
 
-GITHUB_TOKEN = Credential(
+GITHUB_TOKEN = ServiceCredential(
     "GITHUB_TOKEN",
     "Make a token without any scope at https://github.com/settings/tokens.",
     without="GitHub allows 60 calls an hour and no search of code.",
@@ -26,7 +33,7 @@ _NAME = r"^[A-Za-z0-9_.-]{1,100}$"
 _LAST_PAGE = re.compile(r'<([^>]*)>;\s*rel="next"')
 
 
-class Search(Input):
+class GithubSearch(Input):
     """GitHub's own query language; `page` counts from 1."""
 
     query: str = Field(min_length=1, max_length=256, validation_alias=AliasChoices("query", "q"))
@@ -42,7 +49,7 @@ class Search(Input):
     order: str | None = Field(default=None, pattern=r"^(asc|desc)$")
 
 
-class Found(Output):
+class SearchResults(Output):
     """`items` as GitHub gives them; `next_page` is null at the end, which comes after 1000 at the latest."""
 
     success: bool
@@ -52,20 +59,20 @@ class Found(Output):
     next_page: int | None
 
 
-class Of(Input):
+class RepositoryRef(Input):
     """A repository."""
 
     owner: str = Field(pattern=_NAME)
     repo: str = Field(pattern=_NAME)
 
 
-class Who(Input):
+class UserRef(Input):
     """A user or an organisation."""
 
     username: str = Field(pattern=_NAME, validation_alias=AliasChoices("username", "user", "login"))
 
 
-class One(Output):
+class ItemOutput(Output):
     """`item` as GitHub gives it."""
 
     success: bool
@@ -82,7 +89,7 @@ class Readme(Output):
 
 
 def _search(kind: str) -> Any:
-    async def call(context: Context, asked: Search) -> Found:
+    async def call(context: ServiceContext, asked: GithubSearch) -> SearchResults:
         """Raises TooBusy, UpstreamFailed; MissingCredential for code without a token."""
         if kind == "code":
             await context.need("github", _NEEDED)
@@ -92,7 +99,7 @@ def _search(kind: str) -> Any:
         told = _object(reply)
         more = _LAST_PAGE.search(reply.headers.get("link", "")) is not None
         items = told.get("items")
-        return Found(
+        return SearchResults(
             success=True,
             total_count=int(told.get("total_count") or 0),
             incomplete=bool(told.get("incomplete_results")),
@@ -103,17 +110,19 @@ def _search(kind: str) -> Any:
     return call
 
 
-async def repository(context: Context, asked: Of) -> One:
+async def repository(context: ServiceContext, asked: RepositoryRef) -> ItemOutput:
     """Raises NotFound, TooBusy, UpstreamFailed."""
-    return One(success=True, item=_object(await _ask(context, _path("repos", asked.owner, asked.repo))))
+    return ItemOutput(
+        success=True, item=_object(await _ask(context, _path("repos", asked.owner, asked.repo)))
+    )
 
 
-async def user(context: Context, asked: Who) -> One:
+async def user(context: ServiceContext, asked: UserRef) -> ItemOutput:
     """Raises NotFound, TooBusy, UpstreamFailed."""
-    return One(success=True, item=_object(await _ask(context, _path("users", asked.username))))
+    return ItemOutput(success=True, item=_object(await _ask(context, _path("users", asked.username))))
 
 
-async def readme(context: Context, asked: Of) -> Readme:
+async def readme(context: ServiceContext, asked: RepositoryRef) -> Readme:
     """Raises NotFound, TooBusy, UpstreamFailed."""
     told = _object(await _ask(context, f"{_path('repos', asked.owner, asked.repo)}/readme"))
     try:
@@ -125,7 +134,7 @@ async def readme(context: Context, asked: Of) -> Readme:
         raise UpstreamFailed("GitHub gave a readme that cannot be read.") from None
 
 
-def _object(reply: Reply) -> dict[str, Any]:
+def _object(reply: WebResponse) -> dict[str, Any]:
     found = reply.json()
     if not isinstance(found, dict):
         raise UpstreamFailed(
@@ -141,12 +150,12 @@ def _path(*parts: str) -> str:
     return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
-_NEEDED = Credential(
+_NEEDED = ServiceCredential(
     GITHUB_TOKEN.name, "GitHub searches code for those with a token only. " + GITHUB_TOKEN.how
 )
 
 
-async def _ask(context: Context, path: str, params: dict[str, str] | None = None) -> Reply:
+async def _ask(context: ServiceContext, path: str, params: dict[str, str] | None = None) -> WebResponse:
     headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
     if token := await context.secret(GITHUB_TOKEN):
         headers["Authorization"] = f"Bearer {token}"
@@ -171,7 +180,7 @@ async def _ask(context: Context, path: str, params: dict[str, str] | None = None
     )
 
 
-def _is_limit(reply: Reply) -> bool:
+def _is_limit(reply: WebResponse) -> bool:
     """The hourly limit has no calls left; the secondary one says when to come back, or says so in words alone."""
     if reply.status not in {403, 429}:
         return False
@@ -180,7 +189,7 @@ def _is_limit(reply: Reply) -> bool:
     return reply.status == 429 or spent or "rate limit" in said(reply, "message").lower()
 
 
-def _wait(reply: Reply) -> int:
+def _wait(reply: WebResponse) -> int:
     if "retry-after" not in reply.headers and reply.headers.get("x-ratelimit-remaining") == "0":
         reset = reply.headers.get("x-ratelimit-reset", "")
         if reset.isascii() and reset.isdigit():
@@ -204,8 +213,8 @@ SERVICE = Service(
         *(
             Operation(
                 f"Search {name}",
-                Search,
-                Found,
+                GithubSearch,
+                SearchResults,
                 _search("users" if name == "profiles" else name),
                 effect="reads",
                 path=f"search_{name}",
@@ -216,8 +225,8 @@ SERVICE = Service(
         ),
         Operation(
             "Show a repository",
-            Of,
-            One,
+            RepositoryRef,
+            ItemOutput,
             repository,
             effect="reads",
             path="repository",
@@ -226,7 +235,7 @@ SERVICE = Service(
         ),
         Operation(
             "Read a repository's readme",
-            Of,
+            RepositoryRef,
             Readme,
             readme,
             effect="reads",
@@ -236,8 +245,8 @@ SERVICE = Service(
         ),
         Operation(
             "Show a user",
-            Who,
-            One,
+            UserRef,
+            ItemOutput,
             user,
             effect="reads",
             path="user",

@@ -7,29 +7,38 @@ from typing import Any, Literal, cast
 from pydantic import Field, model_validator
 
 from codewords_mcp.errors import InvalidInput, TooBusy, UpstreamFailed
-from codewords_mcp.runtime.services.base import Context, Credential, Input, Operation, Output, Service
-from codewords_mcp.runtime.web.client import Reply, retry_after
+from codewords_mcp.runtime.services.base import (
+    Input,
+    Operation,
+    Output,
+    Service,
+    ServiceContext,
+    ServiceCredential,
+)
+from codewords_mcp.runtime.web.client import WebResponse, retry_after
 
-HUNTER_API_KEY = Credential("HUNTER_API_KEY", "Make one at https://hunter.io/api-keys; there is a free plan.")
+HUNTER_API_KEY = ServiceCredential(
+    "HUNTER_API_KEY", "Make one at https://hunter.io/api-keys; there is a free plan."
+)
 _DOMAIN = r"^[^\s/?#@]+$"
 _PENDING, _SMTP_FAILED = 202, 222
 """Of Hunter's own: a verification that goes on, and one that the other server broke off."""
 
 
-class Whose(Input):
+class CompanyQuery(Input):
     """A company, by its domain or its name."""
 
     domain: str | None = Field(default=None, max_length=253, pattern=_DOMAIN)
     company: str | None = Field(default=None, min_length=1, max_length=200)
 
     @model_validator(mode="after")
-    def _one_is_needed(self) -> Whose:
+    def _one_is_needed(self) -> CompanyQuery:
         if self.domain is None and self.company is None:
             raise ValueError("`domain` or `company` is needed")
         return self
 
 
-class Domain(Whose):
+class Domain(CompanyQuery):
     """`offset` skips results, for the next page."""
 
     limit: int = Field(default=10, ge=1, le=100, description="A page's length.")
@@ -39,7 +48,7 @@ class Domain(Whose):
     department: str | None = Field(default=None, pattern=r"^[a-z_,]{1,200}$")
 
 
-class Person(Whose):
+class Person(CompanyQuery):
     """`full_name`, or `first_name` and `last_name`."""
 
     first_name: str | None = Field(default=None, min_length=1, max_length=100)
@@ -47,23 +56,23 @@ class Person(Whose):
     full_name: str | None = Field(default=None, min_length=1, max_length=200)
 
 
-class Address(Input):
+class AddressInput(Input):
     """An e-mail address."""
 
     email: str = Field(max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")
 
 
-class Count(Whose):
+class Count(CompanyQuery):
     """How many addresses Hunter knows; costs nothing."""
 
     type: Literal["personal", "generic"] | None = None
 
 
-class Nothing(Input):
+class AccountInput(Input):
     """No fields."""
 
 
-class Told(Output):
+class HunterOutput(Output):
     """`data` and `meta` as Hunter gives them. `pending`: a verification goes on; ask again in some seconds."""
 
     success: bool
@@ -73,7 +82,7 @@ class Told(Output):
 
 
 def _asks(route: str) -> Any:
-    async def call(context: Context, asked: Input) -> Told:
+    async def call(context: ServiceContext, asked: Input) -> HunterOutput:
         """Raises MissingCredential, TooBusy, UpstreamFailed, InvalidInput."""
         if isinstance(asked, Person) and not (asked.full_name or (asked.first_name and asked.last_name)):
             raise InvalidInput("Give `full_name`, or `first_name` and `last_name`.")
@@ -87,9 +96,9 @@ def _asks(route: str) -> Any:
     return call
 
 
-def _told(reply: Reply) -> Told:
+def _told(reply: WebResponse) -> HunterOutput:
     if reply.status == _PENDING:
-        return Told(success=True, data={}, pending=True)
+        return HunterOutput(success=True, data={}, pending=True)
     if reply.status == _SMTP_FAILED:
         raise UpstreamFailed(
             "The mail server of this address broke off Hunter's verification.",
@@ -105,12 +114,12 @@ def _told(reply: Reply) -> Told:
             "Hunter answered in a shape that it should not have.", upstream_status=reply.status
         )
     meta = cast("dict[str, Any]", found).get("meta")
-    return Told.model_validate(
+    return HunterOutput.model_validate(
         {"success": True, "data": data, "meta": meta if isinstance(meta, dict) else {}}
     )
 
 
-def _refusal(reply: Reply) -> UpstreamFailed | TooBusy:
+def _refusal(reply: WebResponse) -> UpstreamFailed | TooBusy:
     # 403 is Hunter's for more calls in a second than it takes, 429 for a month's that are used up
     if reply.status == 403:
         return TooBusy("Hunter takes no more calls for now.", retry_after=retry_after(reply, 2))
@@ -133,7 +142,7 @@ def _refusal(reply: Reply) -> UpstreamFailed | TooBusy:
     )
 
 
-def _details(reply: Reply) -> str:
+def _details(reply: WebResponse) -> str:
     """What its first error says: data, bounded."""
     try:
         text = str(reply.json()["errors"][0]["details"])
@@ -152,7 +161,7 @@ SERVICE = Service(
         Operation(
             "Find the addresses of a company",
             Domain,
-            Told,
+            HunterOutput,
             _asks("domain-search"),
             effect="reads",
             path="domain_search",
@@ -162,7 +171,7 @@ SERVICE = Service(
         Operation(
             "Find a person's address",
             Person,
-            Told,
+            HunterOutput,
             _asks("email-finder"),
             effect="reads",
             path="find_email",
@@ -171,8 +180,8 @@ SERVICE = Service(
         ),
         Operation(
             "Verify an address",
-            Address,
-            Told,
+            AddressInput,
+            HunterOutput,
             _asks("email-verifier"),
             effect="reads",
             path="verify_email",
@@ -182,7 +191,7 @@ SERVICE = Service(
         Operation(
             "Count a company's addresses",
             Count,
-            Told,
+            HunterOutput,
             _asks("email-count"),
             effect="reads",
             path="count",
@@ -191,8 +200,8 @@ SERVICE = Service(
         ),
         Operation(
             "Show what is left of the plan",
-            Nothing,
-            Told,
+            AccountInput,
+            HunterOutput,
             _asks("account"),
             effect="reads",
             path="account",

@@ -8,20 +8,27 @@ from typing import Any, Literal
 from pydantic import AliasChoices, Field
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.integration_info import (
+from codewords_mcp.runtime.integrations.native_table import SERVICES
+from codewords_mcp.runtime.integrations.pipedream_client import HOW
+from codewords_mcp.runtime.integrations.service import ActionRequest as Wanted
+from codewords_mcp.runtime.model.integration import (
     Account,
     Action,
+    ActionOutcome,
     App,
     Connection,
     Hit,
     Option,
-    Outcome,
     Status,
 )
-from codewords_mcp.runtime.integrations.book import Asked as Wanted
-from codewords_mcp.runtime.integrations.native_table import SERVICES
-from codewords_mcp.runtime.integrations.wire import HOW
-from codewords_mcp.runtime.services.base import Context, Credential, Input, Operation, Output, Service
+from codewords_mcp.runtime.services.base import (
+    Input,
+    Operation,
+    Output,
+    Service,
+    ServiceContext,
+    ServiceCredential,
+)
 
 Does = Literal[
     "execute", "run",
@@ -35,7 +42,7 @@ Does = Literal[
 MAX_WAIT = 100
 
 
-class Asked(Input):
+class PipedreamInput(Input):
     """`operation` is `execute` without it, and what it needs of these is checked by it."""
 
     operation: Does | None = Field(
@@ -69,7 +76,7 @@ class Asked(Input):
     )
 
 
-class Told(Output):
+class PipedreamOutput(Output):
     """Of an action `ret`, `exports` and `os`, as Pipedream gives them; of an operation what it is about."""
 
     success: bool | None = None
@@ -98,57 +105,61 @@ class Told(Output):
     note: str | None = None
 
 
-async def call(context: Context, asked: Asked) -> Told:
-    """See `Asked`. Raises InvalidInput, NotFound, NotConnected, NotAgreed, IntegrationFailed, TooBusy, UpstreamFailed."""
+async def call(context: ServiceContext, asked: PipedreamInput) -> PipedreamOutput:
+    """See `PipedreamInput`. Raises InvalidInput, NotFound, NotConnected, NotAgreed, IntegrationFailed, TooBusy, UpstreamFailed."""
     return await _OPERATIONS[asked.operation or "execute"](context, asked)
 
 
-async def _execute(context: Context, asked: Asked) -> Told:
+async def _execute(context: ServiceContext, asked: PipedreamInput) -> PipedreamOutput:
     _needs(asked, "app", "action")
     context.authority.require_action(asked.app, asked.action)
     wanted = Wanted(asked.app, asked.action, asked.props, asked.account_id, asked.dynamic_props_id)
-    done: Outcome = await context.parts.integrations.run(context.caller.owner, wanted, context.policy)
-    return Told(
+    done: ActionOutcome = await context.parts.integrations.run(context.caller.owner, wanted, context.policy)
+    return PipedreamOutput(
         success=True, ret=done.ret, exports=done.exports, os=list(done.os), summary=done.summary, files=list(done.files),
         backend=done.backend, action=done.action, account=done.account,
     )  # fmt: skip
 
 
-async def _search(context: Context, asked: Asked) -> Told:
+async def _search(context: ServiceContext, asked: PipedreamInput) -> PipedreamOutput:
     found = await context.parts.integrations.directory.search(
         context.caller.owner, asked.query or asked.app, asked.limit
     )
-    return Told(actions=list(found.actions), apps=list(found.apps), note=found.note)
+    return PipedreamOutput(actions=list(found.actions), apps=list(found.apps), note=found.note)
 
 
-async def _actions(context: Context, asked: Asked) -> Told:
+async def _actions(context: ServiceContext, asked: PipedreamInput) -> PipedreamOutput:
     _needs(asked, "app")
     found = await context.parts.integrations.directory.actions(
         context.caller.owner, asked.app, asked.query, asked.limit
     )
-    return Told(app_slug=found.app, actions=list(found.actions), total=found.total, note=found.note)
+    return PipedreamOutput(
+        app_slug=found.app, actions=list(found.actions), total=found.total, note=found.note
+    )
 
 
-async def _schema(context: Context, asked: Asked) -> Told:
+async def _schema(context: ServiceContext, asked: PipedreamInput) -> PipedreamOutput:
     _needs(asked, "app", "action")
     book = context.parts.integrations
     if asked.props:  # the app is asked, by way of an account
         context.authority.require_action(asked.app, None)
     found = await book.schema(context.caller.owner, asked.app, asked.action, asked.props, asked.account_id)
-    return Told(app_slug=found.app, definition=found.action, dynamic_props_id=found.dynamic_props_id)
+    return PipedreamOutput(
+        app_slug=found.app, definition=found.action, dynamic_props_id=found.dynamic_props_id
+    )
 
 
-async def _options(context: Context, asked: Asked) -> Told:
+async def _options(context: ServiceContext, asked: PipedreamInput) -> PipedreamOutput:
     _needs(asked, "app", "action", "prop")
     context.authority.require_action(asked.app, None)
     found = await context.parts.integrations.options(
         context.caller.owner, asked.app, asked.action, asked.prop, asked.props,
         query=asked.query, account=asked.account_id, dynamic_id=asked.dynamic_props_id,
     )  # fmt: skip
-    return Told(app_slug=found.app, options=list(found.options), note=found.note)
+    return PipedreamOutput(app_slug=found.app, options=list(found.options), note=found.note)
 
 
-async def _check_auth(context: Context, asked: Asked) -> Told:
+async def _check_auth(context: ServiceContext, asked: PipedreamInput) -> PipedreamOutput:
     _needs(asked, "app")
     context.authority.require_action(asked.app, None)
     book, owner = context.parts.integrations.accounts, context.caller.owner
@@ -156,21 +167,21 @@ async def _check_auth(context: Context, asked: Asked) -> Told:
     if asked.wait_seconds and not found.connected:
         later = await book.check_auth(owner, asked.app, wait=asked.wait_seconds)
         found = later if later.connected else found
-    return Told(
+    return PipedreamOutput(
         success=True, app_slug=found.app, connected=found.connected, status=found.status, message=found.message, how=found.how,
         connect_link_url=found.connect_link_url, env_var=found.env_var, accounts=list(found.accounts),
     )  # fmt: skip
 
 
-async def _accounts(context: Context, asked: Asked) -> Told:
+async def _accounts(context: ServiceContext, asked: PipedreamInput) -> PipedreamOutput:
     if context.caller.kind == "run":
         _needs(asked, "app")
         context.authority.require_action(asked.app, None)
     found = await context.parts.integrations.accounts.all(context.caller.owner)
-    return Told(success=True, accounts=[one for one in found if asked.app in ("", one.app)])
+    return PipedreamOutput(success=True, accounts=[one for one in found if asked.app in ("", one.app)])
 
 
-def _needs(asked: Asked, *names: str) -> None:
+def _needs(asked: PipedreamInput, *names: str) -> None:
     for name in names:
         if not getattr(asked, name):
             raise InvalidInput(
@@ -178,7 +189,7 @@ def _needs(asked: Asked, *names: str) -> None:
             )
 
 
-_OPERATIONS: dict[str, Callable[[Context, Asked], Awaitable[Told]]] = {
+_OPERATIONS: dict[str, Callable[[ServiceContext, PipedreamInput], Awaitable[PipedreamOutput]]] = {
     "execute": _execute,
     "run": _execute,
     "search": _search,
@@ -204,8 +215,8 @@ SERVICE = Service(
     operations=(
         Operation(
             "Do something in an app; or search, describe and check",
-            Asked,
-            Told,
+            PipedreamInput,
+            PipedreamOutput,
             call,
             effect="writes",
             reads_when=lambda asked: asked.operation in READING,
@@ -217,7 +228,7 @@ SERVICE = Service(
         ),
     ),
     credentials=(
-        Credential(
+        ServiceCredential(
             "PIPEDREAM_PROJECT_ID",
             HOW,
             without=f"Some actions of {_OF_APPS} are done with your own tokens, and HTTP requests with none.",

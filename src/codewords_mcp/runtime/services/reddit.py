@@ -11,12 +11,19 @@ from pydantic import AliasChoices, Field
 
 from codewords_mcp import __version__
 from codewords_mcp.errors import NotFound, TooBusy, UpstreamFailed
-from codewords_mcp.runtime.services.base import Context, Credential, Input, Operation, Output, Service
-from codewords_mcp.runtime.web.client import Reply, retry_after
+from codewords_mcp.runtime.services.base import (
+    Input,
+    Operation,
+    Output,
+    Service,
+    ServiceContext,
+    ServiceCredential,
+)
+from codewords_mcp.runtime.web.client import WebResponse, retry_after
 
 _HOW = "Make an app of the kind `script` at https://www.reddit.com/prefs/apps; it shows both its id and its secret."
-REDDIT_CLIENT_ID = Credential("REDDIT_CLIENT_ID", _HOW)
-REDDIT_CLIENT_SECRET = Credential("REDDIT_CLIENT_SECRET", _HOW)
+REDDIT_CLIENT_ID = ServiceCredential("REDDIT_CLIENT_ID", _HOW)
+REDDIT_CLIENT_SECRET = ServiceCredential("REDDIT_CLIENT_SECRET", _HOW)
 USER_AGENT = f"python:codewords-mcp:{__version__} (by /u/codewords-mcp)"
 """Reddit refuses clients that do not name themselves in this form."""
 _SUBREDDIT = r"^(?:r/)?[A-Za-z0-9_]{2,50}(?:\+[A-Za-z0-9_]{2,50}){0,20}$"
@@ -26,7 +33,7 @@ _TOKENS_KEPT = 256
 Time = Literal["hour", "day", "week", "month", "year", "all"]
 
 
-class Page(Input):
+class PageInput(Input):
     """`after` is a page's `after`, for the next one."""
 
     limit: int = Field(
@@ -44,14 +51,14 @@ class Page(Input):
     )
 
 
-class Posts(Page):
+class Posts(PageInput):
     """Several subreddits are joined by `+`."""
 
     subreddit: str = Field(pattern=_SUBREDDIT)
     sort: Literal["hot", "new", "top", "rising", "controversial"] = "hot"
 
 
-class Search(Page):
+class RedditSearch(PageInput):
     """In all of Reddit, or in one subreddit."""
 
     query: str = Field(min_length=1, max_length=512, validation_alias=AliasChoices("query", "q"))
@@ -70,7 +77,7 @@ class Comments(Input):
     depth: int | None = Field(default=None, ge=1, le=10)
 
 
-class Listed(Output):
+class PostList(Output):
     """`posts` as Reddit gives them; `after` is null at the end."""
 
     success: bool
@@ -87,13 +94,13 @@ class Thread(Output):
     more: int
 
 
-async def posts(context: Context, asked: Posts) -> Listed:
+async def posts(context: ServiceContext, asked: Posts) -> PostList:
     """Raises MissingCredential, NotFound, TooBusy, UpstreamFailed."""
     reply = await _ask(context, f"/r/{asked.subreddit.removeprefix('r/')}/{asked.sort}", _paging(asked))
     return _listed(reply)
 
 
-async def search(context: Context, asked: Search) -> Listed:
+async def search(context: ServiceContext, asked: RedditSearch) -> PostList:
     """Raises MissingCredential, NotFound, TooBusy, UpstreamFailed."""
     params = _paging(asked) | {"q": asked.query, "sort": asked.sort, "type": "link"}
     if asked.subreddit is None:
@@ -102,7 +109,7 @@ async def search(context: Context, asked: Search) -> Listed:
     return _listed(await _ask(context, path, params | {"restrict_sr": "1"}))
 
 
-async def comments(context: Context, asked: Comments) -> Thread:
+async def comments(context: ServiceContext, asked: Comments) -> Thread:
     """Raises MissingCredential, NotFound, TooBusy, UpstreamFailed."""
     params = {"limit": str(asked.limit), "sort": asked.sort}
     params |= {"depth": str(asked.depth)} if asked.depth else {}
@@ -134,35 +141,37 @@ def _flat(children: list[Any]) -> tuple[list[dict[str, Any]], int]:
     return listed, more
 
 
-def _paging(asked: Page) -> dict[str, str]:
+def _paging(asked: PageInput) -> dict[str, str]:
     params = {"limit": str(asked.limit), "after": asked.after, "t": asked.time}
     return {name: value for name, value in params.items() if value}
 
 
-def _listed(reply: Reply) -> Listed:
+def _listed(reply: WebResponse) -> PostList:
     try:
         data = reply.json()["data"]
-        return Listed(success=True, posts=[one["data"] for one in data["children"]], after=data.get("after"))
+        return PostList(
+            success=True, posts=[one["data"] for one in data["children"]], after=data.get("after")
+        )
     except (LookupError, TypeError, ValueError):
         raise _shapeless(reply) from None
 
 
-def _shapeless(reply: Reply) -> UpstreamFailed:
+def _shapeless(reply: WebResponse) -> UpstreamFailed:
     return UpstreamFailed("Reddit answered in a shape that it should not have.", upstream_status=reply.status)
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
+class _RedditToken:
     text: str
     until: float
     """By the monotonic clock."""
 
 
-_tokens: dict[tuple[str, str, str], _Token] = {}
+_tokens: dict[tuple[str, str, str], _RedditToken] = {}
 """By where it was had, and with whose id and secret."""
 
 
-async def _ask(context: Context, path: str, params: dict[str, str]) -> Reply:
+async def _ask(context: ServiceContext, path: str, params: dict[str, str]) -> WebResponse:
     who = (
         context.settings.reddit_base_url,
         await context.need("reddit", REDDIT_CLIENT_ID),
@@ -186,7 +195,7 @@ async def _ask(context: Context, path: str, params: dict[str, str]) -> Reply:
     return _checked(reply)  # pyright: ignore[reportPossiblyUnboundVariable]  # the loop runs
 
 
-async def _new_token(context: Context, who: tuple[str, str, str]) -> _Token:
+async def _new_token(context: ServiceContext, who: tuple[str, str, str]) -> _RedditToken:
     base, client, secret = who
     basic = base64.b64encode(f"{client}:{secret}".encode()).decode()
     reply = await context.web.api(
@@ -204,12 +213,12 @@ async def _new_token(context: Context, who: tuple[str, str, str]) -> _Token:
         )
     try:
         told = _checked(reply).json()
-        return _Token(str(told["access_token"]), time.monotonic() + float(told["expires_in"]) - _EARLY)
+        return _RedditToken(str(told["access_token"]), time.monotonic() + float(told["expires_in"]) - _EARLY)
     except (LookupError, TypeError, ValueError):
         raise _shapeless(reply) from None
 
 
-def _checked(reply: Reply) -> Reply:
+def _checked(reply: WebResponse) -> WebResponse:
     spent = reply.headers.get("x-ratelimit-remaining", "1").partition(".")[0] == "0"
     if reply.status == 429 or (reply.status == 403 and spent):
         reset = reply.headers.get("x-ratelimit-reset", "")
@@ -231,7 +240,7 @@ SERVICE = Service(
         Operation(
             "List the posts of a subreddit",
             Posts,
-            Listed,
+            PostList,
             posts,
             effect="reads",
             path="posts",
@@ -240,8 +249,8 @@ SERVICE = Service(
         ),
         Operation(
             "Search posts",
-            Search,
-            Listed,
+            RedditSearch,
+            PostList,
             search,
             effect="reads",
             path="search",

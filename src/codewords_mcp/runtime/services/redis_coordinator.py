@@ -13,14 +13,21 @@ from sqlalchemy import Connection
 
 from codewords_mcp.errors import Conflict, InvalidInput, UpstreamFailed
 from codewords_mcp.runtime.egress import HOST_ALIAS
-from codewords_mcp.runtime.services.base import Context, Credential, Input, Operation, Output, Service
+from codewords_mcp.runtime.services.base import (
+    Input,
+    Operation,
+    Output,
+    Service,
+    ServiceContext,
+    ServiceCredential,
+)
 from codewords_mcp.runtime.store import service_values as values
 from codewords_mcp.runtime.store.clock import now
 
 SPACE = "redis"
 MAX_KEYS, MAX_VALUE, MAX_LISTED = 100_000, 8 << 20, 1000
 CONNECT_SECONDS = 5
-REDIS_URL = Credential(
+REDIS_URL = ServiceCredential(
     "REDIS_URL",
     "Run a Redis of version 6 or newer with TLS, and give an address of its administrator: rediss://user:password@host:port.",
     without="Values are kept in the runtime's own store; `redis_client()` has nothing to connect to.",
@@ -30,7 +37,7 @@ READING = frozenset(("get", "exists", "ttl", "keys"))
 Action = Literal["get", "set", "delete", "exists", "expire", "ttl", "incr", "keys"]
 
 
-class Asked(Input):
+class CoordinatorInput(Input):
     """Nothing at all asks for the credentials of a Redis connection."""
 
     action: Action | None = Field(
@@ -49,7 +56,7 @@ class Asked(Input):
     )
 
 
-class Told(Output):
+class CoordinatorOutput(Output):
     """`success` is false where there is no such key; `value` is then null."""
 
     success: bool | None = None
@@ -64,8 +71,8 @@ class Told(Output):
     namespace: str | None = Field(default=None, description="Keys that may be touched: `prefix:*`.")
 
 
-async def call(context: Context, asked: Asked) -> Told:
-    """See `Asked`. Raises InvalidInput, Conflict over the number of keys, MissingCredential, UpstreamFailed."""
+async def call(context: ServiceContext, asked: CoordinatorInput) -> CoordinatorOutput:
+    """See `CoordinatorInput`. Raises InvalidInput, Conflict over the number of keys, MissingCredential, UpstreamFailed."""
     if asked.action is None:
         if asked.model_fields_set:
             raise InvalidInput(
@@ -81,7 +88,7 @@ async def call(context: Context, asked: Asked) -> Told:
     return await context.parts.database.write(lambda c: _act(c, owner, asked, text))
 
 
-def _act(connection: Connection, owner: str, asked: Asked, text: str) -> Told:
+def _act(connection: Connection, owner: str, asked: CoordinatorInput, text: str) -> CoordinatorOutput:
     """In one transaction, so that two that count lose nothing."""
     at, key = now(), asked.key
     until = None if asked.ttl is None else at + int(asked.ttl * 1e6)
@@ -89,7 +96,7 @@ def _act(connection: Connection, owner: str, asked: Asked, text: str) -> Told:
     match asked.action:
         case "keys":
             listed = values.keys(connection, owner, SPACE, key, at, MAX_LISTED)
-            return Told(success=True, keys=listed)
+            return CoordinatorOutput(success=True, keys=listed)
         case "set" | "incr":
             if found is None and values.count(connection, owner, SPACE) >= MAX_KEYS:
                 raise Conflict(
@@ -98,26 +105,28 @@ def _act(connection: Connection, owner: str, asked: Asked, text: str) -> Told:
             if asked.action == "incr":
                 return _count_up(connection, owner, asked, until)
             values.put(connection, owner, SPACE, key, text, until)
-            return Told(success=True, value=asked.value)
+            return CoordinatorOutput(success=True, value=asked.value)
         case "delete":
-            return Told(success=values.remove(connection, owner, SPACE, key, at))
+            return CoordinatorOutput(success=values.remove(connection, owner, SPACE, key, at))
         case "expire":
-            return Told(success=values.expire(connection, owner, SPACE, key, at, until))
+            return CoordinatorOutput(success=values.expire(connection, owner, SPACE, key, at, until))
         case "exists":
-            return Told(success=True, exists=found is not None)
+            return CoordinatorOutput(success=True, exists=found is not None)
         case _:
             pass
     if found is None:
-        return Told(success=False, value=None)
+        return CoordinatorOutput(success=False, value=None)
     left = None if found["expires_at"] is None else round((found["expires_at"] - at) / 1e6, 3)
     return (
-        Told(success=True, ttl=left)
+        CoordinatorOutput(success=True, ttl=left)
         if asked.action == "ttl"
-        else Told(success=True, value=json.loads(found["value"]))
+        else CoordinatorOutput(success=True, value=json.loads(found["value"]))
     )
 
 
-def _count_up(connection: Connection, owner: str, asked: Asked, until: int | None) -> Told:
+def _count_up(
+    connection: Connection, owner: str, asked: CoordinatorInput, until: int | None
+) -> CoordinatorOutput:
     found = values.get(connection, owner, SPACE, asked.key, now())
     before = 0 if found is None else json.loads(found["value"])
     step = 1 if asked.value is None else asked.value
@@ -126,10 +135,10 @@ def _count_up(connection: Connection, owner: str, asked: Asked, until: int | Non
     if until is None and found is not None:
         until = found["expires_at"]
     values.put(connection, owner, SPACE, asked.key, json.dumps(before + step), until)
-    return Told(success=True, value=before + step)
+    return CoordinatorOutput(success=True, value=before + step)
 
 
-async def _connection(context: Context) -> Told:
+async def _connection(context: ServiceContext) -> CoordinatorOutput:
     """A user of the Redis that may touch its owner's keys and no others, and administer nothing."""
     url = await context.need("redis_coordinator", REDIS_URL)
     parsed = urlsplit(url)
@@ -144,7 +153,7 @@ async def _connection(context: Context) -> Told:
     await _let_in(url, name, password)
     loopback = parsed.hostname in {"localhost", "127.0.0.1", "::1"}
     inside = loopback and context.caller.kind == "run"
-    return Told(
+    return CoordinatorOutput(
         redis_host=HOST_ALIAS if inside else parsed.hostname,
         redis_port=parsed.port or 6379,
         redis_user=name,
@@ -179,8 +188,8 @@ SERVICE = Service(
     operations=(
         Operation(
             "Get, set or delete a value; without fields, credentials of a Redis",
-            Asked,
-            Told,
+            CoordinatorInput,
+            CoordinatorOutput,
             call,
             effect="writes",
             reads_when=lambda asked: asked.action in READING,

@@ -7,14 +7,14 @@ from typing import Any, Literal
 from pydantic import AliasChoices, Field
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.auth.authority import Target
-from codewords_mcp.runtime.schedule_info import CatchUp, Overlap, Schedule, ScheduleRequest
-from codewords_mcp.runtime.services.base import Context, Input, Operation, Output, Service
+from codewords_mcp.runtime.auth.authority import CallTarget
+from codewords_mcp.runtime.model.schedule import CatchUp, Overlap, Schedule, ScheduleRequest
+from codewords_mcp.runtime.services.base import Input, Operation, Output, Service, ServiceContext
 
 READING = frozenset(("list", "get"))
 
 
-class Asked(Input):
+class ScheduleInput(Input):
     """`operation` is `create` without it; all but `create` and `list` take a `schedule_id`."""
 
     operation: Literal["create", "list", "get", "pause", "resume", "delete"] | None = None
@@ -38,7 +38,7 @@ class Asked(Input):
     jitter: float | None = Field(default=None, description="Seconds over which runs are spread.")
 
 
-class One(Output):
+class ScheduleRecord(Output):
     """A schedule."""
 
     schedule_id: str | None = None
@@ -60,46 +60,46 @@ class One(Output):
     note: str | None = None
 
 
-class Told(One):
+class ScheduleOutput(ScheduleRecord):
     """A schedule; of `list` only `schedules`, of `delete` only the id and `deleted`."""
 
-    schedules: list[One] | None = None
+    schedules: list[ScheduleRecord] | None = None
     deleted: bool | None = None
 
 
-async def call(context: Context, asked: Asked) -> Told:
-    """See `Asked`. A GET without an operation lists."""
+async def call(context: ServiceContext, asked: ScheduleInput) -> ScheduleOutput:
+    """See `ScheduleInput`. A GET without an operation lists."""
     book, owner, maker = context.parts.schedules, context.caller.owner, context.workflow
     operation = asked.operation or ("list" if context.method == "GET" else "create")
     if operation == "create":
         return _told(await book.create(context.caller, _request(asked), context.made_by))
     if operation == "list":
-        return Told(schedules=[*map(_told, await book.list(owner, asked.service_id, maker=maker))])
+        return ScheduleOutput(schedules=[*map(_told, await book.list(owner, asked.service_id, maker=maker))])
     if asked.schedule_id is None:
         raise InvalidInput(f"`{operation}` needs a `schedule_id`.", hint="`operation: list` shows them.")
     if operation == "delete":
         await book.delete(owner, asked.schedule_id, maker=maker)
-        return Told(schedule_id=asked.schedule_id, deleted=True)
+        return ScheduleOutput(schedule_id=asked.schedule_id, deleted=True)
     act = {"get": book.get, "pause": book.pause, "resume": book.resume}[operation]
     return _told(await act(owner, asked.schedule_id, maker=maker))
 
 
-def _targets(asked: Asked) -> list[Target]:
-    return [] if asked.service_id is None else [Target("workflow", asked.service_id)]
+def _targets(asked: ScheduleInput) -> list[CallTarget]:
+    return [] if asked.service_id is None else [CallTarget("workflow", asked.service_id)]
 
 
-def _request(asked: Asked) -> ScheduleRequest:
+def _request(asked: ScheduleInput) -> ScheduleRequest:
     if asked.service_id is None:
         raise InvalidInput("`service_id` is missing.", hint="It is the id of the workflow to run.")
     given = asked.model_dump(exclude={"operation", "schedule_id"}, exclude_none=True)
     return ScheduleRequest(**given)
 
 
-def _told(schedule: Schedule) -> Told:
+def _told(schedule: Schedule) -> ScheduleOutput:
     def text(moment: Any) -> str | None:
         return None if moment is None else moment.isoformat()
 
-    return Told(
+    return ScheduleOutput(
         schedule_id=schedule.id,
         service_id=schedule.service_id,
         name=schedule.name,
@@ -127,8 +127,8 @@ SERVICE = Service(
     operations=(
         Operation(
             "Make, list, show, pause, resume or delete schedules",
-            Asked,
-            Told,
+            ScheduleInput,
+            ScheduleOutput,
             call,
             targets=_targets,
             effect="writes",

@@ -7,10 +7,17 @@ from typing import Any, cast
 from pydantic import AliasChoices, ConfigDict, Field
 
 from codewords_mcp.errors import InvalidInput, TooBusy, UpstreamFailed
-from codewords_mcp.runtime.services.base import Context, Credential, Input, Operation, Output, Service
-from codewords_mcp.runtime.web.client import Reply, retry_after, said
+from codewords_mcp.runtime.services.base import (
+    Input,
+    Operation,
+    Output,
+    Service,
+    ServiceContext,
+    ServiceCredential,
+)
+from codewords_mcp.runtime.web.client import WebResponse, retry_after, said
 
-SEARCHAPI_API_KEY = Credential(
+SEARCHAPI_API_KEY = ServiceCredential(
     "SEARCHAPI_API_KEY", "Make one at https://www.searchapi.io/api_tokens, or set CODEWORDS_SEARXNG_URL."
 )
 _CATEGORIES = {
@@ -31,7 +38,7 @@ _LISTS = {"images": "images", "videos": "videos"}
 """Where SearchApi lists what is no page."""
 
 
-class Asked(Input):
+class SearchInput(Input):
     """A search. What else SearchApi's engine takes (`location`, `gl`, `time_period` …) is passed on."""
 
     model_config = ConfigDict(extra="allow")
@@ -52,7 +59,7 @@ class Asked(Input):
     page: int = Field(default=1, ge=1, le=100)
 
 
-class Found(Output):
+class SearchOutput(Output):
     """What SearchApi answers, as it is: `organic_results`, or `videos`, `images` and others by the engine."""
 
     model_config = ConfigDict(extra="allow")
@@ -64,7 +71,7 @@ class Found(Output):
     )
 
 
-async def search(context: Context, asked: Asked) -> Found:
+async def search(context: ServiceContext, asked: SearchInput) -> SearchOutput:
     """Raises MissingCredential, TooBusy, UpstreamFailed, InvalidInput for a parameter that is no plain value."""
     key = await context.secret(SEARCHAPI_API_KEY)
     if key is None and context.settings.searxng_url:
@@ -83,12 +90,12 @@ async def search(context: Context, asked: Asked) -> Found:
     told = _checked(reply, "SearchApi")
     listed = {name: _first(value, asked.num_results) for name, value in told.items()}
     results = told.get("organic_results")
-    return Found.model_validate(
+    return SearchOutput.model_validate(
         listed | {"success": True, "engine": asked.engine, "organic_results": _first(results, asked.num_results) or []}
     )  # fmt: skip
 
 
-async def _by_searxng(context: Context, base: str, asked: Asked) -> Found:
+async def _by_searxng(context: ServiceContext, base: str, asked: SearchInput) -> SearchOutput:
     category = _CATEGORIES.get(asked.engine)
     if category is None:
         raise InvalidInput(
@@ -117,7 +124,7 @@ async def _by_searxng(context: Context, base: str, asked: Asked) -> Found:
     suggestions = cast("list[Any]", told.get("suggestions") or [])
     answer["related_searches"] = [{"query": text} for text in suggestions if isinstance(text, str)][:20]
     answer["search_metadata"] = {"provider": "searxng", "status": "Success"}
-    return Found.model_validate(answer)
+    return SearchOutput.model_validate(answer)
 
 
 def _result(position: int, row: dict[str, Any]) -> dict[str, Any]:
@@ -143,7 +150,7 @@ def _first(value: Any, number: int | None) -> Any:
     return cast("list[Any]", value)[:number] if isinstance(value, list) else value
 
 
-def _checked(reply: Reply, whose: str) -> dict[str, Any]:
+def _checked(reply: WebResponse, whose: str) -> dict[str, Any]:
     if reply.status == 429:
         raise TooBusy(f"{whose} takes no more searches for now.", retry_after=retry_after(reply, 60))
     if reply.status >= 400:
@@ -171,8 +178,8 @@ SERVICE = Service(
     operations=(
         Operation(
             "Search",
-            Asked,
-            Found,
+            SearchInput,
+            SearchOutput,
             search,
             effect="reads",
             path="search",

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.services._mail import SMTP_FROM, SMTP_URL, Address, Line, line, post, sender_of
-from codewords_mcp.runtime.services.base import Context, Input, Operation, Output, Service
+from codewords_mcp.runtime.services.base import Input, Operation, Output, Service, ServiceContext
 from codewords_mcp.runtime.store import outbox
 from codewords_mcp.runtime.store.clock import to_text
 
@@ -43,7 +43,7 @@ class Attachment(Input):
     content_type: str = Field(default="application/octet-stream", pattern=_TYPE)
 
 
-class Asked(Input):
+class EmailInput(Input):
     """A message. Addresses are a text with commas, or a list; 100 at most in all."""
 
     to: Addresses = Field(min_length=1, validation_alias=AliasChoices("to", "to_email", "recipients"))
@@ -66,7 +66,7 @@ class Asked(Input):
     attachments: list[Attachment] = Field(default=[], max_length=20)
 
 
-class Told(Output):
+class EmailOutput(Output):
     """`delivered`: a mail server took it. Otherwise `outbox` is its id there, and `note` says why."""
 
     success: bool
@@ -84,7 +84,7 @@ class Looked(Input):
     limit: int = Field(default=50, ge=1, le=outbox.KEPT)
 
 
-class Kept(Output):
+class StoredEmail(Output):
     """A message that was not sent; `message` is all of it, in the form of RFC 5322, where it was asked for by id."""
 
     id: str
@@ -98,10 +98,10 @@ class Kept(Output):
 class Outbox(Output):
     """Newest first."""
 
-    messages: list[Kept]
+    messages: list[StoredEmail]
 
 
-async def send(context: Context, asked: Asked) -> Told:
+async def send(context: ServiceContext, asked: EmailInput) -> EmailOutput:
     """Raises InvalidInput, MissingCredential, UpstreamFailed."""
     recipients = [parseaddr(one)[1] for one in dict.fromkeys([*asked.to, *asked.cc, *asked.bcc])]
     if len(recipients) > MAX_RECIPIENTS:
@@ -121,10 +121,10 @@ async def send(context: Context, asked: Asked) -> Told:
         told["note"] = (
             f"Not sent: no mail server is set. POST /run/send_email/outbox shows it. {SMTP_URL.how}"
         )
-    return Told.model_validate(told | {"refused": posted.refused})
+    return EmailOutput.model_validate(told | {"refused": posted.refused})
 
 
-def _message(asked: Asked, sender: str) -> EmailMessage:
+def _message(asked: EmailInput, sender: str) -> EmailMessage:
     message = EmailMessage()
     message["From"] = Mailbox(asked.from_name or "", addr_spec=sender)
     for name, addresses in (("To", asked.to), ("Cc", asked.cc), ("Reply-To", [asked.reply_to])):
@@ -158,7 +158,7 @@ def _decoded(attachment: Attachment) -> bytes:
         raise InvalidInput("The `content` of an attachment is not base64.") from None
 
 
-async def look(context: Context, asked: Looked) -> Outbox:
+async def look(context: ServiceContext, asked: Looked) -> Outbox:
     """Raises NotFound."""
     owner, database = context.caller.owner, context.parts.database
     if asked.id is None:
@@ -171,7 +171,7 @@ async def look(context: Context, asked: Looked) -> Outbox:
     return Outbox(messages=[_kept(dict(row))])
 
 
-def _kept(row: dict[str, object]) -> Kept:
+def _kept(row: dict[str, object]) -> StoredEmail:
     told = {
         "id": row["id"],
         "created_at": to_text(row["created_at"]),  # type: ignore[arg-type]  # a number of the store
@@ -179,7 +179,7 @@ def _kept(row: dict[str, object]) -> Kept:
         "subject": row["subject"],
         "request_id": row["run_id"],
     }
-    return Kept.model_validate(told | ({"message": row["message"]} if "message" in row else {}))
+    return StoredEmail.model_validate(told | ({"message": row["message"]} if "message" in row else {}))
 
 
 SERVICE = Service(
@@ -189,8 +189,8 @@ SERVICE = Service(
     operations=(
         Operation(
             "Send one message",
-            Asked,
-            Told,
+            EmailInput,
+            EmailOutput,
             send,
             effect="writes",
             aliases=("send",),

@@ -16,30 +16,37 @@ from codewords_mcp.runtime.services._triggers import (
     register_hook,
     registrations,
 )
-from codewords_mcp.runtime.services.base import Context, Credential, Input, Operation, Output, Service
+from codewords_mcp.runtime.services.base import (
+    Input,
+    Operation,
+    Output,
+    Service,
+    ServiceContext,
+    ServiceCredential,
+)
+from codewords_mcp.runtime.triggers.webhook_events import slack_event
+from codewords_mcp.runtime.triggers.webhooks import as_json
 from codewords_mcp.runtime.web.client import retry_after
-from codewords_mcp.runtime.webhooks.book import as_json
-from codewords_mcp.runtime.webhooks.events import slack_event
 
-SLACK_BOT_TOKEN = Credential(
+SLACK_BOT_TOKEN = ServiceCredential(
     "SLACK_BOT_TOKEN",
     "It is the Bot User OAuth Token (xoxb-…) of your app at https://api.slack.com/apps, with the scope chat:write.",
     without="Messages cannot be sent.",
     essential=True,
 )
-SLACK_SIGNING_SECRET = Credential(
+SLACK_SIGNING_SECRET = ServiceCredential(
     "SLACK_SIGNING_SECRET",
     "It is under Basic Information of your app at https://api.slack.com/apps.",
     without="Events come by Socket Mode only.",
 )
-SLACK_APP_TOKEN = Credential(
+SLACK_APP_TOKEN = ServiceCredential(
     "SLACK_APP_TOKEN",
     "Make an app-level token (xapp-…) with the scope connections:write and turn Socket Mode on.",
     without="Events come to the address of `register` only, which Slack must reach.",
 )
 
 
-class Register(Registration):
+class SlackRegistration(Registration):
     """Which events, by Slack's names: `app_mention`, `message`, `reaction_added`, `slash_command` …; all without one."""
 
     channel: str | None = Field(
@@ -48,14 +55,14 @@ class Register(Registration):
     include_own: bool = Field(default=False, description="Also what the app itself has written.")
 
 
-class Registered(Hook):
+class SlackWebhook(Hook):
     """`url` goes into the app as its Request URL; with Socket Mode it is not needed. `socket` says how that stands."""
 
     success: bool
     socket: str
 
 
-class Message(Input):
+class SlackMessage(Input):
     """`channel` is an id or a name; `text` or `blocks`."""
 
     channel: str = Field(min_length=1, max_length=100)
@@ -66,7 +73,7 @@ class Message(Input):
     blocks: list[dict[str, Any]] | None = Field(default=None, max_length=50)
 
 
-class Sent(Output):
+class SlackSent(Output):
     """Where it stands in Slack."""
 
     success: bool
@@ -74,23 +81,23 @@ class Sent(Output):
     ts: str
 
 
-class Simulate(Input):
+class SlackSimulation(Input):
     """An event of Slack's, like {"type": "app_mention", "text": "hello", "channel": "C1"}."""
 
     event: dict[str, Any]
 
 
-async def register(context: Context, asked: Register) -> Registered:
+async def register(context: ServiceContext, asked: SlackRegistration) -> SlackWebhook:
     """Raises InvalidInput, NotFound, Forbidden, TooBusy."""
     filters: dict[str, Any] = {"events": asked.events}
     filters |= {"channel": asked.channel} if asked.channel else {}
     filters |= {"include_own": True} if asked.include_own else {}
     made = await register_hook(context, "slack", asked, filters)
     state = context.parts.socket_state(context.caller.owner)
-    return Registered(**made.model_dump(), success=True, socket=state)
+    return SlackWebhook(**made.model_dump(), success=True, socket=state)
 
 
-async def send(context: Context, asked: Message) -> Sent:
+async def send(context: ServiceContext, asked: SlackMessage) -> SlackSent:
     """Raises MissingCredential, NotFound, TooBusy, UpstreamFailed."""
     token = await context.need("slack_trigger", SLACK_BOT_TOKEN)
     reply = await context.web.api(
@@ -105,7 +112,7 @@ async def send(context: Context, asked: Message) -> Sent:
     found = reply.json()
     told = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     if told.get("ok") is True:
-        return Sent(success=True, channel=str(told.get("channel")), ts=str(told.get("ts")))
+        return SlackSent(success=True, channel=str(told.get("channel")), ts=str(told.get("ts")))
     why = str(told.get("error", ""))[:100]
     if why in {"channel_not_found", "not_in_channel", "is_archived"}:
         raise NotFound(
@@ -121,7 +128,7 @@ async def send(context: Context, asked: Message) -> Sent:
     )
 
 
-async def simulate(context: Context, asked: Simulate) -> Simulated:
+async def simulate(context: ServiceContext, asked: SlackSimulation) -> Simulated:
     """As if it came from Slack. Raises TooBusy."""
     context.authority.require_person("deliver an event as if its sender had")
     payload = {
@@ -144,8 +151,8 @@ SERVICE = Service(
     operations=(
         Operation(
             "Let events of Slack start a workflow",
-            Register,
-            Registered,
+            SlackRegistration,
+            SlackWebhook,
             register,
             effect="writes",
             path="register",
@@ -154,8 +161,8 @@ SERVICE = Service(
         *registrations("slack"),
         Operation(
             "Send a message",
-            Message,
-            Sent,
+            SlackMessage,
+            SlackSent,
             send,
             effect="writes",
             path="send_message",
@@ -164,7 +171,7 @@ SERVICE = Service(
         ),
         Operation(
             "Deliver an event as if Slack had sent it",
-            Simulate,
+            SlackSimulation,
             Simulated,
             simulate,
             effect="writes",

@@ -11,22 +11,22 @@ import structlog
 from pydantic import AliasChoices, Field
 
 from codewords_mcp.errors import CodewordsError, InvalidInput
-from codewords_mcp.runtime.logins import SECONDS, Begun, Session
+from codewords_mcp.runtime.services._logins import SECONDS, LoginBegin, LoginSession
 from codewords_mcp.runtime.services._mail import SMTP_FROM, SMTP_URL, Address, Line, post, sender_of
-from codewords_mcp.runtime.services.base import Context, Input, Operation, Output, Service
+from codewords_mcp.runtime.services.base import Input, Operation, Output, Service, ServiceContext
 
 LONGEST = 90 * 86400
 _sending: set[asyncio.Task[None]] = set()
 log = structlog.get_logger(__name__)
 
 
-class Of(Input):
+class LoginInput(Input):
     """Whose users: a workflow's are its own, whatever it says; callers from outside name their app."""
 
     app: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,60}$")
 
 
-class Start(Of):
+class StartLogin(LoginInput):
     """A code goes to the address; with `return_url` a link as well, which leads there with a `login_ticket`."""
 
     email: Address = Field(max_length=320)
@@ -46,7 +46,7 @@ class Start(Of):
     session_seconds: int = Field(default=30 * 86400, ge=60, le=LONGEST)
 
 
-class Started(Output):
+class LoginStarted(Output):
     """The same for every address. Keep `login_id` for `verify`; `delivered` is false where mail goes to an outbox."""
 
     success: bool
@@ -56,7 +56,7 @@ class Started(Output):
     note: str
 
 
-class Verify(Of):
+class Verify(LoginInput):
     """`login_id` and the `code` that the person typed, or the `ticket` that a link brought."""
 
     login_id: str | None = Field(default=None, max_length=100)
@@ -83,7 +83,7 @@ class SignedIn(Output):
     message: str | None = None
 
 
-class Token(Of):
+class Token(LoginInput):
     """A session."""
 
     session_token: str = Field(max_length=100, validation_alias=AliasChoices("session_token", "token"))
@@ -95,14 +95,14 @@ class Leave(Token):
     everywhere: bool = False
 
 
-class Left(Output):
+class SignedOut(Output):
     """How many sessions ended."""
 
     success: bool
     ended: int
 
 
-async def start(context: Context, asked: Start) -> Started:
+async def start(context: ServiceContext, asked: StartLogin) -> LoginStarted:
     """Raises TooBusy, MissingCredential, UpstreamFailed where mail cannot be sent."""
     address = parseaddr(asked.email)[1].lower()
     title = asked.title if asked.title.strip() else "this app"
@@ -122,7 +122,7 @@ async def start(context: Context, asked: Start) -> Started:
         task = asyncio.create_task(_mail_those(context, url, address, title, begun, asked.allowed))
         _sending.add(task)
         task.add_done_callback(_sending.discard)
-    return Started(
+    return LoginStarted(
         success=True,
         login_id=begun.login_id,
         expires_in=SECONDS,
@@ -134,7 +134,7 @@ async def start(context: Context, asked: Start) -> Started:
 
 
 async def _mail_those(
-    context: Context, url: str | None, address: str, title: str, begun: Begun, allowed: list[str]
+    context: ServiceContext, url: str | None, address: str, title: str, begun: LoginBegin, allowed: list[str]
 ) -> None:
     names = {name.strip().lower().removeprefix("@") for name in allowed}
     if address not in names and address.rpartition("@")[2] not in names:
@@ -145,7 +145,9 @@ async def _mail_those(
         log.warning("a sign-in code was not mailed", run_id=context.run_id, reason=error.message)
 
 
-async def _mail(context: Context, url: str | None, address: str, title: str, begun: Begun) -> None:
+async def _mail(
+    context: ServiceContext, url: str | None, address: str, title: str, begun: LoginBegin
+) -> None:
     sender = await sender_of(context, "user_login", url)
     message = EmailMessage()
     message["From"], message["To"] = sender, address
@@ -163,7 +165,7 @@ async def _mail(context: Context, url: str | None, address: str, title: str, beg
     await post(context, message, url, sender, [address])
 
 
-async def verify(context: Context, asked: Verify) -> SignedIn:
+async def verify(context: ServiceContext, asked: Verify) -> SignedIn:
     """Raises InvalidInput where neither a code nor a ticket is given."""
     owner, app, book = context.caller.owner, await _app(context, asked), context.parts.logins
     if asked.ticket:
@@ -177,7 +179,7 @@ async def verify(context: Context, asked: Verify) -> SignedIn:
     return _told(session, session_token=session.token)
 
 
-async def me(context: Context, asked: Token) -> SignedIn:
+async def me(context: ServiceContext, asked: Token) -> SignedIn:
     """Who is signed in."""
     app = await _app(context, asked)
     session = await context.parts.logins.session(context.caller.owner, app, asked.session_token)
@@ -186,20 +188,20 @@ async def me(context: Context, asked: Token) -> SignedIn:
     return _told(session)
 
 
-async def logout(context: Context, asked: Leave) -> Left:
+async def logout(context: ServiceContext, asked: Leave) -> SignedOut:
     """Idempotent."""
     app = await _app(context, asked)
     ended = await context.parts.logins.end(
         context.caller.owner, app, asked.session_token, everywhere=asked.everywhere
     )
-    return Left(success=True, ended=ended)
+    return SignedOut(success=True, ended=ended)
 
 
-async def _app(context: Context, asked: Of) -> str:
+async def _app(context: ServiceContext, asked: LoginInput) -> str:
     return context.workflow or asked.app or "default"
 
 
-def _told(session: Session, **more: str) -> SignedIn:
+def _told(session: LoginSession, **more: str) -> SignedIn:
     return SignedIn(
         success=True,
         user=User(id=session.user_id, email=session.email),
@@ -215,8 +217,8 @@ SERVICE = Service(
     operations=(
         Operation(
             "Send a code, and a link",
-            Start,
-            Started,
+            StartLogin,
+            LoginStarted,
             start,
             effect="writes",
             path="start",
@@ -243,7 +245,13 @@ SERVICE = Service(
             example={"session_token": "…"},
         ),
         Operation(
-            "Sign out", Leave, Left, logout, effect="writes", path="logout", example={"session_token": "…"}
+            "Sign out",
+            Leave,
+            SignedOut,
+            logout,
+            effect="writes",
+            path="logout",
+            example={"session_token": "…"},
         ),
     ),
     credentials=(SMTP_URL, SMTP_FROM),

@@ -20,10 +20,18 @@ from codewords_mcp.runtime.auth.authority import host_of
 from codewords_mcp.runtime.browser.actions import Action, Navigate
 from codewords_mcp.runtime.browser.base import StepFailed, Tab
 from codewords_mcp.runtime.gateway.keys import NAMES, TITLES
-from codewords_mcp.runtime.models import Provider
+from codewords_mcp.runtime.model.core import Provider
 from codewords_mcp.runtime.services._browsing import without_browser
-from codewords_mcp.runtime.services.base import Context, Credential, Input, Operation, Output, Parts, Service
-from codewords_mcp.runtime.services.simple.choice import choose
+from codewords_mcp.runtime.services.base import (
+    Input,
+    Operation,
+    Output,
+    Service,
+    ServiceContext,
+    ServiceCredential,
+    ServiceDependencies,
+)
+from codewords_mcp.runtime.services.model_prompt.choice import choose
 
 PAGE: Final = 20_000
 """Characters of a page that the model gets at a step: some 5,000 tokens."""
@@ -79,7 +87,7 @@ class Task(Input):
     max_steps: int = Field(default=10, ge=1, le=100)
 
 
-class Finished(Output):
+class AgentResult(Output):
     """`result` is what it found or did, in words, or why not where `success` is false; `steps` what it did. `cost` is in USD,
     null for a model without a price.
     """
@@ -92,7 +100,7 @@ class Finished(Output):
     cost: float | None
 
 
-async def call(context: Context, asked: Task) -> Finished:
+async def call(context: ServiceContext, asked: Task) -> AgentResult:
     """Raises NotConnected without a browser, MissingCredential without a model, and what calls of models raise."""
     chosen = await choose(context.parts.gateway, context.caller.owner, context.settings.agent_model)
     if chosen is None:
@@ -104,7 +112,7 @@ async def call(context: Context, asked: Task) -> Finished:
 class _Agent:
     """One task in one tab."""
 
-    def __init__(self, context: Context, asked: Task, model: tuple[Provider, str], tab: Tab) -> None:
+    def __init__(self, context: ServiceContext, asked: Task, model: tuple[Provider, str], tab: Tab) -> None:
         self._context = context
         self._asked = asked
         self._provider: Provider = model[0]
@@ -114,7 +122,7 @@ class _Agent:
         self._cost: float | None = 0.0
         self._url = asked.url
 
-    async def work(self) -> Finished:
+    async def work(self) -> AgentResult:
         """Until the model says that it is done, or its steps are used up."""
         await self._do(
             {"do": "navigate", "url": self._asked.url, "why": "Begin where the task says."}, free=True
@@ -129,15 +137,15 @@ class _Agent:
             result=f"It was not done within {self._asked.max_steps} steps; raise `max_steps`, or ask for less.",
         )
 
-    def _finished(self, *, success: bool, result: str) -> Finished:
+    def _finished(self, *, success: bool, result: str) -> AgentResult:
         model = f"{self._provider}/{self._model}"
-        return Finished(
+        return AgentResult(
             success=success, result=result, steps=self._steps, url=self._url, model=model, cost=self._cost
         )
 
     async def _next(self) -> dict[str, Any]:
         """Ask the model for one step. Raises what the gateway raises, ModelAnswerInvalid."""
-        from codewords_mcp.runtime.services.simple.form import Form, answer
+        from codewords_mcp.runtime.services.model_prompt.prompt import Form, answer
 
         form = Form(
             model=self._model,
@@ -239,7 +247,7 @@ def _how_to_get_one() -> str:
     return f"Set one: {names}."
 
 
-async def unavailable(parts: Parts, owner: str) -> str:
+async def unavailable(parts: ServiceDependencies, owner: str) -> str:
     """Why an owner's calls are refused now: no browser, or no model."""
     if lacking := await without_browser(parts, owner):
         return lacking
@@ -256,14 +264,16 @@ SERVICE = Service(
     summary="A task on a web site, in words, done by a model in a browser, one step at a time.",
     unavailable=unavailable,
     credentials=tuple(
-        Credential(name, f"A key of {TITLES[provider]}.", without="A model of another provider is asked.")
+        ServiceCredential(
+            name, f"A key of {TITLES[provider]}.", without="A model of another provider is asked."
+        )
         for provider, name in NAMES.items()
     ),
     operations=(
         Operation(
             "Do a task on a site",
             Task,
-            Finished,
+            AgentResult,
             call,
             effect="writes",
             targets=lambda asked: [host_of(asked.url)],

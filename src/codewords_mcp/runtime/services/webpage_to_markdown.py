@@ -10,7 +10,7 @@ from codewords_mcp.errors import AddressRefused, UpstreamFailed, UpstreamTimedOu
 from codewords_mcp.runtime.auth.authority import host_of
 from codewords_mcp.runtime.browser.actions import ExtractHtml, Navigate, Wait
 from codewords_mcp.runtime.browser.base import StepFailed, Tab
-from codewords_mcp.runtime.services.base import Context, Input, Operation, Output, Service
+from codewords_mcp.runtime.services.base import Input, Operation, Output, Service, ServiceContext
 from codewords_mcp.runtime.web.markdown import Markdown, to_markdown
 from codewords_mcp.runtime.web.pages import read_page
 
@@ -18,7 +18,7 @@ SETTLE = 1.0
 """Seconds that a rendered page gets after it was loaded, for what it fetches itself."""
 
 
-class Asked(Input):
+class WebpageInput(Input):
     """One page."""
 
     url: str = Field(description="http:// or https://, whole.")
@@ -33,7 +33,7 @@ class Asked(Input):
     timeout: float = Field(default=30, gt=0, le=60, description="Seconds.")
 
 
-class Told(Output):
+class WebpageOutput(Output):
     """`markdown` with whole links; `content` is the same. `url` is where redirects led."""
 
     success: bool
@@ -47,7 +47,7 @@ class Told(Output):
     links: list[str]
 
 
-async def call(context: Context, asked: Asked) -> Told:
+async def call(context: ServiceContext, asked: WebpageInput) -> WebpageOutput:
     """Raises UpstreamFailed where the site answers with an error, NotConnected for `render` without a browser."""
     if asked.render:
         url, status, made = await _rendered(context, asked)
@@ -61,7 +61,7 @@ async def call(context: Context, asked: Asked) -> Told:
             upstream_status=status,
             hint="Open the address in a browser: it may be gone, need a sign-in, or turn programs away.",
         )
-    return Told(
+    return WebpageOutput(
         success=True,
         markdown=made.text,
         content=made.text,
@@ -74,7 +74,7 @@ async def call(context: Context, asked: Asked) -> Told:
     )
 
 
-async def _rendered(context: Context, asked: Asked) -> tuple[str, int, Markdown]:
+async def _rendered(context: ServiceContext, asked: WebpageInput) -> tuple[str, int, Markdown]:
     """(where redirects led, the site's status, the page). Raises AddressRefused, UpstreamFailed, UpstreamTimedOut."""
     try:
         async with context.browser() as tab:
@@ -86,7 +86,7 @@ async def _rendered(context: Context, asked: Asked) -> tuple[str, int, Markdown]
         raise kind(failed.message) from None
 
 
-async def _built(tab: Tab, asked: Asked) -> tuple[str, int, Markdown]:
+async def _built(tab: Tab, asked: WebpageInput) -> tuple[str, int, Markdown]:
     page = await tab.act(Navigate(type="navigate", url=asked.url), asked.timeout)
     await tab.act(Wait(type="wait", time=SETTLE), asked.timeout)
     read = await tab.act(ExtractHtml(type="extract_html"), asked.timeout)
@@ -102,8 +102,8 @@ SERVICE = Service(
     operations=(
         Operation(
             "Read one page",
-            Asked,
-            Told,
+            WebpageInput,
+            WebpageOutput,
             call,
             effect="reads",
             targets=lambda asked: [host_of(asked.url)],

@@ -17,30 +17,37 @@ from codewords_mcp.runtime.services._triggers import (
     register_hook,
     registrations,
 )
-from codewords_mcp.runtime.services.base import Context, Credential, Input, Operation, Output, Service
-from codewords_mcp.runtime.web.client import Reply, retry_after
-from codewords_mcp.runtime.webhooks.book import as_json
-from codewords_mcp.runtime.webhooks.events import read_whatsapp
+from codewords_mcp.runtime.services.base import (
+    Input,
+    Operation,
+    Output,
+    Service,
+    ServiceContext,
+    ServiceCredential,
+)
+from codewords_mcp.runtime.triggers.webhook_events import read_whatsapp
+from codewords_mcp.runtime.triggers.webhooks import as_json
+from codewords_mcp.runtime.web.client import WebResponse, retry_after
 
 _APP = "of your app at https://developers.facebook.com/apps, under WhatsApp"
-WHATSAPP_ACCESS_TOKEN = Credential(
+WHATSAPP_ACCESS_TOKEN = ServiceCredential(
     "WHATSAPP_ACCESS_TOKEN",
     f"Take the access token {_APP}, API Setup; a system user's does not expire.",
     without="Messages cannot be sent.",
     essential=True,
 )
-WHATSAPP_PHONE_NUMBER_ID = Credential(
+WHATSAPP_PHONE_NUMBER_ID = ServiceCredential(
     "WHATSAPP_PHONE_NUMBER_ID",
     f"Take the phone number ID {_APP}, API Setup.",
     without="Messages cannot be sent.",
     essential=True,
 )
-WHATSAPP_APP_SECRET = Credential(
+WHATSAPP_APP_SECRET = ServiceCredential(
     "WHATSAPP_APP_SECRET",
     "Take the app secret of your app at https://developers.facebook.com/apps, under App settings, Basic.",
     without="Nothing that comes is taken.",
 )
-WHATSAPP_VERIFY_TOKEN = Credential(
+WHATSAPP_VERIFY_TOKEN = ServiceCredential(
     "WHATSAPP_VERIFY_TOKEN",
     f"Think of a long word, and write it into the webhook {_APP}, Configuration, as well.",
     without="WhatsApp's check of the address fails.",
@@ -60,19 +67,19 @@ def _number(text: str) -> str:
 Number = Annotated[str, AfterValidator(_number)]
 
 
-class Register(Registration):
+class WhatsAppRegistration(Registration):
     """`message` or `status`, or both; `phone_number`: only messages from this number."""
 
     phone_number: Number | None = None
 
 
-class Registered(Hook):
+class WhatsAppWebhook(Hook):
     """`url` goes into the app as its callback address; WhatsApp must be able to reach it."""
 
     success: bool
 
 
-class Message(Input):
+class WhatsAppMessage(Input):
     """`text` with `message_text`, `template` with `template_name`, `image` with `image_link`."""
 
     to_phone_number: Number = Field(validation_alias=AliasChoices("to_phone_number", "to", "phone_number"))
@@ -87,14 +94,14 @@ class Message(Input):
     image_caption: str | None = Field(default=None, max_length=1024)
 
 
-class Sent(Output):
+class WhatsAppSent(Output):
     """WhatsApp has taken it; whether it arrived comes as a `status`."""
 
     success: bool
     message_id: str
 
 
-class Simulate(Input):
+class WhatsAppSimulation(Input):
     """A text message, as if somebody had sent it."""
 
     from_phone_number: Number = Field(
@@ -105,15 +112,15 @@ class Simulate(Input):
     )
 
 
-async def register(context: Context, asked: Register) -> Registered:
+async def register(context: ServiceContext, asked: WhatsAppRegistration) -> WhatsAppWebhook:
     """Raises InvalidInput, NotFound, Forbidden, TooBusy."""
     filters: dict[str, Any] = {"events": [_SINGULAR.get(name, name) for name in asked.events]}
     filters |= {"number": asked.phone_number} if asked.phone_number else {}
     made = await register_hook(context, "whatsapp", asked, filters)
-    return Registered(**made.model_dump(), success=True)
+    return WhatsAppWebhook(**made.model_dump(), success=True)
 
 
-async def send(context: Context, asked: Message) -> Sent:
+async def send(context: ServiceContext, asked: WhatsAppMessage) -> WhatsAppSent:
     """Raises InvalidInput, MissingCredential, NotFound, TooBusy, UpstreamFailed."""
     content = {"messaging_product": "whatsapp", "to": asked.to_phone_number, "type": asked.message_type}
     content |= {asked.message_type: _content(asked)}
@@ -129,7 +136,7 @@ async def send(context: Context, asked: Message) -> Sent:
     if reply.status >= 400:
         raise _refusal(reply)
     try:
-        return Sent(success=True, message_id=str(reply.json()["messages"][0]["id"]))
+        return WhatsAppSent(success=True, message_id=str(reply.json()["messages"][0]["id"]))
     except (LookupError, TypeError):
         raise UpstreamFailed(
             "WhatsApp answered in a shape that it should not have.", upstream_status=reply.status
@@ -144,7 +151,7 @@ def _number_id(text: str) -> str:
     return text
 
 
-def _content(asked: Message) -> dict[str, Any]:
+def _content(asked: WhatsAppMessage) -> dict[str, Any]:
     needed = {"text": "message_text", "template": "template_name", "image": "image_link"}[asked.message_type]
     if getattr(asked, needed) is None:
         raise InvalidInput(f"A message of the type {asked.message_type} needs `{needed}`.")
@@ -159,7 +166,7 @@ def _content(asked: Message) -> dict[str, Any]:
             return {"name": asked.template_name, "language": {"code": asked.template_language}} | parts
 
 
-def _refusal(reply: Reply) -> TooBusy | NotFound | UpstreamFailed:
+def _refusal(reply: WebResponse) -> TooBusy | NotFound | UpstreamFailed:
     try:
         error = cast("dict[str, Any]", reply.json()["error"])
         code, said = int(error.get("code", 0)), str(error.get("message", ""))
@@ -181,7 +188,7 @@ def _refusal(reply: Reply) -> TooBusy | NotFound | UpstreamFailed:
     )
 
 
-async def simulate(context: Context, asked: Simulate) -> Simulated:
+async def simulate(context: ServiceContext, asked: WhatsAppSimulation) -> Simulated:
     """As if it came from WhatsApp. Raises TooBusy."""
     context.authority.require_person("deliver an event as if its sender had")
     message = {
@@ -212,8 +219,8 @@ SERVICE = Service(
     operations=(
         Operation(
             "Let messages of WhatsApp start a workflow",
-            Register,
-            Registered,
+            WhatsAppRegistration,
+            WhatsAppWebhook,
             register,
             effect="writes",
             path="register",
@@ -222,8 +229,8 @@ SERVICE = Service(
         *registrations("whatsapp"),
         Operation(
             "Send a message",
-            Message,
-            Sent,
+            WhatsAppMessage,
+            WhatsAppSent,
             send,
             effect="writes",
             path="send_message",
@@ -232,7 +239,7 @@ SERVICE = Service(
         ),
         Operation(
             "Deliver a message as if somebody had sent it",
-            Simulate,
+            WhatsAppSimulation,
             Simulated,
             simulate,
             effect="writes",

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from codewords_mcp.runtime.store import model_usage
-from codewords_mcp.runtime.store.model_usage import Account
+from codewords_mcp.runtime.store.model_usage import UsageAccount
 from codewords_mcp.runtime.store.tables import budget_accounts, model_reservations
 
 _BOOKS = 0x626F6F6B
@@ -60,7 +60,7 @@ def open_account(connection: Connection, account_id: str, since: str, matching: 
 
 def settle(
     connection: Connection,
-    sums: Mapping[Account, Mapping[str, int]],
+    sums: Mapping[UsageAccount, Mapping[str, int]],
     spent: Mapping[str, int],
     ended: Collection[str],
 ) -> None:
@@ -89,12 +89,12 @@ def settle_dead(connection: Connection, alive: Collection[str], spent_on: Any) -
         .mappings()
         .all()
     )
-    sums: dict[Account, Counter[str]] = {}
+    sums: dict[UsageAccount, Counter[str]] = {}
     spent: Counter[str] = Counter()
     freed: Counter[str] = Counter()
     for row in left:
         freed.update(_freed(row))
-        for account in (Account(*one) for one in row["accounts"]):
+        for account in (UsageAccount(*one) for one in row["accounts"]):
             counts = {"calls": 1, "cost": row["amount"], "estimated": 1}
             sums.setdefault(account, Counter()).update(counts)
             spent.update(dict.fromkeys(spent_on(account), row["amount"]))

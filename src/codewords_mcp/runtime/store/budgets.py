@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from codewords_mcp.runtime.store import model_usage
-from codewords_mcp.runtime.store.model_usage import Account
+from codewords_mcp.runtime.store.model_usage import UsageAccount
 from codewords_mcp.runtime.store.tables import budgets, model_reservations
 
 
@@ -50,6 +50,6 @@ def settle_left(connection: Connection) -> int:
     left = connection.execute(select(model_reservations)).mappings().all()
     for row in left:
         counts = {"calls": 1, "cost": row["amount"], "estimated": 1}
-        model_usage.add(connection, {Account(*account): counts for account in row["accounts"]})
+        model_usage.add(connection, {UsageAccount(*account): counts for account in row["accounts"]})
     connection.execute(delete(model_reservations))
     return len(left)

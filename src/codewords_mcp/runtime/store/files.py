@@ -10,7 +10,7 @@ from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 from sqlalchemy import RowMapping
 
 from codewords_mcp.errors import BodyTooLarge, Conflict, InvalidInput, NotFound, Unauthenticated
-from codewords_mcp.runtime.models import Caller, FileLinks, StoredFile
+from codewords_mcp.runtime.model.core import Caller, FileLinks, StoredFile
 from codewords_mcp.runtime.store import access
 from codewords_mcp.runtime.store.blobs import Blobs
 from codewords_mcp.runtime.store.clock import now
@@ -19,7 +19,7 @@ from codewords_mcp.runtime.store.database import Database
 DAY = 86400.0
 
 
-class Files:
+class FileStore:
     """Uploads and downloads. A link carries its right: file id, use, and time, signed."""
 
     def __init__(

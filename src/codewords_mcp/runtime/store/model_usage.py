@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from codewords_mcp.runtime.models import CostsBy
+from codewords_mcp.runtime.model.core import CostsBy
 from codewords_mcp.runtime.store.usage_tables import COUNTERS, model_usage, model_usage_days
 
 SUBJECTS: dict[str, ColumnElement[Any]] = {
@@ -42,7 +42,7 @@ _NAMES = {"day": "day", "workflow": "service_id", "key": "key_id", "run": "run_i
 _MATCHED = {"service_id": "workflow", "key_id": "key"}
 
 
-class Account(NamedTuple):
+class UsageAccount(NamedTuple):
     """What calls are summed on. `nested`: the run did not call itself, one that it started did."""
 
     day: str
@@ -68,7 +68,7 @@ def _adding(dialect: str, table: Table) -> Any:
     return into.on_conflict_do_update(index_elements=list(table.primary_key), set_=changes)
 
 
-def add(connection: Connection, sums: Mapping[Account, Mapping[str, int]]) -> None:
+def add(connection: Connection, sums: Mapping[UsageAccount, Mapping[str, int]]) -> None:
     """Add to what is stored, in an order that is the same for all."""
     rows = [
         {name: counts.get(name, 0) for name in COUNTERS} | account._asdict() | {"id": account.id}

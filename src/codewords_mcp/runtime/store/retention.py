@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class DatabaseSize:
     """Bytes of the database; of those `free`, to be used again or given back; whether it can shrink while serving."""
 
     bytes: int
@@ -43,13 +43,13 @@ class Size:
     shrinks: bool
 
 
-def size(connection: Connection) -> Size:
+def size(connection: Connection) -> DatabaseSize:
     """How large the database is now."""
     if connection.dialect.name != "sqlite":
         total = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
-        return Size(total, 0, shrinks=True)
+        return DatabaseSize(total, 0, shrinks=True)
     page = _pragma(connection, "page_size")
-    return Size(
+    return DatabaseSize(
         page * _pragma(connection, "page_count"),
         page * _pragma(connection, "freelist_count"),
         shrinks=_pragma(connection, "auto_vacuum") == 2,

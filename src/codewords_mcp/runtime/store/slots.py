@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text, true
 
-from codewords_mcp.runtime.limits import Limit, Place, Scope
+from codewords_mcp.runtime.model.limits import Limit, LimitScope, Scope
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.tables import runs
 
@@ -21,7 +21,7 @@ ACTIVE = ("starting", "running")
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 
 
-def lock(connection: Connection, place: Place) -> None:
+def lock(connection: Connection, place: LimitScope) -> None:
     """Hold what this place is counted on until the transaction ends. A key is one caller's, so that its lock does for
     both; SQLite has one writer anyway.
     """
@@ -34,7 +34,7 @@ def lock(connection: Connection, place: Place) -> None:
         connection.execute(_LOCK, {"key": key})
 
 
-def full(connection: Connection, place: Place) -> tuple[Limit, int] | None:
+def full(connection: Connection, place: LimitScope) -> tuple[Limit, int] | None:
     """The first limit under which as many runs are active as may be, with how many; None where there is room."""
     bounded = [limit for limit in place.limits if limit.runs is not None]
     for limit, active in zip(bounded, _counts(connection, bounded, place, _active()), strict=True):
@@ -44,7 +44,7 @@ def full(connection: Connection, place: Place) -> tuple[Limit, int] | None:
     return None
 
 
-def check_line(connection: Connection, place: Place) -> None:
+def check_line(connection: Connection, place: LimitScope) -> None:
     """Whether one more may wait. Raises TooBusy."""
     bounded = [limit for limit in place.limits if limit.waiting is not None]
     waiting = runs.c.status == "queued"
@@ -53,7 +53,7 @@ def check_line(connection: Connection, place: Place) -> None:
             raise limit.refusal(count)
 
 
-def are_ahead(connection: Connection, place: Place) -> bool:
+def are_ahead(connection: Connection, place: LimitScope) -> bool:
     """Whether runs alike wait in the durable line, whose time has come: a new one goes behind them."""
     query = select(runs.c.id).where(
         runs.c.status == "queued",
@@ -88,7 +88,7 @@ def _active() -> ColumnElement[bool]:
 
 
 def _counts(
-    connection: Connection, limits: list[Limit], place: Place, which: ColumnElement[bool]
+    connection: Connection, limits: list[Limit], place: LimitScope, which: ColumnElement[bool]
 ) -> list[int]:
     if not limits:
         return []
@@ -96,7 +96,7 @@ def _counts(
     return list(connection.execute(select(*columns).where(which)).one())
 
 
-def _under(limit: Limit, place: Place) -> ColumnElement[bool]:
+def _under(limit: Limit, place: LimitScope) -> ColumnElement[bool]:
     conditions: dict[Scope, ColumnElement[bool]] = {
         "key": _of_key(place),
         "caller": runs.c.owner == place.owner,
@@ -106,7 +106,7 @@ def _under(limit: Limit, place: Place) -> ColumnElement[bool]:
     return conditions[limit.scope]
 
 
-def _of_key(place: Place) -> ColumnElement[bool]:
+def _of_key(place: LimitScope) -> ColumnElement[bool]:
     return and_(runs.c.owner == place.owner, func.coalesce(runs.c.key_id, "") == place.key_id)
 
 

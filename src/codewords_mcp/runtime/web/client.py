@@ -21,7 +21,14 @@ from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import AddressRefused, InvalidInput, UpstreamFailed, UpstreamTimedOut
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.egress.addresses import parse_address
-from codewords_mcp.runtime.egress.dial import Dialler, Refused, Resolve, Share, Unreachable, system_resolve
+from codewords_mcp.runtime.egress.dial import (
+    Dialler,
+    DialRefused,
+    Resolve,
+    Share,
+    Unreachable,
+    system_resolve,
+)
 from codewords_mcp.runtime.egress.names import normal_host
 
 if TYPE_CHECKING:
@@ -43,7 +50,7 @@ _CREDENTIALS = frozenset({"authorization", "cookie", "x-api-key"})
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class WebResponse:
     """An answer, whole. `headers` have lower-case names; `url` is where it came from in the end."""
 
     status: int
@@ -66,13 +73,13 @@ class Reply:
 M = TypeVar("M", bound=BaseModel)
 
 
-def retry_after(reply: Reply, usual: int = 30) -> int:
+def retry_after(reply: WebResponse, usual: int = 30) -> int:
     """Seconds after which an API may be asked again, as it says; at most an hour."""
     told = reply.headers.get("retry-after", "")
     return max(1, min(int(told), 3600)) if told.isascii() and told.isdigit() else usual
 
 
-def said(reply: Reply, field: str) -> str:
+def said(reply: WebResponse, field: str) -> str:
     """What an API's error says of itself: data, bounded, never part of our message."""
     try:
         text = parse(reply.body)[field]
@@ -81,7 +88,7 @@ def said(reply: Reply, field: str) -> str:
     return "".join(letter for letter in str(text) if letter.isprintable())[:500]
 
 
-def read_reply(model: type[M], reply: Reply) -> M:
+def read_reply(model: type[M], reply: WebResponse) -> M:
     """An API's answer as a model. Raises UpstreamFailed for what does not fit."""
     try:
         return model.model_validate(reply.json())
@@ -123,7 +130,7 @@ class Web:
         headers: Mapping[str, str] | None = None,
         max_bytes: int = MAX_BYTES,
         seconds: float = SECONDS,
-    ) -> Reply:
+    ) -> WebResponse:
         """Ask an address that a caller gave, whatever its status; `content` is sent as it is if it is text, else as JSON.
 
         Raises InvalidInput for what is no http(s) address, AddressRefused, UpstreamFailed, UpstreamTimedOut.
@@ -175,7 +182,7 @@ class Web:
         form: Mapping[str, str] | None = None,
         max_bytes: int = MAX_BYTES,
         seconds: float = SECONDS,
-    ) -> Reply:
+    ) -> WebResponse:
         """Ask an API at an address of the settings; `content` is sent as JSON, `form` as a form.
 
         Raises UpstreamFailed, UpstreamTimedOut.
@@ -221,7 +228,7 @@ class Web:
         host = normal_host(target.raw_host or "")
         try:
             await self._dialler.permitted(policy, host or "", target.port or 80, self._share)
-        except (Refused, Unreachable) as error:
+        except (DialRefused, Unreachable) as error:
             raise _failure(error) from None
 
 
@@ -274,7 +281,7 @@ async def _bounded(seconds: float) -> AsyncGenerator[None]:
         raise UpstreamTimedOut(
             f"There was no whole answer within {seconds:g} s.", hint="Try again later."
         ) from error
-    except (Refused, Unreachable) as error:
+    except (DialRefused, Unreachable) as error:
         raise _failure(error) from None
     except (ClientError, OSError) as error:
         raise UpstreamFailed(
@@ -283,8 +290,8 @@ async def _bounded(seconds: float) -> AsyncGenerator[None]:
         ) from error
 
 
-def _failure(error: Refused | Unreachable) -> AddressRefused | UpstreamFailed:
-    if isinstance(error, Refused):
+def _failure(error: DialRefused | Unreachable) -> AddressRefused | UpstreamFailed:
+    if isinstance(error, DialRefused):
         return AddressRefused(
             f"This address may not be reached: {error.reason}.",
             hint="Services reach what workflows may: the public internet, or what CODEWORDS_EGRESS_ALLOW_PRIVATE lists.",
@@ -299,14 +306,14 @@ async def _exchange(
     headers: Mapping[str, str],
     max_bytes: int,
     data: Any = None,
-) -> tuple[Reply, URL | None]:
+) -> tuple[WebResponse, URL | None]:
     """(the answer, where it leads on). The body of an answer that leads on is left unread."""
     sent = {"User-Agent": USER_AGENT} | dict(headers) | {"Accept-Encoding": "gzip, deflate"}
     async with session.request(method, target, headers=sent, data=data, allow_redirects=False) as response:
         told = {name.lower(): value for name, value in response.headers.items()}
         onward = _onward(target, response.status, told)
         body = b"" if onward is not None else await _body(response, max_bytes)
-        return Reply(response.status, told, body, str(target)), onward
+        return WebResponse(response.status, told, body, str(target)), onward
 
 
 def _onward(target: URL, status: int, headers: Mapping[str, str]) -> URL | None:

@@ -17,9 +17,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
-from codewords_mcp.runtime.conflicts import NameTaken, VersionChanged
-from codewords_mcp.runtime.manifest import Manifest
-from codewords_mcp.runtime.models import (
+from codewords_mcp.runtime.auth.questions import Question, of_deletion, of_deploy
+from codewords_mcp.runtime.model.conflicts import NameTaken, VersionChanged
+from codewords_mcp.runtime.model.core import (
     Caller,
     Check,
     Deployment,
@@ -29,15 +29,15 @@ from codewords_mcp.runtime.models import (
     WorkflowDetail,
     WorkflowSummary,
 )
-from codewords_mcp.runtime.questions import Question, of_deletion, of_deploy
+from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.workflows import VersionRow, WorkflowRow
-from codewords_mcp.runtime.workflows.checks import Validation
 from codewords_mcp.runtime.workflows.openapi import routes_of, title_of
-from codewords_mcp.runtime.workflows.samples import example_of, main_route
 from codewords_mcp.runtime.workflows.script import parse_script
+from codewords_mcp.runtime.workflows.validation.checks import CheckedScript
+from codewords_mcp.runtime.workflows.validation.samples import example_of, main_route
 
 MAX_NAME = 100
 MAX_DESCRIPTION = 2000
@@ -51,7 +51,7 @@ _LANDLOCK = Check(
     "the names of the host, its files and its processes.",
     fix="`codewords-mcp doctor` says how to get namespaces.",
 )
-Validate = Callable[[str, Progress], Awaitable[Validation]]
+Validate = Callable[[str, Progress], Awaitable[CheckedScript]]
 Agree = Callable[[Question], Awaitable[None]]
 """Returns where a deploy may do what it asks for, and raises where it may not, or not yet."""
 
@@ -427,7 +427,7 @@ def _difference(live: VersionRow, code: str) -> str:
     return "\n".join(lines)
 
 
-def _given(validation: Validation) -> Any:
+def _given(validation: CheckedScript) -> Any:
     """The example that is kept with a version: not one that can be derived at any time."""
     example = validation.example
     return example.value if example is not None and example.source != "derived" else None

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from codewords_mcp.errors import InvalidScript
-from codewords_mcp.runtime.models import Check
+from codewords_mcp.runtime.model.core import Check
 from codewords_mcp.runtime.workflows.declarations import (
     EnvVar,
     dependencies,
@@ -26,8 +26,8 @@ from codewords_mcp.runtime.workflows.declarations import (
     unknown_keys,
 )
 from codewords_mcp.runtime.workflows.header import normalise, read_header
-from codewords_mcp.runtime.workflows.look import Look, look
-from codewords_mcp.runtime.workflows.measure import refuse_size, size_of
+from codewords_mcp.runtime.workflows.script_facts import ScriptFacts, look
+from codewords_mcp.runtime.workflows.validation.code_size import refuse_size, size_of
 
 DEFAULT_MAX_CODE = 1 << 20
 _FENCE = re.compile(r"\s*(?:`{3,}|~{3,})[\w+-]*\s*\n")
@@ -35,7 +35,7 @@ _FENCE = re.compile(r"\s*(?:`{3,}|~{3,})[\w+-]*\s*\n")
 _warnings_filter = threading.Lock()
 
 
-class Unreadable(InvalidScript):
+class UnreadableScript(InvalidScript):
     """Code that is no Python text at all, as against a header that is wrong."""
 
 
@@ -56,7 +56,7 @@ class Script:
     connections: tuple[str, ...]
     tool: Mapping[str, Any]
     notes: tuple[Check, ...]
-    look: Look
+    look: ScriptFacts
     tree: ast.Module | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -103,7 +103,7 @@ def _refuse_size(tree: ast.Module) -> None:
     try:
         refuse_size(*size_of(tree))
     except InvalidScript as error:
-        raise Unreadable(error.message, hint=error.hint) from None
+        raise UnreadableScript(error.message, hint=error.hint) from None
 
 
 def _text(code: str, max_code: int) -> str:
@@ -113,7 +113,7 @@ def _text(code: str, max_code: int) -> str:
         size = len(code.encode())
     except UnicodeEncodeError as error:
         before = normalise(code[: error.start])
-        raise Unreadable(
+        raise UnreadableScript(
             "The script holds half of a surrogate pair, which no file can store.",
             hint="Write the character itself, or its escape such as `\\U0001f6a8`.",
             line=before.count("\n") + 1,
@@ -123,12 +123,12 @@ def _text(code: str, max_code: int) -> str:
         raise _too_large(size, max_code)
     text = normalise(code)
     if not text.strip():
-        raise Unreadable(
+        raise UnreadableScript(
             "The script is empty.",
             hint="Send the code of a workflow; `list_templates` has some to start from.",
         )
     if _FENCE.match(text):
-        raise Unreadable(
+        raise UnreadableScript(
             "The code stands in a Markdown fence: its first line is ```.",
             hint="Send what is between the fences, without the lines of ```.",
             line=text[: len(text) - len(text.lstrip())].count("\n") + 1,
@@ -136,7 +136,7 @@ def _text(code: str, max_code: int) -> str:
         )
     if "\0" in text:
         before = text[: text.index("\0")]
-        raise Unreadable(
+        raise UnreadableScript(
             "The script holds a NUL byte; it is not a text file.",
             hint="Send the script as UTF-8 text.",
             line=before.count("\n") + 1,
@@ -145,8 +145,8 @@ def _text(code: str, max_code: int) -> str:
     return text
 
 
-def _too_large(size: int, limit: int) -> Unreadable:
-    return Unreadable(
+def _too_large(size: int, limit: int) -> UnreadableScript:
+    return UnreadableScript(
         f"The script has {size:,} bytes; the limit is {limit:,}.",
         hint="Move data out of the code: upload it as a file, or fetch it when the workflow runs.",
     )
@@ -160,14 +160,14 @@ def _parse(text: str) -> ast.Module:
     except SyntaxError as error:
         line, column = error.lineno, error.offset
         where = f" (line {line}, column {column})" if line else ""
-        raise Unreadable(
+        raise UnreadableScript(
             f"The script is not valid Python{where}: {error.msg}.",
             hint="Correct that line; the code must parse before anything else is looked at.",
             line=line,
             column=column,
         ) from None
     except (RecursionError, MemoryError, ValueError):
-        raise Unreadable(
+        raise UnreadableScript(
             "The script is nested too deeply to be read.", hint="Split the deepest expression into steps."
         ) from None
 
@@ -176,7 +176,7 @@ def _tree(text: str, requires: SpecifierSet) -> ast.Module | None:
     """The syntax tree; None where the script asks for another Python than ours and only that one may know its syntax."""
     try:
         return _parse(text)
-    except Unreadable:
+    except UnreadableScript:
         ours = ".".join(str(part) for part in sys.version_info[:3])
         if requires.contains(ours, prereleases=True):
             raise

@@ -9,7 +9,7 @@ or, in pytest, one test a check: see `for_pytest`. On the command line, for the 
 
 from codewords_mcp.testing.sandboxes.drivers import DRIVERS, build_environment
 from codewords_mcp.testing.sandboxes.expecting import Broken
-from codewords_mcp.testing.sandboxes.model import Check, Need, Outcome, Report
+from codewords_mcp.testing.sandboxes.model import ConformanceCheck, Need, Outcome, Report
 from codewords_mcp.testing.sandboxes.registry import check, checks
 from codewords_mcp.testing.sandboxes.runner import run_check, self_check
 from codewords_mcp.testing.sandboxes.stage import Context, MakeDriver, Program, open_context
@@ -17,7 +17,7 @@ from codewords_mcp.testing.sandboxes.stage import Context, MakeDriver, Program, 
 __all__ = [
     "DRIVERS",
     "Broken",
-    "Check",
+    "ConformanceCheck",
     "Context",
     "MakeDriver",
     "Need",

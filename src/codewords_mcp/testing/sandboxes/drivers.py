@@ -66,7 +66,7 @@ async def build_environment(home: Path) -> EnvironmentRef:
     """
     import uv
 
-    from codewords_mcp.runtime.workflows.environment import Environments
+    from codewords_mcp.runtime.workflows.environments.environment import Environments
     from codewords_mcp.runtime.workflows.script import parse_script
 
     packages = ", ".join(f'"{package}"' for package in PACKAGES)

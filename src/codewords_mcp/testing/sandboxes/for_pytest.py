@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping
 import pytest
 
 from codewords_mcp.runtime.sandboxes.base import Driver
-from codewords_mcp.testing.sandboxes.model import Check, Outcome
+from codewords_mcp.testing.sandboxes.model import ConformanceCheck, Outcome
 from codewords_mcp.testing.sandboxes.registry import checks
 from codewords_mcp.testing.sandboxes.runner import run_check
 from codewords_mcp.testing.sandboxes.stage import Context
@@ -41,7 +41,7 @@ def parametrize(
     return pytest.mark.parametrize("check", rows)
 
 
-async def holds(check: Check, context: Context) -> None:
+async def holds(check: ConformanceCheck, context: Context) -> None:
     """Run a check: the test fails where it does, and is skipped where the driver does not claim what it needs."""
     judge(await run_check(check, context))
 

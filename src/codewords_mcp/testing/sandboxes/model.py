@@ -27,7 +27,7 @@ class Need(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class ConformanceCheck:
     """One promise of the protocol.
 
     `id` is `area.name`; `sentence` the behaviour. `needs` it all, or it is skipped. `seconds` bound the check:
@@ -65,7 +65,7 @@ def importable(thing: object) -> str | None:
 class Outcome:
     """What came of one check. `reason` is a sentence, empty where it passed; `seconds` what it took."""
 
-    check: Check
+    check: ConformanceCheck
     status: Status
     reason: str
     seconds: float

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Final
 
 from codewords_mcp.runtime.sandboxes.base import Capability
-from codewords_mcp.testing.sandboxes.model import Check, Need
+from codewords_mcp.testing.sandboxes.model import ConformanceCheck, Need
 
 if TYPE_CHECKING:
     from codewords_mcp.testing.sandboxes.stage import Context
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Run = Callable[["Context"], Awaitable[None]]
 
 _SECONDS: Final = 60.0
-_found: dict[str, Check] = {}
+_found: dict[str, ConformanceCheck] = {}
 
 
 def check(name: str, *needs: Need | Capability, seconds: float = _SECONDS) -> Callable[[Run], Run]:
@@ -25,13 +25,13 @@ def check(name: str, *needs: Need | Capability, seconds: float = _SECONDS) -> Ca
         sentence = " ".join((run.__doc__ or "").split())
         if name in _found or not sentence:
             raise ValueError(f"The check {name} has no docstring, or its name is taken.")
-        _found[name] = Check(name, sentence, frozenset(needs), seconds, run)
+        _found[name] = ConformanceCheck(name, sentence, frozenset(needs), seconds, run)
         return run
 
     return register
 
 
-def checks(only: Collection[str] | None = None) -> list[Check]:
+def checks(only: Collection[str] | None = None) -> list[ConformanceCheck]:
     """Every check, or those whose id or area (`limits` of `limits.heap`) is in `only`.
 
     Raises ValueError for a name that no check has.
@@ -49,5 +49,5 @@ def checks(only: Collection[str] | None = None) -> list[Check]:
     return [one for one in found if any(_called(one, name) for name in only)]
 
 
-def _called(one: Check, name: str) -> bool:
+def _called(one: ConformanceCheck, name: str) -> bool:
     return name in (one.id, one.id.partition(".")[0])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.sandboxes.base import Capability, EnvironmentRef
 from codewords_mcp.testing.sandboxes.expecting import Broken
-from codewords_mcp.testing.sandboxes.model import Check, Outcome, Report
+from codewords_mcp.testing.sandboxes.model import ConformanceCheck, Outcome, Report
 from codewords_mcp.testing.sandboxes.registry import checks
 from codewords_mcp.testing.sandboxes.stage import Context, MakeDriver, open_context
 
@@ -19,11 +19,13 @@ async def _nothing(_: Context) -> None:
     """Closing the driver is what is checked."""
 
 
-_LAST = Check("driver.last", "The driver that served all checks closes.", frozenset(), 60.0, _nothing)
+_LAST = ConformanceCheck(
+    "driver.last", "The driver that served all checks closes.", frozenset(), 60.0, _nothing
+)
 """Reported only where it failed."""
 
 
-async def run_check(check: Check, context: Context) -> Outcome:
+async def run_check(check: ConformanceCheck, context: Context) -> Outcome:
     """Run one check: skipped where the driver does not claim what it needs, failed where it raises anything.
 
     Takes at most `check.seconds`, and the time to kill what it started. Raises only when cancelled.
@@ -36,7 +38,7 @@ async def run_check(check: Check, context: Context) -> Outcome:
     return Outcome(check, "failed" if reason else "passed", reason, time.monotonic() - began)
 
 
-async def _reason(check: Check, context: Context) -> str:
+async def _reason(check: ConformanceCheck, context: Context) -> str:
     """Why the check failed; empty if it did not."""
     bound = asyncio.timeout(check.seconds)
     try:

@@ -103,7 +103,7 @@ class Program:
         target: bytes,
         headers: http1.Headers | None = None,
         body: AsyncIterator[bytes] | None = None,
-    ) -> http1.Reply:
+    ) -> http1.SandboxResponse:
         """A request on a connection of its own; the head of the answer, whose body is still to come."""
         asking = http1.request(self.sandbox.socket_path, method, target, headers or [], body)
         return await within(asking, f"The head of the answer to {method} {target.decode()}")

@@ -12,7 +12,7 @@ from codewords_testing.e2b.errors import MachineFailed
 from codewords_testing.e2b.faults import Fault, Faults
 from codewords_testing.e2b.internet import Internet
 from codewords_testing.e2b.server import LoopbackE2B, loopback_e2b, unavailable
-from codewords_testing.e2b.state import Options, Template
+from codewords_testing.e2b.state import CloudTemplate, Options
 
 __all__ = [
     "Fault",
@@ -21,7 +21,7 @@ __all__ = [
     "LoopbackE2B",
     "MachineFailed",
     "Options",
-    "Template",
+    "CloudTemplate",
     "loopback_e2b",
     "unavailable",
 ]

@@ -17,11 +17,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from codewords_testing.e2b.cloud import Cloud, Refusal
+from codewords_testing.e2b.cloud import ApiRefusal, Cloud
 from codewords_testing.e2b.control import body_of, endpoint
 from codewords_testing.e2b.errors import MachineFailed
 from codewords_testing.e2b.machine import Layers
-from codewords_testing.e2b.state import Template, new_id, stamp
+from codewords_testing.e2b.state import CloudTemplate, new_id, stamp
 
 _PAGE = 100
 _BUILDER_SECONDS = 900
@@ -79,7 +79,7 @@ class Builds:
         build.status = "building"
         base = build.request.get("fromTemplate")
         parent = self._cloud.templates.find(base) if base else None
-        builder = Template(
+        builder = CloudTemplate(
             new_id("t"), [f"builder-{build.id}"], parent.layers if parent else Layers(),
             env=dict(parent.env) if parent else {}, cpu_count=build.cpu_count, memory_mb=build.memory_mb,
         )  # fmt: skip
@@ -87,14 +87,14 @@ class Builds:
         try:
             await self._steps(build, builder)
             build.status = "ready"
-        except (MachineFailed, Refusal) as error:
+        except (MachineFailed, ApiRefusal) as error:
             build.reason = str(error)
             build.say(str(error))
             build.status = "error"
         finally:
             self._cloud.templates.remove(builder)
 
-    async def _steps(self, build: Build, builder: Template) -> None:
+    async def _steps(self, build: Build, builder: CloudTemplate) -> None:
         cloud, request = self._cloud, build.request
         created = await cloud.create({"templateID": builder.id, "timeout": _BUILDER_SECONDS}, None)
         number = created["sandboxID"]
@@ -115,7 +115,7 @@ class Builds:
                     await self._copy(build, number, step, folder)
             build.say(f"Finished as {user}; taking the snapshot")
             made = await cloud.snapshot(number, None)
-            template = Template(
+            template = CloudTemplate(
                 build.template, build.names, made.layers, request.get("startCmd") or "", request.get("readyCmd") or "",
                 dict(builder.env), build.cpu_count, build.memory_mb,
             )  # fmt: skip
@@ -124,14 +124,14 @@ class Builds:
         finally:
             await cloud.kill(number)
 
-    async def _try(self, build: Build, template: Template) -> None:
+    async def _try(self, build: Build, template: CloudTemplate) -> None:
         """A template whose start command does not get ready is no template."""
         self._cloud.templates.add(template)
         if template.start:
             build.say("Running start command")
             try:
                 created = await self._cloud.create({"templateID": template.id, "timeout": 60}, None)
-            except Refusal as error:
+            except ApiRefusal as error:
                 self._cloud.templates.remove(template)
                 raise MachineFailed("start or ready command failed") from error
             await self._cloud.kill(created["sandboxID"])
@@ -228,7 +228,7 @@ async def trigger(request: Request, cloud: Cloud) -> Response:
 def _build(request: Request) -> Build:
     build = _builds(request).all.get(str(request.path_params["build"]))
     if build is None:
-        raise Refusal(404, "Build not found")
+        raise ApiRefusal(404, "Build not found")
     return build
 
 
@@ -252,7 +252,7 @@ async def alias(request: Request, cloud: Cloud) -> Response:
     """GET /templates/aliases/{name}."""
     template = cloud.templates.find(str(request.path_params["name"]))
     if template is None:
-        raise Refusal(404, "template not found")
+        raise ApiRefusal(404, "template not found")
     return JSONResponse({"templateID": template.id, "public": False})
 
 
@@ -261,7 +261,7 @@ async def delete(request: Request, cloud: Cloud) -> Response:
     """DELETE /templates/{id}, for snapshots too."""
     template = cloud.templates.find(str(request.path_params["id"]))
     if template is None:
-        raise Refusal(404, "template not found")
+        raise ApiRefusal(404, "template not found")
     cloud.templates.remove(template)
     return Response(status_code=204)
 

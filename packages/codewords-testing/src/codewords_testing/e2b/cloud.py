@@ -18,9 +18,9 @@ import structlog
 import codewords_mcp
 from codewords_testing.e2b.errors import MachineFailed
 from codewords_testing.e2b.faults import Faults
-from codewords_testing.e2b.internet import Gateway, Internet
+from codewords_testing.e2b.internet import Internet, InternetGateway
 from codewords_testing.e2b.machine import Machine
-from codewords_testing.e2b.state import Options, Sandbox, Template, Templates, new_id
+from codewords_testing.e2b.state import CloudSandbox, CloudTemplate, Options, Templates, new_id
 
 _TICK: Final = 0.1
 _READY_SECONDS: Final = 60.0
@@ -32,7 +32,7 @@ PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 log = structlog.get_logger(__name__)
 
 
-class Refusal(Exception):
+class ApiRefusal(Exception):
     """What the API answers instead: a status, E2B's words, and more fields of the body."""
 
     def __init__(self, status: int, message: str, **more: Any) -> None:
@@ -48,19 +48,19 @@ class Cloud:
         self.options = options
         self.faults = Faults()
         self.templates = Templates()
-        self.sandboxes: dict[str, Sandbox] = {}
+        self.sandboxes: dict[str, CloudSandbox] = {}
         self.created = 0
         """Sandboxes made so far."""
         self._folder = folder
         self._internet = internet
-        self._gateways: dict[str, Gateway] = {}
+        self._gateways: dict[str, InternetGateway] = {}
         self._replies: dict[tuple[str, str], dict[str, Any]] = {}
         self.refused = 0
         """Sandboxes that were not made, for want of room or for the rate."""
         self._recent: deque[float] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._booting = 0
-        self.templates.add(Template("base", ["base"]))
+        self.templates.add(CloudTemplate("base", ["base"]))
         self._clock = asyncio.create_task(self._expire())
 
     def set_internet(self, internet: Internet) -> None:
@@ -74,7 +74,7 @@ class Cloud:
             if known is not None:
                 return known
             if any(one == key for one, _ in self._replies):
-                raise Refusal(
+                raise ApiRefusal(
                     409,
                     "idempotency key was used for another request",
                     error_code="idempotency_request_mismatch",
@@ -85,7 +85,7 @@ class Cloud:
             sandbox = await self._boot(template, wanted)
         except MachineFailed as error:
             log.error("no machine", reason=str(error))  # the reason is the message
-            raise Refusal(500, "Failed to place sandbox") from error
+            raise ApiRefusal(500, "Failed to place sandbox") from error
         finally:
             self._booting -= 1
         self.created += 1
@@ -94,16 +94,16 @@ class Cloud:
             self._replies[key, repr(sorted(wanted.items()))] = reply
         return reply
 
-    def _admit(self, wanted: dict[str, Any]) -> Template:
+    def _admit(self, wanted: dict[str, Any]) -> CloudTemplate:
         template = self.templates.find(str(wanted.get("templateID", "")))
         if template is None:
-            raise Refusal(404, f"template '{wanted.get('templateID')}' not found")
+            raise ApiRefusal(404, f"template '{wanted.get('templateID')}' not found")
         if float(wanted.get("timeout", 300)) > self.options.longest:
-            raise Refusal(400, f"Timeout cannot be greater than {self.options.longest / 3600:g} hours")
+            raise ApiRefusal(400, f"Timeout cannot be greater than {self.options.longest / 3600:g} hours")
         network: dict[str, Any] = wanted.get("network") or {}
         names = [one for one in network.get("allowOut", []) if not one[:1].isdigit()]
         if names and "0.0.0.0/0" not in network.get("denyOut", []):
-            raise Refusal(
+            raise ApiRefusal(
                 400,
                 "When specifying allowed domains in allow out, you must include 'ALL_TRAFFIC' in deny out",
             )
@@ -111,7 +111,7 @@ class Cloud:
         if running + self._booting >= self.options.sandboxes:
             most = self.options.sandboxes
             self.refused += 1
-            raise Refusal(429, f"you have reached the maximum number of concurrent E2B sandboxes ({most})")
+            raise ApiRefusal(429, f"you have reached the maximum number of concurrent E2B sandboxes ({most})")
         self._within_rate()
         return template
 
@@ -121,10 +121,10 @@ class Cloud:
             self._recent.popleft()
         if self.options.creates is not None and len(self._recent) >= self.options.creates:
             self.refused += 1
-            raise Refusal(429, "too many sandboxes created, rate limit exceeded")
+            raise ApiRefusal(429, "too many sandboxes created, rate limit exceeded")
         self._recent.append(now)
 
-    async def _boot(self, template: Template, wanted: dict[str, Any]) -> Sandbox:
+    async def _boot(self, template: CloudTemplate, wanted: dict[str, Any]) -> CloudSandbox:
         network: dict[str, Any] = dict(wanted.get("network") or {})
         if wanted.get("allow_internet_access") is False:
             network["denyOut"] = [*network.get("denyOut", []), "0.0.0.0/0"]
@@ -134,7 +134,7 @@ class Cloud:
             self._folder / number, template.layers, network=True, show=(*_PROGRAMS, *self.options.show)
         )
         machine.on_end = self.options.on_end
-        sandbox = Sandbox(
+        sandbox = CloudSandbox(
             number,
             template,
             machine,
@@ -159,7 +159,7 @@ class Cloud:
         self.background(self._bury(sandbox))
         return sandbox
 
-    async def start_command(self, sandbox: Sandbox) -> None:
+    async def start_command(self, sandbox: CloudSandbox) -> None:
         """Run the template's start command, and wait until its ready command succeeds. Raises MachineFailed."""
         template = sandbox.template
         started = await self.shell(sandbox, template.start)
@@ -174,7 +174,9 @@ class Cloud:
                 raise MachineFailed("the template's ready command did not succeed")
             await asyncio.sleep(_READY_POLL)
 
-    async def shell(self, sandbox: Sandbox, command: str, out: Path | None = None) -> asyncio.Future[int]:
+    async def shell(
+        self, sandbox: CloudSandbox, command: str, out: Path | None = None
+    ) -> asyncio.Future[int]:
         """Start a command as a build step, a start or a ready command; its exit code, when it has ended."""
         target = out or sandbox.machine.folder / "log"
         script = f"{{ {command}\n}} 2>&1"
@@ -184,7 +186,7 @@ class Cloud:
         self.background(_collect(process.output, target))
         return process.ended
 
-    def environment(self, sandbox: Sandbox) -> dict[str, str]:
+    def environment(self, sandbox: CloudSandbox) -> dict[str, str]:
         """The variables that a process has before those of its own."""
         return {
             "PATH": PATH,
@@ -198,11 +200,11 @@ class Cloud:
             **sandbox.env,
         }
 
-    def get(self, number: str) -> Sandbox:
+    def get(self, number: str) -> CloudSandbox:
         """Raises Refusal where it is not, or no more."""
         sandbox = self.sandboxes.get(number)
         if sandbox is None:
-            raise Refusal(404, f"Sandbox '{number}' not found")
+            raise ApiRefusal(404, f"Sandbox '{number}' not found")
         return sandbox
 
     async def kill(self, number: str) -> None:
@@ -230,19 +232,19 @@ class Cloud:
         """Raises Refusal: not running, or past the longest that the plan allows."""
         sandbox = self.get(number)
         if sandbox.state != "running":
-            raise Refusal(404, f"Sandbox '{number}' is not running")
+            raise ApiRefusal(404, f"Sandbox '{number}' is not running")
         if time.time() + timeout - sandbox.started_at > self.options.longest:
-            raise Refusal(400, "Max instance length exceeded")
+            raise ApiRefusal(400, "Max instance length exceeded")
         sandbox.end_at = time.time() + timeout
 
     def pause(self, number: str) -> None:
         """Raises Refusal where it is paused already."""
         sandbox = self.get(number)
         if sandbox.state == "paused":
-            raise Refusal(409, f"Error pausing sandbox - sandbox '{number}' is already paused")
+            raise ApiRefusal(409, f"Error pausing sandbox - sandbox '{number}' is already paused")
         sandbox.pause()
 
-    async def snapshot(self, number: str, name: str | None) -> Template:
+    async def snapshot(self, number: str, name: str | None) -> CloudTemplate:
         """Its disk, as a template; sandboxes made from it boot and run the start command again. Raises Refusal."""
         sandbox = self.get(number)
         old = sandbox.template
@@ -251,11 +253,11 @@ class Cloud:
         try:
             layers = await sandbox.machine.keep(self._folder / f"layer-{made}")
         except MachineFailed as error:
-            raise Refusal(500, "Error creating snapshot") from error
+            raise ApiRefusal(500, "Error creating snapshot") from error
         finally:
             sandbox.machine.thaw()
         return self.templates.add(
-            Template(
+            CloudTemplate(
                 made, [name] if name else [], layers, old.start, old.ready, dict(old.env), old.cpu_count, old.memory_mb,
                 kind="snapshot", source=number,
             )
@@ -267,7 +269,7 @@ class Cloud:
         sandbox.network = network
         self._gateways[number].rules = network
 
-    def wake(self, sandbox: Sandbox) -> bool:
+    def wake(self, sandbox: CloudSandbox) -> bool:
         """Traffic has come: whether the sandbox takes it, resumed if it is one that resumes by itself."""
         if sandbox.state == "paused" and sandbox.auto_resume:
             sandbox.resume(300)
@@ -304,13 +306,13 @@ class Cloud:
                     else:
                         self.kill_soon(sandbox.id)
 
-    async def _bury(self, sandbox: Sandbox) -> None:
+    async def _bury(self, sandbox: CloudSandbox) -> None:
         """A machine that ends by itself is a sandbox that is gone."""
         await sandbox.machine.ended.wait()
         if self.sandboxes.pop(sandbox.id, None) is not None:
             await self._destroy(sandbox)
 
-    async def _destroy(self, sandbox: Sandbox) -> None:
+    async def _destroy(self, sandbox: CloudSandbox) -> None:
         gateway = self._gateways.pop(sandbox.id, None)
         if gateway is not None:
             await gateway.close()

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from codewords_testing.e2b.cloud import Cloud, Refusal
-from codewords_testing.e2b.state import Sandbox, Template
+from codewords_testing.e2b.cloud import ApiRefusal, Cloud
+from codewords_testing.e2b.state import CloudSandbox, CloudTemplate
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 _PAGE = 100
@@ -31,7 +31,7 @@ def endpoint(call: Callable[[Request, Cloud], Awaitable[Response]]) -> Endpoint:
             return JSONResponse({"code": 401, "message": _BAD_KEY}, 401)
         try:
             return await call(request, cloud)
-        except Refusal as refusal:
+        except ApiRefusal as refusal:
             return JSONResponse(refusal.body, refusal.status)
 
     return handle
@@ -78,7 +78,7 @@ async def listing(request: Request, cloud: Cloud) -> Response:
     return JSONResponse(page, headers=more)
 
 
-def _started(sandbox: Sandbox) -> float:
+def _started(sandbox: CloudSandbox) -> float:
     return sandbox.started_at
 
 
@@ -142,7 +142,7 @@ async def metrics(request: Request, cloud: Cloud) -> Response:
     return JSONResponse([point])
 
 
-def _snapshot(template: Template) -> dict[str, Any]:
+def _snapshot(template: CloudTemplate) -> dict[str, Any]:
     return {"snapshotID": template.id, "names": template.names}
 
 

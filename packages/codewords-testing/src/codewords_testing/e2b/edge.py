@@ -19,7 +19,7 @@ from typing import Any, Final
 from codewords_testing.e2b.cloud import Cloud
 from codewords_testing.e2b.errors import MachineFailed
 from codewords_testing.e2b.faults import Dropped
-from codewords_testing.e2b.state import ENVD_PORT, Sandbox
+from codewords_testing.e2b.state import ENVD_PORT, CloudSandbox
 
 _MAX_HEAD: Final = 64 << 10
 _CHUNK: Final = 64 << 10
@@ -143,7 +143,7 @@ class Edge:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         head: Head,
-        sandbox: Sandbox,
+        sandbox: CloudSandbox,
         port: int,
     ) -> None:
         fault = await self._cloud.faults.meet(
@@ -169,7 +169,7 @@ class Edge:
         await _splice(reader, writer, inner_reader, inner_writer)
 
 
-async def _dial(sandbox: Sandbox, port: int) -> socket.socket | None:
+async def _dial(sandbox: CloudSandbox, port: int) -> socket.socket | None:
     for pause in _DIALS:
         await asyncio.sleep(pause)
         try:

@@ -18,10 +18,10 @@ from typing import Any, Final
 from codewords_mcp.runtime.egress.addresses import Address, parse_address
 from codewords_mcp.runtime.egress.dial import connect
 from codewords_mcp.runtime.egress.dns import DnsResponder
-from codewords_mcp.runtime.egress.listener import Listener
+from codewords_mcp.runtime.egress.listener import ConnectionListener
 from codewords_mcp.runtime.egress.names import FakeNames
 from codewords_mcp.runtime.egress.relay import relay, reset
-from codewords_testing.e2b.machine import Network
+from codewords_testing.e2b.machine import MachineNetwork
 
 _ADDRESSES: Final = ipaddress.IPv4Network("11.0.0.0/16")
 """Public ones, by what every library says of them; none is ever dialled."""
@@ -40,9 +40,9 @@ class Internet:
     hosts: Mapping[str, tuple[str, int]] = field(default_factory=dict[str, tuple[str, int]])
     real: bool = False
 
-    def serve(self, network: Network | None, rules: dict[str, Any]) -> Gateway:
+    def serve(self, network: MachineNetwork | None, rules: dict[str, Any]) -> InternetGateway:
         """The way out of a machine; None: of one that cannot have any on this host."""
-        return Gateway(self, network, rules)
+        return InternetGateway(self, network, rules)
 
     def place(self, host: str, port: int) -> tuple[str, int] | None:
         """Where to connect; None where nobody is."""
@@ -64,10 +64,10 @@ class PublicNames(FakeNames):
         return super().name_of(ipaddress.IPv4Address(0xC6120000 | int(address) & 0xFFFF))
 
 
-class Gateway:
+class InternetGateway:
     """One machine's way out; `rules` may be replaced."""
 
-    def __init__(self, internet: Internet, network: Network | None, rules: dict[str, Any]) -> None:
+    def __init__(self, internet: Internet, network: MachineNetwork | None, rules: dict[str, Any]) -> None:
         self.rules = rules
         self.reached: list[tuple[str, int, bool]] = []
         """Host, port, and whether it was let out."""
@@ -75,7 +75,7 @@ class Gateway:
         self._names = PublicNames()
         self._dns = DnsResponder(network.dns, self._names) if network else None
         self._listener = (
-            Listener(network.tcp, self._carry, limit=_CONNECTIONS, overflow=lambda _: None)
+            ConnectionListener(network.tcp, self._carry, limit=_CONNECTIONS, overflow=lambda _: None)
             if network
             else None
         )

@@ -43,7 +43,7 @@ class Process:
 
 
 @dataclass(slots=True)
-class Network:
+class MachineNetwork:
     """What leaves a machine: redirected TCP connections and DNS questions."""
 
     tcp: socket.socket
@@ -63,7 +63,7 @@ class Machine:
     def __init__(self, folder: Path, layers: Layers) -> None:
         self.folder = folder
         self.layers = layers
-        self.network: Network | None = None
+        self.network: MachineNetwork | None = None
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._processes: dict[int, Process] = {}
@@ -117,7 +117,7 @@ class Machine:
         listeners = await self._up
         if listeners:
             tcp, dns = (socket.socket(fileno=fd) for fd in listeners)
-            self.network = Network(tcp, dns)
+            self.network = MachineNetwork(tcp, dns)
 
     def _launch(self, description: dict[str, Any]) -> socket.socket:
         """Start its process; the channel to it."""

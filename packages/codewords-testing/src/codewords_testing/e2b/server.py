@@ -27,7 +27,7 @@ from codewords_testing.e2b.errors import MachineFailed
 from codewords_testing.e2b.faults import Dropped, Fault, Faults
 from codewords_testing.e2b.internet import Internet
 from codewords_testing.e2b.machine import Layers, Machine
-from codewords_testing.e2b.state import Options, Template, new_id
+from codewords_testing.e2b.state import CloudTemplate, Options, new_id
 
 _KEY = "e2b_" + "0" * 40
 _STARTED = 10.0
@@ -190,9 +190,9 @@ class LoopbackE2B:
             "E2B_DOMAIN": self.domain,
         }
 
-    def add_template(self, name: str, **what: Any) -> Template:
-        """A template without a build; fields as those of `Template`."""
-        return self.cloud.templates.add(Template(new_id("t"), [name], **what))
+    def add_template(self, name: str, **what: Any) -> CloudTemplate:
+        """A template without a build; fields as those of `CloudTemplate`."""
+        return self.cloud.templates.add(CloudTemplate(new_id("t"), [name], **what))
 
 
 async def unavailable() -> str:

@@ -30,7 +30,7 @@ def stamp(at: float) -> str:
 
 
 @dataclass(slots=True)
-class Template:
+class CloudTemplate:
     """What sandboxes are made from. `start` runs in each, and `ready` succeeds once it is up; both may be empty."""
 
     id: str
@@ -47,11 +47,11 @@ class Template:
 
 
 @dataclass(slots=True, eq=False)
-class Sandbox:
+class CloudSandbox:
     """One sandbox as E2B knows it."""
 
     id: str
-    template: Template
+    template: CloudTemplate
     machine: Machine
     metadata: dict[str, str]
     env: dict[str, str]
@@ -118,16 +118,16 @@ class Templates:
     """Templates and snapshots, found by id or by name, with or without a tag."""
 
     def __init__(self) -> None:
-        self._all: dict[str, Template] = {}
+        self._all: dict[str, CloudTemplate] = {}
 
-    def add(self, template: Template) -> Template:
+    def add(self, template: CloudTemplate) -> CloudTemplate:
         """A name that is taken goes to the newest."""
         for other in self._all.values():
             other.names = [name for name in other.names if name not in template.names]
         self._all[template.id] = template
         return template
 
-    def find(self, wanted: str) -> Template | None:
+    def find(self, wanted: str) -> CloudTemplate | None:
         """By id, or `[team/]name[:tag]`."""
         name = wanted.rpartition("/")[2]
         if wanted in self._all:
@@ -135,11 +135,11 @@ class Templates:
         names = (name, name.removesuffix(":default"))
         return next((one for one in self._all.values() if set(names) & set(one.names)), None)
 
-    def snapshots(self) -> list[Template]:
+    def snapshots(self) -> list[CloudTemplate]:
         """In the order in which they were taken."""
         return [template for template in self._all.values() if template.kind == "snapshot"]
 
-    def remove(self, template: Template) -> None:
+    def remove(self, template: CloudTemplate) -> None:
         """Sandboxes that were made from it go on."""
         self._all.pop(template.id, None)
 

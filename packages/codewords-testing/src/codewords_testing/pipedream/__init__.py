@@ -18,11 +18,11 @@ from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from codewords_testing.pipedream.connect import LoopbackConnect, Run
-from codewords_testing.providers.model import Reply, Request
-from codewords_testing.providers.server import Connection
+from codewords_testing.pipedream.connect import ActionRun, LoopbackConnect
+from codewords_testing.providers.model import Request, StubReply
+from codewords_testing.providers.server import ServerConnection
 
-__all__ = ["LoopbackConnect", "Reply", "Request", "Run", "loopback_connect", "serving"]
+__all__ = ["LoopbackConnect", "StubReply", "Request", "ActionRun", "loopback_connect", "serving"]
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def serving(server: LoopbackConnect) -> Generator[LoopbackConnect]:
         left: deque[Request] = deque(maxlen=100)
         loop = asyncio.get_running_loop()
         listening = await loop.create_server(
-            lambda: Connection(server.answer, left.append), "127.0.0.1", server.port
+            lambda: ServerConnection(server.answer, left.append), "127.0.0.1", server.port
         )
         server.port = listening.sockets[0].getsockname()[1]
         ready.set()

@@ -17,14 +17,14 @@ from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
 from codewords_testing.pipedream.catalogue import ACTIONS, APPS, DYNAMIC, OPTIONS
-from codewords_testing.providers.model import Reply, Request
+from codewords_testing.providers.model import Request, StubReply
 
 Json = dict[str, Any]
 _TOKEN_SECONDS = 3600
 _LINK_SECONDS = 14400
 
 
-class Refusal(Exception):
+class ConnectRefusal(Exception):
     """An answer of 400 and above."""
 
     def __init__(self, status: int, error: Any) -> None:
@@ -33,7 +33,7 @@ class Refusal(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ActionRun:
     """One action as it was asked to be run."""
 
     action: str
@@ -72,14 +72,14 @@ class LoopbackConnect:
         self.apps: list[Json] = list(APPS)
         self.actions: dict[str, Json] = {one["key"]: one for one in ACTIONS}
         self.requests: deque[Request] = deque(maxlen=5000)
-        self.runs: list[Run] = []
-        self.on_run: Callable[[Run], Json | Reply] | None = None
+        self.runs: list[ActionRun] = []
+        self.on_run: Callable[[ActionRun], Json | StubReply] | None = None
         self.tokens: dict[str, float] = {}
         self._secret = "pd-secret-" + secrets.token_hex(8)
         self._accounts: dict[str, _Account] = {}
         self._links: dict[str, _Link] = {}
         self._dynamic: dict[str, list[Json]] = {}
-        self._scripted: list[tuple[str, deque[Reply]]] = []
+        self._scripted: list[tuple[str, deque[StubReply]]] = []
         self._lock = threading.RLock()
 
     @property
@@ -96,7 +96,7 @@ class LoopbackConnect:
             "PIPEDREAM_PROJECT_ID": self.project,
         }
 
-    def answer_next(self, path: str, *replies: Reply) -> None:
+    def answer_next(self, path: str, *replies: StubReply) -> None:
         """What the next requests whose path ends so are answered instead."""
         with self._lock:
             self._scripted.append((path, deque(replies)))
@@ -127,7 +127,7 @@ class LoopbackConnect:
         with self._lock:
             self._accounts.clear()
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: Request) -> StubReply:
         """Serve one request."""
         with self._lock:
             self.requests.append(request)
@@ -136,12 +136,12 @@ class LoopbackConnect:
                     return replies.popleft()
             try:
                 return self._route(request)
-            except Refusal as refused:
+            except ConnectRefusal as refused:
                 return refused.reply
 
     # routes
 
-    def _route(self, request: Request) -> Reply:
+    def _route(self, request: Request) -> StubReply:
         path = re.sub(r"/+", "/", request.path)
         if path == "/v1/oauth/token":
             return self._token(request.json)
@@ -152,56 +152,56 @@ class LoopbackConnect:
                 environment = self._authorised(request)
                 named = {name: unquote(value) for name, value in found.groupdict().items()}
                 if named.get("project", self.project) != self.project:
-                    raise Refusal(404, "record not found")
+                    raise ConnectRefusal(404, "record not found")
                 return serve(self, request, environment, named)
-        raise Refusal(404, "record not found")
+        raise ConnectRefusal(404, "record not found")
 
     def _authorised(self, request: Request) -> str:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         if self.tokens.get(token, 0.0) < time.time():
-            raise Refusal(401, "invalid token")
+            raise ConnectRefusal(401, "invalid token")
         environment = request.headers.get("x-pd-environment", "")
         if environment not in {"development", "production"}:
-            raise Refusal(400, "x-pd-environment header required")
+            raise ConnectRefusal(400, "x-pd-environment header required")
         return environment
 
-    def _token(self, body: Json) -> Reply:
+    def _token(self, body: Json) -> StubReply:
         if body.get("grant_type") != "client_credentials":
-            raise Refusal(400, "unsupported_grant_type")
+            raise ConnectRefusal(400, "unsupported_grant_type")
         if (body.get("client_id"), body.get("client_secret")) != ("pd-client", self._secret):
-            raise Refusal(401, "invalid_client")
+            raise ConnectRefusal(401, "invalid_client")
         token = f"pdt_{secrets.token_hex(12)}"
         self.tokens[token] = time.time() + _TOKEN_SECONDS
         return _json({"access_token": token, "token_type": "Bearer", "expires_in": _TOKEN_SECONDS})
 
-    def _list_apps(self, request: Request, _environment: str, _named: Json) -> Reply:
+    def _list_apps(self, request: Request, _environment: str, _named: Json) -> StubReply:
         asked = dict(parse_qsl(request.query))
         words = asked.get("q", "").lower()
         found = [one for one in self.apps if words in one["name_slug"] or words in one["name"].lower()]
         return _json(_paged(found, "name_slug", asked))
 
-    def _one_app(self, _request: Request, _environment: str, named: Json) -> Reply:
+    def _one_app(self, _request: Request, _environment: str, named: Json) -> StubReply:
         for one in self.apps:
             if named["app"] in {one["name_slug"], one["id"]}:
                 return _json({"data": one})
-        raise Refusal(404, "record not found")
+        raise ConnectRefusal(404, "record not found")
 
-    def _list_actions(self, request: Request, _environment: str, _named: Json) -> Reply:
+    def _list_actions(self, request: Request, _environment: str, _named: Json) -> StubReply:
         asked = dict(parse_qsl(request.query))
         found = [one for one in self.actions.values() if asked.get("app") in (None, _app_of(one))]
         words = asked.get("q", "").lower().split()
         found = [one for one in found if all(word in one["key"] for word in words)]
         return _json(_paged(sorted(found, key=lambda one: one["key"]), "key", asked))
 
-    def _one_action(self, _request: Request, _environment: str, named: Json) -> Reply:
+    def _one_action(self, _request: Request, _environment: str, named: Json) -> StubReply:
         return _json({"data": self._action(named["key"])})
 
     def _action(self, key: Any) -> Json:
         if key not in self.actions:
-            raise Refusal(404, "record not found")
+            raise ConnectRefusal(404, "record not found")
         return self.actions[key]
 
-    def _list_accounts(self, request: Request, environment: str, _named: Json) -> Reply:
+    def _list_accounts(self, request: Request, environment: str, _named: Json) -> StubReply:
         asked = dict(parse_qsl(request.query))
         found = [
             self._told(one)
@@ -212,15 +212,15 @@ class LoopbackConnect:
         ]
         return _json(_paged(found, "id", asked))
 
-    def _one_account(self, _request: Request, _environment: str, named: Json) -> Reply:
+    def _one_account(self, _request: Request, _environment: str, named: Json) -> StubReply:
         if named["account"] not in self._accounts:
-            raise Refusal(404, "record not found")
+            raise ConnectRefusal(404, "record not found")
         return _json(self._told(self._accounts[named["account"]]))
 
-    def _delete_account(self, _request: Request, _environment: str, named: Json) -> Reply:
+    def _delete_account(self, _request: Request, _environment: str, named: Json) -> StubReply:
         if self._accounts.pop(named["account"], None) is None:
-            raise Refusal(404, "record not found")
-        return Reply(204)
+            raise ConnectRefusal(404, "record not found")
+        return StubReply(204)
 
     def _told(self, one: _Account) -> Json:
         made = _iso(one.created_at)
@@ -230,13 +230,13 @@ class LoopbackConnect:
             "app": app, "created_at": made, "updated_at": made, "error": None,
         }  # fmt: skip
 
-    def _make_link(self, request: Request, environment: str, _named: Json) -> Reply:
+    def _make_link(self, request: Request, environment: str, _named: Json) -> StubReply:
         asked = request.json
         if not asked.get("external_user_id"):
-            raise Refusal(400, "external_user_id is required")
+            raise ConnectRefusal(400, "external_user_id is required")
         slug = asked.get("app_id") or ""
         if slug and slug not in {one["name_slug"] for one in self.apps}:
-            raise Refusal(404, "record not found")
+            raise ConnectRefusal(404, "record not found")
         token, until = (
             f"ctok_{secrets.token_hex(16)}",
             time.time() + min(int(asked.get("expires_in") or _LINK_SECONDS), _LINK_SECONDS),
@@ -247,25 +247,25 @@ class LoopbackConnect:
         url = f"{self.url}/_static/connect.html?token={token}&connectLink=true"
         return _json({"token": token, "expires_at": _iso(until), "connect_link_url": url})
 
-    def _page(self, request: Request) -> Reply:
+    def _page(self, request: Request) -> StubReply:
         asked = dict(parse_qsl(request.query))
         link, app = self._links.get(asked.get("token", "")), asked.get("app", "")
         if link is None or link.used or link.until < time.time():
-            return Reply(410, b"<h1>This link has expired</h1>", media="text/html")
+            return StubReply(410, b"<h1>This link has expired</h1>", media="text/html")
         if app not in {one["name_slug"] for one in self.apps}:
-            return Reply(404, b"<h1>No such app</h1>", media="text/html")
+            return StubReply(404, b"<h1>No such app</h1>", media="text/html")
         if request.method == "POST":
             link.used = True
             self.connect_account(link.user, app, environment=link.environment)
             if link.success:
-                return Reply(303, headers=[("location", link.success)])
-            return Reply(200, b"<h1>Account connected</h1>", media="text/html")
+                return StubReply(303, headers=[("location", link.success)])
+            return StubReply(200, b"<h1>Account connected</h1>", media="text/html")
         form = f"<h1>Connect {escape(app)}</h1><form method=post><button>Connect</button></form>"
-        return Reply(200, f"<!doctype html><title>Connect</title>{form}".encode(), media="text/html")
+        return StubReply(200, f"<!doctype html><title>Connect</title>{form}".encode(), media="text/html")
 
     # what is done
 
-    def _configure(self, request: Request, environment: str, _named: Json) -> Reply:
+    def _configure(self, request: Request, environment: str, _named: Json) -> StubReply:
         asked = request.json
         action = self._action(asked.get("id"))
         self._check_accounts(action, asked, environment)
@@ -276,7 +276,7 @@ class LoopbackConnect:
             {"options": found, "stringOptions": None, "context": None, "observations": [], "errors": []}
         )
 
-    def _reload(self, request: Request, environment: str, _named: Json) -> Reply:
+    def _reload(self, request: Request, environment: str, _named: Json) -> StubReply:
         asked = request.json
         action = self._action(asked.get("id"))
         self._check_accounts(action, asked, environment)
@@ -291,12 +291,12 @@ class LoopbackConnect:
             {"observations": [], "errors": [], "dynamicProps": {"id": made, "configurableProps": props}}
         )
 
-    def _run(self, request: Request, environment: str, _named: Json) -> Reply:
+    def _run(self, request: Request, environment: str, _named: Json) -> StubReply:
         asked = request.json
         action = self._action(asked.get("id"))
         given = cast("Json", asked.get("configured_props") or {})
         self._check_accounts(action, asked, environment)
-        run = Run(action["key"], str(asked.get("external_user_id")), given, asked)
+        run = ActionRun(action["key"], str(asked.get("external_user_id")), given, asked)
         self.runs.append(run)
         props: list[Json] = (
             self._dynamic.get(str(asked.get("dynamic_props_id"))) or action["configurable_props"]
@@ -312,7 +312,7 @@ class LoopbackConnect:
         if missing:
             return _json(failed("Error", f"missing required properties: {', '.join(missing)}"))
         answer = self.on_run(run) if self.on_run else succeeded(f"Ran {action['key']}", _plain(given))
-        return answer if isinstance(answer, Reply) else _json(answer)
+        return answer if isinstance(answer, StubReply) else _json(answer)
 
     def _check_accounts(self, action: Json, asked: Json, environment: str) -> None:
         given = cast("Json", asked.get("configured_props") or {})
@@ -328,13 +328,13 @@ class LoopbackConnect:
                     asked.get("external_user_id"),
                     environment,
                 ):
-                    raise Refusal(400, {"account": ["account and user mismatch"]})
+                    raise ConnectRefusal(400, {"account": ["account and user mismatch"]})
 
     def _needs_account(self, app: str) -> bool:
         return any(one["name_slug"] == app and one["auth_type"] != "none" for one in self.apps)
 
     _P = r"/v1/connect/(?P<project>proj_[A-Za-z0-9]+)"
-    _ROUTES: tuple[tuple[re.Pattern[str], str, Callable[..., Reply]], ...] = (
+    _ROUTES: tuple[tuple[re.Pattern[str], str, Callable[..., StubReply]], ...] = (
         (re.compile(r"/v1/connect/apps"), "GET", _list_apps),
         (re.compile(r"/v1/connect/apps/(?P<app>[^/]+)"), "GET", _one_app),
         (re.compile(_P + r"/tokens"), "POST", _make_link),
@@ -399,5 +399,5 @@ def _iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _json(value: Any, status: int = 200) -> Reply:
-    return Reply(status, json.dumps(value).encode())
+def _json(value: Any, status: int = 200) -> StubReply:
+    return StubReply(status, json.dumps(value).encode())

@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from codewords_testing.providers import anthropic, gemini, openai
-from codewords_testing.providers.model import Json, Reply, Request, Steering, steer
-from codewords_testing.providers.server import ENCODINGS, Connection, compressed
+from codewords_testing.providers.model import Json, Request, Steering, StubReply, steer
+from codewords_testing.providers.server import ENCODINGS, ServerConnection, compressed
 
-__all__ = ["LoopbackProviders", "Reply", "Request", "Steering", "key_of", "loopback_providers"]
+__all__ = ["LoopbackProviders", "StubReply", "Request", "Steering", "key_of", "loopback_providers"]
 
 _KEPT = 20_000
 
@@ -39,11 +39,11 @@ class LoopbackProviders:
         self.tokens: Counter[str] = Counter()
         """`openai.input`, `gemini.output` … as billed by whole answers, cut ones not included."""
         self._keys = dict(keys or {})
-        self._scripted: dict[str, deque[Reply]] = {}
+        self._scripted: dict[str, deque[StubReply]] = {}
         self._files = gemini.Files()
         self._changed = threading.Condition()
 
-    def answer_next(self, *replies: Reply, key: str = "") -> None:
+    def answer_next(self, *replies: StubReply, key: str = "") -> None:
         """What the next requests are answered instead, those with this provider key or all."""
         with self._changed:
             self._scripted.setdefault(key, deque()).extend(replies)
@@ -57,7 +57,7 @@ class LoopbackProviders:
         """Listen on the running loop."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
-            lambda: Connection(self._answer, self._left), "127.0.0.1", port, backlog=1024
+            lambda: ServerConnection(self._answer, self._left), "127.0.0.1", port, backlog=1024
         )
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         return server
@@ -67,7 +67,7 @@ class LoopbackProviders:
             self.aborted.append(request)
             self._changed.notify_all()
 
-    def _answer(self, request: Request) -> Reply:
+    def _answer(self, request: Request) -> StubReply:
         provider = provider_of(request)
         request = replace(request, provider=provider)
         reply = self._script(request) or self._refusal(request) or self._reply(request)
@@ -79,7 +79,7 @@ class LoopbackProviders:
             self._changed.notify_all()
         return reply
 
-    def _refusal(self, request: Request) -> Reply | None:
+    def _refusal(self, request: Request) -> StubReply | None:
         if _wants_json(request) and not request.body.lstrip().startswith(b"{"):
             return _MODULES[request.provider].error(400, "the body is not a JSON object")
         wanted = self._keys.get(request.provider)
@@ -92,14 +92,14 @@ class LoopbackProviders:
             else _MODULES[request.provider].error(401, "that key is not valid here")
         )
 
-    def _script(self, request: Request) -> Reply | None:
+    def _script(self, request: Request) -> StubReply | None:
         with self._changed:
             for key in (*key_of(request), ""):
                 if self._scripted.get(key):
                     return self._scripted[key].popleft()
         return None
 
-    def _reply(self, request: Request) -> Reply:
+    def _reply(self, request: Request) -> StubReply:
         if request.provider == "gemini" and "/openai/" not in request.path:
             return gemini.answer(request, self._files)
         return anthropic.answer(request) if request.provider == "anthropic" else openai.answer(request)

@@ -8,9 +8,9 @@ from typing import Any
 from codewords_testing.providers.model import (
     CUT,
     Json,
-    Reply,
     Request,
     Steering,
+    StubReply,
     dumped,
     input_tokens,
     part,
@@ -29,7 +29,7 @@ _ERRORS = {
 _HEADERS = [("request-id", "req_anthropic_standin"), ("anthropic-ratelimit-requests-remaining", "99")]
 
 
-def error(status: int, message: str = "") -> Reply:
+def error(status: int, message: str = "") -> StubReply:
     """An error as Anthropic words it."""
     kind = _ERRORS.get(status, "api_error")
     body = {
@@ -37,10 +37,10 @@ def error(status: int, message: str = "") -> Reply:
         "error": {"type": kind, "message": message or f"stand-in error {status}"},
         "request_id": "req_1",
     }
-    return Reply(status, dumped(body), headers=list(_HEADERS))
+    return StubReply(status, dumped(body), headers=list(_HEADERS))
 
 
-def answer(request: Request) -> Reply:
+def answer(request: Request) -> StubReply:
     """The answer to a request."""
     body = request.json
     model = str(body.get("model") or "")
@@ -55,14 +55,14 @@ def answer(request: Request) -> Reply:
     return reply
 
 
-def _routed(request: Request, body: Json, model: str, steering: Steering) -> Reply:
+def _routed(request: Request, body: Json, model: str, steering: Steering) -> StubReply:
     path = request.path
     if path.endswith("/messages/count_tokens"):
-        return Reply(body=dumped({"input_tokens": input_tokens(request)}))
+        return StubReply(body=dumped({"input_tokens": input_tokens(request)}))
     if path.endswith("/messages/batches"):
         counts = {"processing": 1, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0}
         at = "2026-11-25T00:00:00Z"
-        return Reply(body=dumped({
+        return StubReply(body=dumped({
             "id": "msgbatch_1", "type": "message_batch", "processing_status": "in_progress", "request_counts": counts,
             "created_at": at, "expires_at": at, "ended_at": None, "archived_at": None, "cancel_initiated_at": None,
             "results_url": None,
@@ -76,7 +76,7 @@ def _routed(request: Request, body: Json, model: str, steering: Steering) -> Rep
             "display_name": "Claude",
             "created_at": "2026-02-01T00:00:00Z",
         }
-        return Reply(body=dumped({"data": [known], "has_more": False, "first_id": "a", "last_id": "a"}))
+        return StubReply(body=dumped({"data": [known], "has_more": False, "first_id": "a", "last_id": "a"}))
     return error(404, f"no route {request.method} {path}")
 
 
@@ -86,7 +86,7 @@ def _stop(content: Json, steering: Steering) -> str:
     return "tool_use" if content["type"] == "tool_use" else "end_turn"
 
 
-def _messages(request: Request, body: Json, model: str, steering: Steering) -> Reply:
+def _messages(request: Request, body: Json, model: str, steering: Steering) -> StubReply:
     usage: Json = {
         "input_tokens": input_tokens(request), "cache_creation_input_tokens": 100, "cache_read_input_tokens": 200,
         "cache_creation": {"ephemeral_5m_input_tokens": 60, "ephemeral_1h_input_tokens": 40},
@@ -107,10 +107,10 @@ def _messages(request: Request, body: Json, model: str, steering: Steering) -> R
         return _stream(message, usage, steering)
     if "nousage" in steering.flags:
         message.pop("usage")
-    return Reply(body=dumped(message), usage=usage)
+    return StubReply(body=dumped(message), usage=usage)
 
 
-def _stream(message: Json, usage: Json, steering: Steering) -> Reply:
+def _stream(message: Json, usage: Json, steering: Steering) -> StubReply:
     def event(kind: str, **more: Any) -> bytes:
         return f"event: {kind}\ndata: ".encode() + dumped({"type": kind} | more) + b"\n\n"
 
@@ -151,4 +151,4 @@ def _stream(message: Json, usage: Json, steering: Steering) -> Reply:
         stream = [*stream[:4], event("error", error={"type": "overloaded_error", "message": "Overloaded"})]
     elif "cut" in steering.flags:
         stream = [*stream[:4], CUT]
-    return Reply(stream=stream, media="text/event-stream; charset=utf-8", usage=usage)
+    return StubReply(stream=stream, media="text/event-stream; charset=utf-8", usage=usage)

@@ -9,9 +9,9 @@ from typing import Any
 from codewords_testing.providers.model import (
     CUT,
     Json,
-    Reply,
     Request,
     Steering,
+    StubReply,
     dumped,
     input_tokens,
     part,
@@ -28,14 +28,14 @@ _ERRORS = {
 _HEADERS = [("server-timing", "gfet4t7; dur=5")]
 
 
-def error(status: int, message: str = "") -> Reply:
+def error(status: int, message: str = "") -> StubReply:
     """An error as Google words it."""
     inner = {
         "code": status,
         "message": message or f"stand-in error {status}",
         "status": _ERRORS.get(status, "UNKNOWN"),
     }
-    return Reply(status, dumped({"error": inner | {"details": []}}), headers=list(_HEADERS))
+    return StubReply(status, dumped({"error": inner | {"details": []}}), headers=list(_HEADERS))
 
 
 class Files:
@@ -45,7 +45,7 @@ class Files:
         self._uploads: dict[str, Json] = {}
         self._files: dict[str, Json] = {}
 
-    def upload(self, request: Request) -> Reply:
+    def upload(self, request: Request) -> StubReply:
         """Either leg of a resumable upload."""
         command = request.headers.get("x-goog-upload-command", "")
         if "start" in command:
@@ -57,7 +57,7 @@ class Files:
             return error(404, "there is no such upload")
         begun["size"] += len(request.body)
         if "finalize" not in command:
-            return Reply(body=b"{}", headers=[("X-Goog-Upload-Status", "active")])
+            return StubReply(body=b"{}", headers=[("X-Goog-Upload-Status", "active")])
         at = "2026-11-25T00:00:00Z"
         file = {
             "name": f"files/{name}", "mimeType": begun["type"], "sizeBytes": str(begun["size"]), "createTime": at,
@@ -65,13 +65,13 @@ class Files:
             "uri": f"https://generativelanguage.googleapis.com/v1beta/files/{name}",
         }  # fmt: skip
         self._files[f"files/{name}"] = file
-        return Reply(body=dumped({"file": file}), headers=[("X-Goog-Upload-Status", "final")])
+        return StubReply(body=dumped({"file": file}), headers=[("X-Goog-Upload-Status", "final")])
 
-    def _start(self, request: Request) -> Reply:
+    def _start(self, request: Request) -> StubReply:
         name = f"up{len(self._uploads)}"
         self._uploads[name] = {"type": request.headers.get("x-goog-upload-header-content-type"), "size": 0}
         here = f"http://{request.headers.get('host')}/upload/v1beta/files?upload_id={name}&upload_protocol=resumable"
-        return Reply(
+        return StubReply(
             body=b"{}",
             headers=[
                 ("X-Goog-Upload-Status", "active"),
@@ -80,22 +80,22 @@ class Files:
             ],
         )
 
-    def look(self, request: Request, name: str) -> Reply:
+    def look(self, request: Request, name: str) -> StubReply:
         """Get or delete."""
         file = self._files.get(name)
         if file is None:
             return error(403, "there is no such file")
         if request.method == "DELETE":
             del self._files[name]
-            return Reply(body=b"{}")
-        return Reply(body=dumped(file))
+            return StubReply(body=b"{}")
+        return StubReply(body=dumped(file))
 
-    def list(self) -> Reply:
+    def list(self) -> StubReply:
         """Every file."""
-        return Reply(body=dumped({"files": list(self._files.values())}))
+        return StubReply(body=dumped({"files": list(self._files.values())}))
 
 
-def answer(request: Request, files: Files) -> Reply:
+def answer(request: Request, files: Files) -> StubReply:
     """The answer to a request."""
     named = re.search(r"/models/([^:/?]+)", request.path)
     steering = steer(named[1] if named else "")
@@ -109,7 +109,7 @@ def answer(request: Request, files: Files) -> Reply:
     return reply
 
 
-def _routed(request: Request, model: str, steering: Steering, files: Files) -> Reply:
+def _routed(request: Request, model: str, steering: Steering, files: Files) -> StubReply:
     path, verb = request.path, request.path.rpartition(":")[2]
     tokens = input_tokens(request)
     if verb == "generateContent":
@@ -117,13 +117,13 @@ def _routed(request: Request, model: str, steering: Steering, files: Files) -> R
     if verb == "streamGenerateContent":
         return _stream(request, model, steering)
     if verb == "countTokens":
-        return Reply(body=dumped({"totalTokens": tokens}))
+        return StubReply(body=dumped({"totalTokens": tokens}))
     if verb in {"embedContent", "batchEmbedContents"}:
         usage = {"promptTokenCount": tokens}
         one = {"values": [0.1, 0.2]}
         many = {"embeddings": [one for _ in request.json.get("requests", [1])]}
         body = {"embedding": one} if verb == "embedContent" else many
-        return Reply(body=dumped(body | {"usageMetadata": usage}), usage=usage)
+        return StubReply(body=dumped(body | {"usageMetadata": usage}), usage=usage)
     if "/upload/" in path:
         return files.upload(request)
     if found := re.search(r"/(files/\w+)$", path):
@@ -136,7 +136,7 @@ def _routed(request: Request, model: str, steering: Steering, files: Files) -> R
             "displayName": "Gemini",
             "supportedGenerationMethods": ["generateContent"],
         }
-        return Reply(body=dumped({"models": [known]}))
+        return StubReply(body=dumped({"models": [known]}))
     return error(404, f"no route {request.method} {path}")
 
 
@@ -158,7 +158,7 @@ def _candidate(text: str, finish: str | None = "STOP") -> Json:
     return found | ({"finishReason": finish} if finish else {})
 
 
-def _generate(request: Request, model: str, steering: Steering) -> Reply:
+def _generate(request: Request, model: str, steering: Steering) -> StubReply:
     usage, text = _parts(request, steering)
     whole: Json = {
         "candidates": [_candidate(text, "MAX_TOKENS" if "short" in steering.flags else "STOP")],
@@ -168,10 +168,10 @@ def _generate(request: Request, model: str, steering: Steering) -> Reply:
     }
     if "nousage" in steering.flags:
         del whole["usageMetadata"]
-    return Reply(body=dumped(whole), usage=usage)
+    return StubReply(body=dumped(whole), usage=usage)
 
 
-def _stream(request: Request, model: str, steering: Steering) -> Reply:
+def _stream(request: Request, model: str, steering: Steering) -> StubReply:
     usage, text = _parts(request, steering)
     pieces = [text] if text.startswith("{") else words(steering.pieces)
     events: list[Any] = []
@@ -192,4 +192,4 @@ def _stream(request: Request, model: str, steering: Steering) -> Reply:
         media = "application/json; charset=UTF-8"
     if "cut" in steering.flags:
         stream = [*stream[:2], CUT]
-    return Reply(stream=stream, media=media, usage=usage)
+    return StubReply(stream=stream, media=media, usage=usage)

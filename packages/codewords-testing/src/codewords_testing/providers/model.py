@@ -45,7 +45,7 @@ class Request:
 
 
 @dataclass(slots=True)
-class Reply:
+class StubReply:
     """An answer: `body`, or `stream` of pieces with `delay` seconds before each; `wait` seconds before the first byte.
 
     `hangs_up`: the connection is closed without a byte instead.

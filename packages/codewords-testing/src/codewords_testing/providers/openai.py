@@ -11,9 +11,9 @@ from typing import Any
 from codewords_testing.providers.model import (
     CUT,
     Json,
-    Reply,
     Request,
     Steering,
+    StubReply,
     dumped,
     input_tokens,
     part,
@@ -49,16 +49,16 @@ class Ask:
     steering: Steering
 
 
-def error(status: int, message: str = "") -> Reply:
+def error(status: int, message: str = "") -> StubReply:
     """An error as OpenAI words it."""
     kind, code = _ERRORS.get(status, ("invalid_request_error", None))
     body = {
         "error": {"message": message or f"stand-in error {status}", "type": kind, "param": None, "code": code}
     }
-    return Reply(status, dumped(body), headers=list(_HEADERS))
+    return StubReply(status, dumped(body), headers=list(_HEADERS))
 
 
-def answer(request: Request) -> Reply:
+def answer(request: Request) -> StubReply:
     """The answer to a request."""
     path = re.sub(r"^.*?/(v1beta/openai|v1)(?=/)", "", request.path)
     body, model = request.json, _model(request)
@@ -100,7 +100,7 @@ def usage_of(request: Request, steering: Steering) -> Json:
     }
 
 
-def _chat(ask: Ask) -> Reply:
+def _chat(ask: Ask) -> StubReply:
     usage = usage_of(ask.request, ask.steering)
     wanted = part(ask.body, "response_format", "json_schema")
     text = structured(ask.request, wanted.get("schema"), ask.steering)
@@ -124,10 +124,10 @@ def _chat(ask: Ask) -> Reply:
     }  # fmt: skip
     if "nousage" in ask.steering.flags:
         del whole["usage"]
-    return Reply(body=dumped(whole), usage=usage)
+    return StubReply(body=dumped(whole), usage=usage)
 
 
-def _chat_stream(body: Json, model: str, steering: Steering, usage: Json, text: str | None) -> Reply:
+def _chat_stream(body: Json, model: str, steering: Steering, usage: Json, text: str | None) -> StubReply:
     told = bool(part(body, "stream_options").get("include_usage"))
     base: Json = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": _CREATED, "model": model}
 
@@ -146,24 +146,24 @@ def _chat_stream(body: Json, model: str, steering: Steering, usage: Json, text: 
     return _streamed(stream, steering, broken, usage)
 
 
-def _streamed(stream: list[Any], steering: Steering, broken: bytes, usage: Json) -> Reply:
+def _streamed(stream: list[Any], steering: Steering, broken: bytes, usage: Json) -> StubReply:
     if "midstream" in steering.flags:
         stream = [*stream[:3], broken]
     elif "cut" in steering.flags:
         stream = [*stream[:3], CUT]
-    return Reply(stream=stream, media="text/event-stream; charset=utf-8", usage=usage)
+    return StubReply(stream=stream, media="text/event-stream; charset=utf-8", usage=usage)
 
 
-def _completions(ask: Ask) -> Reply:
+def _completions(ask: Ask) -> StubReply:
     usage = usage_of(ask.request, ask.steering)
     whole = {
         "id": "cmpl-1", "object": "text_completion", "created": _CREATED, "model": ask.model,
         "choices": [{"index": 0, "text": text_of(ask.steering), "logprobs": None, "finish_reason": "stop"}], "usage": usage,
     }  # fmt: skip
-    return Reply(body=dumped(whole), usage=usage)
+    return StubReply(body=dumped(whole), usage=usage)
 
 
-def _responses(ask: Ask) -> Reply:
+def _responses(ask: Ask) -> StubReply:
     prompt, out = input_tokens(ask.request), ask.steering.pieces
     usage: Json = {
         "input_tokens": prompt, "input_tokens_details": {"cached_tokens": min(5, prompt)}, "output_tokens": out,
@@ -187,7 +187,7 @@ def _responses(ask: Ask) -> Reply:
         "tools": [], "top_p": 1.0, "truncation": "disabled", "usage": usage, "user": None, "metadata": {},
     }  # fmt: skip
     if not ask.body.get("stream"):
-        return Reply(body=dumped(whole), usage=usage)
+        return StubReply(body=dumped(whole), usage=usage)
     number = 0
 
     def event(kind: str, **more: Any) -> bytes:
@@ -217,7 +217,7 @@ def _responses(ask: Ask) -> Reply:
     return _streamed(stream, ask.steering, broken, usage)
 
 
-def _compact(ask: Ask) -> Reply:
+def _compact(ask: Ask) -> StubReply:
     """It tells no model, but what the pass over the conversation used."""
     prompt, out = input_tokens(ask.request), ask.steering.pieces
     usage: Json = {"input_tokens": prompt, "output_tokens": out, "total_tokens": prompt + out}
@@ -229,10 +229,10 @@ def _compact(ask: Ask) -> Reply:
         "output": [item],
         "usage": usage,
     }
-    return Reply(body=dumped(whole), usage=usage)
+    return StubReply(body=dumped(whole), usage=usage)
 
 
-def _embeddings(ask: Ask) -> Reply:
+def _embeddings(ask: Ask) -> StubReply:
     count = len(ask.body["input"]) if isinstance(ask.body.get("input"), list) else 1
     vector = (0.1, 0.2, 0.3)
     packed = base64.b64encode(struct.pack("<3f", *vector)).decode()
@@ -240,51 +240,51 @@ def _embeddings(ask: Ask) -> Reply:
     tokens = input_tokens(ask.request)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     data = [{"object": "embedding", "index": index, "embedding": value} for index in range(count)]
-    return Reply(
+    return StubReply(
         body=dumped({"object": "list", "data": data, "model": ask.model, "usage": usage}), usage=usage
     )
 
 
-def _images(_ask: Ask) -> Reply:
+def _images(_ask: Ask) -> StubReply:
     usage = {
         "input_tokens": 13, "output_tokens": 272, "total_tokens": 285,
         "input_tokens_details": {"text_tokens": 13, "image_tokens": 0},
     }  # fmt: skip
-    return Reply(
+    return StubReply(
         body=dumped({"created": _CREATED, "data": [{"b64_json": "aGk="}], "usage": usage}), usage=usage
     )
 
 
-def _transcription(_ask: Ask) -> Reply:
+def _transcription(_ask: Ask) -> StubReply:
     usage = {
         "type": "tokens", "input_tokens": 14, "input_token_details": {"text_tokens": 0, "audio_tokens": 14},
         "output_tokens": 3, "total_tokens": 17,
     }  # fmt: skip
-    return Reply(body=dumped({"text": "hi", "usage": usage}), usage=usage)
+    return StubReply(body=dumped({"text": "hi", "usage": usage}), usage=usage)
 
 
-def _file(ask: Ask) -> Reply:
+def _file(ask: Ask) -> StubReply:
     made = {
         "id": "file-1", "object": "file", "bytes": len(ask.request.body), "created_at": _CREATED, "filename": "a.txt",
         "purpose": "user_data", "status": "processed",
     }  # fmt: skip
-    return Reply(body=dumped(made))
+    return StubReply(body=dumped(made))
 
 
-def _batch(ask: Ask) -> Reply:
+def _batch(ask: Ask) -> StubReply:
     made = {
         "id": "batch_1", "object": "batch", "endpoint": ask.body.get("endpoint"), "input_file_id": ask.body.get("input_file_id"),
         "completion_window": "24h", "status": "validating", "created_at": _CREATED,
     }  # fmt: skip
-    return Reply(body=dumped(made))
+    return StubReply(body=dumped(made))
 
 
-def _other(request: Request, path: str) -> Reply:
+def _other(request: Request, path: str) -> StubReply:
     if path == "/models":
         model = {"id": "gpt-4o-mini", "object": "model", "created": _CREATED, "owned_by": "openai"}
-        return Reply(body=dumped({"object": "list", "data": [model]}))
+        return StubReply(body=dumped({"object": "list", "data": [model]}))
     if path.endswith("/content"):
-        return Reply(body=b"the file's content", media="application/octet-stream")
+        return StubReply(body=b"the file's content", media="application/octet-stream")
     return error(404, f"no route {request.method} {path}")
 
 

@@ -6,12 +6,12 @@ import json
 import secrets
 from collections.abc import Sequence
 
-from codewords_testing.providers.model import Json, Reply, dumped
+from codewords_testing.providers.model import Json, StubReply, dumped
 
 _PROMPT = 1_000
 
 
-def chat_reply(text: str, *, model: str = "gpt-4.1", finish: str = "stop") -> Reply:
+def chat_reply(text: str, *, model: str = "gpt-4.1", finish: str = "stop") -> StubReply:
     """An OpenAI chat completion with this text; it bills 1,000 tokens in, and a quarter of its characters out."""
     out = max(1, len(text) // 4)
     usage: Json = {"prompt_tokens": _PROMPT, "completion_tokens": out, "total_tokens": _PROMPT + out}
@@ -21,12 +21,12 @@ def chat_reply(text: str, *, model: str = "gpt-4.1", finish: str = "stop") -> Re
         "id": "chatcmpl-1", "object": "chat.completion", "created": 1_760_000_000, "model": model,
         "choices": [choice], "usage": usage,
     }  # fmt: skip
-    return Reply(body=dumped(whole), usage=usage)
+    return StubReply(body=dumped(whole), usage=usage)
 
 
 def response_reply(
     text: str = "", *, calls: Sequence[tuple[str, Json]] = (), model: str = "gpt-4.1"
-) -> Reply:
+) -> StubReply:
     """An answer of OpenAI's `/responses`: calls of tools (name, arguments), or the text; billed as `chat_reply` does."""
     wanted = [(name, json.dumps(arguments)) for name, arguments in calls]
     out = max(1, len(text + "".join(arguments for _, arguments in wanted)) // 4)
@@ -50,4 +50,4 @@ def response_reply(
         "incomplete_details": None, "instructions": None, "model": model, "output": output, "parallel_tool_calls": True,
         "previous_response_id": None, "tool_choice": "auto", "tools": [], "usage": usage, "metadata": {},
     }  # fmt: skip
-    return Reply(body=dumped(whole), usage=usage)
+    return StubReply(body=dumped(whole), usage=usage)

@@ -12,12 +12,12 @@ from typing import Any, cast
 
 import httptools
 
-from codewords_testing.providers.model import CUT, Reply, Request
+from codewords_testing.providers.model import CUT, Request, StubReply
 
-Handler = Callable[[Request], Reply]
+Handler = Callable[[Request], StubReply]
 
 
-class Connection(asyncio.Protocol):
+class ServerConnection(asyncio.Protocol):
     """One client. Answers in the order of its requests; notices when it leaves before an answer is whole."""
 
     def __init__(self, handle: Handler, on_abort: Callable[[Request], None]) -> None:
@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
                 return
         self._current = None
 
-    async def _slowly(self, reply: Reply) -> None:
+    async def _slowly(self, reply: StubReply) -> None:
         if reply.wait:
             await asyncio.sleep(reply.wait)
         if reply.stream is None:
@@ -108,10 +108,10 @@ class Connection(asyncio.Protocol):
         self._current = self._serving = None
         self._next()
 
-    def _whole(self, reply: Reply) -> None:
+    def _whole(self, reply: StubReply) -> None:
         self._write(_head(reply, [("content-length", str(len(reply.body)))]) + reply.body)
 
-    async def _stream(self, reply: Reply, pieces: list[Any]) -> None:
+    async def _stream(self, reply: StubReply, pieces: list[Any]) -> None:
         self._write(_head(reply, [("transfer-encoding", "chunked"), ("cache-control", "no-cache")]))
         for piece in pieces:
             if reply.delay:
@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
 
 
-def _head(reply: Reply, more: list[tuple[str, str]]) -> bytes:
+def _head(reply: StubReply, more: list[tuple[str, str]]) -> bytes:
     try:
         phrase = http.HTTPStatus(reply.status).phrase
     except ValueError:
@@ -140,7 +140,7 @@ def _head(reply: Reply, more: list[tuple[str, str]]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def compressed(reply: Reply, encoding: str) -> Reply:
+def compressed(reply: StubReply, encoding: str) -> StubReply:
     """The reply in one of `ENCODINGS`, whatever the client said that it accepts."""
     press = ENCODINGS[encoding]
     reply.headers.append(("content-encoding", encoding))

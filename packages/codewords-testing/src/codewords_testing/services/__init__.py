@@ -18,9 +18,9 @@ from typing import Any
 from aiohttp import web
 
 from codewords_testing.services import hunter, reddit, search, slack, whatsapp
-from codewords_testing.services.model import Asked
+from codewords_testing.services.model import ServiceRequest
 
-__all__ = ["Asked", "LoopbackServices", "loopback_services"]
+__all__ = ["ServiceRequest", "LoopbackServices", "loopback_services"]
 
 _KEPT = 10_000
 
@@ -30,7 +30,7 @@ class LoopbackServices:
 
     def __init__(self) -> None:
         self.url = ""
-        self.asked: deque[Asked] = deque(maxlen=_KEPT)
+        self.asked: deque[ServiceRequest] = deque(maxlen=_KEPT)
         self.slack = slack.Slack()
         self._scripted: deque[tuple[int, Any, dict[str, str]]] = deque()
         self._changed = threading.Condition()
@@ -71,7 +71,7 @@ class LoopbackServices:
     async def _noting(self, request: web.Request, handler: Any) -> web.StreamResponse:
         body = b"" if request.headers.get("upgrade") else await request.read()
         self.asked.append(
-            Asked(request.method, request.path, dict(request.query), {n.lower(): v for n, v in request.headers.items()}, body)
+            ServiceRequest(request.method, request.path, dict(request.query), {n.lower(): v for n, v in request.headers.items()}, body)
         )  # fmt: skip
         self.told()
         if self._scripted:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ServiceRequest:
     """One request; header names in lower case."""
 
     method: str

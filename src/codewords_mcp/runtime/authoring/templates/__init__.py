@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from codewords_mcp.errors import NotFound
-from codewords_mcp.runtime.author_info import Template
-from codewords_mcp.runtime.service_info import ServiceInfo
+from codewords_mcp.runtime.model.authoring import Template
+from codewords_mcp.runtime.model.service import ServiceInfo
 from codewords_mcp.runtime.workflows.script import parse_script
-from codewords_mcp.runtime.workflows.variables import PROVIDED
+from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
 
 _PROGRAMS = Path(__file__).parent / "programs"
 _FIRST = "basics"

@@ -10,13 +10,13 @@ from pathlib import Path
 import structlog
 
 from codewords_mcp.errors import CodewordsError, NotConnected, ProgramFailed, SandboxFailed
-from codewords_mcp.runtime.browser.base import Status, Visitor
+from codewords_mcp.runtime.browser.base import BrowserStatus, BrowserUser
 from codewords_mcp.runtime.browser.headless import chromium
 from codewords_mcp.runtime.browser.headless.session import HeadlessSession
 from codewords_mcp.runtime.egress import Egress, EgressEvent
 from codewords_mcp.runtime.sandboxes.base import Driver, Limits, SandboxSpec
 from codewords_mcp.runtime.sandboxes.local.inside.netns import CONNECT_PORT
-from codewords_mcp.runtime.workflows.environment import Environments
+from codewords_mcp.runtime.workflows.environments.environment import Environments
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings
 
@@ -49,14 +49,14 @@ class HeadlessBrowser:
         self._egress = egress
         self._sessions: dict[str, HeadlessSession] = {}
 
-    def takes(self, visitor: Visitor) -> bool:  # noqa: ARG002
+    def takes(self, visitor: BrowserUser) -> bool:  # noqa: ARG002
         """Everybody's."""
         return True
 
-    async def status(self, owner: str) -> Status:  # noqa: ARG002  # everybody's is the same
+    async def status(self, owner: str) -> BrowserStatus:  # noqa: ARG002  # everybody's is the same
         """See `Browser.status`."""
         if self._settings.sandbox == "e2b":
-            return Status(
+            return BrowserStatus(
                 ready=False,
                 sentence="There is no headless browser where sandboxes are machines of E2B.",
                 fix="Set CODEWORDS_SANDBOX=local on a Linux machine.",
@@ -64,21 +64,21 @@ class HeadlessBrowser:
         if await asyncio.to_thread(chromium.find, self._settings.chromium) is None:
             named = self._settings.chromium is not None
             where = "where CODEWORDS_CHROMIUM says" if named else "on this machine"
-            return Status(ready=False, sentence=f"There is no Chromium {where}.", fix=INSTALL)
+            return BrowserStatus(ready=False, sentence=f"There is no Chromium {where}.", fix=INSTALL)
         try:
             tier = (await self._driver()).tier
         except CodewordsError as error:
-            return Status(ready=False, sentence=error.message, fix=error.hint)
+            return BrowserStatus(ready=False, sentence=error.message, fix=error.hint)
         if tier.id not in TIERS:
-            return Status(
+            return BrowserStatus(
                 ready=False,
                 sentence=f"The isolation of this machine (tier {tier.id}) cannot hold a browser.",
                 fix=tier.fix
                 or "Linux with user namespaces can; `codewords-mcp doctor` says what is missing.",
             )
-        return Status(ready=True, sentence="Chromium of this machine, headless, in a sandbox.")
+        return BrowserStatus(ready=True, sentence="Chromium of this machine, headless, in a sandbox.")
 
-    async def open(self, visitor: Visitor) -> HeadlessSession:
+    async def open(self, visitor: BrowserUser) -> HeadlessSession:
         """See `Browser.open`. The first one of a home builds the environment of the program, about 160 MB."""
         status = await self.status(visitor.caller.owner)
         found = await asyncio.to_thread(chromium.find, self._settings.chromium)

@@ -66,7 +66,7 @@ _OPENS = "e => !!e.closest('a[target=_blank], form[target=_blank]')"
 _NET = re.compile(r"net::(ERR_[A-Z0-9_]+)")
 
 
-class Failed(Exception):
+class ProgramStepFailed(Exception):
     """A step that did not work out: a code, and of the network the browser's own."""
 
     def __init__(self, code: str, net: str = "") -> None:
@@ -75,7 +75,7 @@ class Failed(Exception):
         self.net = net
 
 
-class Tab:
+class ProgramTab:
     """One tab of a caller: the pages that were opened in it, the last of which is the current one."""
 
     def __init__(self, page: Page) -> None:
@@ -149,7 +149,7 @@ async def _element(page: Page, step: Json) -> Locator:
     if step.get("ref"):
         found = page.locator(f"aria-ref={step['ref']}")
         if not await found.count():  # none comes later: refs are those of the last snapshot
-            raise Failed("no_element")
+            raise ProgramStepFailed("no_element")
         return found
     return page.locator(f"css={step['selector']}").locator("visible=true").first
 
@@ -173,10 +173,10 @@ async def _navigate(page: Page, step: Json, left: float) -> Json:
         raise
     except Error as error:
         if "Download is starting" in error.message:
-            raise Failed("download") from None
+            raise ProgramStepFailed("download") from None
         if (net := _NET.search(error.message)) is None:
             raise
-        raise Failed("unreachable", net[1]) from None
+        raise ProgramStepFailed("unreachable", net[1]) from None
     await _loaded(page)
     return {"status": response.status if response else None}
 
@@ -225,7 +225,7 @@ async def _select(page: Page, step: Json, left: float) -> Json:
         value,
     )
     if there < 0:
-        raise Failed("no_option")
+        raise ProgramStepFailed("no_option")
     await element.select_option(index=there, timeout=left * 1000)
     return {}
 
@@ -257,7 +257,7 @@ async def _extract(page: Page, step: Json, left: float) -> Json:
     await found.first.wait_for(state="attached", timeout=left * 1000)
     items = await found.evaluate_all(_TEXT, [MAX_ITEMS, step.get("attribute"), step["most"]])
     if items is None:
-        raise Failed("too_large")
+        raise ProgramStepFailed("too_large")
     return {"items": items}
 
 
@@ -266,7 +266,7 @@ async def _extract_html(page: Page, step: Json, left: float) -> Json:
     element = await _element(page, step) if named else page.locator("css=html")
     html = await element.evaluate(_HTML, step["most"], timeout=left * 1000)
     if html is None:
-        raise Failed("too_large")
+        raise ProgramStepFailed("too_large")
     return {"html": html if named else "<!DOCTYPE html>\n" + html}
 
 
@@ -282,11 +282,11 @@ _STEPS: dict[str, Callable[[Page, Json, float], Awaitable[Json]]] = {
 _MAY_LEAD_ON = {"click", "type", "press", "select", "back"}
 
 
-class Program:
+class BrowserProgram:
     """The browser and its tabs."""
 
     def __init__(self) -> None:
-        self._tabs: dict[str, Tab] = {}
+        self._tabs: dict[str, ProgramTab] = {}
         self._names = map(str, itertools.count(1))
         self._context: BrowserContext | None = None
         self._opening = asyncio.Lock()
@@ -310,7 +310,7 @@ class Program:
         """One request's answer."""
         if asked["do"] == "open":
             try:
-                tab = Tab(await (await self._started()).new_page())
+                tab = ProgramTab(await (await self._started()).new_page())
             except Error as error:
                 sys.stderr.write(error.message)
                 return {"failed": "no_browser"}
@@ -324,7 +324,7 @@ class Program:
         async with tab.lock:  # whoever asked before may have given up, but its step goes on
             return await self._in(tab, asked)
 
-    async def _in(self, tab: Tab, asked: Json) -> Json:
+    async def _in(self, tab: ProgramTab, asked: Json) -> Json:
         tab.notes = []
         if tab.page.is_closed():
             await tab.renew()
@@ -336,16 +336,16 @@ class Program:
         except (TimeoutError, Late):
             why = await tab.heal() or await self._why(tab, asked)
             return {"failed": why, "notes": tab.notes}
-        except Failed as failed:
+        except ProgramStepFailed as failed:
             return {"failed": failed.code, "net": failed.net, "notes": tab.notes}
         except Error as error:
             return {"failed": await tab.heal() or _meaning(error.message), "notes": tab.notes}
         return {"given": given | {"notes": tab.notes}}
 
-    async def _act(self, tab: Tab, asked: Json) -> Json:
+    async def _act(self, tab: ProgramTab, asked: Json) -> Json:
         step, page = asked["step"], tab.page
         if page.url == "about:blank" and step["type"] not in ("navigate", "wait"):
-            raise Failed("no_page")
+            raise ProgramStepFailed("no_page")
         left = asked["seconds"] if step["type"] in ("navigate", "back") else asked["element_seconds"]
         values = await _STEPS[step["type"]](page, step, left)
         if step["type"] in _MAY_LEAD_ON:
@@ -353,13 +353,13 @@ class Program:
             await _loaded(tab.page)
         return {"values": values}
 
-    async def _snapshot(self, tab: Tab, asked: Json) -> Json:
+    async def _snapshot(self, tab: ProgramTab, asked: Json) -> Json:
         if tab.page.url == "about:blank":
-            raise Failed("no_page")
+            raise ProgramStepFailed("no_page")
         text = await tab.page.locator("css=body").aria_snapshot(mode="ai", timeout=asked["seconds"] * 1000)
         return {"text": text[: asked["most"]], "cut": len(text) > asked["most"]}
 
-    async def _why(self, tab: Tab, asked: Json) -> str:
+    async def _why(self, tab: ProgramTab, asked: Json) -> str:
         """Whether what was waited for is there at all."""
         step = asked.get("step", {})
         if not (step.get("ref") or step.get("selector")):
@@ -402,7 +402,7 @@ def _soon(work: Awaitable[Any]) -> None:
     task.add_done_callback(_TASKS.discard)
 
 
-PROGRAM = Program()
+PROGRAM = BrowserProgram()
 
 
 async def app(_scope: Any, receive: Any, send: Any) -> None:

@@ -25,10 +25,10 @@ from codewords_mcp.runtime.browser.base import (
     MAX_HTML,
     BrowserGone,
     FailureReason,
-    Outcome,
     SessionUsage,
     Snapshot,
     StepFailed,
+    StepOutcome,
 )
 from codewords_mcp.runtime.egress import EgressEvent, Traffic
 from codewords_mcp.runtime.sandboxes import http1
@@ -74,7 +74,7 @@ _NET = re.compile(r"ERR_[A-Z0-9_]{1,60}")
 log = structlog.get_logger(__name__)
 
 
-class _Given(BaseModel):
+class _PassedFile(BaseModel):
     """What a step gave, as the program says."""
 
     tab: str = Field(default="", max_length=20)
@@ -86,10 +86,10 @@ class _Given(BaseModel):
     cut: bool = False
 
 
-class _Answer(BaseModel):
+class _ProgramReply(BaseModel):
     """One answer of the program."""
 
-    given: _Given | None = None
+    given: _PassedFile | None = None
     failed: str = ""
     net: str = ""
     notes: list[str] = Field(default_factory=list[str], max_length=20)
@@ -168,7 +168,7 @@ class HeadlessSession:
         await self._sandbox.kill()
         await self._pump
 
-    async def ask(self, message: dict[str, Any], seconds: float) -> _Answer:
+    async def ask(self, message: dict[str, Any], seconds: float) -> _ProgramReply:
         """Ask the program. Raises BrowserGone where it does not answer, or not as it should."""
         body = json.dumps(message).encode()
         headers = [
@@ -183,7 +183,7 @@ class HeadlessSession:
                     answer = await _bounded(reply)
                 finally:
                     await reply.aclose()
-            return _Answer.model_validate_json(answer)
+            return _ProgramReply.model_validate_json(answer)
         except (CodewordsError, ValidationError, TimeoutError) as error:
             raise await self._gone(error) from error
 
@@ -217,7 +217,7 @@ class HeadlessTab:
         self._session = session
         self._name = name
 
-    async def act(self, action: Action, seconds: float) -> Outcome:
+    async def act(self, action: Action, seconds: float) -> StepOutcome:
         """See `Tab.act`."""
         _check_address(action)
         began = time.monotonic()
@@ -232,7 +232,9 @@ class HeadlessTab:
         refused = self._session.refused_since(began)
         if isinstance(action, Navigate) and found.status in {403, 502, None}:
             _raise_where_refused(given.url, refused)
-        return Outcome(given.url, given.title[:_TITLE], _values(action, found), _told(given.notes, refused))
+        return StepOutcome(
+            given.url, given.title[:_TITLE], _values(action, found), _told(given.notes, refused)
+        )
 
     async def snapshot(self, limit: int) -> Snapshot:
         """See `Tab.snapshot`."""
@@ -246,7 +248,7 @@ class HeadlessTab:
             with suppress(BrowserGone):
                 await self._session.ask({"do": "close", "tab": self._name}, MARGIN)
 
-    async def _ask(self, message: dict[str, Any], seconds: float, began: float) -> _Given:
+    async def _ask(self, message: dict[str, Any], seconds: float, began: float) -> _PassedFile:
         """Raises StepFailed, BrowserGone."""
         if not self._session.alive:
             raise BrowserGone("The browser has ended.")
@@ -304,7 +306,7 @@ def _told(notes: list[str], refused: list[EgressEvent]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(said))[:REFUSALS]
 
 
-async def _bounded(reply: http1.Reply) -> bytes:
+async def _bounded(reply: http1.SandboxResponse) -> bytes:
     """The whole answer. Raises TimeoutError, as for one that never ends, for more than is taken."""
     whole = bytearray()
     async for chunk in reply.body:

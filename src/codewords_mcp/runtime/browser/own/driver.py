@@ -14,17 +14,17 @@ from codewords_mcp.errors import NotAgreed, NotConnected, TooBusy
 from codewords_mcp.runtime.browser.actions import Action
 from codewords_mcp.runtime.browser.base import (
     BrowserGone,
-    Outcome,
+    BrowserStatus,
+    BrowserUser,
     SessionUsage,
     Snapshot,
-    Status,
     StepFailed,
-    Visitor,
+    StepOutcome,
 )
-from codewords_mcp.runtime.browser.own.book import Chromes, Connected
-from codewords_mcp.runtime.browser.own.line import LineClosed
-from codewords_mcp.runtime.browser.own.words import LOST, failure, gone
-from codewords_mcp.runtime.models import Caller
+from codewords_mcp.runtime.browser.own.connection import LineClosed
+from codewords_mcp.runtime.browser.own.error_texts import LOST, failure, gone
+from codewords_mcp.runtime.browser.own.pairing import ConnectedChrome, PairedBrowsers
+from codewords_mcp.runtime.model.core import Caller
 from codewords_mcp.runtime.store import runs, workflows
 from codewords_mcp.runtime.store.database import Database
 
@@ -49,18 +49,18 @@ class OwnChromeBrowser:
     name = "chrome"
     own = True
 
-    def __init__(self, chromes: Chromes, database: Database, permit: Callable[[Caller], None]) -> None:
+    def __init__(self, chromes: PairedBrowsers, database: Database, permit: Callable[[Caller], None]) -> None:
         self._chromes = chromes
         self._db = database
         self._permit = permit
         self._sessions: set[OwnSession] = set()
         self._left: OrderedDict[str, str] = OrderedDict()
 
-    async def status(self, owner: str) -> Status:
+    async def status(self, owner: str) -> BrowserStatus:
         """As in the protocol."""
         return await self._chromes.status(owner)
 
-    def takes(self, visitor: Visitor) -> bool:
+    def takes(self, visitor: BrowserUser) -> bool:
         """As in the protocol. A workflow that was not agreed to it reads so in its log."""
         try:
             self._permit(visitor.caller)
@@ -68,7 +68,7 @@ class OwnChromeBrowser:
             return False
         return True
 
-    async def open(self, visitor: Visitor) -> OwnSession:
+    async def open(self, visitor: BrowserUser) -> OwnSession:
         """As in the protocol. Raises NotAgreed besides, also for a run that its person has ended."""
         self._permit(visitor.caller)
         if visitor.run_id in self._left:
@@ -100,7 +100,7 @@ class OwnChromeBrowser:
             if len(self._left) > _REMEMBERED:
                 self._left.popitem(last=False)
 
-    async def _title(self, visitor: Visitor) -> str:
+    async def _title(self, visitor: BrowserUser) -> str:
         """What its person reads: the workflow's name."""
         owner = visitor.caller.owner
         if visitor.caller.kind != "run":
@@ -127,7 +127,7 @@ _IDS = itertools.count(1)
 class OwnSession:
     """A window."""
 
-    def __init__(self, chrome: Connected, title: str) -> None:
+    def __init__(self, chrome: ConnectedChrome, title: str) -> None:
         self.title = title
         self.id = f"s{next(_IDS)}"
         self.on_end: Callable[[], None] = lambda: None
@@ -204,7 +204,7 @@ class OwnTab:
         self.id = name
         self._session = session
 
-    async def act(self, action: Action, seconds: float) -> Outcome:
+    async def act(self, action: Action, seconds: float) -> StepOutcome:
         """As in the protocol."""
         asked = action.model_dump(mode="json", exclude_none=True, exclude={"optional", "timeout"})
         given = await self._perform(seconds, action=asked)
@@ -215,7 +215,7 @@ class OwnTab:
             found["text"] = "\n".join(map(str, cast("list[Any]", items)))
         if action.type == "navigate":
             found |= {"url": url, "title": title}
-        return Outcome(url, title, found, (_OPENED,) if given.get("notes") else ())
+        return StepOutcome(url, title, found, (_OPENED,) if given.get("notes") else ())
 
     async def snapshot(self, limit: int) -> Snapshot:
         """As in the protocol."""

@@ -27,7 +27,7 @@ Judge = Callable[[str, str], bool]
 """`judge(host, server_name)`: whether a connection to the host may go by that name."""
 
 
-class Authority:
+class CertificateAuthority:
     """Signs certificates for `hosts`, which its own certificate is limited to (RFC 5280, 4.2.1.10); None for any."""
 
     def __init__(self, hosts: Collection[str] | None) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from codewords_mcp.runtime.egress.intercept.http1 import Http1, answer_failure
 from codewords_mcp.runtime.egress.intercept.http2 import Http2
-from codewords_mcp.runtime.egress.intercept.session import Failed, Session, Wire
+from codewords_mcp.runtime.egress.intercept.session import HostUnreachable, InterceptSession, TlsStream
 
 SPEAKS_FIRST: Final = 10.0
 """Seconds after which a program that has said nothing is taken to wait for the host's first word, as in SMTP."""
@@ -50,7 +50,9 @@ def is_http(first: bytes) -> bool:
     return _REQUEST_LINE.match(first) is not None
 
 
-async def read_plain(session: Session, client: socket.socket, upstream: socket.socket | None) -> None:
+async def read_plain(
+    session: InterceptSession, client: socket.socket, upstream: socket.socket | None
+) -> None:
     """Serve a program's plain HTTP; owns both sockets."""
     host = None if upstream is None else await session.connect((), upstream)
     program = await session.serve_plain(client)
@@ -61,19 +63,19 @@ async def read_plain(session: Session, client: socket.socket, upstream: socket.s
 
 
 async def intercept(
-    session: Session, client: socket.socket, upstream: socket.socket | None, hello: bytes
+    session: InterceptSession, client: socket.socket, upstream: socket.socket | None, hello: bytes
 ) -> None:
     """Serve a program's connection to a host with a rule; owns both sockets. `hello` is what it said first."""
-    program: Wire | None = None
-    host: Wire | None = None
+    program: TlsStream | None = None
+    host: TlsStream | None = None
     try:
         # a recorder hears HTTP/1.1 only, which every client of HTTP/2 falls back to
         both = _OFFERS_H2 in hello and session.interception.tape is None
         protocols = ("h2", "http/1.1") if both else ("http/1.1",)
-        failure: Failed | None = None
+        failure: HostUnreachable | None = None
         try:
             host = None if upstream is None else await session.connect(protocols, upstream)
-        except Failed as failed:
+        except HostUnreachable as failed:
             failure = failed
             session.refused(f"{failed.reason}, so nothing was sent there")
         protocol = host.protocol if host else "http/1.1"
@@ -103,7 +105,7 @@ _UNTRUSTED: Final = (
 )
 
 
-async def _accept(session: Session, client: socket.socket, protocol: str) -> Wire | None:
+async def _accept(session: InterceptSession, client: socket.socket, protocol: str) -> TlsStream | None:
     """The program's side; None where its handshake failed, which is noted."""
     try:
         return await session.serve_tls(client, protocol)
@@ -114,7 +116,7 @@ async def _accept(session: Session, client: socket.socket, protocol: str) -> Wir
     return None
 
 
-def _note(session: Session, error: ssl.SSLError) -> None:
+def _note(session: InterceptSession, error: ssl.SSLError) -> None:
     """A program that objects to the certificate says so by an alert; at TLS 1.3 after the handshake."""
     if "ALERT" in error.reason and any(word in error.reason for word in ("CERT", "UNKNOWN_CA")):
         session.refused(_UNTRUSTED)

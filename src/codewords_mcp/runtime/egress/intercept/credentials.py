@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote_from_bytes, unquote_plus
 
-from codewords_mcp.runtime.secrets.forms import forms
-from codewords_mcp.runtime.secrets.heads import Heads
+from codewords_mcp.runtime.secrets.encodings import forms
+from codewords_mcp.runtime.secrets.multi_pattern import MultiPattern
 from codewords_mcp.runtime.secrets.placeholders import LENGTH, PATTERN
 from codewords_mcp.runtime.secrets.rules import HostRule, Place
 
@@ -35,7 +35,7 @@ class Misplaced(Exception):  # an outcome, caught inside this room
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Credential:
+class SandboxCredential:
     """One secret of one sandbox."""
 
     name: str
@@ -47,14 +47,14 @@ class Credential:
 class Credentials:
     """All secrets with a host rule that one sandbox has."""
 
-    def __init__(self, every: Collection[Credential]) -> None:
+    def __init__(self, every: Collection[SandboxCredential]) -> None:
         self.every = tuple(every)
         self._by_mark = {c.placeholder.encode()[-LENGTH:]: c for c in every}
         self._hosts = {host for c in every for host in c.rule.hosts}
         encoded = {
             form: c.name.encode() for c in every for form in forms(c.placeholder) if not PATTERN.search(form)
         }
-        self._encoded = Heads(sorted(encoded.items())) if encoded else None
+        self._encoded = MultiPattern(sorted(encoded.items())) if encoded else None
 
     @property
     def hosts(self) -> set[tuple[str, int]]:
@@ -94,15 +94,15 @@ class Credentials:
         named = self.named(pair)
         return self.named(value) if named == pair else scheme + b" " + named
 
-    def watch(self) -> Watch:
+    def watch(self) -> PlaceholderScan:
         """For what is sent beside a request's head: a body, or a connection that is not TLS."""
-        return Watch(self._by_mark, self._encoded)
+        return PlaceholderScan(self._by_mark, self._encoded)
 
 
-class Watch:
+class PlaceholderScan:
     """Looks for placeholders in one stream, across its chunks."""
 
-    def __init__(self, by_mark: dict[bytes, Credential], encoded: Heads | None) -> None:
+    def __init__(self, by_mark: dict[bytes, SandboxCredential], encoded: MultiPattern | None) -> None:
         self._by_mark = by_mark
         self._encoded = encoded
         self._tail = b""
@@ -125,7 +125,7 @@ _TAIL: Final = 255
 
 @dataclass(frozen=True, slots=True)
 class _Swap:
-    by_mark: dict[bytes, Credential]
+    by_mark: dict[bytes, SandboxCredential]
     host: str
     port: int
     used: set[str]
@@ -142,7 +142,7 @@ class _Swap:
             self.used.add(credential.name)
         return text
 
-    def _judged(self, mark: bytes, place: Place, name: str) -> Credential:
+    def _judged(self, mark: bytes, place: Place, name: str) -> SandboxCredential:
         credential = self.by_mark.get(mark)
         if credential is None:
             raise Misplaced(f"it holds {_whose(None)}")
@@ -184,7 +184,7 @@ def _basic(value: bytes) -> tuple[bytes, bool, bytes]:
         return scheme, True, b""
 
 
-def _whose(credential: Credential | None) -> str:
+def _whose(credential: SandboxCredential | None) -> str:
     if credential is None:
         return "a placeholder that is none of this sandbox's"
     return f"the placeholder of {credential.name}"

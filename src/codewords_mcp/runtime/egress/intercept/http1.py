@@ -12,13 +12,13 @@ from typing import Any, Final, cast
 
 import h11
 
-from codewords_mcp.runtime.egress.dial import NotConnected
-from codewords_mcp.runtime.egress.intercept.answers import AnswerScrubber, Unreadable
+from codewords_mcp.runtime.egress.dial import DialFailed
 from codewords_mcp.runtime.egress.intercept.credentials import Headers
-from codewords_mcp.runtime.egress.intercept.requests import Outgoing, Refusal, prepare
-from codewords_mcp.runtime.egress.intercept.session import LIMIT, Failed, Session, Wire
+from codewords_mcp.runtime.egress.intercept.requests import Outgoing, RequestRefused, prepare
+from codewords_mcp.runtime.egress.intercept.responses import AnswerScrubber, UnreadableResponse
+from codewords_mcp.runtime.egress.intercept.session import LIMIT, HostUnreachable, InterceptSession, TlsStream
 from codewords_mcp.runtime.egress.intercept.websocket import carry_websocket
-from codewords_mcp.runtime.recording import MAX_BODY, Answer
+from codewords_mcp.runtime.recording.recorder import MAX_BODY, RecordedResponse
 
 MAX_HEAD: Final = 64 << 10
 """Bytes of a message's head, of either side."""
@@ -35,7 +35,7 @@ _BEGINS: Final = b"HTTP/1."
 class _End:
     """One side: a parser and the stream it reads from."""
 
-    def __init__(self, wire: Wire, role: Any) -> None:
+    def __init__(self, wire: TlsStream, role: Any) -> None:
         self.wire = wire
         self.http = h11.Connection(role, max_incomplete_event_size=MAX_HEAD)
 
@@ -65,7 +65,7 @@ def _phrase(status: int) -> bytes:
 class Http1:
     """Serves a connection's requests one after the other, until either side ends it."""
 
-    def __init__(self, session: Session, program: Wire, host: Wire | None) -> None:
+    def __init__(self, session: InterceptSession, program: TlsStream, host: TlsStream | None) -> None:
         self._session = session
         self._program = _End(program, h11.SERVER)
         self._host = None if host is None else _End(host, h11.CLIENT)
@@ -81,7 +81,7 @@ class Http1:
             await self._carry()
         except h11.RemoteProtocolError as error:
             await self._give_up(_invalid(error))
-        except Refusal as refusal:
+        except RequestRefused as refusal:
             await self._give_up(refusal)
         finally:
             if self._host is not None:
@@ -105,7 +105,7 @@ class Http1:
             outgoing.ended(whole=False)
         return program.http.our_state is h11.DONE and program.http.their_state is h11.DONE
 
-    async def _recorded(self, outgoing: Outgoing) -> Answer | None:
+    async def _recorded(self, outgoing: Outgoing) -> RecordedResponse | None:
         """What a recorder answers, where there is one. Raises Refusal, OSError."""
         tape = self._session.interception.tape
         if tape is None:
@@ -147,9 +147,11 @@ class Http1:
             await host.wire.close()
         try:
             self._host = _End(await self._session.connect(("http/1.1",)), h11.CLIENT)
-        except (Failed, NotConnected) as error:
+        except (HostUnreachable, DialFailed) as error:
             self._host = None
-            raise Refusal(502, f"{self._session.host} could not be reached: {error.reason}.") from error
+            raise RequestRefused(
+                502, f"{self._session.host} could not be reached: {error.reason}."
+            ) from error
         return self._host
 
     async def _part(self, outgoing: Outgoing) -> Any:
@@ -197,7 +199,7 @@ class Http1:
             try:
                 event = await _either(host, sending)
             except h11.RemoteProtocolError as error:
-                raise Refusal(
+                raise RequestRefused(
                     502,
                     f"{self._session.host} did not answer in valid HTTP.",
                     f"its answer is not valid HTTP ({error})",
@@ -230,8 +232,8 @@ class Http1:
             for piece in scrub.feed(data):
                 outgoing.received(piece)
                 await self._program.send(h11.Data(data=piece))
-        except Unreadable as error:
-            raise Refusal(
+        except UnreadableResponse as error:
+            raise RequestRefused(
                 502, f"The answer of {self._session.host} was refused: {error.reason}.", error.reason
             ) from error
 
@@ -242,8 +244,8 @@ class Http1:
             return AnswerScrubber(
                 self._session.interception.scrubber, headers, bodiless=bodiless, parts=outgoing.takes_parts
             )
-        except Unreadable as error:
-            raise Refusal(
+        except UnreadableResponse as error:
+            raise RequestRefused(
                 502, f"The answer of {self._session.host} was refused: {error.reason}.", error.reason
             ) from error
 
@@ -262,7 +264,7 @@ class Http1:
         if event.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
             raise _Switched
 
-    async def _answer(self, answer: Answer) -> None:
+    async def _answer(self, answer: RecordedResponse) -> None:
         """A recorder's answer in the host's place; what the program still sends is read and dropped."""
         while self._program.http.their_state is h11.SEND_BODY:
             await self._program.next()
@@ -271,7 +273,7 @@ class Http1:
             await self._program.send(h11.Data(data=piece))
         await self._program.send(h11.EndOfMessage())
 
-    async def _give_up(self, refusal: Refusal) -> None:
+    async def _give_up(self, refusal: RequestRefused) -> None:
         """Tell the program, unless its answer has begun, and note it."""
         if refusal.reason:
             self._session.refused(refusal.reason)
@@ -286,7 +288,7 @@ class Http1:
         await carry_websocket(self._session, self._program.wire, self._host.wire, begun)
 
 
-def _judge_switch(session: Session, outgoing: Outgoing, headers: Headers) -> None:
+def _judge_switch(session: InterceptSession, outgoing: Outgoing, headers: Headers) -> None:
     """Raises Refusal for another protocol than the one that was asked for, or one that cannot be looked into."""
     named = {name.lower(): value.strip().lower() for name, value in headers}
     if not outgoing.upgrades or named.get(b"upgrade") != b"websocket":
@@ -295,7 +297,7 @@ def _judge_switch(session: Session, outgoing: Outgoing, headers: Headers) -> Non
         reason = "it compresses its websocket although nobody offered that, and it cannot be looked into"
     else:
         return
-    raise Refusal(502, f"The answer of {session.host} was refused: {reason}.", reason)
+    raise RequestRefused(502, f"The answer of {session.host} was refused: {reason}.", reason)
 
 
 async def _either(host: _End, sending: asyncio.Task[None]) -> Any:
@@ -329,7 +331,7 @@ async def _judge(sending: asyncio.Task[None], host: _End) -> None:
     """Why the request is not sent on. Raises Refusal; ConnectionResetError where the program has gone."""
     try:
         await sending
-    except Refusal:
+    except RequestRefused:
         host.wire.writer.transport.abort()
         raise
     except ConnectionResetError as error:
@@ -340,8 +342,8 @@ async def _judge(sending: asyncio.Task[None], host: _End) -> None:
         pass  # the host takes no more of it; its answer tells why
 
 
-def _invalid(error: h11.RemoteProtocolError) -> Refusal:
-    return Refusal(400, "This is not a valid HTTP/1.1 request.", f"it is not valid HTTP ({error})")
+def _invalid(error: h11.RemoteProtocolError) -> RequestRefused:
+    return RequestRefused(400, "This is not a valid HTTP/1.1 request.", f"it is not valid HTTP ({error})")
 
 
 async def reply(program: _End, status: int, sentence: str) -> None:
@@ -361,7 +363,7 @@ async def reply(program: _End, status: int, sentence: str) -> None:
                 pass
 
 
-async def answer_failure(wire: Wire, session: Session, failure: Failed) -> None:
+async def answer_failure(wire: TlsStream, session: InterceptSession, failure: HostUnreachable) -> None:
     """The host could not be reached: say so to whatever is asked of it first."""
     program = _End(wire, h11.SERVER)
     with contextlib.suppress(h11.RemoteProtocolError):

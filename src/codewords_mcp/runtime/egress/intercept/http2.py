@@ -18,10 +18,10 @@ from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 
-from codewords_mcp.runtime.egress.intercept.answers import AnswerScrubber, Unreadable
 from codewords_mcp.runtime.egress.intercept.credentials import Headers
-from codewords_mcp.runtime.egress.intercept.requests import Outgoing, Refusal, prepare_stream
-from codewords_mcp.runtime.egress.intercept.session import Session, Wire
+from codewords_mcp.runtime.egress.intercept.requests import Outgoing, RequestRefused, prepare_stream
+from codewords_mcp.runtime.egress.intercept.responses import AnswerScrubber, UnreadableResponse
+from codewords_mcp.runtime.egress.intercept.session import InterceptSession, TlsStream
 
 _STREAM_WINDOW: Final = 1 << 20
 _WINDOW: Final = 4 << 20
@@ -34,7 +34,7 @@ _NOT_FOR_PROGRAM: Final = frozenset({b"alt-svc"})
 
 
 @dataclass(slots=True)
-class _Flow:
+class _StreamFlow:
     """What is to go on in one stream: (bytes, how many the sender is given back for them), then perhaps its end."""
 
     chunks: deque[tuple[bytes, int]] = field(default_factory=deque[tuple[bytes, int]])
@@ -45,14 +45,14 @@ class _Flow:
 class _Side:
     """One connection, its peer's name for each stream, and what waits for its windows."""
 
-    def __init__(self, wire: Wire, *, client: bool) -> None:
+    def __init__(self, wire: TlsStream, *, client: bool) -> None:
         self.wire = wire
         self.http = H2Connection(
             H2Configuration(client_side=client, header_encoding=None, validate_inbound_headers=True)
         )
         self.other: dict[int, int] = {}
         """Its stream → the other side's."""
-        self.flows: dict[int, _Flow] = {}
+        self.flows: dict[int, _StreamFlow] = {}
 
     def begin(self, streams: int) -> None:
         """The first settings."""
@@ -91,7 +91,7 @@ class _Side:
 class Http2:
     """Serves a connection's streams until either side ends it."""
 
-    def __init__(self, session: Session, program: Wire, host: Wire) -> None:
+    def __init__(self, session: InterceptSession, program: TlsStream, host: TlsStream) -> None:
         self._session = session
         self._program = _Side(program, client=False)
         self._host = _Side(host, client=True)
@@ -167,7 +167,7 @@ class Http2:
     def _begin(self, stream: int, headers: Headers, *, ended: bool) -> None:
         try:
             outgoing, head = prepare_stream(self._session, headers)
-        except Refusal as refusal:
+        except RequestRefused as refusal:
             self._refuse(stream, refusal)
             return
         there = self._host.http.get_next_available_stream_id()
@@ -188,7 +188,7 @@ class Http2:
             return
         try:
             outgoing.check_body(data)
-        except Refusal as refusal:
+        except RequestRefused as refusal:
             self._host.reset(self._program.other.get(stream), ErrorCodes.CANCEL)
             self._refuse(stream, refusal)
             return
@@ -200,13 +200,13 @@ class Http2:
             return
         try:
             outgoing.check_body(b"".join(b"%b: %b\n" % pair for pair in trailers))
-        except Refusal as refusal:
+        except RequestRefused as refusal:
             self._host.reset(self._program.other.get(stream), ErrorCodes.CANCEL)
             self._refuse(stream, refusal)
             return
         self._trail(self._program, self._host, stream, trailers)
 
-    def _refuse(self, stream: int, refusal: Refusal) -> None:
+    def _refuse(self, stream: int, refusal: RequestRefused) -> None:
         """Answer in the host's place, and note it."""
         if refusal.reason:
             self._session.refused(refusal.reason)
@@ -262,11 +262,11 @@ class Http2:
             scrub = AnswerScrubber(
                 self._session.interception.scrubber, kept, bodiless=bodiless, parts=outgoing.takes_parts
             )
-        except Unreadable as error:
+        except UnreadableResponse as error:
             self._host.reset(self._program.other.get(stream), ErrorCodes.CANCEL)
             self._refuse(
                 stream,
-                Refusal(
+                RequestRefused(
                     502, f"The answer of {self._session.host} was refused: {error.reason}.", error.reason
                 ),
             )
@@ -285,7 +285,7 @@ class Http2:
             return
         try:
             clean = b"".join(scrub.feed(event.data or b""))
-        except Unreadable as error:
+        except UnreadableResponse as error:
             self._session.refused(error.reason)
             self._host.reset(there, ErrorCodes.CANCEL)
             self._program.reset(stream, ErrorCodes.INTERNAL_ERROR)
@@ -319,20 +319,20 @@ class Http2:
         if not data:
             source.given_back(counted, stream)
         else:
-            target.flows.setdefault(there, _Flow()).chunks.append((data, counted))
+            target.flows.setdefault(there, _StreamFlow()).chunks.append((data, counted))
         self._pump(source, target, there)
 
     def _end(self, source: _Side, target: _Side, stream: int) -> None:
         there = source.other.get(stream)
         if there is not None:
-            flow = target.flows.setdefault(there, _Flow())
+            flow = target.flows.setdefault(there, _StreamFlow())
             flow.ends = True
             self._pump(source, target, there)
 
     def _trail(self, source: _Side, target: _Side, stream: int, trailers: Headers) -> None:
         there = source.other.get(stream)
         if there is not None:
-            target.flows.setdefault(there, _Flow()).trailers = trailers
+            target.flows.setdefault(there, _StreamFlow()).trailers = trailers
 
     def _pump_all(self, source: _Side, target: _Side) -> None:
         for stream in list(target.flows):
@@ -363,7 +363,7 @@ class Http2:
             for _, counted in flow.chunks:
                 source.given_back(counted, target.other.get(stream, 0))
 
-    def _finish(self, target: _Side, stream: int, flow: _Flow) -> None:
+    def _finish(self, target: _Side, stream: int, flow: _StreamFlow) -> None:
         target.flows.pop(stream, None)
         if flow.trailers is not None:
             target.http.send_headers(stream, flow.trailers, end_stream=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from codewords_mcp.runtime.egress.intercept.authority import Authority
-from codewords_mcp.runtime.egress.intercept.credentials import Credential, Credentials
-from codewords_mcp.runtime.recording import Tape
+from codewords_mcp.runtime.egress.intercept.authority import CertificateAuthority
+from codewords_mcp.runtime.egress.intercept.credentials import Credentials, SandboxCredential
+from codewords_mcp.runtime.recording.recorder import RecordingSession
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 
@@ -15,14 +15,18 @@ class Interception:
     """
 
     def __init__(
-        self, every: list[Credential], *, everywhere: bool = False, tape: Tape | None = None
+        self,
+        every: list[SandboxCredential],
+        *,
+        everywhere: bool = False,
+        tape: RecordingSession | None = None,
     ) -> None:
         self.credentials = Credentials(every)
         self.scrubber = Scrubber({one.name: one.value for one in every})
         self.everywhere = everywhere or tape is not None
         self.tape = tape
         hosts = {host for host, _ in self.credentials.hosts}
-        self.authority = Authority(None if self.everywhere else hosts)
+        self.authority = CertificateAuthority(None if self.everywhere else hosts)
 
     def covers(self, host: str, port: int) -> bool:
         """Whether connections to there are intercepted; all others are tunnelled."""

@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from codewords_mcp.runtime.egress.intercept.answers import readable
-from codewords_mcp.runtime.egress.intercept.credentials import Headers, Misplaced, Watch
-from codewords_mcp.runtime.egress.intercept.session import Session
-from codewords_mcp.runtime.recording import SAFE, Answer, Exchange, Hold, Tape
+from codewords_mcp.runtime.egress.intercept.credentials import Headers, Misplaced, PlaceholderScan
+from codewords_mcp.runtime.egress.intercept.responses import readable
+from codewords_mcp.runtime.egress.intercept.session import InterceptSession
+from codewords_mcp.runtime.recording.recorder import (
+    SAFE,
+    HeldExchange,
+    RecordedExchange,
+    RecordedResponse,
+    RecordingSession,
+)
 
 _HOP: Final = frozenset(
     {
@@ -29,7 +35,7 @@ FIX: Final = (
 )
 
 
-class Refusal(Exception):  # an outcome, caught inside this room
+class RequestRefused(Exception):  # an outcome, caught inside this room
     """A request is answered here and goes no further: `sentence` to the program, `reason` to the run's record."""
 
     def __init__(self, status: int, sentence: str, reason: str = "") -> None:
@@ -40,7 +46,7 @@ class Refusal(Exception):  # an outcome, caught inside this room
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class RequestHead:
     """A request as the workflow made it, before its body. `target` is path and query, percent-encoded."""
 
     method: str
@@ -51,14 +57,14 @@ class Head:
 class Outgoing:
     """One request. `target` and `headers` are what the host gets."""
 
-    def __init__(self, session: Session, head: Head, *, upgrades: bool) -> None:
+    def __init__(self, session: InterceptSession, head: RequestHead, *, upgrades: bool) -> None:
         self._session = session
         self._head = head
         self.method = head.method
         self.upgrades = upgrades
         """Whether it asks for a websocket."""
-        self._exchange: Exchange | None = None
-        self._watch: Watch = session.interception.credentials.watch()
+        self._exchange: RecordedExchange | None = None
+        self._watch: PlaceholderScan = session.interception.credentials.watch()
         # no rule is for a port without TLS
         port = session.port if session.secure else 0
         try:
@@ -73,7 +79,7 @@ class Outgoing:
         if self.secrets:
             session.used(self.secrets)
 
-    async def ask(self, tape: Tape, body: bytes | None) -> Answer | None:
+    async def ask(self, tape: RecordingSession, body: bytes | None) -> RecordedResponse | None:
         """What a recorder answers in the host's place; None where the request goes out. Raises Refusal where it is held."""
         named, head, session = self._session.interception.credentials, self._head, self._session
         scheme = b"https" if session.secure else b"http"
@@ -85,11 +91,11 @@ class Outgoing:
             body,
             writes=head.method not in SAFE or self.upgrades,
         )
-        if isinstance(verdict, Answer):
+        if isinstance(verdict, RecordedResponse):
             return verdict
-        if isinstance(verdict, Hold):
+        if isinstance(verdict, HeldExchange):
             reason = f"it was held: {verdict.why}"
-            raise Refusal(409, f"The request to {session.host} did not go out: {reason}.", reason)
+            raise RequestRefused(409, f"The request to {session.host} did not go out: {reason}.", reason)
         self._exchange = verdict
         return None
 
@@ -133,12 +139,12 @@ class Outgoing:
             )
 
 
-def misplaced(session: Session, reason: str) -> Refusal:
+def misplaced(session: InterceptSession, reason: str) -> RequestRefused:
     """For a placeholder where it may not be."""
-    return Refusal(403, f"The request to {session.host} was refused: {reason}. {FIX}.", reason)
+    return RequestRefused(403, f"The request to {session.host} was refused: {reason}. {FIX}.", reason)
 
 
-def prepare(session: Session, method: str, target: bytes, headers: Headers) -> Outgoing:
+def prepare(session: InterceptSession, method: str, target: bytes, headers: Headers) -> Outgoing:
     """A request of HTTP/1.1. Raises Refusal."""
     lowered = [(name.lower(), value) for name, value in headers]
     named = {token.strip().lower() for n, v in lowered if n == b"connection" for token in v.split(b",")}
@@ -153,10 +159,10 @@ def prepare(session: Session, method: str, target: bytes, headers: Headers) -> O
     kept = _ask_readable([(n, v) for n, v in headers if n.lower() not in dropped])
     if upgrades:
         kept += [(b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
-    return Outgoing(session, Head(method, target, kept), upgrades=upgrades)
+    return Outgoing(session, RequestHead(method, target, kept), upgrades=upgrades)
 
 
-def prepare_stream(session: Session, headers: Headers) -> tuple[Outgoing, Headers]:
+def prepare_stream(session: InterceptSession, headers: Headers) -> tuple[Outgoing, Headers]:
     """A request of HTTP/2, and its head for the host. Raises Refusal."""
     pseudo = {name: value for name, value in headers if name.startswith(b":")}
     method, target = pseudo.get(b":method", b"").decode("latin-1"), pseudo.get(b":path", b"")
@@ -168,7 +174,7 @@ def prepare_stream(session: Session, headers: Headers) -> tuple[Outgoing, Header
     if hosts:
         _judge_host(session, hosts)
     kept = _ask_readable([(n, v) for n, v in headers if not n.startswith(b":") and n != b"host"])
-    outgoing = Outgoing(session, Head(method, target, kept), upgrades=False)
+    outgoing = Outgoing(session, RequestHead(method, target, kept), upgrades=False)
     head = [
         (b":method", method.encode("latin-1")),
         (b":scheme", b"https"),
@@ -187,14 +193,14 @@ def _ask_readable(headers: Headers) -> Headers:
     return asked
 
 
-def _judge_target(session: Session, method: str, target: bytes) -> None:
+def _judge_target(session: InterceptSession, method: str, target: bytes) -> None:
     is_path = target.startswith(b"/") or (target, method) == (b"*", "OPTIONS")
     if method in {"CONNECT", "TRACE"} or not is_path:
         raise _no_path(session)
 
 
-def _no_path(session: Session) -> Refusal:
-    return Refusal(
+def _no_path(session: InterceptSession) -> RequestRefused:
+    return RequestRefused(
         400,
         f"This is a connection to {session.host}: requests here name a path, and are neither CONNECT nor TRACE.",
         "its target is not a path, or its method is one that does not go on to a host",
@@ -205,17 +211,17 @@ def _judge_framing(headers: Headers) -> None:
     lengths = [value for name, value in headers if name == b"content-length"]
     coding = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
     if (lengths and coding) or len(lengths) > 1 or coding not in ([], [b"chunked"]):
-        raise Refusal(
+        raise RequestRefused(
             400,
             "The request says in two ways how long it is.",
             "it says in two ways how long it is (request smuggling)",
         )
 
 
-def _judge_host(session: Session, hosts: list[bytes]) -> None:
+def _judge_host(session: InterceptSession, hosts: list[bytes]) -> None:
     accepted = {session.authority, f"{session.host}:{session.port}"}
     if len(hosts) != 1 or hosts[0].decode("latin-1").lower() not in accepted:
-        raise Refusal(
+        raise RequestRefused(
             421,
             f"This is a connection to {session.authority}, and the request names another host.",
             "its Host header names another host than the connection was made to",

@@ -23,7 +23,7 @@ Dial = Callable[[], Awaitable[socket.socket]]
 Said = Callable[[str], None]
 
 
-class Failed(Exception):  # an outcome, caught inside this room
+class HostUnreachable(Exception):  # an outcome, caught inside this room
     """The connection to the host did not come about; `reason` completes "could not be reached: …"."""
 
     def __init__(self, reason: str) -> None:
@@ -32,7 +32,7 @@ class Failed(Exception):  # an outcome, caught inside this room
 
 
 @dataclass(slots=True)
-class Wire:
+class TlsStream:
     """One side of the connection, decrypted."""
 
     reader: asyncio.StreamReader
@@ -66,7 +66,7 @@ class Wire:
 
 
 @dataclass(slots=True)
-class Session:
+class InterceptSession:
     """What the exchanges of one connection need. `refused` and `used` note what happened in the run's record."""
 
     interception: Interception
@@ -88,7 +88,7 @@ class Session:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
-    async def connect(self, protocols: tuple[str, ...], sock: socket.socket | None = None) -> Wire:
+    async def connect(self, protocols: tuple[str, ...], sock: socket.socket | None = None) -> TlsStream:
         """To the host, its certificate checked. Raises Failed; NotConnected where it has to be dialled again."""
         sock = sock or await self.dial()
         try:
@@ -96,20 +96,20 @@ class Session:
                 sock=sock, limit=LIMIT, **(self._tls(protocols) if self.secure else {})
             )
         except ssl.SSLCertVerificationError as error:
-            raise Failed(f"its certificate is not valid ({error.verify_message})") from None
+            raise HostUnreachable(f"its certificate is not valid ({error.verify_message})") from None
         except (OSError, TimeoutError) as error:
-            raise Failed("it does not speak TLS as it should") from error
-        return Wire(reader, writer, self._sent)
+            raise HostUnreachable("it does not speak TLS as it should") from error
+        return TlsStream(reader, writer, self._sent)
 
     def _tls(self, protocols: tuple[str, ...]) -> dict[str, Any]:
         context = upstream_context(protocols)
         return {"ssl": context, "server_hostname": self.host, "ssl_handshake_timeout": HANDSHAKE}
 
-    async def serve_plain(self, client: socket.socket) -> Wire:
+    async def serve_plain(self, client: socket.socket) -> TlsStream:
         """To the program, without TLS."""
-        return Wire(*await asyncio.open_connection(sock=client, limit=LIMIT), self._received)
+        return TlsStream(*await asyncio.open_connection(sock=client, limit=LIMIT), self._received)
 
-    async def serve_tls(self, client: socket.socket, protocol: str) -> Wire:
+    async def serve_tls(self, client: socket.socket, protocol: str) -> TlsStream:
         """To the program, with a certificate of the sandbox's authority. Raises OSError."""
         reader = asyncio.StreamReader(limit=LIMIT)
         talk = asyncio.StreamReaderProtocol(reader)
@@ -118,7 +118,7 @@ class Session:
         transport, _ = await loop.connect_accepted_socket(
             lambda: talk, client, ssl=context, ssl_handshake_timeout=HANDSHAKE
         )
-        return Wire(reader, asyncio.StreamWriter(transport, talk, reader, loop), self._received)
+        return TlsStream(reader, asyncio.StreamWriter(transport, talk, reader, loop), self._received)
 
     def _sent(self, count: int) -> None:
         self.traffic.sent += count

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from codewords_mcp.runtime.egress.intercept.credentials import Credentials
-from codewords_mcp.runtime.egress.intercept.session import Session, Wire
+from codewords_mcp.runtime.egress.intercept.session import InterceptSession, TlsStream
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 _CHUNK: Final = 64 << 10
@@ -26,7 +26,7 @@ _POLICY_VIOLATION, _PROTOCOL_ERROR = 1008, 1002
 _FIX: Final = "use it in the opening request, or set the secret with --plain"
 
 
-class Broken(Exception):  # an outcome, caught inside this room
+class WebSocketBroken(Exception):  # an outcome, caught inside this room
     """The websocket is broken off with this status; `reason` completes "was refused: …"."""
 
     def __init__(self, reason: str, status: int = _PROTOCOL_ERROR, fix: str = "") -> None:
@@ -91,7 +91,7 @@ class FrameReader:
         self._head, self._unread = self._unread[:size], self._unread[size:]
         self._left = int.from_bytes(self._head[2 : 2 + extended], "big") if extended else second & 0x7F
         if self._left >> 63:
-            raise Broken("its frame has a length that is none")
+            raise WebSocketBroken("its frame has a length that is none")
         self._mask = self._head[-4:] if self._masked else b""
         self._opcode, self._fin = first & 0x0F, bool(first & 0x80)
         if self._opcode < _CLOSE:
@@ -101,14 +101,14 @@ class FrameReader:
     def _judge(self, first: int, second: int) -> None:
         opcode = first & 0x0F
         if first & 0x70:
-            raise Broken("its frame is compressed, which was not agreed, and cannot be looked into")
+            raise WebSocketBroken("its frame is compressed, which was not agreed, and cannot be looked into")
         if opcode not in _OPCODES or bool(second & 0x80) is not self._masked:
-            raise Broken("it is not a frame of a websocket")
+            raise WebSocketBroken("it is not a frame of a websocket")
         if opcode >= _CLOSE:
             if not first & 0x80 or second & 0x7F > _MAX_CONTROL:
-                raise Broken("its control frame is longer than one may be")
+                raise WebSocketBroken("its control frame is longer than one may be")
         elif (opcode == _CONTINUATION) is not self._in_message:
-            raise Broken("its frame belongs to no message")
+            raise WebSocketBroken("its frame belongs to no message")
 
     def _unmask(self, data: bytes) -> bytes:
         if not self._masked or not data:
@@ -134,7 +134,7 @@ class OutgoingFrames:
         for piece in self._reader.feed(data):
             watch = self._credentials.watch() if piece.is_control else self._watch
             if (found := watch.found(piece.payload)) is not None:
-                raise Broken(f"a message of its websocket holds {found}", _POLICY_VIOLATION, _FIX)
+                raise WebSocketBroken(f"a message of its websocket holds {found}", _POLICY_VIOLATION, _FIX)
             done.append(piece.raw)
         return b"".join(done)
 
@@ -182,7 +182,9 @@ def frame(opcode: int, payload: bytes, *, fin: bool) -> bytes:
     return head + payload
 
 
-async def carry_websocket(session: Session, program: Wire, host: Wire, begun: tuple[bytes, bytes]) -> None:
+async def carry_websocket(
+    session: InterceptSession, program: TlsStream, host: TlsStream, begun: tuple[bytes, bytes]
+) -> None:
     """Both ways until either side ends it. `begun` is what of the program's and of the host's has been read already."""
     interception = session.interception
     ways = (
@@ -191,7 +193,7 @@ async def carry_websocket(session: Session, program: Wire, host: Wire, begun: tu
     )
 
     async def carry(
-        source: Wire, target: Wire, frames: OutgoingFrames | IncomingFrames, first: bytes
+        source: TlsStream, target: TlsStream, frames: OutgoingFrames | IncomingFrames, first: bytes
     ) -> None:
         await target.send(frames.feed(first))
         while data := await source.reader.read(_CHUNK):
@@ -204,12 +206,12 @@ async def carry_websocket(session: Session, program: Wire, host: Wire, begun: tu
         for task in tasks:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
-    if broken := next((one for one in ended if isinstance(one, Broken)), None):
+    if broken := next((one for one in ended if isinstance(one, WebSocketBroken)), None):
         session.refused(broken.reason)
         await _tell(program, broken)
 
 
-async def _tell(program: Wire, broken: Broken) -> None:
+async def _tell(program: TlsStream, broken: WebSocketBroken) -> None:
     """Say why it ends, as far as a close frame has room, and let the program read that."""
     reason = f"{broken.reason}; {broken.fix}" if broken.fix else broken.reason
     payload = broken.status.to_bytes(2, "big") + reason.encode()[: _MAX_CONTROL - 2]

@@ -10,7 +10,7 @@ from typing import Any, Final
 _CHUNK: Final = 64 << 10
 
 
-class Carrier:
+class PortForwarder:
     """Does nothing until `start`; then every connection to `listener` goes to the address given."""
 
     def __init__(self, listener: socket.socket) -> None:

@@ -11,7 +11,7 @@ from codewords_mcp.runtime.sandboxes.local import paths
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class ConfinedProgram:
     """One program to confine. `ports`: the runtime's listeners on 127.0.0.1 that it may reach.
 
     `exact`: a cgroup holds its memory and counts its processes. `port` is the PORT that it is told.
@@ -27,7 +27,7 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class SelfTestFacts:
     """What the self-test saw beside refused acts: are connections judged by address, is memory held by the kernel."""
 
     acts: int
@@ -55,17 +55,17 @@ class Confinement(Protocol):
         """The script that the warden's Python runs."""
         ...
 
-    def describe(self, start: Start) -> dict[str, Any]:
+    def describe(self, start: ConfinedProgram) -> dict[str, Any]:
         """The warden's specification, for JSON."""
         ...
 
-    def tier(self, kept: Kept) -> Tier:
+    def tier(self, kept: SelfTestFacts) -> Tier:
         """The tier that it is, once it has been proved."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ProbeReport:
     """What the probe printed: each act and whether it was refused; each need and whether it was met."""
 
     acts: dict[str, bool] = field(default_factory=dict[str, bool])

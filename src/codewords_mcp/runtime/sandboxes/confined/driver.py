@@ -12,7 +12,7 @@ from codewords_mcp.errors import SandboxFailed, SandboxUnavailable, StorageFaile
 from codewords_mcp.runtime.sandboxes.base import Capability, EnvironmentRef, Network, SandboxSpec, Tier
 from codewords_mcp.runtime.sandboxes.confined import selftest
 from codewords_mcp.runtime.sandboxes.confined.confinement import Confinement
-from codewords_mcp.runtime.sandboxes.confined.sandbox import ConfinedSandbox, Place
+from codewords_mcp.runtime.sandboxes.confined.sandbox import ConfinedResources, ConfinedSandbox
 from codewords_mcp.runtime.sandboxes.local import cgroups, paths
 from codewords_mcp.runtime.sandboxes.local.watchdog import Watchdog
 
@@ -29,7 +29,7 @@ class ConfinedDriver:
     def __init__(
         self,
         confinement: Confinement,
-        instance: paths.Instance,
+        instance: paths.DriverFolder,
         slice_: cgroups.Slice | None,
         network: Network | None,
     ) -> None:
@@ -105,7 +105,7 @@ class ConfinedDriver:
         self._testing = None
         await asyncio.to_thread(selftest.remember, folder.parent, self._confinement, self._slice, finding)
 
-    def _believe(self, finding: selftest.Finding) -> None:
+    def _believe(self, finding: selftest.ConfinementFinding) -> None:
         self.tier = finding.tier
         self._exact = finding.kept.exact  # a cgroup that did not hold is worse than the watchdog
         found: set[Capability] = set()
@@ -134,10 +134,10 @@ class ConfinedDriver:
             raise
         return sandbox
 
-    def _place(self, spec: SandboxSpec, network: Network | None) -> Place:
+    def _place(self, spec: SandboxSpec, network: Network | None) -> ConfinedResources:
         folders = self._instance.next_folders()
         slice_ = self._slice if self._exact else None
-        return Place(
+        return ConfinedResources(
             folders=folders,
             confinement=self._confinement,
             discard=self._instance.discard,
@@ -156,8 +156,8 @@ class ConfinedDriver:
         self._instance.close()
 
 
-def _prepare(run_dir: Path) -> tuple[paths.Instance, cgroups.Slice | None]:
-    instance = paths.Instance(run_dir)
+def _prepare(run_dir: Path) -> tuple[paths.DriverFolder, cgroups.Slice | None]:
+    instance = paths.DriverFolder(run_dir)
     paths.clean(run_dir, instance.remover)
     slice_ = cgroups.find(f"codewords-{instance.name}", instance.record)
     return instance, slice_

@@ -18,12 +18,12 @@ from codewords_mcp.errors import SandboxFailed
 from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import Network, OutputChunk, SandboxSockets, SandboxSpec
 from codewords_mcp.runtime.sandboxes.confined import spawn
-from codewords_mcp.runtime.sandboxes.confined.carry import Carrier
-from codewords_mcp.runtime.sandboxes.confined.confinement import Confinement, Start
+from codewords_mcp.runtime.sandboxes.confined.carry import PortForwarder
+from codewords_mcp.runtime.sandboxes.confined.confinement import ConfinedProgram, Confinement
 from codewords_mcp.runtime.sandboxes.local import cgroups, paths
-from codewords_mcp.runtime.sandboxes.local.held import WRONG_PORT_SECONDS, HeldSandbox
+from codewords_mcp.runtime.sandboxes.local.held import WRONG_PORT_SECONDS, ManagedSandbox
 from codewords_mcp.runtime.sandboxes.local.inside import channel
-from codewords_mcp.runtime.sandboxes.output import Output
+from codewords_mcp.runtime.sandboxes.output import ProgramOutput
 
 SETUP_SECONDS: Final = 30.0
 KILL_SECONDS: Final = 10.0
@@ -33,7 +33,7 @@ logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ConfinedResources:
     """What a driver gives a sandbox: where it lives, how it is confined, in which group, threads for what blocks."""
 
     folders: paths.Folders
@@ -46,10 +46,10 @@ class Place:
     network: Network | None
 
 
-class ConfinedSandbox(HeldSandbox):
+class ConfinedSandbox(ManagedSandbox):
     """A program below its warden, which confines it and ends when its leash is let go."""
 
-    def __init__(self, spec: SandboxSpec, place: Place) -> None:
+    def __init__(self, spec: SandboxSpec, place: ConfinedResources) -> None:
         self.place = place
         self.roots: tuple[int, ...] = ()
         """Pid of the warden while it lives, for the watchdog."""
@@ -57,11 +57,11 @@ class ConfinedSandbox(HeldSandbox):
         """Whether the warden judges connections by address. After `started`."""
         self.port = spec.port
         self._group: cgroups.Group | None = None
-        self._output = Output()
+        self._output = ProgramOutput()
         self._running: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._carrier = Carrier(self._listener)
-        self._spawned: spawn.Spawned | None = None
+        self._carrier = PortForwarder(self._listener)
+        self._spawned: spawn.SpawnedSupervisor | None = None
         self._gone: asyncio.Future[int] | None = None
         self._imported = False
         self._killing: asyncio.TimerHandle | None = None
@@ -83,7 +83,7 @@ class ConfinedSandbox(HeldSandbox):
 
     @property
     def group(self) -> cgroups.Group | None:
-        """See `HeldSandbox`."""
+        """See `ManagedSandbox`."""
         return self._group
 
     async def _bring_up(self) -> None:
@@ -91,7 +91,7 @@ class ConfinedSandbox(HeldSandbox):
         await self._in_thread(lambda: place.folders.make(None))
         self._group = await self._in_thread(place.make_group)
         uri, ports = await self._attach()
-        start = Start(
+        start = ConfinedProgram(
             spec,
             place.folders,
             ports,
@@ -124,7 +124,7 @@ class ConfinedSandbox(HeldSandbox):
         self._handle = await network.attach(self.id, SandboxSockets(runtime, connect))
         return f"http://127.0.0.1:{ports[0]}", ports
 
-    def _watch(self, spawned: spawn.Spawned) -> None:
+    def _watch(self, spawned: spawn.SpawnedSupervisor) -> None:
         loop = asyncio.get_running_loop()
         self._spawned = spawned
         self._gone = asyncio.ensure_future(loop.run_in_executor(self.place.waiting, spawned.process.wait))

@@ -33,14 +33,14 @@ from codewords_mcp.runtime.sandboxes.base import (
     SandboxSpec,
     Tier,
 )
-from codewords_mcp.runtime.sandboxes.confined.confinement import Confinement, Kept, Report
+from codewords_mcp.runtime.sandboxes.confined.confinement import Confinement, ProbeReport, SelfTestFacts
 from codewords_mcp.runtime.sandboxes.confined.sandbox import ConfinedSandbox
 from codewords_mcp.runtime.sandboxes.local import cgroups, diagnosis
 
 _PROBE: Final = Path(__file__).with_name("probe.py")
 _LIMITS: Final = Limits(memory=64 << 20, disk=16 << 20, processes=16, start_timeout=10)
 _SECONDS: Final = 20.0
-_NOTHING: Final = Kept(0, by_address=False, exact=False)
+_NOTHING: Final = SelfTestFacts(0, by_address=False, exact=False)
 PASSWORD: Final = "CODEWORDS_SELF_TEST"  # noqa: S105
 """A variable of a host process that the probe must not be able to read."""
 
@@ -48,28 +48,28 @@ StartIn = Callable[[SandboxSpec, Network | None], Awaitable[ConfinedSandbox]]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ConfinementFinding:
     """What the self-test found."""
 
     tier: Tier
-    kept: Kept = _NOTHING
+    kept: SelfTestFacts = _NOTHING
 
 
-async def run(start: StartIn, confinement: Confinement, folder: Path, *, exact: bool) -> Finding:
+async def run(start: StartIn, confinement: Confinement, folder: Path, *, exact: bool) -> ConfinementFinding:
     """Start the probe by `start` and judge. `folder` is written to. Raises nothing: a failure is tier D."""
     missing = confinement.missing()
     if missing:
-        return Finding(diagnosis.none(missing))
+        return ConfinementFinding(diagnosis.none(missing))
     try:
         async with asyncio.timeout(_SECONDS):
             return await _try(start, confinement, folder, exact=exact)
     except CodewordsError as error:
-        return Finding(diagnosis.none(error.message))
+        return ConfinementFinding(diagnosis.none(error.message))
     except TimeoutError:
-        return Finding(diagnosis.none(f"The self-test did not end within {_SECONDS:g} seconds."))
+        return ConfinementFinding(diagnosis.none(f"The self-test did not end within {_SECONDS:g} seconds."))
 
 
-async def _try(start: StartIn, confinement: Confinement, folder: Path, *, exact: bool) -> Finding:
+async def _try(start: StartIn, confinement: Confinement, folder: Path, *, exact: bool) -> ConfinementFinding:
     with contextlib.ExitStack() as stack:
         facts = _canaries(folder, stack)
         spec = SandboxSpec(
@@ -94,10 +94,10 @@ async def _try(start: StartIn, confinement: Confinement, folder: Path, *, exact:
             if broken
             else "the self-test could not run"
         )
-        return Finding(diagnosis.none(f"Isolation does not hold here; {reason}."))
+        return ConfinementFinding(diagnosis.none(f"Isolation does not hold here; {reason}."))
     held = not report.survived and exit_ == Exit("out_of_memory")
-    kept = Kept(len(report.acts), by_address=sandbox.by_address, exact=exact and held)
-    return Finding(confinement.tier(kept), kept)
+    kept = SelfTestFacts(len(report.acts), by_address=sandbox.by_address, exact=exact and held)
+    return ConfinementFinding(confinement.tier(kept), kept)
 
 
 class _Greeter:
@@ -176,7 +176,7 @@ def _own_python(folder: Path) -> EnvironmentRef:
     return EnvironmentRef(bin_.parent, Path(sys.base_prefix).resolve(), version)
 
 
-def _read_report(printed: bytes) -> Report:
+def _read_report(printed: bytes) -> ProbeReport:
     acts: dict[str, bool] = {}
     needs: dict[str, bool] = {}
     survived = False
@@ -186,7 +186,7 @@ def _read_report(printed: bytes) -> Report:
             survived = survived or bool(part.get("survived"))
             acts |= part.get("acts", {})
             needs |= part.get("needs", {})
-    return Report(acts, needs, survived)
+    return ProbeReport(acts, needs, survived)
 
 
 def _path(run_dir: Path, confinement: Confinement) -> Path:
@@ -201,17 +201,21 @@ def _key(confinement: Confinement, slice_: cgroups.Slice | None) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def recall(run_dir: Path, confinement: Confinement, slice_: cgroups.Slice | None) -> Finding | None:
+def recall(
+    run_dir: Path, confinement: Confinement, slice_: cgroups.Slice | None
+) -> ConfinementFinding | None:
     """The finding kept in `run_dir`, if it is of this very machine state."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, metadata.PackageNotFoundError):
         kept: dict[str, Any] = json.loads(_path(run_dir, confinement).read_text(encoding="utf-8"))
         if kept["key"] == _key(confinement, slice_):
             tier = kept["tier"] | {"facts": tuple(kept["tier"]["facts"])}
-            return Finding(Tier(**tier), Kept(**kept["kept"]))
+            return ConfinementFinding(Tier(**tier), SelfTestFacts(**kept["kept"]))
     return None
 
 
-def remember(run_dir: Path, confinement: Confinement, slice_: cgroups.Slice | None, finding: Finding) -> None:
+def remember(
+    run_dir: Path, confinement: Confinement, slice_: cgroups.Slice | None, finding: ConfinementFinding
+) -> None:
     """Keep a finding, but no failure. Losing it only costs another test, so nothing is raised."""
     if finding.tier.id == "D":
         return

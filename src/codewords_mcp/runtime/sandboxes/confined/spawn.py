@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from codewords_mcp.runtime.sandboxes import authorities
 from codewords_mcp.runtime.sandboxes.base import SandboxSpec
-from codewords_mcp.runtime.sandboxes.confined.confinement import Confinement, Start
+from codewords_mcp.runtime.sandboxes.confined.confinement import ConfinedProgram, Confinement
 from codewords_mcp.runtime.sandboxes.local import paths
 from codewords_mcp.runtime.sandboxes.local.inside import channel
 
@@ -24,7 +24,7 @@ _BACKLOG: Final = 4096
 
 
 @dataclass(slots=True)
-class Spawned:
+class SpawnedSupervisor:
     """A warden that runs. `leash`: closing it ends the sandbox; `boot` is the program's own channel to the runtime."""
 
     process: subprocess.Popen[bytes]
@@ -88,8 +88,8 @@ def proxies(port: int) -> dict[str, str]:
 
 
 def launch(
-    confinement: Confinement, start: Start, listener: socket.socket, outputs: tuple[int, int]
-) -> Spawned:
+    confinement: Confinement, start: ConfinedProgram, listener: socket.socket, outputs: tuple[int, int]
+) -> SpawnedSupervisor:
     """Write the code, listen and start the warden. Closes `outputs`. Raises OSError."""
     try:
         (start.folders.app / "main.py").write_text(start.spec.code, encoding="utf-8", newline="")
@@ -110,7 +110,7 @@ def launch(
             process = _start(confinement.warden(), fds, outputs)
         for end in (ours, boot):
             end.setblocking(False)
-        return Spawned(process, ours, boot, leash)
+        return SpawnedSupervisor(process, ours, boot, leash)
     finally:
         for fd in outputs:
             os.close(fd)

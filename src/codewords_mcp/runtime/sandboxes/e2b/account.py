@@ -22,7 +22,7 @@ _SNAPSHOT_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class E2bMachine:
     """A sandbox of E2B's. `host` is the name under which its agent's port is reached."""
 
     id: str
@@ -31,7 +31,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedMachine:
     """A sandbox in E2B's list."""
 
     id: str
@@ -41,7 +41,7 @@ class Listed:
     memory_mb: int
 
 
-class Account:
+class E2bAccount:
     """One key's E2B. Make it with `open`."""
 
     def __init__(self, settings: Settings) -> None:
@@ -57,7 +57,7 @@ class Account:
         self.proxy = settings.e2b_proxy
 
     @classmethod
-    async def open(cls, settings: Settings) -> Account:
+    async def open(cls, settings: Settings) -> E2bAccount:
         """Import the SDK, which takes a second. Raises SandboxUnavailable: no key, no SDK."""
         if not os.environ.get("E2B_API_KEY"):
             raise failures.no_key()
@@ -76,7 +76,7 @@ class Account:
         network: dict[str, Any],
         internet: bool,
         key: str,
-    ) -> Machine:
+    ) -> E2bMachine:
         """A machine that lives `ttl` seconds unless it is extended, reachable with its token only.
 
         `network` are E2B's egress rules. With the same `key` the same machine is given, where the SDK can say so.
@@ -101,21 +101,21 @@ class Account:
             raise failures.translate(error, "making a sandbox") from error
         return _machine(sandbox)
 
-    async def resume(self, machine: Machine, ttl: int) -> Machine:
+    async def resume(self, machine: E2bMachine, ttl: int) -> E2bMachine:
         """Let a paused one go on, for `ttl` seconds. Raises Gone, TooBusy, SandboxUnavailable, SandboxFailed."""
         import e2b
 
         connecting = e2b.AsyncSandbox.connect(machine.id, timeout=ttl, **self.options)
         return _machine(await self._call(connecting, "resuming a sandbox"))
 
-    async def extend(self, machine: Machine, ttl: int) -> None:
+    async def extend(self, machine: E2bMachine, ttl: int) -> None:
         """Have it live `ttl` seconds from now. Raises as `resume`."""
         import e2b
 
         extending = e2b.AsyncSandbox.set_timeout(machine.id, ttl, **self.options)
         await self._call(extending, "extending a sandbox's time")
 
-    async def pause(self, machine: Machine) -> None:
+    async def pause(self, machine: E2bMachine) -> None:
         """Freeze it with its memory; what is paused costs no processor time. Raises as `resume`."""
         import e2b
 
@@ -127,7 +127,7 @@ class Account:
 
         await self._call(e2b.AsyncSandbox.kill(sandbox_id, **self.options), "ending a sandbox")
 
-    async def listed(self, metadata: dict[str, str]) -> AsyncIterator[Listed]:
+    async def listed(self, metadata: dict[str, str]) -> AsyncIterator[ListedMachine]:
         """Sandboxes, running and paused, that have this metadata. Raises as `kill`."""
         import e2b
 
@@ -136,9 +136,9 @@ class Account:
         while pages.has_next:
             for one in await self._call(pages.next_items(), "listing sandboxes"):
                 started = one.started_at if one.started_at.tzinfo else one.started_at.replace(tzinfo=UTC)
-                yield Listed(one.sandbox_id, one.metadata, started, one.cpu_count, one.memory_mb)
+                yield ListedMachine(one.sandbox_id, one.metadata, started, one.cpu_count, one.memory_mb)
 
-    async def snapshot(self, machine: Machine, name: str) -> None:
+    async def snapshot(self, machine: E2bMachine, name: str) -> None:
         """Keep it, with its memory, as a template of this name. Raises as `resume`."""
         import e2b
 
@@ -153,7 +153,7 @@ class Account:
         while pages.has_next:
             try:
                 items = await self._call(pages.next_items(), "listing environments")
-            except failures.Gone as error:  # the route is missing, not a sandbox
+            except failures.MachineGone as error:  # the route is missing, not a sandbox
                 raise failures.no_snapshots() from error
             for one in items:
                 yield one.snapshot_id, list(getattr(one, "names", None) or [])
@@ -183,7 +183,7 @@ class Account:
         except Exception as error:
             raise failures.translate(error, "building the template") from error
 
-    def address(self, machine: Machine) -> tuple[str, dict[str, str]]:
+    def address(self, machine: E2bMachine) -> tuple[str, dict[str, str]]:
         """URL of the agent's WebSocket, and the headers that get there."""
         headers = {"e2b-traffic-access-token": machine.token} if machine.token else {}
         if self._sandbox_url is None:
@@ -205,8 +205,8 @@ def _import() -> None:
     import websockets.asyncio.client  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
 
-def _machine(sandbox: Any) -> Machine:
-    return Machine(sandbox.sandbox_id, sandbox.get_host(AGENT_PORT), sandbox.traffic_access_token or "")
+def _machine(sandbox: Any) -> E2bMachine:
+    return E2bMachine(sandbox.sandbox_id, sandbox.get_host(AGENT_PORT), sandbox.traffic_access_token or "")
 
 
 def _is_missing(error: Exception) -> bool:

@@ -9,7 +9,7 @@ from codewords_mcp.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class MachineSize:
     """What a machine has."""
 
     cpus: int
@@ -21,7 +21,7 @@ class Size:
 
 
 @dataclass(slots=True)
-class Meter:
+class CostMeter:
     """Seconds since a machine was made, and of these the ones it ran. Stops once."""
 
     began: float = field(default_factory=time.monotonic)

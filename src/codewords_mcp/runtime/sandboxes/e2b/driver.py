@@ -24,13 +24,13 @@ from codewords_mcp.runtime.sandboxes.base import (
     Tier,
 )
 from codewords_mcp.runtime.sandboxes.e2b import failures
-from codewords_mcp.runtime.sandboxes.e2b.account import Account
-from codewords_mcp.runtime.sandboxes.e2b.cost import Size
+from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount
+from codewords_mcp.runtime.sandboxes.e2b.cost import MachineSize
 from codewords_mcp.runtime.sandboxes.e2b.environments import Pins, read_pins
 from codewords_mcp.runtime.sandboxes.e2b.leases import Leases, Mark, home_mark
 from codewords_mcp.runtime.sandboxes.e2b.mux import Json
-from codewords_mcp.runtime.sandboxes.e2b.rented import Rented
-from codewords_mcp.runtime.sandboxes.e2b.renting import SPARE_SECONDS, Renting, Wanted
+from codewords_mcp.runtime.sandboxes.e2b.rented import PooledMachine
+from codewords_mcp.runtime.sandboxes.e2b.renting import SPARE_SECONDS, MachinePool, MachineRequest
 from codewords_mcp.runtime.sandboxes.e2b.sandbox import E2BSandbox
 from codewords_mcp.runtime.sandboxes.e2b.way_out import WayOut, around, describe
 from codewords_mcp.settings import Settings
@@ -50,7 +50,7 @@ class E2BDriver:
     """Implements `Driver`. Make it with `open`."""
 
     def __init__(
-        self, account: Account, settings: Settings, network: Network | None, folder: Path, home: str
+        self, account: E2bAccount, settings: Settings, network: Network | None, folder: Path, home: str
     ) -> None:
         self.account = account
         self.settings = settings
@@ -63,7 +63,7 @@ class E2BDriver:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
         mark = Mark(home, uuid.uuid4().hex)
-        self._renting = Renting(account, settings, mark, self._keep)
+        self._renting = MachinePool(account, settings, mark, self._keep)
         self.leases = Leases(
             account, mark, settings.e2b_ttl, lambda: list(self._renting.all), self._renting.knows
         )
@@ -79,7 +79,7 @@ class E2BDriver:
 
         Raises SandboxUnavailable: no key, a wrong key, no SDK, no template, E2B cannot be reached. StorageFailed: `run_dir`.
         """
-        account = await Account.open(settings)
+        account = await E2bAccount.open(settings)
         if not await account.has_template(settings.e2b_template):
             raise failures.template_missing(settings.e2b_template)
         try:
@@ -189,20 +189,20 @@ class E2BDriver:
         with contextlib.suppress(asyncio.CancelledError, CodewordsError):
             await (await task).kill()
 
-    async def _follow(self, sandbox: E2BSandbox, rented: Rented) -> None:
+    async def _follow(self, sandbox: E2BSandbox, rented: PooledMachine) -> None:
         """End the machine when its program's answers were read."""
         await sandbox.wait()
         self._live.pop(sandbox.id, None)
         await sandbox.disposed.wait()
         await self._renting.end(rented)
 
-    def _wanted(self, pins: Pins, described: Json | None) -> Wanted:
+    def _wanted(self, pins: Pins, described: Json | None) -> MachineRequest:
         hosts, internet = around(described)
         public = urlsplit(self.settings.public_url).hostname if self.settings.public_url else None
         if described is not None and public is not None:
             hosts = (*(hosts or ()), public) if hosts is not None or not internet else None
             internet = True
-        return Wanted(pins, internet, hosts)
+        return MachineRequest(pins, internet, hosts)
 
     def _addressed(self, spec: SandboxSpec) -> SandboxSpec:
         """With the public address of the runtime, where it has one; else the program reaches it inside its sandbox."""
@@ -214,8 +214,8 @@ class E2BDriver:
     def _price(self) -> float:
         return self._size().per_second(self.settings)
 
-    def _size(self) -> Size:
-        return self.leases.size or Size(self.settings.e2b_cpus, self.settings.e2b_memory_mb)
+    def _size(self) -> MachineSize:
+        return self.leases.size or MachineSize(self.settings.e2b_cpus, self.settings.e2b_memory_mb)
 
     def _account_facts(self) -> tuple[str, ...]:
         settings, size = self.settings, self._size()
@@ -227,7 +227,7 @@ class E2BDriver:
             f"At most {settings.e2b_sandboxes} run at once, and {settings.e2b_creates:g} are made in a second.",
         )
 
-    def _hear_of(self, rented: Rented) -> None:
+    def _hear_of(self, rented: PooledMachine) -> None:
         hello = rented.link.hello
         inside = frozenset(one for one in Capability if one.value in hello["capabilities"])
         if not self._by_machine:

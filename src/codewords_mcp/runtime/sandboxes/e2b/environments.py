@@ -19,8 +19,8 @@ from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError, SandboxFailed
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.e2b import wire
-from codewords_mcp.runtime.sandboxes.e2b.account import Account, Machine
-from codewords_mcp.runtime.sandboxes.e2b.link import Link
+from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount, E2bMachine
+from codewords_mcp.runtime.sandboxes.e2b.link import AgentConnection
 from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream
 
 CLIENT: Final = "codewords-client"
@@ -73,15 +73,15 @@ def _pin(path: Path) -> tuple[str, str]:
 class Builder(Protocol):
     """Makes the machine that an environment is built in, from the base template, with a way to the package index."""
 
-    async def __call__(self) -> Machine:
+    async def __call__(self) -> E2bMachine:
         """Raises what renting one does."""
         ...
 
 
-class Environments:
+class MachineSnapshots:
     """Builds what is missing, once for all who wait for it."""
 
-    def __init__(self, account: Account, template: str, make: Builder) -> None:
+    def __init__(self, account: E2bAccount, template: str, make: Builder) -> None:
         self._account = account
         self._template = template
         self._make = make
@@ -118,15 +118,15 @@ class Environments:
             await asyncio.shield(self._kill(machine))
         log.info("environment built on E2B", name=name)
 
-    async def _kill(self, machine: Machine) -> None:
+    async def _kill(self, machine: E2bMachine) -> None:
         try:
             await self._account.kill(machine.id)
         except CodewordsError as error:
             log.warning("a machine stays until its time is over", sandbox=machine.id, reason=error.message)
 
-    async def _install(self, machine: Machine, pins: Pins) -> None:
-        hearer = _Answer()
-        link = Link(self._account, machine, hearer)
+    async def _install(self, machine: E2bMachine, pins: Pins) -> None:
+        hearer = _AgentReply()
+        link = AgentConnection(self._account, machine, hearer)
         await link.connect()
         try:
             link.say(
@@ -147,7 +147,7 @@ class Environments:
             await link.close()  # a snapshot keeps no connection
 
 
-class _Answer:
+class _AgentReply:
     """Waits for one answer of the agent's."""
 
     have = 0

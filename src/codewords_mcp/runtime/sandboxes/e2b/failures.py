@@ -22,7 +22,7 @@ _RETRY_AFTER: Final = 5
 log = structlog.get_logger(__name__)
 
 
-class Gone(SandboxFailed):
+class MachineGone(SandboxFailed):
     """The sandbox is not there any more."""
 
 
@@ -45,9 +45,9 @@ def no_sdk() -> SandboxUnavailable:
     )
 
 
-def gone() -> Gone:
+def gone() -> MachineGone:
     """E2B does not know the sandbox any more."""
-    return Gone(
+    return MachineGone(
         "E2B ended the sandbox: its time ran out, or somebody killed it.",
         hint="If this machine slept meanwhile, that is why; else run it again.",
     )

@@ -17,11 +17,11 @@ from typing import Final, Protocol, TypeVar
 
 import structlog
 
+from codewords_mcp.cancellation import end
 from codewords_mcp.errors import CodewordsError
-from codewords_mcp.runtime.ending import end
 from codewords_mcp.runtime.sandboxes.e2b import failures
-from codewords_mcp.runtime.sandboxes.e2b.account import Account, Listed, Machine
-from codewords_mcp.runtime.sandboxes.e2b.cost import Size
+from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount, E2bMachine, ListedMachine
+from codewords_mcp.runtime.sandboxes.e2b.cost import MachineSize
 
 T = TypeVar("T")
 HOME: Final = "codewords-home"
@@ -39,7 +39,7 @@ class Leased(Protocol):
     """What a machine is kept for."""
 
     @property
-    def machine(self) -> Machine:
+    def machine(self) -> E2bMachine:
         """E2B's sandbox."""
         ...
 
@@ -74,13 +74,13 @@ class Leases:
 
     def __init__(
         self,
-        account: Account,
+        account: E2bAccount,
         mark: Mark,
         ttl: int,
         holders: Callable[[], Iterable[Leased]],
         known: Callable[[str], bool],
     ) -> None:
-        self.size: Size | None = None
+        self.size: MachineSize | None = None
         """Of this runtime's machines, as E2B has it."""
         self._account = account
         self._mark = mark
@@ -113,12 +113,12 @@ class Leases:
         found: list[str] = []
         async for one in self._account.listed({HOME: self._mark.home}):
             if one.metadata.get(KIND) == "program":
-                self.size = Size(one.cpu_count, one.memory_mb)
+                self.size = MachineSize(one.cpu_count, one.memory_mb)
             if not self._known(one.id) and (everything or not self._being_made(one)):
                 found.append(one.id)
         return found
 
-    def _being_made(self, one: Listed) -> bool:
+    def _being_made(self, one: ListedMachine) -> bool:
         ours = one.metadata.get(RUNTIME) == self._mark.runtime
         return ours and datetime.now(UTC) - one.started_at < _BEING_MADE
 
@@ -135,7 +135,7 @@ class Leases:
         machine = holder.machine
         try:
             await self._account.extend(machine, self._ttl)
-        except failures.Gone as error:
+        except failures.MachineGone as error:
             if not holder.is_paused:
                 holder.lost(error)
         except CodewordsError as error:
@@ -162,7 +162,7 @@ def home_mark(run_dir: Path) -> str:
     return mark.read_text(encoding="ascii").strip()
 
 
-async def end_all(account: Account, run_dir: Path) -> int:
+async def end_all(account: E2bAccount, run_dir: Path) -> int:
     """End every machine of a home that has no runtime now; how many there were. Raises what listing does."""
     mark = await asyncio.to_thread(home_mark, run_dir)
     found = [one.id async for one in account.listed({HOME: mark})]

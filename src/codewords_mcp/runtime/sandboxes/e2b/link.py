@@ -12,7 +12,7 @@ import structlog
 from codewords_mcp import bounded_json
 from codewords_mcp.errors import CodewordsError, SandboxFailed, SandboxUnavailable, TooBusy
 from codewords_mcp.runtime.sandboxes.e2b import failures, wire
-from codewords_mcp.runtime.sandboxes.e2b.account import Account, Machine
+from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount, E2bMachine
 from codewords_mcp.runtime.sandboxes.e2b.mux import MESSAGE, OUTPUT, Json, Mux, Stream, parse
 
 _CONNECT_SECONDS: Final = 20.0
@@ -25,7 +25,7 @@ _PING_SECONDS: Final = 20.0
 log = structlog.get_logger(__name__)
 
 
-class Hearer(Protocol):
+class FrameHandler(Protocol):
     """Who hears what comes."""
 
     def on_message(self, message: Json) -> None:
@@ -50,10 +50,10 @@ class Hearer(Protocol):
         ...
 
 
-class Link:
+class AgentConnection:
     """One machine's connection. `connect` before anything else; `close` at the end."""
 
-    def __init__(self, account: Account, machine: Machine, hearer: Hearer) -> None:
+    def __init__(self, account: E2bAccount, machine: E2bMachine, hearer: FrameHandler) -> None:
         self.machine = machine
         self.hearer = hearer
         self.hello: Json = {}
@@ -116,7 +116,7 @@ class Link:
         if self._connection is not None:
             await self._connection.close()
 
-    async def wake(self, machine: Machine) -> None:
+    async def wake(self, machine: E2bMachine) -> None:
         """The machine goes on: reach it again. Raises as `connect`."""
         self.machine = machine
         self._resting = False

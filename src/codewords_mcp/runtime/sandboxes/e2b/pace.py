@@ -37,7 +37,7 @@ class Pace:
         self._at = now
 
 
-class Slots:
+class MachineSlots:
     """Places for sandboxes that run at once. One that is let go twice is let go once."""
 
     def __init__(self, count: int) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import structlog
 
 from codewords_mcp.errors import CodewordsError
-from codewords_mcp.runtime.sandboxes.e2b.account import Account, Machine
-from codewords_mcp.runtime.sandboxes.e2b.cost import Meter
-from codewords_mcp.runtime.sandboxes.e2b.link import Link
+from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount, E2bMachine
+from codewords_mcp.runtime.sandboxes.e2b.cost import CostMeter
+from codewords_mcp.runtime.sandboxes.e2b.link import AgentConnection
 from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream
 from codewords_mcp.runtime.sandboxes.e2b.pace import Slot
 from codewords_mcp.runtime.sandboxes.e2b.sandbox import E2BSandbox
@@ -15,14 +15,14 @@ from codewords_mcp.runtime.sandboxes.e2b.sandbox import E2BSandbox
 log = structlog.get_logger(__name__)
 
 
-class Rented:
+class PooledMachine:
     """A machine with its connection. Hears the connection itself until a sandbox does."""
 
     have = 0
 
-    def __init__(self, account: Account, machine: Machine, slot: Slot) -> None:
-        self.link = Link(account, machine, self)
-        self.meter = Meter()
+    def __init__(self, account: E2bAccount, machine: E2bMachine, slot: Slot) -> None:
+        self.link = AgentConnection(account, machine, self)
+        self.meter = CostMeter()
         self.sandbox: E2BSandbox | None = None
         self.dead = False
         """It was lost while nobody had a program in it."""
@@ -30,7 +30,7 @@ class Rented:
         self._slot = slot
 
     @property
-    def machine(self) -> Machine:
+    def machine(self) -> E2bMachine:
         """E2B's sandbox."""
         return self.link.machine
 

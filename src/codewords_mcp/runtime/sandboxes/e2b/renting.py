@@ -13,12 +13,12 @@ import structlog
 
 from codewords_mcp.errors import CodewordsError, SandboxUnavailable, TooBusy
 from codewords_mcp.runtime.sandboxes.e2b import failures
-from codewords_mcp.runtime.sandboxes.e2b.account import Account, Machine
-from codewords_mcp.runtime.sandboxes.e2b.cost import Meter
-from codewords_mcp.runtime.sandboxes.e2b.environments import Environments, Pins
+from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount, E2bMachine
+from codewords_mcp.runtime.sandboxes.e2b.cost import CostMeter
+from codewords_mcp.runtime.sandboxes.e2b.environments import MachineSnapshots, Pins
 from codewords_mcp.runtime.sandboxes.e2b.leases import Mark
-from codewords_mcp.runtime.sandboxes.e2b.pace import Pace, Slot, Slots
-from codewords_mcp.runtime.sandboxes.e2b.rented import Rented
+from codewords_mcp.runtime.sandboxes.e2b.pace import MachineSlots, Pace, Slot
+from codewords_mcp.runtime.sandboxes.e2b.rented import PooledMachine
 from codewords_mcp.settings import Settings
 
 _SLOT_SECONDS: Final = 60.0
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class MachineRequest:
     """What a machine has to be: its environment, and E2B's egress rules around it."""
 
     pins: Pins
@@ -47,18 +47,18 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class _Shelf:
-    spares: deque[Rented] = field(default_factory=deque[Rented])
+class _SparePool:
+    spares: deque[PooledMachine] = field(default_factory=deque[PooledMachine])
     last_used: float = 0.0
     filling: bool = False
 
 
-class Renting:
+class MachinePool:
     """`keep` runs work in the background of the driver."""
 
     def __init__(
         self,
-        account: Account,
+        account: E2bAccount,
         settings: Settings,
         mark: Mark,
         keep: Callable[[Coroutine[Any, Any, Any]], Any],
@@ -68,11 +68,11 @@ class Renting:
         self._mark = mark
         self._keep = keep
         self._pace = Pace(settings.e2b_creates)
-        self._slots = Slots(settings.e2b_sandboxes)
-        self._shelves: dict[Wanted, _Shelf] = defaultdict(_Shelf)
+        self._slots = MachineSlots(settings.e2b_sandboxes)
+        self._shelves: dict[MachineRequest, _SparePool] = defaultdict(_SparePool)
         self._builders: set[str] = set()
-        self._environments = Environments(account, settings.e2b_template, self._make_builder)
-        self.all: set[Rented] = set()
+        self._environments = MachineSnapshots(account, settings.e2b_template, self._make_builder)
+        self.all: set[PooledMachine] = set()
         """Every machine that was rented and not ended."""
         self.closed = False
 
@@ -85,31 +85,31 @@ class Renting:
         """Machines that wait, and are alive as far as is known."""
         return sum(not one.dead and one.link.up for shelf in self._shelves.values() for one in shelf.spares)
 
-    async def take(self, wanted: Wanted) -> Rented:
+    async def take(self, wanted: MachineRequest) -> PooledMachine:
         """A machine with a connection; a spare where there is one.
 
         Raises TooBusy, SandboxUnavailable, SandboxFailed, EnvironmentFailed.
         """
-        shelf = self._shelves[wanted] if self._settings.e2b_spares else _Shelf()
+        shelf = self._shelves[wanted] if self._settings.e2b_spares else _SparePool()
         shelf.last_used = asyncio.get_running_loop().time()
         while shelf.spares:
             spare = shelf.spares.popleft()
             if not spare.dead and spare.link.up:
                 self.stock(wanted)
-                spare.meter = Meter()  # what it cost while it waited is no run's
+                spare.meter = CostMeter()  # what it cost while it waited is no run's
                 return spare
             self._keep(self.end(spare))
         rented = await self._rent(wanted)
         self.stock(wanted)
         return rented
 
-    def stock(self, wanted: Wanted) -> None:
+    def stock(self, wanted: MachineRequest) -> None:
         """See to it that there are spares of this kind."""
         if self._settings.e2b_spares and not self._shelves[wanted].filling and not self.closed:
             self._shelves[wanted].filling = True
             self._keep(self._fill(wanted))
 
-    async def end(self, rented: Rented) -> None:
+    async def end(self, rented: PooledMachine) -> None:
         """End a machine."""
         try:
             await rented.end()
@@ -132,7 +132,7 @@ class Renting:
         self._shelves.clear()
         await asyncio.gather(*(self.end(spare) for spare in spares))
 
-    async def _fill(self, wanted: Wanted) -> None:
+    async def _fill(self, wanted: MachineRequest) -> None:
         shelf = self._shelves[wanted]
         try:
             while len(shelf.spares) < self._settings.e2b_spares and not self.closed:
@@ -146,10 +146,10 @@ class Renting:
         finally:
             shelf.filling = False
 
-    async def _rent(self, wanted: Wanted) -> Rented:
+    async def _rent(self, wanted: MachineRequest) -> PooledMachine:
         with await self._slot() as slot:
             machine = await self._from_snapshot(wanted)
-            rented = Rented(self._account, machine, slot)
+            rented = PooledMachine(self._account, machine, slot)
             self.all.add(rented)
             try:
                 await rented.link.connect()
@@ -174,7 +174,7 @@ class Renting:
                 hint="Try again later, or raise CODEWORDS_E2B_SANDBOXES if the account's plan allows more.",
             ) from None
 
-    async def _from_snapshot(self, wanted: Wanted) -> Machine:
+    async def _from_snapshot(self, wanted: MachineRequest) -> E2bMachine:
         name = wanted.pins.name(self._settings.e2b_template)
         try:
             return await self._make(name, "program", self._settings.e2b_ttl, wanted)
@@ -182,7 +182,7 @@ class Renting:
             await self._environments.build(wanted.pins)
             return await self._make(name, "program", self._settings.e2b_ttl, wanted)
 
-    async def _make_builder(self) -> Machine:
+    async def _make_builder(self) -> E2bMachine:
         """The machine that an environment is built in: it has to reach the package index."""
         with await self._slot() as slot:
             machine = await self._make(self._settings.e2b_template, "builder", _BUILDER_TTL, None)
@@ -190,7 +190,7 @@ class Renting:
         self._builders.add(machine.id)
         return machine
 
-    async def _make(self, template: str, kind: str, ttl: int, wanted: Wanted | None) -> Machine:
+    async def _make(self, template: str, kind: str, ttl: int, wanted: MachineRequest | None) -> E2bMachine:
         """Within the pace, and again while E2B is busy. Raises TemplateMissing and what creating does."""
         loop = asyncio.get_running_loop()
         until = loop.time() + _BUSY_SECONDS
@@ -205,8 +205,8 @@ class Renting:
                 self._pace.hold(error.retry_after)
 
     async def _make_once(
-        self, template: str, kind: str, ttl: int, wanted: Wanted | None, key: str
-    ) -> Machine:
+        self, template: str, kind: str, ttl: int, wanted: MachineRequest | None, key: str
+    ) -> E2bMachine:
         making = asyncio.create_task(
             self._account.create(
                 template,
@@ -223,7 +223,7 @@ class Renting:
             self._keep(self._end_made(making))  # it may have come to be all the same
             raise
 
-    async def _end_made(self, making: asyncio.Task[Machine]) -> None:
+    async def _end_made(self, making: asyncio.Task[E2bMachine]) -> None:
         try:
             await self._account.kill((await making).id)
         except CodewordsError as error:

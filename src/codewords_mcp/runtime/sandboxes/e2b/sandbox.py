@@ -20,9 +20,9 @@ from codewords_mcp.runtime.sandboxes.base import (
     Usage,
 )
 from codewords_mcp.runtime.sandboxes.e2b import failures, wire
-from codewords_mcp.runtime.sandboxes.e2b.account import Account
-from codewords_mcp.runtime.sandboxes.e2b.cost import Meter
-from codewords_mcp.runtime.sandboxes.e2b.link import Link
+from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount
+from codewords_mcp.runtime.sandboxes.e2b.cost import CostMeter
+from codewords_mcp.runtime.sandboxes.e2b.link import AgentConnection
 from codewords_mcp.runtime.sandboxes.e2b.mux import Json, Stream, carry
 from codewords_mcp.runtime.sandboxes.e2b.received import Received
 from codewords_mcp.runtime.sandboxes.e2b.way_out import WayOut
@@ -43,9 +43,9 @@ class E2BSandbox:
     def __init__(
         self,
         spec: SandboxSpec,
-        account: Account,
-        link: Link,
-        meter: Meter,
+        account: E2bAccount,
+        link: AgentConnection,
+        meter: CostMeter,
         *,
         socket_path: Path,
         way_out: WayOut | None,
@@ -201,7 +201,7 @@ class E2BSandbox:
                 return
             try:
                 machine = await self._account.resume(self.link.machine, self._ttl)
-            except failures.Gone as error:
+            except failures.MachineGone as error:
                 self.on_lost(error)
                 raise
             self.paused = False

@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 
 import codewords_mcp
 from codewords_mcp.errors import CodewordsError
-from codewords_mcp.runtime.sandboxes.e2b.account import Account
+from codewords_mcp.runtime.sandboxes.e2b.account import E2bAccount
 from codewords_mcp.runtime.sandboxes.e2b.environments import is_environment
 from codewords_mcp.settings import Settings
 
@@ -30,11 +30,11 @@ _DISTRIBUTION: Final = "codewords-mcp"
 log = structlog.get_logger(__name__)
 
 
-async def build(account: Account, settings: Settings, client: Path, say: Callable[[str], object]) -> str:
+async def build(account: E2bAccount, settings: Settings, client: Path, say: Callable[[str], object]) -> str:
     """Build it, as long as that takes, and remove the environments that were made from the last one.
 
     `client` is the wheel of `codewords-client`; `say` hears the build's log. Returns what went wrong after the template was
-    built, "" where nothing did. Raises what `Account.build` does.
+    built, "" where nothing did. Raises what `E2bAccount.build` does.
     """
 
     def heard(entry: Any) -> None:
@@ -54,7 +54,7 @@ async def build(account: Account, settings: Settings, client: Path, say: Callabl
     return ""
 
 
-async def remove_environments(account: Account, template: str) -> int:
+async def remove_environments(account: E2bAccount, template: str) -> int:
     """Remove the environments of a template; how many there were. They are built again when they are needed."""
     found = [
         number

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from codewords_mcp.runtime.sandboxes.base import Tier
-from codewords_mcp.runtime.sandboxes.confined.confinement import Kept, Start
+from codewords_mcp.runtime.sandboxes.confined.confinement import ConfinedProgram, SelfTestFacts
 from codewords_mcp.runtime.sandboxes.landlock.inside import ruleset
 from codewords_mcp.runtime.sandboxes.local import diagnosis, watchdog
 from codewords_mcp.runtime.sandboxes.local.inside import syscalls
@@ -67,7 +67,7 @@ class Landlock:
         """See `Confinement`."""
         return _WARDEN
 
-    def describe(self, start: Start) -> dict[str, Any]:
+    def describe(self, start: ConfinedProgram) -> dict[str, Any]:
         """See `Confinement`; what the program may read and write, by path."""
         environment = start.spec.environment
         limits = asdict(start.spec.limits)
@@ -97,7 +97,7 @@ class Landlock:
             },
         }
 
-    def tier(self, kept: Kept) -> Tier:
+    def tier(self, kept: SelfTestFacts) -> Tier:
         """See `Confinement`."""
         facts = [
             diagnosis.C_HOLDS,

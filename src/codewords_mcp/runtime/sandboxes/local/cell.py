@@ -1,6 +1,6 @@
 """The isolation of one sandbox, seen from the host: folders, processes, output, cgroup. It knows no workflow.
 
-`Cell` is what the two ways to make one share. `ExecCell` starts a launcher and a new interpreter, and needs to know the
+`Isolation` is what the two ways to make one share. `ExecIsolation` starts a launcher and a new interpreter, and needs to know the
 program for that; `forking.ForkCell` forks one from a fork server, and is told its program later.
 """
 
@@ -20,8 +20,8 @@ import structlog
 from codewords_mcp.errors import SandboxFailed
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
 from codewords_mcp.runtime.sandboxes.local import cgroups, paths, spawn
-from codewords_mcp.runtime.sandboxes.local.link import Link
-from codewords_mcp.runtime.sandboxes.output import Output
+from codewords_mcp.runtime.sandboxes.local.link import ProcessChannel
+from codewords_mcp.runtime.sandboxes.output import ProgramOutput
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class IsolationResources:
     """What a driver gives a cell: where it lives, as whom on the host, in which group, and threads for what blocks.
 
     `exact_memory`: whether `make_group` gives one.
@@ -47,16 +47,16 @@ class Place:
     executor: Executor
 
 
-class Cell:
+class Isolation:
     """`stand` makes it, `run` tells it what to run. Who has it calls `close` and `remove` once `link.gone` is set."""
 
     setup_seconds: float = SETUP_SECONDS
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: IsolationResources) -> None:
         loop = asyncio.get_running_loop()
         self.place = place
-        self.output = Output()
-        self.link: Link | None = None
+        self.output = ProgramOutput()
+        self.link: ProcessChannel | None = None
         self.group: cgroups.Group | None = None
         self.init_pid: int | None = None
         """Host pid of process 1 while it lives."""
@@ -140,9 +140,11 @@ class Cell:
         """Do something that blocks."""
         return await asyncio.get_running_loop().run_in_executor(self.place.executor, work)
 
-    def _connect(self, messages: socket.socket, launcher: spawn.Spawned | None = None) -> Link:
+    def _connect(
+        self, messages: socket.socket, launcher: spawn.SpawnedLauncher | None = None
+    ) -> ProcessChannel:
         self.output.start()
-        self.link = Link(messages, self._on_message, launcher)
+        self.link = ProcessChannel(messages, self._on_message, launcher)
         if self._doomed:
             self.link.kill()
         return self.link
@@ -221,15 +223,15 @@ class Cell:
         )
 
 
-class ExecCell(Cell):
+class ExecIsolation(Isolation):
     """A cell whose program is started by exec."""
 
-    def __init__(self, place: Place, spec: SandboxSpec) -> None:
+    def __init__(self, place: IsolationResources, spec: SandboxSpec) -> None:
         super().__init__(place)
         self._spec = spec
 
     async def stand(self) -> None:
-        """See `Cell`."""
+        """See `Isolation`."""
         limits, place = self._spec.limits, self.place
         self.group = await self.in_thread(lambda: place.make_group(limits))
         outputs = self.output.open()
@@ -242,7 +244,7 @@ class ExecCell(Cell):
         await self._settle(self.init_pid, limits)
 
     async def run(self, spec: SandboxSpec) -> None:  # noqa: ARG002  # it knows
-        """See `Cell`."""
+        """See `Isolation`."""
         assert self.link is not None  # noqa: S101
         self.link.send({"go": True})
         await self._expect(self._running)

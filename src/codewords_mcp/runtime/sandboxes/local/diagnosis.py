@@ -122,7 +122,7 @@ profile codewords-mcp "{python}" flags=(unconfined) {{
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class MachineFacts:
     """Where the facts come from. `root` is the file system's root, so that a test can describe another machine."""
 
     root: Path = Path("/")
@@ -167,7 +167,7 @@ class Machine:
         return 1 if release.startswith("4.4.") else 2
 
 
-def none(reason: str, machine: Machine | None = None) -> Tier:
+def none(reason: str, machine: MachineFacts | None = None) -> Tier:
     """Tier D, with the likely cause and its fix."""
     cause, fix = blocked(machine)
     facts = tuple(dict.fromkeys(fact for fact in (reason, cause) if fact))
@@ -179,9 +179,9 @@ def _elsewhere(fix: str) -> str:
     return ELSEWHERE.format(use="Or use" if fix else "Use")
 
 
-def exact_limits(machine: Machine | None = None) -> str:
+def exact_limits(machine: MachineFacts | None = None) -> str:
     """How to have limits held by cgroups: from tier B to A, and in C."""
-    machine = machine or Machine()
+    machine = machine or MachineFacts()
     if machine.in_container:
         return CONTAINER_LIMITS
     if not machine.has("run/systemd/system"):
@@ -194,13 +194,13 @@ def exact_limits(machine: Machine | None = None) -> str:
     return DELEGATE
 
 
-def quicker_moves(machine: Machine | None = None) -> str:
+def quicker_moves(machine: MachineFacts | None = None) -> str:
     """How to have processes moved between cgroups without waiting for a grace period (Linux 6.0 and later); empty where they are.
 
     Measured on Linux 6.18: four moves took 5 to 20 ms, then 0.2 ms. One hierarchy that favours them serves all.
     """
     folder = ""
-    for line in (machine or Machine()).text("proc/self/mountinfo").splitlines():
+    for line in (machine or MachineFacts()).text("proc/self/mountinfo").splitlines():
         fields, _, tail = line.partition(" - ")
         if tail.startswith("cgroup"):
             if "favordynmods" in tail.rpartition(" ")[2].split(","):
@@ -210,15 +210,15 @@ def quicker_moves(machine: Machine | None = None) -> str:
     return QUICKER_MOVES.format(folder=folder) if folder else ""
 
 
-def better_than_c(machine: Machine | None = None) -> str:
+def better_than_c(machine: MachineFacts | None = None) -> str:
     """How to have namespaces where Landlock stands in for them."""
     cause, fix = blocked(machine)
     return f"For namespaces, which hold more: {cause} {fix}" if fix else ""
 
 
-def blocked(machine: Machine | None = None) -> tuple[str, str]:
+def blocked(machine: MachineFacts | None = None) -> tuple[str, str]:
     """What likely keeps this machine from isolating by namespaces, and its fix; empty where it is not known."""
-    machine = machine or Machine()
+    machine = machine or MachineFacts()
     if machine.system == "win32":
         return WINDOWS, WINDOWS_FIX
     if machine.system == "darwin":
@@ -238,7 +238,7 @@ def blocked(machine: Machine | None = None) -> tuple[str, str]:
     return (FILTERED, FILTERED_FIX) if machine.filtered else ("", "")
 
 
-def _forbidden_to_users(machine: Machine) -> tuple[str, str] | None:
+def _forbidden_to_users(machine: MachineFacts) -> tuple[str, str] | None:
     if machine.setting("kernel/unprivileged_userns_clone") == "0":
         return CLONE_OFF, _ALLOW.format("kernel.unprivileged_userns_clone=1")
     if machine.setting("kernel/apparmor_restrict_unprivileged_userns") == "1":
@@ -246,12 +246,12 @@ def _forbidden_to_users(machine: Machine) -> tuple[str, str] | None:
     return None
 
 
-def system(home: str, machine: Machine | None = None) -> tuple[str, str, str]:
+def system(home: str, machine: MachineFacts | None = None) -> tuple[str, str, str]:
     """The finding of `doctor` about the system itself, whether or not a runtime answers: (level, sentence, fix).
 
     Levels: "ok", "note", "warning", "failed". macOS is a note, since a runtime there may well use E2B.
     """
-    machine = machine or Machine()
+    machine = machine or MachineFacts()
     if machine.system == "darwin":
         return "note", f"macOS on {machine.architecture}. {MACOS}", _elsewhere("")
     if machine.system != "linux":

@@ -18,11 +18,11 @@ from codewords_mcp.runtime.sandboxes.base import (
     Tier,
 )
 from codewords_mcp.runtime.sandboxes.local import cgroups, paths, selftest
-from codewords_mcp.runtime.sandboxes.local.cell import Cell, ExecCell, Place
-from codewords_mcp.runtime.sandboxes.local.forking import Ground
-from codewords_mcp.runtime.sandboxes.local.forks import Forks
+from codewords_mcp.runtime.sandboxes.local.cell import ExecIsolation, Isolation, IsolationResources
+from codewords_mcp.runtime.sandboxes.local.forking import DriverResources
+from codewords_mcp.runtime.sandboxes.local.forks import ForkServerPool
 from codewords_mcp.runtime.sandboxes.local.sandbox import LocalSandbox
-from codewords_mcp.runtime.sandboxes.local.slots import Slots
+from codewords_mcp.runtime.sandboxes.local.slots import HostUsers
 from codewords_mcp.runtime.sandboxes.local.watchdog import Watchdog
 
 _THREADS = 16
@@ -39,7 +39,7 @@ class LocalDriver:
 
     def __init__(
         self,
-        instance: paths.Instance,
+        instance: paths.DriverFolder,
         slice_: cgroups.Slice | None,
         network: Network | None,
         *,
@@ -52,12 +52,13 @@ class LocalDriver:
         self._slice = slice_
         self._exact = slice_ is not None
         self._network = network
-        self._slots = Slots.for_this_user()
+        self._slots = HostUsers.for_this_user()
         self._live: dict[str, LocalSandbox] = {}
         self._starting: set[str] = set()
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="sandbox")
-        self.forks = Forks(
-            Ground(instance, self._slots, self._make_group, self._holds_memory, self._executor), blanks
+        self.forks = ForkServerPool(
+            DriverResources(instance, self._slots, self._make_group, self._holds_memory, self._executor),
+            blanks,
         )
         self._watchdog = Watchdog(asyncio.get_running_loop())
         self._closed = False
@@ -144,7 +145,7 @@ class LocalDriver:
         self._testing = None
         await asyncio.to_thread(selftest.remember, self._instance.tier_path, self._slice, finding)
 
-    def _believe(self, finding: selftest.Finding) -> None:
+    def _believe(self, finding: selftest.IsolationFinding) -> None:
         self.tier = finding.tier
         self._exact = finding.tier.id == "A"  # a cgroup that did not hold is worse than the watchdog
         found: set[Capability] = set()
@@ -175,9 +176,9 @@ class LocalDriver:
         return await self._start_by_exec(spec)
 
     async def _start_by_exec(self, spec: SandboxSpec) -> LocalSandbox:
-        return await self._start_in(ExecCell(self._place(), spec), spec)
+        return await self._start_in(ExecIsolation(self._place(), spec), spec)
 
-    async def _start_in(self, cell: Cell, spec: SandboxSpec) -> LocalSandbox:
+    async def _start_in(self, cell: Isolation, spec: SandboxSpec) -> LocalSandbox:
         if self._closed:
             raise SandboxFailed("The sandbox driver is closed.")
         sandbox = LocalSandbox(spec, cell, self._network if spec.network else None)
@@ -191,10 +192,10 @@ class LocalDriver:
             raise
         return sandbox
 
-    def _place(self) -> Place:
+    def _place(self) -> IsolationResources:
         folders = self._instance.next_folders()
         uid = self._slots.take()
-        return Place(
+        return IsolationResources(
             folders=folders,
             uid=uid,
             discard=self._instance.discard,
@@ -218,8 +219,10 @@ class LocalDriver:
         self._instance.close()
 
 
-def _prepare(run_dir: Path) -> tuple[paths.Instance, cgroups.Slice | None, selftest.Finding | None]:
-    instance = paths.Instance(run_dir)
+def _prepare(
+    run_dir: Path,
+) -> tuple[paths.DriverFolder, cgroups.Slice | None, selftest.IsolationFinding | None]:
+    instance = paths.DriverFolder(run_dir)
     paths.clean(run_dir, instance.remover)
     slice_ = cgroups.find(f"codewords-{instance.name}", instance.record)
     return instance, slice_, selftest.recall(instance.tier_path, slice_)

@@ -22,10 +22,10 @@ import structlog
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Limits, SandboxSpec
 from codewords_mcp.runtime.sandboxes.local import cgroups, paths, slots, spawn
-from codewords_mcp.runtime.sandboxes.local.cell import Cell, Place, host_pid
+from codewords_mcp.runtime.sandboxes.local.cell import Isolation, IsolationResources, host_pid
 from codewords_mcp.runtime.sandboxes.local.inside import channel
-from codewords_mcp.runtime.sandboxes.local.link import Link
-from codewords_mcp.runtime.sandboxes.output import Output
+from codewords_mcp.runtime.sandboxes.local.link import ProcessChannel
+from codewords_mcp.runtime.sandboxes.output import ProgramOutput
 
 BOOT_SECONDS: Final = 30.0
 """For a server to import its packages; takes some 500 ms. A package that takes longer is imported by each program."""
@@ -40,11 +40,11 @@ logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class DriverResources:
     """What a driver gives its fork servers."""
 
-    instance: paths.Instance
-    slots: slots.Slots
+    instance: paths.DriverFolder
+    slots: slots.HostUsers
     make_group: Callable[[str, Limits], cgroups.Group | None]
     exact_memory: Callable[[], bool]
     executor: Executor
@@ -53,7 +53,7 @@ class Ground:
 class ForkServer:
     """One environment's fork server. `boot` it once; it ends by `retire`, or by itself, and what it forked lives on."""
 
-    def __init__(self, environment: EnvironmentRef, ground: Ground) -> None:
+    def __init__(self, environment: EnvironmentRef, ground: DriverResources) -> None:
         self.environment = environment
         self.forks = 0
         self.facts: dict[str, Any] = {}
@@ -65,15 +65,15 @@ class ForkServer:
         self._folders = ground.instance.next_folders()
         self._sandboxes = self._folders.top / "s"
         self._ids: slots.Block | None = None
-        self._output = Output()
+        self._output = ProgramOutput()
         self._tail: deque[bytes] = deque(maxlen=8)
         self._group: cgroups.Group | None = None
-        self._spawned: spawn.Spawned | None = None
-        self._link: Link | None = None
-        self._keeper: Link | None = None
-        self._asked: dict[str, ForkCell] = {}
+        self._spawned: spawn.SpawnedLauncher | None = None
+        self._link: ProcessChannel | None = None
+        self._keeper: ProcessChannel | None = None
+        self._asked: dict[str, ForkIsolation] = {}
         """Cells whose program was asked for, by name; then by its number in the server's namespace, until it has ended."""
-        self._born: dict[int, ForkCell] = {}
+        self._born: dict[int, ForkIsolation] = {}
         self._number = 0
         self.moves_quickly = False
         """Whether a program gets into its control groups without a wait."""
@@ -119,18 +119,18 @@ class ForkServer:
             return
         self._output.start()
         self._keep(self._read_output())
-        self._link = Link(spawned.channel, self._on_message, spawned)
-        self._keeper = Link(self._requests, self._on_keeper_message)
+        self._link = ProcessChannel(spawned.channel, self._on_message, spawned)
+        self._keeper = ProcessChannel(self._requests, self._on_keeper_message)
         self._keep(self._bury())
         if self.refusal is not None:  # it was retired meanwhile
             self._kill(insist=True)
 
-    def cell(self, *, network: bool) -> ForkCell:
+    def cell(self, *, network: bool) -> ForkIsolation:
         """A sandbox to come."""
         self.forks += 1
         inner = self._ids.take() if self._ids is not None else None
         folders = self._ground.instance.next_folders(self._sandboxes)
-        place = Place(
+        place = IsolationResources(
             folders=folders,
             uid=self._ids.first + inner if self._ids is not None and inner is not None else None,
             discard=self._ground.instance.discard,
@@ -139,13 +139,13 @@ class ForkServer:
             give_back=lambda: self._ids.give_back(inner) if self._ids is not None else None,
             executor=self._ground.executor,
         )
-        return ForkCell(place, self, inner, network=network)
+        return ForkIsolation(place, self, inner, network=network)
 
     async def make_shell(self, message: dict[str, Any], fds: list[int]) -> None:
         """Ask for a shell. Raises OSError where the server is gone, or its queue stays full."""
         await self._send(self._requests, message, fds)
 
-    async def fork(self, cell: ForkCell, message: dict[str, Any], shell: int) -> None:
+    async def fork(self, cell: ForkIsolation, message: dict[str, Any], shell: int) -> None:
         """Ask for a cell's program, in its shell. The cell is told of its end in any case. Raises OSError as `make_shell`."""
         assert self._spawned is not None  # noqa: S101  # only asked once it is ready
         self._asked[message["name"]] = cell
@@ -190,7 +190,7 @@ class ForkServer:
         else:  # nothing goes on, whatever a package may have left running
             self._link.kill_launcher()
 
-    def _spawn(self) -> spawn.Spawned:
+    def _spawn(self) -> spawn.SpawnedLauncher:
         """Blocks. Raises OSError."""
         folders, environment = self._folders, self.environment
         outputs = self._output.open()
@@ -304,12 +304,14 @@ class ForkServer:
         return await asyncio.get_running_loop().run_in_executor(self._ground.executor, work)
 
 
-class ForkCell(Cell):
+class ForkIsolation(Isolation):
     """A shell, and the program that is forked into it. It may wait, empty or with a blank program, to be told what to run."""
 
     setup_seconds = FORK_SECONDS
 
-    def __init__(self, place: Place, server: ForkServer, inner: int | None, *, network: bool) -> None:
+    def __init__(
+        self, place: IsolationResources, server: ForkServer, inner: int | None, *, network: bool
+    ) -> None:
         super().__init__(place)
         loop = asyncio.get_running_loop()
         self.server = server
@@ -326,7 +328,7 @@ class ForkCell(Cell):
 
     @property
     def roots(self) -> tuple[int, ...]:
-        """See `Cell`."""
+        """See `Isolation`."""
         return tuple(pid for pid in (self.init_pid, self._program) if pid is not None)
 
     @property
@@ -335,7 +337,7 @@ class ForkCell(Cell):
         return self.init_pid is not None and self.link is not None and not self.link.gone.is_set()
 
     async def stand(self) -> None:
-        """See `Cell`. The program is on its way then: what is left to do for it is done while the server forks."""
+        """See `Isolation`. The program is on its way then: what is left to do for it is done while the server forks."""
         if self.init_pid is None:
             await self.make_shell()
         if self._ended is None:
@@ -381,7 +383,7 @@ class ForkCell(Cell):
         await self._expect(self._warm)
 
     async def run(self, spec: SandboxSpec) -> None:
-        """See `Cell`."""
+        """See `Isolation`."""
         assert self.link is not None  # noqa: S101  # it stands
         spawn.write_files(self.place.folders, spec, self.place.uid)
         if self.group is not None and spec.limits != self._limits:
@@ -399,13 +401,13 @@ class ForkCell(Cell):
         await self._expect(self._running)
 
     async def gone(self) -> None:
-        """See `Cell`."""
+        """See `Isolation`."""
         await super().gone()
         if self._ended is not None:  # the word of it may come a moment later
             await asyncio.wait({self._ended}, timeout=FORK_SECONDS)
 
     def close(self) -> None:
-        """See `Cell`."""
+        """See `Isolation`."""
         self._program = None
         if self._shell is not None:
             self._shell.close()

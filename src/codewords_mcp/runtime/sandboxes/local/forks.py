@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, SandboxSpec
 from codewords_mcp.runtime.sandboxes.local import spawn
-from codewords_mcp.runtime.sandboxes.local.forking import ForkCell, Ground
-from codewords_mcp.runtime.sandboxes.local.nursery import IDLE, Nursery
+from codewords_mcp.runtime.sandboxes.local.forking import DriverResources, ForkIsolation
+from codewords_mcp.runtime.sandboxes.local.nursery import IDLE, ForkWarmPool
 
 MAX_SERVERS: Final = 8
 MAX_READY: Final = 32
@@ -30,18 +30,18 @@ _ANY_TIME: Final = frozenset({"PYTHONASYNCIODEBUG", "PYTHONBREAKPOINT"})
 _Key = tuple[str, int, int]
 
 
-class Forks:
+class ForkServerPool:
     """The nurseries of one driver. All methods for one event loop; none raises."""
 
-    def __init__(self, ground: Ground, blanks: int) -> None:
+    def __init__(self, ground: DriverResources, blanks: int) -> None:
         self._ground = ground
         self._blanks = blanks
-        self._nurseries: dict[_Key, Nursery] = {}
+        self._nurseries: dict[_Key, ForkWarmPool] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def cell(self, spec: SandboxSpec) -> ForkCell | None:
+    async def cell(self, spec: SandboxSpec) -> ForkIsolation | None:
         """A cell for a program; None where it has to be started by exec."""
         nursery = self._nursery(spec.environment) if not unsuited(spec) else None
         return await nursery.cell(network=spec.network) if nursery is not None else None
@@ -51,7 +51,7 @@ class Forks:
         if _suited_python(environment) and (nursery := self._nursery(environment)) is not None:
             nursery.prepare()
 
-    def suspect(self, cell: ForkCell) -> None:
+    def suspect(self, cell: ForkIsolation) -> None:
         """A fork failed that should not have."""
         for nursery in self._nurseries.values():
             if nursery.has(cell.server):
@@ -75,7 +75,7 @@ class Forks:
         self._nurseries.clear()
         await asyncio.gather(*(nursery.close() for nursery in nurseries), *self._ending)
 
-    def _nursery(self, environment: EnvironmentRef) -> Nursery | None:
+    def _nursery(self, environment: EnvironmentRef) -> ForkWarmPool | None:
         """The environment's, made if need be. One that was built anew at the same path is another one."""
         try:
             info = environment.path.stat()
@@ -86,7 +86,7 @@ class Forks:
         if self._closed:
             return None
         if nursery is None:
-            nursery = Nursery(environment, self._ground, self._blanks)
+            nursery = ForkWarmPool(environment, self._ground, self._blanks)
         self._nurseries[key] = nursery  # the last one is the one used last
         self._bound()
         return nursery

@@ -32,7 +32,7 @@ WRONG_PORT_SECONDS: Final = 5.0
 logger = structlog.get_logger(__name__)
 
 
-class HeldSandbox(ABC):
+class ManagedSandbox(ABC):
     """Implements `Sandbox`, but for how its processes are made, told and ended. One task, `_live`, brings it up, waits for
     its end and cleans up, whatever happens. `executor` is for what blocks.
     """

@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 
 from codewords_mcp.runtime.sandboxes.local.inside import channel
-from codewords_mcp.runtime.sandboxes.local.spawn import Spawned
+from codewords_mcp.runtime.sandboxes.local.spawn import SpawnedLauncher
 
 KILL_SECONDS: Final = 10.0
 """For the kernel to end a sandbox's processes; takes some milliseconds. Then the launcher itself is killed."""
@@ -21,7 +21,7 @@ KILL_SECONDS: Final = 10.0
 logger = structlog.get_logger(__name__)
 
 
-class Link:
+class ProcessChannel:
     """Delivers each message to `on_message(message, fds)`, which owns the fds; `gone` is set when every process ended.
 
     With a launcher that is its end, since it waits for the others; without, in a sandbox that was forked, process 1's.
@@ -31,7 +31,7 @@ class Link:
         self,
         messages: socket.socket,
         on_message: Callable[[dict[str, Any], list[int]], None],
-        launcher: Spawned | None = None,
+        launcher: SpawnedLauncher | None = None,
     ) -> None:
         self.gone = asyncio.Event()
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -27,7 +27,7 @@ _PROC = "/proc"
 
 
 @dataclass(slots=True)
-class Held:
+class BoundedSum:
     """A sum that stops as soon as it is over its limit."""
 
     limit: int
@@ -71,7 +71,7 @@ def memory_over(pids: list[int], limit: int) -> bool:
     for pid in pids:
         fields = _read(_living(pid) + "/statm").split()
         resident += int(fields[1]) * page if fields else 0
-    hidden = Held(limit)
+    hidden = BoundedSum(limit)
     sockets: dict[int, list[int]] = {}
     for pid, number, info in _open_files(pids):
         if stat.S_ISSOCK(info.st_mode):
@@ -88,7 +88,7 @@ def memory_over(pids: list[int], limit: int) -> bool:
 
 def disk_over(folders: list[Path], pids: list[int], limit: int) -> bool:
     """Whether the folders, and files that were unlinked while open or mapped, are over `limit` bytes or MAX_FILES."""
-    held = Held(limit)
+    held = BoundedSum(limit)
     devices: set[int] = set()
     for folder in folders:
         with contextlib.suppress(OSError):
@@ -103,7 +103,7 @@ def disk_over(folders: list[Path], pids: list[int], limit: int) -> bool:
     return held.over or held.size + _unlinked_mapped(pids, devices, held.seen) > limit
 
 
-def _walk(folder: int, held: Held, depth: int) -> None:
+def _walk(folder: int, held: BoundedSum, depth: int) -> None:
     """Add what is below an open folder, and close it."""
     held.too_deep = held.too_deep or depth > MAX_DEPTH
     try:

@@ -16,7 +16,7 @@ import structlog
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.runtime.sandboxes.local.forking import ForkCell, ForkServer, Ground
+from codewords_mcp.runtime.sandboxes.local.forking import DriverResources, ForkIsolation, ForkServer
 
 PATIENCE: Final = 0.3
 """Seconds that a start waits for a server which others wait for already; about what exec takes longer than that."""
@@ -39,10 +39,10 @@ _PROCESSORS: Final = os.cpu_count() or 1
 logger = structlog.get_logger(__name__)
 
 
-class Nursery:
+class ForkWarmPool:
     """Gives cells for an environment while its server is well; says why not where it is not."""
 
-    def __init__(self, environment: EnvironmentRef, ground: Ground, most_blanks: int) -> None:
+    def __init__(self, environment: EnvironmentRef, ground: DriverResources, most_blanks: int) -> None:
         self.environment = environment
         self.last_used = time.monotonic()
         self.why_not = ""
@@ -54,9 +54,9 @@ class Nursery:
         self._boot_began = 0.0
         self._execs = 0
         """Programs started by exec since then."""
-        self._blanks: deque[ForkCell] = deque()
-        self._shells: deque[ForkCell] = deque()
-        self._unclaimed: set[ForkCell] = set()
+        self._blanks: deque[ForkIsolation] = deque()
+        self._shells: deque[ForkIsolation] = deque()
+        self._unclaimed: set[ForkIsolation] = set()
         self._making: asyncio.Task[None] | None = None
         self._failures = 0
         self._retry_at = 0.0
@@ -92,7 +92,7 @@ class Nursery:
             "shells": len(self._shells), "forks": forks, **facts,
         }  # fmt: skip
 
-    async def cell(self, *, network: bool) -> ForkCell | None:
+    async def cell(self, *, network: bool) -> ForkIsolation | None:
         """A cell, blank or empty, or still to be made; None where there is no server now, with `why_not` set."""
         now = time.monotonic()
         self.last_used = now
@@ -110,7 +110,7 @@ class Nursery:
             network=network
         )
 
-    def _take(self, ready: deque[ForkCell]) -> ForkCell | None:
+    def _take(self, ready: deque[ForkIsolation]) -> ForkIsolation | None:
         """One that still lives."""
         while ready:
             cell = ready.popleft()
@@ -228,16 +228,19 @@ class Nursery:
             await asyncio.sleep(_SETTLE)
             while (server := self._server) is not None and server.ready:
                 if len(self._shells) < self._wanted_shells():
-                    await self._make(server.cell(network=True), self._shells, ForkCell.make_shell)
+                    await self._make(server.cell(network=True), self._shells, ForkIsolation.make_shell)
                 elif self.blanks < self._wanted_blanks() and (shell := self._take(self._shells)) is not None:
-                    await self._make(shell, self._blanks, ForkCell.warm)
+                    await self._make(shell, self._blanks, ForkIsolation.warm)
                 else:
                     return
         finally:
             self._making = None
 
     async def _make(
-        self, cell: ForkCell, ready: deque[ForkCell], work: Callable[[ForkCell], Awaitable[None]]
+        self,
+        cell: ForkIsolation,
+        ready: deque[ForkIsolation],
+        work: Callable[[ForkIsolation], Awaitable[None]],
     ) -> None:
         self._unclaimed.add(cell)
         try:
@@ -268,7 +271,7 @@ class Nursery:
         """Whether there were so many starts lately."""
         return len(self._starts) >= count and time.monotonic() - self._starts[-count] < seconds
 
-    def _discard(self, cell: ForkCell) -> None:
+    def _discard(self, cell: ForkIsolation) -> None:
         async def discard() -> None:
             await cell.discard()
             self._unclaimed.discard(cell)

@@ -51,7 +51,7 @@ class Folders:
                 self.top.chmod(0o711)
 
 
-class Instance:
+class DriverFolder:
     """A living driver's folder."""
 
     def __init__(self, run_dir: Path) -> None:

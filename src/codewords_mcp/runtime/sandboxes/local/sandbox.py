@@ -8,15 +8,15 @@ from typing import Any
 
 from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import Network, OutputChunk, SandboxSockets, SandboxSpec
-from codewords_mcp.runtime.sandboxes.local.cell import Cell, Place
+from codewords_mcp.runtime.sandboxes.local.cell import Isolation, IsolationResources
 from codewords_mcp.runtime.sandboxes.local.cgroups import Group
-from codewords_mcp.runtime.sandboxes.local.held import WRONG_PORT_SECONDS, HeldSandbox
+from codewords_mcp.runtime.sandboxes.local.held import WRONG_PORT_SECONDS, ManagedSandbox
 
 
-class LocalSandbox(HeldSandbox):
-    """A program in a `Cell`."""
+class LocalSandbox(ManagedSandbox):
+    """A program in a `Isolation`."""
 
-    def __init__(self, spec: SandboxSpec, cell: Cell, network: Network | None) -> None:
+    def __init__(self, spec: SandboxSpec, cell: Isolation, network: Network | None) -> None:
         self.cell = cell
         self._network = network
         super().__init__(spec, cell.place.executor)
@@ -27,7 +27,7 @@ class LocalSandbox(HeldSandbox):
         return self.cell.place.folders.socket
 
     @property
-    def place(self) -> Place:
+    def place(self) -> IsolationResources:
         """Where it lives, and as whom."""
         return self.cell.place
 
@@ -47,7 +47,7 @@ class LocalSandbox(HeldSandbox):
 
     @property
     def group(self) -> Group | None:
-        """See `HeldSandbox`."""
+        """See `ManagedSandbox`."""
         return self.cell.group
 
     async def _bring_up(self) -> None:

@@ -34,27 +34,27 @@ Start = Callable[[SandboxSpec], Awaitable[LocalSandbox]]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class IsolationFinding:
     """What the self-test found. `transparent`: every TCP connection can be caught, not only those of polite clients."""
 
     tier: Tier
     transparent: bool
 
 
-async def run(start: Start, folder: Path, slice_: cgroups.Slice | None) -> Finding:
+async def run(start: Start, folder: Path, slice_: cgroups.Slice | None) -> IsolationFinding:
     """Start the probe by `start` and judge. `folder` is written to. Raises nothing: a failure is tier D."""
     try:
         async with asyncio.timeout(_SECONDS):
             return await _try(start, folder, slice_)
     except CodewordsError as error:
-        return Finding(diagnosis.none(error.message), transparent=False)
+        return IsolationFinding(diagnosis.none(error.message), transparent=False)
     except TimeoutError:
-        return Finding(
+        return IsolationFinding(
             diagnosis.none(f"The self-test did not end within {_SECONDS:g} seconds."), transparent=False
         )
 
 
-async def _try(start: Start, folder: Path, slice_: cgroups.Slice | None) -> Finding:
+async def _try(start: Start, folder: Path, slice_: cgroups.Slice | None) -> IsolationFinding:
     with contextlib.ExitStack() as stack:
         facts = _canaries(folder, stack)
         spec = SandboxSpec(
@@ -78,9 +78,9 @@ async def _try(start: Start, folder: Path, slice_: cgroups.Slice | None) -> Find
             if broken
             else "the self-test could not run"
         )
-        return Finding(diagnosis.none(f"Isolation does not hold here; {reason}."), transparent=False)
+        return IsolationFinding(diagnosis.none(f"Isolation does not hold here; {reason}."), transparent=False)
     memory_held = not survived and exit_ == Exit("out_of_memory")
-    return Finding(
+    return IsolationFinding(
         _tier(slice_, memory_held=memory_held, acts=list(acts)), transparent=sandbox.cell.transparent
     )
 
@@ -151,17 +151,17 @@ def _key(slice_: cgroups.Slice | None) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def recall(path: Path, slice_: cgroups.Slice | None) -> Finding | None:
+def recall(path: Path, slice_: cgroups.Slice | None) -> IsolationFinding | None:
     """The finding kept at `path`, if it is of this very machine state."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, metadata.PackageNotFoundError):
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if kept["key"] == _key(slice_):
             tier = kept["tier"] | {"facts": tuple(kept["tier"]["facts"])}
-            return Finding(Tier(**tier), kept["transparent"])
+            return IsolationFinding(Tier(**tier), kept["transparent"])
     return None
 
 
-def remember(path: Path, slice_: cgroups.Slice | None, finding: Finding) -> None:
+def remember(path: Path, slice_: cgroups.Slice | None, finding: IsolationFinding) -> None:
     """Keep a finding, but no failure. Losing it only costs another test, so nothing is raised."""
     if finding.tier.id == "D":
         return

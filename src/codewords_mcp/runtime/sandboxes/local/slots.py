@@ -43,7 +43,7 @@ class Block:
         return len(self._taken) >= self.count - 2
 
 
-class Slots:
+class HostUsers:
     """Free host uids. `take` gives None where sandboxes can only be the caller's own user.
 
     `blocks` is (first, size of one, how many) for fork servers; None where there are too few ids for them.
@@ -61,7 +61,7 @@ class Slots:
         self._taken_blocks: set[int] = set()
 
     @classmethod
-    def for_this_user(cls) -> Slots:
+    def for_this_user(cls) -> HostUsers:
         """As root: uids from 1 000 000, or the last ones that this user namespace (a container's) maps."""
         if os.geteuid() != 0:
             return cls(None)

@@ -26,7 +26,7 @@ MAIN = "/app/main.py"
 
 
 @dataclass(slots=True)
-class Spawned:
+class SpawnedLauncher:
     """A launcher that runs. `channel` is non-blocking; `pidfd` is readable when the launcher has ended, which it does
     after every process of the sandbox.
     """
@@ -78,7 +78,7 @@ def launch(
     *,
     exact_memory: bool,
     outputs: tuple[int, int],
-) -> Spawned:
+) -> SpawnedLauncher:
     """Write the code, bind the socket and start the launcher. Closes `outputs`. Raises OSError."""
     try:
         folders.make(uid)
@@ -93,13 +93,13 @@ def launch(
             stack.callback(os.close, memory)
             process = _start((theirs.fileno(), memory, listener.fileno()), outputs)
         ours.setblocking(False)
-        return Spawned(process, os.pidfd_open(process.pid), ours)
+        return SpawnedLauncher(process, os.pidfd_open(process.pid), ours)
     finally:
         for fd in outputs:
             os.close(fd)
 
 
-def launch_server(description: dict[str, Any], outputs: tuple[int, int]) -> Spawned:
+def launch_server(description: dict[str, Any], outputs: tuple[int, int]) -> SpawnedLauncher:
     """Start a fork server's launcher. Closes `outputs`. Raises OSError."""
     try:
         ours, theirs = channel.pair()
@@ -110,7 +110,7 @@ def launch_server(description: dict[str, Any], outputs: tuple[int, int]) -> Spaw
             finally:
                 os.close(memory)
         ours.setblocking(False)
-        return Spawned(process, os.pidfd_open(process.pid), ours)
+        return SpawnedLauncher(process, os.pidfd_open(process.pid), ours)
     finally:
         for fd in outputs:
             os.close(fd)

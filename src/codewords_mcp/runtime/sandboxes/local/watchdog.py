@@ -23,12 +23,12 @@ _DISK_SECONDS: Final = 0.5
 _COST_FACTOR: Final = 20.0
 
 
-class _Place(Protocol):
+class _WatchedFolders(Protocol):
     @property
     def folders(self) -> paths.Folders: ...
 
 
-class Watched(Protocol):
+class WatchedSandbox(Protocol):
     """What is looked at: processes with all below them; its cgroup, if one holds it; and its folders."""
 
     @property
@@ -47,7 +47,7 @@ class Watched(Protocol):
         ...
 
     @property
-    def place(self) -> _Place:
+    def place(self) -> _WatchedFolders:
         """Its folders."""
         ...
 
@@ -83,13 +83,13 @@ class Watchdog:
     ) -> None:
         self._loop = loop
         self._memory_over = memory_over
-        self._watched: dict[Watched, _Due] = {}
+        self._watched: dict[WatchedSandbox, _Due] = {}
         self._lock = threading.Lock()
         self._work = threading.Event()
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def watch(self, sandbox: Watched) -> None:
+    def watch(self, sandbox: WatchedSandbox) -> None:
         """Begin; starts the thread at the first."""
         with self._lock:
             self._watched[sandbox] = _Due()
@@ -106,7 +106,7 @@ class Watchdog:
         if self._thread is not None:
             self._thread.join()
 
-    def _forget(self, sandbox: Watched) -> None:
+    def _forget(self, sandbox: WatchedSandbox) -> None:
         with self._lock:
             self._watched.pop(sandbox, None)
 
@@ -124,7 +124,7 @@ class Watchdog:
                 self._look(sandbox, due)
             time.sleep(_TICK)
 
-    def _look(self, sandbox: Watched, due: _Due) -> None:
+    def _look(self, sandbox: WatchedSandbox, due: _Due) -> None:
         roots = sandbox.roots
         if not roots:
             return
@@ -141,7 +141,7 @@ class Watchdog:
             if over:
                 self._condemn(sandbox, "disk_full")
 
-    def _condemn(self, sandbox: Watched, reason: measure.LimitReason) -> None:
+    def _condemn(self, sandbox: WatchedSandbox, reason: measure.LimitReason) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed, and the sandboxes with it
             self._loop.call_soon_threadsafe(sandbox.condemn, reason)
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from codewords_testing.e2b.state import Sandbox
+from codewords_testing.e2b.state import CloudSandbox
 
 _HEAD: Final = struct.Struct(">BI")
 _END: Final = 2
@@ -30,7 +30,7 @@ _STATUS: Final = {
 MEDIA_TYPE: Final = "application/connect+json"
 
 Json = dict[str, Any]
-Handler = Callable[[Request, Sandbox], Awaitable[Response]]
+Handler = Callable[[Request, CloudSandbox], Awaitable[Response]]
 
 
 class RpcError(Exception):
@@ -64,10 +64,10 @@ def opened(data: bytes) -> tuple[list[Json], bytes]:
     return messages, data
 
 
-def unary(call: Callable[[Sandbox, Json, Request], Awaitable[Json | None]]) -> Handler:
+def unary(call: Callable[[CloudSandbox, Json, Request], Awaitable[Json | None]]) -> Handler:
     """One message in, one out; errors have a status."""
 
-    async def handle(request: Request, sandbox: Sandbox) -> Response:
+    async def handle(request: Request, sandbox: CloudSandbox) -> Response:
         try:
             return JSONResponse(await call(sandbox, await request.json(), request) or {})
         except RpcError as error:
@@ -76,10 +76,10 @@ def unary(call: Callable[[Sandbox, Json, Request], Awaitable[Json | None]]) -> H
     return handle
 
 
-def stream(call: Callable[[Sandbox, Json, Request], AsyncIterator[Json]]) -> Handler:
+def stream(call: Callable[[CloudSandbox, Json, Request], AsyncIterator[Json]]) -> Handler:
     """One message in, many out."""
 
-    async def handle(request: Request, sandbox: Sandbox) -> Response:
+    async def handle(request: Request, sandbox: CloudSandbox) -> Response:
         messages, _ = opened(await request.body())
         events = call(sandbox, messages[0], request)
 
@@ -97,10 +97,10 @@ def stream(call: Callable[[Sandbox, Json, Request], AsyncIterator[Json]]) -> Han
     return handle
 
 
-def streamed_in(call: Callable[[Sandbox, AsyncIterator[Json]], Awaitable[None]]) -> Handler:
+def streamed_in(call: Callable[[CloudSandbox, AsyncIterator[Json]], Awaitable[None]]) -> Handler:
     """Many messages in, one empty one out."""
 
-    async def handle(request: Request, sandbox: Sandbox) -> Response:
+    async def handle(request: Request, sandbox: CloudSandbox) -> Response:
         async def messages() -> AsyncIterator[Json]:
             rest = b""
             async for chunk in request.stream():

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from codewords_testing.e2b.envd.connect import Json, RpcError
-from codewords_testing.e2b.state import Sandbox
+from codewords_testing.e2b.state import CloudSandbox
 
 _HOME: Final = "/home/user"
 _MOST_FILES: Final = 10_000
@@ -68,7 +68,7 @@ def real(path: str) -> str:
     return os.path.normpath(os.path.join(_HOME, path))  # noqa: PTH118
 
 
-async def _tool(sandbox: Sandbox, order: Json, given: bytes | None = None) -> bytes:
+async def _tool(sandbox: CloudSandbox, order: Json, given: bytes | None = None) -> bytes:
     """Do it in the machine: what it printed. Raises RpcError."""
     argv = [sys.executable, "-I", "-S", "-c", _TOOL, json.dumps(order)]
     process = await sandbox.machine.run(argv, {"PATH": "/usr/bin:/bin"}, "/", stdin=given is not None)
@@ -106,36 +106,36 @@ def _entry(raw: Json) -> Json:
     return raw | {"modifiedTime": stamp}
 
 
-async def _done(sandbox: Sandbox, do: str, path: str, **more: Any) -> Any:
+async def _done(sandbox: CloudSandbox, do: str, path: str, **more: Any) -> Any:
     return json.loads(await _tool(sandbox, {"do": do, "path": real(path)} | more))["ok"]
 
 
-async def stat(sandbox: Sandbox, message: Json, _request: Request) -> Json:
+async def stat(sandbox: CloudSandbox, message: Json, _request: Request) -> Json:
     """One entry."""
     return {"entry": _entry(await _done(sandbox, "stat", message["path"]))}
 
 
-async def make_dir(sandbox: Sandbox, message: Json, _request: Request) -> Json:
+async def make_dir(sandbox: CloudSandbox, message: Json, _request: Request) -> Json:
     """With the folders above it."""
     return {"entry": _entry(await _done(sandbox, "make", message["path"]))}
 
 
-async def list_dir(sandbox: Sandbox, message: Json, _request: Request) -> Json:
+async def list_dir(sandbox: CloudSandbox, message: Json, _request: Request) -> Json:
     """Sorted by name, one level."""
     return {"entries": [_entry(one) for one in await _done(sandbox, "list", message["path"])]}
 
 
-async def remove(sandbox: Sandbox, message: Json, _request: Request) -> None:
+async def remove(sandbox: CloudSandbox, message: Json, _request: Request) -> None:
     """A folder with all in it."""
     await _done(sandbox, "remove", message["path"])
 
 
-async def move(sandbox: Sandbox, message: Json, _request: Request) -> Json:
+async def move(sandbox: CloudSandbox, message: Json, _request: Request) -> Json:
     """Rename."""
     return {"entry": _entry(await _done(sandbox, "move", message["source"], to=real(message["destination"])))}
 
 
-def is_signed(request: Request, sandbox: Sandbox, operation: str) -> bool:
+def is_signed(request: Request, sandbox: CloudSandbox, operation: str) -> bool:
     """By the token, or by a URL that the SDK signed with it."""
     query = request.query_params
     if request.headers.get("x-access-token") == sandbox.token:
@@ -154,7 +154,7 @@ def _error(status: int, message: str) -> Response:
     return JSONResponse({"code": status, "message": message}, status)
 
 
-async def read(request: Request, sandbox: Sandbox) -> Response:
+async def read(request: Request, sandbox: CloudSandbox) -> Response:
     """GET /files?path="""
     if not is_signed(request, sandbox, "read"):
         return _error(401, "missing signature query parameter")
@@ -166,7 +166,7 @@ async def read(request: Request, sandbox: Sandbox) -> Response:
     return Response(data, media_type="application/octet-stream")
 
 
-async def write(request: Request, sandbox: Sandbox) -> Response:
+async def write(request: Request, sandbox: CloudSandbox) -> Response:
     """POST /files?path=, as multipart or as it is, gzipped or not."""
     if not is_signed(request, sandbox, "write"):
         return _error(401, "missing signature query parameter")

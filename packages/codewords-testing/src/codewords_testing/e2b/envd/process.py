@@ -18,7 +18,7 @@ from codewords_testing.e2b.envd import files
 from codewords_testing.e2b.envd.connect import Json, RpcError
 from codewords_testing.e2b.errors import MachineFailed
 from codewords_testing.e2b.machine import Process
-from codewords_testing.e2b.state import Sandbox
+from codewords_testing.e2b.state import CloudSandbox
 
 _CHUNK: Final = 32 << 10
 _QUEUE: Final = 16
@@ -56,7 +56,7 @@ class Running:
             await queue.put(event)
 
 
-def select(sandbox: Sandbox, selector: Json) -> Running:
+def select(sandbox: CloudSandbox, selector: Json) -> Running:
     """By pid or tag. Raises RpcError."""
     for one in sandbox.processes.values():
         by_tag = selector.get("tag") is not None and one.tag == selector["tag"]
@@ -65,7 +65,7 @@ def select(sandbox: Sandbox, selector: Json) -> Running:
     raise RpcError("not_found", f"process with pid {selector.get('pid')} not found")
 
 
-async def start(sandbox: Sandbox, message: Json, request: Request) -> AsyncIterator[Json]:
+async def start(sandbox: CloudSandbox, message: Json, request: Request) -> AsyncIterator[Json]:
     """Start a process and follow it; `Connect-Timeout-Ms` bounds the stream and the process."""
     config: Json = message["process"]
     cwd = files.real(config.get("cwd") or "")
@@ -89,7 +89,7 @@ async def start(sandbox: Sandbox, message: Json, request: Request) -> AsyncItera
         yield event
 
 
-async def connect(sandbox: Sandbox, message: Json, request: Request) -> AsyncIterator[Json]:
+async def connect(sandbox: CloudSandbox, message: Json, request: Request) -> AsyncIterator[Json]:
     """Follow a process that runs, or hear the end of one that has ended."""
     pid = message["process"].get("pid")
     ended = sandbox.processes.get(pid)
@@ -128,7 +128,7 @@ async def follow(running: Running, request: Request) -> AsyncIterator[Json]:
             queue.get_nowait()
 
 
-async def _watch(running: Running, sandbox: Sandbox, seconds: float | None) -> None:
+async def _watch(running: Running, sandbox: CloudSandbox, seconds: float | None) -> None:
     """Carry its output until it ends, or until its time is over."""
     pumps = [
         asyncio.ensure_future(_pump(running, fd, name))
@@ -171,7 +171,7 @@ async def _pump(running: Running, fd: int, name: str) -> None:
         transport.close()
 
 
-async def listing(sandbox: Sandbox, _message: Json, _request: Request) -> Json:
+async def listing(sandbox: CloudSandbox, _message: Json, _request: Request) -> Json:
     """Processes that run."""
     running: list[Running] = [one for one in sandbox.processes.values() if one.end is None]
     return {"processes": [_shown(one) for one in running]}
@@ -181,17 +181,17 @@ def _shown(one: Running) -> Json:
     return {"pid": one.pid, "config": one.config} | ({"tag": one.tag} if one.tag else {})
 
 
-async def send_signal(sandbox: Sandbox, message: Json, _request: Request) -> None:
+async def send_signal(sandbox: CloudSandbox, message: Json, _request: Request) -> None:
     """To the process itself, never to its group."""
     sandbox.machine.signal(select(sandbox, message["process"]).pid, _SIGNALS[message["signal"]])
 
 
-async def send_input(sandbox: Sandbox, message: Json, _request: Request) -> None:
+async def send_input(sandbox: CloudSandbox, message: Json, _request: Request) -> None:
     """Write to standard input."""
     await _write(select(sandbox, message["process"]), message["input"])
 
 
-async def close_stdin(sandbox: Sandbox, message: Json, _request: Request) -> None:
+async def close_stdin(sandbox: CloudSandbox, message: Json, _request: Request) -> None:
     """End standard input."""
     running = select(sandbox, message["process"])
     if running.process.stdin is not None:
@@ -199,7 +199,7 @@ async def close_stdin(sandbox: Sandbox, message: Json, _request: Request) -> Non
         running.process.stdin = None
 
 
-async def stream_input(sandbox: Sandbox, messages: AsyncIterator[Json]) -> None:
+async def stream_input(sandbox: CloudSandbox, messages: AsyncIterator[Json]) -> None:
     """Write what comes to standard input."""
     running: Running | None = None
     async for message in messages:

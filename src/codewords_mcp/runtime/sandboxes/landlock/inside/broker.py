@@ -41,18 +41,18 @@ _MAPPED: Final = bytes(10) + b"\xff\xff" + _V4
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Refused(Exception):
+class SyscallRefused(Exception):
     """An answer of -errno."""
 
     def __init__(self, code: int) -> None:
         self.code = code
 
 
-class Goes(Exception):
+class ConnectTarget(Exception):
     """The program may make the call itself."""
 
 
-class Broker:
+class SyscallBroker:
     """`allowed` are ports of the runtime's on 127.0.0.1; `own` the number by which the program is told to listen.
 
     `said` hears, in its numbers, on which ports the program listens: {number: (address, real port)}.
@@ -116,9 +116,9 @@ class Broker:
         value, code, flags = 0, 0, 0
         try:
             value = act(thread, arguments)
-        except Goes:
+        except ConnectTarget:
             flags = _CONTINUE
-        except Refused as refused:
+        except SyscallRefused as refused:
             code = -refused.code
         except OSError as error:
             code = -(error.errno or errno.EACCES)
@@ -135,16 +135,16 @@ class Broker:
         family = struct.unpack_from("=H", address)[0]
         if family == socket.AF_UNSPEC:
             if not self.exact:
-                raise Goes  # the end of a connection, whatever it is turned into, within Landlock's ports
+                raise ConnectTarget  # the end of a connection, whatever it is turned into, within Landlock's ports
         elif family == socket.AF_INET:
             address = self._judge(address, "127.0.0.1" if address[4:8] == _V4 else "")
         elif family == socket.AF_INET6:
             host = {_MAPPED: "127.0.0.1", _V6: "::1"}.get(address[8:24], "")
             address = self._judge(address, host)
         else:
-            raise Refused(errno.EACCES)
+            raise SyscallRefused(errno.EACCES)
         if not self.exact:
-            raise Goes
+            raise ConnectTarget
         with _Duplicate(thread, arguments[0]) as fd:
             _call("connect", fd, address, len(address))
         return 0
@@ -154,20 +154,20 @@ class Broker:
         really numbered. `host` is "" for what is not loopback.
         """
         if not host:
-            raise Refused(errno.ENETUNREACH)
+            raise SyscallRefused(errno.ENETUNREACH)
         port = struct.unpack_from("!H", address, 2)[0]
         if port in self._allowed and host == "127.0.0.1":
             return address
         own = self._ports.get(port)
         if own is None or own[0] != host:
-            raise Refused(errno.ECONNREFUSED)
+            raise SyscallRefused(errno.ECONNREFUSED)
         return address[:2] + struct.pack("!H", own[1]) + address[4:]
 
     def _bind(self, thread: int, arguments: tuple[int, ...]) -> int:
         address = _read_address(thread, arguments)
         family, port = struct.unpack_from("=H", address)[0], struct.unpack_from("!H", address, 2)[0]
         if not self.exact or family not in (socket.AF_INET, socket.AF_INET6):
-            raise Refused(errno.EACCES)
+            raise SyscallRefused(errno.EACCES)
         with _Duplicate(thread, arguments[0]) as fd:
             self._bind_loopback(fd, port)
         return 0
@@ -180,7 +180,7 @@ class Broker:
                 only = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
                 host = "::1" if only else "::ffff:127.0.0.1"
             elif sock.family != socket.AF_INET:
-                raise Refused(errno.EACCES)
+                raise SyscallRefused(errno.EACCES)
             sock.bind((host, _ANY_PORT))
             real: int = sock.getsockname()[1]
         self._ports[port or real] = ("::1" if host == "::1" else "127.0.0.1", real)
@@ -205,29 +205,29 @@ class Broker:
 
     def _fork(self, _thread: int, _arguments: tuple[int, ...]) -> int:
         if tree.count(os.getpid(), self._most + 1) > self._most:
-            raise Refused(errno.EAGAIN)
-        raise Goes
+            raise SyscallRefused(errno.EAGAIN)
+        raise ConnectTarget
 
     def _kill(self, thread: int, arguments: tuple[int, ...]) -> int:
         """kill(2) also names groups: one's own, or that of a process of the sandbox; -1 would be everybody."""
         target = ctypes.c_int(arguments[0] & 0xFFFF_FFFF).value
         if target == 0:
-            raise Goes
+            raise ConnectTarget
         if target == -1:
-            raise Refused(errno.EPERM)
+            raise SyscallRefused(errno.EPERM)
         return self._signal(thread, (abs(target),))
 
     def _signal(self, _thread: int, arguments: tuple[int, ...]) -> int:
         target = ctypes.c_int(arguments[0] & 0xFFFF_FFFF).value
         if not tree.is_below(target, os.getpid()):
-            raise Refused(errno.EPERM if tree.exists(target) else errno.ESRCH)
-        raise Goes
+            raise SyscallRefused(errno.EPERM if tree.exists(target) else errno.ESRCH)
+        raise ConnectTarget
 
     def _may_duplicate(self) -> bool:
         try:
             with _Duplicate(self._program, 0):
                 return True
-        except (OSError, Refused):
+        except (OSError, SyscallRefused):
             return False
 
 
@@ -247,7 +247,7 @@ class _Duplicate:
         finally:
             os.close(pidfd)
         if self._fd < 0:
-            raise Refused(code)
+            raise SyscallRefused(code)
 
     def __enter__(self) -> int:
         return self._fd
@@ -260,7 +260,7 @@ def _read_address(thread: int, arguments: tuple[int, ...]) -> bytes:
     """The socket address of connect or bind, padded to the longest that is looked at; its length is kept in bounds."""
     length = ctypes.c_int(arguments[2] & 0xFFFF_FFFF).value
     if not 2 <= length <= 128:
-        raise Refused(errno.EINVAL)
+        raise SyscallRefused(errno.EINVAL)
     memory = os.open(f"/proc/{tree.process_of(thread)}/mem", os.O_RDONLY | os.O_CLOEXEC)
     try:
         address = os.pread(memory, length, arguments[1])
@@ -268,14 +268,14 @@ def _read_address(thread: int, arguments: tuple[int, ...]) -> bytes:
         os.close(memory)
     needed = _LENGTHS.get(struct.unpack_from("=H", address)[0], 2)
     if len(address) < needed:
-        raise Refused(errno.EINVAL)
+        raise SyscallRefused(errno.EINVAL)
     return address[: max(needed, 16)]
 
 
 def _call(name: str, *arguments: object) -> None:
     if getattr(_libc, name)(*arguments) < 0:
-        raise Refused(ctypes.get_errno())
+        raise SyscallRefused(ctypes.get_errno())
 
 
 def _refuse(_thread: int, _arguments: tuple[int, ...]) -> int:
-    raise Refused(errno.EPERM)
+    raise SyscallRefused(errno.EPERM)

@@ -30,7 +30,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
-class Started:
+class StartedProgram:
     """The program's pid, and the descriptor on which the filter asks."""
 
     pid: int
@@ -43,7 +43,7 @@ class NotStarted(OSError):
     step = "isolation"
 
 
-def start(spec: dict[str, Any], listener: int, boot: int) -> Started:
+def start(spec: dict[str, Any], listener: int, boot: int) -> StartedProgram:
     """Fork the program; returns when its Python runs. Raises NotStarted."""
     ours, theirs = channel.pair()
     pid = os.fork()
@@ -57,7 +57,7 @@ def start(spec: dict[str, Any], listener: int, boot: int) -> Started:
             if "error" in message:
                 raise _not_started(message)
             questions = fds[0]
-    return Started(pid, questions)
+    return StartedProgram(pid, questions)
 
 
 def _not_started(message: dict[str, Any]) -> NotStarted:

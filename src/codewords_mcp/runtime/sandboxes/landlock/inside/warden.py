@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from ...local.inside import channel, linux
 from . import program, tree
-from .broker import Broker
+from .broker import SyscallBroker
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _STOP_PASSES: Final = 200
@@ -46,7 +46,7 @@ def main() -> None:
             _drop_capabilities()
         answer = channel.receive(runtime)  # the runtime has put this process into its cgroup when it says go
         if answer is not None and answer[0].get("go"):
-            _Watch(spec, runtime, leash).run(listener, boot)
+            _SupervisorWatch(spec, runtime, leash).run(listener, boot)
     except Exception as error:  # noqa: BLE001  # the runtime must hear of it, and stderr is the program's
         _say_error(runtime, error, getattr(error, "step", "isolation"))
     _end_all()
@@ -71,7 +71,7 @@ def _say_error(runtime: socket.socket, error: Exception, step: str) -> None:
         )
 
 
-class _Watch:
+class _SupervisorWatch:
     """The program, and everything that the warden waits for."""
 
     def __init__(self, spec: dict[str, Any], runtime: socket.socket, leash: int) -> None:
@@ -97,7 +97,7 @@ class _Watch:
             os.close(fd)
         _release_output()
         limit: int = self._spec["limits"]["processes"]
-        broker = Broker(started.questions, started.pid, self._spec["ports"], limit, self._say_ports)
+        broker = SyscallBroker(started.questions, started.pid, self._spec["ports"], limit, self._say_ports)
         threading.Thread(target=broker.serve, daemon=True).start()
         channel.send(self._runtime, {"running": True, "exact": broker.exact})
         self._selector.register(self._leash, selectors.EVENT_READ, self._on_leash)

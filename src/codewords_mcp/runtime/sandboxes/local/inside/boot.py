@@ -26,7 +26,7 @@ def _tell(channel: int, message: dict[str, Any]) -> None:
         pass
 
 
-class _Known:
+class _LoadedModule:
     """Loads a module that is there already."""
 
     def __init__(self, module: ModuleType) -> None:
@@ -74,7 +74,7 @@ class UvicornHook:
             from importlib.machinery import ModuleSpec
 
             _tell(self.channel, {"imported": True})
-            return ModuleSpec(name, _Known(self.known), is_package=True)  # type: ignore[arg-type]
+            return ModuleSpec(name, _LoadedModule(self.known), is_package=True)  # type: ignore[arg-type]
         if name not in self._MODULES:
             return None
         from importlib.machinery import PathFinder

@@ -40,7 +40,7 @@ class _Half:
             self.shut = True
 
 
-class _Pair:
+class _BridgePair:
     """Two sockets and the two directions between them."""
 
     def __init__(self, bridge: Bridge, left: socket.socket, right: socket.socket) -> None:
@@ -97,7 +97,7 @@ class Bridge:
         self._listener = listener
         self._address = address
         self._family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._pairs: set[_Pair] = set()
+        self._pairs: set[_BridgePair] = set()
         listener.setblocking(False)
         selector.register(listener, selectors.EVENT_READ, self.accept)
 
@@ -115,7 +115,7 @@ class Bridge:
             outer.close()
             return
         outer.setblocking(False)
-        self._pairs.add(_Pair(self, outer, inner))
+        self._pairs.add(_BridgePair(self, outer, inner))
         if len(self._pairs) >= _MAX_CONNECTIONS:
             self._selector.unregister(self._listener)
 
@@ -130,7 +130,7 @@ class Bridge:
             raise
         return inner
 
-    def register(self, side: socket.socket, events: int, pair: _Pair) -> None:
+    def register(self, side: socket.socket, events: int, pair: _BridgePair) -> None:
         """Watch `side` for `events`; 0 stops."""
         known = side.fileno() in self._selector.get_map()
         if events and known:
@@ -140,7 +140,7 @@ class Bridge:
         elif known:
             self._selector.unregister(side)
 
-    def forget(self, pair: _Pair) -> None:
+    def forget(self, pair: _BridgePair) -> None:
         """A connection has ended."""
         full = len(self._pairs) >= _MAX_CONNECTIONS
         self._pairs.discard(pair)

@@ -27,7 +27,7 @@ _PROGRAM_SIGNALS: Final = {
 
 
 @dataclass(frozen=True)
-class Kit:
+class ForkTemplate:
     """What the server made once for all forks. `filters`: by whether a cgroup holds their memory; `hooked`: the environment
     has code for Python's start (.pth files); `modules`: names of this package's.
     """
@@ -48,7 +48,9 @@ class Claim:
     limits: dict[str, Any]
 
 
-def start(kit: Kit, message: dict[str, Any], key: shell.Key, inside: socket.socket) -> Callable[[], None]:
+def start(
+    kit: ForkTemplate, message: dict[str, Any], key: shell.ShellDescriptors, inside: socket.socket
+) -> Callable[[], None]:
     """In the new process: isolate it. Returns what it has to run. `inside`: the channel to the shell's process 1."""
     files = key.files
     for number, fd in ((1, files["stdout"]), (2, files["stderr"])):
@@ -67,7 +69,7 @@ def start(kit: Kit, message: dict[str, Any], key: shell.Key, inside: socket.sock
     return lambda: _program(kit, fds, early=message["early"], proxies=not key.catches_all)
 
 
-def _program(kit: Kit, fds: list[int], *, early: bool, proxies: bool) -> None:
+def _program(kit: ForkTemplate, fds: list[int], *, early: bool, proxies: bool) -> None:
     """Be the program: at the bottom of the stack, so that it ends as Python ends. Raises SystemExit."""
     init.settle()
     for number, handler in _PROGRAM_SIGNALS.items():
@@ -122,7 +124,7 @@ def own_modules() -> tuple[str, ...]:
     return tuple(name for name in sys.modules if name == own or name.startswith(own + "."))
 
 
-def _look_new(kit: Kit, claim: Claim) -> list[object]:
+def _look_new(kit: ForkTemplate, claim: Claim) -> list[object]:
     """What differs between this interpreter and one that was started for the program; the modules it shall not see."""
     os.environ.clear()
     os.environ.update(claim.variables)

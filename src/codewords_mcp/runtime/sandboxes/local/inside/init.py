@@ -9,8 +9,8 @@ import socket
 from typing import Any, Final
 
 from . import channel, identity, linux, netns, rootfs, seccomp
-from .ports import Ports
-from .watch import Watch
+from .ports import ListeningPorts
+from .watch import ProgramWatch
 
 LISTENER_FD: Final = 3
 BOOT_FD: Final = 4
@@ -49,10 +49,10 @@ def run(spec: dict[str, Any], runtime: socket.socket, listener: socket.socket) -
         memory=limits["memory"],
         address_space=limits["address_space"],
     )
-    ports = Ports()
+    ports = ListeningPorts()
     identity.lock_down(seccomp.assemble(exact_memory=limits["memory"] is None))
     ours, boot = channel.pair()
-    watch = Watch(runtime, listener, ours, ports, spec["port"])
+    watch = ProgramWatch(runtime, listener, ours, ports, spec["port"])
     if watch.fork():
         _exec(spec, runtime, listener, boot, without_proxies=catches_all(names))
     boot.close()

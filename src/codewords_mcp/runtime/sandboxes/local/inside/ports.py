@@ -32,7 +32,7 @@ _V6_REACHABLE: Final = {
 }
 
 
-class Ports:
+class ListeningPorts:
     """Made before the system call filter is loaded, which allows no socket of this kind."""
 
     def __init__(self) -> None:

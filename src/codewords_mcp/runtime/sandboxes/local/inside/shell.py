@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from . import channel, identity, init, linux, rootfs
-from .ports import Ports
-from .watch import Watch
+from .ports import ListeningPorts
+from .watch import ProgramWatch
 
 _FILES: Final = ("runtime", "listener", "stdout", "stderr")
 _NAMESPACES: Final = {
@@ -26,7 +26,7 @@ _NAMESPACES: Final = {
 
 
 @dataclass(frozen=True)
-class Key:
+class ShellDescriptors:
     """Descriptors: the pid namespace, for the fork itself; the other namespaces by name; the control groups; what the
     program gets. `catches_all`: see `init`.
     """
@@ -50,7 +50,7 @@ def run(message: dict[str, Any], fds: list[int], filters: dict[bool, bytes]) -> 
     try:
         names, ports, namespaces = _isolate(message, runtime, groups, filters)
         _leave_key(key, init.catches_all(names), namespaces, groups, fds[:4])
-        watch = Watch(runtime, listener, key, ports)
+        watch = ProgramWatch(runtime, listener, key, ports)
         channel.send(runtime, {"empty": True})
         watch.run()
     except BaseException as error:  # noqa: BLE001  # nothing may return into the keeper's code
@@ -63,7 +63,7 @@ def run(message: dict[str, Any], fds: list[int], filters: dict[bool, bytes]) -> 
 
 def _isolate(
     message: dict[str, Any], runtime: socket.socket, groups: list[int], filters: dict[bool, bytes]
-) -> tuple[list[str], Ports, dict[str, int]]:
+) -> tuple[list[str], ListeningPorts, dict[str, int]]:
     """The names of its listeners, who knows of the program's, and its namespaces."""
     pidfd = os.pidfd_open(os.getpid())
     channel.send(runtime, {"forked": True}, [pidfd])
@@ -79,7 +79,7 @@ def _isolate(
     except OSError:
         own.remove("cgroup")
     namespaces = {name: os.open(f"/proc/self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in own}
-    ports = Ports()
+    ports = ListeningPorts()
     identity.lock_down(filters[message["exact_memory"]])
     return names, ports, namespaces
 
@@ -100,7 +100,7 @@ def _leave_key(
         os.close(fd)
 
 
-def take_key(shell: socket.socket) -> Key:
+def take_key(shell: socket.socket) -> ShellDescriptors:
     """What process 1 left. Raises OSError where it is gone."""
     received = channel.receive(shell)
     if received is None:
@@ -111,10 +111,12 @@ def take_key(shell: socket.socket) -> Key:
     rest = fds[len(names) :]
     groups, files = rest[: message["groups"]], rest[message["groups"] :]
     pid = namespaces.pop("pid")
-    return Key(pid, namespaces, groups, dict(zip(_FILES, files, strict=True)), message["catches_all"])
+    return ShellDescriptors(
+        pid, namespaces, groups, dict(zip(_FILES, files, strict=True)), message["catches_all"]
+    )
 
 
-def enter(key: Key) -> None:
+def enter(key: ShellDescriptors) -> None:
     """Become a process of the shell, as its user, with every capability in its user namespace until `lock_down`.
 
     The caller was forked into its pid namespace.

@@ -17,7 +17,7 @@ import time
 from typing import Final
 
 from . import bridge, channel, netns
-from .ports import Ports
+from .ports import ListeningPorts
 
 _EAGER_POLL: Final = 0.025
 _LAZY_POLL: Final = 0.25
@@ -25,7 +25,7 @@ _EAGER_SECONDS: Final = 3.0
 _OWN_SIGNALS: Final = (signal.SIGCHLD, signal.SIGTERM)
 
 
-class Watch:
+class ProgramWatch:
     """Waits on the program, and on all that concerns it. `boot` is a channel to the program.
 
     The program is a child that `fork` makes. Without it, in a shell, it comes from outside, and says so by `boot`.
@@ -36,7 +36,7 @@ class Watch:
         runtime: socket.socket,
         listener: socket.socket,
         boot: socket.socket,
-        ports: Ports,
+        ports: ListeningPorts,
         port: int | None = None,
     ) -> None:
         self._runtime = runtime

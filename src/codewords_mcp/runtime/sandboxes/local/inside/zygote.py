@@ -44,7 +44,7 @@ def main() -> Program:
         channel.send(control, {"refused": str(error)[:500]})
         os._exit(1)
     filters = {exact: seccomp.assemble(exact_memory=exact) for exact in (True, False)}
-    kit = forked.Kit(hook, packages, filters, _is_hooked(packages), forked.own_modules())
+    kit = forked.ForkTemplate(hook, packages, filters, _is_hooked(packages), forked.own_modules())
     seconds = time.perf_counter() - began
     channel.send(control, {"ready": True, "modules": len(imported), "seconds": round(seconds, 3)})
     return _serve(control, kit, helper)
@@ -72,7 +72,7 @@ def _is_hooked(packages: str) -> bool:
     return any(name.endswith(".pth") or name.startswith("sitecustomize") for name in os.listdir(packages))
 
 
-def _serve(control: socket.socket, kit: forked.Kit, helper: ahead.Helper) -> Program:
+def _serve(control: socket.socket, kit: forked.ForkTemplate, helper: ahead.Helper) -> Program:
     signal.signal(signal.SIGCHLD, lambda _number, _frame: keeper.reap(control))
     while True:
         received = channel.receive(control)
@@ -80,7 +80,7 @@ def _serve(control: socket.socket, kit: forked.Kit, helper: ahead.Helper) -> Pro
             os._exit(0)
         message, fds = received
         inside = socket.socket(fileno=fds[0])
-        key: shell.Key | None = None
+        key: shell.ShellDescriptors | None = None
         try:
             key = shell.take_key(inside)
             linux.setns(key.pid, linux.CLONE_NEWPID)

@@ -1,0 +1,401 @@
+"""What `doctor` finds: facts of the runtime, from its status, and facts of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from codewords_mcp import __version__
+from codewords_mcp.cli._connect import KEY_FILE, read_settings
+from codewords_mcp.cli._output import size
+from codewords_mcp.stdio import home
+from codewords_mcp.stdio.settings_conflict import ignored_settings
+
+if TYPE_CHECKING:
+    from codewords_mcp.cli._client import Json
+
+Status = Literal["ok", "note", "warning", "failed"]
+
+_SHOWN = 20
+"""Workflows that are named."""
+LOW_DISK = 2 << 30
+"""Bytes under which building environments is likely to fail."""
+
+_LIMITS = {
+    "memory_limit": ("memory", "exact_memory_limit"),
+    "disk_limit": ("disk", "exact_disk_limit"),
+    "process_limit": ("processes", "exact_process_limit"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fact. `failed` means that workflows cannot run; `fix` is what to do about it, if anything."""
+
+    id: str
+    status: Status
+    detail: str
+    fix: str = ""
+
+
+def runtime_findings(status: Json) -> list[Finding]:
+    """Facts that the runtime itself tells."""
+    return [
+        _version(status),
+        _runtime(status),
+        *_availability(status.get("availability")),
+        *_problems(status.get("problems") or []),
+        *_paused(status.get("paused")),
+        *_unattended(status),
+        *_environments(status.get("damaged_environments") or {}, status.get("rebuilt_environments") or {}),
+        *_sandbox(status["sandbox"]),
+        _limits(status.get("limits") or {}, status["sandbox"].get("capabilities") or []),
+        *_store(status.get("store") or {}),
+        *_secrets(status.get("secrets") or {}),
+        *_browser(status.get("browser")),
+        _services(),
+    ]
+
+
+def machine_findings() -> list[Finding]:
+    """Facts of this machine and the home on it."""
+    folder = Path(home.home_folder())
+    uv = _find_uv()
+    return [
+        _system(folder),
+        _home(folder),
+        *_exposed(folder),
+        _key(folder),
+        _disk(folder),
+        _uv(uv),
+        *([_pythons(uv)] if uv else []),
+    ]
+
+
+def _version(status: Json) -> Finding:
+    theirs = status["version"]
+    if theirs == __version__:
+        return Finding("version", "ok", __version__)
+    said = f"This command is {__version__}, the runtime is {theirs}."
+    return Finding(
+        "version", "warning", said, "`codewords stop` ends it; the next command starts the new one."
+    )
+
+
+def _runtime(status: Json) -> Finding:
+    info = home.find(home.home_folder()) if not read_settings().runtime_url else None
+    runs: Json = status.get("runs") or {}
+    pid = f", pid {info.pid}" if info else ""
+    counts = f"{status.get('workflows', 0)} workflows, {runs.get('active', 0)} runs active, {runs.get('queued', 0)} queued"
+    return Finding("runtime", "ok", f"{status['base_url']}{pid}, {counts}")
+
+
+def _availability(availability: Json | None) -> list[Finding]:
+    """Whether the address lasts, and what starts the runtime again; nothing of an older runtime."""
+    if availability is None:
+        return []
+    level: Status = (
+        "warning"
+        if availability["missed_port"]
+        else "note"
+        if availability["starts_with_session"] is False
+        else "ok"
+    )
+    return [Finding("address", level, availability["sentence"], availability["fix"])]
+
+
+def settings_finding() -> list[Finding]:
+    """Settings of this environment that the running runtime was not started with."""
+    settings = read_settings()
+    info = home.find(home.home_folder())
+    ignored = [] if info is None else ignored_settings(settings, info.settings, info.token)
+    if not ignored:
+        return []
+    said = f"{', '.join(ignored)} of this environment: the runtime that runs was started with other values."
+    return [
+        Finding(
+            "settings", "warning", said, "`codewords stop` ends it; the next command starts one with these."
+        )
+    ]
+
+
+def _environments(damaged: dict[str, list[str]], rebuilt: dict[str, list[str]]) -> list[Finding]:
+    """Environments that are not what was built, and those that were built again for that."""
+    fix = (
+        "It is built again when a workflow that uses it runs or is deployed. Where that fails, the package index has to"
+        " be reachable."
+    )
+    still = [
+        Finding(
+            "environment",
+            "warning",
+            f"The environment {name} is damaged: {', '.join(packages[:_SHOWN])}.",
+            fix,
+        )
+        for name, packages in damaged.items()
+    ]
+    mended = [
+        Finding(
+            "environment",
+            "note",
+            f"The environment {name} was damaged ({', '.join(packages[:_SHOWN])}) and has been built again.",
+        )
+        for name, packages in rebuilt.items()
+        if name not in damaged
+    ]
+    return [*still, *mended]
+
+
+def _paused(paused: Json | None) -> list[Finding]:
+    """That a restored home waits for a person's word, and with what."""
+    if paused is None:
+        return []
+    said = (
+        f"This home was restored at {paused['since']} and starts nothing by itself: {paused['schedules']} schedules,"
+        f" {paused['runs']} waiting runs and {paused['deliveries']} webhook deliveries wait."
+    )
+    fix = "`codewords resume` goes on with them; `codewords resume --cancel-waiting` with the schedules only."
+    return [Finding("paused", "warning", said, fix)]
+
+
+UNATTENDED = "CODEWORDS_CONSENT=token: nobody is asked. Assistants agree themselves to what they deploy, delete, send and change."
+
+
+def _unattended(status: Json) -> list[Finding]:
+    """That no person is asked before a model does what needs a yes."""
+    if status.get("consent") != "token":
+        return []
+    fix = "Where a person is there: take the setting out, `codewords stop`, and the next command starts a runtime that asks."
+    return [Finding("consent", "warning", UNATTENDED, fix)]
+
+
+def _problems(problems: list[Json]) -> list[Finding]:
+    """Parts of the runtime that are not ready. The sandbox has findings of its own."""
+    return [
+        Finding(problem["part"], "failed", problem["message"], problem["hint"])
+        for problem in problems
+        if problem["part"] != "sandbox"
+    ]
+
+
+def _sandbox(sandbox: Json) -> list[Finding]:
+    tier = str(sandbox["tier"])
+    level: Status = "ok" if tier in {"A", "V"} else "warning"
+    if not sandbox.get("ready", tier != "D"):
+        level = "failed"
+    facts: list[str] = sandbox.get("facts") or []
+    said = Finding("sandbox", level, f"tier {tier}: {sandbox.get('title')}", str(sandbox.get("fix") or ""))
+    return [said, *(Finding("sandbox", "note", fact) for fact in facts)]
+
+
+def _limits(limits: Json, capabilities: list[str]) -> Finding:
+    """Limits of one run; "at best" where this machine's sandbox cannot hold them exactly."""
+    parts: list[str] = []
+    for name, (words, capability) in _LIMITS.items():
+        if name in limits:
+            value = size(limits[name]) if limits[name] >= 1 << 20 else str(limits[name])
+            parts.append(f"{words} {value} ({'exact' if capability in capabilities else 'best effort'})")
+    for name, words in (("sync_timeout", "a waited-for run"), ("run_timeout", "a background run")):
+        if name in limits:
+            parts.append(f"{words} {limits[name]:g} s")
+    if "concurrency" in limits:
+        parts.append(f"{limits['concurrency']} at once per caller")
+    own = {scope: limits.get(f"{scope}_concurrency") for scope in ("key", "workflow", "home")}
+    parts += [f"{most} per {scope}" for scope, most in own.items() if most is not None]
+    return Finding("limits", "ok", ", ".join(parts))
+
+
+def _store(store: Json) -> list[Finding]:
+    if not store.get("kind"):
+        return []
+    said = str(store["kind"])
+    if "bytes" in store:
+        free = f" ({size(store['free_bytes'])} of it free)" if store["free_bytes"] else ""
+        said += f", {size(store['bytes'])}{free}, {size(store['file_bytes'])} of uploaded files"
+        said += f" in {store['files_at']}" if store.get("files_shared") else ""
+        said += f"; runs are kept for {store['run_ttl'] / 86400:.3g} days, {store['runs_kept']} at most"
+    findings = [Finding("store", "ok", said)]
+    if store["kind"] == "PostgreSQL" and store.get("files_shared") is False:
+        fix = "Set CODEWORDS_FILES to a folder that all runtimes share, or to s3://bucket/prefix."
+        note = "Uploaded files are in this home, where other runtimes of the database do not find them."
+        findings.append(Finding("files", "note", note, fix))
+    if store.get("shrinks") is False:
+        fix = "Stop the runtime and run: sqlite3 codewords.db 'PRAGMA auto_vacuum=INCREMENTAL; VACUUM' in the home."
+        findings.append(Finding("store", "note", "The database of an older version does not shrink.", fix))
+    return findings
+
+
+def _secrets(secrets: Json) -> list[Finding]:
+    sources = {
+        "environment": "CODEWORDS_MASTER_KEY",
+        "keyring": "the system's keyring",
+        "file": "a file in the home",
+    }
+    source = sources.get(str(secrets.get("master_key")))
+    notes: list[str] = secrets.get("notes") or []
+    said = Finding(
+        "secrets", "ok", f"encrypted; the master key comes from {source or secrets.get('master_key')}"
+    )
+    return [said, *(Finding("secrets", "note", note) for note in notes)]
+
+
+def readable_secrets(secrets: list[Json]) -> list[Finding]:
+    """Which workflows hold the value of a secret, since it has no host rule: they can read it."""
+    from codewords_mcp.runtime.gateway.variables import is_provider_key
+
+    held: dict[str, list[str]] = {}
+    for secret in secrets:
+        if secret["held"] == "plain" and not is_provider_key(secret["name"]):
+            for workflow in secret["used_by"]:
+                held.setdefault(workflow, []).append(secret["name"])
+    findings = [
+        Finding("secrets", "note", f"{workflow} can read {', '.join(names)}: set without a host rule.")
+        for workflow, names in sorted(held.items())[:_SHOWN]
+    ]
+    if len(held) > _SHOWN:
+        findings.append(Finding("secrets", "note", f"{len(held) - _SHOWN} more workflows can read secrets."))
+    if findings:
+        fix = "Where a value is for certain hosts only: codewords secrets set NAME --host HOST."
+        findings[-1] = replace(findings[-1], fix=fix)
+    return findings
+
+
+def failed_schedules(schedules: list[Json]) -> list[Finding]:
+    """Schedules whose last run failed; nothing where there are no schedules."""
+    bad = [one for one in schedules if one.get("last_status") in {"failed", "timed_out", "interrupted"}]
+    if not bad:
+        return [Finding("schedules", "ok", f"{len(schedules)}, none failed last")] if schedules else []
+    findings = [
+        Finding(
+            "schedules", "warning", f"{one['id']} of {one['service_id']}: the last run {one['last_status']}."
+        )
+        for one in bad[:_SHOWN]
+    ]
+    more = f" {len(bad) - _SHOWN} more failed." if len(bad) > _SHOWN else ""
+    findings[-1] = replace(findings[-1], fix=f"Why: codewords runs {bad[0]['last_run_id']}.{more}")
+    return findings
+
+
+def _browser(browser: Json | None) -> list[Finding]:
+    if browser is None:  # an older runtime
+        return []
+    level: Status = "ok" if browser["ready"] else "note"
+    return [Finding("browser", level, str(browser["sentence"]), str(browser["fix"]))]
+
+
+def own_chrome(chrome: Json) -> Finding:
+    """Whether the person's own Chrome is one that workflows can act in."""
+    return Finding("chrome", "ok" if chrome["connected"] else "note", chrome["sentence"], chrome["fix"])
+
+
+def _services() -> Finding:
+    from codewords_mcp.runtime.services import PLANNED
+
+    names = ", ".join(sorted(PLANNED))
+    return Finding(
+        "off",
+        "note",
+        f"Not in this version: {names}. A workflow that calls one gets `service_not_available`.",
+    )
+
+
+def _system(folder: Path) -> Finding:
+    from codewords_mcp.runtime.sandboxes.local import diagnosis
+
+    level, said, fix = diagnosis.system(str(folder))
+    return Finding("system", cast("Status", level), said, fix)
+
+
+def _home(folder: Path) -> Finding:
+    """How large the whole home is on the disk, and its largest parts. Files that are linked count once."""
+    parts: dict[str, int] = {}
+    seen: set[tuple[int, int]] = set()
+    for top, folders, files in os.walk(folder):
+        name = Path(top).relative_to(folder).parts[:1]
+        for one in (*folders, *files):
+            try:
+                found = (Path(top) / one).lstat()
+            except OSError:
+                continue
+            if (found.st_dev, found.st_ino) not in seen:
+                seen.add((found.st_dev, found.st_ino))
+                part = name[0] if name else "database and the rest"
+                parts[part] = parts.get(part, 0) + found.st_blocks * 512
+    if not parts:
+        return Finding("home", "ok", str(folder))
+    largest = sorted(parts.items(), key=lambda item: -item[1])[:3]
+    told = ", ".join(f"{name} {size(number)}" for name, number in largest)
+    return Finding("home", "ok", f"{folder}, {size(sum(parts.values()))} on the disk ({told})")
+
+
+def _key(folder: Path) -> Finding:
+    if read_settings().api_key:
+        return Finding("key", "ok", "the admin key is CODEWORDS_API_KEY")
+    if not (folder / KEY_FILE).is_file():
+        return Finding("key", "note", f"the first start makes the admin key, in {folder / KEY_FILE}")
+    return Finding("key", "ok", f"the admin key is in {folder / KEY_FILE}")
+
+
+def _exposed(folder: Path) -> list[Finding]:
+    """Files of the home that other users of this machine can reach."""
+    from codewords_mcp.runtime.store.local_file import exposed
+
+    found = exposed(folder)
+    if not found:
+        return []
+    names = ", ".join(str(path) for path in found)
+    fix = f"chmod go= {' '.join(shlex.quote(str(path)) for path in found)}"
+    return [Finding("home", "warning", f"Other users of this machine can reach {names}.", fix)]
+
+
+def _disk(folder: Path) -> Finding:
+    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    free = shutil.disk_usage(there).free
+    if free < LOW_DISK:
+        fix = "Make room, or set CODEWORDS_HOME to a folder on another disk."
+        return Finding("disk", "warning", f"{size(free)} free; an environment takes about 100 MB.", fix)
+    return Finding("disk", "ok", f"{size(free)} free")
+
+
+def _find_uv() -> str | None:
+    try:
+        from uv import find_uv_bin
+
+        return find_uv_bin()
+    except (ImportError, FileNotFoundError):
+        return shutil.which("uv")
+
+
+def _uv(uv: str | None) -> Finding:
+    if uv is None:
+        return Finding(
+            "uv", "failed", "The program uv is missing, so no environment can be built.", "pip install uv"
+        )
+    return Finding("uv", "ok", (_output_of([uv, "--version"]).splitlines() or [uv])[0])
+
+
+def _pythons(uv: str) -> Finding:
+    versions: set[str] = set()
+    try:
+        found: list[dict[str, Any]] = json.loads(
+            _output_of([uv, "--no-cache", "python", "list", "--only-installed", "--output-format", "json"])
+        )
+        versions = {str(item["version"]) for item in found}
+    except (ValueError, KeyError, TypeError):
+        pass
+    if not versions:
+        return Finding("python", "note", "uv finds none here, and fetches one when a workflow needs it.")
+    return Finding("python", "ok", ", ".join(sorted(versions, key=home.version_key)))
+
+
+def _output_of(command: list[str]) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=20, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""

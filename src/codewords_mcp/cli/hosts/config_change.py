@@ -1,0 +1,179 @@
+"""A change of one configuration file: worked out first, shown, then written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from codewords_mcp.cli.hosts import jsonc
+from codewords_mcp.cli.hosts.hosts import Host
+from codewords_mcp.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BACKUP: Final = ".before-codewords"
+"""Behind the file's name: the file as it was before this server was first written into it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From `old` to `new`; None is no file."""
+
+    file: Path
+    old: str | None
+    new: str | None
+
+    @property
+    def is_none(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.old == self.new
+
+    @property
+    def backup(self) -> Path:
+        """Where the file as it was is kept."""
+        return self.file.with_name(self.file.name + BACKUP)
+
+    def diff(self) -> str:
+        """Unified, with the file's name."""
+        before, after = (self.old or "").splitlines(keepends=True), (self.new or "").splitlines(keepends=True)
+        lines = difflib.unified_diff(before, after, str(self.file), str(self.file))
+        return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+
+    def write(self) -> None:
+        """Do it. Raises InvalidInput where the file cannot be written, or is another than the one that was read."""
+        target = self.file.resolve()  # dotfiles are often links into a folder of the person's own
+        try:
+            if _read(target) != self.old:
+                raise InvalidInput(f"{self.file} has changed meanwhile.", hint="Run the command again.")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if self.new is None:
+                target.unlink()
+            else:
+                _replace(target, self.new)
+        except OSError as error:
+            raise InvalidInput(f"{self.file} cannot be written: {error.strerror}.") from error
+
+    def keep_old(self) -> None:
+        """Keep the file as it was beside it, unless that is kept already. Raises InvalidInput where it cannot be written."""
+        if self.old is None or self.backup.exists():
+            return
+        try:
+            _replace(self.backup, self.old)
+        except OSError as error:
+            raise InvalidInput(f"{self.backup} cannot be written: {error.strerror}.") from error
+
+    def drop_backup(self) -> None:
+        """Forget the file as it was."""
+        with contextlib.suppress(FileNotFoundError):
+            self.backup.unlink()
+
+
+def adding(host: Host, file: Path, entry: dict[str, Any]) -> Change:
+    """Write this server in, or anew. Raises InvalidInput where the file cannot be understood."""
+    old = _read(file)
+    return Change(file, old, _edited(host, file, lambda text: _put(host, text, entry), old or ""))
+
+
+def removing(host: Host, file: Path) -> Change:
+    """Take this server out: the file as it was kept, where nothing else has changed since, else without the entry. Raises
+    InvalidInput where the file cannot be understood.
+    """
+    old = _read(file)
+    if old is None:
+        return Change(file, None, None)
+    without = _edited(host, file, lambda text: _take(host, text), old)
+    kept = _read(file.with_name(file.name + BACKUP))
+    if kept is not None and _same(host, without, _edited(host, file, lambda text: _take(host, text), kept)):
+        return Change(file, old, kept)
+    return Change(file, old, None if kept is None and _is_empty(host, without) else without)
+
+
+def _put(host: Host, text: str, entry: dict[str, Any]) -> str:
+    if host.shape == "json":
+        return jsonc.put(text, list(host.path), entry)
+    import tomlkit
+
+    document: Any = tomlkit.parse(text)
+    servers: Any = document.setdefault(host.path[0], tomlkit.table(is_super_table=True))
+    table: Any = tomlkit.table()
+    for name, value in entry.items():
+        table.add(name, value)
+    servers[host.path[1]] = table
+    return tomlkit.dumps(document)
+
+
+def _take(host: Host, text: str) -> str:
+    if host.shape == "json":
+        return jsonc.take(text, list(host.path))
+    import tomlkit
+
+    document: Any = tomlkit.parse(text)
+    servers: Any = document.get(host.path[0])
+    if servers is not None and host.path[1] in servers:
+        del servers[host.path[1]]
+        if not servers:
+            del document[host.path[0]]
+    return tomlkit.dumps(document)
+
+
+def _value(host: Host, text: str) -> dict[str, Any]:
+    if host.shape == "toml":
+        import tomllib
+
+        return tomllib.loads(text)
+    found: Any = jsonc.loads(text) if text.strip() else None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def _same(host: Host, one: str, other: str) -> bool:
+    return _pruned(host, one) == _pruned(host, other)
+
+
+def _is_empty(host: Host, text: str) -> bool:
+    return not _pruned(host, text)
+
+
+def _pruned(host: Host, text: str) -> dict[str, Any]:
+    """What the file says, without the list of servers where that is empty."""
+    return {name: value for name, value in _value(host, text).items() if name != host.path[0] or value}
+
+
+def _edited(host: Host, file: Path, edit: Callable[[str], str], text: str) -> str:
+    try:
+        return edit(text)
+    except (ValueError, TypeError, AttributeError) as error:  # tomlkit's errors are ValueErrors
+        raise InvalidInput(
+            f"{file} could not be understood: {error}.",
+            hint=f"Mend it, or write the server in yourself: --print shows what {host.title} needs.",
+        ) from error
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return file.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{file} cannot be read: {error}.") from error
+
+
+def _replace(file: Path, text: str) -> None:
+    """Whole or not at all, with the mode that it had."""
+    mode = file.stat().st_mode & 0o777 if file.exists() else 0o600
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,112 @@
+"""The chat hosts that this server can be written into: where each keeps its servers, and in what shape.
+
+Sources, read in November 2026: modelcontextprotocol.io (Claude Desktop), cursor.com/docs, code.visualstudio.com/docs,
+docs.windsurf.com, zed.dev/docs/ai/mcp, docs.continue.dev, developers.openai.com/codex, code.claude.com/docs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+NAME: Final = "codewords"
+"""What the server is called in a host's list."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFolders:
+    """Where this person's machine keeps things."""
+
+    home: Path
+    system: str
+    variables: dict[str, str]
+
+    @classmethod
+    def here(cls) -> HostFolders:
+        """This machine, this person."""
+        return cls(Path.home(), sys.platform, dict(os.environ))
+
+    def application(self, name: str) -> Path:
+        """The folder in which a desktop program keeps its settings."""
+        if self.system == "darwin":
+            return self.home / "Library" / "Application Support" / name
+        if self.system == "win32":
+            return Path(self.variables.get("APPDATA") or self.home / "AppData" / "Roaming") / name
+        return Path(self.variables.get("XDG_CONFIG_HOME") or self.home / ".config") / name
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A chat host. `path` leads to the entry inside the file; `after` is what to do next."""
+
+    id: str
+    title: str
+    shape: Literal["json", "toml"]
+    path: tuple[str, ...]
+    after: str
+    extra: tuple[tuple[str, Any], ...] = ()
+
+    def file(self, place: HostFolders) -> Path:
+        """Its configuration, there or not."""
+        home = place.home
+        match self.id:
+            case "claude-desktop":
+                return place.application("Claude") / "claude_desktop_config.json"
+            case "claude-code":
+                return Path(place.variables.get("CLAUDE_CONFIG_DIR") or home) / ".claude.json"
+            case "cursor":
+                return home / ".cursor" / "mcp.json"
+            case "vscode":
+                return place.application("Code") / "User" / "mcp.json"
+            case "windsurf":
+                return home / ".codeium" / "windsurf" / "mcp_config.json"
+            case "zed":
+                folder = place.application("Zed") if place.system == "win32" else _config(place) / "zed"
+                return folder / "settings.json"
+            case "continue":
+                return home / ".continue" / "mcpServers" / f"{NAME}.json"
+            case _:
+                return Path(place.variables.get("CODEX_HOME") or home / ".codex") / "config.toml"
+
+    def entry(self, command: str, variables: dict[str, str]) -> dict[str, Any]:
+        """What stands there for this server."""
+        return {
+            **dict(self.extra),
+            "command": command,
+            "args": [],
+            **({"env": variables} if variables else {}),
+        }
+
+    def is_here(self, place: HostFolders) -> bool:
+        """Whether the host seems to be installed: its folder, or its file in the home, is there."""
+        file = self.file(place)
+        if self.id == "continue":
+            return file.parent.parent.is_dir()
+        if self.id == "vscode":
+            return file.parent.parent.is_dir()
+        return file.is_file() or (file.parent != place.home and file.parent.is_dir())
+
+
+def _config(place: HostFolders) -> Path:
+    return Path(place.variables.get("XDG_CONFIG_HOME") or place.home / ".config")
+
+
+_RESTART: Final = "Quit {title} wholly and start it again; then ask it to deploy the greeting template."
+_SERVERS: Final = ("mcpServers", NAME)
+_STDIO: Final = (("type", "stdio"),)
+HOSTS: Final[dict[str, Host]] = {
+    host.id: host
+    for host in (
+        Host("claude-desktop", "Claude Desktop", "json", _SERVERS, _RESTART),
+        Host("claude-code", "Claude Code", "json", _SERVERS, "Start a new `claude`; /mcp lists it.", _STDIO),
+        Host("cursor", "Cursor", "json", _SERVERS, "Settings, MCP lists it; switch it on there if it is off."),
+        Host("vscode", "VS Code", "json", ("servers", NAME), "Choose Agent in the chat; its tool list has it.", _STDIO),
+        Host("windsurf", "Windsurf", "json", _SERVERS, "Refresh the MCP servers in Cascade's settings."),
+        Host("zed", "Zed", "json", ("context_servers", NAME), "The agent panel's settings list it."),
+        Host("continue", "Continue", "json", _SERVERS, "Reload the window; Continue's Agent mode has its tools."),
+        Host("codex", "Codex", "toml", ("mcp_servers", NAME), "Start a new `codex`; /mcp lists it."),
+    )
+}  # fmt: skip

@@ -1,0 +1,217 @@
+"""The internal listener: answers what sandboxes send to CODEWORDS_RUNTIME_URI.
+
+The egress accepts a connection of a sandbox and hands it over, so that each request is known to come from that sandbox. A
+request needs the key of the run that the sandbox serves. Routes are an allow-list; pages, `/mcp` and administration are not
+on it. No request of a sandbox reaches the public listener.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+
+from codewords_mcp.errors import Forbidden, NotFound, Unauthenticated, WrongHost
+from codewords_mcp.http.middleware.auth import GEMINI_PATHS, TICKET, find_key
+from codewords_mcp.http.middleware.hosts import host_name
+from codewords_mcp.http.middleware.protocol import BoundedProtocol
+from codewords_mcp.http.operations import HttpOperation
+from codewords_mcp.http.paths import SANDBOX_MCP_PATHS
+from codewords_mcp.http.routes.gateway import provider_of, simple_of
+from codewords_mcp.http.routes.services import firecrawls
+from codewords_mcp.http.state import CALLER, LISTENER
+from codewords_mcp.runtime.auth.access_table import HTTP
+from codewords_mcp.runtime.model.core import Caller
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.api.runtime import Runtime
+    from codewords_mcp.runtime.auth.sandbox_access import SandboxAccess
+
+ROUTES: Final = frozenset(
+    (method, path)
+    for method, _, path in (
+        rule.name.partition(" ") for rule in HTTP if rule.kind == "http" and rule.in_sandbox
+    )
+    if method != "*" and not path.startswith("/run/")
+)
+"""What a sandbox may ask beside workflows, services, models and the MCP of `SubAgent`, as (method, path) of the operations."""
+
+_KEEP_ALIVE_TIMEOUT = 75
+_SANDBOX = "sandbox"
+_HOT = frozenset({"run", "run_async"})
+_FILE, _WEBHOOK = "/file/", "/webhook/"
+
+
+def sandbox_operations(operations: tuple[HttpOperation, ...]) -> list[HttpOperation]:
+    """The operations of `ROUTES`."""
+    return [operation for operation in operations if (operation.method, operation.path) in ROUTES]
+
+
+class SandboxGuard:
+    """Lets a request of a sandbox pass that has the key of its run and asks an allowed route."""
+
+    def __init__(self, app: ASGIApp, runtime: Runtime, operations: list[HttpOperation]) -> None:
+        self.app = app
+        self._runtime = runtime
+        self._access: SandboxAccess = runtime.sandbox_access
+        self._routes = [Route(one.path, _not_served, methods=[one.method]) for one in operations]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. Raises Unauthenticated, Forbidden, WrongHost."""
+        sandbox_id: str = scope["state"][_SANDBOX]
+        scope[LISTENER] = "sandbox"
+        scope[CALLER] = caller = await self._caller(scope, sandbox_id)
+        _check_host(scope)
+        await self._check_route(scope, caller)
+        await self.app(scope, receive, send)
+
+    async def _caller(self, scope: Scope, sandbox_id: str) -> Caller:
+        """The run that asks: by its key, or by one of the two links that published clients follow without a key."""
+        path: str = scope["path"]
+        if scope["type"] == "http" and path.startswith(_FILE) and path != _FILE:
+            return await self._caller_by_file(sandbox_id, path[len(_FILE) :])
+        if TICKET in scope["query_string"] and path.startswith(GEMINI_PATHS):
+            return self._caller_by_ticket(sandbox_id, path, scope["query_string"])
+        key = find_key(scope["headers"], path, scope["query_string"])
+        return self._access.authenticate(sandbox_id, key)
+
+    async def _caller_by_file(self, sandbox_id: str, token: str) -> Caller:
+        run = self._access.run_of(sandbox_id)
+        if run is None:
+            raise Unauthenticated("The run of this sandbox has ended.")
+        if not await self._access.may_use_file(run, token):
+            raise NotFound(
+                "This link leads to no file of the run's owner.",
+                hint="A workflow reads files of the person it runs for; pass the content in the input instead.",
+            )
+        return run
+
+    def _caller_by_ticket(self, sandbox_id: str, path: str, query: bytes) -> Caller:
+        caller = self._runtime.upload_caller(path, query)
+        if not self._access.serves(sandbox_id, caller.run_id):
+            raise Unauthenticated(
+                "This upload was begun by another run.", hint="Begin it again, in this run."
+            )
+        return caller
+
+    async def _check_route(self, scope: Scope, run: Caller) -> None:
+        path: str = scope["path"]
+        if not self._is_allowed(scope, path):
+            raise Forbidden(
+                "A running workflow may not use this route of the runtime.",
+                hint="It may call workflows, services and models, and use its own files and logs. Do anything else with a "
+                "person's key, outside of the workflow.",
+            )
+        if path.startswith(_WEBHOOK) and not await self._access.may_post_webhook(run, path[len(_WEBHOOK) :]):
+            raise NotFound(
+                "There is no webhook of this workflow at this address.",
+                hint="A workflow may post to its own webhooks only; call another workflow by its id.",
+            )
+
+    def _is_allowed(self, scope: Scope, path: str) -> bool:
+        if path in SANDBOX_MCP_PATHS:
+            return True
+        first, _, rest = path[1:].partition("/")
+        if scope["type"] == "websocket":
+            return first == "run" and bool(rest)
+        if (first in _HOT and rest) or provider_of(path) or simple_of(path) or firecrawls(path):
+            return True
+        bare = {**scope, "path": path[:-1]} if path.endswith("/") else scope
+        return any(route.matches(bare)[0] is not Match.NONE for route in self._routes)
+
+
+class SandboxServer:
+    """Serves accepted connections of sandboxes with an app; see `SandboxListener`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._config = uvicorn.Config(
+            app, http=BoundedProtocol, ws="websockets-sansio", loop="none", lifespan="off", log_config=None,
+            access_log=False, server_header=False, timeout_keep_alive=_KEEP_ALIVE_TIMEOUT,
+        )  # fmt: skip
+        self._state = ServerState()
+        self._open: dict[str, set[asyncio.Transport]] = {}
+
+    async def serve(self, sandbox_id: str, connection: socket.socket) -> None:
+        """See `SandboxListener`."""
+        if not self._config.loaded:
+            self._config.load()
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        with contextlib.closing(connection):
+            transport, _ = await loop.connect_accepted_socket(
+                lambda: SandboxProtocol(self._config, self._state, {_SANDBOX: sandbox_id}, ended), connection
+            )
+            transports = self._open.setdefault(sandbox_id, set())
+            transports.add(transport)
+            try:
+                await ended
+            finally:
+                transport.abort()
+                transports.discard(transport)
+                if not transports and self._open.get(sandbox_id) is transports:
+                    del self._open[sandbox_id]
+
+    def close_connections(self, sandbox_id: str) -> None:
+        """See `SandboxListener`."""
+        for transport in list(self._open.get(sandbox_id, ())):
+            transport.abort()
+
+
+class SandboxProtocol(BoundedProtocol):
+    """A connection of a sandbox. Its listener bounds how many there are, so that it pushes out no connection of others."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        state: ServerState,
+        app_state: dict[str, Any],
+        ended: asyncio.Future[None],
+    ) -> None:
+        super().__init__(config, state, app_state)
+        self._ended = ended
+        self.ws_protocol_class = partial(_WebSocket, ended=ended)  # type: ignore[assignment]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        super().connection_lost(exc)
+        _settle(self._ended)
+
+    def _wait(self) -> None:
+        pass
+
+
+class _WebSocket(WebSocketsSansIOProtocol):
+    def __init__(self, *, ended: asyncio.Future[None], **options: Any) -> None:
+        super().__init__(**options)
+        self._ended = ended
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        super().connection_lost(exc)
+        _settle(self._ended)
+
+
+def _settle(ended: asyncio.Future[None]) -> None:
+    if not ended.done():
+        ended.set_result(None)
+
+
+def _check_host(scope: Scope) -> None:
+    """Addresses in answers are made from the Host of the request, so it has to be one."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if len(hosts) != 1 or host_name(hosts[0].decode("latin-1").lower()) is None:
+        raise WrongHost(
+            "The Host of this request is not a name.", hint="Ask the address in CODEWORDS_RUNTIME_URI."
+        )
+
+
+async def _not_served(_request: Any) -> None:
+    """Routes of the guard are matched, never served."""

@@ -1,0 +1,135 @@
+"""Keys: who asks, found once per request and put into the scope. Every route needs one but those of `is_open`.
+
+This is the guard of the public listener; `sandboxes.py` has that of the internal one, where keys of runs are valid.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from codewords_mcp.errors import Unauthenticated
+from codewords_mcp.http.middleware.headers import Headers
+from codewords_mcp.http.middleware.people import PageSessionGuard
+from codewords_mcp.http.paths import PROVIDER_PREFIXES, looks_like_token
+from codewords_mcp.http.state import CALLER, CHALLENGE, LISTENER
+from codewords_mcp.runtime.auth.access_table import HTTP
+from codewords_mcp.runtime.model.core import Caller
+
+if TYPE_CHECKING:
+    from codewords_mcp.http.middleware.tokens import Tokens
+    from codewords_mcp.runtime.api.runtime import Runtime
+
+_OPEN = [rule.name.partition(" ")[2] for rule in HTTP if rule.level in {"open", "page"}]
+OPEN_PATHS = frozenset(path for path in _OPEN if "{" not in path)
+OPEN_PREFIXES = tuple(sorted({path.partition("{")[0] for path in _OPEN if "{" in path}))
+"""What needs no key, by the access table: its secret is in the path, in the body's signature, or in the first message."""
+
+PAGES = frozenset({"/", "/docs", "/openapi.json"})
+"""What a person opens in a browser, which can send a key as the password of Basic authentication only."""
+
+_KEY_HEADERS = frozenset({b"authorization", b"x-api-key", b"x-codewords-api-key"})
+GEMINI_PATHS = ("/gemini/", "/run/gemini/")
+TICKET = b"gw_ticket="
+
+_MAX_KEY, _MAX_TOKEN = 512, 16_384
+_HINT = "Send it as `Authorization: Bearer <key>` or `X-API-Key`; `codewords keys create` makes one."
+
+
+def is_open(path: str) -> bool:
+    """Whether a path needs no key."""
+    if path in OPEN_PATHS:
+        return True
+    return any(path.startswith(prefix) and path != prefix for prefix in OPEN_PREFIXES)
+
+
+class KeyGuard:
+    """Finds the caller. The key is looked up once, since looking spends a one-time key."""
+
+    def __init__(
+        self, app: ASGIApp, runtime: Runtime, tokens: Tokens, people: PageSessionGuard | None = None
+    ) -> None:
+        self.app = app
+        self._people = people
+        self._runtime = runtime
+        self._tokens = tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. Raises Unauthenticated."""
+        scope[LISTENER] = "public"
+        if scope["type"] != "lifespan" and not is_open(scope["path"]):
+            scope[CHALLENGE] = self._tokens.challenge
+            by_session = scope["type"] == "http" and scope["path"] in PAGES and not has_key(scope["headers"])
+            if by_session and self._people is not None:
+                await self._people.admit(scope)
+            else:
+                scope[CALLER] = await self._find(scope)
+        await self.app(scope, receive, send)
+
+    async def _find(self, scope: Scope) -> Caller:
+        path, query = scope["path"], scope["query_string"]
+        if TICKET in query and path.startswith(GEMINI_PATHS):
+            # The second leg of an upload: Google's SDK sends it without a key.
+            caller = self._runtime.upload_caller(path, query)
+            if caller.kind == "run":
+                raise Unauthenticated(
+                    "This upload belongs to a run, and goes on only inside that run's sandbox."
+                )
+            return caller
+        key = find_key(scope["headers"], path, query)
+        if looks_like_token(key):
+            return await self._tokens.verify(key)
+        return await self._runtime.authenticate(key)
+
+
+def has_key(headers: Headers) -> bool:
+    """Whether a request sends a key, in whichever header."""
+    return any(name in _KEY_HEADERS for name, _ in headers)
+
+
+def find_key(headers: Headers, path: str, query: bytes = b"") -> str:
+    """The one key of a request, by whichever of its headers; for Gemini also by `?key=`. Raises Unauthenticated."""
+    keys: set[str] = set()
+    if b"key=" in query and path.startswith(GEMINI_PATHS):
+        keys.update(value for name, value in parse_qsl(query.decode("latin-1")) if name == "key")
+    for name, value in headers:
+        if name == b"authorization":
+            keys.add(_of_authorization(value.decode("latin-1").strip(), path))
+        elif name in {b"x-api-key", b"x-codewords-api-key"} or (
+            name == b"x-goog-api-key" and path.startswith(PROVIDER_PREFIXES)
+        ):
+            keys.add(value.decode("latin-1").strip())
+    keys.discard("")
+    if not keys:
+        raise Unauthenticated("This request carries no key.", hint=_HINT)
+    if len(keys) > 1:
+        raise Unauthenticated("This request carries two different keys.", hint="Send one key, in one header.")
+    key = keys.pop()
+    if (
+        len(key) > (_MAX_TOKEN if looks_like_token(key) else _MAX_KEY)
+        or not key.isascii()
+        or not key.isprintable()
+        or " " in key
+    ):
+        raise Unauthenticated("What this request carries as its key is not one.", hint=_HINT)
+    return key
+
+
+def _of_authorization(value: str, path: str) -> str:
+    scheme, _, rest = value.partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    if scheme.lower() == "basic" and path in PAGES:
+        return _password(rest.strip())
+    return value
+
+
+def _password(encoded: str) -> str:
+    try:
+        return base64.b64decode(encoded, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""

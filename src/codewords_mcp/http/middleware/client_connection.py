@@ -1,0 +1,197 @@
+"""The client's side of one exchange: its body as it comes, and whether it is still there.
+
+ASGI has one `receive` for both. Whoever only reads the body never learns that the client hung up while the run
+waited in the queue; so one task reads ahead, and ends the block that serves the request when the client is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
+
+from starlette.types import Message, Receive, Send
+
+from codewords_mcp.errors import BodyTooLarge, CodewordsError, InvalidInput, RunCancelled
+from codewords_mcp.http.middleware.headers import Headers, content_length
+
+READ_AHEAD = 1 << 20
+"""Bytes kept before the client is made to wait. A hang-up behind more than this is seen when the body is read on."""
+
+
+class ClientGoneError(Exception):
+    """The client hung up: nobody is left to answer."""
+
+
+class ClientConnection:
+    """Use as `async with`: the block is cancelled and left with `ClientGoneError` when the client hangs up, or takes nothing
+    of what `send` sends, and with `BodyTooLarge` when its body passes `limit` bytes.
+
+    A body of a declared size up to `READ_AHEAD` is there as a whole when the block begins: a request that stalls takes no slot.
+
+    `body_first`: the block begins with the first piece of the body. Mostly it is there already, and where many requests come
+    at once, each is then read and handed on in one turn of the loop, instead of all of them being read first.
+    """
+
+    def __init__(
+        self,
+        receive: Receive,
+        headers: Headers,
+        *,
+        limit: int,
+        setting: str = "CODEWORDS_MAX_BODY",
+        body_first: bool = False,
+    ) -> None:
+        self._receive = receive
+        self._body_first = body_first
+        self._limit = limit
+        self._setting = setting
+        self._declared = content_length(headers)
+        self._chunks: deque[bytes] = deque()
+        self._held = self._total = 0
+        self._complete = False
+        self._answered = False
+        self._broken: CodewordsError | None = None
+        self._gone = False
+        self._sending_since: float | None = None
+        self._stall: asyncio.TimerHandle | None = None
+        self._readable = asyncio.Event()
+        self._roomy = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        """Start watching. Raises BodyTooLarge for a declared size over the limit, before a byte is read; ClientGoneError."""
+        if self._declared is not None and self._declared > self._limit:
+            raise too_large(self._limit, self._setting)
+        if self._declared is not None and self._declared <= READ_AHEAD:
+            await self._read_whole()
+        elif self._body_first and not self._read(await self._receive()):
+            raise ClientGoneError
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # a coroutine always runs in a task
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._watcher = asyncio.create_task(self._watch())
+        return self
+
+    async def _read_whole(self) -> None:
+        """Take in a body that is small enough to be kept, so that whoever waits for it holds nothing meanwhile."""
+        while not self._complete:
+            if not self._read(await self._receive()):
+                raise ClientGoneError
+            if self._broken is not None:
+                raise self._broken
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """As `asyncio.timeout` does it: our own cancellation becomes the error, another's stays one."""
+        self._watcher.cancel()
+        # a cancelled task keeps its frames, which refer to this: only the collector would free the request
+        del self._watcher
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        if not self._gone:
+            return
+        others = self._task.uncancel() > self._cancelling
+        if error is not None and not others:
+            raise ClientGoneError from None
+
+    async def send(self, send: Send, message: Message, patience: float) -> None:
+        """As `send` does; a client that takes nothing for so many seconds has hung up.
+
+        One timer looks after all of an answer's pieces: a time limit for each costs more than sending it.
+        """
+        loop = asyncio.get_running_loop()
+        self._sending_since = loop.time()
+        if self._stall is None:
+            self._stall = loop.call_later(patience, self._look, patience)
+        await send(message)
+        self._sending_since = None
+
+    def _look(self, patience: float) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        since = now if self._sending_since is None else self._sending_since
+        if now - since >= patience:
+            self._gone = True
+            self._task.cancel()
+        else:
+            self._stall = loop.call_later(since + patience - now, self._look, patience)
+
+    def answered(self) -> None:
+        """The answer is whole; a client that leaves now cancels nothing."""
+        self._answered = True
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body. Raises what ended it early: BodyTooLarge, RunCancelled when the client hung up."""
+        while True:
+            while self._chunks:
+                chunk = self._chunks.popleft()
+                self._held -= len(chunk)
+                self._roomy.set()
+                yield chunk
+            if self._broken is not None:
+                raise self._broken
+            if self._complete:
+                return
+            self._readable.clear()
+            await self._readable.wait()
+
+    async def _watch(self) -> None:
+        while self._broken is None:
+            while self._held > READ_AHEAD and not self._complete:
+                self._roomy.clear()
+                await self._roomy.wait()
+            if not self._read(await self._receive()):
+                return self._hang_up()
+        return None
+
+    def _read(self, message: Message) -> bool:
+        """Take in a piece of the body; False where the client hung up instead."""
+        if message["type"] != "http.request":
+            return False
+        if self._complete:
+            return True
+        chunk: bytes = message.get("body", b"")
+        self._total += len(chunk)
+        if self._total > self._limit:
+            self._break(too_large(self._limit, self._setting))
+            return True
+        if chunk:
+            self._chunks.append(chunk)
+            self._held += len(chunk)
+        self._complete = not message.get("more_body", False)
+        if self._complete and self._declared not in {None, self._total}:
+            self._break(not_whole(self._total, self._declared))
+        self._readable.set()
+        return True
+
+    def _break(self, failure: CodewordsError) -> None:
+        self._broken = failure
+        self._readable.set()
+
+    def _hang_up(self) -> None:
+        if self._answered:
+            return
+        if not self._complete:
+            self._break(RunCancelled("The caller hung up before its request was whole."))
+        self._gone = True
+        self._task.cancel()
+
+
+def not_whole(came: int, declared: int | None) -> InvalidInput:
+    """The refusal of a body that is not as long as its request declares."""
+    return InvalidInput(
+        f"The request's body ended after {came} of {declared} bytes.", hint="Send it again, whole."
+    )
+
+
+def too_large(limit: int, setting: str = "CODEWORDS_MAX_BODY") -> BodyTooLarge:
+    """The refusal of a body over `limit` bytes; `setting` is what raises the limit."""
+    return BodyTooLarge(
+        f"The body is larger than {limit:,} bytes, the most that this runtime takes here.",
+        hint=f"Send large data as a file (POST /file) and pass its link, or raise {setting}.",
+    )

@@ -1,0 +1,200 @@
+"""The one error boundary of this door: whatever a route raises becomes an answer here, and nowhere else."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from codewords_mcp.disk_errors import full_disk
+from codewords_mcp.errors import (
+    CodewordsError,
+    InsufficientScope,
+    InvalidInput,
+    InvalidToken,
+    MethodNotAllowed,
+    NotFound,
+    TooBusy,
+    Unauthenticated,
+)
+from codewords_mcp.http.middleware.auth import PAGES
+from codewords_mcp.http.middleware.client_connection import ClientGoneError
+from codewords_mcp.http.responses import JsonReply
+from codewords_mcp.http.state import CHALLENGE, ERROR_PAGE, REQUEST_ID, RUN_ID
+
+log = structlog.get_logger(__name__)
+_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+_PROCESS, _NUMBERS = secrets.token_hex(4), itertools.count(1)
+"""A request's id: random for each process, counted within it, since random bytes for each cost a call of the kernel."""
+
+
+class HttpInternalError(CodewordsError):
+    """A failure that we did not foresee. `request_id` is what the runtime's log has it under."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(
+            "The runtime failed on this request through a fault of its own.",
+            hint=f"Its log has the reason under {request_id}; trying again is safe.",
+        )
+        self.request_id = request_id
+
+    def details(self) -> dict[str, Any]:
+        """The id to look for."""
+        return {"request_id": self.request_id}
+
+
+class ErrorBoundary:
+    """The outermost layer: gives the request its id, and turns what was raised into an answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; never raises but for cancellation."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        scope[REQUEST_ID] = request_id = f"req_{_PROCESS}{next(_NUMBERS):08x}"
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            if message["type"] in {"http.response.start", "websocket.http.response.start"}:
+                started = True
+                message = _with_request_id(message, request_id)
+            elif message["type"] in {"websocket.accept", "websocket.close"}:
+                started = True
+            await send(message)
+
+        try:
+            _refuse_unserved(scope)
+            await self.app(scope, receive, sending)
+        except (ClientGoneError, ClientDisconnect):
+            log.debug("client hung up", request_id=request_id)
+        except Exception as failure:  # noqa: BLE001  # this is the boundary
+            error = explain(failure, request_id)
+            if started:
+                await _cut_off(scope, send, error)
+            else:
+                await _answer(scope, receive, sending, error)
+
+
+def _refuse_unserved(scope: Scope) -> None:
+    """Raise MethodNotAllowed for a method that no route takes, also where a workflow would take any."""
+    if scope.get("method") in {"TRACE", "CONNECT"}:
+        raise MethodNotAllowed(
+            "This runtime does not serve this method.", allow=_METHODS, hint=f"Use {' or '.join(_METHODS)}."
+        )
+
+
+def explain(failure: Exception, request_id: str) -> CodewordsError:
+    """The error to tell. What is not ours goes to the log, in full, and to the client only as an id."""
+    if isinstance(failure, CodewordsError):
+        return failure
+    if isinstance(failure, HTTPException):
+        return _of_router(failure)
+    log.error("request failed", request_id=request_id, exc_info=failure)
+    if full := full_disk(failure):
+        return full
+    return HttpInternalError(request_id)
+
+
+def _of_router(failure: HTTPException) -> CodewordsError:
+    if failure.status_code == 405:
+        allow = sorted(((failure.headers or {}).get("Allow") or "").replace(" ", "").split(","))
+        return MethodNotAllowed(
+            "This route does not take this method.", allow=allow, hint=f"Use {' or '.join(allow)}."
+        )
+    if failure.status_code == 404:
+        return NotFound("There is no such route.", hint="GET /openapi.json describes the routes.")
+    return InvalidInput("The request cannot be read.")
+
+
+def body_of(error: CodewordsError) -> dict[str, Any]:
+    """The wire form. Public clients read `detail`, so that the sentence is there too."""
+    return {"error": error.to_dict(), "detail": str(error)}
+
+
+def reply_of(error: CodewordsError, run_id: str | None = None, challenge: str = "Bearer") -> Response:
+    """The error as an HTTP answer, with the headers that belong to it."""
+    headers = {"Error-Origin": error.origin}
+    known_run = run_id or cast("str | None", getattr(error, "run_id", None))
+    if known_run:
+        headers["X-Request-Id"] = known_run
+    if isinstance(error, TooBusy):
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = _challenge(error, challenge)
+    if isinstance(error, InsufficientScope) and error.by_token:
+        headers["WWW-Authenticate"] = _challenge(error, challenge)
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.allow)
+    if error.status == 413:
+        # The rest of the body is still on its way: only closing the connection stops it.
+        headers["Connection"] = "close"
+    return JsonReply(body_of(error), error.status, headers)
+
+
+def _challenge(error: CodewordsError, challenge: str) -> str:
+    """RFC 6750: what was wrong with the token, and which scope would do."""
+    facts = [challenge.removeprefix("Bearer").strip()]
+    if isinstance(error, InsufficientScope):
+        facts += ['error="insufficient_scope"', f'scope="{error.scope}"']
+    elif isinstance(error, InvalidToken):
+        facts.append('error="invalid_token"')
+    return f"Bearer {', '.join(fact for fact in facts if fact)}".rstrip()
+
+
+async def outcome(work: Awaitable[Any], scope: Scope) -> dict[str, Any]:
+    """The boundary of a stream whose status is already sent: `{"result"}`, or `{"error", "detail", "status"}`."""
+    try:
+        return {"result": await work}
+    except Exception as failure:  # noqa: BLE001  # this is the boundary
+        error = explain(failure, scope[REQUEST_ID])
+        return body_of(error) | {"status": error.status}
+
+
+async def _answer(scope: Scope, receive: Receive, send: Send, error: CodewordsError) -> None:
+    page = cast("Callable[[CodewordsError], Response] | None", scope.get(ERROR_PAGE))
+    challenge = cast("Callable[[str], str] | None", scope.get(CHALLENGE))
+    said = challenge(scope["path"]) if challenge else "Bearer"
+    reply = page(error) if page else reply_of(error, scope.get(RUN_ID), said)
+    if page is None and isinstance(error, Unauthenticated) and scope["path"] in PAGES:
+        # A header of its own: browsers take a list of challenges in one header for a single one.
+        reply.headers.append("WWW-Authenticate", 'Basic realm="codewords: the key as password"')
+    if scope["type"] == "http":
+        await reply(scope, receive, send)
+    elif "websocket.http.response" in scope.get("extensions", {}):
+        await _refuse_websocket(reply, send)
+    else:
+        await send({"type": "websocket.close", "code": 1008, "reason": error.code})
+
+
+async def _refuse_websocket(reply: Response, send: Send) -> None:
+    """Answer the handshake with the error as plain HTTP."""
+    start: Message = {
+        "type": "websocket.http.response.start", "status": reply.status_code, "headers": reply.raw_headers,
+    }  # fmt: skip
+    await send(start)
+    await send({"type": "websocket.http.response.body", "body": bytes(reply.body), "more_body": False})
+
+
+async def _cut_off(scope: Scope, send: Send, error: CodewordsError) -> None:
+    """After the start of an answer only its end can tell: the server drops a connection whose answer is not whole."""
+    log.warning("answer cut off", request_id=scope[REQUEST_ID], code=error.code, reason=error.message)
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1011, "reason": error.code})
+
+
+def _with_request_id(message: Message, request_id: str) -> Message:
+    headers = list(message.get("headers", []))
+    if any(name == b"x-request-id" for name, _ in headers):
+        return message
+    return {**message, "headers": [*headers, (b"x-request-id", request_id.encode())]}

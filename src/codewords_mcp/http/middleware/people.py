@@ -1,0 +1,141 @@
+"""Pages of people: one layer before them all, which wants a person's session and refuses forms of other pages.
+
+A browser says where a form comes from, in `Origin` and `Sec-Fetch-Site`; a form that does not say so is refused. It sends
+`Sec-Fetch-Site` to https and loopback addresses only, so pages work there and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from codewords_mcp.errors import Forbidden, Unauthenticated
+from codewords_mcp.http.middleware.headers import Headers
+from codewords_mcp.http.middleware.hosts import Trust
+from codewords_mcp.http.middleware.protocol import SOCKET_ENDS
+from codewords_mcp.http.pages import sorry
+from codewords_mcp.http.state import CALLER, ERROR_PAGE, OPENS_PAGES, PERSON, SELF
+from codewords_mcp.runtime.auth.peers import Peer
+from codewords_mcp.runtime.model.core import Caller
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.api.runtime import Runtime
+
+SESSION_PREFIXES = ("/consents/", "/secrets/enter/", "/connect/", "/browser/pair/", "/withdraw/")
+"""Where something is agreed, typed or connected."""
+FORM_PREFIXES = (*SESSION_PREFIXES, "/login/", "/sign-in/")
+"""All pages with forms. `/login/` is for the users of a workflow, whom the runtime does not know."""
+FORM_PATHS = frozenset({"/sign-in", "/sign-out"})
+READING = frozenset({"GET", "HEAD"})
+_COOKIE = "codewords_session"
+
+
+class PageGuard:
+    """Puts the person of a page's session into the scope. Refuses forms of other origins, whatever the page."""
+
+    def __init__(self, app: ASGIApp, runtime: Runtime, trust: Trust) -> None:
+        self.app = app
+        self._runtime = runtime
+        self._trust = trust
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. Raises Forbidden for a form of another page, Unauthenticated where nobody is signed in."""
+        if scope["type"] == "http" and is_form_page(scope["path"]):
+            scope[SELF] = origin = self._trust.own_origin(scope)
+            scope[OPENS_PAGES] = self._runtime.opens_pages
+            scope.setdefault(ERROR_PAGE, sorry("This was not done"))
+            token = session_token(scope)
+            scope[PERSON] = await self._runtime.page_session(token, direct_peer(scope)) if token else None
+            if scope["path"].startswith(SESSION_PREFIXES):
+                require_signed_in(scope)
+            if scope["method"] not in READING:
+                require_same_origin(scope["headers"], origin)
+        await self.app(scope, receive, send)
+
+
+class PageSessionGuard:
+    """Lets a signed-in person read the pages that a key opens too. It comes before the search for a key."""
+
+    def __init__(self, runtime: Runtime, trust: Trust) -> None:
+        self._runtime = runtime
+        self._trust = trust
+
+    async def admit(self, scope: Scope) -> None:
+        """Put the person of the session into the scope as the caller. Raises Unauthenticated, to a browser as the page to sign
+        in on.
+        """
+        scope[SELF] = self._trust.own_origin(scope)
+        scope[OPENS_PAGES] = self._runtime.opens_pages
+        token = session_token(scope) if scope["method"] in READING else ""
+        found = await self._runtime.page_session(token, direct_peer(scope)) if token else None
+        if found is None and (b"sec-fetch-dest", b"document") not in scope["headers"]:
+            raise Unauthenticated(
+                "This request carries no key.",
+                hint="Send it as `Authorization: Bearer <key>` or `X-API-Key`; `codewords keys create` makes one.",
+            )
+        scope[PERSON] = found
+        require_signed_in(scope)
+        scope[CALLER] = found
+
+
+def is_form_page(path: str) -> bool:
+    """Whether a page with a form, or what a form of one is sent to, is at this path."""
+    return path in FORM_PATHS or path.startswith(FORM_PREFIXES)
+
+
+def require_same_origin(headers: Headers, origin: str) -> None:
+    """Raise Forbidden for a form that is not known to come from a page of this very origin."""
+    origins = [value.decode("latin-1").lower() for name, value in headers if name == b"origin"]
+    sites = [value.decode("latin-1").lower() for name, value in headers if name == b"sec-fetch-site"]
+    if origins != [origin] or sites != ["same-origin"]:
+        raise Forbidden(
+            "This form was not sent from its own page, or the browser does not say so.",
+            hint="Open the page itself, at https or at 127.0.0.1, and answer there.",
+        )
+
+
+def require_signed_in(scope: Scope) -> None:
+    """Raise Unauthenticated, told as the page to sign in on, where the request has no session."""
+    if scope.get(PERSON) is None:
+        from codewords_mcp.http.pages.sign_in import sign_in_page
+
+        scope[ERROR_PAGE] = sign_in_page(scope)
+        raise Unauthenticated(
+            "This page is for a person who is signed in.", hint="Run `codewords open`, or type a key on it."
+        )
+
+
+def person(scope: Scope) -> Caller:
+    """Who is signed in. Raises Unauthenticated."""
+    require_signed_in(scope)
+    return cast("Caller", scope[PERSON])
+
+
+def direct_peer(scope: Scope) -> Peer | None:
+    """Who connects, whatever the request says of itself: a program of this machine, a proxy on it, or another machine."""
+    remote, own = scope.get("state", {}).get(SOCKET_ENDS, (None, None))
+    if not remote or not own or own[1] is None:
+        return None
+    return Peer((remote[0], remote[1]), (own[0], own[1]))
+
+
+def cookie_name(origin: str) -> str:
+    """Of the session at this origin. Cookies are shared by the ports of a host, so that the port is in the name."""
+    if origin.startswith("https://"):
+        return f"__Host-{_COOKIE}"
+    port = origin.rpartition(":")[2]
+    return f"{_COOKIE}_{port if port.isdecimal() else 80}"
+
+
+def session_token(scope: Scope) -> str:
+    """The token of the session that a browser sends; "" for none, or for several, of which another site may have set one."""
+    name = cookie_name(scope[SELF])
+    found: set[str] = set()
+    for header, value in scope["headers"]:
+        if header == b"cookie":
+            for part in value.decode("latin-1").split(";"):
+                key, _, token = part.strip().partition("=")
+                if key == name:
+                    found.add(token)
+    return found.pop() if len(found) == 1 else ""

@@ -1,0 +1,195 @@
+"""Access tokens of one authorization server, whichever that is.
+
+A token (a JWT, RFC 9068) must be signed by it, for us, and alive. Nothing of a token is ever passed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+import time
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+import structlog
+
+from codewords_mcp.bounded_json import parse
+from codewords_mcp.errors import InvalidInput, InvalidToken, ServiceNotAvailable
+from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
+
+    from codewords_mcp.runtime.api.runtime import Runtime
+
+GRANTED = ("read", "run", "write")
+"""Scopes that a token may give. Keys are administered with an admin's key only."""
+DOCUMENT = "/.well-known/oauth-protected-resource"
+_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+_KEPT, _AGAIN = 3600.0, 10.0
+"""Seconds that public keys are kept, and between two looks for one that is not among them."""
+_LARGEST = 1 << 20
+log = structlog.get_logger(__name__)
+
+
+def resource_of(settings: Settings, runtime: Runtime) -> str:
+    """What a token must be made for: the URL of /mcp as clients reach it."""
+    return settings.oauth_audience or f"{settings.public_url or runtime.base_url}/mcp"
+
+
+class Tokens:
+    """Who a token's bearer is. Raises InvalidInput for an issuer that is no URL."""
+
+    def __init__(self, settings: Settings, runtime: Runtime) -> None:
+        self._settings = settings
+        self._runtime = runtime
+        self._issuer = settings.oauth_issuer or ""
+        self._keys: dict[str | None, Any] = {}
+        self._looked = float("-inf")
+        self._looking = asyncio.Lock()
+        if self._issuer:
+            _check_url(self._issuer, "CODEWORDS_OAUTH_ISSUER")
+        if settings.oauth_jwks_url:
+            _check_url(settings.oauth_jwks_url, "CODEWORDS_OAUTH_JWKS_URL")
+
+    def challenge(self, path: str) -> str:
+        """`WWW-Authenticate` for a request without a good key: where a client finds the authorization server."""
+        if not self._issuer:
+            return "Bearer"
+        root, _, suffix = resource_of(self._settings, self._runtime).partition("/mcp")
+        where = f"/{path.strip('/')}" if path.startswith("/mcp") else f"/mcp{suffix}"
+        return f'Bearer resource_metadata="{root}{DOCUMENT}{where}"'
+
+    async def verify(self, token: str) -> Caller:
+        """The caller that a token names. Raises InvalidToken, ServiceNotAvailable where the issuer can't be reached."""
+        import jwt
+
+        if not self._issuer:
+            raise InvalidToken(
+                "This runtime takes no access tokens.", hint="Send a key of `codewords keys create`."
+            )
+        try:
+            head = jwt.get_unverified_header(token)
+            if head.get("alg") not in _ALGORITHMS:
+                raise InvalidToken("The access token is not signed in a way that is taken here.")
+            key = await self._key(head.get("kid"))
+            claims = jwt.decode(
+                token,
+                key.key,
+                algorithms=[cast("str", head["alg"])],
+                issuer=self._issuer,
+                leeway=30,
+                options={"require": ["exp", "iss", "aud", "sub"], "verify_aud": False},
+            )
+        except jwt.PyJWTError as error:
+            log.info("access token refused", reason=type(error).__name__)
+            raise InvalidToken(
+                "The access token is not valid here: its signature, issuer or time is not right.",
+                hint="Sign in again.",
+            ) from error
+        return self._caller(claims)
+
+    def _caller(self, claims: dict[str, Any]) -> Caller:
+        audience = resource_of(self._settings, self._runtime)
+        aud: Any = claims["aud"]
+        made_for = [
+            str(one).rstrip("/") for one in (cast("list[Any]", aud) if isinstance(aud, list) else [aud])
+        ]
+        narrowed = [one.removeprefix(f"{audience}/") for one in made_for if one.startswith(f"{audience}/")]
+        if audience not in made_for and not narrowed:
+            raise InvalidToken(
+                "The access token was made for another server.", hint=f"Ask for one for {audience}."
+            )
+        subject = str(claims["sub"])
+        asked = claims.get("scope", claims.get("scp", ""))
+        scopes = asked.split() if isinstance(asked, str) else [str(one) for one in cast("list[Any]", asked)]
+        client = str(claims.get("client_id", claims.get("azp", "")))
+        return Caller(
+            self._settings.oauth_owners.get(subject) or f"oauth-{_short(self._issuer, subject)}",
+            "user",
+            key_id=f"oauth-{_short(self._issuer, subject, client)[:24]}",
+            scopes=frozenset(scopes) & frozenset(GRANTED),
+            toolsets=None if audience in made_for else frozenset(narrowed),
+            by_token=True,
+        )
+
+    async def _key(self, kid: str | None) -> Any:
+        if self._is_due(kid):
+            async with self._looking:
+                if self._is_due(kid):
+                    await self._look()
+        found = self._keys.get(kid)
+        if found is None and kid is None and len(self._keys) == 1:
+            found = next(iter(self._keys.values()))
+        if found is None:
+            raise InvalidToken("The access token is signed by a key that its issuer does not publish.")
+        return found
+
+    def _is_due(self, kid: str | None) -> bool:
+        age = time.monotonic() - self._looked
+        return age > _KEPT or (kid not in self._keys and age > _AGAIN)
+
+    async def _look(self) -> None:
+        """Fetch the issuer's public keys."""
+        import httpx
+        from jwt import PyJWKSet
+        from jwt.exceptions import PyJWTError
+
+        self._looked = time.monotonic()
+        try:
+            async with httpx.AsyncClient(timeout=10, follow_redirects=False) as http:
+                url = self._settings.oauth_jwks_url or await self._published(http)
+                self._keys = {key.key_id: key for key in PyJWKSet.from_dict(await _json(http, url)).keys}
+        except (httpx.HTTPError, ValueError, KeyError, PyJWTError) as error:
+            log.warning("the authorization server's keys cannot be read", reason=type(error).__name__)
+            if not self._keys:
+                raise ServiceNotAvailable(
+                    "The authorization server's keys cannot be read now.",
+                    hint="Try again soon; a key of `codewords keys create` works meanwhile.",
+                ) from error
+
+    async def _published(self, http: httpx.AsyncClient) -> str:
+        """Where its metadata says that its keys are (RFC 8414, OpenID Connect Discovery)."""
+        parts = urlsplit(self._issuer)
+        root, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
+        for where in (
+            f"{root}/.well-known/oauth-authorization-server{path}",
+            f"{root}/.well-known/openid-configuration{path}",
+            f"{root}{path}/.well-known/openid-configuration",
+        ):
+            response = await http.get(where)
+            if response.status_code == 200:
+                told = parse(response.content)
+                if told["issuer"] != self._issuer:
+                    raise ValueError(where)
+                _check_url(told["jwks_uri"], "jwks_uri")
+                return told["jwks_uri"]
+        raise KeyError(self._issuer)
+
+
+async def _json(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
+    response = await http.get(url)
+    response.raise_for_status()
+    if len(response.content) > _LARGEST:
+        raise ValueError(url)
+    return parse(response.content)
+
+
+def _check_url(url: str, name: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
+        return
+    raise InvalidInput(f"{name} must be an https URL; http is for loopback only.")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _short(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]

@@ -1,0 +1,111 @@
+"""The page on which a person agrees to what a workflow may do, or an assistant is about to do, where the chat cannot ask."""
+
+from __future__ import annotations
+
+from html import escape
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from codewords_mcp.errors import BodyTooLarge, InvalidInput
+from codewords_mcp.http.bodies import read_bytes
+from codewords_mcp.http.middleware.people import person
+from codewords_mcp.http.operations import HttpOperation
+from codewords_mcp.http.pages import page, sorry
+from codewords_mcp.http.state import ERROR_PAGE, runtime
+from codewords_mcp.runtime.auth.questions import OpenQuestion
+from codewords_mcp.runtime.model.core import Caller
+
+_MAX_FORM = 1024
+_FOLDED_FROM = 40
+_MARKS = {"+": "ins", "-": "del"}
+_sorry = sorry("The answer was not taken")
+
+
+async def show(request: Request) -> Response:
+    """What is asked, while it waits for an answer; looking does not answer it."""
+    request.scope[ERROR_PAGE] = _sorry
+    return _form(
+        await runtime(request.scope).peek_consent(person(request.scope), _token(request)),
+        person(request.scope),
+    )
+
+
+async def answer(request: Request) -> Response:
+    """Take the answer, once."""
+    request.scope[ERROR_PAGE] = _sorry
+    form = parse_qs((await read_bytes(request, _MAX_FORM, _too_large)).decode("ascii", "replace"))
+    said = form.get("answer", [""])[0]
+    if said not in {"agree", "decline"}:
+        raise InvalidInput("The form did not arrive whole.", hint="Open the link again and choose.")
+    wording = (await runtime(request.scope).peek_consent(person(request.scope), _token(request))).wording
+    await runtime(request.scope).answer_consent(
+        person(request.scope), _token(request), agreed=said == "agree"
+    )
+    agreed = said == "agree"
+    title, then = ("Agreed", wording.agreed) if agreed else ("Declined", wording.declined)
+    return page(
+        title,
+        f'<h1 class="{"good" if agreed else "bad"}">{title}</h1><p>{escape(then)}</p>'
+        '<p class="last">You can close this page and go back to your conversation.</p>',
+    )
+
+
+def _form(question: OpenQuestion, signed_in: Caller) -> Response:
+    wording = question.wording
+    items = "".join(
+        f"<tr><th>{escape(kind)}</th><td>{'<br>'.join(map(escape, of_kind))}</td></tr>"
+        for kind, of_kind in question.rows
+    )
+    asker = f'<p class="dim">Asked by {escape(wording.asker)}.</p>' if wording.asker else ""
+    return page(
+        wording.title,
+        f"<h1>{escape(wording.title)}</h1>{asker}<p>{escape(wording.about)}:</p><table>{items}</table>"
+        f"{_difference(question.diff)}"
+        '<form method="post"><button name="answer" value="agree">Agree</button>'
+        '<button class="quiet" name="answer" value="decline">Decline</button></form>'
+        '<p class="dim last">Nothing that is not agreed is done. This link works once, for ten minutes. You are signed in as '
+        f"{escape(signed_in.owner)}.</p>",
+    )
+
+
+def _difference(diff: str) -> str:
+    """The code's difference, folded where it is long. What cannot be seen, or turns lines around, is shown by its number."""
+    if not diff:
+        return ""
+    lines = [_spelled(line) for line in diff.split("\n") if not line.startswith(("--- ", "+++ "))]
+    # each is a block of its own, broken where it is long: nothing is out of sight, and no rest of a line looks like another
+    marked = "".join(
+        f"<{mark}>{escape(line)}</{mark}>" for line in lines for mark in [_MARKS.get(line[:1], "span")]
+    )
+    unfolded = " open" if len(lines) <= _FOLDED_FROM else ""
+    return (
+        f"<details{unfolded}><summary>The code's difference ({len(lines)} lines)</summary>"
+        f'<pre class="diff">{marked}</pre></details>'
+    )
+
+
+def _spelled(line: str) -> str:
+    return "".join(c if c.isprintable() or c == "\t" else f"\\u{{{ord(c):x}}}" for c in line)
+
+
+def _too_large(_limit: int) -> BodyTooLarge:
+    return BodyTooLarge("That is no answer of this page.", hint="Open the link again and choose.")
+
+
+def _token(request: Request) -> str:
+    return str(request.path_params["token"])
+
+
+OPERATIONS = [
+    HttpOperation(
+        "GET", "/consents/{token}", "The page that asks whether a workflow may do what it asks for", show,
+        media="text/html",
+    ),
+    HttpOperation(
+        "POST", "/consents/{token}", "Agree or decline", answer,
+        media="text/html", body_media="application/x-www-form-urlencoded",
+        body={"type": "object", "properties": {"answer": {"type": "string", "enum": ["agree", "decline"]}}},
+    ),
+]  # fmt: skip

@@ -1,0 +1,254 @@
+"""Signing a browser in: by a one-time address, or by a key that is typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import Scope
+
+from codewords_mcp.errors import (
+    BodyTooLarge,
+    CodewordsError,
+    Forbidden,
+    InvalidInput,
+    TooBusy,
+    Unauthenticated,
+)
+from codewords_mcp.http.bodies import Body, read_body, read_bytes
+from codewords_mcp.http.middleware.people import cookie_name, direct_peer, session_token
+from codewords_mcp.http.operations import HttpOperation, items_of
+from codewords_mcp.http.pages import HEADERS, page, prose, sorry
+from codewords_mcp.http.responses import JsonReply
+from codewords_mcp.http.state import ERROR_PAGE, OPENS_PAGES, PERSON, SELF, caller, runtime
+from codewords_mcp.runtime.auth.sessions import SESSION_TTL, checked_path
+from codewords_mcp.runtime.model.caller import HOME_OWNER
+from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.session import WaitingPage
+
+_MAX_FORM = 2048
+_MAX_KEY = 512
+_sorry = sorry("You are not signed in")
+
+
+class SignInBody(Body):
+    """`page`: the path that the address leads to, or the token of a page that waits; `/` without it."""
+
+    page: str = ""
+
+
+async def create(request: Request) -> Response:
+    """A one-time address that signs the caller's browser in."""
+    body = await read_body(request, SignInBody)
+    return JsonReply({"url": await runtime(request.scope).create_sign_in(caller(request.scope), body.page)})
+
+
+async def waiting(request: Request) -> Response:
+    """What waits for the caller."""
+    return JsonReply({"items": await runtime(request.scope).waiting_pages(caller(request.scope))})
+
+
+async def follow(request: Request) -> Response:
+    """Sign in at once where the person opened the address themselves; else show who would be signed in, and a button.
+
+    A link on another page, or a browser that only looks ahead, signs nobody in.
+    """
+    request.scope[ERROR_PAGE] = _sorry
+    found = await runtime(request.scope).peek_sign_in(_token(request))
+    headers = request.headers
+    opened_by_person = (
+        request.method == "GET"
+        and headers.get("sec-fetch-site") == "none"
+        and headers.get("sec-fetch-dest") == "document"
+        and "sec-purpose" not in headers
+    )
+    now: Caller | None = request.scope.get(PERSON)
+    if opened_by_person and (now is None or now.owner == found.caller.owner):
+        return await _signed_in(request)
+    instead = f" This browser is signed in as <b>{escape(now.owner)}</b> now." if now else ""
+    return page(
+        "Sign in",
+        f"<h1>Sign in to this runtime</h1><p>As <b>{escape(_named(found.caller))}</b>.{instead}</p>"
+        '<form method="post"><button autofocus>Sign in</button></form>'
+        '<p class="dim last">If you did not ask for this, close the page: nothing happens then.</p>',
+    )
+
+
+async def redeem(request: Request) -> Response:
+    """The button of that page."""
+    request.scope[ERROR_PAGE] = _sorry
+    await read_bytes(request, _MAX_FORM, _too_large)
+    return await _signed_in(request)
+
+
+async def type_key(request: Request) -> Response:
+    """Sign in by a key."""
+    fields = await _fields(request)
+    path = checked_path(fields.get("to", "/"))
+    request.scope[ERROR_PAGE] = sign_in_page(request.scope, path)
+    key = fields.get("key", "").strip()
+    if not 0 < len(key) <= _MAX_KEY or not key.isascii() or not key.isprintable():
+        raise Unauthenticated("That is no API key.", hint="`codewords keys create` makes one.")
+    # a proxy on this machine that says who its client is has been taken at its word
+    address = request.client.host if request.client else ""
+    token = await runtime(request.scope).begin_page_session(key, direct_peer(request.scope), address=address)
+    return await _with_session(request, token, path)
+
+
+async def open_here(request: Request) -> Response:
+    """Let the runtime open the page in the browser of its own desktop, signed in."""
+    fields = await _fields(request)
+    path = checked_path(fields.get("to", "/"))
+    request.scope[ERROR_PAGE] = sign_in_page(request.scope, path)
+    if not await runtime(request.scope).open_page(HOME_OWNER, path):
+        raise TooBusy(
+            "The runtime cannot open a page now.",
+            retry_after=5,
+            hint="Run `codewords open` in a terminal instead.",
+        )
+    return page(
+        "Opened",
+        "<h1>The page was opened in your browser</h1><p>Look for its new tab or window.</p>"
+        '<p class="dim last">Nothing there? Run <code>codewords open</code> in a terminal.</p>',
+    )
+
+
+async def sign_out(request: Request) -> Response:
+    """End the session."""
+    await read_bytes(request, _MAX_FORM, _too_large)
+    if token := session_token(request.scope):
+        await runtime(request.scope).end_page_session(token)
+    reply = page("Signed out", '<h1>You are signed out</h1><p class="last">You can close this page.</p>')
+    _set_cookie(reply, request.scope, "", 0)
+    return reply
+
+
+def sign_in_page(scope: Scope, path: str = "") -> Callable[[CodewordsError], Response]:
+    """Renders what was raised as the page on which a person signs in, and comes back to the path that they wanted."""
+    to = path or scope["path"]
+
+    def render(error: CodewordsError) -> Response:
+        if not isinstance(error, (Unauthenticated, TooBusy, Forbidden)):
+            return sorry("This was not done")(error)
+        alert = f'<p class="bad" role="alert">{prose(str(error))}</p>' if path else ""
+        hidden = f'<input type="hidden" name="to" value="{escape(to)}">'
+        here = ""
+        if scope.get(OPENS_PAGES):
+            here = (
+                f'<form method="post" action="/sign-in/here">{hidden}<button>Open it in my browser</button></form>'
+                "<p>The runtime opens this page again in the browser of its own desktop, signed in.</p>"
+            )
+        quiet = ' class="quiet"' if here else ""
+        return page(
+            "Sign in to go on",
+            f"<h1>This page needs you, not an assistant</h1>{alert}"
+            "<p>Whoever has this address can be a program. Show that it is you, in one of these ways:</p>"
+            f"{here}<p>Run <code>codewords open</code> in a terminal of the machine that the runtime is on. It opens what"
+            " waits for you.</p>"
+            f'<form method="post" action="/sign-in" autocomplete="off">{hidden}'
+            '<label for="key">Or type an API key</label>'
+            '<input id="key" name="key" type="password" autocomplete="off" autocapitalize="none" autocorrect="off"'
+            f' spellcheck="false"><button{quiet}>Sign in</button></form>'
+            '<p class="dim last">The key goes to this runtime only. This browser then stays signed in for 12 hours.</p>',
+            status=error.status,
+        )
+
+    return render
+
+
+def waiting_list(items: list[WaitingPage]) -> str:
+    """Links to what waits, as HTML."""
+    if not items:
+        return "<p>Nothing waits for you.</p>"
+    links = "".join(f'<li><a href="{escape(one.path)}">{escape(one.title)}</a></li>' for one in items)
+    return f"<h2>Waiting for you</h2><ul>{links}</ul>"
+
+
+def signed_in_as(found: Caller) -> str:
+    """Who is signed in, and the button that ends it, as HTML."""
+    return (
+        f'<form method="post" action="/sign-out"><p class="dim">Signed in as {escape(_named(found))}.</p>'
+        '<button class="quiet">Sign out</button></form>'
+    )
+
+
+def _named(found: Caller) -> str:
+    key = f"key {found.key_id}" if found.key_id else "the home's own key"
+    return f"{found.owner} ({key})"
+
+
+async def _signed_in(request: Request) -> Response:
+    token, found = await runtime(request.scope).redeem_sign_in(_token(request), direct_peer(request.scope))
+    return await _with_session(request, token, found.path)
+
+
+async def _with_session(request: Request, token: str, path: str) -> Response:
+    """Back to where the person wanted; the session before ends, so that nobody else's goes on."""
+    if before := session_token(request.scope):
+        await runtime(request.scope).end_page_session(before)
+    reply = RedirectResponse(path, 303, headers=HEADERS)
+    _set_cookie(reply, request.scope, token, int(SESSION_TTL))
+    return reply
+
+
+def _set_cookie(reply: Response, scope: Scope, token: str, seconds: int) -> None:
+    origin = scope[SELF]
+    reply.set_cookie(
+        cookie_name(origin), token, max_age=seconds, path="/", httponly=True, samesite="lax",
+        secure=origin.startswith("https://"),
+    )  # fmt: skip
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    data = await read_bytes(request, _MAX_FORM, _too_large)
+    try:
+        fields = parse_qs(data.decode("ascii"), keep_blank_values=True, strict_parsing=True, max_num_fields=3)
+    except ValueError:
+        raise InvalidInput("The form did not arrive whole.", hint="Open the page again.") from None
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _too_large(_limit: int) -> BodyTooLarge:
+    return BodyTooLarge("That is no answer of this page.", hint="Open the page again.")
+
+
+def _token(request: Request) -> str:
+    return str(request.path_params["token"])
+
+
+_FORM = "application/x-www-form-urlencoded"
+_TAG = "sign-in"
+OPERATIONS = [
+    HttpOperation(
+        "GET", "/waiting", "List the pages that wait for a person", waiting, tag=_TAG, reply=items_of(WaitingPage)
+    ),
+    HttpOperation(
+        "POST", "/sign-ins", "Make a one-time address that signs a browser in", create, tag=_TAG, body=SignInBody,
+        reply={"type": "object", "properties": {"url": {"type": "string", "format": "uri"}}, "required": ["url"]},
+        description="The address is for the person, never for an assistant: it signs in whoever opens it.",
+    ),
+    HttpOperation(
+        "POST", "/sign-in", "Sign a browser in by a key", type_key, tag=_TAG, media="text/html",
+        body_media=_FORM, status=303,
+        body={"type": "object", "properties": {"key": {"type": "string"}, "to": {"type": "string"}}},
+    ),
+    HttpOperation(
+        "POST", "/sign-in/here", "Open a page on the runtime's desktop, signed in", open_here, tag=_TAG,
+        media="text/html", body_media=_FORM, body={"type": "object", "properties": {"to": {"type": "string"}}},
+    ),
+    HttpOperation(
+        "GET", "/sign-in/{token}", "Sign a browser in by a one-time address", follow, tag=_TAG,
+        media="text/html",
+    ),
+    HttpOperation(
+        "POST", "/sign-in/{token}", "The button of that page", redeem, tag=_TAG, media="text/html",
+        body_media=_FORM, body={"type": "object"}, status=303,
+    ),
+    HttpOperation(
+        "POST", "/sign-out", "End a browser's session", sign_out, tag=_TAG, media="text/html",
+        body_media=_FORM, body={"type": "object"},
+    ),
+]  # fmt: skip

@@ -1,0 +1,169 @@
+"""Code that is worked on: drafts, edits, differences, generating; and deleting workflows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from codewords_mcp.http.bodies import Body, query_flag, query_int, read_body
+from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
+from codewords_mcp.http.progress import answer, watched
+from codewords_mcp.http.responses import JsonReply
+from codewords_mcp.http.state import caller, runtime
+from codewords_mcp.runtime.model.authoring import Draft, Edit, Edited, Generation
+from codewords_mcp.runtime.model.core import Consent, Progress
+
+_MANY = 1 << 31
+
+
+class DraftBody(Body):
+    """`code` is the whole file; `example` an input that it answers, kept with it."""
+
+    code: str
+    name: str = ""
+    description: str = ""
+    example: Any = None
+
+
+class EditBody(Body):
+    """One of `edits` (texts that stand in the code once, all or none), a unified `patch`, and other `code`.
+
+    `revision`: of the draft as it was read; another answers 409.
+    """
+
+    edits: list[Edit] = Field(default_factory=list[Edit])
+    patch: str = ""
+    code: str = ""
+    revision: int | None = None
+
+
+class GenerateBody(Body):
+    """What the workflow takes, does and answers; and what it must or must not use."""
+
+    description: str
+    constraints: str = ""
+
+
+class DeleteBody(Body):
+    """`confirm`, the token of 403 `consent_needed`, says that a person agrees; `allow` agrees to whatever it asks."""
+
+    confirm: str | None = None
+    allow: bool = False
+
+
+async def list_drafts(request: Request) -> Response:
+    """By last change."""
+    return JsonReply({"items": await runtime(request.scope).list_drafts(caller(request.scope))})
+
+
+async def create_draft(request: Request) -> Response:
+    """Check code and keep it, whatever the checks say."""
+    body = await read_body(request, DraftBody)
+    made = runtime(request.scope).create_draft(
+        caller(request.scope), body.code, name=body.name, description=body.description, example=body.example
+    )
+    return JsonReply(await watched(request, made))
+
+
+async def get_draft(request: Request) -> Response:
+    """One draft, with its code only when asked for."""
+    code = query_flag(request, "code", default=False)
+    draft_id = request.path_params["draft_id"]
+    return JsonReply(
+        await runtime(request.scope).get_draft(caller(request.scope), draft_id, include_code=code)
+    )
+
+
+async def edit(request: Request) -> Response:
+    """Change a draft, or make one of a workflow's live version."""
+    body = await read_body(request, EditBody)
+    made = runtime(request.scope).edit_draft(
+        caller(request.scope),
+        _subject(request),
+        edits=body.edits,
+        patch=body.patch,
+        code=body.code,
+        revision=body.revision,
+    )
+    return JsonReply(await watched(request, made))
+
+
+async def diff(request: Request) -> Response:
+    """What a draft changes, or what is different between two versions."""
+    found = await runtime(request.scope).diff(
+        caller(request.scope),
+        _subject(request),
+        version=query_int(request, "version", low=1, high=_MANY),
+        against=query_int(request, "against", low=1, high=_MANY),
+    )
+    return JsonReply({"diff": found})
+
+
+async def delete_draft(request: Request) -> Response:
+    """At once."""
+    await runtime(request.scope).delete_draft(caller(request.scope), request.path_params["draft_id"])
+    return Response(status_code=204)
+
+
+async def delete_workflow(request: Request) -> Response:
+    """With its versions, schedules and webhooks, once a person agrees; its runs stay."""
+    body = await read_body(request, DeleteBody)
+    consent = Consent(allow=body.allow, confirm=body.confirm, by_person=True)
+    await runtime(request.scope).delete_workflow(
+        caller(request.scope), request.path_params["service_id"], consent=consent
+    )
+    return Response(status_code=204)
+
+
+async def generate(request: Request) -> Response:
+    """Let a model write a workflow until it passes its checks: a draft, or a brief where no model can be asked."""
+    body = await read_body(request, GenerateBody)
+
+    async def work(progress: Progress) -> Generation:
+        return await runtime(request.scope).generate(
+            caller(request.scope), body.description, constraints=body.constraints, progress=progress
+        )
+
+    return await answer(request, work)
+
+
+def _subject(request: Request) -> str:
+    params = request.path_params
+    return str(params.get("draft_id") or params["service_id"])
+
+
+_DIFF = {"type": "object", "required": ["diff"], "properties": {"diff": {"type": "string"}}}
+_AGAINST = Parameter("against", "The version to compare with; the one before otherwise.", {"type": "integer"})
+
+OPERATIONS = [
+    HttpOperation("GET", "/drafts", "List drafts", list_drafts, reply=items_of(Draft)),
+    HttpOperation("POST", "/drafts", "Keep code as a draft", create_draft, body=DraftBody, reply=Edited),
+    HttpOperation(
+        "GET", "/drafts/{draft_id}", "One draft", get_draft, reply=Draft,
+        parameters=(Parameter("code", "1 adds the code.", {"type": "integer", "enum": [0, 1], "default": 0}),),
+    ),
+    HttpOperation("DELETE", "/drafts/{draft_id}", "Delete a draft", delete_draft, status=204),
+    HttpOperation("POST", "/drafts/{draft_id}/edits", "Change a draft", edit, body=EditBody, reply=Edited),
+    HttpOperation("GET", "/drafts/{draft_id}/diff", "What a draft changes", diff, parameters=(_AGAINST,), reply=_DIFF),
+    HttpOperation(
+        "POST", "/workflows/{service_id}/edits", "Make a draft of the live version, with a change", edit,
+        body=EditBody, reply=Edited,
+    ),
+    HttpOperation(
+        "GET", "/workflows/{service_id}/diff", "What is different between two versions", diff, reply=_DIFF,
+        parameters=(Parameter("version", "The later one; the live one otherwise.", {"type": "integer"}), _AGAINST),
+    ),
+    HttpOperation(
+        "DELETE", "/workflows/{service_id}", "Delete a workflow with its versions, schedules and webhooks", delete_workflow,
+        body=DeleteBody, status=204,
+        description="Without `confirm` or `allow` it answers 403 `consent_needed`. Runs stay; while some go on, 409.",
+    ),
+    HttpOperation(
+        "POST", "/generate", "Let a model write a workflow", generate, body=GenerateBody, reply=Generation,
+        description="Takes a while: with `Accept: application/x-ndjson` it streams `{progress}` lines, then `{result}` or "
+        "`{error}`. The same body again goes on with what was broken off.",
+    ),
+]  # fmt: skip

@@ -1,0 +1,202 @@
+"""Calls of model providers, as their SDKs make them, on bare ASGI; and errors as those SDKs read them."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from codewords_mcp.errors import CodewordsError, MethodNotAllowed
+from codewords_mcp.http.middleware.client_connection import ClientConnection
+from codewords_mcp.http.middleware.headers import content_length
+from codewords_mcp.http.middleware.provider_errors import dialect_of, provider_reply
+from codewords_mcp.http.operations import HttpOperation
+from codewords_mcp.http.responses import JsonReply
+from codewords_mcp.http.state import ERROR_PAGE, caller, house, own_url, runtime
+from codewords_mcp.runtime.auth.access import Rule
+from codewords_mcp.runtime.auth.access_table import TABLE
+from codewords_mcp.runtime.model.core import Provider, ProviderReply, ProviderRequest
+
+PROVIDERS: tuple[Provider, ...] = ("openai", "anthropic", "gemini")
+STALLED = 300.0
+"""Seconds that a client may leave a piece of its answer unread."""
+_REPEATS = b"x-stainless-retry-count"
+"""OpenAI's and Anthropic's SDKs repeat calls by themselves, and say how often they did."""
+_UPLOADS = ("/files", "/uploads", "/upload/")
+
+_FORM: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "model": {"type": "string"}, "prompt": {"type": "string"}, "example_output": {}, "system": {"type": "string"},
+        "images": {"type": "array", "items": {"type": "string"}}, "temperature": {"type": "number"},
+        "max_tokens": {"type": "integer"},
+    },
+    "required": ["model", "prompt"],
+}  # fmt: skip
+_ANSWER: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "response": {}, "model": {"type": "string"}, "usage": {"type": "object"}, "cost": {"type": ["number", "null"]},
+        "instead_of": {"type": "string", "description": "The model that was asked for and could not be had."},
+    },
+    "required": ["response", "model", "usage", "cost"],
+}  # fmt: skip
+
+_PASSING = [
+    HttpOperation(
+        "*", path, f"Call {title} as its own SDK does",
+        tag="providers", media="*/*", body={}, body_media="*/*",
+        description="Status, headers and body are the provider's own, streamed as they come. The key is a CodeWords key, "
+        "in the header in which the SDK sends one; the provider's key stays in the runtime. Errors of the gateway have the "
+        "provider's shape and `Error-Origin: platform`.",
+    )
+    for path, title in (
+        ("/openai/{path}", "OpenAI"),
+        ("/run/openai/v1/{path}", "OpenAI"),
+        ("/anthropic/{path}", "Anthropic"),
+        ("/run/anthropic/{path}", "Anthropic"),
+        ("/gemini/{path}", "Gemini"),
+        ("/run/gemini/v1/{path}", "Gemini, in its OpenAI-compatible form,"),
+    )
+]  # fmt: skip
+_SIMPLE = [
+    HttpOperation(
+        "POST", f"/run/{name}/", f"Ask {name} one prompt", tag="models",
+        description="`example_output` is a JSON Schema or an example of the answer; `images` are https or data URLs. The "
+        "model `echo` asks nobody and says so. `cost` is in USD, null for a model without a price.",
+        body=_FORM, reply=_ANSWER,
+    )
+    for name in PROVIDERS
+]  # fmt: skip
+OPERATIONS = [*_PASSING, *_SIMPLE]
+
+
+def provider_of(path: str) -> tuple[Provider, bool, str] | None:
+    """(provider, whether it is mounted under /run, what follows) of a pass-through path; None for every other."""
+    _, first, rest = (*path.split("/", 2), "", "")[:3]
+    run_mount = first == "run"
+    if run_mount:
+        first, _, rest = rest.partition("/")
+    if first not in PROVIDERS or not rest.strip("/"):
+        return None
+    return first, run_mount, f"/{rest.lstrip('/')}"
+
+
+def provider_rule(provider: Provider, run_mount: bool) -> Rule:
+    """Who may call a provider by this mount."""
+    mount = (
+        f"/{provider}/"
+        if not run_mount
+        else "/run/anthropic/"
+        if provider == "anthropic"
+        else f"/run/{provider}/v1/"
+    )
+    return TABLE.get("http", f"* {mount}{{path}}")
+
+
+def simple_of(path: str) -> Provider | None:
+    """The provider of a simple form's path, `/run/openai` with or without a slash; None for every other."""
+    name = path.strip("/").removeprefix("run/")
+    return name if path.startswith("/run/") and name in PROVIDERS else None
+
+
+class ProviderErrors:
+    """Lets whatever is refused on a provider's path be told in that provider's words."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http" and (found := provider_of(scope["path"])):
+            dialect = dialect_of(*found)
+
+            def page(error: CodewordsError) -> Response:
+                return provider_reply(dialect, error)
+
+            scope[ERROR_PAGE] = page
+        await self.app(scope, receive, send)
+
+
+async def serve_provider(scope: Scope, receive: Receive, send: Send) -> None:
+    """A call that passes through. A client that hangs up half-way ends it at the provider too."""
+    settings, headers = house(scope).settings, scope["headers"]
+    request = _request(scope)
+    uploads = request.path.startswith(_UPLOADS) or any(f"{part}/" in request.path for part in _UPLOADS[:2])
+    limit, setting = (
+        (settings.max_file, "CODEWORDS_MAX_FILE") if uploads else (settings.max_body, "CODEWORDS_MAX_BODY")
+    )
+    async with ClientConnection(
+        receive, headers, limit=limit, setting=setting, body_first=True
+    ) as connection:
+        request.body = connection.chunks()
+        reply = await runtime(scope).ask_provider(request)
+        await pass_on(reply, connection, send)
+
+
+async def serve_simple(scope: Scope, receive: Receive, send: Send) -> None:
+    """`POST /run/openai`: one prompt, one answer."""
+    provider = simple_of(scope["path"])
+    assert provider is not None  # noqa: S101  # only such paths are dispatched here
+    if scope["method"] != "POST":
+        raise MethodNotAllowed(
+            "The simple form takes POST.", allow=["POST"], hint="Send {model, prompt} as JSON."
+        )
+    async with ClientConnection(
+        receive, scope["headers"], limit=house(scope).settings.max_body
+    ) as connection:
+        body = b"".join([chunk async for chunk in connection.chunks()])
+        answer = await runtime(scope).ask_model(caller(scope), provider, body)
+        connection.answered()
+    await JsonReply(answer)(scope, receive, send)
+
+
+async def pass_on(reply: ProviderReply, connection: ClientConnection, send: Send) -> None:
+    """Piece by piece. The last piece of an answer whose length is known ends it: one event less for each call.
+
+    A client that stops reading for `STALLED` seconds has hung up, which ends the provider's call too.
+    """
+    left = content_length(reply.headers) or -1
+    try:
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+        async for chunk in reply.body:
+            left -= len(chunk)
+            if left == 0:
+                connection.answered()
+            message = {"type": "http.response.body", "body": chunk, "more_body": left != 0}
+            await connection.send(send, message, STALLED)
+        if left != 0:
+            connection.answered()
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+    finally:
+        await reply.aclose()
+
+
+def _request(scope: Scope) -> ProviderRequest:
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    path = raw.decode("latin-1")
+    found = provider_of(path.partition("?")[0]) or provider_of(quote(scope["path"]))
+    assert found is not None  # noqa: S101  # only such paths are dispatched here
+    provider, run_mount, path = found
+    headers = scope["headers"]
+    mount = f"/run/{provider}" if run_mount else f"/{provider}"
+    return ProviderRequest(
+        provider=provider,
+        method=scope["method"],
+        path=path,
+        query=scope["query_string"],
+        headers=headers,
+        body=_nothing(),
+        caller=caller(scope),
+        run_mount=run_mount,
+        here=own_url(scope) + mount if provider == "gemini" else "",
+        length=content_length(headers),
+        may_wait=not any(name == _REPEATS for name, _ in headers),
+    )
+
+
+async def _nothing():  # noqa: ANN202  # replaced before it is read
+    for chunk in ():
+        yield chunk

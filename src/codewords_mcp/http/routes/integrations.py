@@ -1,0 +1,224 @@
+"""Integrations: what there is, how an app is connected, what is done in it. And the page that leads to the broker."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from codewords_mcp.errors import InvalidInput
+from codewords_mcp.http.bodies import Body, read_body
+from codewords_mcp.http.middleware.headers import content_length
+from codewords_mcp.http.middleware.people import person
+from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
+from codewords_mcp.http.pages import HEADERS, page, sorry
+from codewords_mcp.http.responses import JsonReply
+from codewords_mcp.http.state import ERROR_PAGE, caller, runtime
+from codewords_mcp.runtime.model.integration import Account, ActionOutcome, Connection, Detail, FoundActions
+from codewords_mcp.runtime.model.service import CallPreview
+
+MOST = 500
+MAX_WAIT = 100.0
+_sorry = sorry("It could not be connected")
+
+
+class LookupBody(Body):
+    """`props` are what is set already; `prop` asks for the values that one field takes."""
+
+    action: str
+    prop: str = ""
+    props: dict[str, Any] = Field(default_factory=dict[str, Any])
+    query: str = ""
+    account: str | None = None
+
+
+class ConnectBody(Body):
+    """`wait_seconds`: answer as soon as the app is connected, or after so long."""
+
+    wait_seconds: float = Field(default=0, ge=0, le=MAX_WAIT)
+
+
+class CallBody(Body):
+    """`account` is one of several that are connected; without it the newest is taken."""
+
+    action: str
+    props: dict[str, Any] = Field(default_factory=dict[str, Any])
+    account: str | None = None
+
+
+async def search(request: Request) -> Response:
+    """Actions and apps for a question in plain words."""
+    query = request.query_params.get("query", "")
+    return JsonReply(
+        await runtime(request.scope).search_integrations(
+            caller(request.scope), query, limit=_limit(request, 8)
+        )
+    )
+
+
+async def show_app(request: Request) -> Response:
+    """What can be done in an app."""
+    query = request.query_params.get("query", "")
+    return JsonReply(
+        await runtime(request.scope).list_actions(
+            caller(request.scope), _app(request), query=query, limit=_limit(request, 30)
+        )
+    )
+
+
+async def show_action(request: Request) -> Response:
+    """An action's fields, or the values that one takes."""
+    body = await read_body(request, LookupBody)
+    found = await runtime(request.scope).get_action(
+        caller(request.scope), _app(request), body.action,
+        prop=body.prop, props=body.props, query=body.query, account=body.account,
+    )  # fmt: skip
+    return JsonReply(found)
+
+
+async def connect(request: Request) -> Response:
+    """How the app stands, and where a person connects it."""
+    empty = not content_length(request.scope["headers"])
+    body = ConnectBody() if empty else await read_body(request, ConnectBody)
+    return JsonReply(
+        await runtime(request.scope).connect_app(caller(request.scope), _app(request), wait=body.wait_seconds)
+    )
+
+
+async def call(request: Request) -> Response:
+    """Do something in an app, once."""
+    body = await read_body(request, CallBody)
+    done = await runtime(request.scope).call_integration(
+        caller(request.scope), _app(request), body.action, body.props, account=body.account
+    )
+    return JsonReply(done)
+
+
+async def preview(request: Request) -> Response:
+    """What a call would do."""
+    body = await read_body(request, CallBody)
+    found = await runtime(request.scope).preview_integration(
+        caller(request.scope), _app(request), body.action, body.props, account=body.account
+    )
+    return JsonReply(found)
+
+
+async def connections(request: Request) -> Response:
+    """The accounts that are connected."""
+    return JsonReply({"items": await runtime(request.scope).list_connections(caller(request.scope))})
+
+
+async def disconnect(request: Request) -> Response:
+    """Forget an account."""
+    await runtime(request.scope).disconnect(caller(request.scope), str(request.path_params["account"]))
+    return Response(status_code=204)
+
+
+async def link_page(request: Request) -> Response:
+    """What is about to be connected, to whom, before a person goes on to the broker."""
+    request.scope[ERROR_PAGE] = _sorry
+    found = await runtime(request.scope).peek_connection(person(request.scope), _nonce(request))
+    app = escape(found.app)
+    if found.connected:
+        return _connected(app)
+    return page(
+        f"Connect {found.app}",
+        f"<h1>Connect <code>{app}</code></h1>"
+        f"<p>The account becomes one of <b>{escape(found.owner)}</b> in this CodeWords runtime. Workflows that you deploy "
+        "and that declare it, and calls that you agree to, can then use it.</p>"
+        f'<p><a class="button" href="/connect/{escape(_nonce(request))}/go" rel="noreferrer">Go on to Pipedream</a></p>'
+        '<p class="dim last">You sign in there, not here: neither the assistant nor this runtime sees a password. '
+        "If you did not ask for this, close the page.</p>",
+    )
+
+
+async def link_onward(request: Request) -> Response:
+    """To the broker's own page. The link there is made now, for this person, who pressed the button of the page before."""
+    request.scope[ERROR_PAGE] = _sorry
+    if request.headers.get("sec-fetch-site") != "same-origin":
+        return RedirectResponse(f"/connect/{_nonce(request)}", 303, headers=HEADERS)
+    url = await runtime(request.scope).follow_connection(person(request.scope), _nonce(request))
+    return RedirectResponse(url, 303, headers=HEADERS | {"Referrer-Policy": "no-referrer"})
+
+
+async def link_done(request: Request) -> Response:
+    """A person is back from the broker."""
+    request.scope[ERROR_PAGE] = _sorry
+    found = await runtime(request.scope).connection_made(person(request.scope), _nonce(request))
+    app = escape(found.app)
+    if found.connected:
+        return _connected(app)
+    again = f'<a href="/connect/{escape(_nonce(request))}">Try again</a>'
+    return page(
+        f"{found.app} is not connected",
+        f'<h1 class="bad">{app} is not connected</h1><p>Pipedream shows no account of it yet. {again}, or go back to '
+        'your conversation: it may take a moment.</p><p class="last"></p>',
+    )
+
+
+def _connected(app: str) -> Response:
+    return page(
+        f"{app} is connected",
+        f'<h1 class="good">{app} is connected</h1>'
+        '<p class="last">You can close this page and go back to your conversation.</p>',
+    )
+
+
+def _app(request: Request) -> str:
+    return str(request.path_params["app"])
+
+
+def _nonce(request: Request) -> str:
+    return str(request.path_params["nonce"])
+
+
+def _limit(request: Request, usual: int) -> int:
+    text = request.query_params.get("limit", str(usual))
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:6]) <= MOST:
+        raise InvalidInput(f"`limit` is a number from 1 to {MOST}.")
+    return int(text[:6])
+
+
+_QUERY = Parameter("query", "What is to be done, in plain words", {"type": "string"})
+_LIMIT = Parameter("limit", "How many at most", {"type": "integer", "minimum": 1, "maximum": MOST})
+_TAG = "integrations"
+OPERATIONS = [
+    HttpOperation(
+        "GET", "/integrations", "Search the integrations", search, tag=_TAG, reply=FoundActions,
+        parameters=(Parameter(_QUERY.name, _QUERY.description, _QUERY.schema, required=True), _LIMIT),
+    ),
+    HttpOperation(
+        "GET", "/integrations/{app}", "List what can be done in an app", show_app, tag=_TAG, reply=Detail,
+        parameters=(_QUERY, _LIMIT),
+    ),
+    HttpOperation(
+        "POST", "/integrations/{app}/describe", "Describe an action, or the values that a field takes",
+        show_action, tag=_TAG, body=LookupBody, reply=Detail,
+    ),
+    HttpOperation(
+        "POST", "/integrations/{app}/connect", "See how an app stands, and get the page to connect it", connect, tag=_TAG,
+        body=ConnectBody, reply=Connection,
+    ),
+    HttpOperation("POST", "/integrations/{app}/call", "Do something in an app, once", call, tag=_TAG, body=CallBody, reply=ActionOutcome),
+    HttpOperation(
+        "POST", "/integrations/{app}/preview", "What a call of an action would do", preview, tag=_TAG, body=CallBody,
+        reply=CallPreview,
+        description="Nothing is done. `asks` is the call as a person reads it, where it may send, change or act on something.",
+    ),
+    HttpOperation("GET", "/connections", "List connected accounts", connections, tag=_TAG, reply=items_of(Account)),
+    HttpOperation("DELETE", "/connections/{account}", "Disconnect an account", disconnect, tag=_TAG, status=204),
+    HttpOperation(
+        "GET", "/connect/{nonce}", "The page that leads to the broker", link_page,
+        tag=_TAG, media="text/html",
+    ),
+    HttpOperation(
+        "GET", "/connect/{nonce}/go", "On to the broker's own page", link_onward,
+        tag=_TAG, media="text/html", status=303,
+    ),
+    HttpOperation(
+        "GET", "/connect/{nonce}/done", "Back from the broker", link_done, tag=_TAG, media="text/html"
+    ),
+]  # fmt: skip

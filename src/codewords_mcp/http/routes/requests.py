@@ -1,0 +1,241 @@
+"""What is asked about runs: provision, result, record, log, list, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
+from datetime import datetime
+from typing import get_args
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from codewords_mcp.errors import InvalidInput, RunPending
+from codewords_mcp.http.bodies import query_flag, query_int, query_wait
+from codewords_mcp.http.operations import HttpOperation, Parameter, page_of
+from codewords_mcp.http.progress import watched
+from codewords_mcp.http.responses import NDJSON, SSE, JsonReply, LineStream, line
+from codewords_mcp.http.state import caller, house, runtime
+from codewords_mcp.http.wire_format import log_record, result_record, run_record
+from codewords_mcp.mcp_server.run_format import Diagnosed, NextStep, diagnosed, next_step, secret_needed
+from codewords_mcp.runtime.model.authoring import refusals
+from codewords_mcp.runtime.model.core import FINISHED, RunStatus
+from codewords_mcp.runtime.model.log_batch import LogBatch
+from codewords_mcp.runtime.model.log_text import LEVELS, Line, Tracing, is_at_least, levelled, tracing_after
+
+_PIECE = 32 << 10
+RECORD = {"$ref": "#/components/schemas/RequestRecord"}
+_LIMIT = Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": 20})
+_CURSOR = Parameter("cursor", "`next_cursor` of the page before.", {"type": "string"})
+
+
+async def provision(request: Request) -> Response:
+    """A run id whose log can be followed before the run starts."""
+    run_id = await runtime(request.scope).provision(caller(request.scope))
+    return JsonReply({"request_id": run_id}, headers={"X-Request-Id": run_id})
+
+
+async def result(request: Request) -> Response:
+    """The record once the run has ended; 504 while it has not, since the public clients retry only that."""
+    scope, run_id = request.scope, _run_id(request)
+    settings = house(scope).settings
+    seconds = query_wait(request, usual=settings.sync_timeout, most=settings.run_timeout)
+    run = await watched(request, runtime(scope).get_run(caller(scope), run_id, wait=seconds))
+    if run.status not in FINISHED:
+        raise RunPending(
+            f"The run has not ended yet: it is {run.status}.", hint="Ask again, with a longer timeout."
+        )
+    return JsonReply(result_record(run), headers={"X-Request-Id": run.id})
+
+
+async def record(request: Request) -> Response:
+    """The record as it is."""
+    run = await runtime(request.scope).get_run(caller(request.scope), _run_id(request))
+    return JsonReply(run_record(run), headers={"X-Request-Id": run.id})
+
+
+async def cancel(request: Request) -> Response:
+    """Cancel; the sandbox is gone when this answers."""
+    run = await runtime(request.scope).cancel_run(caller(request.scope), _run_id(request))
+    return JsonReply(run_record(run), headers={"X-Request-Id": run.id})
+
+
+async def list_runs(request: Request) -> Response:
+    """Newest first."""
+    query = request.query_params
+    status = query.get("status")
+    if status is not None and status not in get_args(RunStatus):
+        raise InvalidInput(f"`status` must be one of {', '.join(get_args(RunStatus))}.")
+    page = await runtime(request.scope).list_runs(
+        caller(request.scope),
+        service_id=query.get("service_id"),
+        status=status,
+        limit=query_int(request, "limit", low=1, high=100) or 20,
+        cursor=query.get("cursor"),
+    )
+    return JsonReply({"items": [run_record(run) for run in page.items], "next_cursor": page.next_cursor})
+
+
+class RunDiagnosis(BaseModel):
+    """Why a run did not succeed, None of one that did; what to do next, the `secret` that is to be set, and why connections
+    were refused.
+    """
+
+    diagnosis: Diagnosed | None = None
+    next_step: NextStep | None = None
+    secret: str | None = None
+    refused: list[str] = []
+
+
+async def diagnosis(request: Request) -> Response:
+    """What `get_run` tells of a run that failed."""
+    scope = request.scope
+    run = await runtime(scope).get_run(caller(scope), _run_id(request))
+    why = await runtime(scope).diagnose(caller(scope), run)
+    return JsonReply(
+        RunDiagnosis(
+            diagnosis=diagnosed(why),
+            next_step=next_step(run, why),
+            secret=secret_needed(run, why),
+            refused=refusals(run),
+        )
+    )
+
+
+async def logs(request: Request) -> Response:
+    """The log as NDJSON, whatever `Accept` says: the public clients ask for SSE and parse lines."""
+    scope, run_id = request.scope, _run_id(request)
+    form = request.query_params.get("format", "ndjson")
+    if form not in _FORMS:
+        raise InvalidInput("`format` must be ndjson or sse.")
+    after = request.query_params.get("after") or request.headers.get("last-event-id")
+    if after and not _is_time(after):
+        raise InvalidInput(
+            "`after` must be a `createdAt` of the log.",
+            hint="Send it as the line had it: 2026-12-24T18:00:00.000000Z.",
+        )
+    follow = query_flag(request, "follow", default=True)
+    level = request.query_params.get("level", LEVELS[0])
+    if level not in LEVELS:
+        raise InvalidInput(f"`level` must be one of {', '.join(LEVELS)}.")
+    await runtime(scope).get_run(caller(scope), run_id)  # an unknown id is told before the stream starts
+    batches = runtime(scope).log_batches(caller(scope), run_id, after=after or None, follow=follow)
+    media, write, heartbeat, end = _FORMS[form]
+    return LineStream(_written(batches, level, write, heartbeat, end), media)
+
+
+def _is_time(text: str) -> bool:
+    with suppress(ValueError):
+        return bool(datetime.fromisoformat(text))
+    return False
+
+
+async def _written(
+    batches: AsyncIterator[LogBatch | None],
+    level: str,
+    write: Callable[[Line, str | None], bytes],
+    heartbeat: bytes,
+    end: bytes,
+) -> AsyncIterator[bytes]:
+    tracing: Tracing = frozenset()
+
+    def pieces(lines: list[Line]) -> list[bytes]:
+        wanted = [(one, its) for one, its in levelled(lines, tracing) if is_at_least(its, level)]
+        return _joined(write(one, its) for one, its in wanted)
+
+    async for batch in batches:
+        if batch is None:
+            yield heartbeat
+            continue
+        # What is made for one follower is right for all that were at the same place.
+        for piece in batch.form(f"{write.__name__} {level} {','.join(sorted(tracing))}", pieces):
+            yield piece
+        tracing = tracing_after(batch.lines, tracing)
+    if end:
+        yield end
+
+
+def _ndjson(entry: Line, level: str | None) -> bytes:
+    return line(log_record(entry, level))
+
+
+def _sse(entry: Line, level: str | None) -> bytes:
+    return b"id: " + entry[0].encode() + b"\ndata: " + line(log_record(entry, level)) + b"\n"
+
+
+_FORMS = {
+    "ndjson": (NDJSON, _ndjson, b"\n", b""),
+    "sse": (SSE, _sse, b": still here\n\n", b"event: end\ndata: {}\n\n"),
+}
+"""Media type, how a line is written, what is sent to say that the run goes on, and at the end."""
+
+
+def _joined(entries: Iterable[bytes]) -> list[bytes]:
+    """Whole entries in pieces of some `_PIECE` bytes: one for each entry costs more than writing it, and one for all is
+    kept in memory for each follower that reads slowly.
+    """
+    pieces: list[bytes] = []
+    gathered: list[bytes] = []
+    size = 0
+    for entry in entries:
+        gathered.append(entry)
+        size += len(entry)
+        if size >= _PIECE:
+            pieces.append(b"".join(gathered))
+            gathered, size = [], 0
+    return [*pieces, b"".join(gathered)] if gathered else pieces
+
+
+def _run_id(request: Request) -> str:
+    return str(request.path_params["run_id"])
+
+
+OPERATIONS = [
+    HttpOperation(
+        "POST", "/provision-request", "Get a run id before the run", provision, tag="runs",
+        description="Its log can be followed at once; pass it as `X-Provisioned-Request-Id`.",
+        reply={"type": "object", "properties": {"request_id": {"type": "string"}}, "required": ["request_id"]},
+    ),
+    HttpOperation(
+        "GET", "/result/{run_id}", "Wait for the result of a run", result, tag="runs", reply=RECORD,
+        description="200 with the record also for a failed run, plus the keys of an object `responseJson` that do not "
+        "collide with it. 504 with the code `run_pending` while the run goes on.",
+        parameters=(Parameter("timeout", "Seconds; over 1000: milliseconds. Else CODEWORDS_SYNC_TIMEOUT.", {"type": "number"}),),
+    ),
+    HttpOperation("GET", "/request/{run_id}", "The record of a run", record, tag="runs", reply=RECORD),
+    HttpOperation(
+        "GET", "/logs/{run_id}", "Follow the log of a run", logs, tag="runs", media=NDJSON, other_media=("text/event-stream",),
+        description="One JSON object a line, live; an empty line about every 5 s says that the run goes on.",
+        parameters=(
+            Parameter("after", "Only lines later than this `createdAt`.", {"type": "string"}),
+            Parameter("level", "Only lines of this level and above.", {"type": "string", "enum": list(LEVELS)}),
+            Parameter("format", "`sse` for server-sent events.", {"type": "string", "enum": ["ndjson", "sse"]}),
+            Parameter("follow", "0 ends with the last stored line.", {"type": "integer", "enum": [0, 1], "default": 1}),
+        ),
+        reply={
+            "type": "object",
+            "properties": {
+                "createdAt": {"type": "string"}, "message": {"type": "string"},
+                "stream": {"type": "string", "enum": ["stdout", "stderr", "platform"]},
+                "level": {"type": ["string", "null"], "enum": [*LEVELS, None]},
+                "fields": {"type": "object"},
+            },
+        },
+    ),
+    HttpOperation(
+        "GET", "/runs/{run_id}/diagnosis", "Say why a run failed", diagnosis, tag="runs", reply=RunDiagnosis,
+        description="Step, error, the workflow's own lines with the code around them, input, what changed since it last "
+        "worked, the likely fix, and what to do next. `diagnosis` is null for a run that did not fail.",
+    ),
+    HttpOperation(
+        "GET", "/runs", "List runs, newest first", list_runs, tag="runs",
+        reply=page_of(RECORD),
+        parameters=(
+            Parameter("service_id", "Only of this workflow.", {"type": "string"}),
+            Parameter("status", "Only with this status.", {"type": "string", "enum": list(get_args(RunStatus))}),
+            _LIMIT, _CURSOR,
+        ),
+    ),
+    HttpOperation("POST", "/runs/{run_id}/cancel", "Cancel a run", cancel, tag="runs", reply=RECORD),
+]  # fmt: skip

@@ -1,0 +1,65 @@
+"""Schedules: workflows that run by themselves."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from codewords_mcp.http.bodies import read_body
+from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
+from codewords_mcp.http.responses import JsonReply
+from codewords_mcp.http.state import caller, runtime
+from codewords_mcp.runtime.model.schedule import Schedule, ScheduleRequest
+
+
+async def create(request: Request) -> Response:
+    """Make one."""
+    asked = await read_body(request, ScheduleRequest)
+    return JsonReply(await runtime(request.scope).create_schedule(caller(request.scope), asked))
+
+
+async def list_schedules(request: Request) -> Response:
+    """Those that come next first."""
+    service_id = request.query_params.get("service_id")
+    found = await runtime(request.scope).list_schedules(caller(request.scope), service_id=service_id)
+    return JsonReply({"items": found})
+
+
+async def get(request: Request) -> Response:
+    """One."""
+    return JsonReply(await runtime(request.scope).get_schedule(caller(request.scope), _id(request)))
+
+
+async def pause(request: Request) -> Response:
+    """Nothing runs until it is resumed."""
+    return JsonReply(await runtime(request.scope).pause_schedule(caller(request.scope), _id(request)))
+
+
+async def resume(request: Request) -> Response:
+    """Go on with the next time from now."""
+    return JsonReply(await runtime(request.scope).resume_schedule(caller(request.scope), _id(request)))
+
+
+async def delete(request: Request) -> Response:
+    """Its runs stay."""
+    await runtime(request.scope).delete_schedule(caller(request.scope), _id(request))
+    return Response(status_code=204)
+
+
+def _id(request: Request) -> str:
+    return str(request.path_params["schedule_id"])
+
+
+OPERATIONS = [
+    HttpOperation(
+        "GET", "/schedules", "List schedules, next first", list_schedules, tag="schedules", reply=items_of(Schedule),
+        parameters=(Parameter("service_id", "Only of this workflow.", {"type": "string"}),),
+    ),
+    HttpOperation(
+        "POST", "/schedules", "Let a workflow run by itself", create, tag="schedules", body=ScheduleRequest, reply=Schedule,
+    ),
+    HttpOperation("GET", "/schedules/{schedule_id}", "Show a schedule with its next times", get, tag="schedules", reply=Schedule),
+    HttpOperation("POST", "/schedules/{schedule_id}/pause", "Pause a schedule", pause, tag="schedules", reply=Schedule),
+    HttpOperation("POST", "/schedules/{schedule_id}/resume", "Go on with a schedule", resume, tag="schedules", reply=Schedule),
+    HttpOperation("DELETE", "/schedules/{schedule_id}", "Delete a schedule", delete, tag="schedules", status=204),
+]  # fmt: skip

@@ -1,0 +1,87 @@
+"""Secrets by name. No route gives a value back, and no error shows one."""
+
+from __future__ import annotations
+
+from pydantic import Field, SecretStr
+from starlette.requests import Request
+from starlette.responses import Response
+
+from codewords_mcp.http.bodies import Body, read_body
+from codewords_mcp.http.middleware.headers import content_length
+from codewords_mcp.http.operations import HttpOperation, items_of
+from codewords_mcp.http.responses import JsonReply
+from codewords_mcp.http.state import caller, runtime
+from codewords_mcp.runtime.model.core import KeyRotation, SecretInfo
+
+
+class SecretBody(Body):
+    """`value` is write-only. `hosts` and `places` say where it may go, `plain` that workflows may read it; without any of
+    them the rule stays as it was, or is what a well-known name brings.
+    """
+
+    value: SecretStr
+    hosts: list[str] = Field(default_factory=list[str])
+    places: list[str] = Field(default_factory=list[str])
+    plain: bool = False
+
+
+class EntryBody(Body):
+    """`hosts` are what the page proposes; the person may change them."""
+
+    hosts: list[str] = Field(default_factory=list[str])
+
+
+async def list_secrets(request: Request) -> Response:
+    """Names, times and users."""
+    return JsonReply({"items": await runtime(request.scope).list_secrets(caller(request.scope))})
+
+
+async def set_secret(request: Request) -> Response:
+    """Store or replace a value."""
+    body = await read_body(request, SecretBody)
+    value = body.value.get_secret_value()
+    stored = await runtime(request.scope).set_secret(
+        caller(request.scope), _name(request), value, hosts=body.hosts, places=body.places, plain=body.plain
+    )
+    return JsonReply(stored)
+
+
+async def delete_secret(request: Request) -> Response:
+    """Forget a value."""
+    await runtime(request.scope).delete_secret(caller(request.scope), _name(request))
+    return Response(status_code=204)
+
+
+async def open_entry(request: Request) -> Response:
+    """A one-time page on which a person types the value."""
+    empty = not content_length(request.scope["headers"])
+    body = EntryBody() if empty else await read_body(request, EntryBody)
+    url = await runtime(request.scope).secret_entry(caller(request.scope), _name(request), hosts=body.hosts)
+    return JsonReply({"url": url})
+
+
+async def rotate_key(request: Request) -> Response:
+    """Another master key; secrets can be used meanwhile."""
+    return JsonReply(await runtime(request.scope).rotate_master_key(caller(request.scope)))
+
+
+def _name(request: Request) -> str:
+    return str(request.path_params["name"])
+
+
+OPERATIONS = [
+    HttpOperation(
+        "GET", "/secrets", "List secrets, without their values", list_secrets, tag="secrets",
+        reply=items_of(SecretInfo),
+    ),
+    HttpOperation("PUT", "/secrets/{name}", "Store a secret", set_secret, tag="secrets", body=SecretBody, reply=SecretInfo),
+    HttpOperation(
+        "POST", "/secrets/rotate-key", "Encrypt every secret with a new master key", rotate_key,
+        tag="secrets", reply=KeyRotation,
+    ),
+    HttpOperation("DELETE", "/secrets/{name}", "Delete a secret", delete_secret, tag="secrets", status=204),
+    HttpOperation(
+        "POST", "/secrets/{name}/entry", "Make a one-time page to type a secret on", open_entry, tag="secrets",
+        body=EntryBody, reply={"type": "object", "properties": {"url": {"type": "string", "format": "uri"}}, "required": ["url"]},
+    ),
+]  # fmt: skip

@@ -1,0 +1,127 @@
+"""Library services: what there are, and how each of their operations is called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from codewords_mcp.http.bodies import Body, read_body
+from codewords_mcp.http.operations import HttpOperation, items_of
+from codewords_mcp.http.responses import JsonReply
+from codewords_mcp.http.routes.gateway import PROVIDERS
+from codewords_mcp.http.state import caller, runtime
+from codewords_mcp.runtime.auth.access_table import service_rule
+from codewords_mcp.runtime.model.service import CallPreview, ServiceInfo
+
+_WORDS = ("scrape", "map", "crawl", "search", "extract", "batch")
+_FIRECRAWLS = re.compile(rf"(/v[12]/(?:{'|'.join(_WORDS)}))(?:/|\Z)")
+"""Where Firecrawl's newer clients ask, whatever path their `api_url` has: they drop it."""
+
+
+def firecrawls(path: str) -> str | None:
+    """The operation of Firecrawl that a path names, such as "/v2/scrape"; None for other paths."""
+    match = _FIRECRAWLS.match(path)
+    return match[1] if match else None
+
+
+def under_firecrawl(scope: Scope) -> Scope:
+    """The same call, as one of the service."""
+    path = f"/run/firecrawl{scope['path']}"
+    return {**scope, "path": path, "raw_path": quote(path).encode()}
+
+
+async def list_services(request: Request) -> Response:
+    """All of them."""
+    return JsonReply({"items": await runtime(request.scope).list_services(caller(request.scope))})
+
+
+async def get(request: Request) -> Response:
+    """One."""
+    name = request.path_params["name"]
+    return JsonReply(await runtime(request.scope).get_service(caller(request.scope), name))
+
+
+class PreviewBody(Body):
+    """A call: `input` is what its body or query would be."""
+
+    path: str = "/"
+    input: Any = None
+
+
+async def preview(request: Request) -> Response:
+    """What a call would do."""
+    body = await read_body(request, PreviewBody)
+    return JsonReply(
+        runtime(request.scope).preview_call(
+            caller(request.scope), request.path_params["name"], body.path, body.input
+        )
+    )
+
+
+def operations_of(services: Iterable[ServiceInfo]) -> Iterator[tuple[HttpOperation, dict[str, Any]]]:
+    """(how an operation is called, the named schemas that it refers to), for the description of the door."""
+    for service in services:
+        if service.name in PROVIDERS:  # the table has them
+            continue
+        for one in service.operations:
+            named: dict[str, Any] = {}
+            needs = [f"`{credential.name}`" for credential in service.credentials if not credential.without]
+            body = _named(one.input, service.name, named)
+            reply = _named(one.output, service.name, named)
+            yield HttpOperation(
+                "POST", f"/run/{service.name}{one.path.replace('*', '{path}')}", one.summary,
+                tag=f"service: {service.name}", body=body, reply=reply,
+                description=service.summary + (f" Needs {', '.join(needs)}." if needs else ""),
+                rule=service_rule(service.name, one.path.strip("/"), one.effect),
+            ), named  # fmt: skip
+
+
+def _named(schema: dict[str, Any], service: str, named: dict[str, Any]) -> dict[str, Any]:
+    """The schema with its own definitions moved to `named`, under the service's name."""
+
+    def moved(node: Any) -> Any:
+        if isinstance(node, dict):
+            found = cast("dict[str, Any]", node)
+            return {
+                key: f"#/components/schemas/{service}_{value.rpartition('/')[2]}"
+                if key == "$ref" and isinstance(value, str)
+                else moved(value)
+                for key, value in found.items()
+                if key != "$defs"
+            }
+        return [moved(item) for item in cast("list[Any]", node)] if isinstance(node, list) else node
+
+    named.update({f"{service}_{name}": moved(part) for name, part in schema.get("$defs", {}).items()})
+    return moved(schema)
+
+
+OPERATIONS = [
+    *(
+        HttpOperation(
+            "*", f"/{version}/{word}", f"Firecrawl's {word}, as its newer clients ask for it",
+            tag="services", body={}, reply={},
+            description=f"The same as `/run/firecrawl/{version}/{word}`; what is below it too, with any method.",
+        )
+        for version in ("v1", "v2")
+        for word in _WORDS
+    ),
+    HttpOperation(
+        "GET", "/services", "Library services", list_services, tag="services",
+        description="Each with its operations, their schemas, and whether the credentials it needs are set.",
+        reply=items_of(ServiceInfo),
+    ),
+    HttpOperation(
+        "GET", "/services/{name}", "One library service", get, tag="services", reply=ServiceInfo
+    ),
+    HttpOperation(
+        "POST", "/services/{name}/preview", "What a call of a library service would do", preview, tag="services",
+        body=PreviewBody, reply=CallPreview,
+        description="Nothing is done. `asks` is the call as a person reads it, where it may send, change or act on something.",
+    ),
+]  # fmt: skip

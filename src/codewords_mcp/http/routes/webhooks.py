@@ -1,0 +1,126 @@
+"""Webhooks: the addresses that senders know, without a key; and what their owner sees of them."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from codewords_mcp.errors import BodyTooLarge, InvalidInput
+from codewords_mcp.http.bodies import Body, query_int, read_body, read_bytes
+from codewords_mcp.http.middleware.headers import inward
+from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
+from codewords_mcp.http.responses import JsonReply
+from codewords_mcp.http.state import access, caller, house, runtime
+from codewords_mcp.runtime.model.webhook import Arrival, Delivery, DeliveryStatus, Webhook
+
+
+class WebhookBody(Body):
+    """`kind`: how its sender signs (`plain` not at all, `hub` like GitHub, `standard`, `stripe`), with the secret of the
+    name `secret`.
+    """
+
+    service_id: str
+    path: str = "/"
+    kind: str = "plain"
+    secret: str | None = None
+    name: str = ""
+
+
+async def receive(request: Request) -> Response:
+    """What a sender sends. It is answered when it is in the log; its runs are started from there."""
+    body = await read_bytes(request, house(request.scope).settings.max_webhook, _too_large)
+    headers: dict[str, str] = {}
+    for name, value in inward(request.scope["headers"]):
+        headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+    endpoint = str(request.path_params["endpoint"])
+    arrival = Arrival(endpoint, request.method, dict(request.query_params), headers, body)
+    answer = (await runtime(request.scope).receive_webhook(arrival, access(request.scope).caller)).body
+    return PlainTextResponse(answer) if isinstance(answer, str) else JsonReply(answer)
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"What a webhook takes is {limit} bytes at most.",
+        hint="Raise CODEWORDS_MAX_WEBHOOK if it should take more.",
+    )
+
+
+async def create(request: Request) -> Response:
+    """An address of its own."""
+    body = await read_body(request, WebhookBody)
+    made = await runtime(request.scope).create_webhook(caller(request.scope), **body.model_dump())
+    return JsonReply(made)
+
+
+async def list_webhooks(request: Request) -> Response:
+    """Newest first."""
+    return JsonReply({"items": await runtime(request.scope).list_webhooks(caller(request.scope))})
+
+
+async def delete(request: Request) -> Response:
+    """What came by it stays in the log."""
+    await runtime(request.scope).delete_webhook(caller(request.scope), str(request.path_params["webhook_id"]))
+    return Response(status_code=204)
+
+
+async def list_deliveries(request: Request) -> Response:
+    """Newest first."""
+    status = request.query_params.get("status")
+    if status is not None and status not in get_args(DeliveryStatus):
+        raise InvalidInput(f"`status` must be one of {', '.join(get_args(DeliveryStatus))}.")
+    found = await runtime(request.scope).list_deliveries(
+        caller(request.scope),
+        status=status,
+        limit=query_int(request, "limit", low=1, high=100) or 50,
+        before=request.query_params.get("before"),
+    )
+    return JsonReply({"items": found})
+
+
+async def get_delivery(request: Request) -> Response:
+    """One, with what it said."""
+    return JsonReply(await runtime(request.scope).get_delivery(caller(request.scope), _delivery_id(request)))
+
+
+async def redeliver(request: Request) -> Response:
+    """Start its runs once more."""
+    return JsonReply(await runtime(request.scope).redeliver(caller(request.scope), _delivery_id(request)))
+
+
+def _delivery_id(request: Request) -> str:
+    return str(request.path_params["delivery_id"])
+
+
+_ANSWER = {"type": "object", "properties": {"ok": {"type": "boolean"}, "delivery": {"type": "string"}}}
+_STATUS = {"type": "string", "enum": list(get_args(DeliveryStatus))}
+
+OPERATIONS = [
+    HttpOperation(
+        "POST", "/webhook/{endpoint}", "Deliver to a webhook", receive, tag="webhooks", body={},
+        body_media="*/*", reply=_ANSWER,
+        description="For senders: the address or their signature is the secret. Answered as soon as it is stored; what "
+        "comes twice is delivered once.",
+    ),
+    HttpOperation(
+        "GET", "/webhook/{endpoint}", "Answer a sender's challenge", receive, tag="webhooks",
+        media="text/plain",
+    ),
+    HttpOperation("GET", "/webhooks", "List webhooks", list_webhooks, tag="webhooks", reply=items_of(Webhook)),
+    HttpOperation("POST", "/webhooks", "Give a workflow an address", create, tag="webhooks", body=WebhookBody, reply=Webhook),
+    HttpOperation("DELETE", "/webhooks/{webhook_id}", "Delete a webhook", delete, tag="webhooks", status=204),
+    HttpOperation(
+        "GET", "/webhooks/deliveries", "List what came, newest first", list_deliveries, tag="webhooks",
+        reply=items_of(Delivery),
+        parameters=(
+            Parameter("status", "Only with this status.", _STATUS),
+            Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": 50}),
+            Parameter("before", "Only what came before this delivery.", {"type": "string"}),
+        ),
+    ),
+    HttpOperation("GET", "/webhooks/deliveries/{delivery_id}", "Show a delivery", get_delivery, tag="webhooks", reply=Delivery),
+    HttpOperation(
+        "POST", "/webhooks/deliveries/{delivery_id}/redeliver", "Deliver once more", redeliver, tag="webhooks", reply=Delivery
+    ),
+]  # fmt: skip

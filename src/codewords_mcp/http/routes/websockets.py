@@ -1,0 +1,116 @@
+"""Websockets to workflows, passed through message by message."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Protocol, cast
+
+from starlette.types import Message, Receive, Scope, Send
+
+from codewords_mcp.http.middleware.client_connection import ClientConnection, ClientGoneError
+from codewords_mcp.http.routes.runs import request_for, split
+from codewords_mcp.http.state import runtime
+
+
+class WorkflowSocket(Protocol):
+    """The workflow's end, as `Runtime.websocket` gives it."""
+
+    run_id: str
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What the workflow chose."""
+        ...
+
+    @property
+    def close_code(self) -> int:
+        """Why the workflow closed."""
+        ...
+
+    async def receive(self) -> str | bytes | None:
+        """The next message; None when the workflow has closed."""
+        ...
+
+    async def send(self, message: str | bytes) -> None:
+        """Pass a message on."""
+        ...
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """The caller has closed."""
+        ...
+
+
+async def serve_websocket(scope: Scope, receive: Receive, send: Send) -> None:
+    """`/run/{service_id}/{path}` as a websocket. Its end, on either side, ends the run."""
+    await receive()  # websocket.connect
+    service_id, path = split(scope, "/run/")
+    request = request_for(scope, ClientConnection(receive, scope["headers"], limit=0), service_id, path)
+    session = await _open(runtime(scope).websocket(request, list(scope.get("subprotocols", []))), receive)
+    try:
+        headers = [(b"x-request-id", session.run_id.encode())]
+        await _send(
+            send, {"type": "websocket.accept", "subprotocol": session.subprotocol, "headers": headers}
+        )
+        await _first_of(_to_workflow(session, receive), _to_caller(session, send))
+    finally:
+        with suppress(ConnectionError):
+            await session.close()
+
+
+async def _open(opening: Coroutine[Any, Any, Any], receive: Receive) -> WorkflowSocket:
+    """The session, unless the caller leaves before it is open. Raises ClientGoneError."""
+    task = asyncio.ensure_future(opening)
+    leaving = asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGoneError
+        return cast("WorkflowSocket", task.result())
+    finally:
+        task.cancel()
+        leaving.cancel()
+        await asyncio.wait({task, leaving})
+
+
+async def _first_of(*works: Coroutine[Any, Any, None]) -> None:
+    tasks = {asyncio.ensure_future(work) for work in works}
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def _to_workflow(session: WorkflowSocket, receive: Receive) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            await session.close(_sendable(message.get("code", 1000)), message.get("reason") or "")
+            return
+        text = message.get("text")
+        await session.send(message["bytes"] if text is None else text)
+
+
+async def _to_caller(session: WorkflowSocket, send: Send) -> None:
+    while (message := await session.receive()) is not None:
+        kind = "text" if isinstance(message, str) else "bytes"
+        await _send(send, {"type": "websocket.send", kind: message})
+    await _send(send, {"type": "websocket.close", "code": _sendable(session.close_code)})
+
+
+async def _send(send: Send, message: Message) -> None:
+    """Send to the caller. Raises ClientGoneError where it has left: the server raises RuntimeError after its close frame."""
+    try:
+        await send(message)
+    except (OSError, RuntimeError) as error:
+        raise ClientGoneError from error
+
+
+def _sendable(code: int) -> int:
+    """1004 to 1006 and 1015 say that no code came; they must not be sent (RFC 6455, 7.4.1)."""
+    return 1011 if code in {1004, 1006, 1015} else 1000 if code == 1005 else code

@@ -1,0 +1,199 @@
+"""Deploy, validate, look at and roll back workflows."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from codewords_mcp.http.bodies import Body, query_flag, query_int, read_body
+from codewords_mcp.http.operations import HttpOperation, Parameter, items_of, page_of
+from codewords_mcp.http.progress import answer
+from codewords_mcp.http.responses import JsonReply
+from codewords_mcp.http.state import caller, runtime
+from codewords_mcp.runtime.model.authoring import Template
+from codewords_mcp.runtime.model.core import (
+    Consent,
+    Deployment,
+    Progress,
+    ValidationReport,
+    WorkflowDetail,
+    WorkflowSummary,
+)
+
+_MANY = 1 << 31
+
+
+class ValidateBody(Body):
+    """`code` is the whole file, with its PEP 723 header."""
+
+    code: str
+
+
+class DeployBody(Body):
+    """One of `code`, `template_id` and `draft_id`. With `service_id`, a new version of that workflow.
+
+    Without it, a `name` that another workflow has answers 409, with its `service_id`. `base_version` is the live version
+    that the code began from; where other code is live, 409 with `live_changes` and `own_changes`.
+
+    A draft is a new version of what it was made of; with `revision` it has to be that one.
+
+    A version that may do more than the live one gets 403 `consent_needed`, with what it asks for. Then `confirm`, the
+    token of that answer, says that a person agrees to exactly that; `allow` agrees to whatever it asks.
+    """
+
+    code: str | None = None
+    template_id: str | None = None
+    draft_id: str | None = None
+    revision: int | None = None
+    name: str | None = None
+    service_id: str | None = None
+    base_version: int | None = None
+    description: str = ""
+    public: bool | None = None
+    confirm: str | None = None
+    allow: bool = False
+
+
+class TemplateBody(Body):
+    """`category`: lower-case letters, digits and dashes."""
+
+    category: str = "own"
+
+
+class RollbackBody(Body):
+    """The version to serve, as GET /workflows/{service_id} lists them."""
+
+    version: int
+
+
+async def validate(request: Request) -> Response:
+    """Run every check; a failing check is a result, not an error."""
+    body = await read_body(request, ValidateBody)
+
+    async def work(progress: Progress) -> ValidationReport:
+        return await runtime(request.scope).validate(caller(request.scope), body.code, progress=progress)
+
+    return await answer(request, work)
+
+
+async def deploy(request: Request) -> Response:
+    """Validate, build and make live; any failure leaves the version before serving."""
+    body = await read_body(request, DeployBody)
+
+    async def work(progress: Progress) -> Deployment:
+        return await runtime(request.scope).deploy(
+            caller(request.scope),
+            code=body.code,
+            template_id=body.template_id,
+            draft_id=body.draft_id,
+            revision=body.revision,
+            name=body.name,
+            service_id=body.service_id,
+            base_version=body.base_version,
+            description=body.description,
+            public=body.public,
+            consent=Consent(allow=body.allow, confirm=body.confirm, by_person=True),
+            progress=progress,
+        )
+
+    return await answer(request, work)
+
+
+async def list_templates(request: Request) -> Response:
+    """The gallery."""
+    asked = request.query_params
+    found = await runtime(request.scope).list_templates(
+        caller(request.scope), query=asked.get("query", ""), category=asked.get("category", "")
+    )
+    return JsonReply({"items": found})
+
+
+async def share_template(request: Request) -> Response:
+    """Put a workflow among the caller's templates."""
+    body = await read_body(request, TemplateBody)
+    service_id = request.path_params["service_id"]
+    await runtime(request.scope).share_template(caller(request.scope), service_id, body.category)
+    return Response(status_code=204)
+
+
+async def unshare_template(request: Request) -> Response:
+    """The workflow stays."""
+    service_id = request.path_params["service_id"]
+    await runtime(request.scope).share_template(caller(request.scope), service_id, None)
+    return Response(status_code=204)
+
+
+async def list_workflows(request: Request) -> Response:
+    """By last change."""
+    page = await runtime(request.scope).list_workflows(
+        caller(request.scope),
+        query=request.query_params.get("query", ""),
+        limit=query_int(request, "limit", low=1, high=100) or 20,
+        cursor=request.query_params.get("cursor"),
+    )
+    return JsonReply(page)
+
+
+async def get_workflow(request: Request) -> Response:
+    """One workflow, with its code only when asked for."""
+    detail = await runtime(request.scope).get_workflow(
+        caller(request.scope),
+        request.path_params["service_id"],
+        version=query_int(request, "version", low=1, high=_MANY),
+        include_code=query_flag(request, "code", default=False),
+    )
+    return JsonReply(detail)
+
+
+async def rollback(request: Request) -> Response:
+    """Make an earlier or later version live, at once."""
+    body = await read_body(request, RollbackBody)
+    service_id = request.path_params["service_id"]
+    return JsonReply(await runtime(request.scope).rollback(caller(request.scope), service_id, body.version))
+
+
+_STREAMS = "Takes a while: with `Accept: application/x-ndjson` it streams `{progress}` lines, then `{result}` or `{error}`."
+
+OPERATIONS = [
+    HttpOperation(
+        "POST", "/validate", "Check a workflow's code", validate,
+        description=_STREAMS, body=ValidateBody, reply=ValidationReport,
+    ),
+    HttpOperation("POST", "/deploy", "Deploy code or a template", deploy, description=_STREAMS, body=DeployBody, reply=Deployment),
+    HttpOperation(
+        "GET", "/templates", "Workflows to start from", list_templates,
+        parameters=(
+            Parameter("query", "Only those that share words with this, the best first.", {"type": "string"}),
+            Parameter("category", "Only those of this category.", {"type": "string"}),
+        ),
+        reply=items_of(Template),
+    ),
+    HttpOperation(
+        "PUT", "/workflows/{service_id}/template", "Put a workflow among your templates", share_template,
+        body=TemplateBody, status=204,
+        description="GET /templates lists it under the workflow's id, and POST /deploy takes it: the live version's code.",
+    ),
+    HttpOperation(
+        "DELETE", "/workflows/{service_id}/template", "Take a workflow out of your templates", unshare_template, status=204,
+    ),
+    HttpOperation(
+        "GET", "/workflows", "List workflows", list_workflows,
+        parameters=(
+            Parameter("query", "Only names and descriptions with this text.", {"type": "string"}),
+            Parameter("limit", "At most so many, 1 to 100.", {"type": "integer", "default": 20}),
+            Parameter("cursor", "`next_cursor` of the page before.", {"type": "string"}),
+        ),
+        reply=page_of(WorkflowSummary),
+    ),
+    HttpOperation(
+        "GET", "/workflows/{service_id}", "One workflow: routes, versions, last runs", get_workflow, reply=WorkflowDetail,
+        parameters=(
+            Parameter("version", "Of this version; the live one otherwise.", {"type": "integer"}),
+            Parameter("code", "1 adds the code.", {"type": "integer", "enum": [0, 1], "default": 0}),
+        ),
+    ),
+    HttpOperation(
+        "POST", "/workflows/{service_id}/rollback", "Make another version live", rollback,
+        body=RollbackBody, reply=Deployment,
+    ),
+]  # fmt: skip

@@ -1,0 +1,73 @@
+"""What every route may reach: the facade, the settings and who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from starlette.types import Scope
+
+from codewords_mcp.errors import Unauthenticated
+from codewords_mcp.runtime.auth.access import Access
+from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.api.runtime import Runtime
+
+HOUSE = "codewords.house"
+CALLER = "codewords.caller"
+REQUEST_ID = "codewords.request_id"
+RUN_ID = "codewords.run_id"
+ERROR_PAGE = "codewords.error_page"
+PERSON = "codewords.person"
+SELF = "codewords.self"
+OPENS_PAGES = "codewords.opens_pages"
+CHALLENGE = "codewords.challenge"
+LISTENER = "codewords.listener"
+"""Scope keys. `ERROR_PAGE` holds a callable from a CodewordsError to a Response, for routes that people look at;
+`CHALLENGE` one from a path to what `WWW-Authenticate` says of it; `LISTENER` is "public" or "sandbox"; `PERSON` the Caller
+whose browser is signed in, of pages; `SELF` the origin under which a browser reached this page; `OPENS_PAGES` whether the
+runtime can open one on its desktop."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """The parts that `create_app` was given. `on_stop` asks the process to end and returns at once."""
+
+    runtime: Runtime
+    settings: Settings
+    on_stop: Callable[[], None]
+
+
+def house(scope: Scope) -> AppState:
+    """The house of this request."""
+    return cast("AppState", scope[HOUSE])
+
+
+def runtime(scope: Scope) -> Runtime:
+    """The facade."""
+    return house(scope).runtime
+
+
+def caller(scope: Scope) -> Caller:
+    """Who asks. Raises Unauthenticated where nobody was asked for a key, so that a hole in the guard stays shut."""
+    found = cast("Caller | None", scope.get(CALLER))
+    if found is None:
+        raise Unauthenticated("This request carries no key.")
+    return found
+
+
+def access(scope: Scope) -> Access:
+    """How this request asks: by which caller, over which listener."""
+    return Access(
+        scope.get(CALLER), listener=scope.get(LISTENER, "public"), page_session=scope.get(PERSON) is not None
+    )
+
+
+def own_url(scope: Scope) -> str:
+    """How this caller reached us, without a trailing slash: `http://127.0.0.1:8765`. Host was checked before."""
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
+    return f"{scheme}://{host.decode('latin-1')}"

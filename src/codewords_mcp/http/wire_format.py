@@ -1,0 +1,106 @@
+"""The wire form of runs and log lines: the camelCase that the public clients read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, cast
+
+from codewords_mcp.runtime.model.core import AnswerFile, Attempt, Run, Step
+from codewords_mcp.runtime.model.log_text import Line, fields_of
+
+
+def timestamp(moment: datetime | None) -> str | None:
+    """Fixed width, UTC, microseconds: text order is time order."""
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def run_record(run: Run) -> dict[str, Any]:
+    """The request record of the wire contract; `runningAt`, `notBefore`, `steps`, `timings`, `isolation`,
+    `responseTruncated`, `responseFile`, `waitsFor` and all of `request…` are ours.
+    """
+    return {
+        "id": run.id,
+        "userId": run.owner,
+        "serviceId": run.service_id,
+        "version": run.version,
+        "createdAt": timestamp(run.created_at),
+        "startedAt": timestamp(run.started_at),
+        "runningAt": timestamp(run.running_at),
+        "completedAt": timestamp(run.completed_at),
+        "notBefore": timestamp(run.not_before),
+        "status": run.status,
+        "waitsFor": run.waits_for,
+        **_request(run),
+        "responseStatus": run.response_status,
+        "responseContent": run.response_content,
+        "responseJson": run.response_json,
+        "responseTruncated": run.response_truncated,
+        "responseFile": _file(run.response_file),
+        "correlationId": run.correlation_id,
+        "parentRequestId": run.parent_id,
+        "scheduledRequestId": run.schedule_id,
+        # No price reaches a run yet; the name is there, since clients declare it.
+        "cost": run.usage.get("cost"),
+        "usage": run.usage,
+        "error": run.error.model_dump() if run.error else None,
+        "attempts": [_attempt(attempt) for attempt in run.attempts],
+        "steps": [_step(step) for step in run.steps],
+        "timings": run.timings_ms,
+        "isolation": run.isolation,
+    }
+
+
+def _file(file: AnswerFile | None) -> dict[str, Any] | None:
+    if file is None:
+        return None
+    return {
+        "fileId": file.file_id,
+        "filename": file.filename,
+        "contentType": file.content_type,
+        "size": file.size,
+        "downloadUri": file.download_uri,
+        "expiresAt": timestamp(file.expires_at),
+        "problem": file.problem,
+    }
+
+
+def _request(run: Run) -> dict[str, Any]:
+    asked = run.input
+    return {
+        "requestMethod": asked and asked.method,
+        "requestPath": asked and asked.path,
+        "requestContent": asked and asked.content,
+        "requestContentType": asked and asked.content_type,
+        "requestBytes": asked and asked.bytes,
+        "requestTruncated": asked is not None and asked.truncated,
+    }
+
+
+def result_record(run: Run) -> dict[str, Any]:
+    """The record, plus the keys of an object answer that do not collide: public documents show both readings."""
+    record = run_record(run)
+    answer: object = run.response_json
+    if isinstance(answer, dict):
+        return cast("dict[str, Any]", answer) | record
+    return record
+
+
+def log_record(entry: Line, level: str | None) -> dict[str, Any]:
+    """One log line. `createdAt` is what a client passes as `after`; `level` and, of a JSON line, `fields` are ours."""
+    created_at, stream, message = entry
+    record = {"createdAt": created_at, "stream": stream, "message": message, "level": level}
+    fields = fields_of(message)
+    return record if fields is None else record | {"fields": fields}
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "startedAt": timestamp(attempt.started_at),
+        "endedAt": timestamp(attempt.ended_at),
+        "outcome": attempt.outcome,
+    }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {"id": step.id, "at": timestamp(step.at)}

@@ -1,0 +1,179 @@
+"""Apply the access table to messages of MCP: by the key's or token's scopes and toolsets, its address, and its headers.
+
+Everything here takes away, nothing gives: a header, an address or a flag that narrows can't widen what a key may do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from codewords_mcp.errors import InvalidInput
+from codewords_mcp.mcp_server.context import RequestContext, caller_of
+from codewords_mcp.runtime.auth.access import Access, Kind, Listener, Rule
+from codewords_mcp.runtime.auth.access_table import TABLE
+from codewords_mcp.settings import Settings
+
+TOOLSETS = {
+    "workflows": "Templates; check, deploy, look at and roll back workflows.",
+    "runs": "Run workflows and look at their runs.",
+    "schedules": "Let workflows run by themselves.",
+    "secrets": "Names of secrets, and the page where they are typed.",
+    "integrations": "Apps, and what can be done in them.",
+    "other": "Whatever names no other.",
+}
+"""Toolsets of our own tools. Published workflows have names of their owner's."""
+TOOLSET_KEY = "codewords.toolset"
+"""Where the HTTP door leaves the toolset of `/mcp/{toolset}` in an ASGI scope."""
+LISTENER_KEY = "codewords.listener"
+"""Where the HTTP door leaves which listener a request came by."""
+READ_ONLY_HEADER = "x-mcp-readonly"
+TOOLSETS_HEADER = "x-mcp-toolsets"
+_OFF = {"", "0", "false", "no", "off"}
+
+
+_PROMPT_ARGUMENTS: Final = {
+    ("debug_run", "run_id"): "run",
+    ("add_integration", "workflow_id"): "workflow",
+    ("add_integration", "service"): "service",
+    ("review_workflow", "workflow_id"): "workflow",
+}
+_URI_ARGUMENTS: Final = {
+    ("workflow://{workflow_id}", "workflow_id"): "workflow",
+    ("run://{run_id}", "run_id"): "run",
+    ("run://{run_id}/logs", "run_id"): "run",
+    ("services://{name}", "name"): "page",
+    ("practices://{topic}", "topic"): "topic",
+}
+
+
+def completed(subject: str, argument: str) -> str | None:
+    """The kind of name that an argument of a prompt or an address takes; None where it can't be listed."""
+    return _PROMPT_ARGUMENTS.get((subject, argument)) or _URI_ARGUMENTS.get((subject, argument))
+
+
+def resource_rule(uri: str) -> Rule | None:
+    """The rule of the resource at an address; None where there is no such resource."""
+    scheme, _, rest = uri.partition("://")
+    if scheme == "run":
+        return TABLE.get("resource", "run://{run_id}/logs" if rest.endswith("/logs") else "run://{run_id}")
+    template = _SCHEMES.get(scheme)
+    return None if template is None else TABLE.get("resource", template)
+
+
+_SCHEMES: Final = {
+    "workflow": "workflow://{workflow_id}",
+    "services": "services://{name}",
+    "practices": "practices://{topic}",
+    "skill": "skill://{path}",
+}
+
+
+def rules_of(method: str, params: Mapping[str, Any]) -> list[Rule]:
+    """The rules of all that a message asks for, except tools, which `Surface.find` judges by their own."""
+    asked = [TABLE.find("method", method)]
+    uri, name = str(params.get("uri", "")), str(params.get("name", ""))
+    match method:
+        case "resources/read":
+            asked.append(resource_rule(uri))
+        case "resources/subscribe":
+            asked.append(subscription_rule(uri))
+        case "prompts/get":
+            asked.append(TABLE.find("prompt", name))
+        case "completion/complete":
+            asked += _completion_rules(params)
+        case _:
+            pass
+    return [rule for rule in asked if rule is not None]
+
+
+def subscription_rule(uri: str) -> Rule | None:
+    """The rule of watching what is at an address; None for what can't be watched."""
+    if not uri.startswith("run://"):
+        return None
+    return TABLE.get("subscription", "run://{run_id}/logs" if uri.endswith("/logs") else "run://{run_id}")
+
+
+def _completion_rules(params: Mapping[str, Any]) -> list[Rule | None]:
+    match params:
+        case {"ref": {"name": subject} | {"uri": subject}, "argument": {"name": argument}}:
+            subject, kind = str(subject), completed(str(subject), str(argument))
+        case _:
+            return []
+    of = TABLE.find("prompt", subject) or TABLE.find("resource", subject)
+    return [of, TABLE.get("completion", kind) if kind else None]
+
+
+def check_message(ctx: RequestContext) -> None:
+    """Raise Forbidden or InsufficientScope where a message asks for what its caller may not have."""
+    rules = rules_of(ctx.method, ctx.params or {})
+    if any(rule.toolset is not None or rule.level != "run" for rule in rules):
+        access = access_of(ctx)
+        for rule in rules:
+            access.require(rule)
+
+
+def filter_list(ctx: RequestContext, result: Any) -> Any:
+    """A list of prompts or of templates without those that the caller may not use. The SDK gives it serialized."""
+    if ctx.method not in _LISTS or not isinstance(result, dict):
+        return result
+    key, kind, name = _LISTS[ctx.method]
+    access, answer = access_of(ctx), cast("dict[str, Any]", result)
+    shown = [one for one in answer[key] if _shown(access, TABLE.find(kind, one[name]))]
+    return answer | {key: shown}
+
+
+_LISTS: Final[dict[str, tuple[str, Kind, str]]] = {
+    "prompts/list": ("prompts", "prompt", "name"),
+    "resources/templates/list": ("resourceTemplates", "resource", "uriTemplate"),
+}
+
+
+def _shown(access: Access, rule: Rule | None) -> bool:
+    return rule is None or access.shows(rule)
+
+
+def access_of(ctx: RequestContext) -> Access:
+    """How this request asks, and what it is narrowed to. Raises InvalidInput for a toolset that is none."""
+    settings, caller = ctx.lifespan_context.settings, caller_of(ctx)
+    sets: list[frozenset[str]] = []
+    if settings.toolsets is not None:
+        sets.append(frozenset(settings.toolsets))
+    read_only = settings.read_only
+    listener: Listener = "public"
+    request = ctx.request
+    if request is not None:
+        if named := request.scope.get(TOOLSET_KEY):
+            sets.append(frozenset({named}))
+        if (listed := request.headers.get(TOOLSETS_HEADER)) is not None:
+            sets.append(parse_toolsets(listed))
+        read_only = read_only or request.headers.get(READ_ONLY_HEADER, "").strip().lower() not in _OFF
+        listener = request.scope.get(LISTENER_KEY, "public")
+    return Access(caller, listener, read_only, tuple(sets))
+
+
+def parse_toolsets(text: str) -> frozenset[str]:
+    """Names parted by commas. Raises InvalidInput for what can be no name."""
+    names = frozenset(name.strip() for name in text.split(",") if name.strip())
+    if not names or not all(is_toolset_name(name) for name in names):
+        raise InvalidInput(
+            "Toolsets are names of lower-case letters, digits, - and _, parted by commas.",
+            hint=f"Ours are {', '.join(TOOLSETS)}; published workflows have their own.",
+        )
+    return names
+
+
+def is_toolset_name(name: str) -> bool:
+    """Whether this can name a toolset."""
+    return (
+        0 < len(name) <= 32
+        and name.replace("-", "").replace("_", "").isalnum()
+        and name == name.lower()
+        and name.isascii()
+    )
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise InvalidInput for a toolset that can be none: what narrows must not be misread."""
+    if settings.toolsets is not None:
+        parse_toolsets(",".join(settings.toolsets))

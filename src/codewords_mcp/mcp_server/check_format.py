@@ -1,0 +1,63 @@
+"""Checks of a validation, as short as a model can repair from."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from codewords_mcp.mcp_server.text import clean, cut, one_line
+from codewords_mcp.mcp_server.tool_wording import as_tools
+from codewords_mcp.runtime.model.core import Check
+
+_SHOWN = 25
+
+
+class CheckItem(BaseModel):
+    """A check with the place in the code and what to change there."""
+
+    id: str
+    status: str
+    message: str
+    line: int | None = None
+    column: int | None = None
+    fix: str | None = None
+
+
+def items_of(checks: list[Check]) -> list[CheckItem]:
+    """What did not simply pass, failures first, bounded."""
+    told = [check for check in checks if check.status in {"failed", "warning", "note"}]
+    told.sort(key=lambda check: ("failed", "warning", "note").index(check.status))
+    return [
+        CheckItem(
+            id=check.id,
+            status=check.status,
+            message=one_line(check.message, 600),
+            line=check.line,
+            column=check.column,
+            fix=check.fix and cut(clean(as_tools(check.fix)), 600),
+        )
+        for check in told[:_SHOWN]
+    ]
+
+
+def lines_of(checks: list[Check]) -> list[str]:
+    """One line a check: `- failed ruff (line 3, column 9): message. Fix: …`."""
+    return [_line(item) for item in items_of(checks)]
+
+
+def may(capabilities: list[str]) -> list[str]:
+    """What the workflow may do, in one line; nothing where it is not known."""
+    return [f"It may, and no more: {'; '.join(plain(capabilities))}"] if capabilities else []
+
+
+def plain(capabilities: list[str]) -> list[str]:
+    """The lines of a manifest without the blanks that align them for people."""
+    return [" ".join(line.split()) for line in capabilities]
+
+
+def _line(item: CheckItem) -> str:
+    where = ""
+    if item.line is not None:
+        where = f" (line {item.line}" + (f", column {item.column})" if item.column is not None else ")")
+    stop = "" if item.message.endswith((".", "!", "?", "…")) else "."
+    fix = f" Fix: {item.fix}" if item.fix else ""
+    return f"- {item.status} {item.id}{where}: {item.message}{stop}{fix}"

@@ -1,0 +1,63 @@
+"""Errors in the MCP door's words: a code, a sentence, a hint. What was not foreseen is masked behind an error id."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, ParamSpec, TypeVar, cast
+
+import structlog
+from mcp.server.mcpserver import Context
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
+
+from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
+from codewords_mcp.mcp_server.context import DoorContext
+
+P = ParamSpec("P")
+R = TypeVar("R")
+log = structlog.get_logger(__name__)
+
+
+class McpInternalError(CodewordsError):
+    """Something nobody foresaw: only an id, under which the log has the rest."""
+
+
+def foreseen(error: BaseException, what: str) -> CodewordsError:
+    """The error itself where it is ours; else it is logged, and an error with the log's id takes its place."""
+    if isinstance(error, CodewordsError):
+        return error
+    error_id = secrets.token_hex(4)
+    log.error("mcp_request_failed", request=what, error_id=error_id, exc_info=error)
+    return McpInternalError(
+        f"The runtime broke on this request (error {error_id}).",
+        hint="Its log has the details under that id; `codewords doctor` shows what works.",
+    )
+
+
+def to_protocol_error(error: CodewordsError, **data: Any) -> MCPError:
+    """A JSON-RPC error, for requests whose result has no room for one: resources, prompts, completions."""
+    code = INVALID_PARAMS if isinstance(error, (InvalidInput, NotFound)) else INTERNAL_ERROR
+    return MCPError(code=code, message=str(error), data=data | {"code": error.code})
+
+
+def protocol_errors(fn: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    """The boundary of a resource or prompt function: what it raises leaves as a JSON-RPC error in our words."""
+
+    @functools.wraps(fn)
+    async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await fn(*args, **kwargs)
+        except MCPError:
+            raise
+        except Exception as error:
+            data = _uri_asked(kwargs.get("ctx"))
+            raise to_protocol_error(foreseen(error, fn.__name__), **data) from error
+
+    return guarded
+
+
+def _uri_asked(ctx: object) -> dict[str, str]:
+    params = cast("DoorContext", ctx).request_context.params if isinstance(ctx, Context) else None
+    return {"uri": str(params["uri"])} if params and "uri" in params else {}

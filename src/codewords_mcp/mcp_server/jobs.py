@@ -1,0 +1,122 @@
+"""Work that may outlast the call that asked for it: a second call with the same content joins it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, TypeVar, cast
+
+from codewords_mcp.errors import TooBusy
+from codewords_mcp.runtime.model.core import Progress
+
+T = TypeVar("T")
+
+
+class _Job:
+    """One piece of work, how far it is, and how many calls wait for it."""
+
+    def __init__(self, work: Callable[[Progress], Awaitable[Any]]) -> None:
+        self.waiters = 0
+        self.ended_at: float | None = None
+        self.latest: tuple[float, float, str] | None = None
+        self._change = asyncio.Event()
+        self.task = asyncio.ensure_future(work(self._report))
+        self.task.add_done_callback(self._ended)
+
+    async def _report(self, done: float, total: float, message: str) -> None:
+        self.latest = (done, total, message)
+        self._announce()
+
+    def _ended(self, task: asyncio.Future[Any]) -> None:
+        self.ended_at = time.monotonic()
+        if not task.cancelled():
+            task.exception()  # marks it as seen: nobody may ever come back for it
+        self._announce()
+
+    def _announce(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
+
+    async def follow(self, progress: Progress) -> None:
+        """Return at the end. Progress is told from the follower's own task, so that a slow client slows only itself."""
+        told = None
+        while True:
+            change, latest = self._change, self.latest
+            if latest is not None and latest is not told:
+                told = latest
+                await progress(*latest)
+            elif self.task.done():
+                return
+            else:
+                await change.wait()
+
+
+class Jobs:
+    """At most `limit` pieces of work. An ended one that nobody collected is kept for `keep` seconds."""
+
+    def __init__(self, limit: int = 64, keep: float = 600.0) -> None:
+        self._limit = limit
+        self._keep = keep
+        self._jobs: dict[Hashable, _Job] = {}
+
+    def __len__(self) -> int:
+        """How many are under way or wait to be collected."""
+        return len(self._jobs)
+
+    @property
+    def busy(self) -> int:
+        """How many are under way."""
+        return sum(not job.task.done() for job in self._jobs.values())
+
+    async def join(
+        self, key: Hashable, work: Callable[[Progress], Awaitable[T]], *, wait: float, progress: Progress
+    ) -> T | None:
+        """The result of `work`, started now or by an earlier call with this key; None after `wait` seconds, while it goes on.
+
+        When the last call that waits is cancelled, the work is cancelled too. Raises what the work raises, and TooBusy.
+        """
+        job = self._jobs.get(key) or self._start(key, work)
+        job.waiters += 1
+        try:
+            async with asyncio.timeout(wait):
+                await job.follow(progress)
+        except TimeoutError:
+            return None
+        except asyncio.CancelledError:
+            if job.waiters == 1:
+                job.task.cancel()
+                self._jobs.pop(key, None)
+            raise
+        finally:
+            job.waiters -= 1
+        self._jobs.pop(key, None)
+        return cast("T", job.task.result())
+
+    def _start(self, key: Hashable, work: Callable[[Progress], Awaitable[Any]]) -> _Job:
+        if self.busy >= self._limit:
+            raise TooBusy(
+                f"{self._limit} validations and deployments are under way.",
+                retry_after=30,
+                hint="Try again in 30 seconds.",
+            )
+        self._forget_ended()
+        job = self._jobs[key] = _Job(work)
+        return job
+
+    def _forget_ended(self) -> None:
+        """Drop results past their time, and the oldest beyond as many as there may be jobs."""
+        horizon = time.monotonic() - self._keep
+        ended = [(job.ended_at, key) for key, job in self._jobs.items() if job.ended_at is not None]
+        ended.sort(key=lambda pair: pair[0])
+        for position, (ended_at, key) in enumerate(ended):
+            if ended_at < horizon or position < len(ended) - self._limit:
+                del self._jobs[key]
+
+    async def aclose(self) -> None:
+        """Cancel what is under way and wait until it has ended."""
+        tasks = [job.task for job in self._jobs.values()]
+        self._jobs.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,69 @@
+"""`listChanged` in both eras, whichever door the change came by, and only to clients of whose list it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from mcp.server.connection import Connection
+from mcp.server.session import ServerSession
+from mcp.server.subscriptions import ServerEvent
+from mcp.shared.subscriptions import ResourcesListChanged, ToolsListChanged
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from codewords_mcp.mcp_server.context import RequestContext, caller_of
+from codewords_mcp.runtime.model.change_events import Change
+
+_KNOWN = "codewords.changes"
+_EVENTS: dict[Change, Callable[[], ServerEvent]] = {
+    "workflows": ResourcesListChanged,
+    "tools": ToolsListChanged,
+}
+
+
+class Changes:
+    """Who listens, by owner: streams of 2026-07-28, and sessions of before."""
+
+    def __init__(self, connection_of: Callable[[RequestContext], Connection]) -> None:
+        self._connection_of = connection_of
+        self._streams: dict[Hashable, tuple[str, Callable[[ServerEvent], None]]] = {}
+        self._sessions: dict[Hashable, tuple[str, ServerSession]] = {}
+        self._telling: set[asyncio.Task[None]] = set()
+
+    def seen(self, ctx: RequestContext) -> None:
+        """Keep a legacy session from its first request to its end."""
+        if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or ctx.method == "initialize":
+            return
+        connection = self._connection_of(ctx)
+        if _KNOWN in connection.state:
+            return
+        connection.state[_KNOWN] = key = object()
+        self._sessions[key] = (caller_of(ctx).owner, ctx.session)
+        connection.exit_stack.callback(self._sessions.pop, key, None)
+
+    def stream(self, owner: str, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
+        """A listening stream of this owner's; what ends it."""
+        key = object()
+        self._streams[key] = (owner, listener)
+        return lambda: self._streams.pop(key, None) and None
+
+    def tell(self, owner: str, change: Change) -> None:
+        """To all of the owner's clients; a slow one keeps nobody waiting."""
+        for whose, listener in list(self._streams.values()):
+            if whose == owner:
+                listener(_EVENTS[change]())
+        for whose, session in list(self._sessions.values()):
+            if whose == owner:
+                task = asyncio.create_task(_notify(session, change))
+                self._telling.add(task)
+                task.add_done_callback(self._telling.discard)
+
+
+async def _notify(session: Any, change: Change) -> None:
+    send = session.send_resource_list_changed if change == "workflows" else session.send_tool_list_changed
+    try:
+        async with asyncio.timeout(5):
+            await send()
+    except Exception:  # noqa: BLE001, S110  # a client that is gone hears nothing
+        pass

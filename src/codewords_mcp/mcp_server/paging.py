@@ -1,0 +1,72 @@
+"""A part of something long: a path into a JSON value, a window of its text, and how to read on."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple, cast
+
+from codewords_mcp.errors import InvalidInput
+from codewords_mcp.mcp_server.text import clean, clean_json, compact
+
+WINDOW = 6_000
+"""Characters of one part."""
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{1000,}={0,2}")
+_KEYS_TOLD = 20
+
+
+class TextWindow(NamedTuple):
+    """A window of a text of `total` characters; `next` is the offset of the part after it, None for the last."""
+
+    text: str
+    offset: int
+    total: int
+    next: int | None
+
+    @property
+    def whole(self) -> bool:
+        """Whether this is all of it."""
+        return self.offset == 0 and self.next is None
+
+
+def at_path(value: Any, path: str) -> Any:
+    """What a path such as `items.0.name` leads to. Raises InvalidInput, naming how far it leads and what is there."""
+    walked: list[str] = []
+    for key in [part for part in path.strip().strip(".").split(".") if part]:
+        if isinstance(value, dict) and key in value:
+            value = cast("dict[str, Any]", value)[key]
+        elif isinstance(value, list) and key.isdecimal() and int(key) < len(cast("list[Any]", value)):
+            value = cast("list[Any]", value)[int(key)]
+        else:
+            raise InvalidInput(
+                f"The result has nothing at part {len(walked) + 1} of this path.",
+                hint=f"There {_there(value)}.",
+            )
+        walked.append(key)
+    return value
+
+
+def _there(value: Any) -> str:
+    if isinstance(value, dict):
+        keys = [key for key in list(cast("dict[str, Any]", value))[:_KEYS_TOLD] if key.isidentifier()]
+        return f"are the keys {', '.join(keys)}" if keys else "is an object"
+    if isinstance(value, list):
+        return f"is a list of {len(cast('list[Any]', value))}, counted from 0"
+    return "is a single value"
+
+
+def part_of(value: Any, offset: int = 0, size: int = WINDOW) -> TextWindow:
+    """A window of a JSON value as text, or of a text; cleaned first, so that offsets stay what they are."""
+    text = clean(value) if isinstance(value, str) else compact(clean_json(value))
+    end = min(offset + size, len(text))
+    return TextWindow(text[offset:end], offset, len(text), end if end < len(text) else None)
+
+
+def without_base64(value: Any) -> Any:
+    """The value with long runs of base64 in its strings replaced by their length: a model cannot read them."""
+    if isinstance(value, str):
+        return _BASE64.sub(lambda found: f"(base64, {len(found[0])} characters)", value)
+    if isinstance(value, list):
+        return [without_base64(one) for one in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {key: without_base64(one) for key, one in cast("dict[str, Any]", value).items()}
+    return value

@@ -1,0 +1,381 @@
+"""A run as tools and prompts tell it: status, result, log and diagnosis, bounded and fenced, and the exact next call."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import anyio
+from pydantic import BaseModel, Field
+
+from codewords_mcp.mcp_server.paging import WINDOW, TextWindow, at_path, part_of, without_base64
+from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
+from codewords_mcp.mcp_server.tool_wording import as_tools
+from codewords_mcp.runtime.model.authoring import Diagnosis, refusals
+from codewords_mcp.runtime.model.core import FINISHED, Caller, LogLine, Run
+from codewords_mcp.runtime.model.file_problems import file_problem
+from codewords_mcp.runtime.model.log_text import is_server_line, readable
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.api.runtime import Runtime
+
+_RESULT_KEPT = 16_000
+_RESULT_SHOWN = WINDOW
+_ASKED_KEPT, _ASKED_SHOWN = 2_000, 500
+_LOG_LINE = 1_000
+_REACHED_KEPT = 40
+_REFUSED = " (refused)"
+_LOG_SHOWN = 12_000
+_DIAGNOSIS_SHOWN = 2_400
+NextStep = Literal["wait", "again", "secret", "route", "input", "code"]
+"""Wait for the end; run it again; set a secret; take another route; correct the input; correct the code."""
+_UNFIT = 422
+"""What FastAPI answers to an input that does not fit: then it is the input that is to be changed."""
+_LOG_ENDS_WITHIN = 3.0
+_EMPTY = 204
+_NO_TEXT = "The answer is empty, or it is not text and from before binary answers were kept as files."
+_SECRET = re.compile(r"codewords secrets set ([A-Z][A-Z0-9_]{1,63})")
+
+
+class RunFailure(BaseModel):
+    """Why a run did not succeed."""
+
+    code: str
+    message: str
+    origin: str
+    hint: str | None = None
+
+
+class Diagnosed(BaseModel):
+    """Where it failed: `at` are the workflow's own lines, the innermost last, `around` the code there. `since`: what changed
+    since it last worked.
+    """
+
+    step: str | None = None
+    error: str | None = None
+    at: list[str] = []
+    around: str | None = None
+    input: str | None = None
+    since: str | None = None
+    routes: list[str] = []
+    fix: str | None = None
+
+
+class ResultFile(BaseModel):
+    """A binary answer as a file: `url` needs no key, until `expires_at`; `problem` says why there is none."""
+
+    content_type: str
+    size: int
+    url: str | None = None
+    expires_at: str | None = None
+    problem: str | None = None
+
+
+class RunResult(BaseModel):
+    """`result` is data from the workflow: a part of its text where it is long, with `total` characters and the `next_offset`.
+    `asked` is what the run was asked.
+    """
+
+    run_id: str
+    workflow_id: str | None = None
+    version: int | None = None
+    status: str
+    http_status: int | None = None
+    seconds: float | None = None
+    timings_ms: dict[str, float] = Field(default_factory=dict)
+    isolation: str | None = None
+    asked: str | None = None
+    cost_usd: float | None = None
+    result: Any = None
+    result_cut: bool | None = None
+    record_cut: bool | None = None
+    total: int | None = None
+    next_offset: int | None = None
+    file: ResultFile | None = None
+    error: RunFailure | None = None
+    diagnosis: Diagnosed | None = None
+    reached: list[str] = []
+    refused: list[str] = []
+    logs: list[str] = []
+    next: str | None = None
+
+
+async def last_lines(runtime: Runtime, caller: Caller, run: Run, limit: int) -> list[LogLine]:
+    """The log's last lines; of a run that failed, those too that its program wrote after its answer: the traceback."""
+    if run.status in FINISHED and run.status != "succeeded":
+        seen = await runtime.tail(caller, run.id, limit=1)
+        with anyio.move_on_after(_LOG_ENDS_WITHIN):
+            async for _ in runtime.logs(caller, run.id, after=seen[-1].created_at if seen else None):
+                pass
+    return await runtime.tail(caller, run.id, limit=limit)
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run and the parts of it that are shown: its last log lines, its diagnosis, its input.
+
+    Of the result the part at `path` is shown, from `offset` on. `picture` are the bytes of an answer that is shown as one.
+    """
+
+    run: Run
+    logs: list[LogLine] = field(default_factory=list[LogLine])
+    diagnosis: Diagnosis | None = None
+    path: str = ""
+    offset: int = 0
+    with_input: bool = False
+    picture: bytes | None = None
+
+
+def run_result(view: RunView) -> RunResult:
+    """Make the structured result of a view. Raises InvalidInput for a path that leads nowhere."""
+    run, why = view.run, view.diagnosis
+    result, part = _result(run, view.path, view.offset)
+    if why is not None and why.frames and not view.path and not view.offset:
+        # then the answer is the traceback, which the diagnosis tells in fewer words
+        result, part = None, None
+    return RunResult(
+        run_id=run.id,
+        workflow_id=run.service_id,
+        version=run.version,
+        status=run.status,
+        http_status=run.response_status,
+        seconds=_seconds(run),
+        timings_ms={name: round(value, 1) for name, value in run.timings_ms.items()},
+        isolation=run.isolation,
+        asked=_asked(run) if view.with_input else None,
+        cost_usd=run.usage.get("cost"),
+        result=result,
+        result_cut=run.response_truncated or (part is not None and part.total > _RESULT_KEPT) or None,
+        record_cut=run.response_truncated or None,
+        total=part.total if part and not part.whole else None,
+        next_offset=part.next if part else None,
+        file=_file(run),
+        error=_error(run),
+        diagnosis=diagnosed(why),
+        reached=_reached(run),
+        refused=[one_line(one, 400) for one in refusals(run)],
+        logs=_log(view.logs),
+        next=_next_call(run, why),
+    )
+
+
+def _result(run: Run, path: str, offset: int) -> tuple[Any, TextWindow | None]:
+    """The JSON result, or the text, whole where it is short; else a part of it."""
+    if run.response_file is not None:
+        return None, None
+    value: Any = run.response_json if run.response_json is not None else run.response_content or ""
+    if path:
+        value = at_path(value, path)
+    if not (path and isinstance(value, str)):  # who names a string wants all of it
+        value = without_base64(value)
+    part = part_of(value, offset)
+    if part.total == 0:
+        return None, None
+    if offset == 0 and part.total <= _RESULT_KEPT:
+        return clean(value) if isinstance(value, str) else clean_json(value), part
+    return part.text, part
+
+
+def _file(run: Run) -> ResultFile | None:
+    if (file := run.response_file) is None:
+        return None
+    return ResultFile(
+        content_type=file.content_type,
+        size=file.size,
+        url=file.download_uri,
+        expires_at=file.expires_at and file.expires_at.strftime("%Y-%m-%d %H:%M UTC"),
+        problem=None if file.download_uri else file_problem(file.problem),
+    )
+
+
+def _asked(run: Run) -> str | None:
+    """`POST /path {"its": "input"}` of a run that has ended."""
+    if run.input is None:
+        return None
+    content = run.input.content or (f"({run.input.bytes} bytes, not kept)" if run.input.bytes else "")
+    return cut(clean(f"{run.input.method} {run.input.path} {content}".rstrip()), _ASKED_KEPT)
+
+
+def _seconds(run: Run) -> float | None:
+    if run.started_at is None or run.completed_at is None:
+        return None
+    return round((run.completed_at - run.started_at).total_seconds(), 3)
+
+
+def _error(run: Run) -> RunFailure | None:
+    if run.error is None:
+        return None
+    error = run.error
+    return RunFailure(
+        code=error.code,
+        message=one_line(error.message, 600),
+        origin=error.origin,
+        hint=one_line(as_tools(error.hint), 600) or None,
+    )
+
+
+def _reached(run: Run) -> list[str]:
+    """`host:port` of what it reached, and of what was refused."""
+    found: list[dict[str, Any]] = run.usage.get("egress", {}).get("reached", [])
+    told = [f"{one['host']}:{one['port']}{'' if one['allowed'] else _REFUSED}" for one in found]
+    more = [f"{len(told) - _REACHED_KEPT} more"] if len(told) > _REACHED_KEPT else []
+    return told[:_REACHED_KEPT] + more
+
+
+def diagnosed(why: Diagnosis | None) -> Diagnosed | None:
+    """The diagnosis with what came from outside cleaned and cut; None for a run without one."""
+    if why is None:
+        return None
+    return Diagnosed(
+        step=why.step,
+        error=one_line(why.error or "", 200) or None,
+        at=[f"line {f.line} in {f.function}: {one_line(f.text, 160)}" for f in why.frames],
+        around=clean(why.around) if why.around else None,
+        input=clean(why.input) if why.input else None,
+        since=clean(why.since) if why.since else None,
+        routes=[one_line(one, 100) for one in why.routes],
+        fix=one_line(as_tools(why.fix or ""), 600) or None,
+    )
+
+
+def _diagnosis_lines(why: Diagnosed) -> str:
+    told = [
+        *([f"step {why.step}"] if why.step else []),
+        *([why.error] if why.error else []),
+        *why.at,
+        *([why.around] if why.around else []),
+        *([f"input: {why.input}"] if why.input else []),
+        *([why.since] if why.since else []),
+        *([f"routes: {', '.join(why.routes)}"] if why.routes else []),
+    ]
+    return "\n".join(told)
+
+
+def _log(lines: list[LogLine]) -> list[str]:
+    """The last lines that fit, each cut, without those of the server's start and end."""
+    kept: list[str] = []
+    room = _LOG_SHOWN
+    for line in reversed(lines):
+        if is_server_line(line.stream, line.message):
+            continue
+        text = cut(_said(line), _LOG_LINE)
+        room -= len(text) + 1
+        if room < 0:
+            break
+        kept.append(text)
+    return kept[::-1]
+
+
+def _said(line: LogLine) -> str:
+    """The line, its stream where that is not stdout; of one that a logger wrote as JSON what it says, without its time."""
+    text = clean(line.message)
+    if entry := readable(text):
+        level, told = entry
+        return told if level in {None, "info"} else f"[{level}] {told}"
+    return text if line.stream == "stdout" else f"[{line.stream}] {text}"
+
+
+def next_step(run: Run, why: Diagnosis | None) -> NextStep | None:
+    """What to do next. A fault of the platform has its own hint."""
+    if run.status not in FINISHED:
+        return "wait"
+    if run.error is not None and run.error.code == "interrupted":
+        return "again"
+    if run.error is not None and run.error.code == "missing_credential":
+        return "secret"
+    if why is None or (run.error is not None and run.error.origin == "platform"):
+        return None
+    if why.secret:
+        return "secret"
+    if why.routes:
+        return "route"
+    return "input" if run.response_status == _UNFIT else "code"
+
+
+def secret_needed(run: Run, why: Diagnosis | None) -> str | None:
+    """The name of the secret that has to be set first."""
+    if run.error is not None and run.error.code == "missing_credential":
+        named = _SECRET.search(f"{run.error.message} {run.error.hint}")
+        return named[1] if named else None
+    return why.secret if why is not None else None
+
+
+def _next_call(run: Run, why: Diagnosis | None) -> str | None:
+    workflow = f"workflow_id={json.dumps(run.service_id)}"
+    secret = secret_needed(run, why)
+    calls: dict[NextStep | None, str | None] = {
+        None: None,
+        "wait": f"get_run(run_id={json.dumps(run.id)}, wait_seconds=40)",
+        "again": f"run_workflow({workflow}, input=…) again, if it may be done twice",
+        "secret": f"set_secret(name={json.dumps(secret)}), then run it again" if secret else None,
+        "route": f"run_workflow({workflow}, path=…, method=…) with one of these routes",
+        "input": f"get_workflow({workflow})",
+        "code": f"edit_workflow({workflow}, edits=[…])",
+    }
+    return calls[next_step(run, why)]
+
+
+def run_words(data: RunResult) -> str:
+    """All of it as text."""
+    parts = [_headline(data)]
+    if data.error is not None:
+        parts.append(
+            f"{data.error.code} ({data.error.origin}): {data.error.message} {data.error.hint or ''}".rstrip()
+        )
+    if data.diagnosis is not None:
+        if told := _diagnosis_lines(data.diagnosis):
+            parts.append(fence("Diagnosis", told, _DIAGNOSIS_SHOWN))
+        if data.diagnosis.fix:
+            parts.append(f"Likely fix: {data.diagnosis.fix}")
+    if data.asked is not None and (data.diagnosis is None or data.diagnosis.input is None):
+        parts.append(fence("Asked", data.asked, _ASKED_SHOWN))
+    parts += _result_words(data)
+    if data.refused:
+        parts.append("Refused or failed connections:")
+        parts += [f"- {one}" for one in data.refused]
+    if data.logs:
+        parts.append(fence(f"Last {len(data.logs)} log lines", "\n".join(data.logs), _LOG_SHOWN))
+    if data.next is not None:
+        parts.append(f"Next: {data.next}")
+    return "\n".join(parts)
+
+
+def _result_words(data: RunResult) -> list[str]:
+    """The result as data, and how to read what is not shown of it."""
+    if (file := data.file) is not None:
+        link = f"{file.url} (needs no key, until {file.expires_at})" if file.url else file.problem
+        return [f"The answer is a file, {file.content_type}, {file.size:,} bytes: {link}"]
+    if data.result is None:
+        return (
+            [_NO_TEXT]
+            if data.http_status and data.status == "succeeded" and data.http_status != _EMPTY
+            else []
+        )
+    parts = [fence("Result", compact(data.result)[:_RESULT_SHOWN], _RESULT_SHOWN)]
+    if data.next_offset is not None:
+        parts.append(
+            f"{data.total} characters in all. Next part: get_run(run_id={json.dumps(data.run_id)}, "
+            f'offset={data.next_offset}); path="items.0" reads what is there in the result.'
+        )
+    if data.result_cut:
+        parts.append(
+            "The answer was longer than a record keeps (CODEWORDS_MAX_RESPONSE_KEPT); have the workflow upload it as a file."
+        )
+    return parts
+
+
+def _headline(data: RunResult) -> str:
+    took = f" in {data.seconds:g} s" if data.seconds is not None else ""
+    name = f"Run {data.run_id}" if data.status in FINISHED else "The run is"  # then the next call names it
+    facts = [f"{name} {data.status.replace('_', ' ')}{took}"]
+    if data.http_status is not None:
+        facts.append(f"HTTP {data.http_status}")
+    if data.version is not None:
+        facts.append(f"version {data.version}")
+    if data.isolation is not None:
+        facts.append(f"isolation {data.isolation}")
+    if data.cost_usd is not None:
+        facts.append(f"model calls cost {data.cost_usd:.6g} USD")
+    return ", ".join(facts) + "."

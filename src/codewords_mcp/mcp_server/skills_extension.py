@@ -1,0 +1,66 @@
+"""The skills extension (SEP-2640): `skills/list`, `skills/get`, and the files of skills as resources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mcp.server.context import HandlerResult
+from mcp.server.extension import Extension, MethodBinding, ResourceBinding
+from mcp.server.mcpserver.resources import TextResource
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, PaginatedRequestParams, RequestParams
+
+from codewords_mcp.mcp_server.skills import Skill, digest, skills
+
+_KEPT = {"resultType": "complete", "ttlMs": 300_000, "cacheScope": "public"}
+
+
+class GetSkillParams(RequestParams):
+    """Names a skill by its SKILL.md."""
+
+    uri: str
+
+
+class Skills(Extension):
+    """The skills of this server, the same for everybody."""
+
+    identifier = "io.modelcontextprotocol/skills"
+
+    def resources(self) -> Sequence[ResourceBinding]:
+        """Every file of every skill."""
+        return [
+            ResourceBinding(
+                TextResource(
+                    uri=one.uri_of(path), name=f"{one.name}/{path}", text=text, mime_type="text/markdown"
+                )
+            )
+            for one in skills()
+            for path, text in one.files.items()
+        ]
+
+    def methods(self) -> Sequence[MethodBinding]:
+        """Both methods, in both eras."""
+        return [
+            MethodBinding("skills/list", PaginatedRequestParams, self._list),
+            MethodBinding("skills/get", GetSkillParams, self._get),
+        ]
+
+    async def _list(self, _: Any, __: PaginatedRequestParams) -> HandlerResult:
+        return {**_KEPT, "skills": [_entry(one) for one in skills()]}
+
+    async def _get(self, _: Any, params: GetSkillParams) -> HandlerResult:
+        for one in skills():
+            if one.uri == params.uri:
+                return {**_KEPT, "skill": _entry(one)}
+        raise MCPError(
+            INVALID_PARAMS, "There is no skill at this address: see skills/list.", {"uri": params.uri}
+        )
+
+
+def _entry(one: Skill) -> dict[str, Any]:
+    files = [
+        {"uri": one.uri_of(path), "digest": digest(text), "size": len(text.encode())}
+        for path, text in one.files.items()
+    ]
+    return {"uri": one.uri, "frontmatter": one.front_matter, "resources": files}

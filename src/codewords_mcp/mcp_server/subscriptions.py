@@ -1,0 +1,196 @@
+"""Subscriptions to a run's record and log, in both eras: `resources/subscribe` and `subscriptions/listen`.
+
+A watcher ends with its run, its stream or its session. Only the caller's own runs can be watched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from mcp.server.connection import Connection
+from mcp.server.subscriptions import ListenHandler, ResourceUpdated, ServerEvent, SubscriptionBus
+from mcp_types import (
+    EmptyResult,
+    SubscribeRequestParams,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
+    UnsubscribeRequestParams,
+)
+
+from codewords_mcp.errors import CodewordsError, InvalidInput, TooBusy
+from codewords_mcp.mcp_server.access import access_of, subscription_rule
+from codewords_mcp.mcp_server.context import RequestContext, caller_of
+from codewords_mcp.mcp_server.errors import foreseen
+from codewords_mcp.mcp_server.list_changes import Changes
+from codewords_mcp.runtime.model.core import FINISHED, Caller
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.api.runtime import Runtime
+
+WATCHERS = 256
+"""Watched runs at once, over all clients."""
+
+_RUN = re.compile(r"run://([^/]+)(/logs)?")
+_LOOK_WITHIN = 30.0
+_NEWS_EVERY = 1.0
+_STATE = "codewords.subscriptions"
+
+
+class Subscriptions:
+    """The handlers of both eras over one count of watchers. `connection_of` gives a legacy request's session."""
+
+    def __init__(
+        self, bus: SubscriptionBus, connection_of: Callable[[RequestContext], Connection], changes: Changes
+    ) -> None:
+        self._bus = bus
+        self._changes = changes
+        self._connection_of = connection_of
+        self._watching = 0
+
+    async def subscribe(self, ctx: RequestContext, params: SubscribeRequestParams) -> EmptyResult:
+        """Up to 2025-11-25: tell this session until it unsubscribes or ends. Raises InvalidInput, NotFound, TooBusy."""
+        uri = str(params.uri)
+        await _readable(ctx, uri)
+        connection = self._connection_of(ctx)
+        watched: dict[str, asyncio.Task[None]] = connection.state.setdefault(_STATE, {})
+        if uri not in watched:
+            session = ctx.session
+            watched[uri] = self._start(ctx, uri, lambda: session.send_resource_updated(uri))
+            connection.exit_stack.callback(watched[uri].cancel)
+        return EmptyResult()
+
+    async def unsubscribe(self, ctx: RequestContext, params: UnsubscribeRequestParams) -> EmptyResult:
+        """Stop telling; what was never subscribed is no error."""
+        watched = self._connection_of(ctx).state.get(_STATE, {})
+        if task := watched.pop(str(params.uri), None):
+            task.cancel()
+        return EmptyResult()
+
+    async def listen(
+        self, ctx: RequestContext, params: SubscriptionsListenRequestParams
+    ) -> SubscriptionsListenResult:
+        """From 2026-07-28: the response is the stream. Addresses that cannot be watched are left out of what it honours."""
+        wanted = [
+            uri for uri in params.notifications.resource_subscriptions or [] if await _is_readable(ctx, uri)
+        ]
+        honoured = params.notifications.model_copy(update={"resource_subscriptions": wanted})
+        stream = _StreamBus(self._bus)
+        owner = caller_of(ctx).owner
+        async with self._telling(ctx, wanted, stream):
+            stream.also = lambda listener: self._changes.stream(owner, listener)
+            return await ListenHandler(stream)(ctx, params.model_copy(update={"notifications": honoured}))
+
+    @asynccontextmanager
+    async def _telling(
+        self, ctx: RequestContext, uris: list[str], stream: _StreamBus
+    ) -> AsyncGenerator[None]:
+        tasks = [
+            self._start(ctx, uri, lambda uri=uri: stream.publish(ResourceUpdated(uri=uri))) for uri in uris
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _start(
+        self, ctx: RequestContext, uri: str, tell: Callable[[], Awaitable[None]]
+    ) -> asyncio.Task[None]:
+        if self._watching >= WATCHERS:
+            raise TooBusy(
+                f"{WATCHERS} runs are being watched.", retry_after=60, hint="Poll get_run, or try later."
+            )
+        self._watching += 1
+        task = asyncio.create_task(_watch(ctx.lifespan_context.runtime, caller_of(ctx), uri, tell))
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, _: asyncio.Task[None]) -> None:
+        self._watching -= 1
+
+
+class _StreamBus:
+    """What one listen stream hears: the server's events, and the changes of the runs it watches itself."""
+
+    def __init__(self, shared: SubscriptionBus) -> None:
+        self._shared = shared
+        self.also: Callable[[Callable[[ServerEvent], None]], Callable[[], None]] | None = None
+        """Subscribes to what changes for this stream's owner."""
+        self._listener: Callable[[ServerEvent], None] | None = None
+
+    async def publish(self, event: ServerEvent) -> None:
+        if self._listener is not None:
+            self._listener(event)
+
+    def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
+        self._listener = listener
+        ends = [self._shared.subscribe(listener), *([self.also(listener)] if self.also else [])]
+
+        def end() -> None:
+            for one in ends:
+                one()
+
+        return end
+
+
+async def _readable(ctx: RequestContext, uri: str) -> None:
+    """Raises InvalidInput for what cannot be watched, NotFound for what is not the caller's."""
+    run_id, _ = _parts(uri)
+    rule = subscription_rule(uri)
+    if rule is not None:
+        access_of(ctx).require(rule)
+    await ctx.lifespan_context.runtime.get_run(caller_of(ctx), run_id)
+
+
+async def _is_readable(ctx: RequestContext, uri: str) -> bool:
+    try:
+        await _readable(ctx, uri)
+    except CodewordsError:
+        return False
+    return True
+
+
+def _parts(uri: str) -> tuple[str, bool]:
+    """(run id, whether its log is meant)."""
+    match = _RUN.fullmatch(uri)
+    if match is None:
+        raise InvalidInput("Only runs can be watched.", hint="Subscribe to run://<id> or run://<id>/logs.")
+    return match[1], match[2] is not None
+
+
+async def _watch(runtime: Runtime, caller: Caller, uri: str, tell: Callable[[], Awaitable[None]]) -> None:
+    run_id, log = _parts(uri)
+    changes = _log_changes if log else _record_changes
+    try:
+        async for _ in changes(runtime, caller, run_id):
+            await tell()
+    except Exception as error:  # noqa: BLE001  # nobody awaits a watcher: its end is all that a client sees
+        foreseen(error, "subscription")
+
+
+async def _record_changes(runtime: Runtime, caller: Caller, run_id: str) -> AsyncIterator[None]:
+    """Once for each change of status that a look finds, the last being the run's end."""
+    run = await runtime.get_run(caller, run_id)
+    while run.status not in FINISHED:
+        before = run.status
+        run = await runtime.get_run(caller, run_id, wait=_LOOK_WITHIN)
+        if run.status != before:
+            yield
+
+
+async def _log_changes(runtime: Runtime, caller: Caller, run_id: str) -> AsyncIterator[None]:
+    """At most once a second while lines come, and once more after the last."""
+    seen = await runtime.tail(caller, run_id, limit=1)
+    told, news = 0.0, False
+    async for line in runtime.logs(caller, run_id, after=seen[-1].created_at if seen else None):
+        news = news or line is not None
+        if news and time.monotonic() - told >= _NEWS_EVERY:
+            told, news = time.monotonic(), False
+            yield
+    if news:
+        yield

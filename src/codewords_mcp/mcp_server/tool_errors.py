@@ -1,0 +1,91 @@
+"""The tools' one boundary: whatever a tool raises leaves as an `isError` result in our words."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from mcp_types import CallToolResult, TextContent
+from pydantic import ValidationError
+
+from codewords_mcp.errors import CodewordsError, ConsentNeeded, InvalidInput, UpstreamFailed, ValidationFailed
+from codewords_mcp.mcp_server.check_format import lines_of
+from codewords_mcp.mcp_server.consent import as_data, waiting
+from codewords_mcp.mcp_server.errors import foreseen
+from codewords_mcp.mcp_server.text import fence
+from codewords_mcp.mcp_server.tool_wording import as_tools
+from codewords_mcp.runtime.model.conflicts import VersionChanged
+from codewords_mcp.runtime.model.core import ValidationReport
+
+ERROR_KEY = "codewords/error"
+"""Where a result's `_meta` carries the error as data: `{code, message, origin, hint?, …}`."""
+
+
+_DIFF = 4_000
+IN_CHAT = (
+    "If that was a secret's value, it is now in this chat and can be read there: tell the user to replace it at its source"
+    " (make a new one, revoke this one) and to give the new one on the page only."
+)
+"""Said where a secret's value may have gone the wrong way."""
+
+
+class TookTooLong(CodewordsError):
+    """A tool that did not answer in time. What it started in the runtime goes on there."""
+
+    code = "took_too_long"
+    status = 504
+
+
+def failure(error: BaseException, tool: str, *, about_secrets: bool = False) -> CallToolResult:
+    """Any exception as a result: `code: message`, the hint on a line of its own, and the failing checks of a deploy.
+
+    `about_secrets`: what did not fit may be a secret's value, which the reply then says.
+    """
+    known = foreseen(error, tool)
+    if about_secrets and isinstance(known, InvalidInput):
+        known.hint = f"{known.hint} {IN_CHAT}".lstrip()
+    if isinstance(known, ConsentNeeded):
+        lines = [f"{known.code}: {known.message}", *waiting(known, tool, by_token=False)[1:]]
+        body = known.to_dict() | {"asks": as_data(known)}
+        return _failed(lines, body)
+    lines = [f"{known.code}: {known.message}"]
+    if isinstance(known, ValidationFailed):
+        report = ValidationReport.model_validate(known.report)
+        lines += lines_of([check for check in report.checks if check.status == "failed"])
+    elif known.hint:
+        lines.append(as_tools(known.hint))
+    if isinstance(known, VersionChanged):
+        live = f"From version {known.base_version} to the live version {known.live_version}"
+        lines.append(fence(live, known.live_changes, _DIFF))
+        lines.append(fence(f"From version {known.base_version} to this code", known.own_changes, _DIFF))
+    if isinstance(known, UpstreamFailed) and known.upstream_said:
+        lines.append(fence("What it said", known.upstream_said, 500))
+    body = {key: value for key, value in known.to_dict().items() if key != "report"}
+    return _failed(lines, body)
+
+
+def _failed(lines: list[str], body: dict[str, Any]) -> CallToolResult:
+    return CallToolResult(
+        content=[TextContent(type="text", text="\n".join(lines))], is_error=True, _meta={ERROR_KEY: body}
+    )
+
+
+def bad_arguments(error: ValidationError, accepted: list[str]) -> InvalidInput:
+    """What is wrong with which argument, never the value: it may be a secret that went the wrong way."""
+    faults: dict[str, str] = {}
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        name = str(fault["loc"][0]) if fault["loc"] else ""
+        faults.setdefault(name if name in accepted else "arguments", cast("Any", fault)["msg"])
+    told = "; ".join(f"`{name}`: {message[:1].lower()}{message[1:]}" for name, message in faults.items())
+    return InvalidInput(f"Bad arguments: {told}.", hint=_accepts(accepted))
+
+
+def unknown_arguments(names: list[str], accepted: list[str]) -> InvalidInput:
+    """Arguments that the tool does not have. Only what looks like a name is repeated."""
+    told = ", ".join(
+        f"`{name}`" if name.isidentifier() and len(name) <= 32 else "(not a name)" for name in sorted(names)
+    )
+    return InvalidInput(f"Unknown argument {told}; nothing was done.", hint=_accepts(accepted))
+
+
+def _accepts(accepted: list[str]) -> str:
+    return f"The tool takes {', '.join(accepted)}." if accepted else "The tool takes no arguments."

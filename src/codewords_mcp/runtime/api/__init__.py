@@ -1,0 +1,1 @@
+"""The runtime API: everything that front doors may call, by subject."""

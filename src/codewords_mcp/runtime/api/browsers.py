@@ -1,0 +1,47 @@
+"""The facade's part about people's own Chromes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.browser.own.connection import MessageChannel
+from codewords_mcp.runtime.model.browser import OwnChrome
+from codewords_mcp.runtime.model.caller import refuse_run
+from codewords_mcp.runtime.model.core import Caller
+
+
+class BrowserCalls:
+    """What `Runtime` offers about them."""
+
+    _house: Container
+
+    async def own_chrome(
+        self, caller: Caller, *, wait: float = 0.0, after: datetime | None = None
+    ) -> OwnChrome:
+        """How the caller's stands; with `wait`, as soon as it is connected, or after these seconds; with `after`, as soon as
+        one is that was paired later.
+        """
+        refuse_run(caller, "look at somebody's Chrome")
+        if wait:
+            await self._house.chromes.wait(caller.owner, wait, after)
+        return await self._house.chromes.info(caller.owner, self._house.base_url)
+
+    async def pair_chrome(self, caller: Caller) -> str:
+        """The address of a page on which a person pairs their Chrome, once, within 10 minutes."""
+        refuse_run(caller, "pair a Chrome")
+        token = await self._house.chromes.invite(caller.owner)
+        return f"{self._house.base_url}/browser/pair/{token}"
+
+    async def peek_chrome_pairing(self, caller: Caller, token: str) -> bool:
+        """Whether the page of this token has done its work. Raises NotFound, Forbidden for another owner's."""
+        return await self._house.chromes.paired_by(caller.owner, token)
+
+    async def forget_chrome(self, caller: Caller) -> bool:
+        """Its token is worth nothing from now on; whether there was one."""
+        refuse_run(caller, "forget a Chrome")
+        return await self._house.chromes.forget(caller.owner)
+
+    async def serve_chrome(self, pipe: MessageChannel) -> None:
+        """A connection of somebody's Chrome, to its end; who it is it says itself."""
+        await self._house.chromes.serve(pipe)

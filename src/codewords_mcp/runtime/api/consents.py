@@ -1,0 +1,74 @@
+"""The facade's part about a person's yes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from codewords_mcp.errors import ConsentNeeded, NotFound
+from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.auth.questions import OpenQuestion, Question
+from codewords_mcp.runtime.model.agreement import Agreement
+from codewords_mcp.runtime.model.caller import refuse_run
+from codewords_mcp.runtime.model.core import Caller, Consent
+
+
+class ConsentCalls:
+    """What `Runtime` offers about questions that deploys and calls wait for. A token is one of `ConsentNeeded`."""
+
+    _house: Container
+
+    @property
+    def unattended(self) -> bool:
+        """Whether the operator said that nobody is there to be asked."""
+        return self._house.unattended
+
+    async def settle_or_ask(
+        self, caller: Caller, question: Question, consent: Consent
+    ) -> ConsentNeeded | None:
+        """None where a person has agreed to this, which is spent by that; else the question that waits.
+
+        Raises Forbidden where they declined.
+        """
+        refuse_run(caller, "ask a person")
+        try:
+            await self._house.consents.settle(question, consent)
+        except ConsentNeeded as needed:
+            return needed
+        return None
+
+    async def peek_consent(self, caller: Caller, token: str) -> OpenQuestion:
+        """The question that the caller is asked. Raises NotFound once it is answered, Forbidden for another's."""
+        return await self._house.consents.peek(caller.owner, token)
+
+    async def answer_consent(self, caller: Caller, token: str, *, agreed: bool) -> None:
+        """A person's answer; the first one counts, and holds until the deploy that it is for. Raises Forbidden."""
+        refuse_run(caller, "agree to anything")
+        await self._house.consents.answer(caller.owner, token, agreed=agreed)
+
+    async def agree(self, caller: Caller, service_id: str, confirm: str) -> Agreement:
+        """Agree to what another owner's public workflow may do for the caller. `confirm` is the token of that question.
+
+        Raises ConsentNeeded for another token, NotFound for a workflow that the caller can't run or need not agree to.
+        """
+        refuse_run(caller, "agree to anything")
+        await self._house.agree(caller, service_id, Consent(confirm=confirm, by_person=True))
+        found = [one for one in await self.list_agreements(caller) if one.service_id == service_id]
+        if not found:
+            raise NotFound("This workflow runs for you without an agreement.")
+        return found[0]
+
+    async def list_agreements(self, caller: Caller) -> list[Agreement]:
+        """What the caller's owner agreed to for workflows of other owners, the newest first."""
+        refuse_run(caller, "look at agreements")
+        return await self._house.agreements.list(caller.owner)
+
+    async def withdraw_agreement(self, caller: Caller, service_id: str) -> None:
+        """End an agreement: the next run of the workflow is asked about again. Raises NotFound."""
+        refuse_run(caller, "withdraw agreements")
+        await self._house.agreements.withdraw(caller.owner, service_id)
+
+    async def wait_for_consent(
+        self, caller: Caller, token: str, seconds: float
+    ) -> Literal["agreed", "declined"] | None:
+        """The answer to the caller's question of this token, None while there is none."""
+        return await self._house.consents.wait(caller.owner, token, seconds)

@@ -1,0 +1,497 @@
+"""Builds the rooms of one home and joins them; nothing else knows them all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from codewords_mcp.cancellation import end
+from codewords_mcp.errors import CodewordsError, StorageFailed
+from codewords_mcp.runtime.api.readiness import Readiness
+from codewords_mcp.runtime.api.tasks import TaskStore
+from codewords_mcp.runtime.auth.agreements import Agreements
+from codewords_mcp.runtime.auth.api_keys import ApiKeys
+from codewords_mcp.runtime.auth.authority import Authorities
+from codewords_mcp.runtime.auth.consents import Consents
+from codewords_mcp.runtime.auth.desktop import Desktop
+from codewords_mcp.runtime.auth.one_time_links import Links
+from codewords_mcp.runtime.auth.sandbox_access import SandboxAccess
+from codewords_mcp.runtime.auth.sessions import PageSessions
+from codewords_mcp.runtime.authoring.drafts import Drafts
+from codewords_mcp.runtime.browser.headless.driver import HeadlessBrowser
+from codewords_mcp.runtime.browser.own.driver import OwnChromeBrowser
+from codewords_mcp.runtime.browser.own.pairing import PairedBrowsers
+from codewords_mcp.runtime.browser.sessions import Browsers
+from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
+from codewords_mcp.runtime.gateway.gateway import Gateway
+from codewords_mcp.runtime.integrations.accounts import LINK_LIFETIME
+from codewords_mcp.runtime.integrations.native import NativeActions, bases_of
+from codewords_mcp.runtime.integrations.pipedream import PipedreamConnect
+from codewords_mcp.runtime.integrations.pipedream_client import PipedreamClient
+from codewords_mcp.runtime.integrations.service import Integrations
+from codewords_mcp.runtime.model.availability import Availability, Hosting, availability
+from codewords_mcp.runtime.model.caller import HOME_OWNER
+from codewords_mcp.runtime.model.change_events import Announcements
+from codewords_mcp.runtime.model.manifest import Manifest
+from codewords_mcp.runtime.runs import pausing
+from codewords_mcp.runtime.runs.admission import Admission
+from codewords_mcp.runtime.runs.catalog import Catalog
+from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
+from codewords_mcp.runtime.runs.launcher import Launcher
+from codewords_mcp.runtime.runs.memory import Headroom
+from codewords_mcp.runtime.runs.registry import RunRegistry
+from codewords_mcp.runtime.runs.replica import Replica
+from codewords_mcp.runtime.runs.result_files import AnswerFiles
+from codewords_mcp.runtime.runs.run_logs import Journal
+from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
+from codewords_mcp.runtime.runs.scheduler import Scheduler
+from codewords_mcp.runtime.runs.service_calls import ServiceRunner
+from codewords_mcp.runtime.runs.webhook_dispatcher import WebhookDispatcher
+from codewords_mcp.runtime.sandboxes.base import Driver
+from codewords_mcp.runtime.sandboxes.drivers import open_driver
+from codewords_mcp.runtime.secrets import Vault
+from codewords_mcp.runtime.secrets.rotation import Keys
+from codewords_mcp.runtime.secrets.service import SecretService
+from codewords_mcp.runtime.services._logins import LoginService
+from codewords_mcp.runtime.services.base import ServiceDependencies
+from codewords_mcp.runtime.services.registry import Registry
+from codewords_mcp.runtime.store import access, local_file, published, recovery, retention, service_values
+from codewords_mcp.runtime.store import budgets as budget_rows
+from codewords_mcp.runtime.store import tasks as task_rows
+from codewords_mcp.runtime.store import webhooks as webhook_rows
+from codewords_mcp.runtime.store import workflows as workflow_rows
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.database_errors import storage_error
+from codewords_mcp.runtime.store.file_location import open_blobs
+from codewords_mcp.runtime.store.files import FileStore
+from codewords_mcp.runtime.store.summing import keep_summed
+from codewords_mcp.runtime.triggers.schedules import ScheduleService
+from codewords_mcp.runtime.triggers.slack_socket_mode import SocketMode
+from codewords_mcp.runtime.triggers.webhooks import WebhookService
+from codewords_mcp.runtime.web.client import Web
+from codewords_mcp.runtime.workflows.analysis import derive
+from codewords_mcp.runtime.workflows.deployments import Deployments
+from codewords_mcp.runtime.workflows.environments.environment import Environments
+from codewords_mcp.runtime.workflows.script import Script
+from codewords_mcp.settings import Settings
+
+FILES_STORED_WITHIN = 5.0
+"""Seconds that binary answers may still be stored when the house closes."""
+DRAIN = 5.0
+"""Seconds that runs may go on when the house closes, at the most, before they are cancelled."""
+log = structlog.get_logger(__name__)
+
+
+class Container:
+    """The rooms, open. Use `await House.open(settings)` and `await house.close()`."""
+
+    def __init__(self, settings: Settings, database: Database, hosting: Hosting) -> None:
+        home = settings.home
+        self._hosting = hosting
+        self.base_url = f"http://{settings.host}:{settings.port}"
+        self._settings = settings
+        self._driver: Driver | None = None
+        self._clocks: list[asyncio.Task[None]] = []
+        self._driver_lock = asyncio.Lock()
+        self.database = database
+        self.readiness = Readiness(database, self.driver)
+        self.replica_ttl = settings.replica_ttl
+        self.keys = Keys(
+            home,
+            settings.master_key,
+            settings.master_key_previous,
+            stored_key_ids=database.write_blocking(access.secret_key_ids),
+            keyring=settings.master_key_store == "auto",
+        )
+        master_key = self.keys.current
+        executor = self.executor = uuid.uuid4().hex
+        self.keyring = ApiKeys(database, home, settings.api_key)
+        self.page_sessions = PageSessions(database, self.keyring)
+        self.desktop = Desktop(settings.open_browser)
+        vault = Vault(master_key, self.keys.older)
+        self.secrets = SecretService(database, vault)
+        self.entries = Links("secret", database, vault)
+        self.unattended = settings.consent == "token"
+        self.consents = Consents(
+            Links("consent", database, vault),
+            lambda token: f"{self.base_url}/consents/{token}",
+            unattended=self.unattended,
+        )
+        self.announcements = Announcements()
+        self.tasks = TaskStore(database, executor, dead_after=settings.replica_ttl)
+        self.authorities = Authorities()
+        self.gateway = Gateway(self.secrets, self.keyring, database, settings, executor=executor)
+        self.files = FileStore(
+            database,
+            open_blobs(settings.files or "", home, settings.s3_endpoint),
+            master_key.derive("files").hex(),
+            ttl=settings.file_ttl,
+            max_bytes=settings.max_file,
+        )
+        self.answer_files = AnswerFiles(database, self.files, limit=settings.max_file, folder=home)
+        self.sandbox_access = SandboxAccess(self.keyring, database, self.files, self.authorities.service_of)
+        self.environments = Environments(home, settings, _uv())
+        self.deployments = Deployments(
+            database, lambda service_id: f"{self.base_url}/run/{service_id}/", self._isolation
+        )
+        self.drafts = Drafts(database, settings.draft_ttl)
+        self.deployments.on_live = self.forget
+        self.catalog = Catalog(database, self.environments, self._manifest_of)
+        self.admission = Admission()
+        self.egress = Egress(
+            EgressPolicy(settings.egress, frozenset(settings.egress_allow_private)),
+            self.sandbox_access.serve,
+            on_event=self._heard,
+        )
+        # sandboxes on E2B take nothing of this machine's memory
+        headroom = Headroom(0 if settings.sandbox == "e2b" else settings.memory_reserve)
+        launcher = Launcher(self.keyring, self.secrets, settings)
+        self.supply = SandboxAllocator(
+            launcher,
+            self.driver,
+            self.egress,
+            grace=settings.grace_timeout,
+            ready=settings.ready_sandboxes,
+            has_room=headroom.has_room,
+        )
+        journal = Journal(database, settings.max_log_bytes)
+        self.agreements = Agreements(database, self.consents)
+        self._floor = floor = RunRegistry(
+            database,
+            journal,
+            self.admission,
+            headroom,
+            self.catalog,
+            launcher,
+            self.supply,
+            settings,
+            self.gateway.lineage,
+            self.authorities,
+            self.agreements,
+            self.answer_files,
+            executor,
+        )
+        self.chromes = PairedBrowsers(
+            database,
+            Links("browser", database, vault),
+            home=_shown(home),
+            executor=executor,
+            ttl=settings.replica_ttl,
+        )
+        self.own_chrome = OwnChromeBrowser(
+            self.chromes, database, lambda caller: self.authorities.of(caller).require_chrome()
+        )
+        self._headless = HeadlessBrowser(settings, self.driver, self.environments, self.egress)
+        self.browsers = Browsers(
+            (self.own_chrome, self._headless),
+            most=settings.browsers,
+            most_per_caller=settings.browsers_per_caller,
+            patience=settings.browser_wait,
+            idle=settings.browser_idle_timeout,
+            has_room=headroom.has_room,
+        )
+        floor.on_leave = self.browsers.run_ended
+        self.schedules = ScheduleService(database, limit=settings.schedule_limit)
+        self.services = Registry()
+        self.web = Web(self.egress.policy)
+        self.logins = LoginService(database, master_key.derive)
+        self.webhooks = WebhookService(database, self.secrets, self.address_for_others)
+        self.socket_mode = SocketMode(database, self.webhooks, self.web, settings.slack_base_url)
+        self.integrations = Integrations(
+            PipedreamConnect(PipedreamClient(self.web, self.secrets, settings.pipedream_base_url)),
+            NativeActions(self.web, self.secrets, bases_of(settings)),
+            database,
+            Links("connect", database, vault, lifetime=LINK_LIFETIME),
+            base_url=lambda: self.base_url,
+            user_prefix=settings.pipedream_user,
+        )
+        self.parts = ServiceDependencies(
+            settings,
+            database,
+            self.secrets,
+            self.web,
+            self.gateway,
+            self.schedules,
+            self.webhooks,
+            self.logins,
+            self.socket_mode.state,
+            self.files,
+            self.address_for_others,
+            master_key.derive,
+            self.integrations,
+            self.browsers,
+        )
+        floor.paused_at = database.write_blocking(pausing.pause_if_restored)
+        self.catalog.on_gone = self.forget
+        self.dispatcher = RunDispatcher(floor, ServiceRunner(floor, self.services, self.parts))
+        self.ticker = Scheduler(floor, self.dispatcher.background)
+        self.schedules.changed = self.ticker.wake
+        self.schedules.admit = floor.require_agreed
+        self.agree = floor.servable
+        self.courier = WebhookDispatcher(database, self.dispatcher)
+        self.webhooks.came = self.courier.wake
+        self.webhooks.changed = self._webhooks_changed
+        self.replica = (
+            Replica(floor, self.dispatcher.background, ttl=settings.replica_ttl) if database.shared else None
+        )
+        if self.replica is not None:
+            self.secrets.on_change = self.replica.tell_of_secrets
+            self.replica.on_secrets = self.secrets.changed_elsewhere
+
+    def start_clocks(self) -> None:
+        """What starts runs, and what sums them up, goes on from now until the house drains."""
+        self._clocks = [asyncio.create_task(keep_summed(self.database))]
+        if self.paused_at is None:
+            self._start_triggers()
+        else:
+            log.warning(
+                "home paused after a restore: schedules, triggers and waiting runs", resume="codewords resume"
+            )
+
+    def _start_triggers(self) -> None:
+        triggers = self.ticker.run(), self.courier.run(), self.socket_mode.run()
+        self._clocks += [asyncio.create_task(trigger) for trigger in triggers]
+
+    @property
+    def paused_at(self) -> int | None:
+        """When this home was restored and paused, in µs; None where it is not."""
+        return self._floor.paused_at
+
+    async def resume(self, *, cancel_waiting: bool) -> None:
+        """Start what a restored home would not start by itself. Idempotent."""
+        if self.paused_at is None:
+            return
+        await self.database.write(lambda c: pausing.resume(c, cancel_waiting=cancel_waiting))
+        self._floor.paused_at = None
+        self._start_triggers()
+        await self.dispatcher.background.recover()
+
+    def _webhooks_changed(self) -> None:
+        self.courier.wake()
+        self.socket_mode.wake()
+
+    @property
+    def awaits_events(self) -> bool:
+        """Whether a schedule, trigger or webhook is active: then the runtime does not end for want of callers."""
+        return self.ticker.armed or self.courier.armed
+
+    def availability(self) -> Availability:
+        """Whether the address of this runtime lasts, and what starts the runtime again."""
+        return availability(self._hosting, self.base_url, awaits_events=self.awaits_events)
+
+    def address_for_others(self) -> str:
+        """Where people and senders outside reach this runtime: the configured address, else the bound one."""
+        return (self._settings.public_url or self.base_url).rstrip("/")
+
+    def forget(self, service_id: str) -> None:
+        """What is live of this service has changed."""
+        self.catalog.forget(service_id)
+        self.supply.forget(service_id)
+
+    async def tell_changed(self, owner: str, service_id: str) -> None:
+        """Whoever keeps a list of the owner's workflows, or of tools made of them, hears that this one has changed."""
+        self.announcements.announce(owner, "workflows")
+        if await self.database.read(lambda c: published.has(c, service_id)):
+            self.announcements.announce(owner, "tools")
+
+    @classmethod
+    async def open(
+        cls,
+        settings: Settings,
+        hosting: Hosting = Hosting(),  # noqa: B008  # immutable
+    ) -> Container:
+        """Raises StorageFailed, InvalidInput."""
+        house = await asyncio.to_thread(cls._open_blocking, settings, hosting)
+        if house.replica is not None:
+            try:
+                await house.secrets.join(house.keys, house.executor, settings.replica_ttl)
+                await house.replica.open()
+            except BaseException:
+                database = house.database
+                await database.drained()
+                await asyncio.to_thread(database.close)
+                raise
+        house.start_clocks()
+        return house
+
+    @classmethod
+    def _open_blocking(cls, settings: Settings, hosting: Hosting) -> Container:
+        home = settings.home
+        try:
+            local_file.make_private_home(home)
+            probe = home / f".probe-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise storage_error(error, home) from error
+        database = Database.open(home, settings.database_url)
+        try:
+            # who shares a database is taken over from by the others, not by its next start
+            left = recovery.Abandoned() if database.shared else database.write_blocking(recovery.abandon)
+            unsettled = 0 if database.shared else database.write_blocking(budget_rows.settle_left)
+            if not database.shared:
+                retention.convert(database.engine)
+            house = cls(settings, database, hosting)
+        except OSError as error:
+            database.close()
+            raise storage_error(error, home) from error
+        except CodewordsError:
+            database.close()
+            raise
+        if left.interrupted or left.again:
+            log.warning(
+                "runs were in flight when the runtime stopped",
+                interrupted=len(left.interrupted),
+                go_on=len(left.again),
+            )
+        if unsettled:
+            log.warning("model calls were settled at what they had reserved", calls=unsettled)
+        return house
+
+    async def driver(self) -> Driver:
+        """The sandbox driver, opened and self-tested at the first call. Raises SandboxUnavailable, each time anew."""
+        if self._driver is None:
+            async with self._driver_lock:
+                if self._driver is None:
+                    self._driver = await open_driver(self._settings, self.egress, self._settings.home / "run")
+        return self._driver
+
+    async def _manifest_of(self, owner: str, script: Script) -> Manifest:
+        """What the code of a version asks for that was stored without a manifest. Nobody agreed to a Chrome then."""
+        rules = await self.secrets.hosts_by_name(owner)
+        reach = await asyncio.to_thread(derive, script, rules=rules)
+        return reach.manifest.model_copy(update={"browsers": ()})
+
+    async def _isolation(self) -> str:
+        try:
+            return (await self.driver()).tier.id
+        except CodewordsError:
+            return "D"
+
+    async def sandbox_status(self) -> dict[str, Any]:
+        """Tier and capabilities; or why there are no sandboxes."""
+        try:
+            driver = await self.driver()
+        except CodewordsError as error:
+            return {
+                "ready": False,
+                "tier": "D",
+                "title": "no isolation",
+                "facts": [error.message],
+                "fix": error.hint,
+                "capabilities": [],
+            }
+        tier = driver.tier
+        return {
+            "ready": True,
+            "tier": tier.id,
+            "title": tier.title,
+            "facts": list(tier.facts),
+            "fix": tier.fix,
+            "capabilities": sorted(c.value for c in driver.capabilities),
+        }
+
+    async def browser_status(self) -> dict[str, Any]:
+        """Whether browser services have a browser for the home's own calls, or why not and what to do."""
+        status = await self.browsers.status(HOME_OWNER)
+        return {"ready": status.ready, "sentence": status.sentence, "fix": status.fix}
+
+    def _heard(self, sandbox_id: str, event: EgressEvent) -> None:
+        self.supply.heard(sandbox_id, event)
+        self._headless.heard(sandbox_id, event)
+
+    async def store_status(self) -> dict[str, Any]:
+        """What is kept, and how large it is, in bytes."""
+        database, settings = self.database, self._settings
+        size = await database.read(retention.size)
+        files, file_bytes = await database.read(access.files_size)
+        return {
+            "kind": "PostgreSQL" if database.shared else "SQLite",
+            "bytes": size.bytes,
+            "free_bytes": size.free,
+            "shrinks": size.shrinks,
+            "files": files,
+            "file_bytes": file_bytes,
+            "files_at": self.files.blobs.place,
+            "files_shared": settings.files is not None,
+            "disk_free": shutil.disk_usage(settings.home).free,
+            "run_ttl": settings.run_ttl,
+            "runs_kept": settings.runs_kept,
+        }
+
+    async def tidy(self, settings: Settings) -> None:
+        """Remove runs, files and environments past their time."""
+        await retention.prune(self.database, settings)
+        at = now()
+        await self.database.write(lambda c: service_values.purge(c, at))
+        await self.database.write(lambda c: webhook_rows.purge(c, at - int(settings.webhook_ttl * 1e6)))
+        await self.database.write(lambda c: task_rows.purge(c, at))
+        await self.logins.tidy()
+        await self.drafts.purge()
+        await self.dispatcher.background.tidy()
+        await self.gateway.tidy()
+        await self.files.expire()
+        kept = settings.environment_versions
+        in_use = await self.database.read(lambda c: workflow_rows.environments_in_use(c, kept))
+        await self.environments.collect(in_use, settings.environment_ttl)
+
+    async def drain(self) -> None:
+        """Start nothing more by a clock or in the background, and give away what has not begun; what has goes on, and who asks
+        is answered. Idempotent.
+        """
+        await end(self._clocks)
+        await self.dispatcher.background.drain()
+
+    async def close(self) -> None:
+        """End every run and sandbox, write what is left, close the store."""
+        began = time.monotonic()
+        steps = [
+            self.readiness.close,
+            self.drain,
+            lambda: self.dispatcher.close(min(DRAIN, self._settings.drain_timeout)),
+            lambda: self.answer_files.close(FILES_STORED_WITHIN),
+            self._floor.turns.close,
+            *([self.replica.close] if self.replica is not None else []),
+            self.gateway.close,
+            self.integrations.close,
+            self.web.close,
+            self.supply.close,
+            self.browsers.close,
+            self.chromes.close,
+            *([self._driver.close] if self._driver is not None else []),
+            self.environments.close,
+            self.database.drained,
+        ]
+        for step in steps:
+            try:
+                await step()
+            except StorageFailed as error:  # a store that takes nothing must not keep sandboxes alive
+                log.warning("not written at the end", reason=error.message)
+        await asyncio.to_thread(self.database.close)
+        log.debug("house closed", seconds=round(time.monotonic() - began, 2))
+
+
+def _shown(home: Path) -> str:
+    """A home as people read it."""
+    own = Path.home()
+    return f"~/{home.relative_to(own)}" if home.is_relative_to(own) else str(home)
+
+
+def _uv() -> Path:
+    import uv
+
+    try:
+        return Path(uv.find_uv_bin())
+    except FileNotFoundError as error:
+        raise StorageFailed(
+            "uv is not installed beside codewords-mcp.",
+            hint="Reinstall codewords-mcp; uv is one of its dependencies.",
+        ) from error

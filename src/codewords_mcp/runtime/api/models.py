@@ -1,0 +1,106 @@
+"""The facade's part about models: calls of providers, what they cost, budgets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.gateway.providers import find_route
+from codewords_mcp.runtime.model.caller import refuse_run, require_admin
+from codewords_mcp.runtime.model.core import (
+    Budget,
+    BudgetPeriod,
+    BudgetScope,
+    Caller,
+    CostsBy,
+    Provider,
+    ProviderReply,
+    ProviderRequest,
+)
+from codewords_mcp.runtime.store import workflows
+
+
+class ModelCalls:
+    """What `Runtime` offers beside workflows, runs, secrets and files."""
+
+    _house: Container
+
+    async def ask_provider(self, request: ProviderRequest) -> ProviderReply:
+        """Call a model provider and stream its answer. Cancelling, or closing the reply early, aborts the call.
+
+        Raises NotAgreed where a workflow calls whose manifest does not list the provider, NotFound, ServiceNotAvailable
+        without a key for the provider, ProviderUnavailable, ProviderTimedOut.
+        """
+        authority = self._house.authorities.of(request.caller)
+        authority.require_call(request.provider)
+        if request.caller.kind == "run":
+            route = find_route(request.provider, request.method, request.path, run_mount=request.run_mount)
+            if route.account:
+                authority.require_account(request.provider)
+        return await self._house.gateway.ask(request)
+
+    async def ask_model(self, caller: Caller, provider: Provider, body: bytes) -> dict[str, Any]:
+        """The simple form: `{model, prompt, example_output?, …}` as JSON → `{response, model, usage, cost}`.
+
+        Raises InvalidInput, NotFound for a model that is gone, ModelAnswerInvalid, ProviderRefused, and what
+        `ask_provider` raises.
+        """
+        from codewords_mcp.runtime.services.model_prompt.prompt import ask
+
+        self._house.authorities.of(caller).require_call(provider)
+        return await ask(self._house.gateway, caller, provider, body)
+
+    async def costs(
+        self, caller: Caller, *, by: CostsBy = "day", days: int = 30, limit: int = 100
+    ) -> list[dict[str, Any]]:
+        """What model calls used and cost in the last days, summed by one dimension; USD. An admin sees every owner's.
+
+        Items have the dimension's fields, then calls, tokens by kind, `cost`, `estimated` and `unpriced` calls.
+        Raises InvalidInput for days or a limit that are none.
+        """
+        refuse_run(caller, "see costs")
+        if not 1 <= days <= 400 or not 1 <= limit <= 1000:
+            raise InvalidInput("days is 1 to 400, limit 1 to 1000.")
+        owner = None if caller.kind == "admin" else caller.owner
+        return await self._house.gateway.ledger.totals(by, owner=owner, days=days, limit=limit)
+
+    async def list_budgets(self, caller: Caller) -> list[Budget]:
+        """Every budget of the home, those of the settings first. Admin only."""
+        require_admin(caller, "see budgets")
+        return await self._house.gateway.budgets.list()
+
+    async def set_budget(
+        self,
+        caller: Caller,
+        scope: BudgetScope,
+        usd: float,
+        *,
+        subject: str = "",
+        period: BudgetPeriod = "total",
+    ) -> Budget:
+        """Set or replace; it holds from the next call on. Admin only. Raises InvalidInput."""
+        require_admin(caller, "set budgets")
+        if subject:
+            await self._require_subject(scope, subject)
+        return await self._house.gateway.budgets.set(scope, subject, period, usd)
+
+    async def _require_subject(self, scope: BudgetScope, subject: str) -> None:
+        """Raises NotFound for a workflow or key that is not there: a budget on it would hold nothing back."""
+        house = self._house
+        if scope == "workflow" and await house.database.read(lambda c: workflows.get(c, subject)) is None:
+            raise NotFound("There is no workflow of that id.", hint="`codewords list` shows your workflows.")
+        if scope == "key" and subject not in {key.id for key in await house.keyring.list()}:
+            raise NotFound("There is no key of that id.", hint="`codewords keys list` shows the keys.")
+
+    async def remove_budget(
+        self, caller: Caller, scope: BudgetScope, *, subject: str = "", period: BudgetPeriod = "total"
+    ) -> None:
+        """Admin only. Raises NotFound."""
+        require_admin(caller, "remove budgets")
+        if not await self._house.gateway.budgets.remove(scope, subject, period):
+            raise NotFound("There is no such budget.", hint="`codewords budgets list` shows them.")
+
+    def upload_caller(self, path: str, query: bytes) -> Caller:
+        """Who began the upload to Gemini that a path and the ticket in a query go on with. Raises Unauthenticated."""
+        return self._house.gateway.upload_caller(path, query)

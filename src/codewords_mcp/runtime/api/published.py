@@ -1,0 +1,111 @@
+"""The facade's part about workflows as tools of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from codewords_mcp.errors import NotFound, TooBusy
+from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.model.caller import refuse_run
+from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.publishing import (
+    PublishedTool,
+    check_name,
+    choose_route,
+    input_schema,
+    operation_of,
+    tool_name,
+)
+from codewords_mcp.runtime.store import published as rows
+from codewords_mcp.runtime.store import workflows as workflow_rows
+from codewords_mcp.runtime.store.clock import now
+
+MOST = 200
+"""Published tools of an owner."""
+
+
+class PublishCalls:
+    """What `Runtime` offers about published workflows."""
+
+    _house: Container
+
+    async def publish(
+        self,
+        caller: Caller,
+        service_id: str,
+        *,
+        tool: str | None = None,
+        toolset: str = "published",
+        path: str | None = None,
+        read_only: bool = False,
+    ) -> PublishedTool:
+        """Make a workflow's route a tool of its owner's; the same name again replaces it.
+
+        Raises NotFound, InvalidInput, TooBusy beyond `MOST`.
+        """
+        refuse_run(caller, "publish workflows")
+
+        def put(connection: Connection) -> str:
+            workflow = workflow_rows.get(connection, service_id)
+            if workflow is None or workflow.owner != caller.owner:
+                raise NotFound("There is no workflow of that id.", hint="`codewords list` shows them.")
+            name = check_name(tool or tool_name(workflow.name))
+            version = workflow_rows.version(connection, service_id, workflow.active_version)
+            where, method, _ = choose_route(version.openapi if version else {}, path)
+            if rows.count(connection, caller.owner) >= MOST:
+                raise TooBusy(f"{MOST} workflows are published.", retry_after=60, hint="Unpublish one first.")
+            values = {
+                "owner": caller.owner,
+                "tool": name,
+                "workflow_id": service_id,
+                "toolset": toolset,
+                "route": where,
+                "method": method,
+                "read_only": read_only,
+                "created_at": now(),
+            }
+            rows.put(connection, values)
+            return name
+
+        name = await self._house.database.write(put)
+        self._house.announcements.announce(caller.owner, "tools")
+        return next(one for one in await self.published_tools(caller) if one.tool == name)
+
+    async def unpublish(self, caller: Caller, tool: str) -> None:
+        """The workflow stays. Raises NotFound."""
+        refuse_run(caller, "unpublish workflows")
+        if not await self._house.database.write(lambda c: rows.remove(c, caller.owner, tool)):
+            raise NotFound("No tool of that name is published.", hint="`codewords published` lists them.")
+        self._house.announcements.announce(caller.owner, "tools")
+
+    async def published_tools(self, caller: Caller) -> list[PublishedTool]:
+        """The caller's, by name, as their live versions are."""
+        refuse_run(caller, "list published workflows")
+        found = await self._house.database.read(lambda c: rows.of_owner(c, caller.owner))
+        return [_tool(dict(row)) for row in found]
+
+
+def _tool(row: dict[str, Any]) -> PublishedTool:
+    openapi: dict[str, Any] = row["openapi"]
+    schema, wrapped = input_schema(openapi, row["route"], row["method"])
+    operation = operation_of(openapi, row["route"], row["method"])
+    return PublishedTool(
+        tool=row["tool"],
+        workflow_id=row["workflow_id"],
+        toolset=row["toolset"],
+        title=row["name"],
+        description=_text(operation.get("description"))
+        or row["description"]
+        or _text(operation.get("summary")),
+        path=row["route"],
+        method=row["method"],
+        read_only=row["read_only"],
+        input_schema=schema,
+        wrapped=wrapped,
+    )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

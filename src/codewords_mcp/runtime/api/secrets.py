@@ -1,0 +1,136 @@
+"""The facade's part about secrets. No call returns a value."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Literal
+
+from codewords_mcp.errors import InvalidInput, NotFound
+from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.auth.one_time_links import OneTimeLink, require_own
+from codewords_mcp.runtime.model.caller import refuse_run, require_admin
+from codewords_mcp.runtime.model.core import Caller, KeyRotation, SecretForm, SecretInfo
+from codewords_mcp.runtime.secrets.names import check_name, check_value
+from codewords_mcp.runtime.secrets.rules import HostRule, make_rule, read_rule
+
+
+class SecretCalls:
+    """What `Runtime` offers about secrets."""
+
+    _house: Container
+
+    async def set_secret(
+        self,
+        caller: Caller,
+        name: str,
+        value: str,
+        *,
+        hosts: Collection[str] = (),
+        places: Collection[str] = (),
+        plain: bool = False,
+    ) -> SecretInfo:
+        """Store or replace a value, and with it where it may go: to `hosts`, in these `places` of a request; or `plain`, to
+        the workflow itself. Without either the rule stays as it was, or is what a well-known name brings.
+
+        Raises InvalidInput for a bad name (A-Z, 0-9, _; reserved names), rule, or value (empty, too long, no text).
+        """
+        refuse_run(caller, "set secrets")
+        rule = _asked(hosts, places, plain=plain)
+        return await self._house.secrets.set(caller.owner, name, value, rule)
+
+    async def list_secrets(self, caller: Caller) -> list[SecretInfo]:
+        """Names, times and rules, never values."""
+        refuse_run(caller, "list secrets")
+        return await self._house.secrets.list(caller.owner)
+
+    async def delete_secret(self, caller: Caller, name: str) -> None:
+        """Raises NotFound."""
+        refuse_run(caller, "delete secrets")
+        await self._house.secrets.delete(caller.owner, name)
+
+    async def rotate_master_key(self, caller: Caller) -> KeyRotation:
+        """Encrypt every secret with a new master key, or go on with that. Admin only. Raises InvalidInput, StorageFailed."""
+        require_admin(caller, "rotate the master key")
+        house = self._house
+        if house.database.shared and house.keys.current.source != "environment":
+            raise InvalidInput(
+                "This database is shared, and each of its runtimes needs the new key before anything is encrypted with it.",
+                hint="Start each of them with a new key in CODEWORDS_MASTER_KEY (`openssl rand -hex 32`) and what is in the"
+                " home's master.key in CODEWORDS_MASTER_KEY_PREVIOUS, then run this again.",
+            )
+        count, said = await house.secrets.rotate(house.keys, house.replica_ttl)
+        return KeyRotation(secrets=count, key_id=house.keys.current.id, old_key=said)
+
+    def describe_master_key(self) -> dict[str, Any]:
+        """For `doctor`: where the key comes from, and what a person should know."""
+        keys = self._house.keys
+        notes = [note for key in (keys.current, *keys.older) for note in key.notes]
+        if keys.unfinished:
+            notes.append(
+                "A change of the master key was not finished; `codewords secrets rotate-key` goes on with it."
+            )
+        return {"master_key": keys.current.source, "notes": notes}
+
+    async def secret_entry(self, caller: Caller, name: str, *, hosts: Collection[str] = ()) -> str:
+        """A one-time URL of a page on which a person types the value, and sees and may change where it goes; lives 10
+        minutes. `hosts` is what the page proposes. Raises InvalidInput.
+        """
+        refuse_run(caller, "set secrets")
+        proposed = make_rule(hosts) if hosts else None
+        data = {"rule": None if proposed is None else proposed.as_json()}
+        nonce = await self._house.entries.ensure(caller.owner, check_name(name), data)
+        return f"{self._house.base_url}/secrets/enter/{nonce}"
+
+    async def peek_secret_entry(self, caller: Caller, nonce: str) -> SecretForm:
+        """What the page shows, without spending the nonce. Raises NotFound, Forbidden for another owner's."""
+        link = await self._entry(caller, nonce)
+        rule = read_rule(link.data["rule"]) or await self._house.secrets.rule_of(link.owner, link.subject)
+        return SecretForm(
+            name=link.subject,
+            users=await self._house.secrets.used_by(link.owner, link.subject),
+            hosts=rule.names if rule else [],
+            places=list(rule.places) if rule else [],
+        )
+
+    async def redeem_secret_entry(
+        self, caller: Caller, nonce: str, value: str, *, hosts: Collection[str] | None = None
+    ) -> SecretInfo:
+        """Store what was typed and spend the nonce. `hosts` as the person left them: none means a plain variable; None, that
+        the form did not say. Raises NotFound, Forbidden, InvalidInput (the nonce stays valid).
+        """
+        refuse_run(caller, "set secrets")
+        form = await self.peek_secret_entry(caller, nonce)
+        chosen = form.hosts if hosts is None else hosts
+        places = form.places if set(chosen) == set(form.hosts) else ()
+        rule = _asked(chosen, places, plain=not chosen)
+        checked = check_value(value)
+        link = await self._entry(caller, nonce)
+        if not await self._house.entries.spend(link):
+            raise _gone()
+        return await self._house.secrets.set(link.owner, link.subject, checked, rule)
+
+    async def _entry(self, caller: Caller, nonce: str) -> OneTimeLink:
+        link = await self._house.entries.find(nonce)
+        require_own(link, caller.owner)
+        if link is None:
+            raise _gone()
+        return link
+
+
+def _gone() -> NotFound:
+    return NotFound(
+        "This link is not valid: it was used, or has expired.",
+        hint="Ask for a new one, or type `codewords secrets set NAME` in a terminal.",
+    )
+
+
+def _asked(
+    hosts: Collection[str], places: Collection[str], *, plain: bool
+) -> HostRule | Literal["as-before"] | None:
+    if plain and (hosts or places):
+        raise InvalidInput("A secret has a host rule or is a plain variable, not both.")
+    if places and not hosts:
+        raise InvalidInput("A place in a request belongs to a host rule.", hint="Name the hosts too.")
+    if hosts:
+        return make_rule(hosts, places)
+    return None if plain else "as-before"

@@ -1,0 +1,82 @@
+"""The facade's part about library services: what there are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from codewords_mcp.errors import NotFound
+from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.auth.questions import Question, of_service
+from codewords_mcp.runtime.model.caller import HOME_OWNER
+from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.service import CallPreview, ServiceInfo
+from codewords_mcp.runtime.services.base import Service, read
+from codewords_mcp.runtime.services.describe import describe
+
+
+class Library:
+    """What `Runtime` offers beside workflows, runs, secrets and files. Services are called by `Runtime.run`."""
+
+    _house: Container
+
+    async def list_services(self, caller: Caller) -> list[ServiceInfo]:
+        """Every library service, with which of its credentials this caller's calls have."""
+        return await self._described(caller, self._house.services.all())
+
+    async def services_named(self, caller: Caller, names: Collection[str]) -> list[ServiceInfo]:
+        """Those of these names that there are, as `list_services` tells them."""
+        return await self._described(caller, [one for one in self._house.services.all() if one.name in names])
+
+    async def get_service(self, caller: Caller, name: str) -> ServiceInfo:
+        """One. Raises NotFound."""
+        service = self._house.services.find(name)
+        if service is None:
+            raise _no_service()
+        return (await self._described(caller, [service]))[0]
+
+    def service_question(self, caller: Caller, service_id: str, path: str, data: Any) -> Question | None:
+        """What a person is asked before a model calls a library service itself; None for a call that only reads, for a
+        workflow, and for the key of a run, whose manifest was agreed to.
+
+        Raises NotFound for an operation that the service lacks, InvalidInput for an input that does not fit.
+        """
+        name, _, rest = service_id.strip("/ ").partition("/")
+        service = None if caller.kind == "run" else self._house.services.find(name)
+        if service is None:
+            return None
+        route, _, query = f"{rest}/{path}".partition("?")
+        operation = service.find(unquote(route))
+        given: Any = dict(parse_qsl(query, keep_blank_values=True)) if data is None else data
+        asked = read(operation.input, given)
+        if operation.effect_of(asked) == "reads":
+            return None
+        return of_service(caller.owner, name, operation.path or route.strip("/"), given)
+
+    def preview_call(self, caller: Caller, name: str, path: str, data: Any) -> CallPreview:
+        """What a call would do, without doing it. Raises as `service_question`, and NotFound for what is no service."""
+        if self._house.services.find(name) is None:
+            raise _no_service()
+        question = self.service_question(caller, name, path, data)
+        return CallPreview(writes=question is not None, asks=question.lines if question else [])
+
+    async def _described(self, caller: Caller, services: Sequence[Service]) -> list[ServiceInfo]:
+        wanted = [one for service in services for one in service.credentials]
+        given = self._house.secrets.given
+        of_home = await given(HOME_OWNER, [one.name for one in wanted if one.home])
+        of_owner = await given(caller.owner, [one.name for one in wanted if not one.home])
+        present = {one.name for one in wanted if one.name in (of_home if one.home else of_owner)}
+        parts = self._house.parts
+        return [
+            describe(
+                service,
+                present,
+                "" if service.unavailable is None else await service.unavailable(parts, caller.owner),
+            )
+            for service in services
+        ]
+
+
+def _no_service() -> NotFound:
+    return NotFound("There is no library service of this name.", hint="`codewords services` shows them.")

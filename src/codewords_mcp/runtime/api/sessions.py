@@ -1,0 +1,117 @@
+"""The facade's part about people in browsers: who is signed in, and which pages wait for them."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from codewords_mcp.errors import NotFound
+from codewords_mcp.runtime.api.container import Container
+from codewords_mcp.runtime.auth.one_time_links import OneTimeLink
+from codewords_mcp.runtime.auth.peers import Peer, is_another_users, uid_of
+from codewords_mcp.runtime.auth.sessions import SignIn, require_person
+from codewords_mcp.runtime.model.caller import HOME_OWNER
+from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.session import WaitingPage
+from codewords_mcp.runtime.store.clock import to_datetime
+
+_PATHS = {
+    "consent": "/consents/",
+    "secret": "/secrets/enter/",
+    "connect": "/connect/",
+    "browser": "/browser/pair/",
+}
+
+
+class SessionCalls:
+    """What `Runtime` offers about them."""
+
+    _house: Container
+
+    async def page_session(self, token: str, peer: Peer | None = None) -> Caller | None:
+        """The person of a session in a browser; None where it has ended, or another user of this machine sends its token.
+
+        `peer` is who connects.
+        """
+        return await self._house.page_sessions.find(token, peer and uid_of(peer))
+
+    async def begin_page_session(self, key: str, peer: Peer | None = None, *, address: str = "") -> str:
+        """The token of a new session for the holder of a key. `address` is the client's, on which wrong keys are counted.
+
+        Raises Unauthenticated, Forbidden, TooBusy.
+        """
+        return await self._house.page_sessions.begin(key, peer and uid_of(peer), address=address)
+
+    async def end_page_session(self, token: str) -> None:
+        """Sign out."""
+        await self._house.page_sessions.end(token)
+
+    async def create_sign_in(self, caller: Caller, page: str = "") -> str:
+        """A one-time address that signs the caller's browser in and leads to a page: a path, or the token of what waits.
+
+        Raises NotFound, InvalidInput, Forbidden, InsufficientScope.
+        """
+        require_person(caller)
+        path = page or "/"
+        if not path.startswith("/"):
+            path = next(
+                (one.path for one in await self.waiting_pages(caller) if one.path.endswith(f"/{page}")), ""
+            )
+            if not path:
+                raise NotFound("Nothing waits under this token.", hint="`codewords open` lists what waits.")
+        token = await self._house.page_sessions.create_sign_in(caller, path)
+        return f"{self._house.base_url}/sign-in/{token}"
+
+    async def peek_sign_in(self, token: str) -> SignIn:
+        """Who an address signs in, and the path that it leads to. Raises NotFound."""
+        return await self._house.page_sessions.peek_sign_in(token)
+
+    async def redeem_sign_in(self, token: str, peer: Peer | None) -> tuple[str, SignIn]:
+        """Spend a sign-in address: the token of a new session, and where it leads. `peer` is who connects.
+
+        Raises NotFound, also for a process of another user of this machine, who may have read it in the process list. A proxy
+        on this machine that is another user's is one: anybody may ask by it.
+        """
+        if peer is not None and is_another_users(peer):
+            raise NotFound(
+                "This sign-in address came by a process of another user of this machine.",
+                hint="Run `codewords open` yourself, or type an API key on the page.",
+            )
+        return await self._house.page_sessions.redeem_sign_in(token, peer and uid_of(peer))
+
+    async def waiting_pages(self, caller: Caller) -> list[WaitingPage]:
+        """The pages that wait for the caller, the newest first."""
+        return [_waiting(link) for link in await self._house.entries.waiting(caller.owner)]
+
+    @property
+    def opens_pages(self) -> bool:
+        """Whether the runtime can open the browser of the person at its desktop."""
+        return self._house.desktop.available and _is_loopback(self._house.base_url)
+
+    async def open_page(self, owner: str, url: str) -> bool:
+        """Open a page in the browser of the person at the runtime's desktop, signed in; whether that was done.
+
+        That person is the home's owner, so a page of another owner's is not opened.
+        """
+        if owner != HOME_OWNER or not self.opens_pages or not self._house.desktop.take_turn():
+            return False
+        person = Caller(HOME_OWNER, "admin")
+        return await self._house.desktop.open(await self.create_sign_in(person, urlsplit(url).path))
+
+
+def _waiting(link: OneTimeLink) -> WaitingPage:
+    kind = link.row["kind"]
+    match kind:
+        case "consent":
+            title = str(link.data["wording"]["title"])
+        case "secret":
+            title = f"Type the value of {link.subject}"
+        case "connect":
+            title = f"Connect {link.data['app']}"
+        case _:
+            title = "Pair a Chrome"
+    times = {name: to_datetime(link.row[name]) for name in ("created_at", "expires_at")}
+    return WaitingPage(kind=kind, title=title, path=f"{_PATHS[kind]}{link.token}", **times)
+
+
+def _is_loopback(url: str) -> bool:
+    return urlsplit(url).hostname in {"127.0.0.1", "::1", "localhost"}

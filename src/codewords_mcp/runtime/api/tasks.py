@@ -1,0 +1,162 @@
+"""The book of tasks: calls of tools that outlast their request, kept so that a restart or another replica goes on with them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from codewords_mcp.errors import NotFound
+from codewords_mcp.runtime.store import tasks as rows
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.executors import clock
+
+TTL = 86_400.0
+"""Seconds that a task is kept from its creation."""
+TaskStatus = Literal["working", "input_required", "completed", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """A task as it is stored. Times are microseconds since 1970 UTC.
+
+    `outcome` is the result of a completed one and the error of a failed one; `asks` and `answers` go by question.
+    `abandoned`: it is open, and nobody who lives holds it.
+    """
+
+    id: str
+    tool: str
+    arguments: dict[str, Any]
+    status: TaskStatus
+    message: str | None
+    created_at: int
+    updated_at: int
+    outcome: dict[str, Any] | None
+    asks: dict[str, Any]
+    answers: dict[str, Any]
+    abandoned: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended."""
+        return self.status in rows.OPEN
+
+
+class TaskStore:
+    """Tasks by id, each of one principal: another's are not found. `executor` names this process.
+
+    On a database of its own, whoever else held a task is dead; on a shared one, who has not said that it lives
+    for `dead_after` seconds.
+    """
+
+    def __init__(self, database: Database, executor: str, *, dead_after: float = 15.0) -> None:
+        self._db = database
+        self._executor = executor
+        self._dead_after = int(dead_after * 1e6)
+
+    @staticmethod
+    def new_id() -> str:
+        """192 bits that nobody guesses; they are no substitute for the key."""
+        return secrets.token_urlsafe(24)
+
+    async def add(self, task_id: str, principal: str, tool: str, arguments: dict[str, Any]) -> TaskRecord:
+        """Keep a task that is held here; when this returns, it outlives the process."""
+        at = now()
+        values = {
+            "id": task_id,
+            "principal": principal,
+            "tool": tool,
+            "arguments": json.dumps(arguments),
+            "status": "working",
+            "message": None,
+            "created_at": at,
+            "updated_at": at,
+            "expires_at": at + int(TTL * 1e6),
+            "executor": self._executor,
+            "beat_at": at,
+            "outcome": None,
+            "asks": None,
+            "answers": None,
+            "cancel_asked": False,
+        }
+        await self._db.write(lambda c: rows.add(c, values | {"beat_at": clock(c)}))
+        return self._record(values)
+
+    async def get(self, task_id: str, principal: str) -> TaskRecord:
+        """Raises NotFound, for another's task too."""
+        return self._record(await self._row(task_id, principal))
+
+    async def change(
+        self,
+        task_id: str,
+        status: TaskStatus,
+        *,
+        message: str | None = None,
+        outcome: dict[str, Any] | None = None,
+        asks: dict[str, Any] | None = None,
+    ) -> bool:
+        """What becomes of a task that is held here; False where another holds it now."""
+        values = {
+            "status": status,
+            "message": message,
+            "updated_at": now(),
+            "outcome": None if outcome is None else json.dumps(outcome),
+            "asks": None if asks is None else json.dumps(asks),
+            "answers": None,
+        }
+        return await self._db.write(lambda c: rows.change(c, task_id, self._executor, values))
+
+    async def beat(self, ids: list[str]) -> tuple[set[str], dict[str, dict[str, Any]]]:
+        """Say that these live; (those to be cancelled, answers by task) that came by way of other processes."""
+        told = await self._db.write(lambda c: rows.beat(c, self._executor, ids, clock(c)))
+        cancelled = {row["id"] for row in told if row["cancel_asked"]}
+        return cancelled, {row["id"]: json.loads(row["answers"]) for row in told if row["answers"]}
+
+    async def take_over(self, task_id: str, principal: str) -> bool:
+        """Hold an abandoned task here; False where somebody else was first, or it has ended."""
+        row = await self._row(task_id, principal)
+        if not self._record(row).abandoned:
+            return False
+        return await self._db.write(lambda c: rows.take_over(c, row, self._executor, clock(c)))
+
+    async def leave(self) -> None:
+        """Let whatever is held here be taken over at once: this process ends."""
+        await self._db.write(lambda c: rows.leave(c, self._executor))
+
+    async def ask_cancel(self, task_id: str) -> None:
+        """Have whoever holds the task cancel it."""
+        await self._db.write(lambda c: rows.ask_cancel(c, task_id))
+
+    async def answer(self, task_id: str, principal: str, answers: dict[str, Any]) -> None:
+        """Hand answers to whoever holds the task; what it did not ask is dropped. Raises NotFound."""
+        record = await self.get(task_id, principal)
+        known = record.answers | {key: value for key, value in answers.items() if key in record.asks}
+        if known:
+            await self._db.write(lambda c: rows.answer(c, task_id, json.dumps(known)))
+
+    async def _row(self, task_id: str, principal: str) -> dict[str, Any]:
+        row, at = await self._db.read(lambda c: (rows.get(c, task_id, principal), clock(c)))
+        if row is None or row["expires_at"] <= now():
+            raise NotFound("There is no task of that id.", hint="Its time may be over; call the tool again.")
+        return {**row, "looked_at": at}
+
+    def _record(self, row: dict[str, Any]) -> TaskRecord:
+        dead = row["executor"] != self._executor and (
+            not self._db.shared or row["beat_at"] < row["looked_at"] - self._dead_after
+        )
+        loaded: dict[str, Any] = {
+            name: json.loads(row[name]) if row[name] else {} for name in ("arguments", "asks", "answers")
+        }
+        return TaskRecord(
+            id=row["id"],
+            tool=row["tool"],
+            status=cast("TaskStatus", row["status"]),
+            message=row["message"],
+            created_at=row["created_at"],
+            updated_at=row["updated_at"],
+            outcome=json.loads(row["outcome"]) if row["outcome"] else None,
+            abandoned=dead and row["status"] in rows.OPEN,
+            **loaded,
+        )

@@ -1,0 +1,298 @@
+"""The home's API keys, over the store; and the keys of running sandboxes, which are in memory only."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets as random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+from weakref import WeakValueDictionary
+
+from sqlalchemy import RowMapping
+
+from codewords_mcp.errors import InvalidInput, NotFound, Unauthenticated
+from codewords_mcp.runtime.auth.key_format import (
+    display_prefix,
+    hash_key,
+    is_run_key,
+    new_key,
+    new_run_key,
+)
+from codewords_mcp.runtime.model.caller import HOME_OWNER
+from codewords_mcp.runtime.model.core import Caller, KeyInfo, Scope
+from codewords_mcp.runtime.model.time_bounds import check_seconds
+from codewords_mcp.runtime.store import access
+from codewords_mcp.runtime.store.clock import now, optional_datetime
+from codewords_mcp.runtime.store.database import Database
+
+KEY_FILE = "api.key"
+_HOME_KEY = "home:"
+_REFUSED = "That API key is not valid here."
+_MODEL = re.compile(r"[\w.:/@*?-]{1,200}")
+_MOST_MODELS = 100
+_MIN_LIFETIME = 0.001
+"""Seconds that a key lives at the least."""
+_MOST_TOOLSETS = 32
+_KEPT = 10_000
+
+
+class RunKey:
+    """The key of one sandbox. It acts for the run that was bound last, and for nobody while none is bound."""
+
+    def __init__(self, sandbox_id: str, on_unbound: Callable[[str], None]) -> None:
+        self.text = new_run_key()
+        self._digest = hash_key(self.text)
+        self._sandbox_id = sandbox_id
+        self._callers: list[Caller] = []
+        self._on_unbound = on_unbound
+
+    @property
+    def caller(self) -> Caller | None:
+        """The run that calls with this key are attributed to."""
+        return self._callers[-1] if self._callers else None
+
+    @property
+    def run_ids(self) -> frozenset[str]:
+        """The runs that the sandbox serves now."""
+        return frozenset(caller.run_id for caller in self._callers if caller.run_id is not None)
+
+    def matches(self, text: str) -> bool:
+        """Whether this text is the key; takes the same time for every text."""
+        return random.compare_digest(self._digest, hash_key(text))
+
+    def bind(self, caller: Caller) -> None:
+        """Attribute calls with this key to this run, until it is unbound or another one is bound."""
+        self._callers.append(caller)
+
+    def unbind(self, caller: Caller | None = None) -> None:
+        """Release this run, or all. Without any the key is refused, and its sandbox's connections are closed. Idempotent."""
+        if caller is None:
+            self._callers.clear()
+        elif caller in self._callers:
+            self._callers.remove(caller)
+        if not self._callers:
+            self._on_unbound(self._sandbox_id)
+
+
+class ApiKeys:
+    """API keys: hashed at rest, looked up by hash, so that no comparison depends on the key's text."""
+
+    def __init__(self, database: Database, home: Path, admin_key: str | None) -> None:
+        self._db = database
+        self._home = home
+        self._admin_hash = hash_key(admin_key or self._own_key())
+        self._run_keys: WeakValueDictionary[str, RunKey] = WeakValueDictionary()
+        self.on_unbound: Callable[[str], None] = lambda _sandbox_id: None
+        """Called with the id of a sandbox whose key acts for no run any more."""
+        self._known: dict[str, Caller] = {}
+        self._models: dict[str, tuple[str, ...] | None] = {}
+
+    def _own_key(self) -> str:
+        path = self._home / KEY_FILE
+        try:
+            text = path.read_text(encoding="utf-8").strip()
+            if text:
+                return text
+        except FileNotFoundError:
+            pass
+        key = new_key()
+        path.unlink(missing_ok=True)
+        with os.fdopen(
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+        ) as file:
+            file.write(key + "\n")
+        return key
+
+    async def authenticate(self, key: str) -> Caller:
+        """The caller behind a person's key; a one-time key is spent. Raises Unauthenticated, also for the key of a run."""
+        digest = hash_key(key)
+        if random.compare_digest(digest, self._admin_hash):
+            return Caller(HOME_OWNER, "admin")
+        if is_run_key(key):
+            raise Unauthenticated(
+                "The key of a run is valid only inside that run's sandbox, at CODEWORDS_RUNTIME_URI.",
+                hint="Use a person's key here; `codewords keys create` makes one.",
+            )
+        return self._known.get(digest) or await self._from_store(digest)
+
+    def authenticate_sandbox(self, sandbox_id: str, key: str) -> Caller:
+        """The run that a sandbox acts for with this key. Raises Unauthenticated for every key but its own."""
+        known = self._run_keys.get(sandbox_id)
+        if known is None or not known.matches(key):
+            raise Unauthenticated(
+                "This is not the key of the run that sends it.",
+                hint="Send CODEWORDS_API_KEY of the sandbox's environment.",
+            )
+        if known.caller is None:
+            raise Unauthenticated("The run of this key has ended.")
+        return known.caller
+
+    def run_of_sandbox(self, sandbox_id: str) -> Caller | None:
+        """The run that a sandbox serves now; the one that came last, where it serves several."""
+        known = self._run_keys.get(sandbox_id)
+        return None if known is None else known.caller
+
+    def run_ids_of_sandbox(self, sandbox_id: str) -> frozenset[str]:
+        """The ids of all runs that a sandbox serves now."""
+        known = self._run_keys.get(sandbox_id)
+        return frozenset() if known is None else known.run_ids
+
+    async def identify(self, key: str) -> Caller:
+        """The person behind a key that is typed on a page; a one-time key and a run's are refused, and not spent.
+
+        Raises Unauthenticated.
+        """
+        digest = hash_key(key)
+        if random.compare_digest(digest, self._admin_hash):
+            return Caller(HOME_OWNER, "admin")
+        row = await self._db.read(lambda c: access.key_by_hash(c, digest))
+        caller = None if row is None or row["one_time"] else _live(row)
+        if caller is None:
+            raise Unauthenticated(
+                _REFUSED, hint="`codewords keys create` makes one; the home's own is in its api.key file."
+            )
+        return caller
+
+    def reference(self, caller: Caller) -> str:
+        """What `holder` finds the caller's key by, later and on another replica."""
+        return caller.key_id or self._home_reference()
+
+    async def holder(self, reference: str, owner: str) -> Caller | None:
+        """The holder of a key as it is now; None where it was revoked, has expired or is another's."""
+        if reference.startswith(_HOME_KEY):
+            same = reference == self._home_reference() and owner == HOME_OWNER
+            return Caller(HOME_OWNER, "admin") if same else None
+        row = await self._db.read(lambda c: access.key_by_id(c, reference))
+        caller = None if row is None or row["one_time"] else _live(row)
+        return caller if caller is not None and caller.owner == owner else None
+
+    def _home_reference(self) -> str:
+        """Tells that the home's key is another now; too short to find the key by."""
+        return f"{_HOME_KEY}{hash_key(self._admin_hash)[:8]}"
+
+    async def _from_store(self, digest: str) -> Caller:
+        row = await self._db.read(lambda c: access.key_by_hash(c, digest))
+        if row is None:
+            raise Unauthenticated(
+                _REFUSED, hint="`codewords keys create` makes one; the home's own is in its api.key file."
+            )
+        if row["revoked"]:
+            raise Unauthenticated(
+                "That API key was revoked.", hint="`codewords keys create` makes a new one."
+            )
+        if row["expires_at"] is not None and row["expires_at"] <= now():
+            raise Unauthenticated(
+                "That API key has expired.", hint="`codewords keys create` makes a new one."
+            )
+        caller = _caller(row)
+        if row["one_time"]:
+            if not await self._db.write(lambda c: access.spend_key(c, row["id"], now())):
+                raise Unauthenticated(
+                    "That one-time API key was already used.",
+                    hint="`codewords keys create --one-time` makes a new one.",
+                )
+        elif row["expires_at"] is None and not self._db.shared:  # another process may revoke it
+            self._known[digest] = caller
+        return caller
+
+    def new_run_key(self, sandbox_id: str) -> RunKey:
+        """A key for this sandbox: refused until it is bound to a run, never stored, known while somebody holds it."""
+        key = self._run_keys[sandbox_id] = RunKey(sandbox_id, self.on_unbound)
+        return key
+
+    async def models_of(self, key_id: str) -> tuple[str, ...] | None:
+        """The models that a key may ask, None for all; what a key was made with never changes."""
+        if key_id not in self._models:
+            if len(self._models) > _KEPT:
+                self._models.clear()
+            listed = await self._db.read(lambda c: access.models_of_key(c, key_id))
+            self._models[key_id] = None if listed is None else tuple(listed)
+        return self._models[key_id]
+
+    async def create(
+        self,
+        *,
+        owner: str,
+        kind: Literal["admin", "user"],
+        one_time: bool,
+        expires_in: float | None,
+        models: list[str] | None = None,
+        scopes: list[Scope] | None = None,
+        toolsets: list[str] | None = None,
+    ) -> tuple[str, KeyInfo]:
+        """A new key: its text, which is not kept, and its record. `models` are names and patterns, None for all; so with
+        `scopes` and `toolsets`.
+
+        Raises InvalidInput.
+        """
+        if not owner.isprintable() or not 0 < len(owner) <= 64:
+            raise InvalidInput("A key's owner is 1 to 64 printable characters.")
+        if expires_in is not None:
+            check_seconds(expires_in, "expires_in", low=_MIN_LIFETIME)
+        if models is not None and not all(_MODEL.fullmatch(one) for one in models[:_MOST_MODELS]):
+            raise InvalidInput(
+                "Models are names or patterns of letters, digits and ._:/@*?-.",
+                hint="For example gpt-4o*, anthropic/*.",
+            )
+        if models is not None and (kind == "admin" or len(models) > _MOST_MODELS):
+            raise InvalidInput(f"Only a user's key can have a list of models, of at most {_MOST_MODELS}.")
+        if kind == "admin" and (scopes is not None or toolsets is not None):
+            raise InvalidInput("An admin's key may do everything; one with scopes or toolsets is a user's.")
+        if scopes is not None and (not scopes or "admin" in scopes):
+            raise InvalidInput(
+                "A key's scopes are one or more of read, run and write.",
+                hint="`--scope admin` alone makes an admin's key.",
+            )
+        if toolsets is not None and not 0 < len(toolsets) <= _MOST_TOOLSETS:
+            raise InvalidInput(f"A key with toolsets names 1 to {_MOST_TOOLSETS} of them.")
+        key, at = new_key(one_time=one_time), now()
+        values: dict[str, Any] = {
+            "id": random.token_hex(8),
+            "hash": hash_key(key),
+            "prefix": display_prefix(key),
+            "owner": owner,
+            "kind": kind,
+            "one_time": one_time,
+            "created_at": at,
+            "expires_at": None if expires_in is None else at + int(expires_in * 1e6),
+            "used_at": None,
+            "revoked": False,
+            "models": models,
+            "scopes": scopes,
+            "toolsets": toolsets,
+        }
+        await self._db.write(lambda c: access.add_key(c, values))
+        return key, _key_info(values)
+
+    async def list(self) -> list[KeyInfo]:
+        """Every key, without its text."""
+        return [_key_info(dict(row)) for row in await self._db.read(access.list_keys)]
+
+    async def revoke(self, key_id: str) -> None:
+        """End a key at once. Raises NotFound."""
+        if not await self._db.write(lambda c: access.revoke_key(c, key_id)):
+            raise NotFound("There is no key of that id.", hint="`codewords keys list` shows them.")
+        self._known = {digest: caller for digest, caller in self._known.items() if caller.key_id != key_id}
+
+
+def _caller(row: RowMapping) -> Caller:
+    return Caller(
+        row["owner"],
+        row["kind"],
+        key_id=row["id"],
+        scopes=None if row["scopes"] is None else frozenset(row["scopes"]),
+        toolsets=None if row["toolsets"] is None else frozenset(row["toolsets"]),
+    )
+
+
+def _live(row: RowMapping) -> Caller | None:
+    """The key's holder, unless it was revoked or has expired."""
+    expired = row["expires_at"] is not None and row["expires_at"] <= now()
+    return None if row["revoked"] or expired else _caller(row)
+
+
+def _key_info(row: dict[str, Any]) -> KeyInfo:
+    times = {name: optional_datetime(row[name]) for name in ("created_at", "expires_at", "used_at")}
+    return KeyInfo.model_validate({name: value for name, value in row.items() if name != "hash"} | times)

@@ -1,0 +1,130 @@
+"""One-time links: what a person types or answers on a page that only they have the address of, and never passes through a chat.
+
+They are in the database, so that any runtime on it, and one that was started again, can serve the page.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast
+
+from sqlalchemy import Connection, RowMapping
+
+from codewords_mcp.errors import Forbidden, StorageFailed
+from codewords_mcp.runtime.secrets.vault import SealedValue, Vault
+from codewords_mcp.runtime.store import key_use
+from codewords_mcp.runtime.store import links as rows
+from codewords_mcp.runtime.store.database import Database
+
+LIFETIME: Final = 600.0
+"""Seconds."""
+MAX_LINKS: Final = 1000
+"""Of one kind."""
+MAX_PER_OWNER: Final = 50
+"""Of one kind, so that many questions end no page on which a secret is being typed."""
+Kind = Literal["secret", "consent", "connect", "browser"]
+
+
+@dataclass(frozen=True, slots=True)
+class OneTimeLink:
+    """What a token stands for. `subject` says what it is about, `data` the rest, `answer` what a person has said."""
+
+    token: str
+    owner: str
+    subject: str
+    data: dict[str, Any]
+    answer: str | None
+    row: RowMapping
+
+
+class Links:
+    """Links of one kind. A token has 192 random bits and is stored as its digest only; the data is sealed by the vault.
+
+    Bounded: past 50 of one owner, or 1000 in all, the oldest one of its kind ends. A rotation of the master key ends them all.
+    """
+
+    def __init__(self, kind: Kind, database: Database, vault: Vault, *, lifetime: float = LIFETIME) -> None:
+        self._kind: Kind = kind
+        self._db = database
+        self._vault = vault
+        self._lifetime = lifetime
+
+    async def create(self, owner: str, subject: str, data: dict[str, Any]) -> str:
+        """A token, safe in a URL, that is good until it is spent, or its time is over."""
+        token = secrets.token_urlsafe(24)
+        link_id = _digest(token)
+        text = json.dumps({"token": token, "data": data})
+
+        def store(connection: Connection) -> None:
+            sealed = self._vault.encrypt(owner, _name(link_id), text, key_use.in_use(connection))
+            values = {"id": link_id, "kind": self._kind, "owner": owner, "subject": subject}
+            values |= {"key_id": sealed.key_id, "sealed": sealed.data, "answer": None}
+            rows.add(connection, values, self._lifetime, most_of_owner=MAX_PER_OWNER, most=MAX_LINKS)
+
+        await self._db.write(store)
+        return token
+
+    async def ensure(self, owner: str, subject: str, data: dict[str, Any]) -> str:
+        """The token of an unanswered link about the very same, its time begun anew; where there is none, a new one's."""
+        for link in await self.waiting(owner):
+            if (link.row["kind"], link.subject, link.data) == (self._kind, subject, data):
+                renew = functools.partial(rows.renew, link_id=link.row["id"], ttl=self._lifetime)
+                if await self._db.write(renew):
+                    return link.token
+        return await self.create(owner, subject, data)
+
+    async def find(self, token: str) -> OneTimeLink | None:
+        """What a token stands for, without spending it; None where it is unknown, spent or expired."""
+        link_id = _digest(token)
+        return self._opened(await self._db.read(lambda c: rows.get(c, link_id, self._kind)))
+
+    async def about(self, owner: str, subject: str) -> OneTimeLink | None:
+        """A link about this that is good."""
+        return self._opened(await self._db.read(lambda c: rows.about(c, self._kind, owner, subject)))
+
+    async def waiting(self, owner: str) -> list[OneTimeLink]:
+        """The owner's links of every kind that nobody has answered, the newest first."""
+        opened = map(self._opened, await self._db.read(lambda c: rows.unanswered(c, owner)))
+        return [link for link in opened if link is not None]
+
+    async def answer(self, token: str, said: str) -> bool:
+        """Record what a person has said; the first one counts."""
+        link_id = _digest(token)
+        return await self._db.write(lambda c: rows.answer(c, link_id, self._kind, said))
+
+    async def spend(self, link: OneTimeLink) -> bool:
+        """End it, for good; False where somebody else was first."""
+        return await self._db.write(lambda c: rows.spend(c, link.row))
+
+    def _opened(self, row: RowMapping | None) -> OneTimeLink | None:
+        if row is None:
+            return None
+        try:
+            sealed = SealedValue(row["key_id"], row["sealed"])
+            text = self._vault.decrypt(row["owner"], _name(row["id"]), sealed)
+        except StorageFailed:  # of a key that is not used any more
+            return None
+        opened = cast("dict[str, Any]", json.loads(text))
+        return OneTimeLink(opened["token"], row["owner"], row["subject"], opened["data"], row["answer"], row)
+
+
+def require_own(link: OneTimeLink | None, owner: str) -> None:
+    """Raise Forbidden where a link is another owner's."""
+    if link is not None and link.owner != owner:
+        raise Forbidden(
+            "This page is for another owner of this runtime than the one who is signed in.",
+            hint="Sign out at / and sign in with a key of theirs.",
+        )
+
+
+def _name(link_id: str) -> str:
+    """What it is sealed for; no secret has such a name."""
+    return f"link/{link_id}"
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

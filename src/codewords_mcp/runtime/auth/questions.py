@@ -1,0 +1,253 @@
+"""What a person is asked before something is done: a deploy that asks for more, a deletion, a call that may change something.
+
+A question says who asks, of which workflow and version, and why. What programs and models chose stands in it as an item of its
+own, by `plain.item`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
+
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.manifest import Grant, described, tabled
+from codewords_mcp.runtime.model.plain_text import item, one_line, quoted
+
+Rows = list[tuple[str, list[str]]]
+_TO_DEPLOY: Final = (
+    "Open {url} in a browser and agree, then deploy again. "
+    '`codewords deploy --allow`, or "allow": true, agrees where nobody is there to ask.'
+)
+_TO_RUN: Final = "Open {url} in a browser and agree, then run it again."
+_TO_DELETE: Final = "Open {url} in a browser and agree, then delete again."
+_TO_CALL: Final = "Open {url} in a browser and agree, then make the same call again."
+_NAME, _ACCOUNT, _VALUE, _TITLE = 40, 80, 600, 100
+"""Characters that are shown of a field's name, of an account's id, of a value, of a workflow's name."""
+MOST_FIELDS: Final = 40
+MOST_DIFF: Final = 200_000
+"""Characters of a difference that are kept for the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How a question is put: in a reply, on the page, and once it is answered. `hint` has a place for its address.
+
+    `title` is the question itself. `asker` says who asks, and over which way.
+    """
+
+    message: str
+    hint: str
+    title: str
+    about: str
+    agreed: str
+    declined: str
+    asker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`rows` are what kind of thing is asked for, and each of it, none where nothing is; `lines` the same for a terminal.
+
+    Questions of equal digests are the same one. `diff` is the code's difference to the live version, for the page.
+    """
+
+    owner: str
+    digest: str
+    rows: Rows
+    lines: list[str]
+    wording: Wording
+    diff: str = ""
+
+    def asked_by(self, asker: str) -> Question:
+        """The same question with who asks."""
+        return replace(self, wording=replace(self.wording, asker=one_line(asker)))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuestion:
+    """A question that waits, as its page shows it."""
+
+    wording: Wording
+    rows: Rows
+    diff: str
+
+
+def of_deploy(
+    owner: str,
+    name: str,
+    service_id: str | None,
+    live: int | None,
+    grants: Sequence[Grant],
+    *,
+    unknown_before: bool = False,
+    code_hash: str = "",
+    diff: str = "",
+) -> Question:
+    """What a version asks for beyond what was agreed. `service_id` and `live` are None for a new workflow.
+
+    `unknown_before`: the live version is of before there were manifests, so that nothing has been agreed yet. A yes is for the
+    code of `code_hash`, whose difference the person could see.
+    """
+    shown = quoted(name, _TITLE)
+    message = f"The workflow {shown} was not deployed: a person has to agree to what it may do."
+    about, title = "It asks for", f"Deploy the new workflow {shown}, which may do this?"
+    if live is not None:
+        why = (
+            "its versions so far were deployed without a manifest, so nothing has been agreed yet"
+            if unknown_before
+            else "it asks for more than was agreed"
+        )
+        message = f"This version of {shown} was not deployed: {why}. Version {live} goes on serving."
+        title = f"Deploy a new version of the workflow {shown}, which may do this?"
+        about = f"Version {live} of {service_id}, which is live now, may not do this. The new one asks for"
+    wording = Wording(
+        message=message,
+        hint=_TO_DEPLOY,
+        title=title,
+        about=about,
+        agreed=f"{shown} can be deployed with exactly that. Deploying again makes it live.",
+        declined="A person declined what this version asks for; nothing was deployed.",
+    )
+    # a new workflow is known by its name, an old one by its id
+    digest = _digest(owner, service_id or f"new {name}", live, sorted(grants), code_hash)
+    return Question(owner, digest, tabled(grants), described(grants), wording, diff[:MOST_DIFF])
+
+
+def of_run(
+    owner: str, service_id: str, author: str, digest: str, grants: Sequence[Grant], *, again: bool, asker: str
+) -> Question:
+    """A workflow of another owner is to run for this one. `digest` is of what it may do; `again`: less was agreed before.
+
+    `author` published it; `asker` wants to run it.
+    """
+    said = item(service_id, _ACCOUNT)
+    publisher = item(author, _ACCOUNT)
+    wording = Wording(
+        message=f"{said} was not run: {publisher} published it, so you have to agree to what it may do for you.",
+        hint=_TO_RUN,
+        title=f"May the workflow {said}, published by {publisher}, do this with your rights?",
+        about="It asks for more than you agreed to" if again else "It asks for",
+        agreed=f"{said} may run for you with exactly that. Run it again.",
+        declined=f"You declined what {said} asks for; it was not run.",
+        asker=one_line(asker),
+    )
+    others = [grant for grant in grants if grant.kind != "secret"]
+    held = [
+        f"{grant.item}, where you run it with Run-As-Template" for grant in grants if grant.kind == "secret"
+    ]
+    rows = tabled(others) + ([("your secrets", held)] if held else [])
+    lines = described(others) + ([f"your secrets {', '.join(held)}"] if held else [])
+    return Question(owner, _digest(owner, "run", service_id, digest, sorted(grants)), rows, lines, wording)
+
+
+def of_deletion(owner: str, name: str, service_id: str, live: int | None, versions: int) -> Question:
+    """A workflow is to be deleted, with so many versions. `live` is the one that serves."""
+    shown = quoted(name, _TITLE)
+    what = f"{versions} version{'s' if versions > 1 else ''} and its schedules and webhooks, for good"
+    wording = Wording(
+        message=f"The workflow {shown} was not deleted: a person has to agree to that.",
+        hint=_TO_DELETE,
+        title=f"Delete the workflow {shown}?",
+        about="This goes; its runs stay on record",
+        agreed=f"{shown} can be deleted. Deleting again carries it out.",
+        declined="A person declined; nothing was deleted.",
+    )
+    rows = [("deletes", [f"{item(service_id)}: {what}"])]
+    return Question(owner, _digest(owner, "delete", service_id, live, versions), rows, _lines(rows), wording)
+
+
+def of_rollback(
+    owner: str, name: str, service_id: str, version: int, live: int, grants: Sequence[Grant] | None
+) -> Question:
+    """An assistant wants another version live. `grants`: what it may do that the live one may not; None where nobody knows."""
+    title = f"Make version {version} of the workflow {quoted(name, _TITLE)} live, in place of version {live}?"
+    more = tabled(grants or ()) if grants is not None else [("may do", ["what its code asks for"])]
+    wording = Wording(
+        message=f"Nothing was done yet: a person has to agree. {title}",
+        hint=_TO_CALL,
+        title=title,
+        about=f"It may do this, which version {live} may not" if more else "An assistant is about to do this",
+        agreed="It can be done, once. Ask the assistant to go on.",
+        declined="A person declined; nothing was done.",
+    )
+    rows: Rows = [("workflow", [item(service_id)]), ("version", [str(version)]), *more]
+    digest = _digest(owner, "rollback", service_id, version, live, more)
+    return Question(owner, digest, rows, _lines(rows), wording)
+
+
+def of_call(owner: str, action: str, props: Mapping[str, Any], account: str | None) -> Question:
+    """One call of an integration's action that may change something, with exactly these fields and this account."""
+    name = item(action)
+    rows = [("action", [name]), *_fields(props)]
+    if account:
+        rows.append(("account", [item(account, _ACCOUNT)]))
+    digest = _digest(owner, "call", action, account, json.dumps(props, sort_keys=True))
+    return Question(owner, digest, rows, _lines(rows), _wording_of_call(name))
+
+
+def of_service(owner: str, service: str, path: str, data: Any) -> Question:
+    """One call of a library service that sends, changes or acts on something."""
+    name = item(f"{service}/{path}".rstrip("/"))
+    fields = cast("dict[str, Any]", data) if isinstance(data, dict) else {"input": data}
+    rows: Rows = [("service", [name]), *_fields(fields)]
+    digest = _digest(owner, "service", service, path, json.dumps(data, sort_keys=True))
+    return Question(owner, digest, rows, _lines(rows), _wording_of_call(name))
+
+
+def of_tool(owner: str, tool: str, arguments: Mapping[str, Any], title: str) -> Question:
+    """What a tool is about to do, in our own words. A yes is for exactly these arguments."""
+    wording = Wording(
+        message=f"Nothing was done yet: a person has to agree. {title}",
+        hint=_TO_CALL,
+        title=title,
+        about="An assistant is about to do this",
+        agreed="It can be done, once. Ask the assistant to go on.",
+        declined="A person declined; nothing was done.",
+    )
+    rows: Rows = [("tool", [tool]), *_fields(arguments)]
+    digest = _digest(owner, "tool", tool, json.dumps(arguments, sort_keys=True))
+    return Question(owner, digest, rows, _lines(rows), wording)
+
+
+def _wording_of_call(name: str) -> Wording:
+    return Wording(
+        message=f"{name} was not called: it may change or send something, so a person has to agree first.",
+        hint=_TO_CALL,
+        title=f"May the assistant call {name} now, once?",
+        about="It is about to do this",
+        agreed="The call can be made with exactly that, once. Ask the assistant to go on.",
+        declined=f"A person declined this call of {name}; nothing was done.",
+    )
+
+
+def _fields(values: Mapping[str, Any]) -> Rows:
+    rows: Rows = [(item(name, _NAME), [_shown(values[name])]) for name in list(values)[:MOST_FIELDS]]
+    if (more := len(values) - MOST_FIELDS) > 0:
+        rows.append(("and", [f"{more} more fields"]))
+    return rows
+
+
+def describe_key(caller: Caller) -> str:
+    """The key that a caller has, and whose it is, as a question names it."""
+    key = f"key {caller.key_id}" if caller.key_id else "the home's own key"
+    return f"{key} of {item(caller.owner, 64)}"
+
+
+def _lines(rows: Rows) -> list[str]:
+    return [f"{kind}: {', '.join(items)}" for kind, items in rows]
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _shown(value: Any) -> str:
+    """A value on one line, quoted where it is text, and bounded."""
+    return (
+        quoted(value, _VALUE)
+        if isinstance(value, str)
+        else one_line(json.dumps(value, ensure_ascii=False), _VALUE)
+    )

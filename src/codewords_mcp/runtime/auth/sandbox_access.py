@@ -1,0 +1,90 @@
+"""Access of sandboxes to the runtime: which run a sandbox acts for, and what it may use without a key."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from codewords_mcp.runtime.auth.api_keys import ApiKeys
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.store import webhooks
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.files import FileStore
+
+log = structlog.get_logger(__name__)
+
+
+class SandboxListener(Protocol):
+    """Answers the HTTP requests of sandboxes."""
+
+    async def serve(self, sandbox_id: str, connection: socket.socket) -> None:
+        """Serve an accepted connection until it ends. Owns and closes it, also when cancelled."""
+        ...
+
+    def close_connections(self, sandbox_id: str) -> None:
+        """Close every connection of this sandbox. Requests that are being answered are cancelled."""
+        ...
+
+
+class SandboxAccess:
+    """Leads the connections of sandboxes to the internal listener, and answers its questions about them.
+
+    `service_of_run` gives the id of the workflow that a run executes.
+    """
+
+    def __init__(
+        self,
+        keyring: ApiKeys,
+        database: Database,
+        files: FileStore,
+        service_of_run: Callable[[str], str | None],
+    ) -> None:
+        self._keyring = keyring
+        self._db = database
+        self._files = files
+        self._service_of_run = service_of_run
+        self._listener: SandboxListener | None = None
+        keyring.on_unbound = self._close_connections
+
+    def listen(self, listener: SandboxListener) -> None:
+        """From now on this listener answers sandboxes. Without one their connections are closed unanswered."""
+        self._listener = listener
+
+    async def serve(self, sandbox_id: str, connection: socket.socket) -> None:
+        """Answer a connection of this sandbox until it ends."""
+        if self._listener is None:
+            log.warning("no listener for sandboxes", sandbox=sandbox_id)
+            connection.close()
+            return
+        await self._listener.serve(sandbox_id, connection)
+
+    def authenticate(self, sandbox_id: str, key: str) -> Caller:
+        """The run behind a key. Raises Unauthenticated for every key but that of this sandbox."""
+        return self._keyring.authenticate_sandbox(sandbox_id, key)
+
+    def run_of(self, sandbox_id: str) -> Caller | None:
+        """The run that the sandbox serves now; None between two runs."""
+        return self._keyring.run_of_sandbox(sandbox_id)
+
+    def serves(self, sandbox_id: str, run_id: str | None) -> bool:
+        """Whether this run goes on in this sandbox."""
+        return run_id in self._keyring.run_ids_of_sandbox(sandbox_id)
+
+    async def may_use_file(self, run: Caller, token: str) -> bool:
+        """Whether a signed file link leads to a file of the run's owner. Raises Unauthenticated for a link that is none."""
+        return await self._files.owner_of(token) == run.owner
+
+    async def may_post_webhook(self, run: Caller, endpoint: str) -> bool:
+        """Whether a webhook's address starts the workflow of this run and nothing else."""
+        service_id = self._service_of_run(run.run_id or "")
+        hooks = await self._db.read(lambda connection: webhooks.at_endpoint(connection, endpoint))
+        return bool(hooks) and all(
+            hook["owner"] == run.owner and hook["service_id"] == service_id for hook in hooks
+        )
+
+    def _close_connections(self, sandbox_id: str) -> None:
+        if self._listener is not None:
+            self._listener.close_connections(sandbox_id)

@@ -1,0 +1,156 @@
+"""The connection of one Chrome: questions with numbers and their answers, in JSON messages, over whatever carries them.
+
+    Chrome → runtime   {"hello": 1, "token" | "pair": …, "version", "browser"}
+    runtime → Chrome   {"welcome": name of the home, "token"?: …}
+    runtime → Chrome   {"id", "do", …} · {"cancel": id} · {"ping": n}
+    Chrome → runtime   {"id", "ok": …} · {"id", "no": reason, "more"} · {"id", "gone": why} · {"gone": session, "why"} ·
+                       {"pong": n} · {"forget": true}
+
+The pings are messages, not frames of the protocol below: only messages keep the extension's worker alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, Protocol, cast
+
+from codewords_mcp.bounded_json import parse
+
+PING_SECONDS: Final = 20.0
+"""Chrome ends a worker without traffic after 30 s (developer.chrome.com, "Longer extension service worker lifetimes")."""
+SILENCE: Final = 45.0
+"""Seconds without a word after which the other end is taken for dead: two pings."""
+HELLO_SECONDS: Final = 10.0
+
+REVOKED: Final = 4001
+REPLACED: Final = 4002
+OTHER_VERSION: Final = 4003
+MALFORMED: Final = 1008
+GOING: Final = 1001
+"""Codes of close frames; link.js of the extension knows the first three."""
+
+
+class MessageChannel(Protocol):
+    """What carries the messages: a WebSocket of the HTTP door."""
+
+    origin: str
+    """How the other end reached this runtime: `http://127.0.0.1:8765`."""
+
+    async def receive(self) -> str | None:
+        """The next message; None when the other end is gone. Cancelling it loses nothing."""
+        ...
+
+    async def send(self, text: str) -> None:
+        """Send a message; one that cannot arrive any more is dropped."""
+        ...
+
+    async def close(self, code: int) -> None:
+        """Hang up. Idempotent."""
+        ...
+
+
+class LineClosed(Exception):
+    """The connection has ended, or ends under the question."""
+
+
+class Line:
+    """Questions to one Chrome. `on_gone(session, why)` is told of sessions that the person ended."""
+
+    def __init__(self, pipe: MessageChannel) -> None:
+        self._pipe = pipe
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._heard = time.monotonic()
+        self.on_gone: Callable[[str, str], None] = lambda _session, _why: None
+        self.open = True
+
+    async def ask(self, do: str, within: float, **what: Any) -> dict[str, Any]:
+        """What the extension answers, as it is. Cancelling it ends what was asked.
+
+        Raises LineClosed; TimeoutError after so many seconds.
+        """
+        if not self.open:
+            raise LineClosed
+        number = next(self._numbers)
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            await self._say(id=number, do=do, **what)
+            async with asyncio.timeout(within):
+                return await answer
+        except (TimeoutError, asyncio.CancelledError):
+            self.tell(cancel=number)
+            raise
+        finally:
+            del self._waiting[number]
+
+    def tell(self, **what: Any) -> None:
+        """Say something that has no answer, or whose answer does not matter; on its way when this returns."""
+        if self.open:
+            task = asyncio.ensure_future(self._say(**what))
+            _ON_THE_WAY.add(task)
+            task.add_done_callback(_ON_THE_WAY.discard)
+
+    async def _say(self, **what: Any) -> None:
+        await self._pipe.send(json.dumps(what))
+
+    async def listen(self) -> bool:
+        """Hear until the other end is gone, or talks nonsense; whether it asked to be forgotten."""
+        while (text := await self._pipe.receive()) is not None:
+            self._heard = time.monotonic()
+            message = _read(text)
+            if message is None:
+                await self.close(MALFORMED)
+                return False
+            if message.get("forget") is True:
+                return True
+            self._take(message)
+        return False
+
+    def _take(self, message: dict[str, Any]) -> None:
+        number, session = message.get("id"), message.get("gone")
+        if isinstance(number, int):
+            waiting = self._waiting.get(number)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(message)
+        elif isinstance(session, str):
+            self.on_gone(session, str(message.get("why")))
+
+    async def ping(self) -> None:
+        """Once. Raises LineClosed where nothing was heard for too long."""
+        if time.monotonic() - self._heard > SILENCE:
+            raise LineClosed
+        await self._say(ping=next(self._numbers))
+
+    async def close(self, code: int) -> None:
+        """Hang up; what waits for an answer has none. Idempotent."""
+        self.open = False
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(LineClosed())
+        with suppress(ConnectionError):
+            await self._pipe.close(code)
+
+
+_ON_THE_WAY: set[asyncio.Task[None]] = set()
+
+
+async def hello(pipe: MessageChannel) -> dict[str, Any] | None:
+    """The first message; None where none that is one comes in time."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HELLO_SECONDS):
+            text = await pipe.receive()
+            return None if text is None else _read(text)
+    return None
+
+
+def _read(text: str) -> dict[str, Any] | None:
+    try:
+        message: Any = parse(text)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", message) if isinstance(message, dict) else None

@@ -1,0 +1,289 @@
+"""Which Chrome is whose: paired by a one-time page, known by the hash of its token, connected to one process at a time.
+
+One of each owner. The one that was paired last, or connected last with the same token, takes the place of the other,
+which is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+import structlog
+from sqlalchemy import Connection, RowMapping
+
+from codewords_mcp import __version__
+from codewords_mcp.errors import CodewordsError, NotConnected, NotFound
+from codewords_mcp.runtime.auth.key_format import hash_key
+from codewords_mcp.runtime.auth.one_time_links import Links, require_own
+from codewords_mcp.runtime.browser.base import BrowserStatus
+from codewords_mcp.runtime.browser.own.connection import (
+    GOING,
+    MALFORMED,
+    OTHER_VERSION,
+    PING_SECONDS,
+    REPLACED,
+    REVOKED,
+    Line,
+    LineClosed,
+    MessageChannel,
+    hello,
+)
+from codewords_mcp.runtime.model.browser import OwnChrome
+from codewords_mcp.runtime.store import browsers as rows
+from codewords_mcp.runtime.store import executors
+from codewords_mcp.runtime.store.clock import now, to_datetime
+from codewords_mcp.runtime.store.database import Database
+
+SPOKEN: Final = 1
+"""Version of the messages."""
+COMING_BACK: Final = 35.0
+"""Seconds after the start of the runtime in which a paired Chrome is waited for: its alarm wakes it every 30."""
+_PAIRED = "paired"
+_HOW = "`codewords browser pair` pairs one."
+_OPEN_IT = "Open it: the extension connects by itself within half a minute. `codewords browser status` says how it stands."
+log = structlog.get_logger(__name__)
+
+
+class Acting(Protocol):
+    """A session in a Chrome, as its person knows it."""
+
+    title: str
+
+    def left(self, why: str) -> None:
+        """They have ended it."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class ConnectedChrome:
+    """A Chrome that is connected to this process, and what acts in it, by the session's id."""
+
+    owner: str
+    digest: str
+    paired_at: datetime
+    line: Line
+    sessions: dict[str, Acting] = field(default_factory=dict[str, Acting])
+
+    def left(self, session: str, why: str) -> None:
+        """Its person has ended a session."""
+        if acting := self.sessions.get(session):
+            acting.left(why)
+
+
+class PairedBrowsers:
+    """For one process; the rest is in the database."""
+
+    def __init__(self, database: Database, links: Links, *, home: str, executor: str, ttl: float) -> None:
+        self._db = database
+        self._links = links
+        self._home = home
+        self._executor = executor
+        self._ttl = ttl
+        self._connected: dict[str, ConnectedChrome] = {}
+        self._news = asyncio.Event()
+        self._began = time.monotonic()
+
+    # pairing
+
+    async def invite(self, owner: str) -> str:
+        """A token of a page on which a person pairs a Chrome, once, within 10 minutes."""
+        return await self._links.ensure(owner, "browser", {})
+
+    async def paired_by(self, owner: str, token: str) -> bool:
+        """Whether the page of this token has done its work. Raises NotFound where there is no such page, Forbidden where it is
+        another owner's.
+        """
+        link = await self._links.find(token)
+        require_own(link, owner)
+        if link is None:
+            raise NotFound("This page has expired.", hint="`codewords browser pair` opens a new one.")
+        return link.answer == _PAIRED
+
+    async def forget(self, owner: str) -> bool:
+        """Its token is worth nothing from now on; whether there was one."""
+        there_was = await self._db.write(lambda c: rows.forget(c, owner))
+        await self._hang_up(owner, REVOKED)
+        return there_was
+
+    # how it stands
+
+    def find(self, owner: str) -> ConnectedChrome | None:
+        """The owner's, where it is connected to this process."""
+        return self._connected.get(owner)
+
+    async def reach(self, owner: str) -> ConnectedChrome:
+        """The owner's, waited for where it is expected back. Raises NotConnected."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience):
+                while owner not in self._connected and await self._db.read(lambda c: rows.get(c, owner)):
+                    await self._news.wait()
+        if found := self._connected.get(owner):
+            return found
+        status = await self.status(owner)
+        raise NotConnected(status.sentence, hint=status.fix)
+
+    async def status(self, owner: str) -> BrowserStatus:
+        """Whether a step can be done in it. Right after the start of the runtime a paired one counts, since `reach` waits
+        for it. Never raises.
+        """
+        if owner in self._connected:
+            return BrowserStatus(ready=True, sentence="Your Chrome is connected.")
+        try:
+            row, elsewhere = await self._db.read(lambda c: self._look(c, owner))
+        except CodewordsError as error:
+            return BrowserStatus(ready=False, sentence=error.message, fix=error.hint)
+        if row is None:
+            return BrowserStatus(ready=False, sentence="No Chrome of yours is paired.", fix=_HOW)
+        if elsewhere:
+            return BrowserStatus(
+                ready=False,
+                sentence="Your Chrome is connected to another runtime on this database, and steps do not go from one to the"
+                " other.",
+                fix=f"Run the workflow at {row['url']}, or pair the Chrome with this runtime.",
+            )
+        back = self._patience > 0
+        return BrowserStatus(
+            ready=back, sentence="Your Chrome is paired, and not connected now.", fix=_OPEN_IT
+        )
+
+    def _look(self, connection: Connection, owner: str) -> tuple[RowMapping | None, bool]:
+        """(the owner's, whether it is connected to another process that lives)."""
+        row = rows.get(connection, owner)
+        if row is None or not self._db.shared or row["executor"] == self._executor:
+            return row, False
+        return row, row["executor"] in executors.alive(connection, self._ttl)
+
+    async def info(self, owner: str, url: str) -> OwnChrome:
+        """The same for a person; `url` is that of this runtime. Raises StorageFailed."""
+        row = await self._db.read(lambda c: rows.get(c, owner))
+        found = self._connected.get(owner)
+        status = await self.status(owner)
+        if row is None:
+            return OwnChrome(paired=False, connected=False, sentence=status.sentence, fix=status.fix)
+        fix = "" if found else status.fix
+        if found and row["version"] != __version__:
+            fix = f"Its extension is {row['version']}, this runtime {__version__}: `codewords browser pair` says how to renew it."
+        elif not found and self._moved(row, url):
+            fix = f"It looks for its runtime at {row['url']}, and this one is at {url}: pair it again, or serve at that address."
+        return OwnChrome(
+            paired=True, connected=found is not None, sentence=status.sentence, fix=fix, browser=row["name"],
+            extension=row["version"], address=row["url"], paired_at=to_datetime(row["paired_at"]),
+            seen_at=to_datetime(row["seen_at"]), acting=sorted(one.title for one in found.sessions.values()) if found else [],
+        )  # fmt: skip
+
+    def _moved(self, row: RowMapping, url: str) -> bool:
+        return not self._db.shared and row["url"].rpartition(":")[2] != url.rpartition(":")[2]
+
+    async def wait(self, owner: str, seconds: float, after: datetime | None) -> None:
+        """Until the owner's is connected, one paired later than `after` where that is given, or these seconds are over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not (
+                    (found := self._connected.get(owner)) and (after is None or found.paired_at > after)
+                ):
+                    await self._news.wait()
+
+    @property
+    def _patience(self) -> float:
+        return max(0.0, self._began + COMING_BACK - time.monotonic())
+
+    # the connection
+
+    async def serve(self, pipe: MessageChannel) -> None:
+        """A connection, from its first message to its end."""
+        said = await hello(pipe)
+        if said is None or not isinstance(said.get("hello"), int):
+            await pipe.close(MALFORMED)
+            return
+        if said["hello"] != SPOKEN:
+            await pipe.close(OTHER_VERSION)
+            return
+        line = Line(pipe)
+        proven = await self._proven(said, pipe.origin)
+        if proven is None:
+            await line.close(REVOKED)
+            return
+        owner, token, paired_at = proven
+        me = ConnectedChrome(owner, hash_key(token), to_datetime(paired_at), line)
+        line.on_gone = me.left
+        await self._hang_up(owner, REPLACED)
+        self._connected[owner] = me
+        keeper = asyncio.create_task(self._keep(me))
+        try:
+            news = {"welcome": self._home} | ({"token": token} if "pair" in said else {})
+            line.tell(**news)
+            self._tell()
+            if await line.listen():
+                await self._db.write(lambda c: rows.forget(c, owner))
+        finally:
+            keeper.cancel()
+            # else another has taken its place, perhaps with the same token
+            if self._connected.get(owner) is me:
+                del self._connected[owner]
+                self._db.write_soon(lambda c: rows.left(c, me.digest, self._executor, now()))
+            await line.close(GOING)
+            self._tell()
+
+    async def _proven(self, said: dict[str, Any], url: str) -> tuple[str, str, int] | None:
+        """(whose it is, its token, when it was paired)."""
+        name = "".join(c for c in str(said.get("browser", "")) if c.isprintable())[:120] or "Chrome"
+        known = {"name": name, "version": str(said.get("version", ""))[:32], "url": url[:300]}
+        known |= {"seen_at": now(), "executor": self._executor}
+        if isinstance(code := said.get("pair"), str):
+            return await self._pair(code, known)
+        token = str(said.get("token", ""))
+        digest = hash_key(token)
+
+        def take(connection: Connection) -> RowMapping | None:
+            row = rows.by_hash(connection, digest)
+            if row is not None:
+                rows.seen(connection, digest, **known)
+            return row
+
+        row = await self._db.write(take)
+        return None if row is None else (row["owner"], token, row["paired_at"])
+
+    async def _pair(self, code: str, known: dict[str, Any]) -> tuple[str, str, int] | None:
+        link = await self._links.find(code)
+        if link is None or link.answer is not None or not await self._links.answer(code, _PAIRED):
+            return None
+        token, at = f"cwb-{secrets.token_hex(32)}", now()
+        values = known | {"owner": link.owner, "hash": hash_key(token), "paired_at": at}
+        await self._db.write(lambda c: rows.pair(c, values))
+        return link.owner, token, at
+
+    async def _keep(self, me: ConnectedChrome) -> None:
+        """Ping it, and see whether it is still the one: another runtime may have paired another."""
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            try:
+                await me.line.ping()
+                row = await self._db.read(lambda c: rows.get(c, me.owner))
+            except LineClosed:
+                log.info("a person's Chrome went silent", owner=me.owner)
+                await me.line.close(GOING)
+                return
+            except CodewordsError:  # the database is away; looked at again
+                continue
+            if row is None or row["hash"] != me.digest or row["executor"] != self._executor:
+                await me.line.close(REVOKED if row is None else REPLACED)
+                return
+
+    async def _hang_up(self, owner: str, code: int) -> None:
+        if before := self._connected.pop(owner, None):
+            await before.line.close(code)
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def close(self) -> None:
+        """Hang up on all."""
+        for owner in list(self._connected):
+            await self._hang_up(owner, GOING)

@@ -1,0 +1,111 @@
+"""A connection of a sandbox that holds placeholders: intercepted for a host with a rule, else tunnelled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator
+
+from codewords_mcp.runtime.egress.dial import DialFailed
+from codewords_mcp.runtime.egress.intercept.connection import (
+    first_bytes,
+    intercept,
+    is_http,
+    is_tls,
+    read_plain,
+)
+from codewords_mcp.runtime.egress.intercept.session import InterceptSession
+from codewords_mcp.runtime.egress.relay import relay, reset
+
+
+async def carry(
+    session: InterceptSession,
+    client: socket.socket,
+    upstream: socket.socket | None,
+    *,
+    to_client: bytes,
+    to_upstream: bytes,
+) -> None:
+    """Serve it; owns both sockets. `to_client` and `to_upstream` go out first, as `relay` has it.
+
+    Without `upstream` the host is dialled once something is to go there: a recorder may answer in its place.
+    """
+    if upstream is not None and not session.interception.covers(session.host, session.port):
+        await _tunnel(session, client, upstream, to_client, to_upstream)
+        return
+    try:
+        await asyncio.get_running_loop().sock_sendall(client, to_client)
+        async with _with_first(client, to_upstream) as program:
+            first = await first_bytes(program, upstream)
+            if not first and upstream is None:
+                upstream = await session.dial()
+                first = await first_bytes(program, upstream)
+            if is_tls(first):
+                await intercept(session, program, upstream, first)
+            elif session.interception.tape is not None and is_http(first):
+                session.secure = False
+                await read_plain(session, program, upstream)
+            else:
+                await _tunnel(session, program, upstream or await session.dial(), b"", b"")
+    except DialFailed:  # noted where it was dialled
+        reset(client)
+    except BaseException:
+        client.close()
+        if upstream is not None:
+            upstream.close()
+        raise
+
+
+async def _tunnel(
+    session: InterceptSession,
+    client: socket.socket,
+    upstream: socket.socket,
+    to_client: bytes,
+    to_upstream: bytes,
+) -> None:
+    """Untouched. What is not encrypted is looked at: a placeholder in it breaks the connection off, and is told."""
+    if not session.interception.credentials.every:
+        await relay(
+            client,
+            upstream,
+            to_client=to_client,
+            to_upstream=to_upstream,
+            traffic=session.traffic,
+            check=session.check,
+        )
+        return
+    watch, names = session.interception.credentials.watch(), session.check
+
+    def check(chunk: bytes) -> bool:
+        nonlocal names
+        found = watch.found(chunk)
+        if found is not None:
+            session.refused(f"it holds {found} and is not sent by TLS to a host of its rule")
+            return False
+        verdict = names(chunk) if names is not None else True
+        if verdict is None:
+            names = None
+        return verdict is not False
+
+    await relay(
+        client, upstream, to_client=to_client, to_upstream=to_upstream, traffic=session.traffic, check=check
+    )
+
+
+@contextlib.asynccontextmanager
+async def _with_first(client: socket.socket, first: bytes) -> AsyncGenerator[socket.socket]:
+    """The program's end of the connection with what was read of it already put back."""
+    if not first:
+        yield client
+        return
+    ours, theirs = socket.socketpair()
+    for end in (ours, theirs):
+        end.setblocking(False)
+    carrying = asyncio.create_task(relay(client, theirs, to_upstream=first))
+    try:
+        yield ours
+    finally:
+        await asyncio.wait({carrying}, timeout=2)
+        carrying.cancel()
+        await asyncio.gather(carrying, return_exceptions=True)

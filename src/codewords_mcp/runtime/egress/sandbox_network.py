@@ -1,0 +1,254 @@
+"""One sandbox's network as the runtime serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from codewords_mcp.runtime.egress.addresses import FAKE_NETWORK, parse_address
+from codewords_mcp.runtime.egress.dial import (
+    DialFailed,
+    Dialled,
+    Dialler,
+    DialRefused,
+    Share,
+)
+from codewords_mcp.runtime.egress.dns import DnsResponder
+from codewords_mcp.runtime.egress.events import EgressEvent, EventLog
+from codewords_mcp.runtime.egress.host_check import HostCheck
+from codewords_mcp.runtime.egress.intercept.interception import Interception
+from codewords_mcp.runtime.egress.intercept.session import InterceptSession
+from codewords_mcp.runtime.egress.listener import ConnectionListener
+from codewords_mcp.runtime.egress.names import FakeNames
+from codewords_mcp.runtime.egress.policy import EgressPolicy
+from codewords_mcp.runtime.egress.proxy import BadRequest, read_request, reply
+from codewords_mcp.runtime.egress.relay import Traffic, relay, reset
+from codewords_mcp.runtime.sandboxes.base import SandboxSockets
+
+ServeRuntime = Callable[[str, socket.socket], Awaitable[None]]
+"""`serve(sandbox_id, connection)` answers what a sandbox says to the runtime, until the connection ends. Owns and closes the
+connection, also when it is cancelled. Raises OSError.
+"""
+
+_SO_ORIGINAL_DST = 80  # linux/netfilter_ipv4.h
+REFUSAL_DELAY = 0.2
+"""Seconds that a program which does not speak first waits for its reset."""
+_SOL_IP = 0
+
+
+class SandboxNetwork:
+    """The handle of an attached sandbox; serves its sockets, which it owns, until `close`.
+
+    Without `serve_runtime` the sandbox does not reach the runtime.
+    """
+
+    def __init__(
+        self,
+        sandbox_id: str,
+        sockets: SandboxSockets,
+        dialler: Dialler,
+        policy: EgressPolicy,
+        serve_runtime: ServeRuntime | None,
+        listener: Callable[[EgressEvent], None],
+        max_connections: int,
+        interception: Interception | None = None,
+    ) -> None:
+        self._sandbox_id = sandbox_id
+        self.traffic = Traffic()
+        """What it moved to and from destinations; what it said to the runtime itself is not counted."""
+        self._dialler = dialler
+        self._policy = policy
+        self._serve_runtime = serve_runtime
+        self._log = EventLog(listener)
+        self._limit = max_connections
+        self._names = FakeNames()
+        self._interception = interception
+        self._share = Share()
+        self._dns = DnsResponder(sockets.dns, self._names) if sockets.dns else None
+        served = (
+            (sockets.runtime if serve_runtime is not None else None, self._to_runtime),
+            (sockets.connect, self._to_proxy),
+            (sockets.transparent, self._to_destination),
+        )
+        if serve_runtime is None:
+            sockets.runtime.close()
+        self._listeners = [
+            ConnectionListener(sock, serve, limit=max_connections, overflow=self._overflow)
+            for sock, serve in served
+            if sock is not None
+        ]
+
+    @property
+    def events(self) -> tuple[EgressEvent, ...]:
+        """The last 1000 attempts of the sandbox to connect, oldest first; also after `close`."""
+        return self._log.all()
+
+    async def close(self) -> None:
+        """Close listeners and every connection. Idempotent; never raises."""
+        if self._dns is not None:
+            self._dns.close()
+        await asyncio.gather(*(listener.close() for listener in self._listeners), return_exceptions=True)
+
+    async def _to_runtime(self, client: socket.socket) -> None:
+        assert self._serve_runtime is not None  # noqa: S101  # else nobody listens
+        await self._serve_runtime(self._sandbox_id, client)
+
+    async def _to_destination(self, client: socket.socket) -> None:
+        """A connection that the kernel redirected. The program sees it made; a refusal is then a reset."""
+        destination = _original_destination(client)
+        if destination is None:
+            reset(client)
+            return
+        try:
+            host, upstream = await self._reach(*destination)
+        except DialFailed:
+            await _reset_once_heard(client)
+            return
+        await self._carry(client, upstream, host, destination[1])
+
+    async def _to_proxy(self, client: socket.socket) -> None:
+        try:
+            request = await read_request(client)
+            if request is None:
+                client.close()
+                return
+        except BadRequest as error:
+            await reply(client, error.status, error.sentence)
+            return
+        try:
+            host, upstream = await self._reach(request.host, request.port)
+        except DialFailed as error:
+            sentence = f"{error.host}:{request.port} {error.verb}: {error.reason}."
+            await reply(client, 502 if error.allowed else 403, sentence)
+            return
+        await self._carry(
+            client, upstream, host, request.port, to_client=request.to_client, to_upstream=request.to_upstream
+        )
+
+    async def _carry(
+        self,
+        client: socket.socket,
+        upstream: socket.socket | None,
+        host: str,
+        port: int,
+        *,
+        to_client: bytes = b"",
+        to_upstream: bytes = b"",
+    ) -> None:
+        """Tunnel, unless the sandbox holds placeholders: then look whether they are for this host."""
+        if self._interception is None:
+            assert upstream is not None  # noqa: S101  # only what is intercepted is dialled later
+            check = self._host_check(host, port)
+            await relay(
+                client,
+                upstream,
+                to_client=to_client,
+                to_upstream=to_upstream,
+                traffic=self.traffic,
+                check=check,
+            )
+            return
+        from codewords_mcp.runtime.egress.intercept.routing import carry
+
+        await carry(
+            InterceptSession(
+                self._interception,
+                host,
+                port,
+                dial=lambda: self._dial_again(host, port),
+                refused=lambda reason: self._log.request(host, port, refused=reason),
+                used=lambda names: self._log.request(host, port, secrets=names),
+                traffic=self.traffic,
+                check=self._host_check(host, port),
+            ),
+            client,
+            upstream,
+            to_client=to_client,
+            to_upstream=to_upstream,
+        )
+
+    def _host_check(self, host: str, port: int) -> HostCheck | None:
+        """For a name of a list; without a list any host may be reached, so nothing is gained by naming another."""
+        if not self._policy.lists(host):
+            return None
+        return HostCheck(host, lambda reason: self._log.request(host, port, refused=reason))
+
+    async def _reach(self, asked: str, port: int) -> tuple[str, socket.socket | None]:
+        """(the host's name, a connection to it). Where a recorder may answer in its place it is dialled later, but judged
+        by its name. Raises NotConnected.
+        """
+        if self._interception is None or self._interception.tape is None:
+            dialled = await self._dial(asked, port)
+            return dialled.host, dialled.sock
+        host = asked
+        try:
+            host = self._name_behind(asked)
+            if reason := self._policy.may_look_up(host, port):
+                raise DialRefused(reason)
+        except DialFailed as error:
+            self._note(error, host, port)
+            raise
+        return host, None
+
+    async def _dial_again(self, host: str, port: int) -> socket.socket:
+        return (await self._dial(host, port)).sock
+
+    async def _dial(self, asked: str, port: int) -> Dialled:
+        """Connect to what the sandbox asked for, and note it. Raises NotConnected."""
+        host = asked
+        try:
+            host = self._name_behind(asked)
+            dialled = await self._dialler.dial(self._policy, host, port, self._share)
+        except DialFailed as error:
+            self._note(error, host, port)
+            raise
+        self._log.add(host, port, dialled.address, allowed=True)
+        dialled.host = host
+        return dialled
+
+    def _note(self, error: DialFailed, host: str, port: int) -> None:
+        error.host = host
+        self._log.add(host, port, error.address, allowed=error.allowed, reason=error.reason)
+
+    def _name_behind(self, host: str) -> str:
+        address = parse_address(host)
+        if address is None or address not in FAKE_NETWORK:
+            return host
+        name = self._names.name_of(address)
+        if name is None:
+            raise DialRefused(f"{address} stands for no name that was looked up here", host)
+        return name
+
+    def _overflow(self, client: socket.socket) -> None:
+        """Note a connection past the limit: by its destination, or by the listener when it names none itself."""
+        host, port = _original_destination(client) or ("localhost", client.getsockname()[1])
+        address = parse_address(host)
+        name = self._names.name_of(address) if address else None
+        reason = f"{self._limit} connections are open already"
+        self._log.add(name or host, port, None, allowed=False, reason=reason)
+
+
+async def _reset_once_heard(client: socket.socket) -> None:
+    """Reset, but not in the very moment that the program has connected: the redirect took the connection before it was
+    judged, and some clients (anyio on uvloop) trip over one that is gone while they still set it up. Most speak first.
+    """
+    try:
+        with suppress(TimeoutError, OSError):
+            async with asyncio.timeout(REFUSAL_DELAY):
+                await asyncio.get_running_loop().sock_recv(client, 1)
+    finally:
+        reset(client)
+
+
+def _original_destination(client: socket.socket) -> tuple[str, int] | None:
+    """Where the program meant to go; None when it connected to the redirected port itself."""
+    try:
+        raw = client.getsockopt(_SOL_IP, _SO_ORIGINAL_DST, 16)
+    except OSError:
+        return None
+    port, packed = struct.unpack_from("!H4s", raw, 2)
+    destination = (socket.inet_ntoa(packed), int(port))
+    return None if destination == client.getsockname() else destination

@@ -1,0 +1,91 @@
+"""Whose call it is: the run that a key acts for, the runs that started it, their workflows, and who asked first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from codewords_mcp.runtime.gateway.rules import NONE, Rules
+from codewords_mcp.runtime.model.core import Caller
+
+DEEPEST = 32
+"""Runs of a chain that a call is counted on; one that is nested deeper is counted on the nearest."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallAttribution:
+    """What a call is counted on. `runs` and `services` begin with the nearest; `key_id` is the first caller's.
+
+    The home's own key has the id "".
+    """
+
+    owner: str
+    key_id: str
+    runs: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    limits: tuple[dict[str, float], ...] = ()
+    """What the headers of `services` say under `[tool.codewords.budget]`."""
+    rules: Rules = NONE
+    """What the nearest workflow's header says."""
+
+
+class CallChain:
+    """Runs that are alive, by id."""
+
+    def __init__(self) -> None:
+        self._alive: dict[str, CallAttribution] = {}
+        self._late: dict[str, list[CallAttribution]] = {}
+        self.on_end: Callable[[str], None] = lambda _run_id: None
+        self.on_models: Callable[[], object] = lambda: None
+        """Called when a run begins that may ask models."""
+
+    def begin(
+        self,
+        run_id: str,
+        caller: Caller,
+        service_id: str,
+        rules: Rules = NONE,
+        above: CallAttribution | None = None,
+    ) -> None:
+        """A run has been recorded. `above`: what its caller's calls are counted on, where that is not alive here."""
+        parent = above or self.origin(caller)
+        self._alive[run_id] = CallAttribution(
+            caller.owner,
+            parent.key_id,
+            (run_id, *parent.runs)[:DEEPEST],
+            (service_id, *parent.services)[:DEEPEST],
+            (rules.budget, *parent.limits)[:DEEPEST],
+            rules,
+        )
+
+    def end(self, run_id: str) -> None:
+        """It and its sandbox are gone. Idempotent."""
+        if self._alive.pop(run_id, None) is not None:
+            self.on_end(run_id)
+
+    @contextmanager
+    def late(self, run_id: str, origin: CallAttribution) -> Generator[None]:
+        """Within this, calls of a run that has ended, or goes on elsewhere, are counted on its origin."""
+        self._late.setdefault(run_id, []).append(origin)
+        try:
+            yield
+        finally:
+            self._late[run_id].remove(origin)
+            if not self._late[run_id]:
+                del self._late[run_id]
+                if run_id not in self._alive:
+                    self.on_end(run_id)
+
+    def knows(self, run_id: str) -> bool:
+        """Whether the run is alive here."""
+        return run_id in self._alive
+
+    def origin(self, caller: Caller) -> CallAttribution:
+        """What a call of this caller is counted on."""
+        if caller.run_id is not None:
+            if alive := self._alive.get(caller.run_id):
+                return alive
+            if late := self._late.get(caller.run_id):
+                return late[-1]
+        return CallAttribution(caller.owner, caller.key_id or "", (caller.run_id,) if caller.run_id else ())

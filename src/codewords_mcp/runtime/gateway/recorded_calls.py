@@ -1,0 +1,70 @@
+"""Calls of a run that has a recorder: put to it first, and heard by it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
+
+from codewords_mcp.errors import Conflict
+from codewords_mcp.runtime.gateway import headers, uploads
+from codewords_mcp.runtime.gateway.providers import find_route
+from codewords_mcp.runtime.model.core import Provider, ProviderReply, ProviderRequest
+from codewords_mcp.runtime.recording.recorder import (
+    SAFE,
+    HeldExchange,
+    RecordedExchange,
+    RecordedResponse,
+    RecordingSession,
+    read_ahead,
+)
+
+
+async def ask(
+    request: ProviderRequest,
+    tape: RecordingSession,
+    bases: Mapping[Provider, str],
+    make: Callable[[ProviderRequest], Awaitable[ProviderReply]],
+) -> ProviderReply:
+    """The recorder's answer, or that of `make`, heard. Raises Conflict where the call is held, and what `make` raises."""
+    route = find_route(request.provider, request.method, request.path, run_mount=request.run_mount)
+    body, again = await read_ahead(request.body)
+    query = uploads.without_ticket(headers.without_key(request.query))
+    target = f"{bases[route.provider]}{route.path}".encode() + (b"?" + query if query else b"")
+    writes = request.method not in SAFE and route.kind != "metered"
+    told = headers.of_caller(request.headers)
+    verdict = await tape.asked("gateway", request.method, target, told, body, writes=writes)
+    if isinstance(verdict, HeldExchange):
+        raise Conflict(f"This call did not go out: it was held: {verdict.why}.")
+    if isinstance(verdict, RecordedResponse):
+        return ProviderReply(verdict.status, verdict.headers, verdict.pieces, _nothing, lambda: None)
+    request = replace(request, body=again)
+    return await make(request) if verdict is None else await _heard(request, make, verdict)
+
+
+async def _heard(
+    request: ProviderRequest,
+    make: Callable[[ProviderRequest], Awaitable[ProviderReply]],
+    exchange: RecordedExchange,
+) -> ProviderReply:
+    try:
+        reply = await make(request)
+    except BaseException:
+        exchange.end(whole=False)
+        raise
+    exchange.answered(reply.status, reply.headers)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        async for piece in reply.body:
+            exchange.received(piece)
+            yield piece
+        exchange.end(whole=True)
+
+    async def close() -> None:
+        exchange.end(whole=False)
+        await reply.aclose()
+
+    return replace(reply, body=pieces(), aclose=close)
+
+
+async def _nothing() -> None:
+    """Nothing is open."""

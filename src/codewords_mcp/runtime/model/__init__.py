@@ -1,0 +1,1 @@
+"""Nouns that the runtime API takes and returns, and rules on them that need no store."""

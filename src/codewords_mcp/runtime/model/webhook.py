@@ -1,0 +1,77 @@
+"""What the facade tells of webhooks and of what came by them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from codewords_mcp.runtime.model.caller import MadeBy
+from codewords_mcp.runtime.model.core import Model
+
+WebhookKind = Literal["plain", "hub", "standard", "stripe", "slack", "whatsapp"]
+"""Who sends, which is how it signs: `plain` not at all (its URL is the secret), `hub` like GitHub
+(X-Hub-Signature-256), `standard` like standardwebhooks.com, `stripe`, `slack`, `whatsapp`.
+"""
+DeliveryStatus = Literal["received", "started", "ignored", "failed", "refused"]
+"""`received`: its runs are about to be started; `ignored`: nothing wanted it; `refused`: it was not the sender's."""
+
+
+class Webhook(Model):
+    """An address that starts a workflow. `secret` names the secret that its sender signs with."""
+
+    id: str
+    kind: WebhookKind
+    service_id: str
+    path: str
+    name: str = ""
+    url: str
+    secret: str | None = None
+    filters: dict[str, Any] = Field(default_factory=dict[str, Any])
+    created_at: datetime
+
+
+class StartedRun(Model):
+    """A run that a delivery started, for one webhook; `round` counts re-deliveries from 0."""
+
+    webhook_id: str
+    run_id: str
+    round: int = 0
+
+
+class Delivery(Model):
+    """Something that came. `repeats`: how often it came again. `body` is text, where one delivery was asked for."""
+
+    id: str
+    kind: WebhookKind
+    event: str
+    status: DeliveryStatus
+    reason: str = ""
+    received_at: datetime
+    size: int
+    repeats: int = 0
+    runs: list[StartedRun] = Field(default_factory=list[StartedRun])
+    headers: dict[str, str] | None = None
+    body: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request at a webhook's address; header names in lower case."""
+
+    endpoint: str
+    method: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+    made_by: MadeBy | None = None
+    """The workflow whose run sent it; None where it came from outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookResponse:
+    """What the sender is told: text, or JSON."""
+
+    body: str | dict[str, Any]

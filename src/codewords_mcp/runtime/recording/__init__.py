@@ -1,0 +1,1 @@
+"""Recording and replay of what a run sends and receives."""

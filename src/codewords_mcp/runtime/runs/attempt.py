@@ -1,0 +1,487 @@
+"""One run from its place in the queue to its destroyed sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+from sqlalchemy import Connection
+
+from codewords_mcp.errors import (
+    CodewordsError,
+    ProgramFailed,
+    RunCancelled,
+    RunInterrupted,
+    RunTimedOut,
+    SandboxFailed,
+)
+from codewords_mcp.runtime.model.core import Caller, RunRequest
+from codewords_mcp.runtime.runs.cancellation import break_off
+from codewords_mcp.runtime.runs.input import RequestReader
+from codewords_mcp.runtime.runs.launcher import LaunchConfig
+from codewords_mcp.runtime.runs.lease import Lease
+from codewords_mcp.runtime.runs.request_headers import to_caller, to_workflow, value_of
+from codewords_mcp.runtime.runs.result_files import AnswerFiles, Collected
+from codewords_mcp.runtime.runs.results import (
+    CapturedBody,
+    WorkflowResponse,
+    egress_record,
+    error_record,
+    failed_by_itself,
+    final_status,
+    interrupted,
+    response_record,
+    settle_if_refused,
+    unreadable,
+    what_limits,
+)
+from codewords_mcp.runtime.runs.run_logs import RunLog
+from codewords_mcp.runtime.runs.sandbox_allocator import SandboxAllocator
+from codewords_mcp.runtime.runs.slots import NotOurs
+from codewords_mcp.runtime.sandboxes import http1
+from codewords_mcp.runtime.sandboxes.base import Sandbox, Usage
+from codewords_mcp.runtime.secrets.scrub import Scrubber
+from codewords_mcp.runtime.store import requests
+from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store import usage as sums
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.workflows.script_facts import COOKIES
+
+log = structlog.get_logger(__name__)
+CHUNKS_AHEAD = 8
+"""Chunks of an answer that wait for a slow caller before the workflow is held back."""
+EXPLAIN_WAIT = 2.0
+"""Seconds to wait for a sandbox's end to explain a broken connection."""
+RETRIED = frozenset({"failed", "timed_out", "interrupted"})
+"""Outcomes after which a run that asks for retries is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Which attempt at a run this is, what the others came to, and how many may still follow."""
+
+    number: int = 1
+    earlier: tuple[dict[str, Any], ...] = ()
+    left: int = 0
+
+
+class Execution:
+    """One attempt at a run, in flight. `attempt()` is its whole life and never raises; `answered` and `chunks` give the
+    answer out. Everything that it writes is for as long as `executor` holds the run.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        request: RunRequest,
+        *,
+        database: Database,
+        run_log: RunLog,
+        timeout: float,
+        kept: int,
+        kit: LaunchConfig,
+        supply: SandboxAllocator,
+        recorded: asyncio.Future[Any],
+        queued: bool,
+        correlation_id: str,
+        executor: str,
+        answer_files: AnswerFiles,
+        depth: int = 0,
+        turn: Try | None = None,
+        scrubbers_above: Sequence[Scrubber] = (),
+    ) -> None:
+        self.run_id = run_id
+        self.depth = depth
+        self.key_id = request.caller.key_id
+        self.request = request
+        self.answered: asyncio.Future[WorkflowResponse] = asyncio.get_running_loop().create_future()
+        self.answered.add_done_callback(_retrieve)
+        self.chunks: asyncio.Queue[bytes | CodewordsError | None] = asyncio.Queue(CHUNKS_AHEAD)
+        self.settled = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+        self._db = database
+        self.run_log = run_log
+        self.timeout = timeout
+        self._kit = kit
+        self._supply = supply
+        self._recorded = recorded
+        self._queued = queued
+        self.scrubber = Scrubber(kit.secrets)
+        self._reader = RequestReader(request)
+        self.correlation_id = correlation_id
+        self._kept = CapturedBody(kept)
+        self._answer_files = answer_files
+        self._collected: Collected | None = None
+        self._answer: WorkflowResponse | None = None
+        self._executor = executor
+        self._try = turn or Try()
+        self._scrubbers_above = scrubbers_above
+        self.outcome: str | None = None
+        """The status that this attempt ended with."""
+        self._cancelled = ""
+        self._stopped = False
+        self._lost = False
+        self._finishing = False
+        self._born = time.perf_counter()
+        self._began_at: int | None = None
+        self._timings: dict[str, float] = {}
+        self._isolation: str | None = None
+
+    def cancel(self, why: str) -> None:
+        """End the run soon; wait for `settled` and the task."""
+        if self._cancelled or self._finishing or self.task is None:
+            return
+        self._cancelled = why
+        break_off(self._strike)
+
+    def _strike(self) -> bool:
+        if self._finishing or self.task is None or self.task.done():
+            return False
+        self.task.cancel()
+        return True
+
+    def stop(self) -> None:
+        """The runtime is ending: the run is interrupted."""
+        self._stopped = True
+        self.cancel("the runtime is stopping")
+
+    @property
+    def again(self) -> bool:
+        """Whether another attempt is to follow."""
+        return self.outcome in RETRIED and self._try.left > 0 and not self._lost
+
+    async def attempt(self) -> None:
+        """Take a sandbox, get the answer, settle, clean up. Never raises, but for being cancelled while cleaning."""
+        error: CodewordsError | None = None
+        lease: Lease | None = None
+        try:
+            async with asyncio.timeout(self.timeout):
+                self._begin()
+                if self.request.background:
+                    await self._on_record()  # that it was tried is known before anything happens
+                lease = await self._take()
+                if not lease.shared:
+                    await self._on_record()  # what reaches its sandbox is on record first
+                await self._serve(lease)
+                await self._settle(None)
+                await self._give(None)
+        except TimeoutError:
+            error = self._timed_out()
+        except asyncio.CancelledError:
+            error = self._broken_off()
+        except NotOurs:
+            error = RunInterrupted("The run was taken over while it waited.")
+        except CodewordsError as failure:
+            error = failure
+        except Exception:
+            log.exception("run failed in the runtime", run_id=self.run_id)
+            error = SandboxFailed(
+                "The runtime failed while it ran this workflow.", hint="The runtime's log has the details."
+            )
+        await self._finish(lease, error)
+
+    async def refuse(self, error: CodewordsError) -> None:
+        """Settle a run that never started."""
+        await self._finish(None, error)
+
+    async def _on_record(self) -> None:
+        if not self._recorded.done():
+            self._db.hurry()
+        await self._recorded
+        if self._lost:  # what is not on record must not happen: who has taken the run over begins it too
+            raise NotOurs
+
+    def _change(
+        self, values: dict[str, Any], only_from: tuple[str, ...] | None = None
+    ) -> asyncio.Future[None]:
+        return self._db.write_soon(
+            lambda c: rows.change(c, self.run_id, values, only_from=only_from, holder=self._executor)
+        )
+
+    def _broken_off(self) -> CodewordsError:
+        if self._stopped:
+            return interrupted()
+        return RunCancelled(f"The run was cancelled: {self._cancelled or 'the runtime is stopping'}.")
+
+    def _timed_out(self) -> RunTimedOut:
+        return RunTimedOut(
+            f"The workflow did not finish within {self.timeout:g} s; its sandbox was ended.",
+            hint=what_limits(self.request, self._kit.servable.timeout),
+        )
+
+    async def _take(self) -> Lease:
+        caller = Caller(self.request.caller.owner, "run", self.request.caller.key_id, self.run_id)
+        lease = await self._supply.take(self._kit, caller, self.run_log)
+        self._isolation = lease.tier
+        self._mark("sandbox")
+        for name in self._kit.missing:
+            # not a refusal: a program may declare what it only sometimes needs
+            self.run_log.say(
+                f"{name} is declared but has no value; set it with `codewords secrets set {name}`"
+            )
+        return lease
+
+    def _begin(self) -> None:
+        self._began_at = now()
+        self._timings["queued"] = self._elapsed()
+        if self._queued:
+            values = {
+                "status": "starting",
+                "started_at": self._began_at,
+                "running_at": None,
+                "waits_for": None,
+                "version": self._kit.servable.version,
+                "retries": self._try.number - 1 + self._try.left,
+                "attempts": self._attempts(None, None),
+            }
+            self._recorded = self._db.write_soon(lambda c: self._record_begin(c, values))
+
+    def _record_begin(self, connection: Connection, values: dict[str, Any]) -> None:
+        self._lost = not rows.change(connection, self.run_id, values, holder=self._executor)
+
+    def _attempts(self, ended_at: int | None, outcome: str | None) -> list[dict[str, Any]]:
+        this = {"number": self._try.number, "started_at": self._began_at, "ended_at": ended_at}
+        return [*self._try.earlier, this | {"outcome": outcome}]
+
+    def _elapsed(self) -> float:
+        return round((time.perf_counter() - self._born) * 1000, 2)
+
+    def _mark(self, name: str) -> None:
+        self._timings[name] = round(self._elapsed() - sum(self._timings.values()), 2)
+
+    async def _serve(self, lease: Lease) -> None:
+        sandbox = lease.sandbox
+        ready = None if lease.ready else asyncio.create_task(sandbox.wait_ready())
+        asking = asyncio.create_task(self._ask(lease))
+        try:
+            if ready is not None:
+                await self._until_ready(ready, asking)
+            self._mark("ready")
+            if not lease.shared:
+                running = {
+                    "status": "running", "isolation": lease.tier, "running_at": now(), "waits_for": None,
+                }  # fmt: skip
+                self._change(running, only_from=("starting",))
+            reply = await asking
+            self._mark("answer")
+            await self._pass_on(reply)
+        except ProgramFailed as error:
+            raise await self._explain(sandbox, error) from error
+        finally:
+            for task in (ready, asking):
+                if task is not None and not task.done():
+                    task.cancel()
+                    with suppress(asyncio.CancelledError, CodewordsError):
+                        await task
+            if asking.done() and not asking.cancelled() and asking.exception() is None:
+                await asking.result().aclose()
+
+    async def _until_ready(
+        self, ready: asyncio.Task[None], asking: asyncio.Task[http1.SandboxResponse]
+    ) -> None:
+        await asyncio.wait({ready, asking}, return_when=asyncio.FIRST_COMPLETED)
+        if ready.done() or asking.exception() is not None:
+            await ready
+        else:
+            ready.cancel()  # an answer is the best proof of readiness
+
+    async def _ask(self, lease: Lease) -> http1.SandboxResponse:
+        request = self.request
+        target = quote(request.path, safe="/%:@!$&'()*+,;=~-._").encode()
+        if request.query:
+            target += b"?" + request.query
+        headers = to_workflow(
+            request.headers,
+            run_id=self.run_id,
+            correlation_id=self.correlation_id,
+            caller_id=request.caller.owner,
+            plain=bool(self.scrubber),
+            schedule_id=request.schedule_id,
+        )
+        return await http1.request(
+            lease.sandbox.socket_path,
+            request.method,
+            target,
+            headers,
+            self._reader.chunks(),
+            connections=lease.connections,
+        )
+
+    async def _explain(self, sandbox: Sandbox, error: ProgramFailed) -> CodewordsError:
+        """A broken connection is a symptom: the sandbox's end tells the cause, if it comes."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EXPLAIN_WAIT):
+                await sandbox.wait()
+        return sandbox.failure() or error
+
+    async def _pass_on(self, reply: http1.SandboxResponse) -> None:
+        scrubber = self.scrubber.another()
+        headers = to_caller(
+            reply.headers, run_id=self.run_id, keep_length=not self.scrubber, failed=reply.status >= 400
+        )
+        headers = [(name, scrubber.whole(value)) for name, value in headers]
+        if value_of(headers, b"set-cookie") is not None:
+            self.run_log.say(f"The response sets a cookie. {COOKIES}")
+        self._answer = WorkflowResponse(reply.status, headers)
+        self.answered.set_result(self._answer)
+        self._collected = self._answer_files.collect(self.run_id, headers)
+        expected = int(value_of(headers, b"content-length") or -1)
+        seen = 0
+        async for raw in reply.body:
+            seen += len(raw)
+            chunk = scrubber.feed(raw)
+            await self._keep(chunk)
+            if seen == expected > 0:
+                await self._settle(
+                    None
+                )  # before its last byte, so that whoever has the answer finds the record
+            if chunk:
+                await self._give(chunk)
+        if rest := scrubber.flush():
+            await self._keep(rest)
+            await self._give(rest)
+
+    async def _keep(self, chunk: bytes) -> None:
+        self._kept.add(chunk)
+        if self._collected is not None:
+            await self._collected.add(chunk)
+
+    async def _give(self, item: bytes | CodewordsError | None) -> None:
+        if not self.request.background:
+            await self.chunks.put(item)
+
+    async def _finish(self, lease: Lease | None, error: CodewordsError | None) -> None:
+        """Settle the record and release the lease. Neither waits for the other to succeed."""
+        self._finishing = True
+        try:
+            if lease is not None and error is not None:
+                await _kill(lease, error)
+            await self._settle(error)
+            if error is not None:
+                self._give_error(error)
+        finally:
+            usage = await self._release(lease) if lease is not None else None
+        if usage is not None:
+            self._record_usage(usage)
+
+    def _give_error(self, error: CodewordsError) -> None:
+        if not self.answered.done():
+            self.answered.set_exception(error)
+        if self.chunks.full():
+            self.chunks.get_nowait()  # a caller that stopped reading gets the error, not the chunk before it
+        self.chunks.put_nowait(error)
+
+    async def _release(self, lease: Lease) -> Usage | None:
+        try:
+            return await lease.release()
+        except Exception:
+            log.exception("sandbox not released as expected", run_id=self.run_id)
+            return None
+
+    def _record_usage(self, usage: Usage) -> None:
+        """The record has what this attempt used; its columns what all of them have."""
+        used = egress_record(self._kit.egress, self.run_log) | {
+            name: getattr(usage, name) for name in ("wall_seconds", "cpu_seconds", "peak_memory")
+        }
+        if usage.egress_out is not None:
+            used["egress"] |= {"bytes_in": usage.egress_in, "bytes_out": usage.egress_out}
+        if usage.cost is not None:  # of a machine that is rented
+            used["cost"] = usage.cost
+        columns = {name: getattr(usage, name) for name in sums.SUMMED}
+        steps = self._steps()
+        self._db.write_with_retries(
+            sums.add, self.run_id, self._executor, used=used, steps=steps, columns=columns
+        )
+
+    def _steps(self) -> list[dict[str, Any]]:
+        return [{"id": step.id, "at": round(step.at.timestamp() * 1e6)} for step in self.run_log.steps]
+
+    async def _settle(self, error: CodewordsError | None) -> None:
+        """Write the final record; whoever asks for it afterwards finds it, and what was printed before the answer."""
+        if self.settled.is_set():
+            return
+        if self.run_log.call_broken and failed_by_itself(error, self._answer):
+            error = interrupted()  # it could not know, and is taken up again where that was asked for
+        try:
+            await self.run_log.flush()
+            values = self._outcome_values(error) | response_record(self._answer, self._kept)
+            values["input"] = self._reader.record([self.scrubber, *self._scrubbers_above])
+            if error is None and self._answer is not None and not self.again:
+                whole = None if self._kept.truncated else bytes(self._kept.data)
+                headers, collected = self._answer.headers, self._collected
+                values |= await self._answer_files.keep(self.run_id, self.request, headers, collected, whole)
+        except Exception:
+            log.exception("run not settled as expected", run_id=self.run_id)
+            values = self._outcome_values(unreadable())
+        self.attempts: list[dict[str, Any]] = values["attempts"]
+        self._write_outcome(values)
+        self.settled.set()
+        self.run_log.settled()
+
+    def _outcome_values(self, error: CodewordsError | None) -> dict[str, Any]:
+        """The columns of a run that ended so, but for its answer."""
+        ended = max(now(), self._began_at or 0)  # also where the clock was set back meanwhile
+        self._timings["total"] = self._elapsed()
+        self.outcome = status = final_status(error, self._answer)
+        return {
+            "status": "queued" if self.again else status,
+            "started_at": self._began_at,
+            "completed_at": None if self.again else ended,
+            "waits_for": "retry" if self.again else None,
+            "isolation": self._isolation,
+            "timings": self._timings,
+            "error": error_record(error, self._answer),
+            "steps": self._steps(),
+            "usage": egress_record(self._kit.egress, self.run_log),
+            "attempts": self._attempts(ended, status) if self._began_at else list(self._try.earlier),
+        }
+
+    def _write_outcome(self, values: dict[str, Any]) -> None:
+        over = self.request.background and not self.again
+
+        def write(connection: Connection) -> None:
+            took = rows.change(connection, self.run_id, values, holder=self._executor)
+            if took and over:  # who has taken it over needs what was asked
+                requests.forget(connection, self.run_id)
+
+        written = self._db.write_with_retries(write)
+        settle_if_refused(self._db, written, self.run_id, self._executor)
+
+    async def body(self) -> AsyncIterator[bytes]:
+        """The answer's bytes for one caller; a break before the end cancels the run."""
+        whole = False
+        try:
+            while (item := await self.chunks.get()) is not None:
+                if isinstance(item, CodewordsError):
+                    whole = True
+                    raise item
+                yield item
+            whole = True
+        finally:
+            if not whole:
+                await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """The caller has gone: cancel and wait until the record says so."""
+        self.cancel("the caller hung up")
+        await asyncio.shield(self.settled.wait())
+
+
+async def _kill(lease: Lease, error: CodewordsError) -> None:
+    try:
+        await lease.kill("timed_out" if isinstance(error, RunTimedOut) else "killed")
+    except Exception:
+        log.exception("sandbox not ended as expected")  # its release ends it
+
+
+def _retrieve(future: asyncio.Future[WorkflowResponse]) -> None:
+    # whoever awaits it sees the error; when nobody does, asyncio need not complain
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,499 @@
+"""From a request to a run: record, admission, environment, execution; and what is asked about runs afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Row
+
+from codewords_mcp.bounded_json import parse
+from codewords_mcp.errors import (
+    CodewordsError,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    RunCancelled,
+    RunInterrupted,
+    RuntimeUnavailable,
+    StorageFailed,
+)
+from codewords_mcp.runtime.gateway.attribution import CallAttribution
+from codewords_mcp.runtime.model.caller import MadeBy
+from codewords_mcp.runtime.model.core import FINISHED, Caller, LogLine, Run, RunRequest, RunResponse
+from codewords_mcp.runtime.model.limits import LimitScope
+from codewords_mcp.runtime.model.log_batch import LogBatch
+from codewords_mcp.runtime.runs.attempt import Execution
+from codewords_mcp.runtime.runs.background import BackgroundRuns
+from codewords_mcp.runtime.runs.background_request import replayed
+from codewords_mcp.runtime.runs.background_run import BackgroundRun
+from codewords_mcp.runtime.runs.registry import RunRegistry, new_id, shown
+from codewords_mcp.runtime.runs.results import unreadable
+from codewords_mcp.runtime.runs.service_calls import NOT_KEPT, ServiceRunner, about
+from codewords_mcp.runtime.runs.slots import NotOurs
+from codewords_mcp.runtime.store import executors, logs, slots
+from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store.clock import now
+
+log = structlog.get_logger(__name__)
+POLL = 1.0
+"""Seconds between looks at a run of which no news comes."""
+CANCEL_POLL = 0.25
+CLEANED_WITHIN = 20.0
+"""Seconds after a run's grace within which its sandbox is gone and its last output stored."""
+TOLD_WITHIN = 5.0
+"""Seconds within which who waits for a run is told that the runtime ends."""
+CANCELLED_WITHIN = 30.0
+"""Seconds that a cancel waits for the sandbox's end."""
+
+
+class RunDispatcher:
+    """Every run of the home that is in flight, and the doors to it."""
+
+    def __init__(self, floor: RunRegistry, served: ServiceRunner) -> None:
+        self._floor = floor
+        self._db = floor.database
+        self._journal = floor.journal
+        self._active = floor.active
+        self._served = served
+        self.background = BackgroundRuns(floor, served)
+
+    @property
+    def active(self) -> int:
+        """Runs in flight, queued ones included."""
+        return len(self._floor.tasks) + self.background.waiting
+
+    @property
+    def last_activity(self) -> float:
+        """When a run last came or went, by the monotonic clock."""
+        return self._floor.last_activity
+
+    async def made_by(self, caller: Caller) -> MadeBy | None:
+        """See `RunRegistry.made_by`."""
+        return await self._floor.made_by(caller)
+
+    async def provision(self, caller: Caller) -> str:
+        """A husk: an id whose log can be followed before anything runs."""
+        run_id = new_id()
+        await self._db.write(
+            lambda c: rows.add(
+                c,
+                {
+                    "id": run_id,
+                    "owner": caller.owner,
+                    "status": "provisioned",
+                    "created_at": now(),
+                    "parent_id": caller.run_id,
+                },
+            )
+        )
+        return run_id
+
+    async def run(self, request: RunRequest) -> RunResponse:
+        """Run in the foreground and stream the answer. See `Runtime.run`."""
+        try:
+            return await self._run(request)
+        except (RunInterrupted, RunCancelled, RuntimeUnavailable):
+            self._note_broken(request.caller)
+            raise
+
+    def _note_broken(self, caller: Caller) -> None:
+        """Where this runtime ends: the run that made a call knows that it did not fail by itself."""
+        run_log = self._journal.live(caller.run_id) if caller.run_id and not self._floor.answering else None
+        if run_log is not None:
+            run_log.call_broken = True
+
+    async def _run(self, request: RunRequest) -> RunResponse:
+        self._admit(request)
+        if service := self._served.find(request.service_id):
+            served = await self._served.run(service, request)
+            return await self._again(request, served) if isinstance(served, str) else served
+        execution = await self._launch(request)
+        if isinstance(execution, str):
+            return await self._again(request, execution)
+        try:
+            answer = await asyncio.shield(execution.answered)
+        except asyncio.CancelledError:
+            if not execution.answered.cancelled():
+                await execution.hang_up()
+            raise
+        except CodewordsError as error:
+            error.run_id = execution.run_id
+            raise
+        body = execution.body()
+        return RunResponse(execution.run_id, answer.status, answer.headers, body, _closer(execution, body))
+
+    async def start(self, request: RunRequest) -> str:
+        """Run in the background; the id at once, when the run is recorded for good."""
+        self._floor.last_activity = time.monotonic()
+        self._admit(request)
+        # to its end, though the caller hangs up meanwhile: a run that is on record is carried out
+        accepting = self._floor.spawn(
+            self.background.accept(request), name=f"accept for {request.service_id}"
+        )
+        run_id = await asyncio.shield(accepting)
+        if request.caller.run_id is not None and request.idempotency_key is not None:
+            # the first run with this key may be that of another run of the same workflow
+            self._floor.authorities.show(request.caller.run_id, run_id)
+        return run_id
+
+    def _admit(self, request: RunRequest) -> None:
+        """Check that the caller may make this call. Idempotency keys of runs are their workflow's own, so that no run gets the
+        answer to another workflow's call. Raises NotAgreed.
+        """
+        authority = self._floor.authorities.of(request.caller)
+        authority.require_call(request.service_id)
+        if authority.workflow is not None and request.idempotency_key is not None:
+            digest = hashlib.sha256(request.idempotency_key.encode()).hexdigest()
+            request.idempotency_key = f"{authority.workflow}/{digest}"
+
+    async def _again(self, request: RunRequest, first: str) -> RunResponse:
+        """What the run answered that first used the idempotency key. Raises Conflict."""
+        owner = Caller(request.caller.owner, "user")
+        return _replay(await self.wait(owner, first, self._floor.settings.sync_timeout))
+
+    async def websocket(self, request: RunRequest, subprotocols: list[str]) -> Any:
+        """See `Runtime.websocket`."""
+        from codewords_mcp.runtime.runs.websocket import WebSocketExecution
+
+        self._admit(request)
+        if self._served.find(request.service_id):
+            raise InvalidInput("A library service has no websockets.", hint="POST to it.")
+        execution = await self._launch(
+            request, lambda *a, **k: WebSocketExecution(*a, subprotocols=subprotocols, **k)
+        )
+        if isinstance(execution, str):
+            raise Conflict("A websocket cannot be replayed.", hint="Leave the Idempotency-Key out.")
+        return await execution.session()
+
+    async def get(self, caller: Caller, run_id: str) -> Run:
+        """The record. A run's key finds that run and its descendants only. Raises NotFound, NotAgreed for a run that does not
+        go on here.
+        """
+        authorities = self._floor.authorities
+        own = authorities.of(caller).run_id
+        within = None if own is None or authorities.shows(own, run_id) else own
+        run = await self._db.read(lambda c: rows.get(c, run_id, caller.owner, within))
+        if run is None and self._db.stalled:
+            raise StorageFailed(
+                "The database has not taken recent runs yet, so whether this run exists is not known.",
+                hint="Try again; `codewords doctor` says what the database waits for.",
+            )
+        if run is None:
+            raise NotFound(f"There is no run {shown(run_id)}.", hint="`codewords runs` shows your runs.")
+        return run
+
+    async def wait(self, caller: Caller, run_id: str, seconds: float) -> Run:
+        """The record when it is final, or as it is after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with self._floor.news(run_id) as news:  # before the look, so that nothing falls between the two
+                run = await self.get(caller, run_id)
+                left = deadline - time.monotonic()
+                if run.status in FINISHED or left <= 0:
+                    return run
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, POLL)):
+                        await news.wait()
+
+    async def cancel(self, caller: Caller, run_id: str) -> Run:
+        """End a run; its sandbox is gone when this returns. Raises NotFound, Conflict."""
+        run = await self.get(caller, run_id)
+        if run.status in FINISHED:
+            raise Conflict(f"The run {run_id} has already ended ({run.status}).")
+        await self._cancel(run)
+        for child in await self._db.read(lambda c: rows.unfinished_children(c, run_id)):
+            with suppress(Conflict):  # it ended by itself
+                await self.cancel(caller, child)
+        ended = await self.get(caller, run_id)
+        if ended.status in FINISHED and ended.status != "cancelled":  # it came to its own end meanwhile
+            raise Conflict(f"The run {run_id} has already ended ({ended.status}).")
+        return ended
+
+    async def _cancel(self, run: Run) -> None:
+        """End it wherever it is; it may be on its way from the line to a process, or be another's."""
+        deadline = time.monotonic() + CANCELLED_WITHIN
+        while run.status not in FINISHED and time.monotonic() < deadline:
+            execution = self._active.get(run.id)
+            if execution is not None and execution.task is not None:
+                execution.cancel("it was asked to")
+                await asyncio.wait({execution.task}, timeout=CANCELLED_WITHIN)
+                # where this process was letting go of it at the same moment, it waits for another now
+            elif await self._withdraw(run):
+                return
+            else:
+                await self._ask_to_cancel(run.id)
+            run = await self.get(Caller(run.owner, "user"), run.id)
+
+    async def _ask_to_cancel(self, run_id: str) -> None:
+        """Tell whoever holds the run, and wait a little for news of it."""
+        with self._floor.news(run_id) as news:
+            if await self._db.write(lambda c: executors.ask_to_cancel(c, run_id)):
+                if self._floor.listener is not None:
+                    self._floor.listener(run_id)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CANCEL_POLL):
+                        await news.wait()
+
+    async def _withdraw(self, run: Run) -> bool:
+        """Cancel what nobody has begun; False where somebody has it."""
+        if run.status == "provisioned":
+            ended = {"status": "cancelled", "completed_at": now()}
+            return await self._db.write(lambda c: rows.change(c, run.id, ended, only_from=("provisioned",)))
+        return await self.background.withdraw(run.id)
+
+    async def follow(
+        self, caller: Caller, run_id: str, *, after: str | None, follow: bool
+    ) -> AsyncIterator[LogBatch | None]:
+        """Log lines, live. Raises NotFound at the first step."""
+        await self.get(caller, run_id)
+
+        def ended(connection: Connection) -> bool:
+            run = rows.end_of(connection, run_id)
+            return run is None or (
+                run.status in FINISHED and run_id not in self._active and not self._grows_elsewhere(run)
+            )
+
+        async for batch in self._journal.tails.follow(run_id, after=after, follow=follow, ended=ended):
+            yield batch
+
+    def _grows_elsewhere(self, run: Row[str, str | None, int | None]) -> bool:
+        """Whether another process may still add to the log of an ended run."""
+        if not (self._db.shared and run.executor and run.completed_at):
+            return False
+        return now() - run.completed_at < (self._floor.settings.grace_timeout + CLEANED_WITHIN) * 1e6
+
+    async def tail(self, caller: Caller, run_id: str, limit: int) -> list[LogLine]:
+        """The last stored lines."""
+        await self.get(caller, run_id)
+        return await self._db.read(lambda c: logs.last(c, run_id, limit))
+
+    async def stop_answering(self) -> None:
+        """Begin no run that somebody waits for, and end those that go on: who waits is told so while there is a connection."""
+        self._floor.answering = False
+        awaited = [run for run in self._active.values() if not isinstance(run, BackgroundRun)]
+        for run in awaited:
+            if isinstance(run, Execution):
+                self._note_broken(run.request.caller)  # also where its answer is on its way already
+            run.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TOLD_WITHIN):
+                for run in awaited:
+                    await run.settled.wait()
+
+    async def close(self, drain: float) -> None:
+        """Let what was begun finish for `drain` seconds, then end the rest; background runs can be gone on with."""
+        tasks = self._floor.tasks
+        if tasks:
+            await asyncio.wait(tasks, timeout=drain)
+        for execution in list(self._active.values()):
+            execution.stop()
+        if tasks:
+            await asyncio.wait(tasks, timeout=30)
+        await self.background.close()
+
+    # the path of one run that somebody waits for
+
+    async def _launch(self, request: RunRequest, make: Callable[..., Execution] = Execution) -> Any:
+        """The execution, already on its way; or the id of the run that first used the idempotency key."""
+        floor = self._floor
+        if not floor.answering:
+            raise RuntimeUnavailable(
+                "This runtime is ending; nothing was begun.", hint="Try again in a moment."
+            )
+        floor.last_activity = time.monotonic()
+        servable = await floor.servable(request.caller, request.service_id)
+        run_id = request.request_id or new_id()
+        ancestry = await floor.ancestry(request, run_id)
+        ancestry.check()
+        place = floor.place(request, servable)
+        kit = await floor.launcher.kit(request, servable)
+        row = floor.row(request, servable, run_id, ancestry)
+        claimed = floor.admission.claim(place)
+        try:
+            recorded = await self._record(request, row, place, claimed=claimed)
+        except BaseException:
+            if claimed:
+                floor.admission.leave(place)
+            raise
+        if claimed and not recorded.began:
+            floor.admission.leave(place)
+        if recorded.first is not None:
+            return recorded.first
+        execution = make(
+            run_id,
+            request,
+            database=floor.database,
+            run_log=floor.journal.open(run_id),
+            kept=floor.settings.max_response_kept,
+            timeout=request.timeout or floor.settings.sync_timeout,
+            kit=kit,
+            recorded=recorded.written,
+            queued=not recorded.began,
+            supply=floor.supply,
+            correlation_id=ancestry.correlation_id,
+            executor=floor.executor,
+            answer_files=floor.answer_files,
+            depth=ancestry.depth,
+            scrubbers_above=floor.scrubbers_above(request.caller),
+        )
+        floor.begin(run_id, request.caller, kit)
+        floor.enter(execution, self._live(execution, place, claimed=recorded.began))
+        return execution
+
+    async def _record(
+        self, request: RunRequest, row: dict[str, Any], place: LimitScope, *, claimed: bool
+    ) -> _Recorded:
+        """Write the run's row: soon, where nothing has to be known of others for it."""
+        floor, began = self._floor, False
+        if claimed and not self._db.shared and request.request_id is None and request.idempotency_key is None:
+            return _Recorded(None, began=True, written=self._db.write_soon(lambda c: rows.add(c, row)))
+        if not claimed:
+            self._check_own_wait(request, place)
+
+        def decide(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
+            nonlocal began
+            turns = floor.turns
+            waits_for = turns.why_not_now(connection, place, behind=False) if claimed else turns.why(place)
+            began = waits_for is None
+            if began:
+                return row
+            slots.lock(connection, place)
+            slots.check_line(connection, place)
+            return row | {"status": "queued", "started_at": None, "attempts": [], "waits_for": waits_for}
+
+        try:
+            first = await floor.record_once(request, row, decide)
+        except asyncio.CancelledError:
+            self._withdraw_unseen(row)
+            raise
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        written.set_result(None)
+        return _Recorded(first, began=began and first is None, written=written)
+
+    def _withdraw_unseen(self, row: dict[str, Any]) -> None:
+        """The caller hung up while the row was written, and it may be: writes are made in order, so this finds it."""
+        at, error = now(), RunCancelled("The run was cancelled: the caller hung up.")
+        ended: dict[str, Any] = {
+            "status": "cancelled",
+            "completed_at": at,
+            "error": about(error),
+            "attempts": [],
+            "executor": None,
+        }
+        self._db.write_with_retries(
+            rows.change, row["id"], ended, only_from=rows.UNFINISHED, holder=row["executor"]
+        )
+
+    def _check_own_wait(self, request: RunRequest, place: LimitScope) -> None:
+        """Raises Conflict where the runs that it would wait for are those that wait for it."""
+        full = self._floor.admission.full(place)
+        if full is None or full.scope != "workflow" or not place.nested:
+            return
+        if _alive(self._floor.lineage.origin(request.caller)).count(place.service_id) >= (full.runs or 0):
+            raise Conflict(
+                f"This workflow would wait for itself: it may run {full.runs} at once and is called by its own run.",
+                hint="Raise `concurrency` in its header, or call it in the background (run_async).",
+            )
+
+    async def _live(self, execution: Execution, place: LimitScope, *, claimed: bool) -> None:
+        floor, patience = self._floor, execution.timeout
+        try:
+            try:
+                async with floor.turns.slot(execution.run_id, place, claimed=claimed, patience=patience):
+                    await floor.headroom.enter(execution.run_log.say)
+                    await execution.attempt()
+            except asyncio.CancelledError:
+                await execution.refuse(RunCancelled("The run was cancelled before it started."))
+            except NotOurs:
+                await execution.refuse(RunInterrupted("The run was taken over while it waited."))
+            except CodewordsError as error:
+                await execution.refuse(error)
+            except Exception:
+                log.exception("run failed in the runtime", run_id=execution.run_id)
+                await execution.refuse(unreadable())
+        finally:
+            try:
+                self._journal.close(execution.run_log)
+            finally:
+                floor.leave(execution.run_id)
+
+
+def _alive(origin: CallAttribution) -> tuple[str, ...]:
+    """The workflows of a chain whose runs go on; those that only made a schedule in it come after them."""
+    return origin.services[: len(origin.runs)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """What became of a run's row. `first`: the run that first used the idempotency key; `began`: it has its slot."""
+
+    first: str | None
+    began: bool
+    written: asyncio.Future[None]
+
+
+def _closer(execution: Execution, body: AsyncIterator[bytes]) -> Callable[[], Awaitable[None]]:
+    async def close() -> None:
+        await body.aclose()  # type: ignore[attr-defined]  # an async generator
+        if not execution.settled.is_set():
+            await execution.hang_up()
+
+    return close
+
+
+def _replay(run: Run) -> RunResponse:
+    """The first run's answer again, for a repeated idempotency key."""
+    if run.status not in FINISHED:
+        raise Conflict(
+            f"The run {run.id} with this Idempotency-Key is still going on.",
+            hint=f"GET /result/{run.id} waits for it.",
+        )
+    if run.response_status is None:
+        raise Conflict(
+            f"The run {run.id} with this Idempotency-Key ended without an answer ({run.status}).",
+            hint="Use a new key to run again.",
+        )
+    if run.response_file is not None:
+        raise Conflict(
+            f"The run {run.id} with this Idempotency-Key has succeeded; its answer is kept as a file.",
+            hint=f"GET /result/{run.id} has its link.",
+        )
+    if run.response_truncated:
+        why = (
+            "holds something secret" if run.response_content == NOT_KEPT else "was too long to be kept whole"
+        )
+        raise Conflict(
+            f"The run {run.id} with this Idempotency-Key has succeeded; its answer {why}.",
+            hint="Use a new key to run again.",
+        )
+    content = (run.response_content or "").encode()
+    kind = (
+        b"application/json"
+        if run.response_json is not None or _is_json(content)
+        else b"text/plain; charset=utf-8"
+    )
+    headers = [
+        (b"content-type", kind),
+        (b"content-length", str(len(content)).encode()),
+        (b"x-request-id", run.id.encode()),
+        (b"idempotent-replay", b"true"),
+    ]
+
+    async def nothing_to_close() -> None:
+        return None
+
+    return RunResponse(run.id, run.response_status, headers, replayed(content), nothing_to_close)
+
+
+def _is_json(content: bytes) -> bool:
+    with suppress(ValueError):
+        parse(content)
+        return True
+    return False

@@ -1,0 +1,148 @@
+"""What a sandbox is started with: limits, environment variables and secrets, and a key of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+
+from codewords_mcp.runtime.auth.api_keys import ApiKeys, RunKey
+from codewords_mcp.runtime.egress.intercept import Interception, SandboxCredential
+from codewords_mcp.runtime.gateway.variables import is_provider_key, provider_variables
+from codewords_mcp.runtime.model.core import RunRequest
+from codewords_mcp.runtime.model.integration import variable_of
+from codewords_mcp.runtime.runs.catalog import Servable
+from codewords_mcp.runtime.runs.request_headers import value_of
+from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
+from codewords_mcp.runtime.secrets.placeholders import new_placeholder
+from codewords_mcp.runtime.secrets.service import Secret, SecretService
+from codewords_mcp.runtime.workflows.analysis.hosts import named_in
+from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
+from codewords_mcp.settings import Settings
+
+PORT = 8000
+RUNTIME_URI = "http://127.0.0.1:8765"
+"""How a workflow reaches the runtime, inside its own network; without a path, since clients drop one."""
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits of the settings, for a sandbox."""
+    return Limits(
+        memory=settings.memory_limit,
+        disk=settings.disk_limit,
+        processes=settings.process_limit,
+        start_timeout=settings.start_timeout,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchConfig:
+    """A live version with the secrets that it gets: whatever is equal here may be served by the same sandbox."""
+
+    servable: Servable
+    opened: dict[str, Secret]
+    shelf: str
+    """Names this combination: service, version and a digest of the secrets' values and rules."""
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """Values by name: what is scrubbed from whatever the version says."""
+        return {name: secret.value for name, secret in self.opened.items()}
+
+    @property
+    def egress(self) -> tuple[str, ...] | None:
+        """The only hosts that it may reach, those that its variables name among them; None for any."""
+        hosts, manifest = self.servable.egress, self.servable.manifest
+        if hosts is None or not manifest.addresses:
+            return hosts
+        named = {host for name in manifest.addresses for host in named_in(self.secrets.get(name, ""))}
+        return tuple(sorted({*hosts, *named}))
+
+    @property
+    def missing(self) -> list[str]:
+        """Required variables without a value."""
+        return [
+            v.name
+            for v in self.servable.script.env
+            if v.required
+            and v.name not in self.opened
+            and v.name not in PROVIDED
+            and not is_provider_key(v.name)
+        ]
+
+
+class Launcher:
+    """Makes sandbox specs."""
+
+    def __init__(self, keyring: ApiKeys, secrets: SecretService, settings: Settings) -> None:
+        self._keyring = keyring
+        self._secrets = secrets
+        self._settings = settings
+
+    async def kit(self, request: RunRequest, servable: Servable) -> LaunchConfig:
+        """The version with the values of the secrets that its header declares and its manifest lists.
+
+        A secret that was agreed to for its hosts only, and is plain by now, is left out: the code would see it.
+        """
+        agreed = servable.permissions.secrets
+        declared = [variable.name for variable in servable.script.env if variable.name in agreed]
+        owner = _secrets_owner(request, servable)
+        stored = await self._secrets.open(owner, declared) if declared else {}
+        hidden = servable.permissions.hidden_secrets
+        opened = {name: one for name, one in stored.items() if one.rule is not None or name not in hidden}
+        contents = [(name, secret.value, secret.rule) for name, secret in sorted(opened.items())]
+        digest = hashlib.sha256(repr((owner, contents)).encode()).hexdigest()[:16]
+        return LaunchConfig(servable, opened, f"{servable.service_id}/{servable.version}/{digest}")
+
+    def spec(self, kit: LaunchConfig) -> tuple[SandboxSpec, RunKey, Interception | None]:
+        """A spec, the key in it, not bound to a run yet, and what its placeholders stand for if it has any."""
+        servable, sandbox_id = kit.servable, uuid.uuid4().hex
+        key = self._keyring.new_run_key(sandbox_id)
+        env = {
+            variable.name: variable.default
+            for variable in servable.script.env
+            if variable.default is not None
+        }
+        declared = {variable.name: variable.default for variable in servable.script.env}
+        routed = provider_variables(declared, key=key.text, runtime=RUNTIME_URI)
+        credentials = [
+            SandboxCredential(name, new_placeholder(secret.value), secret.value, secret.rule)
+            for name, secret in kit.opened.items()
+            if secret.rule is not None and name not in routed
+        ]
+        interception = Interception(credentials, everywhere=servable.inspects) if credentials else None
+        env |= kit.secrets | {one.name: one.placeholder for one in credentials} | routed
+        env |= {
+            "PORT": str(PORT),
+            "CODEWORDS_API_KEY": key.text,
+            "CODEWORDS_RUNTIME_URI": RUNTIME_URI,
+            "RUNTIME_URI": RUNTIME_URI,
+            "SERVICE_ID": servable.service_id,
+            "CODEWORDS_SERVICE_ROOT": f"/run/{servable.service_id}",
+            "PYTHONHASHSEED": "0",
+        }
+        # The right itself goes with the run's key (`auth/authority.py`); that the variable is set is all that it says.
+        env |= {variable_of(app): f"granted:{app}" for app in servable.script.connections}
+        env.setdefault("LOGLEVEL", "INFO")
+        spec = SandboxSpec(
+            id=sandbox_id,
+            environment=servable.environment,
+            code=servable.code,
+            env=env,
+            limits=limits_of(self._settings),
+            port=PORT,
+            authority=interception.authority.pem if interception else "",
+        )
+        return spec, key, interception
+
+
+def _secrets_owner(request: RunRequest, servable: Servable) -> str:
+    # `Run-As-Template: yes` runs somebody's public workflow with the caller's own secrets. A run's key cannot ask for
+    # that, else the author's code would do it by calling itself.
+    if request.caller.kind != "run" and (value_of(request.headers, b"run-as-template") or "").lower() in {
+        "yes",
+        "true",
+        "1",
+    }:
+        return request.caller.owner
+    return servable.owner

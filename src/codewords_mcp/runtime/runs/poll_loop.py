@@ -1,0 +1,50 @@
+"""The loop of whoever starts what is due: it looks when it is woken, and when the next thing is to come."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from contextlib import suppress
+
+import structlog
+
+from codewords_mcp.errors import CodewordsError
+
+log = structlog.get_logger(__name__)
+
+
+class PollLoop(ABC):
+    """Runs from `run()` until cancelled. `armed` tells whether anything is to come.
+
+    `failing` is what the log says of a look that failed; the next one comes `after_failure` seconds later.
+    """
+
+    def __init__(self, failing: str, after_failure: float) -> None:
+        self._failing = failing
+        self._after_failure = after_failure
+        self._woken = asyncio.Event()
+        self.armed = False
+
+    def wake(self) -> None:
+        """Something came or was changed; until it has been looked at, something may be to come."""
+        self.armed = True
+        self._woken.set()
+
+    @abstractmethod
+    async def look(self) -> float:
+        """Do what is due, and say in how many seconds to look again."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._woken.clear()
+            pause = self._after_failure
+            try:
+                pause = await self.look()
+            except CodewordsError as error:
+                log.error(self._failing, reason=error.message)
+            except Exception:
+                log.exception(self._failing)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()

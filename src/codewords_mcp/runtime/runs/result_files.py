@@ -1,0 +1,254 @@
+"""Binary answers become files of the run's owner: collected as they pass, stored after the run is settled."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+import re
+import secrets
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any
+
+import structlog
+
+from codewords_mcp.errors import CodewordsError, NotFound, Unauthenticated
+from codewords_mcp.runtime.model.core import FINISHED, AnswerFile, Run, RunRequest
+from codewords_mcp.runtime.runs.request_headers import Headers, value_of
+from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store.clock import now, to_datetime
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.store.files import FileStore, is_plain_name
+
+log = structlog.get_logger(__name__)
+IN_MEMORY = 1 << 20
+"""Bytes of one answer that are held in memory; more goes to a file without a name, in the home."""
+WRITTEN_WITHIN = 5.0
+"""Seconds that an answer on its way is held back for a disk that does not write."""
+AT_ONCE = 4
+MOST_WAITING = 64
+"""Answers that are being stored, or wait for it."""
+STORED_WITHIN = 600.0
+"""Seconds after a run's end within which another process may still be storing its answer."""
+_CHUNK = 1 << 18
+_BINARY = "application/octet-stream"
+_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,60}/[a-z0-9][a-z0-9!#$&^_.+-]{0,80}")
+_TEXT = re.compile(
+    r"text/.*|.*[/+](json|xml|yaml)|application/"
+    r"(javascript|ecmascript|x-ndjson|jsonl|json-seq|toml|yaml|x-yaml|sql|graphql|rtf|x-sh|x-www-form-urlencoded)"
+)
+_NAMED = re.compile(r'filename="?([^";]{1,200})')
+
+
+def media_type(headers: Headers) -> str:
+    """The answer's media type without its parameters; empty where it names none."""
+    return _media_type(value_of(headers, b"content-type") or "")
+
+
+@lru_cache(maxsize=256)
+def _media_type(content_type: str) -> str:
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind if _MEDIA_TYPE.fullmatch(kind) else ""
+
+
+@lru_cache(maxsize=256)
+def _is_type_of_text(kind: str) -> bool:
+    return _TEXT.fullmatch(kind) is not None
+
+
+class Collected:
+    """The bytes of one binary answer. A spool that fails, or an answer past `limit`, is told in `problem`."""
+
+    def __init__(self, kind: str, filename: str, *, limit: int, folder: Path) -> None:
+        self.kind = kind
+        self.filename = filename
+        self.size = 0
+        self.problem: str | None = None
+        self._limit = limit
+        self._folder = folder
+        self._data = bytearray()
+        self._spool: IO[bytes] | None = None
+
+    async def add(self, chunk: bytes) -> None:
+        """Keep a chunk. Raises nothing but cancellation."""
+        self.size += len(chunk)
+        if self.problem is None and self.size > self._limit:
+            self.give_up("too_large")
+        if self.problem is not None:
+            return
+        self._data += chunk
+        if len(self._data) > IN_MEMORY:
+            data, self._data = bytes(self._data), bytearray()
+            try:
+                async with asyncio.timeout(WRITTEN_WITHIN):
+                    await asyncio.to_thread(self._write, data)
+            except (OSError, TimeoutError, ValueError) as error:
+                log.warning("a binary answer is not kept", reason=type(error).__name__)
+                self.give_up("store_failed")
+
+    def _write(self, data: bytes) -> None:
+        if self._spool is None:
+            self._spool = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  # closed by `give_up` or `close`
+        self._spool.write(data)
+
+    def give_up(self, problem: str) -> None:
+        """Keep nothing of it."""
+        self.problem = problem
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the bytes."""
+        self._data = bytearray()
+        if self._spool is not None:
+            spool, self._spool = self._spool, None
+            asyncio.get_running_loop().run_in_executor(None, spool.close)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """All of it, once."""
+        if (spool := self._spool) is not None:
+            await asyncio.to_thread(spool.seek, 0)
+            while data := await asyncio.to_thread(spool.read, _CHUNK):
+                yield data
+        for start in range(0, len(self._data), _CHUNK):
+            yield bytes(self._data[start : start + _CHUNK])
+
+
+class AnswerFiles:
+    """Stores binary answers in the background. No run waits for it, and none fails by it."""
+
+    def __init__(self, database: Database, files: FileStore, *, limit: int, folder: Path) -> None:
+        self._db = database
+        self._files = files
+        self._limit = limit
+        self._folder = folder
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._storing: dict[str, asyncio.Task[None]] = {}
+
+    def collect(self, run_id: str, headers: Headers) -> Collected | None:
+        """Where the answer's media type is not one of text, what collects it."""
+        kind = media_type(headers)
+        if not kind or _is_type_of_text(kind):
+            return None
+        return self._collected(run_id, kind, headers)
+
+    def _collected(self, run_id: str, kind: str, headers: Headers) -> Collected:
+        named = _NAMED.search(value_of(headers, b"content-disposition") or "")
+        name = named[1].strip() if named else ""
+        if not is_plain_name(name):
+            name = f"answer-{run_id[:8]}{mimetypes.guess_extension(kind) or '.bin'}"
+        return Collected(kind, name, limit=self._limit, folder=self._folder)
+
+    async def keep(
+        self,
+        run_id: str,
+        request: RunRequest,
+        headers: Headers,
+        collected: Collected | None,
+        whole: bytes | None,
+    ) -> dict[str, Any]:
+        """The record's column of the answer's file, which is stored from now on; none where the answer is text. `whole`:
+        an answer of a type of text, or of none, where all of it is known.
+        """
+        if collected is None:
+            if not whole or _is_text(whole):
+                return {}
+            kind = media_type(headers)
+            collected = self._collected(
+                run_id, _BINARY if not kind or _is_type_of_text(kind) else kind, headers
+            )
+            await collected.add(whole)
+        if collected.size == 0:
+            return {}
+        file_id = secrets.token_hex(16)
+        if collected.problem is None and len(self._storing) >= MOST_WAITING:
+            collected.give_up("busy")
+        told = {
+            "file_id": file_id,
+            "filename": collected.filename,
+            "content_type": collected.kind,
+            "size": collected.size,
+            "problem": collected.problem,
+        }
+        if collected.problem is None:
+            storing = asyncio.create_task(self._store(run_id, request, told, collected))
+            self._storing[run_id] = storing
+            storing.add_done_callback(lambda _: self._storing.pop(run_id, None))
+        return {"response_file": told}
+
+    async def _store(
+        self, run_id: str, request: RunRequest, told: dict[str, Any], collected: Collected
+    ) -> None:
+        try:
+            async with self._turns:
+                await self._files.add(
+                    request.caller.owner,
+                    told["file_id"],
+                    told["filename"],
+                    collected.chunks(),
+                    content_type=told["content_type"],
+                    maker=request.service_id,
+                )
+        except Exception:
+            log.exception("a binary answer is not stored", run_id=run_id)
+            lost = {"response_file": told | {"problem": "store_failed"}}
+            with suppress(CodewordsError):
+                await self._db.write_with_retries(rows.change, run_id, lost)
+        finally:
+            collected.close()
+
+    async def with_link(self, run: Run, address: str, *, wait: float) -> Run:
+        """The run with the link of its answer's file, which is waited for up to so many seconds; why there is none."""
+        file = run.response_file
+        if file is None or file.problem is not None or run.status not in FINISHED:
+            return run
+        storing = self._storing.get(run.id)
+        if storing is not None:
+            await asyncio.wait({storing}, timeout=wait)
+        try:
+            row, path = await self._files.owned(run.owner, file.file_id)
+        except NotFound:
+            recent = run.completed_at is not None and (
+                now() - round(run.completed_at.timestamp() * 1e6) < STORED_WITHIN * 1e6
+            )
+            now_told = await self._db.read(lambda c: rows.get(c, run.id))
+            problem = now_told and now_told.response_file and now_told.response_file.problem
+            if problem is None:
+                going_on = run.id in self._storing or (self._db.shared and recent and storing is None)
+                problem = "storing" if going_on else "gone"
+            return run.model_copy(update={"response_file": file.model_copy(update={"problem": problem})})
+        linked: AnswerFile = file.model_copy(
+            update={"download_uri": address + path, "expires_at": to_datetime(row["expires_at"])}
+        )
+        return run.model_copy(update={"response_file": linked})
+
+    async def read(self, run: Run) -> bytes | None:
+        """The bytes of a run's answer file; None where it is not stored, or not any more."""
+        file = run.response_file
+        if file is None or file.download_uri is None:
+            return None
+        try:
+            stored = await self._files.find(file.download_uri.rpartition("/")[2])
+            chunks = [chunk async for chunk in await self._files.read(stored, 0, stored.size)]
+        except (NotFound, Unauthenticated):
+            return None
+        return b"".join(chunks)
+
+    async def close(self, within: float) -> None:
+        """Let what is being stored finish, for so long."""
+        storing = set(self._storing.values())
+        if storing:
+            await asyncio.wait(storing, timeout=within)
+        for task in storing:
+            task.cancel()
+        await asyncio.gather(*storing, return_exceptions=True)
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,177 @@
+"""What a run came to, as its record has it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from codewords_mcp.bounded_json import parse_or_none, storable_text
+from codewords_mcp.errors import (
+    CodewordsError,
+    ProgramFailed,
+    RunCancelled,
+    RunInterrupted,
+    RunTimedOut,
+    SandboxFailed,
+)
+from codewords_mcp.runtime.model.core import RunError, RunRequest
+from codewords_mcp.runtime.model.manifest import ANY, covers
+from codewords_mcp.runtime.runs.request_headers import Headers, value_of
+from codewords_mcp.runtime.runs.run_logs import RunLog
+from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class WorkflowResponse:
+    """Status and headers of the workflow's own answer."""
+
+    status: int
+    headers: Headers
+
+
+@dataclass(slots=True)
+class CapturedBody:
+    """The beginning of a response body, for the record."""
+
+    room: int
+    data: bytearray = field(default_factory=bytearray)
+    truncated: bool = False
+
+    def add(self, chunk: bytes) -> None:
+        """Keep what fits."""
+        free = self.room - len(self.data)
+        self.data += chunk[:free]
+        self.truncated = self.truncated or len(chunk) > free
+
+
+def response_record(answer: WorkflowResponse | None, kept: CapturedBody) -> dict[str, Any]:
+    """The record's columns of the answer; none where there was none."""
+    if answer is None:
+        return {}
+    data = bytes(kept.data)
+    content: str | None = None
+    with suppress(UnicodeDecodeError):
+        content = data.decode()
+    if content is None and kept.truncated:
+        content = data.decode("utf-8", "ignore")
+    parsed: Any = None
+    if content and not kept.truncated and "json" in (value_of(answer.headers, b"content-type") or ""):
+        parsed = parse_or_none(content)  # what is outside the bounds is kept as text
+    return {
+        "response_status": answer.status,
+        "response_content": None if content is None else storable_text(content),
+        "response_json": parsed,
+        "response_truncated": kept.truncated,
+    }
+
+
+def egress_record(hosts: tuple[str, ...] | None, run_log: RunLog) -> dict[str, Any]:
+    """Under which policy the workflow could go out, what it connected to, and what was refused, why and with the fix."""
+    policy = "default" if hosts is None else list(hosts)
+    reached = [
+        one
+        if one["allowed"] or covers((ANY,) if hosts is None else hosts, one["host"])
+        else one | {"fix": _fix(one["host"])}
+        for one in run_log.destinations
+    ]
+    refused = [{"why": why, "count": count} for why, count in run_log.refusals.items()]
+    calls = {"refused_calls": refused} if refused else {}
+    return {"egress": {"policy": policy, "reached": reached, **run_log.requests}} | calls
+
+
+def _fix(host: str) -> str:
+    return f'hosts = ["{host}"] under [tool.codewords] in the header, then deploy again'
+
+
+def interrupted() -> RunInterrupted:
+    """The error of a run that the end of the runtime broke off."""
+    return RunInterrupted(
+        "The runtime stopped while this run was in flight.", hint="Run it again if it is safe to do so."
+    )
+
+
+def failed_by_itself(error: CodewordsError | None, answer: WorkflowResponse | None) -> bool:
+    """Whether it was the program that ended or answered so."""
+    if error is not None:
+        return isinstance(error, ProgramFailed)
+    return answer is not None and answer.status >= 400
+
+
+def final_status(error: CodewordsError | None, answer: WorkflowResponse | None) -> str:
+    """The status of a run that ended so."""
+    if isinstance(error, RunTimedOut):
+        return "timed_out"
+    if isinstance(error, RunCancelled):
+        return "cancelled"
+    if isinstance(error, RunInterrupted):
+        return "interrupted"
+    return "succeeded" if error is None and answer is not None and 200 <= answer.status < 300 else "failed"
+
+
+def unreadable() -> SandboxFailed:
+    """The error of a run whose outcome could not be recorded as it was."""
+    return SandboxFailed(
+        "The run ended, and the runtime could not record its outcome.",
+        hint="The runtime's log has the details.",
+    )
+
+
+def settle_if_refused(database: Database, written: asyncio.Future[None], run_id: str, holder: str) -> None:
+    """Settle the record as failed if the database refuses the outcome, so that no run stays unfinished for its content."""
+
+    def look(done: asyncio.Future[None]) -> None:
+        if done.cancelled() or (error := done.exception()) is None:
+            return
+        log.error("outcome refused by the store", run_id=run_id, reason=type(error).__name__)
+        values = {
+            "status": "failed",
+            "completed_at": now(),
+            "waits_for": None,
+            "error": error_record(unreadable(), None),
+        }
+        database.write_with_retries(rows.change, run_id, values, only_from=rows.UNFINISHED, holder=holder)
+
+    written.add_done_callback(look)
+
+
+def error_record(error: CodewordsError | None, answer: WorkflowResponse | None) -> dict[str, Any] | None:
+    """The record's `error`, None for a run that succeeded."""
+    if error is not None:
+        return RunError(
+            code=error.code, message=error.message, origin=error.origin, hint=error.hint
+        ).model_dump()
+    if answer is not None and not 200 <= answer.status < 300:
+        return RunError(
+            code="workflow_answered_error",
+            message=f"The workflow answered {answer.status}.",
+            origin="service",
+        ).model_dump()
+    return None
+
+
+def what_limits(request: RunRequest, header_timeout: float | None) -> str:
+    """Which line or setting limits the time of a run, and how a run may take longer."""
+    if request.timeout:
+        return "The request that started it set this limit: give a longer one."
+    if not request.background:
+        return (
+            "CODEWORDS_SYNC_TIMEOUT limits runs whose caller waits. Run it in the background for longer work (run_async, "
+            "`codewords run --async`), or make it quicker."
+        )
+    if header_timeout:
+        return (
+            f"The line `timeout = {header_timeout:g}` under [tool.codewords] in its header is this limit: give a higher "
+            "number there and deploy again, or make it quicker."
+        )
+    return (
+        "CODEWORDS_RUN_TIMEOUT is this limit; `timeout = SECONDS` under [tool.codewords] in its header sets one of its "
+        "own. Or do less in one run."
+    )

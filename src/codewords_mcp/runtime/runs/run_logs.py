@@ -1,0 +1,284 @@
+"""The logs of runs: written while a run lives, stored in chunks soon after, and told of to who follows them."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import re
+from collections.abc import Callable
+from itertools import accumulate
+from typing import Any
+
+from sqlalchemy import Connection
+
+from codewords_mcp.runtime.model.core import Step
+from codewords_mcp.runtime.model.log_text import Line
+from codewords_mcp.runtime.runs.log_followers import Tails
+from codewords_mcp.runtime.sandboxes.base import STREAMS, Stream
+from codewords_mcp.runtime.store import logs, runs
+from codewords_mcp.runtime.store.clock import from_text, now, rising_texts, to_datetime
+from codewords_mcp.runtime.store.database import Database
+
+FLUSH_DELAY = 0.03
+"""Seconds that lines are gathered before they are written in one transaction."""
+FIRST_DELAY = 0.005
+"""The same where nothing was written for that long: who follows a quiet log need not wait."""
+GAP = 1000
+"""µs between two lines at the least: one public client compares at millisecond precision and drops equal stamps."""
+CUT = "[log cut here: this run wrote more than CODEWORDS_MAX_LOG_BYTES]"
+MAX_LINE = 64 << 10
+"""Characters of one line; longer ones are cut into several."""
+MAX_STEPS = 500
+MAX_DESTINATIONS = 200
+LOST = "[lines are missing here: they could not be stored]"
+_TURNS = 4
+"""Turns of the event loop from a readable pipe to a line: reader, queue, pump."""
+
+_STEP = re.compile(r'STEPLOG START ([^\W_][^"\x00-\x1f\x7f]{0,300})')
+_AFTER_STEP = re.compile(r"\\|\s{2,}|\s+[A-Za-z_]\w*=")
+"""What ends a step's name in a line: the end of a JSON string or an escape in it, the padding or the fields of a logger."""
+_STEP_NAME = 100
+
+
+class RunLog:
+    """The log of one live run. `write` takes raw output; the journal stores it soon after."""
+
+    def __init__(self, journal: Journal, run_id: str, max_bytes: int) -> None:
+        self._journal = journal
+        self.run_id = run_id
+        self.steps: list[Step] = []
+        self._reached: dict[tuple[str, int, bool], int] = {}
+        self._why: dict[tuple[str, int], str] = {}
+        self._secrets: dict[tuple[str, str], int] = {}
+        self._refused: dict[tuple[str, str], int] = {}
+        self.refusals: dict[str, int] = {}
+        """Calls that the workflow's manifest does not list, by the sentence that was answered, and how many."""
+        self.call_broken = False
+        """The ending runtime broke off a call that the run had made: of a service, or of another workflow."""
+        self.pending: list[Line] = []
+        self.next_seq = 0
+        self._room = max_bytes
+        self._last = 0
+        self._decoders = {s: codecs.getincrementaldecoder("utf-8")("replace") for s in STREAMS}
+        self._partial = dict.fromkeys(self._decoders, "")
+
+    def write(self, stream: Stream, data: bytes) -> None:
+        """Add output; a line is stored when it is whole, or at the end."""
+        if self._room < 0:
+            return
+        text = self._partial[stream] + self._decoders[stream].decode(data).replace("\x00", "\ufffd")
+        *lines, rest = text.split("\n")
+        if len(text) > MAX_LINE:
+            lines = [piece for line in lines for piece in _pieces(line)]
+            *more, rest = _pieces(rest)
+            lines += more
+        self._partial[stream] = rest
+        if lines:
+            self._add(stream, [line.removesuffix("\r") for line in lines] if "\r" in text else lines)
+
+    def after(self, last: str | None) -> None:
+        """Lines of before end at this time: those to come are later, whatever the clock says."""
+        if last is not None:
+            self._last = from_text(last)
+
+    def say(self, message: str) -> None:
+        """A line of the platform's own."""
+        self.write("platform", message.encode(errors="replace") + b"\n")
+
+    def refused(self, sentence: str) -> None:
+        """Note a call that was refused; the first of its kind is told in the log."""
+        if sentence not in self.refusals:
+            self.say(sentence)
+        if sentence in self.refusals or len(self.refusals) < MAX_DESTINATIONS:
+            self.refusals[sentence] = self.refusals.get(sentence, 0) + 1
+
+    def reached(self, host: str, port: int, *, allowed: bool, reason: str = "") -> None:
+        """Count an attempt to connect, and keep why it was refused or failed last; destinations are bounded."""
+        one = (host, port, allowed)
+        if one in self._reached or len(self._reached) < MAX_DESTINATIONS:
+            self._reached[one] = self._reached.get(one, 0) + 1
+            if reason:
+                self._why[host, port] = reason
+
+    def asked(self, host: str, secrets: tuple[str, ...], refused: str) -> None:
+        """Count a request with secrets, or one that was refused; both are bounded."""
+        counts, ones = (
+            (self._refused, [(host, refused)]) if refused else (self._secrets, [(n, host) for n in secrets])
+        )
+        for one in ones:
+            if one in counts or len(counts) < MAX_DESTINATIONS:
+                counts[one] = counts.get(one, 0) + 1
+
+    @property
+    def requests(self) -> dict[str, Any]:
+        """{"secrets": [{name, host, count}], "refused": [{host, reason, count}]}: which values went where, and what did
+        not go out. Each is left out where there is none.
+        """
+        secrets = [{"name": name, "host": host, "count": n} for (name, host), n in self._secrets.items()]
+        refused = [{"host": host, "reason": why, "count": n} for (host, why), n in self._refused.items()]
+        return ({"secrets": secrets} if secrets else {}) | ({"refused": refused} if refused else {})
+
+    @property
+    def destinations(self) -> list[dict[str, Any]]:
+        """[{host, port, allowed, count, why?}] of what the workflow connected to, or tried to; `why` it was refused or failed."""
+        return [
+            {"host": host, "port": port, "allowed": allowed, "count": count}
+            | ({"why": why} if (why := self._why.get((host, port))) else {})
+            for (host, port, allowed), count in self._reached.items()
+        ]
+
+    def settled(self) -> None:
+        """The run's record is final."""
+        self._journal.tails.wake(self.run_id)
+        self._journal.settled(self.run_id)
+
+    async def flush(self) -> None:
+        """Store what the program wrote until now, as far as it has come through its pipes."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        self._journal.flush()
+
+    def end(self) -> None:
+        """Store last lines that had no newline."""
+        for stream in STREAMS:
+            rest = self._partial[stream] + self._decoders[stream].decode(b"", final=True)
+            self._partial[stream] = ""
+            if rest:
+                self._add(stream, [rest])
+
+    def _add(self, stream: Stream, messages: list[str]) -> None:
+        """Give lines their times and let them be stored; those that come at once cost little more than one."""
+        if self._room < 0:
+            return
+        said = "\n".join(messages)
+        cut = len(said.encode()) + 1 > self._room
+        if cut:
+            messages = self._fitting(messages)
+            said = "\n".join(messages)
+        self._room = -1 if cut else self._room - len(said.encode()) - 1
+        stamped = [(stream, message) for message in messages]
+        if cut:
+            stamped.append(("platform", CUT))
+        first = max(now(), self._last + GAP)
+        self._last = first + GAP * (len(stamped) - 1)
+        self.pending += [
+            (at, *line) for at, line in zip(rising_texts(first, GAP, len(stamped)), stamped, strict=True)
+        ]
+        if "STEPLOG" in said:
+            self._note_steps(messages, first)
+        self._journal.touch(self)
+
+    def _fitting(self, messages: list[str]) -> list[str]:
+        """As many as there is room for."""
+        sizes = accumulate(len(message.encode()) + 1 for message in messages)
+        return [message for message, size in zip(messages, sizes, strict=True) if size <= self._room]
+
+    def _note_steps(self, messages: list[str], first: int) -> None:
+        for number, message in enumerate(messages):
+            if len(self.steps) < MAX_STEPS and (step := _STEP.search(message)):
+                self.steps.append(Step(id=_step_name(step[1]), at=to_datetime(first + GAP * number)))
+
+
+def _step_name(text: str) -> str:
+    """The name at the beginning of the rest of a line, whole, also with blanks: `item 3 of 36`."""
+    return _AFTER_STEP.split(text, maxsplit=1)[0].strip()[:_STEP_NAME]
+
+
+def _pieces(line: str) -> list[str]:
+    """One that is too long, cut; at least one piece."""
+    return [line[start : start + MAX_LINE] for start in range(0, len(line), MAX_LINE)] or [""]
+
+
+class Journal:
+    """All logs of the home that grow in this process. Who follows them, and others, is in `tails`."""
+
+    def __init__(self, database: Database, max_bytes: int) -> None:
+        self._db = database
+        self._max_bytes = max_bytes
+        self._live: dict[str, RunLog] = {}
+        self.tails = Tails(database, self.is_live)
+        self._dirty: dict[str, RunLog] = {}
+        self._gaps: set[str] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushed = 0.0
+        self.holder: str | None = None
+        """Where several processes share the store, this one's name: the logs of runs that it does not hold are another's."""
+        self.listener: Callable[[str], None] | None = None
+        """Told of each run whose log or record changed, where other processes want to know."""
+
+        self.settled: Callable[[str], None] = lambda _run_id: None
+        """Told of each run whose record is final."""
+
+    def open(self, run_id: str, next_seq: int = 0, last: str | None = None) -> RunLog:
+        """Start the log of a run, or go on with it after its last line; its row must exist."""
+        run_log = self._live[run_id] = RunLog(self, run_id, self._max_bytes)
+        run_log.next_seq = next_seq
+        run_log.after(last)
+        return run_log
+
+    def touch(self, run_log: RunLog) -> None:
+        """Lines are waiting: write them soon."""
+        self._dirty[run_log.run_id] = run_log
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            soon = max(loop.time() + FIRST_DELAY, self._flushed + FLUSH_DELAY)
+            self._timer = loop.call_at(soon, self.flush)
+
+    def close(self, run_log: RunLog) -> None:
+        """Write the rest and let followers end."""
+        run_log.end()
+        self.flush()
+        self._live.pop(run_log.run_id, None)
+        self.tell(run_log.run_id)
+
+    def live(self, run_id: str) -> RunLog | None:
+        """The log of a run, as long as lines may come."""
+        return self._live.get(run_id)
+
+    def is_live(self, run_id: str) -> bool:
+        """Whether lines may still come."""
+        return run_id in self._live
+
+    def tell(self, run_id: str) -> None:
+        """Let followers look again, those of other processes too."""
+        self.tails.wake(run_id)
+        if self.listener is not None:
+            self.listener(run_id)
+
+    def flush(self) -> None:
+        """Hand every waiting line to the store; whoever reads from now on sees it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._dirty:
+            return
+        self._flushed = asyncio.get_running_loop().time()
+        batch: list[logs.Chunk] = []
+        for run_log in self._dirty.values():
+            batch.append((run_log.run_id, run_log.next_seq, run_log.pending))
+            run_log.next_seq += len(run_log.pending)
+            run_log.pending = []
+        self._dirty.clear()
+        # not awaited: a log line is the one thing that may be lost, when the disk is full; runs go on
+        stored = self._db.write_soon(lambda c: _store(c, batch, self.holder))
+        stored.add_done_callback(lambda done: self._tell_lost(batch) if done.exception() else None)
+        for run_id, _, _ in batch:
+            self.tell(run_id)
+
+    def _tell_lost(self, batch: list[logs.Chunk]) -> None:
+        """Once the store takes it, each log that lines were lost of says so in their place."""
+        for run_id, seq, lines in batch:
+            if run_id in self._gaps:
+                continue
+            self._gaps.add(run_id)
+            gap: logs.Chunk = (run_id, seq, [(lines[0][0], "platform", LOST)])
+            told = self._db.write_with_retries(_store, [gap], self.holder)
+            told.add_done_callback(lambda _, one=run_id: self._gaps.discard(one))
+
+
+def _store(connection: Connection, batch: list[logs.Chunk], holder: str | None) -> None:
+    if holder is not None:
+        held = runs.held(connection, [run_id for run_id, _, _ in batch], holder)
+        batch = [chunk for chunk in batch if chunk[0] in held]
+    if batch:
+        logs.append(connection, batch)

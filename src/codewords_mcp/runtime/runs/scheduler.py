@@ -1,0 +1,252 @@
+"""The clock that starts what is due. One task for all schedules; what is due is taken and recorded in one transaction.
+
+A run's id follows from its schedule and its time, so that no time fires twice, whatever happens to the process, the
+clock, or among replicas.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, RowMapping
+
+from codewords_mcp.runtime.model.manifest import Manifest
+from codewords_mcp.runtime.runs.background import BackgroundRuns
+from codewords_mcp.runtime.runs.poll_loop import PollLoop
+from codewords_mcp.runtime.runs.registry import RunRegistry
+from codewords_mcp.runtime.store import requests, schedules, workflows
+from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store.clock import now, to_datetime, to_micros, to_text
+from codewords_mcp.runtime.store.executors import clock
+from codewords_mcp.runtime.triggers.cron import after, zone
+from codewords_mcp.runtime.triggers.due_times import Due, due
+
+log = structlog.get_logger(__name__)
+BATCH = 100
+LONGEST_SLEEP = 10.0
+"""Seconds after which it looks at the clock again: clocks jump and machines sleep."""
+HELD_SLEEP = 0.5
+"""Seconds between looks while a time waits for the run before it to end."""
+MAX_HELD = 100
+CLOCK_BACK = 5.0
+"""Seconds by which a clock that was set back has to differ for next times to be computed again."""
+_IDS = uuid.UUID("6f5a2c9e-0e0b-4a55-9d8c-0f6d3f2c7a11")
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one transaction did."""
+
+    started: list[str]
+    looked_at: int
+
+
+class Scheduler(PollLoop):
+    """`armed`: a schedule has a time to come, or a time that waits for the run before to end."""
+
+    def __init__(self, floor: RunRegistry, background: BackgroundRuns) -> None:
+        super().__init__("schedules are not looked at", LONGEST_SLEEP)
+        self._floor = floor
+        self._background = background
+        self._ahead: float | None = None
+        """By how much the clock is ahead of the monotonic one, at the last look; None before the first."""
+
+    async def look(self) -> float:
+        """See `PollLoop`."""
+        while (pause := await self._until_next()) <= 0:
+            await self.fire()
+        return pause
+
+    async def _until_next(self) -> float:
+        (next_at, held), at = await self._floor.database.read(lambda c: (schedules.next_time(c), clock(c)))
+        self.armed = next_at is not None or held
+        if self._was_set_back(at):
+            pulled = await self._floor.database.write(self._pull_back)
+            if pulled:
+                log.warning("clock set back: next times of schedules computed again", schedules=pulled)
+                return await self._until_next()
+        left = LONGEST_SLEEP if next_at is None else min((next_at - at) / 1e6, LONGEST_SLEEP)
+        if held and left > 0:
+            await self.fire()  # whose run before has ended meanwhile
+            return min(left, HELD_SLEEP)
+        return left
+
+    def _was_set_back(self, at: int) -> bool:
+        """Whether the clock is behind what it said at the look before; at the first look it may be."""
+        before, self._ahead = self._ahead, at / 1e6 - time.monotonic()
+        return before is None or self._ahead < before - CLOCK_BACK
+
+    def _pull_back(self, connection: Connection) -> int:
+        """Give cron schedules the next time from now where theirs is a later one; how many.
+
+        A clock that was ahead has moved them on. No time fires twice for it: a run's id follows from its time.
+        """
+        at, pulled = clock(connection), 0
+        for row in schedules.with_cron_after(connection, at):
+            following = next(after(row["cron"], zone(row["timezone"]), to_datetime(at)), None)
+            if following is not None and to_micros(following) < row["next_at"]:
+                schedules.change(connection, row["id"], {"next_at": to_micros(following)})
+                pulled += 1
+        return pulled
+
+    async def fire(self) -> None:
+        """Start everything that is due."""
+        while True:
+            done = await self._floor.database.write(self._round)
+            for run_id in done.started:
+                self._background.begin(run_id)
+            if done.looked_at < BATCH:
+                return
+
+    def _round(self, connection: Connection) -> _Round:
+        at = clock(connection)
+        found = schedules.take_due(connection, at, BATCH)
+        return _Round([one for row in found for one in self._fire_one(connection, row, at)], len(found))
+
+    def _fire_one(self, connection: Connection, row: RowMapping, at: int) -> list[str]:
+        workflow = workflows.get(connection, row["service_id"])
+        if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
+            gone = {"paused": True, "note": "Paused: its workflow is gone."}
+            schedules.change(connection, row["id"], gone)
+            return []
+        if not _maker_may_start(connection, row):
+            changed = {
+                "paused": True,
+                "note": "Paused: the workflow that made it may not start this one any more.",
+            }
+            schedules.change(connection, row["id"], changed)
+            return []
+        come = row["next_at"] is not None and row["next_at"] <= at
+        what = (
+            self._due(row, at)
+            if come
+            else Due([], 0, to_datetime(row["next_at"]) if row["next_at"] else None)
+        )
+        starting, held, note = self._admitted(connection, row, what)
+        ids = [self._record(connection, row, workflow.active_version, tick, at) for tick in starting]
+        values: dict[str, Any] = {
+            "next_at": None if what.next_at is None else to_micros(what.next_at),
+            "missed": row["missed"] + what.missed,
+            "held_back": held,
+        }
+        if come:
+            values["note"] = note
+        started = [one for one in ids if one]
+        if started:
+            values |= {"last_at": to_micros(starting[-1]), "last_run_id": started[-1]}
+        schedules.change(connection, row["id"], values)
+        return started
+
+    def _due(self, row: RowMapping, at: int) -> Due:
+        return due(
+            cron=row["cron"],
+            timezone=row["timezone"],
+            next_at=to_datetime(row["next_at"]),
+            now=to_datetime(at),
+            catch_up=row["catch_up"],
+        )
+
+    def _admitted(
+        self, connection: Connection, row: RowMapping, what: Due
+    ) -> tuple[list[datetime], int, str]:
+        """(times to start runs for, how many wait for the run before, what there is to say)."""
+        note = _missed_note(row, what)
+        held: int = row["held_back"]
+        if row["overlap"] == "parallel":
+            return what.fire, 0, note
+        busy = schedules.goes_on(connection, row["id"])
+        if row["overlap"] == "skip":
+            if busy and what.fire:
+                return [], 0, f"Skipped {to_text(to_micros(what.fire[-1]))}: the run before had not ended."
+            return what.fire[-1:], 0, note
+        queue = held + len(what.fire)
+        if not queue or busy:
+            return [], min(queue, MAX_HELD), note or row["note"]
+        first = what.fire[0] if what.fire and not held else _own_time(row)
+        return [first], min(queue - 1, MAX_HELD), note
+
+    def _record(
+        self, connection: Connection, row: RowMapping, version: int, tick: datetime, at: int
+    ) -> str | None:
+        """The run of this time, waiting and held by this process; None where it was recorded before."""
+        run_id = str(uuid.uuid5(_IDS, f"{row['id']}/{to_micros(tick)}"))
+        if rows.get(connection, run_id) is not None:
+            return None
+        jitter = random.uniform(0, row["jitter"]) if row["jitter"] else 0  # noqa: S311  # spreads load
+        rows.add(
+            connection,
+            {
+                "id": run_id,
+                "owner": row["owner"],
+                "key_id": row["key_id"],
+                "created_at": at,
+                "service_id": row["service_id"],
+                "version": version,
+                "status": "queued",
+                "correlation_id": run_id,
+                "executor": self._floor.executor,
+                "background": True,
+                "retries": 0,
+                "schedule_id": row["id"],
+                "depth": row["made_by"]["depth"] if row["made_by"] else 0,
+                "made_by": row["made_by"],
+                "not_before": at + int(jitter * 1e6) if jitter else None,
+            },
+        )
+        requests.add(connection, _request(row, run_id))
+        return run_id
+
+
+def _maker_may_start(connection: Connection, row: RowMapping) -> bool:
+    """Whether the live version of the workflow that made a schedule may start what the schedule starts."""
+    maker = row["maker"]
+    if maker is None:
+        return True
+    workflow = workflows.get(connection, maker)
+    if workflow is None or maker == row["service_id"]:
+        return workflow is not None
+    version = workflows.version(connection, maker, workflow.active_version)
+    if version is None or version.manifest is None:
+        return False
+    return Manifest.model_validate(version.manifest).may_call(row["service_id"])
+
+
+def _own_time(row: RowMapping) -> datetime:
+    """A time for a run that was held back: later than the last one's, so that its id is its own."""
+    return to_datetime(max(now(), (row["last_at"] or 0) + 1))
+
+
+def _missed_note(row: RowMapping, what: Due) -> str:
+    if not what.missed:
+        return ""
+    made_up = sum(1 for tick in what.fire if (time.time() - tick.timestamp()) > 60)
+    return (
+        f"{what.missed} {'time was' if what.missed == 1 else 'times were'} missed from "
+        f"{to_text(row['next_at'])} on, while the runtime did not run or the machine slept; "
+        f"{made_up or 'none'} made up for."
+    )
+
+
+def _request(row: RowMapping, run_id: str) -> dict[str, Any]:
+    body = b"" if row["input"] is None else json.dumps(row["input"]).encode()
+    headers = [["accept", "application/json"], ["content-length", str(len(body))]]
+    if body:
+        headers.append(["content-type", "application/json"])
+    path, _, query = str(row["path"]).partition("?")
+    return {
+        "run_id": run_id,
+        "method": row["method"],
+        "path": path,
+        "query": query.encode(),
+        "headers": headers,
+        "body": body,
+        "timeout": None,
+        "caller_kind": "user",
+    }

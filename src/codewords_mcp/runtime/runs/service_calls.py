@@ -1,0 +1,258 @@
+"""Calls of library services, as runs: recorded like those of workflows, bounded in time like them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, cast
+from urllib.parse import parse_qsl, unquote
+
+import structlog
+
+from codewords_mcp.bounded_json import UnacceptableJson, parse, parse_or_none
+from codewords_mcp.errors import CodewordsError, InvalidInput, RunCancelled, RunTimedOut
+from codewords_mcp.runtime.auth.access import Access
+from codewords_mcp.runtime.auth.access_table import service_rule
+from codewords_mcp.runtime.model.core import RunRequest, RunResponse
+from codewords_mcp.runtime.runs.background_request import replayed
+from codewords_mcp.runtime.runs.input import RequestReader
+from codewords_mcp.runtime.runs.registry import CalledService, RunAncestry, RunRegistry, first_attempt, new_id
+from codewords_mcp.runtime.runs.results import settle_if_refused
+from codewords_mcp.runtime.secrets.scrub import Scrubber
+from codewords_mcp.runtime.services import refuse_planned
+from codewords_mcp.runtime.services.base import Service, ServiceContext, ServiceDependencies, Spent, read
+from codewords_mcp.runtime.services.registry import Registry
+from codewords_mcp.runtime.store import runs as rows
+from codewords_mcp.runtime.store.clock import now
+
+JSON_TYPE = (b"content-type", b"application/json")
+NOT_KEPT = "(not kept: it holds something secret)"
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call that somebody waits for and that can be cancelled by its id meanwhile; see `ActiveRun`."""
+
+    run_id: str
+    correlation_id: str
+    depth: int
+    key_id: str | None
+    task: asyncio.Task[Any] | None
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    why: str = ""
+    scrubber: Scrubber | None = None
+
+    def cancel(self, why: str) -> None:
+        if not self.why and self.task is not None:
+            self.why = why
+            self.task.cancel()
+
+    def stop(self) -> None:
+        self.cancel("the runtime is stopping")
+
+
+class ServiceRunner:
+    """The services of this process, and how they are called."""
+
+    def __init__(self, floor: RunRegistry, registry: Registry, parts: ServiceDependencies) -> None:
+        self._floor = floor
+        self._registry = registry
+        self._parts = parts
+
+    def find(self, service_id: str) -> Service | None:
+        """The library service that is asked; None for a workflow. Raises ServiceNotAvailable for one to come."""
+        service = self._registry.find(service_id)
+        if service is None:
+            refuse_planned(service_id)
+        return service
+
+    async def run(self, service: Service, request: RunRequest) -> RunResponse | str:
+        """Answer a call that somebody waits for, and record it; or the id of the run that first used its idempotency key.
+
+        Raises what the service raises, with the run's id; the record has it too.
+        """
+        floor, at = self._floor, now()
+        run_id = request.request_id or new_id()
+        ancestry = await floor.ancestry(request, run_id)
+        row = floor.row(request, CalledService(service.name), run_id, ancestry)
+        row |= {"status": "running", "running_at": at}
+        if (
+            request.request_id is None and request.idempotency_key is None
+        ):  # nobody can know of it before it ends
+            try:
+                answer, values = await self.attempt(service, request, run_id, at)
+            except asyncio.CancelledError:  # the caller hung up
+                floor.database.write_soon(lambda c: rows.add(c, row | _ended(at, "cancelled", executor=None)))
+                raise
+            floor.database.write_soon(lambda c: rows.add(c, row | values | {"executor": None}))
+        else:
+            first = await floor.record_once(request, row)
+            if first is not None:
+                return first
+            answer, values = await self._known(_call(request, run_id, ancestry), service, request, at)
+        if isinstance(answer, CodewordsError):
+            answer.run_id = run_id
+            raise answer
+        headers = [
+            JSON_TYPE,
+            (b"content-length", str(len(answer)).encode()),
+            (b"x-request-id", run_id.encode()),
+        ]
+        return RunResponse(run_id, 200, headers, replayed(answer), _nothing_to_close)
+
+    async def _known(
+        self, call: _Call, service: Service, request: RunRequest, at: int
+    ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
+        """A call whose row is there already."""
+        floor = self._floor
+        floor.active[call.run_id] = call
+        try:
+            answer, values = await self.attempt(service, request, call.run_id, at)
+        except asyncio.CancelledError:
+            values = _ended(at, "cancelled")
+            if not call.why:  # the caller hung up
+                await asyncio.shield(self._settle(call.run_id, values))
+                raise
+            assert call.task is not None  # noqa: S101  # it is the one that runs here
+            call.task.uncancel()
+            answer = RunCancelled(f"The run was cancelled: {call.why}.")
+            values["error"] = about(answer)
+        finally:
+            floor.active.pop(call.run_id, None)
+            call.settled.set()
+        await self._settle(call.run_id, values)
+        return answer, values
+
+    async def _settle(self, run_id: str, values: dict[str, Any]) -> None:
+        executor, database = self._floor.executor, self._floor.database
+        written = database.write_with_retries(rows.change, run_id, values, holder=executor)
+        settle_if_refused(database, written, run_id, executor)
+        await database.drained()
+        self._floor.tell(run_id)
+
+    async def attempt(
+        self, service: Service, request: RunRequest, run_id: str, began: int
+    ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
+        """(the answer as JSON or why there is none, the columns that tell of it). Raises nothing but cancellation."""
+        spent, reader = Spent(), RequestReader(request)
+        answer, values = await self._tried(service, request, run_id, spent, reader, began)
+        return answer, values | {"input": reader.record(self._floor.scrubbers_above(request.caller))}
+
+    async def _tried(
+        self,
+        service: Service,
+        request: RunRequest,
+        run_id: str,
+        spent: Spent,
+        reader: RequestReader,
+        began: int,
+    ) -> tuple[bytes | CodewordsError, dict[str, Any]]:
+        try:
+            async with self._floor.counted(request.caller):
+                answer = await self._within(service, request, run_id, spent, reader)
+        except CodewordsError as error:
+            status = "timed_out" if isinstance(error, RunTimedOut) else "failed"
+            return error, _ended(began, status, error=about(error), **_used(spent))
+        except Exception:
+            log.exception("a service failed", service=service.name, run_id=run_id)
+            error = CodewordsError(
+                f"The service {service.name} failed through a fault of its own.",
+                hint=f"The runtime's log has the reason under {run_id}.",
+            )
+            return error, _ended(began, "failed", error=about(error))
+        kept = _kept(answer, private=reader.private, limit=self._floor.settings.max_response_kept)
+        return answer, _ended(began, "succeeded", response_status=200, **kept, **_used(spent))
+
+    async def _within(
+        self, service: Service, request: RunRequest, run_id: str, spent: Spent, reader: RequestReader
+    ) -> bytes:
+        """The answer as JSON. Raises RunTimedOut."""
+        settings = self._floor.settings
+        seconds = request.timeout or (settings.run_timeout if request.background else settings.sync_timeout)
+        try:
+            async with asyncio.timeout(seconds):
+                path = unquote(request.path)
+                operation = service.find(path)
+                rule = service_rule(service.name, operation.path, operation.effect)
+                # which listener a run's key came by was checked there; what runs in the background came by none
+                listener = "sandbox" if request.caller.kind == "run" else "public"
+                Access(request.caller, listener=listener).require(rule)
+                authority = await self._floor.authority(request.caller)
+                authority.require_operation(service.name, operation.name)
+
+                reader.private = operation.private
+                body = b"".join([chunk async for chunk in reader.chunks()])
+                data = _parsed(body, request)
+                asked = read(operation.input, data)
+                for target in operation.targets(asked) if operation.targets else ():
+                    authority.require_target(service.name, target)
+                context = ServiceContext(
+                    self._parts,
+                    request.caller,
+                    run_id,
+                    path,
+                    request.method,
+                    data,
+                    service.name,
+                    authority,
+                    await self._floor.made_by(request.caller),
+                    spent,
+                )
+                given = await operation.call(context, asked)
+                return given.model_dump_json(by_alias=True, exclude_unset=True).encode()
+        except TimeoutError:
+            raise RunTimedOut(
+                f"The service {service.name} did not answer within {seconds:g} s.",
+                hint="Ask for less at once.",
+            ) from None
+
+
+def _call(request: RunRequest, run_id: str, ancestry: RunAncestry) -> _Call:
+    task = asyncio.current_task()
+    return _Call(run_id, ancestry.correlation_id, ancestry.depth, request.caller.key_id, task)
+
+
+def about(error: CodewordsError) -> dict[str, Any]:
+    """What a record tells of an error."""
+    return {"code": error.code, "message": error.message, "origin": error.origin, "hint": error.hint}
+
+
+def _ended(began: int, status: str, **more: Any) -> dict[str, Any]:
+    """The columns of a call that has ended now."""
+    at = max(now(), began)
+    attempt = first_attempt(began) | {"ended_at": at, "outcome": status}
+    return {"status": status, "completed_at": at, "attempts": [attempt]} | more
+
+
+def _used(spent: Spent) -> dict[str, Any]:
+    """The columns of what a call took; most take nothing that is counted."""
+    return spent.columns | ({"usage": spent.usage} if spent.usage else {})
+
+
+def _parsed(body: bytes, request: RunRequest) -> dict[str, Any]:
+    """The input: the body's JSON object, or without a body what the query says."""
+    if not body.strip():
+        return dict(parse_qsl(request.query.decode("latin-1"), keep_blank_values=True))
+    try:
+        data = parse(body)
+    except UnacceptableJson as error:
+        raise InvalidInput(f"The body was not read: {error}.", hint="Send a JSON object.") from None
+    except ValueError:
+        raise InvalidInput("The body is not JSON.", hint="Send a JSON object.") from None
+    if not isinstance(data, dict):
+        raise InvalidInput("The body must be a JSON object.")
+    return cast("dict[str, Any]", data)
+
+
+def _kept(answer: bytes, *, private: bool, limit: int) -> dict[str, Any]:
+    """What the record keeps of an answer."""
+    if private:
+        return {"response_content": NOT_KEPT, "response_truncated": True}
+    if len(answer) > limit:
+        return {"response_content": answer[:limit].decode(errors="ignore"), "response_truncated": True}
+    return {"response_content": answer.decode(), "response_json": parse_or_none(answer)}
+
+
+async def _nothing_to_close() -> None:
+    return None

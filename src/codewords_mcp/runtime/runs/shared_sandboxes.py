@@ -1,0 +1,174 @@
+"""Sandboxes that serve many runs, for workflows whose header asks for it: `[tool.codewords] isolation = "instance"`.
+
+Runs of one instance share its process, its files and its key, so this is asked for, never the default. Each workflow
+gets as many instances as its runs at once need, `concurrency` runs each; an instance ends when it is idle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.runs.launcher import LaunchConfig
+from codewords_mcp.runtime.runs.lease import Lease, PreparedSandbox, pump
+from codewords_mcp.runtime.runs.run_logs import RunLog
+from codewords_mcp.runtime.sandboxes.base import ExitReason, Usage
+from codewords_mcp.runtime.sandboxes.http1 import Connections
+
+IDLE = 60.0
+"""Seconds without a run after which an instance ends."""
+SWEEP = 5.0
+
+
+class SharedSandbox:
+    """One running program and the runs that it serves now."""
+
+    def __init__(self, kit: LaunchConfig, prepared: PreparedSandbox, shelf: str) -> None:
+        self.kit = kit
+        self.shelf = shelf
+        self.sandbox = prepared.sandbox
+        self.tier = prepared.tier
+        self.key = prepared.key
+        self.connections = Connections(prepared.sandbox.socket_path)
+        self.logs: list[RunLog] = []
+        self.last_used = time.monotonic()
+        self._pump = asyncio.create_task(pump(prepared.sandbox, self.logs, kit.secrets))
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another run may join."""
+        return len(self.logs) < self.kit.servable.instance_concurrency and self.sandbox.failure() is None
+
+    async def end(self) -> None:
+        """Kill it and take in its last output."""
+        self.connections.close()
+        self.key.unbind()
+        await self.sandbox.kill()
+        await self._pump
+
+
+class Shared:
+    """A run's place in an instance."""
+
+    shared = True
+    ready = True
+
+    def __init__(
+        self, instance: SharedSandbox, caller: Caller, run_log: RunLog, done: Callable[[SharedSandbox], None]
+    ) -> None:
+        self.sandbox = instance.sandbox
+        self.tier = instance.tier
+        self.connections: Connections | None = instance.connections
+        self._instance = instance
+        self._run_log = run_log
+        self._done = done
+        instance.logs.append(run_log)
+        self._caller = caller
+        # one program has one key: it acts for the run that came last, of those that go on
+        instance.key.bind(caller)
+
+    async def kill(self, reason: ExitReason) -> None:
+        """See `Lease`: the others go on; hanging up is all that this run may do."""
+
+    async def release(self) -> Usage | None:
+        """See `Lease`."""
+        self._instance.logs.remove(self._run_log)
+        self._instance.last_used = time.monotonic()
+        self._instance.key.unbind(self._caller)
+        self._done(self._instance)
+        return None
+
+
+class Instances:
+    """The instances of every workflow that asks for them."""
+
+    def __init__(self, start: Callable[[LaunchConfig], Awaitable[PreparedSandbox]]) -> None:
+        self._start_sandbox = start
+        self._running: dict[str, list[SharedSandbox]] = {}
+        self._starting: dict[str, asyncio.Lock] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def take(self, kit: LaunchConfig, caller: Caller, run_log: RunLog) -> Lease:
+        """A place in an instance; starts one where none has room. Raises ProgramFailed, SandboxFailed."""
+        # what a program's key may ask and spend is its caller's: who asks with another key gets another program
+        shelf = f"{kit.shelf}/{caller.owner}/{caller.key_id or ''}"
+        instance = self._with_room(shelf)
+        if instance is None:
+            async with self._starting.setdefault(shelf, asyncio.Lock()):
+                instance = self._with_room(shelf) or await self._start(shelf, kit, run_log)
+        return Shared(instance, caller, run_log, self._after)
+
+    def forget(self, service_id: str) -> None:
+        """Let instances of this service end once their runs have."""
+        for shelf in [shelf for shelf in self._running if shelf.startswith(f"{service_id}/")]:
+            for instance in self._running.pop(shelf):
+                self._end_if_unused(instance)
+
+    def logs_of(self, sandbox_id: str) -> list[RunLog]:
+        """The logs of the runs that an instance serves now."""
+        every = (instance for instances in self._running.values() for instance in instances)
+        return [
+            run_log for instance in every if instance.sandbox.id == sandbox_id for run_log in instance.logs
+        ]
+
+    async def close(self) -> None:
+        """End every instance."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for instances in self._running.values():
+            for instance in instances:
+                self._end(instance)
+        self._running.clear()
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    def _with_room(self, shelf: str) -> SharedSandbox | None:
+        instances = self._running.get(shelf, [])
+        for instance in [one for one in instances if one.sandbox.failure() is not None]:
+            instances.remove(instance)
+            self._end(instance)
+        return next((instance for instance in instances if instance.has_room), None)
+
+    async def _start(self, shelf: str, kit: LaunchConfig, run_log: RunLog) -> SharedSandbox:
+        """What the program says while it comes up belongs to the run that it comes up for."""
+        instance = SharedSandbox(kit, await self._start_sandbox(kit), shelf)
+        instance.logs.append(run_log)
+        try:
+            await instance.sandbox.wait_ready()
+        except BaseException:
+            await asyncio.shield(instance.end())
+            raise
+        finally:
+            instance.logs.remove(run_log)
+        self._running.setdefault(shelf, []).append(instance)
+        if self._sweeper is None or self._sweeper.done():
+            self._sweeper = asyncio.create_task(self._sweep())
+        return instance
+
+    async def _sweep(self) -> None:
+        while self._running:
+            await asyncio.sleep(SWEEP)
+            for shelf, instances in list(self._running.items()):
+                for instance in [
+                    one for one in instances if not one.logs and one.last_used < time.monotonic() - IDLE
+                ]:
+                    instances.remove(instance)
+                    self._end(instance)
+                if not instances:
+                    del self._running[shelf]
+
+    def _after(self, instance: SharedSandbox) -> None:
+        if instance not in self._running.get(instance.shelf, []):
+            self._end_if_unused(instance)
+
+    def _end_if_unused(self, instance: SharedSandbox) -> None:
+        if not instance.logs:
+            self._end(instance)
+
+    def _end(self, instance: SharedSandbox) -> None:
+        task = asyncio.create_task(instance.end())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)

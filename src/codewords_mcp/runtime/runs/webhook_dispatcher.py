@@ -1,0 +1,129 @@
+"""Starts the runs of what came by webhooks. The log of deliveries is its list, so that a crash loses nothing.
+
+A run is recorded under an idempotency key that follows from its delivery: whoever delivers something twice starts it
+once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from codewords_mcp.errors import CodewordsError, EnvironmentFailed, StorageFailed, TooBusy
+from codewords_mcp.runtime.model.caller import MadeBy
+from codewords_mcp.runtime.model.core import Caller, RunRequest
+from codewords_mcp.runtime.runs.background_request import replayed
+from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
+from codewords_mcp.runtime.runs.poll_loop import PollLoop
+from codewords_mcp.runtime.store import webhooks as rows
+from codewords_mcp.runtime.store.clock import now
+from codewords_mcp.runtime.store.database import Database
+from codewords_mcp.runtime.triggers.webhook_events import wants
+
+AT_ONCE = 8
+LOOK, LONG_LOOK = 3.0, 60.0
+"""Seconds between looks of its own accord, where others of the database may have left something, and where nobody can."""
+SPACING = 0.05
+"""Seconds at the least: what is due may be another's just now."""
+LEASE = 5.0
+"""Seconds for which what is being delivered is nobody else's. Who takes longer is helped, which starts nothing twice."""
+TRIES = 8
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
+"""Seconds before the second try, doubled before each further one."""
+_AGAIN = (TooBusy, StorageFailed, EnvironmentFailed)
+
+
+class WebhookDispatcher(PollLoop):
+    """`armed`: there are webhooks, so that something may come."""
+
+    def __init__(self, database: Database, dispatcher: RunDispatcher) -> None:
+        super().__init__("what came by webhooks is not delivered", LOOK)
+        self._db = database
+        self._dispatcher = dispatcher
+
+    async def look(self) -> float:
+        """See `PollLoop`."""
+        while (pause := await self._until_next()) <= 0 and await self.deliver():
+            pass
+        return max(pause, SPACING)
+
+    async def _until_next(self) -> float:
+        self.armed = await self._db.read(rows.are_any)
+        due, longest = await self._db.read(rows.next_due), LOOK if self._db.shared else LONG_LOOK
+        return longest if due is None else min((due - now()) / 1e6, longest)
+
+    async def deliver(self) -> int:
+        """Deliver some of what is due; how many."""
+        at = now()
+        taken = await self._db.write(lambda c: rows.take_due(c, at, at + int(LEASE * 1e6), AT_ONCE))
+        async with asyncio.TaskGroup() as group:
+            for row in taken:
+                group.create_task(self._deliver(row))
+        return len(taken)
+
+    async def _deliver(self, row: RowMapping) -> None:
+        hooks = await self._db.read(lambda c: rows.at_endpoint(c, row["endpoint"]))
+        wanted = [hook for hook in hooks if wants(hook["kind"], hook["filters"], row["event"], row["about"])]
+        if not wanted:
+            why = (
+                "No webhook is for such an event."
+                if hooks
+                else "There is no webhook at its address any more."
+            )
+            await self._settle(row, {"status": "ignored", "reason": why})
+            return
+        runs: list[dict[str, Any]] = list(row["runs"])
+        faults: list[CodewordsError] = []
+        for hook in wanted:
+            try:
+                run_id = await self._dispatcher.start(_request(row, hook))
+            except CodewordsError as error:
+                faults.append(error)
+                continue
+            started = {"webhook_id": hook["id"], "run_id": run_id, "round": row["round"]}
+            if started not in runs:
+                runs.append(started)
+        await self._settle(row, {"runs": runs} | _outcome(row, faults))
+
+    async def _settle(self, row: RowMapping, values: dict[str, Any]) -> None:
+        await self._db.write(lambda c: rows.change(c, row["id"], values))
+
+
+def _outcome(row: RowMapping, faults: list[CodewordsError]) -> dict[str, Any]:
+    reason = "; ".join(dict.fromkeys(str(fault) for fault in faults))[:1000]
+    if not faults:
+        return {"status": "started", "reason": ""}
+    tries = row["tries"] + 1
+    if tries < TRIES and any(isinstance(fault, _AGAIN) for fault in faults):
+        pause = min(FIRST_PAUSE * 2 ** (tries - 1), LONGEST_PAUSE)
+        return {"tries": tries, "due_at": now() + int(pause * 1e6), "reason": reason}
+    return {"status": "failed", "tries": tries, "reason": reason}
+
+
+def _request(row: RowMapping, hook: RowMapping) -> RunRequest:
+    headers = [
+        (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
+        for name, value in row["headers"].items()
+    ]
+    headers += [
+        (b"content-length", str(row["size"]).encode()),
+        (b"x-webhook-id", str(hook["id"]).encode()),
+        (b"x-webhook-delivery", str(row["id"]).encode()),
+        (b"x-webhook-event", str(row["event"]).encode("latin-1", "replace")),
+    ]
+    path, _, query = str(hook["path"]).partition("?")
+    sender = MadeBy.from_json(row["made_by"])
+    return RunRequest(
+        hook["service_id"],
+        "POST",
+        path,
+        query.encode(),
+        headers,
+        replayed(row["body"]),
+        Caller(row["owner"], "user", key_id=hook["key_id"] if sender is None else sender.key_id),
+        correlation_id=row["id"],
+        made_by=sender or MadeBy.from_json(hook["made_by"]),
+        idempotency_key=f"{row['id']}/{row['round']}/{hook['id']}",
+    )

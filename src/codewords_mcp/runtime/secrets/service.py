@@ -1,0 +1,241 @@
+"""Secrets by owner and name, over the store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection
+
+from codewords_mcp import __version__
+from codewords_mcp.errors import InvalidInput, NotFound, StorageFailed
+from codewords_mcp.runtime.model.caller import HOME_OWNER
+from codewords_mcp.runtime.model.core import SecretInfo
+from codewords_mcp.runtime.secrets.names import check_name, check_value
+from codewords_mcp.runtime.secrets.rotation import Keys
+from codewords_mcp.runtime.secrets.rules import WELL_KNOWN, HostRule, read_rule, well_known
+from codewords_mcp.runtime.secrets.vault import SealedValue, Vault
+from codewords_mcp.runtime.store import access, key_use, workflows
+from codewords_mcp.runtime.store.clock import now, to_datetime
+from codewords_mcp.runtime.store.database import Database
+
+_AT_ONCE = 50
+"""Secrets that are encrypted anew in one transaction."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secret:
+    """A secret, open: its value, and where that may go; without a rule the workflow gets it as it is."""
+
+    value: str
+    rule: HostRule | None = None
+
+
+class SecretService:
+    """Secrets by owner and name. Values go in, and out to sandboxes only."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._db = database
+        self._vault = vault
+        self._stored: dict[str, dict[str, tuple[SealedValue, HostRule | None]]] = {}
+        """By owner, as stored: runs look here, not into the database."""
+        self._changes = 0
+        self._rotating = asyncio.Lock()
+        self.on_change: Callable[[], None] = lambda: None
+        """Told of each change that is made here."""
+
+    @property
+    def changes(self) -> int:
+        """Counts changes; what was found out at another count may be old."""
+        return self._changes
+
+    async def set(
+        self, owner: str, name: str, value: str, rule: HostRule | Literal["as-before"] | None = "as-before"
+    ) -> SecretInfo:
+        """Store or replace. `rule` None: a plain variable; "as-before": the rule that it has, or for a new one what its
+        well-known name brings. Raises InvalidInput, StorageFailed.
+        """
+        check_name(name)
+        checked = check_value(value)
+        if rule == "as-before":
+            rule = await self.rule_of(owner, name)
+        at = now()
+        row: dict[str, Any] = {
+            "rule": None if rule is None else rule.as_json(),
+            "owner": owner,
+            "name": name,
+            "created_at": at,
+            "updated_at": at,
+        }
+
+        def store(connection: Connection) -> None:
+            sealed = self._vault.encrypt(owner, name, checked, key_use.in_use(connection))
+            access.put_secret(connection, row | {"key_id": sealed.key_id, "ciphertext": sealed.data})
+
+        await self._db.write(store)
+        self._forget(owner)
+        return next(info for info in await self.list(owner) if info.name == name)
+
+    async def list(self, owner: str) -> list[SecretInfo]:
+        """Names and times."""
+        rows = await self._db.read(lambda c: access.list_secrets(c, owner))
+        users = await self._codes(owner)
+        return [
+            SecretInfo(
+                name=row["name"],
+                created_at=to_datetime(row["created_at"]),
+                updated_at=to_datetime(row["updated_at"]),
+                used_by=[workflow for workflow, code in users if declares(code, row["name"])],
+                **_told(read_rule(row["rule"])),
+            )
+            for row in rows
+        ]
+
+    async def rule_of(self, owner: str, name: str) -> HostRule | None:
+        """The rule that a stored secret has; of one that is not stored, what its name brings."""
+        rows = await self._db.read(lambda c: access.list_secrets(c, owner))
+        stored = {row["name"]: read_rule(row["rule"]) for row in rows}
+        return stored[name] if name in stored else well_known(name)
+
+    async def hosts_by_name(self, owner: str) -> dict[str, list[str]]:
+        """Secrets of the owner that the egress puts in, by name, and for which hosts; the others are plain variables. Those
+        that are not set yet will have the rule that a well-known name brings.
+        """
+        rules = {name: rule.names for name, rule in WELL_KNOWN.items()}
+        rules |= {one.name: one.hosts for one in await self.list(owner)}
+        return {name: [host.partition(":")[0] for host in hosts] for name, hosts in rules.items() if hosts}
+
+    async def used_by(self, owner: str, name: str) -> list[str]:
+        """Names of the owner's workflows whose live header names it."""
+        return [workflow for workflow, code in await self._codes(owner) if declares(code, name)]
+
+    async def _codes(self, owner: str) -> list[tuple[str, str]]:
+        """(name, live code) of the owner's workflows."""
+        return await self._db.read(lambda c: workflows.codes_of_owner(c, owner))
+
+    def _forget(self, owner: str) -> None:
+        self._changes += 1
+        self._stored.pop(owner, None)
+        self.on_change()
+
+    def changed_elsewhere(self) -> None:
+        """Another process on the database has set, deleted or encrypted anew."""
+        self._changes += 1
+        self._stored.clear()
+
+    async def names(self, owner: str) -> set[str]:
+        """Which names have a value."""
+        return {row["name"] for row in await self._db.read(lambda c: access.list_secrets(c, owner))}
+
+    async def values(self, owner: str, names: list[str]) -> dict[str, str]:
+        """Values of those that exist, for a sandbox. Raises StorageFailed when the master key is another one."""
+        return {name: secret.value for name, secret in (await self.open(owner, names)).items()}
+
+    async def open(self, owner: str, names: list[str]) -> dict[str, Secret]:
+        """Values and rules of those that exist, for a sandbox. Raises StorageFailed as `values` does."""
+        stored = self._stored.get(owner)
+        if stored is None:
+            changes = self._changes
+            rows = await self._db.read(lambda c: access.list_secrets(c, owner))
+            stored = {
+                row["name"]: (SealedValue(row["key_id"], row["ciphertext"]), read_rule(row["rule"]))
+                for row in rows
+            }
+            # else what was read may be old already, or will be without a word
+            if changes == self._changes and not self._db.shared:
+                self._stored[owner] = stored
+        return {
+            name: Secret(self._vault.decrypt(owner, name, stored[name][0]), stored[name][1])
+            for name in names
+            if name in stored
+        }
+
+    async def join(self, keys: Keys, executor: str, ttl: float) -> None:
+        """Be one of the processes on a shared database. Raises StorageFailed where they use a key that is not among these."""
+        ids = [key.id for key in keys.every]
+
+        def ask(connection: Connection) -> str:
+            preferred = keys.first_in_use(access.secret_key_ids(connection))
+            return key_use.join(connection, executor, __version__, ids, preferred, ttl)
+
+        used = await self._db.write(ask)
+        if used not in ids:
+            raise StorageFailed(
+                f"The runtimes on this database encrypt with master key {used}, and this one has {' and '.join(ids)}.",
+                hint="Give it their CODEWORDS_MASTER_KEY, or a copy of the master.key in the home of one of them; while the key"
+                " is changed, both keys. Nothing was changed.",
+            )
+
+    async def rotate(self, keys: Keys, ttl: float = 0.0) -> tuple[int, str]:
+        """Encrypt every secret, of every owner, with another master key, or go on with that: how many, and a sentence about
+        the old key. Secrets can be used and set meanwhile. `ttl`: seconds after which another process on a shared database
+        that was not seen is dead. Raises InvalidInput, StorageFailed.
+        """
+        async with self._rotating:
+            await asyncio.to_thread(keys.begin)
+            if self._db.shared:
+                await self._agree_on(keys.current.id, ttl)
+            self._vault.use(keys.current, keys.older)
+            count = 0
+            while resealed := await self._db.write(self._reseal_some):
+                count += resealed
+            said = await asyncio.to_thread(keys.finish)
+            self._vault.use(keys.current)
+            self.changed_elsewhere()
+            self.on_change()
+            return count, said
+
+    async def _agree_on(self, key_id: str, ttl: float) -> None:
+        """Every process on the database encrypts with this key from now on. Raises InvalidInput where one has not got it."""
+        without = await self._db.write(lambda c: key_use.change(c, key_id, ttl))
+        if without:
+            raise InvalidInput(
+                f"{without} of the runtimes on this database {'has' if without == 1 else 'have'} not got the new master key"
+                f" {key_id}; nothing was changed.",
+                hint="Start each of them with the new key in CODEWORDS_MASTER_KEY and the old one in"
+                " CODEWORDS_MASTER_KEY_PREVIOUS, then run this again.",
+            )
+
+    def _reseal_some(self, connection: Connection) -> int:
+        rows = access.secrets_of_other_keys(connection, self._vault.key_id, _AT_ONCE)
+        for row in rows:
+            owner, name = row["owner"], row["name"]
+            value = self._vault.decrypt(owner, name, SealedValue(row["key_id"], row["ciphertext"]))
+            sealed = self._vault.encrypt(owner, name, value)
+            access.reseal_secret(connection, row, sealed.key_id, sealed.data)
+        return len(rows)
+
+    async def given(self, owner: str, names: list[str]) -> dict[str, str]:
+        """What of these the runtime itself may use for an owner: theirs, else the home's, else its environment's."""
+        found = {name: value for name in names if (value := os.environ.get(name, "").strip())}
+        for holder in dict.fromkeys((HOME_OWNER, owner)):
+            values = await self.values(holder, names)
+            found |= {name: value.strip() for name, value in values.items() if value.strip()}
+        return found
+
+    async def delete(self, owner: str, name: str) -> None:
+        """Raises NotFound."""
+        deleted = await self._db.write(lambda c: access.delete_secret(c, owner, name))
+        self._forget(owner)
+        if not deleted:
+            raise NotFound(
+                f"There is no secret {name!r}."
+                if name.isidentifier()
+                else "There is no secret of that name.",
+                hint="`codewords secrets list` shows yours.",
+            )
+
+
+def _told(rule: HostRule | None) -> dict[str, Any]:
+    """A rule as `SecretInfo` has it."""
+    if rule is None:
+        return {"held": "plain"}
+    return {"held": "placeholder", "hosts": rule.names, "places": list(rule.places)}
+
+
+def declares(code: str, name: str) -> bool:
+    """Whether a script's header names this variable; a look at text, good enough to inform a person."""
+    return any(f"{quote}{name}{end}" in code for quote in "\"'" for end in (quote, "="))

@@ -1,0 +1,298 @@
+"""The manifest of a script: what its calls and its header ask for."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.model.manifest import (
+    ANY,
+    ANY_ACTION,
+    OWN_CHROME,
+    PAGE_SERVICES,
+    Manifest,
+    StoredSecret,
+    account_item,
+    covers,
+)
+from codewords_mcp.runtime.model.service_operations import declared_item, service_of
+from codewords_mcp.runtime.workflows.analysis import hosts, tables
+from codewords_mcp.runtime.workflows.analysis.accounts import accounts_of
+from codewords_mcp.runtime.workflows.analysis.calls import Calls
+from codewords_mcp.runtime.workflows.analysis.evaluate import Evaluator
+from codewords_mcp.runtime.workflows.analysis.scopes import ScriptIndex, index
+from codewords_mcp.runtime.workflows.script import Script
+from codewords_mcp.runtime.workflows.validation.variables import PROVIDED
+
+HOSTS_FIX = 'Under # [tool.codewords]: # hosts = ["api.example.com"]'
+_SHOWN = 5
+_PROVIDER_KEYS = {
+    "OPENAI_API_KEY": ("openai", "OPENAI_BASE_URL"),
+    "ANTHROPIC_API_KEY": ("anthropic", "ANTHROPIC_BASE_URL"),
+    "GEMINI_API_KEY": ("gemini", "GOOGLE_GEMINI_BASE_URL"),
+    "GOOGLE_API_KEY": ("gemini", "GOOGLE_GEMINI_BASE_URL"),
+}
+"""Variables that the runtime fills with a key for its gateway, unless the address beside them is declared too."""
+_CALLED = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
+"""What can be the name of a service or the id of a workflow."""
+_DAYS_AND_MONTHS = "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|MON|TUE|WED|THU|FRI|SAT|SUN"
+_FIELD = rf"(?:[0-9*/,#?LW-]|{_DAYS_AND_MONTHS})+"
+_CRON = re.compile(
+    rf"@(?:yearly|annually|monthly|weekly|daily|midnight|hourly)|{_FIELD}(?: {_FIELD}){{4,5}}"
+    r"|\d{4}-\d\d-\d\d(?:[T ][0-9:.+Z-]{1,20})?",
+    re.IGNORECASE,
+)
+_ACTION = re.compile(
+    r"[a-z0-9_-]{1,80}: (?:any action|[A-Za-z0-9_-]{1,100})(?: \(writes\))?|any app: [A-Za-z0-9_ -]{1,100}(?: \(writes\))?"
+)
+_MOST_CRON = 80
+_LATER = "at times made while it runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """A manifest, and what a person should know about how it came about."""
+
+    manifest: Manifest
+    notes: tuple[Check, ...] = ()
+
+
+@dataclass(slots=True)
+class _Header:
+    """What the header declares."""
+
+    secrets: list[StoredSecret] = field(default_factory=list[StoredSecret])
+    models: set[str] = field(default_factory=set[str])
+    hosts: frozenset[str] | None = None
+    only: frozenset[str] | None = None
+    services: frozenset[str] | None = None
+
+
+def derive(script: Script, *, rules: Mapping[str, Iterable[str]] | None = None) -> Reach:
+    """What the script may do. Never raises.
+
+    `rules`: secrets that the egress puts in, and for which hosts; all others are plain variables.
+    """
+    header = _header(script, rules or {})
+    env = {variable.name: variable.default for variable in script.env}
+    try:
+        if script.tree is not None:
+            found = index(script.tree)
+            evaluator = Evaluator(found, env | dict.fromkeys((*hosts.RUNTIME, "SERVICE_ID")), _stars(found))
+            calls = Calls(evaluator, found, env)
+            calls.read()
+            if not evaluator.exhausted:
+                return _put_together(script, header, calls, found)
+    except RecursionError:
+        pass
+    return _unreadable(script, header)
+
+
+def _header(script: Script, rules: Mapping[str, Iterable[str]]) -> _Header:
+    """What the header declares. A variable with a default is a secret too, for the day on which one of its name is set."""
+    header = _Header()
+    declared = {variable.name for variable in script.env}
+    for variable in script.env:
+        provider, address = _PROVIDER_KEYS.get(variable.name, ("", ""))
+        if variable.required and provider and address not in declared:
+            header.models.add(provider)
+        elif variable.name not in PROVIDED:
+            only = rules.get(variable.name)
+            hosts_of = None if only is None else tuple(sorted(only))
+            header.secrets.append(
+                StoredSecret(name=variable.name, hosts=hosts_of, optional=not variable.required)
+            )
+    header.hosts = _listed(script, "hosts")
+    header.only = _listed(script, "egress")
+    header.services = _listed(script, "services")
+    return header
+
+
+def _listed(script: Script, key: str) -> frozenset[str] | None:
+    value: Any = script.tool.get(key)
+    return None if value is None else frozenset(str(one).strip().lower() for one in cast("list[Any]", value))
+
+
+def _put_together(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -> Reach:
+    reached = set(calls.places.hosts)
+    open_lines = sorted(calls.open_lines)
+    if header.hosts is not None:
+        reached |= header.hosts
+    elif open_lines:
+        reached.add(ANY)
+    notes: list[Check] = []
+    variables = calls.places.variables
+    if header.only is not None:
+        notes += _left_out(script, reached - {ANY}, header.only)
+        reached, variables = set(header.only), set[str]()
+    reached |= {host for secret in header.secrets for host in secret.hosts or ()}
+    services, models, workflows = _sorted_out(calls, header)
+    models |= accounts_of(found, models | header.models)
+    if calls.any_workflow and header.services is None:
+        workflows.add(ANY)
+    service_lines = sorted(calls.service_lines) if header.services is None else []
+    if service_lines:
+        services.add(ANY)
+    pages = _pages(header, calls, services)
+    declared = header.services or frozenset[str]()
+    items = calls.operations.items(services, declared)
+    unread = [] if ANY in reached or header.hosts is not None else _unread(found)
+    manifest = Manifest(
+        hosts=(ANY,) if ANY in reached else _minimal(reached),
+        pages=() if ANY in reached else _minimal({one for one in pages if not covers(reached, one)}),
+        addresses=() if ANY in reached else tuple(sorted(variables)),
+        open_lines=tuple(open_lines) if ANY in reached else (),
+        models=tuple(sorted(models | header.models)),
+        services=tuple(sorted(items - {"schedule_runs"})),
+        browsers=tuple(sorted(services.intersection(OWN_CHROME))),
+        workflows=tuple(sorted(workflows)),
+        service_lines=tuple(service_lines),
+        schedules=_schedules(calls, services),
+        actions=_actions(calls, header),
+        connections=script.connections,
+        secrets=tuple(sorted(header.secrets, key=lambda secret: secret.name)),
+        unread=tuple(name for name, _ in unread),
+    )
+    if ANY in reached and open_lines:
+        notes.append(_open(open_lines))
+    notes += calls.operations.notes(items, declared)
+    notes += [_of_package(name, line) for name, line in unread[:_SHOWN]]
+    return Reach(manifest, tuple(notes))
+
+
+def _sorted_out(calls: Calls, header: _Header) -> tuple[set[str], set[str], set[str]]:
+    """(library services, model providers, workflows) that are called, by the code or the header's word."""
+    called = calls.called | {_whole_name(name) for name in header.services or ()}
+    accounts = {name: name.partition(":")[0].strip() for name in called if ":" in name}
+    called = called - {name for name, provider in accounts.items() if provider in tables.VENDORS}
+    models = {name for name in called if name in tables.VENDORS} | calls.models
+    models |= {account_item(one) for one in accounts.values() if one in tables.VENDORS}
+    services = {name for name in called if name in tables.SERVICES or name == ANY}
+    workflows = called - models - services
+    named = {name for name in workflows if _CALLED.fullmatch(name)}
+    if named != workflows:  # no id: what is called is known only when it runs
+        services.add(ANY)
+    return services, models, named
+
+
+def _whole_name(declared: str) -> str:
+    """The service of a declared operation; anything else as it is."""
+    return service_of(declared) if declared_item(declared) else declared
+
+
+def _pages(header: _Header, calls: Calls, services: set[str]) -> set[str]:
+    """Where services that read pages may go beyond the hosts. A list of hosts in the header closes the question."""
+    if header.only is not None:
+        return set()
+    unseen = services.intersection({ANY, *PAGE_SERVICES}) - calls.page_callers
+    if header.hosts is None and (calls.any_page or unseen):
+        return {ANY}
+    return set(calls.pages)
+
+
+def _schedules(calls: Calls, services: set[str]) -> tuple[str, ...]:
+    """The times that the code names; what is no cron line is known only when it runs."""
+    crons = {cron for cron in calls.crons if len(cron) <= _MOST_CRON and _CRON.fullmatch(cron)}
+    if crons != set(calls.crons) or (not crons and "schedule_runs" in services):
+        crons.add(_LATER)
+    return tuple(sorted(crons))
+
+
+def _actions(calls: Calls, header: _Header) -> tuple[str, ...]:
+    """What integrations may be used for: what the calls say; anything, where the header lists the service itself."""
+    if "pipedream" in (header.services or ()):
+        return (ANY_ACTION,)
+    if not all(_ACTION.fullmatch(action) for action in calls.actions):
+        return (ANY_ACTION,)
+    return tuple(sorted(calls.actions))
+
+
+def _minimal(found: set[str]) -> tuple[str, ...]:
+    """Without hosts that a pattern among them covers."""
+    return tuple(sorted(host for host in found if not covers(found - {host}, host)))
+
+
+def _unread(found: ScriptIndex) -> list[tuple[str, int]]:
+    """(package, line) of imports of which neither the standard library nor our tables know what they connect to."""
+    known = {
+        name.partition(".")[0]
+        for name in (*tables.CALLS, *tables.SDKS, *tables.MODELS, *tables.CLIENTS, *tables.BY_NAME)
+    }
+    packages: dict[str, int] = {}
+    for module, line in found.imports.items():
+        top = module.partition(".")[0]
+        if top not in known | tables.QUIET and top not in sys.stdlib_module_names:
+            packages.setdefault(top, line)
+    return sorted(packages.items())
+
+
+def _stars(found: ScriptIndex) -> dict[str, str]:
+    """Names that wildcard imports of known packages give."""
+    known = [*tables.CALLS, *tables.CLIENTS, *tables.MODELS, "codewords_client.AsyncCodewordsClient"]
+    known += ["codewords_client.CodewordsClient", "codewords_client.redis_client", "os.environ", "os.getenv"]
+    return {
+        name.removeprefix(f"{module}."): name
+        for module in found.wildcards
+        for name in known
+        if name.startswith(f"{module}.") and "." not in name.removeprefix(f"{module}.")
+    }
+
+
+def _unreadable(script: Script, header: _Header) -> Reach:
+    """Too large, too deep or of a newer Python: what it reaches is asked for as a whole."""
+    reached = header.hosts if header.only is None else header.only
+    declared = header.services
+    if declared is not None:
+        declared = frozenset(declared_item(name) or name for name in declared)
+    manifest = Manifest(
+        hosts=(ANY,) if reached is None else tuple(sorted(reached)),
+        models=tuple(sorted(header.models)),
+        services=(ANY,) if declared is None else tuple(sorted(declared)),
+        browsers=tuple(sorted((declared or frozenset()).intersection(OWN_CHROME))),
+        connections=script.connections,
+        secrets=tuple(header.secrets),
+    )
+    message = "The code cannot be followed here (too large, or of a newer Python), so it asks for any host and service."
+    return Reach(manifest, (Check(id="reach", status="note", message=message, fix=HOSTS_FIX),))
+
+
+def _open(lines: list[int]) -> Check:
+    several = f" ({len(lines)} calls)" if len(lines) > 1 else ""
+    return Check(
+        id="reach",
+        status="note",
+        line=lines[0],
+        message=f"The address is only known when this runs{several}, so the workflow asks for any host of the internet.",
+        fix=f"Where the hosts are known, list them. {HOSTS_FIX}",
+    )
+
+
+def _of_package(name: str, line: int) -> Check:
+    return Check(
+        id="reach",
+        status="note",
+        line=line,
+        message=f"What `{name[:60]}` connects to cannot be read here; it reaches no host that the manifest does not list.",
+        fix=f"If it needs some, list them. {HOSTS_FIX}",
+    )
+
+
+def _left_out(script: Script, reached: set[str], only: frozenset[str]) -> list[Check]:
+    missing = sorted(host for host in reached if not covers(only, host))
+    if not missing:
+        return []
+    lines = script.code.splitlines()
+    line = next((n for n, text in enumerate(lines, 1) if text.startswith("#") and "egress" in text), None)
+    return [
+        Check(
+            id="reach",
+            status="warning",
+            line=line,
+            message=f"`egress` leaves out {', '.join(missing[:_SHOWN])}, which the code asks; those calls will be refused.",
+            fix="Add them to `egress`, or remove it: the manifest then lists what the code names.",
+        )
+    ]

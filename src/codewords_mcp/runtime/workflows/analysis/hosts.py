@@ -1,0 +1,140 @@
+"""From the text of an address to the host that it names, as far as the text is known."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from codewords_mcp.runtime.workflows.analysis.values import Hole, Text, text
+
+RUNTIME = ("CODEWORDS_RUNTIME_URI", "RUNTIME_URI")
+_RUNTIME_HERE = re.compile(r"https?://(?:127\.0\.0\.1|localhost):8765(?=[/?#]|\Z)")
+"""How the runtime is reached inside a sandbox."""
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_HOLES = re.compile("[\ue000-\uf8ff]")
+_CONNINFO = re.compile(r"(?:\A|\s)host(?:addr)?\s*=\s*'?([^\s']+)")
+_NAME = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*"
+)
+_COMPLETE = re.compile(r".*[a-z0-9]\.[a-z]{2,}\Z")
+_WITHOUT_HOST = frozenset(
+    {"file", "data", "sqlite", "sqlite+aiosqlite", "duckdb", "unix", "mailto", "memory", "inmemory"}
+)
+
+
+@dataclass(slots=True)
+class HostUses:
+    """Where addresses lead. `open`: one of them is only known when it runs. `runtime`: paths asked of the runtime."""
+
+    hosts: set[str] = field(default_factory=set[str])
+    variables: set[str] = field(default_factory=set[str])
+    runtime: list[Text] = field(default_factory=list[Text])
+    open: bool = False
+    relative: bool = False
+    """Some had no host: what they are relative to decides."""
+
+
+def normal(host: str) -> str | None:
+    """A host in its one spelling, in ASCII; None for what is no host, and for the sandbox itself."""
+    bare = host.strip("[]").partition("%")[0]
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        pass
+    else:
+        return None if address.is_loopback or address.is_unspecified else str(address)
+    name = bare.lower().removesuffix(".")
+    if not name.isascii():
+        try:
+            name = name.encode("idna").decode()
+        except UnicodeError:
+            return None
+    if name == "localhost" or name.endswith(".localhost") or _NAME.fullmatch(name) is None:
+        return None
+    return name
+
+
+def named_in(value: str) -> set[str]:
+    """The hosts that the value of a variable names: a URL, a DSN, or a host with or without a port."""
+    return look([text(value)], host_form=True).hosts if value.strip() else set()
+
+
+def look(addresses: Iterable[Text], *, host_form: bool, files: bool = False) -> HostUses:
+    """Where addresses lead. `host_form`: one without a scheme is a host; `files`: it is a path or text."""
+    places = HostUses()
+    for one in addresses:
+        _look_at(one, places, host_form=host_form, files=files)
+    return places
+
+
+def _look_at(one: Text, places: HostUses, *, host_form: bool, files: bool) -> None:
+    holes: list[Hole] = []
+    marked = ""
+    for part in one.parts:
+        if isinstance(part, Hole):
+            marked += chr(0xE000 + min(len(holes), 0x18FF))
+            holes.append(part)
+        else:
+            marked += _HOLES.sub("?", part)
+    if holes and isinstance(one.parts[0], Hole) and one.parts[0].env in RUNTIME:
+        places.runtime.append(text(*one.parts[1:]))
+        return
+    if here := _RUNTIME_HERE.match(marked):
+        places.runtime.append(text(*_after(one, here.end())))
+        return
+    scheme = _SCHEME.match(marked.lstrip())
+    if scheme:
+        if scheme[1].lower() not in _WITHOUT_HOST:
+            rest = marked.lstrip()[scheme.end() :]
+            _authority(re.split(r"[/?#\\]", rest, maxsplit=1)[0], holes, places)
+    elif conninfo := _CONNINFO.search(marked) if host_form else None:
+        _host(conninfo[1], holes, places)
+    elif host_form and not marked.startswith(("/", "@")):
+        _authority(marked.split("/", 1)[0], holes, places)
+    elif not marked or not _HOLES.match(marked[0]):
+        places.relative = True
+    elif not files or holes[0].env:
+        _host(marked[0], holes, places)
+    elif len(marked) == 1:
+        places.open = True
+
+
+def _after(one: Text, count: int) -> list[str | Hole]:
+    first = one.parts[0]
+    return [first[count:] if isinstance(first, str) else first, *one.parts[1:]]
+
+
+def _authority(authority: str, holes: list[Hole], places: HostUses) -> None:
+    for one in authority.split(","):  # some databases list several
+        host = one.rpartition("@")[2]
+        bracketed = host.startswith("[") and "]" in host
+        if bracketed:
+            host = host.partition("]")[0] + "]"
+        elif host.count(":") < 2:  # with more it is an address of IPv6, which stands alone where no URL is
+            host = host.partition(":")[0]
+        _host(host, holes, places)
+
+
+def _host(host: str, holes: list[Hole], places: HostUses) -> None:
+    found = list(_HOLES.finditer(host))
+    if not found:
+        if name := normal(host):
+            places.hosts.add(name)
+        return
+    hole = holes[ord(found[-1][0]) - 0xE000]
+    if len(host) == 1:
+        if hole.env:
+            places.variables.add(hole.env)
+        else:
+            places.open = True
+        return
+    start, rest = host[: found[0].start()].lower(), host[found[-1].end() :]
+    below = rest.partition(".")[2]
+    if "." in below and (name := normal(below)):
+        places.hosts.add(f"*.{name}")
+    elif not rest and _COMPLETE.fullmatch(start) and (name := normal(start)):
+        places.hosts.add(name)  # the path comes from elsewhere
+    else:
+        places.open = True

@@ -1,0 +1,253 @@
+"""What names stand for: assignments, loops, imports, and what functions are called with."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from codewords_mcp.runtime.workflows.analysis.follow import Follower
+from codewords_mcp.runtime.workflows.analysis.scopes import Binding, FunctionNode, NameScope
+from codewords_mcp.runtime.workflows.analysis.syntax import (
+    CALLS_ON,
+    called_as,
+    default_of,
+    is_static,
+    last_name,
+)
+from codewords_mcp.runtime.workflows.analysis.values import (
+    NONE,
+    ONLY_UNKNOWN,
+    UNKNOWN,
+    Class,
+    Collection,
+    Func,
+    InstanceValue,
+    Obj,
+    Ref,
+    Value,
+    Values,
+    bounded,
+    concat,
+)
+
+_BUILTINS = frozenset(
+    {
+        "str",
+        "bytes",
+        "list",
+        "tuple",
+        "set",
+        "sorted",
+        "iter",
+        "reversed",
+        "frozenset",
+        "next",
+        "getattr",
+        "map",
+        "dict",
+    }
+    | {"__import__", "filter", "zip", "enumerate", "open", "exec", "eval", "max", "min", "super"}
+)
+
+
+class Names(Follower):
+    """See `name`."""
+
+    def name(self, name: str, scope: NameScope) -> Values:
+        """What a name may stand for there."""
+        found = scope.find(name)
+        grown = self._index.grown.get(name, [])
+        if found is None:
+            if name in self._stars:
+                return frozenset({Ref(self._stars[name])})
+            return frozenset({Ref(name)}) if name in _BUILTINS else ONLY_UNKNOWN
+        where, bindings = found
+        values = bounded(value for one in bindings for value in self._bound(one, where, name))
+        if grown and any(isinstance(value, Collection) for value in values):
+            values |= {
+                UNKNOWN if item is None else Collection(ast.List(elts=[item], ctx=ast.Load()), inside)
+                for item, inside in grown
+            }
+        return values
+
+    def _bound(self, binding: Binding, scope: NameScope, name: str) -> Iterable[Value]:
+        node = binding.node
+        match binding.kind:
+            case "import":
+                return {Ref(binding.module)}
+            case "function":
+                assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)  # noqa: S101  # as it was bound
+                return {Func(node, scope)}
+            case "class":
+                assert isinstance(node, ast.ClassDef)  # noqa: S101  # as it was bound
+                return {Class(node, scope)}
+            case "parameter":
+                assert binding.owner is not None  # noqa: S101  # as it was bound
+                return self.parameter(binding.owner, name, scope)
+            case "value" if isinstance(node, ast.expr):
+                return self._at(node, binding.path, scope)
+            case "element" if isinstance(node, ast.expr):
+                return self._element_at(node, binding.path, scope)
+            case "added" if isinstance(node, ast.expr):
+                return self._added(name, node, scope)
+            case _:
+                return ONLY_UNKNOWN
+
+    def _at(self, node: ast.expr, path: tuple[int, ...], scope: NameScope) -> Values:
+        values = self.values(node, scope)
+        for place in path:
+            values = self.items(values, place)
+        return values
+
+    def _element_at(self, node: ast.expr, path: tuple[int, ...], scope: NameScope) -> Values:
+        if path and (pairs := self._pairs(node, scope)) is not None:
+            if path[0] >= len(pairs):
+                return ONLY_UNKNOWN
+            values = pairs[path[0]]
+            path = path[1:]
+        else:
+            values = self.elements(self.values(node, scope))
+        for place in path:
+            values = self.items(values, place)
+        return values
+
+    def _pairs(self, node: ast.expr, scope: NameScope) -> list[Values] | None:
+        """Per place, what `d.items()`, `enumerate(…)` and `zip(…)` give in turn; None for other iterables."""
+        if not isinstance(node, ast.Call):
+            return None
+        match node.func:
+            case ast.Attribute(value=value, attr="items"):
+                known = self.values(value, scope)
+                return [ONLY_UNKNOWN, self.elements(known)]
+            case ast.Name(id="enumerate") if node.args:
+                return [ONLY_UNKNOWN, self.elements(self.values(node.args[0], scope))]
+            case ast.Name(id="zip"):
+                return [self.elements(self.values(one, scope)) for one in node.args]
+            case _:
+                return None
+
+    def _added(self, name: str, node: ast.expr, scope: NameScope) -> Values:
+        """`url += "/x"`: what it was without this, with the addition."""
+        before = bounded(
+            value
+            for one in scope.names.get(name, [])
+            if one.kind != "added"
+            for value in self._bound(one, scope, name)
+        )
+        added = self.values(node, scope)
+        if any(isinstance(value, Collection) for value in added):
+            return added
+        return concat([before, added])
+
+    def parameter(self, owner: FunctionNode, name: str, scope: NameScope) -> Values:
+        """What a function's parameter is given, by every call of that name in the script, and by its default."""
+        key = (owner, name)
+        if key in self._open:
+            self._cut = True
+            return NONE
+        self._open.add(key)
+        try:
+            return self._parameter(owner, name, scope)
+        finally:
+            self._open.discard(key)
+
+    def _parameter(self, owner: FunctionNode, name: str, scope: NameScope) -> Values:
+        outside = scope.parent or scope
+        arguments = owner.args
+        every = [*arguments.posonlyargs, *arguments.args]
+        argument = next(one for one in (*every, *arguments.kwonlyargs) if one.arg == name)
+        if isinstance(outside.node, ast.ClassDef) and every and every[0] is argument and not is_static(owner):
+            return frozenset({Obj(Class(outside.node, outside.parent or outside))})
+        if known := self._annotated(argument.annotation, outside):
+            return known
+        found: set[Value] = set(self.values(default_of(owner, name), outside))
+        place = every.index(argument) if argument in every else None
+        given, complete = self._given(owner, name, place, outside)
+        found |= given
+        if not complete or not found:
+            found.add(UNKNOWN)
+        return bounded(found)
+
+    def _annotated(self, annotation: ast.expr | None, scope: NameScope) -> Values:
+        """Where an annotation names a class of another module, or one of the script that is no text."""
+        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+            try:
+                annotation = ast.parse(annotation.value, mode="eval").body
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                return NONE
+        match annotation:
+            case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+                return self._annotated(left, scope) | self._annotated(right, scope)
+            case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[first, *_])):
+                return self._annotated(first, scope)
+            case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
+                return self._annotated(inner, scope)
+            case ast.Name() | ast.Attribute():
+                found: set[Value] = set()
+                for value in self.values(annotation, scope):
+                    if isinstance(value, Class):
+                        found.add(Obj(value))
+                    elif (
+                        isinstance(value, Ref)
+                        and value.name.partition(".")[0] not in {"pydantic", "typing"} | _BUILTINS
+                    ):
+                        found.add(InstanceValue(value.name, None, None))
+                return frozenset(found)
+            case _:
+                return NONE
+
+    def _given(
+        self, owner: FunctionNode, name: str, place: int | None, outside: NameScope
+    ) -> tuple[set[Value], bool]:
+        """What calls give for a parameter, and whether these are all: nothing else uses the function."""
+        called = called_as(owner)
+        if called is None or getattr(owner, "decorator_list", None):
+            return set(), False
+        method = isinstance(outside.node, ast.ClassDef)
+        if called == "__init__" and method and isinstance(outside.node, ast.ClassDef):
+            called = outside.node.name
+        shift = 1 if method and not is_static(owner) else 0
+        found: set[Value] = set()
+        calls = self._index.named.get(called, [])
+        for call, scope in calls:
+            found |= self._argument(
+                call.args, call.keywords, name, None if place is None else place - shift, scope
+            )
+        handed_on = 0
+        for call, scope, first in self._handed_on(called):
+            handed_on += 1
+            if first < 0:  # map(function, items)
+                found |= (
+                    self.elements(self.values(call.args[1], scope)) if len(call.args) > 1 else ONLY_UNKNOWN
+                )
+            else:
+                rest = call.args[first:]
+                found |= self._argument(
+                    rest, call.keywords, name, None if place is None else place - shift, scope
+                )
+        complete = self._index.loaded.get(called, 0) <= len(calls) + handed_on
+        return found, complete
+
+    def _argument(
+        self,
+        args: list[ast.expr],
+        keywords: list[ast.keyword],
+        name: str,
+        place: int | None,
+        scope: NameScope,
+    ) -> Values:
+        for keyword in keywords:
+            if keyword.arg == name:
+                return self.values(keyword.value, scope)
+        if place is not None and any(isinstance(one, ast.Starred) for one in args[: place + 1]):
+            return ONLY_UNKNOWN
+        if place is not None and 0 <= place < len(args):
+            return self.values(args[place], scope) or ONLY_UNKNOWN
+        return ONLY_UNKNOWN if any(keyword.arg is None for keyword in keywords) else NONE
+
+    def _handed_on(self, called: str) -> Iterator[tuple[ast.Call, NameScope, int]]:
+        """Calls that are given the function and call it: (call, scope, where its arguments begin; -1 for `map`)."""
+        for via, at in CALLS_ON.items():
+            for call, scope in self._index.named.get(via, []):
+                if at < len(call.args) and last_name(call.args[at]) == called:
+                    yield call, scope, -1 if via == "map" else at + 1

@@ -1,0 +1,225 @@
+"""What each name of a script may stand for: every binding, in every scope, whatever the order."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_ADDS = frozenset({"append", "add", "insert", "appendleft", "setdefault"})
+_GROWS = _ADDS | {"extend", "update"}
+Kind = Literal["value", "element", "added", "import", "function", "class", "parameter", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One way in which a name gets its value.
+
+    value: it is `node`, or the item at `path` of it. element: an item of the iterable `node`. added: `node` is appended
+    to what it was. import: the module or name `module`. parameter: `node` is the `ast.arg`, `owner` its function.
+    """
+
+    kind: Kind
+    node: ast.AST | None = None
+    path: tuple[int, ...] = ()
+    module: str = ""
+    owner: FunctionNode | None = None
+
+
+@dataclass(slots=True, eq=False)
+class NameScope:
+    """The names of a module, class, function or comprehension."""
+
+    parent: NameScope | None
+    node: ast.AST
+    names: dict[str, list[Binding]] = field(default_factory=dict[str, list[Binding]])
+    outer: set[str] = field(default_factory=set[str])
+    """Names declared `global` or `nonlocal`."""
+
+    def bind(self, name: str, binding: Binding) -> None:
+        """Add a way in which a name of this scope, or the one it is declared to belong to, gets its value."""
+        scope = self
+        if name in self.outer:
+            while scope.parent is not None:
+                scope = scope.parent
+        scope.names.setdefault(name, []).append(binding)
+
+    def find(self, name: str) -> tuple[NameScope, list[Binding]] | None:
+        """The nearest scope that binds the name. Names of a class are not seen from its methods."""
+        scope: NameScope | None = self
+        while scope is not None:
+            seen = scope is self or not isinstance(scope.node, ast.ClassDef)
+            if seen and name in scope.names and name not in scope.outer:
+                return scope, scope.names[name]
+            scope = scope.parent
+        return None
+
+
+@dataclass(slots=True)
+class ScriptIndex:
+    """The whole script: its scopes, its calls, its fields, and the modules that it imports."""
+
+    module: NameScope
+    calls: list[tuple[ast.Call, NameScope]] = field(default_factory=list[tuple[ast.Call, NameScope]])
+    fields: dict[str, list[tuple[Binding, NameScope]]] = field(
+        default_factory=dict[str, list[tuple[Binding, NameScope]]]
+    )
+    """Attributes that are assigned somewhere, as `self.url = …`, by name."""
+    imports: dict[str, int] = field(default_factory=dict[str, int])
+    """Packages, with the line of their import."""
+    wildcards: list[str] = field(default_factory=list[str])
+    scope_of: dict[ast.AST, NameScope] = field(default_factory=dict[ast.AST, NameScope])
+    named: dict[str, list[tuple[ast.Call, NameScope]]] = field(
+        default_factory=dict[str, list[tuple[ast.Call, NameScope]]]
+    )
+    """Calls by the last name of what is called."""
+    loaded: dict[str, int] = field(default_factory=dict[str, int])
+    """How often a name or attribute is read."""
+    returns: dict[ast.AST, list[tuple[ast.expr, NameScope]]] = field(
+        default_factory=dict[ast.AST, list[tuple[ast.expr, NameScope]]]
+    )
+    grown: dict[str, list[tuple[ast.expr | None, NameScope]]] = field(
+        default_factory=dict[str, list[tuple[ast.expr | None, NameScope]]]
+    )
+    """What is put into lists and dicts of a name, as `urls.append(url)` or `urls[key] = url`; None: it cannot be told."""
+
+
+def index(tree: ast.Module) -> ScriptIndex:
+    """Read every binding of a tree. Its depth does not matter."""
+    found = ScriptIndex(NameScope(None, tree))
+    found.scope_of[tree] = found.module
+    todo: list[tuple[ast.AST, NameScope]] = [(node, found.module) for node in reversed(tree.body)]
+    while todo:
+        node, scope = todo.pop()
+        todo += reversed(list(_step(node, scope, found)))
+    return found
+
+
+def _step(node: ast.AST, scope: NameScope, found: ScriptIndex) -> Iterable[tuple[ast.AST, NameScope]]:
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
+            return _function(node, scope, found)
+        case ast.ClassDef():
+            scope.bind(node.name, Binding("class", node))
+            inner = found.scope_of[node] = NameScope(scope, node)
+            outside = [*node.decorator_list, *node.bases, *node.keywords]
+            return [*((part, scope) for part in outside), *((part, inner) for part in node.body)]
+        case ast.ListComp() | ast.SetComp() | ast.GeneratorExp() | ast.DictComp():
+            inner = found.scope_of[node] = NameScope(scope, node)
+            for clause in node.generators:
+                _bind_target(clause.target, Binding("element", clause.iter), inner, found)
+            return [(part, inner) for part in ast.iter_child_nodes(node)]
+        case ast.comprehension(iter=iterable):
+            inside = [iterable, *node.ifs]
+            return [(part, scope) for part in inside]
+        case _:
+            _simple(node, scope, found)
+            return [(part, scope) for part in ast.iter_child_nodes(node)]
+
+
+def _function(node: FunctionNode, scope: NameScope, found: ScriptIndex) -> list[tuple[ast.AST, NameScope]]:
+    inner = found.scope_of[node] = NameScope(scope, node)
+    outside: list[ast.AST] = [*node.args.defaults, *(one for one in node.args.kw_defaults if one)]
+    for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+        inner.bind(argument.arg, Binding("parameter", argument, owner=node))
+    for rest in (node.args.vararg, node.args.kwarg):
+        if rest is not None:
+            inner.bind(rest.arg, Binding("unknown"))
+    if isinstance(node, ast.Lambda):
+        found.returns[node] = [(node.body, inner)]
+        return [*((part, scope) for part in outside), (node.body, inner)]
+    scope.bind(node.name, Binding("function", node))
+    outside += node.decorator_list
+    return [*((part, scope) for part in outside), *((part, inner) for part in node.body)]
+
+
+def _simple(node: ast.AST, scope: NameScope, found: ScriptIndex) -> None:
+    match node:
+        case ast.Assign(targets=targets, value=value):
+            for target in targets:
+                _bind_target(target, Binding("value", value), scope, found)
+        case ast.AnnAssign(target=target, value=value):
+            if value is not None:
+                _bind_target(target, Binding("value", value), scope, found)
+            elif isinstance(target, ast.Name) and isinstance(scope.node, ast.ClassDef):
+                scope.bind(target.id, Binding("unknown"))
+        case ast.AugAssign(target=target, value=value):
+            _bind_target(target, Binding("added", value), scope, found)
+        case ast.NamedExpr(target=target, value=value):
+            inner = scope
+            while isinstance(inner.node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
+                inner = inner.parent or inner
+            _bind_target(target, Binding("value", value), inner, found)
+        case ast.For(target=target, iter=iterable) | ast.AsyncFor(target=target, iter=iterable):
+            _bind_target(target, Binding("element", iterable), scope, found)
+        case ast.withitem(context_expr=value, optional_vars=ast.expr() as target):
+            _bind_target(target, Binding("value", value), scope, found)
+        case ast.Import(names=names):
+            for name in names:
+                whole = name.asname is not None
+                scope.bind(
+                    name.asname or name.name.partition(".")[0],
+                    Binding("import", module=name.name if whole else name.name.partition(".")[0]),
+                )
+                found.imports.setdefault(name.name, node.lineno)
+        case ast.ImportFrom(module=module, names=names, level=0) if module:
+            found.imports.setdefault(module, node.lineno)
+            for name in names:
+                if name.name == "*":
+                    found.wildcards.append(module)
+                else:
+                    scope.bind(name.asname or name.name, Binding("import", module=f"{module}.{name.name}"))
+        case ast.Global(names=names) | ast.Nonlocal(names=names):
+            scope.outer.update(names)
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            scope.bind(name, Binding("unknown"))
+        case ast.MatchMapping(rest=str(name)):
+            scope.bind(name, Binding("unknown"))
+        case ast.Return(value=ast.expr() as value) | ast.Yield(value=ast.expr() as value):
+            owner = _owner(scope)
+            if owner is not None:
+                found.returns.setdefault(owner.node, []).append((value, scope))
+        case ast.Call(func=func, args=args):
+            if isinstance(func, ast.Attribute) and func.attr in _GROWS and isinstance(func.value, ast.Name):
+                item = args[-1] if args and func.attr in _ADDS else None
+                found.grown.setdefault(func.value.id, []).append((item, scope))
+            found.calls.append((node, scope))
+            last = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+            found.named.setdefault(last, []).append((node, scope))
+        case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name, ctx=ast.Load()):
+            found.loaded[name] = found.loaded.get(name, 0) + 1
+        case _:
+            pass
+
+
+def _owner(scope: NameScope) -> NameScope | None:
+    """The function that a scope is part of."""
+    inner: NameScope | None = scope
+    while inner is not None and not isinstance(
+        inner.node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+    ):
+        inner = inner.parent
+    return inner
+
+
+def _bind_target(target: ast.expr, binding: Binding, scope: NameScope, found: ScriptIndex) -> None:
+    todo = [(target, binding.path)]
+    while todo:
+        one, path = todo.pop()
+        bound = Binding(binding.kind, binding.node, path)
+        match one:
+            case ast.Name(id=name):
+                scope.bind(name, bound)
+            case ast.Attribute(attr=name):
+                found.fields.setdefault(name, []).append((bound, scope))
+            case ast.Tuple(elts=items) | ast.List(elts=items):
+                todo += [(item, (*path, place)) for place, item in enumerate(items)]
+            case ast.Starred(value=inner) if isinstance(inner, ast.Name):
+                scope.bind(inner.id, Binding("unknown"))
+            case ast.Subscript(value=ast.Name(id=name)):
+                item = binding.node if binding.kind == "value" and not path else None
+                found.grown.setdefault(name, []).append((item if isinstance(item, ast.expr) else None, scope))
+            case _:
+                pass

@@ -1,0 +1,1 @@
+"""Locked environments of workflows: resolved, built once, shared by hard links."""

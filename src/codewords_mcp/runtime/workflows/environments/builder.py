@@ -1,0 +1,190 @@
+"""The steps of one build: resolve to a lock, install it into a venv, and fit the venv for a sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from codewords_mcp.errors import EnvironmentFailed
+from codewords_mcp.runtime.model.core import Progress
+from codewords_mcp.runtime.workflows.environments import bytecode
+from codewords_mcp.runtime.workflows.environments.client_wheel import ClientWheel
+from codewords_mcp.runtime.workflows.environments.pythons import Python
+from codewords_mcp.runtime.workflows.environments.resolver import explain
+from codewords_mcp.runtime.workflows.environments.uv import Uv, run_command
+
+SANDBOX_PYTHON = Path("/python")
+"""Where a sandbox sees `base_prefix`. An installation in /usr keeps its place."""
+_RESOLVE_TIMEOUT = 180.0
+_INSTALL_TIMEOUT = 600.0
+_COMPILE_TIMEOUT = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that decides what an environment holds."""
+
+    hash: str
+    requirements: tuple[str, ...]
+    python: Python
+    client: ClientWheel | None
+
+
+async def resolve(uv: Uv, recipe: Recipe, work: Path) -> str:
+    """Lock the requirements: one `name==version` a line. Wheels only, since a source build would run code on the host.
+
+    Raises EnvironmentFailed with the resolver's reason in one sentence.
+    """
+    if not recipe.requirements:
+        return ""
+    arguments = [
+        "pip",
+        "compile",
+        "--quiet",
+        "--no-header",
+        "--no-annotate",
+        "--only-binary",
+        ":all:",
+        "--python",
+        str(recipe.python.executable),
+        *_client_options(recipe),
+    ]
+    if recipe.client:
+        overrides = work / "overrides.txt"
+        overrides.write_text(recipe.client.requirement + "\n", encoding="utf-8")
+        arguments += ["--overrides", str(overrides)]
+    if not all(one.isprintable() for one in recipe.requirements):  # each is one line of what uv reads
+        raise EnvironmentFailed(
+            "A dependency holds a control character.", hint="Write it in plain characters."
+        )
+    stdin = "".join(f"{one}\n" for one in recipe.requirements)
+    done = await uv.run(
+        *arguments, "-", within=_RESOLVE_TIMEOUT, doing="resolving the dependencies", cwd=work, stdin=stdin
+    )
+    if done.code:
+        raise explain(done.stderr, recipe.python.short, recipe.requirements)
+    return "".join(f"{line}\n" for line in done.stdout.splitlines() if "==" in line)
+
+
+async def build_venv(
+    uv: Uv, recipe: Recipe, lock: str, work: Path, progress: Progress, timings: dict[str, float]
+) -> None:
+    """Make `work/venv` from a lock, with bytecode, ready to be mounted into a sandbox.
+
+    Bytecode is made once per package in uv's private cache, from where it is linked like the sources: compiling costs
+    more than all the rest of a build. A build that brought new packages therefore installs a second time.
+    """
+    await progress(0.3, 1, "Installing packages")
+    started = time.perf_counter()
+    await _install(uv, recipe, lock, work)
+    timings["install"] = _ms(started)
+    fresh = await asyncio.to_thread(_not_compiled, uv.cache, recipe.python.tag)
+    if fresh:
+        await progress(0.6, 1, "Compiling packages")
+        started = time.perf_counter()
+        await _compile(uv, recipe.python, fresh)
+        await asyncio.to_thread(shutil.rmtree, work / "venv")
+        await _install(uv, recipe, lock, work)
+        timings["compile"] = _ms(started)
+    await asyncio.to_thread(_fit, work / "venv", recipe.python)
+
+
+async def _install(uv: Uv, recipe: Recipe, lock: str, work: Path) -> None:
+    venv = work / "venv"
+    made = await uv.run(
+        "venv",
+        "--quiet",
+        "--no-project",
+        "--relocatable",
+        "--python",
+        str(recipe.python.executable),
+        str(venv),
+        within=60,
+        doing="making a virtual environment",
+        cwd=work,
+    )
+    if made.code:
+        raise EnvironmentFailed(
+            f"Python {recipe.python.version} cannot make a virtual environment.",
+            hint="Install that Python again, with its `venv` module.",
+        )
+    if not lock:
+        return
+    arguments = [
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--python",
+        str(venv / "bin" / "python"),
+        "--link-mode",
+        "hardlink",
+        *_client_options(recipe),
+        "--requirements",
+        "-",
+    ]
+    done = await uv.run(
+        *arguments, within=_INSTALL_TIMEOUT, doing="installing the packages", cwd=work, stdin=lock
+    )
+    if done.code:
+        raise explain(done.stderr, recipe.python.short, recipe.requirements)
+
+
+def _client_options(recipe: Recipe) -> list[str]:
+    return ["--find-links", str(recipe.client.path.parent)] if recipe.client else []
+
+
+def _not_compiled(cache: Path, tag: str) -> list[Path]:
+    """Unpacked packages in uv's cache without this Python's bytecode."""
+    archives = cache / "archive-v0"
+    marks = cache / "bytecode" / tag
+    if not archives.is_dir():
+        return []
+    done = {mark.name for mark in marks.iterdir()} if marks.is_dir() else set[str]()
+    return [archive for archive in archives.iterdir() if archive.is_dir() and archive.name not in done]
+
+
+async def _compile(uv: Uv, python: Python, archives: list[Path]) -> None:
+    """Unchecked hashes: environments never change, and copies where links fail keep no times. Files that do not compile
+    (some packages carry tests of bad syntax) are left; nothing is run.
+    """
+    command = (
+        str(python.executable),
+        "-I",
+        "-S",
+        str(Path(bytecode.__file__)),
+        "-qq",
+        "-j",
+        "2",
+        "--invalidation-mode",
+        "unchecked-hash",
+        *(str(archive) for archive in archives),
+    )
+    await run_command(command, env=uv.environment(), within=_COMPILE_TIMEOUT, doing="compiling the packages")
+    marks = uv.cache / "bytecode" / python.tag
+    marks.mkdir(parents=True, exist_ok=True)
+    for archive in archives:
+        (marks / archive.name).touch()
+
+
+def _fit(venv: Path, python: Python) -> None:
+    """Point the venv at the paths that a sandbox knows, so that no path of this machine is in it."""
+    home = (python.base_prefix if python.base_prefix == Path("/usr") else SANDBOX_PYTHON) / "bin"
+    for name in ("python", "python3", f"python{python.short}"):
+        (venv / "bin" / name).unlink(missing_ok=True)
+    (venv / "bin" / "python").symlink_to(home / f"python{python.short}")
+    for name in ("python3", f"python{python.short}"):
+        (venv / "bin" / name).symlink_to("python")
+    (venv / "pyvenv.cfg").write_text(
+        f"home = {home}\nimplementation = CPython\nversion_info = {python.version}\ninclude-system-site-packages = false\n",
+        encoding="utf-8",
+    )
+
+
+def _ms(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 1)

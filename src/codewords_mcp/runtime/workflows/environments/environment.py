@@ -1,0 +1,372 @@
+"""Locked environments, one per set of dependencies, built once and shared by hard links.
+
+Layout under `home/environments/<hash>/`: `venv/` is mounted into sandboxes, `environment.json` beside it is ours.
+Locks stay in `home/environments/locks/` after an environment is collected, so that it is rebuilt with the same versions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+
+from codewords_mcp.errors import EnvironmentFailed, StorageFailed
+from codewords_mcp.runtime.model.core import Progress, no_progress
+from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
+from codewords_mcp.runtime.workflows.environments import folders as shelf
+from codewords_mcp.runtime.workflows.environments.builder import Recipe, build_venv, resolve
+from codewords_mcp.runtime.workflows.environments.client_wheel import ClientWheel, client_wheel
+from codewords_mcp.runtime.workflows.environments.integrity import clean_cache, damaged_packages
+from codewords_mcp.runtime.workflows.environments.pythons import Python, find_python
+from codewords_mcp.runtime.workflows.environments.uv import Uv
+from codewords_mcp.runtime.workflows.script import Script
+from codewords_mcp.settings import Settings
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+_LAYOUT = "1"
+"""Changes when environments are built otherwise; older ones are then left alone and collected."""
+_SHOWN, _NAMED = 20, 3
+"""Damaged packages that are named in the log, and in a sentence."""
+_UNWRITABLE = "The folder of environments cannot be written: {reason}."
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A built environment. `python_version` is "3.11", `lock` one `name==version` a line; `built` is false where it was
+    there already. `timings_ms` has the parts of this call: python, resolve, install, compile, total.
+    """
+
+    hash: str
+    path: Path
+    base_prefix: Path
+    python_version: str
+    site_packages: Path
+    lock: str
+    built: bool
+    timings_ms: dict[str, float]
+
+    @property
+    def ref(self) -> EnvironmentRef:
+        """What a sandbox driver needs of it."""
+        try:
+            identity = self.path.stat().st_ino
+        except FileNotFoundError:
+            identity = 0
+        return EnvironmentRef(self.path, self.base_prefix, self.python_version, identity)
+
+
+@dataclass(slots=True)
+class _Build:
+    """A build that several callers may await; the last one that gives up cancels it."""
+
+    task: asyncio.Task[Environment]
+    listeners: list[Progress]
+    waiters: int = 0
+
+
+class Environments:
+    """The environments of one home. All methods are for one event loop; other processes may use the same home."""
+
+    def __init__(self, home: Path, settings: Settings, uv: Path) -> None:
+        self._root = home / "environments"
+        self._downloads = settings.python_downloads
+        self._uv = Uv(uv, home / "cache" / "uv")
+        self._wheels = home / "cache" / "client"
+        self._pythons = home / "pythons"
+        self._builds: dict[str, _Build] = {}
+        self._found: dict[str, Python] = {}
+        self._damaged_hashes: set[str] = set()
+        """What `damaged` found, beyond the sizes that are compared at each load."""
+        self.rebuilt: dict[str, list[str]] = {}
+        """Environments that were damaged and have been built again by this process: their hash, and the packages."""
+        self._wheel: ClientWheel | None = None
+        self._wheel_lock = asyncio.Lock()
+
+    async def ensure(self, script: Script, progress: Progress = no_progress) -> Environment:
+        """The environment for a script, built if it is not there. Calls for the same dependencies share one build.
+
+        Raises EnvironmentFailed with the reason in a sentence, StorageFailed where the home cannot be written.
+        Cancelling it, or a crash, leaves nothing that a later call would take for an environment.
+        """
+        started = time.perf_counter()
+        recipe = await self._recipe(script)
+        found_ms = _ms(started)
+        environment, damage = await asyncio.to_thread(self._load, recipe)
+        if environment is None or damage:
+            environment = await self._join(recipe, progress, damage)
+        timings = {"python": found_ms, **environment.timings_ms, "total": _ms(started)}
+        return replace(environment, timings_ms=timings)
+
+    async def collect(self, in_use: set[str], older_than: float) -> int:
+        """Remove environments whose hash is not in use and that nobody asked for since `older_than` seconds, and what
+        crashed builds left. Returns how many environments went.
+        """
+        return await asyncio.to_thread(shelf.collect, self._root, in_use | set(self._builds), older_than)
+
+    async def close(self) -> None:
+        """Cancel builds that run and wait for their end."""
+        tasks = [build.task for build in self._builds.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _recipe(self, script: Script) -> Recipe:
+        python = await self._python(script.requires_python)
+        client = await self._client() if script.uses_our_client else None
+        requirements = tuple(sorted(set(script.dependencies)))
+        return Recipe(_hash(requirements, python, client), requirements, python, client)
+
+    async def _python(self, requires: str) -> Python:
+        """Looking for a Python runs several, so what was found is kept while it is there."""
+        known = self._found.get(requires)
+        if known is None or not known.executable.exists():
+            known = await find_python(self._uv, requires, downloads=self._downloads, installs=self._pythons)
+            self._found[requires] = known
+        return known
+
+    async def _client(self) -> ClientWheel:
+        async with self._wheel_lock:
+            if self._wheel is None:
+                self._wheel = await _writable(client_wheel(self._uv, self._wheels))
+            return self._wheel
+
+    async def _join(self, recipe: Recipe, progress: Progress, damage: list[str]) -> Environment:
+        build = self._builds.get(recipe.hash)
+        if build is None:
+            listeners: list[Progress] = []
+            task = asyncio.create_task(
+                self._build(recipe, _tell(listeners), damage), name=f"environment {recipe.hash}"
+            )
+            build = self._builds[recipe.hash] = _Build(task, listeners)
+            task.add_done_callback(lambda _: self._forget(recipe.hash, build))
+        build.listeners.append(progress)
+        build.waiters += 1
+        try:
+            return await asyncio.shield(build.task)
+        finally:
+            build.waiters -= 1
+            build.listeners.remove(progress)
+            if not build.waiters and not build.task.done():
+                # whoever comes now has a build of its own, not one that is ending
+                self._forget(recipe.hash, build)
+                build.task.cancel()
+                await asyncio.gather(build.task, return_exceptions=True)
+
+    def _forget(self, key: str, build: _Build) -> None:
+        if self._builds.get(key) is build:
+            del self._builds[key]
+
+    async def _build(self, recipe: Recipe, progress: Progress, damage: list[str]) -> Environment:
+        if not damage:
+            return await _writable(self._build_in_place(recipe, progress))
+        log.warning("environment damaged: built again", hash=recipe.hash, packages=damage[:_SHOWN])
+        try:
+            environment = await _writable(self._build_in_place(recipe, progress, replace_existing=True))
+        except EnvironmentFailed as error:
+            raise EnvironmentFailed(
+                f"The environment {recipe.hash} is damaged ({_in_short(damage)}) and could not be built again:"
+                f" {error.message}",
+                hint=error.hint,
+            ) from error
+        self._damaged_hashes.discard(recipe.hash)
+        self.rebuilt[recipe.hash] = damage
+        return environment
+
+    async def _build_in_place(
+        self, recipe: Recipe, progress: Progress, *, replace_existing: bool = False
+    ) -> Environment:
+        """Build beside the environment that is there, so that a build that fails changes nothing."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=self._root, prefix=shelf.temporary_prefix()))
+        try:
+            timings: dict[str, float] = {}
+            lock = await self._cured(lambda: self._lock(recipe, work, progress, timings))
+            odd = await self._install(recipe, lock, work, progress, timings)
+            environment = _describe(recipe, self._root / recipe.hash, lock)
+            facts = {**_facts(environment), "odd": odd}
+            shelf.write(work / "environment.json", json.dumps(facts, indent=1))
+            if replace_existing:
+                await asyncio.to_thread(shelf.remove, self._root / recipe.hash)
+            shelf.publish(work, self._root / recipe.hash)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
+        await progress(1, 1, "Environment ready")
+        log.info("environment built", hash=recipe.hash, packages=lock.count("=="), timings_ms=timings)
+        return replace(environment, built=True, timings_ms=timings)
+
+    async def _install(
+        self, recipe: Recipe, lock: str, work: Path, progress: Progress, timings: dict[str, float]
+    ) -> list[str]:
+        """Build the venv; packages whose files are not those of their wheels also with a sound package cache."""
+
+        async def build() -> list[str]:
+            await asyncio.to_thread(shutil.rmtree, work / "venv", ignore_errors=True)
+            await build_venv(self._uv, recipe, lock, work, progress, timings)
+            folder = _site_packages(work / "venv", recipe.python)
+            return await asyncio.to_thread(damaged_packages, folder, lock.count("=="), hashes=True)
+
+        odd = await self._cured(build)
+        if odd and await self._clean_cache():
+            odd = await build()
+        if odd:  # a wheel whose own list of files is wrong
+            log.warning("packages differ from their wheels' lists of files", packages=odd[:20])
+        return odd
+
+    async def _clean_cache(self) -> bool:
+        removed = await asyncio.to_thread(clean_cache, self._uv.cache, marks="bytecode")
+        if removed:
+            log.warning(
+                "package cache damaged: packages are fetched again", packages=removed[:20], count=len(removed)
+            )
+        return bool(removed)
+
+    async def _cured(self, step: Callable[[], Awaitable[T]]) -> T:
+        """The step; where it fails and the package cache is damaged, once more without what is damaged of it."""
+        try:
+            return await step()
+        except EnvironmentFailed:
+            if not await self._clean_cache():
+                raise
+        return await step()
+
+    async def damaged(self) -> dict[str, list[str]]:
+        """Environments with files that are missing or other ones: their hash, and the packages. Reads all files.
+
+        Each is built again by the next `ensure` that needs it.
+        """
+        found = await asyncio.to_thread(self._damaged)
+        self._damaged_hashes = set(found)
+        return found
+
+    def _damaged(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for folder in sorted(self._root.glob("*")):
+            try:
+                facts: dict[str, Any] = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue  # one that is being built, or is no environment
+            venv = folder / "venv"
+            site_packages = venv / "lib" / f"python{facts['python_version']}" / "site-packages"
+            if damage := self._damage(venv, site_packages, facts, hashes=True):
+                found[folder.name] = damage
+        return found
+
+    @staticmethod
+    def _damage(venv: Path, site_packages: Path, facts: dict[str, Any], *, hashes: bool = False) -> list[str]:
+        """What is missing or another one of an environment, but for what was so when it was built."""
+        if not (venv / "pyvenv.cfg").is_file():
+            return ["the virtual environment itself"]
+        damaged = damaged_packages(site_packages, str(facts["lock"]).count("=="), hashes=hashes)
+        return sorted(set(damaged) - set(facts.get("odd", ())))
+
+    async def _lock(self, recipe: Recipe, work: Path, progress: Progress, timings: dict[str, float]) -> str:
+        kept = self._root / "locks" / f"{recipe.hash}.txt"
+        if kept.is_file():
+            return kept.read_text(encoding="utf-8")
+        await progress(0.1, 1, "Resolving dependencies")
+        started = time.perf_counter()
+        lock = await resolve(self._uv, recipe, work)
+        timings["resolve"] = _ms(started)
+        kept.parent.mkdir(exist_ok=True)
+        shelf.write(work / "lock.txt", lock)
+        (work / "lock.txt").replace(kept)
+        return lock
+
+    def _load(self, recipe: Recipe) -> tuple[Environment | None, list[str]]:
+        """The environment that is there, if any, and its packages that are damaged."""
+        folder = self._root / recipe.hash
+        try:
+            facts: dict[str, Any] = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+            os.utime(folder)  # its last use, for `collect`
+        except FileNotFoundError:
+            return None, []
+        except (OSError, ValueError) as error:
+            raise StorageFailed(
+                _UNWRITABLE.format(reason=getattr(error, "strerror", None) or "its description is damaged"),
+                hint=f"Remove {folder} and try again.",
+            ) from error
+        environment = _describe(recipe, folder, str(facts["lock"]))
+        hashes = recipe.hash in self._damaged_hashes
+        return environment, self._damage(environment.path, environment.site_packages, facts, hashes=hashes)
+
+
+def _in_short(packages: list[str]) -> str:
+    more = f" and {len(packages) - _NAMED} more" if len(packages) > _NAMED else ""
+    return f"{', '.join(packages[:_NAMED])}{more}"
+
+
+def _hash(requirements: tuple[str, ...], python: Python, client: ClientWheel | None) -> str:
+    parts = [
+        _LAYOUT,
+        *requirements,
+        python.version,
+        str(python.base_prefix),
+        sys.platform,
+        platform.machine(),
+        "-".join(platform.libc_ver()),
+        client.digest if client else "registry",
+    ]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def _describe(recipe: Recipe, folder: Path, lock: str) -> Environment:
+    venv = folder / "venv"
+    site_packages = _site_packages(venv, recipe.python)
+    return Environment(
+        recipe.hash,
+        venv,
+        recipe.python.base_prefix,
+        recipe.python.short,
+        site_packages,
+        lock,
+        built=False,
+        timings_ms={},
+    )
+
+
+def _site_packages(venv: Path, python: Python) -> Path:
+    return venv / "lib" / f"python{python.short}" / "site-packages"
+
+
+def _facts(environment: Environment) -> dict[str, Any]:
+    return {
+        key: str(value) if isinstance(value, Path) else value for key, value in asdict(environment).items()
+    }
+
+
+def _tell(listeners: list[Progress]) -> Progress:
+    async def tell(done: float, total: float, message: str) -> None:
+        for listener in list(listeners):
+            try:
+                await listener(done, total, message)
+            except Exception:  # one listener that broke does not end a build that others await
+                log.debug("progress was not heard", exc_info=True)
+
+    return tell
+
+
+async def _writable(work: Awaitable[T]) -> T:
+    try:
+        return await work
+    except OSError as error:
+        raise StorageFailed(
+            _UNWRITABLE.format(reason=error.strerror or type(error).__name__),
+            hint="Free some space, or make the folder of CODEWORDS_HOME writable, and try again.",
+        ) from error
+
+
+def _ms(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 1)

@@ -1,0 +1,197 @@
+"""What reading a script's syntax tree shows without running it: its app, its steps, and notes on its dialect."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from codewords_mcp.runtime.model.core import Check
+
+_MAX_STEPS = 200
+_STEP = re.compile(r"STEPLOG START ([A-Za-z0-9_.:-]{1,80}(?: [A-Za-z0-9_.:-]{1,80}){0,9})")
+_PERSISTENT = re.compile(r"redis|snapshot|cache|\bkey\b|_key\b", re.IGNORECASE)
+_HASH = (
+    "`hash()` of a string differs between processes elsewhere; "
+    "the sandbox fixes PYTHONHASHSEED=0, so this key is stable here only."
+)
+_SEED_METHODS = frozenset(
+    {
+        "deploy_workflow",
+        "validate_workflow",
+        "manage_secrets",
+        "get_workflow_logs",
+        "get_workflow_output",
+        "discover_pipedream_integrations",
+    }
+)
+# Keys of a service call's data that the seed spells otherwise than the public documents (wire contract, "Both dialects").
+_SEED_KEYS = {"app_slug": "app", "action_name": "action"}
+
+
+COOKIES = (
+    "Requests reach a workflow without cookies, since all workflows share the runtime's origin. Pass a token in a header of your "
+    "own (X-Session) or in the body, and keep what belongs to it with redis_coordinator or user_login."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptFacts:
+    """`app` is the FastAPI instance's name at module level, None without one; `mentions_fastapi` is the weaker sign.
+
+    `steps` are the ids of `STEPLOG START` lines in order; `notes` never fail a validation.
+    """
+
+    app: str | None
+    app_line: int | None
+    mentions_fastapi: bool
+    steps: tuple[str, ...]
+    notes: tuple[Check, ...]
+
+
+def look(tree: ast.Module | None, text: str) -> ScriptFacts:
+    """Look at a parsed script; without a tree only at its text."""
+    steps = tuple(dict.fromkeys(_STEP.findall(text)))[:_MAX_STEPS]
+    if tree is None:
+        note = Check(
+            id="dialect",
+            status="note",
+            message="The runtime's own Python cannot read this script's newer syntax; its style was not looked at.",
+        )
+        return ScriptFacts(None, None, "FastAPI" in text, steps, (note,))
+    app, line = _app(tree)
+    notes = (*_dialect(tree), *_hashes(tree), *_cookies(tree))
+    return ScriptFacts(app, line, app is not None or _mentions_fastapi(tree), steps, notes)
+
+
+def _app(tree: ast.Module) -> tuple[str | None, int | None]:
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name), *_], value=ast.Call(func=func)) if _is_fastapi(func):
+                return name, node.lineno
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Call(func=func)) if _is_fastapi(func):
+                return name, node.lineno
+            case _:
+                pass
+    return None, None
+
+
+def _is_fastapi(func: ast.expr) -> bool:
+    return (isinstance(func, ast.Name) and func.id == "FastAPI") or (
+        isinstance(func, ast.Attribute) and func.attr == "FastAPI"
+    )
+
+
+def _mentions_fastapi(tree: ast.Module) -> bool:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id="FastAPI") | ast.Attribute(attr="FastAPI") | ast.ImportFrom(module="fastapi"):
+                return True
+            case ast.Import(names=names) if any(name.name.split(".")[0] == "fastapi" for name in names):
+                return True
+            case _:
+                pass
+    return False
+
+
+def _dialect(tree: ast.Module) -> Iterator[Check]:
+    """One note for each spelling of the seed, at its first place. Both spellings work."""
+    seen: set[str] = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        for name, ours, place in _seed_spellings(node):
+            if name not in seen:
+                seen.add(name)
+                yield Check(
+                    id="dialect",
+                    status="note",
+                    line=place.lineno,
+                    column=place.col_offset + 1,
+                    message=f"`{name}` works here; {ours}.",
+                )
+
+
+def _cookies(tree: ast.Module) -> Iterator[Check]:
+    """One note where cookies are set or read: requests come without any."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="set_cookie")) | ast.Attribute(attr="cookies"):
+                pass
+            case (
+                ast.Call(func=ast.Name(id="Cookie" | "APIKeyCookie" | "SessionMiddleware"))
+                | ast.Name(id="SessionMiddleware")
+            ):
+                pass
+            case _:
+                continue
+        yield Check(
+            id="cookies", status="note", message=COOKIES, line=node.lineno, column=node.col_offset + 1
+        )
+        return
+
+
+def _seed_spellings(call: ast.Call) -> Iterator[tuple[str, str, ast.expr | ast.keyword]]:
+    if not isinstance(call.func, ast.Attribute):
+        return
+    if call.func.attr in _SEED_METHODS:
+        yield f"{call.func.attr}()", "the public client has no such method", call
+    keywords = {one.arg: one for one in call.keywords if one.arg}
+    if call.func.attr != "run" or "service_id" not in keywords:
+        return
+    data = keywords.get("data")
+    if data is None:
+        return
+    yield "data=", "the public client calls it `inputs=`", data
+    service = keywords["service_id"].value
+    service_id = service.value if isinstance(service, ast.Constant) else None
+    keys = (
+        [key for key in data.value.keys if isinstance(key, ast.Constant)]
+        if isinstance(data.value, ast.Dict)
+        else []
+    )
+    for key in keys:
+        if service_id == "pipedream" and key.value in _SEED_KEYS:
+            yield str(key.value), f"public scripts write `{_SEED_KEYS[str(key.value)]}`", key
+        if service_id == "redis_coordinator" and key.value == "action":
+            yield "action", "public scripts write `operation`", key
+
+
+def _hashes(tree: ast.Module) -> Iterator[Check]:
+    """`hash()` of a string in a key of stored state: each process elsewhere has another seed for it."""
+    for statement in ast.walk(tree):
+        if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.Expr | ast.Return):
+            continue
+        call = _hash_call(statement)
+        if call is not None and _names_stored_state(statement):
+            yield Check(
+                id="hash",
+                status="warning",
+                message=_HASH,
+                line=call.lineno,
+                column=call.col_offset + 1,
+                fix="hashlib.sha256(text.encode()).hexdigest()",
+            )
+            return
+
+
+def _hash_call(statement: ast.stmt) -> ast.Call | None:
+    calls = (node for node in ast.walk(statement) if isinstance(node, ast.Call))
+    return next((call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "hash"), None)
+
+
+def _names_stored_state(statement: ast.stmt) -> bool:
+    for node in ast.walk(statement):
+        match node:
+            case (
+                ast.Name(id=word)
+                | ast.Attribute(attr=word)
+                | ast.keyword(arg=str(word))
+                | ast.Constant(value=str(word))
+            ):
+                if _PERSISTENT.search(word):
+                    return True
+            case _:
+                pass
+    return False

@@ -1,0 +1,1 @@
+"""Checks of a workflow's code, from what costs microseconds to starting it in a sandbox."""

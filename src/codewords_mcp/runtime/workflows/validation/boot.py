@@ -1,0 +1,307 @@
+"""The check that runs the script: in a sandbox without any network, with stand-ins for its secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from codewords_mcp.bounded_json import parse
+from codewords_mcp.errors import CodewordsError, ProgramFailed, SandboxUnavailable
+from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Limits, Sandbox, SandboxSpec
+from codewords_mcp.runtime.workflows.openapi import normalise
+from codewords_mcp.runtime.workflows.script import Script
+from codewords_mcp.runtime.workflows.validation.crash import explain_crash
+from codewords_mcp.runtime.workflows.validation.repair import watched_code
+from codewords_mcp.runtime.workflows.validation.smoke import Example, Smoke, judge, try_example
+
+PORT = 8000
+STAND_IN = "validation-stand-in"
+"""The value of every required variable while a script is checked; no secret is ever read for it."""
+_RUNTIME = "http://127.0.0.1:8765"
+_ASK_TIMEOUT = 20.0
+_LAST_WORDS = 1.0
+LOOK_EVERY = 4.0
+"""Seconds between two looks at where a program is while it starts."""
+_TIMES = 2
+_NEVER = 86_400.0
+_SEEN_AT = re.compile(
+    r'\(most recent call first\):\n(?=  File "[^"\n]*/main\.py", line (\d+) in )'
+    r'(?:  File [^\n]*\n){0,100}?  File "[^"\n]*/main\.py", line \d+ in <module>'
+)
+"""A stack whose innermost call is the program's own: waiting for a package that is slow to import is none."""
+_MAX_OPENAPI = 4 << 20
+_KEPT_OUTPUT = 64 << 10
+_MAIN_BLOCK = """End the script with:
+if __name__ == "__main__":
+    import os
+    import uvicorn
+    uvicorn.run(app, host="0.0.0.0", port=int(os.environ["PORT"]))"""
+_OPENAPI_FIX = "Leave FastAPI's `openapi_url` at its default, /openapi.json, and open without a key."
+
+
+@dataclass(slots=True)
+class Boot:
+    """What starting the script showed. `openapi` is None where it gave none; `example` is what it was tried with."""
+
+    checks: list[Check] = field(default_factory=list[Check])
+    openapi: dict[str, Any] | None = None
+    example: Example | None = None
+
+
+class _Output:
+    """The end of what the program wrote, as it comes."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self._more = asyncio.Event()
+        self._task = asyncio.create_task(self._read(sandbox))
+
+    async def _read(self, sandbox: Sandbox) -> None:
+        async for chunk in sandbox.output():
+            self._chunks.append(chunk.data)
+            self._size += len(chunk.data)
+            while self._size > _KEPT_OUTPUT and len(self._chunks) > 1:
+                self._size -= len(self._chunks.popleft())
+            self._more.set()
+
+    async def until(self, told: Callable[[str], object], within: float) -> None:
+        """Wait until `told` says that what the program wrote is enough, but no longer than so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while not told(self.so_far()):
+                    self._more.clear()
+                    await self._more.wait()
+
+    async def text(self) -> str:
+        """All of it, once the sandbox has ended."""
+        async with asyncio.timeout(10):
+            await asyncio.gather(self._task, return_exceptions=True)
+        return self.so_far()
+
+    def so_far(self) -> str:
+        """The end of it as it is now."""
+        return b"".join(self._chunks)[-_KEPT_OUTPUT:].decode(errors="replace")
+
+
+async def boot(
+    script: Script, environment: EnvironmentRef, driver: Driver, limits: Limits, smoke: Smoke | None = None
+) -> Boot:
+    """Start the script, wait for its port and ask for its OpenAPI; the sandbox is gone when this returns.
+
+    With `smoke`, it is also asked once with an example input, if there is one.
+
+    Raises SandboxFailed where the sandbox broke. Everything that the program does wrong is a failed check.
+    """
+    result = Boot()
+    spec = SandboxSpec(
+        id=f"validate-{uuid.uuid4().hex[:12]}",
+        environment=environment,
+        code=watched_code(script, LOOK_EVERY),
+        env=_env(script),
+        limits=limits,
+        port=PORT,
+        network=False,
+    )
+    try:
+        sandbox = await driver.start(spec)
+    except SandboxUnavailable as error:
+        result.checks.append(
+            Check(id="starts", status="failed", message=error.message, fix=error.hint or None)
+        )
+        return result
+    output = _Output(sandbox)
+    try:
+        await _ready(sandbox, output)
+        result.checks.append(
+            Check(id="starts", status="passed", message="The program starts without any network.")
+        )
+        result.checks.append(Check(id="port", status="passed", message="It listens on PORT."))
+        await _ask(script, sandbox, result)
+        example = smoke.example(result.openapi) if smoke and result.openapi else None
+        if example is not None:
+            result.example = example
+            answer = await try_example(sandbox.socket_path, example)
+            if answer.status >= 500:  # what it writes about that may come after its answer
+                await output.until(lambda text: explain_crash(script, text), _LAST_WORDS)
+            await sandbox.kill()
+            result.checks.append(judge(script, example, answer, await output.text()))
+    except _Looping as loop:
+        await sandbox.kill()
+        result.checks.append(
+            Check(
+                id="starts",
+                status="failed",
+                message=f"The program is still here after {LOOK_EVERY * _TIMES:g} s: it loops or computes while it starts.",
+                line=loop.line,
+                fix="Start the server first, and do slow work when a route is asked.",
+            )
+        )
+    except ProgramFailed as error:
+        await sandbox.kill()
+        result.checks.append(_failed(error, script, await output.text()))
+    finally:
+        await sandbox.kill()
+        await output.text()
+    return result
+
+
+class _Looping(Exception):  # an outcome, caught inside this room
+    """The program is still in a line of its own at its start."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
+async def _ready(sandbox: Sandbox, output: _Output) -> None:
+    """Wait until it serves. Raises what `wait_ready` raises, and _Looping once it has not left its own start twice."""
+    ready = asyncio.ensure_future(sandbox.wait_ready())
+    stuck = asyncio.ensure_future(output.until(_looping, _NEVER))
+    try:
+        await asyncio.wait({ready, stuck}, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done() and (line := _looping(output.so_far())):
+            raise _Looping(line)
+        await ready
+    finally:
+        for one in (ready, stuck):
+            one.cancel()
+        await asyncio.gather(ready, stuck, return_exceptions=True)
+
+
+def _looping(output: str) -> int | None:
+    """The line of the program's own at which it was seen again and again, without anything else being called; None else."""
+    seen = _SEEN_AT.findall(output)
+    return int(seen[-1]) if len(seen) >= _TIMES else None
+
+
+def _env(script: Script) -> dict[str, str]:
+    declared = {
+        variable.name: STAND_IN if variable.default is None else variable.default for variable in script.env
+    }
+    return {"LOGLEVEL": "INFO", **declared} | {
+        "PORT": str(PORT),
+        "CODEWORDS_API_KEY": "cwk-" + STAND_IN,
+        "CODEWORDS_RUNTIME_URI": _RUNTIME,
+        "RUNTIME_URI": _RUNTIME,
+        "SERVICE_ID": "validation_00000000",
+        "CODEWORDS_SERVICE_ROOT": "/run/validation_00000000",
+        "PYTHONHASHSEED": "0",
+    }
+
+
+def _failed(error: ProgramFailed, script: Script, output: str) -> Check:
+    crash = explain_crash(script, output)
+    if error.code in {"program_no_port", "program_wrong_port"}:
+        return Check(id="port", status="failed", message=error.message, fix=error.hint or None)
+    if crash is not None:
+        return crash
+    if error.code == "program_exited" and error.exit_code == 0:
+        return Check(
+            id="starts",
+            status="failed",
+            message="The program ended at once without serving anything.",
+            fix=_MAIN_BLOCK,
+        )
+    return Check(id="starts", status="failed", message=error.message, fix=error.hint or None)
+
+
+async def _ask(script: Script, sandbox: Sandbox, result: Boot) -> None:
+    from codewords_mcp.runtime.sandboxes import http1
+
+    try:
+        async with asyncio.timeout(_ASK_TIMEOUT):
+            reply = await http1.request(
+                sandbox.socket_path, "GET", b"/openapi.json", [(b"accept", b"application/json")], None
+            )
+            try:
+                status, body = reply.status, await _read(reply)
+            finally:
+                await reply.aclose()
+    except TimeoutError:
+        message = f"The program listens, but did not answer within {_ASK_TIMEOUT:.0f} s."
+        result.checks.append(
+            Check(
+                id="openapi",
+                status="failed",
+                message=message,
+                fix="Do slow work when asked, not while the app starts.",
+            )
+        )
+        return
+    except CodewordsError as error:
+        result.checks.append(
+            Check(id="openapi", status="failed", message=error.message, fix=error.hint or None)
+        )
+        return
+    result.checks.append(_judge(script, status, body, result))
+
+
+async def _read(reply: Any) -> bytes:
+    body = bytearray()
+    async for chunk in reply.body:
+        body += chunk
+        if len(body) > _MAX_OPENAPI:
+            break
+    return bytes(body)
+
+
+def _judge(script: Script, status: int, body: bytes, result: Boot) -> Check:
+    document = _document(body) if status == 200 else None
+    if document is not None:
+        result.openapi = document
+        return _routes(document)
+    if script.look.app and status in {401, 403, 404}:
+        return Check(
+            id="openapi",
+            status="warning",
+            fix=_OPENAPI_FIX,
+            message=f"The app hides its OpenAPI (status {status}), so nobody can see which input it takes.",
+        )
+    if status >= 500:
+        return Check(
+            id="openapi",
+            status="failed",
+            message=f"The app fails to describe itself (status {status} for /openapi.json).",
+            fix="Look for a model or a response type that FastAPI cannot describe.",
+        )
+    return Check(
+        id="openapi",
+        status="failed",
+        message="What listens is not a FastAPI app: it gives no OpenAPI at /openapi.json.",
+        fix="Make a FastAPI app, as in `app = FastAPI(title=…)`, and serve it with uvicorn.",
+    )
+
+
+def _document(body: bytes) -> dict[str, Any] | None:
+    try:
+        document = parse(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict) or "openapi" not in document:
+        return None
+    return normalise(cast("dict[str, Any]", document))
+
+
+def _routes(document: dict[str, Any]) -> Check:
+    paths = document.get("paths")
+    count = len(cast("dict[str, Any]", paths)) if isinstance(paths, dict) else 0
+    if not count:
+        return Check(
+            id="openapi",
+            status="warning",
+            message="The app has no route, so it can answer nothing.",
+            fix='Add one, as in @app.post("/").',
+        )
+    return Check(
+        id="openapi",
+        status="passed",
+        message=f"It is a FastAPI app with {count} path{'s' if count > 1 else ''}.",
+    )

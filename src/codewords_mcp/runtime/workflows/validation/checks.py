@@ -1,0 +1,257 @@
+"""Validation: from what costs microseconds to starting the script in a sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from codewords_mcp.errors import EnvironmentFailed, InvalidScript
+from codewords_mcp.runtime.model.core import Check, Progress, ValidationReport, no_progress
+from codewords_mcp.runtime.model.manifest import ANY, Manifest
+from codewords_mcp.runtime.model.service import ServiceInfo
+from codewords_mcp.runtime.sandboxes.base import Driver, Limits
+from codewords_mcp.runtime.workflows.analysis import derive
+from codewords_mcp.runtime.workflows.environments.environment import Environment, Environments
+from codewords_mcp.runtime.workflows.script import DEFAULT_MAX_CODE, Script, UnreadableScript, parse_script
+from codewords_mcp.runtime.workflows.validation.boot import boot
+from codewords_mcp.runtime.workflows.validation.code_size import refuse_excess
+from codewords_mcp.runtime.workflows.validation.leaks import check_leaks
+from codewords_mcp.runtime.workflows.validation.lint import lint
+from codewords_mcp.runtime.workflows.validation.local_state import check_state
+from codewords_mcp.runtime.workflows.validation.needed_secrets import check_services
+from codewords_mcp.runtime.workflows.validation.packages import check_packages
+from codewords_mcp.runtime.workflows.validation.report import make_report
+from codewords_mcp.runtime.workflows.validation.smoke import Example, Smoke
+from codewords_mcp.runtime.workflows.validation.variables import (
+    ConnectionFacts,
+    check_connections,
+    check_variables,
+)
+
+_STEPS = 4.0
+_BY_PERSON = frozenset({"connections", "credentials", "variables"})
+"""Checks of what a person sets or connects, not of the code."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedScript:
+    """A report with what was made on the way; what was not reached is None.
+
+    `openapi` is the app's own document, `example` the input that it was tried with.
+    `timings_ms`: parse, look, manifest (a part of look), environment, boot, total.
+    """
+
+    report: ValidationReport
+    script: Script | None
+    environment: Environment | None
+    openapi: dict[str, Any] | None
+    timings_ms: dict[str, float]
+    manifest: Manifest | None = None
+    example: Example | None = None
+
+
+async def validate(
+    code: str,
+    *,
+    environments: Environments,
+    driver: Driver,
+    known_secrets: Collection[str] = (),
+    secret_hosts: Mapping[str, Iterable[str]] | None = None,
+    connected: Callable[[str], Awaitable[ConnectionFacts]] | None = None,
+    services: Callable[[Collection[str]], Awaitable[list[ServiceInfo]]] | None = None,
+    addresses: Callable[[Script], list[Check]] | None = None,
+    turn: AbstractAsyncContextManager[Any] | None = None,
+    progress: Progress = no_progress,
+    limits: Limits | None = None,
+    max_code: int = DEFAULT_MAX_CODE,
+    smoke: Smoke = Smoke(),  # noqa: B008  # immutable
+) -> CheckedScript:
+    """Run every check that can be run; `known_secrets` are names that have a value, `max_code` is in bytes.
+
+    `smoke` says which input it is tried with; by default one that the header gives.
+
+    `secret_hosts`: secrets that workflows do not see, and the hosts for which the egress puts them in. `connected` says of
+    an app that the script declares whether an account is connected; without it that is not checked. `services` tells of
+    library services and models, by name, with which of their credentials are set. `addresses` looks for
+    addresses in the code that no sandbox reaches. `turn` is held while the code is read, which takes a core.
+
+    Whatever is wrong with the script is a failed check. Raises StorageFailed and SandboxFailed only: what is wrong
+    with the runtime's own home or sandbox.
+    """
+    work = _Work(environments, driver, known_secrets, progress, limits or Limits(), max_code)
+    work.secret_hosts = secret_hosts or {}
+    work.smoke = smoke
+    work.connected = connected
+    work.turn = turn or nullcontext()
+    work.services = services
+    work.addresses = addresses
+    with work.timed("total"):
+        await work.run(code)
+    report = make_report(work.checks, work.manifest)
+    return CheckedScript(
+        report, work.script, work.environment, work.openapi, work.timings_ms, work.manifest, work.example
+    )
+
+
+class _Work:
+    """One validation as it goes."""
+
+    def __init__(
+        self,
+        environments: Environments,
+        driver: Driver,
+        known_secrets: Collection[str],
+        progress: Progress,
+        limits: Limits,
+        max_code: int,
+    ) -> None:
+        self._environments = environments
+        self._driver = driver
+        self._known = known_secrets
+        self._progress = progress
+        self._limits = limits
+        self._max_code = max_code
+        self.checks: list[Check] = []
+        self.timings_ms: dict[str, float] = {}
+        self.script: Script | None = None
+        self.environment: Environment | None = None
+        self.openapi: dict[str, Any] | None = None
+        self.secret_hosts: Mapping[str, Iterable[str]] = {}
+        self.connected: Callable[[str], Awaitable[ConnectionFacts]] | None = None
+        self.services: Callable[[Collection[str]], Awaitable[list[ServiceInfo]]] | None = None
+        self.addresses: Callable[[Script], list[Check]] | None = None
+        self.turn: AbstractAsyncContextManager[Any] = nullcontext()
+        self.manifest: Manifest | None = None
+        self.smoke = Smoke()
+        self.example: Example | None = None
+
+    async def run(self, code: str) -> None:
+        await self._progress(0, _STEPS, "Reading the script")
+        async with self.turn:
+            with self.timed("parse"):
+                script = await self._parse(code)
+            if script is None:
+                return
+            with self.timed("look"):
+                await self._look(script)
+        if self._failed():
+            return
+        await self._progress(1, _STEPS, "Preparing its environment")
+        with self.timed("environment"):
+            environment = await self._build(script)
+        if environment is None:
+            return
+        await self._progress(3, _STEPS, "Starting it in a sandbox")
+        with self.timed("boot"):
+            smoke = self.smoke.of_header(script)
+            result = await boot(script, environment.ref, self._driver, self._limits, smoke)
+        self.checks += result.checks
+        self.example = result.example
+        self.openapi = result.openapi
+        await self._progress(_STEPS, _STEPS, "Checked")
+
+    async def _parse(self, code: str) -> Script | None:
+        try:
+            if len(code) <= self._max_code:
+                await refuse_excess(code)
+            script = await asyncio.to_thread(parse_script, code, max_code=self._max_code)
+        except InvalidScript as error:
+            one = "parse" if isinstance(error, UnreadableScript) else "header"
+            if one == "header":
+                self.checks.append(_passed("parse", "The script is valid Python."))
+            failed = Check(
+                id=one,
+                status="failed",
+                message=error.message,
+                line=error.line,
+                column=error.column,
+                fix=error.hint or None,
+            )
+            self.checks.append(failed)
+            return None
+        self.script = script
+        self.checks += [
+            _passed("parse", "The script is valid Python."),
+            _passed("header", "Its header declares Python and packages."),
+        ]
+        self.checks += script.notes
+        return script
+
+    async def _look(self, script: Script) -> None:
+        self.checks.append(_app(script))
+        self.checks += await lint(script)
+        self.checks += await asyncio.to_thread(check_state, script.tree)
+        self.checks += await asyncio.to_thread(check_leaks, script, self._known)
+        self.checks += await asyncio.to_thread(check_variables, script, self._known)
+        if self.connected is not None:
+            self.checks += await check_connections(script, self.connected)
+        warnings, packages = await check_packages(script)
+        self.checks += warnings
+        with self.timed("manifest"):
+            reach = await asyncio.to_thread(derive, script, rules=self.secret_hosts)
+        self.manifest = reach.manifest.model_copy(update={"packages": packages})
+        self.checks += reach.notes
+        if self.addresses is not None:
+            self.checks += await asyncio.to_thread(self.addresses, script)
+        if self.services is not None and (
+            called := {*reach.manifest.service_names, *reach.manifest.models} - {ANY}
+        ):
+            self.checks += check_services(await self.services(called), {one.name for one in script.env})
+
+    async def _build(self, script: Script) -> Environment | None:
+        async def scaled(done: float, total: float, message: str) -> None:
+            await self._progress(1 + 2 * done / total, _STEPS, message)
+
+        try:
+            environment = await self._environments.ensure(script, scaled)
+        except EnvironmentFailed as error:
+            self.checks.append(
+                Check(id="dependencies", status="failed", message=error.message, fix=error.hint or None)
+            )
+            return None
+        self.environment = environment
+        packages = environment.lock.count("==")
+        self.checks.append(_passed("dependencies", f"{packages} packages, locked."))
+        how = "built" if environment.built else "there already"
+        self.checks.append(
+            _passed("environment", f"The environment for Python {environment.python_version} is {how}.")
+        )
+        return environment
+
+    def _failed(self) -> bool:
+        """Whether a check failed without which starting the program shows nothing. What a person has to set does not count."""
+        return any(check.status == "failed" and check.id not in _BY_PERSON for check in self.checks)
+
+    @contextmanager
+    def timed(self, name: str) -> Generator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings_ms[name] = round((time.perf_counter() - started) * 1000, 1)
+
+
+def _passed(one: str, message: str) -> Check:
+    return Check(id=one, status="passed", message=message)
+
+
+def _app(script: Script) -> Check:
+    if script.look.app:
+        return Check(
+            id="app",
+            status="passed",
+            line=script.look.app_line,
+            message=f"`{script.look.app}` is its FastAPI app.",
+        )
+    if script.look.mentions_fastapi:
+        return _passed("app", "It makes a FastAPI app; starting it will show.")
+    return Check(
+        id="app",
+        status="failed",
+        message="The script has no FastAPI app, and a workflow is one.",
+        fix='from fastapi import FastAPI; app = FastAPI(title="…"); then a route such as @app.post("/")',
+    )

@@ -1,0 +1,104 @@
+"""A traceback of a workflow, as a check: the exception, the line of the script, and the fix where it is known."""
+
+from __future__ import annotations
+
+import re
+
+from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.workflows.script import Script
+
+_FRAME = re.compile(r'File "[^"\n]*/main\.py", line (\d+)')
+_RAISED = re.compile(r"((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?:: ?(.*))?")
+_GROUPED = re.compile(
+    r"^[ |+]*((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning|Failed|Invalid\w*))(?:: (.*))?$",
+    re.MULTILINE,
+)
+_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "Traceback", "During", "The"})
+"""What a server's own lines begin with."""
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_MODULE = re.compile(r"No module named '([\w.]{1,100})'")
+_KEY = re.compile(r"'([A-Za-z_]\w{0,80})'")
+# What a name to import is called in the index, where the two differ and people often get it wrong.
+_DISTRIBUTIONS = {
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python-headless",
+    "dateutil": "python-dateutil",
+    "docx": "python-docx",
+    "dotenv": "python-dotenv",
+    "fitz": "pymupdf",
+    "google.generativeai": "google-generativeai",
+    "google.genai": "google-genai",
+    "jwt": "pyjwt",
+    "multipart": "python-multipart",
+    "PIL": "pillow",
+    "pptx": "python-pptx",
+    "psycopg2": "psycopg2-binary",
+    "serpapi": "google-search-results",
+    "sklearn": "scikit-learn",
+    "slack_sdk": "slack-sdk",
+    "slugify": "python-slugify",
+    "yaml": "pyyaml",
+}
+
+
+def last_exception(output: str) -> tuple[str, str, str] | None:
+    """(the exception's name, what it says in one line, its traceback) of the last traceback in a program's output.
+
+    The exception is the first line after the frames that is not indented: a server's own line may follow it.
+    """
+    text = _COLOURS.sub("", output)
+    start = text.rfind("Traceback (most recent call last)")
+    if start < 0:
+        return None
+    trace = text[start:]
+    lines = trace.splitlines()[1:]
+    for number, line in enumerate(lines):
+        raised = _RAISED.fullmatch(line) if line[:1] not in {"", " ", "\t"} else None
+        if raised and raised[1] not in _LEVELS:
+            said = " ".join((raised[2] or "").split())[:200]
+            if not said and number + 1 < len(lines) and raised[2] is not None:
+                said = " ".join(lines[number + 1].split())[:200]
+            return raised[1], said, "\n".join(trace.splitlines()[: number + 2])
+    grouped = [one for one in _GROUPED.finditer(trace) if one[1] not in _LEVELS]
+    if not grouped:
+        return None
+    return grouped[-1][1], " ".join((grouped[-1][2] or "").split())[:200], trace
+
+
+def explain_crash(script: Script, output: str, when: str = "while it starts") -> Check | None:
+    """The failed check for the last traceback in a program's output; None where there is none.
+
+    The program's own words are bounded and marked as such.
+    """
+    found = last_exception(output)
+    if found is None:
+        return None
+    name, said, trace = found
+    frames = _FRAME.findall(trace)
+    line = int(frames[-1]) if frames else None
+    message = f"The program ends with {name.rsplit('.', maxsplit=1)[-1]} {when}" + (
+        f'; it says: "{said}".' if said else "."
+    )
+    return Check(id="starts", status="failed", message=message, line=line, fix=_fix(script, name, said))
+
+
+def _fix(script: Script, name: str, said: str) -> str | None:
+    module = _MODULE.search(said)
+    if name == "ModuleNotFoundError" and module:
+        package = (
+            _DISTRIBUTIONS.get(module[1])
+            or _DISTRIBUTIONS.get(module[1].split(".")[0])
+            or module[1].split(".")[0].replace("_", "-")
+        )
+        return f'Add "{package}" to `dependencies` in the header.'
+    key = _KEY.fullmatch(said)
+    if (
+        name == "KeyError"
+        and key
+        and key[1].isupper()
+        and key[1] not in {variable.name for variable in script.env}
+    ):
+        return f'Add "{key[1]}" to env_vars under [tool.env-checker].'
+    if "python-multipart" in said:
+        return 'Add "python-multipart" to `dependencies` in the header.'
+    return None

@@ -1,0 +1,89 @@
+"""ruff over a script: what would crash is an error, what merely looks wrong a warning."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from typing import Any
+
+from codewords_mcp.errors import EnvironmentFailed
+from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.workflows.environments.uv import run_command
+from codewords_mcp.runtime.workflows.script import Script
+from codewords_mcp.runtime.workflows.validation.repair import missing_imports
+
+_CRASHES = "E9,F502,F503,F504,F505,F506,F507,F508,F509,F521,F524,F63,F70,F82"
+_SMELLS = "F402,F501,F811,B006,B023,ASYNC210,ASYNC251,PLE"
+_LIMIT = 20
+_UNDEFINED = re.compile(r"Undefined name `([^`]{1,80})`")
+_CRASH_CODE = re.compile(r"E9\d*|F50[2-9]|F52[14]|F63\d*|F70\d*|F82\d*|invalid-syntax")
+
+
+async def lint(script: Script) -> list[Check]:
+    """One check for each finding, at most 20; one that passed where ruff finds nothing.
+
+    Raises EnvironmentFailed where ruff does not run.
+    """
+    from ruff import find_ruff_bin  # pyright: ignore[reportMissingTypeStubs]  # it ships none
+
+    command = (
+        find_ruff_bin(), "check", "--isolated", "--no-cache", "--quiet", "--exit-zero", "--output-format", "json",
+        "--target-version", _target(script), "--select", f"{_CRASHES},{_SMELLS}", "--preview", "--stdin-filename", "main.py", "-",
+    )  # fmt: skip
+    environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    done = await run_command(
+        command, env=environment, within=30, doing="looking at the code with ruff", stdin=script.code
+    )
+    try:
+        findings: list[dict[str, Any]] = json.loads(done.stdout)
+    except ValueError:
+        raise EnvironmentFailed(
+            "ruff did not look at the code.", hint="Install codewords-mcp again."
+        ) from None
+    imported = missing_imports(script.tree)
+    checks = [_check(finding, imported) for finding in findings]
+    checks.sort(key=lambda check: check.status != "failed")
+    kept = _once(checks)
+    if len(kept) > _LIMIT:
+        left = Check(id="lint", status="note", message=f"{len(kept) - _LIMIT} more findings are left out.")
+        kept = [*kept[:_LIMIT], left]
+    return kept or [Check(id="lint", status="passed", message="No line of the code is sure to crash.")]
+
+
+def _target(script: Script) -> str:
+    """The newest Python that the script may mean, so that new syntax is not called wrong."""
+    from packaging.specifiers import SpecifierSet
+
+    wanted = SpecifierSet(script.requires_python)
+    for minor in range(14, 7, -1):
+        if wanted.contains(f"3.{minor}.0") or wanted.contains(f"3.{minor}.20"):
+            return f"py3{minor}"
+    return "py311"
+
+
+def _check(finding: dict[str, Any], imported: tuple[str, ...]) -> Check:
+    code = str(finding.get("code") or "invalid-syntax")
+    message, place = str(finding["message"])[:200], finding["location"]
+    where: dict[str, Any] = {"id": "lint", "line": place["row"], "column": place["column"]}
+    name = _UNDEFINED.search(message)
+    if name and name[1] in imported:
+        text = f"`{name[1]}` is never imported (F821); the runtime imports it for you, other places will not."
+        return Check(**where, status="warning", message=text, fix=f"import {name[1]}")
+    fix = _define(name[1]) if name else None
+    crashes = _CRASH_CODE.fullmatch(code) is not None
+    return Check(**where, status="failed" if crashes else "warning", message=f"{message} ({code}).", fix=fix)
+
+
+def _define(name: str) -> str:
+    return (
+        f"import {name}"
+        if name in sys.stdlib_module_names
+        else f"Define `{name}` before this line, or import it."
+    )
+
+
+def _once(checks: list[Check]) -> list[Check]:
+    """The first of findings that say the same."""
+    return list({(check.status, check.message): check for check in reversed(checks)}.values())[::-1]

@@ -1,0 +1,81 @@
+"""Places in a script that keep something on disk, where nothing outlives the run."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from codewords_mcp.runtime.model.core import Check
+
+_MOST = 3
+_SCRATCH = "/tmp/"  # noqa: S108  # of a sandbox, and what stands there is meant for one run
+_DATABASES = frozenset(
+    {
+        "sqlite3.connect",
+        "aiosqlite.connect",
+        "shelve.open",
+        "dbm.open",
+        "duckdb.connect",
+        "TinyDB",
+        "tinydb.TinyDB",
+        "diskcache.Cache",
+    }
+)
+_ENGINES = frozenset({"create_engine", "create_async_engine"})
+_FIX = (
+    'Keep values with the service redis_coordinator (read_practice("state") shows how), and files with '
+    "client.upload_file_content."
+)
+
+
+def check_state(tree: ast.Module | None) -> list[Check]:
+    """A warning for each database or appended file that the code seems to mean to find again."""
+    found = [] if tree is None else list(_places(tree))
+    return [
+        Check(
+            id="state",
+            status="warning",
+            line=line,
+            message=f"{what} stands on the disk of one run, and is gone after it: the next run finds nothing.",
+            fix=_FIX,
+        )
+        for line, what in found[:_MOST]
+    ]
+
+
+def _places(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = _name(node.func)
+        first = node.args[0] if node.args else None
+        text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
+        if _is_database(name, text):
+            yield node.lineno, "This database"
+        elif name == "open" and text and not text.startswith(_SCRATCH) and _mode(node).startswith("a"):
+            yield node.lineno, "What is appended to this file"
+
+
+def _is_database(name: str, text: str) -> bool:
+    """Whether a call opens a database in a file."""
+    if name in _DATABASES:
+        return ":memory:" not in text and not text.startswith(_SCRATCH)
+    engine = name.rpartition(".")[2] in _ENGINES and text.startswith("sqlite")
+    return engine and text.partition("://")[2].strip("/") not in {"", ":memory:"}
+
+
+def _name(func: ast.expr) -> str:
+    if isinstance(func, ast.Name):
+        return func.id
+    if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name):
+        return f"{func.value.id}.{func.attr}"
+    return func.attr if isinstance(func, ast.Attribute) else ""
+
+
+def _mode(call: ast.Call) -> str:
+    given = (
+        call.args[1]
+        if len(call.args) > 1
+        else next((one.value for one in call.keywords if one.arg == "mode"), None)
+    )
+    return given.value if isinstance(given, ast.Constant) and isinstance(given.value, str) else ""

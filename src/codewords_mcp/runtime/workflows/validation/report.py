@@ -1,0 +1,67 @@
+"""A validation report: every check has its line, also those that were not reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from codewords_mcp.runtime.model.core import Check, ValidationReport
+from codewords_mcp.runtime.model.manifest import Manifest
+
+IDS = (
+    "parse",
+    "header",
+    "app",
+    "lint",
+    "leaks",
+    "variables",
+    "dependencies",
+    "environment",
+    "starts",
+    "port",
+    "openapi",
+)
+"""Ids of checks, in order of cost. `dialect`, `hash`, `packages`, `reach` and `smoke` stand beside them."""
+_SIGNS = {"passed": "✓", "failed": "✗", "warning": "!", "note": "·", "skipped": "-"}
+_NOT_REACHED = "Not looked at, since an earlier check failed."
+
+
+def make_report(checks: Iterable[Check], manifest: Manifest | None = None) -> ValidationReport:
+    """The report of what was checked; ids of `IDS` without a check are `skipped`. `manifest`: what the script may do."""
+    found = list(checks)
+    missing = set(IDS) - {check.id for check in found}
+    order = {one: place for place, one in enumerate(IDS)}
+    found += [Check(id=one, status="skipped", message=_NOT_REACHED) for one in IDS if one in missing]
+    found.sort(key=lambda check: order.get(check.id, order["lint"]))
+    capabilities = manifest.lines() if manifest else []
+    may = ["Once deployed it may:", *(f"  {line}" for line in capabilities)] if capabilities else []
+    text = "\n".join([_summary(found), *(_line(check) for check in found), *may])
+    return ValidationReport(
+        all_passed=all(check.status != "failed" for check in found),
+        report=text,
+        checks=found,
+        capabilities=capabilities,
+        manifest=manifest,
+    )
+
+
+def _summary(checks: list[Check]) -> str:
+    count = {status: sum(check.status == status for check in checks) for status in _SIGNS}
+    parts = [
+        _count(count["failed"], "failed"),
+        _count(count["warning"], "warning", "s"),
+        _count(count["note"], "note", "s"),
+    ]
+    details = ", ".join(part for part in parts if part)
+    verdict = "The script cannot be deployed" if count["failed"] else "The script is valid"
+    return f"{verdict}: {details}." if details else f"{verdict}."
+
+
+def _count(number: int, word: str, plural: str = "") -> str:
+    return f"{number} {word}{plural if number > 1 else ''}" if number else ""
+
+
+def _line(check: Check) -> str:
+    place = f", line {check.line}" if check.line else ""
+    place += f", column {check.column}" if check.line and check.column else ""
+    fix = f"\n    Fix: {check.fix.replace(chr(10), chr(10) + '    ')}" if check.fix else ""
+    return f"{_SIGNS[check.status]} {check.id}{place}: {check.message}{fix}"

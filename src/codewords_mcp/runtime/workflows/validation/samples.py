@@ -1,0 +1,129 @@
+"""An input that fits a schema: what a workflow is tried with where nobody gave an example."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+Json = dict[str, Any]
+_DEEPEST = 12
+_MOST = 100_000
+"""Values and characters of one example."""
+_FORMATS = {
+    "date": "2026-01-15",
+    "date-time": "2026-01-15T09:00:00Z",
+    "time": "09:00:00",
+    "email": "ada@example.com",
+    "uri": "https://example.com/",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+    "ipv4": "192.0.2.1",
+    "binary": "",
+}
+# What a field's name says about its text, where the schema says no more.
+_NAMED = (
+    ("url", "https://example.com/"),
+    ("link", "https://example.com/"),
+    ("email", "ada@example.com"),
+    ("date", "2026-01-15"),
+    ("name", "Ada"),
+    ("lang", "en"),
+    ("country", "FR"),
+    ("currency", "EUR"),
+)
+_TEXT = "An example"
+
+
+class JsonRoute(NamedTuple):
+    """Where a workflow is asked with JSON, and the schema of what it takes, references resolved."""
+
+    path: str
+    schema: Json
+
+
+def main_route(routes: list[dict[str, Any]]) -> JsonRoute | None:
+    """`POST /`, else the first POST without parameters in its path; None where there is none. `routes` are `routes_of`'s."""
+    posts = [one for one in routes if one["method"] == "POST" and "{" not in one["path"]]
+    posts.sort(key=lambda one: one["path"] != "/")
+    return JsonRoute(posts[0]["path"], posts[0]["input"] or {}) if posts else None
+
+
+def example_of(schema: Json, name: str = "") -> Any:
+    """A value that fits, always the same: the schema's own example or default first, required fields only.
+
+    A program may describe itself by any JSON: `{}` for a schema that is none, or whose examples are too large.
+    """
+    try:
+        return _example_of(schema, name, 0, _Budget())
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return {}
+
+
+class _Budget:
+    """How many values, and how long texts, may still be made of one schema."""
+
+    def __init__(self) -> None:
+        self._left = _MOST
+
+    def take(self, amount: int) -> None:
+        """Raise ValueError where no more is made."""
+        self._left -= amount
+        if self._left < 0:
+            raise ValueError("an example would be too large")
+
+
+def _example_of(schema: Json, name: str, depth: int, budget: _Budget) -> Any:
+    budget.take(1)
+    if isinstance(given := schema.get("examples"), list) and given:
+        return cast("list[Any]", given)[0]
+    for word in ("example", "default", "const"):
+        if schema.get(word) is not None:
+            return schema[word]
+    if schema.get("enum"):
+        return schema["enum"][0]
+    for word in ("anyOf", "oneOf", "allOf"):
+        if options := cast("list[Json]", schema.get(word) or []):
+            real = [one for one in options if one.get("type") != "null"]
+            return _example_of((real or options)[0], name, depth + 1, budget)
+    kind = schema.get("type", "object" if "properties" in schema else "string")
+    if kind == "object":
+        return _object(schema, depth, budget)
+    if kind == "array":
+        least = max(1, int(schema.get("minItems", 1)))
+        items = cast("Json", schema.get("items") or {})
+        return [_example_of(items, name.removesuffix("s"), depth + 1, budget) for _ in range(min(least, 20))]
+    if kind in {"integer", "number"}:
+        return _number(schema, whole=kind == "integer")
+    if kind in {"boolean", "null"}:
+        return True if kind == "boolean" else None
+    return _text(schema, name, budget)
+
+
+def _object(schema: Json, depth: int, budget: _Budget) -> Json:
+    properties = cast("dict[str, Json]", schema.get("properties") or {})
+    required = cast("list[str]", schema.get("required") or [])
+    if depth > _DEEPEST:
+        return {}
+    return {name: _example_of(properties.get(name, {}), name, depth + 1, budget) for name in required}
+
+
+def _number(schema: Json, *, whole: bool) -> float:
+    low: Any = schema.get("minimum")
+    high: Any = schema.get("maximum")
+    if low is None and "exclusiveMinimum" in schema:
+        low = schema["exclusiveMinimum"] + (1 if whole else 0.5)
+    if high is None and "exclusiveMaximum" in schema:
+        high = schema["exclusiveMaximum"] - (1 if whole else 0.5)
+    value: Any = low if low is not None else 3 if high is None else min(high, 3)
+    step = schema.get("multipleOf")
+    if step and value % step:
+        value = step * (value // step + 1)
+    return int(value) if whole else value
+
+
+def _text(schema: Json, name: str, budget: _Budget) -> str:
+    text = _FORMATS.get(str(schema.get("format")), "")
+    if not text and not schema.get("pattern"):
+        text = next((value for part, value in _NAMED if part in name.lower()), _TEXT)
+    least, most = int(schema.get("minLength", 0)), int(schema.get("maxLength", 1 << 20))
+    text = text or _TEXT
+    budget.take(max(0, least))
+    return (text + " " + "example " * (least // 8 + 1))[:least] if len(text) < least else text[:most]

@@ -1,0 +1,106 @@
+"""Whether the variables that a script declares and reads will be there when it runs."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from dataclasses import dataclass
+
+from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.model.integration import variable_of
+from codewords_mcp.runtime.workflows.script import Script
+
+PROVIDED = frozenset(
+    {
+        "PORT",
+        "LOGLEVEL",
+        "CODEWORDS_API_KEY",
+        "CODEWORDS_RUNTIME_URI",
+        "RUNTIME_URI",
+        "SERVICE_ID",
+        "CODEWORDS_SERVICE_ROOT",
+        "PYTHONHASHSEED",
+    }
+)
+"""What the runtime sets in every sandbox (wire contract, "Keys and environment")."""
+_LIMIT = 50
+_SYSTEM = frozenset({"PATH", "HOME", "TMPDIR", "LANG", "USER", "PWD"})
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFacts:
+    """Whether an app that a script declares can be used: None where nobody could find out. `how` says what to do."""
+
+    connected: bool | None
+    message: str
+    how: str = ""
+
+
+def check_variables(script: Script, known_secrets: Collection[str]) -> list[Check]:
+    """A warning for each variable that will be missing, or one check that passed. Missing ones never fail: a program
+    may declare what it only sometimes needs, and a secret may be set after the deploy.
+    """
+    checks = [*_missing(script, known_secrets), *_undeclared(script)]
+    return checks or [
+        Check(id="variables", status="passed", message="Every variable that the script declares has a value.")
+    ]
+
+
+def _missing(script: Script, known: Collection[str]) -> Iterator[Check]:
+    for variable in script.env:
+        if variable.required and variable.name not in PROVIDED and variable.name not in known:
+            yield Check(
+                id="variables",
+                status="warning",
+                message=f"{variable.name} is required and has no value yet.",
+                line=_line(script, variable.name),
+                fix=f"codewords secrets set {variable.name}",
+            )
+
+
+async def check_connections(script: Script, ask: Callable[[str], Awaitable[ConnectionFacts]]) -> list[Check]:
+    """One check for each app that the script declares: it passes only where an account is connected."""
+    checks: list[Check] = []
+    for app in script.connections:
+        name = variable_of(app)
+        found = await ask(app)
+        status = "warning" if found.connected is None else "passed" if found.connected else "failed"
+        checks.append(
+            Check(
+                id="connections",
+                status=status,
+                message=f"{name}: {found.message}",
+                line=None if found.connected else _line(script, name),
+                fix=None if found.connected else found.how or None,
+            )
+        )
+    return checks
+
+
+def _undeclared(script: Script) -> Iterator[Check]:
+    declared = {variable.name for variable in script.env} | PROVIDED | _SYSTEM
+    declared |= {variable_of(app) for app in script.connections}
+    seen: set[str] = set()
+    for node in ast.walk(script.tree) if script.tree else ():
+        match node:
+            case ast.Subscript(
+                value=ast.Attribute(attr="environ"), slice=ast.Constant(value=str(name)), ctx=ast.Load()
+            ) if name.isidentifier() and name not in declared | seen:
+                seen.add(name)
+                yield Check(
+                    id="variables",
+                    status="warning",
+                    message=f"{name} is read but not declared, so a workflow does not get it.",
+                    line=node.lineno,
+                    column=node.col_offset + 1,
+                    fix=f'Add "{name}" to env_vars under [tool.env-checker].',
+                )
+            case _:
+                pass
+
+
+def _line(script: Script, name: str) -> int | None:
+    lines = script.code.splitlines()
+    return next(
+        (number for number, line in enumerate(lines, start=1) if line.startswith("#") and name in line), None
+    )

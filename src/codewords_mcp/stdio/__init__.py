@@ -1,0 +1,1 @@
+"""The stdio server that a chat host starts: a proxy to the home's runtime. Standard library only."""

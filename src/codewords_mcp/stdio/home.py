@@ -1,0 +1,196 @@
+"""A home and its runtime: where it is, whether it lives, starting one and ending it.
+
+Shared by the front, the commands and `serve`. Standard library only, and little of it at import:
+the front's start is what a person waits for.
+
+    home/
+      runtime.lock   held (flock) by the runtime as long as it lives; says its pid
+      runtime.json   how to reach it (0600): written once it listens, removed when it ends in order
+      start.lock     held while somebody starts a runtime, so that two fronts start one
+      logs/runtime.log
+
+The lock, not the pid, tells whether a runtime lives: the kernel lets go of it at the very death of the
+process, so a dead runtime, a reused pid and a reused port are never taken for a living one.
+"""
+
+from __future__ import annotations
+
+# ruff: noqa: PTH100, PTH111, PTH117, PTH118, PTH123 - pathlib is not worth its import in the front
+import json
+import os
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself would cost the front milliseconds
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    Say = Callable[[str], None]
+
+INFO = "runtime.json"
+LOCK = "runtime.lock"
+READY_FD = "CODEWORDS_READY_FD"
+"""Environment variable of a detached runtime: the pipe on which it says `ready`, or `failed` and why."""
+START_TIMEOUT = 60.0
+STOP_TIMEOUT = 30.0
+LOG_LIMIT = 5 << 20
+"""Bytes after which `logs/runtime.log` becomes `runtime.log.1`."""
+
+
+class RuntimeInfo:
+    """What `runtime.json` says. `started_at` is ISO 8601; `recovered`: the runtime before it did not end in order.
+
+    `missed_port`: the home's own port where another program has it, else 0. `settings`: see `_settings_conflict`.
+    """
+
+    __slots__ = ("missed_port", "pid", "recovered", "settings", "started_at", "token", "url", "version")
+
+    def __init__(
+        self,
+        url: str,
+        pid: int,
+        version: str,
+        token: str,
+        started_at: str,
+        *,
+        recovered: bool = False,
+        missed_port: int = 0,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.url = url
+        self.pid = pid
+        self.version = version
+        self.token = token
+        self.started_at = started_at
+        self.recovered = recovered
+        self.missed_port = missed_port
+        self.settings = dict(settings or {})
+
+    def to_dict(self) -> dict[str, Any]:
+        """What goes into `runtime.json`."""
+        return {name: getattr(self, name) for name in sorted(self.__slots__)}
+
+
+def home_folder(env: Mapping[str, str] = os.environ) -> str:
+    """The home as an absolute path: CODEWORDS_HOME, else the platform's user data folder.
+
+    The same folder as `Settings().home`, which asks platformdirs; a test keeps the two equal.
+    """
+    if home := env.get("CODEWORDS_HOME"):
+        return os.path.abspath(home)
+    if sys.platform == "win32":
+        local = env.get("LOCALAPPDATA") or os.path.join(os.path.expanduser("~"), "AppData", "Local")
+        return os.path.join(os.path.normpath(local), "codewords", "codewords")
+    data = env.get("XDG_DATA_HOME", "")
+    if os.path.isabs(data):
+        return os.path.join(data, "codewords")
+    above = "Library/Application Support" if sys.platform == "darwin" else ".local/share"
+    return os.path.join(_user_folder(env), above, "codewords")
+
+
+def _user_folder(env: Mapping[str, str]) -> str:
+    folder = env.get("HOME", "")
+    if os.path.isabs(folder):
+        return folder.rstrip("/") or "/"
+    import pwd
+
+    return pwd.getpwuid(os.getuid()).pw_dir
+
+
+def log_path(home: str) -> str:
+    """Where a detached runtime writes its log."""
+    return os.path.join(home, "logs", "runtime.log")
+
+
+def read_info(home: str) -> RuntimeInfo | None:
+    """`runtime.json` as it is, of a living runtime or a dead one; None where it is absent or not ours."""
+    try:
+        with open(os.path.join(home, INFO), "rb") as file:
+            told = json.loads(file.read(65536))
+        return RuntimeInfo(
+            str(told["url"]),
+            int(told["pid"]),
+            str(told["version"]),
+            str(told["token"]),
+            str(told["started_at"]),
+            recovered=told.get("recovered") is True,
+            missed_port=int(told.get("missed_port") or 0),
+            settings=dict(told.get("settings") or {}),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def holder(home: str) -> int | None:
+    """The pid of the runtime that holds this home, None if none does. 0: one does, and has not said its pid yet."""
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    try:
+        fd = os.open(os.path.join(home, LOCK), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        said = os.read(fd, 32).strip()
+        return int(said) if said.isdigit() else 0
+    else:
+        return None
+    finally:
+        os.close(fd)
+
+
+def find(home: str) -> RuntimeInfo | None:
+    """The home's living runtime, None if there is none. Takes microseconds: no connection is made."""
+    info = read_info(home)
+    return info if info is not None and holder(home) == info.pid else None
+
+
+def ensure(home: str, *, say: Say | None = None, timeout: float = START_TIMEOUT) -> RuntimeInfo:
+    """The home's runtime, started if there is none; of many that ask at once, one starts it.
+
+    `say` gets progress a person can read. Waits at most `timeout` seconds.
+    Raises StorageFailed for a home that cannot be written, RuntimeUnavailable where none came to answer.
+    """
+    found = find(home)
+    if found is not None:
+        return found
+    if sys.platform == "win32":
+        from codewords_mcp.errors import RuntimeUnavailable
+
+        raise RuntimeUnavailable(
+            "A runtime needs Linux or macOS, and this is Windows.",
+            hint="Install codewords-mcp in WSL2, or set CODEWORDS_RUNTIME_URL to a runtime elsewhere.",
+        )
+    from codewords_mcp.stdio import spawn as _start
+
+    return _start.start(home, say or _silent, time.monotonic() + timeout)
+
+
+def stop(home: str, *, timeout: float = STOP_TIMEOUT, only_idle: bool = False) -> RuntimeInfo | None:
+    """End the home's runtime in order and wait until it is gone; what it was, None if there was none.
+
+    With `only_idle` a runtime that has runs active goes on, and Conflict is raised.
+    Raises RuntimeUnavailable where it has not ended after `timeout` seconds.
+    """
+    from codewords_mcp.stdio import spawn as _start
+
+    return _start.stop(home, time.monotonic() + timeout, only_idle=only_idle)
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """`0.10.1` → (0, 10, 1): enough to tell which of two releases is newer."""
+    key: list[int] = []
+    for part in version.split("."):
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if not digits:
+            break
+        key.append(int(digits))
+    return tuple(key)
+
+
+def _silent(_: str) -> None:
+    """Progress where nobody listens."""

@@ -1,0 +1,252 @@
+"""An HTTP/1.1 client on blocking sockets: one request at a time a connection, answers read as they come.
+
+`http.client` would do and costs the front a quarter of its start (it brings the email parser). Only what the
+runtime needs is here: no redirects, no proxies, no compression.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from threading import Lock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CONNECT_TIMEOUT = 10.0
+SILENCE = 120.0
+"""Seconds without a byte after which an answer is given up; a living stream sends a ping every 15 s."""
+EVENT_LIMIT = 64 << 20
+"""Bytes of one answer or event; more is a fault of the other side."""
+_REUSE = 3.0
+"""Seconds a kept connection is used again: shorter than any server keeps one, so that none dies under a request."""
+
+
+class NotSent(Exception):
+    """No connection, or it broke before the request was out: it is safe to send it again."""
+
+
+class BrokenAnswer(Exception):
+    """The request was sent, and its answer did not come to its end. `silent`: given up after `SILENCE`."""
+
+    def __init__(self, why: str, *, silent: bool = False) -> None:
+        super().__init__(why)
+        self.silent = silent
+
+
+class HttpEndpoint:
+    """An http(s) address, the key for it and headers of every request. Raises ValueError for what is no such address."""
+
+    def __init__(self, url: str, key: str, headers: dict[str, str] | None = None) -> None:
+        scheme, found, rest = url.partition("://")
+        if not found or scheme not in {"http", "https"}:
+            raise ValueError(url)
+        authority, _, prefix = rest.partition("/")
+        host, colon, port = authority.rpartition(":")
+        if not colon or "]" in port:
+            host, port = authority, "443" if scheme == "https" else "80"
+        if not host or not port.isdigit() or "@" in host or any(c <= " " for c in url):
+            raise ValueError(url)
+        self.secure = scheme == "https"
+        self.host, self.port = host.strip("[]"), int(port)
+        self.authority = authority
+        self.prefix = f"/{prefix}".rstrip("/")
+        self.key = key
+        self.headers = headers or {}
+        self._idle: list[tuple[float, HttpConnection]] = []
+        self._lock = Lock()
+
+    def take(self) -> HttpConnection:
+        """A connection, kept or new. Raises NotSent."""
+        with self._lock:
+            while self._idle:
+                since, connection = self._idle.pop()
+                if time.monotonic() - since < _REUSE and connection.quiet():
+                    return connection
+                connection.close()
+        return HttpConnection(self)
+
+    def keep(self, connection: HttpConnection) -> None:
+        """Give back a connection whose answer was read to its end."""
+        with self._lock:
+            self._idle.append((time.monotonic(), connection))
+
+
+class HttpConnection:
+    """One connection. `close` may come from another thread and ends whatever waits on it."""
+
+    def __init__(self, endpoint: HttpEndpoint) -> None:
+        self._endpoint = endpoint
+        try:
+            self._socket = socket.create_connection((endpoint.host, endpoint.port), timeout=CONNECT_TIMEOUT)
+            if endpoint.secure:
+                import ssl
+
+                self._socket = ssl.create_default_context().wrap_socket(
+                    self._socket, server_hostname=endpoint.host
+                )
+        except OSError as error:
+            raise NotSent(str(error)) from error
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.settimeout(SILENCE)
+        self._reader = self._socket.makefile("rb")
+
+    def quiet(self) -> bool:
+        """Whether nothing has come since the last answer, not even the end."""
+        return not select.select([self._socket], [], [], 0)[0]
+
+    def close(self) -> None:
+        """Hang up. The other side sees it at once, and so does a thread that reads here."""
+        try:  # noqa: SIM105 - contextlib is not worth its import in the front
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it was already down
+        self._socket.close()
+
+    def request(self, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> None:
+        """Send a request. Raises NotSent."""
+        endpoint = self._endpoint
+        lines = [
+            f"{method} {endpoint.prefix}{path} HTTP/1.1",
+            f"Host: {endpoint.authority}",
+            f"Content-Length: {len(body)}",
+        ]
+        if endpoint.key:
+            lines.append(f"Authorization: Bearer {endpoint.key}")
+        lines += [f"{name}: {value}" for name, value in (endpoint.headers | headers).items()]
+        try:
+            self._socket.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        except OSError as error:
+            raise NotSent(str(error)) from error
+
+    def answer(self) -> HttpResponse:
+        """Wait for the head of the answer. Raises BrokenAnswer."""
+        status_line = self._line()
+        parts = status_line.split(b" ", 2)
+        if len(parts) < 2 or not parts[0].startswith(b"HTTP/1.") or not parts[1].isdigit():
+            raise BrokenAnswer("what answered is not an HTTP server")
+        headers: dict[str, str] = {}
+        while line := self._line().rstrip(b"\r\n"):
+            name, _, value = line.decode("latin-1").partition(":")
+            headers[name.strip().lower()] = value.strip()
+        return HttpResponse(self, self._endpoint, int(parts[1]), headers)
+
+    def _line(self) -> bytes:
+        line = self.read(lambda: self._reader.readline(65537))
+        if not line.endswith(b"\n"):
+            raise BrokenAnswer(
+                "the connection ended in the middle of an answer"
+                if line
+                else "the connection ended before the answer"
+            )
+        return line
+
+    def body(self, status: int, headers: dict[str, str]) -> Iterator[bytes]:
+        """The parts of a body as they come. Raises BrokenAnswer where it ends before its end."""
+        if status in {204, 304}:
+            return
+        if headers.get("transfer-encoding", "").lower() == "chunked":
+            while size := self._chunk_size():
+                yield self._exactly(size)
+                self._line()
+            while self._line().rstrip(b"\r\n"):
+                pass  # trailers
+        elif (length := headers.get("content-length", "")).isdigit():
+            left = int(length)
+            while left:
+                part = self._exactly(min(left, 1 << 16))
+                left -= len(part)
+                yield part
+        else:
+            while part := self.read(lambda: self._reader.read1(1 << 16)):
+                yield part
+
+    def _chunk_size(self) -> int:
+        try:
+            return int(self._line().split(b";", 1)[0], 16)
+        except ValueError as error:
+            raise BrokenAnswer("the answer is not readable as HTTP") from error
+
+    def _exactly(self, size: int) -> bytes:
+        if size > EVENT_LIMIT:
+            raise BrokenAnswer(f"the answer has a part of {size:,} bytes")
+        part = self.read(lambda: self._reader.read(size))
+        if len(part) < size:
+            raise BrokenAnswer("the connection ended in the middle of an answer")
+        return part
+
+    def read(self, step: Callable[[], bytes]) -> bytes:
+        """Do one blocking read, with every way in which a socket fails turned into BrokenAnswer."""
+        try:
+            return step()
+        except TimeoutError as error:
+            raise BrokenAnswer(f"nothing came for {SILENCE:.0f} seconds", silent=True) from error
+        except (OSError, ValueError) as error:  # ValueError: closed by another thread
+            raise BrokenAnswer("the connection broke") from error
+
+
+class HttpResponse:
+    """The head of an answer; its body is read by exactly one of `read` and `events`."""
+
+    def __init__(
+        self, connection: HttpConnection, endpoint: HttpEndpoint, status: int, headers: dict[str, str]
+    ) -> None:
+        self._connection = connection
+        self._endpoint = endpoint
+        self.status = status
+        self.headers = headers
+
+    @property
+    def kind(self) -> str:
+        """The media type, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def _parts(self) -> Iterator[bytes]:
+        yield from self._connection.body(self.status, self.headers)
+        if self.headers.get("connection", "").lower() != "close" and (
+            "content-length" in self.headers or "transfer-encoding" in self.headers
+        ):
+            self._endpoint.keep(self._connection)
+        else:
+            self._connection.close()
+
+    def read(self) -> bytes:
+        """The whole body. Raises BrokenAnswer."""
+        parts: list[bytes] = []
+        size = 0
+        for part in self._parts():
+            size += len(part)
+            if size > EVENT_LIMIT:
+                raise BrokenAnswer(f"the answer is larger than {EVENT_LIMIT:,} bytes")
+            parts.append(part)
+        return b"".join(parts)
+
+    def events(self) -> Iterator[tuple[str, bytes]]:
+        """(id, data) of each server-sent event that has data, as it comes. Raises BrokenAnswer."""
+        data: list[bytes] = []
+        event_id = ""
+        for line in self._lines():
+            if line.startswith(b"data:"):
+                data.append(line[5:].removeprefix(b" "))
+            elif line.startswith(b"id:"):
+                event_id = line[3:].strip().decode(errors="replace")
+            elif not line and data:
+                yield event_id, b"\n".join(data)
+                data.clear()
+
+    def _lines(self) -> Iterator[bytes]:
+        held: list[bytes] = []
+        size = 0
+        for part in self._parts():
+            pieces = part.replace(b"\r\n", b"\n").split(b"\n")
+            for piece in pieces[:-1]:
+                yield (b"".join([*held, piece]) if held else piece).removesuffix(b"\r")
+                held.clear()
+                size = 0
+            if pieces[-1]:
+                held.append(pieces[-1])
+                size += len(pieces[-1])
+                if size > EVENT_LIMIT:
+                    raise BrokenAnswer(f"the answer has an event of more than {EVENT_LIMIT:,} bytes")

@@ -1,0 +1,165 @@
+"""The stdio server: lines of stdin to the runtime, its messages to stdout, many at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from _queue import SimpleQueue  # `queue` would bring heapq and more for this one class
+from threading import Condition, Event, Thread
+
+from codewords_mcp.stdio import jsonrpc as _wire
+from codewords_mcp.stdio.calls import MessageForwarder, PendingCall
+from codewords_mcp.stdio.output import ProtocolOutput, say
+from codewords_mcp.stdio.runtime_address import Unavailable, choose
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+_LINE_LIMIT = 64 << 20
+"""Bytes of one line of stdin."""
+_AT_ONCE = 512
+"""Messages in flight; more are refused."""
+_FINISH = 5.0
+"""Seconds for what is in flight after stdin has ended."""
+_IN_ORDER = {"initialize", "notifications/initialized"}
+_ORDER_WAIT = 120.0
+_END = b""
+
+
+def run(narrowed: dict[str, str]) -> int:
+    """Be the server until stdin ends or a signal comes; the exit code. `narrowed` are headers of every request."""
+    if sys.stdin is not None and sys.stdin.isatty():
+        say(
+            "this is the stdio MCP server that a chat host starts; it waits for JSON-RPC on stdin. See codewords-mcp --help."
+        )
+    output = ProtocolOutput()
+    try:
+        return StdioProxy(MessageForwarder(choose(narrowed), output), output).run()
+    except Unavailable as error:
+        say(str(error))
+        return 2
+
+
+class StdioProxy:
+    """Reads, keeps the order that the protocol asks for, and hands each message to a thread of its own."""
+
+    def __init__(self, carrier: MessageForwarder, output: ProtocolOutput) -> None:
+        self._carrier = carrier
+        self._output = output
+        self._events: SimpleQueue[bytes | int] = SimpleQueue()
+        self._calls: dict[_wire.Key, PendingCall] = {}
+        self._running = 0
+        self._changed = Condition()
+        self._gate = Event()
+        self._gate.set()
+
+    def run(self) -> int:
+        """The main thread: it sleeps where a signal can wake it."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        Thread(target=self._read, daemon=True, name="stdin").start()
+        while not self._output.gone:
+            event = self._events.get()
+            if isinstance(event, int):
+                return self._leave(0.0, 130 if event == signal.SIGINT else 0)
+            if event == _END:
+                break
+            self._dispatch(event)
+        return self._leave(_FINISH, 0)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._events.put(number)
+
+    def _read(self) -> None:
+        held: list[bytes] = []
+        size = 0
+        while True:
+            try:
+                part = os.read(0, 1 << 16)
+            except OSError:
+                part = b""
+            if not part:
+                break
+            first, *rest = part.split(b"\n")
+            held.append(first)
+            size += len(first)
+            if size > _LINE_LIMIT:
+                held, size = [b"!"], 0  # unreadable on purpose: it is answered as a parse error
+            for line in rest:
+                self._line(b"".join(held))
+                held, size = [line], len(line)
+        self._line(b"".join(held))
+        self._events.put(_END)
+
+    def _line(self, line: bytes) -> None:
+        if line := line.strip():
+            self._events.put(line)
+
+    def _dispatch(self, line: bytes) -> None:
+        try:
+            message = _wire.parse(line)
+        except _wire.Malformed as error:
+            self._output.line(_wire.error(error.request_id, error.code, str(error)))
+            return
+        call = PendingCall(message, line)
+        with self._changed:
+            if self._running >= _AT_ONCE:
+                self._refuse(call)
+                return
+            if _wire.is_request(message):
+                if _wire.key(call.id) in self._calls:  # two answers to one id could not be told apart
+                    self._refuse_same_id(call)
+                    return
+                self._calls[_wire.key(call.id)] = call
+            self._running += 1
+        before, mine = self._gate, Event()
+        if call.method in _IN_ORDER:
+            self._gate = mine
+        Thread(target=self._serve, args=(call, before, mine), daemon=True).start()
+
+    def _refuse(self, call: PendingCall) -> None:
+        if _wire.is_request(call.message):
+            self._output.line(
+                _wire.error(
+                    call.id, _wire.INTERNAL_ERROR, f"{_AT_ONCE} calls are in flight; wait for one of them."
+                )
+            )
+
+    def _refuse_same_id(self, call: PendingCall) -> None:
+        self._output.line(
+            _wire.error(
+                call.id, _wire.INVALID_REQUEST, "Invalid request: a request with this id is in flight."
+            )
+        )
+
+    def _serve(self, call: PendingCall, before: Event, mine: Event) -> None:
+        try:
+            before.wait(_ORDER_WAIT)
+            if call.method == "notifications/cancelled":
+                self._carrier.cancel(self._named(call), call)
+            else:
+                self._carrier.carry(call)
+        finally:
+            mine.set()
+            with self._changed:
+                self._running -= 1
+                if self._calls.get(key := _wire.key(call.id)) is call:
+                    del self._calls[key]
+                self._changed.notify_all()
+
+    def _named(self, cancellation: PendingCall) -> PendingCall | None:
+        request_id = _wire.usable_id({"id": _wire.params_of(cancellation.message).get("requestId")})
+        with self._changed:
+            return None if request_id is None else self._calls.get(_wire.key(request_id))
+
+    def _leave(self, patience: float, code: int) -> int:
+        """Let what is in flight come to its end for a while, hang up on the rest, end the session."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._running or self._output.gone, timeout=patience)
+            left = list(self._calls.values())
+        for call in left:
+            call.cancel()
+        self._carrier.end()
+        return code

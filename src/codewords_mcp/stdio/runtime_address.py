@@ -1,0 +1,180 @@
+"""Which runtime the front talks to: a remote one that never changes, or the home's, started when it is gone."""
+
+from __future__ import annotations
+
+import os
+from threading import Lock
+
+from codewords_mcp import __version__
+from codewords_mcp.stdio import home
+from codewords_mcp.stdio.http_client import HttpEndpoint
+from codewords_mcp.stdio.output import say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from codewords_mcp.stdio.home import RuntimeInfo
+
+RESTARTED = (
+    "Note: the runtime had stopped and was started again; a run that was in flight is recorded as interrupted, "
+    "what is deployed is still there."
+)
+
+_OF_FRONTS = frozenset({"CODEWORDS_HOME", "CODEWORDS_LOG_LEVEL"})
+"""Variables that are no settings of the runtime, so that the settings need not be read for them."""
+
+
+class Unavailable(Exception):
+    """No runtime to talk to; the message is for the chat."""
+
+
+class RuntimeTarget:
+    """A runtime as it was found. Another process at the same place is another target."""
+
+    def __init__(self, endpoint: HttpEndpoint, name: str) -> None:
+        self.endpoint = endpoint
+        self.name = name
+
+
+class RemoteRuntime:
+    """The runtime of CODEWORDS_RUNTIME_URL."""
+
+    def __init__(self, url: str, key: str, narrowed: dict[str, str]) -> None:
+        try:
+            endpoint = HttpEndpoint(url.removesuffix("/").removesuffix("/mcp"), key, narrowed)
+        except ValueError as error:
+            raise Unavailable(
+                f"CODEWORDS_RUNTIME_URL is {url!r}, which is no address. It looks like https://host or http://host:8765."
+            ) from error
+        if not endpoint.secure and endpoint.host not in {"127.0.0.1", "localhost", "::1"}:
+            say(
+                f"warning: {endpoint.host} is reached by plain http, so the key and all else can be read on the way"
+            )
+        self._target = RuntimeTarget(endpoint, f"the runtime at {endpoint.authority}")
+
+    def target(self) -> RuntimeTarget:
+        """The one there is."""
+        return self._target
+
+    def take_note(self) -> str:
+        """A remote runtime's restarts are its operator's to tell."""
+        return ""
+
+    def lost(self) -> str:
+        """What to say of a request whose answer did not come."""
+        return "It may have been carried out: look with get_run before you call again."
+
+
+class HomeRuntime:
+    """The runtime of the home. Of every message that is sent, the first question is whether it still lives."""
+
+    def __init__(self, narrowed: dict[str, str]) -> None:
+        self._narrowed = narrowed
+        self._home = home.home_folder()
+        self._lock = Lock()
+        self._info: RuntimeInfo | None = None
+        self._target: RuntimeTarget | None = None
+        self._note = ""
+
+    def target(self) -> RuntimeTarget:
+        """The living runtime, started if there is none. Raises Unavailable."""
+        with self._lock:
+            if self._target is None or self._info is None or not self._lives(self._info):
+                self._connect()
+            assert self._target is not None  # noqa: S101 - _connect sets it or raises
+            return self._target
+
+    def take_note(self) -> str:
+        """What the next tool result has to say first; once."""
+        with self._lock:
+            note, self._note = self._note, ""
+            return note
+
+    def lost(self) -> str:
+        """What to say of a request whose answer did not come."""
+        return (
+            "A run that was in flight is recorded as interrupted: look with get_run. "
+            "Call again to go on; a runtime that has stopped is started again by the next call."
+        )
+
+    def _lives(self, info: RuntimeInfo) -> bool:
+        found = home.find(self._home)
+        return found is not None and self._same(found, info)
+
+    @staticmethod
+    def _same(one: RuntimeInfo, other: RuntimeInfo) -> bool:
+        return one.pid == other.pid and one.started_at == other.started_at
+
+    def _connect(self) -> None:
+        before, running = self._info, home.find(self._home) is not None
+        try:
+            info = home.ensure(self._home, say=say)
+            if info.version != __version__:
+                info = self._settle_version(info)
+            endpoint = HttpEndpoint(info.url, info.token, self._narrowed)
+        except Exception as error:
+            from codewords_mcp.errors import CodewordsError
+
+            if not isinstance(error, (CodewordsError, ValueError)):
+                raise
+            say(str(error))
+            raise Unavailable(str(error)) from error
+        if before is not None and self._same(before, info):
+            return  # it had meant to end for want of use, and was asked in time
+        self._info, self._target = info, RuntimeTarget(endpoint, f"the runtime of {self._home}")
+        self._warn(info, started_here=not running)
+        if before is not None and info.recovered:
+            # One that ended by idling or by `stop` left in order, and nobody needs to hear of it.
+            self._note = RESTARTED
+            say(RESTARTED.removeprefix("Note: "))
+
+    def _warn(self, info: RuntimeInfo, *, started_here: bool) -> None:
+        """Tell the host's log, and the chat once, of a moved address and of settings that are ignored."""
+        notes: list[str] = []
+        if info.missed_port:
+            notes.append(
+                f"another program has port {info.missed_port} of this home, so the runtime is at {info.url} and "
+                "addresses given out before do not answer; `codewords doctor` says what to do."
+            )
+        if not started_here and any(name.startswith("CODEWORDS_") for name in os.environ.keys() - _OF_FRONTS):
+            from pydantic import ValidationError
+
+            from codewords_mcp.settings import Settings
+            from codewords_mcp.stdio.settings_conflict import conflict_sentence, ignored_settings
+
+            try:
+                ignored = ignored_settings(Settings(), info.settings, info.token)
+            except ValidationError:
+                ignored = []
+            if ignored:
+                notes.append(conflict_sentence(ignored))
+        for note in notes:
+            say(note)
+        if notes:
+            self._note = " ".join(["Note:", *notes])
+
+    def _settle_version(self, info: RuntimeInfo) -> RuntimeInfo:
+        theirs, ours = home.version_key(info.version), home.version_key(__version__)
+        if theirs >= ours:
+            say(
+                f"the home's runtime is version {info.version}, this front {__version__}; going on with it. Update this one."
+            )
+            return info
+        from codewords_mcp.errors import CodewordsError
+
+        try:
+            home.stop(self._home, only_idle=True)
+        except CodewordsError as error:
+            say(f"the home's runtime is of the older version {info.version} and stays: {error}")
+            return info
+        say(f"replaced the home's runtime of version {info.version} by {__version__}")
+        return home.ensure(self._home, say=say)
+
+
+def choose(narrowed: dict[str, str]) -> HomeRuntime | RemoteRuntime:
+    """The runtime that the environment names. Raises Unavailable for an address that is none."""
+    url = os.environ.get("CODEWORDS_RUNTIME_URL")
+    return (
+        RemoteRuntime(url, os.environ.get("CODEWORDS_API_KEY", ""), narrowed)
+        if url
+        else HomeRuntime(narrowed)
+    )

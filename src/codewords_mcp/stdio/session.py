@@ -1,0 +1,180 @@
+"""The older era's session: which one the runtime gave, making another after a restart, its listening stream.
+
+The chat host sends `initialize` once and never learns that the runtime behind the front is another one now. So
+what made the session is kept and replayed: initialize, initialized, the log level and the subscriptions.
+"""
+
+from __future__ import annotations
+
+from threading import Event, RLock, Thread
+
+from codewords_mcp.stdio import jsonrpc as _wire
+from codewords_mcp.stdio.http_client import BrokenAnswer, NotSent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from codewords_mcp.stdio.http_client import HttpConnection, HttpResponse
+    from codewords_mcp.stdio.jsonrpc import Message
+    from codewords_mcp.stdio.runtime_address import RuntimeTarget
+
+PATH = "/mcp"
+_RECONNECT = 1.0
+_LISTEN_AGAIN = 30.0
+"""Seconds after which a session that the runtime ended is made again for its listening stream, if no call did so before. Not
+at once: where too many sessions compete for room, each that came back would end another.
+"""
+_GOODBYE = 1.0
+"""Seconds that ending the session may take at the most."""
+
+
+class SessionLost(Exception):
+    """The runtime refused to make the session again."""
+
+
+class StdioSession:
+    """What `initialize` made. `relay` gets each message of the listening stream."""
+
+    def __init__(self, initialize: bytes, relay: Callable[[bytes], object]) -> None:
+        self._initialize = initialize
+        self._relay = relay
+        self._lock = RLock()
+        self._closed = Event()
+        self._listening: HttpConnection | None = None
+        self._kept: dict[tuple[str, str], bytes] = {}
+        self._initialized: bytes | None = None
+        self.target: RuntimeTarget | None = None
+        self.id = ""
+        self.version = ""
+
+    def began(self, target: RuntimeTarget, answer: HttpResponse, result: Message) -> None:
+        """Take what the runtime answered to `initialize`."""
+        with self._lock:
+            self.target = target
+            self.id = answer.headers.get("mcp-session-id", "")
+            self.version = str(result.get("protocolVersion", ""))
+
+    def headers(self, target: RuntimeTarget) -> dict[str, str]:
+        """The headers of a request to this runtime, where the session is made again if it is another one.
+
+        Raises SessionLost, NotSent, BrokenAnswer.
+        """
+        with self._lock:
+            if self.target is not None and self.target is not target:
+                self._again(target)
+            return _wire.legacy_headers(self.id, self.version)
+
+    def expired(self, target: RuntimeTarget, used: str) -> None:
+        """The runtime no longer knows the session `used`: make another, unless somebody just did.
+
+        Raises SessionLost, NotSent, BrokenAnswer.
+        """
+        with self._lock:
+            if self.id == used:
+                self._again(target)
+
+    def remember(self, message: Message, raw: bytes) -> None:
+        """Keep what has to be said again to a new session."""
+        method, params = message.get("method"), _wire.params_of(message)
+        with self._lock:
+            if method == "notifications/initialized":
+                self._initialized = raw
+            elif method == "logging/setLevel":
+                self._kept["level", ""] = raw
+            elif method == "resources/subscribe":
+                self._kept["uri", str(params.get("uri"))] = raw
+            elif method == "resources/unsubscribe":
+                self._kept.pop(("uri", str(params.get("uri"))), None)
+
+    def _again(self, target: RuntimeTarget) -> None:
+        answer, body = self._post(target, self._initialize, _wire.legacy_headers("", ""))
+        reply = _last_answer(body)
+        if answer.status != 200 or "result" not in reply:
+            raise SessionLost(
+                "The runtime is another one now and did not take up the session. Start the connection to this server again."
+            )
+        self.began(target, answer, reply["result"])
+        headers = _wire.legacy_headers(self.id, self.version)
+        for raw in (self._initialized, *self._kept.values()):
+            if raw is not None:
+                self._post(target, raw, headers)
+        if self._initialized is not None:
+            self.listen()
+
+    @staticmethod
+    def _post(target: RuntimeTarget, raw: bytes, headers: dict[str, str]) -> tuple[HttpResponse, list[bytes]]:
+        connection = target.endpoint.take()
+        connection.request("POST", PATH, headers, raw)
+        answer = connection.answer()
+        streamed = answer.kind == "text/event-stream"
+        return answer, [data for _, data in answer.events()] if streamed else [answer.read()]
+
+    def listen(self) -> None:
+        """Open the stream on which the runtime speaks first, and keep it open."""
+        Thread(target=self._keep_listening, args=(self.target, self.id), daemon=True, name="listen").start()
+
+    def _keep_listening(self, target: RuntimeTarget, session_id: str) -> None:
+        last_event = ""
+        while not self._closed.is_set() and self.id == session_id:
+            try:
+                connection = target.endpoint.take()
+                self._listening = connection
+                headers = _wire.legacy_headers(session_id, self.version)
+                connection.request(
+                    "GET", PATH, headers | ({"Last-Event-ID": last_event} if last_event else {})
+                )
+                answer = connection.answer()
+                if answer.status != 200 or answer.kind != "text/event-stream":
+                    connection.close()  # 405: this runtime has none
+                    if answer.status == 404:
+                        self._listen_again(target, session_id)
+                    return
+                for event_id, data in answer.events():
+                    last_event = event_id or last_event
+                    self._relay(data)
+            except NotSent:
+                return  # gone; the next call starts another, and its session listens again
+            except BrokenAnswer:
+                pass
+            self._closed.wait(_RECONNECT)
+
+    def _listen_again(self, target: RuntimeTarget, session_id: str) -> None:
+        """Make the session again, which opens another stream, unless a call did; a runtime that is gone has none to give."""
+        if self._closed.wait(_LISTEN_AGAIN):
+            return
+        try:
+            self.expired(target, session_id)
+        except (NotSent, BrokenAnswer, SessionLost):
+            return  # the next call says so
+
+    def end(self) -> None:
+        """Stop listening and tell the runtime that the session is over; in the background, awaited briefly."""
+        self._closed.set()
+        if self._listening is not None:
+            self._listening.close()
+        if self.target is None or not self.id:
+            return
+        goodbye = Thread(target=self._delete, args=(self.target,), daemon=True, name="goodbye")
+        goodbye.start()
+        goodbye.join(_GOODBYE)
+
+    def _delete(self, target: RuntimeTarget) -> None:
+        try:
+            connection = target.endpoint.take()
+            connection.request("DELETE", PATH, _wire.legacy_headers(self.id, self.version))
+            connection.answer()
+            connection.close()
+        except (NotSent, BrokenAnswer):
+            pass  # it ends the session itself after a while
+
+
+def _last_answer(body: list[bytes]) -> Message:
+    for data in reversed(body):
+        try:
+            message = _wire.parse(data)
+        except _wire.Malformed:
+            continue
+        if _wire.is_answer(message):
+            return message
+    return {}

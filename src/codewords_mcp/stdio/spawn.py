@@ -1,0 +1,268 @@
+"""Starting a home's runtime detached, and ending it: the seldom-used half of `home`, imported when needed."""
+
+from __future__ import annotations
+
+# ruff: noqa: PTH103, PTH105, PTH118, PTH123, PTH202 - pathlib is not worth its import in the front
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import select
+import signal
+import sys
+import threading
+import time
+
+from codewords_mcp.errors import Conflict, RuntimeUnavailable, StorageFailed
+from codewords_mcp.stdio import home as homes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from codewords_mcp.stdio.home import RuntimeInfo, Say
+
+_POLL = 0.02
+"""Seconds between two looks at a lock that somebody else holds: flock cannot be waited for with a bound."""
+_ANSWER = 10.0
+_TELL_EVERY = 3.0
+_REASON_LIMIT = 600
+_TRY_AGAIN = "`codewords-mcp stop` ends it; then try again."
+
+
+def start(home: str, say: Say, deadline: float) -> RuntimeInfo:
+    """The body of `home.ensure` where no runtime was found at first sight."""
+    _make_folders(home)
+    with _start_lock(home, deadline):
+        # Whoever held the lock before us started one, or one is ending in order and has to be waited for.
+        _until(
+            lambda: homes.find(home) is not None or homes.holder(home) is None,
+            deadline,
+            f"the runtime of {home} is neither answering nor gone",
+        )
+        found = homes.find(home)
+        if found is not None:
+            return found
+        say(f"starting the runtime of {home}")
+        return _spawn_and_wait(home, say, deadline)
+
+
+def stop(home: str, deadline: float, *, only_idle: bool) -> RuntimeInfo | None:
+    """The body of `home.stop`."""
+    info = homes.find(home)
+    if info is None:
+        # It starts, or it ends already. Neither is signalled: a second signal would cut off the runs of one that ends.
+        info = _until_published_or_gone(home, homes.holder(home), deadline)
+    if info is None:
+        return None
+    if not _ask_to_stop(info, only_idle=only_idle):
+        # Not answering, and the lock proves that this pid is the runtime.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(info.pid, signal.SIGTERM)
+    _until_gone(home, info.pid, deadline)
+    return info
+
+
+def _until_published_or_gone(home: str, pid: int | None, deadline: float) -> RuntimeInfo | None:
+    """The runtime that held the home without saying how it is reached, once it does; None where it is gone."""
+    found: RuntimeInfo | None = None
+
+    def settled() -> bool:
+        nonlocal found, pid
+        found = homes.find(home)
+        holder = homes.holder(home)
+        pid = pid or holder  # 0 until it has said its pid
+        return found is not None or holder is None or holder not in {0, pid}
+
+    _until(
+        settled,
+        deadline,
+        f"the runtime (pid {pid}) is still starting or ending",
+        hint=f"Try again, or end it with `kill {pid}`.",
+    )
+    return found if found is not None and found.pid == pid else None
+
+
+def _until_gone(home: str, pid: int | None, deadline: float) -> None:
+    _until(
+        lambda: pid is None or homes.holder(home) != pid,
+        deadline,
+        f"the runtime (pid {pid}) has not ended yet",
+        hint=f"Wait, or end it with `kill -9 {pid}`: runs that go on are recorded as interrupted, nothing is lost.",
+    )
+
+
+def _ask_to_stop(info: RuntimeInfo, *, only_idle: bool) -> bool:
+    """Whether the runtime took the request. Raises Conflict where it has runs active and may only be ended idle."""
+    if only_idle and (active := _runs_active(info)):
+        raise Conflict(
+            f"The runtime (pid {info.pid}) has {active} runs active.",
+            hint="Wait for them, or end it with `codewords-mcp stop`.",
+        )
+    return _call(info, "POST", "/stop") is not None
+
+
+def _runs_active(info: RuntimeInfo) -> int:
+    try:
+        runs = json.loads(_call(info, "GET", "/status") or b"")["runs"]
+        return int(runs["active"]) + int(runs["queued"])
+    except (ValueError, KeyError, TypeError):
+        return 0  # it does not even answer that, or is of another kind
+
+
+def _call(info: RuntimeInfo, method: str, path: str) -> bytes | None:
+    """The body of a good answer, None for any other."""
+    import http.client
+
+    connection = http.client.HTTPConnection(info.url.split("://", 1)[-1], timeout=_ANSWER)
+    try:
+        connection.request(method, path, headers={"Authorization": f"Bearer {info.token}"})
+        answer = connection.getresponse()
+        return answer.read() if answer.status < 300 else None
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def _make_folders(home: str) -> None:
+    try:
+        os.makedirs(home, mode=0o700, exist_ok=True)
+        os.makedirs(os.path.join(home, "logs"), mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(home, error) from error
+
+
+def _not_writable(home: str, error: OSError) -> StorageFailed:
+    reason = os.strerror(error.errno) if error.errno else "it cannot be written"
+    return StorageFailed(
+        f"The home {home} cannot be used: {reason.lower()}.",
+        hint="Make it writable, or set CODEWORDS_HOME to a folder that is.",
+    )
+
+
+@contextlib.contextmanager
+def _start_lock(home: str, deadline: float) -> Generator[None]:
+    try:
+        fd = os.open(os.path.join(home, "start.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _not_writable(home, error) from error
+    try:
+        _until(
+            lambda: _try_lock(fd),
+            deadline,
+            f"another program has been starting the runtime of {home} all the while",
+        )
+        yield
+    finally:
+        os.close(fd)
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _until(done: Callable[[], bool], deadline: float, otherwise: str, hint: str = _TRY_AGAIN) -> None:
+    while not done():
+        if time.monotonic() > deadline:
+            raise RuntimeUnavailable(f"Waited in vain: {otherwise}.", hint=hint)
+        time.sleep(_POLL)
+
+
+def _spawn_and_wait(home: str, say: Say, deadline: float) -> RuntimeInfo:
+    reader, writer = os.pipe()
+    try:
+        os.set_inheritable(writer, True)
+        pid = _spawn(home, writer)
+    except OSError as error:
+        os.close(reader)
+        raise _not_writable(home, error) from error
+    finally:
+        os.close(writer)
+    try:
+        said = _listen(reader, say, deadline)
+    finally:
+        os.close(reader)
+    info = homes.find(home) if said == "ready" else None
+    if info is not None:
+        # A child that ends is a zombie until it is waited for; nobody else in this process will.
+        threading.Thread(target=_reap, args=(pid,), daemon=True, name="runtime-reaper").start()
+        return info
+    raise _failure(home, pid, said)
+
+
+def _spawn(home: str, writer: int) -> int:
+    log = homes.log_path(home)
+    _rotate(log)
+    env = {**os.environ, "CODEWORDS_HOME": home, homes.READY_FD: str(writer)}
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    # Isolated from the folder a chat host was started in: `-P` keeps its files from being imported.
+    argv = [sys.executable, "-P", "-m", "codewords_mcp", "serve", "--detached"]
+    return os.posix_spawn(sys.executable, argv, env, file_actions=actions, setsid=True)
+
+
+def _rotate(log: str) -> None:
+    with contextlib.suppress(OSError):
+        if os.path.getsize(log) > homes.LOG_LIMIT:
+            os.replace(log, log + ".1")
+
+
+def _listen(reader: int, say: Say, deadline: float) -> str:
+    """What the starting runtime said: "ready", "failed WHY", "" where it died in silence, "slow" after the deadline."""
+    said = b""
+    began = time.monotonic()
+    while b"\n" not in said:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return "slow"
+        if not select.select([reader], [], [], min(left, _TELL_EVERY))[0]:
+            say(f"the runtime is still starting ({time.monotonic() - began:.0f} s)")
+            continue
+        part = os.read(reader, 4096)
+        if not part:
+            break
+        said += part
+    return said.decode(errors="replace").strip()
+
+
+def _failure(home: str, pid: int, said: str) -> RuntimeUnavailable:
+    log = homes.log_path(home)
+    if said == "slow":
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        threading.Thread(target=_reap, args=(pid,), daemon=True, name="runtime-reaper").start()
+        return RuntimeUnavailable(
+            "The runtime did not come to answer in time and was ended.", hint=f"Its log says more: {log}"
+        )
+    how = _reap(pid)
+    reason = said.removeprefix("failed ") if said.startswith("failed ") else _last_line(log)
+    told = f": {reason[:_REASON_LIMIT].rstrip('.')}." if reason else f", {how}."
+    return RuntimeUnavailable(f"The runtime could not be started{told}", hint=f"Its log says more: {log}")
+
+
+def _reap(pid: int) -> str:
+    try:
+        _, status = os.waitpid(pid, 0)
+    except OSError as error:
+        return "" if error.errno == errno.ECHILD else str(error)
+    code = os.waitstatus_to_exitcode(status)
+    return f"it ended with exit code {code}" if code >= 0 else f"it was ended by {signal.Signals(-code).name}"
+
+
+def _last_line(log: str) -> str:
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, os.path.getsize(log) - 4096))
+            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
+    except OSError:
+        return ""
+    return next((line for line in reversed(lines) if line), "")
