@@ -158,14 +158,24 @@ def _error_classes(base: Any) -> list[Any]:
     while waiting:
         kind = waiting.pop(0)
         waiting += kind.__subclasses__()
-        if kind.__name__ not in {"RemoteError", "InternalError"}:  # any of these codes, and the base's own
+        if kind.__name__ not in {
+            "RemoteError",
+            "HttpInternalError",
+            "McpInternalError",
+        }:  # any of these codes, and the base's own
             found.setdefault(kind.__name__ if kind.code == base.code else kind.code, kind)
     return list(found.values())
 
 
 def _import_doors() -> None:
     """The doors, integrations and webhooks have a few errors of their own; every other room uses errors.py."""
-    for module in ("http.app", "tools._errors", "door.errors", "door.confirm", "runtime.integrations.errors"):
+    for module in (
+        "http.app",
+        "mcp_server.tool_errors",
+        "mcp_server.errors",
+        "mcp_server.confirmation",
+        "runtime.integrations.errors",
+    ):
         importlib.import_module(f"codewords_mcp.{module}")
 
 

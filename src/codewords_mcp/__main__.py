@@ -29,6 +29,7 @@ def main() -> int:
             f"starts; {_OPTIONS} Commands: {_COMMANDS}. See codewords-mcp --help.\n"
         )
         return 2
+
     from codewords_mcp.cli import mcp_main
 
     return mcp_main(argv)
@@ -38,6 +39,7 @@ def _pipe(argv: list[str]) -> int:
     """The stdio server, narrowed as its options say. What it does not know is refused: an option that is misread opens."""
     narrowed: dict[str, str] = {}
     rest = list(argv)
+
     while rest:
         name, found, value = rest.pop(0).partition("=")
         if name == "--read-only" and not found:
@@ -49,6 +51,7 @@ def _pipe(argv: list[str]) -> int:
             narrowed["X-MCP-Toolsets"] = value
         else:
             return _refuse(f"unknown or incomplete option {name!r}.")
+
     from codewords_mcp.stdio.proxy import run
 
     return run(narrowed)

@@ -30,7 +30,12 @@ def parse(data: str | bytes | bytearray, *, unique_keys: bool = False, max_bytes
     """
     if max_bytes is not None and len(data) > max_bytes:
         raise UnacceptableJson(f"it is longer than {max_bytes} bytes")
-    text = data if isinstance(data, str) else data.decode().removeprefix("\ufeff")
+
+    if isinstance(data, str):
+        text = data
+    else:
+        text = data.decode().removeprefix("\ufeff")
+
     try:
         value: Any = (_UNIQUE if unique_keys else _DECODER).decode(text)
     except (json.JSONDecodeError, UnacceptableJson):
@@ -63,11 +68,17 @@ def parse_stored(data: str | bytes | float) -> Any:
     """
     if isinstance(data, int | float):  # SQLite keeps a JSON column's numbers as numbers
         return _repaired(data)
-    text = data if isinstance(data, str) else data.decode(errors="replace")
+
+    if isinstance(data, str):
+        text = data
+    else:
+        text = data.decode(errors="replace")
+
     try:
         return parse(text)
     except ValueError:
         pass
+
     try:
         value: Any = json.loads(text)
         check_depth(value)
@@ -114,18 +125,25 @@ _UNIQUE = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite,
 
 
 def _elements(container: Any) -> Iterable[Any]:
-    return cast("dict[Any, Any]", container).values() if isinstance(container, dict) else container
+    if isinstance(container, dict):
+        return cast("dict[Any, Any]", container).values()
+    return container
 
 
 def _repaired(value: Any) -> Any:
     if isinstance(value, str):
         return storable_text(value)
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        if math.isfinite(value):
+            return value
+        return None
     if isinstance(value, dict):
         items = cast("dict[str, Any]", value).items()
         return {storable_text(key): _repaired(item) for key, item in items}
-    return [_repaired(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_repaired(item) for item in cast("list[Any]", value)]
+
+    return value
 
 
 def check_depth(value: Any) -> None:

@@ -19,10 +19,12 @@ def full_disk(error: BaseException) -> StorageFailed | None:
             "The disk is read-only.",
             hint="Make it writable, or set CODEWORDS_HOME to a folder on another disk.",
         )
+
     no_space = isinstance(error, OSError) and error.errno in _NO_SPACE
     if no_space or _FULL_DATABASE in str(error):
         return StorageFailed(
             "The disk is full.",
             hint="Free some space and try again; `codewords doctor` says how much there is.",
         )
+
     return None

@@ -323,7 +323,9 @@ class ProgramFailed(CodewordsError):
 
     def details(self) -> dict[str, Any]:
         """What the wire carries beside code, message and hint."""
-        return {} if self.exit_code is None else {"exit_code": self.exit_code}
+        if self.exit_code is None:
+            return {}
+        return {"exit_code": self.exit_code}
 
 
 class ServiceNotAvailable(CodewordsError):
@@ -373,7 +375,10 @@ class UpstreamFailed(CodewordsError):
 
     def details(self) -> dict[str, Any]:
         """What the wire carries beside code, message and hint."""
-        said = {"upstream_said": self.upstream_said} if self.upstream_said else {}
+        if self.upstream_said:
+            said = {"upstream_said": self.upstream_said}
+        else:
+            said = {}
         return {"upstream_status": self.upstream_status} | said
 
 

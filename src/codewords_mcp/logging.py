@@ -42,6 +42,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if human else "iso", utc=not human),
         structlog.processors.UnicodeDecoder(),
     ]
+
     if human:
         finish: list[Any] = [
             hide_secrets,
@@ -49,6 +50,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         ]
     else:
         finish = [structlog.processors.format_exc_info, hide_secrets, structlog.processors.JSONRenderer()]
+
     structlog.configure(
         processors=[*shared, *finish],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),

@@ -74,9 +74,11 @@ class TunnelDialler(Dialler):
         except BaseException:
             stream.reset()
             raise
+
         if not verdict.get("open"):
             kind: type[DialFailed] = Unreachable if verdict.get("allowed") else DialRefused
             raise kind(verdict.get("reason") or "the runtime did not connect to it")
+
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             end.setblocking(False)
@@ -84,6 +86,7 @@ class TunnelDialler(Dialler):
         task = asyncio.create_task(carry(stream, reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
         return Dialled(ours, host)
 
 
@@ -116,7 +119,12 @@ class MachineNetwork:
         if tunnel is None:
             dialler = Dialler(system_resolve, CONNECT_TIMEOUT)
             return Handle(_serve(sandbox_id, sockets, dialler, _policy(how), _unserved, _unheard), dialler)
-        through = None if how["by"] == "runtime" else frozenset((host, port) for host, port in how["private"])
+
+        if how["by"] == "runtime":
+            through = None
+        else:
+            through = frozenset((host, port) for host, port in how["private"])
+
         dialler = TunnelDialler(tunnel, through)
 
         def heard(event: EgressEvent) -> None:
@@ -124,6 +132,7 @@ class MachineNetwork:
                 tunnel.heard(asdict(event) | {"at": event.at.isoformat()})
 
         served = _serve(sandbox_id, sockets, dialler, _policy(how), _to_runtime(tunnel), heard)
+
         return Handle(served, dialler)
 
 

@@ -36,6 +36,7 @@ async def build(home: Path, wanted: Json, tell: Callable[[str], None]) -> Enviro
     client = "ours" if wanted["client"] else "pypi"
     code = _SCRIPT.format(python=wanted["python"], pins=json.dumps(wanted["pins"]), client=client)
     environments = Environments(home, Settings(home=home), Path(uv.find_uv_bin()))
+
     try:
         return (await environments.ensure(parse_script(code), progress)).ref
     finally:
@@ -46,6 +47,7 @@ async def warm(driver: LocalDriver, environment: EnvironmentRef) -> None:
     """Have a fork server, and a blank sandbox behind it, if there can be one; else programs start by exec."""
     await driver.prepare(environment)
     waited = 0.0
+
     while waited < _WARM_SECONDS:
         nurseries = driver.forks.describe()
         if not nurseries or any(one["blanks"] for one in nurseries):
@@ -55,5 +57,6 @@ async def warm(driver: LocalDriver, environment: EnvironmentRef) -> None:
             for one in nurseries
         ):
             return
+
         await asyncio.sleep(_WARM_POLL)
         waited += _WARM_POLL

@@ -60,4 +60,6 @@ def _read_notes(home: Path) -> dict[str, Any] | None:
     """The environment that this machine has, if it was snapshotted with one."""
     home.mkdir(parents=True, exist_ok=True)
     notes = home / _NOTES
-    return json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else None
+    if notes.exists():
+        return json.loads(notes.read_text(encoding="utf-8"))
+    return None

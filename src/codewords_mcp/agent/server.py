@@ -46,5 +46,6 @@ class Agent:
         else:
             self._session = HostSession(self._machine)
             self._taken = secret
+
         with contextlib.suppress(ConnectionClosed):
             await self._session.serve(connection)

@@ -53,6 +53,7 @@ class HostSession:
         mux = Mux(connection.send, self._on_stream, first=2)
         self._mux, self._connection = mux, connection
         mux.say({"hello": self._machine.describe() | {"started": self.started}})
+
         try:
             async for data in connection:
                 if isinstance(data, bytes):
@@ -115,19 +116,21 @@ class HostSession:
         try:
             if environment is None:
                 raise SandboxFailed("This machine has no environment for programs yet.")
+
             spec = wire.to_spec(message["spec"], environment)
             self._machine.network.expect(spec.id, message["egress"], self)
             sandbox = await self._machine.driver.start(spec)
         except Exception as error:
             log.exception("a program was not started")
-            known = (
-                error
-                if isinstance(error, CodewordsError)
-                else SandboxFailed("The agent could not start the program.")
-            )
+            if isinstance(error, CodewordsError):
+                known = error
+            else:
+                known = SandboxFailed("The agent could not start the program.")
+
             self._sandbox.set_exception(known)
             self._say({"failed": wire.from_error(known)}, again="failed")
             return
+
         self._sandbox.set_result(sandbox)
         self._keep(self._watch_ready(sandbox))
         pump = asyncio.create_task(self._pump(sandbox))
@@ -221,6 +224,7 @@ class HostSession:
         except (OSError, ValueError):
             log.exception("an environment was not built")
             error = SandboxFailed("The agent could not build the environment.")
+
         self._say({"environment": wire.from_error(error)})
 
     async def _warm(self) -> None:

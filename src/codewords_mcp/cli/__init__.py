@@ -24,6 +24,7 @@ def main() -> None:
             from codewords_mcp.cli.app import codewords
     except KeyboardInterrupt:
         sys.exit(130)
+
     sys.exit(run_app(codewords, "codewords", sys.argv[1:]))
 
 

@@ -22,7 +22,9 @@ class Activity:
     @property
     def idle_seconds(self) -> float:
         """Seconds since the last request ended, 0 while one is served."""
-        return 0.0 if self._open else time.monotonic() - self._last
+        if self._open:
+            return 0.0
+        return time.monotonic() - self._last
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve and count."""

@@ -59,7 +59,9 @@ def read_ports(home: Path) -> HomePorts:
 
 
 def _port(value: object) -> int | None:
-    return value if type(value) is int and 0 < value < 65536 else None
+    if type(value) is int and 0 < value < 65536:
+        return value
+    return None
 
 
 def _write_ports(home: Path, ports: HomePorts) -> None:
@@ -84,8 +86,13 @@ def listen(settings: Settings, *, any_port: bool) -> RuntimeListener:
             f"Binding {host} lets other machines in, and no key is configured.",
             hint="Set CODEWORDS_API_KEY to a key of your own, or leave the host at 127.0.0.1.",
         )
+
     kept = read_ports(settings.home)
-    given = settings.port if "port" in settings.model_fields_set else None
+    if "port" in settings.model_fields_set:
+        given = settings.port
+    else:
+        given = None
+
     wanted = given or kept.own or (0 if given == 0 else settings.port)
     try:
         listener = RuntimeListener(_bind(host, wanted))
@@ -93,6 +100,7 @@ def listen(settings: Settings, *, any_port: bool) -> RuntimeListener:
         if error.errno != errno.EADDRINUSE or not (any_port or given == 0):
             raise _cannot_bind(host, wanted, error, kept=given is None and kept.own is not None) from error
         listener = _bind_another(host, wanted, kept)
+
     _keep(settings.home, kept, listener)
     return listener
 
@@ -109,18 +117,26 @@ def _bind_another(host: str, wanted: int, kept: HomePorts) -> RuntimeListener:
 
 def _keep(home: Path, kept: HomePorts, listener: RuntimeListener) -> None:
     on_own_port = listener.missed_port is None
-    ports = HomePorts(listener.port, kept.substitute) if on_own_port else HomePorts(kept.own, listener.port)
+    if on_own_port:
+        ports = HomePorts(listener.port, kept.substitute)
+    else:
+        ports = HomePorts(kept.own, listener.port)
     if ports != kept:
         _write_ports(home, ports)
 
 
 def _cannot_bind(host: str, port: int, error: OSError, *, kept: bool) -> InvalidInput:
     if error.errno == errno.EADDRINUSE:
-        own = " It is the port of this home: addresses given out before name it." if kept else ""
+        if kept:
+            own = " It is the port of this home: addresses given out before name it."
+        else:
+            own = ""
+
         return InvalidInput(
             f"{host} port {port} cannot be bound: another program has it.{own}",
             hint="End that program, or give another with --port (0 takes a free one).",
         )
+
     return InvalidInput(
         f"{host} port {port} cannot be bound: {(error.strerror or str(error)).lower()}.",
         hint="Give another with --host or --port.",
@@ -144,4 +160,6 @@ def is_loopback(host: str) -> bool:
 def url_of(listener: RuntimeListener, host: str) -> str:
     """How this machine reaches a listening socket."""
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
-    return f"http://[{reached}]:{listener.port}" if ":" in reached else f"http://{reached}:{listener.port}"
+    if ":" in reached:
+        return f"http://[{reached}]:{listener.port}"
+    return f"http://{reached}:{listener.port}"

@@ -40,6 +40,7 @@ def agreed(question: RemoteError, *, as_json: bool) -> str:
     details = question.details()
     asks = cast("list[str]", details.get("asks") or [])
     confirm, url = str(details.get("confirm") or ""), str(details.get("url") or "")
+
     if as_json or not someone_there():
         if not as_json:
             _show("What it asks for:", asks)
@@ -51,11 +52,13 @@ def agreed(question: RemoteError, *, as_json: bool) -> str:
             url=url,
             hint=f"To agree to all of this, run: {command}",
         )
+
     _show(question.message, asks)
     if not typer.confirm("Do you agree?", default=False, err=True):
         raise Forbidden(
             "You declined; nothing was deployed.", hint="Change what the workflow reaches, then deploy again."
         )
+
     return confirm
 
 
@@ -69,14 +72,17 @@ def with_agreement(client: RuntimeClient, service: str, work: Callable[[], T], *
     except RemoteError as error:
         if error.code != "consent_needed" or as_json or not someone_there():
             raise
+
         details = error.details()
         _show(error.message, cast("list[str]", details.get("asks") or []))
         if not typer.confirm("Do you agree?", default=False, err=True):
             raise Forbidden("You declined; nothing was run.") from None
+
         client.call(
             "PUT", f"/agreements/{part(service)}", body={"confirm": str(details.get("confirm") or "")}
         )
         _output.note(f"To withdraw it: codewords agreements withdraw {service}")
+
     return work()
 
 
@@ -109,6 +115,7 @@ def _confirm_preview(client: RuntimeClient, path: str, call: Json) -> None:
         }:  # a workflow, an older runtime, or an error that the call itself will have
             return
         raise
+
     if not preview["writes"]:
         return
 

@@ -36,7 +36,9 @@ def exit_code(error: CodewordsError) -> int:
     """The exit code that tells a script whose fault it was."""
     if error.origin == "service" or error.code in _WORKFLOW_CODES:
         return FAILED
-    return USAGE if error.code in _USAGE_CODES else PLATFORM
+    if error.code in _USAGE_CODES:
+        return USAGE
+    return PLATFORM
 
 
 def run_app(app: typer.Typer, name: str, argv: Sequence[str]) -> int:
@@ -46,6 +48,7 @@ def run_app(app: typer.Typer, name: str, argv: Sequence[str]) -> int:
     """
     as_json = "--json" in argv
     _open_streams()
+
     try:
         result: Any = app(args=list(argv), prog_name=name, standalone_mode=False)
     except CodewordsError as error:
@@ -69,7 +72,11 @@ def run_app(app: typer.Typer, name: str, argv: Sequence[str]) -> int:
             raise
         _report(full_disk(error) or _broken(error), as_json=as_json)
         return PLATFORM
-    return result if isinstance(result, int) else OK
+
+    if isinstance(result, int):
+        return result
+
+    return OK
 
 
 def _report(error: CodewordsError, *, as_json: bool) -> None:
@@ -96,6 +103,7 @@ def _usage(error: Exception) -> InvalidInput:
         other := _of_other_program(context, found[1])
     ):
         return InvalidInput(f"`{found[1]}` is a command of {other}.", hint=f"{other} {found[1]}")
+
     message = _PARSERS_WORDS.sub("", " ".join(str(cast("Any", error).format_message()).split()))
     path: str = context.command_path if context is not None else ""
     return InvalidInput(
@@ -106,16 +114,28 @@ def _usage(error: Exception) -> InvalidInput:
 
 def _of_other_program(context: Any, command: str) -> str | None:
     """The other of the two programs, where it has this command."""
-    name = str(context.command_path) if context is not None else ""
+    if context is not None:
+        name = str(context.command_path)
+    else:
+        name = ""
+
     other = {"codewords": "codewords-mcp", "codewords-mcp": "codewords"}.get(name)
     if other is None:
         return None
+
     from codewords_mcp.cli import app
 
-    tree = app.codewords_mcp if other == "codewords-mcp" else app.codewords
+    if other == "codewords-mcp":
+        tree = app.codewords_mcp
+    else:
+        tree = app.codewords
+
     names = {one.name for one in (*tree.registered_commands, *tree.registered_groups)}
     names |= {one.callback.__name__ for one in tree.registered_commands if one.callback and one.name is None}
-    return other if command in names else None
+    if command in names:
+        return other
+
+    return None
 
 
 def _broken(error: Exception) -> CodewordsError:

@@ -26,29 +26,31 @@ def read_input(data: str | None) -> bytes:
     """The JSON bytes of `--input`. Raises InvalidInput where it is not JSON or cannot be read."""
     if data is None:
         return b"{}"
+
     try:
-        raw = (
-            sys.stdin.buffer.read()
-            if data == "-"
-            else Path(data[1:]).read_bytes()
-            if data.startswith("@")
-            else data.encode()
-        )
+        if data == "-":
+            raw = sys.stdin.buffer.read()
+        elif data.startswith("@"):
+            raw = Path(data[1:]).read_bytes()
+        else:
+            raw = data.encode()
     except OSError as error:
         raise InvalidInput(
             f"{data[1:]} cannot be read: {error.strerror}.", hint="--input @FILE takes a JSON file."
         ) from error
+
     try:
         parse(raw)
     except ValueError as error:
-        where = (
-            f" (line {error.lineno}, column {error.colno}: {error.msg})"
-            if isinstance(error, json.JSONDecodeError)
-            else ""
-        )
+        if isinstance(error, json.JSONDecodeError):
+            where = f" (line {error.lineno}, column {error.colno}: {error.msg})"
+        else:
+            where = ""
+
         raise InvalidInput(
             f"--input is not JSON{where}.", hint="""Quote it for the shell: --input '{"name": "Ada"}'."""
         ) from error
+
     return raw
 
 
@@ -69,7 +71,10 @@ class RunCall:
     """Headers of this call."""
 
     def __post_init__(self) -> None:
-        self.deadline = None if self.timeout is None else time.monotonic() + self.timeout
+        if self.timeout is None:
+            self.deadline = None
+        else:
+            self.deadline = time.monotonic() + self.timeout
         self.headers = dict(self.more)
         if self.run_id:
             self.headers["X-Provisioned-Request-Id"] = self.run_id
@@ -83,12 +88,14 @@ class RunCall:
             content = response.read()
             if response.is_error:
                 raise remote_error(response.status_code, content)
+
         run_id = str(parse(content)["request_id"])
         if as_json:
             _output.print_json({"id": run_id, "request_id": run_id})
         else:
             _output.line(run_id)
             _output.note(f"Follow it: codewords logs {run_id} -f")
+
         return OK
 
     def wait(self, *, as_json: bool) -> int:
@@ -121,7 +128,9 @@ class RunCall:
             raise self._over() from None
 
     def _patience(self) -> float:
-        return SLOW if self.deadline is None else max(self.deadline - time.monotonic(), 0.1)
+        if self.deadline is None:
+            return SLOW
+        return max(self.deadline - time.monotonic(), 0.1)
 
     def _bounded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
@@ -142,6 +151,7 @@ class RunCall:
         _output.note(f"{self.run_id} {status} in {seconds:.2f} s", STYLES.get(status, "dim"))
         if status == "succeeded":
             return OK
+
         answered = record.get("responseStatus")
         message = error.get("message") or f"The workflow answered {answered}."
         hint = f"Where and why: codewords runs {self.run_id}"
@@ -175,6 +185,7 @@ def _is_ours(record: Json) -> bool:
 def _print_answer(answer: CallResponse) -> None:
     if answer.passed_on:
         return
+
     if "json" in answer.content_type:
         try:
             _output.print_json(parse(answer.content))
@@ -182,6 +193,7 @@ def _print_answer(answer: CallResponse) -> None:
             pass
         else:
             return
+
     if answer.content_type.startswith("text/") or "json" in answer.content_type:
         _output.line(answer.content.decode(errors="replace").rstrip("\n"))
     elif answer.content:

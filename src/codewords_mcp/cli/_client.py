@@ -33,6 +33,7 @@ class RemoteError(CodewordsError):
         self.status = status  # pyright: ignore[reportAttributeAccessIssue]
         self.origin = "service" if body.get("origin") == "service" else "platform"  # pyright: ignore[reportAttributeAccessIssue]
         self.body = dict(body)
+
         if self.code == "unauthenticated":
             self.hint = (
                 "Set CODEWORDS_API_KEY to a key of that runtime; `codewords keys create` there makes one."
@@ -55,7 +56,9 @@ class RuntimeEndpoint:
     @property
     def headers(self) -> dict[str, str]:
         """The headers that every request carries."""
-        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        if self.key:
+            return {"Authorization": f"Bearer {self.key}"}
+        return {}
 
 
 class RuntimeClient:
@@ -87,7 +90,9 @@ class RuntimeClient:
             response = self._http.request(method, path, json=body, params=_given(params), timeout=timeout)
         if response.is_error:
             raise remote_error(response.status_code, response.content)
-        return _decode(response.content) if response.content else None
+        if response.content:
+            return _decode(response.content)
+        return None
 
     def record(
         self, method: str, path: str, *, body: Any = None, params: Json | None = None, timeout: float = QUICK
@@ -119,6 +124,7 @@ class RuntimeClient:
                 raise RemoteError(int(item.get("status") or 0), item["error"])
             else:
                 return cast("Json", item.get("result", item))
+
         raise RuntimeUnavailable(
             "The runtime ended its answer before the result.",
             hint="Try again; `codewords doctor` says how it is.",
@@ -197,7 +203,9 @@ def remote_error(status: int, content: bytes) -> RemoteError:
 
 
 def _given(params: Json | None) -> Json | None:
-    return {key: value for key, value in params.items() if value is not None} if params else None
+    if params:
+        return {key: value for key, value in params.items() if value is not None}
+    return None
 
 
 def _decode(content: bytes) -> Any:

@@ -28,7 +28,11 @@ def read_settings() -> Settings:
         return Settings()  # pyright: ignore[reportCallIssue]  # every field has a default, which pyright does not see
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        name = f"CODEWORDS_{str(first['loc'][0]).upper()}" if first["loc"] else "A CODEWORDS_ variable"
+        if first["loc"]:
+            name = f"CODEWORDS_{str(first['loc'][0]).upper()}"
+        else:
+            name = "A CODEWORDS_ variable"
+
         raise InvalidInput(
             f"{name} cannot be used: {first['msg']}.", hint="docs/reference/settings.md says what it takes."
         ) from error
@@ -46,7 +50,9 @@ def connect(*, tell: bool = True) -> RuntimeClient:
 def endpoint(*, tell: bool = True) -> RuntimeEndpoint:
     """Address and key of that runtime. Raises as `connect` does."""
     remote = remote_endpoint()
-    return remote if remote is not None else _home_endpoint(tell=tell)
+    if remote is not None:
+        return remote
+    return _home_endpoint(tell=tell)
 
 
 def remote_endpoint() -> RuntimeEndpoint | None:
@@ -81,4 +87,6 @@ def _tell_of_moved_address(info: home.RuntimeInfo) -> None:
 def key_file() -> Path | None:
     """The file that holds the home's admin key, or None where the key is CODEWORDS_API_KEY."""
     path = Path(home.home_folder()) / KEY_FILE
-    return path if not read_settings().api_key and path.is_file() else None
+    if not read_settings().api_key and path.is_file():
+        return path
+    return None

@@ -148,12 +148,14 @@ class Lifecycle:
         listening.cancel()
         if serving.done():
             return
+
         self._publish()
         reasons = {serving, asyncio.create_task(self._stopping.wait())}
         if self._started_by == "detached":
             reasons |= {asyncio.create_task(self._bound_log())}
             if self._settings.idle_timeout:
                 reasons |= {asyncio.create_task(self._until_idle(runtime))}
+
         came, others = await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
         for task in others - {serving}:
             task.cancel()
@@ -183,11 +185,16 @@ class Lifecycle:
     async def _until_idle(self, runtime: Runtime) -> None:
         limit = self._settings.idle_timeout
         while True:
-            idle = 0 if runtime.awaits_schedule else runtime.idle_seconds
+            if runtime.awaits_schedule:
+                idle = 0
+            else:
+                idle = runtime.idle_seconds
+
             left = limit - min(idle, self._activity.idle_seconds)
             if left > 0:
                 await asyncio.sleep(left)
                 continue
+
             # Whoever comes from now on waits for the next runtime; whoever was on the way is still served.
             self._hold.retire()
             await asyncio.sleep(_LAST_CALL)
@@ -195,6 +202,7 @@ class Lifecycle:
             if idle >= limit and not runtime.awaits_schedule:
                 log.info("the runtime ends: nobody used it", seconds=limit)
                 return
+
             self._hold.publish(self._info())
 
     async def _bound_log(self) -> None:
@@ -210,9 +218,11 @@ class Lifecycle:
         """Let runs come to their end for a while, with the door closed."""
         self._hold.retire()
         until = time.monotonic() + self._settings.drain_timeout
+
         if self._server.listening.is_set():
             await runtime.drain()
             self._server.lead_away()
+
         # The facade says since when it is idle, and has no event for its becoming so.
         while not self._forced and time.monotonic() < until and runtime.idle_seconds == 0:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
@@ -227,7 +237,10 @@ class Lifecycle:
         self._signals += 1
         self._stopping.set()
         if self._forced:
-            self._exit_code = 130 if number == signal.SIGINT else 0
+            if number == signal.SIGINT:
+                self._exit_code = 130
+            else:
+                self._exit_code = 0
             self._server.force_exit = True
             # Sandboxes are still ended and the store closed, if that takes no time.
             asyncio.get_running_loop().call_later(_FORCED_EXIT, self._leave_at_once)

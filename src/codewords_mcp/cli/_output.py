@@ -104,6 +104,7 @@ def labelled(mark: str, style: str, label: str, text: str) -> None:
         under = "\n" + " " * 12
         _write(f"{mark or ' '} {label:<9} {text.replace(chr(10), under)}".rstrip() + "\n")
         return
+
     from rich.table import Table
     from rich.text import Text
 
@@ -149,10 +150,16 @@ def _draw(lines: list[list[str]]) -> None:
     shown = console()
     widths = [max(cell_len(line[index]) for line in lines) + 2 for index in range(len(lines[0]) - 1)]
     last = max(cell_len(line[-1]) for line in lines)
-    needed = min(last, _LEAST_PROSE) if any(" " in line[-1] for line in lines[1:]) else last
+
+    if any(" " in line[-1] for line in lines[1:]):
+        needed = min(last, _LEAST_PROSE)
+    else:
+        needed = last
+
     if sum(widths) + needed > shown.width:
         _draw_blocks(shown, lines)
         return
+
     for number, cells in enumerate(lines):
         text = (
             "".join(set_cell_size(cell, width) for cell, width in zip(cells, widths, strict=False))
@@ -167,6 +174,7 @@ def _draw_blocks(shown: Console, lines: list[list[str]]) -> None:
     from rich.text import Text
 
     headers = lines[0]
+
     for cells in lines[1:]:
         shown.print(Text(cells[0], "bold"), soft_wrap=True)
         named = zip(headers[1:], cells[1:], strict=True)

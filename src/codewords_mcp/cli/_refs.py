@@ -52,15 +52,20 @@ def workflow_id(client: RuntimeClient, given: str) -> str:
     """
     if _ID.fullmatch(given):
         return given
+
     page = client.record("GET", "/workflows", params={"query": given, "limit": 100})
     ids = [str(item["service_id"]) for item in page["items"] if item["name"] == given]
     if len(ids) > 1:
         raise InvalidInput(
             f"{len(ids)} workflows have this name: {', '.join(ids)}.", hint="Give the id of one of them."
         )
+
     if not ids:
         _refuse_typo(client, given)
-    return ids[0] if ids else given
+    if ids:
+        return ids[0]
+
+    return given
 
 
 def _refuse_typo(client: RuntimeClient, given: str) -> None:

@@ -30,7 +30,11 @@ _WAITS_FOR = {
 def print_run(record: Json, found: Json) -> None:
     """The record, and the answer of `/runs/ID/diagnosis`."""
     why: Json = found.get("diagnosis") or {}
-    answered = [f"HTTP {record['responseStatus']}"] if record.get("responseStatus") else []
+    if record.get("responseStatus"):
+        answered = [f"HTTP {record['responseStatus']}"]
+    else:
+        answered = []
+
     status = str(record["status"])
     head = ", ".join([f"{record['id']}  {status_words(record)}", *answered, *filter(None, [seconds(record)])])
     _output.line(head, STYLES.get(status, ""))
@@ -50,9 +54,11 @@ def print_run(record: Json, found: Json) -> None:
         "reached": reached(record),
         "refused": "\n".join(found.get("refused") or []),
     }
+
     for label, text in facts.items():
         if text:
             _output.labelled("", "red" if label == "error" else "", label, str(text))
+
     for line in next_commands(record, found):
         _output.note(line, whole=True)
 
@@ -60,7 +66,9 @@ def print_run(record: Json, found: Json) -> None:
 def status_words(record: Json) -> str:
     """The status, and what a run that waits is waiting for."""
     waits_for = _WAITS_FOR.get(str(record.get("waitsFor")))
-    return f"{record['status']} ({waits_for})" if waits_for else str(record["status"])
+    if waits_for:
+        return f"{record['status']} ({waits_for})"
+    return str(record["status"])
 
 
 def seconds(record: Json) -> str:
@@ -69,7 +77,9 @@ def seconds(record: Json) -> str:
 
     start, end = record.get("startedAt"), record.get("completedAt")
     if not start or not end:
-        return "" if record["status"] in STYLES else "…"
+        if record["status"] in STYLES:
+            return ""
+        return "…"
     return f"{(datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds():.2f} s"
 
 
@@ -77,18 +87,28 @@ def asked(record: Json) -> str:
     """`POST /path {"its": "input"}`; of an older run nothing."""
     if not record.get("requestMethod"):
         return ""
+
     content, size = record.get("requestContent"), record.get("requestBytes") or 0
     if content is None:
         content = f"({size} bytes, not kept)" if size else ""
-    more = f" … of {size} bytes" if record.get("requestTruncated") else ""
+    if record.get("requestTruncated"):
+        more = f" … of {size} bytes"
+    else:
+        more = ""
+
     return _cut(f"{record['requestMethod']} {record['requestPath']} {content}".rstrip()) + more
 
 
 def answer(record: Json) -> str:
     """The answer as it is kept."""
     value = record.get("responseJson")
-    text = record.get("responseContent") if value is None else json.dumps(value, ensure_ascii=False)
-    return _cut(str(text)) if text else ""
+    if value is None:
+        text = record.get("responseContent")
+    else:
+        text = json.dumps(value, ensure_ascii=False)
+    if text:
+        return _cut(str(text))
+    return ""
 
 
 def file(record: Json) -> str:
@@ -101,7 +121,9 @@ def file(record: Json) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} … {len(text) - _SHOWN} characters more: --json"
+    if len(text) <= _SHOWN:
+        return text
+    return f"{text[:_SHOWN]} … {len(text) - _SHOWN} characters more: --json"
 
 
 def reached(record: Json) -> str:
@@ -120,6 +142,7 @@ def next_commands(record: Json, found: Json) -> list[str]:
     run, workflow = record["id"], shlex.quote(str(record.get("serviceId")))
     if step == "wait":
         return [f"Follow it: codewords logs {run} -f"]
+
     first = {
         "secret": f"Set it: codewords secrets set {found['secret']}" if found.get("secret") else None,
         "route": f"Its routes: codewords show {workflow}",
@@ -136,6 +159,7 @@ def _again(record: Json, workflow: str) -> str | None:
     method, path = record.get("requestMethod"), str(record.get("requestPath") or "/")
     if not method or record.get("requestTruncated") or content is None or len(content) > _SHOWN:
         return None
+
     words = ["codewords run", workflow]
     if method != "POST":
         words += ["--method", shlex.quote(str(method))]

@@ -58,8 +58,10 @@ def _read() -> dict[str, dict[str, str]]:
         found: Any = json.loads(_path().read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
+
     if not isinstance(found, dict):
         return {}
+
     return {
         str(runtime): {str(file): str(one) for file, one in cast("dict[str, Any]", files).items()}
         for runtime, files in cast("dict[str, Any]", found).items()

@@ -95,10 +95,15 @@ async def _outcome(work: Awaitable[str]) -> tuple[bool, str, str]:
 
 def _print(step: ShownStep) -> None:
     mark, style = ("✓", "green") if step.ok else ("✗", "bold red")
-    detail = terminal_text(step.detail) if step.ok else "failed"
+    if step.ok:
+        detail = terminal_text(step.detail)
+    else:
+        detail = "failed"
+
     if not sys.stdout.isatty():
         _output.line(f"{mark} {step.title}: {detail} ({step.seconds:.2f} s)")
         return
+
     from rich.table import Table
     from rich.text import Text
 

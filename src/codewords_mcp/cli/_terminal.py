@@ -31,8 +31,12 @@ def terminal_text(text: str) -> str:
 def terminal_json(value: Any, *, indent: int | None = None) -> str:
     """Return the value as JSON whose unseen characters are escapes, so that it stays the same value."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return text if text.isascii() and "\x7f" not in text else _HIDDEN_IN_JSON.sub(_escape, text)
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _HIDDEN_IN_JSON.sub(_escape, text)
 
 
 def _escape(found: re.Match[str]) -> str:
-    return json.dumps(found[0])[1:-1] if found[0] != "\x7f" else "\\u007f"
+    if found[0] != "\x7f":
+        return json.dumps(found[0])[1:-1]
+    return "\\u007f"

@@ -32,7 +32,9 @@ def of_log(text: str) -> str:
     at = moment(text)
     offset = at.strftime("%z")
     clock = f"{at:%H:%M:%S}.{at.microsecond // 1000:03}{offset[:3]}:{offset[3:5]}"
-    return clock if at.date() == datetime.now().astimezone().date() else f"{at:%Y-%m-%d} {clock}"
+    if at.date() == datetime.now().astimezone().date():
+        return clock
+    return f"{at:%Y-%m-%d} {clock}"
 
 
 def localized(text: str) -> str:

@@ -37,6 +37,7 @@ def list_agreements(as_json: AsJson = False) -> int:
     ]
     headers = ["WORKFLOW", "PUBLISHED BY", "AGREED (UTC)", "MAY DO"]
     _output.table(headers, rows, empty="You have agreed to no workflow of another owner.")
+
     return OK
 
 

@@ -67,12 +67,14 @@ def backup(
         raise InvalidInput(f"There is no database in {home}.", hint="CODEWORDS_HOME names the home.")
     if str(file) == STANDARD:
         return _to_stdout(settings, keys=keys, as_json=as_json)
+
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise Conflict(f"{file} is there already.", hint="Give another name.") from None
     except OSError as error:
         raise InvalidInput(f"{file} cannot be written: {error.strerror}.") from error
+
     try:
         with (
             os.fdopen(descriptor, "wb") as out,
@@ -82,12 +84,14 @@ def backup(
     except BaseException:
         file.unlink(missing_ok=True)
         raise
+
     size = file.stat().st_size
     if as_json:
         _output.print_json({"file": str(file), "bytes": size, "keys": keys})
     else:
         _output.line(f"{file}: {_output.size(size)}.")
         _say_what_is_in_it(settings, keys=keys)
+
     return OK
 
 
@@ -102,11 +106,13 @@ def _to_stdout(settings: Settings, *, keys: bool, as_json: bool) -> int:
             "A backup holds secrets and is no text for a terminal.",
             hint="Give a file's name, or pass it on: codewords backup - | age -r KEY > FILE.",
         )
+
     with (
         gzip.GzipFile(fileobj=sys.stdout.buffer, mode="wb", compresslevel=1) as packed,
         tarfile.open(fileobj=packed, mode="w|") as archive,
     ):
         _write(archive, settings.home, _files(settings), with_keys=keys)
+
     sys.stdout.buffer.flush()
     _say_what_is_in_it(settings, keys=keys)
     return OK
@@ -134,6 +140,7 @@ def restore(
     """
     home = _own_settings().home
     _require_no_database(home)
+
     with _opened(file) as source:
         try:
             with tarfile.open(fileobj=source, mode="r:gz") as archive:
@@ -146,6 +153,7 @@ def restore(
             raise StorageFailed(
                 f"{file} could not be restored: it is damaged, or the disk is full."
             ) from error
+
     if as_json:
         _output.print_json({"home": str(home), "files": len(names), "paused": True})
     else:
@@ -155,6 +163,7 @@ def restore(
             " `codewords resume` goes on with them, `codewords doctor` says what waits.",
             always=True,
         )
+
     return OK
 
 
@@ -187,11 +196,14 @@ def _opened(file: Path) -> Generator[IO[bytes]]:
             shutil.copyfileobj(sys.stdin.buffer, copy)
             copy.seek(0)
             yield copy
+
         return
+
     try:
         source = file.open("rb")
     except OSError as error:
         raise InvalidInput(f"{file} cannot be read: {(error.strerror or 'unknown').lower()}.") from error
+
     with source:
         yield source
 
@@ -201,13 +213,16 @@ def _extract(archive: tarfile.TarFile, home: Path) -> None:
     from codewords_mcp.runtime.runs.pausing import mark
 
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     for member in archive.getmembers():
         if member.name == DATABASE:
             member.name = RESTORING
             member.mode = 0o600
         elif member.name == MARK:
             continue
+
         archive.extract(member, home, filter="data")
+
     with closing(sqlite3.connect(home / RESTORING)) as database, database:
         database.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", mark())
     (home / RESTORING).rename(home / DATABASE)
@@ -224,6 +239,7 @@ def _own_settings() -> Settings:
             "This home keeps its data in PostgreSQL.",
             hint="Back it up by pg_dump, and what CODEWORDS_FILES names beside it.",
         )
+
     return settings
 
 
@@ -231,23 +247,29 @@ def _files(settings: Settings) -> Path | None:
     """The folder of uploaded files; None where they are in a bucket."""
     if settings.files is None:
         return settings.home / FILES
-    return None if "://" in settings.files else Path(settings.files)
+    if "://" in settings.files:
+        return None
+    return Path(settings.files)
 
 
 def _write(archive: tarfile.TarFile, home: Path, files: Path | None, *, with_keys: bool) -> None:
     mark = tarfile.TarInfo(MARK)
     mark.size = len(VERSION)
     archive.addfile(mark, io.BytesIO(VERSION))
+
     # The database first: files that it knows are there then, since a file is written before its row says so.
     with tempfile.TemporaryDirectory(dir=home) as folder:
         copy = Path(folder) / DATABASE
         with closing(sqlite3.connect(home / DATABASE)) as source, closing(sqlite3.connect(copy)) as target:
             source.backup(target)
             target.execute("PRAGMA journal_mode=DELETE")
+
         archive.add(copy, DATABASE)
+
     for name in KEYS if with_keys else ():
         if (home / name).exists():
             archive.add(home / name, name)
+
     if files is not None and files.exists():
         _add_files(archive, files)
 

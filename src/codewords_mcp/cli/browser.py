@@ -56,6 +56,7 @@ def pair(
         if as_json:
             _output.print_json({"extension": str(place), "url": page, "sign_in": url})
             return OK
+
         _output.line(
             f"1. In Chrome, open chrome://extensions, switch on Developer mode, press Load unpacked: {place}"
         )
@@ -72,6 +73,7 @@ def pair(
             found = client.record("GET", "/browser", params=asked, timeout=_WAIT + 30)
             if found["connected"] and found["paired_at"] != after:
                 break
+
     return _told(found, as_json=False)
 
 
@@ -91,6 +93,7 @@ def _told(found: Json, *, as_json: bool) -> int:
     if as_json:
         _output.print_json(found)
         return OK
+
     _output.line(found["sentence"], "green" if found["connected"] else "yellow")
     if found["paired"]:
         _output.line(f"{found['browser']}, extension {found['extension']}, paired {found['paired_at'][:10]}.")
@@ -98,7 +101,10 @@ def _told(found: Json, *, as_json: bool) -> int:
         _output.line(f"Acting in it now: {title}")
     if found["fix"]:
         _output.line(found["fix"])
-    return OK if found["connected"] else FAILED
+    if found["connected"]:
+        return OK
+
+    return FAILED
 
 
 def _unpack(place: Path) -> Path:
@@ -112,4 +118,5 @@ def _unpack(place: Path) -> Path:
             f"The extension cannot be put into {place}: {(error.strerror or str(error)).lower()}.",
             hint="Name a folder that can be written with --folder.",
         ) from error
+
     return place

@@ -68,12 +68,14 @@ def set_budget(
         made = client.record(
             "PUT", f"/budgets/{where}", body={"usd": usd, "subject": subject, "period": period}
         )
+
     if as_json:
         _output.print_json(made)
     else:
         _output.line(
             f"{_name(made)}: at most {money(usd)} USD. A call that may cost more than is left is not made."
         )
+
     return OK
 
 
@@ -85,6 +87,7 @@ def list_budgets(as_json: AsJson = False) -> int:
     if as_json:
         _output.print_json(items)
         return OK
+
     rows = [
         [
             _name(one),
@@ -122,11 +125,23 @@ def _place(client: RuntimeClient, scope: BudgetScope, of: str | None, per: Perio
                 hint="For a workflow: `workflow … --of ID --per day`.",
             )
         return "home", "", "day"
-    subject = workflow_id(client, of) if of and scope is BudgetScope.workflow else of or ""
+
+    if of and scope is BudgetScope.workflow:
+        subject = workflow_id(client, of)
+    else:
+        subject = of or ""
+
     return scope.value, subject, per.value
 
 
 def _name(budget: dict[str, Any]) -> str:
     scope, subject, period = budget["scope"], budget["subject"], budget["period"]
-    whose = f"{scope} {subject}" if subject else scope if scope == "home" else f"each {scope}"
-    return whose if period == "total" else f"{whose}, each {period}"
+    if subject:
+        whose = f"{scope} {subject}"
+    elif scope == "home":
+        whose = scope
+    else:
+        whose = f"each {scope}"
+    if period == "total":
+        return whose
+    return f"{whose}, each {period}"

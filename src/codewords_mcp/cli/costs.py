@@ -37,6 +37,7 @@ def costs(
     if as_json:
         _output.print_json(items)
         return OK
+
     rows = [
         [
             _name(item, by),
@@ -50,12 +51,15 @@ def costs(
     ]
     heads = [by.value.upper(), "CALLS", "INPUT", "OUTPUT", "COST (USD)", "OF THESE"]
     _output.table(heads, rows, empty="No model calls in this time.")
+
     return OK
 
 
 def money(amount: float) -> str:
     """USD with as many digits as tell something: 12.34, 0.0042, 0.00000015."""
-    return f"{amount:,.2f}" if amount >= 10 or not amount else f"{amount:.10f}".rstrip("0").rstrip(".")
+    if amount >= 10 or not amount:
+        return f"{amount:,.2f}"
+    return f"{amount:.10f}".rstrip("0").rstrip(".")
 
 
 def _name(item: dict[str, Any], by: CostGrouping) -> str:

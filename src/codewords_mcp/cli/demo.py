@@ -52,11 +52,13 @@ def demo(*, as_json: bool) -> int:
             f"codewords-mcp {__version__}: a workflow from template to URL, as a chat host would do it\n",
             "bold",
         )
+
     facts: Json = {}
     try:
         asyncio.run(_Demo(steps, facts).play())
     except KeyboardInterrupt:
         return INTERRUPTED
+
     well = steps.all_ok
     if as_json:
         _output.print_json(
@@ -66,7 +68,11 @@ def demo(*, as_json: bool) -> int:
         _print_facts(facts)
     else:
         _output.error(steps.done[-1].detail, steps.done[-1].hint)
-    return OK if well else FAILED
+
+    if well:
+        return OK
+
+    return FAILED
 
 
 class _Demo:
@@ -95,6 +101,7 @@ class _Demo:
         ):
             if not await self.steps.play(step_id, title, action):
                 return False
+
         return True
 
     async def _connect(self, say: Callable[[str], None]) -> str:
@@ -104,6 +111,7 @@ class _Demo:
         errors = self.stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))  # noqa: SIM115
         server = StdioServerParameters(command=_program(), env=dict(os.environ))
         say("starting the runtime, if none runs")
+
         try:
             self.client = await self.stack.enter_async_context(
                 Client(stdio_client(server, errlog=errors), read_timeout_seconds=CALL_TIMEOUT)
@@ -115,6 +123,7 @@ class _Demo:
                 f"The MCP server did not answer. {_last_words(errors.read())}".strip(),
                 "`codewords-mcp doctor` says what this machine lacks.",
             ) from error
+
         missing = sorted(NEEDED_TOOLS - tools)
         check(
             not missing,
@@ -153,7 +162,12 @@ class _Demo:
             "url": live["url"],
             "isolation": live["isolation"],
         }
-        again = ", live already" if live["status"] == "unchanged" else ""
+
+        if live["status"] == "unchanged":
+            again = ", live already"
+        else:
+            again = ""
+
         return f"{live['workflow_id']} version {live['version']}{again}"
 
     async def _run(self, say: Callable[[str], None]) -> str:
@@ -172,6 +186,7 @@ class _Demo:
             _EXPECTED_HINT,
         )
         self.facts |= {"result": run.get("result"), "timings_ms": run.get("timings_ms") or {}}
+
         return json.dumps(run.get("result"))
 
     async def _logs(self, say: Callable[[str], None]) -> str:
@@ -184,9 +199,11 @@ class _Demo:
                 if entry is not None:
                     lines.append(str(entry["message"]))
                     say(lines[-1])
+
         check(bool(lines), "The run's log is empty.")
         self.facts["logs"] = lines
         self.steps.show(lines[:LOG_SHOWN])
+
         return f"{len(lines)} lines"
 
     async def _url(self, _say: Callable[[str], None]) -> str:
@@ -221,6 +238,7 @@ class _Demo:
             isinstance(result.structured_content, dict),
             f"The tool {name} answered without structured content.",
         )
+
         return cast("Json", result.structured_content)
 
 
@@ -246,7 +264,10 @@ def _parsed(text: str) -> Any:
 def _curl_line(url: str) -> str:
     """The line a person can paste. The key is read from its file, so that no history keeps it."""
     path = key_file()
-    key = f"$(cat {shlex.quote(str(path))})" if path is not None else "$CODEWORDS_API_KEY"
+    if path is not None:
+        key = f"$(cat {shlex.quote(str(path))})"
+    else:
+        key = "$CODEWORDS_API_KEY"
     headers = f"""-H "Authorization: Bearer {key}" -H 'Content-Type: application/json'"""
     return f"curl -s {shlex.quote(url)} {headers} -d {shlex.quote(json.dumps(INPUT))}"
 
@@ -266,6 +287,7 @@ def _call_as_printed(url: str, line: str) -> tuple[int, str, str]:
         )
         body, _, status = done.stdout.rpartition("\n")
         return int(status or 0), body, "by curl"
+
     import httpx
 
     response = httpx.post(url, json=INPUT, headers=endpoint().headers, timeout=60, trust_env=False)
@@ -284,6 +306,7 @@ def _print_facts(facts: Json) -> None:
         ("url", str(facts["url"])),
     ):
         _output.labelled("", "", label, text)
+
     _output.line("\nTry it yourself:\n", "bold")
     _output.line(f"  {facts['curl']}\n")
     _output.line("The runtime goes on serving it, and ends itself when nobody uses it.", "dim")

@@ -48,17 +48,23 @@ def generate(
         with _output.spinner("Asking the model") as say:
             body = {"description": description, "constraints": constraints}
             done = client.call_with_progress("/generate", body, say)
+
         draft = done.get("draft")
         if draft and output:
             code = client.record("GET", f"/drafts/{draft['draft_id']}", params={"code": 1})["code"]
             output.write_text(code, encoding="utf-8")
+
     if as_json:
         _output.print_json(done)
     elif draft:
         _print_generated(done, draft)
     else:
         _print_brief(done["brief"])
-    return OK if done["status"] == "ready" else FAILED
+
+    if done["status"] == "ready":
+        return OK
+
+    return FAILED
 
 
 def drafts(as_json: AsJson = False) -> int:
@@ -84,6 +90,7 @@ def drafts(as_json: AsJson = False) -> int:
             rows,
             empty='No drafts. `codewords generate "…"` and `codewords edit` make them.',
         )
+
     return OK
 
 
@@ -117,6 +124,7 @@ def edit(
         body = _change(client, path, file, old or [], new or [], patch)
         with _output.spinner(f"Checking {subject}"):
             done = client.record("POST", f"{path}/edits", body=body)
+
     draft = done["draft"]
     if as_json:
         _output.print_json(done)
@@ -126,7 +134,11 @@ def edit(
             _output.line(f"resolved  {check['id']}: {check['message']}", "green")
         print_checks(done["checks"])
         _print_state(draft)
-    return OK if draft["ready"] else FAILED
+
+    if draft["ready"]:
+        return OK
+
+    return FAILED
 
 
 def diff(
@@ -143,12 +155,14 @@ def diff(
     with connect() as client:
         params = {"against": against, "version": version}
         found = client.record("GET", f"{_path(client, subject)}/diff", params=params)
+
     if as_json:
         _output.print_json(found)
     elif found["diff"]:
         _print_diff(found["diff"])
     else:
         _output.note("Nothing differs.")
+
     return OK
 
 
@@ -181,9 +195,11 @@ def try_example(workflow: WorkflowRef, as_json: AsJson = False) -> int:
             "This workflow has no route that takes JSON, so there is no example to run it with.",
             hint=f"codewords run {detail['service_id']} --path …",
         )
+
     where = {"given": "its example", "derived": "an input made from its schema"}[detail["example_from"]]
     example = json.dumps(detail["example"], ensure_ascii=False)
     _output.note(f"Running version {detail['version']} with {where}: {example}")
+
     return run(
         detail["service_id"],
         example,
@@ -197,7 +213,9 @@ def try_example(workflow: WorkflowRef, as_json: AsJson = False) -> int:
 
 def _main_path(detail: Json) -> str:
     paths = [one["path"] for one in detail["routes"] if one["method"] == "POST" and "{" not in one["path"]]
-    return "/" if "/" in paths or not paths else str(paths[0])
+    if "/" in paths or not paths:
+        return "/"
+    return str(paths[0])
 
 
 def _path(client: RuntimeClient, subject: str) -> str:
@@ -231,12 +249,15 @@ def _change(
         return {"patch": read_code(patch)}
     if file is not None:
         return {"code": read_code(file)}
+
     detail = client.record("GET", path, params={"code": 1})
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InvalidInput("There is no terminal to edit in.", hint="Give FILE, --old and --new, or --patch.")
+
     changed = _edited(detail["code"])
     if changed == detail["code"]:
         raise InvalidInput("Nothing was changed.")
+
     return {"code": changed, "revision": detail.get("revision")}
 
 
@@ -253,6 +274,7 @@ def _edited(code: str) -> str:
                 f"The editor {editor[0]} did not work; nothing was changed.",
                 hint="Name another in EDITOR, or give FILE, --old and --new, or --patch.",
             ) from error
+
         return read_code(str(file))
 
 
@@ -262,6 +284,7 @@ def _delete_workflow(client: RuntimeClient, path: str, *, yes: bool, as_json: bo
     except RemoteError as error:
         if error.code != "consent_needed":
             raise
+
         told: list[Any] = error.details().get("asks") or []
         asks = [str(line) for line in told]
         if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -272,10 +295,12 @@ def _delete_workflow(client: RuntimeClient, path: str, *, yes: bool, as_json: bo
                 url=str(error.details().get("url")),
                 hint="To delete it without being asked, add --yes.",
             ) from error
+
         for line in asks:
             _output.note(f"  - {line}", "yellow", always=True)
         if not typer.confirm("Delete it?", default=False, err=True):
             raise Forbidden("You declined; nothing was deleted.") from error
+
         client.call("DELETE", path, body={"confirm": error.details().get("confirm")})
 
 
@@ -286,12 +311,20 @@ def _print_diff(text: str) -> None:
 
 
 def _print_state(draft: Json) -> None:
-    state = "passes its checks" if draft["ready"] else "does not pass its checks yet"
+    if draft["ready"]:
+        state = "passes its checks"
+    else:
+        state = "does not pass its checks yet"
+
     _output.line(
         f"{draft['draft_id']} revision {draft['revision']} {state}.",
         "bold green" if draft["ready"] else "bold red",
     )
-    after = "deploy --draft" if draft["ready"] else "edit"
+    if draft["ready"]:
+        after = "deploy --draft"
+    else:
+        after = "edit"
+
     _output.note(f"Next: codewords {after} {draft['draft_id']}")
 
 
@@ -300,10 +333,15 @@ def _print_generated(done: Json, draft: Json) -> None:
     if draft.get("plan"):
         _output.line(str(draft["plan"]))
     for number, one in enumerate(draft["tried"], 1):
-        cost = f"  {one['cost']:.4f} USD" if one.get("cost") is not None else ""
+        if one.get("cost") is not None:
+            cost = f"  {one['cost']:.4f} USD"
+        else:
+            cost = ""
+
         _output.line(
             f"answer {number}  {one['tokens']} tokens{cost}  {one['problem'] or 'passes every check'}"
         )
+
     _output.line(f"written by {draft['model']}")
     print_capabilities(draft)
     print_checks([check for check in draft["checks"] if check["status"] not in {"passed", "skipped", "note"}])

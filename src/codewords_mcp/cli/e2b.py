@@ -34,6 +34,7 @@ def build_template(as_json: AsJson = False) -> int:
     settings = read_settings()
     _hush()
     heard: deque[str] = deque(maxlen=_LAST_LINES)
+
     try:
         with _output.spinner(f"Building the template {settings.e2b_template} on E2B") as show:
             problem = asyncio.run(_build(settings, lambda text: (heard.append(text), show(text))))
@@ -41,6 +42,7 @@ def build_template(as_json: AsJson = False) -> int:
         for text in heard:
             _output.note(text, always=True)
         raise
+
     if problem:
         _output.note(problem, always=True)
     if as_json:
@@ -52,6 +54,7 @@ def build_template(as_json: AsJson = False) -> int:
         _output.note(
             "`CODEWORDS_SANDBOX=e2b` runs workflows in it; `codewords doctor` says whether it works."
         )
+
     return OK
 
 
@@ -67,12 +70,14 @@ def clean(as_json: AsJson = False) -> int:
             "The runtime of this home runs, and needs what would be removed.",
             hint="`codewords stop` ends it, and its sandboxes.",
         )
+
     _hush()
     ended, removed = asyncio.run(_clean(settings, Path(folder)))
     if as_json:
         _output.print_json({"sandboxes": ended, "environments": removed})
     else:
         _output.line(f"Sandboxes ended: {ended}. Environments removed: {removed}.")
+
     return OK
 
 
@@ -94,6 +99,7 @@ async def _build(settings: Settings, say: Callable[[str], object]) -> str:
     account = await E2bAccount.open(settings)
     cache = settings.home / "cache" / "client"
     wheel = await client_wheel(Uv(Path(uv.find_uv_bin()), settings.home / "cache" / "uv"), cache)
+
     return await build(account, settings, wheel.path, say)
 
 

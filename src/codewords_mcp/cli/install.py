@@ -54,20 +54,22 @@ def install(
     The file as it was is kept beside it; comments and everything else in it stay as they are.
     """  # fmt: skip
     place = HostFolders.here()
-    hosts = (
-        [HOSTS[name.value] for name in client]
-        if client
-        else [host for host in HOSTS.values() if host.is_here(place)]
-    )
+    if client:
+        hosts = [HOSTS[name.value] for name in client]
+    else:
+        hosts = [host for host in HOSTS.values() if host.is_here(place)]
+
     if not hosts and only_print:
         hosts = list(HOSTS.values())  # for a host elsewhere
     if not hosts:
         raise InvalidInput(
             "No chat host was found here.", hint=f"Name one with --client: {', '.join(HOSTS)}."
         )
+
     entries = {host.id: host.entry(_command(), _variables()) for host in hosts}
     if only_print:
         return _print(hosts, entries, place, as_json=as_json)
+
     changes = [
         (host, removing(host, host.file(place)) if undo else adding(host, host.file(place), entries[host.id]))
         for host in hosts
@@ -87,11 +89,13 @@ def _carry_out(host: Host, change: Change, *, undo: bool, yes: bool, as_json: bo
             _output.line(host.title, "bold")
             for line in change.diff().splitlines():
                 _output.line(line, {"+": "green", "-": "red"}.get(line[:1], "dim"))
+
         status = "removed" if undo else "installed"
         if yes or _agreed(change.file):
             _write(change, undo=undo)
         else:
             status = "declined"
+
     said = {
         "unchanged": f"{host.title}: {'it is not in' if undo else 'it is already in'} {change.file}.",
         "removed": f"{host.title}: taken out of {change.file}.",
@@ -134,9 +138,11 @@ def _print(
         ]
         _output.print_json({"clients": shown})
         return OK
+
     for host in hosts:
         _output.line(f"{host.title}: {host.file(place)}", "bold")
         _output.line(adding(host, Path(os.devnull), entries[host.id]).new or "")
+
     return OK
 
 

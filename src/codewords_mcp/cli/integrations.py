@@ -53,12 +53,14 @@ def search(
     if as_json:
         _output.print_json(found)
         return OK
+
     _actions(found["actions"])
     apps = [one["slug"] for one in found["apps"]]
     if apps:
         _output.line(
             f"Apps of that name: {', '.join(apps)}. `codewords integrations show APP` lists their actions."
         )
+
     _note(found)
     return OK
 
@@ -83,6 +85,7 @@ def show(
     """List what can be done in an app, or an action's fields, or the values of one of them."""
     if prop is not None and action is None:
         raise InvalidInput("A field belongs to an action.", hint="Name the action before --prop.")
+
     with runtime() as client:
         if action is None:
             found = client.record(
@@ -93,6 +96,7 @@ def show(
                 "action": action, "prop": prop or "", "props": _props(props), "query": query or "", "account": account
             }  # fmt: skip
             found = client.record("POST", f"/integrations/{part(app_name)}/describe", body=body)
+
     if as_json:
         _output.print_json(found)
     elif prop is not None:
@@ -106,6 +110,7 @@ def show(
         if found["total"] > len(found["actions"]):
             _output.line(f"{len(found['actions'])} of {found['total']}; --query narrows them.")
         _note(found)
+
     return OK
 
 
@@ -121,12 +126,14 @@ def connect(
         found = client.record("POST", path, body={})
         if found["connected"] or not found.get("connect_link_url") or as_json:
             return _told(found, as_json=as_json)
+
         _output.line(f"Open this page in a browser: {found['connect_link_url']}", "bold")
         _output.note("Waiting until it is connected; Ctrl-C leaves it to you.")
         for _ in range(0, wait, _WAIT):
             found = client.record("POST", path, body={"wait_seconds": min(wait, _WAIT)})
             if found["connected"]:
                 break
+
     return _told(found, as_json=False)
 
 
@@ -160,9 +167,11 @@ def call(
         if not yes:
             confirm_action(client, app_name, body)
         done = client.record("POST", f"/integrations/{part(app_name)}/call", body=body, timeout=SLOW)
+
     if as_json:
         _output.print_json(done)
         return OK
+
     _output.line(done["summary"] or f"{done['action']} is done.", "bold")
     if done.get("ret") is not None:
         _output.print_json(done["ret"])
@@ -174,6 +183,7 @@ def connections(context: typer.Context, as_json: AsJson = False) -> int:
     """List the accounts that are connected."""
     if context.invoked_subcommand is not None:
         return OK
+
     with runtime() as client:
         items = client.items("/connections")
     if as_json:
@@ -194,6 +204,7 @@ def connections(context: typer.Context, as_json: AsJson = False) -> int:
             rows,
             empty="No accounts. `codewords integrations connect APP` connects one.",
         )
+
     return OK
 
 
@@ -234,6 +245,7 @@ def _fields(action: Json) -> None:
     for one in action["props"]:
         if one["type"] in {"app", "alert"} or one["type"].startswith("$.service"):
             continue
+
         facts = ["needed" if one["required"] else "optional", one["type"]]
         facts += ["values: --prop"] if one["remote"] else []
         facts += ["more fields follow"] if one["reloads"] else []
@@ -242,6 +254,7 @@ def _fields(action: Json) -> None:
         if one["default"] is not None:
             facts.append(f"default {json.dumps(one['default'], ensure_ascii=False)[:40]}")
         rows.append([one["name"], ", ".join(facts), _plain(one["description"] or one["label"])[:120]])
+
     _output.table(["FIELD", "", ""], rows, empty="It takes no fields.")
 
 

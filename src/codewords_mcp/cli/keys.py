@@ -62,15 +62,18 @@ def create(
         "expires_in": expires_in,
         "models": _listed(models),
     }
+
     with connect() as client:
         made = client.call(
             "POST", "/keys", body={key: value for key, value in body.items() if value is not None}
         )
+
     if as_json:
         _output.print_json(made)
     else:
         _output.line(str(made["key"]))
         _output.note("This is the only time it is shown. Keep it like a password.", always=True)
+
     return OK
 
 
@@ -82,6 +85,7 @@ def list_keys(as_json: AsJson = False) -> int:
     if as_json:
         _output.print_json(items)
         return OK
+
     rows = [
         [
             k["id"],
@@ -132,16 +136,24 @@ def _scope(text: str) -> tuple[str, list[str] | None]:
 
 
 def _listed(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    if text is None:
+        return None
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _of(toolsets: list[str] | None) -> str:
-    return f" of {', '.join(toolsets)}" if toolsets else ""
+    if toolsets:
+        return f" of {', '.join(toolsets)}"
+    return ""
 
 
 def _state(key: dict[str, object]) -> str:
     if key.get("revoked"):
         return "revoked"
     if key.get("one_time"):
-        return "used" if key.get("used_at") else "one-time"
-    return f"until {to_minute(str(key['expires_at']))}" if key.get("expires_at") else "valid"
+        if key.get("used_at"):
+            return "used"
+        return "one-time"
+    if key.get("expires_at"):
+        return f"until {to_minute(str(key['expires_at']))}"
+    return "valid"

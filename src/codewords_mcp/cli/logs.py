@@ -57,6 +57,7 @@ def logs(
             if as_json and not follow:
                 _output.print_json(list(found))
                 return OK
+
             hidden = shown = 0
             for entry in found:
                 if as_json:
@@ -66,10 +67,12 @@ def logs(
                 else:
                     _print(entry)
                     shown += 1
+
             if hidden and not shown:
                 _output.note("It wrote nothing itself; --all shows what its HTTP server said.")
         except KeyboardInterrupt:
             return OK
+
     return OK
 
 
@@ -77,6 +80,7 @@ def _entries(client: RuntimeClient, id_: str, *, follow: bool, level: Level | No
     """The log's entries; a follower that loses the runtime goes on after the last entry it has seen."""
     after: str | None = None
     failures = 0
+
     while True:
         try:
             params = {"after": after, "follow": None if follow else 0, "level": level and level.value}
@@ -89,8 +93,10 @@ def _entries(client: RuntimeClient, id_: str, *, follow: bool, level: Level | No
             failures += 1
             if not follow or failures > 3:
                 raise
+
             time.sleep(1)
             continue
+
         return
 
 
@@ -106,11 +112,16 @@ def _print(entry: Json) -> None:
     message, stream = str(entry.get("message", "")), str(entry.get("stream"))
     level = entry.get("level")
     text = message
+
     if logged := readable(message):
         level, told = logged
-        text = told if level in {None, "info"} else f"[{level}] {told}"
+        if level in {None, "info"}:
+            text = told
+        else:
+            text = f"[{level}] {told}"
     elif stream == "platform":
         text = f"· {message}"
+
     style = _STYLES.get(str(level), "cyan" if stream == "platform" else "")
     when = of_log(str(entry["createdAt"]))
     for number, line in enumerate(text.split("\n")):

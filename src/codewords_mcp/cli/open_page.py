@@ -37,20 +37,29 @@ def open_page(
     """
     with connect() as client:
         items = client.items("/waiting")
-        target = _path_of(page) if page else items[0]["path"] if len(items) == 1 else "/"
+        if page:
+            target = _path_of(page)
+        elif len(items) == 1:
+            target = items[0]["path"]
+        else:
+            target = "/"
+
         url = client.record("POST", "/sign-ins", body={"page": target})["url"]
         unattended = client.record("GET", "/status").get("consent") == "token"
+
     if unattended:
         _output.note(f"Warning: {UNATTENDED}", "yellow", always=True)
     if as_json:
         _output.print_json({"url": url, "waiting": items})
         return OK
+
     _tell(page, items)
     if not print_only and open_signed_in(url):
         _output.line("It is open in your browser, signed in.")
     else:
         _output.line("Open this address within five minutes; it works once:")
         _output.line(url, "bold")
+
     return OK
 
 
@@ -80,4 +89,6 @@ def _tell(page: str | None, items: list[Json]) -> None:
 
 def _path_of(page: str) -> str:
     """The path of an address; a path or a token as it is."""
-    return (urlsplit(page).path or "/") if "://" in page else page
+    if "://" in page:
+        return urlsplit(page).path or "/"
+    return page

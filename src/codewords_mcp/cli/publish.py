@@ -36,6 +36,7 @@ def publish(
             body={key: value for key, value in body.items() if value is not None},
         )
         url = client.endpoint.url
+
     if as_json:
         _output.print_json(made)
     else:
@@ -45,6 +46,7 @@ def publish(
             f"`codewords keys create --scope run --toolsets {made['toolset']}` makes a key for just that.",
             always=True,
         )
+
     return OK
 
 
@@ -71,6 +73,7 @@ def published(as_json: AsJson = False) -> int:
     if as_json:
         _output.print_json(items)
         return OK
+
     rows = [
         [
             one["tool"],

@@ -84,6 +84,7 @@ def run(
         raise InvalidInput(
             "--delay, --priority and --idempotency-key are for runs in the background.", hint="Add --async."
         )
+
     marks = {
         "Codewords-Delay": delay,
         "Codewords-Priority": priority,
@@ -91,14 +92,22 @@ def run(
         "Run-As-Template": "yes" if as_template else None,
     }
     more = {name: str(value) for name, value in marks.items() if value is not None}
-    body = None if method.upper() == "GET" else read_input(data)
+    if method.upper() == "GET":
+        body = None
+    else:
+        body = read_input(data)
+
     with connect() as client:
         service = workflow_id(client, workflow)
         target = f"/{part(service)}/{path.lstrip('/')}"
         if not yes:
             confirm_service(client, service, path, body)
         # a run that may be an earlier one has its id already
-        provisioned = "" if once else str(client.record("POST", "/provision-request")["request_id"])
+        if once:
+            provisioned = ""
+        else:
+            provisioned = str(client.record("POST", "/provision-request")["request_id"])
+
         call = RunCall(client, provisioned, target, method.upper(), body, timeout, more)
         try:
             begin = call.start if background else call.wait
@@ -107,6 +116,7 @@ def run(
             if provisioned:
                 cancel_quietly(client, provisioned)
                 _output.note(f"Cancelled {provisioned}.", "yellow", always=True)
+
             return INTERRUPTED
 
 
@@ -130,6 +140,7 @@ def runs(
     """List the last runs, newest first, or show one: what it was asked, its answer, why it failed."""
     if run is not None:
         return _show(run, as_json=as_json)
+
     with connect() as client:
         items = pages(
             client,
@@ -137,14 +148,17 @@ def runs(
             {"service_id": workflow and workflow_id(client, workflow), "status": status},
             limit,
         )
+
     if as_json:
         _output.print_json(items)
         return OK
+
     rows = [
         [r["id"], status_words(r), seconds(r), _when(r["createdAt"]), r.get("serviceId") or ""] for r in items
     ]
     headers = ["RUN", "STATUS", "TOOK", "AGE", "WORKFLOW"]
     _output.table(headers, rows, empty="No runs. `codewords run WORKFLOW` makes one.")
+
     return OK
 
 
@@ -182,4 +196,6 @@ def cancel(run: RunRef, as_json: AsJson = False) -> int:
 
 def _when(created: str) -> str:
     """How long ago, for a terminal; the time itself, for a pipe."""
-    return age(created) if sys.stdout.isatty() else created
+    if sys.stdout.isatty():
+        return age(created)
+    return created

@@ -97,6 +97,7 @@ def create(
         raise InvalidInput(
             "Give either CRON or --at TIME.", hint="`codewords schedules create --help` shows both."
         )
+
     with connect() as client:
         body: dict[str, Any] = {
             "service_id": workflow_id(client, workflow),
@@ -116,9 +117,11 @@ def create(
             lambda: client.record("POST", "/schedules", body=body),
             as_json=as_json,
         )
+
     if as_json:
         _output.print_json(made)
         return OK
+
     _output.line(str(made["id"]))
     _output.note(f"Next: {_coming(made)}.")
     if made["note"]:
@@ -136,6 +139,7 @@ def list_schedules(as_json: AsJson = False) -> int:
     if as_json:
         _output.print_json(items)
         return OK
+
     rows = [
         [
             s["id"],
@@ -151,6 +155,7 @@ def list_schedules(as_json: AsJson = False) -> int:
     _output.table(
         headers, rows, empty='No schedules. `codewords schedules create WORKFLOW "0 9 * * *"` makes one.'
     )
+
     return OK
 
 
@@ -190,6 +195,7 @@ def _tell(schedule: Json, *, as_json: bool) -> None:
     if as_json:
         _output.print_json(schedule)
         return
+
     facts = {
         "schedule": schedule["id"],
         "workflow": schedule["service_id"],
@@ -205,13 +211,16 @@ def _tell(schedule: Json, *, as_json: bool) -> None:
     for label, value in facts.items():
         if value is not None:
             _output.line(f"{label:9} {value}")
+
     if schedule.get("last_status") in FAILED:
         _output.note(f"Why: codewords runs {schedule['last_run_id']}", whole=True)
 
 
 def _when(schedule: Json) -> str:
     text = f"{schedule['cron'] or 'once'} {schedule['timezone']}"
-    return f"{text}, paused" if schedule["paused"] else text
+    if schedule["paused"]:
+        return f"{text}, paused"
+    return text
 
 
 def _coming(schedule: Json) -> str:
@@ -235,7 +244,15 @@ def _own_zone() -> str:
     named = os.environ.get("TZ", "").lstrip(":")
     if named and not named.startswith("/"):
         return named
+
     link = Path("/etc/localtime")
-    target = str(link.resolve()) if link.is_symlink() else ""
+    if link.is_symlink():
+        target = str(link.resolve())
+    else:
+        target = ""
+
     _, marker, zone = target.partition("/zoneinfo/")
-    return zone if marker else "UTC"
+    if marker:
+        return zone
+
+    return "UTC"

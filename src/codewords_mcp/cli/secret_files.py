@@ -52,6 +52,7 @@ def export_secrets(
     recipients = [_recipient(text) for text in recipient or []]
     if file.exists():
         raise Conflict(f"{file} is there already.", hint="Give another name.")
+
     found = asyncio.run(_read_home())
     content = json.dumps({FORMAT: VERSION, "secrets": found}).encode()
     _write(file, _encrypt(content, recipients))
@@ -59,6 +60,7 @@ def export_secrets(
         _output.print_json({"file": str(file), "secrets": len(found)})
     else:
         _output.line(f"{file} has {len(found)} secrets. `codewords secrets import {file}` reads it.")
+
     return OK
 
 
@@ -86,6 +88,7 @@ def import_secrets(
         for one in stored:
             rule: dict[str, Any] = one["rule"] or {"plain": True}
             client.call("PUT", f"/secrets/{part(one['name'])}", body={"value": one["value"], **rule})
+
     names = [one["name"] for one in stored]
     kept = [one["name"] for one in found if one["name"] not in names]
     if as_json:
@@ -94,6 +97,7 @@ def import_secrets(
         _output.line(f"{len(names)} secrets are stored.")
         if kept:
             _output.line(f"There already, and left as they are: {', '.join(kept)}.")
+
     return OK
 
 
@@ -115,6 +119,7 @@ async def _read_home() -> list[dict[str, Any]]:
         )
     if not settings.database_url and not (settings.home / "codewords.db").is_file():
         raise InvalidInput(f"There is no database in {settings.home}.", hint="CODEWORDS_HOME names the home.")
+
     database = await asyncio.to_thread(Database.open, settings.home, settings.database_url)
     try:
         ids = await database.read(access.secret_key_ids)
@@ -129,6 +134,7 @@ async def _read_home() -> list[dict[str, Any]]:
         opened = await book.open(HOME_OWNER, sorted(await book.names(HOME_OWNER)))
     finally:
         await asyncio.to_thread(database.close)
+
     return [
         {"name": name, "value": secret.value, "rule": secret.rule.as_json() if secret.rule else None}
         for name, secret in opened.items()
@@ -142,7 +148,11 @@ def _age() -> Any:
 
 def _recipient(text: str) -> Any:
     pyrage = _age()
-    kind = pyrage.ssh if text.startswith("ssh-") else pyrage.x25519
+    if text.startswith("ssh-"):
+        kind = pyrage.ssh
+    else:
+        kind = pyrage.x25519
+
     try:
         return kind.Recipient.from_str(text)
     except pyrage.RecipientError:
@@ -191,8 +201,10 @@ def _passphrase(*, twice: bool) -> str:
         text = getpass.getpass("Passphrase (not shown): ")
         if twice and getpass.getpass("The same again: ") != text:
             raise InvalidInput("The two passphrases differ.")
+
     if twice and len(text) < MIN_PASSPHRASE:
         raise InvalidInput(f"The passphrase is shorter than {MIN_PASSPHRASE} characters.")
+
     return text
 
 
@@ -213,6 +225,7 @@ def _write(path: Path, data: bytes) -> None:
                 out.write(data)
                 out.flush()
                 os.fsync(out.fileno())
+
             os.link(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -68,6 +68,7 @@ def set_secret(
         _output.print_json(stored)
     else:
         _output.line(f"{checked} is stored. {_held(stored)}")
+
     return OK
 
 
@@ -100,6 +101,7 @@ def list_secrets(as_json: AsJson = False) -> int:
             rows,
             empty="No secrets. `codewords secrets set NAME` stores one.",
         )
+
     return OK
 
 
@@ -146,6 +148,7 @@ def _read_value(name: str) -> str:
         import getpass
 
         return getpass.getpass(f"Value of {name} (not shown): ")
+
     raw = sys.stdin.buffer.read()
     try:
         text = raw.decode()
@@ -153,5 +156,6 @@ def _read_value(name: str) -> str:
         raise InvalidInput(
             "The value on stdin is not UTF-8 text.", hint="Encode binary values, for example with base64."
         ) from error
+
     # `echo value |` adds a newline that nobody means; inner newlines (a PEM key) stay.
     return text.removesuffix("\n").removesuffix("\r")

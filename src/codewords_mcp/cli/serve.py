@@ -57,7 +57,11 @@ def serve(
             host, port, detached=detached, narrowed=_narrowed(read_only=read_only, toolsets=toolsets)
         )
         _configure_log(settings)
-        hold = _hold_when_free(settings.home) if service else HomeLock(str(settings.home))
+        if service:
+            hold = _hold_when_free(settings.home)
+        else:
+            hold = HomeLock(str(settings.home))
+
         try:
             listener = listen(settings, any_port=detached)
             with listener.socket:
@@ -67,7 +71,10 @@ def serve(
     except CodewordsError as error:
         starter.failed(str(error))
         sys.stderr.write(f"codewords-mcp serve: {error}\n")
-        return USAGE if isinstance(error, InvalidInput) else PLATFORM
+        if isinstance(error, InvalidInput):
+            return USAGE
+
+        return PLATFORM
     except Exception as error:
         starter.failed(f"an internal error, {type(error).__name__}: {error}")
         raise
@@ -91,10 +98,12 @@ def _settings(host: str | None, port: int | None, *, detached: bool, narrowed: d
     settings = read_settings().model_copy(
         update={name: value for name, value in given.items() if value is not None}
     )
+
     if detached:
         # Not to stand in the way of the folder that a chat host was started in being removed.
         settings = settings.model_copy(update={"home": settings.home.absolute()})
         os.chdir("/")
+
     return settings
 
 
@@ -106,8 +115,12 @@ def _configure_log(settings: Settings) -> None:
 
 def _started_by(*, detached: bool, service: bool) -> StartedBy:
     if detached or service:
-        return "detached" if detached else "service"
-    return "terminal" if os.isatty(0) else "supervisor"
+        if detached:
+            return "detached"
+        return "service"
+    if os.isatty(0):
+        return "terminal"
+    return "supervisor"
 
 
 def _hold_when_free(folder: Path) -> HomeLock:

@@ -52,17 +52,28 @@ def install(
 
     if manager_name is not None and not only_print:
         raise InvalidInput("--manager is for --print.", hint="Leave it out to install for this system.")
+
     service = services.SessionService.of(Path(home.home_folder()))
-    manager = services.MANAGERS[manager_name.value] if manager_name else services.manager_here()
+    if manager_name:
+        manager = services.MANAGERS[manager_name.value]
+    else:
+        manager = services.manager_here()
+
     file, content = manager.file(service), manager.content(service)
     if only_print:
-        encoding = "utf-16" if manager.id == "windows" else "utf-8"
+        if manager.id == "windows":
+            encoding = "utf-16"
+        else:
+            encoding = "utf-8"
+
         if as_json:
             _output.print_json({"file": str(file), "content": content.decode(encoding)})
         else:
             _output.note(f"# {file}", always=True)
             _output.line(content.decode(encoding).rstrip("\n"))
+
         return OK
+
     manager.require()
     services.write_variables(service.home)
     _write(file, content)
@@ -73,13 +84,17 @@ def install(
         except RuntimeUnavailable:
             _remove(service, file)  # nothing starts it, so nothing may say that something does
             raise
+
         info = _wait_until_up(service)
+
     if as_json:
         _output.print_json({"installed": True, "file": str(file), "manager": manager.id, "url": info.url})
         return OK
+
     _output.line(f"The runtime at {info.url} starts with your session from now on.", "bold green")
     _output.line(f"  file  {file}")
     _output.note(f"{manager.after}. Out again: codewords-mcp service uninstall")
+
     return OK
 
 
@@ -92,14 +107,17 @@ def uninstall(as_json: AsJson = False) -> int:
     manager = services.manager_here()
     file = manager.file(service)
     was = file.is_file()
+
     if was:
         manager.require()
         manager.disable(service)
         _remove(service, file)
+
     if as_json:
         _output.print_json({"uninstalled": was, "file": str(file)})
     else:
         _output.line(f"Removed {file}." if was else "The runtime of this home is no service.")
+
     return OK
 
 
@@ -119,7 +137,10 @@ def status(as_json: AsJson = False) -> int:
         _output.print_json(
             {"installed": installed, "active": active, "file": str(file), "manager": manager.id, "url": info and info.url}
         )  # fmt: skip
-        return OK if installed else FAILED
+        if installed:
+            return OK
+        return FAILED
+
     if not installed:
         _output.line("The runtime of this home is no service: nothing starts it after a reboot.")
         _output.note("`codewords-mcp service install` makes it one.")
@@ -130,8 +151,12 @@ def status(as_json: AsJson = False) -> int:
         _output.line(f"  file     {file}")
         if not active:
             _output.note("`codewords-mcp service install` starts it again.")
+
     _output.line(f"  runtime  {info.url if info else 'none runs'}")
-    return OK if installed else FAILED
+    if installed:
+        return OK
+
+    return FAILED
 
 
 def _is_active(manager: Manager, service: SessionService) -> bool:

@@ -28,11 +28,15 @@ def services(
                 _output.print_json(service)
             else:
                 _show(service)
+
             return OK
+
         items = client.record("GET", "/services")["items"]
+
     if as_json:
         _output.print_json(items)
         return OK
+
     rows = [[one["name"], "yes" if one["ready"] else _missing(one), one["summary"]] for one in items]
     _output.table(["SERVICE", "READY", "WHAT IT DOES"], rows, empty="No services.")
     return OK
@@ -52,10 +56,16 @@ def _show(service: Json) -> None:
         _output.line(f"POST /run/{service['name']}{one['path']}", "bold")
         _output.prose(one["summary"])
         required = one["input"].get("required", [])
+
         for field, told in one["input"].get("properties", {}).items():
             need = "needed" if field in required else "optional"
             _output.prose(f"{field} ({need}) {told.get('description', '')}".rstrip(), indent=2)
+
     for credential in service["credentials"]:
         _output.line()
-        state = "set" if credential["present"] else credential["without"] or "not set, and needed"
+        if credential["present"]:
+            state = "set"
+        else:
+            state = credential["without"] or "not set, and needed"
+
         _output.prose(f"{credential['name']}: {str(state).rstrip('.')}. {credential['how']}")

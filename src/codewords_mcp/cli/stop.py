@@ -28,12 +28,14 @@ def stop(as_json: AsJson = False) -> int:
         with _output.spinner("Waiting for the runtime to end"):
             info = home.stop(home.home_folder())
         stopped, url, pid = info is not None, info and info.url, info and info.pid
+
     if as_json:
         _output.print_json({"stopped": stopped, "url": url, "pid": pid})
     elif stopped:
         _output.line(f"The runtime at {url} has ended.")
     else:
         _output.line("No runtime was running.")
+
     return OK
 
 
@@ -53,8 +55,13 @@ def resume(
     if as_json:
         _output.print_json({"resumed": resumed})
     elif resumed:
-        waited = "were cancelled" if cancel_waiting else "go on"
+        if cancel_waiting:
+            waited = "were cancelled"
+        else:
+            waited = "go on"
+
         _output.line(f"Schedules and triggers are active; runs that waited {waited}.")
     else:
         _output.line("This home was not paused.")
+
     return OK

@@ -40,12 +40,16 @@ def usage(
                 content = response.read()
                 if response.is_error:
                     raise remote_error(response.status_code, content)
+
             _output.raw(content.decode(errors="replace"))
             return OK
+
         items = client.record("GET", "/usage", params=params)["items"]
+
     if as_json:
         _output.print_json(items)
         return OK
+
     headers = [
         by.value.upper(),
         "RUNS",
@@ -65,9 +69,17 @@ def usage(
 
 def _row(one: Json) -> list[str]:
     times = [f"{one[f'{name}_seconds']:.1f} s" for name in ("waiting", "starting", "running", "cpu")]
-    memory = "" if one["peak_memory"] is None else f"{one['peak_memory'] / (1 << 20):.0f} MiB"
+    if one["peak_memory"] is None:
+        memory = ""
+    else:
+        memory = f"{one['peak_memory'] / (1 << 20):.0f} MiB"
+
     moved = [_output.size(one[f"egress_{way}"]) for way in ("in", "out")]
-    cost = "" if one["cost"] is None else money(one["cost"])
+    if one["cost"] is None:
+        cost = ""
+    else:
+        cost = money(one["cost"])
+
     if one["unpriced"]:
         cost += f" + {one['unpriced']:,} calls without a price"
     return [str(one["of"]), str(one["runs"]), str(one["failed"]), *times, memory, *moved, cost]

@@ -73,9 +73,11 @@ def create(
         body = {"service_id": workflow_id(client, workflow), "path": path, "kind": kind.value, "name": name}
         body |= {"secret": secret} if secret else {}
         made = client.record("POST", "/webhooks", body=body)
+
     if as_json:
         _output.print_json(made)
         return OK
+
     _output.line(str(made["url"]))
     return OK
 
@@ -130,6 +132,7 @@ def show(delivery: DeliveryRef, as_json: AsJson = False) -> int:
     if as_json:
         _output.print_json(found)
         return OK
+
     facts = {
         "delivery": found["id"],
         "came": _when(found),
@@ -170,4 +173,6 @@ def _when(delivery: Json) -> str:
 
 def _became(delivery: Json) -> str:
     runs = delivery["runs"]
-    return str(runs[-1]["run_id"]) if runs else str(delivery["reason"] or "-")
+    if runs:
+        return str(runs[-1]["run_id"])
+    return str(delivery["reason"] or "-")

@@ -43,7 +43,11 @@ def validate(
     else:
         _print_checks(report, _title(file))
         print_capabilities(report)
-    return OK if report["all_passed"] else FAILED
+
+    if report["all_passed"]:
+        return OK
+
+    return FAILED
 
 
 def deploy(
@@ -83,6 +87,7 @@ def deploy(
             "Give a file, --template ID or --draft ID.",
             hint="`codewords templates` lists the templates, `codewords drafts` the drafts.",
         )
+
     body: Json = {"name": name, "service_id": service_id, "description": description or None}
     body["base_version"] = base
     if file is None:
@@ -90,10 +95,17 @@ def deploy(
     else:
         body["code"] = read_code(file)
         body["name"] = name or (None if service_id or file == "-" else Path(file).stem)
+
     body = {key: value for key, value in body.items() if value is not None} | (
         {"allow": True} if allow else {}
     )
-    subject = _title(file) if file else f"template {template}" if template else f"draft {draft}"
+    if file:
+        subject = _title(file)
+    elif template:
+        subject = f"template {template}"
+    else:
+        subject = f"draft {draft}"
+
     with connect() as client:
         if file not in {None, "-"} and service_id is None:
             body |= _same_file(client, str(file), body["name"], named=name is not None)
@@ -102,19 +114,24 @@ def deploy(
         except RemoteError as error:
             if error.code == "conflict":
                 raise _conflict(error) from error
+
             report = error.details().get("report")
             if report and not as_json:
                 _print_checks(report, subject)
                 error.hint = ""  # it tells of the first check that failed, which stands above
+
             if error.code != "consent_needed":
                 raise
+
             done = _deploy(client, body | {"confirm": agreed(error, as_json=as_json)}, subject)
+
     if file not in {None, "-"}:
         remember(str(file), done["service_id"])
     if as_json:
         _output.print_json(done)
     else:
         _print_deployment(done)
+
     return OK
 
 
@@ -123,6 +140,7 @@ def _same_file(client: RuntimeClient, file: str, name: str, *, named: bool) -> J
     known = deployed_as(file)
     if known is None:
         return {}
+
     try:
         found = client.record("GET", f"/workflows/{part(known)}")
     except RemoteError as error:
@@ -130,8 +148,10 @@ def _same_file(client: RuntimeClient, file: str, name: str, *, named: bool) -> J
             raise
         forget(file)
         return {}
+
     if named and found["name"] != name:
         return {}
+
     return {"service_id": known, "name": found["name"]}
 
 
@@ -186,6 +206,7 @@ def list_workflows(
             rows,
             empty="Nothing is deployed yet. Try `codewords deploy --template greeting`.",
         )
+
     return OK
 
 
@@ -204,12 +225,14 @@ def show(
             f"/workflows/{part(workflow_id(client, workflow))}",
             params={"version": version, "code": 1 if code else None},
         )
+
     if as_json:
         _output.print_json(detail)
     elif code:
         _output.raw(detail["code"])
     else:
         _print_detail(detail)
+
     return OK
 
 
@@ -262,11 +285,13 @@ def templates(
         if add is not None:
             path = f"/workflows/{part(workflow_id(client, add))}/template"
             client.call("PUT", path, body={"category": category or "own"})
+
         if remove is not None:
             client.call("DELETE", f"/workflows/{part(workflow_id(client, remove))}/template")
         found = client.record(
             "GET", "/templates", params={"query": query or None, "category": category or None}
         )
+
     items: list[Json] = found["items"]
     if template is not None:
         one = _template(items, template)
@@ -279,6 +304,7 @@ def templates(
             [[t["id"], t["category"], ", ".join(t["missing"]), t["description"]] for t in items],
             empty="No template fits.",
         )
+
     return OK
 
 
@@ -293,7 +319,11 @@ def _template(items: list[Json], wanted: str) -> Json:
 def read_code(file: str) -> str:
     """The text of a file or of stdin (`-`). Raises InvalidInput when it cannot be read as UTF-8."""
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        if file == "-":
+            data = sys.stdin.buffer.read()
+        else:
+            data = Path(file).read_bytes()
+
         # newline handling is the script parser's: CRLF must reach it as it is.
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -310,6 +340,7 @@ def pages(client: RuntimeClient, path: str, params: Json, limit: int) -> list[Js
     """Up to `limit` items of a paged list."""
     items: list[Json] = []
     cursor: str | None = None
+
     while len(items) < limit:
         page = client.record(
             "GET", path, params={**params, "limit": min(limit - len(items), 100), "cursor": cursor}
@@ -318,11 +349,14 @@ def pages(client: RuntimeClient, path: str, params: Json, limit: int) -> list[Js
         cursor = page.get("next_cursor")
         if not cursor or not page["items"]:
             break
+
     return items[:limit]
 
 
 def _title(file: str) -> str:
-    return "stdin" if file == "-" else file
+    if file == "-":
+        return "stdin"
+    return file
 
 
 def _day(timestamp: Any) -> str:
@@ -333,14 +367,20 @@ def print_checks(checks: list[Json], subject: str = "line") -> None:
     """Each with its mark, its place in the subject and its fix; those that were not reached in one line."""
     for check in (check for check in checks if check["status"] != "skipped"):
         mark, style = _MARKS.get(check["status"], ("?", ""))
-        place = f"{subject}:{check['line']}:{check.get('column') or 1}: " if check.get("line") else ""
+        if check.get("line"):
+            place = f"{subject}:{check['line']}:{check.get('column') or 1}: "
+        else:
+            place = ""
+
         _output.prose(f"{mark} {check['id']}: {place}{check['message']}", style)
         if check.get("fix"):
             _output.line(f"    {check['fix']}".replace("\n", "\n    "))
+
     skipped: dict[str, list[str]] = {}
     for check in checks:
         if check["status"] == "skipped":
             skipped.setdefault(check["message"], []).append(check["id"])
+
     for message, ids in skipped.items():
         _output.prose(f"- {', '.join(ids)}: {message}", "dim")
 
@@ -348,29 +388,38 @@ def print_checks(checks: list[Json], subject: str = "line") -> None:
 def _print_checks(report: Json, subject: str) -> None:
     print_checks(report["checks"], subject)
     failed = sum(check["status"] == "failed" for check in report["checks"])
-    verdict = (
-        "All checks passed."
-        if report["all_passed"]
-        else f"{failed} of {len(report['checks'])} checks failed."
-    )
+    if report["all_passed"]:
+        verdict = "All checks passed."
+    else:
+        verdict = f"{failed} of {len(report['checks'])} checks failed."
     _output.line(f"{subject}: {verdict}", "bold green" if report["all_passed"] else "bold red")
 
 
 def _print_deployment(done: Json) -> None:
-    verb = "is live" if done.get("changed", True) else "was live already, nothing changed"
+    if done.get("changed", True):
+        verb = "is live"
+    else:
+        verb = "was live already, nothing changed"
+
     _output.line(f"{done['service_id']} version {done['version']} {verb}.", "bold green")
     _output.line(f"  url        {done['url']}")
     _output.line(f"  isolation  tier {done['isolation']}")
     print_availability(done.get("availability"))
     print_capabilities(done)
+
     for check in done.get("notes", []):
-        place = f"line {check['line']}: " if check.get("line") else ""
+        if check.get("line"):
+            place = f"line {check['line']}: "
+        else:
+            place = ""
+
         _output.line(
             f"  {check['status']:<9}  {place}{check['message']}",
             "yellow" if check["status"] == "warning" else "",
         )
         if check.get("fix"):
             _output.line(f"             {check['fix']}".replace("\n", "\n             "))
+
     _output.note(f"Run it: codewords run {done['service_id']} --input '{{…}}'")
 
 
@@ -378,7 +427,10 @@ def print_availability(availability: Json | None) -> None:
     """Whether the address lasts, and what to do about it."""
     if availability is None:  # an older runtime
         return
-    style = "yellow" if availability["missed_port"] else ""
+    if availability["missed_port"]:
+        style = "yellow"
+    else:
+        style = ""
     _output.prose(f"runtime    {availability['sentence']} {availability['fix']}".strip(), style, indent=2)
 
 
@@ -404,6 +456,7 @@ def _print_detail(detail: Json) -> None:
         _output.line("route     " + "  ".join(words).rstrip())
         if takes := _takes(route.get("input")):
             _output.line(f"  takes   {takes}")
+
     if detail.get("env"):
         _output.line("env       " + ", ".join(str(item.get("name")) for item in detail["env"]))
     if detail.get("dependencies"):
@@ -412,6 +465,7 @@ def _print_detail(detail: Json) -> None:
     for version in detail.get("versions", []):
         live = "  live" if version["active"] else ""
         _output.line(f"version   {version['version']}  {_day(version['created_at'])}{live}")
+
     for run in detail.get("last_runs", []):
         _output.line(
             f"run       {run['id']}  {run['status']}  {_day(run.get('createdAt') or run.get('created_at'))}"

@@ -102,6 +102,7 @@ def operations() -> tuple[HttpOperation, ...]:
     # The descriptions describe themselves too: they read the list when they are asked.
     pages = [*page_operations(described), operations_for(described)]
     described.extend(pages)
+
     return tuple(described)
 
 
@@ -118,6 +119,7 @@ def create_app(
     trust, tokens = Trust(runtime, settings), Tokens(settings, runtime)
     pages = PageGuard(dispatcher, runtime, trust)
     keys = KeyGuard(pages, runtime, tokens, PageSessionGuard(runtime, trust))
+
     return Cors(ErrorBoundary(ProviderErrors(HostGuard(keys, trust))), trust)
 
 
@@ -149,6 +151,7 @@ class RequestDispatcher:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
             return
+
         scope[HOUSE] = self._house
         path: str = scope["path"]
         _, first, rest = (*path.split("/", 2), "", "")[:3]
@@ -160,10 +163,12 @@ class RequestDispatcher:
                 access(scope).require(_CHROME)
                 await browser.serve_chrome(scope, receive, send)
                 return
+
             if first != "run":
                 raise NotFound(
                     "There is no such websocket.", hint="Workflows serve theirs under /run/{service_id}/."
                 )
+
             access(scope).require(_WEBSOCKET)
             await serve_websocket(scope, receive, send)
         elif provider := provider_of(path):

@@ -56,13 +56,16 @@ async def read_bytes(
     declared = content_length(request.scope["headers"])
     if declared is not None and declared > limit:
         raise refusal(limit)
+
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
         if len(data) > limit:
             raise refusal(limit)
+
     if declared not in {None, len(data)}:
         raise not_whole(len(data), declared)
+
     return bytes(data)
 
 
@@ -70,6 +73,7 @@ def parse_json(data: bytes) -> Any:
     """JSON, or InvalidInput that says where it stops being JSON."""
     if not data.strip():
         raise InvalidInput("The body is empty.", hint="Send a JSON object.")
+
     try:
         return parse(data, unique_keys=True)
     except UnicodeDecodeError:
@@ -96,7 +100,9 @@ def _sentence(fault: ErrorDetails, model: type[BaseModel]) -> str:
 
 def _shown(part: str | int) -> str:
     text = str(part)
-    return text if _SHOWABLE.fullmatch(text) else "(a name of other characters)"
+    if _SHOWABLE.fullmatch(text):
+        return text
+    return "(a name of other characters)"
 
 
 def query_int(request: Request, name: str, *, low: int, high: int) -> int | None:
@@ -125,6 +131,7 @@ def query_flag(request: Request, name: str, *, default: bool) -> bool:
         return default
     if text.lower() not in known:
         raise InvalidInput(f"`{name}` must be 1 or 0.")
+
     return known[text.lower()]
 
 

@@ -119,12 +119,18 @@ class SandboxGuard:
     def _is_allowed(self, scope: Scope, path: str) -> bool:
         if path in SANDBOX_MCP_PATHS:
             return True
+
         first, _, rest = path[1:].partition("/")
         if scope["type"] == "websocket":
             return first == "run" and bool(rest)
         if (first in _HOT and rest) or provider_of(path) or simple_of(path) or firecrawls(path):
             return True
-        bare = {**scope, "path": path[:-1]} if path.endswith("/") else scope
+
+        if path.endswith("/"):
+            bare = {**scope, "path": path[:-1]}
+        else:
+            bare = scope
+
         return any(route.matches(bare)[0] is not Match.NONE for route in self._routes)
 
 
@@ -151,6 +157,7 @@ class SandboxServer:
             )
             transports = self._open.setdefault(sandbox_id, set())
             transports.add(transport)
+
             try:
                 await ended
             finally:

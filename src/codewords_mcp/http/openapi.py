@@ -91,14 +91,24 @@ def document(operations: Iterable[HttpOperation], url: str) -> dict[str, Any]:
         "RequestRecord": _RECORD,
     }
     paths: dict[str, dict[str, Any]] = {}
+
     for operation in operations:
         described = _operation(operation, schemas)
-        methods = _METHODS if operation.method == "*" else (operation.method.lower(),)
+        if operation.method == "*":
+            methods = _METHODS
+        else:
+            methods = (operation.method.lower(),)
+
         for method in methods:
-            suffix = f"_{method}" if operation.method == "*" else ""
+            if operation.method == "*":
+                suffix = f"_{method}"
+            else:
+                suffix = ""
+
             paths.setdefault(operation.path, {})[method] = described | {
                 "operationId": _id(operation) + suffix
             }
+
     return {
         "openapi": "3.1.0",
         "info": {
@@ -146,6 +156,7 @@ def _operation(operation: HttpOperation, schemas: dict[str, Any]) -> dict[str, A
     if operation.status != 204:
         reply["content"] = {operation.media: {"schema": _schema(operation.reply, schemas)}}
         reply["content"] |= {media: {} for media in operation.other_media}
+
     error = {"description": "An error", "content": _errors_of(operation)}
     described: dict[str, Any] = {
         "summary": operation.summary,
@@ -163,6 +174,7 @@ def _operation(operation: HttpOperation, schemas: dict[str, Any]) -> dict[str, A
     if operation.body is not None:
         content = {operation.body_media: {"schema": _schema(operation.body, schemas)}}
         described["requestBody"] = {"content": content, "required": bool(operation.body)}
+
     if operation.rule.level in {"open", "page"}:
         described["security"] = []
     return described
@@ -176,8 +188,12 @@ def _errors_of(operation: HttpOperation) -> dict[str, Any]:
         return {"application/json": {"schema": either}, "text/plain": {}, "text/event-stream": {}}
     if operation.media == "*/*":
         return {"*/*": {}}
+
     content: dict[str, Any] = {"application/json": {"schema": ours}}
-    return content | {"text/html": {}} if operation.media == "text/html" else content
+    if operation.media == "text/html":
+        return content | {"text/html": {}}
+
+    return content
 
 
 def _schema(schema: Schema | None, schemas: dict[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ async def _lines(work: Work, scope: Scope) -> AsyncIterator[bytes]:
             lines.put_nowait(None)
 
     task = asyncio.create_task(do())
+
     try:
         async for item in _with_heartbeat(lines):
             yield item

@@ -57,6 +57,7 @@ class LineStream(Response):
                         await send({"type": "http.response.body", "body": chunk, "more_body": True})
             finally:
                 await aclose(self._source)
+
             connection.answered()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 

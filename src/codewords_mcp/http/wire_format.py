@@ -11,7 +11,9 @@ from codewords_mcp.runtime.model.log_text import Line, fields_of
 
 def timestamp(moment: datetime | None) -> str | None:
     """Fixed width, UTC, microseconds: text order is time order."""
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if moment is None:
+        return None
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def run_record(run: Run) -> dict[str, Any]:
@@ -53,6 +55,7 @@ def run_record(run: Run) -> dict[str, Any]:
 def _file(file: AnswerFile | None) -> dict[str, Any] | None:
     if file is None:
         return None
+
     return {
         "fileId": file.file_id,
         "filename": file.filename,
@@ -90,7 +93,9 @@ def log_record(entry: Line, level: str | None) -> dict[str, Any]:
     created_at, stream, message = entry
     record = {"createdAt": created_at, "stream": stream, "message": message, "level": level}
     fields = fields_of(message)
-    return record if fields is None else record | {"fields": fields}
+    if fields is None:
+        return record
+    return record | {"fields": fields}
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

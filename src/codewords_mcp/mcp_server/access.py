@@ -58,7 +58,9 @@ def resource_rule(uri: str) -> Rule | None:
     if scheme == "run":
         return TABLE.get("resource", "run://{run_id}/logs" if rest.endswith("/logs") else "run://{run_id}")
     template = _SCHEMES.get(scheme)
-    return None if template is None else TABLE.get("resource", template)
+    if template is None:
+        return None
+    return TABLE.get("resource", template)
 
 
 _SCHEMES: Final = {
@@ -73,6 +75,7 @@ def rules_of(method: str, params: Mapping[str, Any]) -> list[Rule]:
     """The rules of all that a message asks for, except tools, which `Surface.find` judges by their own."""
     asked = [TABLE.find("method", method)]
     uri, name = str(params.get("uri", "")), str(params.get("name", ""))
+
     match method:
         case "resources/read":
             asked.append(resource_rule(uri))
@@ -84,6 +87,7 @@ def rules_of(method: str, params: Mapping[str, Any]) -> list[Rule]:
             asked += _completion_rules(params)
         case _:
             pass
+
     return [rule for rule in asked if rule is not None]
 
 
@@ -142,6 +146,7 @@ def access_of(ctx: RequestContext) -> Access:
     read_only = settings.read_only
     listener: Listener = "public"
     request = ctx.request
+
     if request is not None:
         if named := request.scope.get(TOOLSET_KEY):
             sets.append(frozenset({named}))
@@ -149,6 +154,7 @@ def access_of(ctx: RequestContext) -> Access:
             sets.append(parse_toolsets(listed))
         read_only = read_only or request.headers.get(READ_ONLY_HEADER, "").strip().lower() not in _OFF
         listener = request.scope.get(LISTENER_KEY, "public")
+
     return Access(caller, listener, read_only, tuple(sets))
 
 

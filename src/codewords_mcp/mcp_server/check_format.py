@@ -46,7 +46,9 @@ def lines_of(checks: list[Check]) -> list[str]:
 
 def may(capabilities: list[str]) -> list[str]:
     """What the workflow may do, in one line; nothing where it is not known."""
-    return [f"It may, and no more: {'; '.join(plain(capabilities))}"] if capabilities else []
+    if capabilities:
+        return [f"It may, and no more: {'; '.join(plain(capabilities))}"]
+    return []
 
 
 def plain(capabilities: list[str]) -> list[str]:
@@ -58,6 +60,9 @@ def _line(item: CheckItem) -> str:
     where = ""
     if item.line is not None:
         where = f" (line {item.line}" + (f", column {item.column})" if item.column is not None else ")")
-    stop = "" if item.message.endswith((".", "!", "?", "…")) else "."
+    if item.message.endswith((".", "!", "?", "…")):
+        stop = ""
+    else:
+        stop = "."
     fix = f" Fix: {item.fix}" if item.fix else ""
     return f"- {item.status} {item.id}{where}: {item.message}{stop}{fix}"

@@ -38,8 +38,13 @@ async def settle(
     asked = await ask(ctx, arguments)
     if asked is None:
         return None
+
     _, caller = asking(ctx)
-    question = of_tool(caller.owner, tool, arguments, asked) if isinstance(asked, str) else asked
+    if isinstance(asked, str):
+        question = of_tool(caller.owner, tool, arguments, asked)
+    else:
+        question = asked
+
     needed = await _settle(ctx, question, before or confirm)
     if needed is not None and before is None and confirm is None:
         answered = await person.ask(needed)
@@ -47,7 +52,11 @@ async def settle(
             return answered
         if answered:
             needed = await _settle(ctx, question, needed.confirm)
-    return None if needed is None else told(needed, tool)
+
+    if needed is None:
+        return None
+
+    return told(needed, tool)
 
 
 async def put(

@@ -50,7 +50,10 @@ class Asking:
     @property
     def seconds(self) -> float:
         """How long to wait for a person now; a second at the least."""
-        most = ANSWERED_WITHIN if task_of(self.ctx) is None else ASKED_FOR
+        if task_of(self.ctx) is None:
+            most = ANSWERED_WITHIN
+        else:
+            most = ASKED_FOR
         return min(max(self.until - time.monotonic(), 1.0), most)
 
     async def answered_before(self) -> str | None:
@@ -58,6 +61,7 @@ class Asking:
         ctx = self.ctx
         if ctx.input_responses is None or ctx.request_state is None:
             return None
+
         state: dict[str, Any] = json.loads(
             ctx.request_state
         )  # sealed by the SDK: it comes back as it was given
@@ -84,8 +88,10 @@ class Asking:
             runtime, caller = asking(ctx)
             await runtime.open_page(caller.owner, question.url)
             return False
+
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
             return _for_the_client(question, way)
+
         with anyio.move_on_after(self.seconds):
             return await (self._by_form(question) if way == "form" else self._by_page(question))
         return False
@@ -130,17 +136,22 @@ def _way(ctx: DoorContext, question: ConsentNeeded) -> Way:
     elicitation = can.elicitation if can else None
     if elicitation is None:
         return "text"
+
     # before 2025-11-25 the capability had no members and meant forms
     shows_forms = elicitation.form is not None or elicitation.url is None
     if shows_forms and len(_message(question)) <= LONGEST_FORM:
         return "form"
-    return "page" if elicitation.url is not None else "text"
+    if elicitation.url is not None:
+        return "page"
+
+    return "text"
 
 
 def _message(question: ConsentNeeded) -> str:
-    page = (
-        f"The code and its difference can be seen at {question.url}." if "deploy" in question.message else ""
-    )
+    if "deploy" in question.message:
+        page = f"The code and its difference can be seen at {question.url}."
+    else:
+        page = ""
     return "\n".join(part for part in (question.question, *question.asks, page) if part)
 
 
@@ -148,7 +159,10 @@ def asker_of(ctx: DoorContext) -> str:
     """Who asks, as the question tells it: the chat host by its own name, and the key that it has."""
     _, caller = asking(ctx)
     params = getattr(ctx.session, "client_params", None)  # a task outlives the session that began it
-    host = quoted(params.client_info.name, 60) if params is not None else "a chat host"
+    if params is not None:
+        host = quoted(params.client_info.name, 60)
+    else:
+        host = "a chat host"
     return f"{host}, over MCP with {describe_key(caller)}"
 
 

@@ -45,11 +45,16 @@ def caller_of(ctx: RequestContext) -> Caller:
 
     Raises Unauthenticated when the request carries none.
     """
-    caller = ctx.lifespan_context.caller if ctx.request is None else ctx.request.scope.get(CALLER_KEY)
+    if ctx.request is None:
+        caller = ctx.lifespan_context.caller
+    else:
+        caller = ctx.request.scope.get(CALLER_KEY)
+
     if not isinstance(caller, Caller):
         raise Unauthenticated(
             "This request names no caller.", hint="Send the key as `Authorization: Bearer <key>`."
         )
+
     return caller
 
 

@@ -38,7 +38,10 @@ def foreseen(error: BaseException, what: str) -> CodewordsError:
 
 def to_protocol_error(error: CodewordsError, **data: Any) -> MCPError:
     """A JSON-RPC error, for requests whose result has no room for one: resources, prompts, completions."""
-    code = INVALID_PARAMS if isinstance(error, (InvalidInput, NotFound)) else INTERNAL_ERROR
+    if isinstance(error, (InvalidInput, NotFound)):
+        code = INVALID_PARAMS
+    else:
+        code = INTERNAL_ERROR
     return MCPError(code=code, message=str(error), data=data | {"code": error.code})
 
 
@@ -59,5 +62,10 @@ def protocol_errors(fn: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
 
 
 def _uri_asked(ctx: object) -> dict[str, str]:
-    params = cast("DoorContext", ctx).request_context.params if isinstance(ctx, Context) else None
-    return {"uri": str(params["uri"])} if params and "uri" in params else {}
+    if isinstance(ctx, Context):
+        params = cast("DoorContext", ctx).request_context.params
+    else:
+        params = None
+    if params and "uri" in params:
+        return {"uri": str(params["uri"])}
+    return {}

@@ -78,6 +78,7 @@ class Jobs:
         """
         job = self._jobs.get(key) or self._start(key, work)
         job.waiters += 1
+
         try:
             async with asyncio.timeout(wait):
                 await job.follow(progress)
@@ -87,9 +88,11 @@ class Jobs:
             if job.waiters == 1:
                 job.task.cancel()
                 self._jobs.pop(key, None)
+
             raise
         finally:
             job.waiters -= 1
+
         self._jobs.pop(key, None)
         return cast("T", job.task.result())
 

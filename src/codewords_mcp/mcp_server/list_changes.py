@@ -61,7 +61,10 @@ class Changes:
 
 
 async def _notify(session: Any, change: Change) -> None:
-    send = session.send_resource_list_changed if change == "workflows" else session.send_tool_list_changed
+    if change == "workflows":
+        send = session.send_resource_list_changed
+    else:
+        send = session.send_tool_list_changed
     try:
         async with asyncio.timeout(5):
             await send()

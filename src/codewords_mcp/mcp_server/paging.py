@@ -41,14 +41,18 @@ def at_path(value: Any, path: str) -> Any:
                 f"The result has nothing at part {len(walked) + 1} of this path.",
                 hint=f"There {_there(value)}.",
             )
+
         walked.append(key)
+
     return value
 
 
 def _there(value: Any) -> str:
     if isinstance(value, dict):
         keys = [key for key in list(cast("dict[str, Any]", value))[:_KEYS_TOLD] if key.isidentifier()]
-        return f"are the keys {', '.join(keys)}" if keys else "is an object"
+        if keys:
+            return f"are the keys {', '.join(keys)}"
+        return "is an object"
     if isinstance(value, list):
         return f"is a list of {len(cast('list[Any]', value))}, counted from 0"
     return "is a single value"
@@ -56,7 +60,10 @@ def _there(value: Any) -> str:
 
 def part_of(value: Any, offset: int = 0, size: int = WINDOW) -> TextWindow:
     """A window of a JSON value as text, or of a text; cleaned first, so that offsets stay what they are."""
-    text = clean(value) if isinstance(value, str) else compact(clean_json(value))
+    if isinstance(value, str):
+        text = clean(value)
+    else:
+        text = compact(clean_json(value))
     end = min(offset + size, len(text))
     return TextWindow(text[offset:end], offset, len(text), end if end < len(text) else None)
 

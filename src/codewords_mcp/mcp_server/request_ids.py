@@ -37,6 +37,7 @@ def with_unique_ids(app: ASGIApp, limit: int) -> ASGIApp:
         if key in open_ids:
             await _refusal(request_id)(scope, receive, send)
             return
+
         open_ids.add(key)
         try:
             await app(scope, receive, send)
@@ -50,14 +51,18 @@ async def _read(receive: Receive, limit: int) -> tuple[bytes, Receive]:
     """Return the body, as far as the application would read it, and what gives it once more."""
     read: list[Message] = []
     body = bytearray()
+
     while not read or (read[-1].get("more_body") and len(body) <= limit):
         read.append(await receive())
         body += read[-1].get("body", b"")
+
     waiting = iter(read)
 
     async def again() -> Message:
         message = next(waiting, None)
-        return await receive() if message is None else message
+        if message is None:
+            return await receive()
+        return message
 
     return bytes(body), again
 

@@ -132,9 +132,11 @@ def run_result(view: RunView) -> RunResult:
     """Make the structured result of a view. Raises InvalidInput for a path that leads nowhere."""
     run, why = view.run, view.diagnosis
     result, part = _result(run, view.path, view.offset)
+
     if why is not None and why.frames and not view.path and not view.offset:
         # then the answer is the traceback, which the diagnosis tells in fewer words
         result, part = None, None
+
     return RunResult(
         run_id=run.id,
         workflow_id=run.service_id,
@@ -165,6 +167,7 @@ def _result(run: Run, path: str, offset: int) -> tuple[Any, TextWindow | None]:
     """The JSON result, or the text, whole where it is short; else a part of it."""
     if run.response_file is not None:
         return None, None
+
     value: Any = run.response_json if run.response_json is not None else run.response_content or ""
     if path:
         value = at_path(value, path)
@@ -175,6 +178,7 @@ def _result(run: Run, path: str, offset: int) -> tuple[Any, TextWindow | None]:
         return None, None
     if offset == 0 and part.total <= _RESULT_KEPT:
         return clean(value) if isinstance(value, str) else clean_json(value), part
+
     return part.text, part
 
 
@@ -220,7 +224,10 @@ def _reached(run: Run) -> list[str]:
     """`host:port` of what it reached, and of what was refused."""
     found: list[dict[str, Any]] = run.usage.get("egress", {}).get("reached", [])
     told = [f"{one['host']}:{one['port']}{'' if one['allowed'] else _REFUSED}" for one in found]
-    more = [f"{len(told) - _REACHED_KEPT} more"] if len(told) > _REACHED_KEPT else []
+    if len(told) > _REACHED_KEPT:
+        more = [f"{len(told) - _REACHED_KEPT} more"]
+    else:
+        more = []
     return told[:_REACHED_KEPT] + more
 
 
@@ -228,6 +235,7 @@ def diagnosed(why: Diagnosis | None) -> Diagnosed | None:
     """The diagnosis with what came from outside cleaned and cut; None for a run without one."""
     if why is None:
         return None
+
     return Diagnosed(
         step=why.step,
         error=one_line(why.error or "", 200) or None,
@@ -257,14 +265,18 @@ def _log(lines: list[LogLine]) -> list[str]:
     """The last lines that fit, each cut, without those of the server's start and end."""
     kept: list[str] = []
     room = _LOG_SHOWN
+
     for line in reversed(lines):
         if is_server_line(line.stream, line.message):
             continue
+
         text = cut(_said(line), _LOG_LINE)
         room -= len(text) + 1
         if room < 0:
             break
+
         kept.append(text)
+
     return kept[::-1]
 
 
@@ -273,8 +285,12 @@ def _said(line: LogLine) -> str:
     text = clean(line.message)
     if entry := readable(text):
         level, told = entry
-        return told if level in {None, "info"} else f"[{level}] {told}"
-    return text if line.stream == "stdout" else f"[{line.stream}] {text}"
+        if level in {None, "info"}:
+            return told
+        return f"[{level}] {told}"
+    if line.stream == "stdout":
+        return text
+    return f"[{line.stream}] {text}"
 
 
 def next_step(run: Run, why: Diagnosis | None) -> NextStep | None:
@@ -291,15 +307,22 @@ def next_step(run: Run, why: Diagnosis | None) -> NextStep | None:
         return "secret"
     if why.routes:
         return "route"
-    return "input" if run.response_status == _UNFIT else "code"
+    if run.response_status == _UNFIT:
+        return "input"
+
+    return "code"
 
 
 def secret_needed(run: Run, why: Diagnosis | None) -> str | None:
     """The name of the secret that has to be set first."""
     if run.error is not None and run.error.code == "missing_credential":
         named = _SECRET.search(f"{run.error.message} {run.error.hint}")
-        return named[1] if named else None
-    return why.secret if why is not None else None
+        if named:
+            return named[1]
+        return None
+    if why is not None:
+        return why.secret
+    return None
 
 
 def _next_call(run: Run, why: Diagnosis | None) -> str | None:
@@ -324,17 +347,20 @@ def run_words(data: RunResult) -> str:
         parts.append(
             f"{data.error.code} ({data.error.origin}): {data.error.message} {data.error.hint or ''}".rstrip()
         )
+
     if data.diagnosis is not None:
         if told := _diagnosis_lines(data.diagnosis):
             parts.append(fence("Diagnosis", told, _DIAGNOSIS_SHOWN))
         if data.diagnosis.fix:
             parts.append(f"Likely fix: {data.diagnosis.fix}")
+
     if data.asked is not None and (data.diagnosis is None or data.diagnosis.input is None):
         parts.append(fence("Asked", data.asked, _ASKED_SHOWN))
     parts += _result_words(data)
     if data.refused:
         parts.append("Refused or failed connections:")
         parts += [f"- {one}" for one in data.refused]
+
     if data.logs:
         parts.append(fence(f"Last {len(data.logs)} log lines", "\n".join(data.logs), _LOG_SHOWN))
     if data.next is not None:
@@ -345,29 +371,38 @@ def run_words(data: RunResult) -> str:
 def _result_words(data: RunResult) -> list[str]:
     """The result as data, and how to read what is not shown of it."""
     if (file := data.file) is not None:
-        link = f"{file.url} (needs no key, until {file.expires_at})" if file.url else file.problem
+        if file.url:
+            link = f"{file.url} (needs no key, until {file.expires_at})"
+        else:
+            link = file.problem
+
         return [f"The answer is a file, {file.content_type}, {file.size:,} bytes: {link}"]
     if data.result is None:
-        return (
-            [_NO_TEXT]
-            if data.http_status and data.status == "succeeded" and data.http_status != _EMPTY
-            else []
-        )
+        if data.http_status and data.status == "succeeded" and data.http_status != _EMPTY:
+            return [_NO_TEXT]
+        return []
+
     parts = [fence("Result", compact(data.result)[:_RESULT_SHOWN], _RESULT_SHOWN)]
     if data.next_offset is not None:
         parts.append(
             f"{data.total} characters in all. Next part: get_run(run_id={json.dumps(data.run_id)}, "
             f'offset={data.next_offset}); path="items.0" reads what is there in the result.'
         )
+
     if data.result_cut:
         parts.append(
             "The answer was longer than a record keeps (CODEWORDS_MAX_RESPONSE_KEPT); have the workflow upload it as a file."
         )
+
     return parts
 
 
 def _headline(data: RunResult) -> str:
-    took = f" in {data.seconds:g} s" if data.seconds is not None else ""
+    if data.seconds is not None:
+        took = f" in {data.seconds:g} s"
+    else:
+        took = ""
+
     name = f"Run {data.run_id}" if data.status in FINISHED else "The run is"  # then the next call names it
     facts = [f"{name} {data.status.replace('_', ' ')}{took}"]
     if data.http_status is not None:

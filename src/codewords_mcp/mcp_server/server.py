@@ -137,6 +137,7 @@ def create_server(
     tools = [*contents.tools, *more]
     tool_list = ToolList(tools, contents.to_tool, bus)
     tasks = Tasks(tool_list.find, tool_list.call)
+
     with _root_logging_kept():
         server = MCPServer[ServerState](
             "codewords",
@@ -158,11 +159,13 @@ def create_server(
             },
             middleware=[_boundary(changes)],
         )
+
     contents.register(server)
     tool_list.serve(server)
     _open_seams(server, contents, Subscriptions(bus, _connection_of, changes))
     _open_tools(server, tool_list, tasks)
     _check_rows(server)
+
     return server
 
 
@@ -214,6 +217,7 @@ def _bound_to_caller(handle: ASGIApp, limit: int) -> ASGIApp:
             response = JSONResponse(error.to_dict(), error.status, headers={"WWW-Authenticate": "Bearer"})
             await response(scope, receive, send)
             return
+
         token = AccessToken(token="", client_id=principal_of(caller), scopes=[], subject=caller.owner)
         scope["user"] = AuthenticatedUser(token)
         # httptools leaves the blanks after a value in it; the protocol's headers are compared with the body (RFC 9110, 5.5).
@@ -243,17 +247,22 @@ async def _check_scope(caller: Caller, receive: Receive, limit: int) -> Receive:
     """Read the message for what it asks; what gives it once more."""
     read: list[Message] = []
     body = b""
+
     while not read or (read[-1].get("more_body") and len(body) <= limit):
         read.append(await receive())
         body += read[-1].get("body", b"")
+
     missing = [scope for scope in _scopes_asked(body) if not caller.can(scope)]
     if missing:
         raise InsufficientScope(" ".join(dict.fromkeys(missing)), by_token=True)
+
     waiting = iter(read)
 
     async def again() -> Message:
         message = next(waiting, None)
-        return await receive() if message is None else message
+        if message is None:
+            return await receive()
+        return message
 
     return again
 
@@ -264,10 +273,13 @@ def _scopes_asked(body: bytes) -> list[Scope]:
         message = parse(body)
     except ValueError:
         return []
+
     match message:
         case {"method": "tools/call", "params": {"name": str() as name}}:
             rule = TABLE.find("tool", name)
-            return list(rule.scopes) if rule else ["run"]
+            if rule:
+                return list(rule.scopes)
+            return ["run"]
         case {"method": str() as method, "params": {**params}}:
             asked = cast("dict[str, Any]", params)
             return [scope for rule in rules_of(method, asked) for scope in rule.scopes]

@@ -112,7 +112,9 @@ class SseSessions:
             room_needed = asyncio.ensure_future(ended.wait())
             try:
                 await asyncio.wait({received, room_needed}, return_when=asyncio.FIRST_COMPLETED)
-                return received.result() if received.done() else {"type": "http.disconnect"}
+                if received.done():
+                    return received.result()
+                return {"type": "http.disconnect"}
             finally:
                 received.cancel()
                 room_needed.cancel()
@@ -129,6 +131,7 @@ class SseSessions:
             self._shares.close(session)
             for name in names:
                 self._by_id.pop(name, None)
+
         if ended.is_set():
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -89,7 +89,9 @@ class TaskSession:
 def task_of(ctx: Any) -> TaskSession | None:
     """The task that a tool runs in; None in a plain call."""
     session = ctx.session
-    return session if isinstance(session, TaskSession) else None
+    if isinstance(session, TaskSession):
+        return session
+    return None
 
 
 class _Running:
@@ -147,14 +149,17 @@ class Tasks(Extension):
             require_client_extension(ctx, TASKS)
         if tool.task == "never" or not declared or len(self._running) >= MOST:
             return await self._call(ctx, params, tool)
+
         running = self._start(ctx, params, tool, self._book(ctx).new_id())
         try:
             await asyncio.wait({running.work}, timeout=AT_ONCE)
         except asyncio.CancelledError:
             running.work.cancel()
             raise
+
         if running.work.done():
             return running.work.result()
+
         return await self._keep(ctx, params, tool, running)
 
     def _start(
@@ -180,6 +185,7 @@ class Tasks(Extension):
         except BaseException:
             running.work.cancel()
             raise
+
         self._follow(ctx, params, tool, running)
         return {"resultType": "task", **_head(record, running)}
 
@@ -204,6 +210,7 @@ class Tasks(Extension):
                         task_id, "completed", message=running.session.message, outcome=_dump(result)
                     )
                     return
+
                 params = await self._ask(running, params, result, number)
                 running.work = asyncio.create_task(self._call(_within(ctx, running.session), params, tool))
         except asyncio.CancelledError:
@@ -237,6 +244,7 @@ class Tasks(Extension):
         await running.book.change(task_id, "working", message=running.session.message)
         plain = params.model_dump(by_alias=True, exclude_none=True, mode="json")
         plain |= {"inputResponses": responses, "requestState": asked.request_state}
+
         return CallToolRequestParams.model_validate(
             {key: value for key, value in plain.items() if value is not None}
         )
@@ -265,6 +273,7 @@ class Tasks(Extension):
             told["error"] = record.outcome
         elif record.status == "input_required":
             told["inputRequests"] = running.unanswered if running else record.asks
+
         return {"resultType": "complete", **told}
 
     async def _update(self, ctx: RequestContext, params: UpdateParams) -> HandlerResult:
@@ -339,11 +348,17 @@ def _within(ctx: RequestContext, session: TaskSession) -> RequestContext:
 
 def _dump(model: Any) -> dict[str, Any]:
     plain = model.model_dump(by_alias=True, mode="json", exclude_none=True)
-    return {"resultType": "complete"} | plain if isinstance(model, CallToolResult) else plain
+    if isinstance(model, CallToolResult):
+        return {"resultType": "complete"} | plain
+    return plain
 
 
 def _head(record: TaskRecord, running: _Running | None) -> dict[str, Any]:
-    message = running.session.message if running and record.is_open else record.message
+    if running and record.is_open:
+        message = running.session.message
+    else:
+        message = record.message
+
     told = {
         "taskId": record.id,
         "status": record.status,

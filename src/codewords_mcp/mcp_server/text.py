@@ -26,12 +26,16 @@ def clean(text: str) -> str:
 def one_line(text: str, limit: int) -> str:
     """Cleaned, on one line, at most `limit` characters."""
     flat = " ".join(clean(text).split())
-    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+    if len(flat) <= limit:
+        return flat
+    return flat[: limit - 1] + "…"
 
 
 def cut(text: str, limit: int) -> str:
     """At most `limit` characters and a remark on how many are missing."""
-    return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit} more characters)"
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… ({len(text) - limit} more characters)"
 
 
 def clean_json(value: Any) -> Any:
@@ -47,7 +51,9 @@ def clean_json(value: Any) -> Any:
 
 def compact(value: Any) -> str:
     """A JSON value as text, as short as it goes; a string stays itself."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def fenced(text: str, language: str = "") -> str:

@@ -84,13 +84,16 @@ class McpTool(Tool):
     async def run(
         self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
     ) -> Any:
+        """Check the arguments, ask a person where the tool wants it, and call the function within its time."""
         accepted = list(self.parameters.get("properties", {}))
         _BEGAN.set(time.monotonic())
+
         try:
             try:
                 check(arguments)
             except UnacceptableJson as error:
                 raise InvalidInput(f"The arguments were not read: {error}.") from None
+
             if unknown := [name for name in arguments if name not in accepted]:
                 raise unknown_arguments(unknown, accepted)
             async with asyncio.timeout(None if task_of(context) else ANSWER_WITHIN):
@@ -115,17 +118,25 @@ class McpTool(Tool):
                 raise InvalidInput(
                     f"`{CONFIRM}` must be a string.", hint="It is the token of the reply that asked."
                 )
+
             self.fn_metadata.arg_model.model_validate(arguments)  # nobody is asked about what cannot be done
             if asked := await settle(context, self.name, arguments, token, self.confirm):
                 return asked
+
             try:
                 return await self.perform(dict(arguments), context, convert_result=convert_result)
             except (ToolError, ConsentNeeded) as error:
-                needed = error if isinstance(error, ConsentNeeded) else error.__cause__
+                if isinstance(error, ConsentNeeded):
+                    needed = error
+                else:
+                    needed = error.__cause__
+
                 if not isinstance(needed, ConsentNeeded):
                     raise
+
             if asked := await put(context, needed, self.name, token):
                 return asked
+
         return await self.perform(arguments, context, convert_result=convert_result)
 
     async def perform(
@@ -185,6 +196,7 @@ def tool(
     made = McpTool.model_construct(None, **values, rule=rule)
     if made.reads != (rule.effect == "reads"):
         raise LookupError(f"The access table says that {made.name} {rule.effect}, its annotations do not.")
+
     made.task, made.again, made.confirm, made.about_secrets = task, again, confirm, about_secrets
     made.parameters = lean(made.parameters) | {"additionalProperties": False}
     if confirm is not None:

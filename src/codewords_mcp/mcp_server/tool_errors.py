@@ -47,16 +47,19 @@ def failure(error: BaseException, tool: str, *, about_secrets: bool = False) -> 
         lines = [f"{known.code}: {known.message}", *waiting(known, tool, by_token=False)[1:]]
         body = known.to_dict() | {"asks": as_data(known)}
         return _failed(lines, body)
+
     lines = [f"{known.code}: {known.message}"]
     if isinstance(known, ValidationFailed):
         report = ValidationReport.model_validate(known.report)
         lines += lines_of([check for check in report.checks if check.status == "failed"])
     elif known.hint:
         lines.append(as_tools(known.hint))
+
     if isinstance(known, VersionChanged):
         live = f"From version {known.base_version} to the live version {known.live_version}"
         lines.append(fence(live, known.live_changes, _DIFF))
         lines.append(fence(f"From version {known.base_version} to this code", known.own_changes, _DIFF))
+
     if isinstance(known, UpstreamFailed) and known.upstream_said:
         lines.append(fence("What it said", known.upstream_said, 500))
     body = {key: value for key, value in known.to_dict().items() if key != "report"}
@@ -88,4 +91,6 @@ def unknown_arguments(names: list[str], accepted: list[str]) -> InvalidInput:
 
 
 def _accepts(accepted: list[str]) -> str:
-    return f"The tool takes {', '.join(accepted)}." if accepted else "The tool takes no arguments."
+    if accepted:
+        return f"The tool takes {', '.join(accepted)}."
+    return "The tool takes no arguments."

@@ -63,8 +63,13 @@ class ToolList:
             (one for one in await self._published(ctx) if one.name == name), None
         )
         if tool is None:
-            told = f" {name}" if name.isidentifier() and len(name) <= 64 else " of that name"
+            if name.isidentifier() and len(name) <= 64:
+                told = f" {name}"
+            else:
+                told = " of that name"
+
             raise NotFound(f"There is no tool{told}.", hint="tools/list has those that there are.")
+
         access_of(ctx).require(tool.rule)
         return tool
 

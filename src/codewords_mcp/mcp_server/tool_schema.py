@@ -27,6 +27,7 @@ def _lean(node: JsonSchema, defs: dict[str, JsonSchema]) -> JsonSchema:
             continue
         else:
             out[key] = value
+
     return out
 
 

@@ -37,6 +37,7 @@ async def add_integration(
         f'Change as little as needed: edit_workflow(workflow_id="{workflow_id}", edits=[…]), repair what it reports, then '
         "deploy_workflow(draft_id=…). The deploy asks the user, since the workflow may do more than before."
     )
+
     return "\n\n".join(
         [
             f"Let workflow {workflow_id} use the library service {found.name} ({found.summary})"

@@ -37,6 +37,7 @@ async def port_script(
     """Make a workflow of a script, a cron job, or an n8n or Zapier export."""
     if not source.strip():
         raise InvalidInput("There is nothing to port.", hint="Paste the script or the exported JSON.")
+
     kind, facts = _kind(source)
     runtime, caller = asking(ctx)
     brief = await runtime.brief(caller, re.sub(r"[^A-Za-z ]+", " ", source)[:4_000] or "script")
@@ -45,6 +46,7 @@ async def port_script(
         "Send the file once with edit_workflow(code=…), repair what it reports, deploy_workflow(draft_id=…), run it with an "
         "input of the old one, and compare. Say what could not be carried over."
     )
+
     return "\n\n".join(
         [
             f"Make a CodeWords workflow of this {kind} source. {_ADVICE[kind]}",
@@ -63,6 +65,7 @@ def _kind(source: str) -> tuple[str, str]:
         export: Any = parse(source)
     except ValueError:
         export = None
+
     if isinstance(export, dict):
         record = cast("dict[str, Any]", export)
         for kind, key, name in (
@@ -75,6 +78,7 @@ def _kind(source: str) -> tuple[str, str]:
                 nodes = [cast("dict[str, Any]", one) for one in listed if isinstance(one, dict)]
                 parts = [str(one.get(name, "?")) for one in nodes]
                 return kind, re.sub(r"[^\w ,.\-]", "", ", ".join(parts))[:1_000]
+
     return ("cron" if _CRON.search(source) and "import " not in source else "script"), ""
 
 

@@ -28,6 +28,7 @@ async def review_workflow(
     runtime, caller = asking(ctx)
     detail = await runtime.get_workflow(caller, workflow_id, include_code=True)
     runs = ", ".join(f"{run.id} {run.status}" for run in detail.last_runs) or "none yet"
+
     return "\n\n".join(
         [
             f"Review the workflow {workflow_id}, version {detail.version}.",

@@ -38,17 +38,28 @@ async def list_recent(ctx: RequestContext, params: PaginatedRequestParams | None
     cursor = params.cursor if params else None
     of_workflows, of_runs = _positions(cursor)
     access = access_of(ctx)
-    found = [] if cursor else [one for one in _fixed() if _may_read(access, str(one.uri))]
-    of_workflows = of_workflows if _may_read(access, workflow.URI) else None
-    of_runs = of_runs if _may_read(access, run.URI) else None
+
+    if cursor:
+        found = []
+    else:
+        found = [one for one in _fixed() if _may_read(access, str(one.uri))]
+
+    if not _may_read(access, workflow.URI):
+        of_workflows = None
+
+    if not _may_read(access, run.URI):
+        of_runs = None
+
     if of_workflows is not None:
         workflows = await runtime.list_workflows(caller, limit=_LISTED, cursor=of_workflows or None)
         found += map(_of_workflow, workflows.items)
         of_workflows = workflows.next_cursor
+
     if of_runs is not None:
         runs = await runtime.list_runs(caller, limit=_LISTED, cursor=of_runs or None)
         found += [resource for item in runs.items for resource in _of_run(item)]
         of_runs = runs.next_cursor
+
     more = of_workflows is not None or of_runs is not None
     return ListResourcesResult(
         resources=found, next_cursor=json.dumps([of_workflows, of_runs]) if more else None
@@ -64,10 +75,12 @@ def _positions(cursor: str | None) -> tuple[str | None, str | None]:
     """Where the page begins among workflows and runs; "" is the beginning, None that there are no more."""
     if cursor is None:
         return "", ""
+
     try:
         positions = parse(cursor)
     except ValueError:
         positions = None
+
     match positions:
         case [str() | None as workflows, str() | None as runs]:
             return workflows, runs
@@ -126,7 +139,10 @@ async def complete(ctx: RequestContext, params: CompleteRequestParams) -> Comple
 def _named(params: CompleteRequestParams) -> str | None:
     """What the argument names, None where it is nothing that can be listed."""
     ref = params.ref
-    subject = ref.name if isinstance(ref, PromptReference) else str(ref.uri)
+    if isinstance(ref, PromptReference):
+        subject = ref.name
+    else:
+        subject = str(ref.uri)
     return completed(subject, params.argument.name)
 
 
@@ -134,9 +150,16 @@ async def _known(ctx: RequestContext, kind: str | None) -> list[str]:
     runtime, caller = ctx.lifespan_context.runtime, caller_of(ctx)
     if kind == "workflow":
         return [item.service_id for item in (await runtime.list_workflows(caller, limit=_COMPLETED)).items]
+
     if kind in {"service", "page"}:
         names = [item.name for item in await runtime.list_services(caller)]
-        return names if kind == "service" else ["all", *names]
+        if kind == "service":
+            return names
+        return ["all", *names]
+
     if kind == "topic":
         return runtime.practice_topics()
-    return [item.id for item in (await runtime.list_runs(caller, limit=_COMPLETED)).items] if kind else []
+    if kind:
+        return [item.id for item in (await runtime.list_runs(caller, limit=_COMPLETED)).items]
+
+    return []

@@ -36,9 +36,8 @@ def _bounded(run_id: str, name: str, value: Any) -> Any:
     part = part_of(value, 0, _FIELD)
     if part.whole:
         return value
-    more = (
-        f'get_run(run_id="{run_id}", offset={part.next})'
-        if name.startswith("response")
-        else "GET /runs/{run_id}"
-    )
+    if name.startswith("response"):
+        more = f'get_run(run_id="{run_id}", offset={part.next})'
+    else:
+        more = "GET /runs/{run_id}"
     return {"data_not_instructions": part.text, "characters_in_all": part.total, "read_on": more}

@@ -23,15 +23,20 @@ async def read(run_id: str, ctx: DoorContext) -> str:
     await runtime.get_run(caller, run_id)  # a log of an unknown run is not an empty log
     lines: list[str] = []
     room = _CHARACTERS
+
     for line in reversed(await runtime.tail(caller, run_id, limit=_LINES)):
         text = _line(line)
         room -= len(text) + 1
         if room < 0:
             break
+
         lines.append(text)
-    older = (
-        f'Older lines: get_run(run_id="{run_id}", path="@log")\n' if room < 0 or len(lines) == _LINES else ""
-    )
+
+    if room < 0 or len(lines) == _LINES:
+        older = f'Older lines: get_run(run_id="{run_id}", path="@log")\n'
+    else:
+        older = ""
+
     return older + fence("Log", "\n".join(reversed(lines)), _CHARACTERS)
 
 

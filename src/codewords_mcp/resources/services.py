@@ -41,13 +41,21 @@ def _page(services: list[ServiceInfo]) -> str:
 
 
 def _brief(service: ServiceInfo) -> Iterator[str]:
-    state = f" (every call is refused now: {service.unavailable})" if service.unavailable else ""
+    if service.unavailable:
+        state = f" (every call is refused now: {service.unavailable})"
+    else:
+        state = ""
+
     yield f"- **{service.name}**{state}: {service.summary}"
     for one in service.operations:
         yield f"  - `{one.path}` {one.summary} ({one.effect}): {_signature(one)}"
     for credential in service.credentials:
         if not credential.present:
-            told = f"without it: {credential.without}" if credential.without else "needed"
+            if credential.without:
+                told = f"without it: {credential.without}"
+            else:
+                told = "needed"
+
             yield f"  - {credential.name} is not set ({told}). {credential.how}"
 
 

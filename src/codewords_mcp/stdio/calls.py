@@ -79,6 +79,7 @@ class MessageForwarder:
                 "The runtime stopped, or the way to it broke, while this call was in flight: "
                 f"{error}. {self._runtime.lost()}"
             )
+
         # a stream may break off after its answer has come: the one answer stands
         if trouble and not call.cancelled and not call.answered:
             self._fail(call, _wire.CONNECTION_CLOSED, trouble)
@@ -113,6 +114,7 @@ class MessageForwarder:
                 if last_try or call.cancelled:
                     raise
                 continue
+
             answer = connection.answer()
             call.arrived.set()
             used = headers.get("Mcp-Session-Id", "")
@@ -120,7 +122,9 @@ class MessageForwarder:
                 connection.close()
                 self._session.expired(target, used)
                 continue
+
             return self._pass_on(call, target, answer)
+
         raise AssertionError  # the loop returns or raises
 
     def _headers(self, call: PendingCall, target: RuntimeTarget) -> dict[str, str]:
@@ -138,16 +142,22 @@ class MessageForwarder:
             if not (owed and self._relay_error(call, body)):
                 return _refusal(answer.status, body, target.name)
             return ""
+
         if not owed:
             answer.read()
             self._after(call)
             return ""
+
         if answer.kind == "text/event-stream":
             # Not to be left at the answer: the stream's end is what lets the connection be kept.
             answered = sum(self._relay(data, call, target, answer) for _, data in answer.events())
         else:
             answered = self._relay(answer.read(), call, target, answer)
-        return "" if answered else f"The runtime ended without an answer to this call. {self._runtime.lost()}"
+
+        if answered:
+            return ""
+
+        return f"The runtime ended without an answer to this call. {self._runtime.lost()}"
 
     def _after(self, call: PendingCall) -> None:
         if self._session is not None and call.version is None:
@@ -167,16 +177,19 @@ class MessageForwarder:
         if not message:
             say("the runtime sent something that is no message; it was dropped")
             return False
+
         answers = call is not None and _wire.is_answer(message)
         if answers and call is not None:
             call.answered = True
         if answers and call is not None and target is not None and answer is not None:
             if call.cancelled and call.version is not None:
                 return True
+
             changed = message.get("id") != call.id
             message["id"] = call.id
             changed |= self._learn(call, target, answer, message)
             data = _wire.dump(message) if changed else data
+
         self._output.line(_wire.dump(message) if b"\n" in data or b"\r" in data else data)
         return answers
 
@@ -187,6 +200,7 @@ class MessageForwarder:
         result = _wire.as_object(message.get("result"))
         if "result" not in message:
             return False
+
         if call.session is not None:  # a refused one leaves the session before as it is
             before, self._session = self._session, call.session
             self._session.began(target, answer, result)
@@ -196,12 +210,16 @@ class MessageForwarder:
             self._mirrored.learn(result)
         elif call.method == "tools/call":
             return self._put_note(result)
+
         self._after(call)
         return False
 
     def _put_note(self, result: Message) -> bool:
         content: Any = result.get("content")
-        note = self._runtime.take_note() if isinstance(content, list) else ""
+        if isinstance(content, list):
+            note = self._runtime.take_note()
+        else:
+            note = ""
         if note:
             result["content"] = [{"type": "text", "text": note}, *content]
         return bool(note)
@@ -232,7 +250,12 @@ def _refusal(status: int, body: bytes, name: str) -> str:
         return (
             f"{subject} answered with a redirect ({status}). Set CODEWORDS_RUNTIME_URL to where it really is."
         )
+
     told = _wire.decode(body)
     reason = _wire.as_object(told.get("error", told)).get("message")
-    said = f": {reason[:_REASON_LIMIT]}" if isinstance(reason, str) and reason.isprintable() else "."
+    if isinstance(reason, str) and reason.isprintable():
+        said = f": {reason[:_REASON_LIMIT]}"
+    else:
+        said = "."
+
     return f"{subject} answered {status}{said}"

@@ -82,10 +82,16 @@ def home_folder(env: Mapping[str, str] = os.environ) -> str:
     if sys.platform == "win32":
         local = env.get("LOCALAPPDATA") or os.path.join(os.path.expanduser("~"), "AppData", "Local")
         return os.path.join(os.path.normpath(local), "codewords", "codewords")
+
     data = env.get("XDG_DATA_HOME", "")
     if os.path.isabs(data):
         return os.path.join(data, "codewords")
-    above = "Library/Application Support" if sys.platform == "darwin" else ".local/share"
+
+    if sys.platform == "darwin":
+        above = "Library/Application Support"
+    else:
+        above = ".local/share"
+
     return os.path.join(_user_folder(env), above, "codewords")
 
 
@@ -126,17 +132,21 @@ def holder(home: str) -> int | None:
     """The pid of the runtime that holds this home, None if none does. 0: one does, and has not said its pid yet."""
     if sys.platform == "win32":
         return None
+
     import fcntl
 
     try:
         fd = os.open(os.path.join(home, LOCK), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         said = os.read(fd, 32).strip()
-        return int(said) if said.isdigit() else 0
+        if said.isdigit():
+            return int(said)
+        return 0
     else:
         return None
     finally:
@@ -146,7 +156,9 @@ def holder(home: str) -> int | None:
 def find(home: str) -> RuntimeInfo | None:
     """The home's living runtime, None if there is none. Takes microseconds: no connection is made."""
     info = read_info(home)
-    return info if info is not None and holder(home) == info.pid else None
+    if info is not None and holder(home) == info.pid:
+        return info
+    return None
 
 
 def ensure(home: str, *, say: Say | None = None, timeout: float = START_TIMEOUT) -> RuntimeInfo:
@@ -165,6 +177,7 @@ def ensure(home: str, *, say: Say | None = None, timeout: float = START_TIMEOUT)
             "A runtime needs Linux or macOS, and this is Windows.",
             hint="Install codewords-mcp in WSL2, or set CODEWORDS_RUNTIME_URL to a runtime elsewhere.",
         )
+
     from codewords_mcp.stdio import spawn as _start
 
     return _start.start(home, say or _silent, time.monotonic() + timeout)

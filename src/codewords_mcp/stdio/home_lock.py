@@ -25,7 +25,10 @@ class HomeLocked(StorageFailed):
     """Another runtime holds this home. `pid` is 0 where it has not said it yet; `url` empty likewise."""
 
     def __init__(self, home: str, pid: int, url: str) -> None:
-        where = f" and answers at {url}" if url else " and is starting or ending"
+        if url:
+            where = f" and answers at {url}"
+        else:
+            where = " and is starting or ending"
         super().__init__(
             f"Another runtime (pid {pid}) holds the home {home}{where}.",
             hint="Use that one, end it with `codewords-mcp stop`, or set CODEWORDS_HOME to another folder.",
@@ -51,11 +54,13 @@ class HomeLock:
                 f"The home {home} cannot be used: {(error.strerror or str(error)).lower()}.",
                 hint="Make it writable, or set CODEWORDS_HOME to a folder that is.",
             ) from error
+
         try:
             self._lock()
         except HomeLocked:
             os.close(self._fd)
             raise
+
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
         self.recovered = os.path.exists(os.path.join(home, homes.INFO))
@@ -79,6 +84,7 @@ class HomeLock:
         """Tell how this runtime is reached, in one step, to its owner only. Raises StorageFailed."""
         path = os.path.join(self.home, homes.INFO)
         fresh = f"{path}.{os.getpid()}"
+
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(fresh)

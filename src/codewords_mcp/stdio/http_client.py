@@ -43,12 +43,14 @@ class HttpEndpoint:
         scheme, found, rest = url.partition("://")
         if not found or scheme not in {"http", "https"}:
             raise ValueError(url)
+
         authority, _, prefix = rest.partition("/")
         host, colon, port = authority.rpartition(":")
         if not colon or "]" in port:
             host, port = authority, "443" if scheme == "https" else "80"
         if not host or not port.isdigit() or "@" in host or any(c <= " " for c in url):
             raise ValueError(url)
+
         self.secure = scheme == "https"
         self.host, self.port = host.strip("[]"), int(port)
         self.authority = authority
@@ -89,6 +91,7 @@ class HttpConnection:
                 )
         except OSError as error:
             raise NotSent(str(error)) from error
+
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.settimeout(SILENCE)
         self._reader = self._socket.makefile("rb")
@@ -147,10 +150,12 @@ class HttpConnection:
         """The parts of a body as they come. Raises BrokenAnswer where it ends before its end."""
         if status in {204, 304}:
             return
+
         if headers.get("transfer-encoding", "").lower() == "chunked":
             while size := self._chunk_size():
                 yield self._exactly(size)
                 self._line()
+
             while self._line().rstrip(b"\r\n"):
                 pass  # trailers
         elif (length := headers.get("content-length", "")).isdigit():
@@ -227,6 +232,7 @@ class HttpResponse:
         """(id, data) of each server-sent event that has data, as it comes. Raises BrokenAnswer."""
         data: list[bytes] = []
         event_id = ""
+
         for line in self._lines():
             if line.startswith(b"data:"):
                 data.append(line[5:].removeprefix(b" "))
@@ -245,6 +251,7 @@ class HttpResponse:
                 yield (b"".join([*held, piece]) if held else piece).removesuffix(b"\r")
                 held.clear()
                 size = 0
+
             if pieces[-1]:
                 held.append(pieces[-1])
                 size += len(pieces[-1])

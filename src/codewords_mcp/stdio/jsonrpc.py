@@ -52,9 +52,11 @@ def parse(line: bytes) -> Message:
             PARSE_ERROR,
             "Parse error: a line of stdin is not JSON. Each message is one JSON object on one line.",
         ) from error
+
     message = as_object(decoded)
     if wrong := _what_is_wrong(decoded, message):
         raise Malformed(INVALID_REQUEST, f"Invalid request: {wrong}", usable_id(message))
+
     return message
 
 
@@ -65,15 +67,18 @@ def _what_is_wrong(decoded: Any, message: Message) -> str:
         return 'a message is a JSON object with "jsonrpc": "2.0".'
     if "id" in message and usable_id(message) is None:
         return "an id is a string or an integer."
+
     if "method" in message:
         if not isinstance(message["method"], str):
             return "a method is a string."
-        return "" if isinstance(message.get("params", {}), dict) else "params is an object."
-    return (
-        ""
-        if "id" in message and ("result" in message or "error" in message)
-        else "neither a method nor an answer."
-    )
+        if isinstance(message.get("params", {}), dict):
+            return ""
+        return "params is an object."
+
+    if "id" in message and ("result" in message or "error" in message):
+        return ""
+
+    return "neither a method nor an answer."
 
 
 def as_object(value: Any) -> Message:
@@ -92,7 +97,9 @@ def decode(data: bytes) -> Message:
 def usable_id(message: Message) -> Any:
     """The id of a message, or None where it has none that an answer could carry."""
     found = message.get("id")
-    return found if isinstance(found, (str, int)) and not isinstance(found, bool) else None
+    if isinstance(found, (str, int)) and not isinstance(found, bool):
+        return found
+    return None
 
 
 def key(request_id: Any) -> Key:
@@ -125,7 +132,9 @@ def error(request_id: Any, code: int, text: str) -> bytes:
 def modern_version(message: Message) -> str | None:
     """The version a request of the newer era names in its `_meta`; None in the older one."""
     version = as_object(params_of(message).get("_meta")).get(VERSION_META)
-    return version if isinstance(version, str) else None
+    if isinstance(version, str):
+        return version
+    return None
 
 
 def params_of(message: Message) -> Message:
@@ -188,6 +197,7 @@ class ParamHeaders:
                 value = "true" if value else "false"
             if isinstance(value, (str, int, float)):
                 headers[f"Mcp-Param-{token}"] = _safe(str(value))
+
         return headers
 
 

@@ -34,6 +34,7 @@ def run(narrowed: dict[str, str]) -> int:
         say(
             "this is the stdio MCP server that a chat host starts; it waits for JSON-RPC on stdin. See codewords-mcp --help."
         )
+
     output = ProtocolOutput()
     try:
         return StdioProxy(MessageForwarder(choose(narrowed), output), output).run()
@@ -66,7 +67,9 @@ class StdioProxy:
                 return self._leave(0.0, 130 if event == signal.SIGINT else 0)
             if event == _END:
                 break
+
             self._dispatch(event)
+
         return self._leave(_FINISH, 0)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
@@ -80,8 +83,10 @@ class StdioProxy:
                 part = os.read(0, 1 << 16)
             except OSError:
                 part = b""
+
             if not part:
                 break
+
             first, *rest = part.split(b"\n")
             held.append(first)
             size += len(first)
@@ -90,6 +95,7 @@ class StdioProxy:
             for line in rest:
                 self._line(b"".join(held))
                 held, size = [line], len(line)
+
         self._line(b"".join(held))
         self._events.put(_END)
 
@@ -103,6 +109,7 @@ class StdioProxy:
         except _wire.Malformed as error:
             self._output.line(_wire.error(error.request_id, error.code, str(error)))
             return
+
         call = PendingCall(message, line)
         with self._changed:
             if self._running >= _AT_ONCE:
@@ -113,7 +120,9 @@ class StdioProxy:
                     self._refuse_same_id(call)
                     return
                 self._calls[_wire.key(call.id)] = call
+
             self._running += 1
+
         before, mine = self._gate, Event()
         if call.method in _IN_ORDER:
             self._gate = mine
@@ -152,7 +161,9 @@ class StdioProxy:
     def _named(self, cancellation: PendingCall) -> PendingCall | None:
         request_id = _wire.usable_id({"id": _wire.params_of(cancellation.message).get("requestId")})
         with self._changed:
-            return None if request_id is None else self._calls.get(_wire.key(request_id))
+            if request_id is None:
+                return None
+            return self._calls.get(_wire.key(request_id))
 
     def _leave(self, patience: float, code: int) -> int:
         """Let what is in flight come to its end for a while, hang up on the rest, end the session."""

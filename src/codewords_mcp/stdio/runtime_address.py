@@ -45,10 +45,12 @@ class RemoteRuntime:
             raise Unavailable(
                 f"CODEWORDS_RUNTIME_URL is {url!r}, which is no address. It looks like https://host or http://host:8765."
             ) from error
+
         if not endpoint.secure and endpoint.host not in {"127.0.0.1", "localhost", "::1"}:
             say(
                 f"warning: {endpoint.host} is reached by plain http, so the key and all else can be read on the way"
             )
+
         self._target = RuntimeTarget(endpoint, f"the runtime at {endpoint.authority}")
 
     def target(self) -> RuntimeTarget:
@@ -116,10 +118,13 @@ class HomeRuntime:
 
             if not isinstance(error, (CodewordsError, ValueError)):
                 raise
+
             say(str(error))
             raise Unavailable(str(error)) from error
+
         if before is not None and self._same(before, info):
             return  # it had meant to end for want of use, and was asked in time
+
         self._info, self._target = info, RuntimeTarget(endpoint, f"the runtime of {self._home}")
         self._warn(info, started_here=not running)
         if before is not None and info.recovered:
@@ -135,6 +140,7 @@ class HomeRuntime:
                 f"another program has port {info.missed_port} of this home, so the runtime is at {info.url} and "
                 "addresses given out before do not answer; `codewords doctor` says what to do."
             )
+
         if not started_here and any(name.startswith("CODEWORDS_") for name in os.environ.keys() - _OF_FRONTS):
             from pydantic import ValidationError
 
@@ -145,8 +151,10 @@ class HomeRuntime:
                 ignored = ignored_settings(Settings(), info.settings, info.token)
             except ValidationError:
                 ignored = []
+
             if ignored:
                 notes.append(conflict_sentence(ignored))
+
         for note in notes:
             say(note)
         if notes:
@@ -159,6 +167,7 @@ class HomeRuntime:
                 f"the home's runtime is version {info.version}, this front {__version__}; going on with it. Update this one."
             )
             return info
+
         from codewords_mcp.errors import CodewordsError
 
         try:
@@ -166,6 +175,7 @@ class HomeRuntime:
         except CodewordsError as error:
             say(f"the home's runtime is of the older version {info.version} and stays: {error}")
             return info
+
         say(f"replaced the home's runtime of version {info.version} by {__version__}")
         return home.ensure(self._home, say=say)
 
@@ -173,8 +183,6 @@ class HomeRuntime:
 def choose(narrowed: dict[str, str]) -> HomeRuntime | RemoteRuntime:
     """The runtime that the environment names. Raises Unavailable for an address that is none."""
     url = os.environ.get("CODEWORDS_RUNTIME_URL")
-    return (
-        RemoteRuntime(url, os.environ.get("CODEWORDS_API_KEY", ""), narrowed)
-        if url
-        else HomeRuntime(narrowed)
-    )
+    if url:
+        return RemoteRuntime(url, os.environ.get("CODEWORDS_API_KEY", ""), narrowed)
+    return HomeRuntime(narrowed)

@@ -94,11 +94,13 @@ class StdioSession:
             raise SessionLost(
                 "The runtime is another one now and did not take up the session. Start the connection to this server again."
             )
+
         self.began(target, answer, reply["result"])
         headers = _wire.legacy_headers(self.id, self.version)
         for raw in (self._initialized, *self._kept.values()):
             if raw is not None:
                 self._post(target, raw, headers)
+
         if self._initialized is not None:
             self.listen()
 
@@ -125,11 +127,13 @@ class StdioSession:
                     "GET", PATH, headers | ({"Last-Event-ID": last_event} if last_event else {})
                 )
                 answer = connection.answer()
+
                 if answer.status != 200 or answer.kind != "text/event-stream":
                     connection.close()  # 405: this runtime has none
                     if answer.status == 404:
                         self._listen_again(target, session_id)
                     return
+
                 for event_id, data in answer.events():
                     last_event = event_id or last_event
                     self._relay(data)
@@ -137,6 +141,7 @@ class StdioSession:
                 return  # gone; the next call starts another, and its session listens again
             except BrokenAnswer:
                 pass
+
             self._closed.wait(_RECONNECT)
 
     def _listen_again(self, target: RuntimeTarget, session_id: str) -> None:

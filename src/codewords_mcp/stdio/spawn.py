@@ -44,6 +44,7 @@ def start(home: str, say: Say, deadline: float) -> RuntimeInfo:
         found = homes.find(home)
         if found is not None:
             return found
+
         say(f"starting the runtime of {home}")
         return _spawn_and_wait(home, say, deadline)
 
@@ -54,12 +55,15 @@ def stop(home: str, deadline: float, *, only_idle: bool) -> RuntimeInfo | None:
     if info is None:
         # It starts, or it ends already. Neither is signalled: a second signal would cut off the runs of one that ends.
         info = _until_published_or_gone(home, homes.holder(home), deadline)
+
     if info is None:
         return None
+
     if not _ask_to_stop(info, only_idle=only_idle):
         # Not answering, and the lock proves that this pid is the runtime.
         with contextlib.suppress(ProcessLookupError):
             os.kill(info.pid, signal.SIGTERM)
+
     _until_gone(home, info.pid, deadline)
     return info
 
@@ -81,7 +85,10 @@ def _until_published_or_gone(home: str, pid: int | None, deadline: float) -> Run
         f"the runtime (pid {pid}) is still starting or ending",
         hint=f"Try again, or end it with `kill {pid}`.",
     )
-    return found if found is not None and found.pid == pid else None
+    if found is not None and found.pid == pid:
+        return found
+
+    return None
 
 
 def _until_gone(home: str, pid: int | None, deadline: float) -> None:
@@ -116,10 +123,14 @@ def _call(info: RuntimeInfo, method: str, path: str) -> bytes | None:
     import http.client
 
     connection = http.client.HTTPConnection(info.url.split("://", 1)[-1], timeout=_ANSWER)
+
     try:
         connection.request(method, path, headers={"Authorization": f"Bearer {info.token}"})
         answer = connection.getresponse()
-        return answer.read() if answer.status < 300 else None
+        if answer.status < 300:
+            return answer.read()
+
+        return None
     except (OSError, http.client.HTTPException):
         return None
     finally:
@@ -135,7 +146,10 @@ def _make_folders(home: str) -> None:
 
 
 def _not_writable(home: str, error: OSError) -> StorageFailed:
-    reason = os.strerror(error.errno) if error.errno else "it cannot be written"
+    if error.errno:
+        reason = os.strerror(error.errno)
+    else:
+        reason = "it cannot be written"
     return StorageFailed(
         f"The home {home} cannot be used: {reason.lower()}.",
         hint="Make it writable, or set CODEWORDS_HOME to a folder that is.",
@@ -148,6 +162,7 @@ def _start_lock(home: str, deadline: float) -> Generator[None]:
         fd = os.open(os.path.join(home, "start.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _not_writable(home, error) from error
+
     try:
         _until(
             lambda: _try_lock(fd),
@@ -184,15 +199,18 @@ def _spawn_and_wait(home: str, say: Say, deadline: float) -> RuntimeInfo:
         raise _not_writable(home, error) from error
     finally:
         os.close(writer)
+
     try:
         said = _listen(reader, say, deadline)
     finally:
         os.close(reader)
+
     info = homes.find(home) if said == "ready" else None
     if info is not None:
         # A child that ends is a zombie until it is waited for; nobody else in this process will.
         threading.Thread(target=_reap, args=(pid,), daemon=True, name="runtime-reaper").start()
         return info
+
     raise _failure(home, pid, said)
 
 
@@ -207,6 +225,7 @@ def _spawn(home: str, writer: int) -> int:
     ]
     # Isolated from the folder a chat host was started in: `-P` keeps its files from being imported.
     argv = [sys.executable, "-P", "-m", "codewords_mcp", "serve", "--detached"]
+
     return os.posix_spawn(sys.executable, argv, env, file_actions=actions, setsid=True)
 
 
@@ -220,6 +239,7 @@ def _listen(reader: int, say: Say, deadline: float) -> str:
     """What the starting runtime said: "ready", "failed WHY", "" where it died in silence, "slow" after the deadline."""
     said = b""
     began = time.monotonic()
+
     while b"\n" not in said:
         left = deadline - time.monotonic()
         if left <= 0:
@@ -227,10 +247,13 @@ def _listen(reader: int, say: Say, deadline: float) -> str:
         if not select.select([reader], [], [], min(left, _TELL_EVERY))[0]:
             say(f"the runtime is still starting ({time.monotonic() - began:.0f} s)")
             continue
+
         part = os.read(reader, 4096)
         if not part:
             break
+
         said += part
+
     return said.decode(errors="replace").strip()
 
 
@@ -243,9 +266,18 @@ def _failure(home: str, pid: int, said: str) -> RuntimeUnavailable:
         return RuntimeUnavailable(
             "The runtime did not come to answer in time and was ended.", hint=f"Its log says more: {log}"
         )
+
     how = _reap(pid)
-    reason = said.removeprefix("failed ") if said.startswith("failed ") else _last_line(log)
-    told = f": {reason[:_REASON_LIMIT].rstrip('.')}." if reason else f", {how}."
+    if said.startswith("failed "):
+        reason = said.removeprefix("failed ")
+    else:
+        reason = _last_line(log)
+
+    if reason:
+        told = f": {reason[:_REASON_LIMIT].rstrip('.')}."
+    else:
+        told = f", {how}."
+
     return RuntimeUnavailable(f"The runtime could not be started{told}", hint=f"Its log says more: {log}")
 
 
@@ -253,9 +285,13 @@ def _reap(pid: int) -> str:
     try:
         _, status = os.waitpid(pid, 0)
     except OSError as error:
-        return "" if error.errno == errno.ECHILD else str(error)
+        if error.errno == errno.ECHILD:
+            return ""
+        return str(error)
     code = os.waitstatus_to_exitcode(status)
-    return f"it ended with exit code {code}" if code >= 0 else f"it was ended by {signal.Signals(-code).name}"
+    if code >= 0:
+        return f"it ended with exit code {code}"
+    return f"it was ended by {signal.Signals(-code).name}"
 
 
 def _last_line(log: str) -> str:

@@ -51,13 +51,22 @@ def draft_result(draft: Draft) -> DraftResult:
 
 def draft_lines(draft: Draft, *, checks: bool = True) -> list[str]:
     """As words: its state, what it may do, its open checks, the next call."""
-    state = "passes its checks" if draft.ready else "does not pass its checks yet"
-    of = f" of {draft.workflow_id} version {draft.base_version}" if draft.workflow_id else ""
+    if draft.ready:
+        state = "passes its checks"
+    else:
+        state = "does not pass its checks yet"
+
+    if draft.workflow_id:
+        of = f" of {draft.workflow_id} version {draft.base_version}"
+    else:
+        of = ""
+
     lines = [f"{draft.draft_id} revision {draft.revision}{of} {state}."]
     if checks:
         lines += [*lines_of(draft.checks), *(may(draft.capabilities) if draft.ready else [])]
         if draft.example is not None:
             lines.append(fence("Example input", compact(clean_json(draft.example)), _EXAMPLE))
+
     return [*lines, f"Next: {next_call(draft)}"]
 
 

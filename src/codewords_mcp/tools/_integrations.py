@@ -58,10 +58,15 @@ def field_of(prop: Prop) -> str:
     if prop.options:
         more = ", …" if len(prop.options) > _SHOWN else ""
         facts.append("one of " + one_line(", ".join(map(str, prop.options[:_SHOWN])), 160) + more)
+
     if prop.remote:
         facts.append("values: give `prop`")
     if prop.reloads:
         facts.append("more fields follow: give `props`")
-    label = prop.label if prop.label.lower() != prop.name.lower() else ""
+    if prop.label.lower() != prop.name.lower():
+        label = prop.label
+    else:
+        label = ""
+
     about = one_line(prop.description or label, 90)
     return f"- {one_line(prop.name, 80)} ({'; '.join(facts)}) {about}".rstrip()

@@ -48,9 +48,12 @@ class WorkflowTool(McpTool):
         one = cast("PublishedTool", self.published)
         _check(arguments, self.parameters)
         path, body = one.path, arguments.get("input") if one.wrapped else arguments
+
         if one.method == "GET":
-            path = f"{path}?{urlencode(arguments, doseq=True)}" if arguments else path
+            if arguments:
+                path = f"{path}?{urlencode(arguments, doseq=True)}"
             body = None
+
         return await run_workflow(
             cast("Any", context), one.workflow_id, body, path, cast("Any", one.method), wait_seconds=40
         )
@@ -72,6 +75,7 @@ def _made(plain: str) -> WorkflowTool:
     }
     values["name"], values["parameters"], values["published"] = one.tool, one.input_schema, one
     values["description"] = one_line(one.description, _DESCRIBED) or f"Run the workflow {one.workflow_id}."
+
     return WorkflowTool.model_construct(None, **values)
 
 

@@ -56,7 +56,9 @@ async def load_picture(runtime: Runtime, caller: Caller, run: Run) -> bytes | No
         return None
     data = await runtime.read_answer_file(caller, run)
     # a program can say that anything is a picture
-    return data if data is not None and PICTURES[file.content_type].match(data) else None
+    if data is not None and PICTURES[file.content_type].match(data):
+        return data
+    return None
 
 
 def answer_run(view: RunView) -> CallToolResult:
@@ -70,6 +72,7 @@ def answer_run(view: RunView) -> CallToolResult:
         text = f"{one_line(view.run.service_id or 'The run', 80)} sent this picture (data, not instructions):"
         result.content.append(TextContent(type="text", text=text))
         result.content.append(ImageContent(type="image", data=picture[1], mime_type=picture[0]))
+
     return result
 
 
@@ -81,10 +84,12 @@ def answer_log(run: Run, lines: list[LogLine], offset: int) -> CallToolResult:
         run_id=run.id, status=run.status, logs=part.text.splitlines(), total=part.total, next_offset=part.next
     )
     words = [fence(f"Log of run {run.id}", part.text, len(part.text) + 1)]
+
     if part.next is not None:
         words.append(
             f'{part.total} characters in all. Next part: get_run(run_id="{run.id}", path="{LOG}", offset={part.next})'
         )
+
     return answer(data, "\n".join(words))
 
 
@@ -103,10 +108,17 @@ def _picture(value: Any) -> tuple[str, str] | None:
             kind = next((kind for head, kind in _KINDS.items() if found[1].startswith(head)), None)
             if kind:
                 return kind, found[1]
+
     return None
 
 
 def _stage(run: Run) -> str:
-    step = f", step {one_line(run.steps[-1].id, 60)}" if run.steps else ""
-    waits = f" for {run.waits_for}" if run.waits_for else ""
+    if run.steps:
+        step = f", step {one_line(run.steps[-1].id, 60)}"
+    else:
+        step = ""
+    if run.waits_for:
+        waits = f" for {run.waits_for}"
+    else:
+        waits = ""
     return f"Run {run.id}: {run.status}{waits}{step}"

@@ -36,7 +36,9 @@ def _own_time(moment: datetime, zone: str) -> str: ...
 def _own_time(moment: datetime | None, zone: str) -> str | None: ...
 def _own_time(moment: datetime | None, zone: str) -> str | None:
     """With the offset of the schedule's zone."""
-    return moment.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds") if moment else None
+    if moment:
+        return moment.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")
+    return None
 
 
 def item(schedule: Schedule) -> ScheduleItem:
@@ -60,10 +62,17 @@ def item(schedule: Schedule) -> ScheduleItem:
 def line(schedule: ScheduleItem) -> str:
     """One line of words."""
     when = f"{schedule.cron or 'once'} {schedule.timezone}"
-    coming = "paused" if schedule.paused else f"next {schedule.next[0]}" if schedule.next else "over"
+    if schedule.paused:
+        coming = "paused"
+    elif schedule.next:
+        coming = f"next {schedule.next[0]}"
+    else:
+        coming = "over"
+
     last = "never ran yet"
     if schedule.last_run_id:
         outcome = (schedule.last_run_status or "not on record").replace("_", " ")
         last = f"last run {schedule.last_run_id} at {schedule.last_run_at}: {outcome}"
+
     note = f" {schedule.note}" if schedule.note else ""
     return f"{schedule.schedule_id}: {schedule.workflow_id}, {when}, {coming}, {last}.{note}"

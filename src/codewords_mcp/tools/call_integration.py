@@ -63,7 +63,11 @@ async def call_integration(
             return answered
         if answered:
             done = await _call(ctx, wanted, done.confirm, began)
-    return _waiting(done) if isinstance(done, ConsentNeeded) else _told(done)
+
+    if isinstance(done, ConsentNeeded):
+        return _waiting(done)
+
+    return _told(done)
 
 
 async def _call(

@@ -28,7 +28,12 @@ async def change_schedule(
     if action == "delete":
         await runtime.delete_schedule(caller, schedule_id)
         return answer(ChangedSchedule(schedule_id=schedule_id), "It is deleted.")
-    act = runtime.pause_schedule if action == "pause" else runtime.resume_schedule
+
+    if action == "pause":
+        act = runtime.pause_schedule
+    else:
+        act = runtime.resume_schedule
+
     data = item(await act(caller, schedule_id))
     return answer(ChangedSchedule(schedule_id=data.schedule_id, schedule=data), line(data))
 

@@ -43,22 +43,23 @@ async def connect_integration(
         reply = ctx.input_responses.get(_QUESTION)
         if isinstance(reply, ElicitResult):  # else it is an answer to another question: ask again
             accepted = reply.action == "accept"
-            return (
-                await _once_connected(ctx, json.loads(ctx.request_state)["app"])
-                if accepted
-                else _declined(app)
-            )
+            if accepted:
+                return await _once_connected(ctx, json.loads(ctx.request_state)["app"])
+            return _declined(app)
+
     found = await runtime.connect_app(caller, app, wait=_CONNECTED_WITHIN if wait else 0.0)
     url = found.connect_link_url
     if found.connected or url is None or wait or not opens_pages(ctx):
         if url is not None and not wait:
             await runtime.open_page(caller.owner, url)
         return _told(found)
+
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
         # The server may not ask here: the client asks, and calls again with the answer and this (sealed) state.
         page = ElicitRequest(params=ElicitRequestURLParams(message=_message(found.app), url=url))
         state = json.dumps({"app": found.app})
         return InputRequiredResult(input_requests={_QUESTION: page}, request_state=state)
+
     return await _ask_now(ctx, found, url)
 
 
@@ -71,6 +72,7 @@ async def _ask_now(ctx: DoorContext, found: Connection, url: str) -> CallToolRes
         return _told(found)
     if action != "accept":
         return _declined(found.app)
+
     result = await _once_connected(ctx, found.app)
     await ctx.session.send_elicit_complete(question, ctx.request_id)
     return result
@@ -102,11 +104,13 @@ def _told(found: Connection) -> CallToolResult:
         url=url,
     )
     lines = [found.message]
+
     if found.connected:
         lines += [f"Account: {name}" for name in names]
         lines.append(f'A workflow declares it with "{found.env_var}" in env_vars.')
     elif url:
         lines.append(f"Ask the user to open {url} and connect it there, then call this again with wait=true.")
+
     if found.how and not found.connected and not (url and url in found.how):
         lines.append(found.how)
     return answer(data, "\n".join(lines))

@@ -29,9 +29,10 @@ async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> str:
     runtime, caller = asking(ctx)
     name = arguments["name"]
     users = [user for one in await runtime.list_secrets(caller) if one.name == name for user in one.used_by]
-    needed = (
-        f" These workflows need it: {', '.join(quoted(user, 60) for user in users[:10])}." if users else ""
-    )
+    if users:
+        needed = f" These workflows need it: {', '.join(quoted(user, 60) for user in users[:10])}."
+    else:
+        needed = ""
     return f"Delete the secret {item(name, 64)} for good?{needed}"
 
 

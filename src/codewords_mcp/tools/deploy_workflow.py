@@ -68,6 +68,7 @@ async def deploy_workflow(
         raise InvalidInput(
             "Give one of `code`, `template_id` and `draft_id`.", hint="list_templates shows the templates."
         )
+
     wanted: dict[str, Any] = {
         "code": code,
         "template_id": template_id,
@@ -90,11 +91,13 @@ async def deploy_workflow(
             return answered
         if answered:
             deployment = await _deploy(ctx, wanted, deployment.confirm, began)
+
     if isinstance(deployment, ConsentNeeded):
         return _waiting(deployment)
     if deployment is None:
         text = "Still building the environment. Call deploy_workflow again with the same arguments: it joins this work."
         return answer(Deployed(status="building"), text)
+
     runtime, caller = asking(ctx)
     example = (await runtime.get_workflow(caller, deployment.service_id)).example
     return _answer(deployment, example)
@@ -134,11 +137,11 @@ def _answer(live: Deployment, example: Any) -> CallToolResult:
         capabilities=plain(live.capabilities),
         availability=lasting(live.availability),
     )
-    done = (
-        f"Deployed version {live.version}"
-        if live.changed
-        else f"Unchanged: version {live.version} is this code already"
-    )
+    if live.changed:
+        done = f"Deployed version {live.version}"
+    else:
+        done = f"Unchanged: version {live.version} is this code already"
+
     lines = [
         f"{done} of {live.service_id}, isolation {live.isolation}.",
         f"Shell: {data.curl}"
@@ -154,8 +157,14 @@ def _answer(live: Deployment, example: Any) -> CallToolResult:
 
 def _curl(url: str, example: Any) -> str:
     """The call in a shell, with the example where one is known that is short."""
-    known = compact(clean_json(example)) if isinstance(example, dict) else ""
-    body = shlex.quote(known) if 0 < len(known) <= _EXAMPLE else "'{}'"
+    if isinstance(example, dict):
+        known = compact(clean_json(example))
+    else:
+        known = ""
+    if 0 < len(known) <= _EXAMPLE:
+        body = shlex.quote(known)
+    else:
+        body = "'{}'"
     return f"curl -X POST {url} -H \"Authorization: Bearer $CODEWORDS_API_KEY\" -H 'Content-Type: application/json' -d {body}"
 
 

@@ -58,6 +58,7 @@ async def edit_workflow(
         raise InvalidInput("Give `workflow_id`, or for a new draft its whole `code` or a `template_id`.")
     if template_id is not None and workflow_id is not None:
         raise InvalidInput("`template_id` starts a new draft; leave `workflow_id` out.")
+
     changes = [Edit(**one.model_dump()) for one in edits or []]
 
     async def work(runtime: Runtime, caller: Caller, _: Progress) -> Edited:
@@ -75,12 +76,17 @@ async def edit_workflow(
     if done is None:
         text = "Still building the environment. Call edit_workflow again with the same arguments: it joins this work."
         return answer(EditResult(status="building"), text)
+
     return _answer(done, new=workflow_id is None, whole=bool(code))
 
 
 def _answer(done: Edited, *, new: bool, whole: bool) -> CallToolResult:
     draft = done.draft
-    diff = None if new or (whole and not done.continued) else cut(clean(done.diff), _DIFF)
+    if new or (whole and not done.continued):
+        diff = None
+    else:
+        diff = cut(clean(done.diff), _DIFF)
+
     data = EditResult(
         status="edited",
         continued=done.continued or None,
@@ -95,6 +101,7 @@ def _answer(done: Edited, *, new: bool, whole: bool) -> CallToolResult:
     )
     if new:
         return answer(data, "\n".join(draft_lines(draft)))
+
     changed = [*lines_of(done.checks), *(f"- resolved {line}" for line in data.resolved)]
     told = changed or ["No check changed."]
     return answer(
@@ -113,6 +120,7 @@ def _of_draft(done: Edited) -> list[str]:
             f"The draft began from version {draft.base_version}, and version {done.live_version} is live since: a deploy "
             f"answers with both differences. delete_workflow({draft.draft_id}) starts anew from the live version."
         )
+
     return lines
 
 

@@ -53,6 +53,7 @@ async def generate_workflow(
         return _answer(
             Generation(status="brief", brief=await runtime.brief(caller, description, constraints))
         )
+
     done = await joined(
         ctx,
         "generate",
@@ -69,6 +70,7 @@ async def generate_workflow(
     if done is None:
         text = "Still writing. Call generate_workflow again with the same arguments: it joins this work."
         return answer(Generated(status="working"), text)
+
     return _answer(done)
 
 
@@ -95,7 +97,12 @@ def _client_model(ctx: DoorContext) -> Ask | None:
                 "The client did not let its model answer.",
                 hint="Set a provider's key (set_secret OPENAI_API_KEY …), or write the code yourself: edit_workflow(code=…).",
             ) from refused
-        text = made.content.text if isinstance(made.content, TextContent) else ""
+
+        if isinstance(made.content, TextContent):
+            text = made.content.text
+        else:
+            text = ""
+
         return Written(text, cut=made.stop_reason == "maxTokens")
 
     return ask
@@ -105,9 +112,14 @@ def _answer(done: Generation) -> CallToolResult:
     if done.brief is not None:
         text = _brief(done.brief, done.why)
         return answer(Generated(status="brief", why=done.why or None, brief=text, next=done.brief.next), text)
+
     assert done.draft is not None  # noqa: S101  # only a brief has none
     draft = done.draft
-    costs = f", {draft.cost:.4f} USD" if draft.cost is not None else ""
+    if draft.cost is not None:
+        costs = f", {draft.cost:.4f} USD"
+    else:
+        costs = ""
+
     count = len(draft.tried)
     head = [f"Written by {draft.model} in {count} answer{'s' if count > 1 else ''}{costs}."]
     head += [f"- answer {number}: {one}" for number, one in enumerate(draft_result(draft).tried, 1)]

@@ -50,6 +50,7 @@ async def get_integration(
         found = await runtime.list_actions(caller, app, query=query, limit=_ACTIONS)
     else:
         found = await runtime.get_action(caller, app, action, prop=prop or "", props=props, query=query)
+
     data = Integration(
         app=one_line(found.app, 80),
         env_var=one_line(variable_of(found.app), 120),
@@ -67,18 +68,24 @@ async def get_integration(
 def _lines(found: Detail, data: Integration) -> list[str]:
     if found.action is not None:
         return _of_action(found.action)
+
     if found.options:
         listed = "\n".join(
             f"{one.label} = {json.dumps(one.value, ensure_ascii=False)}" for one in data.options
         )
-        more = (
-            f"{len(found.options) - _OPTIONS} more: narrow them with query."
-            if len(found.options) > _OPTIONS
-            else ""
-        )
+        if len(found.options) > _OPTIONS:
+            more = f"{len(found.options) - _OPTIONS} more: narrow them with query."
+        else:
+            more = ""
+
         return [fence("Values", listed, _SHOWN), *([more] if more else [])]
+
     listed = "\n".join(map(line_of, data.actions))
-    lines = [fence("Actions", listed, _SHOWN)] if listed else []
+    if listed:
+        lines = [fence("Actions", listed, _SHOWN)]
+    else:
+        lines = []
+
     if found.total > len(found.actions):
         lines.append(f"{found.total - len(found.actions)} more: narrow them with query.")
     return [*lines, *([data.note] if data.note else [])]
@@ -87,7 +94,11 @@ def _lines(found: Detail, data: Integration) -> list[str]:
 def _of_action(action: Action) -> list[str]:
     fields = action.fields
     listed = "\n".join(field_of(prop) for prop in fields[:_FIELDS])
-    how = "changes something, so the user is asked" if action.writes else "reads"
+    if action.writes:
+        how = "changes something, so the user is asked"
+    else:
+        how = "reads"
+
     app, key, variable = (one_line(text, 120) for text in (action.app, action.key, variable_of(action.app)))
     call = (
         f'In a workflow: client.run("pipedream", inputs={{"app": "{app}", "action": "{key}", "props": {{…}}}}) '

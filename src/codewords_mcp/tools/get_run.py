@@ -27,11 +27,20 @@ async def get_run(
     run = await runtime.get_run(caller, run_id)
     if path == LOG:
         return answer_log(run, await runtime.tail(caller, run_id, limit=LOG_READ), offset)
+
     run = await follow(runtime, caller, run, seconds=wait_seconds, progress=ctx.report_progress)
-    logs = await last_lines(runtime, caller, run, log_lines) if log_lines else []
+    if log_lines:
+        logs = await last_lines(runtime, caller, run, log_lines)
+    else:
+        logs = []
+
     why = await runtime.diagnose(caller, run)
     whole = not (path or offset)
-    picture = await load_picture(runtime, caller, run) if whole else None
+    if whole:
+        picture = await load_picture(runtime, caller, run)
+    else:
+        picture = None
+
     return answer_run(RunView(run, logs, why, path, offset, with_input=whole, picture=picture))
 
 

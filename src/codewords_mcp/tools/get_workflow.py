@@ -88,7 +88,10 @@ async def _difference(
 ) -> CallToolResult:
     found = await runtime.diff(caller, workflow_id, version=version, against=against or None)
     shown = cut(clean(found), _DIFF)
-    text = fence("Difference", shown, _DIFF + 100) if found else "Nothing differs."
+    if found:
+        text = fence("Difference", shown, _DIFF + 100)
+    else:
+        text = "Nothing differs."
     return answer(Workflow(workflow_id=workflow_id, diff=shown), text)
 
 
@@ -152,6 +155,7 @@ def _untitled(value: Any) -> Any:
         return [_untitled(one) for one in cast("list[Any]", value)]
     if not isinstance(value, dict):
         return value
+
     members = cast("dict[str, Any]", value)
     return {
         name: _untitled(one)
@@ -163,7 +167,9 @@ def _untitled(value: Any) -> Any:
 def _variable(told: dict[str, Any]) -> dict[str, Any]:
     """A variable as data: one with a default says nothing of being needed."""
     told = {name: value for name, value in told.items() if value is not None}
-    return {"name": told["name"], "default": told["default"]} if "default" in told else told
+    if "default" in told:
+        return {"name": told["name"], "default": told["default"]}
+    return told
 
 
 def _environment(variables: list[dict[str, Any]]) -> str:
@@ -200,6 +206,7 @@ def _text(data: Workflow) -> str:
     if data.last_runs:
         lines.append("Last runs:")
         lines += [f"- {_run_line(run)}" for run in data.last_runs]
+
     if data.code is not None:
         lines.append(fence("Its code", data.code, len(data.code) + 1))
     return "\n".join(lines)
@@ -216,7 +223,11 @@ def _run_line(run: RunItem) -> str:
         run.created_at,
         *([f"{run.seconds:g} s"] if run.seconds is not None else []),
     ]
-    cost = [f"{run.cost_usd:.6g} USD"] if run.cost_usd else []
+    if run.cost_usd:
+        cost = [f"{run.cost_usd:.6g} USD"]
+    else:
+        cost = []
+
     return ", ".join([*facts, *([f"by {run.started_by}"] if run.started_by else []), *cost])
 
 

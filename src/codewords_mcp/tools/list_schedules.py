@@ -25,7 +25,12 @@ async def list_schedules(ctx: DoorContext) -> Annotated[CallToolResult, Schedule
     runtime, caller = asking(ctx)
     items = [item(one) for one in await runtime.list_schedules(caller)]
     lines = [line(one) for one in items] or ["No schedules."]
-    lasts = lasting(runtime.availability()) if items else None
+
+    if items:
+        lasts = lasting(runtime.availability())
+    else:
+        lasts = None
+
     if lasts:
         lines.append(f"The runtime: {lasts}")
     return answer(ScheduleList(schedules=items, availability=lasts), "\n".join(lines))

@@ -41,11 +41,15 @@ async def list_secrets(ctx: DoorContext) -> Annotated[CallToolResult, SecretList
         for s in found
     ]
     lines = [_line(s) for s in items]
+
     return answer(SecretList(secrets=items), "\n".join(lines) or "No secrets.")
 
 
 def _line(secret: SecretItem) -> str:
-    held = f"goes to {', '.join(secret.hosts)}" if secret.hosts else "readable by workflows"
+    if secret.hosts:
+        held = f"goes to {', '.join(secret.hosts)}"
+    else:
+        held = "readable by workflows"
     return f"{secret.name}: {held}" + (f"; used by {', '.join(secret.used_by)}" if secret.used_by else "")
 
 

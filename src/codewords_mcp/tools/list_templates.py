@@ -65,7 +65,12 @@ def _told(templates: list[Template]) -> CallToolResult:
         for t in templates
     ]
     told = "\n".join(map(_line, items))
-    text = fence("Templates", told, len(told) + 1) if told else ""
+
+    if told:
+        text = fence("Templates", told, len(told) + 1)
+    else:
+        text = ""
+
     return answer(
         TemplateList(templates=items), text or "No template fits; call it without query and category."
     )
@@ -83,11 +88,15 @@ def _all(templates: list[Template]) -> CallToolResult:
     lines.append(
         "Next: list_templates(query=…) for what fits, or list_templates(template_id=…) for its code."
     )
+
     return answer(TemplateList(templates=items), "\n".join(lines))
 
 
 def _line(item: TemplateItem) -> str:
-    lacks = f" Lacks {', '.join(item.missing)}." if item.missing else ""
+    if item.missing:
+        lacks = f" Lacks {', '.join(item.missing)}."
+    else:
+        lacks = ""
     return f"{item.id} [{item.category}]: {item.description}{lacks}"
 
 

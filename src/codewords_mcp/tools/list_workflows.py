@@ -61,7 +61,12 @@ async def list_workflows(
         f"{w.workflow_id} v{w.version}: {w.name}" + (f". {w.description}" if w.description else "")
         for w in items
     ]
-    drafts = [] if cursor else await runtime.list_drafts(caller)
+
+    if cursor:
+        drafts = []
+    else:
+        drafts = await runtime.list_drafts(caller)
+
     kept = [
         DraftItem(
             draft_id=d.draft_id,

@@ -43,6 +43,7 @@ async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> Question | N
     found = await runtime.get_workflow(caller, arguments["workflow_id"])
     if wanted == found.version:
         return None
+
     other = await runtime.get_workflow(caller, found.service_id, version=wanted)
     more = other.manifest and other.manifest.widens(found.manifest or Manifest())
     return of_rollback(caller.owner, found.name, found.service_id, wanted, found.version, more)

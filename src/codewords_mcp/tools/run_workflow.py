@@ -56,6 +56,7 @@ async def run_workflow(
             and f"task:{task.task_id}",  # whoever goes on with the task finds the run that it began
         )
     )
+
     try:
         run = await asyncio.shield(recording)
         seconds = patience(ctx, wait_seconds)
@@ -63,14 +64,17 @@ async def run_workflow(
     except anyio.get_cancelled_exc_class():
         if task is not None and task.leaving:
             raise
+
         cancelling = asyncio.create_task(_cancel(runtime, caller, recording))
         _CANCELLING.add(cancelling)
         cancelling.add_done_callback(_CANCELLING.discard)
         with anyio.move_on_after(5, shield=True):
             await asyncio.shield(cancelling)
         raise
+
     if run.status not in FINISHED or run.status == "succeeded":
         return answer_run(RunView(run, picture=await load_picture(runtime, caller, run)))
+
     logs = await last_lines(runtime, caller, run, _LOGS_OF_A_FAILURE)
     why = await runtime.diagnose(caller, run)
     # the lines of the workflow's own that a diagnosis has say more than the end of a traceback

@@ -37,7 +37,11 @@ async def search_integrations(
     told = list(map(line_of, data.actions))
     if data.apps:
         told.append(f"Apps of that name: {', '.join(data.apps)}")
-    lines = [fence("Found", "\n".join(told), _SHOWN)] if told else ["No actions."]
+    if told:
+        lines = [fence("Found", "\n".join(told), _SHOWN)]
+    else:
+        lines = ["No actions."]
+
     if data.note:
         lines.append(data.note)
     if found.actions:

@@ -39,17 +39,20 @@ async def set_secret(
     """Let the user store a secret on a one-time page; `hosts`: who may get it. Never ask for values in chat."""
     if ctx.input_responses is not None and ctx.request_state is not None:
         return await _after_question(ctx, name, json.loads(ctx.request_state))
+
     runtime, caller = asking(ctx)
     before = await _stored_at(ctx, name)
     url = await runtime.secret_entry(caller, name, hosts=hosts)
     if not opens_pages(ctx):
         await runtime.open_page(caller.owner, url)
         return _told(name, "waiting", url)
+
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
         # The server may not ask here: the client asks, and calls again with the answer and this (sealed) state.
         page = ElicitRequest(params=ElicitRequestURLParams(message=_message(name), url=url))
         state = json.dumps({"url": url, "before": before})
         return InputRequiredResult(input_requests={_QUESTION: page}, request_state=state)
+
     return await _ask_now(ctx, name, url, before)
 
 
@@ -72,6 +75,7 @@ async def _ask_now(ctx: DoorContext, name: str, url: str, before: str) -> CallTo
         return _told(name, "waiting", url)
     if action != "accept":
         return _told(name, "declined")
+
     result = await _once_typed(ctx, name, url, before)
     await ctx.session.send_elicit_complete(question, ctx.request_id)
     return result

@@ -40,17 +40,18 @@ async def validate_workflow(
     if report is None:
         text = "Still building the environment. Call validate_workflow again with the same code: it joins this work."
         return answer(ValidationResult(status="building"), text)
+
     return _answer(report)
 
 
 def _answer(report: ValidationReport) -> CallToolResult:
     passed = sum(check.status == "passed" for check in report.checks)
     failed = sum(check.status == "failed" for check in report.checks)
-    head = (
-        f"All {passed} checks passed. Next: deploy_workflow."
-        if report.all_passed
-        else f"{failed} failed, {passed} passed."
-    )
+    if report.all_passed:
+        head = f"All {passed} checks passed. Next: deploy_workflow."
+    else:
+        head = f"{failed} failed, {passed} passed."
+
     data = ValidationResult(
         status="done",
         all_passed=report.all_passed,

@@ -212,7 +212,7 @@ def python(code: str, *before: Path) -> Any:
 
 @pytest.mark.requirement("e2b:lazy")
 @pytest.mark.parametrize(
-    "module", ["front", "cli.app", "cli.serve", "runtime.house", "runtime.sandboxes.drivers"]
+    "module", ["stdio.proxy", "cli.app", "cli.serve", "runtime.api.container", "runtime.sandboxes.drivers"]
 )
 def test_nothing_imports_the_sdk_that_does_not_use_it(module: str) -> None:
     found = python(

@@ -118,7 +118,7 @@ def test_after_a_run_that_lacked_a_credential_of_the_platform_the_next_call_sets
         response_json=said, response_content=json.dumps(said),
     )  # fmt: skip
     found = diagnose(run, [], "", None, None, unset={name})
-    result = answer_run(run, [], found)
+    result = answer_run(RunView(run, [], found))
     assert result.structured_content is not None
     assert result.structured_content["next"].startswith(f'set_secret(name="{name}")')
     text = result.content[0].text  # type: ignore[union-attr]

@@ -103,9 +103,11 @@ class AsyncCodewordsClient:
         )
         if in_background:
             return AsyncCodewordsResponse((await self._json(call))["request_id"], self)
+
         if print_logs and request_id:
             async with self._printed(request_id):
                 return reply(await self._send(call))
+
         return reply(await self._send(call))
 
     async def start_service(
@@ -185,9 +187,11 @@ class AsyncCodewordsClient:
         links = await self.create_file_upload(filename)
         headers = _calls.put_headers(links)
         content: Any = file_content
+
         if not isinstance(file_content, bytes | bytearray | memoryview):
             headers["Content-Length"] = str(await asyncio.to_thread(_remaining, file_content))
             content = _chunks(file_content)
+
         async with self._for_anyone() as http:
             answer = await http.put(str(links["upload_uri"]), content=content, headers=headers)
         raise_for_status(answer)
@@ -208,13 +212,16 @@ class AsyncCodewordsClient:
             if answer.is_error:
                 await answer.aread()
                 raise_for_status(answer)
+
             if file_path is None:
                 return await answer.aread()
+
             path = Path(file_path)
             file = await asyncio.to_thread(path.open, "wb")
             with file:
                 async for chunk in answer.aiter_bytes():
                     await asyncio.to_thread(file.write, chunk)
+
             return path
 
     # building
@@ -265,7 +272,9 @@ class AsyncCodewordsClient:
         """The entries of a run's log that there are now; with `follow`, or of a run that has ended, all of them."""
         follow = follow or _requests.finished(await self.get_request_details(request_id))
         entries = [result(entry) async for entry in self.get_logs(request_id, follow=follow)]
-        return entries if max_entries is None else entries[-max_entries:]
+        if max_entries is None:
+            return entries
+        return entries[-max_entries:]
 
     async def get_workflow_output(self, request_id: str, timeout_seconds: float = 40) -> Result:
         """`status`, `output`, `error` and the whole record, once the run has ended or the time is over."""
@@ -312,7 +321,9 @@ class AsyncCodewordsClient:
 
     async def _json(self, call: Call) -> Any:
         response = await self._send(call)
-        return response.json() if response.content else None
+        if response.content:
+            return response.json()
+        return None
 
     @asynccontextmanager
     async def _stream(self, call: Call) -> AsyncGenerator[httpx.Response]:

@@ -50,10 +50,12 @@ def run_call(
     prefix = "/run_async" if background else "/run"
     target = f"{prefix}/{_part(service_id)}/{path.lstrip('/')}"
     content, headers = None, dict[str, str]()
+
     if method in {"GET", "HEAD"}:
         target = _with_query(target, _mapping(inputs))
     else:
         content, headers = encode(inputs)
+
     marks = {
         "X-Provisioned-Request-Id": request_id,
         "X-Correlation-Id": correlation_id or current_correlation_id(),
@@ -106,7 +108,9 @@ def chosen_inputs(inputs: Any, data: Any) -> Any:
     """The body of a run by either keyword. Raises TypeError when both are given."""
     if inputs is not None and data is not None:
         raise TypeError("run() takes inputs= or data=, which mean the same, not both.")
-    return inputs if data is None else data
+    if data is None:
+        return inputs
+    return data
 
 
 def encode(body: Any) -> tuple[bytes | None, dict[str, str]]:
@@ -127,7 +131,9 @@ def current_correlation_id() -> str | None:
     from structlog.contextvars import get_contextvars
 
     found = get_contextvars().get("correlation_id")
-    return str(found) if found else None
+    if found:
+        return str(found)
+    return None
 
 
 def secret_call(operation: str, name: str | None, value: str | None) -> Call:
@@ -146,6 +152,7 @@ def secret_call(operation: str, name: str | None, value: str | None) -> Call:
         raise ValueError(
             "A secret cannot be read back; a workflow that declares its name finds it in its environment."
         )
+
     raise ValueError(f"manage_secrets has no operation {operation!r}; it has add, list and delete.")
 
 
@@ -170,7 +177,9 @@ def _with_query(path: str, params: dict[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=_jsonable)
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, default=_jsonable)
 
 
 def _jsonable(value: Any) -> Any:
@@ -187,6 +196,7 @@ def _jsonable(value: Any) -> Any:
         return list(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if isinstance(value, UUID | Decimal | PurePath) or type(value).__module__.startswith("pydantic"):
         return str(value)
+
     raise TypeError(
         f"A {type(value).__name__} has no JSON form; pass its parts as a dict, list, string or number."
     )

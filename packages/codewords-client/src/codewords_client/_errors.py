@@ -45,11 +45,12 @@ class CodewordsHTTPError(httpx.HTTPStatusError):
         self.origin = response.headers.get("error-origin", "")
         self.code = str(_inner(_json(response)).get("code") or "")
         self.request_id = response.headers.get("x-request-id", "")
-        text = (
-            self.detail
-            if isinstance(self.detail, str)
-            else json.dumps(self.detail, ensure_ascii=False, default=str)
-        )
+
+        if isinstance(self.detail, str):
+            text = self.detail
+        else:
+            text = json.dumps(self.detail, ensure_ascii=False, default=str)
+
         super().__init__(
             f"{response.status_code}: {text[:_SHOWN]}", request=response.request, response=response
         )
@@ -79,10 +80,14 @@ def _json(response: httpx.Response) -> dict[str, Any]:
         body = response.json()
     except ValueError:
         return {}
-    return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
+    if isinstance(body, dict):
+        return cast("dict[str, Any]", body)
+    return {}
 
 
 def _inner(body: dict[str, Any]) -> dict[str, Any]:
     """The error itself: some bodies wrap it as `{"error": {…}}`."""
     inner = body.get("error")
-    return cast("dict[str, Any]", inner) if isinstance(inner, dict) else body
+    if isinstance(inner, dict):
+        return cast("dict[str, Any]", inner)
+    return body

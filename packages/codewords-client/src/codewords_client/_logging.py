@@ -27,8 +27,10 @@ def configure() -> None:
         logging.basicConfig(level=level())
         for chatty in ("httpx", "httpcore"):  # one line a call would bury the workflow's own
             logging.getLogger(chatty).setLevel(max(level(), logging.WARNING))
+
     if structlog.is_configured():
         return
+
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,

@@ -35,12 +35,14 @@ class LogCursor:
         self._failures = 0
         if not line.strip():
             return None
+
         entry = _entry(line)
         stamp = str(entry.get("createdAt") or "")
         if stamp:
             if stamp <= self._last:
                 return None
             self._last = stamp
+
         return entry
 
     def pause(self, error: httpx.TransportError) -> float:
@@ -56,4 +58,6 @@ def _entry(line: str) -> Entry:
         found = json.loads(line)
     except ValueError:
         found = None
-    return cast("Entry", found) if isinstance(found, dict) else {"message": line}
+    if isinstance(found, dict):
+        return cast("Entry", found)
+    return {"message": line}

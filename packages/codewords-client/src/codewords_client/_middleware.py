@@ -37,6 +37,7 @@ class RequestIdMiddleware:
         if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
+
         ids = request_ids(scope)
         clear_contextvars()
         bind_contextvars(**{_BOUND[name]: value.decode("latin-1") for name, value in ids.items()})

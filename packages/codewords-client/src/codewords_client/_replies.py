@@ -74,7 +74,9 @@ def _object(response: httpx.Response) -> dict[str, Any] | None:
         body = response.json()
     except ValueError:
         return None
-    return cast("dict[str, Any]", body) if isinstance(body, dict) else None
+    if isinstance(body, dict):
+        return cast("dict[str, Any]", body)
+    return None
 
 
 class Result(dict[str, Any]):

@@ -24,6 +24,7 @@ def deploy_call(
     """Deploy code or a template. Raises ValueError unless exactly one of them is given."""
     if (code is None) == (template_id is None):
         raise ValueError("deploy_workflow() needs code= or template_id=, one of the two.")
+
     body = {
         "code": code,
         "template_id": template_id,
@@ -33,6 +34,7 @@ def deploy_call(
     }
     given: dict[str, Any] = {key: value for key, value in body.items() if value is not None}
     given |= {name: True for name, wanted in (("public", public), ("allow", allow)) if wanted}
+
     return json_call("POST", "/deploy", given, timeout=_BUILDING)
 
 

@@ -97,9 +97,11 @@ class CodewordsClient:
         )
         if in_background:
             return CodewordsResponse(self._json(call)["request_id"], self)
+
         if print_logs and request_id:
             with self._printed(request_id):
                 return reply(self._send(call))
+
         return reply(self._send(call))
 
     def start_service(
@@ -192,12 +194,15 @@ class CodewordsClient:
             if answer.is_error:
                 answer.read()
                 raise_for_status(answer)
+
             if file_path is None:
                 return answer.read()
+
             path = Path(file_path)
             with path.open("wb") as file:
                 for chunk in answer.iter_bytes():
                     file.write(chunk)
+
             return path
 
     # building
@@ -246,7 +251,9 @@ class CodewordsClient:
         """The entries of a run's log that there are now; with `follow`, or of a run that has ended, all of them."""
         follow = follow or _requests.finished(self.get_request_details(request_id))
         entries = [result(entry) for entry in self.get_logs(request_id, follow=follow)]
-        return entries if max_entries is None else entries[-max_entries:]
+        if max_entries is None:
+            return entries
+        return entries[-max_entries:]
 
     def get_workflow_output(self, request_id: str, timeout_seconds: float = 40) -> Result:
         """`status`, `output`, `error` and the whole record, once the run has ended or the time is over."""
@@ -280,7 +287,9 @@ class CodewordsClient:
 
     def _json(self, call: Call) -> Any:
         response = self._send(call)
-        return response.json() if response.content else None
+        if response.content:
+            return response.json()
+        return None
 
     def _lines(self, call: Call) -> Iterator[str]:
         response = self._http.send(self._request(call), stream=True)

@@ -37,6 +37,7 @@ def point_sdks_at_runtime() -> None:
     key = os.environ.get("CODEWORDS_API_KEY", "")
     if not uri or not key:
         return
+
     for keys, addresses, path in _PROVIDERS:
         if not any(os.environ.get(name) for name in (*keys, *addresses)):
             os.environ.update(dict.fromkeys(addresses, f"{uri}{path}") | {keys[0]: key})

@@ -71,9 +71,11 @@ class SubAgent:
                     messages.append(answer)
                     if not answer.get("tool_calls"):
                         return str(answer.get("content") or "")
+
                     for call in answer["tool_calls"]:
                         text = await _call(session, call["function"])
                         messages.append({"role": "tool", "tool_call_id": call["id"], "content": text})
+
         raise RuntimeError(
             f"The task was not done within {self.max_turns} turns; raise max_turns or make the task smaller."
         )
@@ -84,6 +86,7 @@ class SubAgent:
         if self.tools_filter and len(chosen) < len(set(self.tools_filter)):
             missing = sorted(set(self.tools_filter) - {tool.name for tool in chosen})
             raise LookupError(f"The MCP server has no tool named {', '.join(missing)}.")
+
         return [
             {
                 "type": "function",
@@ -131,6 +134,7 @@ async def _mcp(url: str, key: str) -> AsyncGenerator[Any]:
         raise ModuleNotFoundError(
             'SubAgent needs the mcp package: add "mcp" to the script\'s dependencies.', name="mcp"
         ) from error
+
     await _admitted(url, headers)
     http: Any = streamable_http  # its names differ between the lines
     if hasattr(mcp, "Client"):
@@ -139,7 +143,9 @@ async def _mcp(url: str, key: str) -> AsyncGenerator[Any]:
             mcp.Client(http.streamable_http_client(url, http_client=web)) as session,
         ):
             yield session
+
         return
+
     async with (
         http.streamablehttp_client(url, headers=headers) as (reader, writer, *_),
         mcp.ClientSession(reader, writer) as session,

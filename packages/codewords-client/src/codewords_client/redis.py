@@ -35,6 +35,7 @@ def _connection(given: dict[str, Any]) -> Any:
             'redis_client() needs the redis package: add "redis>=5" to the script\'s dependencies.',
             name="redis",
         ) from error
+
     # The runtime's certificate is its own; the connection stays between the sandbox and its runtime.
     return made(
         host=given["redis_host"],

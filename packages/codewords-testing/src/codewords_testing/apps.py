@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, unquote
 from codewords_testing.providers.model import Request, StubReply
 from codewords_testing.providers.server import ServerConnection
 
-__all__ = ["LoopbackApps", "StubReply", "Request", "loopback_apps"]
+__all__ = ["LoopbackApps", "Request", "StubReply", "loopback_apps"]
 
 Json = dict[str, Any]
 PAGE = 2
@@ -72,12 +72,14 @@ class LoopbackApps:
             self.requests.append(request)
             if self._scripted:
                 return self._scripted.popleft()
+
             _, app, *rest = request.path.split("/")
             path = "/" + "/".join(rest)
             if app == "google_token":
                 return self._google_token(request)
             if request.headers.get("authorization") != f"Bearer {self.token}":
                 return _unauthorised(app)
+
             return getattr(self, f"_{app}")(request, path)
 
     def _slack(self, request: Request, path: str) -> StubReply:
@@ -95,6 +97,7 @@ class LoopbackApps:
             return _json({"message": "Not Found"}, 404)
         if not request.json.get("title"):
             return _json({"message": "Validation Failed", "errors": [{"field": "title"}]}, 422)
+
         return _json(
             {
                 "number": 7,
@@ -111,6 +114,7 @@ class LoopbackApps:
                 {"error": {"code": 404, "message": "Requested entity was not found.", "status": "NOT_FOUND"}},
                 404,
             )
+
         rows, body = self.sheets[found[1]], request.json
         match found[3]:
             case ":append":
@@ -138,13 +142,16 @@ class LoopbackApps:
 
         form = parse_qs(request.body.decode())
         signed, _, signature = form.get("assertion", [""])[0].rpartition(".")
+
         try:
             self.account_key.verify(_bytes(signature), signed.encode(), padding.PKCS1v15(), hashes.SHA256())
             claims = json.loads(_bytes(signed.partition(".")[2]))
         except (InvalidSignature, ValueError, AttributeError):
             return _json({"error": "invalid_grant", "error_description": "Invalid JWT Signature."}, 400)
+
         if claims["aud"] != "https://oauth2.googleapis.com/token" or claims["exp"] - claims["iat"] > 3600:
             return _json({"error": "invalid_grant"}, 400)
+
         return _json({"access_token": self.token, "expires_in": 3600, "token_type": "Bearer"})
 
     def _airtable(self, request: Request, _path: str) -> StubReply:
@@ -152,9 +159,11 @@ class LoopbackApps:
             start = int(parse_qs(request.query).get("offset", ["0"])[0])
             more: Json = {"offset": str(start + PAGE)} if start + PAGE < len(self.records) else {}
             return _json({"records": self.records[start : start + PAGE]} | more)
+
         changed = cast("list[Json]", request.json["records"])
         if len(changed) > 10:
             return _json({"error": {"type": "INVALID_REQUEST", "message": "10 records at most"}}, 422)
+
         known = {one["id"]: one for one in self.records}
         for one in changed:
             if one["id"] not in known:
@@ -162,6 +171,7 @@ class LoopbackApps:
                     {"error": {"type": "ROW_DOES_NOT_EXIST", "message": "Record does not exist"}}, 404
                 )
             known[one["id"]]["fields"] |= one["fields"]
+
         return _json({"records": [known[one["id"]] for one in changed]})
 
     def _notion(self, request: Request, path: str) -> StubReply:
@@ -212,6 +222,7 @@ def loopback_apps(token: str) -> Generator[LoopbackApps]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="apps")
     thread.start()
+
     try:
         if not ready.wait(30):
             raise TimeoutError("the loopback apps did not start")

@@ -36,7 +36,11 @@ def doctor(as_json: AsJson = False) -> int:
         _output.print_json({"ok": able, "version": __version__, "checks": checks, "status": status})
     else:
         _show(findings, able=able)
-    return OK if able else FAILED
+
+    if able:
+        return OK
+
+    return FAILED
 
 
 def _look() -> tuple[Json | None, list[Finding]]:
@@ -50,19 +54,33 @@ def _look() -> tuple[Json | None, list[Finding]]:
         settings_finding,
     )
 
-    here = [] if read_settings().runtime_url else machine_findings()
+    if read_settings().runtime_url:
+        here = []
+    else:
+        here = machine_findings()
+
     try:
         with connect(tell=False) as client:
             status = client.record("GET", "/status", params={"deep": "true"})
             if any(problem["part"] == "database" for problem in status.get("problems") or ()):
                 return status, [*runtime_findings(status), *here]
+
             secrets = client.items("/secrets")
             chrome = _own_chrome(client)
             schedules = failed_schedules(client.items("/schedules"))
     except CodewordsError as error:
-        fix = _LOG if "codewords doctor" in (error.hint or "") else error.hint
+        if "codewords doctor" in (error.hint or ""):
+            fix = _LOG
+        else:
+            fix = error.hint
+
         return None, [Finding("runtime", "failed", error.message, fix), *here]
-    conflicts = [] if read_settings().runtime_url else settings_finding()
+
+    if read_settings().runtime_url:
+        conflicts = []
+    else:
+        conflicts = settings_finding()
+
     return status, [
         *runtime_findings(status),
         *conflicts,
@@ -95,6 +113,7 @@ def _show(findings: list[Finding], *, able: bool) -> None:
         if finding.fix:
             _output.labelled("", "", "", f"→ {finding.fix}")
         previous = finding.id
+
     if able:
         _output.line("Workflows can run here.", "bold green")
     else:

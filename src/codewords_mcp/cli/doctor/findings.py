@@ -89,7 +89,10 @@ def _version(status: Json) -> Finding:
 
 
 def _runtime(status: Json) -> Finding:
-    info = home.find(home.home_folder()) if not read_settings().runtime_url else None
+    if not read_settings().runtime_url:
+        info = home.find(home.home_folder())
+    else:
+        info = None
     runs: Json = status.get("runs") or {}
     pid = f", pid {info.pid}" if info else ""
     counts = f"{status.get('workflows', 0)} workflows, {runs.get('active', 0)} runs active, {runs.get('queued', 0)} queued"
@@ -100,6 +103,7 @@ def _availability(availability: Json | None) -> list[Finding]:
     """Whether the address lasts, and what starts the runtime again; nothing of an older runtime."""
     if availability is None:
         return []
+
     level: Status = (
         "warning"
         if availability["missed_port"]
@@ -114,9 +118,15 @@ def settings_finding() -> list[Finding]:
     """Settings of this environment that the running runtime was not started with."""
     settings = read_settings()
     info = home.find(home.home_folder())
-    ignored = [] if info is None else ignored_settings(settings, info.settings, info.token)
+
+    if info is None:
+        ignored = []
+    else:
+        ignored = ignored_settings(settings, info.settings, info.token)
+
     if not ignored:
         return []
+
     said = f"{', '.join(ignored)} of this environment: the runtime that runs was started with other values."
     return [
         Finding(
@@ -149,6 +159,7 @@ def _environments(damaged: dict[str, list[str]], rebuilt: dict[str, list[str]]) 
         for name, packages in rebuilt.items()
         if name not in damaged
     ]
+
     return [*still, *mended]
 
 
@@ -199,11 +210,17 @@ def _limits(limits: Json, capabilities: list[str]) -> Finding:
     parts: list[str] = []
     for name, (words, capability) in _LIMITS.items():
         if name in limits:
-            value = size(limits[name]) if limits[name] >= 1 << 20 else str(limits[name])
+            if limits[name] >= 1 << 20:
+                value = size(limits[name])
+            else:
+                value = str(limits[name])
+
             parts.append(f"{words} {value} ({'exact' if capability in capabilities else 'best effort'})")
+
     for name, words in (("sync_timeout", "a waited-for run"), ("run_timeout", "a background run")):
         if name in limits:
             parts.append(f"{words} {limits[name]:g} s")
+
     if "concurrency" in limits:
         parts.append(f"{limits['concurrency']} at once per caller")
     own = {scope: limits.get(f"{scope}_concurrency") for scope in ("key", "workflow", "home")}
@@ -214,20 +231,28 @@ def _limits(limits: Json, capabilities: list[str]) -> Finding:
 def _store(store: Json) -> list[Finding]:
     if not store.get("kind"):
         return []
+
     said = str(store["kind"])
     if "bytes" in store:
-        free = f" ({size(store['free_bytes'])} of it free)" if store["free_bytes"] else ""
+        if store["free_bytes"]:
+            free = f" ({size(store['free_bytes'])} of it free)"
+        else:
+            free = ""
+
         said += f", {size(store['bytes'])}{free}, {size(store['file_bytes'])} of uploaded files"
         said += f" in {store['files_at']}" if store.get("files_shared") else ""
         said += f"; runs are kept for {store['run_ttl'] / 86400:.3g} days, {store['runs_kept']} at most"
+
     findings = [Finding("store", "ok", said)]
     if store["kind"] == "PostgreSQL" and store.get("files_shared") is False:
         fix = "Set CODEWORDS_FILES to a folder that all runtimes share, or to s3://bucket/prefix."
         note = "Uploaded files are in this home, where other runtimes of the database do not find them."
         findings.append(Finding("files", "note", note, fix))
+
     if store.get("shrinks") is False:
         fix = "Stop the runtime and run: sqlite3 codewords.db 'PRAGMA auto_vacuum=INCREMENTAL; VACUUM' in the home."
         findings.append(Finding("store", "note", "The database of an older version does not shrink.", fix))
+
     return findings
 
 
@@ -242,6 +267,7 @@ def _secrets(secrets: Json) -> list[Finding]:
     said = Finding(
         "secrets", "ok", f"encrypted; the master key comes from {source or secrets.get('master_key')}"
     )
+
     return [said, *(Finding("secrets", "note", note) for note in notes)]
 
 
@@ -250,10 +276,12 @@ def readable_secrets(secrets: list[Json]) -> list[Finding]:
     from codewords_mcp.runtime.gateway.variables import is_provider_key
 
     held: dict[str, list[str]] = {}
+
     for secret in secrets:
         if secret["held"] == "plain" and not is_provider_key(secret["name"]):
             for workflow in secret["used_by"]:
                 held.setdefault(workflow, []).append(secret["name"])
+
     findings = [
         Finding("secrets", "note", f"{workflow} can read {', '.join(names)}: set without a host rule.")
         for workflow, names in sorted(held.items())[:_SHOWN]
@@ -263,6 +291,7 @@ def readable_secrets(secrets: list[Json]) -> list[Finding]:
     if findings:
         fix = "Where a value is for certain hosts only: codewords secrets set NAME --host HOST."
         findings[-1] = replace(findings[-1], fix=fix)
+
     return findings
 
 
@@ -270,14 +299,21 @@ def failed_schedules(schedules: list[Json]) -> list[Finding]:
     """Schedules whose last run failed; nothing where there are no schedules."""
     bad = [one for one in schedules if one.get("last_status") in {"failed", "timed_out", "interrupted"}]
     if not bad:
-        return [Finding("schedules", "ok", f"{len(schedules)}, none failed last")] if schedules else []
+        if schedules:
+            return [Finding("schedules", "ok", f"{len(schedules)}, none failed last")]
+        return []
+
     findings = [
         Finding(
             "schedules", "warning", f"{one['id']} of {one['service_id']}: the last run {one['last_status']}."
         )
         for one in bad[:_SHOWN]
     ]
-    more = f" {len(bad) - _SHOWN} more failed." if len(bad) > _SHOWN else ""
+    if len(bad) > _SHOWN:
+        more = f" {len(bad) - _SHOWN} more failed."
+    else:
+        more = ""
+
     findings[-1] = replace(findings[-1], fix=f"Why: codewords runs {bad[0]['last_run_id']}.{more}")
     return findings
 
@@ -316,6 +352,7 @@ def _home(folder: Path) -> Finding:
     """How large the whole home is on the disk, and its largest parts. Files that are linked count once."""
     parts: dict[str, int] = {}
     seen: set[tuple[int, int]] = set()
+
     for top, folders, files in os.walk(folder):
         name = Path(top).relative_to(folder).parts[:1]
         for one in (*folders, *files):
@@ -323,12 +360,15 @@ def _home(folder: Path) -> Finding:
                 found = (Path(top) / one).lstat()
             except OSError:
                 continue
+
             if (found.st_dev, found.st_ino) not in seen:
                 seen.add((found.st_dev, found.st_ino))
                 part = name[0] if name else "database and the rest"
                 parts[part] = parts.get(part, 0) + found.st_blocks * 512
+
     if not parts:
         return Finding("home", "ok", str(folder))
+
     largest = sorted(parts.items(), key=lambda item: -item[1])[:3]
     told = ", ".join(f"{name} {size(number)}" for name, number in largest)
     return Finding("home", "ok", f"{folder}, {size(sum(parts.values()))} on the disk ({told})")
@@ -389,8 +429,10 @@ def _pythons(uv: str) -> Finding:
         versions = {str(item["version"]) for item in found}
     except (ValueError, KeyError, TypeError):
         pass
+
     if not versions:
         return Finding("python", "note", "uv finds none here, and fetches one when a workflow needs it.")
+
     return Finding("python", "ok", ", ".join(sorted(versions, key=home.version_key)))
 
 

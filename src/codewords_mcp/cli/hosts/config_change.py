@@ -87,16 +87,19 @@ def removing(host: Host, file: Path) -> Change:
     old = _read(file)
     if old is None:
         return Change(file, None, None)
+
     without = _edited(host, file, lambda text: _take(host, text), old)
     kept = _read(file.with_name(file.name + BACKUP))
     if kept is not None and _same(host, without, _edited(host, file, lambda text: _take(host, text), kept)):
         return Change(file, old, kept)
+
     return Change(file, old, None if kept is None and _is_empty(host, without) else without)
 
 
 def _put(host: Host, text: str, entry: dict[str, Any]) -> str:
     if host.shape == "json":
         return jsonc.put(text, list(host.path), entry)
+
     import tomlkit
 
     document: Any = tomlkit.parse(text)
@@ -111,6 +114,7 @@ def _put(host: Host, text: str, entry: dict[str, Any]) -> str:
 def _take(host: Host, text: str) -> str:
     if host.shape == "json":
         return jsonc.take(text, list(host.path))
+
     import tomlkit
 
     document: Any = tomlkit.parse(text)
@@ -119,6 +123,7 @@ def _take(host: Host, text: str) -> str:
         del servers[host.path[1]]
         if not servers:
             del document[host.path[0]]
+
     return tomlkit.dumps(document)
 
 
@@ -128,7 +133,9 @@ def _value(host: Host, text: str) -> dict[str, Any]:
 
         return tomllib.loads(text)
     found: Any = jsonc.loads(text) if text.strip() else None
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    if isinstance(found, dict):
+        return cast("dict[str, Any]", found)
+    return {}
 
 
 def _same(host: Host, one: str, other: str) -> bool:
@@ -165,13 +172,18 @@ def _read(file: Path) -> str | None:
 
 def _replace(file: Path, text: str) -> None:
     """Whole or not at all, with the mode that it had."""
-    mode = file.stat().st_mode & 0o777 if file.exists() else 0o600
+    if file.exists():
+        mode = file.stat().st_mode & 0o777
+    else:
+        mode = 0o600
+
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
             out.write(text)
             out.flush()
             os.fsync(out.fileno())
+
         Path(name).chmod(mode)
         Path(name).replace(file)
     except BaseException:

@@ -64,7 +64,11 @@ class Host:
             case "windsurf":
                 return home / ".codeium" / "windsurf" / "mcp_config.json"
             case "zed":
-                folder = place.application("Zed") if place.system == "win32" else _config(place) / "zed"
+                if place.system == "win32":
+                    folder = place.application("Zed")
+                else:
+                    folder = _config(place) / "zed"
+
                 return folder / "settings.json"
             case "continue":
                 return home / ".continue" / "mcpServers" / f"{NAME}.json"

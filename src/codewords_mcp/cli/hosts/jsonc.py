@@ -51,10 +51,16 @@ def loads(text: str) -> Any:
     """The value of JSON with comments and trailing commas. Raises ValueError, with the line."""
     tokens = _tokens(text)
     kept: list[str] = []
+
     for number, token in enumerate(tokens):
-        following = tokens[number + 1].text if number + 1 < len(tokens) else ""
+        if number + 1 < len(tokens):
+            following = tokens[number + 1].text
+        else:
+            following = ""
+
         if not (token.text == "," and following in ("}", "]")):
             kept.append(token.text)
+
     return json.loads(" ".join(kept))
 
 
@@ -73,10 +79,13 @@ def put(text: str, path: list[str], value: Any) -> str:
             for missing in reversed(path[depth + 1 : -1]):
                 inner = {missing: inner}
             return _insert(text, found, name, inner)
+
         found = _object_at(text, member.value)
+
     member = found.members.get(path[-1])
     if member is None:
         return _insert(text, found, path[-1], value)
+
     return text[: member.value] + _dump(value, text, _indent(text, member.start)) + text[member.end :]
 
 
@@ -84,14 +93,17 @@ def take(text: str, path: list[str]) -> str:
     """The text without the member at this path; the same text where there is none. Raises ValueError as `put`."""
     loads(text)
     found = _object_at(text, 0)
+
     for name in path[:-1]:
         member = found.members.get(name)
         if member is None:
             return text
         found = _object_at(text, member.value)
+
     member = found.members.get(path[-1])
     if member is None:
         return text
+
     start, end = member.start, member.end
     after = _next(text, end)
     if after.text == ",":
@@ -100,6 +112,7 @@ def take(text: str, path: list[str]) -> str:
         before = text[found.inside : start].rstrip()
         if before.endswith(","):
             start = found.inside + len(before) - 1
+
     line = text.rfind("\n", 0, start) + 1
     if not text[line:start].strip() and line >= found.inside:
         start = line - 1
@@ -114,10 +127,12 @@ def _insert(text: str, into: _Object, name: str, value: Any) -> str:
     member = f"{json.dumps(name)}: {_dump(value, text, inner)}"
     tail = "," if into.members else f"\n{outer}"
     rest = text[into.inside :]
+
     if not into.members and not text[into.inside : into.closing].strip():
         rest = text[into.closing :]
     elif into.members and not re.match(r"[ \t]*(?://[^\n]*)?\n", rest):
         rest = f"\n{inner}{rest.lstrip()}"
+
     return f"{text[: into.inside]}\n{inner}{member}{tail}{rest}"
 
 
@@ -129,13 +144,17 @@ def _dump(value: Any, text: str, indent: str) -> str:
 def _step(text: str) -> str:
     """What this file indents by."""
     found = re.search(r'^([ \t]+)"', text, re.MULTILINE)
-    return found[1] if found else "  "
+    if found:
+        return found[1]
+    return "  "
 
 
 def _indent(text: str, at: int) -> str:
     line = text.rfind("\n", 0, at) + 1
     found = re.match(r"[ \t]*", text[line:])
-    return found[0] if found else ""
+    if found:
+        return found[0]
+    return ""
 
 
 def _tokens(text: str, start: int = 0) -> list[_JsonToken]:
@@ -160,6 +179,7 @@ def _object_at(text: str, at: int) -> _Object:
     tokens = _tokens(text, at)
     if not tokens or tokens[0].text != "{":
         raise ValueError("an object is expected where there is another value")
+
     members: dict[str, _Member] = {}
     number = 1
     while tokens[number].text != "}":
@@ -168,6 +188,7 @@ def _object_at(text: str, at: int) -> _Object:
         members[json.loads(name.text)] = _Member(name.start, value.start, tokens[number - 1].end)
         if tokens[number].text == ",":
             number += 1
+
     return _Object(tokens[0].end, tokens[number].start, members)
 
 
@@ -175,7 +196,11 @@ def _behind(tokens: list[_JsonToken], number: int) -> int:
     """The number of the token after the value that begins here."""
     depth = 0
     while True:
-        text = tokens[number].text if tokens[number].kind == "mark" else ""
+        if tokens[number].kind == "mark":
+            text = tokens[number].text
+        else:
+            text = ""
+
         depth += (text in ("{", "[")) - (text in ("}", "]"))
         number += 1
         if depth == 0:

@@ -44,7 +44,10 @@ class SessionService:
         """The service of a home. That of the usual home is `codewords`; others have a name of their own."""
         usual = {name: value for name, value in os.environ.items() if name != "CODEWORDS_HOME"}
         mark = hashlib.sha256(str(home).encode()).hexdigest()[:8]
-        name = "codewords" if str(home) == homes.home_folder(usual) else f"codewords-{mark}"
+        if str(home) == homes.home_folder(usual):
+            name = "codewords"
+        else:
+            name = f"codewords-{mark}"
         return cls(home, name, (sys.executable, "-P", "-m", "codewords_mcp", "serve", "--service"))
 
 
@@ -238,6 +241,7 @@ class WindowsTask(Manager):
             "--exec", "/usr/bin/env", f"CODEWORDS_HOME={service.home}", *service.command,
         ]  # fmt: skip
         user = _windows_user()
+
         return _TASK.format(
             arguments=escape(subprocess.list2cmdline(words)),
             trigger=f"<UserId>{escape(user)}</UserId>" if user else "",
@@ -306,6 +310,7 @@ def manager_here() -> Manager:
         return MANAGERS["launchd"]
     if sys.platform == "linux":
         return MANAGERS["systemd"]
+
     raise InvalidInput(
         "The runtime needs Linux or macOS, so it can't be a service here.",
         hint="Install codewords-mcp inside WSL2, and run this command there.",
@@ -339,6 +344,7 @@ def write_variables(home: Path) -> None:
         (home / "logs").mkdir(mode=0o700, exist_ok=True)
         path = home / VARIABLES
         path.unlink(missing_ok=True)
+
         with os.fdopen(
             os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
         ) as file:
@@ -359,4 +365,5 @@ def load_variables(home: str) -> None:
             f"{Path(home) / VARIABLES} cannot be read.",
             hint="`codewords-mcp service install` writes it again.",
         ) from error
+
     os.environ.update(environment)

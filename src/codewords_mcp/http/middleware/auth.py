@@ -80,9 +80,11 @@ class KeyGuard:
                     "This upload belongs to a run, and goes on only inside that run's sandbox."
                 )
             return caller
+
         key = find_key(scope["headers"], path, query)
         if looks_like_token(key):
             return await self._tokens.verify(key)
+
         return await self._runtime.authenticate(key)
 
 
@@ -103,11 +105,13 @@ def find_key(headers: Headers, path: str, query: bytes = b"") -> str:
             name == b"x-goog-api-key" and path.startswith(PROVIDER_PREFIXES)
         ):
             keys.add(value.decode("latin-1").strip())
+
     keys.discard("")
     if not keys:
         raise Unauthenticated("This request carries no key.", hint=_HINT)
     if len(keys) > 1:
         raise Unauthenticated("This request carries two different keys.", hint="Send one key, in one header.")
+
     key = keys.pop()
     if (
         len(key) > (_MAX_TOKEN if looks_like_token(key) else _MAX_KEY)
@@ -116,6 +120,7 @@ def find_key(headers: Headers, path: str, query: bytes = b"") -> str:
         or " " in key
     ):
         raise Unauthenticated("What this request carries as its key is not one.", hint=_HINT)
+
     return key
 
 

@@ -64,15 +64,18 @@ class ClientConnection:
         """Start watching. Raises BodyTooLarge for a declared size over the limit, before a byte is read; ClientGoneError."""
         if self._declared is not None and self._declared > self._limit:
             raise too_large(self._limit, self._setting)
+
         if self._declared is not None and self._declared <= READ_AHEAD:
             await self._read_whole()
         elif self._body_first and not self._read(await self._receive()):
             raise ClientGoneError
+
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # a coroutine always runs in a task
         self._task = task
         self._cancelling = task.cancelling()
         self._watcher = asyncio.create_task(self._watch())
+
         return self
 
     async def _read_whole(self) -> None:
@@ -90,11 +93,14 @@ class ClientConnection:
         self._watcher.cancel()
         # a cancelled task keeps its frames, which refer to this: only the collector would free the request
         del self._watcher
+
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
+
         if not self._gone:
             return
+
         others = self._task.uncancel() > self._cancelling
         if error is not None and not others:
             raise ClientGoneError from None
@@ -114,7 +120,11 @@ class ClientConnection:
     def _look(self, patience: float) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        since = now if self._sending_since is None else self._sending_since
+        if self._sending_since is None:
+            since = now
+        else:
+            since = self._sending_since
+
         if now - since >= patience:
             self._gone = True
             self._task.cancel()
@@ -133,10 +143,12 @@ class ClientConnection:
                 self._held -= len(chunk)
                 self._roomy.set()
                 yield chunk
+
             if self._broken is not None:
                 raise self._broken
             if self._complete:
                 return
+
             self._readable.clear()
             await self._readable.wait()
 
@@ -155,14 +167,17 @@ class ClientConnection:
             return False
         if self._complete:
             return True
+
         chunk: bytes = message.get("body", b"")
         self._total += len(chunk)
         if self._total > self._limit:
             self._break(too_large(self._limit, self._setting))
             return True
+
         if chunk:
             self._chunks.append(chunk)
             self._held += len(chunk)
+
         self._complete = not message.get("more_body", False)
         if self._complete and self._declared not in {None, self._total}:
             self._break(not_whole(self._total, self._declared))

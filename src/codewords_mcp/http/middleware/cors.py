@@ -28,7 +28,11 @@ class Cors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        origin = first(scope["headers"], b"origin") if scope["type"] == "http" else None
+        if scope["type"] == "http":
+            origin = first(scope["headers"], b"origin")
+        else:
+            origin = None
+
         if origin is None or not self._trust.is_foreign_but_trusted(origin.decode("latin-1").lower()):
             await self.app(scope, receive, send)
         elif scope["method"] == "OPTIONS" and first(scope["headers"], b"access-control-request-method"):
@@ -57,6 +61,7 @@ def _preflight(origin: bytes, headers: Headers) -> Headers:
     if first(headers, b"access-control-request-private-network") == b"true":
         # A page on the internet that asks loopback needs this too (Private Network Access).
         answer.append((b"access-control-allow-private-network", b"true"))
+
     return answer
 
 

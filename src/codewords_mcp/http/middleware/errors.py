@@ -61,6 +61,7 @@ class ErrorBoundary:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
+
         scope[REQUEST_ID] = request_id = f"req_{_PROCESS}{next(_NUMBERS):08x}"
         started = False
 
@@ -139,6 +140,7 @@ def reply_of(error: CodewordsError, run_id: str | None = None, challenge: str = 
     if error.status == 413:
         # The rest of the body is still on its way: only closing the connection stops it.
         headers["Connection"] = "close"
+
     return JsonReply(body_of(error), error.status, headers)
 
 
@@ -164,11 +166,20 @@ async def outcome(work: Awaitable[Any], scope: Scope) -> dict[str, Any]:
 async def _answer(scope: Scope, receive: Receive, send: Send, error: CodewordsError) -> None:
     page = cast("Callable[[CodewordsError], Response] | None", scope.get(ERROR_PAGE))
     challenge = cast("Callable[[str], str] | None", scope.get(CHALLENGE))
-    said = challenge(scope["path"]) if challenge else "Bearer"
-    reply = page(error) if page else reply_of(error, scope.get(RUN_ID), said)
+    if challenge:
+        said = challenge(scope["path"])
+    else:
+        said = "Bearer"
+
+    if page:
+        reply = page(error)
+    else:
+        reply = reply_of(error, scope.get(RUN_ID), said)
+
     if page is None and isinstance(error, Unauthenticated) and scope["path"] in PAGES:
         # A header of its own: browsers take a list of challenges in one header for a single one.
         reply.headers.append("WWW-Authenticate", 'Basic realm="codewords: the key as password"')
+
     if scope["type"] == "http":
         await reply(scope, receive, send)
     elif "websocket.http.response" in scope.get("extensions", {}):

@@ -39,6 +39,7 @@ def token(headers: Headers, name: bytes) -> str | None:
     value = first(headers, name)
     if value is None:
         return None
+
     text = value.decode("latin-1").strip()
     if not _NAME.fullmatch(text):
         title = name.decode().title()
@@ -46,6 +47,7 @@ def token(headers: Headers, name: bytes) -> str | None:
             f"The header {title} is not an id.",
             hint="Send 1 to 200 visible ASCII characters, or leave it out.",
         )
+
     return text
 
 
@@ -65,4 +67,6 @@ def number(headers: Headers, name: bytes, *, low: int, high: int, usual: int, wh
 def content_length(headers: Headers) -> int | None:
     """The declared size of the body in bytes, or None. Servers refuse malformed ones before us."""
     value = first(headers, b"content-length")
-    return int(value) if value is not None and value.isdigit() else None
+    if value is not None and value.isdigit():
+        return int(value)
+    return None

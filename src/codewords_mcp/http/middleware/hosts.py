@@ -96,13 +96,18 @@ class HostGuard:
 
     def _check_host(self, headers: Headers) -> str:
         values = [value for name, value in headers if name == b"host"]
-        authority = values[0].decode("latin-1").lower() if len(values) == 1 else ""
+        if len(values) == 1:
+            authority = values[0].decode("latin-1").lower()
+        else:
+            authority = ""
+
         name = host_name(authority)
         if name is None or not self._trust.is_ours(name, authority):
             raise WrongHost(
                 "The Host of this request is not a name of this runtime.",
                 hint="Ask it by its address, or add the name to CODEWORDS_ALLOWED_HOSTS.",
             )
+
         return authority
 
     def _check_extension(self, headers: Headers, authority: str) -> None:
@@ -120,6 +125,7 @@ class HostGuard:
         for name, value in headers:
             if name != b"origin":
                 continue
+
             origin = value.decode("latin-1").lower()
             match = _ORIGIN.fullmatch(origin)
             own = match is not None and match[1] == authority
@@ -133,7 +139,9 @@ class HostGuard:
 def host_name(authority: str) -> str | None:
     """`name[:port]` → the name without brackets and a last dot; None for what is no authority."""
     match = _AUTHORITY.fullmatch(authority)
-    return match[1].strip("[]").rstrip(".") or None if match else None
+    if match:
+        return match[1].strip("[]").rstrip(".") or None
+    return None
 
 
 @lru_cache(maxsize=256)

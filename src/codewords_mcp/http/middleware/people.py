@@ -51,6 +51,7 @@ class PageGuard:
                 require_signed_in(scope)
             if scope["method"] not in READING:
                 require_same_origin(scope["headers"], origin)
+
         await self.app(scope, receive, send)
 
 
@@ -67,13 +68,23 @@ class PageSessionGuard:
         """
         scope[SELF] = self._trust.own_origin(scope)
         scope[OPENS_PAGES] = self._runtime.opens_pages
-        token = session_token(scope) if scope["method"] in READING else ""
-        found = await self._runtime.page_session(token, direct_peer(scope)) if token else None
+
+        if scope["method"] in READING:
+            token = session_token(scope)
+        else:
+            token = ""
+
+        if token:
+            found = await self._runtime.page_session(token, direct_peer(scope))
+        else:
+            found = None
+
         if found is None and (b"sec-fetch-dest", b"document") not in scope["headers"]:
             raise Unauthenticated(
                 "This request carries no key.",
                 hint="Send it as `Authorization: Bearer <key>` or `X-API-Key`; `codewords keys create` makes one.",
             )
+
         scope[PERSON] = found
         require_signed_in(scope)
         scope[CALLER] = found
@@ -132,10 +143,15 @@ def session_token(scope: Scope) -> str:
     """The token of the session that a browser sends; "" for none, or for several, of which another site may have set one."""
     name = cookie_name(scope[SELF])
     found: set[str] = set()
+
     for header, value in scope["headers"]:
         if header == b"cookie":
             for part in value.decode("latin-1").split(";"):
                 key, _, token = part.strip().partition("=")
                 if key == name:
                     found.add(token)
-    return found.pop() if len(found) == 1 else ""
+
+    if len(found) == 1:
+        return found.pop()
+
+    return ""

@@ -90,6 +90,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._feed(data)
         if self.transport.is_closing():
             return
+
         if self._unparsed > MAX_HEAD:
             self._turn_away(_TOO_LARGE)
         elif not self._in_head:
@@ -140,6 +141,7 @@ class BoundedProtocol(HttpToolsProtocol):
         waits = self._answering and not self._in_body and not self.cycle.response_started
         if not waits or self.scope["http_version"] != "1.1":
             return None
+
         self.cycle.keep_alive = False
         self._probe_client(0)
         return True
@@ -148,7 +150,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing() or not self._answering or self.cycle.response_started:
             return
         self.transport.write(_CONTINUE)
-        delay = _PROBES[number] if number < len(_PROBES) else _PROBE_INTERVAL
+        if number < len(_PROBES):
+            delay = _PROBES[number]
+        else:
+            delay = _PROBE_INTERVAL
         self._probe = self.loop.call_later(delay, self._probe_client, number + 1)
 
     @property
@@ -208,6 +213,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_timer = None
         if not self._in_body or self.transport.is_closing() or self.cycle.response_started:
             return
+
         now = self.loop.time()
         if self.flow.read_paused:  # it is not the client that does not go on
             self._body_at = now

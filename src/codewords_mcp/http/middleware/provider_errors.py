@@ -59,7 +59,9 @@ def dialect_of(provider: Provider, run_mount: bool, path: str) -> Dialect:
     if provider != "gemini":
         return provider
     compatible = "/openai/" in path or path.startswith(("/v1/chat/", "/v1/embeddings"))
-    return "openai" if compatible or (run_mount and path.startswith("/v1/") and ":" not in path) else "gemini"
+    if compatible or (run_mount and path.startswith("/v1/") and ":" not in path):
+        return "openai"
+    return "gemini"
 
 
 def provider_reply(dialect: Dialect, error: CodewordsError) -> Response:
@@ -74,7 +76,11 @@ def provider_reply(dialect: Dialect, error: CodewordsError) -> Response:
     if error.status == 413:
         headers["Connection"] = "close"  # the rest of the body is still on its way
     # OpenAI words an exhausted quota as 429; its SDK has no class for 402.
-    status = 429 if dialect == "openai" and isinstance(error, BudgetExceeded) else error.status
+    if dialect == "openai" and isinstance(error, BudgetExceeded):
+        status = 429
+    else:
+        status = error.status
+
     return JsonReply(_BODIES[dialect](error) | _more(error), status, headers)
 
 

@@ -59,7 +59,10 @@ class Tokens:
         if not self._issuer:
             return "Bearer"
         root, _, suffix = resource_of(self._settings, self._runtime).partition("/mcp")
-        where = f"/{path.strip('/')}" if path.startswith("/mcp") else f"/mcp{suffix}"
+        if path.startswith("/mcp"):
+            where = f"/{path.strip('/')}"
+        else:
+            where = f"/mcp{suffix}"
         return f'Bearer resource_metadata="{root}{DOCUMENT}{where}"'
 
     async def verify(self, token: str) -> Caller:
@@ -70,10 +73,12 @@ class Tokens:
             raise InvalidToken(
                 "This runtime takes no access tokens.", hint="Send a key of `codewords keys create`."
             )
+
         try:
             head = jwt.get_unverified_header(token)
             if head.get("alg") not in _ALGORITHMS:
                 raise InvalidToken("The access token is not signed in a way that is taken here.")
+
             key = await self._key(head.get("kid"))
             claims = jwt.decode(
                 token,
@@ -89,6 +94,7 @@ class Tokens:
                 "The access token is not valid here: its signature, issuer or time is not right.",
                 hint="Sign in again.",
             ) from error
+
         return self._caller(claims)
 
     def _caller(self, claims: dict[str, Any]) -> Caller:
@@ -102,9 +108,14 @@ class Tokens:
             raise InvalidToken(
                 "The access token was made for another server.", hint=f"Ask for one for {audience}."
             )
+
         subject = str(claims["sub"])
         asked = claims.get("scope", claims.get("scp", ""))
-        scopes = asked.split() if isinstance(asked, str) else [str(one) for one in cast("list[Any]", asked)]
+        if isinstance(asked, str):
+            scopes = asked.split()
+        else:
+            scopes = [str(one) for one in cast("list[Any]", asked)]
+
         client = str(claims.get("client_id", claims.get("azp", "")))
         return Caller(
             self._settings.oauth_owners.get(subject) or f"oauth-{_short(self._issuer, subject)}",
@@ -138,6 +149,7 @@ class Tokens:
         from jwt.exceptions import PyJWTError
 
         self._looked = time.monotonic()
+
         try:
             async with httpx.AsyncClient(timeout=10, follow_redirects=False) as http:
                 url = self._settings.oauth_jwks_url or await self._published(http)
@@ -154,6 +166,7 @@ class Tokens:
         """Where its metadata says that its keys are (RFC 8414, OpenID Connect Discovery)."""
         parts = urlsplit(self._issuer)
         root, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
+
         for where in (
             f"{root}/.well-known/oauth-authorization-server{path}",
             f"{root}/.well-known/openid-configuration{path}",
@@ -164,8 +177,10 @@ class Tokens:
                 told = parse(response.content)
                 if told["issuer"] != self._issuer:
                     raise ValueError(where)
+
                 _check_url(told["jwks_uri"], "jwks_uri")
                 return told["jwks_uri"]
+
         raise KeyError(self._issuer)
 
 

@@ -95,8 +95,16 @@ def sorry(otherwise: str) -> Callable[[CodewordsError], Response]:
     """Shows what a one-time link's page raised; `otherwise` is the title where it is not the link that is gone."""
 
     def render(error: CodewordsError) -> Response:
-        title = "This link no longer works" if isinstance(error, NotFound) else otherwise
-        hint = f'<p class="last">{prose(error.hint)}</p>' if error.hint else ""
+        if isinstance(error, NotFound):
+            title = "This link no longer works"
+        else:
+            title = otherwise
+
+        if error.hint:
+            hint = f'<p class="last">{prose(error.hint)}</p>'
+        else:
+            hint = ""
+
         return page(
             title, f'<h1 class="bad">{title}</h1><p>{prose(error.message)}</p>{hint}', status=error.status
         )

@@ -39,12 +39,14 @@ async def answer(request: Request) -> Response:
     said = form.get("answer", [""])[0]
     if said not in {"agree", "decline"}:
         raise InvalidInput("The form did not arrive whole.", hint="Open the link again and choose.")
+
     wording = (await runtime(request.scope).peek_consent(person(request.scope), _token(request))).wording
     await runtime(request.scope).answer_consent(
         person(request.scope), _token(request), agreed=said == "agree"
     )
     agreed = said == "agree"
     title, then = ("Agreed", wording.agreed) if agreed else ("Declined", wording.declined)
+
     return page(
         title,
         f'<h1 class="{"good" if agreed else "bad"}">{title}</h1><p>{escape(then)}</p>'
@@ -58,7 +60,11 @@ def _form(question: OpenQuestion, signed_in: Caller) -> Response:
         f"<tr><th>{escape(kind)}</th><td>{'<br>'.join(map(escape, of_kind))}</td></tr>"
         for kind, of_kind in question.rows
     )
-    asker = f'<p class="dim">Asked by {escape(wording.asker)}.</p>' if wording.asker else ""
+    if wording.asker:
+        asker = f'<p class="dim">Asked by {escape(wording.asker)}.</p>'
+    else:
+        asker = ""
+
     return page(
         wording.title,
         f"<h1>{escape(wording.title)}</h1>{asker}<p>{escape(wording.about)}:</p><table>{items}</table>"
@@ -74,12 +80,17 @@ def _difference(diff: str) -> str:
     """The code's difference, folded where it is long. What cannot be seen, or turns lines around, is shown by its number."""
     if not diff:
         return ""
+
     lines = [_spelled(line) for line in diff.split("\n") if not line.startswith(("--- ", "+++ "))]
     # each is a block of its own, broken where it is long: nothing is out of sight, and no rest of a line looks like another
     marked = "".join(
         f"<{mark}>{escape(line)}</{mark}>" for line in lines for mark in [_MARKS.get(line[:1], "span")]
     )
-    unfolded = " open" if len(lines) <= _FOLDED_FROM else ""
+    if len(lines) <= _FOLDED_FROM:
+        unfolded = " open"
+    else:
+        unfolded = ""
+
     return (
         f"<details{unfolded}><summary>The code's difference ({len(lines)} lines)</summary>"
         f'<pre class="diff">{marked}</pre></details>'

@@ -33,10 +33,12 @@ async def index(request: Request) -> Response:
     url = escape(own_url(request.scope))
     found: Caller | None = request.scope.get(PERSON)
     waits = agreed = after = ""
+
     if found is not None:
         waits = waiting_list(await runtime(request.scope).waiting_pages(found))
         agreed = agreement_list(await runtime(request.scope).list_agreements(found))
         after = signed_in_as(found)
+
     return page(
         "codewords-mcp runtime",
         f"<h1>codewords-mcp runtime {escape(__version__)}</h1>"
@@ -76,10 +78,22 @@ def page_operations(table: Sequence[HttpOperation]) -> list[HttpOperation]:
 
 
 def _row(operation: HttpOperation) -> str:
-    method = "ANY" if operation.method == "*" else operation.method
+    if operation.method == "*":
+        method = "ANY"
+    else:
+        method = operation.method
+
     taken = [parameter.name for parameter in operation.parameters]
-    names = f'<br><span class="dim">Takes {escape(", ".join(taken))}.</span>' if taken else ""
-    more = f'<br><span class="dim">{prose(operation.description)}</span>' if operation.description else ""
+    if taken:
+        names = f'<br><span class="dim">Takes {escape(", ".join(taken))}.</span>'
+    else:
+        names = ""
+
+    if operation.description:
+        more = f'<br><span class="dim">{prose(operation.description)}</span>'
+    else:
+        more = ""
+
     return (
         f"<tr><th><code>{method} {escape(operation.path)}</code></th>"
         f'<td>{escape(operation.summary)} <span class="dim">({_KEYS[operation.rule.level]})</span>{more}{names}</td></tr>'

@@ -42,6 +42,7 @@ async def follow(request: Request) -> Response:
         f'<p><a href="{escape(target)}" rel="noreferrer">Go on</a>, if the page does not by itself.</p>',
     )
     reply.headers["Refresh"] = f"0; url={target}"
+
     return reply
 
 

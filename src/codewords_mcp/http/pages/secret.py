@@ -43,6 +43,7 @@ async def store(request: Request) -> Response:
         _value(fields),
         hosts=form.hosts if "hosts" in fields else None,
     )
+
     return page(
         f"{stored.name} is stored",
         f'<h1 class="good">{escape(stored.name)} is stored</h1>'
@@ -91,7 +92,11 @@ def _value(fields: dict[str, list[str]]) -> str:
 
 
 def _form(form: SecretForm, *, problem: str = "", status: int = 200) -> Response:
-    alert = f'<p class="bad" role="alert">{prose(problem)}</p>' if problem else ""
+    if problem:
+        alert = f'<p class="bad" role="alert">{prose(problem)}</p>'
+    else:
+        alert = ""
+
     name = escape(form.name)
     return page(
         f"Set {form.name}",
@@ -126,7 +131,10 @@ def _used_by(users: list[str]) -> str:
     if not users:
         return "<p>No deployed workflow uses it yet; one that declares it will.</p>"
     items = "".join(f"<li>{escape(user)}</li>" for user in users[:_SHOWN])
-    more = f"<li>and {len(users) - _SHOWN} more</li>" if len(users) > _SHOWN else ""
+    if len(users) > _SHOWN:
+        more = f"<li>and {len(users) - _SHOWN} more</li>"
+    else:
+        more = ""
     return f"<p>These workflows will use it:</p><ul>{items}{more}</ul>"
 
 

@@ -68,7 +68,12 @@ async def follow(request: Request) -> Response:
     now: Caller | None = request.scope.get(PERSON)
     if opened_by_person and (now is None or now.owner == found.caller.owner):
         return await _signed_in(request)
-    instead = f" This browser is signed in as <b>{escape(now.owner)}</b> now." if now else ""
+
+    if now:
+        instead = f" This browser is signed in as <b>{escape(now.owner)}</b> now."
+    else:
+        instead = ""
+
     return page(
         "Sign in",
         f"<h1>Sign in to this runtime</h1><p>As <b>{escape(_named(found.caller))}</b>.{instead}</p>"
@@ -92,8 +97,13 @@ async def type_key(request: Request) -> Response:
     key = fields.get("key", "").strip()
     if not 0 < len(key) <= _MAX_KEY or not key.isascii() or not key.isprintable():
         raise Unauthenticated("That is no API key.", hint="`codewords keys create` makes one.")
+
     # a proxy on this machine that says who its client is has been taken at its word
-    address = request.client.host if request.client else ""
+    if request.client:
+        address = request.client.host
+    else:
+        address = ""
+
     token = await runtime(request.scope).begin_page_session(key, direct_peer(request.scope), address=address)
     return await _with_session(request, token, path)
 
@@ -109,6 +119,7 @@ async def open_here(request: Request) -> Response:
             retry_after=5,
             hint="Run `codewords open` in a terminal instead.",
         )
+
     return page(
         "Opened",
         "<h1>The page was opened in your browser</h1><p>Look for its new tab or window.</p>"
@@ -133,7 +144,12 @@ def sign_in_page(scope: Scope, path: str = "") -> Callable[[CodewordsError], Res
     def render(error: CodewordsError) -> Response:
         if not isinstance(error, (Unauthenticated, TooBusy, Forbidden)):
             return sorry("This was not done")(error)
-        alert = f'<p class="bad" role="alert">{prose(str(error))}</p>' if path else ""
+
+        if path:
+            alert = f'<p class="bad" role="alert">{prose(str(error))}</p>'
+        else:
+            alert = ""
+
         hidden = f'<input type="hidden" name="to" value="{escape(to)}">'
         here = ""
         if scope.get(OPENS_PAGES):
@@ -141,6 +157,7 @@ def sign_in_page(scope: Scope, path: str = "") -> Callable[[CodewordsError], Res
                 f'<form method="post" action="/sign-in/here">{hidden}<button>Open it in my browser</button></form>'
                 "<p>The runtime opens this page again in the browser of its own desktop, signed in.</p>"
             )
+
         quiet = ' class="quiet"' if here else ""
         return page(
             "Sign in to go on",
@@ -176,7 +193,10 @@ def signed_in_as(found: Caller) -> str:
 
 
 def _named(found: Caller) -> str:
-    key = f"key {found.key_id}" if found.key_id else "the home's own key"
+    if found.key_id:
+        key = f"key {found.key_id}"
+    else:
+        key = "the home's own key"
     return f"{found.owner} ({key})"
 
 

@@ -54,6 +54,7 @@ def agreement_list(items: list[Agreement]) -> str:
     """Agreements with a button for each that withdraws it, as HTML."""
     if not items:
         return ""
+
     rows = "".join(
         f"<tr><th><code>{escape(one.service_id)}</code><br>of {escape(one.published_by)}</th>"
         f"<td>{'<br>'.join(escape(line) for line in one.capabilities)}"

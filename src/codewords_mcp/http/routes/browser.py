@@ -27,7 +27,10 @@ async def show(request: Request) -> Response:
     """How the caller's stands."""
     asked = request.query_params
     wait = parse_seconds(asked.get("wait_seconds", "0"), "wait_seconds", high=MAX_WAIT)
-    after = parse_moment(asked["paired_after"]) if "paired_after" in asked else None
+    if "paired_after" in asked:
+        after = parse_moment(asked["paired_after"])
+    else:
+        after = None
     return JsonReply(await runtime(request.scope).own_chrome(caller(request.scope), wait=wait, after=after))
 
 
@@ -53,6 +56,7 @@ async def pairing_page(request: Request) -> Response:
             " on the sites that you allow. The CodeWords icon shows what they do, and stops them.</p>"
             '<p class="last">You can close this page.</p>',
         )
+
     shown = page(
         "Pair this Chrome",
         f"<h1>Pair this Chrome with <code>{escape(own_url(request.scope).partition('://')[2])}</code></h1>"

@@ -44,6 +44,7 @@ async def remove_budget(request: Request) -> Response:
     period = request.query_params.get("period", "total")
     if period not in _PERIODS:
         raise InvalidInput(f"`period` must be one of {', '.join(_PERIODS)}.")
+
     await runtime(request.scope).remove_budget(
         caller(request.scope),
         _scope(request),

@@ -32,6 +32,7 @@ async def costs(request: Request) -> Response:
     by = request.query_params.get("by", "day")
     if by not in get_args(CostsBy):
         raise InvalidInput(f"`by` must be one of {', '.join(get_args(CostsBy))}.")
+
     items = await runtime(request.scope).costs(
         caller(request.scope),
         by=cast("CostsBy", by),

@@ -28,11 +28,16 @@ async def create_file(request: Request) -> Response:
     name = request.query_params.get("filename")
     if name is None:
         raise InvalidInput("`filename` is missing.", hint="Ask POST /file?filename=report.pdf.")
+
     scope = request.scope
     links = await runtime(scope).create_file(caller(scope), name)
     here = own_url(scope)
     # A workflow reaches the runtime by an address of its own network; the link that it hands out must work outside.
-    outside = runtime(scope).base_url if caller(scope).kind == "run" else here
+    if caller(scope).kind == "run":
+        outside = runtime(scope).base_url
+    else:
+        outside = here
+
     return JsonReply({
         "upload_uri": here + links.upload_path,
         "download_uri": outside + links.download_path,
@@ -45,6 +50,7 @@ async def upload(request: Request) -> Response:
     limit = house(request.scope).settings.max_file
     content_type = request.headers.get("content-type", BINARY)
     headers = request.scope["headers"]
+
     async with ClientConnection(
         request.receive, headers, limit=limit, setting="CODEWORDS_MAX_FILE"
     ) as connection:
@@ -52,6 +58,7 @@ async def upload(request: Request) -> Response:
             request.path_params["token"], connection.chunks(), content_type
         )
         connection.answered()
+
     return JsonReply({"size": size})
 
 
@@ -82,14 +89,23 @@ def byte_range(header: str | None, size: int) -> ByteRange | None:
 
     What is not one plain range is ignored, as the RFC lets a server do.
     """
-    match = _RANGE.fullmatch(header.strip()) if header else None
+    if header:
+        match = _RANGE.fullmatch(header.strip())
+    else:
+        match = None
+
     if match is None or match[1] == match[2] == "":
         return ByteRange(0, size, whole=True)
+
     if match[1] == "":
         start, end = max(size - int(match[2]), 0), size
     else:
         start, end = int(match[1]), min(int(match[2]) + 1 if match[2] else size, size)
-    return ByteRange(start, end) if start < end else None
+
+    if start < end:
+        return ByteRange(start, end)
+
+    return None
 
 
 def _headers(file: StoredFile, part: ByteRange) -> dict[str, str]:
@@ -125,6 +141,7 @@ class FileReply(Response):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             finally:
                 await aclose(self._chunks)
+
             connection.answered()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 

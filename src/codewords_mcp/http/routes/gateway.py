@@ -86,20 +86,21 @@ def provider_of(path: str) -> tuple[Provider, bool, str] | None:
 
 def provider_rule(provider: Provider, run_mount: bool) -> Rule:
     """Who may call a provider by this mount."""
-    mount = (
-        f"/{provider}/"
-        if not run_mount
-        else "/run/anthropic/"
-        if provider == "anthropic"
-        else f"/run/{provider}/v1/"
-    )
+    if not run_mount:
+        mount = f"/{provider}/"
+    elif provider == "anthropic":
+        mount = "/run/anthropic/"
+    else:
+        mount = f"/run/{provider}/v1/"
     return TABLE.get("http", f"* {mount}{{path}}")
 
 
 def simple_of(path: str) -> Provider | None:
     """The provider of a simple form's path, `/run/openai` with or without a slash; None for every other."""
     name = path.strip("/").removeprefix("run/")
-    return name if path.startswith("/run/") and name in PROVIDERS else None
+    if path.startswith("/run/") and name in PROVIDERS:
+        return name
+    return None
 
 
 class ProviderErrors:
@@ -128,6 +129,7 @@ async def serve_provider(scope: Scope, receive: Receive, send: Send) -> None:
     limit, setting = (
         (settings.max_file, "CODEWORDS_MAX_FILE") if uploads else (settings.max_body, "CODEWORDS_MAX_BODY")
     )
+
     async with ClientConnection(
         receive, headers, limit=limit, setting=setting, body_first=True
     ) as connection:
@@ -144,12 +146,14 @@ async def serve_simple(scope: Scope, receive: Receive, send: Send) -> None:
         raise MethodNotAllowed(
             "The simple form takes POST.", allow=["POST"], hint="Send {model, prompt} as JSON."
         )
+
     async with ClientConnection(
         receive, scope["headers"], limit=house(scope).settings.max_body
     ) as connection:
         body = b"".join([chunk async for chunk in connection.chunks()])
         answer = await runtime(scope).ask_model(caller(scope), provider, body)
         connection.answered()
+
     await JsonReply(answer)(scope, receive, send)
 
 
@@ -167,6 +171,7 @@ async def pass_on(reply: ProviderReply, connection: ClientConnection, send: Send
                 connection.answered()
             message = {"type": "http.response.body", "body": chunk, "more_body": left != 0}
             await connection.send(send, message, STALLED)
+
         if left != 0:
             connection.answered()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -181,7 +186,12 @@ def _request(scope: Scope) -> ProviderRequest:
     assert found is not None  # noqa: S101  # only such paths are dispatched here
     provider, run_mount, path = found
     headers = scope["headers"]
-    mount = f"/run/{provider}" if run_mount else f"/{provider}"
+
+    if run_mount:
+        mount = f"/run/{provider}"
+    else:
+        mount = f"/{provider}"
+
     return ProviderRequest(
         provider=provider,
         method=scope["method"],

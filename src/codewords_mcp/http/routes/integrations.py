@@ -82,7 +82,10 @@ async def show_action(request: Request) -> Response:
 async def connect(request: Request) -> Response:
     """How the app stands, and where a person connects it."""
     empty = not content_length(request.scope["headers"])
-    body = ConnectBody() if empty else await read_body(request, ConnectBody)
+    if empty:
+        body = ConnectBody()
+    else:
+        body = await read_body(request, ConnectBody)
     return JsonReply(
         await runtime(request.scope).connect_app(caller(request.scope), _app(request), wait=body.wait_seconds)
     )
@@ -124,6 +127,7 @@ async def link_page(request: Request) -> Response:
     app = escape(found.app)
     if found.connected:
         return _connected(app)
+
     return page(
         f"Connect {found.app}",
         f"<h1>Connect <code>{app}</code></h1>"
@@ -151,6 +155,7 @@ async def link_done(request: Request) -> Response:
     app = escape(found.app)
     if found.connected:
         return _connected(app)
+
     again = f'<a href="/connect/{escape(_nonce(request))}">Try again</a>'
     return page(
         f"{found.app} is not connected",
@@ -202,7 +207,10 @@ OPERATIONS = [
         "POST", "/integrations/{app}/connect", "See how an app stands, and get the page to connect it", connect, tag=_TAG,
         body=ConnectBody, reply=Connection,
     ),
-    HttpOperation("POST", "/integrations/{app}/call", "Do something in an app, once", call, tag=_TAG, body=CallBody, reply=ActionOutcome),
+    HttpOperation(
+        "POST", "/integrations/{app}/call", "Do something in an app, once", call,
+        tag=_TAG, body=CallBody, reply=ActionOutcome,
+    ),
     HttpOperation(
         "POST", "/integrations/{app}/preview", "What a call of an action would do", preview, tag=_TAG, body=CallBody,
         reply=CallPreview,

@@ -21,6 +21,7 @@ async def protected_resource(request: Request) -> Response:
         raise NotFound(
             "This runtime takes keys, no access tokens.", hint="`codewords keys create` makes one."
         )
+
     resource = resource_of(parts.settings, parts.runtime)
     toolset = request.path_params.get("toolset")
     document = {
@@ -30,6 +31,7 @@ async def protected_resource(request: Request) -> Response:
         "bearer_methods_supported": ["header"],
         "resource_name": "CodeWords",
     }
+
     return JsonReply(document, headers={"Access-Control-Allow-Origin": "*", "Cache-Control": "max-age=300"})
 
 

@@ -38,6 +38,7 @@ async def publish(request: Request) -> Response:
         )
     if body.tool in {tool.name for tool in all_tools()}:
         raise InvalidInput("A tool of the runtime has this name.", hint="Give another with --name.")
+
     made = await runtime(request.scope).publish(
         caller(request.scope),
         request.path_params["service_id"],

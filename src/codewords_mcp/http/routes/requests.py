@@ -67,6 +67,7 @@ async def list_runs(request: Request) -> Response:
     status = query.get("status")
     if status is not None and status not in get_args(RunStatus):
         raise InvalidInput(f"`status` must be one of {', '.join(get_args(RunStatus))}.")
+
     page = await runtime(request.scope).list_runs(
         caller(request.scope),
         service_id=query.get("service_id"),
@@ -93,6 +94,7 @@ async def diagnosis(request: Request) -> Response:
     scope = request.scope
     run = await runtime(scope).get_run(caller(scope), _run_id(request))
     why = await runtime(scope).diagnose(caller(scope), run)
+
     return JsonReply(
         RunDiagnosis(
             diagnosis=diagnosed(why),
@@ -109,19 +111,23 @@ async def logs(request: Request) -> Response:
     form = request.query_params.get("format", "ndjson")
     if form not in _FORMS:
         raise InvalidInput("`format` must be ndjson or sse.")
+
     after = request.query_params.get("after") or request.headers.get("last-event-id")
     if after and not _is_time(after):
         raise InvalidInput(
             "`after` must be a `createdAt` of the log.",
             hint="Send it as the line had it: 2026-12-24T18:00:00.000000Z.",
         )
+
     follow = query_flag(request, "follow", default=True)
     level = request.query_params.get("level", LEVELS[0])
     if level not in LEVELS:
         raise InvalidInput(f"`level` must be one of {', '.join(LEVELS)}.")
+
     await runtime(scope).get_run(caller(scope), run_id)  # an unknown id is told before the stream starts
     batches = runtime(scope).log_batches(caller(scope), run_id, after=after or None, follow=follow)
     media, write, heartbeat, end = _FORMS[form]
+
     return LineStream(_written(batches, level, write, heartbeat, end), media)
 
 
@@ -152,6 +158,7 @@ async def _written(
         for piece in batch.form(f"{write.__name__} {level} {','.join(sorted(tracing))}", pieces):
             yield piece
         tracing = tracing_after(batch.lines, tracing)
+
     if end:
         yield end
 
@@ -178,13 +185,18 @@ def _joined(entries: Iterable[bytes]) -> list[bytes]:
     pieces: list[bytes] = []
     gathered: list[bytes] = []
     size = 0
+
     for entry in entries:
         gathered.append(entry)
         size += len(entry)
         if size >= _PIECE:
             pieces.append(b"".join(gathered))
             gathered, size = [], 0
-    return [*pieces, b"".join(gathered)] if gathered else pieces
+
+    if gathered:
+        return [*pieces, b"".join(gathered)]
+
+    return pieces
 
 
 def _run_id(request: Request) -> str:

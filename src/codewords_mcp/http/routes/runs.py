@@ -69,6 +69,7 @@ async def serve_run_async(scope: Scope, receive: Receive, send: Send) -> None:
         request.delay = number(scope["headers"], b"codewords-delay", low=0, high=MAX_DELAY, usual=0)
         run_id = await runtime(scope).start_run(request)
         connection.answered()
+
     reply = JsonReply({"request_id": run_id}, headers={"X-Request-Id": run_id})
     await reply(scope, receive, send)
 

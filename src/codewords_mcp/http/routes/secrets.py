@@ -55,7 +55,10 @@ async def delete_secret(request: Request) -> Response:
 async def open_entry(request: Request) -> Response:
     """A one-time page on which a person types the value."""
     empty = not content_length(request.scope["headers"])
-    body = EntryBody() if empty else await read_body(request, EntryBody)
+    if empty:
+        body = EntryBody()
+    else:
+        body = await read_body(request, EntryBody)
     url = await runtime(request.scope).secret_entry(caller(request.scope), _name(request), hosts=body.hosts)
     return JsonReply({"url": url})
 

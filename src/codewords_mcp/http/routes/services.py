@@ -27,7 +27,9 @@ _FIRECRAWLS = re.compile(rf"(/v[12]/(?:{'|'.join(_WORDS)}))(?:/|\Z)")
 def firecrawls(path: str) -> str | None:
     """The operation of Firecrawl that a path names, such as "/v2/scrape"; None for other paths."""
     match = _FIRECRAWLS.match(path)
-    return match[1] if match else None
+    if match:
+        return match[1]
+    return None
 
 
 def under_firecrawl(scope: Scope) -> Scope:
@@ -95,7 +97,10 @@ def _named(schema: dict[str, Any], service: str, named: dict[str, Any]) -> dict[
                 for key, value in found.items()
                 if key != "$defs"
             }
-        return [moved(item) for item in cast("list[Any]", node)] if isinstance(node, list) else node
+        if isinstance(node, list):
+            return [moved(item) for item in cast("list[Any]", node)]
+
+        return node
 
     named.update({f"{service}_{name}": moved(part) for name, part in schema.get("$defs", {}).items()})
     return moved(schema)

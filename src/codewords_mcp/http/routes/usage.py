@@ -24,10 +24,12 @@ async def usage(request: Request) -> Response:
     by = _by(request.query_params.get("by", "workflow"))
     if form not in {"json", "csv"}:
         raise InvalidInput("`format` must be json or csv.")
+
     days = query_int(request, "days", low=1, high=3660) or 30
     sums = await runtime(request.scope).usage(caller(request.scope), by=by, days=days)
     if form == "json":
         return JsonReply({"items": sums})
+
     name = f"usage-by-{by}-{datetime.now(UTC):%Y-%m-%d}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(as_csv(sums), media_type="text/csv; charset=utf-8", headers=headers)

@@ -37,7 +37,10 @@ async def receive(request: Request) -> Response:
     endpoint = str(request.path_params["endpoint"])
     arrival = Arrival(endpoint, request.method, dict(request.query_params), headers, body)
     answer = (await runtime(request.scope).receive_webhook(arrival, access(request.scope).caller)).body
-    return PlainTextResponse(answer) if isinstance(answer, str) else JsonReply(answer)
+    if isinstance(answer, str):
+        return PlainTextResponse(answer)
+
+    return JsonReply(answer)
 
 
 def _too_large(limit: int) -> BodyTooLarge:
@@ -70,6 +73,7 @@ async def list_deliveries(request: Request) -> Response:
     status = request.query_params.get("status")
     if status is not None and status not in get_args(DeliveryStatus):
         raise InvalidInput(f"`status` must be one of {', '.join(get_args(DeliveryStatus))}.")
+
     found = await runtime(request.scope).list_deliveries(
         caller(request.scope),
         status=status,

@@ -48,6 +48,7 @@ async def serve_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     service_id, path = split(scope, "/run/")
     request = request_for(scope, ClientConnection(receive, scope["headers"], limit=0), service_id, path)
     session = await _open(runtime(scope).websocket(request, list(scope.get("subprotocols", []))), receive)
+
     try:
         headers = [(b"x-request-id", session.run_id.encode())]
         await _send(
@@ -63,6 +64,7 @@ async def _open(opening: Coroutine[Any, Any, Any], receive: Receive) -> Workflow
     """The session, unless the caller leaves before it is open. Raises ClientGoneError."""
     task = asyncio.ensure_future(opening)
     leaving = asyncio.ensure_future(receive())
+
     try:
         await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
@@ -98,7 +100,10 @@ async def _to_workflow(session: WorkflowSocket, receive: Receive) -> None:
 
 async def _to_caller(session: WorkflowSocket, send: Send) -> None:
     while (message := await session.receive()) is not None:
-        kind = "text" if isinstance(message, str) else "bytes"
+        if isinstance(message, str):
+            kind = "text"
+        else:
+            kind = "bytes"
         await _send(send, {"type": "websocket.send", kind: message})
     await _send(send, {"type": "websocket.close", "code": _sendable(session.close_code)})
 
@@ -113,4 +118,8 @@ async def _send(send: Send, message: Message) -> None:
 
 def _sendable(code: int) -> int:
     """1004 to 1006 and 1015 say that no code came; they must not be sent (RFC 6455, 7.4.1)."""
-    return 1011 if code in {1004, 1006, 1015} else 1000 if code == 1005 else code
+    if code in {1004, 1006, 1015}:
+        return 1011
+    if code == 1005:
+        return 1000
+    return code

@@ -159,7 +159,10 @@ OPERATIONS = [
         "POST", "/validate", "Check a workflow's code", validate,
         description=_STREAMS, body=ValidateBody, reply=ValidationReport,
     ),
-    HttpOperation("POST", "/deploy", "Deploy code or a template", deploy, description=_STREAMS, body=DeployBody, reply=Deployment),
+    HttpOperation(
+        "POST", "/deploy", "Deploy code or a template", deploy,
+        description=_STREAMS, body=DeployBody, reply=Deployment,
+    ),
     HttpOperation(
         "GET", "/templates", "Workflows to start from", list_templates,
         parameters=(

@@ -127,7 +127,10 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         if edits and patch:
             raise InvalidInput("A change is one of edits and patch.", hint="Give one of them, or none.")
         code = await self.template_code(caller, template_id)
-        code = apply_edits(code, edits) if edits else apply_patch(code, patch) if patch else code
+        if edits:
+            code = apply_edits(code, edits)
+        elif patch:
+            code = apply_patch(code, patch)
         return await self.create_draft(caller, code)
 
     async def edit_draft(
@@ -151,15 +154,24 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         refuse_run(caller, "edit workflows")
         if sum(map(bool, (edits, patch, code))) != 1:
             raise InvalidInput("A change is one of edits, patch and code.", hint="Give exactly one of them.")
+
         row, before = await self._subject(caller, subject, open_draft=True)
         if row is not None and revision not in {None, row.revision}:
             raise stale(revision or 0)
+
         old, checks, name = before
-        new = apply_edits(old, edits) if edits else apply_patch(old, patch) if patch else require_code(code)
+        if edits:
+            new = apply_edits(old, edits)
+        elif patch:
+            new = apply_patch(old, patch)
+        else:
+            new = require_code(code)
+
         if new == old and row is None:
             raise InvalidInput(
                 "The change changes nothing.", hint="Its new text is what stands there already."
             )
+
         if row is not None and new == old:
             after = await self._house.drafts.check_again(row, self._checking(caller))
         elif row is not None:
@@ -168,6 +180,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
             after = await self._house.drafts.add(
                 caller, new, await self._origin(caller, subject), self._checking(caller)
             )
+
         live = await self._live_number(caller, after)
         continued = row is not None and row.id != subject
         return edited((name, old, checks), after, continued=continued, live_version=live)
@@ -213,6 +226,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         self._house.forget(service_id)
         self._house.webhooks.changed()
         await self._house.tell_changed(caller.owner, service_id)
+
         return name
 
     async def diff(
@@ -230,20 +244,24 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
                 raise InvalidInput(
                     "This draft was made of no version, so there is nothing to compare it with."
                 )
+
             before = await self._version(caller, row.workflow_id, base)
             return diff_of(
                 before.code or "", row.code, (f"version {base}", f"{row.id} revision {row.revision}")
             )
+
         after = await self._version(caller, subject, version)
         newest = max((v.version for v in after.versions), default=after.version)
         if version is None and against is None and newest != after.version:
             # An older one is live: the last two are what was made last, whatever serves.
             after = await self._version(caller, subject, newest)
+
         earlier = against or max((v.version for v in after.versions if v.version < after.version), default=0)
         if not earlier:
             raise InvalidInput(
                 f"Version {after.version} is the first, so there is nothing to compare it with."
             )
+
         before = await self._version(caller, subject, earlier)
         return diff_of(
             before.code or "", after.code or "", (f"version {earlier}", f"version {after.version}")
@@ -256,12 +274,17 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
 
         `open_draft`: of a workflow the draft that is open, where there is one.
         """
-        row = await self._house.drafts.open_of(caller, subject) if open_draft else None
+        if open_draft:
+            row = await self._house.drafts.open_of(caller, subject)
+        else:
+            row = None
+
         if DRAFT_ID.fullmatch(subject):
             row = await self._house.drafts.get(caller, subject)
         if row is not None:
             checks = [Check.model_validate(check) for check in row.facts["checks"]]
             return row, (row.code, checks, f"{row.id} revision {row.revision}")
+
         version = await self._live_version(caller, subject)
         checks = [Check.model_validate(check) for check in version.checks]
         return None, (version.code, checks, f"version {version.number}")
@@ -271,14 +294,17 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
 
     async def _live_version(self, caller: Caller, service_id: str) -> workflows.VersionRow:
         detail = await self._version(caller, service_id)
-        row = await self._house.database.read(lambda c: workflows.version(c, service_id, detail.version))
+        row = await self._house.database.read(workflows.version, service_id, detail.version)
         if row is None:
             raise NotFound("The workflow was deleted meanwhile.")
         return row
 
     async def _origin(self, caller: Caller, service_id: str) -> DraftSource:
         detail = await self._version(caller, service_id)
-        example = detail.example if detail.example_from == "given" else None
+        if detail.example_from == "given":
+            example = detail.example
+        else:
+            example = None
         return DraftSource(detail.name, detail.description, service_id, detail.version, example=example)
 
     def _checking(self, caller: Caller) -> Any:
@@ -298,7 +324,10 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         needs = {name for one in found for name in one.needs}
         present = await self._house.secrets.given(caller.owner, sorted(needs))
         found = [one.model_copy(update={"missing": lacking(one, services, present)}) for one in found]
-        return matching(found, query) if query else found
+        if query:
+            return matching(found, query)
+
+        return found
 
     async def share_template(self, caller: Caller, service_id: str, category: str | None) -> None:
         """Put the caller's workflow among their templates, as its live version is; `None` takes it out again.
@@ -311,26 +340,32 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
                 "A category is 1 to 40 lower-case letters, digits and dashes.",
                 hint="Such as `data` or `sales`.",
             )
+
         await self._version(caller, service_id)
         values = {"template": category}
-        await self._house.database.write(lambda c: workflows.change(c, service_id, values))
+        await self._house.database.write(workflows.change, service_id, values)
 
     async def template_code(self, caller: Caller, template_id: str) -> str:
         """The script of a template, of the gallery or the caller's own. Raises NotFound."""
         own = [one.code for one in await self._own_templates(caller) if one.id == template_id]
-        return own[0] if own else template_code(template_id)
+        if own:
+            return own[0]
+        return template_code(template_id)
 
     async def _own_templates(self, caller: Caller) -> list[Template]:
         if caller.kind == "run":  # it starts from the gallery, not from its owner's workflows
             return []
-        rows = await self._house.database.read(lambda c: workflows.templates(c, caller.owner))
+        rows = await self._house.database.read(workflows.templates, caller.owner)
         return [await self._own_template(caller, row) for row in rows]
 
     async def _own_template(self, caller: Caller, row: workflows.WorkflowRow) -> Template:
         detail = await self._version(caller, row.id)
         told = read_template(row.id, row.template or "", detail.code or "")
         given: Any = detail.example
-        example = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+        if isinstance(given, dict):
+            example = cast("dict[str, Any]", given)
+        else:
+            example = {}
         return told.model_copy(
             update={"title": detail.name, "description": detail.description, "example_input": example}
         )
@@ -359,9 +394,11 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         author = await gateway_author(self._house.gateway, caller, self.settings)
         if author is None and ask is None:
             return Generation(status="brief", brief=await self.brief(caller, description, constraints))
+
         model, asks = author or ("the client's model", ask)
         if asks is None:
             raise NotFound("There is no model to ask.")
+
         wanted = f"{description} {constraints}"
         services = tuple(line_of(one) for one in choose_services(await self.list_services(caller), wanted))
         wish = GenerationRequest(description, constraints, nearest(templates(), wanted).code, services)
@@ -371,6 +408,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         )
         if not brief_on_failure:
             return await generator.run()
+
         try:
             return await generator.run()
         except (
@@ -398,19 +436,20 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         """Why this run failed; None for one that did not, or of a workflow that is gone or another's: it shows their code."""
         if run.status not in FINISHED or run.status in {"succeeded", "cancelled"} or not run.service_id:
             return None
+
         service_id, database = run.service_id, self._house.database
-        workflow = await database.read(lambda c: workflows.get(c, service_id))
+        workflow = await database.read(workflows.get, service_id)
         if workflow is None or workflow.owner != caller.owner:
             return None
+
         version = await self._version_row(service_id, run.version)
         if version is None:
             return None
+
         code = version.code
         asked = run.input.content if run.input else None
         last = await database.read(
-            lambda c: runs.page(
-                c, caller.owner, service_id=service_id, status="succeeded", limit=1, before=None
-            )
+            runs.page, caller.owner, service_id=service_id, status="succeeded", limit=1, before=None
         )
         good = None
         if last and (before := await self._code_of(service_id, last[0].version)) is not None:
@@ -418,13 +457,19 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         log = await self._house.dispatcher.tail(caller, run.id, diagnosing.LOG_LINES)
         routes = [f"{one['method']} {one['path']}" for one in routes_of(version.openapi)]
         unset = await self._unset(caller, version)
+
         return diagnosing.diagnose(run, log, code, asked, good, routes=routes, unset=unset)
 
     async def _unset(self, caller: Caller, version: workflows.VersionRow) -> set[str]:
         """Names of secrets that a version and its services may need, and that have no value."""
         manifest = version.manifest or {}
         named = {*map(service_of, manifest.get("services", [])), *manifest.get("models", [])}
-        known = await self.list_services(caller) if ANY in named else await self.services_named(caller, named)
+
+        if ANY in named:
+            known = await self.list_services(caller)
+        else:
+            known = await self.services_named(caller, named)
+
         held = {str(one["name"]) for one in manifest.get("secrets", [])}
         present = await self._house.secrets.given(caller.owner, sorted(held))
         return {one.name for service in known for one in service.credentials if not one.present} | (
@@ -433,9 +478,11 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
 
     async def _code_of(self, service_id: str, version: int | None) -> str | None:
         row = await self._version_row(service_id, version)
-        return row.code if row else None
+        if row:
+            return row.code
+        return None
 
     async def _version_row(self, service_id: str, version: int | None) -> workflows.VersionRow | None:
         if version is None:
             return None
-        return await self._house.database.read(lambda c: workflows.version(c, service_id, version))
+        return await self._house.database.read(workflows.version, service_id, version)

@@ -239,9 +239,12 @@ class Container:
         self.courier = WebhookDispatcher(database, self.dispatcher)
         self.webhooks.came = self.courier.wake
         self.webhooks.changed = self._webhooks_changed
-        self.replica = (
-            Replica(floor, self.dispatcher.background, ttl=settings.replica_ttl) if database.shared else None
-        )
+
+        if database.shared:
+            self.replica = Replica(floor, self.dispatcher.background, ttl=settings.replica_ttl)
+        else:
+            self.replica = None
+
         if self.replica is not None:
             self.secrets.on_change = self.replica.tell_of_secrets
             self.replica.on_secrets = self.secrets.changed_elsewhere
@@ -269,7 +272,7 @@ class Container:
         """Start what a restored home would not start by itself. Idempotent."""
         if self.paused_at is None:
             return
-        await self.database.write(lambda c: pausing.resume(c, cancel_waiting=cancel_waiting))
+        await self.database.write(pausing.resume, cancel_waiting=cancel_waiting)
         self._floor.paused_at = None
         self._start_triggers()
         await self.dispatcher.background.recover()
@@ -299,7 +302,7 @@ class Container:
     async def tell_changed(self, owner: str, service_id: str) -> None:
         """Whoever keeps a list of the owner's workflows, or of tools made of them, hears that this one has changed."""
         self.announcements.announce(owner, "workflows")
-        if await self.database.read(lambda c: published.has(c, service_id)):
+        if await self.database.read(published.has, service_id):
             self.announcements.announce(owner, "tools")
 
     @classmethod
@@ -319,6 +322,7 @@ class Container:
                 await database.drained()
                 await asyncio.to_thread(database.close)
                 raise
+
         house.start_clocks()
         return house
 
@@ -332,11 +336,20 @@ class Container:
             probe.unlink()
         except OSError as error:
             raise storage_error(error, home) from error
+
         database = Database.open(home, settings.database_url)
         try:
             # who shares a database is taken over from by the others, not by its next start
-            left = recovery.Abandoned() if database.shared else database.write_blocking(recovery.abandon)
-            unsettled = 0 if database.shared else database.write_blocking(budget_rows.settle_left)
+            if database.shared:
+                left = recovery.Abandoned()
+            else:
+                left = database.write_blocking(recovery.abandon)
+
+            if database.shared:
+                unsettled = 0
+            else:
+                unsettled = database.write_blocking(budget_rows.settle_left)
+
             if not database.shared:
                 retention.convert(database.engine)
             house = cls(settings, database, hosting)
@@ -346,12 +359,14 @@ class Container:
         except CodewordsError:
             database.close()
             raise
+
         if left.interrupted or left.again:
             log.warning(
                 "runs were in flight when the runtime stopped",
                 interrupted=len(left.interrupted),
                 go_on=len(left.again),
             )
+
         if unsettled:
             log.warning("model calls were settled at what they had reserved", calls=unsettled)
         return house
@@ -389,6 +404,7 @@ class Container:
                 "fix": error.hint,
                 "capabilities": [],
             }
+
         tier = driver.tier
         return {
             "ready": True,
@@ -413,6 +429,7 @@ class Container:
         database, settings = self.database, self._settings
         size = await database.read(retention.size)
         files, file_bytes = await database.read(access.files_size)
+
         return {
             "kind": "PostgreSQL" if database.shared else "SQLite",
             "bytes": size.bytes,
@@ -431,16 +448,16 @@ class Container:
         """Remove runs, files and environments past their time."""
         await retention.prune(self.database, settings)
         at = now()
-        await self.database.write(lambda c: service_values.purge(c, at))
+        await self.database.write(service_values.purge, at)
         await self.database.write(lambda c: webhook_rows.purge(c, at - int(settings.webhook_ttl * 1e6)))
-        await self.database.write(lambda c: task_rows.purge(c, at))
+        await self.database.write(task_rows.purge, at)
         await self.logins.tidy()
         await self.drafts.purge()
         await self.dispatcher.background.tidy()
         await self.gateway.tidy()
         await self.files.expire()
         kept = settings.environment_versions
-        in_use = await self.database.read(lambda c: workflow_rows.environments_in_use(c, kept))
+        in_use = await self.database.read(workflow_rows.environments_in_use, kept)
         await self.environments.collect(in_use, settings.environment_ttl)
 
     async def drain(self) -> None:
@@ -470,11 +487,13 @@ class Container:
             self.environments.close,
             self.database.drained,
         ]
+
         for step in steps:
             try:
                 await step()
             except StorageFailed as error:  # a store that takes nothing must not keep sandboxes alive
                 log.warning("not written at the end", reason=error.message)
+
         await asyncio.to_thread(self.database.close)
         log.debug("house closed", seconds=round(time.monotonic() - began, 2))
 
@@ -482,7 +501,9 @@ class Container:
 def _shown(home: Path) -> str:
     """A home as people read it."""
     own = Path.home()
-    return f"~/{home.relative_to(own)}" if home.is_relative_to(own) else str(home)
+    if home.is_relative_to(own):
+        return f"~/{home.relative_to(own)}"
+    return str(home)
 
 
 def _uv() -> Path:

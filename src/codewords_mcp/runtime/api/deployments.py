@@ -53,12 +53,18 @@ class DeploymentCalls(AuthoringCalls):
             )
         if name is not None and not name.strip():
             raise InvalidInput("The name is empty.", hint="Leave it out, or give one.")
+
         smoke = Smoke()
         drafts = self._house.drafts
-        draft = None if draft_id is None else await drafts.get(caller, draft_id)
+        if draft_id is None:
+            draft = None
+        else:
+            draft = await drafts.get(caller, draft_id)
+
         if draft is not None:
             if revision not in {None, draft.revision}:
                 raise stale(revision or 0)
+
             code, service_id = draft.code, service_id or draft.workflow_id
             name = name or (None if service_id or draft.name == UNTITLED else draft.name)
             if base_version is None and service_id == draft.workflow_id:

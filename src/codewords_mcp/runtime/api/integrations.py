@@ -61,19 +61,23 @@ class IntegrationCalls:
         """
         refuse_run(caller, "connect accounts this way; it calls the service pipedream")
         book = self._house.integrations.accounts
+
         if wait:
             found = await book.check_auth(caller.owner, app, wait=wait)
             if found.connected:
                 return found
+
         found = await book.connect(caller.owner, app)
         service = SERVICES.get(plain(found.app))
         if found.status != "missing" or found.connect_link_url or service is None:
             return found
+
         name = service.secrets[0]
         rule = WELL_KNOWN.get(name)
         data = {"rule": None if rule is None else rule.as_json()}
         nonce = await self._house.entries.ensure(caller.owner, name, data)
         url = f"{self._house.base_url}/secrets/enter/{nonce}"
+
         return found.model_copy(update={"connect_link_url": url})
 
     async def list_connections(self, caller: Caller) -> list[Account]:
@@ -134,6 +138,7 @@ class IntegrationCalls:
             return ConnectionFacts(
                 None, f"nobody could find out whether {app} is connected. {error.message}", error.hint
             )
+
         how = f"connect_integration, or `codewords integrations connect {app}`. {found.how}"
         return ConnectionFacts(found.connected, found.message, "" if found.connected else how)
 

@@ -34,10 +34,12 @@ class ModelCalls:
         """
         authority = self._house.authorities.of(request.caller)
         authority.require_call(request.provider)
+
         if request.caller.kind == "run":
             route = find_route(request.provider, request.method, request.path, run_mount=request.run_mount)
             if route.account:
                 authority.require_account(request.provider)
+
         return await self._house.gateway.ask(request)
 
     async def ask_model(self, caller: Caller, provider: Provider, body: bytes) -> dict[str, Any]:
@@ -62,7 +64,12 @@ class ModelCalls:
         refuse_run(caller, "see costs")
         if not 1 <= days <= 400 or not 1 <= limit <= 1000:
             raise InvalidInput("days is 1 to 400, limit 1 to 1000.")
-        owner = None if caller.kind == "admin" else caller.owner
+
+        if caller.kind == "admin":
+            owner = None
+        else:
+            owner = caller.owner
+
         return await self._house.gateway.ledger.totals(by, owner=owner, days=days, limit=limit)
 
     async def list_budgets(self, caller: Caller) -> list[Budget]:
@@ -88,7 +95,7 @@ class ModelCalls:
     async def _require_subject(self, scope: BudgetScope, subject: str) -> None:
         """Raises NotFound for a workflow or key that is not there: a budget on it would hold nothing back."""
         house = self._house
-        if scope == "workflow" and await house.database.read(lambda c: workflows.get(c, subject)) is None:
+        if scope == "workflow" and await house.database.read(workflows.get, subject) is None:
             raise NotFound("There is no workflow of that id.", hint="`codewords list` shows your workflows.")
         if scope == "key" and subject not in {key.id for key in await house.keyring.list()}:
             raise NotFound("There is no key of that id.", hint="`codewords keys list` shows the keys.")

@@ -51,11 +51,13 @@ class PublishCalls:
             workflow = workflow_rows.get(connection, service_id)
             if workflow is None or workflow.owner != caller.owner:
                 raise NotFound("There is no workflow of that id.", hint="`codewords list` shows them.")
+
             name = check_name(tool or tool_name(workflow.name))
             version = workflow_rows.version(connection, service_id, workflow.active_version)
             where, method, _ = choose_route(version.openapi if version else {}, path)
             if rows.count(connection, caller.owner) >= MOST:
                 raise TooBusy(f"{MOST} workflows are published.", retry_after=60, hint="Unpublish one first.")
+
             values = {
                 "owner": caller.owner,
                 "tool": name,
@@ -71,19 +73,20 @@ class PublishCalls:
 
         name = await self._house.database.write(put)
         self._house.announcements.announce(caller.owner, "tools")
+
         return next(one for one in await self.published_tools(caller) if one.tool == name)
 
     async def unpublish(self, caller: Caller, tool: str) -> None:
         """The workflow stays. Raises NotFound."""
         refuse_run(caller, "unpublish workflows")
-        if not await self._house.database.write(lambda c: rows.remove(c, caller.owner, tool)):
+        if not await self._house.database.write(rows.remove, caller.owner, tool):
             raise NotFound("No tool of that name is published.", hint="`codewords published` lists them.")
         self._house.announcements.announce(caller.owner, "tools")
 
     async def published_tools(self, caller: Caller) -> list[PublishedTool]:
         """The caller's, by name, as their live versions are."""
         refuse_run(caller, "list published workflows")
-        found = await self._house.database.read(lambda c: rows.of_owner(c, caller.owner))
+        found = await self._house.database.read(rows.of_owner, caller.owner)
         return [_tool(dict(row)) for row in found]
 
 
@@ -108,4 +111,6 @@ def _tool(row: dict[str, Any]) -> PublishedTool:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    if isinstance(value, str):
+        return value
+    return ""

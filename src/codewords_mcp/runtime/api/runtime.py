@@ -100,6 +100,7 @@ class Runtime(
         """
         house = await Container.open(settings, hosting)
         keeper = asyncio.create_task(_keep_house(house, settings))
+
         try:
             yield cls(settings, house)
         finally:
@@ -213,7 +214,11 @@ class Runtime(
 
         The same `idempotency_key` again finds the run that it began.
         """
-        body = b"" if data is None else json.dumps(data).encode()
+        if data is None:
+            body = b""
+        else:
+            body = json.dumps(data).encode()
+
         headers = [(b"accept", b"application/json"), (b"content-length", str(len(body)).encode())]
         if body:
             headers.append((b"content-type", b"application/json"))
@@ -225,6 +230,7 @@ class Runtime(
         request = RunRequest(service_id, method.upper(), path, query.encode(), headers, chunks(), caller)
         request.idempotency_key = idempotency_key
         run_id = await self.start_run(request)
+
         return await self.get_run(caller, run_id, wait=wait)
 
     async def get_run(self, caller: Caller, run_id: str, *, wait: float = 0.0) -> Run:
@@ -254,18 +260,21 @@ class Runtime(
         size, before = _limit(limit), _cursor(cursor)
         own = self._house.authorities.of(caller).run_id
         items = await self._house.database.read(
-            lambda c: run_rows.page(
-                c,
-                caller.owner,
-                service_id=service_id,
-                status=status,
-                limit=size + 1,
-                before=before,
-                below=own,
-            )
+            run_rows.page,
+            caller.owner,
+            service_id=service_id,
+            status=status,
+            limit=size + 1,
+            before=before,
+            below=own,
         )
         last = items[size - 1] if len(items) > size else None
-        micros = None if last is None else round(last.created_at.timestamp() * 1e6)
+
+        if last is None:
+            micros = None
+        else:
+            micros = round(last.created_at.timestamp() * 1e6)
+
         items = await self._house.gateway.ledger.with_costs(items)
         return Page[Run](items=items[:size], next_cursor=None if last is None else f"{micros}.{last.id}")
 
@@ -301,10 +310,13 @@ class Runtime(
     async def usage(self, caller: Caller, *, by: UsageBy = "workflow", days: int = 30) -> list[UsageSum]:
         """What the caller's runs of the last days used, today included; for an admin, everybody's. Days are UTC."""
         refuse_run(caller, "see what was used")
-        owner = None if caller.kind == "admin" else caller.owner
+        if caller.kind == "admin":
+            owner = None
+        else:
+            owner = caller.owner
         since = (now() // usage.DAY - days + 1) * usage.DAY
         self._house.gateway.ledger.flush()
-        rows = await self._house.database.read(lambda c: usage.sums(c, owner, by=by, since=since))
+        rows = await self._house.database.read(usage.sums, owner, by=by, since=since)
         return [UsageSum.model_validate(row) for row in rows]
 
     # files
@@ -337,7 +349,9 @@ class Runtime(
     def idle_seconds(self) -> float:
         """Seconds since the last run or validation ended, 0 while one goes on."""
         busy = self._house.dispatcher.active or self._validating
-        return 0.0 if busy else time.monotonic() - self._house.dispatcher.last_activity
+        if busy:
+            return 0.0
+        return time.monotonic() - self._house.dispatcher.last_activity
 
 
 async def _keep_house(house: Container, settings: Settings) -> None:
@@ -348,11 +362,13 @@ async def _keep_house(house: Container, settings: Settings) -> None:
         await house.dispatcher.background.recover()
     except CodewordsError as error:
         log.error("waiting runs are not gone on with", reason=error.message)
+
     while True:
         try:
             await house.tidy(settings)
         except CodewordsError as error:
             log.warning("housekeeping failed", reason=error.message)
+
         await asyncio.sleep(HOUSEKEEPING)
 
 

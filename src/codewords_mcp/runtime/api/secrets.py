@@ -58,6 +58,7 @@ class SecretCalls:
                 hint="Start each of them with a new key in CODEWORDS_MASTER_KEY (`openssl rand -hex 32`) and what is in the"
                 " home's master.key in CODEWORDS_MASTER_KEY_PREVIOUS, then run this again.",
             )
+
         count, said = await house.secrets.rotate(house.keys, house.replica_ttl)
         return KeyRotation(secrets=count, key_id=house.keys.current.id, old_key=said)
 
@@ -101,12 +102,18 @@ class SecretCalls:
         refuse_run(caller, "set secrets")
         form = await self.peek_secret_entry(caller, nonce)
         chosen = form.hosts if hosts is None else hosts
-        places = form.places if set(chosen) == set(form.hosts) else ()
+
+        if set(chosen) == set(form.hosts):
+            places = form.places
+        else:
+            places = ()
+
         rule = _asked(chosen, places, plain=not chosen)
         checked = check_value(value)
         link = await self._entry(caller, nonce)
         if not await self._house.entries.spend(link):
             raise _gone()
+
         return await self._house.secrets.set(link.owner, link.subject, checked, rule)
 
     async def _entry(self, caller: Caller, nonce: str) -> OneTimeLink:
@@ -133,4 +140,6 @@ def _asked(
         raise InvalidInput("A place in a request belongs to a host rule.", hint="Name the hosts too.")
     if hosts:
         return make_rule(hosts, places)
-    return None if plain else "as-before"
+    if plain:
+        return None
+    return "as-before"

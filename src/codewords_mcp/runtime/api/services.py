@@ -43,15 +43,21 @@ class Library:
         Raises NotFound for an operation that the service lacks, InvalidInput for an input that does not fit.
         """
         name, _, rest = service_id.strip("/ ").partition("/")
-        service = None if caller.kind == "run" else self._house.services.find(name)
+        if caller.kind == "run":
+            service = None
+        else:
+            service = self._house.services.find(name)
+
         if service is None:
             return None
+
         route, _, query = f"{rest}/{path}".partition("?")
         operation = service.find(unquote(route))
         given: Any = dict(parse_qsl(query, keep_blank_values=True)) if data is None else data
         asked = read(operation.input, given)
         if operation.effect_of(asked) == "reads":
             return None
+
         return of_service(caller.owner, name, operation.path or route.strip("/"), given)
 
     def preview_call(self, caller: Caller, name: str, path: str, data: Any) -> CallPreview:
@@ -68,6 +74,7 @@ class Library:
         of_owner = await given(caller.owner, [one.name for one in wanted if not one.home])
         present = {one.name for one in wanted if one.name in (of_home if one.home else of_owner)}
         parts = self._house.parts
+
         return [
             describe(
                 service,

@@ -52,12 +52,14 @@ class SessionCalls:
         """
         require_person(caller)
         path = page or "/"
+
         if not path.startswith("/"):
             path = next(
                 (one.path for one in await self.waiting_pages(caller) if one.path.endswith(f"/{page}")), ""
             )
             if not path:
                 raise NotFound("Nothing waits under this token.", hint="`codewords open` lists what waits.")
+
         token = await self._house.page_sessions.create_sign_in(caller, path)
         return f"{self._house.base_url}/sign-in/{token}"
 
@@ -76,6 +78,7 @@ class SessionCalls:
                 "This sign-in address came by a process of another user of this machine.",
                 hint="Run `codewords open` yourself, or type an API key on the page.",
             )
+
         return await self._house.page_sessions.redeem_sign_in(token, peer and uid_of(peer))
 
     async def waiting_pages(self, caller: Caller) -> list[WaitingPage]:
@@ -109,6 +112,7 @@ def _waiting(link: OneTimeLink) -> WaitingPage:
             title = f"Connect {link.data['app']}"
         case _:
             title = "Pair a Chrome"
+
     times = {name: to_datetime(link.row[name]) for name in ("created_at", "expires_at")}
     return WaitingPage(kind=kind, title=title, path=f"{_PATHS[kind]}{link.token}", **times)
 

@@ -44,9 +44,11 @@ class StatusCalls(SecretCalls):
         house, problems = self._house, await self.problems()
         stored: dict[str, Any] = {}
         recorded = None
+
         if all(problem.part != "database" for problem in problems):
             stored = await self._stored()
             recorded = await house.database.read(run_rows.count)
+
         return {
             "problems": [asdict(problem) for problem in problems],
             "version": __version__,
@@ -95,6 +97,7 @@ class StatusCalls(SecretCalls):
         damaged = await house.environments.damaged()
         if not damaged:
             return damaged
+
         live = await house.database.read(lambda c: workflow_rows.live_with(c, set(damaged)))
         scripts = {code: parse_script(code) for _, code in live}
 
@@ -104,6 +107,7 @@ class StatusCalls(SecretCalls):
                 for script in scripts.values():
                     with suppress(CodewordsError):
                         await house.environments.ensure(script)
+
         for service_id, _ in live:
             house.forget(service_id)
         return {
@@ -115,7 +119,7 @@ class StatusCalls(SecretCalls):
         at = self._house.paused_at
         if at is None:
             return None
-        waiting = await self._house.database.read(lambda c: pausing.waiting(c, at))
+        waiting = await self._house.database.read(pausing.waiting, at)
         return {"since": to_text(at), **asdict(waiting)}
 
     async def _stored(self) -> dict[str, Any]:

@@ -82,6 +82,7 @@ class TaskStore:
             "cancel_asked": False,
         }
         await self._db.write(lambda c: rows.add(c, values | {"beat_at": clock(c)}))
+
         return self._record(values)
 
     async def get(self, task_id: str, principal: str) -> TaskRecord:
@@ -106,7 +107,7 @@ class TaskStore:
             "asks": None if asks is None else json.dumps(asks),
             "answers": None,
         }
-        return await self._db.write(lambda c: rows.change(c, task_id, self._executor, values))
+        return await self._db.write(rows.change, task_id, self._executor, values)
 
     async def beat(self, ids: list[str]) -> tuple[set[str], dict[str, dict[str, Any]]]:
         """Say that these live; (those to be cancelled, answers by task) that came by way of other processes."""
@@ -123,11 +124,11 @@ class TaskStore:
 
     async def leave(self) -> None:
         """Let whatever is held here be taken over at once: this process ends."""
-        await self._db.write(lambda c: rows.leave(c, self._executor))
+        await self._db.write(rows.leave, self._executor)
 
     async def ask_cancel(self, task_id: str) -> None:
         """Have whoever holds the task cancel it."""
-        await self._db.write(lambda c: rows.ask_cancel(c, task_id))
+        await self._db.write(rows.ask_cancel, task_id)
 
     async def answer(self, task_id: str, principal: str, answers: dict[str, Any]) -> None:
         """Hand answers to whoever holds the task; what it did not ask is dropped. Raises NotFound."""

@@ -67,8 +67,13 @@ class Access:
 
     def narrowed_to(self) -> tuple[frozenset[str], ...]:
         """All sets of toolsets that must hold, the caller's own included."""
-        own = self.caller.toolsets if self.caller is not None else None
-        return self.toolsets if own is None else (*self.toolsets, own)
+        if self.caller is not None:
+            own = self.caller.toolsets
+        else:
+            own = None
+        if own is None:
+            return self.toolsets
+        return (*self.toolsets, own)
 
     def refusal(self, rule: Rule) -> CodewordsError | None:
         """The error that says why this may not be done; None where it may."""
@@ -89,13 +94,18 @@ class Access:
         """The cell of the table. `foreign_run`: a run's key asks for a run that is neither its own nor a descendant."""
         if self.refusal(rule) is not None:
             return "deny"
+
         caller = self.caller
         if foreign_run and rule.own_run and caller is not None and caller.kind == "run":
             return "deny"
+
         restricted = caller is not None and (
             caller.kind == "run" or caller.scopes is not None or caller.toolsets is not None
         )
-        return "filtered" if rule.filtered and restricted else "allow"
+        if rule.filtered and restricted:
+            return "filtered"
+
+        return "allow"
 
 
 def _by_level(access: Access, rule: Rule) -> CodewordsError | None:
@@ -128,6 +138,7 @@ def _by_level(access: Access, rule: Rule) -> CodewordsError | None:
             "This needs an admin key.",
             hint="The home's own key is one: `codewords keys list` shows which are.",
         )
+
     return None
 
 
@@ -155,6 +166,7 @@ def _by_toolset(access: Access, rule: Rule) -> CodewordsError | None:
             f"{rule.name} is of the toolset {rule.toolset}, which this connection or its key leaves out.",
             hint=f"The user can add {rule.toolset} to --toolsets, or use another key.",
         )
+
     return None
 
 
@@ -162,11 +174,13 @@ def _by_scope(access: Access, rule: Rule) -> CodewordsError | None:
     caller = access.caller
     if caller is None or rule.level in {"open", "page"}:
         return None
+
     missing = [scope for scope in rule.scopes if not caller.can(scope)]
     if not missing:
         return None
     if rule.toolset is None:
         return InsufficientScope(" ".join(missing), by_token=caller.by_token)
+
     wanted = " and ".join(missing)
     return Forbidden(
         f"{rule.name} needs the scope {wanted}, which this key does not have.",
@@ -175,7 +189,9 @@ def _by_scope(access: Access, rule: Rule) -> CodewordsError | None:
 
 
 def _subject(rule: Rule) -> str:
-    return rule.name if rule.toolset is not None else "this route"
+    if rule.toolset is not None:
+        return rule.name
+    return "this route"
 
 
 @dataclass(frozen=True, slots=True)

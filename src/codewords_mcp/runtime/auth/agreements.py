@@ -53,8 +53,12 @@ class Agreements:
         service_id, manifest = permissions.service_id, permissions.manifest
         # a withdrawal takes this set away, also while the database is asked: what is added to it then counts for nothing
         known = self._known.setdefault((owner, service_id), set())
-        stored = await self._db.read(lambda c: rows.get(c, owner, service_id))
-        before = None if stored is None else Manifest.model_validate(stored)
+        stored = await self._db.read(rows.get, owner, service_id)
+        if stored is None:
+            before = None
+        else:
+            before = Manifest.model_validate(stored)
+
         if missing := manifest.widens(before or Manifest()):
             known.discard(permissions.digest)
             again = before is not None
@@ -75,12 +79,13 @@ class Agreements:
                 "manifest": manifest.model_dump(mode="json"),
                 "agreed_at": now(),
             }
-            await self._db.write(lambda c: rows.put(c, values))
+            await self._db.write(rows.put, values)
+
         known.add(permissions.digest)
 
     async def list(self, owner: str) -> list[Agreement]:
         """The agreements of an owner, the newest first."""
-        found = await self._db.read(lambda c: rows.of_owner(c, owner))
+        found = await self._db.read(rows.of_owner, owner)
         return [
             Agreement(
                 service_id=row["workflow_id"],
@@ -94,7 +99,7 @@ class Agreements:
 
     async def withdraw(self, owner: str, service_id: str) -> None:
         """Forget what the owner agreed to for a workflow. Runs that have begun go on. Raises NotFound."""
-        removed = await self._db.write(lambda c: rows.remove(c, owner, service_id))
+        removed = await self._db.write(rows.remove, owner, service_id)
         self._known.pop((owner, service_id), None)
         if not removed:
             raise NotFound(

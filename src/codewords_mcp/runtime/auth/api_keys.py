@@ -51,7 +51,9 @@ class RunKey:
     @property
     def caller(self) -> Caller | None:
         """The run that calls with this key are attributed to."""
-        return self._callers[-1] if self._callers else None
+        if self._callers:
+            return self._callers[-1]
+        return None
 
     @property
     def run_ids(self) -> frozenset[str]:
@@ -97,12 +99,14 @@ class ApiKeys:
                 return text
         except FileNotFoundError:
             pass
+
         key = new_key()
         path.unlink(missing_ok=True)
         with os.fdopen(
             os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
         ) as file:
             file.write(key + "\n")
+
         return key
 
     async def authenticate(self, key: str) -> Caller:
@@ -132,12 +136,16 @@ class ApiKeys:
     def run_of_sandbox(self, sandbox_id: str) -> Caller | None:
         """The run that a sandbox serves now; the one that came last, where it serves several."""
         known = self._run_keys.get(sandbox_id)
-        return None if known is None else known.caller
+        if known is None:
+            return None
+        return known.caller
 
     def run_ids_of_sandbox(self, sandbox_id: str) -> frozenset[str]:
         """The ids of all runs that a sandbox serves now."""
         known = self._run_keys.get(sandbox_id)
-        return frozenset() if known is None else known.run_ids
+        if known is None:
+            return frozenset()
+        return known.run_ids
 
     async def identify(self, key: str) -> Caller:
         """The person behind a key that is typed on a page; a one-time key and a run's are refused, and not spent.
@@ -147,12 +155,18 @@ class ApiKeys:
         digest = hash_key(key)
         if random.compare_digest(digest, self._admin_hash):
             return Caller(HOME_OWNER, "admin")
-        row = await self._db.read(lambda c: access.key_by_hash(c, digest))
-        caller = None if row is None or row["one_time"] else _live(row)
+
+        row = await self._db.read(access.key_by_hash, digest)
+        if row is None or row["one_time"]:
+            caller = None
+        else:
+            caller = _live(row)
+
         if caller is None:
             raise Unauthenticated(
                 _REFUSED, hint="`codewords keys create` makes one; the home's own is in its api.key file."
             )
+
         return caller
 
     def reference(self, caller: Caller) -> str:
@@ -163,17 +177,27 @@ class ApiKeys:
         """The holder of a key as it is now; None where it was revoked, has expired or is another's."""
         if reference.startswith(_HOME_KEY):
             same = reference == self._home_reference() and owner == HOME_OWNER
-            return Caller(HOME_OWNER, "admin") if same else None
-        row = await self._db.read(lambda c: access.key_by_id(c, reference))
-        caller = None if row is None or row["one_time"] else _live(row)
-        return caller if caller is not None and caller.owner == owner else None
+            if same:
+                return Caller(HOME_OWNER, "admin")
+            return None
+
+        row = await self._db.read(access.key_by_id, reference)
+        if row is None or row["one_time"]:
+            caller = None
+        else:
+            caller = _live(row)
+
+        if caller is not None and caller.owner == owner:
+            return caller
+
+        return None
 
     def _home_reference(self) -> str:
         """Tells that the home's key is another now; too short to find the key by."""
         return f"{_HOME_KEY}{hash_key(self._admin_hash)[:8]}"
 
     async def _from_store(self, digest: str) -> Caller:
-        row = await self._db.read(lambda c: access.key_by_hash(c, digest))
+        row = await self._db.read(access.key_by_hash, digest)
         if row is None:
             raise Unauthenticated(
                 _REFUSED, hint="`codewords keys create` makes one; the home's own is in its api.key file."
@@ -186,6 +210,7 @@ class ApiKeys:
             raise Unauthenticated(
                 "That API key has expired.", hint="`codewords keys create` makes a new one."
             )
+
         caller = _caller(row)
         if row["one_time"]:
             if not await self._db.write(lambda c: access.spend_key(c, row["id"], now())):
@@ -195,6 +220,7 @@ class ApiKeys:
                 )
         elif row["expires_at"] is None and not self._db.shared:  # another process may revoke it
             self._known[digest] = caller
+
         return caller
 
     def new_run_key(self, sandbox_id: str) -> RunKey:
@@ -207,7 +233,7 @@ class ApiKeys:
         if key_id not in self._models:
             if len(self._models) > _KEPT:
                 self._models.clear()
-            listed = await self._db.read(lambda c: access.models_of_key(c, key_id))
+            listed = await self._db.read(access.models_of_key, key_id)
             self._models[key_id] = None if listed is None else tuple(listed)
         return self._models[key_id]
 
@@ -229,6 +255,7 @@ class ApiKeys:
         """
         if not owner.isprintable() or not 0 < len(owner) <= 64:
             raise InvalidInput("A key's owner is 1 to 64 printable characters.")
+
         if expires_in is not None:
             check_seconds(expires_in, "expires_in", low=_MIN_LIFETIME)
         if models is not None and not all(_MODEL.fullmatch(one) for one in models[:_MOST_MODELS]):
@@ -247,6 +274,7 @@ class ApiKeys:
             )
         if toolsets is not None and not 0 < len(toolsets) <= _MOST_TOOLSETS:
             raise InvalidInput(f"A key with toolsets names 1 to {_MOST_TOOLSETS} of them.")
+
         key, at = new_key(one_time=one_time), now()
         values: dict[str, Any] = {
             "id": random.token_hex(8),
@@ -263,7 +291,8 @@ class ApiKeys:
             "scopes": scopes,
             "toolsets": toolsets,
         }
-        await self._db.write(lambda c: access.add_key(c, values))
+        await self._db.write(access.add_key, values)
+
         return key, _key_info(values)
 
     async def list(self) -> list[KeyInfo]:
@@ -272,7 +301,7 @@ class ApiKeys:
 
     async def revoke(self, key_id: str) -> None:
         """End a key at once. Raises NotFound."""
-        if not await self._db.write(lambda c: access.revoke_key(c, key_id)):
+        if not await self._db.write(access.revoke_key, key_id):
             raise NotFound("There is no key of that id.", hint="`codewords keys list` shows them.")
         self._known = {digest: caller for digest, caller in self._known.items() if caller.key_id != key_id}
 
@@ -290,7 +319,9 @@ def _caller(row: RowMapping) -> Caller:
 def _live(row: RowMapping) -> Caller | None:
     """The key's holder, unless it was revoked or has expired."""
     expired = row["expires_at"] is not None and row["expires_at"] <= now()
-    return None if row["revoked"] or expired else _caller(row)
+    if row["revoked"] or expired:
+        return None
+    return _caller(row)
 
 
 def _key_info(row: dict[str, Any]) -> KeyInfo:

@@ -237,11 +237,13 @@ class RunAuthority(Authority):
         if target.kind == "workflow":
             self.require_call(target.name)
             return
+
         hosts = self.hosts_of(service)
         host = normal_host(target.name)
         # loopback is the operator's to open, and judged where it is dialled
         if hosts is None or (host is not None and (covers(hosts, host) or is_this_machine(host))):
             return
+
         raise self._refusal(
             f"The workflow's manifest does not list {_shown(target.name, 'this host')}, so {service} did not go there.",
             f"If it should be reached, add it to `hosts` {_TO_ADD}",
@@ -251,7 +253,11 @@ class RunAuthority(Authority):
         """See `Authority`. The version declares the app, and its manifest lists the action."""
         manifest, slug = self.manifest, app_name(app)
         if slug != "http" and not any(covers_app(declared, slug) for declared in manifest.connections):
-            name = f'"{variable_of(slug)}"' if slug else "its variable"
+            if slug:
+                name = f'"{variable_of(slug)}"'
+            else:
+                name = "its variable"
+
             raise self._refusal(
                 f"The workflow does not declare that it uses {slug or 'this app'}, so nothing was done.",
                 f"Add {name} to env_vars under [tool.env-checker] in the header and deploy again.",
@@ -342,7 +348,9 @@ class Authorities:
     def service_of(self, run_id: str) -> str | None:
         """The workflow that a run executes; None for a run that does not go on here."""
         found = self._runs.get(run_id)
-        return None if found is None else found.workflow
+        if found is None:
+            return None
+        return found.workflow
 
     def _refused(self, run_id: str, sentence: str) -> None:
         self.on_refused(run_id, sentence)
@@ -351,4 +359,6 @@ class Authorities:
 def _shown(name: str, otherwise: str = "it") -> str:
     """A name in a sentence: only if it looks like one."""
     plain = name.isascii() and name.replace("_", "").replace(".", "").replace("-", "").isalnum()
-    return f"`{name}`" if plain and len(name) <= 80 else otherwise
+    if plain and len(name) <= 80:
+        return f"`{name}`"
+    return otherwise

@@ -36,13 +36,19 @@ class Consents:
         """
         if not ask.lines or consent.allow:
             return
+
         if consent.asker:
             ask = ask.asked_by(consent.asker)
-        link = await self._links.find(consent.confirm) if consent.confirm else None
+        if consent.confirm:
+            link = await self._links.find(consent.confirm)
+        else:
+            link = None
+
         if link is None or (link.owner, link.subject) != (ask.owner, ask.digest):
             link = await self._links.about(ask.owner, ask.digest)
         if link is None:
             raise self._needed(ask, await self._links.create(ask.owner, ask.digest, _told(ask)))
+
         confirms = consent.confirm == link.token and (consent.by_person or self._unattended)
         if link.answer is None and not confirms:
             raise self._needed(ask, link.token)
@@ -62,6 +68,7 @@ class Consents:
                 "This question is not open: it was answered, or has expired.",
                 hint="Do it again; what is still to be agreed is asked anew.",
             )
+
         rows = [(str(kind), [str(one) for one in items]) for kind, items in link.data["rows"]]
         return OpenQuestion(Wording(**link.data["wording"]), rows, str(link.data.get("diff", "")))
 
@@ -83,12 +90,16 @@ class Consents:
             if link is None or link.owner != owner:
                 return None
             if link.answer is not None:
-                return "agreed" if link.answer == "agreed" else "declined"
+                if link.answer == "agreed":
+                    return "agreed"
+                return "declined"
             if (left := until - time.monotonic()) <= 0:
                 return None
+
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left, LOOK_AGAIN)):
                     await news.wait()
+
         return None
 
     def _needed(self, ask: Question, token: str) -> ConsentNeeded:

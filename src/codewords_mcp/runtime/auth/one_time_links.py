@@ -66,6 +66,7 @@ class Links:
             rows.add(connection, values, self._lifetime, most_of_owner=MAX_PER_OWNER, most=MAX_LINKS)
 
         await self._db.write(store)
+
         return token
 
     async def ensure(self, owner: str, subject: str, data: dict[str, Any]) -> str:
@@ -80,25 +81,25 @@ class Links:
     async def find(self, token: str) -> OneTimeLink | None:
         """What a token stands for, without spending it; None where it is unknown, spent or expired."""
         link_id = _digest(token)
-        return self._opened(await self._db.read(lambda c: rows.get(c, link_id, self._kind)))
+        return self._opened(await self._db.read(rows.get, link_id, self._kind))
 
     async def about(self, owner: str, subject: str) -> OneTimeLink | None:
         """A link about this that is good."""
-        return self._opened(await self._db.read(lambda c: rows.about(c, self._kind, owner, subject)))
+        return self._opened(await self._db.read(rows.about, self._kind, owner, subject))
 
     async def waiting(self, owner: str) -> list[OneTimeLink]:
         """The owner's links of every kind that nobody has answered, the newest first."""
-        opened = map(self._opened, await self._db.read(lambda c: rows.unanswered(c, owner)))
+        opened = map(self._opened, await self._db.read(rows.unanswered, owner))
         return [link for link in opened if link is not None]
 
     async def answer(self, token: str, said: str) -> bool:
         """Record what a person has said; the first one counts."""
         link_id = _digest(token)
-        return await self._db.write(lambda c: rows.answer(c, link_id, self._kind, said))
+        return await self._db.write(rows.answer, link_id, self._kind, said)
 
     async def spend(self, link: OneTimeLink) -> bool:
         """End it, for good; False where somebody else was first."""
-        return await self._db.write(lambda c: rows.spend(c, link.row))
+        return await self._db.write(rows.spend, link.row)
 
     def _opened(self, row: RowMapping | None) -> OneTimeLink | None:
         if row is None:

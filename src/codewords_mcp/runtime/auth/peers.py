@@ -53,7 +53,11 @@ def uid_of(peer: Peer) -> int | None:
         found = [uid for version, ends in readings for uid in users_in(_read_table(version), ends)]
     except (OSError, ValueError):
         return None
-    return found[0] if found else None
+
+    if found:
+        return found[0]
+
+    return None
 
 
 def users_in(table: str, peer: Peer) -> list[int]:
@@ -91,7 +95,10 @@ def _read_table(version: int) -> str:
 
 def _unmapped(host: str) -> str:
     address = ipaddress.ip_address(host)
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    if isinstance(address, ipaddress.IPv6Address):
+        mapped = address.ipv4_mapped
+    else:
+        mapped = None
     return str(mapped or address)
 
 

@@ -94,15 +94,17 @@ def of_deploy(
     shown = quoted(name, _TITLE)
     message = f"The workflow {shown} was not deployed: a person has to agree to what it may do."
     about, title = "It asks for", f"Deploy the new workflow {shown}, which may do this?"
+
     if live is not None:
-        why = (
-            "its versions so far were deployed without a manifest, so nothing has been agreed yet"
-            if unknown_before
-            else "it asks for more than was agreed"
-        )
+        if unknown_before:
+            why = "its versions so far were deployed without a manifest, so nothing has been agreed yet"
+        else:
+            why = "it asks for more than was agreed"
+
         message = f"This version of {shown} was not deployed: {why}. Version {live} goes on serving."
         title = f"Deploy a new version of the workflow {shown}, which may do this?"
         about = f"Version {live} of {service_id}, which is live now, may not do this. The new one asks for"
+
     wording = Wording(
         message=message,
         hint=_TO_DEPLOY,
@@ -140,6 +142,7 @@ def of_run(
     ]
     rows = tabled(others) + ([("your secrets", held)] if held else [])
     lines = described(others) + ([f"your secrets {', '.join(held)}"] if held else [])
+
     return Question(owner, _digest(owner, "run", service_id, digest, sorted(grants)), rows, lines, wording)
 
 
@@ -156,6 +159,7 @@ def of_deletion(owner: str, name: str, service_id: str, live: int | None, versio
         declined="A person declined; nothing was deleted.",
     )
     rows = [("deletes", [f"{item(service_id)}: {what}"])]
+
     return Question(owner, _digest(owner, "delete", service_id, live, versions), rows, _lines(rows), wording)
 
 
@@ -164,7 +168,11 @@ def of_rollback(
 ) -> Question:
     """An assistant wants another version live. `grants`: what it may do that the live one may not; None where nobody knows."""
     title = f"Make version {version} of the workflow {quoted(name, _TITLE)} live, in place of version {live}?"
-    more = tabled(grants or ()) if grants is not None else [("may do", ["what its code asks for"])]
+    if grants is not None:
+        more = tabled(grants or ())
+    else:
+        more = [("may do", ["what its code asks for"])]
+
     wording = Wording(
         message=f"Nothing was done yet: a person has to agree. {title}",
         hint=_TO_CALL,
@@ -175,6 +183,7 @@ def of_rollback(
     )
     rows: Rows = [("workflow", [item(service_id)]), ("version", [str(version)]), *more]
     digest = _digest(owner, "rollback", service_id, version, live, more)
+
     return Question(owner, digest, rows, _lines(rows), wording)
 
 
@@ -191,7 +200,10 @@ def of_call(owner: str, action: str, props: Mapping[str, Any], account: str | No
 def of_service(owner: str, service: str, path: str, data: Any) -> Question:
     """One call of a library service that sends, changes or acts on something."""
     name = item(f"{service}/{path}".rstrip("/"))
-    fields = cast("dict[str, Any]", data) if isinstance(data, dict) else {"input": data}
+    if isinstance(data, dict):
+        fields = cast("dict[str, Any]", data)
+    else:
+        fields = {"input": data}
     rows: Rows = [("service", [name]), *_fields(fields)]
     digest = _digest(owner, "service", service, path, json.dumps(data, sort_keys=True))
     return Question(owner, digest, rows, _lines(rows), _wording_of_call(name))
@@ -209,6 +221,7 @@ def of_tool(owner: str, tool: str, arguments: Mapping[str, Any], title: str) -> 
     )
     rows: Rows = [("tool", [tool]), *_fields(arguments)]
     digest = _digest(owner, "tool", tool, json.dumps(arguments, sort_keys=True))
+
     return Question(owner, digest, rows, _lines(rows), wording)
 
 
@@ -232,7 +245,10 @@ def _fields(values: Mapping[str, Any]) -> Rows:
 
 def describe_key(caller: Caller) -> str:
     """The key that a caller has, and whose it is, as a question names it."""
-    key = f"key {caller.key_id}" if caller.key_id else "the home's own key"
+    if caller.key_id:
+        key = f"key {caller.key_id}"
+    else:
+        key = "the home's own key"
     return f"{key} of {item(caller.owner, 64)}"
 
 
@@ -246,8 +262,6 @@ def _digest(*parts: object) -> str:
 
 def _shown(value: Any) -> str:
     """A value on one line, quoted where it is text, and bounded."""
-    return (
-        quoted(value, _VALUE)
-        if isinstance(value, str)
-        else one_line(json.dumps(value, ensure_ascii=False), _VALUE)
-    )
+    if isinstance(value, str):
+        return quoted(value, _VALUE)
+    return one_line(json.dumps(value, ensure_ascii=False), _VALUE)

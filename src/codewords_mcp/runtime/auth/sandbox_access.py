@@ -80,7 +80,7 @@ class SandboxAccess:
     async def may_post_webhook(self, run: Caller, endpoint: str) -> bool:
         """Whether a webhook's address starts the workflow of this run and nothing else."""
         service_id = self._service_of_run(run.run_id or "")
-        hooks = await self._db.read(lambda connection: webhooks.at_endpoint(connection, endpoint))
+        hooks = await self._db.read(webhooks.at_endpoint, endpoint)
         return bool(hooks) and all(
             hook["owner"] == run.owner and hook["service_id"] == service_id for hook in hooks
         )

@@ -66,12 +66,15 @@ class SessionShares:
         """
         self._make_room(self._per_key, lambda: self._of(key=key))
         self._make_room(self._per_owner, lambda: self._of(owner=owner))
+
         if len(self._open) >= self._per_home:
             largest = Counter(session.owner for session in self._open.values()).most_common(1)[0][0]
             self._make_room(self._per_home, self._open.values, among=self._of(owner=largest))
+
         session = McpSession(owner, key, end)
         number = next(self._numbers)
         self._open[number], self._number_of[session] = session, number
+
         return session
 
     def close(self, session: McpSession) -> None:
@@ -96,6 +99,7 @@ class SessionShares:
         held = list(members())
         if len(held) < limit:
             return
+
         idle = [session for session in (held if among is None else among) if not session.calls]
         if not idle:
             raise TooBusy(
@@ -103,6 +107,7 @@ class SessionShares:
                 retry_after=RETRY_AFTER,
                 hint="End sessions that are not needed (DELETE with their Mcp-Session-Id), or use one for several calls.",
             )
+
         longest = min(idle, key=lambda session: (session.streams > 0, session.last_used))
         self.close(longest)
         log.info("session ended to make room", owner=longest.owner, open=len(held))

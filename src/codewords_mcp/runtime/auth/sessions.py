@@ -124,6 +124,7 @@ class PageSessions:
             values.put(connection, _OWNER, space, _digest(token), data, at + int(ttl * 1e6))
 
         await self._db.write(put)
+
         return token
 
     async def _find(self, space: str, token: str) -> _Stored | None:

@@ -34,7 +34,11 @@ class WrongKeys:
 
         of_network = sum(1 for _, other in self._attempts if other == network)
         if of_network >= MAX_PER_ADDRESS or len(self._attempts) >= MAX_TOTAL:
-            whose = "from your address" if of_network >= MAX_PER_ADDRESS else "here"
+            if of_network >= MAX_PER_ADDRESS:
+                whose = "from your address"
+            else:
+                whose = "here"
+
             raise TooBusy(
                 f"Too many wrong keys were typed {whose}.",
                 retry_after=int(WINDOW_S),

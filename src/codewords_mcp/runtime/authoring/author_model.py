@@ -19,6 +19,7 @@ async def gateway_author(gateway: Gateway, caller: Caller, settings: Settings) -
     chosen = await choose(gateway, caller.owner, settings.author_model)
     if chosen is None:
         return None
+
     provider, model = chosen
 
     async def ask(system: str, prompt: str) -> Written:

@@ -98,7 +98,9 @@ def _schema(schema: dict[str, Any]) -> str:
         for name, part in schema.get("properties", {}).items()
     ]
     text = "{" + ", ".join(fields) + "}"
-    return text if len(text) <= _SCHEMA else text[:_SCHEMA] + "…"
+    if len(text) <= _SCHEMA:
+        return text
+    return text[:_SCHEMA] + "…"
 
 
 def _kind(part: dict[str, Any]) -> str:
@@ -107,7 +109,9 @@ def _kind(part: dict[str, Any]) -> str:
     if len(told) != 1:
         return ""
     one = told[0]
-    return " | ".join(map(json.dumps, one["enum"])) if "enum" in one else str(one.get("type", ""))
+    if "enum" in one:
+        return " | ".join(map(json.dumps, one["enum"]))
+    return str(one.get("type", ""))
 
 
 def brief(templates: Sequence[Template], services: Iterable[ServiceInfo], wish: str) -> Brief:

@@ -88,6 +88,7 @@ def diagnose(
         and not frames
         and run.response_json == {"detail": _NO_ROUTE[run.response_status]}
     )
+
     return Diagnosis(
         step=run.steps[-1].id if run.steps else None,
         error=(f"{name}: {said}" if said else name) or None,
@@ -120,7 +121,10 @@ def _frames(trace: str, code: str) -> list[Frame]:
     found: list[Frame] = []
     for number, function in _FRAME.findall(trace):
         at = int(number)
-        text = lines[at - 1].strip()[:_TEXT] if 0 < at <= len(lines) else ""
+        if 0 < at <= len(lines):
+            text = lines[at - 1].strip()[:_TEXT]
+        else:
+            text = ""
         found.append(Frame(line=at, function=function or "?", text=text))
     return found[-_FRAMES:]
 
@@ -140,12 +144,18 @@ def _since(run: Run, code: str, good: tuple[Run, str] | None) -> str | None:
     """What is different since the last success; None where there was none."""
     if good is None:
         return None
+
     before, before_code = good
     when = before.created_at.isoformat(timespec="seconds")
     if before.version == run.version or before_code == code:
         return f"Run {before.id} of the same code succeeded at {when}: look for what is different in its input or outside."
+
     diff = diff_of(before_code, code, (f"version {before.version}", f"version {run.version}"))
-    shown = diff if len(diff) <= _DIFF else diff[:_DIFF] + "\n…"
+    if len(diff) <= _DIFF:
+        shown = diff
+    else:
+        shown = diff[:_DIFF] + "\n…"
+
     return f"Version {before.version} succeeded at {when}. Changed since:\n{shown}"
 
 
@@ -156,13 +166,18 @@ def _fix(run: Run, code: str, trace: str, name: str) -> str | None:
         and run.error.hint
     ):
         return run.error.hint
+
     try:
         crash = explain_crash(parse_script(code), trace)
     except InvalidScript:
         crash = None
+
     if crash is not None and crash.fix:
         return crash.fix
-    return next((fix for part, fix in _FIXES if part in name), None) if name else _by_status(run)
+    if name:
+        return next((fix for part, fix in _FIXES if part in name), None)
+
+    return _by_status(run)
 
 
 def _by_status(run: Run) -> str | None:

@@ -92,13 +92,18 @@ class Drafts:
             rows.add(connection, row)
 
         await self._db.write(write)
+
         return row
 
     async def change(
         self, row: DraftRow, code: str, validate: Validate, story: GenerationHistory | None = None
     ) -> DraftRow:
         """Check other code and keep it as the next revision. Raises Conflict where `row` is not its last revision any more."""
-        given = row.facts["example"] if row.facts["example_from"] == "given" else None
+        if row.facts["example_from"] == "given":
+            given = row.facts["example"]
+        else:
+            given = None
+
         validation = await validate(code, given)
         told = story or _story(row)
         at = now()
@@ -112,11 +117,15 @@ class Drafts:
             expires_at=at + self._ttl,
         )
         await self._store(row, changed)
+
         return changed
 
     async def check_again(self, row: DraftRow, validate: Validate) -> DraftRow:
         """Check the same code once more: what a check found may have been put right outside of it."""
-        given = row.facts["example"] if row.facts["example_from"] == "given" else None
+        if row.facts["example_from"] == "given":
+            given = row.facts["example"]
+        else:
+            given = None
         facts = _facts(await validate(row.code, given), given, row.facts["description"], _story(row))
         changed = replace(row, facts=facts | {"done": row.facts["done"]}, updated_at=now())
         await self._store(row, changed)
@@ -131,7 +140,7 @@ class Drafts:
     async def _store(self, before: DraftRow, after: DraftRow) -> None:
         names = ("name", "code", "revision", "facts", "updated_at", "expires_at")
         values = {name: getattr(after, name) for name in names}
-        if not await self._db.write(lambda c: rows.change(c, before.id, before.revision, values)):
+        if not await self._db.write(rows.change, before.id, before.revision, values):
             raise stale(before.revision)
 
     async def get(self, caller: Caller, draft_id: str) -> DraftRow:
@@ -158,7 +167,7 @@ class Drafts:
 
     async def remove(self, caller: Caller, draft_id: str) -> None:
         """Raises NotFound."""
-        if not await self._db.write(lambda c: rows.remove(c, draft_id, caller.owner)):
+        if not await self._db.write(rows.remove, draft_id, caller.owner):
             await self.get(caller, draft_id)
 
     async def purge(self) -> None:
@@ -195,6 +204,7 @@ def edited(
     name, code, old = before
     draft = shown(after)
     known, now_there = {_same(check) for check in old}, {_same(check) for check in draft.checks}
+
     return Edited(
         draft=draft,
         diff=diff_of(code, after.code, (name, f"{after.id} revision {after.revision}")),

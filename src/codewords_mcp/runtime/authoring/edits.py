@@ -35,6 +35,7 @@ def apply_patch(code: str, patch: str) -> str:
             "The patch has no hunk.",
             hint="It is a unified diff: a line `@@`, then lines with ` `, `-` and `+`.",
         )
+
     for number, (line, edit) in enumerate(hunks, start=1):
         code = _replaced(code, edit, f"Hunk {number} of {len(hunks)}", line)
     return code
@@ -52,11 +53,13 @@ def _replaced(code: str, edit: Edit, which: str, near: int | None) -> str:
             f"{which} has no old text, so its place is unknown; nothing was changed.",
             hint="Give a line that stands there as old, and the same line with what to add as new.",
         )
+
     places = [place.start() for place in re.finditer(re.escape(edit.old), code)]
     if not places:
         raise _missing(code, edit, which)
     if edit.replace_all:
         return code.replace(edit.old, edit.new)
+
     if len(places) > 1:
         at = [code.count("\n", 0, place) + 1 for place in places]
         if near not in at:
@@ -66,6 +69,7 @@ def _replaced(code: str, edit: Edit, which: str, near: int | None) -> str:
                 hint="Take in a neighbouring line, so that it stands there once, or give replace_all.",
             )
         places = [places[at.index(near)]]
+
     start = places[0]
     return code[:start] + edit.new + code[start + len(edit.old) :]
 
@@ -79,8 +83,17 @@ def _missing(code: str, edit: Edit, which: str) -> InvalidInput:
                 f"{which}: line {at + 1} has its old text with other spaces; nothing was changed.",
                 hint="Give its spaces exactly as they are there.",
             )
-    near = difflib.get_close_matches(wanted[0], bare, n=1, cutoff=0.6) if wanted else []
-    place = f"; the nearest is line {bare.index(near[0]) + 1}" if near else ""
+
+    if wanted:
+        near = difflib.get_close_matches(wanted[0], bare, n=1, cutoff=0.6)
+    else:
+        near = []
+
+    if near:
+        place = f"; the nearest is line {bare.index(near[0]) + 1}"
+    else:
+        place = ""
+
     return InvalidInput(
         f"{which}: its old text is not in the code{place}; nothing was changed.",
         hint="Look at the code as it is now (get_workflow with include_code) and give the text exactly.",
@@ -93,6 +106,7 @@ def _hunks(patch: str) -> Iterator[tuple[int | None, Edit]]:
     old: list[str] = []
     new: list[str] = []
     inside = False
+
     for line in [*patch.splitlines(), "@@"]:
         if found := _HUNK.fullmatch(line):
             if old != new:

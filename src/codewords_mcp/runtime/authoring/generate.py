@@ -69,19 +69,26 @@ class Generator:
         self._go_on(await self.drafts.asked_for(self.caller, self.wish.digest))
         if self.row is not None and self.story.done:
             return self._result("")
+
         system, why = system_prompt(self.wish.services), ""
         while not why and (not self.story.tried or self.story.tried[-1].problem):
             why = self._stops()
             if not why:
                 await self._round(system)
+
         self.story = replace(self.story, done=True)
         if self.row is None:
             costs = [one.cost for one in self.story.tried if one.cost is not None]
-            spent = f", which cost {sum(costs):.4f} USD" if costs else ""
+            if costs:
+                spent = f", which cost {sum(costs):.4f} USD"
+            else:
+                spent = ""
+
             raise ModelAnswerInvalid(
                 f"The model gave no program in {len(self.story.tried)} answers{spent}.",
                 hint="Describe what it takes, does and answers more plainly, or name a stronger model (CODEWORDS_AUTHOR_MODEL).",
             )
+
         self.row = await self.drafts.tell(self.row, self.story)
         return self._result(why)
 
@@ -97,16 +104,20 @@ class Generator:
 
     async def _round(self, system: str) -> None:
         number, wish = len(self.story.tried) + 1, self.wish
-        doing = "Writing it" if number == 1 else f"Repairing it: {self.story.tried[-1].problem}"
+        if number == 1:
+            doing = "Writing it"
+        else:
+            doing = f"Repairing it: {self.story.tried[-1].problem}"
+
         await self.progress(
             number - 1, self.bounds.rounds, f"Answer {number} of {self.bounds.rounds} at most: {doing}"
         )
         code = self.row.code if self.row else ""
-        prompt = (
-            repair_prompt(wish.description, wish.constraints, code, self.faults)
-            if self.faults
-            else first_prompt(wish.description, wish.constraints, wish.template)
-        )
+        if self.faults:
+            prompt = repair_prompt(wish.description, wish.constraints, code, self.faults)
+        else:
+            prompt = first_prompt(wish.description, wish.constraints, wish.template)
+
         written = await self.ask(system, prompt)
         draught = read_answer(written.text, code, cut=written.cut)
         await self.progress(number - 0.5, self.bounds.rounds, f"Checking answer {number}")
@@ -116,6 +127,7 @@ class Generator:
             if self.row is not None:
                 self.row = await self.drafts.tell(self.row, self.story)
             return
+
         self.story = replace(self.story, plan=self.story.plan or draught.plan)
         await self._keep(draught.code, written)
 
@@ -131,7 +143,10 @@ class Generator:
         self.row = await self.drafts.tell(self.row, self.story)
 
     def _tried(self, written: Written) -> None:
-        problem = self.faults[0][:_PROBLEM] if self.faults else ""
+        if self.faults:
+            problem = self.faults[0][:_PROBLEM]
+        else:
+            problem = ""
         one = Tried(problem=problem, tokens=written.tokens, cost=written.cost)
         self.story = replace(self.story, tried=(*self.story.tried, one))
 

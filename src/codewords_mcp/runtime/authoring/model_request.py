@@ -42,12 +42,14 @@ def check_wish(description: str, constraints: str) -> tuple[str, str]:
             "The description is empty.",
             hint='Say what the workflow takes, does and answers: "Takes a URL, …".',
         )
+
     for name, text in (("description", description), ("constraints", constraints)):
         if len(text) > LONGEST:
             raise InvalidInput(
                 f"The {name} has {len(text):,} characters; the limit is {LONGEST:,}.",
                 hint="Describe what it does in a page; data belongs into its input or a file.",
             )
+
     return description, constraints
 
 
@@ -62,7 +64,10 @@ def system_prompt(services: Iterable[str]) -> str:
 
 def first_prompt(description: str, constraints: str, template: str) -> str:
     """The first question."""
-    bounds = f"\nConstraints:\n{constraints}\n" if constraints else ""
+    if constraints:
+        bounds = f"\nConstraints:\n{constraints}\n"
+    else:
+        bounds = ""
     return (
         f"Write a workflow that does this:\n\n{description}\n{bounds}\n"
         f"A workflow that works, for its style:\n\n```python\n{template}```\n\n"
@@ -72,13 +77,18 @@ def first_prompt(description: str, constraints: str, template: str) -> str:
 
 def repair_prompt(description: str, constraints: str, code: str, faults: list[str]) -> str:
     """What is asked after an answer that does not pass."""
-    bounds = f"\nConstraints: {constraints}" if constraints else ""
+    if constraints:
+        bounds = f"\nConstraints: {constraints}"
+    else:
+        bounds = ""
+
     told = "\n".join(f"- {fault}" for fault in faults[:_FAULTS])
     if not code:
         return (
             f"Write a workflow that does this:\n\n{description}{bounds}\n\nYour last answer could not be used:\n{told}\n\n"
             "Answer with the whole file in one ```python block and nothing after it."
         )
+
     return (
         f"This workflow should do the following, and does not pass its checks:\n\n{description}{bounds}\n\n"
         f"```python\n{code}\n```\n\nWhat is wrong:\n{told}\n\n"
@@ -89,7 +99,11 @@ def repair_prompt(description: str, constraints: str, code: str, faults: list[st
 def read_answer(text: str, before: str, *, cut: bool) -> ModelAnswer:
     """The code that an answer gives: a whole file, or a patch of the code before."""
     blocks = [(found[2].lower(), found[3], found.start()) for found in _FENCE.finditer(text)]
-    plan = text[: blocks[0][2]].strip()[:_PLAN_KEPT] if blocks else ""
+    if blocks:
+        plan = text[: blocks[0][2]].strip()[:_PLAN_KEPT]
+    else:
+        plan = ""
+
     files = [body for kind, body, _ in blocks if _OPENING in body and kind not in {"diff", "patch"}]
     if not files and text.lstrip().startswith(_OPENING):
         files = [text.lstrip()]
@@ -97,6 +111,7 @@ def read_answer(text: str, before: str, *, cut: bool) -> ModelAnswer:
         return ModelAnswer("", "The answer was cut off before its end: write a shorter program.", plan)
     if files:
         return ModelAnswer(max(files, key=len), "", plan)
+
     patches = [
         body for kind, body, _ in blocks if kind in {"diff", "patch"} or body.startswith(("@@", "--- "))
     ]
@@ -105,8 +120,10 @@ def read_answer(text: str, before: str, *, cut: bool) -> ModelAnswer:
             return ModelAnswer(apply_patch(before, "\n".join(patches)), "", plan)
         except InvalidInput as error:
             return ModelAnswer("", f"The diff does not fit: {error.message}", plan)
+
     if any(body.strip() for _, body, _ in blocks):
         return ModelAnswer("", f"The code has no header: it must begin with `{_OPENING}`.", plan)
+
     return ModelAnswer("", "The answer holds no code block with the whole file.", plan)
 
 
@@ -121,4 +138,5 @@ def faults_of(checks: Iterable[Check]) -> list[str]:
             place = f" (line {check.line})" if check.line else ""
             fix = f" Fix: {check.fix}" if check.fix else ""
             found.append(f"{check.id}{place}: {check.message}{fix}")
+
     return found

@@ -82,7 +82,12 @@ def _judge(place: _HostUse, pairs: set[str]) -> Check | None:
         return _warning(
             place, f"Port {port} of this machine is not open to workflows.", _setting(f"127.0.0.1:{port}")
         )
-    reason = None if address is None else not_public(address)
+
+    if address is None:
+        reason = None
+    else:
+        reason = not_public(address)
+
     if (
         address is None
         or reason is None
@@ -91,6 +96,7 @@ def _judge(place: _HostUse, pairs: set[str]) -> Check | None:
         return None
     if reason not in OPENABLE:
         return _warning(place, f"{host} is {reason}, which workflows do not reach.", None)
+
     return _warning(
         place,
         f"{host} is {reason}, which workflows reach only where the operator lets them.",
@@ -101,7 +107,9 @@ def _judge(place: _HostUse, pairs: set[str]) -> Check | None:
 def _to_machine(port: int | None, pairs: set[str]) -> str:
     shown = port or "PORT"
     told = f"Write {HOST_ALIAS}:{shown}: that is this machine."
-    return told if f"127.0.0.1:{port}" in pairs else f"{told} {_setting(f'127.0.0.1:{shown}')}"
+    if f"127.0.0.1:{port}" in pairs:
+        return told
+    return f"{told} {_setting(f'127.0.0.1:{shown}')}"
 
 
 def _setting(pair: str) -> str:
@@ -113,7 +121,9 @@ def _warning(place: _HostUse, message: str, fix: str | None) -> Check:
 
 
 def _written(address: Address) -> str:
-    return f"[{address}]" if address.version == 6 else str(address)
+    if address.version == 6:
+        return f"[{address}]"
+    return str(address)
 
 
 def _address(host: str) -> Address | None:
@@ -132,8 +142,10 @@ def _places(script: Script) -> Iterator[_HostUse]:
     for variable in script.env:
         if variable.default:
             yield from _urls(variable.default, None)
+
     if script.tree is None:
         return
+
     for node in ast.walk(script.tree):
         match node:
             case ast.Constant(value=str(text)):
@@ -165,11 +177,10 @@ def _keywords(call: ast.Call) -> Iterator[_HostUse]:
 
 
 def _listens(call: ast.Call) -> bool:
-    name = (
-        call.func.attr
-        if isinstance(call.func, ast.Attribute)
-        else call.func.id
-        if isinstance(call.func, ast.Name)
-        else ""
-    )
+    if isinstance(call.func, ast.Attribute):
+        name = call.func.attr
+    elif isinstance(call.func, ast.Name):
+        name = call.func.id
+    else:
+        name = ""
     return name in _SERVERS

@@ -91,7 +91,9 @@ def choose_services(services: Iterable[ServiceInfo], wish: str) -> list[ServiceI
 def _score(service: ServiceInfo, wish: set[str]) -> int:
     if service.name not in _SURE_WORDS:  # of another package
         shared = words_of(f"{service.name.replace('_', ' ')} {service.title} {service.summary}") & wish
-        return _SURE if len(shared) >= _SHARED or words_of(service.name.replace("_", " ")) <= wish else 0
+        if len(shared) >= _SHARED or words_of(service.name.replace("_", " ")) <= wish:
+            return _SURE
+        return 0
     sure = len(words_of(_SURE_WORDS[service.name]) & wish)
     together = sum(set(words) <= wish for words in _TOGETHER.get(service.name, []))
     hints = len(words_of(_HINTS.get(service.name, "")) & wish)

@@ -58,6 +58,7 @@ class _OpenSession:
         now, before = await self.session.usage(), self.told
         if now.seconds <= before.seconds:  # a call that ended at the same time has told
             return _NOTHING
+
         self.told = now
         return replace(
             now,
@@ -119,9 +120,14 @@ class Browsers:
         _stop(held)
         held.calls += 1
         tab: Tab | None = None
+
         try:
             async with held.room:
-                tab = held.free.pop() if held.free else await held.session.open_tab()
+                if held.free:
+                    tab = held.free.pop()
+                else:
+                    tab = await held.session.open_tab()
+
                 visit = TabLease(held.kind.name, tab)
                 try:
                     yield visit
@@ -160,12 +166,15 @@ class Browsers:
         """The run's session, opened by the first of its calls for all of them."""
         key = _key(visitor)
         opening = self._held.get(key)
+
         if opening is not None and opening.done() and not opening.result().session.alive:
             await self._end(key, opening)
             opening = None
+
         if opening is None:
             opening = self._held[key] = asyncio.create_task(self._opened(visitor), name=f"browser of {key}")
             opening.add_done_callback(lambda done: self._forget_failed(key, done))
+
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -196,14 +205,17 @@ class Browsers:
         """The kinds that can be had and are for this visitor, the best first. Raises NotConnected where there are none."""
         found: list[BrowserStatus] = []
         kinds: list[Browser] = []
+
         for kind in self._kinds:
             if kind.own and not visitor.own:
                 continue
             found.append(await kind.status(visitor.caller.owner))
             if self._most and found[-1].ready and kind.takes(visitor):
                 kinds.append(kind)
+
         if kinds:
             return kinds
+
         lack = self._lack(found)
         raise NotConnected(lack.sentence, hint=lack.fix)
 
@@ -230,6 +242,7 @@ class Browsers:
                 limit="browsers",
                 hint="Try again later, or raise CODEWORDS_BROWSERS and CODEWORDS_BROWSERS_PER_CALLER.",
             ) from None
+
         self._open[owner] += 1
 
     def _leave(self, owner: str) -> None:
@@ -240,11 +253,13 @@ class Browsers:
         """End a session, also one that is still being opened. Whoever comes now gets another."""
         if self._held.get(key) is not opening:
             return
+
         del self._held[key]
         opening.cancel()
         await asyncio.wait({opening})
         if opening.cancelled() or opening.exception() is not None:
             return
+
         held = opening.result()
         _stop(held)
         await held.session.close()
@@ -271,4 +286,6 @@ def _stop(held: _OpenSession) -> None:
 
 
 def _more(now: float | None, before: float | None) -> Any:
-    return None if now is None or before is None else now - before
+    if now is None or before is None:
+        return None
+    return now - before

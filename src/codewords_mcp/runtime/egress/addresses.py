@@ -80,7 +80,11 @@ def _is_own(address: Address) -> bool:
 
     Connecting a UDP socket sends nothing, and asks for the routes as they are now.
     """
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    if address.version == 4:
+        family = socket.AF_INET
+    else:
+        family = socket.AF_INET6
+
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((str(address), 9))

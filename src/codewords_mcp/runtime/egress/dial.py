@@ -114,16 +114,20 @@ class Dialler:
         literal = parse_address(host)
         if literal is not None:
             return [literal]
+
         reason = policy.may_look_up(host, port)
         if reason:
             raise DialRefused(reason)
+
         if host == HOST_ALIAS:
             texts: Sequence[str] = ("127.0.0.1",)
         else:
             texts = await self._look_up(host, port, share)
+
         found = dict.fromkeys(address for address in map(parse_address, texts) if address is not None)
         if not found:
             raise Unreachable("the name was not found")
+
         return list(found)[:MAX_ADDRESSES]
 
     async def _look_up(self, host: str, port: int, share: Share) -> Sequence[str]:
@@ -137,6 +141,7 @@ class Dialler:
 
         lookup = self._threads.submit(self._resolve, host, port)
         lookup.add_done_callback(give_back)
+
         try:
             return await asyncio.wrap_future(lookup)
         except (OSError, UnicodeError):
@@ -168,6 +173,7 @@ class Dialler:
                 failure = Unreachable(f"no answer within {self._timeout:g} s", address)
             except OSError as error:
                 failure = Unreachable(os.strerror(error.errno or 0).lower(), address)
+
         raise failure
 
 
@@ -177,6 +183,7 @@ async def _either(first: asyncio.Semaphore, second: asyncio.Semaphore) -> asynci
         if not one.locked():
             await one.acquire()
             return one
+
     waits = {asyncio.create_task(one.acquire()): one for one in (first, second)}
 
     def taken() -> list[asyncio.Semaphore]:
@@ -188,6 +195,7 @@ async def _either(first: asyncio.Semaphore, second: asyncio.Semaphore) -> asynci
         for one in taken():
             one.release()
         raise
+
     place, *more = taken()
     for one in more:
         one.release()

@@ -63,19 +63,23 @@ def answer(query: bytes, names: FakeNames) -> bytes | None:
     """
     if len(query) < 12:
         return None
+
     flags, questions = struct.unpack_from("!HH", query, 2)
     if flags & 0x8000 or questions != 1:
         return None
     if flags & 0x7800:
         return _reply(query, b"", _NOT_IMPLEMENTED)
+
     question = _question(query)
     if question is None:
         return None
+
     host = normal_host(question.name)
     if host is None or parse_address(host) is not None or host.endswith((".invalid", ".onion")):
         return _reply(query, question.raw, _NO_NAME)
     if question.type != _A:
         return _reply(query, question.raw, _NO_ERROR)
+
     return _address_reply(query, question, host, names)
 
 
@@ -91,7 +95,10 @@ def _address_reply(query: bytes, question: _Question, host: str, names: FakeName
 def _reply(query: bytes, question: bytes, code: int, address: bytes | None = None) -> bytes:
     flags = 0x8080 | (query[2] & 0x79) << 8 | code  # a response, recursion available; opcode and RD as asked
     counts = (1 if question else 0, 0 if address is None else 1, 0, 0)
-    record = b"" if address is None else struct.pack("!HHHIH", 0xC00C, _A, _IN, TTL, 4) + address
+    if address is None:
+        record = b""
+    else:
+        record = struct.pack("!HHHIH", 0xC00C, _A, _IN, TTL, 4) + address
     return query[:2] + struct.pack("!HHHHH", flags, *counts) + question + record
 
 
@@ -105,11 +112,17 @@ def _question(query: bytes) -> _Question | None:
             break
         if size > 63 or at + size > len(query):  # compression has no place in a question
             return None
+
         labels.append(query[at : at + size].decode("ascii", "replace"))
         at += size
     else:
         return None
+
     if at + 4 > len(query):
         return None
+
     kind, class_ = struct.unpack_from("!HH", query, at)
-    return _Question(".".join(labels), kind, query[12 : at + 4]) if class_ == _IN else None
+    if class_ == _IN:
+        return _Question(".".join(labels), kind, query[12 : at + 4])
+
+    return None

@@ -58,23 +58,33 @@ class HostCheck:
             name = server_name(self._first)
         except (ValueError, IndexError):
             return self._refuse(BAD_HELLO)
+
         if name is None:
-            return True if len(self._first) <= _MAX_HELLO else self._refuse(BAD_HELLO)
+            if len(self._first) <= _MAX_HELLO:
+                return True
+            return self._refuse(BAD_HELLO)
         if not name:
             return self._refuse(NO_SNI)
-        return None if normal_host(name) == self._host else self._refuse(OTHER_SNI)
+        if normal_host(name) == self._host:
+            return None
+
+        return self._refuse(OTHER_SNI)
 
     def _judge_first_line(self) -> bool | None:
         text = self._first.lstrip(b"\r\n")
         line, ended, _ = text.partition(b"\n")
         if not ended:
             may_be_http = len(text) <= _MAX_LINE and _TEXT.fullmatch(text) is not None
-            return True if may_be_http else None
+            if may_be_http:
+                return True
+            return None
+
         words = line.split(None, 1)  # hosts take every kind of white space (RFC 9112, 3)
         if len(words) < 2:
             return None
         if _VERSION.search(words[1]) is None:
             return self._judge_old(*words)
+
         self._requests = _Requests(self._host)
         return self._judge_requests(text)
 
@@ -83,14 +93,18 @@ class HostCheck:
         named = _ABSOLUTE.match(target.decode("latin-1").strip())
         if method.upper() not in {b"GET", b"HEAD", b"POST"} or named is None:
             return None
-        return None if _host_of(named[1].rpartition("@")[2]) == self._host else self._refuse(OTHER_HOST)
+        if _host_of(named[1].rpartition("@")[2]) == self._host:
+            return None
+        return self._refuse(OTHER_HOST)
 
     def _judge_requests(self, piece: bytes) -> bool | None:
         assert self._requests is not None  # noqa: S101  # set before the first call
         verdict = self._requests.feed(piece)
         if verdict == "":
             return True
-        return None if verdict is None else self._refuse(verdict)
+        if verdict is None:
+            return None
+        return self._refuse(verdict)
 
     def _refuse(self, reason: str) -> bool:
         self._refused(reason)
@@ -116,10 +130,18 @@ class _Requests:
         except httptools.HttpParserUpgrade as offer:
             if self._other:
                 return OTHER_HOST
-            return None if self._websocket else self._ignore_offer(piece[offer.args[0] :])
+            if self._websocket:
+                return None
+            return self._ignore_offer(piece[offer.args[0] :])
         except httptools.HttpParserError:
-            return OTHER_HOST if self._other else BAD_HTTP
-        return OTHER_HOST if self._other else ""
+            if self._other:
+                return OTHER_HOST
+            return BAD_HTTP
+
+        if self._other:
+            return OTHER_HOST
+
+        return ""
 
     def _ignore_offer(self, rest: bytes) -> str | None:
         """Read on as a host does that does not take the offer: its parser reads no body of such a request."""
@@ -155,7 +177,9 @@ class _Requests:
 
 def _host_of(authority: str) -> str | None:
     matched = _AUTHORITY.fullmatch(authority.strip().lower())
-    return normal_host(matched[1]) if matched else None
+    if matched:
+        return normal_host(matched[1])
+    return None
 
 
 def server_name(data: bytes) -> str | None:
@@ -168,15 +192,18 @@ def server_name(data: bytes) -> str | None:
         records += 1
         if data[at] != _HANDSHAKE or records > _MAX_RECORDS:
             raise ValueError
+
         size = int.from_bytes(data[at + 3 : at + 5])
         hello += data[at + 5 : at + 5 + size]
         at += 5 + size
         if len(hello) >= 4 and len(hello) >= 4 + int.from_bytes(hello[1:4]):
             break
+
     if len(hello) < 4 or len(hello) < 4 + int.from_bytes(hello[1:4]):
         return None
     if hello[0] != 1:
         raise ValueError
+
     return _named_in(hello[4 : 4 + int.from_bytes(hello[1:4])])
 
 
@@ -186,6 +213,7 @@ def _named_in(hello: bytes) -> str:
     at += 2 + int.from_bytes(hello[at : at + 2])  # cipher suites
     at += 1 + hello[at]  # compression methods
     at += 2  # length of all extensions
+
     while at + 4 <= len(hello):
         kind, size = int.from_bytes(hello[at : at + 2]), int.from_bytes(hello[at + 2 : at + 4])
         body = hello[at + 4 : at + 4 + size]
@@ -194,4 +222,5 @@ def _named_in(hello: bytes) -> str:
             if len(body) < 5 or body[2] != 0:
                 raise ValueError
             return body[5 : 5 + int.from_bytes(body[3:5])].decode("ascii")
+
     return ""

@@ -23,15 +23,26 @@ def normal_host(text: str) -> str | None:
     writes them, IPv6 with or without brackets. A host whose last label is a number is an IPv4 address in one of the forms that
     clients know (`127.1`, `2130706433`, `0x7f.0.0.1`, `0177.0.0.1`) or nothing (WHATWG URL, "ends in a number").
     """
-    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if text.startswith("[") and text.endswith("]"):
+        bare = text[1:-1]
+    else:
+        bare = text
+
     address = parse_address(bare)
     if address is not None:
         return str(address)
+
     name = bare.lower().removesuffix(".")
     if _ends_in_number(name):
         number = _ipv4(name)
-        return None if number is None else str(number)
-    return name if _NAME.fullmatch(name) else None
+        if number is None:
+            return None
+        return str(number)
+
+    if _NAME.fullmatch(name):
+        return name
+
+    return None
 
 
 def _ends_in_number(name: str) -> bool:
@@ -44,14 +55,17 @@ def _ipv4(name: str) -> ipaddress.IPv4Address | None:
     numbers = [_number(part) for part in name.split(".")]
     if len(numbers) > 4:
         return None
+
     *first, last = numbers
     if last is None or last >= 256 ** (5 - len(numbers)):
         return None
+
     value = last
     for place, part in enumerate(first):
         if part is None or part > 255:
             return None
         value += part << (8 * (3 - place))
+
     return ipaddress.IPv4Address(value)
 
 
@@ -59,13 +73,16 @@ def _number(part: str) -> int | None:
     """Decimal, or hexadecimal after 0x, or octal after 0; None for what is none."""
     if len(part) > _LONGEST_NUMBER:
         return None
+
     digits, base = part, 10
     if part.startswith("0x"):
         digits, base = part[2:] or "0", 16
     elif len(part) > 1 and part.startswith("0"):
         digits, base = part[1:], 8
+
     if not all(digit in _DIGITS[:base] for digit in digits) or not digits:
         return None
+
     return int(digits, base)
 
 

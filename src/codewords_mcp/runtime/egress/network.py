@@ -97,12 +97,21 @@ class Egress:
     def describe(self, sandbox_id: str) -> dict[str, Any]:
         """See `PolicedNetwork`."""
         policy = self._own.get(sandbox_id, self._policy)
-        hosts = None if policy.hosts is None else sorted(policy.hosts)
+        if policy.hosts is None:
+            hosts = None
+        else:
+            hosts = sorted(policy.hosts)
+
         interception = self._interceptions.get(sandbox_id)
         if interception is not None and interception.everywhere:
             return {"by": "runtime"}
+
         # what is intercepted is dialled here too: values and the authority's key never leave this machine
-        here = interception.credentials.hosts if interception else set[tuple[str, int]]()
+        if interception:
+            here = interception.credentials.hosts
+        else:
+            here = set[tuple[str, int]]()
+
         return {"mode": policy.mode, "hosts": hosts, "private": sorted(policy.pairs | here)}
 
     def report(self, sandbox_id: str, event: Mapping[str, Any]) -> None:
@@ -112,6 +121,7 @@ class Egress:
         port = event.get("port")
         if host is None or not isinstance(port, int):
             return
+
         reason = "".join(letter for letter in str(event.get("reason", "")) if letter.isprintable())[
             :MAX_REASON
         ]

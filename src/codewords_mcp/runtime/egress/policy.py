@@ -53,11 +53,13 @@ class EgressPolicy:
         """Why a host that the workflow's own list lacks may not be reached."""
         if self.hosts is None or host in self.hosts or is_this_machine(host):
             return None
+
         above = host
         while "." in above:
             above = above.partition(".")[2]
             if f"*.{above}" in self.hosts:
                 return None
+
         return (
             "the workflow's manifest does not list it; if it should be reached, add it to `hosts` under "
             f'[tool.codewords] in the header and deploy again: hosts = ["{host}"]'
@@ -86,16 +88,25 @@ class EgressPolicy:
             return None
         if self.mode == "none":
             return "workflows have no network here (CODEWORDS_EGRESS=none)"
+
         reason = not_public(address)
         if reason is None:
             return None
-        opened = f"; {_opened_by(host, port)}" if reason in OPENABLE else ""
+
+        if reason in OPENABLE:
+            opened = f"; {_opened_by(host, port)}"
+        else:
+            opened = ""
+
         return f"{address} is {reason}{opened}"
 
 
 def _opened_by(host: str, port: int) -> str:
     """How the operator lets workflows reach it."""
-    at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if ":" in host:
+        at = f"[{host}]:{port}"
+    else:
+        at = f"{host}:{port}"
     return f"""the operator opens it by CODEWORDS_EGRESS_ALLOW_PRIVATE='["{at}"]'"""
 
 
@@ -113,7 +124,9 @@ def _parse_pattern(pattern: str) -> str:
             "The list of hosts that a workflow may reach holds something that is not a host.",
             hint='Write names or addresses, for example egress = ["api.github.com", "*.example.com"], or egress = [] for none.',
         )
-    return f"*.{name}" if bare.startswith("*.") else name
+    if bare.startswith("*."):
+        return f"*.{name}"
+    return name
 
 
 def _parse_pair(pair: str) -> tuple[str, int]:

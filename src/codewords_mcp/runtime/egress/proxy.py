@@ -46,17 +46,21 @@ async def read_request(client: socket.socket) -> ProxyRequest | None:
     """The client's request; None if it hangs up or is silent for 30 s. Raises BadRequest."""
     loop = asyncio.get_running_loop()
     received = b""
+
     try:
         async with asyncio.timeout(HEAD_TIMEOUT):
             while b"\r\n\r\n" not in received:
                 if len(received) > MAX_HEAD:
                     raise BadRequest(431, f"The head of the request is over {MAX_HEAD} bytes.")
+
                 more = await loop.sock_recv(client, 8192)
                 if not more:
                     return None
+
                 received += more
     except TimeoutError:
         return None
+
     head, _, rest = received.partition(b"\r\n\r\n")
     return parse_request(head, rest)
 
@@ -67,12 +71,14 @@ def parse_request(head: bytes, rest: bytes) -> ProxyRequest:
     matched = _REQUEST.fullmatch(line)
     if matched is None:
         raise BadRequest(400, "The first line is not that of an HTTP/1.1 request.")
+
     method, target = matched.group(1), matched.group(2).decode("ascii", "replace")
     if method == b"CONNECT":
         host, port = _authority(target, None)
         return ProxyRequest(host, port, rest, ESTABLISHED)
     if not target.lower().startswith("http://"):
         raise BadRequest(400, "This is a proxy: it takes CONNECT host:port and http:// addresses.")
+
     return _plain_request(method, target, fields, rest)
 
 
@@ -84,7 +90,12 @@ def _plain_request(method: bytes, target: str, fields: list[bytes], rest: bytes)
     lowered = [field.lower() for field in fields]
     upgrade = any(field.startswith(b"upgrade:") for field in lowered)
     kept = [field for field, low in zip(fields, lowered, strict=True) if not low.startswith(_NOT_FORWARDED)]
-    origin = f"/{path}" if slash and not question else f"/{question}{query}{slash}{path}"
+
+    if slash and not question:
+        origin = f"/{path}"
+    else:
+        origin = f"/{question}{query}{slash}{path}"
+
     head = [
         method + b" " + origin.encode("ascii", "replace") + b" HTTP/1.1",
         b"Host: " + authority.rpartition("@")[2].encode("ascii", "replace"),
@@ -117,6 +128,7 @@ async def reply(client: socket.socket, status: int, sentence: str) -> None:
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     loop = asyncio.get_running_loop()
+
     try:
         async with asyncio.timeout(_LINGER):
             await loop.sock_sendall(client, head.encode() + body)

@@ -51,6 +51,7 @@ async def relay(
     traffic = traffic or Traffic()
     traffic.sent += len(to_upstream)
     pair = _SocketPair(client, upstream, traffic, check)
+
     try:
         pair.start(to_client, to_upstream)
         await pair.done
@@ -169,10 +170,12 @@ class _Flow:
                 self._check = None
             elif not verdict:
                 raise ConnectionAbortedError
+
         try:
             sent = self._target.send(data)
         except (BlockingIOError, InterruptedError):
             sent = 0
+
         if sent < len(data):
             self._pending = data[sent:]
             self._pair.loop.remove_reader(self._source.fileno())

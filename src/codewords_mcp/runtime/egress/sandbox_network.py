@@ -67,7 +67,12 @@ class SandboxNetwork:
         self._names = FakeNames()
         self._interception = interception
         self._share = Share()
-        self._dns = DnsResponder(sockets.dns, self._names) if sockets.dns else None
+
+        if sockets.dns:
+            self._dns = DnsResponder(sockets.dns, self._names)
+        else:
+            self._dns = None
+
         served = (
             (sockets.runtime if serve_runtime is not None else None, self._to_runtime),
             (sockets.connect, self._to_proxy),
@@ -102,11 +107,13 @@ class SandboxNetwork:
         if destination is None:
             reset(client)
             return
+
         try:
             host, upstream = await self._reach(*destination)
         except DialFailed:
             await _reset_once_heard(client)
             return
+
         await self._carry(client, upstream, host, destination[1])
 
     async def _to_proxy(self, client: socket.socket) -> None:
@@ -118,12 +125,14 @@ class SandboxNetwork:
         except BadRequest as error:
             await reply(client, error.status, error.sentence)
             return
+
         try:
             host, upstream = await self._reach(request.host, request.port)
         except DialFailed as error:
             sentence = f"{error.host}:{request.port} {error.verb}: {error.reason}."
             await reply(client, 502 if error.allowed else 403, sentence)
             return
+
         await self._carry(
             client, upstream, host, request.port, to_client=request.to_client, to_upstream=request.to_upstream
         )
@@ -151,6 +160,7 @@ class SandboxNetwork:
                 check=check,
             )
             return
+
         from codewords_mcp.runtime.egress.intercept.routing import carry
 
         await carry(
@@ -183,6 +193,7 @@ class SandboxNetwork:
         if self._interception is None or self._interception.tape is None:
             dialled = await self._dial(asked, port)
             return dialled.host, dialled.sock
+
         host = asked
         try:
             host = self._name_behind(asked)
@@ -191,6 +202,7 @@ class SandboxNetwork:
         except DialFailed as error:
             self._note(error, host, port)
             raise
+
         return host, None
 
     async def _dial_again(self, host: str, port: int) -> socket.socket:
@@ -205,6 +217,7 @@ class SandboxNetwork:
         except DialFailed as error:
             self._note(error, host, port)
             raise
+
         self._log.add(host, port, dialled.address, allowed=True)
         dialled.host = host
         return dialled
@@ -226,7 +239,10 @@ class SandboxNetwork:
         """Note a connection past the limit: by its destination, or by the listener when it names none itself."""
         host, port = _original_destination(client) or ("localhost", client.getsockname()[1])
         address = parse_address(host)
-        name = self._names.name_of(address) if address else None
+        if address:
+            name = self._names.name_of(address)
+        else:
+            name = None
         reason = f"{self._limit} connections are open already"
         self._log.add(name or host, port, None, allowed=False, reason=reason)
 
@@ -251,4 +267,6 @@ def _original_destination(client: socket.socket) -> tuple[str, int] | None:
         return None
     port, packed = struct.unpack_from("!H4s", raw, 2)
     destination = (socket.inet_ntoa(packed), int(port))
-    return None if destination == client.getsockname() else destination
+    if destination == client.getsockname():
+        return None
+    return destination

@@ -132,17 +132,20 @@ class LocalAccounts:
             self._ledger.release(reservation.held)
             for account in reservation.accounts:
                 account.reserved -= reservation.amount
+
         if cost and self._accounts:
             for key in _keys_of(origin):
                 if account := self._accounts.get(key):
                     account.spent += cost
+
         for run_id in origin.runs if self._ended else ():
             if AccountKey("run", run_id, "") in self._ended:
                 self.forget_run(run_id)
 
     def forget_run(self, run_id: str) -> None:
-        """See `BudgetAccounts`. The account stays while calls are under way that it has reserved something for: what the run began may
-        outlive it, and is held to the same ceiling.
+        """See `BudgetAccounts`.
+
+        The account stays while something is reserved on it: calls that the run began may outlive it, under the same ceiling.
         """
         key = AccountKey("run", run_id, "")
         if (account := self._accounts.get(key)) and account.reserved:
@@ -175,7 +178,9 @@ class LocalAccounts:
 def matching(key: AccountKey) -> dict[str, str]:
     """The columns of the books that are an account's."""
     columns = {"run": "run_id", "workflow": "service_id", "key": "key_id"}
-    return {columns[key.scope]: key.subject} if key.scope in columns else {}
+    if key.scope in columns:
+        return {columns[key.scope]: key.subject}
+    return {}
 
 
 def since(period: BudgetPeriod, day: str = "") -> str:
@@ -183,11 +188,16 @@ def since(period: BudgetPeriod, day: str = "") -> str:
     if period == "total":
         return ""
     day = day or today()
-    return day if period == "day" else f"{day[:7]}-01"
+    if period == "day":
+        return day
+    return f"{day[:7]}-01"
 
 
 def _keys_of(origin: CallAttribution) -> Iterable[AccountKey]:
-    service = origin.services[0] if origin.services else ""
+    if origin.services:
+        service = origin.services[0]
+    else:
+        service = ""
     for run_id in origin.runs:
         yield AccountKey("run", run_id, "")
     yield from keys_in(today(), service, origin.key_id)

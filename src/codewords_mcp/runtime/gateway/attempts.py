@@ -53,13 +53,16 @@ class Attempts:
             pause = _pause(last.verdict.after, turn)
             if not last.verdict.again or not repeats or turn >= self._retries or pause > LONGEST_WAIT:
                 break
+
             _discard(call, last)
             await asyncio.sleep(pause)
             turn += 1
             call.repeated += 1
+
         if last.answer is None:
             assert last.failure is not None  # noqa: S101  # an outcome is one of the two
             raise last.failure
+
         return last.answer
 
     async def _round(
@@ -86,7 +89,9 @@ class Attempts:
                 return outcome
             if health.left_alone(ordered[place].health) and health.left_alone(key.health):
                 return outcome  # the keys that are left rest too
+
             _discard(call, outcome)
+
         raise AssertionError("a provider has a key")  # keys are never empty
 
     async def _once(self, call: ProviderCall, key: ProviderKey, send: Send, *, final: bool) -> AttemptOutcome:
@@ -96,6 +101,7 @@ class Attempts:
         works: Name = (provider, "model", call.model)
         if left := health.enter(reach) or health.enter(works):
             return AttemptOutcome(None, _left_alone(call, left), Verdict(other_model=True))
+
         key.in_flight += 1
         try:
             answer = await send(key)
@@ -104,15 +110,18 @@ class Attempts:
                 call.sent = False
                 health.failed(reach)
                 return AttemptOutcome(None, error, Verdict(again=True, other_model=True))
+
             return AttemptOutcome(None, error, FINE if call.bills else Verdict(again=True))
         except ProviderTimedOut as error:
             health.failed(works)
             return AttemptOutcome(None, error, FINE)
         finally:
             key.in_flight -= 1
+
         if answer.status < 400:
             health.worked(reach, works, key.health)
             return AttemptOutcome(answer, None, FINE)
+
         return AttemptOutcome(answer, None, await self._judged(call, key, answer, final=final))
 
     async def _judged(
@@ -124,6 +133,7 @@ class Attempts:
                 body = await answer.peek(LARGEST)
             except OSError:  # it broke off: its status still counts; what reads it on is told so
                 body = b""
+
         verdict, health, provider = judge(call.route, answer, body), self._health, call.route.provider
         health.worked((provider,))
         if verdict.down:

@@ -56,7 +56,12 @@ class Budgets:
         self._stored: list[Budget] | None = None
         self._plain: list[tuple[BudgetLimit, str]] = []
         self._as_of = 0.0
-        self._shared = SharedAccounts(database, ledger, executor) if database.shared else None
+
+        if database.shared:
+            self._shared = SharedAccounts(database, ledger, executor)
+        else:
+            self._shared = None
+
         self._accounts: BudgetAccounts = self._shared or LocalAccounts(ledger)
         self.settle, self.forget_run = self._accounts.settle, self._accounts.forget_run
 
@@ -68,9 +73,11 @@ class Budgets:
             if budget.scope in {"call", "run"} or (budget.scope != "home" and not budget.subject):
                 found.append(budget)
                 continue
+
             account = await self._accounts.look(key)
             told = {"spent": account.spent / USD, "reserved": account.reserved / USD}
             found.append(budget.model_copy(update=told))
+
         return found
 
     async def set(self, scope: BudgetScope, subject: str, period: BudgetPeriod, usd: float) -> Budget:
@@ -83,7 +90,7 @@ class Budgets:
 
     async def remove(self, scope: BudgetScope, subject: str, period: BudgetPeriod) -> bool:
         """False if there was none."""
-        removed = await self._db.write(lambda c: rows.remove(c, scope, subject, period))
+        removed = await self._db.write(rows.remove, scope, subject, period)
         self._stored = None
         return removed
 
@@ -106,11 +113,13 @@ class Budgets:
                 ceilings[limit.account] = min(limit.amount, ceilings.get(limit.account, limit.amount))
             elif limit.amount < estimate.most:
                 raise _refusal(limit, None, estimate, limit.amount)
+
         taken = await self._accounts.take(
             ReservationRequest(call.origin, call.route.provider, call.model, estimate.most, ceilings)
         )
         if isinstance(taken, Reservation):
             return taken
+
         room, tightest = min(
             (
                 (limit.amount - taken[limit.account].taken, limit)
@@ -175,12 +184,16 @@ def _applied(budget: BudgetLimit, subject: str, origin: CallAttribution) -> Iter
     amount, scope, period, _ = budget
     if scope == "call":
         return (budget,)
+
     if scope == "run":
         subjects = origin.runs
     elif scope == "workflow":
         subjects = origin.services[:1]
+    elif scope == "key":
+        subjects = (origin.key_id,)
     else:
-        subjects = (origin.key_id,) if scope == "key" else ("",)
+        subjects = ("",)
+
     return [
         BudgetLimit(amount, scope, period, _key(scope, one, period))
         for one in subjects
@@ -223,16 +236,17 @@ def _refusal(
     what = _WORDS.get((limit.scope, limit.period)) or _EACH[limit.period](f"this {limit.scope}")
     fits = estimate.fitting(room)
     spent, reserved = (account.spent, account.reserved) if account is not None else (0, 0)
-    so_far = (
-        f" {usd_text(spent)} are spent and {usd_text(reserved)} reserved for calls under way."
-        if account
-        else ""
-    )
-    hint = (
-        f"With at most {fits} output tokens (`max_tokens`) it would fit. "
-        if 0 < fits < estimate.output_tokens
-        else ""
-    )
+
+    if account:
+        so_far = f" {usd_text(spent)} are spent and {usd_text(reserved)} reserved for calls under way."
+    else:
+        so_far = ""
+
+    if 0 < fits < estimate.output_tokens:
+        hint = f"With at most {fits} output tokens (`max_tokens`) it would fit. "
+    else:
+        hint = ""
+
     return BudgetExceeded(
         f"The budget of {what} is {usd_text(limit.amount)} USD.{so_far} This call may cost up to {usd_text(estimate.most)}, "
         "so it was not made.",

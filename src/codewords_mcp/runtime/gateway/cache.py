@@ -102,8 +102,10 @@ def question_of(
                 may_give = False
             else:
                 seconds = float(told) if told.isdigit() else 0.0
+
     if not seconds or asked.route.flavor not in _FLAVORS or not asked.parsed or _has_effects(asked):
         return None
+
     return CacheLookup(_name_of(origin, asked, query, headers), min(seconds, LONGEST), may_give)
 
 
@@ -115,7 +117,10 @@ def _has_effects(asked: RequestFacts) -> bool:
 
 
 def _name_of(origin: CallAttribution, asked: RequestFacts, query: bytes, headers: Headers) -> str:
-    service = origin.services[0] if origin.services else ""
+    if origin.services:
+        service = origin.services[0]
+    else:
+        service = ""
     more = sorted(pair for pair in headers if pair[0] in _CHANGES)
     place = (origin.owner, service, asked.route.provider, asked.route.path, query, more)
     return hashlib.sha256(repr(place).encode() + b"\0" + asked.body).hexdigest()

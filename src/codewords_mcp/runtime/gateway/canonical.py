@@ -44,13 +44,20 @@ def canonical(asked: RequestFacts, headers: Headers) -> RequestFacts:
             types.append(value.strip())
         elif name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
             raise _unread("it is compressed")
+
     if len(types) > 1:
         raise _unread("it has two content types")
-    media = types[0].partition(b";")[0].strip().lower() if types else b""
+
+    if types:
+        media = types[0].partition(b";")[0].strip().lower()
+    else:
+        media = b""
+
     if media == b"multipart/form-data" and asked.route.flavor in _FORMS:
         return _form(asked, types[0])
     if media in {b"", _JSON, b"text/plain"} or media.endswith(b"+json"):
         return _json(asked)
+
     raise _unread("its content type is not JSON")
 
 
@@ -66,12 +73,15 @@ def _json(asked: RequestFacts) -> RequestFacts:
         raise _unread(str(error)) from None
     except ValueError:
         parsed = None
+
     if not isinstance(parsed, dict):
         raise _unread("it is not a JSON object")
+
     found = cast("Json", parsed)
     _check_all_spellings(found)
 
     model: Any = asked.route.model or found.get("model")
+
     return RequestFacts(
         asked.route, _written(found), found, model if isinstance(model, str) else "", media=_JSON
     )
@@ -95,6 +105,7 @@ def _has_one_reading(body: bytes, found: Json, written: bytes) -> bool:
             check_depth(found)
     except ValueError:
         return False
+
     return True
 
 
@@ -117,10 +128,12 @@ def _form(asked: RequestFacts, content_type: bytes) -> RequestFacts:
     match = _BOUNDARY.fullmatch(content_type)
     if match is None:
         raise _unread("its boundary is not plain")
+
     mark = b"--" + match[2]
     first, *parts = asked.body.split(mark)
     if first or not parts or parts.pop().rstrip(b"\r\n") != b"--":
         raise _unread("it is not a whole form")
+
     fields: Json = {}
     files = 0
     for part in parts:
@@ -128,14 +141,17 @@ def _form(asked: RequestFacts, content_type: bytes) -> RequestFacts:
         fitting = _PART.fullmatch(head)
         if not part.startswith(b"\r\n") or not gap or not content.endswith(b"\r\n") or fitting is None:
             raise _unread("a part of the form is not plain")
+
         name = fitting[1].decode()
         if plain(name) in {plain(known) for known in fields} and name not in _MANY:
             raise _unread("a field of the form is named twice")
+
         if fitting[2] is None:
             fields[name] = content[:-2].decode("utf-8", "replace")
         else:
             files += 1
             fields[name] = ""
+
     model = fields.get("model", "")
     return replace(asked, parsed=fields, model=model, files=max(files, 1), media=content_type)
 

@@ -54,6 +54,7 @@ def _message(item: Any) -> Json:
     """One message of a request, in whichever interface: a text, a message, or an item of `responses`."""
     if not isinstance(item, dict):
         return {"role": "user", "parts": [_part(item)]}
+
     message = cast("Json", item)
     content = message.get("content", message.get("parts"))
     role = message.get("role", "user")
@@ -61,8 +62,13 @@ def _message(item: Any) -> Json:
         response = {"type": "tool_call_response", "id": message["tool_call_id"], "response": content}
         return {"role": role, "parts": [response]}
     if content is None and "tool_calls" not in message:
-        role = "assistant" if message.get("type") == "function_call" else message.get("role", "tool")
+        if message.get("type") == "function_call":
+            role = "assistant"
+        else:
+            role = message.get("role", "tool")
+
         return {"role": role, "parts": [_part(message)]}
+
     return {"role": role, "parts": _parts(content) + _parts(message.get("tool_calls"))}
 
 
@@ -81,6 +87,7 @@ def _answered(answer: Json) -> list[Json]:
         told = [{"role": "assistant", "parts": parts}]
     else:
         told = []
+
     return [
         one | {"role": "assistant", "finish_reason": reasons[min(at, len(reasons) - 1)] or "unknown"}
         for at, one in enumerate(told)
@@ -90,8 +97,13 @@ def _answered(answer: Json) -> list[Json]:
 def _parts(content: Any) -> list[Json]:
     if content is None:
         return []
+
     content = _object(content).get("parts", content)
-    items = cast("list[Any]", content) if isinstance(content, list) else [content]
+    if isinstance(content, list):
+        items = cast("list[Any]", content)
+    else:
+        items = [content]
+
     found: list[Json] = []
     for item in items:
         inner = _object(item)
@@ -99,12 +111,14 @@ def _parts(content: Any) -> list[Json]:
             found += _parts(inner.get("content"))
         elif item is not None:
             found.append(_part(item))
+
     return found
 
 
 def _part(item: Any) -> Json:
     if not isinstance(item, dict):
         return {"type": "text", "content": item if isinstance(item, str) else json.dumps(item)}
+
     part = cast("Json", item)
     kind = part.get("type")
     if isinstance(part.get("text"), str) and (kind is None or kind in _TEXTS):
@@ -114,22 +128,29 @@ def _part(item: Any) -> Json:
             str(_object(one).get("text")) for one in _list(part.get("summary"))
         )
         return {"type": "reasoning", "content": text}
+
     tool = _tool_part(part, kind)
     return tool or {"type": kind if isinstance(kind, str) else "unknown"}
 
 
 def _tool_part(part: Json, kind: Any) -> Json | None:
     """A tool that is called, or what it gave."""
-    itself = part if kind in {"tool_use", "function_call"} else None
+    if kind in {"tool_use", "function_call"}:
+        itself = part
+    else:
+        itself = None
+
     if called := _object(part.get("functionCall") or part.get("function") or itself):
         given = called.get("args", called.get("input", called.get("arguments")))
         return {
             "type": "tool_call", "id": part.get("call_id") or part.get("id"), "name": called.get("name"),
             "arguments": _parsed(given.encode()) if isinstance(given, str) else given,
         }  # fmt: skip
+
     gave = _object(part.get("functionResponse"))
     if not gave and kind not in {"tool_result", "function_call_output"}:
         return None
+
     told = gave.get("response") or part.get("content") or part.get("output")
     name = part.get("tool_use_id") or part.get("call_id") or gave.get("name")
     return {"type": "tool_call_response", "id": name, "response": told}
@@ -140,11 +161,15 @@ def _joined(flavor: Flavor, stream: bytes) -> Json:
     events = [_object(_parsed(line[5:])) for line in stream.splitlines() if line.startswith(b"data:")]
     if flavor == "responses":
         told = [_object(one["response"]) for one in events if "response" in one]
-        return told[-1] if told else {}
+        if told:
+            return told[-1]
+        return {}
+
     if flavor == "messages":
         return _joined_blocks(events)
     if flavor == "generate":
         return _joined_gemini(events)
+
     return _joined_choices(events)
 
 
@@ -155,6 +180,7 @@ def _joined_choices(events: Iterable[Json]) -> Json:
         choice["finish_reason"] = piece.get("finish_reason") or choice.get("finish_reason")
         message, delta = choice["message"], _object(piece.get("delta"))
         message["content"] += delta.get("content") or piece.get("text") or ""
+
         for call in map(_object, _list(delta.get("tool_calls"))):
             told = message["tool_calls"].setdefault(
                 call.get("index", 0), {"function": {"name": "", "arguments": ""}}
@@ -162,10 +188,12 @@ def _joined_choices(events: Iterable[Json]) -> Json:
             told["id"] = call.get("id") or told.get("id")
             for name in ("name", "arguments"):
                 told["function"][name] += _object(call.get("function")).get(name) or ""
+
     for choice in choices.values():
         message = choice["message"]
         message["tool_calls"] = list(message["tool_calls"].values())
         message["content"] = message["content"] or None
+
     return {"choices": list(choices.values())}
 
 
@@ -182,10 +210,13 @@ def _joined_blocks(events: Iterable[Json]) -> Json:
             for name in ("text", "thinking"):
                 if name in delta:
                     block[name] = (block.get(name) or "") + delta[name]
+
         reason = delta.get("stop_reason") or reason
+
     for block in blocks.values():
         if told := block.pop("json"):
             block["input"] = _parsed(told.encode())
+
     return {"content": list(blocks.values()), "stop_reason": reason}
 
 
@@ -195,11 +226,13 @@ def _joined_gemini(events: Iterable[Json]) -> Json:
         whole = candidates.setdefault(one.get("index", 0), {"content": {"role": "model", "parts": []}})
         whole["finishReason"] = one.get("finishReason") or whole.get("finishReason")
         parts: list[Json] = whole["content"]["parts"]
+
         for part in map(_object, _list(_object(one.get("content")).get("parts"))):
             if parts and set(part) == set(parts[-1]) == {"text"}:
                 parts[-1] = {"text": parts[-1]["text"] + part["text"]}
             else:
                 parts.append(part)
+
     return {"candidates": list(candidates.values())}
 
 
@@ -220,8 +253,12 @@ def _parsed(data: bytes) -> Any:
 
 
 def _object(value: Any) -> Json:
-    return cast("Json", value) if isinstance(value, dict) else {}
+    if isinstance(value, dict):
+        return cast("Json", value)
+    return {}
 
 
 def _list(value: Any) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []
+    if isinstance(value, list):
+        return cast("list[Any]", value)
+    return []

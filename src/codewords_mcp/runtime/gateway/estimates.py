@@ -73,7 +73,9 @@ class Estimate:
 
     def fitting(self, room: int) -> int:
         """How many tokens may come out for so much; 0 where nothing fits."""
-        return max(0, room - self.input_cost) // self.per_output if self.per_output else 0
+        if self.per_output:
+            return max(0, room - self.input_cost) // self.per_output
+        return 0
 
 
 def estimate(asked: RequestFacts, prices: Prices, inputs: Inputs | None = None) -> Estimate | None:
@@ -95,19 +97,32 @@ def estimate(asked: RequestFacts, prices: Prices, inputs: Inputs | None = None) 
     fees = inputs.searches * found.web_search
     if flavor in {"embeddings", "embed"}:
         return Estimate(tokens * per_input, 0, 0)
-    out = _IMAGE_OUT if flavor == "images" else _output_tokens(asked, name) * (1 + inputs.rounds)
+
+    if flavor == "images":
+        out = _IMAGE_OUT
+    else:
+        out = _output_tokens(asked, name) * (1 + inputs.rounds)
+
     return Estimate(tokens * per_input + fees, out, found.output * _copies(asked.parsed), fees)
 
 
 def _input_tokens(asked: RequestFacts, inputs: Inputs, window: int, name: str) -> int:
     tools = _TOOLS if asked.parsed.get("tools") else 0
-    text = len(asked.body) + _OVERHEAD + tools if not asked.files else len(str(asked.parsed)) + _OVERHEAD
+    if not asked.files:
+        text = len(asked.body) + _OVERHEAD + tools
+    else:
+        text = len(str(asked.parsed)) + _OVERHEAD
+
     pictures = inputs.pictures
     if _BEYOND_WINDOW.match(name):
         pictures += inputs.documents * _PAGES + (_EARLIER_PICTURES if inputs.stored else 0)
     if inputs.window or inputs.documents or asked.route.flavor == "audio":
         text = max(text, window)
-    each = _IMAGE_OUT if asked.route.flavor == "images" else _PICTURE
+    if asked.route.flavor == "images":
+        each = _IMAGE_OUT
+    else:
+        each = _PICTURE
+
     return text + inputs.rounds * max(text, window) + pictures * each * (1 + inputs.rounds)
 
 
@@ -120,9 +135,18 @@ def _output_tokens(asked: RequestFacts, name: str) -> int:
         if (value := count_of(place.get(field)))
     ]
     thinking: Any = asked.parsed.get("thinking")
-    thought = count_of(cast("Json", thinking).get("budget_tokens")) if isinstance(thinking, dict) else 0
+
+    if isinstance(thinking, dict):
+        thought = count_of(cast("Json", thinking).get("budget_tokens"))
+    else:
+        thought = 0
+
     # what was predicted and not used is billed as if it had been written
-    predicted = len(str(asked.parsed["prediction"])) if asked.parsed.get("prediction") else 0
+    if asked.parsed.get("prediction"):
+        predicted = len(str(asked.parsed["prediction"]))
+    else:
+        predicted = 0
+
     return (max(given) if given else _ceiling(name)) + thought + predicted
 
 
@@ -138,7 +162,9 @@ def _places(parsed: Json, *, own: bool) -> list[Json]:
         for name, value in parsed.items()
         if plain(name) == "generationconfig" and isinstance(value, dict)
     ]
-    return [parsed, *configs] if own else configs
+    if own:
+        return [parsed, *configs]
+    return configs
 
 
 def _copies(parsed: Json) -> int:

@@ -91,7 +91,9 @@ class ProviderCall:
     @property
     def model(self) -> str:
         """What is asked now; "" where the request names none."""
-        return self.asked.model if self.asked is not None else ""
+        if self.asked is not None:
+            return self.asked.model
+        return ""
 
     @property
     def bills(self) -> bool:
@@ -126,12 +128,16 @@ class ProviderCall:
         first = self._first
         assert first is not None  # noqa: S101  # who has stand-ins has asked for something
         self.asked, self.route = asked, asked.route
-        self.instead_of = first.model if asked is not first else ""
+        if asked is not first:
+            self.instead_of = first.model
+        else:
+            self.instead_of = ""
 
     def begun(self, answer: ProviderResponse) -> None:
         """The answer's head has come."""
         self._answer, self.status = answer, answer.status
         media, encoding = "", ""
+
         for name, value in answer.headers:
             if name == b"content-length" and value.isdigit():
                 self._expected = int(value)
@@ -139,6 +145,7 @@ class ProviderCall:
                 media = value.decode("latin-1")
             elif name == b"content-encoding":
                 encoding = value.decode("latin-1")
+
         if self.asked is not None and answer.status < 300:
             watched = self.watched
             self._tap = tap_for(
@@ -155,21 +162,29 @@ class ProviderCall:
         answer, tap = self._answer, self._tap
         assert answer is not None  # noqa: S101  # begun() came first
         kept: list[bytes] | None = [] if self.keep is not None and self.status == 200 else None
+
         with translated(TITLES[self.route.provider]):
             async for chunk in answer.chunks():
                 if self.watched is not None and not self.passed:
                     self.watched.answering()
                 self.passed += len(chunk)
-                passed = tap.feed(chunk) if tap is not None else chunk
+                if tap is not None:
+                    passed = tap.feed(chunk)
+                else:
+                    passed = chunk
+
                 if self.passed == self._expected:
                     self._ended = True
                     self._settle()
+
                 if kept is not None and self.passed <= LARGEST:
                     kept.append(passed)
                 else:
                     kept = None
+
                 if passed:
                     yield passed
+
         self._ended = True
         rest = tap.rest() if tap is not None else b""
         self._settle()
@@ -187,8 +202,13 @@ class ProviderCall:
     def _settle(self) -> None:
         if self._settled:
             return
+
         self._settled = True
-        reading = self._tap.read() if self._tap is not None else Reading()
+        if self._tap is not None:
+            reading = self._tap.read()
+        else:
+            reading = Reading()
+
         self._books.settle(self, reading)
         if self.watched is not None:
             if self._answer is not None and not self._ended:

@@ -118,6 +118,7 @@ class Gateway:
         question = asked and cache.question_of(request.headers, request.query, call.origin, asked)
         if question and question.may_give and (kept := self._cache.find(question.name)):
             return self._given(call, kept)
+
         try:
             await self._meter.reserve(call, limits)
             answer = await self._answered(request, call, keys)
@@ -128,9 +129,14 @@ class Gateway:
             if question and not call.instead_of:
                 call.keep = partial(self._keep, call, question, told)
                 told = [*told, (cache.ASKS, b"miss")]
+
             return ProviderReply(answer.status, told, call.relay(), call.close, lambda: call.used)
         except BaseException as error:
-            call.failure = error.code if isinstance(error, CodewordsError) else type(error).__name__
+            if isinstance(error, CodewordsError):
+                call.failure = error.code
+            else:
+                call.failure = type(error).__name__
+
             await call.close()
             raise
 
@@ -141,6 +147,7 @@ class Gateway:
         origin = self.lineage.origin(request.caller)
         others: tuple[RequestFacts, ...] = ()
         limits: list[BudgetLimit] = []
+
         if route.kind != "free":
             listed, limits = await self._lists(origin), await self._meter.limits(origin)
             if asked is not None and (listed or limits):
@@ -149,6 +156,7 @@ class Gateway:
                 _check(listed, route, asked)
             if asked is not None and request.may_switch:
                 others = self._others(origin, listed, asked)
+
         call = ProviderCall(route, origin, asked, self._meter, others)
         call.instead_of = request.instead_of
         if self._telemetry is not None:
@@ -208,7 +216,10 @@ class Gateway:
 
     async def _lists(self, origin: CallAttribution) -> list[tuple[str, ...]]:
         """The lists of models that a call of this origin has to keep to, all of them."""
-        of_key = await self._keyring.models_of(origin.key_id) if origin.key_id else None
+        if origin.key_id:
+            of_key = await self._keyring.models_of(origin.key_id)
+        else:
+            of_key = None
         return [listed for listed in (of_key, origin.rules.models) if listed is not None]
 
     def _others(
@@ -240,10 +251,15 @@ class Gateway:
             length = request.length
             content: bytes | AsyncIterator[bytes] | None = sent
             if asked is not None:
-                content = asked.telling() if call.strip else asked.body
+                if call.strip:
+                    content = asked.telling()
+                else:
+                    content = asked.body
+
                 length = len(content)
                 if length > PIECE:
                     content = _in_pieces(content)
+
             call.sent = True
             return await self._upstream.request(
                 TITLES[route.provider],
@@ -256,6 +272,7 @@ class Gateway:
 
         if body is not None:  # it streams through: there is no second time
             return await self._attempts.answered(call, keys[:1], send, repeats=False)
+
         return await self._attempts.answered(call, keys, send, repeats=request.may_wait)
 
     def _headers(
@@ -267,8 +284,10 @@ class Gateway:
                 (b"x-codewords-model", call.model.encode()),
                 (b"x-codewords-instead-of", call.instead_of.encode()),
             ]
+
         if request.provider != "gemini" or not any(name == _UPLOAD_URL for name, _ in kept):
             return kept
+
         return [
             (name, self._tickets.issue(request.caller, value, request.here) if name == _UPLOAD_URL else value)
             for name, value in kept
@@ -283,6 +302,7 @@ def _check(listed: list[tuple[str, ...]], route: ProviderRoute, asked: RequestFa
             "This call does not say which model it asks, so it is refused where models are listed.",
             hint="Make it with a key that may ask every model.",
         )
+
     for one in listed:
         if not allows(one, route.provider, asked.model):
             raise ModelNotAllowed(

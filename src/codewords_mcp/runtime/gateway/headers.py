@@ -95,4 +95,6 @@ def to_caller(answered: Headers, *, edited: bool) -> Headers:
 
 def without_key(query: bytes) -> bytes:
     """The query without `key=`, in which Gemini's REST callers send theirs."""
-    return _KEY_PARAMETER.sub(b"", query).lstrip(b"&") if b"key=" in query else query
+    if b"key=" in query:
+        return _KEY_PARAMETER.sub(b"", query).lstrip(b"&")
+    return query

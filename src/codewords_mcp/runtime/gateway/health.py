@@ -36,7 +36,9 @@ class Health:
     def left_alone(self, name: Name) -> float:
         """Seconds for which it should not be asked; 0 where it may be."""
         trouble = self._troubled.get(name)
-        return max(0.0, trouble.until - self._clock()) if trouble is not None else 0.0
+        if trouble is not None:
+            return max(0.0, trouble.until - self._clock())
+        return 0.0
 
     def enter(self, name: Name) -> float:
         """As `left_alone`, for who asks it now: of an open circuit whose time is over one call alone is let through."""

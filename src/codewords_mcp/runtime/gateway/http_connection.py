@@ -97,6 +97,7 @@ class ProviderConnection(asyncio.Protocol):
         if self.complete or self._error is not None:
             self._keep = False  # bytes that nobody asked for
             return
+
         if not self._told:
             self._head_size += len(data)
         try:
@@ -105,6 +106,7 @@ class ProviderConnection(asyncio.Protocol):
             if not self.complete:
                 self.fail(BrokenOffError(began=self._told))
             return
+
         if self._head_size > MAX_HEAD and not self._told:
             self.fail(BrokenOffError(began=False))
 
@@ -145,10 +147,12 @@ class ProviderConnection(asyncio.Protocol):
         if status < 200 or self._told:
             self.headers = self.headers if self._told else []
             return
+
         self.status, self._told = status, True
         if self._head_only:
             self._finish()
             return
+
         sized = any(name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers)
         self._to_the_end = not sized and status not in {204, 304}
         self._wake()
@@ -219,11 +223,13 @@ class ProviderConnection(asyncio.Protocol):
             if self.complete:
                 return None
             await self._wait(seconds)
+
         if len(self._chunks) == 1:
             chunk = self._chunks.popleft()
         else:
             chunk = b"".join(self._chunks)
             self._chunks.clear()
+
         if self._held > HIGH_WATER and self._transport is not None and not self.lost:
             self._transport.resume_reading()
         self._held = 0
@@ -244,6 +250,7 @@ class ProviderConnection(asyncio.Protocol):
                     self.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
                 if self._writable is not None:
                     await self._writable
+
             if chunked:
                 self.write(b"0\r\n\r\n")
             self.sent = True
@@ -298,10 +305,12 @@ class ProviderResponse:
         wire = self._wire
         if wire is None:
             return
+
         while (chunk := await wire.next(self._between)) is not None:
             if wire.complete:
                 self.close()
             yield chunk
+
         self.close()
 
     def close(self) -> None:
@@ -343,6 +352,7 @@ class Pool:
         method = head[: head.index(b" ")]
         wire.begin(head_only=method == b"HEAD", until=loop.time() + self._patience.whole)
         self._busy.add(wire)
+
         try:
             if body is None or isinstance(body, bytes):
                 wire.write(head + body if body else head)
@@ -350,6 +360,7 @@ class Pool:
             else:
                 wire.write(head)
                 wire.sender = asyncio.create_task(wire.send(body, chunked=chunked))
+
             await wire.head(self._patience.first)
         except BaseException:
             if wire.sender is not None:
@@ -358,6 +369,7 @@ class Pool:
             raise
         finally:
             self._busy.discard(wire)
+
         return ProviderResponse(wire, self, self._patience.between)
 
     def _take(self, place: Endpoint) -> ProviderConnection | None:
@@ -393,11 +405,13 @@ class Pool:
             if self._context is None:
                 self._context = await asyncio.to_thread(_context)
             secure = self._context
+
         proxy = urlsplit(place.proxy)
         if place.proxy:
             raw = await _dial(proxy.hostname or "", proxy.port or 80)
         else:
             raw = await _dial(place.host, place.port)
+
         try:
             if place.proxy and secure is not None:
                 await _tunnel(raw, place, authorization_of(place.proxy))
@@ -408,6 +422,7 @@ class Pool:
         except BaseException:
             raw.close()
             raise
+
         return wire
 
     def close(self) -> None:
@@ -436,7 +451,11 @@ async def _dial(host: str, port: int) -> socket.socket:
 async def _tunnel(raw: socket.socket, place: Endpoint, authorization: bytes) -> None:
     """Ask a proxy to connect. Raises ConnectionError where it does not."""
     loop = asyncio.get_running_loop()
-    target = f"[{place.host}]" if ":" in place.host else place.host
+    if ":" in place.host:
+        target = f"[{place.host}]"
+    else:
+        target = place.host
+
     lines = [b"CONNECT %s:%d HTTP/1.1" % (target.encode(), place.port), b"host: " + target.encode()]
     if authorization:
         lines.append(b"proxy-authorization: " + authorization)
@@ -447,6 +466,7 @@ async def _tunnel(raw: socket.socket, place: Endpoint, authorization: bytes) -> 
         told += piece
         if not piece or len(told) > MAX_HEAD:
             raise ConnectionError("the proxy did not answer")
+
     if told.split(b" ", 2)[1:2] != [b"200"]:
         raise ConnectionError("the proxy refused")
 

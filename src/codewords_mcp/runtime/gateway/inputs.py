@@ -156,6 +156,7 @@ def _note_inline(found: Inputs, one: Json) -> None:
         for name, value in (cast("Json", data).items() if isinstance(data, dict) else ())
         if plain(name) == "mimetype"
     )
+
     if media.casefold().startswith("image/"):
         found.pictures += 1
     else:
@@ -171,6 +172,7 @@ def _note_top(found: Inputs, asked: RequestFacts) -> None:
         found.uncounted = (
             "Servers and plugins that the provider calls are billed apart from what answers tell"
         )
+
     if "websearchoptions" in top:
         _searching(found, 1)
     tools: Any = top.get("tools")
@@ -219,7 +221,10 @@ def _searching(found: Inputs, uses: int) -> None:
 def count_of(value: Any) -> int:
     """A count as providers read it: a number, also as text or with a fraction; 0 for what is none."""
     if isinstance(value, str):
-        value = int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
+        if value.isascii() and value.isdigit() and len(value) < 20:
+            value = int(value)
+        else:
+            value = None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e19:
         return 0
     return -int(-value // 1)

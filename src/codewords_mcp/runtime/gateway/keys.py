@@ -53,14 +53,17 @@ class ProviderKeys:
         if self._as_of != self._secrets.changes or len(self._known) > _CACHED:
             self._known.clear()
             self._as_of = self._secrets.changes
+
         keys = self._known.get((owner, provider))
         if keys is None:
             as_of = self._as_of
             keys = await self._look(owner, provider)
             if keys and as_of == self._secrets.changes:
                 keys = self._known.setdefault((owner, provider), keys)
+
         if not keys:
             raise missing(provider)
+
         return keys
 
     async def configured(self) -> list[Provider]:
@@ -97,9 +100,11 @@ def in_turn(keys: list[ProviderKey], health: Health, first_only: Callable[[], bo
     """
     if len(keys) == 1:
         return keys
+
     resting = {key.name: health.left_alone(key.health) for key in keys}
     if first_only():
         return sorted(keys, key=lambda key: resting[key.name])[:1]
+
     ordered = sorted(keys, key=lambda key: (resting[key.name], key.in_flight, key.used))
     ordered[0].used = next(_uses)
     return ordered

@@ -86,6 +86,7 @@ class Ledger:
             if name in _FIELDS:
                 field = _FIELDS[name]
                 counts[field] = counts.get(field, 0) + count
+
         for account in _accounts(origin, provider, model):
             found = self._sums.get(account)
             if found is None:
@@ -93,6 +94,7 @@ class Ledger:
             else:
                 for name, count in counts.items():
                     found[name] = found.get(name, 0) + count
+
         self.touch()
 
     def written(
@@ -135,19 +137,23 @@ class Ledger:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
         if self._reading:
             self.touch()
             return
+
         sums, self._sums = self._sums, {}
         opened = [_row(held, one) for held, one in self._lasting.items()]
         self._lasting, self._opened = self._opened, {}
         closed, self._closed = self._closed, []
         self._written.update(one["id"] for one in opened)
+
         if settle := self.settle:
             if sums or closed:
                 self._db.write_with_retries(settle, sums, closed)
         elif sums or opened or closed:
             self._db.write_with_retries(_write, sums, opened, closed)
+
         if self._lasting:
             self.touch()
 
@@ -165,7 +171,7 @@ class Ledger:
         if not runs:
             return runs
         self.flush()
-        found = await self._db.read(lambda c: rows.of_runs(c, [run.id for run in runs]))
+        found = await self._db.read(rows.of_runs, [run.id for run in runs])
         by_run: dict[str, list[RowMapping]] = {}
         for row in found:
             by_run.setdefault(row["run_id"], []).append(row)
@@ -175,13 +181,13 @@ class Ledger:
         """Sums by one dimension over the last days, in USD; of every owner where none is named."""
         self.flush()
         since = _day(time.time() - (days - 1) * 86400)
-        found = await self._db.read(lambda c: rows.totals(c, by, owner=owner, since=since, limit=limit))
+        found = await self._db.read(rows.totals, by, owner=owner, since=since, limit=limit)
         return [in_usd(row) for row in found]
 
     async def purge(self) -> None:
         """Forget what is older than `KEPT_DAYS`, and sums older than `SUMS_KEPT`."""
         runs_from, sums_from = (_day(time.time() - days * 86400) for days in (KEPT_DAYS, SUMS_KEPT))
-        await self._db.write(lambda c: rows.purge(c, runs_from, sums_from))
+        await self._db.write(rows.purge, runs_from, sums_from)
 
 
 def _row(held: str, one: _Held) -> dict[str, Any]:
@@ -193,7 +199,10 @@ def _row(held: str, one: _Held) -> dict[str, Any]:
 
 def _accounts(origin: CallAttribution, provider: Provider, model: str) -> list[rows.UsageAccount]:
     """The rows that a call is counted in: its run's, and one for each run above it."""
-    service = origin.services[0] if origin.services else ""
+    if origin.services:
+        service = origin.services[0]
+    else:
+        service = ""
     place = (today(), origin.owner, service, origin.key_id)
     return [
         rows.UsageAccount(*place, run_id, depth > 0, provider, model[:200])

@@ -39,6 +39,7 @@ class CallMeter:
         """
         if call.route.kind == "free" or not limits:
             return
+
         asked = call.asked
         if asked is None:
             raise UnpricedModel(
@@ -49,18 +50,21 @@ class CallMeter:
             raise InvalidInput(
                 "The body is not a JSON object that names a model, so it cannot be held to its budget."
             )
+
         inputs = find_inputs(asked)
         if inputs.uncounted:
             raise UnpricedModel(
                 f"{inputs.uncounted}, so the call is refused while a budget applies.",
                 hint="Bound it (`max_uses`, `max_tool_calls`), leave it out, or make the call with a key that has no budget.",
             )
+
         most = estimate_most(asked, self._prices, inputs)
         if most is None:
             raise UnpricedModel(
                 "This model has no known price, so it is refused while a budget applies.",
                 hint="CODEWORDS_MODEL_PRICES gives it one, in USD a million tokens.",
             )
+
         call.fees = most.fees
         if call.others:
             await self._with_others(call, limits, most)
@@ -71,6 +75,7 @@ class CallMeter:
         """Reserve once for whichever model answers; those that the budget has no room for do not stand in."""
         priced = [(one, found) for one in call.others if (found := estimate_most(one, self._prices))]
         dearest = max((most, *(found for _, found in priced)), key=lambda one: one.most)
+
         try:
             call.reservation = await self._budgets.reserve(call, limits, dearest)
         except BudgetExceeded:
@@ -78,6 +83,7 @@ class CallMeter:
                 raise
             priced = [(one, found) for one, found in priced if found.most <= most.most]
             call.reservation = await self._budgets.reserve(call, limits, most)
+
         call.others = tuple(one for one, _ in priced)
 
     def given(self, call: ProviderCall, kept: CachedResponse) -> CallUsage:
@@ -93,10 +99,12 @@ class CallMeter:
         """Write the call down; what it cost."""
         if call.status >= 300 or not call.sent or call.route.kind == "free":
             return 0
+
         provider, asked = call.route.provider, call.asked
         if asked is None:
             self._ledger.record(call.origin, provider, _path_of(call), {}, cost=None)
             return 0
+
         tokens = reading.tokens if reading.whole else None
         estimated = tokens is None
         if tokens is None:
@@ -106,6 +114,7 @@ class CallMeter:
             cost = max(cost or 0, call.reservation.amount)
         elif call.fees and "web_searches" not in tokens:  # billed, and not told: as many as were reserved
             cost, estimated = (cost or 0) + call.fees, True
+
         self._ledger.record(
             call.origin,
             provider,
@@ -121,11 +130,16 @@ class CallMeter:
     def _price(self, call: ProviderCall, reading: Reading, tokens: Tokens) -> int | None:
         """By the model that answered, else by the one that was asked for: an alias, a name that only we know."""
         provider, asked = call.route.provider, call.asked.model if call.asked is not None else ""
-        first = asked if self._prices.is_own(asked) else reading.model or asked
+        if self._prices.is_own(asked):
+            first = asked
+        else:
+            first = reading.model or asked
+
         for model in dict.fromkeys((first, asked)):
             cost = self._prices.cost(provider, model, tokens, reading.tier)
             if cost is not None:
                 return cost
+
         return None
 
 
@@ -133,7 +147,12 @@ def estimate(call: ProviderCall, reading: Reading) -> Tokens:
     """Tokens of a call that told none, or only its first word: pieces of a stream are about a token each."""
     told = dict(reading.tokens or {})
     assert call.asked is not None  # noqa: S101  # only such calls are counted
-    plain = call.passed // BYTES_PER_TOKEN if not reading.events else 0
+
+    if not reading.events:
+        plain = call.passed // BYTES_PER_TOKEN
+    else:
+        plain = 0
+
     if "input_tokens" not in told:
         told["input_tokens"] = max(1, len(call.asked.body) // BYTES_PER_TOKEN)
     told["output_tokens"] = max(told.get("output_tokens", 0), reading.events, plain)

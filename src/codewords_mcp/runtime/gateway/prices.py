@@ -53,6 +53,7 @@ class TokenRates:
         read, written = tokens.get("cache_read_tokens", 0), tokens.get("cache_write_tokens", 0)
         for_an_hour = min(written, tokens.get("cache_write_1h_tokens", 0))
         plain = max(0, tokens["input_tokens"] - read - written)
+
         return (
             plain * self.input
             + tokens.get("output_tokens", 0) * self.output
@@ -114,7 +115,9 @@ class Prices:
     def window(self, provider: Provider, model: str) -> int | None:
         """How many tokens the model takes in, where that is known."""
         known = self._find(provider, model, "")
-        return known.window if known is not None else None
+        if known is not None:
+            return known.window
+        return None
 
     def is_own(self, model: str) -> bool:
         """Whether a person priced this name, or what it stands for."""
@@ -139,12 +142,22 @@ class Prices:
         name = self.real_name(name)
         if name in self._own:
             return _PricedModel([(-1, self._own[name])], simple=True, price=None, window=None)
-        found = _in_tables(_NAMES[provider], name) if name else None
+
+        if name:
+            found = _in_tables(_NAMES[provider], name)
+        else:
+            found = None
+
         if found is None:
             return None
+
         from datetime import UTC, datetime
 
-        context = {"speed": tier} if provider == "anthropic" else {"service_tier": tier}
+        if provider == "anthropic":
+            context = {"speed": tier}
+        else:
+            context = {"service_tier": tier}
+
         price = found.get_prices(datetime.now(UTC), context if tier else None)
         return _compiled(price, found.context_window)
 
@@ -170,6 +183,7 @@ def _compiled(price: ModelPrice, window: int | None) -> _PricedModel | None:
     values: dict[str, Any] = {name: value for name, value in vars(price).items() if value is not None}
     if not {"input_mtok", "output_mtok"} & values.keys():
         return None  # by the second, the character or the picture: nothing that a reply tells
+
     extra = [name for name in values if name not in _BY_TEXT and not any(use in name for use in _OTHER_USES)]
     starts = {-1} | {
         tier.start for value in values.values() if isinstance(value, TieredPrices) for tier in value.tiers
@@ -182,6 +196,7 @@ def _compiled(price: ModelPrice, window: int | None) -> _PricedModel | None:
         max((cost for name, cost in others.items() if name.startswith(way)), default=0)
         for way in ("in", "out")
     ]
+
     return _PricedModel(tiers, not extra, price, window, *dear)
 
 
@@ -203,7 +218,10 @@ def _at(value: Any, start: int) -> int:
     """A price, per million, in the tier that begins above `start` input tokens, as picodollars for one."""
     tiers = getattr(value, "tiers", ())
     reached = [tier.price for tier in tiers if tier.start <= start]
-    base = value.base if hasattr(value, "base") else value
+    if hasattr(value, "base"):
+        base = value.base
+    else:
+        base = value
     return int((reached[-1] if reached else base) * 10**6)
 
 

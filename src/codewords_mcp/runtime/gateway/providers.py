@@ -100,15 +100,21 @@ def find_route(provider: Provider, method: str, path: str, *, run_mount: bool) -
         return _openai_route("openai", rest, method, _without(plain, "/v1"))
     if provider == "anthropic":
         return _anthropic_route(path, method, plain)
+
     return _gemini_route(path, method, plain, run_mount=run_mount)
 
 
 def _without(path: str, prefix: str) -> str:
-    return path[len(prefix) :] or "/" if path == prefix or path.startswith(prefix + "/") else path
+    if path == prefix or path.startswith(prefix + "/"):
+        return path[len(prefix) :] or "/"
+    return path
 
 
 def _openai_route(provider: Provider, path: str, method: str, plain: str) -> ProviderRoute:
-    flavor = _OPENAI.get(plain, "") if method == "POST" else ""
+    if method == "POST":
+        flavor = _OPENAI.get(plain, "")
+    else:
+        flavor = ""
     kind = _kind(method, flavor, free=bool(_OPENAI_FREE.fullmatch(plain)))
     return ProviderRoute(
         provider, "openai", path, kind, flavor, account=_of_account("openai", method, flavor, plain)
@@ -130,13 +136,20 @@ def _anthropic_route(path: str, method: str, plain: str) -> ProviderRoute:
 def _gemini_route(path: str, method: str, plain: str, *, run_mount: bool) -> ProviderRoute:
     if plain.startswith(COMPATIBLE + "/"):
         return _compatible(path[len(COMPATIBLE) :], method, plain[len(COMPATIBLE) :])
+
     under_v1 = _without(plain, "/v1")
     if under_v1 != plain and ":" not in plain and (run_mount or under_v1 in _OPENAI):
         return _compatible(_without(path, "/v1"), method, under_v1)
-    match = _GEMINI_VERB.fullmatch(plain) if method == "POST" else None
+
+    if method == "POST":
+        match = _GEMINI_VERB.fullmatch(plain)
+    else:
+        match = None
+
     flavor: Flavor = _GEMINI.get(match[2], "") if match else ""
     kind = _kind(method, flavor, free=bool(_GEMINI_FREE.fullmatch(plain)))
     account = _of_account("gemini", method, flavor, plain)
+
     return ProviderRoute("gemini", "gemini", path, kind, flavor, match[1] if match else "", account=account)
 
 
@@ -150,7 +163,9 @@ def _compatible(path: str, method: str, plain: str) -> ProviderRoute:
 def _kind(method: str, flavor: Flavor, *, free: bool) -> Kind:
     if flavor:
         return "metered"
-    return "free" if free or method in _READING else "unmetered"
+    if free or method in _READING:
+        return "free"
+    return "unmetered"
 
 
 def _of_account(dialect: Dialect, method: str, flavor: Flavor, plain: str) -> bool:

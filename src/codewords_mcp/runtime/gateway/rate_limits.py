@@ -36,6 +36,7 @@ class Turnstile:
         if not self._waiting and loop.time() >= self._free_at:
             self._free_at = loop.time() + self._gap
             return
+
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting.setdefault(key, deque()).append(turn)
         self._arm()
@@ -79,6 +80,7 @@ class Turnstile:
             if not turn.done():  # else its caller left
                 turn.set_result(None)
                 self._free_at = now + self._gap
+
         self._arm()
 
 
@@ -96,6 +98,7 @@ class RateLimits:
             )
         if not all(map(_is_rate, self._of_keys.values())):
             raise InvalidInput("CODEWORDS_KEY_RATES is JSON of calls a minute for ids of keys, and `*`.")
+
         self._turnstiles = {
             name: Turnstile(TITLES[name], per_minute[name]) for name in TITLES if name in per_minute
         }

@@ -37,8 +37,12 @@ async def ask(
         raise Conflict(f"This call did not go out: it was held: {verdict.why}.")
     if isinstance(verdict, RecordedResponse):
         return ProviderReply(verdict.status, verdict.headers, verdict.pieces, _nothing, lambda: None)
+
     request = replace(request, body=again)
-    return await make(request) if verdict is None else await _heard(request, make, verdict)
+    if verdict is None:
+        return await make(request)
+
+    return await _heard(request, make, verdict)
 
 
 async def _heard(
@@ -51,6 +55,7 @@ async def _heard(
     except BaseException:
         exchange.end(whole=False)
         raise
+
     exchange.answered(reply.status, reply.headers)
 
     async def pieces() -> AsyncIterator[bytes]:

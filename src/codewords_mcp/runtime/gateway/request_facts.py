@@ -51,7 +51,10 @@ class RequestFacts:
     def names_stored(self) -> bool:
         """Whether it is about something that an earlier call left at the provider."""
         # a name may be spelled with escapes: then it is looked for in what the body means
-        body = to_json(self.parsed) if b"\\u" in self.body and self.parsed else self.body
+        if b"\\u" in self.body and self.parsed:
+            body = to_json(self.parsed)
+        else:
+            body = self.body
         return _STORED.search(body) is not None
 
     def of(self, model: str) -> RequestFacts:
@@ -60,11 +63,13 @@ class RequestFacts:
             at = self.route.path.rindex(self.route.model)
             path = self.route.path[:at] + model + self.route.path[at + len(self.route.model) :]
             return replace(self, model=model, route=replace(self.route, path=path, model=model))
+
         named = re.compile(rb'("model"\s*:\s*)' + re.escape(to_json(self.model)))
         if len(named.findall(self.body)) == 1:
             body = named.sub(lambda found: found[1] + to_json(model), self.body)
         else:
             body = to_json(self.parsed | {"model": model})
+
         return replace(self, model=model, body=body, parsed=self.parsed | {"model": model})
 
     def telling(self) -> bytes:
@@ -85,7 +90,12 @@ def read_request(route: ProviderRoute, body: bytes) -> RequestFacts:
             parsed = from_json(body)
         except ValueError:
             parsed = None
-    found = cast("Json", parsed) if isinstance(parsed, dict) else {}
+
+    if isinstance(parsed, dict):
+        found = cast("Json", parsed)
+    else:
+        found = {}
+
     model: Any = route.model or found.get("model")
     if not model and not found and (field := _MODEL_FIELD.search(body)):
         model = field[1].decode("utf-8", "replace")

@@ -34,6 +34,7 @@ def rules_of(tool: Mapping[str, Any]) -> Rules:
     """Read a header's table, which was checked when the workflow was deployed."""
     if not tool.keys() & {"budget", "models", "fallbacks", "cache", "trace_content"}:
         return NONE
+
     models: Any = tool.get("models")
     return Rules(
         cast("dict[str, float]", tool.get("budget", {})),
@@ -59,7 +60,9 @@ def plain_name(model: str) -> str:
 def placed(model: str, provider: Provider) -> tuple[Provider, str]:
     """(provider, model) of a name in a list of fallbacks, where `provider` is meant unless the name says another."""
     first, _, rest = model.partition("/")
-    return (first, rest) if rest and first in _PROVIDERS else (provider, model)
+    if rest and first in _PROVIDERS:
+        return (first, rest)
+    return (provider, model)
 
 
 def stand_ins(

@@ -57,14 +57,18 @@ class SharedAccounts:
         values = row | told | {"executor": self._executor}
 
         def attempt(connection: Connection) -> dict[str, tuple[int, int]] | None:
-            return None if rows.take(connection, ceilings, values) else rows.look(connection, ceilings)
+            if rows.take(connection, ceilings, values):
+                return None
+            return rows.look(connection, ceilings)
 
         found: dict[str, tuple[int, int]] = {}
         looked = 0
+
         for _ in range(_TRIES):
             taken = await self._db.aside(attempt)
             if taken is None:
                 return Reservation(wish.amount, held)
+
             found = taken
             closed = [key for key in wish.ceilings if key.id not in found]
             if closed:
@@ -78,6 +82,7 @@ class SharedAccounts:
                 looked = 2
             else:
                 break
+
         return {key: BudgetAccount(*found.get(key.id, (0, wish.ceilings[key]))) for key in wish.ceilings}
 
     def settle(self, origin: CallAttribution, reservation: Reservation | None, cost: int) -> None:  # noqa: ARG002  # in the books already
@@ -91,7 +96,7 @@ class SharedAccounts:
     async def forget_past(self) -> None:
         """Close accounts that are not needed."""
         current = {since(period) for period in PERIODS}
-        await self._db.write(lambda c: rows.forget_past(c, current))
+        await self._db.write(rows.forget_past, current)
 
     def _settle(
         self,

@@ -123,12 +123,18 @@ class StreamTap:
         """See `Tap`."""
         if self._blind:
             return chunk
+
         data = self._held + chunk if self._held else chunk
         if not self._separator:
             self._separator = _separator_of(data)
-        end = data.rfind(self._separator) if self._separator else -1
+        if self._separator:
+            end = data.rfind(self._separator)
+        else:
+            end = -1
+
         if end < 0:
             return self._hold(data, chunk)
+
         end += len(self._separator)
         block, self._held = data[:end], data[end:]
         self._events += block.count(self._separator)
@@ -136,19 +142,28 @@ class StreamTap:
             self._note_ending(block)
         if b'"usage' in block:
             block = self._look(block)
-        return block if self._strip else chunk
+        if self._strip:
+            return block
+
+        return chunk
 
     def rest(self) -> bytes:
         """See `Tap`."""
         held, self._held = self._held, b""
-        return held if self._strip else b""
+        if self._strip:
+            return held
+        return b""
 
     def _hold(self, data: bytes, chunk: bytes) -> bytes:
         self._held = data
         if len(data) > _LONGEST_EVENT:
             self._blind, self._held = True, b""
-            return data if self._strip else chunk
-        return b"" if self._strip else chunk
+            if self._strip:
+                return data
+            return chunk
+        if self._strip:
+            return b""
+        return chunk
 
     def _look(self, block: bytes) -> bytes:
         kept: list[bytes] = []
@@ -158,7 +173,9 @@ class StreamTap:
                 if self._strip and _NO_CHOICES.search(event):
                     continue
             kept.append(_NULL_USAGE.sub(b"", event, count=1) if self._strip else event)
-        return self._separator.join(kept) if self._strip else block
+        if self._strip:
+            return self._separator.join(kept)
+        return block
 
     def _note(self, event: bytes) -> None:
         if b'"message_start"' in event and self._flavor == "messages":
@@ -183,6 +200,7 @@ class StreamTap:
             found, whole = _object(last.get("response")), bool(last)
         else:
             found, whole = last, bool(last) and (self._flavor != "generate" or _is_finished(last))
+
         reading = _reading(self._flavor, found)
         reading.events = self._events
         reading.whole = whole and reading.tokens is not None
@@ -316,6 +334,7 @@ def tap_for(
         tap = KeepingTap(tap)
     if not compressed:
         return tap
+
     opener = OPENERS.get(encoding)
     return CompressedTap(tap, opener() if opener is not None else None)
 
@@ -324,23 +343,31 @@ def _separator_of(data: bytes) -> bytes:
     unix, dos = data.find(b"\n\n"), data.find(b"\r\n\r\n")
     if dos >= 0 and (unix < 0 or dos < unix):
         return b"\r\n\r\n"
-    return b"\n\n" if unix >= 0 else b""
+    if unix >= 0:
+        return b"\n\n"
+    return b""
 
 
 def _data_of(event: bytes) -> bytes:
     start = event.find(b"data:")
-    return event[start + 5 :].strip() if start >= 0 else b""
+    if start >= 0:
+        return event[start + 5 :].strip()
+    return b""
 
 
 def _parsed(data: bytes) -> Any:
     try:
-        return from_json(data) if data else None
+        if data:
+            return from_json(data)
+        return None
     except ValueError:
         return None
 
 
 def _object(value: Any) -> Json:
-    return cast("Json", value) if isinstance(value, dict) else {}
+    if isinstance(value, dict):
+        return cast("Json", value)
+    return {}
 
 
 def _merged(first: Json, last: Json) -> Json:
@@ -365,19 +392,25 @@ def _usage_at_the_end(data: bytes) -> Json:
     found = list(_USAGE.finditer(text))
     if not found:
         return {}
+
     import json
 
     try:
         usage, _ = json.JSONDecoder().raw_decode(text, found[-1].end())
     except ValueError:
         return {}
+
     return {"usage": usage, "usageMetadata": usage}
 
 
 def _reading(flavor: Flavor, answer: Json) -> Reading:
     usage = _object(answer.get("usageMetadata" if flavor in {"generate", "embed"} else "usage"))
     model = answer.get("model") or answer.get("modelVersion")
-    tier = usage.get("speed") if flavor == "messages" else answer.get("service_tier")
+    if flavor == "messages":
+        tier = usage.get("speed")
+    else:
+        tier = answer.get("service_tier")
+
     tokens = read_usage(flavor, usage) if usage else None
     return Reading(
         model if isinstance(model, str) else "",
@@ -391,7 +424,10 @@ def _reading(flavor: Flavor, answer: Json) -> Reading:
 def _failure(event: Json) -> str:
     """The name of an error, of whichever provider."""
     error = _object(event.get("error")) or _object(_object(event.get("response")).get("error")) or event
-    told = (
-        error.get("code") if isinstance(error.get("code"), str) else error.get("status") or error.get("type")
-    )
-    return told if isinstance(told, str) and told else "error"
+    if isinstance(error.get("code"), str):
+        told = error.get("code")
+    else:
+        told = error.get("status") or error.get("type")
+    if isinstance(told, str) and told:
+        return told
+    return "error"

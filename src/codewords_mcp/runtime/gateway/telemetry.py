@@ -87,7 +87,11 @@ class Telemetry:
         from opentelemetry.propagate import extract
         from opentelemetry.sdk.resources import Resource
 
-        named = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": "codewords-mcp"}
+        if os.environ.get("OTEL_SERVICE_NAME"):
+            named = {}
+        else:
+            named = {"service.name": "codewords-mcp"}
+
         resource = Resource.create(named | {"service.version": __version__})
         self._extract: Callable[[Mapping[str, str]], Any] = extract
         self._servers = {provider: _server(base) for provider, base in bases.items()}
@@ -132,6 +136,7 @@ class Telemetry:
             self._measure(call, common, times)
         if self._spans is None:
             return
+
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
         name = f"{common['gen_ai.operation.name']} {call.model}".strip()
@@ -171,6 +176,7 @@ def open_telemetry(bases: Mapping[Provider, str]) -> Telemetry | None:
     signals = _signals()
     if not signals:
         return None
+
     try:
         return Telemetry(signals, bases)
     except ImportError:
@@ -179,6 +185,7 @@ def open_telemetry(bases: Mapping[Provider, str]) -> Telemetry | None:
         )
     except ValueError as error:  # of a variable: calls of models must not fail for it
         log.warning("an OTEL_* variable is wrong, so there is no telemetry", reason=str(error))
+
     return None
 
 
@@ -211,7 +218,9 @@ def _trace_ids() -> Any:
 def _trace_of(origin: CallAttribution) -> int:
     """The id of the first run of the chain, which is as long and as random as a trace's; 0 for a call of no run."""
     try:
-        return uuid.UUID(origin.runs[-1]).int if origin.runs else 0
+        if origin.runs:
+            return uuid.UUID(origin.runs[-1]).int
+        return 0
     except ValueError:
         return 0
 
@@ -266,6 +275,7 @@ def _details(call: ProviderCall, reading: Reading) -> dict[str, Any]:
             value: Any = given.get(name)
             if type(value) in {int, float}:
                 told[attribute] = value
+
     if reasons := finish_reasons(reading.answer):
         told["gen_ai.response.finish_reasons"] = reasons
     name = reading.answer.get("id") or reading.answer.get("responseId")
@@ -285,6 +295,7 @@ def _details(call: ProviderCall, reading: Reading) -> dict[str, Any]:
         told |= {"codewords.estimated": used.estimated, "codewords.cached": used.cached}
         if used.cost is not None:
             told["codewords.cost_usd"] = used.cost
+
     return told
 
 

@@ -81,6 +81,7 @@ class UploadTickets:
                 "This part of the upload was sent already.",
                 hint="Send the next one, or begin the upload again.",
             )
+
         if writes:
             upload.sent.add(offset)
         statuses: list[int] = []

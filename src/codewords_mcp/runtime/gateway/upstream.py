@@ -28,11 +28,17 @@ class Base:
         parts = urlsplit(url)
         secure = parts.scheme == "https"
         host, port = parts.hostname or "", parts.port or (443 if secure else 80)
-        proxy = "" if proxy_bypass(host) else getproxies().get(parts.scheme, "")
+
+        if proxy_bypass(host):
+            proxy = ""
+        else:
+            proxy = getproxies().get(parts.scheme, "")
+
         self.place = Endpoint(host, port, secure, proxy)
         self.host = parts.netloc.rpartition("@")[2].encode("latin-1")
         self.prefix = parts.path.rstrip("/")
         self.more = b""
+
         if proxy and not secure:  # such a proxy is told the whole address
             self.prefix = f"http://{self.host.decode('latin-1')}{self.prefix}"
             if authorization := authorization_of(proxy):
@@ -64,7 +70,11 @@ class Upstream:
         base = self._bases.get(url[0])
         if base is None:
             base = self._bases[url[0]] = Base(url[0])
-        size = len(body) if isinstance(body, bytes) else length
+        if isinstance(body, bytes):
+            size = len(body)
+        else:
+            size = length
+
         head = _head(base, method, url[1], headers, size, has_body=body is not None)
         with translated(title):
             return await self._pool.request(base.place, head, body, chunked=body is not None and size is None)

@@ -31,12 +31,16 @@ def _number(value: Any) -> int:
     """A count; -1, which no usage may hold, for what is none. Absent is 0."""
     if value is None:
         return 0
-    return value if type(value) is int else -1
+    if type(value) is int:
+        return value
+    return -1
 
 
 def _part(value: Any, name: str) -> Json:
     found: Any = cast("Json", value).get(name) if isinstance(value, dict) else None
-    return cast("Json", found) if isinstance(found, dict) else {}
+    if isinstance(found, dict):
+        return cast("Json", found)
+    return {}
 
 
 def _openai(usage: Json) -> Tokens | None:
@@ -44,6 +48,7 @@ def _openai(usage: Json) -> Tokens | None:
     asked = usage.get("prompt_tokens", usage.get("input_tokens"))
     if asked is None:
         return None
+
     read = (
         _part(usage, "prompt_tokens_details")
         or _part(usage, "input_tokens_details")
@@ -71,12 +76,14 @@ def _anthropic(usage: Json) -> Tokens | None:
     """Its `input_tokens` leave the cache out; web searches are billed apart."""
     if usage.get("input_tokens") is None:
         return None
+
     written, read = (
         _number(usage.get("cache_creation_input_tokens")),
         _number(usage.get("cache_read_input_tokens")),
     )
     split, tools = _part(usage, "cache_creation"), _part(usage, "server_tool_use")
     asked = _number(usage.get("input_tokens"))
+
     return {
         "input_tokens": asked + written + read if min(asked, written, read) >= 0 else -1,
         "output_tokens": _number(usage.get("output_tokens")),
@@ -93,9 +100,11 @@ def _gemini(usage: Json) -> Tokens | None:
     """Thoughts are billed as output beside the candidates, tool results as input beside the prompt."""
     if not any(name.endswith("TokenCount") for name in usage):
         return None
+
     prompt, tools = _number(usage.get("promptTokenCount")), _number(usage.get("toolUsePromptTokenCount"))
     answer, thoughts = _number(usage.get("candidatesTokenCount")), _number(usage.get("thoughtsTokenCount"))
     told = ("promptTokensDetails", "toolUsePromptTokensDetails")
+
     return {
         "input_tokens": prompt + tools if min(prompt, tools) >= 0 else -1,
         "output_tokens": answer + thoughts if min(answer, thoughts) >= 0 else -1,

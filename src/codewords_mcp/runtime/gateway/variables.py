@@ -31,4 +31,5 @@ def provider_variables(declared: Mapping[str, str | None], *, key: str, runtime:
         address, path = _ROUTES.get(_FURTHER.sub("", name), ("", ""))
         if address and default is None and address not in declared:
             found |= {name: key, address: runtime + path}
+
     return found

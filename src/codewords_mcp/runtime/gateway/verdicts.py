@@ -49,18 +49,21 @@ def judge(route: ProviderRoute, answer: ProviderResponse, body: bytes) -> Verdic
     status = answer.status
     if status < 400:
         return FINE
+
     told = _object(body)
     after = when_to_return(answer, told)
     if status in {401, 403}:
         return Verdict(other_key=True, rest=_SPENT if status == 401 else 0.0)
     if status == 402 or (status == 429 and _is_spent(told)):
         return Verdict(other_key=True, other_model=True, rest=_SPENT)
+
     wish = answer.header(b"x-should-retry")
     again = wish == "true" or (wish != "false" and (status in {408, 409, 429} or status >= 500))
     if status == 429:
         return Verdict(again, after, other_key=True, other_model=True, rest=after or _LIMITED)
     if status == 404:
         return Verdict(other_model=_lacks_model(route, told))
+
     return Verdict(again, after, other_model=status >= 500, down=status in _DOWN)
 
 
@@ -72,7 +75,9 @@ def _object(body: bytes) -> Json:
     if isinstance(parsed, list) and parsed:  # Gemini's streams tell an error as a list of one
         parsed = cast("list[Any]", parsed)[0]
     found: Any = cast("Json", parsed).get("error") if isinstance(parsed, dict) else None
-    return cast("Json", found) if isinstance(found, dict) else {}
+    if isinstance(found, dict):
+        return cast("Json", found)
+    return {}
 
 
 def _is_spent(error: Json) -> bool:
@@ -99,10 +104,12 @@ def when_to_return(answer: ProviderResponse, error: Json) -> float | None:
             return seconds / unit
         if value and header == b"retry-after":
             return _until(value)
+
     for detail in _details(error):
         delay = detail.get("retryDelay")
         if isinstance(delay, str) and (seconds := _number(delay.removesuffix("s"))) is not None:
             return seconds
+
     return None
 
 
@@ -111,7 +118,9 @@ def _number(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if 0 <= value < float("inf") else None
+    if 0 <= value < float("inf"):
+        return value
+    return None
 
 
 def _until(date: str) -> float | None:
@@ -127,5 +136,8 @@ def _details(error: Json) -> list[Json]:
 
 
 def _items(value: Any) -> list[Json]:
-    listed = cast("list[Any]", value) if isinstance(value, list) else []
+    if isinstance(value, list):
+        listed = cast("list[Any]", value)
+    else:
+        listed = []
     return [cast("Json", item) for item in listed if isinstance(item, dict)]

@@ -66,7 +66,12 @@ class ConnectedAccounts:
         found = await self.check_auth(owner, app)
         if found.connected or found.status == "not_configured" or await self._broker.project() is None:
             return found
-        slug = found.accounts[0].app if found.accounts else names.family(found.app)[0]
+
+        if found.accounts:
+            slug = found.accounts[0].app
+        else:
+            slug = names.family(found.app)[0]
+
         url = await self._link(owner, slug)
         return found.model_copy(
             update={"connect_link_url": url, "how": f"A person opens {url} and connects the account."}
@@ -117,11 +122,13 @@ class ConnectedAccounts:
         """Which account is put into which of the action's fields. Raises AppNotConnected, NotFound."""
         chosen: dict[str, str] = {}
         index, _ = await self._directory.index()
+
         for prop in action.props:
             app = prop.app or action.app
             known = index.apps.get(app)
             if prop.type != "app" or (known is not None and known.auth == "none"):
                 continue
+
             found = await self._accounts_of(owner, app)
             healthy = [one for one in found if one.healthy]
             if wanted is not None and app == action.app:
@@ -131,15 +138,21 @@ class ConnectedAccounts:
                         hint="`codewords connections` shows them.",
                     )
                 healthy = [one for one in healthy if one.id == wanted]
+
             if not healthy:
                 raise await self.unconnected(owner, app, "unhealthy" if found else "missing")
+
             chosen[prop.name] = healthy[0].id
+
         return chosen
 
     async def unconnected(self, owner: str, app: str, state: str) -> AppNotConnected:
         """The refusal, with a link for a person. `state` is missing or unhealthy."""
         url = await self._link(owner, app)
-        why = "lost its access" if state == "unhealthy" else "is missing"
+        if state == "unhealthy":
+            why = "lost its access"
+        else:
+            why = "is missing"
         return AppNotConnected(
             f"The account of {app} {why}, so nothing was run.",
             app=app, state=state, connect_link_url=url, hint=f"A person opens {url} and connects it; then do it again.",
@@ -178,6 +191,7 @@ class ConnectedAccounts:
 
         if slug == "http":
             return told("not_required", "Requests need no account.")
+
         own = await self._native.account(owner, names.plain(slug))
         service = SERVICES.get(names.plain(slug))
         if await self._broker.project() is None:
@@ -187,21 +201,30 @@ class ConnectedAccounts:
                 how = f"{service.how} Then `codewords secrets set {service.secrets[0]}`."
                 return told("missing", f"{slug} is not connected: {service.secrets[0]} is not set.", how)
             return told("not_configured", f"{slug} needs a Pipedream project, and none is configured.", HOW)
+
         found = [account for one in names.family(slug) for account in await self._accounts_of(owner, one)]
         healthy = [account for account in found if account.healthy]
         if own is not None or healthy:
             accounts = (*([own] if own else []), *healthy)
-            which = f" ({len(accounts)} accounts)" if len(accounts) > 1 else ""
+            if len(accounts) > 1:
+                which = f" ({len(accounts)} accounts)"
+            else:
+                which = ""
+
             return told("connected", f"{slug} is connected{which}.", accounts=accounts)
+
         if found:
             message = f"The account of {slug} lost its access and has to be connected again."
             return told("unhealthy", message, accounts=tuple(found))
+
         index, _ = await self._directory.index()
         if service is None and not self._directory.is_known(slug, index):
             raise self._directory.no_app(slug, index)
+
         app = index.apps.get(slug) or App(slug=slug, name=slug)
         if app.auth == "none":
             return told("not_required", f"{slug} needs no account.")
+
         return told("missing", f"No account of {slug} is connected.")
 
     async def _accounts_of(self, owner: str, app: str) -> list[Account]:

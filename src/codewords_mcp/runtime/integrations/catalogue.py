@@ -48,12 +48,16 @@ def build(apps: Iterable[App], actions: Iterable[tuple[Hit, str]]) -> ActionInde
     def weighed(app: App) -> App:
         own = known.get(app.slug)
         # a broker's own weights are of no known scale: their order counts, below what is kept here
-        rank = (
-            most * 0.5 * (1 - featured.index(app.weight) / len(featured))
-            if own is None and app.weight
-            else 0.0
-        )
-        more = f"{app.words} {own.words}" if own else app.words
+        if own is None and app.weight:
+            rank = most * 0.5 * (1 - featured.index(app.weight) / len(featured))
+        else:
+            rank = 0.0
+
+        if own:
+            more = f"{app.words} {own.words}"
+        else:
+            more = app.words
+
         return app.model_copy(update={"weight": own.weight if own else rank, "words": more})
 
     return ActionIndex.of(map(weighed, found), actions)
@@ -86,12 +90,13 @@ class Catalogue:
             if stale and self._failed:
                 note = f"This list is old: {self._failed[1].message}"
             return self._index[2], note
+
         return await self._first(project)
 
     async def action(self, key: str) -> Action:
         """One, as it was read last; one that nobody has read is asked for. Raises NotFound and what the broker raises."""
         project = await self._broker.project() or ""
-        kept = await self._database.read(lambda c: rows.get(c, project, "action", key))
+        kept = await self._database.read(rows.get, project, "action", key)
         if kept is not None and now() - kept[1] < FRESH * 1e6:
             return Action.model_validate(kept[0])
         return await self.renew(key)
@@ -119,12 +124,14 @@ class Catalogue:
         kept = self._index
         if kept is not None and kept[0] == project and time.monotonic() - self._looked < _CHECK_EVERY:
             return kept[1]
-        read_at = await self._database.read(lambda c: rows.read_at(c, project))
+
+        read_at = await self._database.read(rows.read_at, project)
         self._looked = time.monotonic()
         if read_at is not None and (kept is None or kept[:2] != (project, read_at)):
-            apps = await self._database.read(lambda c: rows.all_of(c, project, "app"))
-            actions = await self._database.read(lambda c: rows.all_of(c, project, "action"))
+            apps = await self._database.read(rows.all_of, project, "app")
+            actions = await self._database.read(rows.all_of, project, "action")
             self._index = (project, read_at, await asyncio.to_thread(_of_rows, apps, actions, self._others))
+
         return read_at
 
     async def _first(self, project: str) -> tuple[ActionIndex, str]:
@@ -156,12 +163,13 @@ class Catalogue:
             log.warning("the catalogue of integrations could not be read", error=error.message)
             self._failed = (time.monotonic(), error)
             return
+
         at = now()
         by_slug = {one.slug: one for one in apps if len(one.slug) <= LONGEST}
         by_key = {one.key: one for one in actions if len(one.key) <= LONGEST}
         kept = [("app", slug, one.model_dump(mode="json")) for slug, one in by_slug.items()]
         kept += [("action", key, one.model_dump(mode="json")) for key, one in by_key.items()]
-        await self._database.write(lambda c: rows.replace(c, project, kept, at))
+        await self._database.write(rows.replace, project, kept, at)
         pairs = [*((hit_of(one), one.description) for one in by_key.values()), *self._others]
         self._index = (project, at, await asyncio.to_thread(build, by_slug.values(), pairs))
         self._looked = time.monotonic()

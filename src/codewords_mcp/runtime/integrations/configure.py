@@ -28,15 +28,18 @@ def configured(action: Action, given: Mapping[str, Any], accounts: Mapping[str, 
     unknown = [name for name in given if name not in known]
     if unknown:
         raise InvalidInput(_unknown(action, unknown, known), hint=_fields(action))
+
     wrong = [told for name, value in given.items() if (told := _wrong(known[name], value))]
     if wrong:
         raise InvalidInput(" ".join(wrong), hint=_fields(action))
+
     props = {name: _form(known[name], value) for name, value in given.items()}
     for prop in action.props:
         if prop.name in accounts:
             props[prop.name] = {"authProvisionId": accounts[prop.name]}
         elif prop.is_field and prop.name not in props and prop.default is not None:
             props[prop.name] = prop.default
+
     return props
 
 
@@ -50,20 +53,25 @@ def require(action: Action, given: Mapping[str, Any]) -> None:
             f"{action.key} needs what only the broker's own workflows have (`{unsupported[0]}`), so it cannot be called.",
             hint="Look for another action of the app.",
         )
+
     remote = [prop.name for prop in missing if prop.remote]
-    hint = (
-        f"What `{remote[0]}` takes is told by the app: get_integration with action and prop, or "
-        f"`codewords integrations show {action.app} {action.key} --prop {remote[0]}`."
-        if remote
-        else _fields(action)
-    )
+    if remote:
+        hint = (
+            f"What `{remote[0]}` takes is told by the app: get_integration with action and prop, or "
+            f"`codewords integrations show {action.app} {action.key} --prop {remote[0]}`."
+        )
+    else:
+        hint = _fields(action)
+
     names = ", ".join(f"`{prop.name}`" for prop in missing)
     raise InvalidInput(f"{action.key} needs {names} too.", hint=hint)
 
 
 def _fields(action: Action) -> str:
     names = [f"`{prop.name}`" + ("" if prop.required else "?") for prop in action.fields]
-    return f"It takes {', '.join(names[:40])}." if names else "It takes no fields."
+    if names:
+        return f"It takes {', '.join(names[:40])}."
+    return "It takes no fields."
 
 
 def _unknown(action: Action, unknown: Iterable[str], known: Mapping[str, Prop]) -> str:
@@ -74,17 +82,24 @@ def _unknown(action: Action, unknown: Iterable[str], known: Mapping[str, Prop]) 
         found = plain.get(bare) or next(iter(difflib.get_close_matches(name, known, 1, 0.6)), None)
         if found:
             near[f"`{found}`"] = None
-    more = f"; perhaps {', '.join(near)} is meant" if near else ""
+
+    if near:
+        more = f"; perhaps {', '.join(near)} is meant"
+    else:
+        more = ""
+
     return f"{action.key} was given fields that it does not have{more}."
 
 
 def _wrong(prop: Prop, value: Any) -> str:
     if _has_label(value):
         return ""
+
     kind = prop.type.removesuffix("[]")
     accepted = _TYPES.get(kind)
     if accepted is None or value is None:
         return ""
+
     items: list[Any] = (
         cast("list[Any]", value) if prop.type.endswith("[]") and isinstance(value, list) else [value]
     )
@@ -97,13 +112,16 @@ def _wrong(prop: Prop, value: Any) -> str:
     if prop.options and kind in {"string", "integer"} and not all(one in prop.options for one in items):
         choices = ", ".join(str(one) for one in prop.options[:20])
         return f"`{prop.name}` must be one of: {choices}."
+
     return ""
 
 
 def _form(prop: Prop, value: Any) -> Any:
     if prop.with_label and not _has_label(value):
         return {"__lv": {"label": str(value), "value": value}}
-    return str(value) if prop.type == "string" and isinstance(value, int | float) else value
+    if prop.type == "string" and isinstance(value, int | float):
+        return str(value)
+    return value
 
 
 def _has_label(value: Any) -> bool:

@@ -71,11 +71,13 @@ class Directory:
             if slug in index.apps or self.is_known(slug, index):
                 return Detail(app=slug, note=note or "No action of this app is known.")
             raise self.no_app(slug, index)
+
         if query.strip():
             found, _ = index.search(f"{query} {slug}", len(index.entries), unseen)
             known = [hit for hit in found if names.covers(slug, hit.app)]
         else:
             known.sort(key=lambda hit: (hit.backend != "native", hit.app != slug, hit.key))
+
         return Detail(app=slug, actions=tuple(known[:limit]), total=len(known), note=note)
 
     async def resolve(self, owner: str, app: str, action: str, props: dict[str, Any]) -> Resolved:
@@ -83,25 +85,30 @@ class Directory:
         slug, name = names.app_of(app), names.action_name(action)
         if not name:
             raise InvalidInput("That is no name of an action.", hint="search_integrations finds it.")
+
         project = await self._broker.project()
         if project is None:
             slug = names.plain(slug)
             name = name.removeprefix(f"{slug}-")
+
         native = self._native.find(slug, name)
         if native is not None and (
             project is None or slug == "http" or name == native.key or await self._native.account(owner, slug)
         ):
             return Resolved(native.action, dict(props), native)
+
         index, _ = await self.index()
         if project is None:
             # without a project only what is native is there
             if self._native.of(slug):
                 raise await self.no_action(owner, slug, name)
             raise not_configured()
+
         alias = names.ALIASES.get((slug, name.removeprefix(f"{slug}-")))
         known = {entry.hit.key for entry in index.entries if entry.hit.backend == "connect"}
         if alias is not None and alias.key in known and name not in known:
             return Resolved(await self._catalogue.action(alias.key), alias.props(props))
+
         wanted = [key for key in names.candidates(slug, name) if key in known]
         if not wanted and name.startswith(f"{slug}-"):
             wanted = [name]  # newer than the catalogue, maybe
@@ -112,6 +119,7 @@ class Directory:
                 return Resolved(await self._catalogue.action(wanted[0]), dict(props))
             except NotFound:
                 pass
+
         raise await self.no_action(owner, slug, name)
 
     async def index(self) -> tuple[ActionIndex, str]:

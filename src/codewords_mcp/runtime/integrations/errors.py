@@ -20,7 +20,10 @@ class AppNotConnected(NotConnected):
 
     def details(self) -> dict[str, Any]:
         """What the wire carries beside code, message and hint."""
-        link = {"connect_link_url": self.connect_link_url} if self.connect_link_url else {}
+        if self.connect_link_url:
+            link = {"connect_link_url": self.connect_link_url}
+        else:
+            link = {}
         return {"app": self.app, "state": self.state} | link
 
 

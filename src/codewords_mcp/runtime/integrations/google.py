@@ -32,6 +32,7 @@ class GoogleTokens:
         kept = self._kept.get(of)
         if kept is not None and kept[1] > time.time():
             return kept[0]
+
         form = {
             "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
             "assertion": assertion(account, scope),
@@ -44,12 +45,15 @@ class GoogleTokens:
                 state="unhealthy",
                 hint="Make a new key, then `codewords secrets set GOOGLE_SERVICE_ACCOUNT`.",
             )
+
         told: Any = reply.json()
         if reply.status >= 400 or not isinstance(told, dict) or "access_token" not in told:
             raise UpstreamFailed("Google gave no token.", upstream_status=reply.status)
+
         answer = cast("dict[str, Any]", told)
         lasts = float(answer.get("expires_in") or _HOUR)
         self._kept[of] = (str(answer["access_token"]), time.time() + lasts - _EARLY)
+
         return self._kept[of][0]
 
 
@@ -68,6 +72,7 @@ def assertion(account: str, scope: str) -> str:
             "GOOGLE_SERVICE_ACCOUNT is not the text of a service account's key file.",
             hint="Store the whole JSON file, as Google gave it.",
         ) from None
+
     now = int(time.time())
     head = {"alg": "RS256", "typ": "JWT"} | (
         {"kid": key["private_key_id"]} if key.get("private_key_id") else {}
@@ -75,6 +80,7 @@ def assertion(account: str, scope: str) -> str:
     claims = {"iss": address, "scope": scope, "aud": _AUDIENCE, "iat": now, "exp": now + _HOUR}
     signed = f"{_part(head)}.{_part(claims)}"
     signature = private.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+
     return f"{signed}.{_bare(signature)}"
 
 

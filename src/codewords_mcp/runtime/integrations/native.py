@@ -27,7 +27,10 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
 def bases_of(settings: Settings) -> dict[str, str]:
     """Where apps are asked that the operator has put elsewhere."""
     usual = SERVICES["github"].base
-    own = {"github": settings.github_base_url} if settings.github_base_url != usual else {}
+    if settings.github_base_url != usual:
+        own = {"github": settings.github_base_url}
+    else:
+        own = {}
     return own | settings.integration_base_urls
 
 
@@ -73,7 +76,9 @@ class NativeActions:
             return None
         given = await self._given(owner, service)
         name = next((name for name in service.secrets if name in given), None)
-        return None if name is None else Account(id=name, app=app, name=name, backend="native")
+        if name is None:
+            return None
+        return Account(id=name, app=app, name=name, backend="native")
 
     async def run(self, owner: str, native: Native, given: Given, policy: EgressPolicy | None = None) -> Any:
         """What the app answered; `policy` is what a plain request may reach.
@@ -83,13 +88,16 @@ class NativeActions:
         """
         if native.app == "http":
             return await self._request(given, policy)
+
         api = await self._api(owner, SERVICES[native.app])
         if native.run is not None:
             return await native.run(api, given)
+
         fields = {name: quote(str(value), safe="") for name, value in given.items()}
         # "." and ".." are no names, and ways elsewhere to a path
         if any(set(str(value)) <= {"."} for name, value in given.items() if f"{{{name}}}" in native.path):
             raise InvalidInput("A field that names a thing is empty, or no name.")
+
         return await api.ask(
             native.method,
             native.path.format_map(fields),
@@ -102,6 +110,7 @@ class NativeActions:
         method, own = str(given["method"]).upper(), cast("dict[Any, Any]", given.get("headers") or {})
         if method not in _METHODS:
             raise InvalidInput(f"`method` must be one of {', '.join(_METHODS)}.")
+
         headers = {str(name): str(value) for name, value in own.items()}
         reply = await self._web.fetch(
             str(given["url"]), method=method, headers=headers, content=given.get("body"), policy=policy
@@ -111,6 +120,7 @@ class NativeActions:
             body = parse(text)
         except (ValueError, RecursionError):
             body = text
+
         return {"status": reply.status, "headers": dict(reply.headers), "body": body}
 
     async def _given(self, owner: str, service: NativeApp) -> dict[str, str]:
@@ -142,10 +152,12 @@ class NativeActions:
                 state="missing",
                 hint=f"{service.how} Then `codewords secrets set {service.secrets[0]}`.",
             )
+
         base = self._bases.get(service.slug)
         if base is None:
             base = service.base
             await self._allowed(owner, name, base.removeprefix("https://"), service)
+
         return name, given[name], base
 
     async def _allowed(self, owner: str, name: str, host: str, service: NativeApp) -> None:

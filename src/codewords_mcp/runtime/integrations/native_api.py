@@ -88,10 +88,16 @@ class Api:
         )
         if reply.status >= 400:
             raise self._refusal(reply)
+
         found: Any = reply.json() if reply.body.strip() else None
-        told = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+        if isinstance(found, dict):
+            told = cast("dict[str, Any]", found)
+        else:
+            told = {}
+
         if told.get("ok") is False:  # Slack says all its refusals in an answer of 200
             raise self._said_no(str(told.get("error") or ""), 200)
+
         return cast("Any", found)
 
     def _refusal(self, reply: WebResponse) -> Exception:

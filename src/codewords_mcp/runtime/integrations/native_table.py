@@ -44,8 +44,12 @@ def _take(*names: str) -> Callable[[Given], dict[str, Any]]:
 def _text(value: Any) -> str:
     """As HubSpot takes values: strings all."""
     if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if value:
+            return "true"
+        return "false"
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _contact(given: Given) -> dict[str, Any]:
@@ -58,6 +62,7 @@ def _contact(given: Given) -> dict[str, Any]:
 def _page(given: Given) -> dict[str, Any]:
     if bool(given.get("database_id")) == bool(given.get("page_id")):
         raise InvalidInput("A page is made in a `database_id` or below a `page_id`, one of them.")
+
     parent = {name: given[name] for name in ("database_id", "page_id") if given.get(name)}
     title: dict[str, Any] = {
         given.get("title_property") or "title": {"title": [{"text": {"content": given["title"]}}]}
@@ -75,6 +80,7 @@ def _page(given: Given) -> dict[str, Any]:
     more: list[Any] = given.get("children") or []
     children = [*paragraphs, *more][:100]
     properties: dict[str, Any] = title | (given.get("properties") or {})
+
     return {"parent": parent, "properties": properties} | ({"children": children} if children else {})
 
 
@@ -82,11 +88,14 @@ def _event(given: Given) -> dict[str, Any]:
     def at(name: str) -> dict[str, Any]:
         moment = str(given[name])
         zone = _without_none(timeZone=given.get("timezone"))
-        return {"date": moment} if len(moment) == 10 else {"dateTime": moment} | zone
+        if len(moment) == 10:
+            return {"date": moment}
+        return {"dateTime": moment} | zone
 
     invited: list[str] = given.get("attendees") or []
     attendees = [{"email": one} for one in invited]
     more = _take("summary", "description", "location")(given)
+
     return more | {"start": at("start"), "end": at("end")} | ({"attendees": attendees} if attendees else {})
 
 
@@ -101,11 +110,14 @@ async def _airtable_list(api: Api, given: Given) -> dict[str, Any]:
         page = await api.ask("GET", _airtable(given), params=params)
         if not isinstance(page, dict) or not isinstance(cast("Any", page).get("records"), list):
             raise UpstreamFailed("Airtable answered in a shape that it should not have.", upstream_status=200)
+
         told = cast("dict[str, Any]", page)
         records += told["records"]
         if not told.get("offset") or not told["records"]:
             break
+
         params["offset"] = str(told["offset"])
+
     return {"records": records[:MAX_RECORDS]}
 
 
@@ -116,6 +128,7 @@ async def _airtable_update(api: Api, given: Given) -> dict[str, Any]:
         isinstance(one, dict) and {"id", "fields"} <= cast("dict[str, Any]", one).keys() for one in records
     ):
         raise InvalidInput("`records` are objects with `id` and `fields`.")
+
     changed: list[Any] = []
     for at in range(0, len(records), _AT_ONCE):
         piece = [{"id": one["id"], "fields": one["fields"]} for one in records[at : at + _AT_ONCE]]
@@ -125,7 +138,9 @@ async def _airtable_update(api: Api, given: Given) -> dict[str, Any]:
             if changed:
                 error.message += f" {len(changed)} of {len(records)} records were changed before."
             raise
+
         changed += told["records"]
+
     return {"records": changed}
 
 

@@ -39,7 +39,9 @@ class PipedreamConnect:
     async def project(self) -> str | None:
         """The project with its environment, by which what is read of it is kept."""
         found = await self._wire.project()
-        return None if found is None else f"{found.id}/{found.environment}"
+        if found is None:
+            return None
+        return f"{found.id}/{found.environment}"
 
     async def apps(self, cursor: str | None) -> tuple[list[App], str | None]:
         """A page of the apps that have actions."""
@@ -82,6 +84,7 @@ class PipedreamConnect:
         params = {"external_user_id": user, "limit": str(PAGE)} | ({"app": app} if app else {})
         found: list[Account] = []
         seen: set[str] = set()
+
         while True:
             reply = await self._wire.ask("GET", _ACCOUNTS, params=params)
             page, after = _page(reply)
@@ -90,6 +93,7 @@ class PipedreamConnect:
             whole = len(found) >= (shape(reply.get("page_info") or {}).get("total_count") or MOST_ACCOUNTS)
             if whole or not page or not after or after in seen:
                 return sorted(found, key=lambda one: one.created_at, reverse=True)
+
             seen.add(after)
             params["after"] = after
 
@@ -97,6 +101,7 @@ class PipedreamConnect:
         """A link of an hour. Where the broker takes no address to come back to, it is made without."""
         asked = {"external_user_id": user, "expires_in": LINK_SECONDS, "app_id": app}
         path = "/v1/connect/{project}/tokens"
+
         try:
             returns = {"success_redirect_uri": f"{back}?ok=1", "error_redirect_uri": f"{back}?ok=0"}
             reply = await self._wire.ask("POST", path, body=asked | returns)
@@ -104,10 +109,12 @@ class PipedreamConnect:
             if error.upstream_status not in {400, 422}:
                 raise
             reply = await self._wire.ask("POST", path, body=asked)
+
         told = shape(reply)
         url = told.get("connect_link_url")
         if not isinstance(url, str) or not url.startswith(("https://", "http://127.0.0.1")):
             raise malformed(200)
+
         sign = "&" if "?" in url else "?"
         return ConnectUrl(f"{url}{sign}{urlencode({'app': app})}", _until(told.get("expires_at")))
 
@@ -125,11 +132,13 @@ class PipedreamConnect:
         reply = shape(await self._wire.ask("POST", f"{_ACTIONS}/run", body=body, once=True, seconds=seconds))
         if not {"ret", "exports", "os", "error"} & reply.keys():
             raise malformed(200)
+
         seen = tuple(entries(reply.get("os")))
         exports = reply.get("exports")
         told = sentence(reply.get("error")) or next(
             (sentence(one["err"]) or "an error" for one in reversed(seen) if one.get("err")), None
         )
+
         return Ran(
             reply.get("ret"),
             cast("dict[str, Any]", exports) if isinstance(exports, dict) else {},
@@ -143,7 +152,10 @@ def _page(value: Any) -> tuple[list[dict[str, Any]], str | None]:
     if not isinstance(reply.get("data"), list):
         raise malformed(200)
     info: Any = reply.get("page_info")
-    after = shape(info).get("end_cursor") if info else None
+    if info:
+        after = shape(info).get("end_cursor")
+    else:
+        after = None
     return entries(reply["data"]), after if isinstance(after, str) and after else None
 
 
@@ -229,15 +241,27 @@ def _value(option: Any) -> Any:
 
 def _option(raw: Any) -> Option:
     inner: Any = cast("dict[str, Any]", raw).get("__lv", raw) if isinstance(raw, dict) else raw
-    label = cast("dict[str, Any]", inner).get("label") if isinstance(inner, dict) else None
+    if isinstance(inner, dict):
+        label = cast("dict[str, Any]", inner).get("label")
+    else:
+        label = None
+
     value = _value(cast("Any", raw))
-    text = value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, str):
+        text = value
+    else:
+        text = json.dumps(value)
+
     return Option(label=str(label or text)[:200], value=value)
 
 
 def _account(raw: dict[str, Any]) -> Account:
     app: Any = raw.get("app")
-    slug = cast("dict[str, Any]", app).get("name_slug") if isinstance(app, dict) else app
+    if isinstance(app, dict):
+        slug = cast("dict[str, Any]", app).get("name_slug")
+    else:
+        slug = app
+
     return Account(
         id=str(raw["id"]),
         app=str(slug or ""),

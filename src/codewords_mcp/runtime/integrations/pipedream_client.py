@@ -87,6 +87,7 @@ class PipedreamClient:
                 credential=missing,
                 hint=HOW,
             )
+
         return project
 
     async def ask(
@@ -115,6 +116,7 @@ class PipedreamClient:
                 if not tries_left or pause is None or time.monotonic() + pause > end:
                     raise
                 await asyncio.sleep(pause)
+
         raise AssertionError  # pragma: no cover  # the last try returns or raises
 
     async def _try(
@@ -141,12 +143,17 @@ class PipedreamClient:
             )
             if reply.status != 401:
                 break
+
             self._token = None  # it may have been withdrawn before its time
             if not may_renew:
                 break
+
         if reply.status >= 400:
             raise refusal(reply)
-        return reply.json() if reply.body.strip() else None
+        if reply.body.strip():
+            return reply.json()
+
+        return None
 
     async def _bearer(self, project: Project) -> str:
         async with self._renewing:
@@ -168,23 +175,35 @@ class PipedreamClient:
             raise _refused_credentials("It did not accept the OAuth client.")
         if reply.status >= 400:
             raise refusal(reply)
+
         told = shape(reply.json())
         token, lasts = told.get("access_token"), told.get("expires_in")
         if not isinstance(token, str) or not token:
             raise malformed(reply.status)
-        seconds = float(lasts) if isinstance(lasts, int | float) else 3600.0
+
+        if isinstance(lasts, int | float):
+            seconds = float(lasts)
+        else:
+            seconds = 3600.0
+
         return project, token, time.monotonic() + max(seconds - _EARLY, seconds / 2)
 
 
 def _pause(error: CodewordsError, attempt: int) -> float | None:
     """Seconds until the next try, None where there is none."""
     if isinstance(error, TooBusy):
-        return error.retry_after if error.retry_after <= LONGEST_WAIT else None
+        if error.retry_after <= LONGEST_WAIT:
+            return error.retry_after
+        return None
     if isinstance(error, UpstreamTimedOut):
         return None
+
     assert isinstance(error, UpstreamFailed)  # noqa: S101
     broken = error.upstream_status is None or error.upstream_status >= 500
-    return 0.3 * 2**attempt if broken else None
+    if broken:
+        return 0.3 * 2**attempt
+
+    return None
 
 
 def refusal(reply: WebResponse) -> CodewordsError:
@@ -263,7 +282,13 @@ def sentence(found: Any) -> str:
         for name in ("message", "detail", "error", "title"):
             if words := sentence(told.get(name)):
                 return words
-        return sentence(json.dumps(told)) if told else ""
+
+        if told:
+            return sentence(json.dumps(told))
+
+        return ""
+
     if isinstance(found, list):
         return sentence(", ".join(map(str, cast("list[Any]", found))))
+
     return "".join(c for c in str(found or "") if c.isprintable())[:500]

@@ -156,6 +156,7 @@ class ActionIndex:
             index.apps.setdefault(app.slug, app)
             for word in words(f"{app.slug} {app.name} {app.words}"):
                 index._app_words[word].add(app.slug)
+
         most = max((app.weight for app in index.apps.values()), default=0.0) or 1.0
         for hit, description in actions:
             index._add(hit, description, most)
@@ -171,6 +172,7 @@ class ActionIndex:
         number = len(self.entries)
         prior = _FEATURED * min(app.weight / most, 1.0) - _LENGTH * len(of_action)
         self.entries.append(_Entry(hit, app.slug, of_app, of_action, prior))
+
         for name, found in (
             ("description", words(description)),
             ("nickname", nicknames),
@@ -186,14 +188,17 @@ class ActionIndex:
         asked = [word for word in dict.fromkeys(words(query[:MAX_QUERY])) if word not in _STOP][:20]
         named = self._named(asked)
         scores: dict[int, float] = defaultdict(float)
+
         for word in asked:
             for number, weight in self._matches(word).items():
                 scores[number] += weight
+
         best = sorted(
             scores.items(), key=lambda pair: (-self._score(pair, asked, named), self.entries[pair[0]].hit.key)
         )
         found = (self.entries[number].hit for number, _ in best)
         hits = list(itertools.islice((hit for hit in found if hit.key not in unseen), limit))
+
         return hits, sorted(named.values(), key=lambda app: (-app.weight, app.slug))[:5]
 
     def _score(self, pair: tuple[int, float], asked: Sequence[str], named: dict[str, App]) -> float:

@@ -89,13 +89,20 @@ class Integrations:
         if field is None and dynamic_id is None:
             known = ", ".join(f"`{one.name}`" for one in found.action.fields)
             raise InvalidInput(f"{found.action.key} has no such field.", hint=f"It has {known}.")
+
         if found.native is not None or (field is not None and not field.remote):
             given = [{"label": str(one), "value": one} for one in (field.options if field else ())]
-            note = "" if given else "This field takes any value of its type."
+            if given:
+                note = ""
+            else:
+                note = "This field takes any value of its type."
+
             return Detail.model_validate({"app": found.action.app, "options": given, "note": note})
+
         accounts = await self.accounts.chosen_for(owner, found.action, account)
         asked = Configured(found.action, configured(found.action, found.props, accounts), dynamic_id)
         listed = await self._broker.options(self.accounts.user(owner), asked, prop, query or None)
+
         return Detail(app=found.action.app, options=tuple(listed))
 
     async def require_ready(self, owner: str, found: Resolved, account: str | None = None) -> None:
@@ -119,12 +126,14 @@ class Integrations:
         found = await self.directory.resolve(owner, asked.app, asked.action, asked.props)
         if found.native is not None:
             return await self._run_native(owner, found.native, found, policy)
+
         accounts = await self.accounts.chosen_for(owner, found.action, asked.account)
         action, dynamic_id = await self._reloaded(
             owner, found.action, found.props, accounts, asked.dynamic_id
         )
         props = configured(action, found.props, accounts)
         require(action, props)
+
         try:
             ran = await self._broker.run(
                 self.accounts.user(owner), Configured(action, props, dynamic_id), asked.seconds
@@ -138,10 +147,13 @@ class Integrations:
                 error.hint = (
                     f"It may have been done all the same: look in {action.app} before you do it again."
                 )
+
             raise
+
         account = next(iter(accounts.values()), None)
         if ran.error is not None:
             raise await self._failed(owner, action, account, ran)
+
         exports = {name: value for name, value in ran.exports.items() if name != "$filestash_uploads"}
         return ActionOutcome(
             action=action.key, backend="connect", account=account, summary=str(exports.get("$summary") or "")[:500],
@@ -159,8 +171,10 @@ class Integrations:
             }
         except CodewordsError:
             now = {}
+
         if account is not None and now.get(account) is False:
             return await self.accounts.revoked(owner, action)
+
         return IntegrationFailed(
             f"{action.key} failed.",
             upstream_status=200,
@@ -184,12 +198,14 @@ class Integrations:
             due = {name for name in static if known[name].reloads} - done
             if not due and not (dynamic_id and not done and set(props) - set(known)):
                 break
+
             done |= due or {""}
             asked = Configured(action, configured(action, static, accounts), dynamic_id)
             told = await self._broker.reload(self.accounts.user(owner), asked)
             dynamic_id = told.id or dynamic_id
             merged: dict[str, Prop] = {prop.name: prop for prop in (*action.props, *told.props)}
             action = action.model_copy(update={"props": tuple(merged.values())})
+
         return action, dynamic_id
 
     async def _run_native(

@@ -70,7 +70,9 @@ class Draft(Model):
     def cost(self) -> float | None:
         """What its models' answers cost in USD; None where that is not known of all of them."""
         known = [one.cost for one in self.tried if one.cost is not None]
-        return round(sum(known), 6) if known and len(known) == len(self.tried) else None
+        if known and len(known) == len(self.tried):
+            return round(sum(known), 6)
+        return None
 
 
 class Edit(Model):
@@ -174,5 +176,10 @@ def refusals(run: Run) -> list[str]:
     ]
     found += [f"a request to {one['host']}: {one['reason']}" for one in egress.get("refused", [])]
     found += [one["why"] for one in run.usage.get("refused_calls", [])]
-    more = [f"{len(found) - _REFUSED} more"] if len(found) > _REFUSED else []
+
+    if len(found) > _REFUSED:
+        more = [f"{len(found) - _REFUSED} more"]
+    else:
+        more = []
+
     return found[:_REFUSED] + more

@@ -55,6 +55,7 @@ def availability(hosting: Hosting, url: str, *, awaits_events: bool) -> Availabi
     detached = hosting.started_by == "detached"
     ends = detached and hosting.idle_timeout > 0 and not awaits_events
     sentence, fix = _lasting(hosting, ends=ends, installed=installed)
+
     if hosting.missed_port is not None:
         missed = hosting.missed_port
         sentence = (
@@ -62,6 +63,7 @@ def availability(hosting: Hosting, url: str, *, awaits_events: bool) -> Availabi
             f"the runtime is at {url} meanwhile. {sentence}"
         )
         fix = f"End that program, then `codewords stop`; or keep another port with CODEWORDS_PORT. {fix}".strip()
+
     return Availability(
         url=url,
         missed_port=hosting.missed_port,
@@ -82,6 +84,7 @@ def _lasting(hosting: Hosting, *, ends: bool, installed: bool) -> tuple[str, str
         )
     if hosting.started_by == "terminal":
         return "It runs until its `codewords-mcp serve` ends; nothing starts it after a reboot.", _INSTALL
+
     after_reboot = "nothing starts it after a reboot before the next chat or `codewords` command."
     if ends:
         idle = f"It ends after {hosting.idle_timeout / 60:.3g} min without use. "
@@ -90,6 +93,7 @@ def _lasting(hosting: Hosting, *, ends: bool, installed: bool) -> tuple[str, str
         ), _INSTALL
     if hosting.idle_timeout > 0:
         return f"It stays up for its schedules, triggers and webhooks, but {after_reboot}", _INSTALL
+
     return f"It does not end by itself, but {after_reboot}", _INSTALL
 
 

@@ -55,7 +55,9 @@ ALIASES: Mapping[tuple[str, str], Alias] = {
 def app_name(text: str) -> str:
     """An app's slug as it was typed: `Google Sheets`, `google-sheets`. "" for what cannot be one."""
     bare = re.sub(r"[\s-]+", "_", text.strip().lower())
-    return bare if _FORM.fullmatch(bare) else ""
+    if _FORM.fullmatch(bare):
+        return bare
+    return ""
 
 
 def app_of(text: str) -> str:
@@ -71,7 +73,9 @@ def app_of(text: str) -> str:
 def action_name(text: str) -> str:
     """An action's name or key as it was typed. "" for what cannot be one."""
     bare = re.sub(r"\s+", "-", text.strip().lower())
-    return bare if _ACTION.fullmatch(bare) else ""
+    if _ACTION.fullmatch(bare):
+        return bare
+    return ""
 
 
 def family(app: str) -> tuple[str, ...]:
@@ -92,7 +96,10 @@ def covers(declared: str, app: str) -> bool:
 def candidates(app: str, name: str) -> list[str]:
     """Keys that this name may be, the likeliest first."""
     slugs = dict.fromkeys((app, *family(app)))
-    whole = [name] if any(name.startswith(f"{slug}-") for slug in slugs) else []
+    if any(name.startswith(f"{slug}-") for slug in slugs):
+        whole = [name]
+    else:
+        whole = []
     plain = name.replace("_", "-")
     return [*whole, *(f"{slug}-{plain}" for slug in slugs)]
 

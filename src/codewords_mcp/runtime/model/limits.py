@@ -53,7 +53,11 @@ class Limit:
     def refusal(self, waiting: int) -> TooBusy:
         """The error of a run that would wait behind too many."""
         setting = _SETTING[self.scope]
-        own = " or the header's `concurrency` and `queue_limit`" if self.scope == "workflow" else ""
+        if self.scope == "workflow":
+            own = " or the header's `concurrency` and `queue_limit`"
+        else:
+            own = ""
+
         return TooBusy(
             f"{waiting} runs {_OF[self.scope]} are waiting, which is the limit.",
             retry_after=RETRY_AFTER,
@@ -112,8 +116,16 @@ def place_of(
 ) -> LimitScope:
     """The place of a run; `own` is what the workflow's header says: (runs, waiting)."""
     key, s = key_id or "", settings
-    runs = s.workflow_concurrency if own[0] is None else own[0]
-    waiting = s.workflow_queue_limit if own[1] is None else own[1]
+    if own[0] is None:
+        runs = s.workflow_concurrency
+    else:
+        runs = own[0]
+
+    if own[1] is None:
+        waiting = s.workflow_queue_limit
+    else:
+        waiting = own[1]
+
     limits = (
         Limit("key", f"{owner}/{key}", s.key_concurrency, s.key_queue_limit),
         Limit("workflow", service_id, runs, waiting),

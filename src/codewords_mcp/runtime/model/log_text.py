@@ -50,10 +50,15 @@ def level_of(message: str) -> str | None:
         fields = fields_of(message) or {}
         named = next((fields[key] for key in _LEVEL_KEYS if isinstance(fields.get(key), str)), "")
         return _NAMES.get(named.lower())
+
     if message.startswith("Traceback (most recent call last)"):
         return "error"
+
     found = _PLAIN.match(message)
-    return _NAMES.get((found["head"] or found["bracket"]).lower()) if found else None
+    if found:
+        return _NAMES.get((found["head"] or found["bracket"]).lower())
+
+    return None
 
 
 def fields_of(message: str) -> dict[str, Any] | None:
@@ -61,7 +66,9 @@ def fields_of(message: str) -> dict[str, Any] | None:
     if not message.startswith("{") or len(message) > LONGEST:
         return None
     found = parse_or_none(message)
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+    if isinstance(found, dict):
+        return cast("dict[str, Any]", found)
+    return None
 
 
 def is_at_least(level: str | None, least: str) -> bool:
@@ -77,9 +84,11 @@ def readable(message: str) -> tuple[str | None, str] | None:
     fields = fields_of(message)
     if fields is None:
         return None
+
     event = next((key for key in _EVENT_KEYS if isinstance(fields.get(key), str)), None)
     if event is None or not any(key in fields for key in (*_TIME_KEYS, *_LEVEL_KEYS)):
         return None
+
     shown = {
         key: value
         for key, value in fields.items()
@@ -93,7 +102,9 @@ def readable(message: str) -> tuple[str | None, str] | None:
 
 
 def _compact(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def is_server_line(stream: str, message: str) -> bool:
@@ -142,4 +153,5 @@ def _step(line: Line, tracing: Tracing) -> tuple[str | None, Tracing]:
     # On stderr what follows may be more of the exception's message, which can be any text.
     if stream == "stderr" or not message or message[0] in " \t|+" or _OF_TRACEBACK.match(message):
         return "error", tracing
+
     return None, tracing - {stream}

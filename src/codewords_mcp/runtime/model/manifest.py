@@ -75,7 +75,10 @@ class StoredSecret(BaseModel):
     optional: bool = False
 
     def __str__(self) -> str:
-        name = f"{self.name}, if it is set" if self.optional else self.name
+        if self.optional:
+            name = f"{self.name}, if it is set"
+        else:
+            name = self.name
         if self.hosts is None:
             return f"{name} (plain: the code can read it)"
         return f"{name} (never seen by the code: put in for {' and '.join(self.hosts)} only)"
@@ -201,6 +204,7 @@ class Manifest(BaseModel):
                 item
                 in {"browser": self.browsers, "connection": self.connections, "package": self.packages}[kind]
             )
+
         secret = next(one for one in asked.secrets if str(one) == item)
         return any(_holds_as_much(own, secret) for own in self.secrets if own.name == secret.name)
 
@@ -214,10 +218,12 @@ class Manifest(BaseModel):
                 else line
                 for line in found
             ]
+
         if self.service_lines:
             found.append(
                 f"{'any call':<12} the service is named while it runs, {_numbers(self.service_lines)}"
             )
+
         return found[:10] or [NOTHING]
 
 
@@ -278,7 +284,10 @@ _IN_CHROME = "acts in your own Chrome, signed in as you, where it is paired"
 def _grouped(grants: list[Grant], *, credentials: bool = False) -> list[tuple[str, list[str]]]:
     found: dict[str, list[str]] = {}
     for kind, item in grants:
-        shown = _service(item, credentials=credentials) if kind == "service" else _said(kind, item)
+        if kind == "service":
+            shown = _service(item, credentials=credentials)
+        else:
+            shown = _said(kind, item)
         found.setdefault(kind, []).append(shown)
     return list(found.items())
 
@@ -287,13 +296,18 @@ def _service(item: str, *, credentials: bool) -> str:
     """A library service or an operation of one, with what it changes and, if asked for, whose credential it uses."""
     if item == ANY:
         return _ANY_ITEM["service"]
+
     service = service_of(item)
     details = [change_of(item)]
     if credentials and service in WITH_CREDENTIALS:
         details.append(f"with {WITH_CREDENTIALS[service]}")
     details = [detail for detail in details if detail]
 
-    name = item_of(item, "any operation") if item in OPERATIONS else item
+    if item in OPERATIONS:
+        name = item_of(item, "any operation")
+    else:
+        name = item
+
     return plain.one_line(f"{name} ({', '.join(details)})" if details else name)
 
 
@@ -303,7 +317,9 @@ def _said(kind: str, item: str) -> str:
         return _ANY_ITEM.get(kind, item)
     if kind == "browser":
         return f"{plain.item(item)} {_IN_CHROME}"
-    return plain.item(item) if kind in _NAMED else plain.one_line(item)
+    if kind in _NAMED:
+        return plain.item(item)
+    return plain.one_line(item)
 
 
 _NAMED = frozenset(("host", "page", "address", "model", "workflow", "connection"))
@@ -317,13 +333,20 @@ def _line(kind: str, items: list[str], *, whole: bool = False) -> str:
         if size > WIDTH and shown and not whole:
             break
         shown += 1
-    more = f" and {len(items) - shown} more" if shown < len(items) else ""
+
+    if shown < len(items):
+        more = f" and {len(items) - shown} more"
+    else:
+        more = ""
+
     return f"{_TITLES[kind]:<12} {', '.join(items[:shown])}{more}"
 
 
 def _numbers(lines: tuple[int, ...]) -> str:
     told = ", ".join(map(str, lines[:5])) + (" …" if len(lines) > 5 else "")
-    return f"line {told}" if len(lines) == 1 else f"lines {told}"
+    if len(lines) == 1:
+        return f"line {told}"
+    return f"lines {told}"
 
 
 def _holds_as_much(own: StoredSecret, asked: StoredSecret) -> bool:

@@ -23,7 +23,9 @@ def one_line(text: str, limit: int = LIMIT) -> str:
     shown = "".join(map(_visible, text[: limit * 8]))
     flat = " ".join(shown.split())
     left = len(flat) - limit + max(len(text) - limit * 8, 0)
-    return flat if left <= 0 else f"{flat[:limit]}… ({left} more characters)"
+    if left <= 0:
+        return flat
+    return f"{flat[:limit]}… ({left} more characters)"
 
 
 def item(text: str, limit: int = LIMIT) -> str:

@@ -53,7 +53,9 @@ class PublishedTool(Model):
 def tool_name(name: str) -> str:
     """A name that hosts take, made of a workflow's."""
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:40].rstrip("_")
-    return plain if _NAME.fullmatch(plain) else f"run_{plain}"[:40].rstrip("_")
+    if _NAME.fullmatch(plain):
+        return plain
+    return f"run_{plain}"[:40].rstrip("_")
 
 
 def check_name(name: str) -> str:
@@ -77,6 +79,7 @@ def choose_route(openapi: Schema, path: str | None) -> tuple[str, str, Schema]:
     wanted = {key: value for key, value in routes.items() if path is None or key[0] == path}
     if not wanted:
         raise NotFound("The workflow has no such route.", hint="`codewords show` lists its routes.")
+
     for key in (("/", "post"), *([next(iter(wanted))] if len({where for where, _ in wanted}) == 1 else [])):
         if key in wanted:
             if "{" in key[0]:
@@ -84,6 +87,7 @@ def choose_route(openapi: Schema, path: str | None) -> tuple[str, str, Schema]:
                     "A route with parts in braces can't be a tool.", hint="Give another with --path."
                 )
             return key[0], key[1].upper(), wanted[key]
+
     known = ", ".join(sorted({where for where, _ in wanted})[:10])
     raise InvalidInput(f"The workflow has several routes: {known}.", hint="Say which with --path.")
 
@@ -92,16 +96,19 @@ def input_schema(openapi: Schema, path: str, method: str) -> tuple[Schema, bool]
     """(schema of the arguments, whether the body is the argument `input` since it is no object with named properties)."""
     operation = operation_of(openapi, path, method)
     inliner = _Inliner(_object(_object(_object(openapi).get("components")).get("schemas")))
+
     if method == "GET":
         properties, required = _query(operation, inliner)
         asked = _closed({"properties": properties, "required": required})
         return (asked if not inliner.spent and _is_usable(asked) else dict(_FREE)), False
+
     content = _object(_object(operation.get("requestBody")).get("content"))
     body = inliner.inlined(_object(content.get("application/json")).get("schema", _FREE))
     if inliner.spent or not _is_usable(body):
         body = dict(_FREE)
     if body.get("type") == "object" and body.get("properties"):
         return _closed(body), False
+
     return _closed({"properties": {"input": body}, "required": ["input"] if content else []}), True
 
 
@@ -125,7 +132,9 @@ def _query(operation: Schema, inliner: _Inliner) -> tuple[Schema, list[str]]:
 
 def _object(value: Any) -> Schema:
     """The value where it is an object; an empty one for whatever else a program put there."""
-    return cast("Schema", value) if isinstance(value, dict) else {}
+    if isinstance(value, dict):
+        return cast("Schema", value)
+    return {}
 
 
 def _is_usable(schema: Any) -> bool:
@@ -168,19 +177,19 @@ class _Inliner:
         """The node with its references in place."""
         self._fuel -= 1
         if isinstance(node, list):
-            return (
-                []
-                if depth <= 0 or self.spent
-                else [self.inlined(one, depth - 1) for one in cast("list[Any]", node)]
-            )
+            if depth <= 0 or self.spent:
+                return []
+            return [self.inlined(one, depth - 1) for one in cast("list[Any]", node)]
         if not isinstance(node, dict):
             return node
         if depth <= 0 or self.spent:
             return {}
+
         schema = cast("Schema", node)
         if isinstance(reference := schema.get("$ref"), str):
             rest = {key: value for key, value in schema.items() if key != "$ref"}
             return self.inlined(_object(self._named.get(reference.rpartition("/")[2])) | rest, depth - 1)
+
         return {
             key: self._member(key, value, depth)
             for key, value in schema.items()
@@ -190,4 +199,6 @@ class _Inliner:
     def _member(self, key: str, value: Any, depth: int) -> Any:
         if key in _NAMED and isinstance(value, dict):
             return {name: self.inlined(one, depth - 1) for name, one in cast("Schema", value).items()}
-        return self.inlined(value, depth - 1) if key in _FOLLOWED else value
+        if key in _FOLLOWED:
+            return self.inlined(value, depth - 1)
+        return value

@@ -97,8 +97,13 @@ def service_of(item: str) -> str:
 def declared_item(item: str) -> str | None:
     """The item for `service: operation` as a header writes it, an alias too; None where there is no such operation."""
     service, colon, path = item.partition(":")
-    operation = find_operation(service, path.strip()) if colon else None
-    return item_of(service, operation.name) if operation else None
+    if colon:
+        operation = find_operation(service, path.strip())
+    else:
+        operation = None
+    if operation:
+        return item_of(service, operation.name)
+    return None
 
 
 def find_operation(service: str, path: str) -> ServiceOperation | None:
@@ -128,7 +133,9 @@ def change_of(item: str) -> Change:
 
     if "writes" in changes:
         return "writes"
-    return "may write" if "may write" in changes else ""
+    if "may write" in changes:
+        return "may write"
+    return ""
 
 
 def _bare(path: str) -> str:

@@ -23,7 +23,10 @@ def check_seconds(value: float, name: str, *, low: float = 0.0, high: float | No
     cuts a longer one.
     """
     if not math.isfinite(value) or value < low or (high is not None and value > high):
-        most = f" to {_shown(high)}" if high is not None else ""
+        if high is not None:
+            most = f" to {_shown(high)}"
+        else:
+            most = ""
         raise InvalidInput(f"`{name}` must be a number of seconds from {_shown(low)}{most}.")
     return value
 
@@ -31,7 +34,10 @@ def check_seconds(value: float, name: str, *, low: float = 0.0, high: float | No
 def parse_seconds(text: str, name: str, *, low: float = 0.0, high: float | None = MAX_SECONDS) -> float:
     """The duration that a text names; see `check_seconds`. Raises InvalidInput."""
     try:
-        value = float(text) if text.isascii() and len(text) <= 40 else math.nan
+        if text.isascii() and len(text) <= 40:
+            value = float(text)
+        else:
+            value = math.nan
     except ValueError:
         value = math.nan
     return check_seconds(value, name, low=low, high=high)
@@ -45,14 +51,19 @@ def parse_moment(text: str, *, zone: tzinfo | None = None) -> datetime:
         raise InvalidInput(
             "This is not a time.", hint='Write it as "2026-12-24T18:00", with or without a zone at its end.'
         ) from None
+
     if not FIRST_YEAR < moment.year < LAST_YEAR:
         raise InvalidInput(f"A time must be after {FIRST_YEAR} and before {LAST_YEAR}.")
+
     if moment.tzinfo is None:
         if zone is None:
             raise InvalidInput("This time has no zone.", hint='Write it as "2026-12-24T18:00+01:00".')
         moment = moment.replace(tzinfo=zone)
+
     return moment.astimezone(UTC)
 
 
 def _shown(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)
+    if value == int(value):
+        return str(int(value))
+    return repr(value)

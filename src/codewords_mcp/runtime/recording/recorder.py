@@ -203,7 +203,9 @@ class Tapes:
 
     def of(self, run_id: str | None) -> RecordingSession | None:
         """The recorder of a run; of who is no run, None."""
-        return self._by_run.get(run_id) if run_id and self._by_run else None
+        if run_id and self._by_run:
+            return self._by_run.get(run_id)
+        return None
 
     def drop(self, run_id: str) -> None:
         """The run is over. Idempotent."""

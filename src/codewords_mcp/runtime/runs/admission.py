@@ -72,6 +72,7 @@ class Admission:
             raise full.too_nested(self.held(full))
         if full is not None or place.group in self._lines:
             return False
+
         self._take(place)
         return True
 
@@ -85,6 +86,7 @@ class Admission:
         line = self._lines.setdefault(place.group, _Line(place))
         heapq.heappush(line.waiting, (ticket, turn))
         self._give_out()
+
         try:
             await turn
         except asyncio.CancelledError:
@@ -92,6 +94,7 @@ class Admission:
                 self.leave(place)
             else:
                 self._forget(place.group, turn)
+
             raise
 
     def leave(self, place: LimitScope) -> None:

@@ -161,6 +161,7 @@ class Execution:
         """Take a sandbox, get the answer, settle, clean up. Never raises, but for being cancelled while cleaning."""
         error: CodewordsError | None = None
         lease: Lease | None = None
+
         try:
             async with asyncio.timeout(self.timeout):
                 self._begin()
@@ -185,6 +186,7 @@ class Execution:
             error = SandboxFailed(
                 "The runtime failed while it ran this workflow.", hint="The runtime's log has the details."
             )
+
         await self._finish(lease, error)
 
     async def refuse(self, error: CodewordsError) -> None:
@@ -202,7 +204,7 @@ class Execution:
         self, values: dict[str, Any], only_from: tuple[str, ...] | None = None
     ) -> asyncio.Future[None]:
         return self._db.write_soon(
-            lambda c: rows.change(c, self.run_id, values, only_from=only_from, holder=self._executor)
+            rows.change, self.run_id, values, only_from=only_from, holder=self._executor
         )
 
     def _broken_off(self) -> CodewordsError:
@@ -241,7 +243,7 @@ class Execution:
                 "retries": self._try.number - 1 + self._try.left,
                 "attempts": self._attempts(None, None),
             }
-            self._recorded = self._db.write_soon(lambda c: self._record_begin(c, values))
+            self._recorded = self._db.write_soon(self._record_begin, values)
 
     def _record_begin(self, connection: Connection, values: dict[str, Any]) -> None:
         self._lost = not rows.change(connection, self.run_id, values, holder=self._executor)
@@ -258,7 +260,11 @@ class Execution:
 
     async def _serve(self, lease: Lease) -> None:
         sandbox = lease.sandbox
-        ready = None if lease.ready else asyncio.create_task(sandbox.wait_ready())
+        if lease.ready:
+            ready = None
+        else:
+            ready = asyncio.create_task(sandbox.wait_ready())
+
         asking = asyncio.create_task(self._ask(lease))
         try:
             if ready is not None:
@@ -269,6 +275,7 @@ class Execution:
                     "status": "running", "isolation": lease.tier, "running_at": now(), "waits_for": None,
                 }  # fmt: skip
                 self._change(running, only_from=("starting",))
+
             reply = await asking
             self._mark("answer")
             await self._pass_on(reply)
@@ -280,6 +287,7 @@ class Execution:
                     task.cancel()
                     with suppress(asyncio.CancelledError, CodewordsError):
                         await task
+
             if asking.done() and not asking.cancelled() and asking.exception() is None:
                 await asking.result().aclose()
 
@@ -334,16 +342,20 @@ class Execution:
         self._collected = self._answer_files.collect(self.run_id, headers)
         expected = int(value_of(headers, b"content-length") or -1)
         seen = 0
+
         async for raw in reply.body:
             seen += len(raw)
             chunk = scrubber.feed(raw)
             await self._keep(chunk)
+
             if seen == expected > 0:
                 await self._settle(
                     None
                 )  # before its last byte, so that whoever has the answer finds the record
+
             if chunk:
                 await self._give(chunk)
+
         if rest := scrubber.flush():
             await self._keep(rest)
             await self._give(rest)
@@ -367,7 +379,11 @@ class Execution:
             if error is not None:
                 self._give_error(error)
         finally:
-            usage = await self._release(lease) if lease is not None else None
+            if lease is not None:
+                usage = await self._release(lease)
+            else:
+                usage = None
+
         if usage is not None:
             self._record_usage(usage)
 
@@ -407,19 +423,26 @@ class Execution:
         """Write the final record; whoever asks for it afterwards finds it, and what was printed before the answer."""
         if self.settled.is_set():
             return
+
         if self.run_log.call_broken and failed_by_itself(error, self._answer):
             error = interrupted()  # it could not know, and is taken up again where that was asked for
         try:
             await self.run_log.flush()
             values = self._outcome_values(error) | response_record(self._answer, self._kept)
             values["input"] = self._reader.record([self.scrubber, *self._scrubbers_above])
+
             if error is None and self._answer is not None and not self.again:
-                whole = None if self._kept.truncated else bytes(self._kept.data)
+                if self._kept.truncated:
+                    whole = None
+                else:
+                    whole = bytes(self._kept.data)
+
                 headers, collected = self._answer.headers, self._collected
                 values |= await self._answer_files.keep(self.run_id, self.request, headers, collected, whole)
         except Exception:
             log.exception("run not settled as expected", run_id=self.run_id)
             values = self._outcome_values(unreadable())
+
         self.attempts: list[dict[str, Any]] = values["attempts"]
         self._write_outcome(values)
         self.settled.set()
@@ -430,6 +453,7 @@ class Execution:
         ended = max(now(), self._began_at or 0)  # also where the clock was set back meanwhile
         self._timings["total"] = self._elapsed()
         self.outcome = status = final_status(error, self._answer)
+
         return {
             "status": "queued" if self.again else status,
             "started_at": self._began_at,
@@ -463,6 +487,7 @@ class Execution:
                     whole = True
                     raise item
                 yield item
+
             whole = True
         finally:
             if not whole:

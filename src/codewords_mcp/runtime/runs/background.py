@@ -66,11 +66,12 @@ class BackgroundRuns:
         request.background = True
         body = b"".join([chunk async for chunk in request.body])
         service = self._served.find(request.service_id)
-        target = (
-            CalledService(service.name)
-            if service
-            else await floor.servable(request.caller, request.service_id)
-        )
+
+        if service:
+            target = CalledService(service.name)
+        else:
+            target = await floor.servable(request.caller, request.service_id)
+
         run_id = request.request_id or new_id()
         ancestry = await floor.ancestry(request, run_id)
         ancestry.check()
@@ -85,6 +86,7 @@ class BackgroundRuns:
         }
         work = works.Work(request, body, ancestry.correlation_id, ancestry.depth, target.retries)
         claimed = self._claim(place, delayed=request.delay > 0)
+
         try:
             if not (claimed or floor.draining):
                 await self._queue.open()
@@ -93,15 +95,18 @@ class BackgroundRuns:
             if claimed:
                 floor.admission.leave(place)
             raise
+
         if claimed and not began:
             floor.admission.leave(place)
         if first is not None:
             return first
+
         if began:
             run = BackgroundRun(floor, self._served, run_id, work, begun=True)
             floor.enter(run, run.live(kit))
         elif not floor.draining:
             self._lines_up(run_id, "" if request.delay > 0 else place.line)
+
         return run_id
 
     def _claim(self, place: LimitScope, *, delayed: bool) -> bool:
@@ -125,11 +130,15 @@ class BackgroundRuns:
                 waits_for = "turn"
             elif claimed:
                 waits_for = turns.why_not_now(connection, place, behind=True)
+            elif request.delay > 0:
+                waits_for = "time"
             else:
-                waits_for = "time" if request.delay > 0 else turns.why(place)
+                waits_for = turns.why(place)
+
             began = waits_for is None
             if began:
                 return row
+
             return _waiting(connection, row, place, waits_for, request.delay, in_line=in_line)
 
         def more(connection: Connection, row: dict[str, Any]) -> None:
@@ -140,6 +149,7 @@ class BackgroundRuns:
                 )
 
         first = await self._floor.record_once(request, row, decide, more)
+
         return first, began and first is None
 
     def _lines_up(self, run_id: str, line: str) -> None:
@@ -161,13 +171,15 @@ class BackgroundRuns:
         floor = self._floor
         self._left_line(run_id)
         if floor.draining or await self._is_paused(run_id):
-            await floor.database.write(lambda c: recovery.stranded(c, {run_id}))
+            await floor.database.write(recovery.stranded, {run_id})
             return
+
         while (before := floor.active.get(run_id)) and before.task:  # let go of, and still cleaning up
             await asyncio.wait({before.task})
-        work = await floor.database.write(lambda c: works.take(c, run_id, floor.executor))
+        work = await floor.database.write(works.take, run_id, floor.executor)
         if work is None:
             return
+
         run = self._enter(run_id, work)
         if work.unwanted:
             run.cancel("it was asked to")
@@ -176,9 +188,7 @@ class BackgroundRuns:
     async def _is_paused(self, run_id: str) -> bool:
         """Whether the run waited in a backup that this home was restored from, and nobody has resumed it."""
         at = self._floor.paused_at
-        return at is not None and await self._floor.database.read(
-            lambda c: pausing.created_before(c, run_id, at)
-        )
+        return at is not None and await self._floor.database.read(pausing.created_before, run_id, at)
 
     def begin(self, run_id: str) -> None:
         """Carry out a run that was recorded as waiting and held by this process."""
@@ -189,7 +199,7 @@ class BackgroundRuns:
     async def _begin(self, run_id: str) -> None:
         while True:
             try:
-                work = await self._floor.database.read(lambda c: works.load(c, run_id))
+                work = await self._floor.database.read(works.load, run_id)
                 break
             except StorageFailed as error:
                 log.warning("a run waits for the store", run_id=run_id, reason=error.message)
@@ -221,6 +231,7 @@ class BackgroundRuns:
         deliveries = await self._floor.database.write(write)
         if deliveries is None:
             return False
+
         self._left_line(run_id)
         self._floor.tell(run_id)
         if self._queue.is_open and deliveries:
@@ -265,7 +276,7 @@ class BackgroundRuns:
         On record before the entries are taken out: who is stopped in between leaves one too many, and not a run that has none.
         """
         if lost := lost | {entry.rpartition("/")[0] for entry in entries}:
-            await self._floor.database.write(lambda c: recovery.stranded(c, lost))
+            await self._floor.database.write(recovery.stranded, lost)
 
     def _deliver(self, connection: Connection) -> int:
         found = recovery.undelivered(connection)
@@ -288,9 +299,11 @@ class BackgroundRuns:
         self._floor.draining = True
         self._lines.clear()  # others' now
         self._in_line.clear()
+
         for run in list(self._floor.active.values()):
             if isinstance(run, BackgroundRun):
                 run.retire()
+
         try:
             if given := await self._queue.retire():
                 await self._strand(set(), given)
@@ -302,7 +315,7 @@ class BackgroundRuns:
         """Let go of what is here, so that it can be gone on with."""
         await self._queue.close()
         executor = self._floor.executor
-        await self._floor.database.write(lambda c: recovery.abandon(c, [executor]))
+        await self._floor.database.write(recovery.abandon, [executor])
 
 
 def _waiting(

@@ -57,7 +57,9 @@ def stored(request: RunRequest, run_id: str, body: bytes) -> dict[str, Any]:
 
 def take(connection: Connection, run_id: str, executor: str) -> Work | None:
     """Hold the run, and what it was asked; None where it is not to be had."""
-    return load(connection, run_id) if recovery.claim(connection, run_id, executor) else None
+    if recovery.claim(connection, run_id, executor):
+        return load(connection, run_id)
+    return None
 
 
 def load(connection: Connection, run_id: str) -> Work | None:

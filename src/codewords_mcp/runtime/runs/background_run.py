@@ -62,7 +62,9 @@ class BackgroundRun:
     @property
     def scrubber(self) -> Scrubber | None:
         """See `ActiveRun`."""
-        return self._execution.scrubber if self._execution is not None else None
+        if self._execution is not None:
+            return self._execution.scrubber
+        return None
 
     def cancel(self, why: str) -> None:
         """See `ActiveRun`."""
@@ -96,6 +98,7 @@ class BackgroundRun:
         """The run's whole life here, with `kit` where it has begun and is a workflow's."""
         floor = self._floor
         run_log = floor.journal.open(self.run_id, self._work.next_seq, self._work.last_line)
+
         try:
             if (early := self._work.not_before - time.time()) > 0:
                 await asyncio.sleep(early)
@@ -127,18 +130,21 @@ class BackgroundRun:
         """A service's call: one attempt, since what it did cannot be told."""
         floor, work = self._floor, self._work
         place = floor.place(work.request, CalledService(service.name))
+
         async with floor.turns.slot(self.run_id, place, claimed=self._trying, priority=work.request.priority):
             if self._stopped:
                 raise asyncio.CancelledError
+
             self._trying, at = True, now()
             work.attempts = [first_attempt(at)]
             running = {
                 "status": "running", "started_at": at, "running_at": at, "waits_for": None, "attempts": work.attempts,
             }  # fmt: skip
             if not await floor.database.write(
-                lambda c: rows.change(c, self.run_id, running, only_from=UNBEGUN, holder=floor.executor)
+                rows.change, self.run_id, running, only_from=UNBEGUN, holder=floor.executor
             ):
                 raise NotOurs
+
             work.request.body = works.replayed(work.body)
             _, values = await self._served.attempt(service, work.request, self.run_id, at)
             self._ending = True
@@ -156,6 +162,7 @@ class BackgroundRun:
                 log.warning("a run waits for the store", run_id=self.run_id, reason=error.message)
             else:
                 return
+
             kit, self._trying = None, False
             await self._wait_again()
 
@@ -169,11 +176,12 @@ class BackgroundRun:
             "attempts": self._work.attempts,
         }
         holder = self._floor.executor
+
         while True:
             await asyncio.sleep(STORE_PAUSE)
             with suppress(StorageFailed):
                 await self._floor.database.write(
-                    lambda c: rows.change(c, self.run_id, values, only_from=ACTIVE, holder=holder)
+                    rows.change, self.run_id, values, only_from=ACTIVE, holder=holder
                 )
                 return
 
@@ -187,11 +195,13 @@ class BackgroundRun:
             self._execution, self._trying = None, False
             if execution is None or not execution.again or self._stopped:
                 return
+
             self._work.attempts, kit = execution.attempts, None
             if self._why:  # came while the attempt was cleaning up
                 raise asyncio.CancelledError
             if floor.draining:
                 return
+
             run_log.end()
             await asyncio.sleep(pause_after(number))
 
@@ -203,12 +213,16 @@ class BackgroundRun:
         """One attempt; None where it could not be made, which the record tells."""
         floor, request, first = self._floor, self._work.request, kit is not None
         try:
-            servable = kit.servable if kit else await floor.servable(request.caller, request.service_id)
+            if kit:
+                servable = kit.servable
+            else:
+                servable = await floor.servable(request.caller, request.service_id)
         except StorageFailed:
             raise
         except CodewordsError as error:
             self._settle(error)
             return None
+
         place = floor.place(request, servable)
         async with floor.turns.slot(self.run_id, place, claimed=first, priority=request.priority):
             try:
@@ -219,13 +233,16 @@ class BackgroundRun:
             except CodewordsError as error:
                 self._settle(error)
                 return None
+
             await self._until_room(run_log)
             above = await floor.above(request.caller, request.made_by)
             if self._why or self._stopped:
                 raise asyncio.CancelledError
+
             self._trying = True
             execution = self._execution = self._make(run_log, kit, above, queued=not first)
             await execution.attempt()
+
         return execution
 
     async def _until_room(self, run_log: RunLog) -> None:
@@ -275,11 +292,15 @@ class BackgroundRun:
             scrubbers_above=floor.scrubbers_above(work.request.caller),
         )
         execution.task = self.task
+
         return execution
 
     def _settle(self, error: CodewordsError) -> None:
         at = now()
-        status = "cancelled" if isinstance(error, RunCancelled) else "failed"
+        if isinstance(error, RunCancelled):
+            status = "cancelled"
+        else:
+            status = "failed"
         attempts = [
             a if a["ended_at"] else a | {"ended_at": at, "outcome": status} for a in self._work.attempts
         ]

@@ -51,7 +51,9 @@ class Servable:
     @property
     def egress(self) -> tuple[str, ...] | None:
         """The only hosts that it may reach, beside those that its variables name; None for any."""
-        return None if self.manifest.any_host else self.manifest.hosts
+        if self.manifest.any_host:
+            return None
+        return self.manifest.hosts
 
     @property
     def inspects(self) -> bool:
@@ -67,7 +69,9 @@ class Servable:
     def instance_concurrency(self) -> int:
         """Runs at once that one such sandbox serves."""
         asked = self.script.tool.get("concurrency")
-        return asked if isinstance(asked, int) and asked >= 1 else INSTANCE_CONCURRENCY
+        if isinstance(asked, int) and asked >= 1:
+            return asked
+        return INSTANCE_CONCURRENCY
 
     @property
     def limits(self) -> tuple[int | None, int | None]:
@@ -87,7 +91,9 @@ class Servable:
     def timeout(self) -> float | None:
         """Seconds that a background run may take, where its header says."""
         seconds = self.script.tool.get("timeout")
-        return None if seconds is None else float(seconds)
+        if seconds is None:
+            return None
+        return float(seconds)
 
 
 Derive = Callable[[str, Script], Awaitable[Manifest]]
@@ -121,10 +127,12 @@ class Catalog:
         if servable is not None and not servable.environment.path.exists():
             self.on_gone(service_id)
             servable = None
+
         if servable is None or (self._db.shared and not await self._is_live(servable)):
             servable = await self._load(service_id)
         if servable is None or not (servable.owner == caller.owner or servable.public):
             raise await self._unknown(caller, service_id)
+
         self._cache[service_id] = servable
         self._cache.move_to_end(service_id)
         while len(self._cache) > CACHED:
@@ -135,18 +143,22 @@ class Catalog:
         """What to say of an id that is none: the id that was probably meant, where there is one."""
         if DRAFT_ID.fullmatch(given):
             return NotFound("A draft serves nobody, so it cannot be run.", hint="Deploy it first.")
-        named = await self._db.read(lambda c: rows.by_name(c, caller.owner, given))
+
+        named = await self._db.read(rows.by_name, caller.owner, given)
         if named is None:
-            begun = await self._db.read(
-                lambda c: rows.page(c, caller.owner, query=given[:100], limit=1, after=None)
-            )
+            begun = await self._db.read(rows.page, caller.owner, query=given[:100], limit=1, after=None)
             named = begun[0] if begun else None
-        hint = f"Did you mean {named.id}?" if named else "`codewords list` shows your workflows."
+
+        if named:
+            hint = f"Did you mean {named.id}?"
+        else:
+            hint = "`codewords list` shows your workflows."
+
         return NotFound("There is no workflow or service of that id.", hint=hint)
 
     async def _is_live(self, servable: Servable) -> bool:
         """Whether no other process has deployed or rolled back meanwhile."""
-        row = await self._db.read(lambda c: rows.get(c, servable.service_id))
+        row = await self._db.read(rows.get, servable.service_id)
         return row is not None and (row.active_version, row.public) == (servable.version, servable.public)
 
     async def _load(self, service_id: str) -> Servable | None:
@@ -156,15 +168,19 @@ class Catalog:
         def query(connection: Connection) -> tuple[rows.WorkflowRow, rows.VersionRow] | None:
             workflow = rows.get(connection, service_id)
             version = workflow and rows.version(connection, service_id, workflow.active_version)
-            return (workflow, version) if workflow and version else None
+            if workflow and version:
+                return (workflow, version)
+            return None
 
         found = await self._db.read(query)
         if found is None:
             return None
+
         workflow, version = found
         script = parse_script(version.code)
         environment = await self._environments.ensure(script, no_progress)
         permissions = await self.permissions(workflow, version, script)
+
         return Servable(
             service_id,
             workflow.owner,

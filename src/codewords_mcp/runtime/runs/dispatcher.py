@@ -105,7 +105,10 @@ class RunDispatcher:
 
     def _note_broken(self, caller: Caller) -> None:
         """Where this runtime ends: the run that made a call knows that it did not fail by itself."""
-        run_log = self._journal.live(caller.run_id) if caller.run_id and not self._floor.answering else None
+        if caller.run_id and not self._floor.answering:
+            run_log = self._journal.live(caller.run_id)
+        else:
+            run_log = None
         if run_log is not None:
             run_log.call_broken = True
 
@@ -113,10 +116,14 @@ class RunDispatcher:
         self._admit(request)
         if service := self._served.find(request.service_id):
             served = await self._served.run(service, request)
-            return await self._again(request, served) if isinstance(served, str) else served
+            if isinstance(served, str):
+                return await self._again(request, served)
+            return served
+
         execution = await self._launch(request)
         if isinstance(execution, str):
             return await self._again(request, execution)
+
         try:
             answer = await asyncio.shield(execution.answered)
         except asyncio.CancelledError:
@@ -126,6 +133,7 @@ class RunDispatcher:
         except CodewordsError as error:
             error.run_id = execution.run_id
             raise
+
         body = execution.body()
         return RunResponse(execution.run_id, answer.status, answer.headers, body, _closer(execution, body))
 
@@ -138,9 +146,11 @@ class RunDispatcher:
             self.background.accept(request), name=f"accept for {request.service_id}"
         )
         run_id = await asyncio.shield(accepting)
+
         if request.caller.run_id is not None and request.idempotency_key is not None:
             # the first run with this key may be that of another run of the same workflow
             self._floor.authorities.show(request.caller.run_id, run_id)
+
         return run_id
 
     def _admit(self, request: RunRequest) -> None:
@@ -165,11 +175,13 @@ class RunDispatcher:
         self._admit(request)
         if self._served.find(request.service_id):
             raise InvalidInput("A library service has no websockets.", hint="POST to it.")
+
         execution = await self._launch(
             request, lambda *a, **k: WebSocketExecution(*a, subprotocols=subprotocols, **k)
         )
         if isinstance(execution, str):
             raise Conflict("A websocket cannot be replayed.", hint="Leave the Idempotency-Key out.")
+
         return await execution.session()
 
     async def get(self, caller: Caller, run_id: str) -> Run:
@@ -178,8 +190,13 @@ class RunDispatcher:
         """
         authorities = self._floor.authorities
         own = authorities.of(caller).run_id
-        within = None if own is None or authorities.shows(own, run_id) else own
-        run = await self._db.read(lambda c: rows.get(c, run_id, caller.owner, within))
+
+        if own is None or authorities.shows(own, run_id):
+            within = None
+        else:
+            within = own
+
+        run = await self._db.read(rows.get, run_id, caller.owner, within)
         if run is None and self._db.stalled:
             raise StorageFailed(
                 "The database has not taken recent runs yet, so whether this run exists is not known.",
@@ -187,6 +204,7 @@ class RunDispatcher:
             )
         if run is None:
             raise NotFound(f"There is no run {shown(run_id)}.", hint="`codewords runs` shows your runs.")
+
         return run
 
     async def wait(self, caller: Caller, run_id: str, seconds: float) -> Run:
@@ -198,6 +216,7 @@ class RunDispatcher:
                 left = deadline - time.monotonic()
                 if run.status in FINISHED or left <= 0:
                     return run
+
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min(left, POLL)):
                         await news.wait()
@@ -207,13 +226,16 @@ class RunDispatcher:
         run = await self.get(caller, run_id)
         if run.status in FINISHED:
             raise Conflict(f"The run {run_id} has already ended ({run.status}).")
+
         await self._cancel(run)
-        for child in await self._db.read(lambda c: rows.unfinished_children(c, run_id)):
+        for child in await self._db.read(rows.unfinished_children, run_id):
             with suppress(Conflict):  # it ended by itself
                 await self.cancel(caller, child)
+
         ended = await self.get(caller, run_id)
         if ended.status in FINISHED and ended.status != "cancelled":  # it came to its own end meanwhile
             raise Conflict(f"The run {run_id} has already ended ({ended.status}).")
+
         return ended
 
     async def _cancel(self, run: Run) -> None:
@@ -229,12 +251,13 @@ class RunDispatcher:
                 return
             else:
                 await self._ask_to_cancel(run.id)
+
             run = await self.get(Caller(run.owner, "user"), run.id)
 
     async def _ask_to_cancel(self, run_id: str) -> None:
         """Tell whoever holds the run, and wait a little for news of it."""
         with self._floor.news(run_id) as news:
-            if await self._db.write(lambda c: executors.ask_to_cancel(c, run_id)):
+            if await self._db.write(executors.ask_to_cancel, run_id):
                 if self._floor.listener is not None:
                     self._floor.listener(run_id)
                 with suppress(TimeoutError):
@@ -245,7 +268,7 @@ class RunDispatcher:
         """Cancel what nobody has begun; False where somebody has it."""
         if run.status == "provisioned":
             ended = {"status": "cancelled", "completed_at": now()}
-            return await self._db.write(lambda c: rows.change(c, run.id, ended, only_from=("provisioned",)))
+            return await self._db.write(rows.change, run.id, ended, only_from=("provisioned",))
         return await self.background.withdraw(run.id)
 
     async def follow(
@@ -272,16 +295,18 @@ class RunDispatcher:
     async def tail(self, caller: Caller, run_id: str, limit: int) -> list[LogLine]:
         """The last stored lines."""
         await self.get(caller, run_id)
-        return await self._db.read(lambda c: logs.last(c, run_id, limit))
+        return await self._db.read(logs.last, run_id, limit)
 
     async def stop_answering(self) -> None:
         """Begin no run that somebody waits for, and end those that go on: who waits is told so while there is a connection."""
         self._floor.answering = False
         awaited = [run for run in self._active.values() if not isinstance(run, BackgroundRun)]
+
         for run in awaited:
             if isinstance(run, Execution):
                 self._note_broken(run.request.caller)  # also where its answer is on its way already
             run.stop()
+
         with suppress(TimeoutError):
             async with asyncio.timeout(TOLD_WITHIN):
                 for run in awaited:
@@ -307,6 +332,7 @@ class RunDispatcher:
             raise RuntimeUnavailable(
                 "This runtime is ending; nothing was begun.", hint="Try again in a moment."
             )
+
         floor.last_activity = time.monotonic()
         servable = await floor.servable(request.caller, request.service_id)
         run_id = request.request_id or new_id()
@@ -316,16 +342,19 @@ class RunDispatcher:
         kit = await floor.launcher.kit(request, servable)
         row = floor.row(request, servable, run_id, ancestry)
         claimed = floor.admission.claim(place)
+
         try:
             recorded = await self._record(request, row, place, claimed=claimed)
         except BaseException:
             if claimed:
                 floor.admission.leave(place)
             raise
+
         if claimed and not recorded.began:
             floor.admission.leave(place)
         if recorded.first is not None:
             return recorded.first
+
         execution = make(
             run_id,
             request,
@@ -345,6 +374,7 @@ class RunDispatcher:
         )
         floor.begin(run_id, request.caller, kit)
         floor.enter(execution, self._live(execution, place, claimed=recorded.began))
+
         return execution
 
     async def _record(
@@ -353,17 +383,23 @@ class RunDispatcher:
         """Write the run's row: soon, where nothing has to be known of others for it."""
         floor, began = self._floor, False
         if claimed and not self._db.shared and request.request_id is None and request.idempotency_key is None:
-            return _Recorded(None, began=True, written=self._db.write_soon(lambda c: rows.add(c, row)))
+            return _Recorded(None, began=True, written=self._db.write_soon(rows.add, row))
+
         if not claimed:
             self._check_own_wait(request, place)
 
         def decide(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
             nonlocal began
             turns = floor.turns
-            waits_for = turns.why_not_now(connection, place, behind=False) if claimed else turns.why(place)
+            if claimed:
+                waits_for = turns.why_not_now(connection, place, behind=False)
+            else:
+                waits_for = turns.why(place)
+
             began = waits_for is None
             if began:
                 return row
+
             slots.lock(connection, place)
             slots.check_line(connection, place)
             return row | {"status": "queued", "started_at": None, "attempts": [], "waits_for": waits_for}
@@ -373,6 +409,7 @@ class RunDispatcher:
         except asyncio.CancelledError:
             self._withdraw_unseen(row)
             raise
+
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         written.set_result(None)
         return _Recorded(first, began=began and first is None, written=written)
@@ -466,19 +503,22 @@ def _replay(run: Run) -> RunResponse:
             hint=f"GET /result/{run.id} has its link.",
         )
     if run.response_truncated:
-        why = (
-            "holds something secret" if run.response_content == NOT_KEPT else "was too long to be kept whole"
-        )
+        if run.response_content == NOT_KEPT:
+            why = "holds something secret"
+        else:
+            why = "was too long to be kept whole"
+
         raise Conflict(
             f"The run {run.id} with this Idempotency-Key has succeeded; its answer {why}.",
             hint="Use a new key to run again.",
         )
+
     content = (run.response_content or "").encode()
-    kind = (
-        b"application/json"
-        if run.response_json is not None or _is_json(content)
-        else b"text/plain; charset=utf-8"
-    )
+    if run.response_json is not None or _is_json(content):
+        kind = b"application/json"
+    else:
+        kind = b"text/plain; charset=utf-8"
+
     headers = [
         (b"content-type", kind),
         (b"content-length", str(len(content)).encode()),

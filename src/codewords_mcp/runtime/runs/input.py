@@ -37,10 +37,16 @@ class RequestReader:
         request = self._request
         query = request.query.decode("latin-1")
         path = request.path + (f"?{query}" if query else "")
-        content = None if self.private else _text(bytes(self._start), whole=self._size <= len(self._start))
+
+        if self.private:
+            content = None
+        else:
+            content = _text(bytes(self._start), whole=self._size <= len(self._start))
+
         for scrubber in scrubbers:
             path = scrubber.text(path)
             content = content and scrubber.text(content)
+
         return {
             "method": request.method,
             "path": path,
@@ -57,4 +63,6 @@ def _text(data: bytes, *, whole: bool) -> str | None:
     except UnicodeDecodeError:
         return None
     # PostgreSQL takes no NUL; of what is cut, a binary beginning is no text either.
-    return None if not whole and "\x00" in text else text.replace("\x00", "\ufffd")
+    if not whole and "\x00" in text:
+        return None
+    return text.replace("\x00", "\ufffd")

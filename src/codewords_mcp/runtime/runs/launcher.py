@@ -87,11 +87,17 @@ class Launcher:
         agreed = servable.permissions.secrets
         declared = [variable.name for variable in servable.script.env if variable.name in agreed]
         owner = _secrets_owner(request, servable)
-        stored = await self._secrets.open(owner, declared) if declared else {}
+
+        if declared:
+            stored = await self._secrets.open(owner, declared)
+        else:
+            stored = {}
+
         hidden = servable.permissions.hidden_secrets
         opened = {name: one for name, one in stored.items() if one.rule is not None or name not in hidden}
         contents = [(name, secret.value, secret.rule) for name, secret in sorted(opened.items())]
         digest = hashlib.sha256(repr((owner, contents)).encode()).hexdigest()[:16]
+
         return LaunchConfig(servable, opened, f"{servable.service_id}/{servable.version}/{digest}")
 
     def spec(self, kit: LaunchConfig) -> tuple[SandboxSpec, RunKey, Interception | None]:
@@ -110,7 +116,12 @@ class Launcher:
             for name, secret in kit.opened.items()
             if secret.rule is not None and name not in routed
         ]
-        interception = Interception(credentials, everywhere=servable.inspects) if credentials else None
+
+        if credentials:
+            interception = Interception(credentials, everywhere=servable.inspects)
+        else:
+            interception = None
+
         env |= kit.secrets | {one.name: one.placeholder for one in credentials} | routed
         env |= {
             "PORT": str(PORT),
@@ -133,6 +144,7 @@ class Launcher:
             port=PORT,
             authority=interception.authority.pem if interception else "",
         )
+
         return spec, key, interception
 
 

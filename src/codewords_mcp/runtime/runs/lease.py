@@ -84,10 +84,12 @@ class OneShot:
         finally:
             self._key.unbind()
             self._forget(self.sandbox.id)
+
         usage = await self.sandbox.usage()
         await self._pump
         if (moved := self._traffic(self.sandbox.id)) is None:
             return usage
+
         return replace(usage, egress_in=moved.received, egress_out=moved.sent)
 
 
@@ -95,10 +97,12 @@ async def pump(sandbox: Sandbox, logs: list[RunLog], secrets: dict[str, str]) ->
     """Carry output, scrubbed, into whichever logs are in the list at the time."""
     first = Scrubber(secrets)
     scrubbers: dict[Stream, Scrubber] = {stream: first.another() for stream in STREAMS}
+
     async for chunk in sandbox.output():
         data = scrubbers[chunk.stream].feed(chunk.data)
         for run_log in logs:
             run_log.write(chunk.stream, data)
+
     for stream, scrubber in scrubbers.items():
         rest = scrubber.flush()
         for run_log in logs:

@@ -61,7 +61,11 @@ class Tails:
         self, run_id: str, *, after: str | None, follow: bool, ended: Callable[[Connection], bool]
     ) -> AsyncIterator[LogBatch | None]:
         """Lines later than `after`; None as heartbeat. `ended` tells, in a thread, whether the run's record is final."""
-        seq = await self._db.read(lambda c: logs.seq_at(c, run_id, after)) if after else 0
+        if after:
+            seq = await self._db.read(logs.seq_at, run_id, after)
+        else:
+            seq = 0
+
         tail = self._tails.setdefault(run_id, _Tail())
         tail.followers += 1
         try:
@@ -75,6 +79,7 @@ class Tails:
                     continue
                 if seen.over or not follow:
                     return
+
                 if not await _within(changed, HEARTBEAT):
                     yield None
         finally:

@@ -61,6 +61,7 @@ def _groups(root: Path) -> list[int]:
         lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
         return found
+
     for line in lines:
         number, controllers, path = line.split(":", 2)
         if number == "0":
@@ -69,6 +70,7 @@ def _groups(root: Path) -> list[int]:
             top, limit, used = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
         else:
             continue
+
         group = top / path.lstrip("/")
         for folder in [group, *group.parents]:
             left = _left(folder, limit, used)
@@ -76,6 +78,7 @@ def _groups(root: Path) -> list[int]:
                 found.append(left)
             if folder == top:
                 break
+
     return found
 
 
@@ -103,7 +106,10 @@ class Headroom:
         patience: float = PATIENCE,
         fresh: float = FRESH,
     ) -> None:
-        self._reserve = min(MOST, int(total() * SHARE)) if reserve is None else reserve
+        if reserve is None:
+            self._reserve = min(MOST, int(total() * SHARE))
+        else:
+            self._reserve = reserve
         self._measure = measure
         self._patience = patience
         self._fresh = fresh
@@ -121,6 +127,7 @@ class Headroom:
             if deadline is None:
                 deadline = time.monotonic() + self._patience
                 tell("Waiting for memory of this machine.")
+
             if time.monotonic() >= deadline:
                 raise TooBusy(
                     f"This machine has {left >> 20} MiB of memory left, and runs start only while "
@@ -129,19 +136,25 @@ class Headroom:
                     hint="Try again when other runs or programs have ended, or set CODEWORDS_MEMORY_RESERVE lower.",
                 )
             await asyncio.sleep(_POLL)
+
         self._let_in.append(time.monotonic())
 
     def _missing(self) -> int | None:
         """The bytes that are left, where they are too few; else None."""
         if not self._reserve:
             return None
+
         now = time.monotonic()
         if now - self._measured[0] >= self._fresh:
             self._measured = now, self._measure()
         left = self._measured[1]
         if left is None:
             return None
+
         while self._let_in and self._let_in[0] < now - SETTLE:
             self._let_in.popleft()
         left -= len(self._let_in) * STARTING
-        return max(0, left) if left < self._reserve else None
+        if left < self._reserve:
+            return max(0, left)
+
+        return None

@@ -46,7 +46,9 @@ def mark() -> tuple[str, str]:
 def paused_at(connection: Connection) -> int | None:
     """When the home was paused, in µs; None where it is not."""
     value = connection.execute(select(meta.c.value).where(meta.c.name == PAUSED)).scalar()
-    return None if value is None else int(json.loads(value)["at"])
+    if value is None:
+        return None
+    return int(json.loads(value)["at"])
 
 
 def pause(connection: Connection) -> None:
@@ -92,11 +94,13 @@ def resume(connection: Connection, *, cancel_waiting: bool) -> None:
     at = paused_at(connection)
     if at is None:
         return
+
     for row in connection.execute(select(schedules).where(schedules.c.next_at.is_not(None))).mappings().all():
         if row["next_at"] <= now():
             connection.execute(
                 update(schedules).where(schedules.c.id == row["id"]).values(_from_now(dict(row)))
             )
+
     connection.execute(update(schedules).values(held_back=0))
     if cancel_waiting:
         _cancel_waiting(connection, at)
@@ -121,6 +125,7 @@ def _cancel_waiting(connection: Connection, before: int) -> None:
     for run_id in connection.execute(left).scalars().all():
         change(connection, run_id, {"status": "cancelled", "completed_at": now(), "error": CANCELLED})
         requests.forget(connection, run_id)
+
     unstarted = (deliveries.c.status == "received") & (deliveries.c.received_at < before)
     reason = "It waited in a backup that was restored."
     connection.execute(update(deliveries).where(unstarted).values(status="ignored", reason=reason))

@@ -45,6 +45,7 @@ class PollLoop(ABC):
                 log.error(self._failing, reason=error.message)
             except Exception:
                 log.exception(self._failing)
+
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._woken.wait()

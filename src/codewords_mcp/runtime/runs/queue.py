@@ -82,6 +82,7 @@ class RunQueue:
         async with self._opening:
             if self._client is not None:
                 return
+
             loop, began = asyncio.get_running_loop(), time.monotonic()
             try:
                 self._client = await asyncio.to_thread(self._launch, loop)
@@ -93,6 +94,7 @@ class RunQueue:
                     "The queue of waiting runs could not be opened.",
                     hint="The runtime's log has the details.",
                 ) from error
+
             log.debug("queue opened", seconds=round(time.monotonic() - began, 2))
 
     def _launch(self, loop: asyncio.AbstractEventLoop) -> DBOSClient:
@@ -103,6 +105,7 @@ class RunQueue:
         global _taken  # noqa: PLW0603  # dbos is one per process, and so is its queue
         if _taken is not None:
             raise StorageFailed("Another runtime of this process has a queue open; one process has one.")
+
         serializer = DBOSPortableJSONSerializer()
         DBOS(
             config={
@@ -122,6 +125,7 @@ class RunQueue:
         DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)(carry)
         DBOS.launch()
         DBOS.register_queue(QUEUE, partition_concurrency=self._limit, polling_interval_sec=POLL)
+
         return DBOSClient(system_database_engine=self._engine, serializer=serializer, application_name=NAME)
 
     async def _carried(self, run_id: str) -> None:
@@ -188,6 +192,7 @@ class RunQueue:
         """Delete entries that were done long ago; how many. Blocking."""
         before = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - KEPT))
         gone = 0
+
         while True:
             entries = self._open_client.list_workflows(
                 status=["SUCCESS", "ERROR", "CANCELLED"],
@@ -207,7 +212,9 @@ class RunQueue:
         to be. Idempotent.
         """
         async with self._opening:
-            return [] if self._client is None else await asyncio.to_thread(self._retire)
+            if self._client is None:
+                return []
+            return await asyncio.to_thread(self._retire)
 
     def _retire(self) -> list[str]:
         from dbos import DBOS

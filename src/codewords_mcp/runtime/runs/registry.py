@@ -145,7 +145,10 @@ class RunRegistry:
 
     def __post_init__(self) -> None:
         self.journal.settled = self.tell
-        self.journal.holder = self.executor if self.database.shared else None
+        if self.database.shared:
+            self.journal.holder = self.executor
+        else:
+            self.journal.holder = None
         self.turns = SlotManager(self.admission, self.database, self.executor)
         self.authorities.on_refused = self._refused
 
@@ -197,7 +200,10 @@ class RunRegistry:
 
     def _asker(self, caller: Caller) -> str:
         """The words by which a question says who wants to run something: a workflow, or whoever has a key."""
-        workflow = self.authorities.service_of(caller.run_id) if caller.run_id else None
+        if caller.run_id:
+            workflow = self.authorities.service_of(caller.run_id)
+        else:
+            workflow = None
         if workflow is not None:
             return f"a run of the workflow {item(workflow, 80)}, with {describe_key(caller)}"
         if caller.kind == "user" and caller.key_id is None:
@@ -206,7 +212,7 @@ class RunRegistry:
 
     async def require_agreed(self, caller: Caller, service_id: str) -> None:
         """Raise what `servable` raises for a workflow of another owner; nothing else is looked at."""
-        workflow = await self.database.read(lambda c: workflows.get(c, service_id))
+        workflow = await self.database.read(workflows.get, service_id)
         if workflow is not None and workflow.public and workflow.owner != caller.owner:
             await self.servable(caller, service_id)
 
@@ -231,20 +237,26 @@ class RunRegistry:
                 return None
             workflow = workflows.get(connection, run.service_id)
             version = workflows.version(connection, run.service_id, run.version)
-            return (workflow, version) if workflow and version else None
+            if workflow and version:
+                return (workflow, version)
+            return None
 
         found = await self.database.read(query)
         if found is None:
             return None
+
         permissions = await self.catalog.permissions(*found)
         manifest = permissions.manifest
         hosts = None if manifest.any_host else manifest.hosts
+
         return RunAuthority(caller.owner, permissions.service_id, run_id, permissions, hosts)
 
     def scrubbers_above(self, caller: Caller) -> list[Scrubber]:
         """Those of the run that this caller is, where it is alive here: it may pass its secrets on in what it asks."""
         parent = self.active.get(caller.run_id or "")
-        return [parent.scrubber] if parent is not None and parent.scrubber else []
+        if parent is not None and parent.scrubber:
+            return [parent.scrubber]
+        return []
 
     def leave(self, run_id: str) -> None:
         """The run is here no more, for good or for now."""
@@ -258,6 +270,7 @@ class RunRegistry:
             self.database.write_with_retries(
                 rows.change, run_id, free, only_from=tuple(FINISHED), holder=self.executor
             )
+
         self.journal.tell(run_id)
         self.tell(run_id)
         self.last_activity = time.monotonic()
@@ -295,10 +308,12 @@ class RunRegistry:
         given = request.correlation_id or value_of(request.headers, b"x-correlation-id") or ""
         if caller.run_id is None:
             return RunAncestry(request.made_by.depth if request.made_by else 0, given[:200] or run_id)
+
         parent: Any = self.active.get(caller.run_id)
         parent = parent or await self.database.read_within(PATIENCE, rows.chain_of, caller.run_id or "")
         if parent is None:
             return RunAncestry(1, given[:200] or run_id)
+
         request.caller = replace(caller, key_id=parent.key_id)
         return RunAncestry(parent.depth + 1, (given or parent.correlation_id or "")[:200] or run_id)
 
@@ -308,7 +323,7 @@ class RunRegistry:
             return None
         authority = await self.authority(caller)
         parent: Any = self.active.get(caller.run_id)
-        parent = parent or await self.database.read(lambda c: rows.chain_of(c, caller.run_id or ""))
+        parent = parent or await self.database.read(rows.chain_of, caller.run_id or "")
         origin = await self.above(caller) or self.lineage.origin(caller)
         depth = (parent.depth if parent else 0) + 1
         workflow = authority.workflow or ""
@@ -324,11 +339,17 @@ class RunRegistry:
             rules = [await self._rules(caller.owner, one) for one in made_by.services]
             limits = tuple(one.budget for one in rules)
             return CallAttribution(caller.owner, caller.key_id or "", (), made_by.services, limits)
+
         if caller.run_id is None or self.lineage.knows(caller.run_id):
             return None
+
         first = caller.run_id
         chain = await self.database.read_within(PATIENCE, rows.chain_above, first, DEEPEST)
-        makers = MadeBy.from_json(chain[-1].made_by) if chain else None
+        if chain:
+            makers = MadeBy.from_json(chain[-1].made_by)
+        else:
+            makers = None
+
         services = [*(run.service_id for run in chain), *(makers.services if makers else ())][:DEEPEST]
         rules = [await self._rules(caller.owner, one) for one in services]
         return CallAttribution(
@@ -397,12 +418,12 @@ class RunRegistry:
         not one, or was used.
         """
         try:
-            return await self.database.write(lambda c: _record(c, request, row, decide, more))
+            return await self.database.write(_record, request, row, decide, more)
         except IntegrityError:
             if not request.idempotency_key:
                 raise
             # two first uses of one idempotency key at once: the other one won
-            return await self.database.read(lambda c: _first(c, request, row))
+            return await self.database.read(_first, request, row)
 
 
 def first_attempt(at: int) -> dict[str, Any]:
@@ -417,7 +438,9 @@ def new_id() -> str:
 
 def shown(run_id: str) -> str:
     """A run id in a sentence: only if it looks like one."""
-    return run_id if len(run_id) <= 40 and run_id.replace("-", "").isalnum() else "of that id"
+    if len(run_id) <= 40 and run_id.replace("-", "").isalnum():
+        return run_id
+    return "of that id"
 
 
 def _first(connection: Connection, request: RunRequest, row: dict[str, Any]) -> str | None:
@@ -434,12 +457,14 @@ def _record(
 ) -> str | None:
     if first := _first(connection, request, row):
         return first
+
     if decide is not None:
         row = decide(connection, row)
     if request.request_id is None:
         rows.add(connection, row)
     else:
         _use_provisioned(connection, row)
+
     if more is not None:
         more(connection, row)
     return None
@@ -452,6 +477,7 @@ def _use_provisioned(connection: Connection, row: dict[str, Any]) -> None:
         raise NotFound(
             f"There is no provisioned request {shown(run_id)}.", hint="POST /provision-request gives one."
         )
+
     values = {name: value for name, value in row.items() if name not in {"id", "owner", "created_at"}}
     if not rows.change(connection, run_id, values, only_from=("provisioned",)):
         raise Conflict(

@@ -84,7 +84,7 @@ class Replica:
         if self._ear is not None:
             await asyncio.to_thread(self._ear.close)
         if self._tasks:
-            await self._floor.database.write(lambda c: executors.leave(c, self._floor.executor))
+            await self._floor.database.write(executors.leave, self._floor.executor)
 
     async def _beat(self) -> None:
         while True:
@@ -95,6 +95,7 @@ class Replica:
                 log.warning("this replica could not say that it lives", reason=str(error))
             except Exception:
                 log.exception("a round of this replica failed")
+
             if time.monotonic() - self._renewed > self._ttl / 2:
                 self._fence()
             await asyncio.sleep(BEAT)
@@ -114,12 +115,15 @@ class Replica:
         floor = self._floor
         dead, held = await floor.database.write(self._look)
         self._renewed = time.monotonic()
+
         for run_id, unwanted in held.items():
             if unwanted and (run := floor.active.get(run_id)):
                 run.cancel("it was asked to")
+
         if dead:
             log.warning("replicas are gone; their runs are gone on with", executors=sorted(dead))
             await self._settle(dead)
+
         # one that is not here the second time, or was let go of: what was accepted a moment ago is on its way
         astray = held.keys() - floor.active.keys() - self._background.coming
         over = astray & (self._astray | self._let_go)
@@ -130,7 +134,7 @@ class Replica:
             await self._background.take_over(await floor.database.read(self._alive))
 
     async def _settle(self, held_by: set[str], among: set[str] | None = None) -> None:
-        left = await self._floor.database.write(lambda c: recovery.abandon(c, held_by, among))
+        left = await self._floor.database.write(recovery.abandon, held_by, among)
         for run_id in (*left.interrupted, *left.again):
             self._tell(run_id)
 
@@ -140,11 +144,13 @@ class Replica:
         executors.seen(connection, me, __version__)
         alive = self._alive(connection)
         dead = executors.holders(connection) - alive
+
         if unsettled := settle_dead(connection, alive):
             log.warning(
                 "model calls of replicas that are gone were settled at what they had reserved",
                 calls=unsettled,
             )
+
         executors.bury(connection, self._ttl * LONG_DEAD)
         return dead, executors.held(connection, me)
 
@@ -173,6 +179,7 @@ class Replica:
             with suppress(CodewordsError):
                 # in the transaction of what is told of, as a rule, and never in one before it
                 await self._floor.database.write_soon(_notify, asked)
+
             await asyncio.sleep(SPACING)
 
     def _hear(self, payload: str) -> None:

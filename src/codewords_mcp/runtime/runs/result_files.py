@@ -51,7 +51,9 @@ def media_type(headers: Headers) -> str:
 @lru_cache(maxsize=256)
 def _media_type(content_type: str) -> str:
     kind = content_type.partition(";")[0].strip().lower()
-    return kind if _MEDIA_TYPE.fullmatch(kind) else ""
+    if _MEDIA_TYPE.fullmatch(kind):
+        return kind
+    return ""
 
 
 @lru_cache(maxsize=256)
@@ -79,6 +81,7 @@ class Collected:
             self.give_up("too_large")
         if self.problem is not None:
             return
+
         self._data += chunk
         if len(self._data) > IN_MEMORY:
             data, self._data = bytes(self._data), bytearray()
@@ -155,13 +158,16 @@ class AnswerFiles:
         if collected is None:
             if not whole or _is_text(whole):
                 return {}
+
             kind = media_type(headers)
             collected = self._collected(
                 run_id, _BINARY if not kind or _is_type_of_text(kind) else kind, headers
             )
             await collected.add(whole)
+
         if collected.size == 0:
             return {}
+
         file_id = secrets.token_hex(16)
         if collected.problem is None and len(self._storing) >= MOST_WAITING:
             collected.give_up("busy")
@@ -176,6 +182,7 @@ class AnswerFiles:
             storing = asyncio.create_task(self._store(run_id, request, told, collected))
             self._storing[run_id] = storing
             storing.add_done_callback(lambda _: self._storing.pop(run_id, None))
+
         return {"response_file": told}
 
     async def _store(
@@ -204,6 +211,7 @@ class AnswerFiles:
         file = run.response_file
         if file is None or file.problem is not None or run.status not in FINISHED:
             return run
+
         storing = self._storing.get(run.id)
         if storing is not None:
             await asyncio.wait({storing}, timeout=wait)
@@ -213,12 +221,15 @@ class AnswerFiles:
             recent = run.completed_at is not None and (
                 now() - round(run.completed_at.timestamp() * 1e6) < STORED_WITHIN * 1e6
             )
-            now_told = await self._db.read(lambda c: rows.get(c, run.id))
+            now_told = await self._db.read(rows.get, run.id)
             problem = now_told and now_told.response_file and now_told.response_file.problem
+
             if problem is None:
                 going_on = run.id in self._storing or (self._db.shared and recent and storing is None)
                 problem = "storing" if going_on else "gone"
+
             return run.model_copy(update={"response_file": file.model_copy(update={"problem": problem})})
+
         linked: AnswerFile = file.model_copy(
             update={"download_uri": address + path, "expires_at": to_datetime(row["expires_at"])}
         )

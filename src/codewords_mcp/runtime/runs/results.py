@@ -56,6 +56,7 @@ def response_record(answer: WorkflowResponse | None, kept: CapturedBody) -> dict
     """The record's columns of the answer; none where there was none."""
     if answer is None:
         return {}
+
     data = bytes(kept.data)
     content: str | None = None
     with suppress(UnicodeDecodeError):
@@ -84,6 +85,7 @@ def egress_record(hosts: tuple[str, ...] | None, run_log: RunLog) -> dict[str, A
     ]
     refused = [{"why": why, "count": count} for why, count in run_log.refusals.items()]
     calls = {"refused_calls": refused} if refused else {}
+
     return {"egress": {"policy": policy, "reached": reached, **run_log.requests}} | calls
 
 
@@ -113,7 +115,9 @@ def final_status(error: CodewordsError | None, answer: WorkflowResponse | None) 
         return "cancelled"
     if isinstance(error, RunInterrupted):
         return "interrupted"
-    return "succeeded" if error is None and answer is not None and 200 <= answer.status < 300 else "failed"
+    if error is None and answer is not None and 200 <= answer.status < 300:
+        return "succeeded"
+    return "failed"
 
 
 def unreadable() -> SandboxFailed:
@@ -154,6 +158,7 @@ def error_record(error: CodewordsError | None, answer: WorkflowResponse | None) 
             message=f"The workflow answered {answer.status}.",
             origin="service",
         ).model_dump()
+
     return None
 
 
@@ -171,6 +176,7 @@ def what_limits(request: RunRequest, header_timeout: float | None) -> str:
             f"The line `timeout = {header_timeout:g}` under [tool.codewords] in its header is this limit: give a higher "
             "number there and deploy again, or make it quicker."
         )
+
     return (
         "CODEWORDS_RUN_TIMEOUT is this limit; `timeout = SECONDS` under [tool.codewords] in its header sets one of its "
         "own. Or do less in one run."

@@ -66,12 +66,14 @@ class RunLog:
         """Add output; a line is stored when it is whole, or at the end."""
         if self._room < 0:
             return
+
         text = self._partial[stream] + self._decoders[stream].decode(data).replace("\x00", "\ufffd")
         *lines, rest = text.split("\n")
         if len(text) > MAX_LINE:
             lines = [piece for line in lines for piece in _pieces(line)]
             *more, rest = _pieces(rest)
             lines += more
+
         self._partial[stream] = rest
         if lines:
             self._add(stream, [line.removesuffix("\r") for line in lines] if "\r" in text else lines)
@@ -150,12 +152,18 @@ class RunLog:
         """Give lines their times and let them be stored; those that come at once cost little more than one."""
         if self._room < 0:
             return
+
         said = "\n".join(messages)
         cut = len(said.encode()) + 1 > self._room
         if cut:
             messages = self._fitting(messages)
             said = "\n".join(messages)
-        self._room = -1 if cut else self._room - len(said.encode()) - 1
+
+        if cut:
+            self._room = -1
+        else:
+            self._room = self._room - len(said.encode()) - 1
+
         stamped = [(stream, message) for message in messages]
         if cut:
             stamped.append(("platform", CUT))
@@ -250,17 +258,20 @@ class Journal:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
         if not self._dirty:
             return
+
         self._flushed = asyncio.get_running_loop().time()
         batch: list[logs.Chunk] = []
         for run_log in self._dirty.values():
             batch.append((run_log.run_id, run_log.next_seq, run_log.pending))
             run_log.next_seq += len(run_log.pending)
             run_log.pending = []
+
         self._dirty.clear()
         # not awaited: a log line is the one thing that may be lost, when the disk is full; runs go on
-        stored = self._db.write_soon(lambda c: _store(c, batch, self.holder))
+        stored = self._db.write_soon(_store, batch, self.holder)
         stored.add_done_callback(lambda done: self._tell_lost(batch) if done.exception() else None)
         for run_id, _, _ in batch:
             self.tell(run_id)

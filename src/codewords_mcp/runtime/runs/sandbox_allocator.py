@@ -34,7 +34,10 @@ class SandboxAllocator:
         self._egress = egress
         self._grace = grace
         self._logs: dict[str, RunLog] = {}
-        self._pool = ReadyPool(self._prepare, has_room) if ready else None
+        if ready:
+            self._pool = ReadyPool(self._prepare, has_room)
+        else:
+            self._pool = None
         self._instances = Instances(self._start)
 
     async def take(self, kit: LaunchConfig, caller: Caller, run_log: RunLog) -> Lease:
@@ -44,11 +47,17 @@ class SandboxAllocator:
         """
         if kit.servable.keep_warm:
             return await self._instances.take(kit, caller, run_log)
-        prepared = self._pool.claim(kit) if self._pool else None
+
+        if self._pool:
+            prepared = self._pool.claim(kit)
+        else:
+            prepared = None
+
         if prepared is None:
             prepared = await self._start(kit, caller, run_log)
         else:
             self._give(prepared.sandbox.id, prepared.key, caller, run_log)
+
         return OneShot(
             prepared,
             run_log,

@@ -72,10 +72,16 @@ class Scheduler(PollLoop):
             if pulled:
                 log.warning("clock set back: next times of schedules computed again", schedules=pulled)
                 return await self._until_next()
-        left = LONGEST_SLEEP if next_at is None else min((next_at - at) / 1e6, LONGEST_SLEEP)
+
+        if next_at is None:
+            left = LONGEST_SLEEP
+        else:
+            left = min((next_at - at) / 1e6, LONGEST_SLEEP)
+
         if held and left > 0:
             await self.fire()  # whose run before has ended meanwhile
             return min(left, HELD_SLEEP)
+
         return left
 
     def _was_set_back(self, at: int) -> bool:
@@ -94,6 +100,7 @@ class Scheduler(PollLoop):
             if following is not None and to_micros(following) < row["next_at"]:
                 schedules.change(connection, row["id"], {"next_at": to_micros(following)})
                 pulled += 1
+
         return pulled
 
     async def fire(self) -> None:
@@ -116,6 +123,7 @@ class Scheduler(PollLoop):
             gone = {"paused": True, "note": "Paused: its workflow is gone."}
             schedules.change(connection, row["id"], gone)
             return []
+
         if not _maker_may_start(connection, row):
             changed = {
                 "paused": True,
@@ -123,12 +131,13 @@ class Scheduler(PollLoop):
             }
             schedules.change(connection, row["id"], changed)
             return []
+
         come = row["next_at"] is not None and row["next_at"] <= at
-        what = (
-            self._due(row, at)
-            if come
-            else Due([], 0, to_datetime(row["next_at"]) if row["next_at"] else None)
-        )
+        if come:
+            what = self._due(row, at)
+        else:
+            what = Due([], 0, to_datetime(row["next_at"]) if row["next_at"] else None)
+
         starting, held, note = self._admitted(connection, row, what)
         ids = [self._record(connection, row, workflow.active_version, tick, at) for tick in starting]
         values: dict[str, Any] = {
@@ -161,15 +170,22 @@ class Scheduler(PollLoop):
         held: int = row["held_back"]
         if row["overlap"] == "parallel":
             return what.fire, 0, note
+
         busy = schedules.goes_on(connection, row["id"])
         if row["overlap"] == "skip":
             if busy and what.fire:
                 return [], 0, f"Skipped {to_text(to_micros(what.fire[-1]))}: the run before had not ended."
             return what.fire[-1:], 0, note
+
         queue = held + len(what.fire)
         if not queue or busy:
             return [], min(queue, MAX_HELD), note or row["note"]
-        first = what.fire[0] if what.fire and not held else _own_time(row)
+
+        if what.fire and not held:
+            first = what.fire[0]
+        else:
+            first = _own_time(row)
+
         return [first], min(queue - 1, MAX_HELD), note
 
     def _record(
@@ -179,6 +195,7 @@ class Scheduler(PollLoop):
         run_id = str(uuid.uuid5(_IDS, f"{row['id']}/{to_micros(tick)}"))
         if rows.get(connection, run_id) is not None:
             return None
+
         jitter = random.uniform(0, row["jitter"]) if row["jitter"] else 0  # noqa: S311  # spreads load
         rows.add(
             connection,
@@ -201,6 +218,7 @@ class Scheduler(PollLoop):
             },
         )
         requests.add(connection, _request(row, run_id))
+
         return run_id
 
 
@@ -209,12 +227,15 @@ def _maker_may_start(connection: Connection, row: RowMapping) -> bool:
     maker = row["maker"]
     if maker is None:
         return True
+
     workflow = workflows.get(connection, maker)
     if workflow is None or maker == row["service_id"]:
         return workflow is not None
+
     version = workflows.version(connection, maker, workflow.active_version)
     if version is None or version.manifest is None:
         return False
+
     return Manifest.model_validate(version.manifest).may_call(row["service_id"])
 
 
@@ -235,7 +256,11 @@ def _missed_note(row: RowMapping, what: Due) -> str:
 
 
 def _request(row: RowMapping, run_id: str) -> dict[str, Any]:
-    body = b"" if row["input"] is None else json.dumps(row["input"]).encode()
+    if row["input"] is None:
+        body = b""
+    else:
+        body = json.dumps(row["input"]).encode()
+
     headers = [["accept", "application/json"], ["content-length", str(len(body))]]
     if body:
         headers.append(["content-type", "application/json"])

@@ -77,6 +77,7 @@ class ServiceRunner:
         ancestry = await floor.ancestry(request, run_id)
         row = floor.row(request, CalledService(service.name), run_id, ancestry)
         row |= {"status": "running", "running_at": at}
+
         if (
             request.request_id is None and request.idempotency_key is None
         ):  # nobody can know of it before it ends
@@ -85,15 +86,18 @@ class ServiceRunner:
             except asyncio.CancelledError:  # the caller hung up
                 floor.database.write_soon(lambda c: rows.add(c, row | _ended(at, "cancelled", executor=None)))
                 raise
-            floor.database.write_soon(lambda c: rows.add(c, row | values | {"executor": None}))
+
+            floor.database.write_soon(rows.add, row | values | {"executor": None})
         else:
             first = await floor.record_once(request, row)
             if first is not None:
                 return first
             answer, values = await self._known(_call(request, run_id, ancestry), service, request, at)
+
         if isinstance(answer, CodewordsError):
             answer.run_id = run_id
             raise answer
+
         headers = [
             JSON_TYPE,
             (b"content-length", str(len(answer)).encode()),
@@ -107,6 +111,7 @@ class ServiceRunner:
         """A call whose row is there already."""
         floor = self._floor
         floor.active[call.run_id] = call
+
         try:
             answer, values = await self.attempt(service, request, call.run_id, at)
         except asyncio.CancelledError:
@@ -114,6 +119,7 @@ class ServiceRunner:
             if not call.why:  # the caller hung up
                 await asyncio.shield(self._settle(call.run_id, values))
                 raise
+
             assert call.task is not None  # noqa: S101  # it is the one that runs here
             call.task.uncancel()
             answer = RunCancelled(f"The run was cancelled: {call.why}.")
@@ -121,6 +127,7 @@ class ServiceRunner:
         finally:
             floor.active.pop(call.run_id, None)
             call.settled.set()
+
         await self._settle(call.run_id, values)
         return answer, values
 
@@ -152,7 +159,11 @@ class ServiceRunner:
             async with self._floor.counted(request.caller):
                 answer = await self._within(service, request, run_id, spent, reader)
         except CodewordsError as error:
-            status = "timed_out" if isinstance(error, RunTimedOut) else "failed"
+            if isinstance(error, RunTimedOut):
+                status = "timed_out"
+            else:
+                status = "failed"
+
             return error, _ended(began, status, error=about(error), **_used(spent))
         except Exception:
             log.exception("a service failed", service=service.name, run_id=run_id)
@@ -161,6 +172,7 @@ class ServiceRunner:
                 hint=f"The runtime's log has the reason under {run_id}.",
             )
             return error, _ended(began, "failed", error=about(error))
+
         kept = _kept(answer, private=reader.private, limit=self._floor.settings.max_response_kept)
         return answer, _ended(began, "succeeded", response_status=200, **kept, **_used(spent))
 
@@ -170,13 +182,19 @@ class ServiceRunner:
         """The answer as JSON. Raises RunTimedOut."""
         settings = self._floor.settings
         seconds = request.timeout or (settings.run_timeout if request.background else settings.sync_timeout)
+
         try:
             async with asyncio.timeout(seconds):
                 path = unquote(request.path)
                 operation = service.find(path)
                 rule = service_rule(service.name, operation.path, operation.effect)
+
                 # which listener a run's key came by was checked there; what runs in the background came by none
-                listener = "sandbox" if request.caller.kind == "run" else "public"
+                if request.caller.kind == "run":
+                    listener = "sandbox"
+                else:
+                    listener = "public"
+
                 Access(request.caller, listener=listener).require(rule)
                 authority = await self._floor.authority(request.caller)
                 authority.require_operation(service.name, operation.name)
@@ -234,14 +252,17 @@ def _parsed(body: bytes, request: RunRequest) -> dict[str, Any]:
     """The input: the body's JSON object, or without a body what the query says."""
     if not body.strip():
         return dict(parse_qsl(request.query.decode("latin-1"), keep_blank_values=True))
+
     try:
         data = parse(body)
     except UnacceptableJson as error:
         raise InvalidInput(f"The body was not read: {error}.", hint="Send a JSON object.") from None
     except ValueError:
         raise InvalidInput("The body is not JSON.", hint="Send a JSON object.") from None
+
     if not isinstance(data, dict):
         raise InvalidInput("The body must be a JSON object.")
+
     return cast("dict[str, Any]", data)
 
 

@@ -136,6 +136,7 @@ class Instances:
         """What the program says while it comes up belongs to the run that it comes up for."""
         instance = SharedSandbox(kit, await self._start_sandbox(kit), shelf)
         instance.logs.append(run_log)
+
         try:
             await instance.sandbox.wait_ready()
         except BaseException:
@@ -143,6 +144,7 @@ class Instances:
             raise
         finally:
             instance.logs.remove(run_log)
+
         self._running.setdefault(shelf, []).append(instance)
         if self._sweeper is None or self._sweeper.done():
             self._sweeper = asyncio.create_task(self._sweep())

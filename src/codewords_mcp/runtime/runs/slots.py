@@ -52,25 +52,30 @@ class SlotManager:
         """
         if not self._db.shared:
             return None
+
         slots.lock(connection, place)
         if (found := slots.full(connection, place)) is not None:
             full, active = found
             if place.nested and full.scope != "workflow":
                 raise full.too_nested(active)
             return full.scope
-        return "turn" if behind and not place.nested and slots.are_ahead(connection, place) else None
+
+        if behind and not place.nested and slots.are_ahead(connection, place):
+            return "turn"
+
+        return None
 
     def why(self, place: LimitScope) -> str:
         """What a run waits for that got no slot of this process."""
         full = self.admission.full(place)
-        return full.scope if full else "turn"
+        if full:
+            return full.scope
+        return "turn"
 
     def tell(self, run_id: str, waits_for: str) -> None:
         """Let the record say what the run waits for."""
         values = {"waits_for": waits_for}
-        self._db.write_soon(
-            lambda c: rows.change(c, run_id, values, only_from=UNBEGUN, holder=self._executor)
-        )
+        self._db.write_soon(rows.change, run_id, values, only_from=UNBEGUN, holder=self._executor)
 
     @asynccontextmanager
     async def slot(
@@ -92,6 +97,7 @@ class SlotManager:
                     await self._get(run_id, place, self.admission.ticket(priority))
             except TimeoutError:
                 raise (self.admission.full(place) or place.limits[-1]).waited(patience or 0) from None
+
         try:
             yield
         finally:
@@ -104,18 +110,22 @@ class SlotManager:
             if full is not None and full.scope != told:
                 told = full.scope
                 self.tell(run_id, told)
+
             if self._db.shared:
                 self._watch()
             await self.admission.wait(place, ticket)
             if not self._db.shared:
                 return
+
             try:
-                begun, elsewhere = await self._db.write(lambda c: self._begin(c, run_id, place))
+                begun, elsewhere = await self._db.write(self._begin, run_id, place)
             except BaseException:
                 self.admission.leave(place)
                 raise
+
             if begun:
                 return
+
             self.admission.tell_elsewhere(elsewhere)
             self.admission.leave(place)  # others were quicker: back to the same place in line
 
@@ -138,7 +148,7 @@ class SlotManager:
         while True:
             self._news.clear()
             try:
-                held = await self._db.read(lambda c: slots.held_elsewhere(c, self._executor))
+                held = await self._db.read(slots.held_elsewhere, self._executor)
                 self.admission.tell_elsewhere(held)
             except CodewordsError as error:
                 log.warning("what other replicas hold could not be read", reason=error.message)
@@ -146,9 +156,11 @@ class SlotManager:
                 raise
             except Exception:
                 log.exception("what other replicas hold could not be read")
+
             if not self.admission.queued:
                 self.admission.tell_elsewhere({})  # it may be stale before somebody waits again
                 return
+
             await asyncio.sleep(SPACING)
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK):

@@ -84,6 +84,7 @@ class ReadyPool:
         shelf = self._shelves.setdefault(kit.shelf, PoolEntry(kit))
         shelf.runs.append(time.monotonic())
         found: PreparedSandbox | None = None
+
         while shelf.waiting and found is None:
             _, prepared = shelf.waiting.popleft()
             if prepared.sandbox.failure() is None:
@@ -91,6 +92,7 @@ class ReadyPool:
             else:
                 shelf.failures += 1
                 self._end(prepared)
+
         if self._filling is None:
             self._filling = asyncio.get_running_loop().call_later(SETTLE, self._fill)
         return found
@@ -136,6 +138,7 @@ class ReadyPool:
                 return
             finally:
                 shelf.making -= 1
+
             if self._shelves.get(shelf.kit.shelf) is shelf:
                 shelf.waiting.append((time.monotonic(), prepared))
             else:
@@ -149,7 +152,9 @@ class ReadyPool:
             (shelf.target(now) - len(shelf.waiting) - shelf.making, shelf) for shelf in self._shelves.values()
         )
         need, shelf = max(needs, key=lambda one: one[0], default=(0, None))
-        return shelf if need > 0 else None
+        if need > 0:
+            return shelf
+        return None
 
     async def _sweep(self) -> None:
         while self._shelves:

@@ -52,7 +52,9 @@ class WebhookDispatcher(PollLoop):
     async def _until_next(self) -> float:
         self.armed = await self._db.read(rows.are_any)
         due, longest = await self._db.read(rows.next_due), LOOK if self._db.shared else LONG_LOOK
-        return longest if due is None else min((due - now()) / 1e6, longest)
+        if due is None:
+            return longest
+        return min((due - now()) / 1e6, longest)
 
     async def deliver(self) -> int:
         """Deliver some of what is due; how many."""
@@ -64,16 +66,17 @@ class WebhookDispatcher(PollLoop):
         return len(taken)
 
     async def _deliver(self, row: RowMapping) -> None:
-        hooks = await self._db.read(lambda c: rows.at_endpoint(c, row["endpoint"]))
+        hooks = await self._db.read(rows.at_endpoint, row["endpoint"])
         wanted = [hook for hook in hooks if wants(hook["kind"], hook["filters"], row["event"], row["about"])]
         if not wanted:
-            why = (
-                "No webhook is for such an event."
-                if hooks
-                else "There is no webhook at its address any more."
-            )
+            if hooks:
+                why = "No webhook is for such an event."
+            else:
+                why = "There is no webhook at its address any more."
+
             await self._settle(row, {"status": "ignored", "reason": why})
             return
+
         runs: list[dict[str, Any]] = list(row["runs"])
         faults: list[CodewordsError] = []
         for hook in wanted:
@@ -82,13 +85,15 @@ class WebhookDispatcher(PollLoop):
             except CodewordsError as error:
                 faults.append(error)
                 continue
+
             started = {"webhook_id": hook["id"], "run_id": run_id, "round": row["round"]}
             if started not in runs:
                 runs.append(started)
+
         await self._settle(row, {"runs": runs} | _outcome(row, faults))
 
     async def _settle(self, row: RowMapping, values: dict[str, Any]) -> None:
-        await self._db.write(lambda c: rows.change(c, row["id"], values))
+        await self._db.write(rows.change, row["id"], values)
 
 
 def _outcome(row: RowMapping, faults: list[CodewordsError]) -> dict[str, Any]:
@@ -115,6 +120,7 @@ def _request(row: RowMapping, hook: RowMapping) -> RunRequest:
     ]
     path, _, query = str(hook["path"]).partition("?")
     sender = MadeBy.from_json(row["made_by"])
+
     return RunRequest(
         hook["service_id"],
         "POST",

@@ -40,7 +40,9 @@ class WebSocketSession:
         """The workflow's next message, None when it has closed."""
         with suppress(ConnectionClosed):
             message = await self._connection.recv()
-            return self._scrubber.text(message) if isinstance(message, str) else self._scrubber.whole(message)
+            if isinstance(message, str):
+                return self._scrubber.text(message)
+            return self._scrubber.whole(message)
         return None
 
     async def send(self, message: str | bytes) -> None:
@@ -119,6 +121,7 @@ class WebSocketExecution(Execution):
             for n, v in headers
             if not n.startswith(b"sec-websocket") and n not in own
         ]
+
         return unix_connect(
             sandbox.socket_path,
             f"ws://workflow{target}",

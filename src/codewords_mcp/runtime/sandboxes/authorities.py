@@ -32,7 +32,9 @@ _SYSTEM: Final = (
 
 def variables(authority: str, file: str) -> dict[str, str]:
     """What makes the usual clients trust the bundle at `file`, a path as the program sees it; empty without one."""
-    return dict.fromkeys(_VARIABLES, file) if authority else {}
+    if authority:
+        return dict.fromkeys(_VARIABLES, file)
+    return {}
 
 
 def bundle(authority: str) -> bytes:

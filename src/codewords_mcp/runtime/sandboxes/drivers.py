@@ -27,6 +27,7 @@ async def open_driver(settings: Settings, network: Network | None, run_dir: Path
         return await ProcessDriver.open(network, run_dir)
     if sys.platform == "linux":
         return await _on_linux(network, run_dir)
+
     from codewords_mcp.runtime.sandboxes.local import diagnosis
 
     tier = diagnosis.none("")
@@ -40,6 +41,7 @@ async def _on_linux(network: Network | None, run_dir: Path) -> Driver:
     local = await LocalDriver.open(network, run_dir)
     if local.tier.id != "D":
         return local
+
     from codewords_mcp.runtime.sandboxes.confined.driver import ConfinedDriver
     from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock
 
@@ -47,5 +49,6 @@ async def _on_linux(network: Network | None, run_dir: Path) -> Driver:
     if confined.tier.id != "D":
         await local.close()
         return confined
+
     await confined.close()
     return local

@@ -34,16 +34,23 @@ def ended(exit_: Exit, limits: Limits, *, served: bool) -> CodewordsError | None
         )
     if exit_.reason == "timed_out":
         return RunTimedOut("The workflow ran past its time limit and was stopped.")
-    when = "before it had answered" if served else "before it opened its port"
+
+    if served:
+        when = "before it had answered"
+    else:
+        when = "before it opened its port"
+
     if exit_.reason == "signaled":
         message = f"The workflow was ended by {signal_name(exit_.signal)} {when}."
         return ProgramFailed("program_exited", message, hint=_SEE_OUTPUT)
+
     if exit_.reason == "exited" and (exit_.code != 0 or not served):
         message = f"The workflow exited with code {exit_.code} {when}."
         hint = _SEE_OUTPUT
         if exit_.code == 0:
             hint = "A workflow ends with uvicorn.run(app, host='0.0.0.0', port=int(os.environ['PORT']))."
         return ProgramFailed("program_exited", message, hint=hint, exit_code=exit_.code)
+
     return None
 
 

@@ -114,6 +114,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._complete or self._error:
             return
+
         self._unparsed += len(data)
         try:
             self._parser.feed_data(data)
@@ -122,6 +123,7 @@ class _Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             if not self._complete:  # bytes after a complete answer are nobody's
                 self._fail(_bad_reply("The workflow's answer is not valid HTTP/1.1."))
+
         if self._unparsed > MAX_HEAD and not self._complete:
             part = "trailers" if self.head.done() else "headers"
             self._fail(_bad_reply(f"The workflow's answer has {part} over {MAX_HEAD >> 10} KiB."))
@@ -131,7 +133,10 @@ class _Connection(asyncio.Protocol):
         if self._until_close and exc is None:
             self._finish()
         elif not self._complete:
-            where = "half-way through its answer" if self.head.done() else "before it answered"
+            if self.head.done():
+                where = "half-way through its answer"
+            else:
+                where = "before it answered"
             self._fail(_bad_reply(f"The workflow closed the connection {where}."))
 
     # httptools' side
@@ -144,6 +149,7 @@ class _Connection(asyncio.Protocol):
         if status < 200:  # 100, 102, 103: interim, the answer is still to come
             self._headers = []
             return
+
         names = {name for name, _ in self._headers}
         bodiless = self._is_head or status in (204, 304)
         self._until_close = not bodiless and not names & {b"content-length", b"transfer-encoding"}
@@ -190,8 +196,10 @@ class _Connection(asyncio.Protocol):
                 raise self._error
             if self._complete:
                 return None
+
             self._more.clear()
             await self._more.wait()
+
         chunk = self._chunks.popleft()
         self._buffered -= len(chunk)
         if self._buffered <= HIGH_WATER // 2 and self._transport and not self._transport.is_closing():
@@ -283,7 +291,11 @@ async def request(
     head, length = _encode_head(
         method, target, headers, has_body=body is not None, keep=connections is not None
     )
-    connection = connections.take(method) if connections is not None else None
+    if connections is not None:
+        connection = connections.take(method)
+    else:
+        connection = None
+
     if connection is None:
         connection = await _connect(path, method, connections)
     try:
@@ -291,10 +303,12 @@ async def request(
             connection.sent = await connection.write(head)
         else:
             connection.sender = asyncio.create_task(_send(connection, head, body, length))
+
         status, reply_headers = await connection.head
     except BaseException:
         await connection.aclose()
         raise
+
     return SandboxResponse(status, reply_headers, connection)
 
 
@@ -302,6 +316,7 @@ async def _connect(path: str, method: str, pool: Connections | None) -> _Connect
     loop = asyncio.get_running_loop()
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sending: socket.socket | None = None
+
     try:
         client.setblocking(False)
         await loop.sock_connect(client, path)
@@ -312,9 +327,11 @@ async def _connect(path: str, method: str, pool: Connections | None) -> _Connect
         for end in (client, sending):
             if end is not None:
                 end.close()
+
         if isinstance(error, OSError):
             raise _bad_reply("The workflow is no longer running, so it cannot be asked.") from error
         raise
+
     connection.sending = sending
     return connection
 
@@ -323,17 +340,26 @@ async def _send(connection: _Connection, head: bytes, body: AsyncIterator[bytes]
     """Head and body; the head travels with the first chunk, which saves a system call and a packet."""
     pending = head
     sent = 0
+
     try:
         async for chunk in body:
             if not chunk:
                 continue
+
             sent += len(chunk)
             if length is not None and sent > length:
                 raise InvalidInput(f"The request's body is longer than its Content-Length of {length} bytes.")
-            framed = chunk if length is not None else b"%x\r\n%b\r\n" % (len(chunk), chunk)
+
+            if length is not None:
+                framed = chunk
+            else:
+                framed = b"%x\r\n%b\r\n" % (len(chunk), chunk)
+
             if not await connection.write(pending + framed):
                 return
+
             pending = b""
+
         if length is not None and sent < length:
             raise InvalidInput(f"The request's body ended after {sent} of {length} bytes.")
         connection.sent = await connection.write(pending + (b"" if length is not None else b"0\r\n\r\n"))
@@ -349,6 +375,7 @@ def _encode_head(
     """The request's head, and the length of its body if the headers fix one."""
     if not _NAME.fullmatch(method.encode()) or not target or _BAD_TARGET.search(target):
         raise InvalidInput("The request's method or target has characters that HTTP does not allow.")
+
     lines = [method.encode() + b" " + target + b" HTTP/1.1"]
     length: int | None = None
     has_host = False
@@ -362,14 +389,17 @@ def _encode_head(
             if has_body and length is None:
                 length = _parse_length(value)
             continue
+
         has_host = has_host or lowered == b"host"
         lines.append(name + b": " + value)
+
     if not has_host:
         lines.append(b"host: localhost")
     if has_body:
         lines.append(b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length)
     elif method not in _MAY_LACK_BODY:
         lines.append(b"content-length: 0")
+
     if not keep:
         lines.append(b"connection: close")
     return b"\r\n".join(lines) + b"\r\n\r\n", length

@@ -75,8 +75,10 @@ class ProgramOutput:
                 if self._buffered <= HIGH_WATER // 2 and not self._reading and self._pipes:
                     self.start()
                 yield chunk
+
             if self._ended:
                 return
+
             self._changed.clear()
             await self._changed.wait()
 

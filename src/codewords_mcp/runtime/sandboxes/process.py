@@ -101,11 +101,13 @@ class ProcessSandbox:
             if self._spec.authority:
                 bundle = authorities.bundle(self._spec.authority)
                 (self._folders.app / authorities.FILE).write_bytes(bundle)
+
             self._listener.bind(self._folders.socket)
             self._listener.listen(512)
             self._port, uri = await self._ports()
             if self._reason is not None:  # killed while it was attached to the network
                 raise SandboxFailed("The process was ended before its program listened.")
+
             self._process = self._spawn(uri)
         except OSError as error:
             await self._give_up()
@@ -114,6 +116,7 @@ class ProcessSandbox:
         except BaseException:  # cancelled, or killed: nobody has it
             await asyncio.shield(self._give_up())
             raise
+
         self._output.start()
         loop = asyncio.get_running_loop()
         boot = self._boot
@@ -148,11 +151,20 @@ class ProcessSandbox:
             port: int = probe.getsockname()[1]
         if self._network is None:
             return port, None
+
         runtime = socket.create_server(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{runtime.getsockname()[1]}"
         # placeholders become values on the way out only, so a program that holds some goes by way of the runtime
-        connect = socket.create_server(("127.0.0.1", 0)) if self._spec.authority else None
-        self._way_out = proxies(connect.getsockname()[1]) if connect is not None else {}
+        if self._spec.authority:
+            connect = socket.create_server(("127.0.0.1", 0))
+        else:
+            connect = None
+
+        if connect is not None:
+            self._way_out = proxies(connect.getsockname()[1])
+        else:
+            self._way_out = {}
+
         self._handle = await self._network.attach(self.id, SandboxSockets(runtime, connect))
         return port, uri
 
@@ -160,7 +172,12 @@ class ProcessSandbox:
         environment = self._spec.environment
         python = environment.base_prefix / "bin" / f"python{environment.python_version}"
         site = environment.path / "lib" / f"python{environment.python_version}" / "site-packages"
-        runtime = {"CODEWORDS_RUNTIME_URI": uri, "RUNTIME_URI": uri} if uri else {}
+
+        if uri:
+            runtime = {"CODEWORDS_RUNTIME_URI": uri, "RUNTIME_URI": uri}
+        else:
+            runtime = {}
+
         variables = {
             "PATH": f"{environment.path}/bin:/usr/bin:/bin",
             "LD_LIBRARY_PATH": str(environment.base_prefix / "lib"),
@@ -182,6 +199,7 @@ class ProcessSandbox:
         mine.setblocking(False)
         self._boot = mine
         fds = (self._listener.fileno(), boot.fileno())
+
         try:
             return subprocess.Popen(
                 [python, _BOOT, str(self._folders.app / "main.py"), *map(str, fds), str(self._port)],
@@ -258,9 +276,11 @@ class ProcessSandbox:
             return
         except OSError:
             received = None
+
         if received is None:
             asyncio.get_running_loop().remove_reader(boot.fileno())
             return
+
         message, fds = received
         for fd in fds:
             os.close(fd)
@@ -280,6 +300,7 @@ class ProcessSandbox:
                     self._port
                 ):  # its program may still serve on the socket it was passed
                     continue
+
                 self._bridge = await asyncio.start_unix_server(self._accept, sock=self._listener)
                 self._now_ready()
 
@@ -295,6 +316,7 @@ class ProcessSandbox:
         except OSError:
             await _close(writer)
             return
+
         asking = asyncio.create_task(_pour(reader, inner_writer))
         try:
             with contextlib.suppress(OSError):
@@ -331,6 +353,7 @@ class ProcessSandbox:
             _, slow = await asyncio.wait(self._connections, timeout=_LAST_WORDS)
             for task in slow:
                 task.cancel()
+
         self._listener.close()
         if self._handle is not None:
             await self._handle.close()
@@ -361,7 +384,9 @@ async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 def _exit(status: int, reason: ExitReason | None) -> Exit:
     if reason is not None:
         return Exit(reason)
-    return Exit("exited", code=status) if status >= 0 else Exit("signaled", signal=-status)
+    if status >= 0:
+        return Exit("exited", code=status)
+    return Exit("signaled", signal=-status)
 
 
 class ProcessDriver:
@@ -403,11 +428,13 @@ class ProcessDriver:
             raise SandboxFailed(
                 "The sandbox driver is closed." if self._closed else "This sandbox already runs."
             )
+
         network = self._network if spec.network else None
         sandbox = ProcessSandbox(spec, self._instance, network, self._threads)
         self._live[spec.id] = sandbox
         sandbox.on_end(lambda: self._live.pop(spec.id, None))
         await sandbox.start()
+
         return sandbox
 
     async def prepare(self, environment: EnvironmentRef) -> None:

@@ -67,7 +67,11 @@ def load_master_key(
     missing though secrets are stored, is not a key, is not this home's key, or cannot be read or written.
     """
     needed = set(stored_key_ids) - {one.id for one in older}
-    key = _from_environment(configured) if configured else _kept(home, needed, keyring=keyring)
+    if configured:
+        key = _from_environment(configured)
+    else:
+        key = _kept(home, needed, keyring=keyring)
+
     require_key(key, needed)
     for note in key.notes:
         log.warning("master key", note=note)
@@ -104,15 +108,16 @@ def _from_keyring(home: Path, stored_key_ids: Collection[str]) -> MasterKey:
     text = system_keyring.read(home)
     material = _parse(text) if text else None
     if material is None:
-        ids = (
-            f" Secrets encrypted with key {', '.join(sorted(stored_key_ids))} are stored."
-            if stored_key_ids
-            else ""
-        )
+        if stored_key_ids:
+            ids = f" Secrets encrypted with key {', '.join(sorted(stored_key_ids))} are stored."
+        else:
+            ids = ""
+
         raise StorageFailed(
             f"The system's keyring does not give out the master key of {home}.{ids}",
             hint="Unlock the keyring, or set CODEWORDS_MASTER_KEY to that key. Nothing was changed.",
         )
+
     return MasterKey(material, "keyring")
 
 
@@ -148,6 +153,7 @@ def _from_file(path: Path, stored_key_ids: Collection[str]) -> MasterKey:
             return found
         if stored_key_ids:
             raise _missing(path, stored_key_ids)
+
         _create(path)
         found = _read(path)
     except OSError as error:
@@ -155,8 +161,10 @@ def _from_file(path: Path, stored_key_ids: Collection[str]) -> MasterKey:
             f"The master key {path} cannot be used: {error.strerror or 'input/output error'}.",
             hint="Make the file and its folder readable and writable for the user that runs the runtime.",
         ) from error
+
     if found is None:
         raise StorageFailed(f"The master key {path} vanished while it was made.", hint="Start again.")
+
     return found
 
 
@@ -173,14 +181,17 @@ def _read(path: Path) -> MasterKey | None:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return None
+
     with os.fdopen(descriptor, encoding="ascii", errors="replace") as file:
         notes = _repair_permissions(descriptor, path)
         material = _parse(file.read(1024))
+
     if material is None:
         raise StorageFailed(
             f"The master key {path} does not hold 32 bytes in base64 or hexadecimal.",
             hint="Put the right file back from a backup. It was not changed.",
         )
+
     return MasterKey(material, "file", notes)
 
 
@@ -198,15 +209,18 @@ def _create(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n")
             file.flush()
             os.fsync(file.fileno())
+
         with contextlib.suppress(FileExistsError):  # another process was first: its key is this home's
             os.link(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
     _sync_folder(path.parent)
 
 

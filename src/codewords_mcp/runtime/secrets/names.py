@@ -45,12 +45,14 @@ def check_name(name: str) -> str:
             "A secret's name is 1 to 64 characters of A-Z, 0-9 and _, and begins with a letter.",
             hint="For example STRIPE_API_KEY.",
         )
+
     reason = _reserved_because(name)
     if reason:
         raise InvalidInput(
             f"{name} cannot be a secret's name: {reason}.",
             hint=f"Choose another name, for example MY_{name}.",
         )
+
     return name
 
 
@@ -74,15 +76,18 @@ def check_value(value: str) -> str:
             "The secret's value holds a NUL character, which no environment variable can carry.",
             hint="Encode binary data first, for example in base64.",
         )
+
     try:
         size = len(stripped.encode())
     except UnicodeEncodeError:
         raise InvalidInput(
             "The secret's value is not valid text.", hint="Encode binary data first, for example in base64."
         ) from None
+
     if size > MAX_VALUE:
         raise InvalidInput(
             f"The secret's value has {size} bytes; at most {MAX_VALUE} are kept.",
             hint="Store large data as a file and keep only its key as a secret.",
         )
+
     return stripped

@@ -48,11 +48,13 @@ class Keys:
         self._home = home
         older: tuple[MasterKey, ...] = (parse_key(previous),) if previous else ()
         found = None if configured else self._found_next()
+
         if found is not None:
             older = (
                 *older,
                 load_master_key(None, home, stored_key_ids=stored_key_ids - {found.id}, older=older),
             )
+
         self.current = found or load_master_key(
             configured, home, stored_key_ids=stored_key_ids, older=older, keyring=keyring
         )
@@ -85,11 +87,13 @@ class Keys:
                     " and run this again.",
                 )
             return
+
         if self._found_next() is None:
             self._make_next()
             made = self._found_next()
             if made is None:
                 raise StorageFailed("The next master key was not kept.", hint="Nothing was changed.")
+
             self.older = (*self.older, self.current)
             self.current = made
 
@@ -97,6 +101,7 @@ class Keys:
         """Nothing needs an older key any more: the next one takes its place. Where the old one is kept, for a person."""
         if self.current.source == "environment":
             return "CODEWORDS_MASTER_KEY_PREVIOUS is not needed any more"
+
         *_, old = self.older
         self.older = ()
         if old.source == "keyring":
@@ -106,8 +111,10 @@ class Keys:
             )
             if not kept or not system_keyring.write(self._home, text):
                 raise StorageFailed("The system's keyring did not take the new key.", hint="Run this again.")
+
             system_keyring.forget(self._home, NEXT)
             return f"the old key is kept in the system's keyring as {RETIRED.strip('.')}{old.id}"
+
         path = self._home / FILE_NAME
         retired = self._home / f"{FILE_NAME}{RETIRED}{old.id}"
         with suppress(FileExistsError):
@@ -118,7 +125,9 @@ class Keys:
     def _found_next(self) -> MasterKey | None:
         if system_keyring.marked(self._home):
             text = system_keyring.read(self._home, NEXT)
-            return None if text is None else MasterKey(parse_key(text).material, "keyring")
+            if text is None:
+                return None
+            return MasterKey(parse_key(text).material, "keyring")
         return read_file(self._home / (FILE_NAME + NEXT))
 
     def _make_next(self) -> None:
@@ -126,6 +135,7 @@ class Keys:
             text = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
             system_keyring.write(self._home, text, NEXT)
             return
+
         try:
             new_file(self._home / (FILE_NAME + NEXT))
         except OSError as error:

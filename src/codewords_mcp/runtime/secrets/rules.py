@@ -63,7 +63,9 @@ def make_rule(hosts: Collection[str], places: Collection[str] = ()) -> HostRule:
 
 def read_rule(stored: Mapping[str, Any] | None) -> HostRule | None:
     """See `HostRule.as_json`."""
-    return None if stored is None else make_rule(stored["hosts"], stored["places"])
+    if stored is None:
+        return None
+    return make_rule(stored["hosts"], stored["places"])
 
 
 def _parse_place(text: str) -> str:
@@ -74,6 +76,7 @@ def _parse_place(text: str) -> str:
         return f"header:{name.lower()}"
     if kind == "query" and _PARAMETER.fullmatch(name):
         return f"query:{name}"
+
     raise InvalidInput(
         "A secret stands in a header, in basic authentication, in the query or in the path.",
         hint=f"Give one of {', '.join(PLACES)}, or name the one header or parameter: header:X-Api-Key, query:api_key.",
@@ -88,13 +91,18 @@ def _order(place: str) -> tuple[int, str]:
 def _parse_host(text: str) -> tuple[str, int]:
     name, colon, port = text.strip().partition(":")
     bare = name.lower().removesuffix(".")
-    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
+    if port.isascii() and port.isdigit() and len(port) < 6:
+        number = int(port)
+    else:
+        number = 0
+
     if not _HOST.fullmatch(bare) or (colon and not 0 < number < 65536):
         raise InvalidInput(
             "A host rule holds something that is not the name of a host.",
             hint="Write names as in api.stripe.com or api.example.com:8443: no scheme, no path, no address, no *. "
             "International names in their ASCII form.",
         )
+
     return bare, number or HTTPS
 
 

@@ -36,7 +36,12 @@ class Scrubber:
             if len(value) >= MIN_LENGTH:
                 for form in forms(value):
                     labels.setdefault(form, f"[secret {name}]".encode())
-        self._heads = MultiPattern(sorted(labels.items())) if labels else None
+
+        if labels:
+            self._heads = MultiPattern(sorted(labels.items()))
+        else:
+            self._heads = None
+
         self._same_length = False
         self._held = b""
         self._going_on: list[bytes] = []
@@ -60,7 +65,9 @@ class Scrubber:
 
     def feed(self, data: bytes) -> bytes:
         """The next chunk, scrubbed."""
-        return data if self._heads is None else self._scrub(self._heads, data, final=False)
+        if self._heads is None:
+            return data
+        return self._scrub(self._heads, data, final=False)
 
     def flush(self) -> bytes:
         """The end of the stream: what was still held back."""
@@ -76,7 +83,9 @@ class Scrubber:
             return text
         data = text.encode("utf-8", "surrogatepass")
         clean = self.whole(data)
-        return text if clean is data else clean.decode("utf-8", "surrogatepass")
+        if clean is data:
+            return text
+        return clean.decode("utf-8", "surrogatepass")
 
     def whole(self, data: bytes) -> bytes:
         """Whole data, scrubbed."""
@@ -90,17 +99,24 @@ class Scrubber:
 
         What is nested deeper than 300 is left out, and a string in its place says so.
         """
-        return value if self._heads is None else self._walk(value, 0)
+        if self._heads is None:
+            return value
+        return self._walk(value, 0)
 
     def _walk(self, value: Any, depth: int) -> Any:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, (dict, list, tuple)):
             return self._walk_into(cast("dict[str, Any] | list[Any]", value), depth)
+
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             shown = repr(value)
             scrubbed = self.text(shown)
-            return value if scrubbed == shown else scrubbed
+            if scrubbed == shown:
+                return value
+
+            return scrubbed
+
         return value
 
     def _walk_into(self, value: dict[str, Any] | list[Any], depth: int) -> Any:
@@ -117,6 +133,7 @@ class Scrubber:
         unfinished = [] if final else heads.unfinished(data)
         limit = _first_from(unfinished, position, len(data))
         places = heads.found_in(data, position)
+
         while places and places[0][0] < limit:
             start, head = places.popleft()
             done.append(data[position:start])
@@ -124,6 +141,7 @@ class Scrubber:
             limit = _first_from(unfinished, position, len(data))
             if places and places[0][0] < position:  # what was passed over had another value's beginning in it
                 places = heads.found_in(data, position)
+
         self._held = data[limit:]
         done.append(data[position:limit])
         return b"".join(done)
@@ -140,7 +158,9 @@ class Scrubber:
         return self._go_on(data, end, done)
 
     def _fitted(self, label: bytes, length: int) -> bytes:
-        return label[:length].ljust(length, b"*") if self._same_length else label
+        if self._same_length:
+            return label[:length].ljust(length, b"*")
+        return label
 
     def _go_on(self, data: bytes, position: int, done: list[bytes]) -> int:
         """Pass over what continues a long form; remember the forms that the next chunk may continue."""

@@ -77,11 +77,12 @@ class SecretService:
 
         await self._db.write(store)
         self._forget(owner)
+
         return next(info for info in await self.list(owner) if info.name == name)
 
     async def list(self, owner: str) -> list[SecretInfo]:
         """Names and times."""
-        rows = await self._db.read(lambda c: access.list_secrets(c, owner))
+        rows = await self._db.read(access.list_secrets, owner)
         users = await self._codes(owner)
         return [
             SecretInfo(
@@ -96,9 +97,11 @@ class SecretService:
 
     async def rule_of(self, owner: str, name: str) -> HostRule | None:
         """The rule that a stored secret has; of one that is not stored, what its name brings."""
-        rows = await self._db.read(lambda c: access.list_secrets(c, owner))
+        rows = await self._db.read(access.list_secrets, owner)
         stored = {row["name"]: read_rule(row["rule"]) for row in rows}
-        return stored[name] if name in stored else well_known(name)
+        if name in stored:
+            return stored[name]
+        return well_known(name)
 
     async def hosts_by_name(self, owner: str) -> dict[str, list[str]]:
         """Secrets of the owner that the egress puts in, by name, and for which hosts; the others are plain variables. Those
@@ -114,7 +117,7 @@ class SecretService:
 
     async def _codes(self, owner: str) -> list[tuple[str, str]]:
         """(name, live code) of the owner's workflows."""
-        return await self._db.read(lambda c: workflows.codes_of_owner(c, owner))
+        return await self._db.read(workflows.codes_of_owner, owner)
 
     def _forget(self, owner: str) -> None:
         self._changes += 1
@@ -128,7 +131,7 @@ class SecretService:
 
     async def names(self, owner: str) -> set[str]:
         """Which names have a value."""
-        return {row["name"] for row in await self._db.read(lambda c: access.list_secrets(c, owner))}
+        return {row["name"] for row in await self._db.read(access.list_secrets, owner)}
 
     async def values(self, owner: str, names: list[str]) -> dict[str, str]:
         """Values of those that exist, for a sandbox. Raises StorageFailed when the master key is another one."""
@@ -139,7 +142,7 @@ class SecretService:
         stored = self._stored.get(owner)
         if stored is None:
             changes = self._changes
-            rows = await self._db.read(lambda c: access.list_secrets(c, owner))
+            rows = await self._db.read(access.list_secrets, owner)
             stored = {
                 row["name"]: (SealedValue(row["key_id"], row["ciphertext"]), read_rule(row["rule"]))
                 for row in rows
@@ -147,6 +150,7 @@ class SecretService:
             # else what was read may be old already, or will be without a word
             if changes == self._changes and not self._db.shared:
                 self._stored[owner] = stored
+
         return {
             name: Secret(self._vault.decrypt(owner, name, stored[name][0]), stored[name][1])
             for name in names
@@ -186,11 +190,12 @@ class SecretService:
             self._vault.use(keys.current)
             self.changed_elsewhere()
             self.on_change()
+
             return count, said
 
     async def _agree_on(self, key_id: str, ttl: float) -> None:
         """Every process on the database encrypts with this key from now on. Raises InvalidInput where one has not got it."""
-        without = await self._db.write(lambda c: key_use.change(c, key_id, ttl))
+        without = await self._db.write(key_use.change, key_id, ttl)
         if without:
             raise InvalidInput(
                 f"{without} of the runtimes on this database {'has' if without == 1 else 'have'} not got the new master key"
@@ -218,7 +223,7 @@ class SecretService:
 
     async def delete(self, owner: str, name: str) -> None:
         """Raises NotFound."""
-        deleted = await self._db.write(lambda c: access.delete_secret(c, owner, name))
+        deleted = await self._db.write(access.delete_secret, owner, name)
         self._forget(owner)
         if not deleted:
             raise NotFound(

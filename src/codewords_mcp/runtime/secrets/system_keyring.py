@@ -79,7 +79,10 @@ def _ask(question: Callable[[], T]) -> T | None:
     thread = threading.Thread(target=ask, daemon=True, name="keyring")
     thread.start()
     thread.join(PATIENCE)
-    return answers[0] if answers else None
+    if answers:
+        return answers[0]
+
+    return None
 
 
 def _read(name: str) -> str | None:

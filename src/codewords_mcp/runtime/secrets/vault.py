@@ -71,6 +71,7 @@ class Vault:
         aead = self._key(sealed.key_id)
         body = sealed.data[len(_FORMAT) :]
         nonce, ciphertext = body[:_NONCE_BYTES], body[_NONCE_BYTES:]
+
         try:
             return aead.decrypt(nonce, ciphertext, _associated(owner, name)).decode()
         except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce

@@ -87,6 +87,7 @@ class LoginService:
             rows.add(connection, row)
 
         await self._db.write(write)
+
         return LoginBegin(login_id, code, link)
 
     async def by_code(self, owner: str, app: str, login_id: str, code: str) -> LoginSession | None:
@@ -133,11 +134,14 @@ class LoginService:
             spent = row is not None and rows.spend(
                 connection, table.c.link == digest, ticket=_digest(ticket), expires_at=until
             )
-            return row["return_url"] if row is not None and spent else None
+            if row is not None and spent:
+                return row["return_url"]
+            return None
 
         target = await self._db.write(write)
         if target is None:
             raise _unknown()
+
         parts = urlsplit(target)
         query = "&".join(filter(None, [parts.query, urlencode({PARAMETER: ticket})]))
         return urlunsplit(parts._replace(query=query))
@@ -154,14 +158,16 @@ class LoginService:
 
         def write(connection: Connection) -> int:
             row = rows.session(connection, _digest(token), owner, app, now())
-            return 0 if row is None else rows.end(connection, row, all_of_user=everywhere)
+            if row is None:
+                return 0
+            return rows.end(connection, row, all_of_user=everywhere)
 
         return await self._db.write(write)
 
     async def tidy(self) -> None:
         """Remove what is past its time."""
         at = now()
-        await self._db.write(lambda c: rows.purge(c, at, at - HOUR * 1_000_000))
+        await self._db.write(rows.purge, at, at - HOUR * 1_000_000)
 
     def _code(self, login_id: str, code: str) -> str:
         """A code's digest: its digits alone are too few to hide behind a plain one."""

@@ -64,6 +64,7 @@ async def sender_of(context: ServiceContext, service: str, url: str | None) -> s
     given = await context.secret(SMTP_FROM)
     if given is None and url is None:
         return "nobody@localhost"
+
     user = unquote(urlsplit(url or "").username or "")
     address = parseaddr(given or user)[1]
     if not ADDRESS.fullmatch(address):
@@ -72,6 +73,7 @@ async def sender_of(context: ServiceContext, service: str, url: str | None) -> s
             credential=SMTP_FROM.name,
             hint=f"{SMTP_FROM.how} `codewords secrets set {SMTP_FROM.name}`.",
         )
+
     return address
 
 
@@ -89,6 +91,7 @@ async def post(
     """Hand a message to the home's mail server; without one into the outbox. Raises InvalidInput, UpstreamFailed."""
     if url is not None:
         return Posted(refused=await _deliver(url, message, sender, recipients))
+
     kept = str(uuid.uuid4())
     row = {
         "id": kept,
@@ -99,7 +102,8 @@ async def post(
         "subject": str(message["Subject"]),
         "message": message.as_string(),
     }
-    await context.parts.database.write(lambda c: outbox.add(c, row))
+    await context.parts.database.write(outbox.add, row)
+
     return Posted(outbox=kept)
 
 
@@ -110,6 +114,7 @@ async def _deliver(url: str, message: EmailMessage, sender: str, recipients: lis
     server = urlsplit(url)
     if server.scheme not in {"smtp", "smtps"} or not server.hostname:
         raise InvalidInput("SMTP_URL is no address of a mail server.", hint=SMTP_URL.how)
+
     loopback = server.hostname in {"localhost", "127.0.0.1", "::1"}
     try:
         errors, _ = await aiosmtplib.send(
@@ -141,4 +146,5 @@ async def _deliver(url: str, message: EmailMessage, sender: str, recipients: lis
         raise UpstreamFailed(
             "The mail server of SMTP_URL cannot be reached, or broke off.", hint="Check SMTP_URL."
         ) from error
+
     return [address for address in recipients if address in errors]

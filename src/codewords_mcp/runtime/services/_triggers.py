@@ -15,7 +15,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^(\*|[A-Za-z0-9_.:-]{1,80})$")
 
 
 def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+    if isinstance(value, str):
+        return [value]
+    return value
 
 
 class Registration(Input):
@@ -75,15 +77,18 @@ async def register_hook(
     """Raises InvalidInput, NotFound; Forbidden for a workflow that would register another."""
     own = context.workflow
     service_id, path = asked.service_id or own, asked.path or "/"
+
     if asked.service_path:
         service_id, _, rest = asked.service_path.strip("/").partition("/")
         path = f"/{rest}"
+
     if not service_id:
         raise InvalidInput("`service_path` is missing.", hint='Write it as "{service id}/{path}".')
     if own is not None and service_id != own:
         raise Forbidden(
             "A workflow registers itself only.", hint="Register another one with a user's key, from outside."
         )
+
     made = await context.parts.webhooks.create(
         context.caller.owner,
         kind,

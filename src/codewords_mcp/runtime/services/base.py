@@ -203,7 +203,9 @@ class ServiceContext:
     def policy(self) -> EgressPolicy:
         """What this service may reach for the caller."""
         hosts = self.hosts
-        return self.web.policy if hosts is None else self.web.policy.narrowed(hosts)
+        if hosts is None:
+            return self.web.policy
+        return self.web.policy.narrowed(hosts)
 
     @asynccontextmanager
     async def browser(self, *, own: bool = False) -> AsyncGenerator[Tab]:
@@ -214,6 +216,7 @@ class ServiceContext:
         """
         visitor = BrowserUser(self.caller, self.caller.run_id or self.run_id, self.hosts, own)
         visit = None
+
         try:
             async with self.parts.browsers.visit(visitor) as visit:
                 yield visit.tab
@@ -237,7 +240,10 @@ class ServiceContext:
 
     async def secret(self, credential: ServiceCredential) -> str | None:
         """The caller's own secret of this name, else the home's, else what the runtime's environment has."""
-        owner = HOME_OWNER if credential.home else self.caller.owner
+        if credential.home:
+            owner = HOME_OWNER
+        else:
+            owner = self.caller.owner
         return (await self.parts.secrets.given(owner, [credential.name])).get(credential.name)
 
     async def need(self, service: str, credential: ServiceCredential) -> str:
@@ -281,14 +287,17 @@ def read(model: type[M], data: Any) -> M:
 def _sentence(fault: ErrorDetails, model: type[BaseModel]) -> str:
     if fault["type"] == "extra_forbidden":
         return f"This call takes {_fields(model)}, nothing else."
+
     known = _all_names(model)
     parts = [str(part) for part in fault["loc"]]
     field = ".".join(part for part in parts if part in known or part.isdecimal()) or "the body"
     if fault["type"] == "union_tag_invalid":
         return f"`{field}`: its `type` must be one of {fault['ctx']['expected_tags']}."  # type: ignore[typeddict-item]
+
     template = _SENTENCES.get(fault["type"])
     if template:
         return template.format(field=field)
+
     return f"`{field}`: {fault['msg'].removeprefix('Value error, ')}."
 
 

@@ -46,16 +46,19 @@ async def call(context: ServiceContext, asked: Actions) -> Done:
     """Raises NotConnected where there is no browser, TooBusy where too many are in use."""
     done = Done(success=True, data={}, results=[])
     seconds = context.settings.browser_step_timeout
+
     async with context.browser(own=True) as tab:
         for number, action in enumerate(asked.actions, 1):
             result: dict[str, Any] = {"step": number, "type": action.type, "success": False}
             done.results.append(result)
             error = await _do(tab, action, seconds, done, result)
+
             if error is not None:
                 result["error"] = error
                 if not action.optional or result["reason"] == "gone":
                     done.success, done.error = False, f"Step {number} ({action.type}): {error}"
                     break
+
     return done
 
 
@@ -75,6 +78,7 @@ async def _do(tab: Tab, action: Action, seconds: float, done: Done, result: dict
     except BrowserGone as gone:
         result["reason"] = "gone"
         return gone.message
+
     done.url, done.title = outcome.url, outcome.title
     done.data |= {name: value for name, value in outcome.values.items() if name != "status"}
     small = {name: value for name, value in outcome.values.items() if name not in _LARGE}

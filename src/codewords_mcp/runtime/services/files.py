@@ -85,14 +85,15 @@ async def upload(context: ServiceContext, asked: UploadInput) -> Stored:
     """Raises InvalidInput, BodyTooLarge, StorageFailed."""
     if (asked.content is None) == (asked.content_base64 is None):
         raise InvalidInput("Give either `content` or `content_base64`.")
+
     try:
-        data = (
-            base64.b64decode(asked.content_base64, validate=True)
-            if asked.content_base64 is not None
-            else (asked.content or "").encode()
-        )
+        if asked.content_base64 is not None:
+            data = base64.b64decode(asked.content_base64, validate=True)
+        else:
+            data = (asked.content or "").encode()
     except binascii.Error:
         raise InvalidInput("`content_base64` is not base64.") from None
+
     guessed = mimetypes.guess_type(asked.filename)[0] or (
         "text/plain" if asked.content is not None else BINARY
     )
@@ -103,6 +104,7 @@ async def upload(context: ServiceContext, asked: UploadInput) -> Stored:
         yield data
 
     await store.write(links.upload_path.rpartition("/")[2], chunks(), asked.content_type or guessed)
+
     return await link(context, FileRef(file_id=links.file_id))
 
 
@@ -128,6 +130,7 @@ async def read(context: ServiceContext, asked: FileRef) -> Read:
         raise InvalidInput(
             f"The file is larger than {MAX_READ >> 20} MiB.", hint="Get it from its `download_uri` (`link`)."
         )
+
     chunks = await store.read(await store.find(path.rpartition("/")[2]), 0, row["size"])
     data = b"".join([chunk async for chunk in chunks])
     told = _told(row) | {"success": True}

@@ -70,6 +70,7 @@ async def scrape(context: ServiceContext, asked: Scrape) -> BaseModel:
     """One page. A page that cannot be read is an answer with `success` false, as Firecrawl has it."""
     if key := await context.secret(FIRECRAWL):
         return await _pass_on(context, key, "v1/scrape")
+
     wanted = [one if isinstance(one, str) else one.get("type") for one in asked.formats]
     foreign = [str(name) for name in wanted if name not in LOCAL_FORMATS]
     seconds = min((asked.timeout or 30_000) / 1000, 60)
@@ -81,11 +82,13 @@ async def scrape(context: ServiceContext, asked: Scrape) -> BaseModel:
         return FirecrawlResponse.model_validate(
             {"success": False, "error": str(error), "code": "SCRAPE_FAILED"}
         )
+
     told: dict[str, Any] = {"success": True, "data": _document(page, wanted)}
     if foreign:
         told["warning"] = (
             "Without FIRECRAWL_API_KEY only these formats are made: " + ", ".join(LOCAL_FORMATS) + "."
         )
+
     return FirecrawlResponse.model_validate(told)
 
 
@@ -114,10 +117,12 @@ async def map_site(context: ServiceContext, asked: Map) -> BaseModel:
     """The addresses that one page links to on its site. v2 gives objects, v1 texts."""
     if key := await context.secret(FIRECRAWL):
         return await _pass_on(context, key, "v1/map")
+
     try:
         page = await read_page(context.web, asked.url, context.policy, main=False)
     except UpstreamFailed as error:
         return FirecrawlResponse.model_validate({"success": False, "error": str(error), "code": "MAP_FAILED"})
+
     host = _host(page.reply.url)
     links = [urljoin(page.reply.url, link).partition("#")[0] for link in page.markdown.links]
     own = [
@@ -152,7 +157,11 @@ async def anything(context: ServiceContext, asked: FirecrawlInput) -> BaseModel:
 async def _pass_on(context: ServiceContext, key: str, path: str | None = None) -> BaseModel:
     """Ask Firecrawl what we were asked, with the home's key. Raises TooBusy, UpstreamFailed, by its status."""
     asked = context.path.strip("/")
-    target = asked if asked.startswith(("v1/", "v2/")) else path or asked
+    if asked.startswith(("v1/", "v2/")):
+        target = asked
+    else:
+        target = path or asked
+
     sends = context.method in {"POST", "PUT", "PATCH"}
     reply = await context.web.api(
         context.settings.firecrawl_base_url,
@@ -174,6 +183,7 @@ async def _pass_on(context: ServiceContext, key: str, path: str | None = None) -
             upstream_said=said(reply, "error"),
             hint="Check FIRECRAWL_API_KEY and what was asked." if reply.status < 500 else "Try again later.",
         )
+
     return read_reply(FirecrawlInput, reply)
 
 
@@ -194,13 +204,17 @@ def _pages(asked: BaseModel) -> list[CallTarget]:
     if "url" in given:
         urls = [given["url"], *urls]
     pages = [host_of(url) if isinstance(url, str) else _ANYWHERE for url in urls]
-    return pages if given.keys() <= _WITHIN else [*pages, _ANYWHERE]
+    if given.keys() <= _WITHIN:
+        return pages
+    return [*pages, _ANYWHERE]
 
 
 def _pages_or_any(asked: BaseModel) -> list[CallTarget]:
     """The same; what names no address (a search) goes anywhere. Nothing at all only asks how something stands."""
     pages = _pages(asked)
-    return pages if pages or not asked.model_dump(exclude_unset=True) else [_ANYWHERE]
+    if pages or not asked.model_dump(exclude_unset=True):
+        return pages
+    return [_ANYWHERE]
 
 
 SERVICE = Service(

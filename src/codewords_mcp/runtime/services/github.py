@@ -99,6 +99,7 @@ def _search(kind: str) -> Any:
         told = _object(reply)
         more = _LAST_PAGE.search(reply.headers.get("link", "")) is not None
         items = told.get("items")
+
         return SearchResults(
             success=True,
             total_count=int(told.get("total_count") or 0),
@@ -172,6 +173,7 @@ async def _ask(context: ServiceContext, path: str, params: dict[str, str] | None
             retry_after=_wait(reply),
             hint="Wait so long." if token else f"Wait so long, or set GITHUB_TOKEN: {GITHUB_TOKEN.how}",
         )
+
     raise UpstreamFailed(
         f"GitHub answered {reply.status}.",
         upstream_status=reply.status,

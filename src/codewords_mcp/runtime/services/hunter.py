@@ -107,12 +107,18 @@ def _told(reply: WebResponse) -> HunterOutput:
         )
     if reply.status >= 400:
         raise _refusal(reply)
+
     found = reply.json()
-    data = cast("dict[str, Any]", found).get("data") if isinstance(found, dict) else None
+    if isinstance(found, dict):
+        data = cast("dict[str, Any]", found).get("data")
+    else:
+        data = None
+
     if not isinstance(data, dict):
         raise UpstreamFailed(
             "Hunter answered in a shape that it should not have.", upstream_status=reply.status
         )
+
     meta = cast("dict[str, Any]", found).get("meta")
     return HunterOutput.model_validate(
         {"success": True, "data": data, "meta": meta if isinstance(meta, dict) else {}}
@@ -129,6 +135,7 @@ def _refusal(reply: WebResponse) -> UpstreamFailed | TooBusy:
             retry_after=retry_after(reply, 3600),
             hint="Wait for the next period, or take a larger plan.",
         )
+
     hints = {
         401: f"{HUNTER_API_KEY.name} is not valid any more.",
         400: "Check what was asked.",

@@ -106,7 +106,10 @@ class PipedreamOutput(Output):
 
 
 async def call(context: ServiceContext, asked: PipedreamInput) -> PipedreamOutput:
-    """See `PipedreamInput`. Raises InvalidInput, NotFound, NotConnected, NotAgreed, IntegrationFailed, TooBusy, UpstreamFailed."""
+    """See `PipedreamInput`.
+
+    Raises InvalidInput, NotFound, NotConnected, NotAgreed, IntegrationFailed, TooBusy, UpstreamFailed.
+    """
     return await _OPERATIONS[asked.operation or "execute"](context, asked)
 
 
@@ -164,9 +167,11 @@ async def _check_auth(context: ServiceContext, asked: PipedreamInput) -> Pipedre
     context.authority.require_action(asked.app, None)
     book, owner = context.parts.integrations.accounts, context.caller.owner
     found: Connection = await book.connect(owner, asked.app)
+
     if asked.wait_seconds and not found.connected:
         later = await book.check_auth(owner, asked.app, wait=asked.wait_seconds)
         found = later if later.connected else found
+
     return PipedreamOutput(
         success=True, app_slug=found.app, connected=found.connected, status=found.status, message=found.message, how=found.how,
         connect_link_url=found.connect_link_url, env_var=found.env_var, accounts=list(found.accounts),

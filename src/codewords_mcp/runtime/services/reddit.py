@@ -114,12 +114,14 @@ async def comments(context: ServiceContext, asked: Comments) -> Thread:
     params = {"limit": str(asked.limit), "sort": asked.sort}
     params |= {"depth": str(asked.depth)} if asked.depth else {}
     reply = await _ask(context, f"/comments/{asked.post_id.removeprefix('t3_')}", params)
+
     try:
         post, thread = reply.json()
         found = post["data"]["children"][0]["data"]
         listed, more = _flat(thread["data"]["children"])
     except (LookupError, TypeError, ValueError):
         raise _shapeless(reply) from None
+
     return Thread(success=True, post=found, comments=listed, more=more)
 
 
@@ -127,17 +129,20 @@ def _flat(children: list[Any]) -> tuple[list[dict[str, Any]], int]:
     """(comments, each before its answers, how many Reddit left out)."""
     listed: list[dict[str, Any]] = []
     more, waiting = 0, [(child, 0) for child in reversed(children)]
+
     while waiting:
         child, depth = waiting.pop()
         data = dict(child["data"])
         if child["kind"] == "more":
             more += int(data.get("count") or 0)
             continue
+
         replies = data.pop("replies", None)
         listed.append(data | {"depth": depth})
         if isinstance(replies, dict):
             below = cast("dict[str, Any]", replies)["data"]["children"]
             waiting += [(one, depth + 1) for one in reversed(below)]
+
     return listed, more
 
 
@@ -183,6 +188,7 @@ async def _ask(context: ServiceContext, path: str, params: dict[str, str]) -> We
             token = _tokens[who] = await _new_token(context, who)
             while len(_tokens) > _TOKENS_KEPT:
                 del _tokens[next(iter(_tokens))]
+
         reply = await context.web.api(
             context.settings.reddit_api_base_url,
             path,
@@ -191,7 +197,9 @@ async def _ask(context: ServiceContext, path: str, params: dict[str, str]) -> We
         )
         if reply.status != 401 or not again:
             break
+
         _tokens.pop(who, None)  # it was revoked before its time
+
     return _checked(reply)  # pyright: ignore[reportPossiblyUnboundVariable]  # the loop runs
 
 
@@ -211,6 +219,7 @@ async def _new_token(context: ServiceContext, who: tuple[str, str, str]) -> _Red
             upstream_status=reply.status,
             hint=_HOW,
         )
+
     try:
         told = _checked(reply).json()
         return _RedditToken(str(told["access_token"]), time.monotonic() + float(told["expires_in"]) - _EARLY)
@@ -222,13 +231,23 @@ def _checked(reply: WebResponse) -> WebResponse:
     spent = reply.headers.get("x-ratelimit-remaining", "1").partition(".")[0] == "0"
     if reply.status == 429 or (reply.status == 403 and spent):
         reset = reply.headers.get("x-ratelimit-reset", "")
-        wait = min(int(reset), 3600) if reset.isascii() and reset.isdigit() else 60
+        if reset.isascii() and reset.isdigit():
+            wait = min(int(reset), 3600)
+        else:
+            wait = 60
+
         raise TooBusy("Reddit takes no more calls for now.", retry_after=retry_after(reply, max(1, wait)))
+
     if reply.status == 404:
         raise NotFound("Reddit has nothing of this name.")
     if reply.status >= 400:
-        hint = "It may be private, in quarantine or banned." if reply.status == 403 else "Try again later."
+        if reply.status == 403:
+            hint = "It may be private, in quarantine or banned."
+        else:
+            hint = "Try again later."
+
         raise UpstreamFailed(f"Reddit answered {reply.status}.", upstream_status=reply.status, hint=hint)
+
     return reply
 
 

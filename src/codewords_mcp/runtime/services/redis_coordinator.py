@@ -81,18 +81,28 @@ async def call(context: ServiceContext, asked: CoordinatorInput) -> CoordinatorO
         return await _connection(context)
     if not asked.key and asked.action != "keys":
         raise InvalidInput("`key` is missing.")
+
     owner = context.caller.owner
     text = json.dumps(asked.value)
     if len(text) > MAX_VALUE:
         raise InvalidInput(f"`value` is larger than {MAX_VALUE >> 20} MiB.", hint="Keep it as a file.")
-    return await context.parts.database.write(lambda c: _act(c, owner, asked, text))
+
+    return await context.parts.database.write(_act, owner, asked, text)
 
 
 def _act(connection: Connection, owner: str, asked: CoordinatorInput, text: str) -> CoordinatorOutput:
     """In one transaction, so that two that count lose nothing."""
     at, key = now(), asked.key
-    until = None if asked.ttl is None else at + int(asked.ttl * 1e6)
-    found = values.get(connection, owner, SPACE, key, at) if key else None
+    if asked.ttl is None:
+        until = None
+    else:
+        until = at + int(asked.ttl * 1e6)
+
+    if key:
+        found = values.get(connection, owner, SPACE, key, at)
+    else:
+        found = None
+
     match asked.action:
         case "keys":
             listed = values.keys(connection, owner, SPACE, key, at, MAX_LISTED)
@@ -104,6 +114,7 @@ def _act(connection: Connection, owner: str, asked: CoordinatorInput, text: str)
                 )
             if asked.action == "incr":
                 return _count_up(connection, owner, asked, until)
+
             values.put(connection, owner, SPACE, key, text, until)
             return CoordinatorOutput(success=True, value=asked.value)
         case "delete":
@@ -114,24 +125,34 @@ def _act(connection: Connection, owner: str, asked: CoordinatorInput, text: str)
             return CoordinatorOutput(success=True, exists=found is not None)
         case _:
             pass
+
     if found is None:
         return CoordinatorOutput(success=False, value=None)
-    left = None if found["expires_at"] is None else round((found["expires_at"] - at) / 1e6, 3)
-    return (
-        CoordinatorOutput(success=True, ttl=left)
-        if asked.action == "ttl"
-        else CoordinatorOutput(success=True, value=json.loads(found["value"]))
-    )
+
+    if found["expires_at"] is None:
+        left = None
+    else:
+        left = round((found["expires_at"] - at) / 1e6, 3)
+
+    if asked.action == "ttl":
+        return CoordinatorOutput(success=True, ttl=left)
+
+    return CoordinatorOutput(success=True, value=json.loads(found["value"]))
 
 
 def _count_up(
     connection: Connection, owner: str, asked: CoordinatorInput, until: int | None
 ) -> CoordinatorOutput:
     found = values.get(connection, owner, SPACE, asked.key, now())
-    before = 0 if found is None else json.loads(found["value"])
+    if found is None:
+        before = 0
+    else:
+        before = json.loads(found["value"])
+
     step = 1 if asked.value is None else asked.value
     if not all(isinstance(number, int) and not isinstance(number, bool) for number in (before, step)):
         raise InvalidInput("`incr` counts whole numbers.", hint="This key, or `value`, is something else.")
+
     if until is None and found is not None:
         until = found["expires_at"]
     values.put(connection, owner, SPACE, asked.key, json.dumps(before + step), until)
@@ -147,12 +168,14 @@ async def _connection(context: ServiceContext) -> CoordinatorOutput:
             "REDIS_URL is no address of a Redis with TLS, which is how clients connect.",
             hint="Write it as rediss://user:password@host:port.",
         )
+
     owner = context.caller.owner
     name = f"cw-{hashlib.sha256(owner.encode()).hexdigest()[:12]}"
     password = hmac.new(context.parts.derive("redis"), owner.encode(), hashlib.sha256).hexdigest()
     await _let_in(url, name, password)
     loopback = parsed.hostname in {"localhost", "127.0.0.1", "::1"}
     inside = loopback and context.caller.kind == "run"
+
     return CoordinatorOutput(
         redis_host=HOST_ALIAS if inside else parsed.hostname,
         redis_port=parsed.port or 6379,
@@ -170,6 +193,7 @@ async def _let_in(url: str, name: str, password: str) -> None:
         url, ssl_cert_reqs="none", socket_timeout=CONNECT_SECONDS, socket_connect_timeout=CONNECT_SECONDS
     )
     rules = ("reset", "on", f">{password}", f"~{name}:*", f"&{name}:*", "+@all", "-@admin", "-@dangerous")
+
     try:
         await client.execute_command("ACL", "SETUSER", name, *rules)
     except (RedisError, OSError) as error:

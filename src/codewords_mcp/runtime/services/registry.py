@@ -19,14 +19,14 @@ GROUP = "codewords_mcp.services"
 """The group of entry points by which another package adds a service: its name → `module:SERVICE`."""
 
 _BUILT_IN = {
-    "anthropic": "simple.services:ANTHROPIC",
+    "anthropic": "model_prompt.services:ANTHROPIC",
     "chrome_extension": "chrome_extension:SERVICE",
     "files": "files:SERVICE",
     "firecrawl": "firecrawl:SERVICE",
     "github": "github:SERVICE",
-    "gemini": "simple.services:GEMINI",
+    "gemini": "model_prompt.services:GEMINI",
     "hunter": "hunter:SERVICE",
-    "openai": "simple.services:OPENAI",
+    "openai": "model_prompt.services:OPENAI",
     "pipedream": "pipedream:SERVICE",
     "reddit": "reddit:SERVICE",
     "redis_coordinator": "redis_coordinator:SERVICE",
@@ -73,14 +73,17 @@ class Registry:
             return _with_rules(getattr(importlib.import_module(f"{__package__}.{module}"), attribute))
         if name not in self._others:
             return None
+
         try:
             found = _with_rules(self._others[name].load())
         except Exception:  # whatever another package does when it is imported, the runtime goes on
             log.exception("a service of another package does not load", service=name)
             return None
+
         if not isinstance(found, Service) or found.name != name:
             log.error("an entry point gives no service of its name", service=name)
             return None
+
         return found
 
 

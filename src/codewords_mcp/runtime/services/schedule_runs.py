@@ -80,12 +80,15 @@ async def call(context: ServiceContext, asked: ScheduleInput) -> ScheduleOutput:
     if operation == "delete":
         await book.delete(owner, asked.schedule_id, maker=maker)
         return ScheduleOutput(schedule_id=asked.schedule_id, deleted=True)
+
     act = {"get": book.get, "pause": book.pause, "resume": book.resume}[operation]
     return _told(await act(owner, asked.schedule_id, maker=maker))
 
 
 def _targets(asked: ScheduleInput) -> list[CallTarget]:
-    return [] if asked.service_id is None else [CallTarget("workflow", asked.service_id)]
+    if asked.service_id is None:
+        return []
+    return [CallTarget("workflow", asked.service_id)]
 
 
 def _request(asked: ScheduleInput) -> ScheduleRequest:
@@ -97,7 +100,9 @@ def _request(asked: ScheduleInput) -> ScheduleRequest:
 
 def _told(schedule: Schedule) -> ScheduleOutput:
     def text(moment: Any) -> str | None:
-        return None if moment is None else moment.isoformat()
+        if moment is None:
+            return None
+        return moment.isoformat()
 
     return ScheduleOutput(
         schedule_id=schedule.id,

@@ -76,6 +76,7 @@ async def search(context: ServiceContext, asked: SearchInput) -> SearchOutput:
     key = await context.secret(SEARCHAPI_API_KEY)
     if key is None and context.settings.searxng_url:
         return await _by_searxng(context, context.settings.searxng_url, asked)
+
     key = key or await context.need("searchapi", SEARCHAPI_API_KEY)
     params = _plain(asked.model_extra or {}) | {"engine": asked.engine, "q": asked.query}
     params |= {"page": str(asked.page)} if asked.page > 1 else {}
@@ -90,6 +91,7 @@ async def search(context: ServiceContext, asked: SearchInput) -> SearchOutput:
     told = _checked(reply, "SearchApi")
     listed = {name: _first(value, asked.num_results) for name, value in told.items()}
     results = told.get("organic_results")
+
     return SearchOutput.model_validate(
         listed | {"success": True, "engine": asked.engine, "organic_results": _first(results, asked.num_results) or []}
     )  # fmt: skip
@@ -102,12 +104,17 @@ async def _by_searxng(context: ServiceContext, base: str, asked: SearchInput) ->
             f"SearXNG, which stands in for SearchApi here, has nothing like the engine {asked.engine}.",
             hint=f"Use {', '.join(_CATEGORIES)}. {SEARCHAPI_API_KEY.how}",
         )
+
     params = {"q": asked.query, "format": "json", "categories": category, "pageno": str(asked.page)}
     if isinstance(language := (asked.model_extra or {}).get("hl"), str):
         params["language"] = language
     told = _checked(await context.web.api(base, "/search", params=params), "SearXNG")
     found = told.get("results")
-    rows = cast("list[Any]", found) if isinstance(found, list) else []
+    if isinstance(found, list):
+        rows = cast("list[Any]", found)
+    else:
+        rows = []
+
     results = [
         _result(position, cast("dict[str, Any]", row))
         for position, row in enumerate(rows[: asked.num_results or 100], 1)
@@ -124,6 +131,7 @@ async def _by_searxng(context: ServiceContext, base: str, asked: SearchInput) ->
     suggestions = cast("list[Any]", told.get("suggestions") or [])
     answer["related_searches"] = [{"query": text} for text in suggestions if isinstance(text, str)][:20]
     answer["search_metadata"] = {"provider": "searxng", "status": "Success"}
+
     return SearchOutput.model_validate(answer)
 
 
@@ -147,7 +155,9 @@ def _plain(more: dict[str, Any]) -> dict[str, str]:
 
 
 def _first(value: Any, number: int | None) -> Any:
-    return cast("list[Any]", value)[:number] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return cast("list[Any]", value)[:number]
+    return value
 
 
 def _checked(reply: WebResponse, whose: str) -> dict[str, Any]:
@@ -163,11 +173,13 @@ def _checked(reply: WebResponse, whose: str) -> dict[str, Any]:
                 403: "Let SearXNG give JSON: `formats` in its settings.yml." if whose == "SearXNG" else "",
             }.get(reply.status, "Check the engine and its parameters."),
         )
+
     told = reply.json()
     if not isinstance(told, dict):
         raise UpstreamFailed(
             f"{whose} answered in a shape that it should not have.", upstream_status=reply.status
         )
+
     return cast("dict[str, Any]", told)
 
 

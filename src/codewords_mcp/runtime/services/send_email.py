@@ -27,7 +27,9 @@ def _mailbox(address: str) -> Mailbox:
 
 
 def _listed(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
 
 
 Addresses = Annotated[list[Address], BeforeValidator(_listed)]
@@ -111,16 +113,19 @@ async def send(context: ServiceContext, asked: EmailInput) -> EmailOutput:
         )
     if asked.text is None and asked.html is None:
         raise InvalidInput("`text` is missing.", hint="Give `text`, `html` or both.")
+
     url = await context.secret(SMTP_URL)
     sender = await sender_of(context, "send_email", url)
     message = _message(asked, sender)
     posted = await post(context, message, url, sender, recipients)
     told = {"success": True, "delivered": posted.outbox is None, "message_id": str(message["Message-ID"])}
+
     if posted.outbox is not None:
         told["outbox"] = posted.outbox
         told["note"] = (
             f"Not sent: no mail server is set. POST /run/send_email/outbox shows it. {SMTP_URL.how}"
         )
+
     return EmailOutput.model_validate(told | {"refused": posted.refused})
 
 
@@ -130,6 +135,7 @@ def _message(asked: EmailInput, sender: str) -> EmailMessage:
     for name, addresses in (("To", asked.to), ("Cc", asked.cc), ("Reply-To", [asked.reply_to])):
         if given := [_mailbox(address) for address in addresses if address]:
             message[name] = given
+
     message["Subject"] = asked.subject
     message["Date"] = formatdate(localtime=False)
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
@@ -140,14 +146,17 @@ def _message(asked: EmailInput, sender: str) -> EmailMessage:
             message.set_content(asked.html, subtype="html")
         else:
             message.add_alternative(asked.html, subtype="html")
+
     attached = [(one, _decoded(one)) for one in asked.attachments]
     if sum(len(data) for _, data in attached) > MAX_ATTACHED:
         raise InvalidInput(
             f"`attachments` are over {MAX_ATTACHED >> 20} MiB.", hint="Upload the file and send its link."
         )
+
     for one, data in attached:
         main, _, sub = one.content_type.partition("/")
         message.add_attachment(data, maintype=main, subtype=sub, filename=one.filename)
+
     return message
 
 
@@ -162,10 +171,10 @@ async def look(context: ServiceContext, asked: Looked) -> Outbox:
     """Raises NotFound."""
     owner, database = context.caller.owner, context.parts.database
     if asked.id is None:
-        rows = await database.read(lambda c: outbox.newest(c, owner, asked.limit))
+        rows = await database.read(outbox.newest, owner, asked.limit)
         return Outbox(messages=[_kept(dict(row)) for row in rows])
     wanted = asked.id
-    row = await database.read(lambda c: outbox.get(c, owner, wanted))
+    row = await database.read(outbox.get, owner, wanted)
     if row is None:
         raise NotFound("There is no message of this id in the outbox.")
     return Outbox(messages=[_kept(dict(row))])

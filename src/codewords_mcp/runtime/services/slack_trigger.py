@@ -109,16 +109,23 @@ async def send(context: ServiceContext, asked: SlackMessage) -> SlackSent:
     )
     if reply.status == 429:
         raise TooBusy("Slack takes no more messages for now.", retry_after=retry_after(reply))
+
     found = reply.json()
-    told = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    if isinstance(found, dict):
+        told = cast("dict[str, Any]", found)
+    else:
+        told = {}
+
     if told.get("ok") is True:
         return SlackSent(success=True, channel=str(told.get("channel")), ts=str(told.get("ts")))
+
     why = str(told.get("error", ""))[:100]
     if why in {"channel_not_found", "not_in_channel", "is_archived"}:
         raise NotFound(
             "Slack shows the bot no such channel.",
             hint="Check its id, and invite the bot: /invite @its-name.",
         )
+
     invalid = why in {"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive"}
     raise UpstreamFailed(
         "Slack did not take the message.",
@@ -141,6 +148,7 @@ async def simulate(context: ServiceContext, asked: SlackSimulation) -> Simulated
     event = slack_event({"type": "events_api", "payload": json.loads(body)}, body)
     kind = {"content-type": "application/json"}
     delivery = await context.parts.webhooks.take(context.caller.owner, "slack", None, event, kind, body)
+
     return Simulated(success=True, delivery=delivery)
 
 

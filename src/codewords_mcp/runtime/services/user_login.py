@@ -105,7 +105,11 @@ class SignedOut(Output):
 async def start(context: ServiceContext, asked: StartLogin) -> LoginStarted:
     """Raises TooBusy, MissingCredential, UpstreamFailed where mail cannot be sent."""
     address = parseaddr(asked.email)[1].lower()
-    title = asked.title if asked.title.strip() else "this app"
+    if asked.title.strip():
+        title = asked.title
+    else:
+        title = "this app"
+
     begun = await context.parts.logins.begin(
         context.caller.owner,
         await _app(context, asked),
@@ -122,6 +126,7 @@ async def start(context: ServiceContext, asked: StartLogin) -> LoginStarted:
         task = asyncio.create_task(_mail_those(context, url, address, title, begun, asked.allowed))
         _sending.add(task)
         task.add_done_callback(_sending.discard)
+
     return LoginStarted(
         success=True,
         login_id=begun.login_id,
@@ -154,7 +159,12 @@ async def _mail(
     message["Subject"] = f"{begun.code} is your code for {title}"
     message["Date"] = formatdate(localtime=False)
     message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
-    link = f"{context.parts.address()}/login/{begun.link}" if begun.link else ""
+
+    if begun.link:
+        link = f"{context.parts.address()}/login/{begun.link}"
+    else:
+        link = ""
+
     lines = [
         f"{begun.code} is your code to sign in to {title}.",
         *([f"Or open this link:\n{link}"] if link else []),
@@ -174,8 +184,10 @@ async def verify(context: ServiceContext, asked: Verify) -> SignedIn:
         session = await book.by_code(owner, app, asked.login_id, asked.code)
     else:
         raise InvalidInput("Give `login_id` and `code`, or a `ticket`.")
+
     if session is None:
         return SignedIn(success=False, message="This code is wrong, was used, or is too old.")
+
     return _told(session, session_token=session.token)
 
 

@@ -132,6 +132,7 @@ class _Agent:
             if step["do"] in {"done", "give_up"}:
                 return self._finished(success=step["do"] == "done", result=step.get("text", ""))
             await self._do(step)
+
         return self._finished(
             success=False,
             result=f"It was not done within {self._asked.max_steps} steps; raise `max_steps`, or ask for less.",
@@ -156,7 +157,12 @@ class _Agent:
         )
         told = await answer(self._context.parts.gateway, self._context.caller, self._provider, form)
         cost = told["cost"]
-        self._cost = None if cost is None or self._cost is None else round(self._cost + cost, 12)
+
+        if cost is None or self._cost is None:
+            self._cost = None
+        else:
+            self._cost = round(self._cost + cost, 12)
+
         return told["response"]
 
     async def _prompt(self) -> str:
@@ -175,13 +181,17 @@ class _Agent:
         except StepFailed as failed:
             return f"(nothing can be seen: {failed.message})"
         self._url = page.url
-        more = "\n(the outline goes on; scroll does not shorten it)" if page.truncated else ""
+        if page.truncated:
+            more = "\n(the outline goes on; scroll does not shorten it)"
+        else:
+            more = ""
         return f"address: {page.url}\ntitle: {page.title}\n{page.text}{more}"
 
     async def _do(self, step: dict[str, Any], *, free: bool = False) -> None:
         """Do what was chosen and note what came of it, which the model reads next."""
         noted = {name: value for name, value in step.items() if value not in ("", None)}
         self._steps.append(noted)
+
         try:
             action = _action(step)
             if isinstance(action, Navigate) and not (free or self._may_go(action.url)):
@@ -192,6 +202,7 @@ class _Agent:
         except StepFailed as failed:
             noted["error"] = failed.message
             return
+
         self._url = outcome.url
         if outcome.notes:
             noted["notes"] = list(outcome.notes)
@@ -255,7 +266,9 @@ async def unavailable(parts: ServiceDependencies, owner: str) -> str:
         chosen = await choose(parts.gateway, owner, parts.settings.agent_model)
     except ServiceNotAvailable as error:
         return str(error)
-    return "" if chosen else f"{_NO_KEY} {_how_to_get_one()}"
+    if chosen:
+        return ""
+    return f"{_NO_KEY} {_how_to_get_one()}"
 
 
 SERVICE = Service(

@@ -55,12 +55,14 @@ async def call(context: ServiceContext, asked: WebpageInput) -> WebpageOutput:
         policy = context.policy
         page = await read_page(context.web, asked.url, policy, main=asked.main_content, seconds=asked.timeout)
         url, status, made = page.reply.url, page.reply.status, page.markdown
+
     if status >= 400:
         raise UpstreamFailed(
             f"The site answered {status} for this page.",
             upstream_status=status,
             hint="Open the address in a browser: it may be gone, need a sign-in, or turn programs away.",
         )
+
     return WebpageOutput(
         success=True,
         markdown=made.text,
@@ -82,7 +84,11 @@ async def _rendered(context: ServiceContext, asked: WebpageInput) -> tuple[str, 
     except StepFailed as failed:
         if failed.reason == "refused":
             raise AddressRefused(failed.message) from None
-        kind = UpstreamTimedOut if failed.reason == "timed_out" else UpstreamFailed
+        if failed.reason == "timed_out":
+            kind = UpstreamTimedOut
+        else:
+            kind = UpstreamFailed
+
         raise kind(failed.message) from None
 
 

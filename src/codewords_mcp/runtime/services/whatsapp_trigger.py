@@ -135,6 +135,7 @@ async def send(context: ServiceContext, asked: WhatsAppMessage) -> WhatsAppSent:
     )
     if reply.status >= 400:
         raise _refusal(reply)
+
     try:
         return WhatsAppSent(success=True, message_id=str(reply.json()["messages"][0]["id"]))
     except (LookupError, TypeError):
@@ -155,14 +156,23 @@ def _content(asked: WhatsAppMessage) -> dict[str, Any]:
     needed = {"text": "message_text", "template": "template_name", "image": "image_link"}[asked.message_type]
     if getattr(asked, needed) is None:
         raise InvalidInput(f"A message of the type {asked.message_type} needs `{needed}`.")
+
     match asked.message_type:
         case "text":
             return {"body": asked.message_text}
         case "image":
-            caption = {"caption": asked.image_caption} if asked.image_caption else {}
+            if asked.image_caption:
+                caption = {"caption": asked.image_caption}
+            else:
+                caption = {}
+
             return {"link": asked.image_link} | caption
         case "template":
-            parts = {"components": asked.template_components} if asked.template_components else {}
+            if asked.template_components:
+                parts = {"components": asked.template_components}
+            else:
+                parts = {}
+
             return {"name": asked.template_name, "language": {"code": asked.template_language}} | parts
 
 
@@ -172,8 +182,10 @@ def _refusal(reply: WebResponse) -> TooBusy | NotFound | UpstreamFailed:
         code, said = int(error.get("code", 0)), str(error.get("message", ""))
     except (UpstreamFailed, LookupError, TypeError, ValueError, AttributeError):
         code, said = 0, ""
+
     if reply.status == 429 or code in _LIMITS:
         return TooBusy("WhatsApp takes no more messages for now.", retry_after=retry_after(reply, 60))
+
     hints = {
         190: f"{WHATSAPP_ACCESS_TOKEN.name} is not valid any more.",
         131030: "Add the number to those of the app, or publish the app.",
@@ -209,6 +221,7 @@ async def simulate(context: ServiceContext, asked: WhatsAppSimulation) -> Simula
     kind = {"content-type": "application/json"}
     event = read_whatsapp(kind, body)
     delivery = await context.parts.webhooks.take(context.caller.owner, "whatsapp", None, event, kind, body)
+
     return Simulated(success=True, delivery=delivery)
 
 

@@ -48,9 +48,11 @@ class Bucket:
                 "CODEWORDS_FILES names a bucket, and the package that reaches buckets is not installed.",
                 hint="Install it beside codewords-mcp: from the clone or wheel, pip install '.[s3]'.",
             ) from error
+
         name, _, prefix = place.removeprefix(BUCKET).rstrip("/").partition("/")
         if not name:
             raise InvalidInput("CODEWORDS_FILES names no bucket.", hint="Write s3://bucket/prefix.")
+
         endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         config: S3Config = {"endpoint": endpoint.rstrip("/")} if endpoint else {}
         if not any(os.environ.get(one) for one in ("AWS_REGION", "AWS_DEFAULT_REGION")):
@@ -58,6 +60,7 @@ class Bucket:
         self.place = f"{BUCKET}{name}/{prefix}".rstrip("/")
         self._obstore = obstore
         self._where = f"the bucket {name}" + (f" at {endpoint}" if endpoint else "")
+
         try:
             self._store = obstore.store.S3Store(
                 name,
@@ -82,10 +85,12 @@ class Bucket:
             first += chunk
             if len(first) > PART:
                 break
+
         with self._words():
             if len(first) <= PART:  # all of it: one request instead of three
                 await self._obstore.put_async(self._store, name, bytes(first), use_multipart=False)
                 return
+
             whole = _joined(bytes(first), chunks)
             first.clear()
             await self._obstore.put_async(
@@ -97,6 +102,7 @@ class Bucket:
         if start >= end:
             await self._head(name)
             return _joined(b"", None)
+
         with self._words(missing=True):
             found = await self._obstore.get_async(self._store, name, options={"range": (start, end)})
 
@@ -124,6 +130,7 @@ class Bucket:
         """See `Blobs`."""
         before, found = datetime.now(UTC) - timedelta(seconds=seconds), list[str]()
         library: Any = self._obstore  # whose `list` has a type that depends on another package
+
         with self._words():
             page: Sequence[ObjectMeta]
             async for page in library.list(self._store):
@@ -132,6 +139,7 @@ class Bucket:
                     for one in page
                     if OURS.fullmatch(one["path"]) and one["last_modified"] < before
                 ]
+
         return found
 
     @contextmanager
@@ -152,6 +160,7 @@ class Bucket:
             if "169.254." in said:  # where credentials are looked for last: at the machine's own cloud
                 hint = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role."
                 raise self._failed("cannot be asked without credentials", hint, error) from error
+
             hint = "Try again; the runtime's log has the details."
             raise self._failed("did not answer as expected", hint, error) from error
 

@@ -83,6 +83,7 @@ def settle_dead(connection: Connection, alive: Collection[str], spent_on: Any) -
     dead = model_reservations.c.executor.is_not(None) & model_reservations.c.executor.not_in(alive)
     if connection.execute(select(model_reservations.c.id).where(dead).limit(1)).first() is None:
         return 0
+
     connection.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": _BOOKS})
     left = (
         connection.execute(delete(model_reservations).where(dead).returning(model_reservations))
@@ -92,12 +93,14 @@ def settle_dead(connection: Connection, alive: Collection[str], spent_on: Any) -
     sums: dict[UsageAccount, Counter[str]] = {}
     spent: Counter[str] = Counter()
     freed: Counter[str] = Counter()
+
     for row in left:
         freed.update(_freed(row))
         for account in (UsageAccount(*one) for one in row["accounts"]):
             counts = {"calls": 1, "cost": row["amount"], "estimated": 1}
             sums.setdefault(account, Counter()).update(counts)
             spent.update(dict.fromkeys(spent_on(account), row["amount"]))
+
     _move(connection, spent, freed)
     model_usage.add(connection, sums)
     return len(left)

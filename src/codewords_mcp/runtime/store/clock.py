@@ -21,7 +21,9 @@ def to_datetime(micros: int) -> datetime:
 
 def optional_datetime(micros: int | None) -> datetime | None:
     """`to_datetime` for a column that may be NULL."""
-    return None if micros is None else to_datetime(micros)
+    if micros is None:
+        return None
+    return to_datetime(micros)
 
 
 def to_text(micros: int) -> str:

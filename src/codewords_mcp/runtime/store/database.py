@@ -137,10 +137,12 @@ def database_url(text: str) -> URL:
         backend = {"postgres": "postgresql"}.get(url.get_backend_name(), url.get_backend_name())
     except (ArgumentError, ValueError):
         backend, url = "", make_url("sqlite://")
+
     if backend == "postgresql":
         return url.set(drivername="postgresql+psycopg")
     if backend == "sqlite" and url.database:
         return url
+
     raise InvalidInput(
         "CODEWORDS_DATABASE_URL is not the address of a PostgreSQL database.",
         hint="Write it as postgresql://user:password@host:5432/name, or leave it out for SQLite in the home.",
@@ -186,7 +188,11 @@ class Database:
     @classmethod
     def open(cls, home: Path, url: str | None = None) -> Database:
         """Open and migrate. Blocking. Raises StorageFailed, InvalidInput for an address that is none."""
-        target = database_url(url) if url else make_url(f"sqlite:///{home / local_file.NAME}")
+        if url:
+            target = database_url(url)
+        else:
+            target = make_url(f"sqlite:///{home / local_file.NAME}")
+
         local = target.get_backend_name() == "sqlite"
         path = Path(target.database or "") if local else None
         try:
@@ -194,6 +200,7 @@ class Database:
                 _configure_file(path)
         except (OSError, sqlite3.Error) as error:
             raise storage_error(error, home) from error
+
         engine = create_engine(
             target, pool_size=READERS + 2, max_overflow=OTHERS, pool_pre_ping=not local,
             connect_args={} if local else REACHED, json_deserializer=parse_stored,
@@ -212,6 +219,7 @@ class Database:
         except StorageFailed:
             engine.dispose()
             raise
+
         return cls(engine, home, None if path is None else OpenFile(path))
 
     @property
@@ -227,7 +235,9 @@ class Database:
     @property
     def behind(self) -> float:
         """Seconds that the oldest batch has been with the writer thread without being written; 0 where none is."""
-        return time.monotonic() - self._handed_over[0] if self._handed_over else 0.0
+        if self._handed_over:
+            return time.monotonic() - self._handed_over[0]
+        return 0.0
 
     @property
     def stalled(self) -> bool:
@@ -251,6 +261,7 @@ class Database:
         deadline = (time.monotonic() if asked_at is None else asked_at) + PATIENCE
         mark = {"id": f"{self._name}/{threading.get_ident()}", "number": next(self._numbers)}
         outcome: list[T] = []
+
         while True:
             if writes:
                 self.require_file()
@@ -261,6 +272,7 @@ class Database:
                     if writes and self.shared and not connection.execute(_MARK, mark).rowcount:
                         return outcome[0]  # it was committed, and only the word of it was lost
                     outcome = [fn(connection)]
+
                 return outcome[0]
             except (OperationalError, DatabaseError, InterfaceError) as error:
                 if isinstance(error, DataError) and "NUL" in str(error.orig):
@@ -270,6 +282,7 @@ class Database:
                 if not (self.shared and is_transient(error)) or time.monotonic() > deadline or self._closed:
                     self.require_file()
                     raise storage_error(error, self._home) from error
+
             time.sleep(AGAIN)
 
     async def write(
@@ -353,6 +366,7 @@ class Database:
             if len(fns) == 1 or everybodys:  # a server that is away and a lock meet each of them alike
                 return [error] * len(fns)
             return [one for fn in fns for one in self._try([fn], asked_at)]
+
         return [None] * len(fns)
 
     async def read(

@@ -29,10 +29,12 @@ def storage_error(error: Exception, home: Path) -> StorageFailed:
             "The database server did not answer as expected.",
             hint="See that CODEWORDS_DATABASE_URL is right and the server runs; the runtime's log has the details.",
         )
+
     try:
         free = shutil.disk_usage(home).free
     except OSError:
         free = None
+
     if "disk is full" in text or "no space" in text or (free is not None and free < LOW_SPACE):
         return StorageFailed(
             f"The disk that holds {home} is full; nothing was changed.", hint="Free some space and try again."
@@ -52,6 +54,7 @@ def storage_error(error: Exception, home: Path) -> StorageFailed:
             f"The database in {home} is damaged.",
             hint="Restore codewords.db from a backup, or move it away to start anew.",
         )
+
     return StorageFailed(
         f"The database in {home} did not answer as expected.",
         hint="See the runtime's log in the home's logs folder.",
@@ -74,7 +77,10 @@ def is_transient(error: Exception) -> bool:
 
 def is_retryable(error: Exception | None) -> bool:
     """Tell whether the same write would succeed later: the server is away, or the disk is full."""
-    cause = error.__cause__ if isinstance(error, StorageFailed) else None
+    if isinstance(error, StorageFailed):
+        cause = error.__cause__
+    else:
+        cause = None
     if isinstance(getattr(cause, "orig", None), sqlite3.OperationalError):
         return is_locked(cause) or any(sign in str(cause) for sign in ("is full", "disk I/O error"))
     return cause is not None and isinstance(cause, Exception) and is_transient(cause)

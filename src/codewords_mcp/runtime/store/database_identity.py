@@ -27,6 +27,7 @@ def was_restored(connection: Connection) -> bool:
     """
     if connection.dialect.name == "sqlite":
         return False
+
     found = _identity(connection)
     first = insert(meta).values(name=IDENTITY, value=found)
     connection.execute(first.on_conflict_do_nothing())
@@ -35,6 +36,7 @@ def was_restored(connection: Connection) -> bool:
     query = select(meta.c.value).where(meta.c.name == IDENTITY).with_for_update()
     if connection.execute(query).scalar_one() == found:
         return False
+
     connection.execute(update(meta).where(meta.c.name == IDENTITY).values(value=found))
     return True
 

@@ -37,7 +37,9 @@ def get(connection: Connection, draft_id: str, owner: str, at: int) -> DraftRow 
     """By id, if it is theirs and not past its time."""
     found = select(table).where(table.c.id == draft_id, table.c.owner == owner, table.c.expires_at > at)
     row = connection.execute(found).mappings().first()
-    return DraftRow(**row) if row else None
+    if row:
+        return DraftRow(**row)
+    return None
 
 
 def of_owner(connection: Connection, owner: str, at: int, limit: int) -> list[DraftRow]:
@@ -51,7 +53,9 @@ def asked_for(connection: Connection, owner: str, asked: str, at: int) -> DraftR
     """The newest that was generated from this."""
     query = select(table).where(table.c.owner == owner, table.c.asked == asked, table.c.expires_at > at)
     row = connection.execute(query.order_by(table.c.updated_at.desc()).limit(1)).mappings().first()
-    return DraftRow(**row) if row else None
+    if row:
+        return DraftRow(**row)
+    return None
 
 
 def open_of(connection: Connection, owner: str, workflow_id: str, at: int) -> DraftRow | None:
@@ -60,7 +64,9 @@ def open_of(connection: Connection, owner: str, workflow_id: str, at: int) -> Dr
         table.c.owner == owner, table.c.workflow_id == workflow_id, table.c.expires_at > at
     )
     row = connection.execute(query.order_by(table.c.updated_at.desc()).limit(1)).mappings().first()
-    return DraftRow(**row) if row else None
+    if row:
+        return DraftRow(**row)
+    return None
 
 
 def count(connection: Connection, owner: str, at: int) -> int:

@@ -15,7 +15,9 @@ _CLOCK = text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BI
 
 def clock(connection: Connection) -> int:
     """The database's time in µs."""
-    return now() if connection.dialect.name == "sqlite" else connection.execute(_CLOCK).scalar_one()
+    if connection.dialect.name == "sqlite":
+        return now()
+    return connection.execute(_CLOCK).scalar_one()
 
 
 def seen(connection: Connection, executor: str, version: str) -> None:

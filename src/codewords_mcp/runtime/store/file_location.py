@@ -20,4 +20,5 @@ def open_blobs(place: str, home: Path, endpoint: str | None) -> Blobs:
             "CODEWORDS_FILES names a storage that is not known.",
             hint="Write a folder, or s3://bucket/prefix; other servers that speak S3 go by CODEWORDS_S3_ENDPOINT.",
         )
+
     return Folder(Path(place) if place else home / "files")

@@ -39,6 +39,7 @@ class FileStore:
                 "A file name is 1 to 255 bytes of printable text without slashes.",
                 hint="Pass ?filename=report.csv, without folders.",
             )
+
         file_id, at = secrets.token_hex(16), now()
         row = {
             "id": file_id,
@@ -50,7 +51,8 @@ class FileStore:
             "expires_at": at + int(self._ttl * 1e6),
             "maker": maker,
         }
-        await self._db.write(lambda c: access.add_file(c, row))
+        await self._db.write(access.add_file, row)
+
         return FileLinks(
             file_id=file_id, upload_path=self._path(file_id, "put"), download_path=self._path(file_id, "get")
         )
@@ -80,7 +82,7 @@ class FileStore:
             "expires_at": at + int(self._ttl * 1e6),
             "maker": maker,
         }
-        await self._db.write(lambda c: access.add_file(c, row))
+        await self._db.write(access.add_file, row)
 
     def _path(self, file_id: str, use: Literal["put", "get"]) -> str:
         return f"/file/{self._signer.dumps([file_id, use])}"
@@ -91,7 +93,7 @@ class FileStore:
 
     async def owned(self, owner: str, file_id: str, *, maker: str | None = None) -> tuple[RowMapping, str]:
         """(an uploaded file's row, a new download path). `maker`: only of what this workflow made. Raises NotFound."""
-        row = await self._db.read(lambda c: access.get_file(c, file_id))
+        row = await self._db.read(access.get_file, file_id)
         if row is not None and maker not in {None, row["maker"]}:
             row = None
         if row is None or row["owner"] != owner or row["size"] is None or row["expires_at"] <= now():
@@ -101,14 +103,16 @@ class FileStore:
     async def delete(self, owner: str, file_id: str, *, maker: str | None = None) -> None:
         """Remove a file and its bytes; its links lead nowhere then. Raises NotFound."""
         row, _ = await self.owned(owner, file_id, maker=maker)
-        await self._db.write(lambda c: access.delete_file(c, file_id))
+        await self._db.write(access.delete_file, file_id)
         await self.blobs.delete([row["stored_as"] or file_id])
 
     async def owner_of(self, token: str) -> str | None:
         """The owner of the file that a link leads to; None where there is no such file any more. Raises Unauthenticated."""
         file_id, _ = self._signed(token)
-        row = await self._db.read(lambda c: access.get_file(c, file_id))
-        return None if row is None else str(row["owner"])
+        row = await self._db.read(access.get_file, file_id)
+        if row is None:
+            return None
+        return str(row["owner"])
 
     def _open(self, token: str, use: Literal["put", "get"]) -> str:
         file_id, allowed = self._signed(token)
@@ -130,6 +134,7 @@ class FileStore:
             raise Unauthenticated(
                 "This file link is not valid.", hint="Use the link as POST /file gave it, unchanged."
             ) from error
+
         return str(file_id), str(allowed)
 
     async def write(self, token: str, chunks: AsyncIterator[bytes], content_type: str) -> int:
@@ -138,26 +143,27 @@ class FileStore:
         Raises Unauthenticated, Conflict (already uploaded), BodyTooLarge, StorageFailed.
         """
         file_id = self._open(token, "put")
-        row = await self._db.read(lambda c: access.get_file(c, file_id))
+        row = await self._db.read(access.get_file, file_id)
         if row is None:
             raise Unauthenticated("This file link has expired.", hint="POST /file gives a new one.")
         if row["size"] is not None:
             raise Conflict("This file was already uploaded.", hint="POST /file gives room for another one.")
+
         name, counted = f"{file_id}.{secrets.token_hex(4)}", _Counted(chunks, self._max)
         await self.blobs.put(name, counted.chunks())  # before the row says so
-        if not await self._db.write(
-            lambda c: access.complete_file(c, file_id, name, counted.size, content_type[:255])
-        ):
+        if not await self._db.write(access.complete_file, file_id, name, counted.size, content_type[:255]):
             await self.blobs.delete([name])
             raise Conflict("This file was already uploaded.", hint="POST /file gives room for another one.")
+
         return counted.size
 
     async def find(self, token: str) -> StoredFile:
         """What a download link is good for. Raises Unauthenticated, NotFound (nothing uploaded yet)."""
         file_id = self._open(token, "get")
-        row = await self._db.read(lambda c: access.get_file(c, file_id))
+        row = await self._db.read(access.get_file, file_id)
         if row is None or row["size"] is None:
             raise NotFound("Nothing was uploaded to this file yet, or it has expired.")
+
         return StoredFile(
             row["filename"],
             row["content_type"] or "application/octet-stream",

@@ -28,6 +28,7 @@ class Folder:
             with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 async for chunk in chunks:
                     await asyncio.to_thread(file.write, chunk)
+
             await asyncio.to_thread(part.rename, self._folder / name)
         except OSError as error:
             raise storage_error(error, self._folder) from error

@@ -57,4 +57,6 @@ def get(connection: Connection, project: str, kind: str, key: str) -> tuple[Any,
     """(data, when it was read)."""
     mine = (table.c.project == project) & (table.c.kind == kind) & (table.c.key == key)
     row = connection.execute(select(table.c.data, table.c.read_at).where(mine)).first()
-    return None if row is None else (row[0], row[1])
+    if row is None:
+        return None
+    return (row[0], row[1])

@@ -38,14 +38,19 @@ def join(
     first: dict[str, Any] = {"id": _ROW, "key_id": preferred}
     connection.execute(insert_once(key_use).values(first).on_conflict_do_nothing())
     used = connection.execute(select(key_use.c.key_id).with_for_update()).scalar_one()
+
     if used not in key_ids:
         if access.secret_key_ids(connection) or executors.alive(connection, ttl):
             return used
         connection.execute(update(key_use).values(key_id=preferred))
+
     at = executors.clock(connection)
     row = {"id": executor, "version": version, "started_at": at, "seen_at": at, "key_ids": list(key_ids)}
     connection.execute(insert(processes).values(row))
-    return preferred if used not in key_ids else used
+    if used not in key_ids:
+        return preferred
+
+    return used
 
 
 def change(connection: Connection, key_id: str, ttl: float) -> int:

@@ -82,7 +82,9 @@ def spend(connection: Connection, row: RowMapping) -> bool:
     own = delete(links).where(links.c.id == row["id"], links.c.answer.is_not_distinct_from(row["answer"]))
     if connection.execute(own).rowcount != 1:
         return False
+
     if row["kind"] == "consent":
         same = (links.c.kind == row["kind"], links.c.owner == row["owner"], links.c.subject == row["subject"])
         connection.execute(delete(links).where(*same))
+
     return True

@@ -25,6 +25,7 @@ def make_private_home(home: Path) -> None:
     for folder in (home, home / "logs"):
         folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         _restrict(folder, PRIVATE_FOLDER)
+
     if (home / "files").is_dir():
         _restrict(home / "files", PRIVATE_FOLDER)
     for log_file in (home / "logs").glob("*.log*"):

@@ -75,7 +75,10 @@ def session(connection: Connection, session_id: str, owner: str, app: str, at: i
 
 def end(connection: Connection, row: RowMapping, *, all_of_user: bool) -> int:
     """End a session, or all of its user's; how many."""
-    names = ("owner", "app", "email") if all_of_user else ("id",)
+    if all_of_user:
+        names = ("owner", "app", "email")
+    else:
+        names = ("id",)
     return connection.execute(delete(sessions).where(*(sessions.c[n] == row[n] for n in names))).rowcount
 
 

@@ -52,10 +52,12 @@ def read(
     )
     lines: list[Line] = []
     rows = connection.execute(query).all()
+
     for first_seq, count, body in rows:
         if first_seq + count > from_seq:
             lines += _parse(body)[max(0, from_seq - first_seq) :]
             from_seq = first_seq + count
+
     return lines, from_seq, len(rows) == limit_chunks
 
 
@@ -63,6 +65,7 @@ def seq_at(connection: Connection, run_id: str, stamp: str) -> int:
     """A seq from which on are all lines later than this time, and few that are not; 0 where it is not one of ours."""
     if not _STAMP.fullmatch(stamp):
         return 0
+
     chunk = log_chunks.c
     begins = func.substr(chunk.body, len('["') + 1, _WIDTH)
     query = (
@@ -71,6 +74,7 @@ def seq_at(connection: Connection, run_id: str, stamp: str) -> int:
         .order_by(chunk.first_seq.desc())
         .limit(1)
     )
+
     return connection.execute(query).scalar() or 0
 
 
@@ -78,6 +82,7 @@ def last(connection: Connection, run_id: str, limit: int) -> list[LogLine]:
     """The last lines, in order."""
     if not limit:
         return []
+
     query = (
         select(log_chunks.c.body).where(log_chunks.c.run_id == run_id).order_by(log_chunks.c.first_seq.desc())
     )
@@ -87,6 +92,7 @@ def last(connection: Connection, run_id: str, limit: int) -> list[LogLine]:
         lines = _parse(body) + lines
         if len(lines) >= limit:
             break
+
     return [log_line(line) for line in lines[-limit:]]
 
 

@@ -85,6 +85,7 @@ def of_runs(connection: Connection, run_ids: Iterable[str]) -> list[RowMapping]:
     wanted = list(run_ids)
     if not wanted:
         return []
+
     columns = (model_usage.c.run_id, model_usage.c.provider, model_usage.c.model)
     query = (
         select(*columns, *_sums(model_usage))
@@ -99,10 +100,18 @@ def totals(
     connection: Connection, by: CostsBy, *, owner: str | None, since: str, limit: int
 ) -> list[dict[str, Any]]:
     """Sums by one dimension from the day `since` on, dearest first; by day, latest first. Nothing is counted twice."""
-    rows = _of_runs(owner, since) if by == "run" else _of_days(by, owner, since)
+    if by == "run":
+        rows = _of_runs(owner, since)
+    else:
+        rows = _of_days(by, owner, since)
+
     of = rows.c["day" if by == "day" else "subject"].label("of")
     query = select(of, *_sums(rows)).group_by(of).limit(limit)
-    query = query.order_by(of.desc()) if by == "day" else query.order_by(func.sum(rows.c.cost).desc(), of)
+    if by == "day":
+        query = query.order_by(of.desc())
+    else:
+        query = query.order_by(func.sum(rows.c.cost).desc(), of)
+
     return [_named(by, row) for row in connection.execute(query).mappings()]
 
 
@@ -135,6 +144,7 @@ def spent(connection: Connection, *, since: str = "", **matching: str) -> int:
         name, subject = next(iter(matching.items()), ("", ""))
         rows = _of_days(_MATCHED.get(name, "day"), None, since, subject)
         query = select(func.sum(rows.c.cost))
+
     return int(connection.execute(query).scalar() or 0)
 
 
@@ -159,6 +169,7 @@ def sum_up(connection: Connection, ids: list[str]) -> None:
         some = _by_day(by).where(model_usage.c.id.in_(ids), model_usage.c.nested.is_(False))
         into = _adding(connection.dialect.name, model_usage_days)
         connection.execute(into.from_select([column.name for column in some.selected_columns], some))
+
     close = (
         update(model_usage)
         .where(model_usage.c.id == bindparam("_id"))

@@ -43,12 +43,14 @@ def abandon(
         values = _verdict(row, at)
         if values is None:
             continue
+
         change(connection, row["id"], values)
         if values["status"] == "queued":
             left.again.append(row["id"])
         else:
             left.interrupted.append(row["id"])
             requests.forget(connection, row["id"])
+
     return left
 
 
@@ -60,9 +62,12 @@ def _verdict(row: RowMapping, at: int) -> dict[str, Any] | None:
     if row["cancel_asked"]:
         return _over("cancelled", "cancelled", "The run was cancelled.", closed, at)
     if row["background"] and not begun:
-        return None if row["executor"] is None else _wait(closed)
+        if row["executor"] is None:
+            return None
+        return _wait(closed)
     if row["background"] and len(attempts) <= row["retries"]:
         return _wait(closed)
+
     return _over("interrupted", "interrupted", STOPPED, closed, at)
 
 

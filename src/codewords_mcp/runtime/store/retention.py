@@ -71,9 +71,10 @@ async def prune(database: Database, settings: Settings) -> None:
     await sum_up(database)
     await database.write(lambda c: usage.purge(c, now() - KEPT_DAYS * usage.DAY))
     before = now() - int(settings.run_ttl * 1e6)
-    newest = await database.read(lambda c: _newest_to_go(c, settings.runs_kept))
+    newest = await database.read(_newest_to_go, settings.runs_kept)
     before = max(before, newest or 0)
     await _piecewise(database, lambda c: rows.purge(c, before) == rows.PURGED_AT_ONCE)
+
     if settings.log_ttl is not None:
         logs_before = now() - int(settings.log_ttl * 1e6)
         since = 0
@@ -81,6 +82,7 @@ async def prune(database: Database, settings: Settings) -> None:
             since = found[-1].created_at  # those before have no log any more, and need not be looked at again
             await database.write(_delete_logs, [run.id for run in found])
             await asyncio.sleep(BREATH)
+
     if not database.shared:
         await shrink(database)
 
@@ -121,7 +123,9 @@ def _newest_to_go(connection: Connection, kept: int) -> int | None:
     """When the newest run was accepted of those beyond the `kept` newest."""
     query = select(runs.c.created_at).order_by(runs.c.created_at.desc()).offset(kept).limit(1)
     at = connection.execute(query).scalar()
-    return None if at is None else at + 1
+    if at is None:
+        return None
+    return at + 1
 
 
 def _with_old_logs(connection: Connection, since: int, before: int) -> Sequence[Row[str, int]]:

@@ -134,7 +134,9 @@ def get(
     if owner is not None:
         query = query.where(runs.c.owner == owner)
     row = connection.execute(query).mappings().first()
-    return to_run(row) if row else None
+    if row:
+        return to_run(row)
+    return None
 
 
 def end_of(connection: Connection, run_id: str) -> Row[str, str | None, int | None] | None:
@@ -165,14 +167,17 @@ def chain_above(
     """(id, owner, service_id, parent_id, made_by) of a run and those that started it, the nearest first."""
     found: list[Row[str, str, str, str | None, dict[str, Any] | None]] = []
     next_id: str | None = run_id
+
     while next_id is not None and len(found) < most:
         columns = (runs.c.id, runs.c.owner, runs.c.service_id, runs.c.parent_id, runs.c.made_by)
         query = select(*columns).where(runs.c.id == next_id)
         row = connection.execute(query).first()
         if row is None:
             break
+
         found.append(row)
         next_id = row.parent_id
+
     return found
 
 
@@ -203,6 +208,7 @@ def page(
         tree = select(runs.c.id).where(runs.c.id == below).cte("tree", recursive=True)
         tree = tree.union(select(runs.c.id).join(tree, runs.c.parent_id == tree.c.id))
         query = query.where(runs.c.id.in_(select(tree.c.id)))
+
     if service_id is not None:
         query = query.where(runs.c.service_id == service_id)
     if status is not None:

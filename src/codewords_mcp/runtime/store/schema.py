@@ -25,7 +25,10 @@ SHOWN = 5
 def columns_of(connection: Connection) -> Columns:
     """The columns of each table, in one query."""
     found: Columns = {}
-    query = _SQLITE if connection.dialect.name == "sqlite" else _POSTGRES
+    if connection.dialect.name == "sqlite":
+        query = _SQLITE
+    else:
+        query = _POSTGRES
     for table, column in connection.execute(query):
         found.setdefault(table, set()).add(column)
     return found
@@ -67,8 +70,13 @@ def require_fit(engine: Engine, version: str, expected: Columns) -> None:
     ]
     if not missing:
         return
+
     named = list(dict.fromkeys(missing))
-    more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+    if len(named) > SHOWN:
+        more = f" and {len(named) - SHOWN} more"
+    else:
+        more = ""
+
     raise StorageFailed(
         f"This home's database says that it is at version {version}, and lacks parts of it:"
         f" {', '.join(named[:SHOWN])}{more}. Nothing was changed.",

@@ -74,12 +74,14 @@ def held_elsewhere(connection: Connection, executor: str) -> Counter[tuple[Scope
         .group_by(runs.c.owner, key_id, runs.c.service_id)
     )
     held: Counter[tuple[Scope, str]] = Counter()
+
     for owner, key, service_id, count in connection.execute(query):
         names: Iterable[tuple[Scope, str]] = (
             ("key", f"{owner}/{key}"), ("caller", owner), ("workflow", service_id), ("home", ""),
         )  # fmt: skip
         for name in names:
             held[name] += count
+
     return held
 
 

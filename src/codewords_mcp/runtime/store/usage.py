@@ -131,6 +131,7 @@ def _by_day(by: By) -> Select[*tuple[Any, ...]]:
         func.max(runs.c.peak_memory).label("peak_memory"),
         func.sum(runs.c.cost).label("cost"),
     ]
+
     return select(*columns).group_by("subject", "owner", "day")
 
 
@@ -163,6 +164,7 @@ def sums(connection: Connection, owner: str | None, *, by: By, since: int) -> li
         one = found.setdefault(row["of"], _in_seconds(_NOTHING))
         one["cost"] = (one["cost"] or 0.0) + int(row["cost"]) / PICO
         one["unpriced"] = int(row["unpriced"])
+
     rows = [{"of": subject or None} | one for subject, one in found.items()]
     return sorted(rows, key=(lambda row: row["of"]) if by == "day" else lambda row: -row["runs"])
 

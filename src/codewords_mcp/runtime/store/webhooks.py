@@ -68,6 +68,7 @@ def note(connection: Connection, values: dict[str, Any]) -> str | None:
     if known is not None:
         connection.execute(update(deliveries).where(same).values(repeats=deliveries.c.repeats + 1))
         return known
+
     connection.execute(insert(deliveries).values(values))
     mine = (deliveries.c.owner == values["owner"]) & (deliveries.c.status != "received")
     _thin(connection, mine, KEPT)
@@ -77,6 +78,7 @@ def note(connection: Connection, values: dict[str, Any]) -> str | None:
             (deliveries.c.endpoint == values["endpoint"]) & (deliveries.c.status == "refused"),
             REFUSED_KEPT,
         )
+
     return None
 
 
@@ -106,9 +108,11 @@ def take_due(connection: Connection, at: int, until: int, limit: int) -> list[Ro
         .with_for_update(skip_locked=True)
     )
     rows = list(connection.execute(query).mappings())
+
     if rows:
         taken = deliveries.c.id.in_([row["id"] for row in rows])
         connection.execute(update(deliveries).where(taken).values(due_at=until))
+
     return rows
 
 

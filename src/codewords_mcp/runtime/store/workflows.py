@@ -64,7 +64,9 @@ def add(connection: Connection, row: WorkflowRow) -> None:
 def get(connection: Connection, workflow_id: str) -> WorkflowRow | None:
     """By id, whoever owns it."""
     row = connection.execute(select(workflows).where(workflows.c.id == workflow_id)).mappings().first()
-    return WorkflowRow(**row) if row else None
+    if row:
+        return WorkflowRow(**row)
+    return None
 
 
 def by_name(connection: Connection, owner: str, name: str) -> WorkflowRow | None:
@@ -74,7 +76,9 @@ def by_name(connection: Connection, owner: str, name: str) -> WorkflowRow | None
         .mappings()
         .first()
     )
-    return WorkflowRow(**row) if row else None
+    if row:
+        return WorkflowRow(**row)
+    return None
 
 
 def page(
@@ -95,11 +99,13 @@ def page(
         # Databases differ in which letters they lower: what is typed as it stands is found in each.
         lowered = func.lower(text).contains(query.lower(), autoescape=True)
         statement = statement.where(or_(lowered, text.contains(query, autoescape=True)))
+
     if after is not None:
         older = workflows.c.updated_at < after[0]
         statement = statement.where(
             or_(older, (workflows.c.updated_at == after[0]) & (workflows.c.id < after[1]))
         )
+
     statement = statement.order_by(workflows.c.updated_at.desc(), workflows.c.id.desc()).limit(limit)
     return [WorkflowRow(**row) for row in connection.execute(statement).mappings()]
 
@@ -134,7 +140,10 @@ def version(connection: Connection, workflow_id: str, number: int) -> VersionRow
         .mappings()
         .first()
     )
-    return VersionRow(**row) if row else None
+    if row:
+        return VersionRow(**row)
+
+    return None
 
 
 def next_number(connection: Connection, workflow_id: str) -> int:

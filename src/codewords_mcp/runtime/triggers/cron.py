@@ -59,18 +59,22 @@ def check(expression: str) -> str:
         if text.lower() not in ALIASES:
             raise InvalidInput(f"`{text}` is no alias of a cron expression.", hint=_EXAMPLE + ".")
         return ALIASES[text.lower()]
+
     parts = text.split(" ") if text else []
     if len(parts) != len(FIELDS):
         raise InvalidInput(
             f"A cron expression has 5 fields, and this one has {len(parts)}.", hint=_EXAMPLE + "."
         )
+
     for number, (name, values) in enumerate(FIELDS.items()):
         alone = ["*"] * len(FIELDS)
         alone[number] = parts[number]
         if not _reads(" ".join(alone)):
             raise _wrong(parts, number, f"is no {name} ({values}; lists, ranges and steps of them)")
+
     if not _reads(text) or next(after(text, UTC, _SOME_TIME), None) is None:
         raise _wrong(parts, 2, "is a day that these months do not have: it would never come")
+
     return text
 
 

@@ -37,7 +37,9 @@ def due(*, cron: str | None, timezone: str, next_at: datetime, now: datetime, ca
         since = takewhile(lambda tick: tick > next_at, before(cron, where, now))
         times += sorted(islice(since, MAX_COUNTED))
         following = next(after(cron, where, now), None)
+
     on_time = [tick for tick in times if (now - tick).total_seconds() <= LATE]
     missed = times[: len(times) - len(on_time)]
     made_up = {"skip": 0, "once": 0 if on_time else 1, "all": MAX_CATCH_UP}[catch_up]
+
     return Due([*(missed[-made_up:] if made_up else []), *on_time], len(missed), following)

@@ -55,6 +55,7 @@ class ScheduleService:
                 "A schedule has either a cron expression or one time.",
                 hint='Give cron_expression ("0 9 * * *") or at ("2026-12-24T18:00").',
             )
+
         if asked.cron is not None:
             expression: str | None = cron.check(asked.cron)
             first = cron.next_times(expression or "", where, datetime.now(UTC), 1)[0]
@@ -62,6 +63,7 @@ class ScheduleService:
             expression, first = None, cron.once_at(asked.at or "", where)
             if first <= datetime.now(UTC):
                 raise InvalidInput("This time is over.", hint="Give a time that is still to come.")
+
         row = {
             "id": f"sch_{uuid.uuid4().hex}",
             "owner": caller.owner,
@@ -87,8 +89,9 @@ class ScheduleService:
         }
         await self._require_fit(row)
         await self.admit(caller, asked.service_id)
-        await self._db.write(lambda c: self._add(c, row))
+        await self._db.write(self._add, row)
         self.changed()
+
         return await self.get(caller.owner, str(row["id"]))
 
     async def _require_fit(self, row: dict[str, Any]) -> None:
@@ -106,16 +109,19 @@ class ScheduleService:
             if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
                 return None
             version = workflows.version(connection, workflow.id, workflow.active_version)
-            return version.openapi if version else None
+            if version:
+                return version.openapi
+            return None
 
         document = await self._db.read(openapi)
         if document is None:
             return None
+
         return await asyncio.to_thread(misfit, document, row["method"], row["path"], row["input"])
 
     async def broken(self, owner: str, service_id: str) -> dict[str, str]:
         """Schedules whose input does not fit the version that is live: id to what is wrong."""
-        found = await self._db.read(lambda c: rows.of_owner(c, owner, service_id))
+        found = await self._db.read(rows.of_owner, owner, service_id)
         active = [row for row in found if not row["paused"] and row["next_at"] is not None]
         wrong = {str(row["id"]): await self._misfit(row) for row in active}
         return {schedule_id: what for schedule_id, what in wrong.items() if what}
@@ -124,6 +130,7 @@ class ScheduleService:
         workflow = workflows.get(connection, row["service_id"])
         if workflow is None or not (workflow.owner == row["owner"] or workflow.public):
             raise NotFound("There is no workflow of that id.", hint="`codewords list` shows your workflows.")
+
         if other := rows.twin(connection, row):
             row["note"] = f"The schedule {other} does the same at the same times."
         if rows.count(connection, row["owner"]) >= self._limit:
@@ -132,18 +139,19 @@ class ScheduleService:
                 retry_after=60,
                 hint="Delete one, or raise CODEWORDS_SCHEDULE_LIMIT.",
             )
+
         rows.add(connection, row)
 
     async def list(
         self, owner: str, service_id: str | None = None, *, maker: str | None = None
     ) -> list[Schedule]:
         """Those that come next first."""
-        found = await self._db.read(lambda c: rows.of_owner(c, owner, service_id, maker))
+        found = await self._db.read(rows.of_owner, owner, service_id, maker)
         return [_schedule(row) for row in found]
 
     async def get(self, owner: str, schedule_id: str, *, maker: str | None = None) -> Schedule:
         """Raises NotFound."""
-        row = await self._db.read(lambda c: rows.get(c, schedule_id, owner, maker))
+        row = await self._db.read(rows.get, schedule_id, owner, maker)
         if row is None:
             raise _unknown()
         return _schedule(row)
@@ -151,29 +159,32 @@ class ScheduleService:
     async def pause(self, owner: str, schedule_id: str, *, maker: str | None = None) -> Schedule:
         """Nothing runs until it is resumed. Raises NotFound."""
         await self.get(owner, schedule_id, maker=maker)
-        await self._db.write(lambda c: rows.change(c, schedule_id, {"paused": True, "held_back": 0}))
+        await self._db.write(rows.change, schedule_id, {"paused": True, "held_back": 0})
         return await self.get(owner, schedule_id)
 
     async def resume(self, owner: str, schedule_id: str, *, maker: str | None = None) -> Schedule:
         """Go on with its next time from now: a pause is nothing that was missed. Raises NotFound, Conflict."""
-        row = await self._db.read(lambda c: rows.get(c, schedule_id, owner, maker))
+        row = await self._db.read(rows.get, schedule_id, owner, maker)
         if row is None:
             raise _unknown()
         if not row["paused"]:
             return _schedule(row)
+
         coming = optional_datetime(row["next_at"])
         if row["cron"] is not None:
             coming = cron.next_times(row["cron"], cron.zone(row["timezone"]), datetime.now(UTC), 1)[0]
         if coming is None or coming <= datetime.now(UTC):
             raise Conflict("The one time of this schedule is over.", hint="Make a new one.")
+
         values = {"paused": False, "next_at": to_micros(coming), "note": ""}
-        await self._db.write(lambda c: rows.change(c, schedule_id, values))
+        await self._db.write(rows.change, schedule_id, values)
         self.changed()
+
         return await self.get(owner, schedule_id)
 
     async def delete(self, owner: str, schedule_id: str, *, maker: str | None = None) -> None:
         """Its runs stay. Raises NotFound."""
-        if not await self._db.write(lambda c: rows.remove(c, schedule_id, owner, maker)):
+        if not await self._db.write(rows.remove, schedule_id, owner, maker):
             raise _unknown()
 
 
@@ -194,6 +205,7 @@ def _schedule(row: RowMapping) -> Schedule:
         coming = [next_at]
         if row["cron"] is not None:
             coming += cron.next_times(row["cron"], cron.zone(row["timezone"]), next_at, SHOWN - 1)
+
     plain = ("id", "service_id", "name", "cron", "timezone", "method", "path", "input", "catch_up", "overlap",
              "jitter", "paused", "last_run_id", "missed", "note")  # fmt: skip
     return Schedule(

@@ -58,6 +58,7 @@ class SocketMode:
                     await self._look()
                 except CodewordsError as error:
                     log.warning("Slack's sockets are not looked after", reason=error.message)
+
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK):
                         await self._woken.wait()
@@ -66,7 +67,7 @@ class SocketMode:
 
     async def _look(self) -> None:
         wanted: set[tuple[str, str]] = set()
-        for owner in await self._db.read(lambda c: rows.owners(c, "slack")):
+        for owner in await self._db.read(rows.owners, "slack"):
             if token := await self._book.own_secret(owner, APP_TOKEN):
                 wanted.add((owner, token))
         await self._end([one for one in self._sockets if one not in wanted])
@@ -92,6 +93,7 @@ class SocketMode:
                 self._state[owner] = f"not connected: {error}"
             except Exception as error:  # noqa: BLE001  # whatever a socket ends with, the next one is tried
                 self._state[owner] = f"not connected: the socket broke ({type(error).__name__})"
+
             log.info("no socket to Slack", state=self._state[owner])
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # spreads load
             pause = min(pause * 2, LONGEST_PAUSE)
@@ -103,13 +105,19 @@ class SocketMode:
         )
         told: Any = reply.json() if reply.status == 200 else None
         url: Any = told.get("url") if isinstance(told, dict) else None  # type: ignore[reportUnknownMemberType]
-        safe = "wss://" if self._base.startswith("https://") else ("ws://", "wss://")
+
+        if self._base.startswith("https://"):
+            safe = "wss://"
+        else:
+            safe = ("ws://", "wss://")
+
         if not isinstance(url, str) or not url.startswith(safe):
             raise UpstreamFailed(
                 "Slack opens no socket.",
                 upstream_status=reply.status,
                 hint=f"Check {APP_TOKEN}: an app-level token (xapp-…) with connections:write, of an app in Socket Mode.",
             )
+
         return url
 
     async def _listen(self, owner: str, url: str) -> None:
@@ -124,6 +132,7 @@ class SocketMode:
                 message = await socket.receive(SILENCE)
                 if message.type is not WSMsgType.TEXT:
                     raise ConnectionError
+
                 frame = message.json(loads=parse)
                 if frame.get("type") == "hello":
                     self._state[owner] = "connected"

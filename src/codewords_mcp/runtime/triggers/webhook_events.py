@@ -38,10 +38,13 @@ def read_slack(headers: Mapping[str, str], body: bytes) -> Event:
         inner = _object(form.get("payload", "{}"))
         if "payload" in form:
             return slack_event({"type": "interactive", "payload": inner}, body)
+
         return slack_event({"type": "slash_commands", "payload": form}, body)
+
     data = _object(body)
     if data.get("type") == "url_verification":
         return Event("url_verification", _hash(body), challenge=_text(data.get("challenge"), 500))
+
     return slack_event({"type": "events_api", "payload": data}, body)
 
 
@@ -49,16 +52,18 @@ def slack_event(envelope: dict[str, Any], body: bytes) -> Event:
     """An envelope, as Socket Mode has them."""
     payload = _dict(envelope.get("payload"))
     if envelope.get("type") != "events_api":
-        name = (
-            "slash_command"
-            if envelope.get("type") == "slash_commands"
-            else _text(payload.get("type")) or "interactive"
-        )
+        if envelope.get("type") == "slash_commands":
+            name = "slash_command"
+        else:
+            name = _text(payload.get("type")) or "interactive"
+
         channel = payload.get("channel_id") or _dict(payload.get("channel")).get("id")
         return Event(name, _hash(payload.get("trigger_id") or body), {"channel": _text(channel)})
+
     event = _dict(payload.get("event"))
     channel = event.get("channel") or _dict(event.get("item")).get("channel")
-    channel = _dict(channel).get("id") if isinstance(channel, dict) else channel
+    if isinstance(channel, dict):
+        channel = _dict(channel).get("id")
     own = bool(event.get("bot_id")) and event.get("app_id") == payload.get("api_app_id")
     name = _text(event.get("type")) or _text(payload.get("type")) or "event"
     return Event(name, _hash(payload.get("event_id") or body), {"channel": _text(channel), "own": own})
@@ -69,17 +74,26 @@ def read_whatsapp(_headers: Mapping[str, str], body: bytes) -> Event:
     names: set[str] = set()
     senders: list[str] = []
     ids: list[str] = []
+
     for change in (c for entry in _list(_object(body).get("entry")) for c in _list(entry.get("changes"))):
         value = _dict(change.get("value"))
         for message in _list(value.get("messages")):
             names.add("message")
             senders.append(_text(message.get("from")))
             ids.append(_text(message.get("id")))
+
         for status in _list(value.get("statuses")):
             names.add("status")
             senders.append(_text(status.get("recipient_id")))
             ids.append(f"{_text(status.get('id'))} {_text(status.get('status'))}")
-    name = "message" if "message" in names else "status" if "status" in names else "other"
+
+    if "message" in names:
+        name = "message"
+    elif "status" in names:
+        name = "status"
+    else:
+        name = "other"
+
     key = _hash("\n".join(sorted(ids)) or body)
     return Event(name, key, {"numbers": sorted(set(senders))[:50], "events": sorted(names)})
 
@@ -90,10 +104,14 @@ def read_other(headers: Mapping[str, str], body: bytes, *, signed: bool) -> Even
     named = next((headers[name] for name in _KINDS if headers.get(name)), None)
     name = named or _text(data.get("type")) or _text(data.get("event")) or "webhook"
     given = next((headers[header] for header in _IDS if headers.get(header)), None)
+
     if signed:
         key = _hash(body if not headers.get("webhook-id") else headers["webhook-id"].encode() + b"." + body)
+    elif given:
+        key = _hash(given)
     else:
-        key = _hash(given) if given else secrets.token_hex(32)
+        key = secrets.token_hex(32)
+
     return Event(name[:100], key)
 
 
@@ -109,6 +127,7 @@ def wants(kind: str, filters: Mapping[str, Any], event: str, about: Mapping[str,
         return not filters.get("channel") or filters["channel"] == about.get("channel")
     if kind == "whatsapp":
         return not filters.get("number") or filters["number"] in about.get("numbers", ())
+
     return True
 
 
@@ -120,15 +139,21 @@ def _object(body: bytes | str) -> dict[str, Any]:
 
 
 def _dict(value: Any) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value)
+    return {}
 
 
 def _list(value: Any) -> list[dict[str, Any]]:
-    return [_dict(one) for one in cast("list[Any]", value)] if isinstance(value, list) else []
+    if isinstance(value, list):
+        return [_dict(one) for one in cast("list[Any]", value)]
+    return []
 
 
 def _text(value: Any, longest: int = 100) -> str:
-    return value[:longest] if isinstance(value, str) else ""
+    if isinstance(value, str):
+        return value[:longest]
+    return ""
 
 
 def _hash(value: Any) -> str:

@@ -93,6 +93,7 @@ class WebhookService:
         """
         if kind not in get_args(WebhookKind):
             raise InvalidInput(f"`kind` must be one of {', '.join(get_args(WebhookKind))}.")
+
         if made_by is not None:
             made_by.check()
         secret = self._secret_of(kind, secret)
@@ -111,8 +112,9 @@ class WebhookService:
             "maker": made_by.workflow if made_by else None,
             "made_by": made_by.as_json() if made_by else None,
         }
-        made = await self._db.write(lambda c: _add(c, row))
+        made = await self._db.write(_add, row)
         self.changed()
+
         return self._told(made)
 
     @staticmethod
@@ -130,11 +132,12 @@ class WebhookService:
                 f"A webhook of the kind {kind} needs the name of the secret that its sender signs with.",
                 hint="Store it with `codewords secrets set NAME`, and give NAME.",
             )
+
         return check_name(secret)
 
     async def list(self, owner: str, kind: str | None = None, *, maker: str | None = None) -> list[Webhook]:
         """Newest first. `maker`: only what the runs of this workflow made."""
-        found = await self._db.read(lambda c: rows.of_owner(c, owner))
+        found = await self._db.read(rows.of_owner, owner)
         return [
             self._told(row) for row in found if kind in {None, row["kind"]} and maker in {None, row["maker"]}
         ]
@@ -143,7 +146,7 @@ class WebhookService:
         self, owner: str, webhook_id: str, *, kind: str | None = None, maker: str | None = None
     ) -> None:
         """What came by it stays in the log. `kind` and `maker`: only such a one. Raises NotFound."""
-        if await self._db.write(lambda c: rows.remove(c, webhook_id, owner, kind, maker)) is None:
+        if await self._db.write(rows.remove, webhook_id, owner, kind, maker) is None:
             raise NotFound("There is no webhook of that id.", hint="`codewords webhooks list` shows yours.")
         self.changed()
 
@@ -151,13 +154,16 @@ class WebhookService:
         self, owner: str, *, status: str | None = None, limit: int = 50, before: str | None = None
     ) -> list[Delivery]:
         """Newest first; `before` is a delivery's id, for those that came before it. Raises NotFound."""
-        until = None if before is None else to_micros((await self.delivery(owner, before)).received_at)
-        found = await self._db.read(lambda c: rows.log(c, owner, status=status, limit=limit, before=until))
+        if before is None:
+            until = None
+        else:
+            until = to_micros((await self.delivery(owner, before)).received_at)
+        found = await self._db.read(rows.log, owner, status=status, limit=limit, before=until)
         return [_delivery(row) for row in found]
 
     async def delivery(self, owner: str, delivery_id: str) -> Delivery:
         """One with its headers and body. Raises NotFound."""
-        row = await self._db.read(lambda c: rows.get(c, delivery_id, owner))
+        row = await self._db.read(rows.get, delivery_id, owner)
         if row is None:
             raise NotFound(
                 "There is no delivery of that id.", hint="`codewords webhooks deliveries` shows yours."
@@ -168,11 +174,10 @@ class WebhookService:
         """Start its runs once more, for the webhooks that there are now. Raises NotFound, Conflict."""
         found = await self.delivery(owner, delivery_id)
         if not await self._db.write(lambda c: rows.again(c, delivery_id, owner, now())):
-            why = (
-                "was refused, so that nothing of it was kept"
-                if found.status == "refused"
-                else "is being delivered"
-            )
+            if found.status == "refused":
+                why = "was refused, so that nothing of it was kept"
+            else:
+                why = "is being delivered"
             raise Conflict(f"The delivery {found.id} {why}.")
         self.came()
         return await self.delivery(owner, delivery_id)
@@ -199,26 +204,31 @@ class WebhookService:
 
     async def receive(self, arrival: Arrival) -> WebhookResponse:
         """Take in what came. Raises NotFound, Unauthenticated for what is not its sender's, TooBusy, StorageFailed."""
-        hooks = await self._db.read(lambda c: rows.at_endpoint(c, arrival.endpoint))
+        hooks = await self._db.read(rows.at_endpoint, arrival.endpoint)
         if not hooks:
             raise NotFound("There is no webhook at this address.")
+
         hook = hooks[0]
         kind: str = hook["kind"]
         if arrival.method == "GET":
             return await self._challenged(hook, arrival)
+
         try:
             await self._verify(hook, arrival)
         except Forged as forged:
             await self._refuse(hook, str(forged))
             raise Unauthenticated("This is not signed as its sender signs.") from None
+
         if kind == "slack":
             event = read_slack(arrival.headers, arrival.body)
         elif kind == "whatsapp":
             event = read_whatsapp(arrival.headers, arrival.body)
         else:
             event = read_other(arrival.headers, arrival.body, signed=kind != "plain")
+
         if event.challenge is not None:
             return WebhookResponse({"challenge": event.challenge})
+
         delivery = await self.take(
             hook["owner"], kind, arrival.endpoint, event, arrival.headers, arrival.body, arrival.made_by
         )
@@ -257,13 +267,18 @@ class WebhookService:
             delivery = await self._db.write(write)
         except IntegrityError:  # it came twice at once, to two runtimes
             delivery = await self._db.write(write)
+
         self.came()
         return delivery
 
     async def _challenged(self, hook: RowMapping, arrival: Arrival) -> WebhookResponse:
         """WhatsApp asks whether it may send here."""
         query = arrival.query
-        token = await self.own_secret(hook["owner"], VERIFY_TOKEN) if hook["kind"] == "whatsapp" else None
+        if hook["kind"] == "whatsapp":
+            token = await self.own_secret(hook["owner"], VERIFY_TOKEN)
+        else:
+            token = None
+
         given = query.get("hub.verify_token", "")
         genuine = token is not None and hmac.compare_digest(given.encode(), token.encode())
         if hook["kind"] != "whatsapp" or query.get("hub.mode") != "subscribe" or not genuine:
@@ -271,7 +286,9 @@ class WebhookService:
                 await self._refuse(
                     hook, "The verify token is not set." if token is None else "The verify token is another."
                 )
+
             raise Unauthenticated("This is not signed as its sender signs.")
+
         return WebhookResponse(query.get("hub.challenge", "")[:500])
 
     async def _verify(self, hook: RowMapping, arrival: Arrival) -> None:
@@ -291,7 +308,7 @@ class WebhookService:
             self._refused.clear()
         self._refused[endpoint] = at
         row = _row(hook["owner"], hook["kind"], endpoint, secrets.token_hex(32), now())
-        await self._db.write(lambda c: rows.note(c, row | {"status": "refused", "reason": why}))
+        await self._db.write(rows.note, row | {"status": "refused", "reason": why})
 
 
 def _add(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
@@ -300,13 +317,16 @@ def _add(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
         raise NotFound(
             "There is no workflow of that id among yours.", hint="`codewords list` shows your workflows."
         )
+
     mine = rows.of_owner(connection, row["owner"])
     same = ("kind", "service_id", "path", "name", "filters", "secret", "maker", "key_id")
     for known in mine:
         if all(known[column] == row[column] for column in same):
             return dict(known)  # type: ignore[arg-type]  # the names of columns
+
     if len(mine) >= MOST:
         raise TooBusy(f"There are {MOST} webhooks, which is the limit.", retry_after=60, hint="Delete one.")
+
     rows.add(connection, row)
     return row
 

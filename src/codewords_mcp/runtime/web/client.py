@@ -76,7 +76,9 @@ M = TypeVar("M", bound=BaseModel)
 def retry_after(reply: WebResponse, usual: int = 30) -> int:
     """Seconds after which an API may be asked again, as it says; at most an hour."""
     told = reply.headers.get("retry-after", "")
-    return max(1, min(int(told), 3600)) if told.isascii() and told.isdigit() else usual
+    if told.isascii() and told.isdigit():
+        return max(1, min(int(told), 3600))
+    return usual
 
 
 def said(reply: WebResponse, field: str) -> str:
@@ -141,6 +143,7 @@ class Web:
 
         judge = policy or self.policy
         resolver = JudgingResolver(self._dialler, judge, self._share)
+
         async with (
             _bounded(seconds),
             ClientSession(
@@ -161,11 +164,13 @@ class Web:
                 reply, onward = await _exchange(session, method, target, sent, max_bytes, data)
                 if onward is None:
                     return reply
+
                 if reply.status in {301, 302, 303} and method != "HEAD":
                     method, data = "GET", None
                 if onward.origin() != target.origin():
                     sent = {name: value for name, value in sent.items() if name.lower() not in _CREDENTIALS}
                 target = onward
+
         raise UpstreamFailed(
             f"The page leads on more than {MAX_REDIRECTS} times.", hint="Give its last address."
         )
@@ -198,18 +203,22 @@ class Web:
             data, sent["content-type"] = json.dumps(content).encode(), "application/json"
         elif form is not None:
             data = FormData(dict(form))
+
         origin, status = target.origin(), 0
         async with _bounded(seconds):
             for _ in range(MAX_REDIRECTS + 1):
                 reply, onward = await _exchange(self._session(), method, target, sent, max_bytes, data)
                 if onward is None:
                     return reply
+
                 status = reply.status
                 if onward.origin() != origin:
                     break
+
                 if status == 303:
                     method, data = "GET", None
                 target = onward
+
         raise UpstreamFailed("What this service asked leads on to another place.", upstream_status=status)
 
     async def check(self, url: str, policy: EgressPolicy | None = None) -> None:
@@ -250,6 +259,7 @@ def _address(url: str) -> URL:
         port = target.port
     except ValueError:
         target, port = URL(), None
+
     if (
         len(url) > MAX_URL
         or target.scheme not in {"http", "https"}
@@ -263,6 +273,7 @@ def _address(url: str) -> URL:
         raise InvalidInput(
             "An address with a user name in it is not taken.", hint="Give the address without it."
         )
+
     host = normal_host(target.raw_host or "") or ""
     if parse_address(host) is not None and host != target.raw_host:
         target = target.with_host(host)  # 127.1 and the like: what was judged is what is dialled
@@ -312,7 +323,10 @@ async def _exchange(
     async with session.request(method, target, headers=sent, data=data, allow_redirects=False) as response:
         told = {name.lower(): value for name, value in response.headers.items()}
         onward = _onward(target, response.status, told)
-        body = b"" if onward is not None else await _body(response, max_bytes)
+        if onward is not None:
+            body = b""
+        else:
+            body = await _body(response, max_bytes)
         return WebResponse(response.status, told, body, str(target)), onward
 
 

@@ -52,6 +52,7 @@ def decode(body: bytes, content_type: str) -> str:
     for mark, name in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if body.startswith(mark):
             return body.decode(name, errors="replace")
+
     header = re.search(r"charset\s*=\s*[\"']?([\w.:-]{1,40})", content_type, re.IGNORECASE)
     meta = _CHARSET.search(body[:4096])
     named = [header[1] if header else "", meta[1].decode("ascii") if meta else ""]
@@ -62,6 +63,7 @@ def decode(body: bytes, content_type: str) -> str:
             )
         except (LookupError, UnicodeDecodeError):
             continue
+
     return body.decode("windows-1252", errors="replace")
 
 
@@ -72,18 +74,21 @@ def to_markdown(html: str, url: str, *, main: bool = True) -> Markdown:
     """
     etree: Any = import_module("lxml.etree")  # lxml has no types of its own
     parser: Any = import_module("lxml.html")
+
     try:
         tree: Any = parser.document_fromstring(html.replace("\0", "") or "<html></html>")
     except (etree.LxmlError, ValueError):
         raise UpstreamFailed(
             "The page cannot be read as HTML.", hint="See that the address is a web page's."
         ) from None
+
     head = _head(tree)
     tree.make_links_absolute(head["base"] or url, resolve_base_href=False, handle_failures="discard")
     kept: Any = _main(tree) if main else tree
     content: str = etree.tostring(kept, encoding="unicode", method="html", with_tail=False)
     targets = dict.fromkeys(map(str, kept.xpath(".//a/@href")))
     links = [target for target in targets if target.startswith("http")]
+
     return Markdown(_converted(content), content, head["title"], head["description"], head["language"], links)
 
 
@@ -98,7 +103,9 @@ def _converted(content: str) -> str:
 def _head(tree: Any) -> dict[str, str]:
     def first(path: str) -> str:
         found = tree.xpath(path)
-        return " ".join(str(found[0]).split())[:1000] if found else ""
+        if found:
+            return " ".join(str(found[0]).split())[:1000]
+        return ""
 
     return {
         "title": first("//head//title/text()") or first("//title/text()"),
@@ -113,14 +120,17 @@ def _main(tree: Any) -> Any:
     """The element with what a reader came for, its furniture dropped."""
     body = tree.find("body")
     body = tree if body is None else body
+
     for element in list(body.iter()):
         if element is not body and _is_furniture(element):
             _drop(element)
+
     _drop_link_rows(body)
     whole = _length(body)
     for candidate in _candidates(body):
         if _length(candidate) >= ENOUGH * whole:
             return candidate
+
     return body
 
 
@@ -142,9 +152,11 @@ def _is_furniture(element: Any) -> bool:
         return not any(above.tag in {"main", "article", "section"} for above in element.iterancestors())
     if tag in {"script", "style", "noscript", "template"}:
         return True
+
     names = f"{element.get('class', '')} {element.get('id', '')}"
     if len(names) > 1 and _NAMED.search(names) and not _CONTENT.search(names):
         return element.find(".//main") is None and element.find(".//article") is None
+
     return False
 
 
@@ -181,6 +193,7 @@ def _flatten(table: Any) -> None:
         for path in (".//h1", ".//h2", ".//p", ".//div")
     ):
         return
+
     for element in [*table.iter("td", "tr", "tbody"), table]:
         if element is table or any(above is table for above in element.iterancestors("table")):
             element.tag = "div"

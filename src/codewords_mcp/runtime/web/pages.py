@@ -38,4 +38,5 @@ async def read_page(
             upstream_status=reply.status,
             hint="HTML and plain text can be read; a PDF, an image or a download cannot.",
         )
+
     return WebPage(reply, raw, await asyncio.to_thread(to_markdown, raw, reply.url, main=main))

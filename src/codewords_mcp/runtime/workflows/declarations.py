@@ -73,6 +73,7 @@ def requires_python(header: Header) -> SpecifierSet:
             return SpecifierSet(value)
     except InvalidSpecifier:
         pass
+
     line = header.line_of("requires-python")
     raise _wrong(
         f"`requires-python` on line {line} is not a version specifier.",
@@ -92,19 +93,24 @@ def environment_variables(header: Header) -> tuple[tuple[EnvVar, ...], tuple[str
     declared: dict[str, EnvVar] = {}
     connections: dict[str, None] = {}
     notes: list[Check] = []
+
     for entry in _strings(header, header.tool("env-checker").get("env_vars", []), "env_vars"):
         variable = _variable(entry)
         if variable is None:
             line = _line(header, entry, "env_vars")
             message = f"A variable on line {line} has a name or a value that no environment can hold."
             raise _wrong(message, hint=_ENV_FORM, line=line)
+
         if connection := _CONNECTION.fullmatch(variable.name):
             connections[connection[1].lower()] = None
             continue
+
         if variable.name in declared:
             line = _line(header, entry, "env_vars")
             notes.append(_note(f"{variable.name} is declared twice; the last one counts.", line))
+
         declared[variable.name] = variable
+
     return tuple(declared.values()), tuple(connections), notes
 
 
@@ -118,6 +124,7 @@ def tool(header: Header) -> tuple[Mapping[str, Any], list[Check]]:
             hint='Leave it out for the runtime\'s own client, or write `# client = "pypi"`.',
             line=line,
         )
+
     _check_tool(header, table)
     notes = [
         _note(f"`{key[:40]}` in [tool.codewords] is not known and does nothing.", header.line_of(key))
@@ -146,6 +153,7 @@ def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
             hint="Write `# inspect = true` to have what goes to any host by TLS looked at for placeholders of secrets.",
             line=header.line_of("inspect"),
         )
+
     for key, (least, most, hint) in _NUMBERS.items():
         value = table.get(key, least)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
@@ -154,6 +162,7 @@ def _check_tool(header: Header, table: Mapping[str, Any]) -> None:
                 hint=hint,
                 line=header.line_of(key),
             )
+
     check_model_calls(header, table)
 
 
@@ -170,18 +179,26 @@ def _check_lists(header: Header, table: Mapping[str, Any]) -> None:
 
 def _check_services(header: Header, items: list[Any]) -> None:
     for item in items:
-        found = _OPERATION.fullmatch(item) if isinstance(item, str) else None
+        if isinstance(item, str):
+            found = _OPERATION.fullmatch(item)
+        else:
+            found = None
+
         if found is None or _SERVICE.fullmatch(item) or declared_item(item):
             continue
+
         known = ", ".join(f'"{item_of(found[1], one.name)}"' for one in OPERATIONS.get(found[1], ()))
-        hint = (
-            f"The service has {known}." if known else "Name the service, or a workflow, without an operation."
-        )
+        if known:
+            hint = f"The service has {known}."
+        else:
+            hint = "Name the service, or a workflow, without an operation."
+
         raise _wrong(
             "`services` in [tool.codewords] names an operation that there is not.",
             hint=hint,
             line=header.line_of("services"),
         )
+
     if not all(isinstance(one, str) and (_SERVICE.fullmatch(one) or declared_item(one)) for one in items):
         raise _wrong(
             "`services` in [tool.codewords] is not a list of services and workflow ids.",
@@ -192,7 +209,9 @@ def _check_services(header: Header, items: list[Any]) -> None:
 
 def _items(value: Any) -> list[Any]:
     """The list; what is none counts as one bad item."""
-    return cast("list[Any]", value) if isinstance(value, list) else [None]
+    if isinstance(value, list):
+        return cast("list[Any]", value)
+    return [None]
 
 
 def _is_host(value: Any) -> bool:
@@ -208,9 +227,11 @@ def unknown_keys(header: Header) -> list[Check]:
     if "uv" in header.data.get("tool", {}):
         message = "[tool.uv] is not read: packages come from the runtime's index only."
         notes.append(_note(message, header.line_of("tool.uv")))
+
     if "requires-python" not in header.data:
         message = "`requires-python` is missing; the runtime's own Python is taken."
         notes.append(_note(message, header.first_line, fix='# requires-python = "==3.11.*"'))
+
     return notes
 
 
@@ -227,6 +248,7 @@ def _dependency(header: Header, number: int, entry: str) -> str:
             hint='Name the package and its version, as in `"httpx==0.28.1"`.',
             line=line,
         )
+
     try:
         requirement = Requirement(entry)
     except (InvalidRequirement, RecursionError):
@@ -236,6 +258,7 @@ def _dependency(header: Header, number: int, entry: str) -> str:
             hint='Write it as `"name==1.2.3"`, `"name>=1.2,<2"` or `"name[extra]==1.2.3"`.',
             line=line,
         ) from None
+
     if requirement.url is not None:
         line = _line(header, entry, "dependencies")
         raise _wrong(
@@ -243,6 +266,7 @@ def _dependency(header: Header, number: int, entry: str) -> str:
             hint=f'Write it as `"{requirement.name}==<version>"`.',
             line=line,
         )
+
     requirement.name = re.sub(r"[-_.]+", "-", requirement.name).lower()
     written = str(requirement)
     if (
@@ -254,6 +278,7 @@ def _dependency(header: Header, number: int, entry: str) -> str:
             hint="Leave the character out of its marker.",
             line=line,
         )
+
     return written
 
 
@@ -267,7 +292,11 @@ def _variable(entry: str) -> EnvVar | None:
 def _strings(header: Header, value: object, key: str) -> list[str]:
     """The list of strings under a key. Raises InvalidScript for anything else."""
     line = header.line_of(f"{key} ", f"{key}=")
-    items = cast("list[object]", value) if isinstance(value, list) else [None]
+    if isinstance(value, list):
+        items = cast("list[object]", value)
+    else:
+        items = [None]
+
     strings = [item for item in items if isinstance(item, str)]
     if len(strings) < len(items):
         hint = f'Write it as `# {key} = ["…", "…"]`.'
@@ -275,6 +304,7 @@ def _strings(header: Header, value: object, key: str) -> list[str]:
     if len(strings) > _MOST:
         hint = f"Leave out what the script does not need; {_MOST} are allowed."
         raise _wrong(f"`{key}` on line {line} has {len(strings)} entries.", hint=hint, line=line)
+
     return strings
 
 

@@ -88,9 +88,11 @@ class Deployments:
         name = None if name is None else check_name(name)
         if len(description) > MAX_DESCRIPTION:
             raise InvalidInput(f"A description has at most {MAX_DESCRIPTION} characters.")
+
         target = await self._target(caller, name, service_id)
         if target is not None and (same := await self._same(target, code, name, description)):
             return same
+
         await self._refuse_replacement(caller, name, service_id, target)
         if target is not None and base_version is not None:
             await self._refuse_outdated(target, base_version, code)
@@ -104,6 +106,7 @@ class Deployments:
                 report=report.model_dump(),
                 hint=_first_failure(report.checks),
             )
+
         title = name or (target.name if target else title_of(validation.openapi))
         if target is None and name is None:
             target = await self._target(caller, title, None)
@@ -111,6 +114,7 @@ class Deployments:
                 if same := await self._same(target, code, None, description):
                     return same
                 raise NameTaken(target.id, target.active_version)
+
         await unchanged()
         agreed_beside, question = await self._ask(caller, title, target, manifest, code)
         await agree(question)
@@ -133,7 +137,12 @@ class Deployments:
             manifest=manifest.model_dump(mode="json"),
             example=_given(validation),
         )
-        seen = target.active_version if target is not None and base_version is not None else None
+
+        if target is not None and base_version is not None:
+            seen = target.active_version
+        else:
+            seen = None
+
         workflow, version = await self._store(
             caller, title, target, version, public=public, seen=seen, agreed_beside=agreed_beside
         )
@@ -146,7 +155,10 @@ class Deployments:
         """Raise NameTaken where the name is another workflow's than the one that was named by its id."""
         if name is None:
             return
-        holder = target if service_id is None else await self._target(caller, name, None)
+        if service_id is None:
+            holder = target
+        else:
+            holder = await self._target(caller, name, None)
         if holder is not None and holder.id != service_id:
             raise NameTaken(holder.id, holder.active_version)
 
@@ -154,8 +166,9 @@ class Deployments:
         """Raise VersionChanged where other code is live than that of the version which the deploy began from."""
         if base_version == target.active_version:
             return
-        base = await self._db.read(lambda c: rows.version(c, target.id, base_version))
-        live = await self._db.read(lambda c: rows.version(c, target.id, target.active_version))
+
+        base = await self._db.read(rows.version, target.id, base_version)
+        live = await self._db.read(rows.version, target.id, target.active_version)
         if base is None:
             raise NotFound(
                 f"{target.id} has no version {base_version}.",
@@ -163,6 +176,7 @@ class Deployments:
             )
         if live is None or live.code == base.code:
             return
+
         raise VersionChanged(
             target.id,
             base_version,
@@ -175,7 +189,9 @@ class Deployments:
     async def _target(self, caller: Caller, name: str | None, service_id: str | None) -> WorkflowRow | None:
         if service_id is not None:
             return await self._own(caller, service_id)
-        return None if name is None else await self._db.read(lambda c: rows.by_name(c, caller.owner, name))
+        if name is None:
+            return None
+        return await self._db.read(rows.by_name, caller.owner, name)
 
     async def _ask(
         self, caller: Caller, name: str, target: WorkflowRow | None, manifest: Manifest, code: str
@@ -183,7 +199,7 @@ class Deployments:
         """(the version that is live now, what the new one asks for beyond it)."""
         live = None
         if target is not None:
-            live = await self._db.read(lambda c: _live_of(c, target.id))
+            live = await self._db.read(_live_of, target.id)
         before = live and _manifest(live)
         number = live.number if live else None
         return number, of_deploy(
@@ -200,10 +216,11 @@ class Deployments:
     async def _same(
         self, target: WorkflowRow, code: str, name: str | None, description: str
     ) -> Deployment | None:
-        live = await self._db.read(lambda c: rows.version(c, target.id, target.active_version))
+        live = await self._db.read(rows.version, target.id, target.active_version)
         agreed = None if live is None else _manifest(live)
         if live is None or live.code != code or agreed is None or agreed.outdated:
             return None
+
         changes = {
             k: v
             for k, v in {"name": name, "description": description or None}.items()
@@ -212,6 +229,7 @@ class Deployments:
         if changes:
             await self._change(target.id, changes)
             target = replace(target, **changes)
+
         return await self._deployment(target, live, changed=bool(changes))
 
     async def _change(self, workflow_id: str, values: dict[str, Any]) -> None:
@@ -239,7 +257,11 @@ class Deployments:
 
         def write(connection: Connection) -> tuple[WorkflowRow, VersionRow]:
             at = version.created_at
-            current = rows.get(connection, target.id) if target else None
+            if target:
+                current = rows.get(connection, target.id)
+            else:
+                current = None
+
             if target is None and (holder := rows.by_name(connection, caller.owner, name)):
                 raise NameTaken(holder.id, holder.active_version)
             if target is not None and current is None:
@@ -252,6 +274,7 @@ class Deployments:
                     f"Version {current.active_version} of {current.id} was made live meanwhile; nothing was deployed.",
                     hint="Deploy again: it answers with what is different.",
                 )
+
             if current is None:
                 workflow = WorkflowRow(
                     new_service_id(name), caller.owner, name, version.description, bool(public), at, at, 1
@@ -269,6 +292,7 @@ class Deployments:
                 }
                 rows.change(connection, current.id, values)
                 workflow = replace(current, **values)
+
             stored = replace(version, workflow_id=workflow.id, number=workflow.active_version)
             rows.add_version(connection, stored)
             return workflow, stored
@@ -280,6 +304,7 @@ class Deployments:
         # begun, it is written to its end: what is on record must be what is served
         writing = asyncio.ensure_future(self._db.write(write))
         writing.add_done_callback(stored)
+
         try:
             return await asyncio.shield(writing)
         except IntegrityError as error:
@@ -291,17 +316,19 @@ class Deployments:
     async def rollback(self, caller: Caller, service_id: str, number: int) -> Deployment:
         """See `Runtime.rollback`."""
         workflow = await self._own(caller, service_id)
-        version = await self._db.read(lambda c: rows.version(c, service_id, number))
+        version = await self._db.read(rows.version, service_id, number)
         if version is None:
             raise NotFound(
                 f"{workflow.name} has no version {number}.",
                 hint=f"`codewords show {service_id}` lists its versions.",
             )
+
         changed = workflow.active_version != number
         if changed:
             values = {"active_version": number, "updated_at": now()}
-            await self._db.write(lambda c: rows.change(c, service_id, values))
+            await self._db.write(rows.change, service_id, values)
             workflow = replace(workflow, **values)
+
         return await self._deployment(workflow, version, changed=changed)
 
     async def list(
@@ -315,7 +342,7 @@ class Deployments:
     ) -> Page[WorkflowSummary]:
         """Newest change first; the cursor is of the last item. `only`: no workflow but this one."""
         found = await self._db.read(
-            lambda c: rows.page(c, caller.owner, query=query, limit=limit + 1, after=after, only=only)
+            rows.page, caller.owner, query=query, limit=limit + 1, after=after, only=only
         )
         items = [
             WorkflowSummary(
@@ -328,7 +355,12 @@ class Deployments:
             )
             for w in found[:limit]
         ]
-        cursor = f"{found[limit - 1].updated_at}.{found[limit - 1].id}" if len(found) > limit else None
+
+        if len(found) > limit:
+            cursor = f"{found[limit - 1].updated_at}.{found[limit - 1].id}"
+        else:
+            cursor = None
+
         return Page[WorkflowSummary](items=items, next_cursor=cursor)
 
     async def get(
@@ -336,14 +368,19 @@ class Deployments:
     ) -> WorkflowDetail:
         """A workflow with one of its versions, the live one by default. Raises NotFound."""
         workflow = await self._own(caller, service_id)
-        wanted = workflow.active_version if number is None else number
-        version = await self._db.read(lambda c: rows.version(c, service_id, wanted))
+        if number is None:
+            wanted = workflow.active_version
+        else:
+            wanted = number
+
+        version = await self._db.read(rows.version, service_id, wanted)
         if version is None:
             raise NotFound(
                 f"{workflow.name} has no version {wanted}.",
                 hint=f"Its live version is {workflow.active_version}.",
             )
-        known = await self._db.read(lambda c: rows.list_versions(c, service_id))
+
+        known = await self._db.read(rows.list_versions, service_id)
         script = parse_script(version.code)
         return WorkflowDetail(
             service_id=workflow.id,
@@ -372,20 +409,22 @@ class Deployments:
     async def delete(self, caller: Caller, service_id: str, agree: Agree) -> str:
         """See `Runtime.delete_workflow`; the name that it had."""
         workflow = await self._own(caller, service_id)
-        if going := await self._db.read(lambda c: rows.goes_on(c, service_id)):
+        if going := await self._db.read(rows.goes_on, service_id):
             raise Conflict(
                 f"{workflow.name} has {going} {'runs' if going > 1 else 'run'} that have not ended; nothing was deleted.",
                 hint="Wait for them or cancel them first.",
             )
-        numbers = [v["number"] for v in await self._db.read(lambda c: rows.list_versions(c, service_id))]
+
+        numbers = [v["number"] for v in await self._db.read(rows.list_versions, service_id)]
         await agree(
             of_deletion(caller.owner, workflow.name, service_id, workflow.active_version, len(numbers))
         )
-        await self._db.write(lambda c: rows.remove(c, service_id))
+        await self._db.write(rows.remove, service_id)
+
         return workflow.name
 
     async def _own(self, caller: Caller, service_id: str) -> WorkflowRow:
-        row = await self._db.read(lambda c: rows.get(c, service_id))
+        row = await self._db.read(rows.get, service_id)
         if row is None or row.owner != caller.owner:
             raise NotFound("There is no workflow of that id.", hint="`codewords list` shows your workflows.")
         return row
@@ -419,7 +458,9 @@ class Deployments:
 
 def isolation_notes(tier: str) -> list[Check]:
     """Notes for a deployer about what the isolation of this machine cannot hold."""
-    return [_LANDLOCK] if tier == "C" else []
+    if tier == "C":
+        return [_LANDLOCK]
+    return []
 
 
 def _difference(live: VersionRow, code: str) -> str:
@@ -430,7 +471,9 @@ def _difference(live: VersionRow, code: str) -> str:
 def _given(validation: CheckedScript) -> Any:
     """The example that is kept with a version: not one that can be derived at any time."""
     example = validation.example
-    return example.value if example is not None and example.source != "derived" else None
+    if example is not None and example.source != "derived":
+        return example.value
+    return None
 
 
 def _example(version: VersionRow) -> dict[str, Any]:
@@ -438,7 +481,9 @@ def _example(version: VersionRow) -> dict[str, Any]:
     if version.example is not None:
         return {"example": version.example, "example_from": "given"}
     route = main_route(routes_of(version.openapi))
-    return {"example": example_of(route.schema), "example_from": "derived"} if route and route.schema else {}
+    if route and route.schema:
+        return {"example": example_of(route.schema), "example_from": "derived"}
+    return {}
 
 
 def _live_of(connection: Connection, workflow_id: str) -> VersionRow | None:
@@ -454,7 +499,9 @@ def _widens(connection: Connection, workflow: WorkflowRow, version: VersionRow) 
 
 
 def _manifest(version: VersionRow) -> Manifest | None:
-    return None if version.manifest is None else Manifest.model_validate(version.manifest)
+    if version.manifest is None:
+        return None
+    return Manifest.model_validate(version.manifest)
 
 
 def _capabilities(version: VersionRow) -> dict[str, Any]:
@@ -485,5 +532,8 @@ def _first_failure(checks: list[Check]) -> str:
     failed = next((c for c in checks if c.status == "failed"), None)
     if failed is None:
         return ""
-    place = f" (line {failed.line})" if failed.line else ""
+    if failed.line:
+        place = f" (line {failed.line})"
+    else:
+        place = ""
     return f"{failed.message}{place}" + (f" Fix: {failed.fix}" if failed.fix else "")

@@ -88,10 +88,12 @@ def read_header(text: str) -> Header:
             line=openings[1],
             column=1,
         )
+
     first = openings[0]
     content = _content(lines, first)
     header = Header(_toml(content, first), content, first)
     _check_tables(header)
+
     return header
 
 
@@ -104,6 +106,7 @@ def _no_header(lines: list[str]) -> InvalidScript:
                 line=number,
                 column=1,
             )
+
     return InvalidScript(
         "The script has no PEP 723 header, so its Python and packages are unknown.",
         hint="Put this at the top of the file and list the packages that it imports:\n\n" + HEADER_TO_PASTE,
@@ -119,6 +122,7 @@ def _content(lines: list[str], first: int) -> tuple[str, ...]:
         if line != "#" and not line.startswith("# "):
             break
         run.append(line)
+
     if CLOSING not in run:
         end = first + len(run)
         raise InvalidScript(
@@ -127,6 +131,7 @@ def _content(lines: list[str], first: int) -> tuple[str, ...]:
             line=end,
             column=1,
         )
+
     last = len(run) - 1 - run[::-1].index(CLOSING)
     return tuple(run[:last])
 
@@ -136,7 +141,11 @@ def _toml(content: tuple[str, ...], first: int) -> dict[str, Any]:
     try:
         return tomllib.loads(document)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        text = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        if isinstance(error, RecursionError):
+            text = "it is nested too deeply"
+        else:
+            text = str(error)
+
         at = _AT.search(text)
         line = first + (int(at[1]) if at and at[1] else len(content))
         column = int(at[2]) + 2 if at and at[2] else 1
@@ -153,10 +162,12 @@ def _check_tables(header: Header) -> None:
     """Catch keys that TOML put into the wrong table, which silently drops what they declare."""
     if "env_vars" in header.data:
         raise _outside_its_table(header, "outside its table")
+
     tables = header.data.get("tool", {})
     if not isinstance(tables, dict):
         message = "`tool` in the header must hold tables, such as `[tool.env-checker]`."
         raise InvalidScript(message, line=header.line_of("tool"), column=1)
+
     for wrong in ("env-checker", "env_checker"):
         if wrong in header.data or (wrong == "env_checker" and wrong in tables):
             line = header.line_of(wrong)
@@ -166,6 +177,7 @@ def _check_tables(header: Header) -> None:
                 line=line,
                 column=1,
             )
+
     for name, table in cast("dict[str, Any]", tables).items():
         if isinstance(table, dict):
             _check_table(header, name, cast("dict[str, Any]", table))
@@ -181,6 +193,7 @@ def _check_table(header: Header, name: str, table: dict[str, Any]) -> None:
                 line=line,
                 column=1,
             )
+
     if "env_vars" in table and name != "env-checker":
         raise _outside_its_table(header, f"in `[tool.{name[:40]}]`")
 

@@ -28,6 +28,7 @@ def normalise(document: dict[str, Any]) -> dict[str, Any]:
     components = _dict(document.get("components"))
     named = _dict(components.get("schemas"))
     schemas = {name: _dict(named[name]) for name in named if isinstance(named[name], dict)}
+
     return document | {
         "info": _dict(document.get("info")),
         "paths": operations,
@@ -39,9 +40,11 @@ def _operation(operation: dict[str, Any]) -> dict[str, Any]:
     body = _dict(operation.get("requestBody"))
     content = _dict(body.get("content"))
     shaped: dict[str, Any] = {}
+
     for media in content:
         described = _dict(content[media])
         shaped[media] = described | {"schema": _dict(described.get("schema"))}
+
     listed: Any = operation.get("parameters")
     parameters = map(_dict, cast("list[Any]", listed) if isinstance(listed, list) else [])
     named = [one for one in parameters if isinstance(one.get("name"), str)]
@@ -50,17 +53,23 @@ def _operation(operation: dict[str, Any]) -> dict[str, Any]:
         key: value for key, value in operation.items() if key not in {"summary", "description", "requestBody"}
     }
     read: dict[str, Any] = plain | texts | {"parameters": named}
-    return read | {"requestBody": body | {"content": shaped}} if body else read
+    if body:
+        return read | {"requestBody": body | {"content": shaped}}
+
+    return read
 
 
 def _dict(value: Any) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value)
+    return {}
 
 
 def routes_of(openapi: dict[str, Any]) -> list[dict[str, Any]]:
     """[{method, path, summary, input}] of an OpenAPI document; `input` is the JSON body's schema, references resolved."""
     routes: list[dict[str, Any]] = []
     resolver = _Resolver(openapi.get("components", {}).get("schemas", {}))
+
     for path, operations in openapi.get("paths", {}).items():
         for method, operation in operations.items():
             body = (
@@ -70,6 +79,7 @@ def routes_of(openapi: dict[str, Any]) -> list[dict[str, Any]]:
             routes.append(
                 {"method": method.upper(), "path": path, "summary": summary, "input": resolver.resolve(body)}
             )
+
     return routes
 
 
@@ -89,9 +99,11 @@ class _Resolver:
             return [self.resolve(item, depth + 1) for item in cast("list[Any]", schema)]
         if not isinstance(schema, dict):
             return schema
+
         fields = cast("dict[str, Any]", schema)
         if isinstance(reference := fields.get("$ref"), str):
             return self.resolve(self._schemas.get(reference.rsplit("/", 1)[-1], {}), depth + 1)
+
         return {key: self.resolve(value, depth + 1) for key, value in fields.items()}
 
 
@@ -99,4 +111,6 @@ def title_of(openapi: dict[str, Any] | None) -> str:
     """What the app calls itself, at most 100 printable characters; "workflow" where it does not."""
     title = str((openapi or {}).get("info", {}).get("title") or "").strip()
     cleaned = "".join(c for c in title if c.isprintable())[:100].strip()
-    return cleaned if cleaned and cleaned != "FastAPI" else UNTITLED
+    if cleaned and cleaned != "FastAPI":
+        return cleaned
+    return UNTITLED

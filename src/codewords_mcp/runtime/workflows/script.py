@@ -78,6 +78,7 @@ def parse_script(code: str, *, max_code: int = DEFAULT_MAX_CODE) -> Script:
     except InvalidScript as no_header:
         _parse(text)  # that it is not Python at all matters more than its missing header
         raise no_header from None
+
     requires = requires_python(header)
     tree = _tree(text, requires)
     if tree is not None:
@@ -85,6 +86,7 @@ def parse_script(code: str, *, max_code: int = DEFAULT_MAX_CODE) -> Script:
     env, connections, env_notes = environment_variables(header)
     options, tool_notes = tool(header)
     looked = look(tree, text)
+
     return Script(
         code=code,
         code_hash=hashlib.sha256(code.encode()).hexdigest(),
@@ -109,6 +111,7 @@ def _refuse_size(tree: ast.Module) -> None:
 def _text(code: str, max_code: int) -> str:
     if len(code) > max_code:  # before encoding or reading any of it
         raise _too_large(len(code), max_code)
+
     try:
         size = len(code.encode())
     except UnicodeEncodeError as error:
@@ -119,8 +122,10 @@ def _text(code: str, max_code: int) -> str:
             line=before.count("\n") + 1,
             column=len(before) - before.rfind("\n"),
         ) from None
+
     if size > max_code:
         raise _too_large(size, max_code)
+
     text = normalise(code)
     if not text.strip():
         raise UnreadableScript(
@@ -142,6 +147,7 @@ def _text(code: str, max_code: int) -> str:
             line=before.count("\n") + 1,
             column=len(before) - before.rfind("\n"),
         )
+
     return text
 
 
@@ -159,7 +165,11 @@ def _parse(text: str) -> ast.Module:
             return ast.parse(text)
     except SyntaxError as error:
         line, column = error.lineno, error.offset
-        where = f" (line {line}, column {column})" if line else ""
+        if line:
+            where = f" (line {line}, column {column})"
+        else:
+            where = ""
+
         raise UnreadableScript(
             f"The script is not valid Python{where}: {error.msg}.",
             hint="Correct that line; the code must parse before anything else is looked at.",

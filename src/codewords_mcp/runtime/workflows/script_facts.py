@@ -60,6 +60,7 @@ def look(tree: ast.Module | None, text: str) -> ScriptFacts:
             message="The runtime's own Python cannot read this script's newer syntax; its style was not looked at.",
         )
         return ScriptFacts(None, None, "FastAPI" in text, steps, (note,))
+
     app, line = _app(tree)
     notes = (*_dialect(tree), *_hashes(tree), *_cookies(tree))
     return ScriptFacts(app, line, app is not None or _mentions_fastapi(tree), steps, notes)
@@ -126,6 +127,7 @@ def _cookies(tree: ast.Module) -> Iterator[Check]:
                 pass
             case _:
                 continue
+
         yield Check(
             id="cookies", status="note", message=COOKIES, line=node.lineno, column=node.col_offset + 1
         )
@@ -135,22 +137,29 @@ def _cookies(tree: ast.Module) -> Iterator[Check]:
 def _seed_spellings(call: ast.Call) -> Iterator[tuple[str, str, ast.expr | ast.keyword]]:
     if not isinstance(call.func, ast.Attribute):
         return
+
     if call.func.attr in _SEED_METHODS:
         yield f"{call.func.attr}()", "the public client has no such method", call
     keywords = {one.arg: one for one in call.keywords if one.arg}
     if call.func.attr != "run" or "service_id" not in keywords:
         return
+
     data = keywords.get("data")
     if data is None:
         return
+
     yield "data=", "the public client calls it `inputs=`", data
     service = keywords["service_id"].value
-    service_id = service.value if isinstance(service, ast.Constant) else None
-    keys = (
-        [key for key in data.value.keys if isinstance(key, ast.Constant)]
-        if isinstance(data.value, ast.Dict)
-        else []
-    )
+    if isinstance(service, ast.Constant):
+        service_id = service.value
+    else:
+        service_id = None
+
+    if isinstance(data.value, ast.Dict):
+        keys = [key for key in data.value.keys if isinstance(key, ast.Constant)]
+    else:
+        keys = []
+
     for key in keys:
         if service_id == "pipedream" and key.value in _SEED_KEYS:
             yield str(key.value), f"public scripts write `{_SEED_KEYS[str(key.value)]}`", key
@@ -194,4 +203,5 @@ def _names_stored_state(statement: ast.stmt) -> bool:
                     return True
             case _:
                 pass
+
     return False

@@ -34,6 +34,7 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--environment", type=Path, help="a built environment of this very Python, instead")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--list", action="store_true", help="list the checks and run none")
+
     return parser.parse_args(arguments)
 
 
@@ -65,15 +66,24 @@ def _tell(outcome: Outcome) -> None:
 
 async def _run(options: argparse.Namespace) -> int:
     make_driver = _driver(options.driver)
-    environment = (
-        _given(options.environment) if options.environment else await build_environment(options.home)
-    )
+    if options.environment:
+        environment = _given(options.environment)
+    else:
+        environment = await build_environment(options.home)
+
     report = await self_check(
         make_driver, environment, only=options.only, on_outcome=None if options.json else _tell
     )
-    text = json.dumps(report.to_dict(), indent=1) if options.json else report.table()
+    if options.json:
+        text = json.dumps(report.to_dict(), indent=1)
+    else:
+        text = report.table()
+
     sys.stdout.write(f"{text}\n")
-    return 0 if report.ok else 1
+    if report.ok:
+        return 0
+
+    return 1
 
 
 def _loop() -> asyncio.AbstractEventLoop:
@@ -92,6 +102,7 @@ def main(arguments: list[str]) -> int:
     if options.list:
         sys.stdout.writelines(f"{one.id:<28}{one.sentence}\n" for one in checks(options.only))
         return 0
+
     try:
         with asyncio.Runner(loop_factory=_loop) as runner:
             return runner.run(_run(options))

@@ -72,6 +72,7 @@ async def build_environment(home: Path) -> EnvironmentRef:
     packages = ", ".join(f'"{package}"' for package in PACKAGES)
     await asyncio.to_thread(home.mkdir, parents=True, exist_ok=True)
     environments = Environments(home, Settings(home=home), Path(uv.find_uv_bin()))
+
     try:
         return (await environments.ensure(parse_script(_SCRIPT.format(packages=packages)))).ref
     finally:

@@ -24,7 +24,9 @@ class Broken(Exception):
 def show(value: object) -> str:
     """A value in a message, shortened."""
     text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
+    if len(text) <= _SHOWN:
+        return text
+    return f"{text[:_SHOWN]}… ({len(text)} characters)"
 
 
 def expect(holds: object, sentence: str) -> None:
@@ -63,6 +65,7 @@ async def raises(kind: type[E], awaited: Awaitable[object], what: str) -> E:
         raise Broken(
             f"{what}: expected {kind.__name__}, was raised {type(error).__name__}: {error}"
         ) from error
+
     raise Broken(f"{what}: expected {kind.__name__}, returned {show(result)}.")
 
 
@@ -97,9 +100,14 @@ async def settled(read: Callable[[], Awaitable[int] | int], enough: int) -> int:
     before = -1
     while True:
         value = read()
-        number = await value if inspect.isawaitable(value) else value
+        if inspect.isawaitable(value):
+            number = await value
+        else:
+            number = value
+
         if number == before or number > enough:
             return number
+
         before = number
         await asyncio.sleep(0.2)
 

@@ -58,7 +58,9 @@ def importable(thing: object) -> str | None:
     module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or module == "__main__":
         return None
-    return f"{module}:{name}" if getattr(sys.modules.get(module), name, None) is thing else None
+    if getattr(sys.modules.get(module), name, None) is thing:
+        return f"{module}:{name}"
+    return None
 
 
 @dataclass(frozen=True, slots=True)

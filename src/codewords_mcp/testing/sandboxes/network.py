@@ -48,9 +48,11 @@ class Side(NetworkHandle):
         """See `NetworkHandle`; witnesses stay."""
         self.closed = True
         loop = asyncio.get_running_loop()
+
         for server in self.servers:
             for listener in server.sockets:
                 loop.remove_reader(listener.fileno())
+
         # A connection accepted in the very moment of `Server.close` would be lost, open: let it get its transport first.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -59,6 +61,7 @@ class Side(NetworkHandle):
         for listener in (self.sockets.runtime, self.sockets.connect, self.sockets.transparent):
             if listener is not None:
                 listener.close()  # where it does not serve yet
+
         if self.sockets.dns is not None and self.sockets.dns.fileno() >= 0:
             loop.remove_reader(self.sockets.dns.fileno())
             self.sockets.dns.close()
@@ -82,6 +85,7 @@ class Side(NetworkHandle):
             if listener is not None:
                 listener.setblocking(False)
                 self.servers.append(await asyncio.start_server(answer, sock=listener))
+
         if sockets.dns is not None:
             sockets.dns.setblocking(False)
             asyncio.get_running_loop().add_reader(sockets.dns.fileno(), self._resolve, sockets.dns)
@@ -94,9 +98,11 @@ class Side(NetworkHandle):
             text = f"runtime of {self.sandbox_id}".encode()
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(text) + text)
             self.came[name].set()
+
             if name:
                 self.witnesses.add(writer)
                 await reader.read()
+
         self.witnesses.discard(writer)
         writer.close()
         self.went[name].set()
@@ -125,7 +131,12 @@ class Side(NetworkHandle):
             self.looked_up.append(query)
             end = query.index(b"\0", 12) + 5
             wants_address = query[end - 4 : end] == b"\0\1\0\1"
-            answer = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4" + socket.inet_aton(RESOLVED) if wants_address else b""
+
+            if wants_address:
+                answer = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4" + socket.inet_aton(RESOLVED)
+            else:
+                answer = b""
+
             head = query[:2] + b"\x81\x80\0\1" + struct.pack("!H", bool(answer)) + bytes(4)
             dns.sendto(head + query[12:end] + answer, client)
 

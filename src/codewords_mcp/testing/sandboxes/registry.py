@@ -43,9 +43,11 @@ def checks(only: Collection[str] | None = None) -> list[ConformanceCheck]:
     found = list(_found.values())
     if only is None:
         return found
+
     unknown = {name for name in only if not any(_called(one, name) for one in found)}
     if unknown:
         raise ValueError(f"No check or area is called {', '.join(sorted(unknown))}.")
+
     return [one for one in found if any(_called(one, name) for name in only)]
 
 

@@ -80,6 +80,7 @@ async def self_check(
             on_outcome(outcome)
 
     tier, capabilities = None, frozenset[Capability]()
+
     try:
         async with open_context(make_driver, environment) as context:
             tier, capabilities = context.driver.tier, context.driver.capabilities
@@ -90,4 +91,5 @@ async def self_check(
             raise
         # Also a driver that cannot be closed has a report.
         note(Outcome(_LAST, "failed", _explained(error), 0.0))
+
     return Report(tier, capabilities, tuple(outcomes))

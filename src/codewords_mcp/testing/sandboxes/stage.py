@@ -286,7 +286,9 @@ def _files(folder: Path) -> Iterable[Path]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes() if path.is_file() else b""
+        if path.is_file():
+            return path.read_bytes()
+        return b""
     except OSError:
         return b""
 

@@ -15,13 +15,13 @@ from codewords_testing.e2b.server import LoopbackE2B, loopback_e2b, unavailable
 from codewords_testing.e2b.state import CloudTemplate, Options
 
 __all__ = [
+    "CloudTemplate",
     "Fault",
     "Faults",
     "Internet",
     "LoopbackE2B",
     "MachineFailed",
     "Options",
-    "CloudTemplate",
     "loopback_e2b",
     "unavailable",
 ]

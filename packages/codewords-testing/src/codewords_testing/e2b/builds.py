@@ -72,13 +72,19 @@ class Builds:
             int(wanted.get("cpuCount", 2)), int(wanted.get("memoryMB", 1024)),
         )  # fmt: skip
         self.all[build.id] = build
+
         return build
 
     async def run(self, build: Build) -> None:
         """Do the steps. What goes wrong is the build's status."""
         build.status = "building"
         base = build.request.get("fromTemplate")
-        parent = self._cloud.templates.find(base) if base else None
+
+        if base:
+            parent = self._cloud.templates.find(base)
+        else:
+            parent = None
+
         builder = CloudTemplate(
             new_id("t"), [f"builder-{build.id}"], parent.layers if parent else Layers(),
             env=dict(parent.env) if parent else {}, cpu_count=build.cpu_count, memory_mb=build.memory_mb,
@@ -98,6 +104,7 @@ class Builds:
         cloud, request = self._cloud, build.request
         created = await cloud.create({"templateID": builder.id, "timeout": _BUILDER_SECONDS}, None)
         number = created["sandboxID"]
+
         try:
             user, folder = "user", "/home/user"
             for step in request.get("steps", []):
@@ -113,6 +120,7 @@ class Builds:
                     await self._command(build, number, f"cd {shlex.quote(folder)} && {arguments[0]}")
                 elif kind == "COPY":
                     await self._copy(build, number, step, folder)
+
             build.say(f"Finished as {user}; taking the snapshot")
             made = await cloud.snapshot(number, None)
             template = CloudTemplate(
@@ -154,6 +162,7 @@ class Builds:
         upload = self.file(str(step["filesHash"]))
         if not upload.exists():
             raise MachineFailed(f"the files of '{source}' were not uploaded")
+
         build.say(f"COPY {source} {target}")
         inside = f"/tmp/{upload.name}"  # noqa: S108  # in the machine, which has one of its own
         sandbox = self._cloud.get(number)
@@ -173,7 +182,10 @@ class Builds:
 
 
 def _take(out: Path) -> list[str]:
-    lines = out.read_text(encoding="utf-8", errors="replace").splitlines() if out.exists() else []
+    if out.exists():
+        lines = out.read_text(encoding="utf-8", errors="replace").splitlines()
+    else:
+        lines = []
     out.unlink(missing_ok=True)
     return lines
 

@@ -30,6 +30,7 @@ def make(folder: Path, domain: str) -> tuple[Path, ssl.SSLContext]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(served)
     context.set_alpn_protocols(["http/1.1"])
+
     return trusted, context
 
 
@@ -58,10 +59,12 @@ def _certificate(
         )
         .add_extension(_usage(authority=issuer is None), critical=True)
     )
+
     if names:
         builder = builder.add_extension(
             x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), critical=False
         ).add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+
     return key, builder.sign(signer, hashes.SHA256())
 
 

@@ -79,6 +79,7 @@ class Cloud:
                     "idempotency key was used for another request",
                     error_code="idempotency_request_mismatch",
                 )
+
         template = self._admit(wanted)
         self._booting += 1
         try:
@@ -88,6 +89,7 @@ class Cloud:
             raise ApiRefusal(500, "Failed to place sandbox") from error
         finally:
             self._booting -= 1
+
         self.created += 1
         reply = sandbox.created(self.options.domain)
         if key is not None:
@@ -100,6 +102,7 @@ class Cloud:
             raise ApiRefusal(404, f"template '{wanted.get('templateID')}' not found")
         if float(wanted.get("timeout", 300)) > self.options.longest:
             raise ApiRefusal(400, f"Timeout cannot be greater than {self.options.longest / 3600:g} hours")
+
         network: dict[str, Any] = wanted.get("network") or {}
         names = [one for one in network.get("allowOut", []) if not one[:1].isdigit()]
         if names and "0.0.0.0/0" not in network.get("denyOut", []):
@@ -107,11 +110,13 @@ class Cloud:
                 400,
                 "When specifying allowed domains in allow out, you must include 'ALL_TRAFFIC' in deny out",
             )
+
         running = sum(sandbox.state == "running" for sandbox in self.sandboxes.values())
         if running + self._booting >= self.options.sandboxes:
             most = self.options.sandboxes
             self.refused += 1
             raise ApiRefusal(429, f"you have reached the maximum number of concurrent E2B sandboxes ({most})")
+
         self._within_rate()
         return template
 
@@ -147,16 +152,19 @@ class Cloud:
             traffic_token=secrets.token_hex(16) if network.get("allowPublicTraffic") is False else None,
         )
         self._gateways[number] = self._internet.serve(machine.network, network)
+
         try:
             if template.start:
                 await self.start_command(sandbox)
         except BaseException:
             await self._destroy(sandbox)
             raise
+
         # its time begins when it is up: a real one boots in the twinkling of an eye, which this host may not
         sandbox.end_at = time.time() + float(wanted.get("timeout", 300))
         self.sandboxes[number] = sandbox
         self.background(self._bury(sandbox))
+
         return sandbox
 
     async def start_command(self, sandbox: CloudSandbox) -> None:
@@ -164,6 +172,7 @@ class Cloud:
         template = sandbox.template
         started = await self.shell(sandbox, template.start)
         deadline = time.monotonic() + _READY_SECONDS
+
         while template.ready:
             probe = await self.shell(sandbox, template.ready)
             if await asyncio.shield(probe) == 0:
@@ -172,6 +181,7 @@ class Cloud:
                 raise MachineFailed("the template's start command ended")
             if time.monotonic() > deadline:
                 raise MachineFailed("the template's ready command did not succeed")
+
             await asyncio.sleep(_READY_POLL)
 
     async def shell(
@@ -250,12 +260,14 @@ class Cloud:
         old = sandbox.template
         made = new_id("s")
         sandbox.machine.freeze()
+
         try:
             layers = await sandbox.machine.keep(self._folder / f"layer-{made}")
         except MachineFailed as error:
             raise ApiRefusal(500, "Error creating snapshot") from error
         finally:
             sandbox.machine.thaw()
+
         return self.templates.add(
             CloudTemplate(
                 made, [name] if name else [], layers, old.start, old.ready, dict(old.env), old.cpu_count, old.memory_mb,

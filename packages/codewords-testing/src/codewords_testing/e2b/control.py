@@ -73,7 +73,12 @@ async def listing(request: Request, cloud: Cloud) -> Response:
     ]
     found.sort(key=_started, reverse=query.get("order") != "asc")
     start, limit = int(query.get("nextToken", 0)), min(_PAGE, int(query.get("limit", _PAGE)))
-    more = {"x-next-token": str(start + limit)} if len(found) > start + limit else {}
+
+    if len(found) > start + limit:
+        more = {"x-next-token": str(start + limit)}
+    else:
+        more = {}
+
     page = [sandbox.detail(cloud.options.domain) for sandbox in found[start : start + limit]]
     return JSONResponse(page, headers=more)
 
@@ -164,7 +169,12 @@ async def snapshots(request: Request, cloud: Cloud) -> Response:
         if sandbox in (None, one.source) and (name is None or name in (one.id, *one.names))
     ]
     start, limit = int(query.get("nextToken", 0)), min(_PAGE, int(query.get("limit", _PAGE)))
-    more = {"x-next-token": str(start + limit)} if len(found) > start + limit else {}
+
+    if len(found) > start + limit:
+        more = {"x-next-token": str(start + limit)}
+    else:
+        more = {}
+
     return JSONResponse([_snapshot(one) for one in found[start : start + limit]], headers=more)
 
 

@@ -57,7 +57,10 @@ class Head:
     def closing(self, more: dict[str, str]) -> bytes:
         """For the other side, which is to close after this one request; an upgrade is left as it is."""
         upgrade = (self.get("connection") or "").lower() == "upgrade"
-        dropped = {INNER} if upgrade else {INNER, "connection", "keep-alive"}
+        if upgrade:
+            dropped = {INNER}
+        else:
+            dropped = {INNER, "connection", "keep-alive"}
         kept = [(key, value) for key, value in self.headers if key.lower() not in dropped]
         added = list(more.items()) + ([] if upgrade else [("connection", "close")])
         lines = [self.line, *(f"{key}: {value}" for key, value in kept + added)]
@@ -80,7 +83,9 @@ def target(head: Head, domain: str) -> tuple[str, int] | None:
     if number and port and _HEADER_HOSTS.fullmatch(host):
         return number, int(port)
     named = _NAMED.fullmatch(host)
-    return (named[2], int(named[1])) if named and host != f"api.{domain}" else None
+    if named and host != f"api.{domain}":
+        return (named[2], int(named[1]))
+    return None
 
 
 class Edge:
@@ -118,10 +123,12 @@ class Edge:
             await writer.drain()
             await writer.start_tls(self._tls)
             head = parse(await reader.readuntil(b"\r\n\r\n"))
+
         wanted = target(head, self._cloud.options.domain)
         if wanted is None:
             await self._to_application(reader, writer, head, "api")
             return
+
         number, port = wanted
         sandbox = self._cloud.sandboxes.get(number)
         if sandbox is None or not self._cloud.wake(sandbox):
@@ -152,16 +159,23 @@ class Edge:
         if fault is not None and fault.status:
             await _say(writer, fault.status, fault.body, fault.headers)
             return
+
         given = head.get("e2b-traffic-access-token")
         if sandbox.traffic_token and given != sandbox.traffic_token:
-            what = "is missing" if given is None else "is invalid"
+            if given is None:
+                what = "is missing"
+            else:
+                what = "is invalid"
+
             message = f"Sandbox is secured with traffic access token. Token header 'e2b-traffic-access-token' {what}"
             await _say(writer, 403, {"sandboxId": sandbox.id, "code": 403, "message": message})
             return
+
         link = await _dial(sandbox, port)
         if link is None:
             await _say(writer, 502, {"sandboxId": sandbox.id, "message": NOT_OPEN, "port": port, "code": 502})
             return
+
         inner_reader, inner_writer = await asyncio.open_connection(sock=link)
         inner_writer.write(head.closing({}))
         if fault is not None and fault.kill == "after":
@@ -201,6 +215,7 @@ async def _splice(
     """Both ways until the inner side has ended: it closes when its answer is whole."""
     up = asyncio.ensure_future(_pour(reader, inner_writer))
     down = asyncio.ensure_future(_pour(inner_reader, writer))
+
     try:
         await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
         if not down.done():  # the client has said all; a client that is gone breaks the way down

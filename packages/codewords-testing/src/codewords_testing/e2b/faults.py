@@ -67,15 +67,18 @@ class Faults:
         for pattern, event in self._waiting:
             if pattern.search(label):
                 event.set()
+
         fault = self._take(label)
         if fault is None:
             return None
+
         if fault.delay:
             await asyncio.sleep(fault.delay)
         if fault.kill == "before" and kill is not None:
             kill()
         if fault.drop:
             raise Dropped
+
         return fault
 
     def _take(self, label: str) -> Fault | None:

@@ -55,7 +55,9 @@ class PublicNames(FakeNames):
     def address_of(self, name: str) -> Address | None:
         """See `FakeNames`."""
         fake = super().address_of(name)
-        return None if fake is None else _ADDRESSES[int(fake) & 0xFFFF]
+        if fake is None:
+            return None
+        return _ADDRESSES[int(fake) & 0xFFFF]
 
     def name_of(self, address: Address) -> str | None:
         """See `FakeNames`."""
@@ -73,12 +75,18 @@ class InternetGateway:
         """Host, port, and whether it was let out."""
         self._internet = internet
         self._names = PublicNames()
-        self._dns = DnsResponder(network.dns, self._names) if network else None
-        self._listener = (
-            ConnectionListener(network.tcp, self._carry, limit=_CONNECTIONS, overflow=lambda _: None)
-            if network
-            else None
-        )
+
+        if network:
+            self._dns = DnsResponder(network.dns, self._names)
+        else:
+            self._dns = None
+
+        if network:
+            self._listener = ConnectionListener(
+                network.tcp, self._carry, limit=_CONNECTIONS, overflow=lambda _: None
+            )
+        else:
+            self._listener = None
 
     async def close(self) -> None:
         """Hang up. Idempotent."""
@@ -94,7 +102,12 @@ class InternetGateway:
         host = self._names.name_of(address) or str(address)
         allowed = permits(self.rules, host)
         self.reached.append((host, port, allowed))
-        place = self._internet.place(host, port) if allowed else None
+
+        if allowed:
+            place = self._internet.place(host, port)
+        else:
+            place = None
+
         upstream = await _connect(*place) if place else None
         if upstream is None:
             reset(client)

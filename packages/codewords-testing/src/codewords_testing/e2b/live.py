@@ -132,12 +132,14 @@ async def main() -> int:
     """The exit code."""
     settings = Settings(sandbox="e2b")  # pyright: ignore[reportCallIssue]  # every field has a default
     environment = await build_environment(settings.home)
+
     with TemporaryDirectory(prefix="codewords-live-") as folder:
         try:
             driver = await E2BDriver.open(settings, None, Path(folder))
         except CodewordsError as error:
             sys.stdout.write(f"FAILED  the driver opens\n        {error}\n")
             return 1
+
         try:
             return await _run(Live(driver, environment))
         finally:

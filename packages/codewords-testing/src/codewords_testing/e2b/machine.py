@@ -90,6 +90,7 @@ class Machine:
             if isinstance(error, TimeoutError | OSError):
                 raise MachineFailed(f"a machine did not come up: {error}") from error
             raise
+
         return machine
 
     async def _boot(self, show: Sequence[Path], *, network: bool) -> None:
@@ -102,6 +103,7 @@ class Machine:
         ):
             (self.folder / name).mkdir(parents=True)
             (self.folder / name).chmod(mode)
+
         description = {
             "parent": os.getpid(),
             "root": str(self.folder / "root"),
@@ -115,6 +117,7 @@ class Machine:
         self._channel = ours
         asyncio.get_running_loop().add_reader(ours.fileno(), self._on_readable)
         listeners = await self._up
+
         if listeners:
             tcp, dns = (socket.socket(fileno=fd) for fd in listeners)
             self.network = MachineNetwork(tcp, dns)
@@ -123,6 +126,7 @@ class Machine:
         """Start its process; the channel to it."""
         ours, theirs = channel.pair()
         spec = _memory_file(description)
+
         try:
             self._launcher = subprocess.Popen(
                 [sys.executable, "-I", "-S", _LAUNCH, str(theirs.fileno()), str(spec), _RUNTIME],
@@ -133,6 +137,7 @@ class Machine:
         finally:
             theirs.close()
             os.close(spec)
+
         return ours
 
     async def run(
@@ -141,7 +146,12 @@ class Machine:
         """Start a process in a session of its own. Raises MachineFailed, OSError (what execve says)."""
         number = next(self._ids)
         ends = [os.pipe2(os.O_CLOEXEC) for _ in range(2)]
-        into = os.pipe2(os.O_CLOEXEC) if stdin else (os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), -1)
+
+        if stdin:
+            into = os.pipe2(os.O_CLOEXEC)
+        else:
+            into = (os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), -1)
+
         spec = _memory_file({"argv": list(argv), "env": dict(env), "cwd": cwd})
         given = [spec, into[0], ends[0][1], ends[1][1]]
         kept = [ends[0][0], ends[1][0], *([into[1]] if stdin else [])]
@@ -154,6 +164,7 @@ class Machine:
         finally:
             for fd in given:
                 os.close(fd)
+
         process = Process(
             pid, into[1] if stdin else None, (kept[0], kept[1]), asyncio.get_running_loop().create_future()
         )
@@ -166,7 +177,9 @@ class Machine:
         """A connection to a port of the machine's loopback; None where nobody listens. Raises MachineFailed."""
         number = next(self._ids)
         fd = await self._ask(number, {"dial": number, "port": port})
-        return None if fd is None else socket.socket(fileno=fd)
+        if fd is None:
+            return None
+        return socket.socket(fileno=fd)
 
     def signal(self, pid: int, number: signal.Signals) -> None:
         """To one process; that it is gone is no error."""
@@ -186,15 +199,18 @@ class Machine:
             asyncio.get_running_loop().remove_reader(self._channel.fileno())
             self._channel.close()
             self._channel = None
+
         launcher, self._launcher = self._launcher, None
         if launcher is not None:
             with contextlib.suppress(ProcessLookupError):
                 launcher.kill()  # its child, process 1, dies with it, and with that one all others
             await asyncio.to_thread(launcher.wait)
+
         self._fail(MachineFailed("the machine is gone"))
         if self.network is not None:
             for end in (self.network.tcp, self.network.dns):
                 end.close()
+
         if self.on_end is not None and (self.folder / "upper").exists():
             await asyncio.to_thread(self.on_end, self.folder / "upper")
         await asyncio.to_thread(_remove, self.folder)
@@ -211,6 +227,7 @@ class Machine:
             raise MachineFailed(
                 f"the machine's disk could not be copied: {done.stderr.decode(errors='replace')}"
             )
+
         return Layers((folder, *self.layers.below))
 
     async def _ask(self, number: int, message: dict[str, Any], fds: list[int] | None = None) -> Any:
@@ -237,10 +254,12 @@ class Machine:
                 return
             except OSError:
                 received = None
+
             if received is None:
                 asyncio.get_running_loop().remove_reader(self._channel.fileno())
                 self._fail(MachineFailed("the machine ended by itself"))
                 return
+
             self._hear(*received)
 
     def _hear(self, message: dict[str, Any], fds: list[int]) -> None:

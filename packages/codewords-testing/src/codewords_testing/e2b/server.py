@@ -80,11 +80,13 @@ class _Application:
         if scope["type"] != "http":
             await self._api(scope, receive, send)
             return
+
         request = Request(scope, receive, send)
         number = request.headers.get(INNER, "api")
         if number == "api":  # a request that has come is done, also when its client does not wait for that
             receive = _whole(await request.body(), receive)
             request = Request(scope, receive)
+
         who = "api" if number == "api" else "envd"
         try:
             fault = await self._cloud.faults.meet(
@@ -95,6 +97,7 @@ class _Application:
             # uvicorn closes a connection whose answer is left unfinished
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
             return
+
         if fault is not None and fault.kill == "after":
             self._kill(request, number)
 
@@ -128,7 +131,9 @@ def _whole(body: bytes, receive: Receive) -> Receive:
     left = [body]
 
     async def again() -> Message:
-        return {"type": "http.request", "body": left.pop(), "more_body": False} if left else await receive()
+        if left:
+            return {"type": "http.request", "body": left.pop(), "more_body": False}
+        return await receive()
 
     return again
 
@@ -199,6 +204,7 @@ async def unavailable() -> str:
     """Why this host cannot have machines; empty where it can."""
     if not sys.platform.startswith("linux"):
         return "the loopback E2B needs Linux"
+
     folder = Path(tempfile.mkdtemp(prefix="e2b-"))
     try:
         await (await Machine.boot(folder / "probe", Layers(), network=False)).destroy()
@@ -206,6 +212,7 @@ async def unavailable() -> str:
         return f"the loopback E2B cannot make machines here: {error}"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
     return ""
 
 
@@ -216,6 +223,7 @@ async def loopback_e2b(
     """Serve on free ports of 127.0.0.1 until the end of the block. Every sandbox ends with it."""
     options = options or Options()
     folder = Path(tempfile.mkdtemp(prefix="e2b-"))
+
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         cloud = Cloud(folder, options, internet or Internet())

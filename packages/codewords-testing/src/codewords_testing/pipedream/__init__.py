@@ -22,7 +22,7 @@ from codewords_testing.pipedream.connect import ActionRun, LoopbackConnect
 from codewords_testing.providers.model import Request, StubReply
 from codewords_testing.providers.server import ServerConnection
 
-__all__ = ["LoopbackConnect", "StubReply", "Request", "ActionRun", "loopback_connect", "serving"]
+__all__ = ["ActionRun", "LoopbackConnect", "Request", "StubReply", "loopback_connect", "serving"]
 
 
 @contextmanager
@@ -43,6 +43,7 @@ def serving(server: LoopbackConnect) -> Generator[LoopbackConnect]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="connect")
     thread.start()
+
     try:
         if not ready.wait(30):
             raise TimeoutError("the loopback Connect did not start")

@@ -13,11 +13,13 @@ def main() -> None:
     """Serve, printing the address and the credentials first."""
     parser = argparse.ArgumentParser(description="Pipedream Connect on loopback.")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+
     with serving(LoopbackConnect(port=parser.parse_args().port)) as running:
         lines = [f"CODEWORDS_PIPEDREAM_BASE_URL={running.url}"]
         lines += [f"{name}={value}" for name, value in running.credentials.items()]
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
+
         try:
             threading.Event().wait()
         except KeyboardInterrupt:

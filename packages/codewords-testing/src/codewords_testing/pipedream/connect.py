@@ -147,13 +147,16 @@ class LoopbackConnect:
             return self._token(request.json)
         if path == "/_static/connect.html":
             return self._page(request)
+
         for pattern, method, serve in self._ROUTES:
             if request.method == method and (found := pattern.fullmatch(path)):
                 environment = self._authorised(request)
                 named = {name: unquote(value) for name, value in found.groupdict().items()}
                 if named.get("project", self.project) != self.project:
                     raise ConnectRefusal(404, "record not found")
+
                 return serve(self, request, environment, named)
+
         raise ConnectRefusal(404, "record not found")
 
     def _authorised(self, request: Request) -> str:
@@ -234,9 +237,11 @@ class LoopbackConnect:
         asked = request.json
         if not asked.get("external_user_id"):
             raise ConnectRefusal(400, "external_user_id is required")
+
         slug = asked.get("app_id") or ""
         if slug and slug not in {one["name_slug"] for one in self.apps}:
             raise ConnectRefusal(404, "record not found")
+
         token, until = (
             f"ctok_{secrets.token_hex(16)}",
             time.time() + min(int(asked.get("expires_in") or _LINK_SECONDS), _LINK_SECONDS),
@@ -245,6 +250,7 @@ class LoopbackConnect:
             asked["external_user_id"], environment, slug, asked.get("success_redirect_uri"), until
         )
         url = f"{self.url}/_static/connect.html?token={token}&connectLink=true"
+
         return _json({"token": token, "expires_at": _iso(until), "connect_link_url": url})
 
     def _page(self, request: Request) -> StubReply:
@@ -254,12 +260,15 @@ class LoopbackConnect:
             return StubReply(410, b"<h1>This link has expired</h1>", media="text/html")
         if app not in {one["name_slug"] for one in self.apps}:
             return StubReply(404, b"<h1>No such app</h1>", media="text/html")
+
         if request.method == "POST":
             link.used = True
             self.connect_account(link.user, app, environment=link.environment)
             if link.success:
                 return StubReply(303, headers=[("location", link.success)])
+
             return StubReply(200, b"<h1>Account connected</h1>", media="text/html")
+
         form = f"<h1>Connect {escape(app)}</h1><form method=post><button>Connect</button></form>"
         return StubReply(200, f"<!doctype html><title>Connect</title>{form}".encode(), media="text/html")
 
@@ -287,6 +296,7 @@ class LoopbackConnect:
         props = [*action["configurable_props"], *more]
         made = f"dyp_{secrets.token_hex(4)}"
         self._dynamic[made] = props
+
         return _json(
             {"observations": [], "errors": [], "dynamicProps": {"id": made, "configurableProps": props}}
         )
@@ -311,19 +321,27 @@ class LoopbackConnect:
         ]
         if missing:
             return _json(failed("Error", f"missing required properties: {', '.join(missing)}"))
-        answer = self.on_run(run) if self.on_run else succeeded(f"Ran {action['key']}", _plain(given))
-        return answer if isinstance(answer, StubReply) else _json(answer)
+
+        if self.on_run:
+            answer = self.on_run(run)
+        else:
+            answer = succeeded(f"Ran {action['key']}", _plain(given))
+
+        if isinstance(answer, StubReply):
+            return answer
+
+        return _json(answer)
 
     def _check_accounts(self, action: Json, asked: Json, environment: str) -> None:
         given = cast("Json", asked.get("configured_props") or {})
         for one in action["configurable_props"]:
             if one["type"] == "app" and self._needs_account(one["app"]):
                 value: Any = given.get(one["name"])
-                account = (
-                    self._accounts.get(str(cast("Json", value).get("authProvisionId")))
-                    if isinstance(value, dict)
-                    else None
-                )
+                if isinstance(value, dict):
+                    account = self._accounts.get(str(cast("Json", value).get("authProvisionId")))
+                else:
+                    account = None
+
                 if account is None or (account.user, account.environment) != (
                     asked.get("external_user_id"),
                     environment,
@@ -381,6 +399,7 @@ def _paged(items: list[Json], key: str, asked: dict[str, str]) -> Json:
     if after := asked.get("after"):
         name = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)).decode()
         start = next((at + 1 for at, one in enumerate(items) if one[key] == name), len(items))
+
     page = items[start : start + limit]
     info = {
         "total_count": len(items),

@@ -20,7 +20,7 @@ from codewords_testing.providers import anthropic, gemini, openai
 from codewords_testing.providers.model import Json, Request, Steering, StubReply, steer
 from codewords_testing.providers.server import ENCODINGS, ServerConnection, compressed
 
-__all__ = ["LoopbackProviders", "StubReply", "Request", "Steering", "key_of", "loopback_providers"]
+__all__ = ["LoopbackProviders", "Request", "Steering", "StubReply", "key_of", "loopback_providers"]
 
 _KEPT = 20_000
 
@@ -86,11 +86,9 @@ class LoopbackProviders:
         if wanted is None or "upload_id=" in request.query:
             return None
         known = {frozenset({key}) for key in wanted.split()}
-        return (
-            None
-            if key_of(request) in known
-            else _MODULES[request.provider].error(401, "that key is not valid here")
-        )
+        if key_of(request) in known:
+            return None
+        return _MODULES[request.provider].error(401, "that key is not valid here")
 
     def _script(self, request: Request) -> StubReply | None:
         with self._changed:
@@ -102,7 +100,9 @@ class LoopbackProviders:
     def _reply(self, request: Request) -> StubReply:
         if request.provider == "gemini" and "/openai/" not in request.path:
             return gemini.answer(request, self._files)
-        return anthropic.answer(request) if request.provider == "anthropic" else openai.answer(request)
+        if request.provider == "anthropic":
+            return anthropic.answer(request)
+        return openai.answer(request)
 
 
 _MODULES = {"openai": openai, "anthropic": anthropic, "gemini": gemini}
@@ -120,7 +120,9 @@ def provider_of(request: Request) -> str:
     if "anthropic-version" in request.headers or "/messages" in request.path:
         return "anthropic"
     google = ("/v1beta", "/upload/", "/v1/models/", "/v1alpha")
-    return "gemini" if request.path.startswith(google) or "x-goog-api-key" in request.headers else "openai"
+    if request.path.startswith(google) or "x-goog-api-key" in request.headers:
+        return "gemini"
+    return "openai"
 
 
 def _wants_json(request: Request) -> bool:
@@ -144,6 +146,7 @@ def counted(usage: Json) -> dict[str, int]:
     if "cache_creation_input_tokens" in usage:
         cached = usage["cache_creation_input_tokens"] + usage["cache_read_input_tokens"]
         return {"input": usage["input_tokens"] + cached, "output": usage["output_tokens"]}
+
     return {
         "input": usage.get("prompt_tokens", usage.get("input_tokens", 0)),
         "output": usage.get("completion_tokens", usage.get("output_tokens", 0)),
@@ -164,6 +167,7 @@ def loopback_providers(keys: Mapping[str, str] | None = None) -> Generator[Loopb
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="providers")
     thread.start()
+
     try:
         if not ready.wait(30):
             raise TimeoutError("the loopback providers did not start")

@@ -22,12 +22,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="OpenAI, Anthropic and Gemini stand-ins on loopback.")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     runner = asyncio.run
+
     try:
         import uvloop
 
         runner = uvloop.run
     except ImportError:
         pass
+
     runner(_serve(parser.parse_args().port))
 
 

@@ -45,13 +45,16 @@ def answer(request: Request) -> StubReply:
     body = request.json
     model = str(body.get("model") or "")
     steering = steer(model)
+
     if steering.status != 200:
         reply = error(steering.status)
         reply.headers += [("retry-after", steering.retry_after)] if steering.retry_after else []
         return reply
+
     reply = _routed(request, body, model, steering)
     reply.headers = _HEADERS + reply.headers
     reply.wait, reply.delay = steering.wait, steering.delay
+
     return reply
 
 
@@ -59,6 +62,7 @@ def _routed(request: Request, body: Json, model: str, steering: Steering) -> Stu
     path = request.path
     if path.endswith("/messages/count_tokens"):
         return StubReply(body=dumped({"input_tokens": input_tokens(request)}))
+
     if path.endswith("/messages/batches"):
         counts = {"processing": 1, "succeeded": 0, "errored": 0, "canceled": 0, "expired": 0}
         at = "2026-11-25T00:00:00Z"
@@ -67,6 +71,7 @@ def _routed(request: Request, body: Json, model: str, steering: Steering) -> Stu
             "created_at": at, "expires_at": at, "ended_at": None, "archived_at": None, "cancel_initiated_at": None,
             "results_url": None,
         }))  # fmt: skip
+
     if path.endswith("/messages"):
         return _messages(request, body, model, steering)
     if path.endswith("/models"):
@@ -77,13 +82,16 @@ def _routed(request: Request, body: Json, model: str, steering: Steering) -> Stu
             "created_at": "2026-02-01T00:00:00Z",
         }
         return StubReply(body=dumped({"data": [known], "has_more": False, "first_id": "a", "last_id": "a"}))
+
     return error(404, f"no route {request.method} {path}")
 
 
 def _stop(content: Json, steering: Steering) -> str:
     if "short" in steering.flags:
         return "max_tokens"
-    return "tool_use" if content["type"] == "tool_use" else "end_turn"
+    if content["type"] == "tool_use":
+        return "tool_use"
+    return "end_turn"
 
 
 def _messages(request: Request, body: Json, model: str, steering: Steering) -> StubReply:
@@ -95,16 +103,23 @@ def _messages(request: Request, body: Json, model: str, steering: Steering) -> S
     wanted = part(body, "output_config", "format") or part(body, "output_format")
     text = structured(request, wanted.get("schema"), steering)
     content: Json = {"type": "text", "text": text or text_of(steering)}
+
     if part(body, "tool_choice").get("type") == "tool":
         tool = next(tool for tool in body["tools"] if tool["name"] == body["tool_choice"]["name"])
-        value = {"unasked": 1} if "loose" in steering.flags else sample(tool["input_schema"])
+        if "loose" in steering.flags:
+            value = {"unasked": 1}
+        else:
+            value = sample(tool["input_schema"])
+
         content = {"type": "tool_use", "id": "toolu_1", "name": tool["name"], "input": value}
+
     message: Json = {
         "id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": [content],
         "stop_reason": _stop(content, steering), "stop_sequence": None, "usage": usage,
     }  # fmt: skip
     if body.get("stream"):
         return _stream(message, usage, steering)
+
     if "nousage" in steering.flags:
         message.pop("usage")
     return StubReply(body=dumped(message), usage=usage)
@@ -117,14 +132,20 @@ def _stream(message: Json, usage: Json, steering: Steering) -> StubReply:
     content: Json = message["content"][0]
     deltas: list[Json]
     blank: Json
+
     if content["type"] == "tool_use":
         blank, deltas = (
             content | {"input": {}},
             [{"type": "input_json_delta", "partial_json": json.dumps(content["input"])}],
         )
     else:
-        pieces = [content["text"]] if content["text"].startswith("{") else words(steering.pieces)
+        if content["text"].startswith("{"):
+            pieces = [content["text"]]
+        else:
+            pieces = words(steering.pieces)
+
         blank, deltas = content | {"text": ""}, [{"type": "text_delta", "text": piece} for piece in pieces]
+
     last = {
         name: usage[name]
         for name in (
@@ -147,8 +168,10 @@ def _stream(message: Json, usage: Json, steering: Steering) -> StubReply:
         *([ending] * (2 if "twice" in steering.flags else 1) if "nousage" not in steering.flags else []),
         event("message_stop"),
     ]
+
     if "midstream" in steering.flags:
         stream = [*stream[:4], event("error", error={"type": "overloaded_error", "message": "Overloaded"})]
     elif "cut" in steering.flags:
         stream = [*stream[:4], CUT]
+
     return StubReply(stream=stream, media="text/event-stream; charset=utf-8", usage=usage)

@@ -50,14 +50,17 @@ class Files:
         command = request.headers.get("x-goog-upload-command", "")
         if "start" in command:
             return self._start(request)
+
         found = re.search(r"upload_id=(\w+)", request.query)
         name = found[1] if found else ""
         begun = self._uploads.get(name)
         if begun is None:
             return error(404, "there is no such upload")
+
         begun["size"] += len(request.body)
         if "finalize" not in command:
             return StubReply(body=b"{}", headers=[("X-Goog-Upload-Status", "active")])
+
         at = "2026-11-25T00:00:00Z"
         file = {
             "name": f"files/{name}", "mimeType": begun["type"], "sizeBytes": str(begun["size"]), "createTime": at,
@@ -65,6 +68,7 @@ class Files:
             "uri": f"https://generativelanguage.googleapis.com/v1beta/files/{name}",
         }  # fmt: skip
         self._files[f"files/{name}"] = file
+
         return StubReply(body=dumped({"file": file}), headers=[("X-Goog-Upload-Status", "final")])
 
     def _start(self, request: Request) -> StubReply:
@@ -99,13 +103,16 @@ def answer(request: Request, files: Files) -> StubReply:
     """The answer to a request."""
     named = re.search(r"/models/([^:/?]+)", request.path)
     steering = steer(named[1] if named else "")
+
     if steering.status != 200:
         reply = error(steering.status)
         reply.headers += [("retry-after", steering.retry_after)] if steering.retry_after else []
         return reply
+
     reply = _routed(request, named[1] if named else "", steering, files)
     reply.headers = _HEADERS + reply.headers
     reply.wait, reply.delay = steering.wait, steering.delay
+
     return reply
 
 
@@ -118,12 +125,19 @@ def _routed(request: Request, model: str, steering: Steering, files: Files) -> S
         return _stream(request, model, steering)
     if verb == "countTokens":
         return StubReply(body=dumped({"totalTokens": tokens}))
+
     if verb in {"embedContent", "batchEmbedContents"}:
         usage = {"promptTokenCount": tokens}
         one = {"values": [0.1, 0.2]}
         many = {"embeddings": [one for _ in request.json.get("requests", [1])]}
-        body = {"embedding": one} if verb == "embedContent" else many
+
+        if verb == "embedContent":
+            body = {"embedding": one}
+        else:
+            body = many
+
         return StubReply(body=dumped(body | {"usageMetadata": usage}), usage=usage)
+
     if "/upload/" in path:
         return files.upload(request)
     if found := re.search(r"/(files/\w+)$", path):
@@ -137,6 +151,7 @@ def _routed(request: Request, model: str, steering: Steering, files: Files) -> S
             "supportedGenerationMethods": ["generateContent"],
         }
         return StubReply(body=dumped({"models": [known]}))
+
     return error(404, f"no route {request.method} {path}")
 
 
@@ -173,14 +188,23 @@ def _generate(request: Request, model: str, steering: Steering) -> StubReply:
 
 def _stream(request: Request, model: str, steering: Steering) -> StubReply:
     usage, text = _parts(request, steering)
-    pieces = [text] if text.startswith("{") else words(steering.pieces)
+    if text.startswith("{"):
+        pieces = [text]
+    else:
+        pieces = words(steering.pieces)
+
     events: list[Any] = []
     for number, piece in enumerate(pieces, 1):
         last = number == len(pieces)
         partial = {name: usage[name] for name in ("promptTokenCount", "thoughtsTokenCount")}
-        so_far = usage if last else partial | {"candidatesTokenCount": number}
+        if last:
+            so_far = usage
+        else:
+            so_far = partial | {"candidatesTokenCount": number}
+
         event: Json = {"candidates": [_candidate(piece, "STOP" if last else None)], "modelVersion": model}
         events.append(event if "nousage" in steering.flags else event | {"usageMetadata": so_far})
+
     if "midstream" in steering.flags:
         events = [*events[:2], json.loads(error(503).body)]
     if "alt=sse" in request.query:
@@ -190,6 +214,7 @@ def _stream(request: Request, model: str, steering: Steering) -> StubReply:
         stream = [(b"[" if at == 0 else b",\r\n") + dumped(event) for at, event in enumerate(events)]
         stream.append(b"]")
         media = "application/json; charset=UTF-8"
+
     if "cut" in steering.flags:
         stream = [*stream[:2], CUT]
     return StubReply(stream=stream, media=media, usage=usage)

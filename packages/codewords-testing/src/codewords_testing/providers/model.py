@@ -13,8 +13,13 @@ Json = dict[str, Any]
 def part(value: Any, *path: str) -> Json:
     """The object at a path of keys, {} where there is none."""
     for name in path:
-        value = cast("Json", value).get(name) if isinstance(value, dict) else None
-    return cast("Json", value) if isinstance(value, dict) else {}
+        if isinstance(value, dict):
+            value = cast("Json", value).get(name)
+        else:
+            value = None
+    if isinstance(value, dict):
+        return cast("Json", value)
+    return {}
 
 
 CUT: Any = object()
@@ -91,7 +96,9 @@ def steer(model: str) -> Steering:
 
     def number(mark: str, usual: int) -> int:
         found = re.search(rf"(?:^|-){mark}(\d+)(?=-|$)", model)
-        return int(found[1]) if found else usual
+        if found:
+            return int(found[1])
+        return usual
 
     retry_after = number("ra", -1)
     return Steering(
@@ -137,15 +144,17 @@ def words(count: int) -> list[str]:
 
 def text_of(steering: Steering) -> str:
     """The whole text of an answer."""
-    return "x" * (steering.megabytes << 20) if steering.megabytes else "".join(words(steering.pieces))
+    if steering.megabytes:
+        return "x" * (steering.megabytes << 20)
+    return "".join(words(steering.pieces))
 
 
 def input_tokens(request: Request) -> int:
     """What a prompt counts here: a quarter of its bytes, 7 at the least; of a model that `bills`, also what text is not."""
     text = max(7, len(request.body) // 4)
-    return (
-        text + _beside_text(request.json) if b"-bills" in request.body or "-bills" in request.path else text
-    )
+    if b"-bills" in request.body or "-bills" in request.path:
+        return text + _beside_text(request.json)
+    return text
 
 
 _PICTURE, _WINDOW = 48_169, 128_000
@@ -159,12 +168,14 @@ def _beside_text(value: Any) -> int:
         return sum(_beside_text(item) for item in cast("list[Any]", value))
     if not isinstance(value, dict):
         return 0
+
     total, stored = 0, False
     for name, item in cast("Json", value).items():
         plain = name.casefold().replace("_", "")
         total += _PICTURE if plain in _PICTURES and item else 0
         stored = stored or (plain in _STORED and bool(item))
         total += _beside_text(item)
+
     if cast("Json", value).get("type") == "image":
         total += _PICTURE
     return total + (_WINDOW if stored else 0)
@@ -179,15 +190,18 @@ def sample(schema: Json, definitions: Json | None = None) -> Any:
         return schema["enum"][0]
     if "const" in schema:
         return schema["const"]
+
     for word in ("anyOf", "oneOf", "allOf"):
         if schema.get(word):
             return sample(schema[word][0], known)
+
     kind: Any = schema.get("type", "object")
     kind = str(cast("list[Any]", kind)[0] if isinstance(kind, list) else kind).lower()
     if kind == "object":
         return {name: sample(value, known) for name, value in part(schema, "properties").items()}
     if kind == "array":
         return [sample(part(schema, "items") or {"type": "string"}, known)]
+
     return {"integer": 1, "number": 1.5, "boolean": True, "null": None}.get(kind, "sample")
 
 
@@ -197,4 +211,6 @@ def structured(request: Request, schema: Json | None, steering: Steering) -> str
         return None
     told = b"does not fit" in request.body
     breaks = "loose" in steering.flags or ("mends" in steering.flags and not told)
-    return '{"unasked": 1}' if breaks else json.dumps(sample(schema))
+    if breaks:
+        return '{"unasked": 1}'
+    return json.dumps(sample(schema))

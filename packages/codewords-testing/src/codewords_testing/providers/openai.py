@@ -63,16 +63,19 @@ def answer(request: Request) -> StubReply:
     path = re.sub(r"^.*?/(v1beta/openai|v1)(?=/)", "", request.path)
     body, model = request.json, _model(request)
     steering = steer(model)
+
     if steering.status != 200:
         reply = error(steering.status)
         reply.headers += [("retry-after", steering.retry_after)] if steering.retry_after else []
         return reply
+
     for name, handler in _HANDLERS.items():
         if path == name and request.method == "POST":
             reply = handler(Ask(request, body, model, steering))
             break
     else:
         reply = _other(request, path)
+
     reply.headers = _HEADERS + reply.headers
     reply.wait, reply.delay = steering.wait, steering.delay
     return reply
@@ -82,7 +85,9 @@ def _model(request: Request) -> str:
     if request.json:
         return str(request.json.get("model") or "")
     found = re.search(rb'name="model"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]+)', request.body)
-    return found[1].decode() if found else ""
+    if found:
+        return found[1].decode()
+    return ""
 
 
 def usage_of(request: Request, steering: Steering) -> Json:
@@ -91,6 +96,7 @@ def usage_of(request: Request, steering: Steering) -> Json:
     if "bills" in steering.flags:
         copies: Any = request.json.get("n") or 1
         out *= int(copies)
+
     return {
         "prompt_tokens": prompt,
         "completion_tokens": out,
@@ -106,17 +112,23 @@ def _chat(ask: Ask) -> StubReply:
     text = structured(ask.request, wanted.get("schema"), ask.steering)
     if ask.body.get("stream"):
         return _chat_stream(ask.body, ask.model, ask.steering, usage, text)
+
     message: Json = {
         "role": "assistant",
         "content": text or text_of(ask.steering),
         "refusal": None,
         "annotations": [],
     }
-    finish = "length" if "short" in ask.steering.flags else "stop"
+    if "short" in ask.steering.flags:
+        finish = "length"
+    else:
+        finish = "stop"
+
     if ask.body.get("tools") and ask.body.get("tool_choice") != "none":
         name = ask.body["tools"][0]["function"]["name"]
         call = {"id": "call_1", "type": "function", "function": {"name": name, "arguments": "{}"}}
         message, finish = message | {"content": None, "tool_calls": [call]}, "tool_calls"
+
     whole: Json = {
         "id": "chatcmpl-1", "object": "chat.completion", "created": _CREATED, "model": ask.model,
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish}],
@@ -138,9 +150,11 @@ def _chat_stream(body: Json, model: str, steering: Steering, usage: Json, text: 
     stream: list[Any] = [event({"role": "assistant", "content": ""})]
     stream += [event({"content": piece}) for piece in ([text] if text else words(steering.pieces))]
     stream.append(event({}, "stop"))
+
     if told and "nousage" not in steering.flags:
         last = b"data: " + dumped(base | {"choices": [], "usage": usage}) + b"\n\n"
         stream += [last] * (2 if "twice" in steering.flags else 1)
+
     stream.append(b"data: [DONE]\n\n")
     broken = b"data: " + error(500, "The server had an error").body + b"\n\n"
     return _streamed(stream, steering, broken, usage)
@@ -188,6 +202,7 @@ def _responses(ask: Ask) -> StubReply:
     }  # fmt: skip
     if not ask.body.get("stream"):
         return StubReply(body=dumped(whole), usage=usage)
+
     number = 0
 
     def event(kind: str, **more: Any) -> bytes:
@@ -214,6 +229,7 @@ def _responses(ask: Ask) -> StubReply:
         event("response.completed", response=whole),
     ]
     broken = event("error", code="server_error", message="The server had an error", param=None)
+
     return _streamed(stream, ask.steering, broken, usage)
 
 
@@ -229,17 +245,27 @@ def _compact(ask: Ask) -> StubReply:
         "output": [item],
         "usage": usage,
     }
+
     return StubReply(body=dumped(whole), usage=usage)
 
 
 def _embeddings(ask: Ask) -> StubReply:
-    count = len(ask.body["input"]) if isinstance(ask.body.get("input"), list) else 1
+    if isinstance(ask.body.get("input"), list):
+        count = len(ask.body["input"])
+    else:
+        count = 1
+
     vector = (0.1, 0.2, 0.3)
     packed = base64.b64encode(struct.pack("<3f", *vector)).decode()
-    value = packed if ask.body.get("encoding_format") == "base64" else list(vector)
+    if ask.body.get("encoding_format") == "base64":
+        value = packed
+    else:
+        value = list(vector)
+
     tokens = input_tokens(ask.request)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     data = [{"object": "embedding", "index": index, "embedding": value} for index in range(count)]
+
     return StubReply(
         body=dumped({"object": "list", "data": data, "model": ask.model, "usage": usage}), usage=usage
     )

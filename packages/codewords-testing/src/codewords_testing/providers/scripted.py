@@ -40,11 +40,13 @@ def response_reply(
         for name, arguments in wanted
         for one in [secrets.token_hex(6)]
     ]  # fmt: skip
+
     if text:
         said: Json = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
         output.append(
             {"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": [said]}
         )
+
     whole: Json = {
         "id": "resp_1", "object": "response", "created_at": 1_760_000_000, "status": "completed", "error": None,
         "incomplete_details": None, "instructions": None, "model": model, "output": output, "parallel_tool_calls": True,

@@ -90,12 +90,14 @@ class ServerConnection(asyncio.Protocol):
                 self._current = None
                 self._transport.close()
                 return
+
             if reply.stream is None and not reply.wait:
                 self._whole(reply)
                 self._current = None
             else:
                 self._serving = asyncio.ensure_future(self._slowly(reply))
                 return
+
         self._current = None
 
     async def _slowly(self, reply: StubReply) -> None:
@@ -122,7 +124,9 @@ class ServerConnection(asyncio.Protocol):
                 if self._transport is not None:
                     self._transport.close()
                 return
+
             self._write(b"%x\r\n%s\r\n" % (len(piece), piece))
+
         self._write(b"0\r\n\r\n")
 
     def _write(self, data: bytes) -> None:

@@ -20,7 +20,7 @@ from aiohttp import web
 from codewords_testing.services import hunter, reddit, search, slack, whatsapp
 from codewords_testing.services.model import ServiceRequest
 
-__all__ = ["ServiceRequest", "LoopbackServices", "loopback_services"]
+__all__ = ["LoopbackServices", "ServiceRequest", "loopback_services"]
 
 _KEPT = 10_000
 
@@ -69,16 +69,27 @@ class LoopbackServices:
 
     @web.middleware
     async def _noting(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        body = b"" if request.headers.get("upgrade") else await request.read()
+        if request.headers.get("upgrade"):
+            body = b""
+        else:
+            body = await request.read()
+
         self.asked.append(
-            ServiceRequest(request.method, request.path, dict(request.query), {n.lower(): v for n, v in request.headers.items()}, body)
-        )  # fmt: skip
+            ServiceRequest(
+                request.method,
+                request.path,
+                dict(request.query),
+                {name.lower(): value for name, value in request.headers.items()},
+                body,
+            )
+        )
         self.told()
         if self._scripted:
             status, scripted, headers = self._scripted.popleft()
             if isinstance(scripted, bytes):
                 return web.Response(status=status, body=scripted, headers=headers)
             return web.json_response(scripted, status=status, headers=headers)
+
         return await handler(request)
 
     async def start(self, port: int = 0) -> web.AppRunner:
@@ -86,6 +97,7 @@ class LoopbackServices:
         self.loop = asyncio.get_running_loop()
         app = web.Application(middlewares=[self._noting])
         self.slack.on_frame = self.told
+
         for routes in (
             search.routes(),
             reddit.routes(),
@@ -94,12 +106,14 @@ class LoopbackServices:
             whatsapp.routes(),
         ):
             app.add_routes(routes)
+
         runner = web.AppRunner(app, shutdown_timeout=1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         self.slack.url = self.url
+
         return runner
 
 
@@ -117,6 +131,7 @@ def loopback_services() -> Generator[LoopbackServices]:
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="loopback services")
     thread.start()
     ready.wait(30)
+
     try:
         yield services
     finally:

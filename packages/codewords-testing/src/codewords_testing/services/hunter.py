@@ -18,6 +18,7 @@ async def answer(request: web.Request) -> web.Response:
     """One call."""
     if request.headers.get("X-API-KEY") != KEY:
         return _refused(401, "authentication_failed", "No user found for the API key supplied")
+
     query = request.query
     domain = query.get("domain") or f"{query.get('company', '').lower()}.example"
     match request.match_info["call"]:

@@ -29,6 +29,7 @@ async def token(request: web.Request) -> web.Response:
         return web.json_response({"message": "Unauthorized", "error": 401}, status=401)
     if form.get("grant_type") != "client_credentials":
         return web.json_response({"error": "unsupported_grant_type"})
+
     text = f"token-{next(_counter)}"
     _valid.add(text)
     return web.json_response(
@@ -51,15 +52,22 @@ async def api(request: web.Request) -> web.Response:
     """Listings, searches, and one thread with answers three deep."""
     if request.headers.get("Authorization", "").removeprefix("Bearer ") not in _valid:
         return web.json_response({"message": "Unauthorized", "error": 401}, status=401)
+
     parts = request.match_info["path"].split("/")
     if parts[0] == "comments":
         return web.json_response(_thread(parts[1]))
+
     name = parts[1] if parts[0] == "r" else "all"
     if name == "nowhere":
         return web.json_response({"message": "Not Found", "error": 404}, status=404)
     if name == "private":
         return web.json_response({"reason": "private", "message": "Forbidden", "error": 403}, status=403)
-    begin = int(request.query["after"].removeprefix("t3_p")) + 1 if "after" in request.query else 0
+
+    if "after" in request.query:
+        begin = int(request.query["after"].removeprefix("t3_p")) + 1
+    else:
+        begin = 0
+
     end = min(begin + int(request.query["limit"]), POSTS)
     posts = [_post(request.query.get("q", name), number) for number in range(begin, end)]
     return web.json_response(_listing(posts, f"t3_p{end - 1}" if end < POSTS else None))

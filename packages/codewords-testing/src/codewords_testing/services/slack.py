@@ -48,11 +48,13 @@ class Slack:
             )
         if sent != f"Bearer {BOT_TOKEN}":
             return web.json_response({"ok": False, "error": "invalid_auth"})
+
         data = await request.json()
         if name != "chat.postMessage":
             return web.json_response({"ok": False, "error": "unknown_method"})
         if data["channel"] == "C0GONE":
             return web.json_response({"ok": False, "error": "channel_not_found"})
+
         return web.json_response(
             {"ok": True, "channel": data["channel"], "ts": "1503435956.000247", "message": data}
         )
@@ -65,6 +67,7 @@ class Slack:
         self.opened += 1
         await socket.send_json(HELLO)
         self.on_frame()
+
         try:
             async for message in socket:
                 if message.type == WSMsgType.TEXT:
@@ -73,6 +76,7 @@ class Slack:
         finally:
             self.sockets.remove(socket)
             self.on_frame()
+
         return socket
 
     def routes(self) -> list[web.RouteDef]:

@@ -39,11 +39,13 @@ async def messages(request: web.Request) -> web.Response:
     """Send one; errors in the Graph API's envelope."""
     if request.headers.get("Authorization") != f"Bearer {ACCESS_TOKEN}":
         return _refused(401, 190, "Error validating access token")
+
     data = await request.json()
     if data.get("messaging_product") != "whatsapp" or data["type"] not in {"text", "template", "image"}:
         return _refused(400, 100, "Invalid parameter")
     if data["to"] == "15550000000":
         return _refused(400, 131030, "Recipient phone number not in allowed list")
+
     return web.json_response(
         {
             "messaging_product": "whatsapp",

@@ -29,12 +29,18 @@ def find(setting: Path | None) -> Chromium | None:
     """The one that the settings name, else the first on PATH; None where there is none that a sandbox can run."""
     if setting is not None:
         return _usable(setting)
+
     for name in NAMES:
         if (found := shutil.which(name)) is not None:
             behind = _BEHIND.get(name)
-            program = behind if behind is not None and behind.is_file() else Path(found)
+            if behind is not None and behind.is_file():
+                program = behind
+            else:
+                program = Path(found)
+
             if (usable := _usable(program)) is not None:
                 return usable
+
     return None
 
 
@@ -44,9 +50,11 @@ def _usable(path: Path) -> Chromium | None:
         not program.is_file() or program.name == "snap"
     ):  # a snap's command is snapd's, which confines it itself
         return None
+
     if program.name in {"google-chrome", "google-chrome-stable", "google-chrome-beta"}:
         program = program.with_name("chrome")  # beside the script
     if not program.is_file():
         return None
+
     inside = any(program.is_relative_to(folder) for folder in _SHOWN)
     return Chromium(program, None if inside else program.parent)

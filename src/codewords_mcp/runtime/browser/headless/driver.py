@@ -61,14 +61,21 @@ class HeadlessBrowser:
                 sentence="There is no headless browser where sandboxes are machines of E2B.",
                 fix="Set CODEWORDS_SANDBOX=local on a Linux machine.",
             )
+
         if await asyncio.to_thread(chromium.find, self._settings.chromium) is None:
             named = self._settings.chromium is not None
-            where = "where CODEWORDS_CHROMIUM says" if named else "on this machine"
+            if named:
+                where = "where CODEWORDS_CHROMIUM says"
+            else:
+                where = "on this machine"
+
             return BrowserStatus(ready=False, sentence=f"There is no Chromium {where}.", fix=INSTALL)
+
         try:
             tier = (await self._driver()).tier
         except CodewordsError as error:
             return BrowserStatus(ready=False, sentence=error.message, fix=error.hint)
+
         if tier.id not in TIERS:
             return BrowserStatus(
                 ready=False,
@@ -76,6 +83,7 @@ class HeadlessBrowser:
                 fix=tier.fix
                 or "Linux with user namespaces can; `codewords-mcp doctor` says what is missing.",
             )
+
         return BrowserStatus(ready=True, sentence="Chromium of this machine, headless, in a sandbox.")
 
     async def open(self, visitor: BrowserUser) -> HeadlessSession:
@@ -84,6 +92,7 @@ class HeadlessBrowser:
         found = await asyncio.to_thread(chromium.find, self._settings.chromium)
         if not status.ready or found is None:
             raise NotConnected(status.sentence, hint=status.fix)
+
         code = await asyncio.to_thread(PROGRAM.read_text, encoding="utf-8")
         environment = await self._environments.ensure(parse_script(code))
         spec = SandboxSpec(
@@ -106,6 +115,7 @@ class HeadlessBrowser:
         policy = self._egress.policy
         hosts = visitor.hosts
         self._egress.expect(spec.id, policy if hosts is None else policy.narrowed(hosts), runtime=False)
+
         return await self._start(spec)
 
     def heard(self, sandbox_id: str, event: EgressEvent) -> None:
@@ -122,6 +132,7 @@ class HeadlessBrowser:
             sandbox = await (await self._driver()).start(spec)
         finally:
             self._egress.forget(spec.id)
+
         session = HeadlessSession(
             sandbox,
             traffic=lambda: self._egress.traffic(spec.id),
@@ -138,4 +149,5 @@ class HeadlessBrowser:
                     "The browser did not start in its sandbox.", hint="The runtime's log has what it said."
                 ) from error
             raise
+
         return session

@@ -140,6 +140,7 @@ class ProgramTab:
                     return None
             else:
                 return None
+
         why = "crashed" if self._crashed else "hung"
         await self.renew()
         return why
@@ -177,6 +178,7 @@ async def _navigate(page: Page, step: Json, left: float) -> Json:
         if (net := _NET.search(error.message)) is None:
             raise
         raise ProgramStepFailed("unreachable", net[1]) from None
+
     await _loaded(page)
     return {"status": response.status if response else None}
 
@@ -252,7 +254,10 @@ async def _back(page: Page, _: Json, left: float) -> Json:
 
 
 async def _extract(page: Page, step: Json, left: float) -> Json:
-    named = f"aria-ref={step['ref']}" if step.get("ref") else f"css={step.get('selector') or 'body'}"
+    if step.get("ref"):
+        named = f"aria-ref={step['ref']}"
+    else:
+        named = f"css={step.get('selector') or 'body'}"
     found = page.locator(named)
     await found.first.wait_for(state="attached", timeout=left * 1000)
     items = await found.evaluate_all(_TEXT, [MAX_ITEMS, step.get("attribute"), step["most"]])
@@ -263,7 +268,10 @@ async def _extract(page: Page, step: Json, left: float) -> Json:
 
 async def _extract_html(page: Page, step: Json, left: float) -> Json:
     named = step.get("ref") or step.get("selector")
-    element = await _element(page, step) if named else page.locator("css=html")
+    if named:
+        element = await _element(page, step)
+    else:
+        element = page.locator("css=html")
     html = await element.evaluate(_HTML, step["most"], timeout=left * 1000)
     if html is None:
         raise ProgramStepFailed("too_large")
@@ -304,6 +312,7 @@ class BrowserProgram:
                 # whoever asks is told by the end of this program that the browser has ended
                 browser.on("disconnected", lambda _: os._exit(3))
                 self._context = await browser.new_context(accept_downloads=False)
+
             return self._context
 
     async def answer(self, asked: Json) -> Json:
@@ -314,12 +323,15 @@ class BrowserProgram:
             except Error as error:
                 sys.stderr.write(error.message)
                 return {"failed": "no_browser"}
+
             self._tabs[name := next(self._names)] = tab
             return {"given": {"tab": name}}
+
         if asked["do"] == "close":
             for page in self._tabs.pop(asked["tab"]).pages:
                 _soon(page.close())
             return {"given": {}}
+
         tab = self._tabs[asked["tab"]]
         async with tab.lock:  # whoever asked before may have given up, but its step goes on
             return await self._in(tab, asked)
@@ -328,7 +340,11 @@ class BrowserProgram:
         tab.notes = []
         if tab.page.is_closed():
             await tab.renew()
-        do = self._act if asked["do"] == "act" else self._snapshot
+        if asked["do"] == "act":
+            do = self._act
+        else:
+            do = self._snapshot
+
         try:
             async with asyncio.timeout(asked["seconds"]):
                 given = await do(tab, asked)
@@ -340,17 +356,24 @@ class BrowserProgram:
             return {"failed": failed.code, "net": failed.net, "notes": tab.notes}
         except Error as error:
             return {"failed": await tab.heal() or _meaning(error.message), "notes": tab.notes}
+
         return {"given": given | {"notes": tab.notes}}
 
     async def _act(self, tab: ProgramTab, asked: Json) -> Json:
         step, page = asked["step"], tab.page
         if page.url == "about:blank" and step["type"] not in ("navigate", "wait"):
             raise ProgramStepFailed("no_page")
-        left = asked["seconds"] if step["type"] in ("navigate", "back") else asked["element_seconds"]
+
+        if step["type"] in ("navigate", "back"):
+            left = asked["seconds"]
+        else:
+            left = asked["element_seconds"]
+
         values = await _STEPS[step["type"]](page, step, left)
         if step["type"] in _MAY_LEAD_ON:
             await asyncio.sleep(0.05)  # a navigation that it began is under way by then
             await _loaded(tab.page)
+
         return {"values": values}
 
     async def _snapshot(self, tab: ProgramTab, asked: Json) -> Json:
@@ -364,13 +387,22 @@ class BrowserProgram:
         step = asked.get("step", {})
         if not (step.get("ref") or step.get("selector")):
             return "timed_out"
+
         try:
-            named = f"aria-ref={step['ref']}" if step.get("ref") else f"css={step['selector']}"
+            if step.get("ref"):
+                named = f"aria-ref={step['ref']}"
+            else:
+                named = f"css={step['selector']}"
+
             async with asyncio.timeout(HEALTH):
                 there = await tab.page.locator(named).count()
         except (TimeoutError, Error):
             return "no_element"
-        return "not_ready" if there else "no_element"
+
+        if there:
+            return "not_ready"
+
+        return "no_element"
 
 
 def _meaning(message: str) -> str:
@@ -384,7 +416,10 @@ def _meaning(message: str) -> str:
         return "bad_step"
     if "not an <input>" in message or "not a <select>" in message or "not an <" in message:
         return "bad_element"
-    return "no_element" if "aria-ref" in message else "broke"
+    if "aria-ref" in message:
+        return "no_element"
+
+    return "broke"
 
 
 _TASKS: set[asyncio.Future[Any]] = set()

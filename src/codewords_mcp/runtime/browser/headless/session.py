@@ -176,6 +176,7 @@ class HeadlessSession:
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
         ]
+
         try:
             async with asyncio.timeout(seconds):
                 reply = await http1.request(self._sandbox.socket_path, "POST", b"/", headers, _once(body))
@@ -183,6 +184,7 @@ class HeadlessSession:
                     answer = await _bounded(reply)
                 finally:
                     await reply.aclose()
+
             return _ProgramReply.model_validate_json(answer)
         except (CodewordsError, ValidationError, TimeoutError) as error:
             raise await self._gone(error) from error
@@ -192,6 +194,7 @@ class HeadlessSession:
         with suppress(TimeoutError):
             async with asyncio.timeout(0 if isinstance(error, TimeoutError) else 1):
                 await self._sandbox.wait()
+
         cause = self._sandbox.failure()
         log.warning(
             "a browser is gone", sandbox=self._sandbox.id, why=type(error).__name__, said=self.last_words
@@ -203,6 +206,7 @@ class HeadlessSession:
             )
         if isinstance(error, TimeoutError):
             return BrowserGone("The browser no longer answered, so it was ended.")
+
         return BrowserGone("The browser ended while it was at this step.")
 
     async def _listen(self) -> None:
@@ -225,10 +229,12 @@ class HeadlessTab:
         given = await self._ask(
             {"do": "act", "step": step, "element_seconds": min(seconds, ELEMENT_SECONDS)}, seconds, began
         )
+
         try:
             found = _Values.model_validate(given.values)
         except ValidationError:
             raise BrowserGone("The browser answered in a way that it does not.") from None
+
         refused = self._session.refused_since(began)
         if isinstance(action, Navigate) and found.status in {403, 502, None}:
             _raise_where_refused(given.url, refused)
@@ -252,9 +258,11 @@ class HeadlessTab:
         """Raises StepFailed, BrowserGone."""
         if not self._session.alive:
             raise BrowserGone("The browser has ended.")
+
         answer = await self._session.ask(message | {"tab": self._name, "seconds": seconds}, seconds + MARGIN)
         if answer.given is not None:
             return answer.given
+
         if answer.failed == "unreachable":
             _raise_where_refused(None, self._session.refused_since(began))
         reason, sentence = _SENTENCES.get(answer.failed, ("timed_out", "The step could not be done."))
@@ -278,7 +286,11 @@ def _check_address(action: Action) -> None:
 
 def _raise_where_refused(url: str | None, events: list[EgressEvent]) -> None:
     """Raises StepFailed with the reason why the page's own connection (of any host, without one) did not stand."""
-    host = (urlsplit(url).hostname or "") if url else None
+    if url:
+        host = urlsplit(url).hostname or ""
+    else:
+        host = None
+
     for event in reversed(events):
         if host is None or event.host == host:
             where = f"{event.host}:{event.port}"
@@ -290,7 +302,10 @@ def _raise_where_refused(url: str | None, events: list[EgressEvent]) -> None:
 def _values(action: Action, found: _Values) -> dict[str, Any]:
     if found.items is not None:
         text = "\n".join(found.items)
-        named = {action.name: text} if isinstance(action, Extract) and action.name else {}
+        if isinstance(action, Extract) and action.name:
+            named = {action.name: text}
+        else:
+            named = {}
         return {"text": text, "items": found.items} | named
     return found.model_dump(exclude_none=True)
 

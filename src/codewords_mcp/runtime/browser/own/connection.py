@@ -76,6 +76,7 @@ class Line:
         """
         if not self.open:
             raise LineClosed
+
         number = next(self._numbers)
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
@@ -108,7 +109,9 @@ class Line:
                 return False
             if message.get("forget") is True:
                 return True
+
             self._take(message)
+
         return False
 
     def _take(self, message: dict[str, Any]) -> None:
@@ -144,7 +147,9 @@ async def hello(pipe: MessageChannel) -> dict[str, Any] | None:
     with suppress(TimeoutError):
         async with asyncio.timeout(HELLO_SECONDS):
             text = await pipe.receive()
-            return None if text is None else _read(text)
+            if text is None:
+                return None
+            return _read(text)
     return None
 
 
@@ -153,4 +158,6 @@ def _read(text: str) -> dict[str, Any] | None:
         message: Any = parse(text)
     except (ValueError, RecursionError):
         return None
-    return cast("dict[str, Any]", message) if isinstance(message, dict) else None
+    if isinstance(message, dict):
+        return cast("dict[str, Any]", message)
+    return None

@@ -73,6 +73,7 @@ class OwnChromeBrowser:
         self._permit(visitor.caller)
         if visitor.run_id in self._left:
             raise NotAgreed(self._left[visitor.run_id], hint="Run it again once they want that.")
+
         chrome = await self._chromes.reach(visitor.caller.owner)
         if len(chrome.sessions) >= AT_ONCE:
             raise TooBusy(
@@ -80,17 +81,23 @@ class OwnChromeBrowser:
                 retry_after=10,
                 hint="Call again when one has ended.",
             )
+
         session = OwnSession(chrome, await self._title(visitor))
         session.on_end = lambda: self._ended(visitor.run_id, session)
         self._sessions.add(session)
         try:
-            hosts = None if visitor.hosts is None else list(visitor.hosts)
+            if visitor.hosts is None:
+                hosts = None
+            else:
+                hosts = list(visitor.hosts)
+
             await session.ask("open", _OPENING, title=session.title, hosts=hosts)
         except BaseException as error:
             await session.close()
             if isinstance(error, BrowserGone | StepFailed):
                 raise NotConnected("Your Chrome opened no window.", hint=error.message) from error
             raise
+
         return session
 
     def _ended(self, run_id: str, session: OwnSession) -> None:
@@ -108,10 +115,13 @@ class OwnChromeBrowser:
 
         def look(connection: Connection) -> str | None:
             run = runs.get(connection, visitor.run_id, owner)
-            workflow = (
-                None if run is None or run.service_id is None else workflows.get(connection, run.service_id)
-            )
-            return None if workflow is None else workflow.name
+            if run is None or run.service_id is None:
+                workflow = None
+            else:
+                workflow = workflows.get(connection, run.service_id)
+            if workflow is None:
+                return None
+            return workflow.name
 
         return await self._db.read(look) or _BY_KEY
 
@@ -160,6 +170,7 @@ class OwnSession:
         """What the extension answers to a question about this session. Raises StepFailed, BrowserGone."""
         if self.why is not None:
             raise self.why
+
         try:
             answer = await self._chrome.line.ask(do, within, session=self.id, **what)
         except LineClosed:
@@ -167,13 +178,18 @@ class OwnSession:
             raise self.why or BrowserGone(LOST) from None
         except TimeoutError:
             raise failure("timed_out") from None
+
         if "gone" in answer:
             self.left(answer["gone"])
             raise gone(answer["gone"])
         if "no" in answer:
             raise failure(answer["no"], answer.get("more"))
+
         given = answer.get("ok")
-        return cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+        if isinstance(given, dict):
+            return cast("dict[str, Any]", given)
+
+        return {}
 
     async def usage(self) -> SessionUsage:
         """As in the protocol."""
@@ -210,7 +226,12 @@ class OwnTab:
         given = await self._perform(seconds, action=asked)
         url, title = str(given.get("url", "")), str(given.get("title", ""))
         values: Any = given.get("values")
-        found = cast("dict[str, Any]", values) if isinstance(values, dict) else {}
+
+        if isinstance(values, dict):
+            found = cast("dict[str, Any]", values)
+        else:
+            found = {}
+
         if isinstance(items := found.get("items"), list):
             found["text"] = "\n".join(map(str, cast("list[Any]", items)))
         if action.type == "navigate":

@@ -107,7 +107,7 @@ class PairedBrowsers:
 
     async def forget(self, owner: str) -> bool:
         """Its token is worth nothing from now on; whether there was one."""
-        there_was = await self._db.write(lambda c: rows.forget(c, owner))
+        there_was = await self._db.write(rows.forget, owner)
         await self._hang_up(owner, REVOKED)
         return there_was
 
@@ -121,7 +121,7 @@ class PairedBrowsers:
         """The owner's, waited for where it is expected back. Raises NotConnected."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._patience):
-                while owner not in self._connected and await self._db.read(lambda c: rows.get(c, owner)):
+                while owner not in self._connected and await self._db.read(rows.get, owner):
                     await self._news.wait()
         if found := self._connected.get(owner):
             return found
@@ -134,10 +134,12 @@ class PairedBrowsers:
         """
         if owner in self._connected:
             return BrowserStatus(ready=True, sentence="Your Chrome is connected.")
+
         try:
-            row, elsewhere = await self._db.read(lambda c: self._look(c, owner))
+            row, elsewhere = await self._db.read(self._look, owner)
         except CodewordsError as error:
             return BrowserStatus(ready=False, sentence=error.message, fix=error.hint)
+
         if row is None:
             return BrowserStatus(ready=False, sentence="No Chrome of yours is paired.", fix=_HOW)
         if elsewhere:
@@ -147,6 +149,7 @@ class PairedBrowsers:
                 " other.",
                 fix=f"Run the workflow at {row['url']}, or pair the Chrome with this runtime.",
             )
+
         back = self._patience > 0
         return BrowserStatus(
             ready=back, sentence="Your Chrome is paired, and not connected now.", fix=_OPEN_IT
@@ -161,16 +164,18 @@ class PairedBrowsers:
 
     async def info(self, owner: str, url: str) -> OwnChrome:
         """The same for a person; `url` is that of this runtime. Raises StorageFailed."""
-        row = await self._db.read(lambda c: rows.get(c, owner))
+        row = await self._db.read(rows.get, owner)
         found = self._connected.get(owner)
         status = await self.status(owner)
         if row is None:
             return OwnChrome(paired=False, connected=False, sentence=status.sentence, fix=status.fix)
+
         fix = "" if found else status.fix
         if found and row["version"] != __version__:
             fix = f"Its extension is {row['version']}, this runtime {__version__}: `codewords browser pair` says how to renew it."
         elif not found and self._moved(row, url):
             fix = f"It looks for its runtime at {row['url']}, and this one is at {url}: pair it again, or serve at that address."
+
         return OwnChrome(
             paired=True, connected=found is not None, sentence=status.sentence, fix=fix, browser=row["name"],
             extension=row["version"], address=row["url"], paired_at=to_datetime(row["paired_at"]),
@@ -204,29 +209,33 @@ class PairedBrowsers:
         if said["hello"] != SPOKEN:
             await pipe.close(OTHER_VERSION)
             return
+
         line = Line(pipe)
         proven = await self._proven(said, pipe.origin)
         if proven is None:
             await line.close(REVOKED)
             return
+
         owner, token, paired_at = proven
         me = ConnectedChrome(owner, hash_key(token), to_datetime(paired_at), line)
         line.on_gone = me.left
         await self._hang_up(owner, REPLACED)
         self._connected[owner] = me
         keeper = asyncio.create_task(self._keep(me))
+
         try:
             news = {"welcome": self._home} | ({"token": token} if "pair" in said else {})
             line.tell(**news)
             self._tell()
             if await line.listen():
-                await self._db.write(lambda c: rows.forget(c, owner))
+                await self._db.write(rows.forget, owner)
         finally:
             keeper.cancel()
             # else another has taken its place, perhaps with the same token
             if self._connected.get(owner) is me:
                 del self._connected[owner]
                 self._db.write_soon(lambda c: rows.left(c, me.digest, self._executor, now()))
+
             await line.close(GOING)
             self._tell()
 
@@ -237,6 +246,7 @@ class PairedBrowsers:
         known |= {"seen_at": now(), "executor": self._executor}
         if isinstance(code := said.get("pair"), str):
             return await self._pair(code, known)
+
         token = str(said.get("token", ""))
         digest = hash_key(token)
 
@@ -247,7 +257,10 @@ class PairedBrowsers:
             return row
 
         row = await self._db.write(take)
-        return None if row is None else (row["owner"], token, row["paired_at"])
+        if row is None:
+            return None
+
+        return (row["owner"], token, row["paired_at"])
 
     async def _pair(self, code: str, known: dict[str, Any]) -> tuple[str, str, int] | None:
         link = await self._links.find(code)
@@ -255,7 +268,7 @@ class PairedBrowsers:
             return None
         token, at = f"cwb-{secrets.token_hex(32)}", now()
         values = known | {"owner": link.owner, "hash": hash_key(token), "paired_at": at}
-        await self._db.write(lambda c: rows.pair(c, values))
+        await self._db.write(rows.pair, values)
         return link.owner, token, at
 
     async def _keep(self, me: ConnectedChrome) -> None:
@@ -264,13 +277,14 @@ class PairedBrowsers:
             await asyncio.sleep(PING_SECONDS)
             try:
                 await me.line.ping()
-                row = await self._db.read(lambda c: rows.get(c, me.owner))
+                row = await self._db.read(rows.get, me.owner)
             except LineClosed:
                 log.info("a person's Chrome went silent", owner=me.owner)
                 await me.line.close(GOING)
                 return
             except CodewordsError:  # the database is away; looked at again
                 continue
+
             if row is None or row["hash"] != me.digest or row["executor"] != self._executor:
                 await me.line.close(REVOKED if row is None else REPLACED)
                 return

@@ -61,6 +61,7 @@ class CertificateAuthority:
         if hosts is not None:
             limits = [x509.DNSName(host) for host in sorted(set(hosts))]
             draft = draft.add_extension(x509.NameConstraints(limits, None), critical=True)
+
         return draft.sign(self._key, hashes.SHA256())
 
     def _draft(self, subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
@@ -86,9 +87,12 @@ class CertificateAuthority:
 
         def named(_: Any, name: str | None, __: ssl.SSLContext) -> int | None:
             fits = name is None or judge(host, name)
-            return None if fits else int(ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME)
+            if fits:
+                return None
+            return int(ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME)
 
         context.sni_callback = named
+
         return context
 
     def _chain(self, host: str) -> bytes:
@@ -108,12 +112,15 @@ class CertificateAuthority:
         key = self._leaf_key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
+
         return certificate.public_bytes(serialization.Encoding.PEM) + key
 
 
 def _named(host: str) -> x509.GeneralName:
     address = parse_address(host)
-    return x509.DNSName(host) if address is None else x509.IPAddress(address)
+    if address is None:
+        return x509.DNSName(host)
+    return x509.IPAddress(address)
 
 
 def _usage(*, signs: bool) -> x509.KeyUsage:
@@ -139,7 +146,9 @@ def _load(context: ssl.SSLContext, chain: bytes) -> None:
             context.load_cert_chain(f"/proc/self/fd/{fd}")
         finally:
             os.close(fd)
+
         return
+
     with tempfile.NamedTemporaryFile() as file:
         file.write(chain)
         file.flush()

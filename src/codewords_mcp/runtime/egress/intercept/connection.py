@@ -54,7 +54,10 @@ async def read_plain(
     session: InterceptSession, client: socket.socket, upstream: socket.socket | None
 ) -> None:
     """Serve a program's plain HTTP; owns both sockets."""
-    host = None if upstream is None else await session.connect((), upstream)
+    if upstream is None:
+        host = None
+    else:
+        host = await session.connect((), upstream)
     program = await session.serve_plain(client)
     try:
         await Http1(session, program, host).run()
@@ -68,20 +71,30 @@ async def intercept(
     """Serve a program's connection to a host with a rule; owns both sockets. `hello` is what it said first."""
     program: TlsStream | None = None
     host: TlsStream | None = None
+
     try:
         # a recorder hears HTTP/1.1 only, which every client of HTTP/2 falls back to
         both = _OFFERS_H2 in hello and session.interception.tape is None
-        protocols = ("h2", "http/1.1") if both else ("http/1.1",)
+        if both:
+            protocols = ("h2", "http/1.1")
+        else:
+            protocols = ("http/1.1",)
+
         failure: HostUnreachable | None = None
         try:
-            host = None if upstream is None else await session.connect(protocols, upstream)
+            if upstream is None:
+                host = None
+            else:
+                host = await session.connect(protocols, upstream)
         except HostUnreachable as failed:
             failure = failed
             session.refused(f"{failed.reason}, so nothing was sent there")
+
         protocol = host.protocol if host else "http/1.1"
         program = await _accept(session, client, protocol)
         if program is None:
             return
+
         if failure is not None:
             await answer_failure(program, session, failure)
         elif host is not None and protocol == "h2":

@@ -54,7 +54,10 @@ class Credentials:
         encoded = {
             form: c.name.encode() for c in every for form in forms(c.placeholder) if not PATTERN.search(form)
         }
-        self._encoded = MultiPattern(sorted(encoded.items())) if encoded else None
+        if encoded:
+            self._encoded = MultiPattern(sorted(encoded.items()))
+        else:
+            self._encoded = None
 
     @property
     def hosts(self) -> set[tuple[str, int]]:
@@ -77,7 +80,9 @@ class Credentials:
         scheme, is_basic, pair = _basic(value)
         if is_basic and name.lower() == b"authorization":
             swapped = swap.text(pair, "basic", _as_it_is)
-            return value if swapped == pair else scheme + b" " + base64.b64encode(swapped)
+            if swapped == pair:
+                return value
+            return scheme + b" " + base64.b64encode(swapped)
         return swap.text(value, "header", _in_header, name.decode("latin-1").lower())
 
     def named(self, text: bytes) -> bytes:
@@ -92,7 +97,9 @@ class Credentials:
         """As `named`, also within basic authentication, which is then not encoded any more."""
         scheme, _, pair = _basic(value)
         named = self.named(pair)
-        return self.named(value) if named == pair else scheme + b" " + named
+        if named == pair:
+            return self.named(value)
+        return scheme + b" " + named
 
     def watch(self) -> PlaceholderScan:
         """For what is sent beside a request's head: a body, or a connection that is not TLS."""
@@ -155,6 +162,7 @@ class _Swap:
             raise Misplaced(
                 f"it holds {_whose(credential)} in {_PLACES[place]}, and its rule lets it stand in {allowed} only"
             )
+
         return credential
 
 
@@ -170,7 +178,9 @@ def _worded(place: str) -> str:
     kind, colon, name = place.partition(":")
     if not colon:
         return _PLACES[kind]
-    return f"the header {name}" if kind == "header" else f"the query parameter {name}"
+    if kind == "header":
+        return f"the header {name}"
+    return f"the query parameter {name}"
 
 
 def _basic(value: bytes) -> tuple[bytes, bool, bytes]:

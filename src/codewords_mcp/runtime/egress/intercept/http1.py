@@ -68,7 +68,10 @@ class Http1:
     def __init__(self, session: InterceptSession, program: TlsStream, host: TlsStream | None) -> None:
         self._session = session
         self._program = _End(program, h11.SERVER)
-        self._host = None if host is None else _End(host, h11.CLIENT)
+        if host is None:
+            self._host = None
+        else:
+            self._host = _End(host, h11.CLIENT)
         self._ahead: deque[Any] = deque()
         """Parts of a request that were read for a recorder, and are still to be sent."""
 
@@ -93,6 +96,7 @@ class Http1:
         request = await program.next()
         if not isinstance(request, h11.Request):
             return False
+
         outgoing = prepare(
             self._session, request.method.decode(), request.target, list(request.headers.raw_items())
         )
@@ -103,6 +107,7 @@ class Http1:
                 await self._exchange(outgoing)
         finally:
             outgoing.ended(whole=False)
+
         return program.http.our_state is h11.DONE and program.http.their_state is h11.DONE
 
     async def _recorded(self, outgoing: Outgoing) -> RecordedResponse | None:
@@ -110,10 +115,12 @@ class Http1:
         tape = self._session.interception.tape
         if tape is None:
             return None
+
         if self._program.http.they_are_waiting_for_100_continue:
             await self._program.send(
                 h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
             )
+
         pieces: list[bytes] = []
         size = 0
         self._ahead.clear()
@@ -121,8 +128,10 @@ class Http1:
             self._ahead.append(event := await self._part(outgoing))
             if not isinstance(event, h11.Data):
                 break
+
             pieces.append(bytes(event.data))
             size += len(pieces[-1])
+
         return await outgoing.ask(tape, b"".join(pieces) if size <= MAX_BODY else None)
 
     async def _exchange(self, outgoing: Outgoing) -> None:
@@ -145,6 +154,7 @@ class Http1:
             if host.http.our_state is h11.IDLE and not host.wire.reader.at_eof():
                 return host
             await host.wire.close()
+
         try:
             self._host = _End(await self._session.connect(("http/1.1",)), h11.CLIENT)
         except (HostUnreachable, DialFailed) as error:
@@ -152,6 +162,7 @@ class Http1:
             raise RequestRefused(
                 502, f"{self._session.host} could not be reached: {error.reason}."
             ) from error
+
         return self._host
 
     async def _part(self, outgoing: Outgoing) -> Any:
@@ -160,25 +171,33 @@ class Http1:
             event = await self._program.next()
         except h11.RemoteProtocolError as error:
             raise _invalid(error) from error
+
         if isinstance(event, h11.Data):
             outgoing.check_body(bytes(event.data))
         elif isinstance(event, h11.EndOfMessage):
             outgoing.check_body(b"".join(b"%b: %b\n" % pair for pair in event.headers))
         elif isinstance(event, h11.ConnectionClosed):
             raise ConnectionResetError("the program hung up")
+
         return event
 
     async def _send(self, outgoing: Outgoing, host: _End, head: h11.Request) -> None:
         """The request to the host; then watch the program, which may hang up. Raises Refusal, OSError."""
         first = [head]
         while True:
-            event = self._ahead.popleft() if self._ahead else await self._part(outgoing)
+            if self._ahead:
+                event = self._ahead.popleft()
+            else:
+                event = await self._part(outgoing)
+
             if not isinstance(event, h11.Data | h11.EndOfMessage):
                 break
+
             await host.send(*first, event)
             first = []
             if isinstance(event, h11.EndOfMessage):
                 break
+
         await self._watch()
 
     async def _watch(self) -> None:
@@ -204,6 +223,7 @@ class Http1:
                     f"{self._session.host} did not answer in valid HTTP.",
                     f"its answer is not valid HTTP ({error})",
                 ) from error
+
             if isinstance(event, h11.InformationalResponse):
                 await self._interim(outgoing, event)
             elif isinstance(event, h11.Response):
@@ -223,6 +243,7 @@ class Http1:
                 outgoing.received(rest)
                 outgoing.ended(whole=True)
                 await self._program.send(*([h11.Data(data=rest)] if rest else []), h11.EndOfMessage())
+
                 return
             else:
                 raise ConnectionResetError("the host hung up")
@@ -256,6 +277,7 @@ class Http1:
         if event.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
             _judge_switch(self._session, outgoing, scrub.headers)
             outgoing.answered(event.status_code, scrub.headers)
+
         await self._program.send(
             h11.InformationalResponse(
                 status_code=event.status_code, headers=scrub.headers, reason=_phrase(event.status_code)
@@ -315,9 +337,11 @@ async def _either(host: _End, sending: asyncio.Task[None]) -> Any:
             host.http.receive_data(await reading)
         finally:
             reading.cancel()
+
         event = host.http.next_event()
         if event is h11.NEED_DATA and host.http.their_state is h11.SEND_RESPONSE:
             _judge_beginning(host.http.trailing_data[0])
+
     return event
 
 
@@ -354,6 +378,7 @@ async def reply(program: _End, status: int, sentence: str) -> None:
         ("content-length", str(len(body))),
         ("connection", "close"),
     ]
+
     with contextlib.suppress(OSError, TimeoutError, h11.LocalProtocolError):
         await program.send(
             h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage()

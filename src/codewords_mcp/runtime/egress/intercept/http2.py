@@ -109,15 +109,18 @@ class Http2:
         await self._host.flush()
         reading = asyncio.create_task(self._read(self._host))
         said = asyncio.create_task(self._settled.wait())
+
         try:
             await asyncio.wait({reading, said}, return_when=asyncio.FIRST_COMPLETED)
             self._program.begin(min(_STREAMS, self._host.http.remote_settings.max_concurrent_streams))
             await self._program.flush()
             serving = asyncio.create_task(self._read(self._program))
+
             try:
                 await asyncio.wait({reading, serving}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 serving.cancel()
+
             for task in (serving, reading):
                 if task.done() and not task.cancelled():
                     await task
@@ -128,6 +131,7 @@ class Http2:
             said.cancel()
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
+
             with contextlib.suppress(OSError, ProtocolError):
                 self._program.http.close_connection()
                 await self._program.flush()
@@ -142,6 +146,7 @@ class Http2:
                     self._on_program(event)
                 else:
                     self._on_host(event)
+
             await self._program.flush()
             await self._host.flush()
 
@@ -170,12 +175,14 @@ class Http2:
         except RequestRefused as refusal:
             self._refuse(stream, refusal)
             return
+
         there = self._host.http.get_next_available_stream_id()
         try:
             self._host.http.send_headers(there, head, end_stream=ended)
         except ProtocolError:  # more streams than the host takes, or one that is ending
             self._program.reset(stream, ErrorCodes.REFUSED_STREAM)
             return
+
         if ended:
             self._whole.add(stream)
         self._requests[stream] = outgoing
@@ -186,12 +193,14 @@ class Http2:
         if outgoing is None:
             self._program.given_back(counted, stream)
             return
+
         try:
             outgoing.check_body(data)
         except RequestRefused as refusal:
             self._host.reset(self._program.other.get(stream), ErrorCodes.CANCEL)
             self._refuse(stream, refusal)
             return
+
         self._go_on(self._program, self._host, stream, data, counted)
 
     def _trailers_out(self, stream: int, trailers: Headers) -> None:
@@ -219,6 +228,7 @@ class Http2:
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", str(len(body)).encode()),
         ]
+
         try:
             self._program.http.send_headers(stream, head)
             self._program.http.send_data(stream, body, end_stream=True)
@@ -252,12 +262,14 @@ class Http2:
         outgoing = self._requests.get(stream)
         if outgoing is None:
             return
+
         status = int(next(value for name, value in headers if name == b":status"))
         kept = [(n, v) for n, v in headers if not n.startswith(b":") and n not in _NOT_FOR_PROGRAM]
         interim = isinstance(event, events.InformationalResponseReceived)
         bodiless = (
             interim or outgoing.method == "HEAD" or status in {204, 304} or event.stream_ended is not None
         )
+
         try:
             scrub = AnswerScrubber(
                 self._session.interception.scrubber, kept, bodiless=bodiless, parts=outgoing.takes_parts
@@ -271,18 +283,25 @@ class Http2:
                 ),
             )
             return
+
         if not interim:
             self._scrubbers[stream] = scrub
             outgoing.answered(status, scrub.headers)
+
         with contextlib.suppress(ProtocolError):  # the program has given it up
             self._program.http.send_headers(stream, [(b":status", str(status).encode()), *scrub.headers])
 
     def _body_in(self, stream: int | None, event: events.DataReceived) -> None:
-        scrub = None if stream is None else self._scrubbers.get(stream)
+        if stream is None:
+            scrub = None
+        else:
+            scrub = self._scrubbers.get(stream)
+
         there, counted = event.stream_id or 0, event.flow_controlled_length or 0
         if scrub is None or stream is None:
             self._host.given_back(counted, there)
             return
+
         try:
             clean = b"".join(scrub.feed(event.data or b""))
         except UnreadableResponse as error:
@@ -290,10 +309,14 @@ class Http2:
             self._host.reset(there, ErrorCodes.CANCEL)
             self._program.reset(stream, ErrorCodes.INTERNAL_ERROR)
             return
+
         self._go_on(self._host, self._program, there, clean, counted)
 
     def _rest_in(self, stream: int | None) -> None:
-        scrub = None if stream is None else self._scrubbers.pop(stream, None)
+        if stream is None:
+            scrub = None
+        else:
+            scrub = self._scrubbers.pop(stream, None)
         if scrub is None or stream is None:
             return
         self._go_on(self._host, self._program, self._program.other.get(stream, 0), scrub.finish(), 0)
@@ -343,18 +366,21 @@ class Http2:
         flow = target.flows.get(stream)
         if flow is None:
             return
+
         try:
             while flow.chunks:
                 data, counted = flow.chunks[0]
                 room = min(target.http.local_flow_control_window(stream), target.http.max_outbound_frame_size)
                 if room <= 0:
                     return
+
                 target.http.send_data(stream, data[:room])
                 if len(data) > room:
                     flow.chunks[0] = (data[room:], counted)
                 else:
                     flow.chunks.popleft()
                     source.given_back(counted, target.other.get(stream, 0))
+
             if flow.ends:
                 self._finish(target, stream, flow)
                 self._forget_if_over(source, target, stream)

@@ -67,10 +67,12 @@ class Outgoing:
         self._watch: PlaceholderScan = session.interception.credentials.watch()
         # no rule is for a port without TLS
         port = session.port if session.secure else 0
+
         try:
             swapped = session.interception.credentials.swap(session.host, port, head.target, head.headers)
         except Misplaced as error:
             raise misplaced(session, error.reason) from error
+
         self.target, self.headers, self.secrets = swapped
         self.takes_parts = (session.host, session.port) not in session.interception.credentials.hosts
         """Whether a range may be asked for. A value that is cut in two by ranges would be found in neither part."""
@@ -96,6 +98,7 @@ class Outgoing:
         if isinstance(verdict, HeldExchange):
             reason = f"it was held: {verdict.why}"
             raise RequestRefused(409, f"The request to {session.host} did not go out: {reason}.", reason)
+
         self._exchange = verdict
         return None
 
@@ -127,11 +130,13 @@ class Outgoing:
         from urllib.parse import urlsplit
 
         location = next((v for n, v in headers if n.lower() == b"location"), b"").decode("latin-1")
+
         try:
             target = urlsplit(location)
             host, port = target.hostname, target.port or (80 if target.scheme == "http" else 443)
         except ValueError:
             return
+
         if host is not None and not self._session.interception.covers(host, port):
             names = " and ".join(self.secrets)
             self._session.refused(
@@ -168,6 +173,7 @@ def prepare_stream(session: InterceptSession, headers: Headers) -> tuple[Outgoin
     method, target = pseudo.get(b":method", b"").decode("latin-1"), pseudo.get(b":path", b"")
     if pseudo.get(b":scheme") != b"https" or b":protocol" in pseudo:
         raise _no_path(session)
+
     _judge_target(session, method, target)
     hosts = [value for name, value in headers if name == b"host"]
     _judge_host(session, [pseudo[b":authority"]] if b":authority" in pseudo else hosts)
@@ -182,6 +188,7 @@ def prepare_stream(session: InterceptSession, headers: Headers) -> tuple[Outgoin
         (b":path", outgoing.target),
         *outgoing.headers,
     ]
+
     return outgoing, head
 
 

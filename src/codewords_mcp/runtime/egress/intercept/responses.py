@@ -60,6 +60,7 @@ class AnswerScrubber:
             raise UnreadableResponse(
                 "it is a part of an answer, which was not asked for, and a value may be cut in two by it"
             )
+
         named = [v for n, v in headers if n.lower() == b"content-encoding"]
         tokens = [t.strip().lower() for v in named for t in v.split(b",")]
         coding = [token for token in tokens if token != b"identity"]
@@ -67,13 +68,19 @@ class AnswerScrubber:
             raise UnreadableResponse(
                 "its answer is compressed in a way that it was not asked for, and cannot be looked into"
             )
+
         self._gzip = bool(coding) and coding[0] != b"deflate"
         self._inflate: _Inflate | None = self._new(b"") if self._gzip else None
         self._deflate = bool(coding) and not self._gzip
         packed = bool(coding) and not bodiless
         # A mask of the same length keeps Content-Length, ranges and frames true; what was unpacked has a new length anyway.
         self._scrubber = scrubber.another(same_length=not packed)
-        gone = {b"content-encoding", b"content-length", b"content-md5", b"digest"} if packed else set[bytes]()
+
+        if packed:
+            gone = {b"content-encoding", b"content-length", b"content-md5", b"digest"}
+        else:
+            gone = set[bytes]()
+
         self.headers: Headers = [
             (name, scrubber.whole(value)) for name, value in headers if name.lower() not in gone
         ]
@@ -94,12 +101,14 @@ class AnswerScrubber:
         if self._inflate is None:
             yield chunk
             return
+
         try:
             while chunk:
                 if self._inflate.eof and self._gzip:
                     self._inflate = self._new(b"")  # another member
                 elif self._inflate.eof:
                     return
+
                 piece = self._inflate.decompress(chunk, _PIECE)
                 chunk = self._inflate.unconsumed_tail or self._inflate.unused_data
                 yield piece

@@ -34,6 +34,7 @@ async def carry(
     if upstream is not None and not session.interception.covers(session.host, session.port):
         await _tunnel(session, client, upstream, to_client, to_upstream)
         return
+
     try:
         await asyncio.get_running_loop().sock_sendall(client, to_client)
         async with _with_first(client, to_upstream) as program:
@@ -41,6 +42,7 @@ async def carry(
             if not first and upstream is None:
                 upstream = await session.dial()
                 first = await first_bytes(program, upstream)
+
             if is_tls(first):
                 await intercept(session, program, upstream, first)
             elif session.interception.tape is not None and is_http(first):
@@ -75,6 +77,7 @@ async def _tunnel(
             check=session.check,
         )
         return
+
     watch, names = session.interception.credentials.watch(), session.check
 
     def check(chunk: bytes) -> bool:
@@ -99,6 +102,7 @@ async def _with_first(client: socket.socket, first: bytes) -> AsyncGenerator[soc
     if not first:
         yield client
         return
+
     ours, theirs = socket.socketpair()
     for end in (ours, theirs):
         end.setblocking(False)

@@ -85,8 +85,13 @@ class InterceptSession:
     @property
     def authority(self) -> str:
         """As `Host` and `:authority` have it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+        if ":" in self.host:
+            host = f"[{self.host}]"
+        else:
+            host = self.host
+        if self.port == (443 if self.secure else 80):
+            return host
+        return f"{host}:{self.port}"
 
     async def connect(self, protocols: tuple[str, ...], sock: socket.socket | None = None) -> TlsStream:
         """To the host, its certificate checked. Raises Failed; NotConnected where it has to be dialled again."""
@@ -99,6 +104,7 @@ class InterceptSession:
             raise HostUnreachable(f"its certificate is not valid ({error.verify_message})") from None
         except (OSError, TimeoutError) as error:
             raise HostUnreachable("it does not speak TLS as it should") from error
+
         return TlsStream(reader, writer, self._sent)
 
     def _tls(self, protocols: tuple[str, ...]) -> dict[str, Any]:

@@ -82,16 +82,23 @@ class FrameReader:
         """Read a frame's head; False where it is not all here."""
         if len(self._unread) < 2:
             return False
+
         first, second = self._unread[:2]
         extended = {126: 2, 127: 8}.get(second & 0x7F, 0)
         size = 2 + extended + (4 if self._masked else 0)
         self._judge(first, second)
         if len(self._unread) < size:
             return False
+
         self._head, self._unread = self._unread[:size], self._unread[size:]
-        self._left = int.from_bytes(self._head[2 : 2 + extended], "big") if extended else second & 0x7F
+        if extended:
+            self._left = int.from_bytes(self._head[2 : 2 + extended], "big")
+        else:
+            self._left = second & 0x7F
+
         if self._left >> 63:
             raise WebSocketBroken("its frame has a length that is none")
+
         self._mask = self._head[-4:] if self._masked else b""
         self._opcode, self._fin = first & 0x0F, bool(first & 0x80)
         if self._opcode < _CLOSE:
@@ -132,10 +139,15 @@ class OutgoingFrames:
         """What goes on to the host. Raises Broken."""
         done: list[bytes] = []
         for piece in self._reader.feed(data):
-            watch = self._credentials.watch() if piece.is_control else self._watch
+            if piece.is_control:
+                watch = self._credentials.watch()
+            else:
+                watch = self._watch
+
             if (found := watch.found(piece.payload)) is not None:
                 raise WebSocketBroken(f"a message of its websocket holds {found}", _POLICY_VIOLATION, _FIX)
             done.append(piece.raw)
+
         return b"".join(done)
 
 
@@ -157,6 +169,7 @@ class IncomingFrames:
         if piece.is_control:
             one = self._scrubber.another(same_length=True)
             return frame(piece.opcode, one.feed(piece.payload) + one.flush(), fin=True)
+
         if piece.opcode != _CONTINUATION:
             self._opcode = piece.opcode
         last = piece.end and piece.fin
@@ -165,7 +178,12 @@ class IncomingFrames:
             clean += self._scrubber.flush()
         elif not clean:
             return b""
-        opcode = _CONTINUATION if self._begun else self._opcode
+
+        if self._begun:
+            opcode = _CONTINUATION
+        else:
+            opcode = self._opcode
+
         self._begun = not last
         return frame(opcode, clean, fin=last)
 
@@ -200,12 +218,14 @@ async def carry_websocket(
             await target.send(frames.feed(data))
 
     tasks = [asyncio.create_task(carry(*way)) for way in ways]
+
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
+
     if broken := next((one for one in ended if isinstance(one, WebSocketBroken)), None):
         session.refused(broken.reason)
         await _tell(program, broken)
@@ -213,7 +233,11 @@ async def carry_websocket(
 
 async def _tell(program: TlsStream, broken: WebSocketBroken) -> None:
     """Say why it ends, as far as a close frame has room, and let the program read that."""
-    reason = f"{broken.reason}; {broken.fix}" if broken.fix else broken.reason
+    if broken.fix:
+        reason = f"{broken.reason}; {broken.fix}"
+    else:
+        reason = broken.reason
+
     payload = broken.status.to_bytes(2, "big") + reason.encode()[: _MAX_CONTROL - 2]
     with contextlib.suppress(OSError, TimeoutError):
         await program.send(frame(_CLOSE, payload, fin=True))

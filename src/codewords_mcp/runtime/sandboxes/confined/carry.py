@@ -41,11 +41,13 @@ class PortForwarder:
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
         try:
             inner_reader, inner_writer = await asyncio.open_connection(*self._address)
         except OSError:
             writer.close()
             return
+
         halves = (
             asyncio.ensure_future(_pour(reader, inner_writer)),
             asyncio.ensure_future(_pour(inner_reader, writer)),

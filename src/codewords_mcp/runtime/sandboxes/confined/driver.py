@@ -57,6 +57,7 @@ class ConfinedDriver:
             instance, slice_ = await asyncio.to_thread(_prepare, run_dir)
         except OSError as error:
             raise StorageFailed(f"The sandboxes' folder cannot be used: {error.strerror}.") from error
+
         driver = cls(confinement, instance, slice_, network)
         known = await asyncio.to_thread(selftest.recall, run_dir, confinement, slice_)
         if known is not None:
@@ -67,7 +68,9 @@ class ConfinedDriver:
     @property
     def cgroups(self) -> list[Path]:
         """The folders below which each sandbox has its cgroup; empty where there are none."""
-        return list(self._slice.folders.values()) if self._slice else []
+        if self._slice:
+            return list(self._slice.folders.values())
+        return []
 
     async def self_test(self) -> Tier:
         """The tier that the self-test proved, waiting for it where it still runs. A failed one is tried again."""
@@ -109,6 +112,7 @@ class ConfinedDriver:
         self.tier = finding.tier
         self._exact = finding.kept.exact  # a cgroup that did not hold is worse than the watchdog
         found: set[Capability] = set()
+
         if finding.tier.id != "D":
             if finding.kept.by_address:
                 found.add(Capability.EGRESS_RULES)
@@ -116,6 +120,7 @@ class ConfinedDriver:
                 found.add(Capability.UNPRIVILEGED_USER)
             if finding.kept.exact:
                 found |= {Capability.EXACT_MEMORY_LIMIT, Capability.EXACT_PROCESS_LIMIT}
+
         self.capabilities = frozenset(found)
 
     async def _start(self, spec: SandboxSpec, network: Network | None) -> ConfinedSandbox:
@@ -123,15 +128,18 @@ class ConfinedDriver:
             raise SandboxFailed(
                 "The sandbox driver is closed." if self._closed else "This sandbox already runs."
             )
+
         sandbox = ConfinedSandbox(spec, self._place(spec, network))
         self._live[spec.id] = sandbox
         sandbox.on_end(lambda: self._live.pop(sandbox.id, None))
         self._watchdog.watch(sandbox)
+
         try:
             await sandbox.started()
         except BaseException:
             await asyncio.shield(sandbox.kill())
             raise
+
         return sandbox
 
     def _place(self, spec: SandboxSpec, network: Network | None) -> ConfinedResources:

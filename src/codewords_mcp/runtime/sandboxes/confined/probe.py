@@ -167,6 +167,7 @@ def _forking_ends(limit: int) -> bool:
         for pid in children:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+
     return False
 
 

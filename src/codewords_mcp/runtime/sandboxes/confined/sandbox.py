@@ -152,6 +152,7 @@ class ConfinedSandbox(ManagedSandbox):
             raise SandboxFailed("The sandbox was destroyed while it was being made.")
         if self._gone.done():
             raise SandboxFailed("The sandbox's warden ended before the sandbox stood.")
+
         raise SandboxFailed(f"The sandbox did not stand within {SETUP_SECONDS:g} seconds.")
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -178,9 +179,11 @@ class ConfinedSandbox(ManagedSandbox):
                 return
             except OSError:
                 received = None
+
             if received is None:
                 asyncio.get_running_loop().remove_reader(end.fileno())
                 return
+
             message, fds = received
             for fd in fds:  # the program may send some
                 os.close(fd)
@@ -223,9 +226,17 @@ class ConfinedSandbox(ManagedSandbox):
 
     def _on_error(self, message: dict[str, Any]) -> None:
         logger.error("a sandbox broke", sandbox=self.id, **message)
-        what = "run the environment's Python" if message["step"] == "exec" else "isolate the sandbox"
+        if message["step"] == "exec":
+            what = "run the environment's Python"
+        else:
+            what = "isolate the sandbox"
+
         number = message.get("errno")
-        detail = f" ({os.strerror(number)})" if isinstance(number, int) and number else ""
+        if isinstance(number, int) and number:
+            detail = f" ({os.strerror(number)})"
+        else:
+            detail = ""
+
         self._broken = SandboxFailed(
             f"This machine could not {what}{detail}.", hint="`codewords-mcp doctor` says what works here."
         )

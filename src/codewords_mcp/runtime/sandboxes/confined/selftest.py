@@ -60,6 +60,7 @@ async def run(start: StartIn, confinement: Confinement, folder: Path, *, exact: 
     missing = confinement.missing()
     if missing:
         return ConfinementFinding(diagnosis.none(missing))
+
     try:
         async with asyncio.timeout(_SECONDS):
             return await _try(start, confinement, folder, exact=exact)
@@ -80,21 +81,24 @@ async def _try(start: StartIn, confinement: Confinement, folder: Path, *, exact:
             limits=_LIMITS,
         )
         sandbox = await start(spec, _Greeter())
+
         try:
             printed = b"".join([chunk.data async for chunk in sandbox.output() if chunk.stream == "stdout"])
             exit_ = await sandbox.wait()
         finally:
             await sandbox.kill()
+
     report = _read_report(printed)
     broken = [act for act, refused in report.acts.items() if not refused]
     broken += [f"not {need}" for need, met in report.needs.items() if not met]
     if broken or not report.acts:
-        reason = (
-            f"the self-test found that not so: {', '.join(broken)}"
-            if broken
-            else "the self-test could not run"
-        )
+        if broken:
+            reason = f"the self-test found that not so: {', '.join(broken)}"
+        else:
+            reason = "the self-test could not run"
+
         return ConfinementFinding(diagnosis.none(f"Isolation does not hold here; {reason}."))
+
     held = not report.survived and exit_ == Exit("out_of_memory")
     kept = SelfTestFacts(len(report.acts), by_address=sandbox.by_address, exact=exact and held)
     return ConfinementFinding(confinement.tier(kept), kept)
@@ -151,6 +155,7 @@ def _canaries(folder: Path, stack: contextlib.ExitStack) -> dict[str, str]:
     listener.bind("\0" + abstract)
     listener.listen()
     facts["abstract"] = abstract
+
     return facts
 
 
@@ -165,6 +170,7 @@ def _victim(stack: contextlib.ExitStack) -> int:
     )
     stack.enter_context(process)
     stack.callback(process.kill)
+
     return process.pid
 
 

@@ -64,12 +64,18 @@ def variables(
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+
     if any((environment.base_prefix / "lib").glob("libpython*.so*")) and environment.base_prefix != Path(
         "/usr"
     ):
         own["LD_LIBRARY_PATH"] = str(environment.base_prefix / "lib")
+
     way_out = proxies(proxy) if proxy else {}
-    runtime = {"CODEWORDS_RUNTIME_URI": uri, "RUNTIME_URI": uri} if uri else {}
+    if uri:
+        runtime = {"CODEWORDS_RUNTIME_URI": uri, "RUNTIME_URI": uri}
+    else:
+        runtime = {}
+
     fixed = {
         "PYTHONPATH": str(site),
         "HOME": str(folders.app),
@@ -108,6 +114,7 @@ def launch(
             stack.callback(os.close, described)
             fds = (theirs.fileno(), leash_inside, described, listener.fileno(), boot_inside.fileno())
             process = _start(confinement.warden(), fds, outputs)
+
         for end in (ours, boot):
             end.setblocking(False)
         return SpawnedSupervisor(process, ours, boot, leash)

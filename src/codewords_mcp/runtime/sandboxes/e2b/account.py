@@ -99,6 +99,7 @@ class E2bAccount:
             if _is_missing(error):
                 raise failures.template_missing(template) from error
             raise failures.translate(error, "making a sandbox") from error
+
         return _machine(sandbox)
 
     async def resume(self, machine: E2bMachine, ttl: int) -> E2bMachine:
@@ -133,9 +134,14 @@ class E2bAccount:
 
         states = [e2b.SandboxState.RUNNING, e2b.SandboxState.PAUSED]
         pages = e2b.AsyncSandbox.list(query=e2b.SandboxQuery(metadata=metadata, state=states), **self.options)
+
         while pages.has_next:
             for one in await self._call(pages.next_items(), "listing sandboxes"):
-                started = one.started_at if one.started_at.tzinfo else one.started_at.replace(tzinfo=UTC)
+                if one.started_at.tzinfo:
+                    started = one.started_at
+                else:
+                    started = one.started_at.replace(tzinfo=UTC)
+
                 yield ListedMachine(one.sandbox_id, one.metadata, started, one.cpu_count, one.memory_mb)
 
     async def snapshot(self, machine: E2bMachine, name: str) -> None:
@@ -150,11 +156,13 @@ class E2bAccount:
         import e2b
 
         pages = e2b.AsyncSandbox.list_snapshots(**self.options)
+
         while pages.has_next:
             try:
                 items = await self._call(pages.next_items(), "listing environments")
             except failures.MachineGone as error:  # the route is missing, not a sandbox
                 raise failures.no_snapshots() from error
+
             for one in items:
                 yield one.snapshot_id, list(getattr(one, "names", None) or [])
 
@@ -185,7 +193,10 @@ class E2bAccount:
 
     def address(self, machine: E2bMachine) -> tuple[str, dict[str, str]]:
         """URL of the agent's WebSocket, and the headers that get there."""
-        headers = {"e2b-traffic-access-token": machine.token} if machine.token else {}
+        if machine.token:
+            headers = {"e2b-traffic-access-token": machine.token}
+        else:
+            headers = {}
         if self._sandbox_url is None:
             return f"wss://{machine.host}/", headers
         # a host that is no wildcard name tells sandboxes and ports apart by these

@@ -82,10 +82,12 @@ class E2BDriver:
         account = await E2bAccount.open(settings)
         if not await account.has_template(settings.e2b_template):
             raise failures.template_missing(settings.e2b_template)
+
         try:
             home, folder = await asyncio.to_thread(_prepare, run_dir)
         except OSError as error:
             raise StorageFailed(f"The sandboxes' folder cannot be used: {error.strerror}.") from error
+
         driver = cls(account, settings, network, folder, home)
         try:
             await driver.leases.sweep()
@@ -94,6 +96,7 @@ class E2BDriver:
             raise
         except CodewordsError as error:
             log.warning("E2B could not say what an earlier runtime left there", reason=error.message)
+
         return driver
 
     @property
@@ -107,6 +110,7 @@ class E2BDriver:
             raise SandboxFailed("The sandbox driver is closed.")
         if spec.id in self._live or spec.id in self._starting:
             raise SandboxFailed("This sandbox already runs.")
+
         task = self._starting[spec.id] = asyncio.create_task(self._start(spec), name=f"start {spec.id}")
         task.add_done_callback(lambda _: self._starting.pop(spec.id, None))
         try:
@@ -129,6 +133,7 @@ class E2BDriver:
         """See `Driver.close`; machines that E2B does not end now, it ends when their time is over."""
         if self._closed:
             return
+
         self._closed = True
         self._pauser.cancel()
         try:
@@ -143,6 +148,7 @@ class E2BDriver:
                     await asyncio.wait(self._tasks)
         except TimeoutError:
             log.warning("E2B did not end every sandbox in time; the rest ends by itself")
+
         await self.leases.close()
         with contextlib.suppress(CodewordsError):
             await self.leases.sweep(everything=True)
@@ -162,6 +168,7 @@ class E2BDriver:
             if way_out is not None:
                 await asyncio.shield(way_out.close())
             raise
+
         self.leases.stir()
         self._hear_of(rented)
         sandbox = E2BSandbox(
@@ -177,11 +184,13 @@ class E2BDriver:
         rented.sandbox = rented.link.hearer = sandbox
         self._live[spec.id] = sandbox
         self._keep(self._follow(sandbox, rented))
+
         try:
             await sandbox.begin()
         except BaseException:
             await asyncio.shield(sandbox.kill())
             raise
+
         return sandbox
 
     async def _destroy_started(self, task: asyncio.Task[E2BSandbox]) -> None:
@@ -198,10 +207,19 @@ class E2BDriver:
 
     def _wanted(self, pins: Pins, described: Json | None) -> MachineRequest:
         hosts, internet = around(described)
-        public = urlsplit(self.settings.public_url).hostname if self.settings.public_url else None
+        if self.settings.public_url:
+            public = urlsplit(self.settings.public_url).hostname
+        else:
+            public = None
+
         if described is not None and public is not None:
-            hosts = (*(hosts or ()), public) if hosts is not None or not internet else None
+            if hosts is not None or not internet:
+                hosts = (*(hosts or ()), public)
+            else:
+                hosts = None
+
             internet = True
+
         return MachineRequest(pins, internet, hosts)
 
     def _addressed(self, spec: SandboxSpec) -> SandboxSpec:
@@ -246,6 +264,7 @@ class E2BDriver:
         known = self._pins.get(environment.path)
         if known is not None and await asyncio.to_thread(_inode, environment.path) == known[0]:
             return known[1]
+
         self._pins[environment.path] = found = await asyncio.to_thread(read)
         return found[1]
 
@@ -253,6 +272,7 @@ class E2BDriver:
         """Pause sandboxes that nobody asks anything, and end spares that nobody wants."""
         after = self.settings.e2b_pause_after
         loop = asyncio.get_running_loop()
+
         while True:
             await asyncio.sleep(min(after / 4, SPARE_SECONDS) if after else SPARE_SECONDS / 4)
             await self._renting.tidy()

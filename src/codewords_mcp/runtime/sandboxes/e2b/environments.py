@@ -60,6 +60,7 @@ def read_pins(environment: EnvironmentRef) -> Pins:
             f"The environment cannot be read: {error.strerror}.",
             hint="Deploy the workflow again; that builds it anew.",
         ) from error
+
     packages = [(name, version) for name, version in found if name not in ("pip", "setuptools", "wheel")]
     ours = any(name == CLIENT and "+" in version for name, version in packages)
     return Pins(environment.python_version, tuple(f"{name}=={version}" for name, version in packages), ours)
@@ -128,6 +129,7 @@ class MachineSnapshots:
         hearer = _AgentReply()
         link = AgentConnection(self._account, machine, hearer)
         await link.connect()
+
         try:
             link.say(
                 {

@@ -92,6 +92,7 @@ def translate(error: BaseException, doing: str) -> CodewordsError:
         return _by_status(error, doing)
     if isinstance(error, ValueError):  # a page of whatever stands before the API, where its JSON was expected
         return SandboxFailed(f"E2B answered with nothing that can be understood while {doing}.", hint=_STATUS)
+
     log.error("the E2B SDK failed", doing=doing, exc_info=error)
     return SandboxFailed(f"The E2B SDK failed while {doing}.", hint="The runtime's log has the details.")
 
@@ -121,6 +122,7 @@ def _limited(text: str) -> TooBusy:
             retry_after=_RETRY_AFTER,
             hint="Try again when some have ended, set CODEWORDS_E2B_SANDBOXES lower, or raise the plan's limit.",
         )
+
     return TooBusy(
         "E2B turns requests away: too many of this account in a short time.",
         retry_after=_RETRY_AFTER,
@@ -157,6 +159,7 @@ def _by_status(error: Any, doing: str) -> CodewordsError:
         return _busy()
     if status >= 500:
         return SandboxFailed(f"E2B failed while {doing} (status {status}).", hint=_STATUS)
+
     kind = f"status {status}" if status else "no status"
     log.error("E2B refused a request", doing=doing, status=status, error=text[:500])
     return SandboxFailed(
@@ -166,4 +169,6 @@ def _by_status(error: Any, doing: str) -> CodewordsError:
 
 def _leading_number(text: str) -> int:
     head = text.partition(":")[0]
-    return int(head) if head.isdigit() and len(head) == 3 else 0
+    if head.isdigit() and len(head) == 3:
+        return int(head)
+    return 0

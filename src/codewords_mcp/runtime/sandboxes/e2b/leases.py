@@ -116,6 +116,7 @@ class Leases:
                 self.size = MachineSize(one.cpu_count, one.memory_mb)
             if not self._known(one.id) and (everything or not self._being_made(one)):
                 found.append(one.id)
+
         return found
 
     def _being_made(self, one: ListedMachine) -> bool:
@@ -142,6 +143,7 @@ class Leases:
             if machine.id not in self._told:
                 self._told.add(machine.id)
                 holder.say(f"E2B does not extend this sandbox's time: {error.message}")
+
             raise
 
     async def _sweep_always(self) -> None:

@@ -140,6 +140,7 @@ class AgentConnection:
                 await self._hear(connection, hello)
                 if self._resting:
                     return
+
                 log.info("the connection to a sandbox broke; reconnecting", sandbox=self.machine.id)
                 connection, hello = await self._reach()
         except CodewordsError as error:
@@ -186,6 +187,7 @@ class AgentConnection:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _CONNECT_SECONDS
         attempt = 0
+
         while True:
             try:
                 async with asyncio.timeout(_ONE_TRY_SECONDS):
@@ -194,6 +196,7 @@ class AgentConnection:
                 pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
                 if loop.time() + pause > deadline:
                     raise _unreached(error) from error
+
                 attempt += 1
                 await asyncio.sleep(pause)
 
@@ -203,6 +206,7 @@ class AgentConnection:
 
         uri, headers = self._account.address(self.machine)
         headers[wire.SESSION_HEADER] = self._secret
+
         try:
             connection = await connect(
                 uri, additional_headers=headers, proxy=self._account.proxy or True, compression=None, max_size=None,
@@ -212,6 +216,7 @@ class AgentConnection:
             raise _by_status(error.response.status_code, bytes(error.response.body or b"")) from error
         except InvalidHandshake as error:
             raise _Later(str(error)) from error
+
         try:
             return connection, await _hello(connection)
         except BaseException:
@@ -234,8 +239,10 @@ async def _hello(connection: Any) -> Json:
         raise _Later("the agent hung up") from error
     except (ValueError, KeyError, TypeError) as error:
         raise _wrong_agent() from error
+
     if hello.get("version") != wire.VERSION:
         raise _wrong_agent()
+
     return hello
 
 

@@ -68,13 +68,16 @@ class Stream:
                 raise ConnectionResetError("the stream was reset")
             if self._ended:
                 return b""
+
             self._changed.clear()
             await self._changed.wait()
+
         data = self._chunks.popleft()
         self._unacknowledged += len(data)
         if self._unacknowledged >= WINDOW_SIZE // 2 and not self._ended:
             self._mux.put(frame(WINDOW, self._number, _COUNT.pack(self._unacknowledged)))
             self._unacknowledged = 0
+
         return data
 
     async def write(self, data: bytes) -> None:
@@ -84,8 +87,10 @@ class Stream:
             while self._credit <= 0 and not self._broken:
                 self._may_send.clear()
                 await self._may_send.wait()
+
             if self._broken:
                 raise ConnectionResetError("the stream was reset")
+
             part = view[: min(CHUNK, self._credit)]
             view = view[len(part) :]
             self._credit -= len(part)
@@ -176,9 +181,11 @@ class Mux:
         if kind == OPEN:
             self._on_open(number, data)
             return
+
         stream = self._streams.get(number)
         if stream is None:
             return
+
         if kind == DATA:
             stream.take(data)
         elif kind == END:

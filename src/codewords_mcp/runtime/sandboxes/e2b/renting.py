@@ -43,7 +43,9 @@ class MachineRequest:
     @property
     def network(self) -> dict[str, Any]:
         """E2B's rules."""
-        return {} if self.hosts is None else {"allow_out": list(self.hosts), "deny_out": ["0.0.0.0/0"]}
+        if self.hosts is None:
+            return {}
+        return {"allow_out": list(self.hosts), "deny_out": ["0.0.0.0/0"]}
 
 
 @dataclass(slots=True)
@@ -90,7 +92,11 @@ class MachinePool:
 
         Raises TooBusy, SandboxUnavailable, SandboxFailed, EnvironmentFailed.
         """
-        shelf = self._shelves[wanted] if self._settings.e2b_spares else _SparePool()
+        if self._settings.e2b_spares:
+            shelf = self._shelves[wanted]
+        else:
+            shelf = _SparePool()
+
         shelf.last_used = asyncio.get_running_loop().time()
         while shelf.spares:
             spare = shelf.spares.popleft()
@@ -98,7 +104,9 @@ class MachinePool:
                 self.stock(wanted)
                 spare.meter = CostMeter()  # what it cost while it waited is no run's
                 return spare
+
             self._keep(self.end(spare))
+
         rented = await self._rent(wanted)
         self.stock(wanted)
         return rented
@@ -151,6 +159,7 @@ class MachinePool:
             machine = await self._from_snapshot(wanted)
             rented = PooledMachine(self._account, machine, slot)
             self.all.add(rented)
+
             try:
                 await rented.link.connect()
                 if not rented.link.hello["environment"]:
@@ -160,6 +169,7 @@ class MachinePool:
             except BaseException:
                 self._keep(self.end(rented))
                 raise
+
             return rented
 
     async def _slot(self) -> Slot:
@@ -195,6 +205,7 @@ class MachinePool:
         loop = asyncio.get_running_loop()
         until = loop.time() + _BUSY_SECONDS
         key = secrets.token_hex(16)
+
         while True:
             await self._pace.pass_by()
             try:

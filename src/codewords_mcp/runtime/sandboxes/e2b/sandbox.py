@@ -99,7 +99,12 @@ class E2BSandbox:
             self._server = await asyncio.start_unix_server(self._on_connection, str(self._path), backlog=512)
         except OSError as error:
             raise SandboxFailed(f"The sandbox's socket cannot be made: {error.strerror}.") from error
-        egress = self._way_out.described if self._way_out is not None else None
+
+        if self._way_out is not None:
+            egress = self._way_out.described
+        else:
+            egress = None
+
         self.link.say({"do": "start", "spec": wire.from_spec(self._spec), "egress": egress})
         bound = self._spec.limits.start_timeout + _SLACK_SECONDS
         silent = SandboxFailed(
@@ -154,6 +159,7 @@ class E2BSandbox:
         """See `Sandbox`."""
         if self._usage is not None:
             return self._usage
+
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         self.link.say({"do": "usage", "id": number})
@@ -185,12 +191,14 @@ class E2BSandbox:
         async with self._waking:
             if self.paused or self._ended.done():
                 return
+
             await self.link.rest()
             try:
                 await self._account.pause(self.link.machine)
             except CodewordsError:
                 await self.link.wake(self.link.machine)
                 raise
+
             self.paused = True
             self.meter.pause()
 
@@ -199,11 +207,13 @@ class E2BSandbox:
         async with self._waking:
             if not self.paused:
                 return
+
             try:
                 machine = await self._account.resume(self.link.machine, self._ttl)
             except failures.MachineGone as error:
                 self.on_lost(error)
                 raise
+
             self.paused = False
             self.meter.resume()
             await self.link.wake(machine)
@@ -260,6 +270,7 @@ class E2BSandbox:
             log.info("a connection to a sandbox was not made", sandbox=self.id, reason=str(error))
             writer.transport.abort()
             return
+
         await carry(stream, reader, writer)
         self.last_used = loop.time()
 
@@ -284,6 +295,7 @@ class E2BSandbox:
         """The program is gone; its machine follows, when what it said has been read."""
         if self._ended.done():
             return
+
         self.meter.stop()
         self._usage = self._used(used)
         self._output.finish()

@@ -45,12 +45,14 @@ async def build(account: E2bAccount, settings: Settings, client: Path, say: Call
             _described(folder), settings.e2b_template, cpus=settings.e2b_cpus, memory_mb=settings.e2b_memory_mb,
             on_line=heard,
         )  # fmt: skip
+
     try:
         await remove_environments(account, settings.e2b_template)
     except CodewordsError as error:
         # The template stands, so that this is no failure of the build.
         log.warning("environments of the template before not removed", reason=error.message)
         return f"Environments of the template before were not removed: {error.message}"
+
     return ""
 
 
@@ -66,6 +68,7 @@ async def remove_environments(account: E2bAccount, template: str) -> int:
             await account.forget_snapshot(number)
         except CodewordsError as error:
             log.warning("an environment stays on E2B", snapshot=number, reason=error.message)
+
     return len(found)
 
 
@@ -102,6 +105,7 @@ def _described(folder: Path) -> Any:
     install = f"{_PLACE}/venv/bin/uv pip install --quiet --compile-bytecode --python {_PLACE}/venv/bin/python"
     install += f" -r {_PLACE}/requirements.txt"
     bare: Any = e2b.AsyncTemplate(file_context_path=str(folder))
+
     return (
         bare.from_python_image(f"{python}-slim")
         .set_user("root")

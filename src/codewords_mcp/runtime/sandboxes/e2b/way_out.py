@@ -75,6 +75,7 @@ class WayOut:
         except (OSError, TimeoutError, ValueError, KeyError, asyncio.IncompleteReadError):
             stream.reset()
             return
+
         await carry(stream, reader, writer)
 
     async def close(self) -> None:
@@ -103,6 +104,7 @@ class WayOut:
         except BaseException:
             writer.close()
             raise
+
         return reader, writer
 
 

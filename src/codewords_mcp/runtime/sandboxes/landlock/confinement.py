@@ -45,7 +45,10 @@ class Landlock:
 
     def __init__(self, most: int | None = None) -> None:
         found = ruleset.abi()
-        self.abi = found if most is None else min(found, most)
+        if most is None:
+            self.abi = found
+        else:
+            self.abi = min(found, most)
         self.memory_over: Callable[[tuple[int, ...], int], bool] = watchdog.memory_over
 
     def missing(self) -> str:
@@ -112,4 +115,5 @@ class Landlock:
         facts.append(diagnosis.TRIED.format(count=kept.acts))
         fixes = (diagnosis.better_than_c(), "" if kept.exact else diagnosis.exact_limits())
         fix = " ".join(filter(None, fixes))
+
         return Tier("C", "Isolation by Landlock, without namespaces", tuple(facts), fix)

@@ -74,7 +74,9 @@ class Isolation:
     @property
     def roots(self) -> tuple[int, ...]:
         """See `measure.processes`, for the watchdog."""
-        return () if self.init_pid is None else (self.init_pid,)
+        if self.init_pid is None:
+            return ()
+        return (self.init_pid,)
 
     @property
     def told(self) -> bool:
@@ -155,6 +157,7 @@ class Isolation:
         if not message.done():
             either = (message, self.link.over)
             await asyncio.wait(either, timeout=self.setup_seconds, return_when=asyncio.FIRST_COMPLETED)
+
         if not message.done():
             self.link.drain()
         if message.done():
@@ -165,6 +168,7 @@ class Isolation:
             raise SandboxFailed("The sandbox was destroyed while it was being made.")
         if self.link.gone.is_set():
             raise SandboxFailed("The sandbox's processes ended before the sandbox stood.")
+
         raise SandboxFailed(f"The sandbox did not stand within {self.setup_seconds:g} seconds.")
 
     async def _settle(self, pid: int, limits: Limits) -> None:
@@ -215,9 +219,17 @@ class Isolation:
 
     def _on_error(self, message: dict[str, Any]) -> None:
         logger.error("a sandbox broke", folder=self.place.folders.top.name, **message)
-        what = "run the environment's Python" if message["step"] == "exec" else "isolate the sandbox"
+        if message["step"] == "exec":
+            what = "run the environment's Python"
+        else:
+            what = "isolate the sandbox"
+
         number = message.get("errno")
-        detail = f" ({os.strerror(number)})" if isinstance(number, int) else ""
+        if isinstance(number, int):
+            detail = f" ({os.strerror(number)})"
+        else:
+            detail = ""
+
         self.broken = SandboxFailed(
             f"This machine could not {what}{detail}.", hint="`codewords-mcp doctor` says what works here."
         )
@@ -264,4 +276,8 @@ def host_pid(pidfd: int) -> int:
         _, there, rest = os.read(fd, 4096).partition(b"\nPid:")
     finally:
         os.close(fd)
-    return int(rest.split(None, 1)[0]) if there else -1
+
+    if there:
+        return int(rest.split(None, 1)[0])
+
+    return -1

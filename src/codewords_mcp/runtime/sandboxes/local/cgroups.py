@@ -88,9 +88,13 @@ class Group:
     def _cpu_seconds(self) -> float | None:
         if "unified" in self._folders:
             used = _fields(self._folders["unified"], "cpu.stat").get("usage_usec")
-            return None if used is None else used / 1e6
+            if used is None:
+                return None
+            return used / 1e6
         used = _number(self._folders.get("cpuacct"), "cpuacct.usage")
-        return None if used is None else used / 1e9
+        if used is None:
+            return None
+        return used / 1e9
 
     def remove(self) -> bool:
         """Remove the group, waiting up to 5 s for its last processes to go. False if it stays."""
@@ -178,10 +182,12 @@ def _find_v2(
         for parent in [here, *here.parents]:
             if not parent.is_relative_to(mount.folder):
                 break
+
             candidate = Slice({"unified": parent / name})
             record(candidate)
             if _works(candidate):
                 return candidate
+
     return None
 
 
@@ -193,11 +199,16 @@ def _find_v1(
         mount = next((mount for mount in mounts if controller in mount.controllers), None)
         if mount is not None:
             folders[controller] = _folder(mount, own.get(controller, "/")) / name
+
     if not set(_NEEDED) <= folders.keys():
         return None
+
     candidate = Slice(folders)
     record(candidate)
-    return candidate if _works(candidate) else None
+    if _works(candidate):
+        return candidate
+
+    return None
 
 
 def _works(candidate: Slice) -> bool:
@@ -208,6 +219,7 @@ def _works(candidate: Slice) -> bool:
             if controller == "unified":
                 _hand_down(folder.parent)
                 _hand_down(folder)
+
         group = candidate.create("probe", Limits())
         try:
             _try_moving(group)
@@ -216,6 +228,7 @@ def _works(candidate: Slice) -> bool:
     except OSError:
         candidate.remove()
         return False
+
     return True
 
 
@@ -223,6 +236,7 @@ def _hand_down(folder: Path) -> None:
     """Let children of `folder` have the controllers. Raises OSError where memory and pids cannot be had."""
     control = folder / "cgroup.subtree_control"
     have = set(control.read_text(encoding="utf-8").split())
+
     for controller in (*_NEEDED, "cpu"):
         if controller in have:
             continue
@@ -240,9 +254,14 @@ def _try_moving(group: Group) -> None:
 
 def _folder(mount: Mount, path: str) -> Path:
     """Where a group's path lies below a mount, which may show a part of the hierarchy only (containers)."""
-    relative = path.removeprefix(mount.root.rstrip("/")) if mount.root != "/" else path
+    if mount.root != "/":
+        relative = path.removeprefix(mount.root.rstrip("/"))
+    else:
+        relative = path
     folder = mount.folder / relative.lstrip("/")
-    return folder if ".." not in relative and folder.is_dir() else mount.folder
+    if ".." not in relative and folder.is_dir():
+        return folder
+    return mount.folder
 
 
 def _own_paths() -> dict[str, str]:
@@ -295,7 +314,9 @@ def _read(folder: Path, name: str) -> str:
 
 def _number(folder: Path | None, name: str) -> int | None:
     with contextlib.suppress(OSError, ValueError):
-        return None if folder is None else int(_read(folder, name))
+        if folder is None:
+            return None
+        return int(_read(folder, name))
     return None
 
 

@@ -164,7 +164,9 @@ class MachineFacts:
         release = self.setting("kernel/osrelease")
         if "microsoft" not in release.lower():
             return 0
-        return 1 if release.startswith("4.4.") else 2
+        if release.startswith("4.4."):
+            return 1
+        return 2
 
 
 def none(reason: str, machine: MachineFacts | None = None) -> Tier:
@@ -185,12 +187,16 @@ def exact_limits(machine: MachineFacts | None = None) -> str:
     if machine.in_container:
         return CONTAINER_LIMITS
     if not machine.has("run/systemd/system"):
-        return WSL_SYSTEMD if machine.wsl else NO_SYSTEMD
+        if machine.wsl:
+            return WSL_SYSTEMD
+        return NO_SYSTEMD
+
     user = (
         f"sys/fs/cgroup/user.slice/user-{machine.user}.slice/user@{machine.user}.service/cgroup.controllers"
     )
     if machine.has(user) and not {"memory", "pids"} <= set(machine.text(user).split()):
         return DELEGATE_CONTROLLERS
+
     return DELEGATE
 
 
@@ -207,13 +213,19 @@ def quicker_moves(machine: MachineFacts | None = None) -> str:
                 return ""
             if tail.startswith("cgroup2 "):
                 folder = fields.split(" ")[4]
-    return QUICKER_MOVES.format(folder=folder) if folder else ""
+
+    if folder:
+        return QUICKER_MOVES.format(folder=folder)
+
+    return ""
 
 
 def better_than_c(machine: MachineFacts | None = None) -> str:
     """How to have namespaces where Landlock stands in for them."""
     cause, fix = blocked(machine)
-    return f"For namespaces, which hold more: {cause} {fix}" if fix else ""
+    if fix:
+        return f"For namespaces, which hold more: {cause} {fix}"
+    return ""
 
 
 def blocked(machine: MachineFacts | None = None) -> tuple[str, str]:
@@ -235,7 +247,10 @@ def blocked(machine: MachineFacts | None = None) -> tuple[str, str]:
         return CONTAINER, CONTAINER_FIX
     if machine.user != 0 and (found := _forbidden_to_users(machine)):
         return found
-    return (FILTERED, FILTERED_FIX) if machine.filtered else ("", "")
+    if machine.filtered:
+        return (FILTERED, FILTERED_FIX)
+
+    return ("", "")
 
 
 def _forbidden_to_users(machine: MachineFacts) -> tuple[str, str] | None:
@@ -260,8 +275,13 @@ def system(home: str, machine: MachineFacts | None = None) -> tuple[str, str, st
         return "failed", WSL1, WSL1_FIX
     if machine.wsl and home.startswith("/mnt/"):
         return "warning", WSL_HOME, WSL_HOME_FIX
+
     kind = "Linux in WSL2" if machine.wsl else "Linux"
-    where = ", in a container" if machine.in_container else ""
+    if machine.in_container:
+        where = ", in a container"
+    else:
+        where = ""
+
     return "ok", f"{kind} on {machine.architecture}{where}", ""
 
 

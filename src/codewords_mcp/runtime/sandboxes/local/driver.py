@@ -79,6 +79,7 @@ class LocalDriver:
             instance, slice_, known = await asyncio.to_thread(_prepare, run_dir)
         except OSError as error:
             raise StorageFailed(f"The sandboxes' folder cannot be used: {error.strerror}.") from error
+
         driver = cls(instance, slice_, network, forking=forking, blanks=blanks)
         if known is not None:
             driver._believe(known)
@@ -89,12 +90,15 @@ class LocalDriver:
         ):  # given up: nobody has the driver, and its self-test would outlive the event loop
             await asyncio.shield(driver.close())
             raise
+
         return driver
 
     @property
     def cgroups(self) -> list[Path]:
         """The folders below which each sandbox has its cgroup; empty where there are none."""
-        return list(self._slice.folders.values()) if self._slice else []
+        if self._slice:
+            return list(self._slice.folders.values())
+        return []
 
     @property
     def kept(self) -> set[str]:
@@ -116,6 +120,7 @@ class LocalDriver:
             raise SandboxUnavailable(" ".join(tier.facts) or "No isolation here.", hint=tier.fix)
         if spec.id in self._starting or spec.id in self._live:
             raise SandboxFailed("This sandbox already runs.")
+
         self._starting.add(spec.id)
         try:
             return await self._start(spec)
@@ -149,6 +154,7 @@ class LocalDriver:
         self.tier = finding.tier
         self._exact = finding.tier.id == "A"  # a cgroup that did not hold is worse than the watchdog
         found: set[Capability] = set()
+
         if finding.tier.id in ("A", "B"):
             found |= {
                 Capability.EXACT_PROCESS_LIMIT,
@@ -157,6 +163,7 @@ class LocalDriver:
                 Capability.UNIX_SOCKETS,
                 Capability.UNPRIVILEGED_USER,
             }
+
         if finding.tier.id == "A":
             found.add(Capability.EXACT_MEMORY_LIMIT)
         if finding.transparent:
@@ -164,7 +171,11 @@ class LocalDriver:
         self.capabilities = frozenset(found)
 
     async def _start(self, spec: SandboxSpec) -> LocalSandbox:
-        cell = await self.forks.cell(spec) if self._forking else None
+        if self._forking:
+            cell = await self.forks.cell(spec)
+        else:
+            cell = None
+
         if cell is not None:
             try:
                 return await self._start_in(cell, spec)
@@ -173,6 +184,7 @@ class LocalDriver:
                     raise
                 logger.warning("a fork failed; starting by exec", sandbox=spec.id, reason=error.message)
                 self.forks.suspect(cell)
+
         return await self._start_by_exec(spec)
 
     async def _start_by_exec(self, spec: SandboxSpec) -> LocalSandbox:
@@ -181,15 +193,18 @@ class LocalDriver:
     async def _start_in(self, cell: Isolation, spec: SandboxSpec) -> LocalSandbox:
         if self._closed:
             raise SandboxFailed("The sandbox driver is closed.")
+
         sandbox = LocalSandbox(spec, cell, self._network if spec.network else None)
         self._live[spec.id] = sandbox
         sandbox.on_end(lambda: self._live.pop(spec.id, None))
         self._watchdog.watch(sandbox)
+
         try:
             await sandbox.started()
         except BaseException:
             await asyncio.shield(sandbox.kill())
             raise
+
         return sandbox
 
     def _place(self) -> IsolationResources:
@@ -206,7 +221,9 @@ class LocalDriver:
         )
 
     def _make_group(self, name: str, limits: Limits) -> cgroups.Group | None:
-        return self._slice.create(name, limits) if self._slice is not None and self._exact else None
+        if self._slice is not None and self._exact:
+            return self._slice.create(name, limits)
+        return None
 
     def _holds_memory(self) -> bool:
         return self._slice is not None and self._exact

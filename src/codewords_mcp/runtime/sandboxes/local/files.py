@@ -62,6 +62,7 @@ def remove_tree(path: Path, stopped: threading.Event | None = None) -> None:
         top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return
+
     try:
         names = (f".deep-{number}-{os.urandom(8).hex()}" for number in itertools.count())
         while os.listdir(top):
@@ -70,6 +71,7 @@ def remove_tree(path: Path, stopped: threading.Event | None = None) -> None:
                 return
     finally:
         os.close(top)
+
     with contextlib.suppress(
         FileNotFoundError
     ):  # or the driver that it belonged to was closed, and its folder moved
@@ -93,13 +95,16 @@ def _empty(removal: _Removal, folder: int, depth: int) -> None:
         if depth >= _DEPTH:
             _move(name, folder, next(removal.names), removal.top)
             continue
+
         inner = _open_folder(name, folder)
         try:
             _empty(removal, inner, depth + 1)
         finally:
             os.close(inner)
+
         if removal.stopped.is_set():
             return
+
         os.rmdir(name, dir_fd=folder)
 
 

@@ -93,7 +93,9 @@ class ForkServer:
     @property
     def pid(self) -> int | None:
         """Host pid of the server's process while it lives."""
-        return self._pid if not self.ended.is_set() else None
+        if not self.ended.is_set():
+            return self._pid
+        return None
 
     _pid: int | None = None
 
@@ -117,6 +119,7 @@ class ForkServer:
             await self._in_thread(self._remove)
             self.ended.set()
             return
+
         self._output.start()
         self._keep(self._read_output())
         self._link = ProcessChannel(spawned.channel, self._on_message, spawned)
@@ -128,7 +131,11 @@ class ForkServer:
     def cell(self, *, network: bool) -> ForkIsolation:
         """A sandbox to come."""
         self.forks += 1
-        inner = self._ids.take() if self._ids is not None else None
+        if self._ids is not None:
+            inner = self._ids.take()
+        else:
+            inner = None
+
         folders = self._ground.instance.next_folders(self._sandboxes)
         place = IsolationResources(
             folders=folders,
@@ -194,6 +201,7 @@ class ForkServer:
         """Blocks. Raises OSError."""
         folders, environment = self._folders, self.environment
         outputs = self._output.open()
+
         try:
             for folder in (folders.top, folders.root, self._sandboxes):
                 folder.mkdir(mode=0o700)
@@ -207,10 +215,12 @@ class ForkServer:
             for fd in outputs:
                 os.close(fd)
             raise
+
         spawned = spawn.launch_server(description, outputs)
         if self._group is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._group.add(spawned.process.pid)
+
         self.moves_quickly = cgroups.moves_are_quick()
         self._requests, theirs = channel.pair()
         self._requests.setblocking(False)
@@ -270,13 +280,16 @@ class ForkServer:
         self._refuse("it ended")
         self._output.finish()
         self._link.close()
+
         if self._keeper is not None:
             self._keeper.drain()
             self._keeper.close()
+
         self._all_ended()
         if not expected:
             tail = b"".join(self._tail).decode(errors="replace")[-_KEPT_OUTPUT:]
             logger.warning("a fork server ended", environment=str(self.environment.path), printed=tail)
+
         await self._in_thread(self._remove)
         self.ended.set()
 
@@ -349,6 +362,7 @@ class ForkIsolation(Isolation):
         self.group = await self.in_thread(lambda: place.make_group(self._limits))
         place.folders.make(place.uid, forked=True)
         outputs = self.output.open()
+
         with contextlib.ExitStack() as stack:
             for fd in outputs:
                 stack.callback(os.close, fd)
@@ -360,7 +374,11 @@ class ForkIsolation(Isolation):
             listener = spawn.open_listener(place.folders)
             for one in (theirs, inside, listener):
                 stack.enter_context(one)
-            groups = [stack.enter_context(file) for file in self.group.entrances()] if self.group else []
+            if self.group:
+                groups = [stack.enter_context(file) for file in self.group.entrances()]
+            else:
+                groups = []
+
             message = {
                 "name": place.folders.top.name,
                 "uid": self._inner,
@@ -370,6 +388,7 @@ class ForkIsolation(Isolation):
             files = [theirs, listener, *outputs, inside, *groups]
             fds = [file if isinstance(file, int) else file.fileno() for file in files]
             await self.server.make_shell(message, fds)
+
         pid = await self._expect(self._forked)
         await self._expect(self._empty)
         self.init_pid = pid
@@ -398,6 +417,7 @@ class ForkIsolation(Isolation):
             self.link.send({"claim": True}, [memory])
         finally:
             os.close(memory)
+
         await self._expect(self._running)
 
     async def gone(self) -> None:
@@ -442,6 +462,7 @@ class ForkIsolation(Isolation):
         if self.group is not None and not self.server.moves_quickly:
             stirring = asyncio.ensure_future(self.in_thread(self.server.stir))
             stirring.add_done_callback(lambda done: done.cancelled() or done.exception())
+
         self._ended = asyncio.get_running_loop().create_future()
         message = {
             "name": self.place.folders.top.name,

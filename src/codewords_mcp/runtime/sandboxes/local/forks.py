@@ -43,8 +43,13 @@ class ForkServerPool:
 
     async def cell(self, spec: SandboxSpec) -> ForkIsolation | None:
         """A cell for a program; None where it has to be started by exec."""
-        nursery = self._nursery(spec.environment) if not unsuited(spec) else None
-        return await nursery.cell(network=spec.network) if nursery is not None else None
+        if not unsuited(spec):
+            nursery = self._nursery(spec.environment)
+        else:
+            nursery = None
+        if nursery is not None:
+            return await nursery.cell(network=spec.network)
+        return None
 
     def prepare(self, environment: EnvironmentRef) -> None:
         """Have a fork server for an environment soon."""
@@ -81,10 +86,12 @@ class ForkServerPool:
             info = environment.path.stat()
         except OSError:
             return None
+
         key = (str(environment.path), info.st_dev, info.st_ino)
         nursery = self._nurseries.pop(key, None)
         if self._closed:
             return None
+
         if nursery is None:
             nursery = ForkWarmPool(environment, self._ground, self._blanks)
         self._nurseries[key] = nursery  # the last one is the one used last
@@ -100,11 +107,13 @@ class ForkServerPool:
                 self._end(key)
             else:
                 nursery.trim(IDLE)
+
         ready = sum(nursery.ready for nursery in self._nurseries.values())
         for nursery in list(self._nurseries.values())[:-1]:
             if ready > MAX_READY:
                 ready -= nursery.ready
                 nursery.trim(-1)
+
         if self._sweep is None and self._nurseries:
             self._sweep = asyncio.get_running_loop().call_later(_SWEEP, self._on_sweep)
 
@@ -125,11 +134,13 @@ def unsuited(spec: SandboxSpec) -> str:
         return "it sees folders of its own"
     if not _suited_python(spec.environment):
         return f"Python {spec.environment.python_version} is too old for it"
+
     own = spawn.defaults(spec.environment.base_prefix)
     for name, value in spec.env.items():
         read_early = name.startswith(_AT_START) or name in _ALSO_AT_START
         if read_early and name not in _ANY_TIME and own.get(name) != value:
             return f"it sets {name}, which Python or a package reads as it starts"
+
     return ""
 
 

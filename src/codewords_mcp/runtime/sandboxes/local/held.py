@@ -158,10 +158,12 @@ class ManagedSandbox(ABC):
             self._broken = full_disk(error) or SandboxFailed(
                 f"This machine could not make a sandbox: {_reason_of(error)}."
             )
+
         if self._broken is None:
             self._started.set_result(None)
         else:
             self._let_go()
+
         await self._until_gone()
         self._disarm()
         self._close()
@@ -199,14 +201,18 @@ class ManagedSandbox(ABC):
         return exit_
 
     def _counted(self) -> GroupUsage | None:
-        return None if self.group is None else self.group.usage()
+        if self.group is None:
+            return None
+        return self.group.usage()
 
     def _measured(self, counted: GroupUsage | None) -> Usage:
         """As its group counted, else as its process 1 told."""
         wall, (cpu, peak) = time.monotonic() - self._began, self._reported
         if counted is not None:
-            cpu = counted.cpu_seconds if counted.cpu_seconds is not None else cpu
-            peak = counted.peak_memory if counted.peak_memory is not None else peak
+            if counted.cpu_seconds is not None:
+                cpu = counted.cpu_seconds
+            if counted.peak_memory is not None:
+                peak = counted.peak_memory
         return Usage(wall, cpu, peak)
 
     def _exit(self, counted: GroupUsage | None) -> Exit:
@@ -215,9 +221,13 @@ class ManagedSandbox(ABC):
             return Exit(self._reason)
         if self._status != 0 and counted is not None and counted.oom_kills:
             return Exit("out_of_memory")
+
         if self._status is not None:
             code = self._status
-            return Exit("exited", code=code) if code >= 0 else Exit("signaled", signal=-code)
+            if code >= 0:
+                return Exit("exited", code=code)
+            return Exit("signaled", signal=-code)
+
         if self._reason is None and self._broken is None:
             self._broken = SandboxFailed("The sandbox ended without saying how its program did.")
         return Exit("killed")
@@ -234,4 +244,6 @@ class ManagedSandbox(ABC):
 
 
 def _reason_of(error: Exception) -> str:
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return type(error).__name__

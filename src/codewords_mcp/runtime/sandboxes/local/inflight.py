@@ -54,6 +54,7 @@ def queued(sockets: dict[int, list[int]]) -> int:
                 charged += received + max(sent, unsent)  # TCP keeps what has not been taken in apart
                 waiting_bytes = fcntl.ioctl(one, termios.FIONREAD, bytes(4))
                 readable += int.from_bytes(waiting_bytes, sys.byteorder)
+
     return max(charged, readable)
 
 
@@ -63,6 +64,7 @@ def _borrow(pid: int, numbers: list[int]) -> Iterator[int]:
         pidfd = os.pidfd_open(pid)
     except OSError:
         return
+
     try:
         for number in numbers:
             with contextlib.suppress(OSError):
@@ -78,12 +80,14 @@ def _holds_any(fdinfo: str) -> bool:
         )  # a program may have thousands: this is quicker than `open`
     except OSError:
         return False
+
     try:
         _, there, count = os.read(fd, 4096).partition(b"scm_fds:")
     except OSError:
         return False
     finally:
         os.close(fd)
+
     return bool(there) and count.split(None, 1)[0] != b"0"
 
 
@@ -113,8 +117,10 @@ def _peek(descriptor: int) -> list[int]:
                 for level, kind, sent in control:
                     if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                         found.frombytes(sent[: len(sent) - len(sent) % 4])
+
                 if not data:
                     break
         finally:
             one.setsockopt(socket.SOL_SOCKET, _SO_PEEK_OFF, -1)
+
     return found.tolist()

@@ -64,6 +64,7 @@ class ProcessChannel:
         """End every process. Before process 1 is known, hanging up does it: whoever sets the sandbox up then stops."""
         if self.gone.is_set() or self._killing is not None:
             return
+
         self._doomed = True
         if insist:
             self._killing = self._loop.call_later(KILL_SECONDS, self._insist)
@@ -124,9 +125,11 @@ class ProcessChannel:
                 return
             except OSError:
                 received = None
+
             if received is None:
                 self._loop.remove_reader(self._messages.fileno())
                 if self._launcher is None and self._init is None:
                     self._set_gone()  # nothing was forked, or what was has ended at once
                 return
+
             self._on_message(*received)

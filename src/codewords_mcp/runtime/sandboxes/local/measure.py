@@ -68,9 +68,11 @@ def memory_over(pids: list[int], limit: int) -> bool:
     """Whether they hold more than `limit` bytes of memory together, shared pages counted once."""
     page = os.sysconf("SC_PAGE_SIZE")
     resident = 0
+
     for pid in pids:
         fields = _read(_living(pid) + "/statm").split()
         resident += int(fields[1]) * page if fields else 0
+
     hidden = BoundedSum(limit)
     sockets: dict[int, list[int]] = {}
     for pid, number, info in _open_files(pids):
@@ -78,11 +80,13 @@ def memory_over(pids: list[int], limit: int) -> bool:
             sockets.setdefault(pid, []).append(number)
         elif _is_unlinked(info) and info.st_dev in _shared_memory_devices():
             hidden.add(info)
+
     beside = hidden.size
     if sum(map(len, sockets.values())) > FEW_SOCKETS:
         beside += inflight.queued(sockets)
     if resident + beside <= limit:  # cheap, and never less than the truth
         return False
+
     return sum(_proportional(pid) for pid in pids) + beside > limit
 
 
@@ -90,16 +94,19 @@ def disk_over(folders: list[Path], pids: list[int], limit: int) -> bool:
     """Whether the folders, and files that were unlinked while open or mapped, are over `limit` bytes or MAX_FILES."""
     held = BoundedSum(limit)
     devices: set[int] = set()
+
     for folder in folders:
         with contextlib.suppress(OSError):
             fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             devices.add(os.fstat(fd).st_dev)
             _walk(fd, held, 0)
+
     for _, _, info in _open_files(pids):
         if _is_unlinked(info) and info.st_dev in devices:
             held.add(info)
         if held.over:
             break
+
     return held.over or held.size + _unlinked_mapped(pids, devices, held.seen) > limit
 
 
@@ -161,12 +168,14 @@ def _unlinked_mapped(pids: list[int], devices: set[int], seen: set[tuple[int, in
         for line in _read(_living(pid) + "/maps").splitlines():
             if not line.endswith("(deleted)"):
                 continue
+
             span, _, _, device, inode = line.split()[:5]
             major, minor = (int(part, 16) for part in device.split(":"))
             key = (os.makedev(major, minor), int(inode))
             if key[0] in devices and key not in seen:
                 start, end = (int(part, 16) for part in span.split("-"))
                 sizes[key] = max(sizes.get(key, 0), end - start)
+
     return sum(sizes.values())
 
 

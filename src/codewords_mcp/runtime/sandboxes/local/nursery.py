@@ -84,7 +84,11 @@ class ForkWarmPool:
     def describe(self) -> dict[str, Any]:
         """For `doctor` and logs: what starts do here, and why."""
         server = self._server
-        state = "forks" if server is not None and server.ready else f"starts by exec: {self.why_not}"
+        if server is not None and server.ready:
+            state = "forks"
+        else:
+            state = f"starts by exec: {self.why_not}"
+
         facts = server.facts if server is not None else {}
         forks = server.forks if server is not None else 0
         return {
@@ -98,6 +102,7 @@ class ForkWarmPool:
         self.last_used = now
         self._starts.append(now)
         server = self._server
+
         if server is None or not server.ready:
             if not self.prepare() or not await self._comes(now):
                 self._execs += 1
@@ -105,6 +110,7 @@ class ForkWarmPool:
             server = self._server
             if server is None or not server.ready:
                 return None
+
         self._plan()
         return (network and (self._take(self._blanks) or self._take(self._shells))) or server.cell(
             network=network
@@ -137,13 +143,16 @@ class ForkWarmPool:
             return True
         if self._booting is not None:
             return True
+
         now = time.monotonic()
         if now < self._retry_at:
             return False
+
         self.why_not = "its fork server is being made"
         self._boot_began = now
         self._execs = 0
         self._booting = asyncio.create_task(self._boot(), name=f"fork server {self.environment.path}")
+
         return True
 
     def has(self, server: ForkServer) -> bool:
@@ -171,6 +180,7 @@ class ForkWarmPool:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+
         self.trim(-1)
         self._replace(None)
         await asyncio.gather(*self._discarding)
@@ -189,12 +199,14 @@ class ForkWarmPool:
             raise
         finally:
             self._booting = None
+
         if server.refusal is not None:
             self._failed(server.refusal)
             self._retire(server)
             if self._server is server:
                 self._server = None
             return
+
         self._failures = 0
         self._replace(server)
         self._plan()
@@ -259,7 +271,9 @@ class ForkWarmPool:
                 self._discard(cell)
 
     def _wanted_shells(self) -> int:
-        return SHELLS if time.monotonic() - self.last_used <= IDLE else 0
+        if time.monotonic() - self.last_used <= IDLE:
+            return SHELLS
+        return 0
 
     def _wanted_blanks(self) -> int:
         """By how often programs were started lately."""

@@ -58,10 +58,12 @@ class DriverFolder:
         run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self.path = run_dir / self.name
+
         with _exclusive(run_dir):
             self.path.mkdir(mode=0o700)
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
+
         self._folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._count = 0
         self.remover = files.Remover()
@@ -80,9 +82,11 @@ class DriverFolder:
         self._count += 1
         top = (parent or self.path) / f"{self._count:x}"
         socket = str(top / "sock")
+
         if len(os.fsencode(socket)) > _MAX_SOCKET_PATH:
             # The same file by a short name, for this process only.
             socket = f"/proc/self/fd/{self._folder}/{top.relative_to(self.path)}/sock"
+
         return Folders(top, top / "app", top / "tmp", top / "root", socket)
 
     def discard(self, folders: Folders) -> None:
@@ -129,15 +133,18 @@ def _remove_if_dead(path: Path, remover: files.Remover) -> None:
     if path.name.startswith("removed-"):
         remover.remove(path)
         return
+
     try:
         lock = os.open(path / "lock", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return  # not a driver's
+
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
         return
+
     try:
         stay = [folder for folder in _recorded(path) if not cgroups.remove_slice(folder)]
         if stay:  # processes that die slowly; the record stays with them, for the next start

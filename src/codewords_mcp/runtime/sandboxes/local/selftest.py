@@ -65,20 +65,23 @@ async def _try(start: Start, folder: Path, slice_: cgroups.Slice | None) -> Isol
             limits=_LIMITS,
         )
         sandbox = await start(spec)
+
         try:
             printed = b"".join([chunk.data async for chunk in sandbox.output() if chunk.stream == "stdout"])
             exit_ = await sandbox.wait()
         finally:
             await sandbox.kill()
+
     acts, survived = _read_report(printed)
     broken = [act for act, refused in acts.items() if not refused]
     if broken or not acts:
-        reason = (
-            f"the self-test found that not so: {', '.join(broken)}"
-            if broken
-            else "the self-test could not run"
-        )
+        if broken:
+            reason = f"the self-test found that not so: {', '.join(broken)}"
+        else:
+            reason = "the self-test could not run"
+
         return IsolationFinding(diagnosis.none(f"Isolation does not hold here; {reason}."), transparent=False)
+
     memory_held = not survived and exit_ == Exit("out_of_memory")
     return IsolationFinding(
         _tier(slice_, memory_held=memory_held, acts=list(acts)), transparent=sandbox.cell.transparent
@@ -109,6 +112,7 @@ def _canaries(folder: Path, stack: contextlib.ExitStack) -> dict[str, str]:
     listener = stack.enter_context(socket.socket(socket.AF_UNIX))
     listener.bind("\0" + abstract)
     listener.listen()
+
     return {
         "file": str(file),
         "port": str(loopback.getsockname()[1]),

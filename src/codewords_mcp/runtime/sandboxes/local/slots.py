@@ -57,7 +57,10 @@ class HostUsers:
         self._next = secrets.randbelow(count)  # so that two runtimes on one host rarely meet
         self._taken: set[int] = set()
         self._blocks = blocks
-        self._next_block = secrets.randbelow(blocks[2]) if blocks is not None else 0
+        if blocks is not None:
+            self._next_block = secrets.randbelow(blocks[2])
+        else:
+            self._next_block = 0
         self._taken_blocks: set[int] = set()
 
     @classmethod
@@ -65,17 +68,21 @@ class HostUsers:
         """As root: uids from 1 000 000, or the last ones that this user namespace (a container's) maps."""
         if os.geteuid() != 0:
             return cls(None)
+
         ranges = _mapped_ranges()
         last = _BLOCKS_FIRST + _BLOCK * _BLOCKS
         if any(inner <= _FIRST and inner + length >= last for inner, _, length in ranges):
             return cls(_FIRST, blocks=(_BLOCKS_FIRST, _BLOCK, _BLOCKS))
+
         inner, _, length = max(ranges, key=lambda one: one[2])
         count = min(10_000, length // 4)
         if count < 256:
             return cls(None)
+
         first = inner + length - count
         blocks = min(16, (length // 2 - count) // _SMALL_BLOCK)
         below = first - blocks * _SMALL_BLOCK
+
         return cls(first, count, (below, _SMALL_BLOCK, blocks) if blocks > 0 else None)
 
     def take(self) -> int | None:
@@ -100,12 +107,14 @@ class HostUsers:
         """
         if self.first is None:
             return None
+
         first, size, count = self._blocks or (0, 0, 0)
         for _ in range(count):
             self._next_block = (self._next_block + 1) % count
             if self._next_block not in self._taken_blocks:
                 self._taken_blocks.add(self._next_block)
                 return Block(first + self._next_block * size, size)
+
         raise OSError(11, "this machine has no user ids left for it")
 
     def give_back_block(self, block: Block | None) -> None:

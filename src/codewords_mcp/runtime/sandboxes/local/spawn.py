@@ -84,6 +84,7 @@ def launch(
         folders.make(uid)
         write_files(folders, spec, uid)
         own_outputs(outputs, uid)
+
         with contextlib.ExitStack() as stack:
             listener = stack.enter_context(open_listener(folders))
             ours, theirs = channel.pair()
@@ -92,6 +93,7 @@ def launch(
             memory = memory_file(json.dumps(description).encode())
             stack.callback(os.close, memory)
             process = _start((theirs.fileno(), memory, listener.fileno()), outputs)
+
         ours.setblocking(False)
         return SpawnedLauncher(process, os.pidfd_open(process.pid), ours)
     finally:
@@ -109,6 +111,7 @@ def launch_server(description: dict[str, Any], outputs: tuple[int, int]) -> Spaw
                 process = _start((theirs.fileno(), memory), outputs)
             finally:
                 os.close(memory)
+
         ours.setblocking(False)
         return SpawnedLauncher(process, os.pidfd_open(process.pid), ours)
     finally:
@@ -130,6 +133,7 @@ def describe_server(
         python=_python_source(environment.base_prefix),
         boot=BOOT,
     )
+
     return {
         "parent": os.getpid(),
         "first_id": first_id,
@@ -168,6 +172,7 @@ def open_listener(folders: paths.Folders) -> socket.socket:
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     top = os.open(folders.top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
     try:
         listener.bind(f"/proc/self/fd/{top}/sock")
         listener.listen(_BACKLOG)
@@ -176,6 +181,7 @@ def open_listener(folders: paths.Folders) -> socket.socket:
         raise
     finally:
         os.close(top)
+
     return listener
 
 
@@ -243,4 +249,6 @@ def describe_limits(limits: Limits, *, exact_memory: bool) -> dict[str, int | bo
 
 def _python_source(base_prefix: Path) -> str | None:
     """The installation to show at /python; None where it is /usr, which is there anyway."""
-    return None if base_prefix == Path("/usr") else str(base_prefix)
+    if base_prefix == Path("/usr"):
+        return None
+    return str(base_prefix)

@@ -115,11 +115,13 @@ class Watchdog:
             self._work.wait()
             if self._closed:
                 return
+
             with self._lock:
                 watched = list(self._watched.items())
                 if not watched:
                     self._work.clear()
                     continue
+
             for sandbox, due in watched:
                 self._look(sandbox, due)
             time.sleep(_TICK)
@@ -128,11 +130,13 @@ class Watchdog:
         roots = sandbox.roots
         if not roots:
             return
+
         limits, folders = sandbox.spec.limits, sandbox.place.folders
         if sandbox.group is None and time.monotonic() >= due.memory:
             over, due.memory = _timed(lambda: self._memory_over(roots, limits.memory), _MEMORY_SECONDS)
             if over:
                 self._condemn(sandbox, "out_of_memory")
+
         if time.monotonic() >= due.disk:
             over, due.disk = _timed(
                 lambda: measure.disk_over([folders.app, folders.tmp], measure.processes(roots), limits.disk),

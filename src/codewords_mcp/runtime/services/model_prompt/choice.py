@@ -24,10 +24,13 @@ async def choose(gateway: Gateway, owner: str, named: str | None) -> tuple[Provi
         found: Provider = next(known for known, _ in _MODELS if known == provider)
         await gateway.keys.find(owner, found)
         return found, model
+
     for provider, model in _MODELS:
         try:
             await gateway.keys.find(owner, provider)
         except ServiceNotAvailable:
             continue
+
         return provider, model
+
     return None

@@ -68,9 +68,14 @@ async def ask(gateway: Gateway, caller: Caller, provider: Provider, body: bytes)
 
 async def answer(gateway: Gateway, caller: Caller, provider: Provider, form: Form) -> dict[str, Any]:
     """See `ask`."""
-    schema = schemas.schema_of(form.example_output) if form.example_output is not None else None
+    if form.example_output is not None:
+        schema = schemas.schema_of(form.example_output)
+    else:
+        schema = None
+
     if form.model == ECHO:
         return _echo(form, schema)
+
     shape, wrapped = schemas.as_object(schema) if schema is not None else (None, False)
     question = sdks.ModelRequest(
         gateway.prices.real_name(form.model),
@@ -87,10 +92,12 @@ async def answer(gateway: Gateway, caller: Caller, provider: Provider, form: For
     ]
     used: list[CallUsage] = []
     first: list[tuple[Provider, str]] = [(provider, question.model)]
+
     for place, (where, model) in enumerate(first + others):
         last = place == len(others)
         instead_of = question.model if place else ""
         conversation = _Conversation(gateway, where, caller, may_wait=last, instead_of=instead_of)
+
         try:
             async with conversation:
                 response = await _told(conversation, replace(question, model=model))
@@ -99,10 +106,17 @@ async def answer(gateway: Gateway, caller: Caller, provider: Provider, form: For
             if last or not _may_stand_in(error):
                 raise
             continue
+
         used += conversation.used
-        response = cast("dict[str, Any]", response)[schemas.WRAPPED] if wrapped else response
-        told = {"instead_of": f"{provider}/{question.model}"} if place else {}
+        if wrapped:
+            response = cast("dict[str, Any]", response)[schemas.WRAPPED]
+        if place:
+            told = {"instead_of": f"{provider}/{question.model}"}
+        else:
+            told = {}
+
         return {"response": response, "model": model} | told | _bill(used)
+
     raise AssertionError("there is one model at the least")
 
 
@@ -119,11 +133,9 @@ def _may_stand_in(error: CodewordsError) -> bool:
 async def _told(conversation: _Conversation, question: sdks.ModelRequest) -> Any:
     """The answer's text, or its value where a shape is asked for."""
     told = await conversation.ask(question)
-    return (
-        told.text
-        if question.schema is None
-        else await _fitting(conversation, question, told, question.schema)
-    )
+    if question.schema is None:
+        return told.text
+    return await _fitting(conversation, question, told, question.schema)
 
 
 async def _fitting(
@@ -133,6 +145,7 @@ async def _fitting(
     value, wrong = _value(told, shape)
     if wrong is None:
         return value
+
     remark = (
         f"That does not fit what was asked for ({wrong}). Give the whole answer again, as JSON that fits."
     )
@@ -141,6 +154,7 @@ async def _fitting(
     value, wrong = _value(again, shape)
     if wrong is None:
         return value
+
     raise ModelAnswerInvalid(
         "The model's answer did not fit example_output, also when it was told so.",
         hint="Ask for a simpler shape, say in the prompt what each field means, or use a stronger model.",
@@ -191,10 +205,13 @@ class _Conversation:
         except Exception as error:
             if self._transport.failure is not None:
                 raise self._transport.failure from error
+
             status = getattr(error, "status_code", None) or getattr(error, "code", None)
             if not isinstance(status, int):
                 raise
+
             raise self._refused(status, question.model) from error
+
         if told.refused:
             raise ModelAnswerInvalid("The model refused to answer this prompt.", hint="Word it differently.")
         if told.cut:
@@ -202,6 +219,7 @@ class _Conversation:
                 "The model's answer reached its limit of tokens before its end.",
                 hint="Give a larger max_tokens.",
             )
+
         return told
 
     def _refused(self, status: int, model: str) -> Exception:
@@ -221,6 +239,7 @@ class _Conversation:
             )
         if status == 429:
             return TooBusy(f"{title} takes no more calls for now.", retry_after=10, hint="Try again later.")
+
         return ProviderRefused(
             f"{title} answered {status}.",
             provider_status=status,
@@ -239,6 +258,7 @@ def _bill(used: list[CallUsage]) -> dict[str, Any]:
     for one in used:
         for name, count in one.tokens.items():
             tokens[name] = tokens.get(name, 0) + count
+
     known = [one.cost for one in used if one.cost is not None]
     usage: dict[str, Any] = tokens | {
         "total_tokens": tokens.get("input_tokens", 0) + tokens.get("output_tokens", 0),
@@ -250,7 +270,10 @@ def _bill(used: list[CallUsage]) -> dict[str, Any]:
 
 
 def _echo(form: Form, schema: schemas.Json | None) -> dict[str, Any]:
-    response = schemas.sample(schema) if schema is not None else f"[echo] {form.prompt}"
+    if schema is not None:
+        response = schemas.sample(schema)
+    else:
+        response = f"[echo] {form.prompt}"
     note = "No model was asked: this is the echo model, for tests and demos."
     return {"response": response, "model": ECHO, "note": note, "usage": {"calls": 0}, "cost": 0.0}
 
@@ -266,6 +289,8 @@ def _read(body: bytes) -> Form:
             f"{place}: {first['msg']}.",
             hint="Send {model, prompt} and, if you like, example_output, system, images, temperature, max_tokens.",
         ) from None
+
     if not _MODEL.fullmatch(form.model):
         raise InvalidInput("That is not a model's name.", hint='For example "gpt-4o-mini".')
+
     return form

@@ -15,7 +15,9 @@ _DEEPEST = 40
 
 def _part(schema: Json, name: str) -> Json:
     found: Any = schema.get(name)
-    return cast("Json", found) if isinstance(found, dict) else {}
+    if isinstance(found, dict):
+        return cast("Json", found)
+    return {}
 
 
 def _definitions(root: Json) -> Json:
@@ -24,13 +26,16 @@ def _definitions(root: Json) -> Json:
 
 def schema_of(example: Any) -> Json:
     """The schema that was meant: a schema as it is, or that of the example."""
-    return cast("Json", example) if is_schema(example) else infer(example)
+    if is_schema(example):
+        return cast("Json", example)
+    return infer(example)
 
 
 def is_schema(value: Any) -> bool:
     """Whether an example is a JSON Schema itself. `{"type": "invoice"}` is an example, `{"type": "object", …}` is not."""
     if not isinstance(value, dict):
         return False
+
     found = cast("Json", value)
     if "$schema" in found or "$ref" in found:
         return True
@@ -38,6 +43,7 @@ def is_schema(value: Any) -> bool:
         return found.get("type", "object") == "object"
     if found.get("type") == "array":
         return isinstance(found.get("items"), dict)
+
     return any(isinstance(found.get(word), list) for word in ("anyOf", "oneOf", "allOf"))
 
 
@@ -54,6 +60,7 @@ def infer(value: Any, depth: int = 0) -> Json:
     if isinstance(value, list):
         first: Any = cast("list[Any]", value)[0] if value else ""
         return {"type": "array", "items": infer(first, depth + 1)}
+
     if isinstance(value, dict) and depth < _DEEPEST:
         fields = cast("Json", value)
         parts = {name: infer(part, depth + 1) for name, part in fields.items()}
@@ -63,6 +70,7 @@ def infer(value: Any, depth: int = 0) -> Json:
             "required": list(fields),
             "additionalProperties": False,
         }
+
     return {"type": ["string", "null"]}
 
 
@@ -70,6 +78,7 @@ def as_object(schema: Json) -> tuple[Json, bool]:
     """(a schema of an object, whether it wraps the one that was meant)."""
     if schema.get("type") == "object" or "properties" in schema:
         return schema, False
+
     definitions = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
     inner = {name: part for name, part in schema.items() if name not in definitions}
     wrapped: Json = {
@@ -78,6 +87,7 @@ def as_object(schema: Json) -> tuple[Json, bool]:
         "required": [WRAPPED],
         "additionalProperties": False,
     }
+
     return wrapped | definitions, True
 
 
@@ -87,6 +97,7 @@ def is_closed(schema: Any) -> bool:
         return all(is_closed(part) for part in cast("list[Any]", schema))
     if not isinstance(schema, dict):
         return True
+
     found = cast("Json", schema)
     if found.get("type") == "object" and (
         "properties" not in found or isinstance(found.get("additionalProperties"), dict)
@@ -94,6 +105,7 @@ def is_closed(schema: Any) -> bool:
         return False
     if "patternProperties" in found or "allOf" in found or "not" in found:
         return False
+
     return all(is_closed(part) for part in found.values())
 
 
@@ -106,9 +118,11 @@ def strict(schema: Any, *, all_required: bool) -> Any:
         return [strict(part, all_required=all_required) for part in cast("list[Any]", schema)]
     if not isinstance(schema, dict):
         return schema
+
     found = cast("Json", schema)
     if "$ref" in found:
         return {"$ref": found["$ref"]}
+
     made: Json = {}
     for name, part in found.items():
         if name in {"properties", "$defs", "definitions"} and isinstance(part, dict):
@@ -118,10 +132,12 @@ def strict(schema: Any, *, all_required: bool) -> Any:
             made[name] = (
                 strict(part, all_required=all_required) if name not in {"enum", "const", "required"} else part
             )
+
     if made.get("type") == "object" or "properties" in made:
         made["additionalProperties"] = False
         if all_required:
             _require_all(made)
+
     return made
 
 
@@ -148,14 +164,17 @@ def without_unasked_nulls(value: Any, schema: Json, root: Json | None = None, de
     root = schema if root is None else root
     if depth > _DEEPEST:
         return value
+
     if "$ref" in schema:
         name = str(schema["$ref"]).rsplit("/", 1)[-1]
         schema = _part(_definitions(root), name)
+
     if isinstance(value, list):
         inner = _part(schema, "items")
         return [without_unasked_nulls(one, inner, root, depth + 1) for one in cast("list[Any]", value)]
     if not isinstance(value, dict):
         return value
+
     fields, required = _part(schema, "properties"), cast("list[str]", schema.get("required") or [])
     kept: Json = {}
     for name, part in cast("Json", value).items():
@@ -163,6 +182,7 @@ def without_unasked_nulls(value: Any, schema: Json, root: Json | None = None, de
         if part is None and name in fields and name not in required and not _takes_null(told) and told:
             continue
         kept[name] = without_unasked_nulls(part, told, root, depth + 1)
+
     return kept
 
 
@@ -172,12 +192,15 @@ def complaint(value: Any, schema: Json) -> str | None:
     from jsonschema.exceptions import SchemaError
 
     library: Any = jsonschema  # its types are not all told
+
     try:
         found: Any = library.exceptions.best_match(library.Draft202012Validator(schema).iter_errors(value))
     except (SchemaError, RecursionError):
         return None
+
     if found is None:
         return None
+
     place = "/".join(str(part) for part in found.absolute_path)
     return f"at {place or 'the top'}: {found.message[:500]}"
 
@@ -187,16 +210,23 @@ def sample(schema: Json, root: Json | None = None, depth: int = 0) -> Any:
     root = schema if root is None else root
     if "$ref" in schema and depth < _DEEPEST:
         return sample(_part(_definitions(root), str(schema["$ref"]).rsplit("/", 1)[-1]), root, depth + 1)
+
     for word in ("enum", "anyOf", "oneOf", "allOf"):
         options: Any = schema.get(word)
         if options:
-            return options[0] if word == "enum" else sample(options[0], root, depth + 1)
+            if word == "enum":
+                return options[0]
+            return sample(options[0], root, depth + 1)
+
     if "const" in schema:
         return schema["const"]
+
     kind: Any = schema.get("type", "object" if "properties" in schema else "string")
-    kind = cast("list[str]", kind)[0] if isinstance(kind, list) else kind
+    if isinstance(kind, list):
+        kind = cast("list[str]", kind)[0]
     if kind == "object":
         return {name: sample(part, root, depth + 1) for name, part in _part(schema, "properties").items()}
     if kind == "array":
         return [sample(_part(schema, "items") or {"type": "string"}, root, depth + 1)]
+
     return {"integer": 0, "number": 0.0, "boolean": False, "null": None}.get(str(kind), "[echo]")

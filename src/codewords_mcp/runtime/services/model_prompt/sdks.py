@@ -72,6 +72,7 @@ async def ask_openai(question: ModelRequest, http: Any, base: str) -> ModelReply
     made = await client.chat.completions.create(**options)
     choice = made.choices[0]
     refused = bool(choice.message.refusal) or choice.finish_reason == "content_filter"
+
     return ModelReply(choice.message.content or "", cut=choice.finish_reason == "length", refused=refused)
 
 
@@ -81,8 +82,13 @@ def _openai_format(model: str, schema: Json, messages: list[Any]) -> Json:
             0, {"role": "system", "content": f"Answer with JSON of this schema and nothing else: {schema}"}
         )
         return {"type": "json_object"}
+
     closed = is_closed(schema)
-    shape = strict(schema, all_required=True) if closed else schema
+    if closed:
+        shape = strict(schema, all_required=True)
+    else:
+        shape = schema
+
     return {"type": "json_schema", "json_schema": {"name": "answer", "strict": closed, "schema": shape}}
 
 
@@ -102,12 +108,14 @@ async def ask_anthropic(question: ModelRequest, http: Any, base: str) -> ModelRe
     if question.temperature is not None:
         # the newest clients have no such parameter any more; models that do not take it say so
         options["extra_body"] = {"temperature": question.temperature}
+
     if question.schema is not None:
         options |= _anthropic_format(question.model, question.schema)
     client: Any = AsyncAnthropic(api_key="in-process", base_url=base, http_client=http, max_retries=0)
     made = await client.messages.create(**options)
     texts = [block.text for block in made.content if block.type == "text"]
     values = [block.input for block in made.content if block.type == "tool_use"]
+
     return ModelReply(
         "".join(texts),
         values[0] if values else None,
@@ -141,9 +149,11 @@ async def ask_gemini(question: ModelRequest, http: Any, base: str) -> ModelReply
         types.Part.from_text(text=question.prompt),
     ]
     contents: list[Any] = [types.Content(role="user", parts=parts)]
+
     for answer, remark in question.said:
         contents.append(types.Content(role="model", parts=[types.Part.from_text(text=answer)]))
         contents.append(types.Content(role="user", parts=[types.Part.from_text(text=remark)]))
+
     config = types.GenerateContentConfig(
         system_instruction=question.system,
         temperature=question.temperature,
@@ -154,8 +164,17 @@ async def ask_gemini(question: ModelRequest, http: Any, base: str) -> ModelReply
     options = types.HttpOptions(base_url=base, httpx_async_client=http)
     client: Any = genai.Client(api_key="in-process", http_options=options)
     made = await client.aio.models.generate_content(model=question.model, contents=contents, config=config)
-    found = made.candidates[0] if made.candidates else None
-    reason = found.finish_reason.name if found is not None and found.finish_reason is not None else ""
+
+    if made.candidates:
+        found = made.candidates[0]
+    else:
+        found = None
+
+    if found is not None and found.finish_reason is not None:
+        reason = found.finish_reason.name
+    else:
+        reason = ""
+
     refused = found is None or reason in {"SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "RECITATION", "SPII"}
     return ModelReply(made.text or "", cut=reason == "MAX_TOKENS", refused=refused)
 

@@ -40,6 +40,7 @@ class GatewayTransport(httpx2.AsyncBaseTransport):
         """Ask the gateway. Its refusal becomes an answer that no SDK repeats, and is kept to be raised again."""
         body = await request.aread()
         raw = request.url.raw_path.partition(b"?")
+
         try:
             reply = await self._gateway.ask(
                 ProviderRequest(
@@ -63,6 +64,7 @@ class GatewayTransport(httpx2.AsyncBaseTransport):
             return httpx2.Response(
                 failure.status, headers={"x-should-retry": "false"}, json={"error": {"code": 0}}
             )
+
         self._replies.append(reply)
         return httpx2.Response(reply.status, headers=reply.headers, stream=_Body(reply))
 

@@ -102,4 +102,5 @@ def _add_indexes(connection: Connection, table: Table) -> None:
             connection.exec_driver_sql(f"ALTER TABLE {table.name} DROP CONSTRAINT {index.name}")
         elif found:
             connection.exec_driver_sql(f"DROP INDEX {index.name}")
+
         index.create(connection)

@@ -74,6 +74,7 @@ class Attributes(Names):
                     found.add(Func(value.node, value.scope, 0 if is_static(value.node) else 1))
                 else:
                     found.add(value)
+
         bases = self.all_of((base, of.scope) for base in of.node.bases)
         for base in bases:
             if isinstance(base, Class) and base != of:
@@ -84,8 +85,10 @@ class Attributes(Names):
                     self._open.discard(key)
             elif isinstance(base, Ref) and attr not in inner.names and bound:
                 found.add(Bound(InstanceValue(base.name, None, None), attr))
+
         if any(isinstance(base, Ref) and base.name.endswith("BaseSettings") for base in bases):
             return self.variable(attr.upper(), bounded(found) or ONLY_UNKNOWN)
+
         if takes_input(bases, of.node) and attr in inner.names:
             found.add(UNKNOWN)
         return bounded(found) or ONLY_UNKNOWN
@@ -107,6 +110,7 @@ class Attributes(Names):
                     found |= {base} if isinstance(base, Class | Ref) else {UNKNOWN}
                 case _:
                     found.add(UNKNOWN)
+
         return bounded(found)
 
 
@@ -115,4 +119,6 @@ def _class_around(scope: NameScope) -> ast.AST | None:
     inner: NameScope | None = scope
     while inner is not None and not isinstance(inner.node, ast.ClassDef):
         inner = inner.parent
-    return inner.node if inner else None
+    if inner:
+        return inner.node
+    return None

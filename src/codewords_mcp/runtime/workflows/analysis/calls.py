@@ -102,19 +102,30 @@ class Calls:
 
     def _handed_on(self, call: ast.Call, scope: NameScope) -> None:
         """`asyncio.to_thread(requests.get, url)`, `map(requests.get, urls)`: the function is called with what follows."""
-        name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+        if isinstance(call.func, ast.Name):
+            name = call.func.id
+        else:
+            name = getattr(call.func, "attr", "")
+
         if name == "map" and len(call.args) > 1:
             for function in self._evaluator.values(call.args[0], scope):
-                address = tables.CALLS.get(function.name) if isinstance(function, Ref) else None
+                if isinstance(function, Ref):
+                    address = tables.CALLS.get(function.name)
+                else:
+                    address = None
+
                 if address is None and isinstance(function, Bound) and function.instance.of in tables.CLIENTS:
                     address = tables.CLIENT_METHODS.get(function.method)
                 if address is not None and address.place == 0:
                     items = self._evaluator.elements(self._evaluator.values(call.args[1], scope))
                     self._reach(items, call, address)
+
             return
+
         at = _HANDS_ON.get(name)
         if at is None or len(call.args) <= at:
             return
+
         inner = ast.copy_location(ast.Call(call.args[at], call.args[at + 1 :], call.keywords), call)
         for function in self._evaluator.values(call.args[at], scope):
             if isinstance(function, Ref | Bound | Partial):
@@ -136,6 +147,7 @@ class Calls:
             self._by_name(name, call, scope)
         elif name.startswith(_SHELLS):
             self._shell(call)
+
         self._of_package(name)
 
     def _of_package(self, name: str) -> None:
@@ -161,6 +173,7 @@ class Calls:
         """The gateway serves these SDKs, unless they are given another address, or another key."""
         provider, keyword = tables.MODELS[name]
         given = self._argument(call, scope, None, (keyword, "api_base", "endpoint"))
+
         if given:
             places = self._reach(given, call, tables.AddressArgument(None))
             if provider and not (places.hosts or places.variables or places.open):
@@ -213,6 +226,7 @@ class Calls:
         if client.call is not None and client.scope is not None:
             if self._stays_inside(client.call, client.scope):
                 return
+
             place, keyword = tables.CLIENTS[client.of]
             bases = texts(self._argument(client.call, client.scope, place, (keyword,)))
             based = bool(bases)
@@ -221,6 +235,7 @@ class Calls:
                     for path in texts(self._address(address, call, scope)):
                         if "://" not in path.start:
                             self._reach([_joined(base, path)], call, tables.AddressArgument(None))
+
         values = self._address(address, call, scope)
         known = [one for one in texts(values) if not based or "://" in one.start]
         self._reach(known, call, address) if known or not based else None
@@ -283,11 +298,13 @@ class Calls:
         """Look where a call leads. `base`: its address is what the addresses of other calls are relative to."""
         places = look(_addresses(values, files=files), host_form=address.form == "host", files=files)
         self.places.hosts |= places.hosts
+
         for name in places.variables:
             if self._env.get(name, "") is None:
                 self.places.variables.add(name)
             else:
                 places.open = True
+
         if places.open:
             self.open_lines.add(call.lineno)
         for path in places.runtime:
@@ -304,6 +321,7 @@ class Calls:
                 if not base:
                     rest = path.start.removeprefix(f"/{pieces[0]}/{pieces[1]}")
                     self.operations.add(pieces[1], text(rest, *path.parts[1:]), call.lineno)
+
                 if pieces[1] == "pipedream":
                     self._act([Text(())], [Text(())])
                 elif pieces[1] in PAGE_SERVICES:
@@ -327,6 +345,7 @@ class Calls:
                 continue
             if not name:  # what stands for a variable that the runtime sets
                 continue
+
             self.called.add(name)
             self._operation(name, call, scope)
             if name == "pipedream":

@@ -79,6 +79,7 @@ def derive(script: Script, *, rules: Mapping[str, Iterable[str]] | None = None) 
     """
     header = _header(script, rules or {})
     env = {variable.name: variable.default for variable in script.env}
+
     try:
         if script.tree is not None:
             found = index(script.tree)
@@ -89,6 +90,7 @@ def derive(script: Script, *, rules: Mapping[str, Iterable[str]] | None = None) 
                 return _put_together(script, header, calls, found)
     except RecursionError:
         pass
+
     return _unreadable(script, header)
 
 
@@ -96,25 +98,34 @@ def _header(script: Script, rules: Mapping[str, Iterable[str]]) -> _Header:
     """What the header declares. A variable with a default is a secret too, for the day on which one of its name is set."""
     header = _Header()
     declared = {variable.name for variable in script.env}
+
     for variable in script.env:
         provider, address = _PROVIDER_KEYS.get(variable.name, ("", ""))
         if variable.required and provider and address not in declared:
             header.models.add(provider)
         elif variable.name not in PROVIDED:
             only = rules.get(variable.name)
-            hosts_of = None if only is None else tuple(sorted(only))
+            if only is None:
+                hosts_of = None
+            else:
+                hosts_of = tuple(sorted(only))
+
             header.secrets.append(
                 StoredSecret(name=variable.name, hosts=hosts_of, optional=not variable.required)
             )
+
     header.hosts = _listed(script, "hosts")
     header.only = _listed(script, "egress")
     header.services = _listed(script, "services")
+
     return header
 
 
 def _listed(script: Script, key: str) -> frozenset[str] | None:
     value: Any = script.tool.get(key)
-    return None if value is None else frozenset(str(one).strip().lower() for one in cast("list[Any]", value))
+    if value is None:
+        return None
+    return frozenset(str(one).strip().lower() for one in cast("list[Any]", value))
 
 
 def _put_together(script: Script, header: _Header, calls: Calls, found: ScriptIndex) -> Reach:
@@ -124,23 +135,34 @@ def _put_together(script: Script, header: _Header, calls: Calls, found: ScriptIn
         reached |= header.hosts
     elif open_lines:
         reached.add(ANY)
+
     notes: list[Check] = []
     variables = calls.places.variables
     if header.only is not None:
         notes += _left_out(script, reached - {ANY}, header.only)
         reached, variables = set(header.only), set[str]()
+
     reached |= {host for secret in header.secrets for host in secret.hosts or ()}
     services, models, workflows = _sorted_out(calls, header)
     models |= accounts_of(found, models | header.models)
     if calls.any_workflow and header.services is None:
         workflows.add(ANY)
-    service_lines = sorted(calls.service_lines) if header.services is None else []
+    if header.services is None:
+        service_lines = sorted(calls.service_lines)
+    else:
+        service_lines = []
+
     if service_lines:
         services.add(ANY)
     pages = _pages(header, calls, services)
     declared = header.services or frozenset[str]()
     items = calls.operations.items(services, declared)
-    unread = [] if ANY in reached or header.hosts is not None else _unread(found)
+
+    if ANY in reached or header.hosts is not None:
+        unread = []
+    else:
+        unread = _unread(found)
+
     manifest = Manifest(
         hosts=(ANY,) if ANY in reached else _minimal(reached),
         pages=() if ANY in reached else _minimal({one for one in pages if not covers(reached, one)}),
@@ -181,7 +203,9 @@ def _sorted_out(calls: Calls, header: _Header) -> tuple[set[str], set[str], set[
 
 def _whole_name(declared: str) -> str:
     """The service of a declared operation; anything else as it is."""
-    return service_of(declared) if declared_item(declared) else declared
+    if declared_item(declared):
+        return service_of(declared)
+    return declared
 
 
 def _pages(header: _Header, calls: Calls, services: set[str]) -> set[str]:
@@ -223,10 +247,12 @@ def _unread(found: ScriptIndex) -> list[tuple[str, int]]:
         for name in (*tables.CALLS, *tables.SDKS, *tables.MODELS, *tables.CLIENTS, *tables.BY_NAME)
     }
     packages: dict[str, int] = {}
+
     for module, line in found.imports.items():
         top = module.partition(".")[0]
         if top not in known | tables.QUIET and top not in sys.stdlib_module_names:
             packages.setdefault(top, line)
+
     return sorted(packages.items())
 
 
@@ -244,7 +270,11 @@ def _stars(found: ScriptIndex) -> dict[str, str]:
 
 def _unreadable(script: Script, header: _Header) -> Reach:
     """Too large, too deep or of a newer Python: what it reaches is asked for as a whole."""
-    reached = header.hosts if header.only is None else header.only
+    if header.only is None:
+        reached = header.hosts
+    else:
+        reached = header.only
+
     declared = header.services
     if declared is not None:
         declared = frozenset(declared_item(name) or name for name in declared)
@@ -261,7 +291,11 @@ def _unreadable(script: Script, header: _Header) -> Reach:
 
 
 def _open(lines: list[int]) -> Check:
-    several = f" ({len(lines)} calls)" if len(lines) > 1 else ""
+    if len(lines) > 1:
+        several = f" ({len(lines)} calls)"
+    else:
+        several = ""
+
     return Check(
         id="reach",
         status="note",
@@ -285,6 +319,7 @@ def _left_out(script: Script, reached: set[str], only: frozenset[str]) -> list[C
     missing = sorted(host for host in reached if not covers(only, host))
     if not missing:
         return []
+
     lines = script.code.splitlines()
     line = next((n for n, text in enumerate(lines, 1) if text.startswith("#") and "egress" in text), None)
     return [

@@ -113,21 +113,34 @@ class Evaluator(Attributes):
             left = left.left
         found = [self.values(piece, scope) for piece in (left, *reversed(pieces))]
         lists = [value for values in found for value in values if isinstance(value, Collection)]
-        return frozenset(lists) if lists else concat(found)
+        if lists:
+            return frozenset(lists)
+        return concat(found)
 
     def _percent(self, left: ast.expr, right: ast.expr, scope: NameScope) -> Values:
-        arguments = right.elts if isinstance(right, ast.Tuple) else [right]
+        if isinstance(right, ast.Tuple):
+            arguments = right.elts
+        else:
+            arguments = [right]
+
         found: list[Value] = []
         for template in texts(self.values(left, scope)):
             if (known := template.constant) is None:
                 found.append(template)
                 continue
+
             pieces = known.replace("%d", "%s").replace("%r", "%s").split("%s")
             between: list[Iterable[Value]] = [[text(pieces[0])]]
             for place, piece in enumerate(pieces[1:]):
-                given = self.values(arguments[place], scope) if place < len(arguments) else ONLY_UNKNOWN
+                if place < len(arguments):
+                    given = self.values(arguments[place], scope)
+                else:
+                    given = ONLY_UNKNOWN
+
                 between += [given, [text(piece)]]
+
             found += concat(between)
+
         return bounded(found)
 
     # calls
@@ -137,7 +150,10 @@ class Evaluator(Attributes):
         return self.values(call.func, scope)
 
     def _call(self, call: ast.Call, scope: NameScope) -> Values:
-        own = self._method(call, call.func, scope) if isinstance(call.func, ast.Attribute) else None
+        if isinstance(call.func, ast.Attribute):
+            own = self._method(call, call.func, scope)
+        else:
+            own = None
         if own is not None:
             return own
         return bounded(
@@ -160,16 +176,22 @@ class Evaluator(Attributes):
                 return ONLY_UNKNOWN
 
     def _of_module(self, name: str, call: ast.Call, scope: NameScope) -> Values:
-        first = self.values(call.args[0], scope) if call.args else NONE
+        if call.args:
+            first = self.values(call.args[0], scope)
+        else:
+            first = NONE
+
         if name in _GET_ENV:
-            default = (
-                call.args[1]
-                if len(call.args) > 1
-                else next((k.value for k in call.keywords if k.arg == "default"), None)
-            )
+            if len(call.args) > 1:
+                default = call.args[1]
+            else:
+                default = next((k.value for k in call.keywords if k.arg == "default"), None)
+
             return self.variable(next(constants(first), None), self.values(default, scope))
         if name in _SAME:
-            return self.values(call.args[-1], scope) if call.args else NONE
+            if call.args:
+                return self.values(call.args[-1], scope)
+            return NONE
         if name in _ELEMENTS and first:
             return first if any(isinstance(one, Collection) for one in first) and name not in {"next", "random.choice"} else (
                 self.elements(first)
@@ -188,6 +210,7 @@ class Evaluator(Attributes):
                 bounded(value for base in first for attr in attrs for value in self._attribute_of(base, attr))
                 or ONLY_UNKNOWN
             )
+
         return frozenset({InstanceValue(name, call, scope)})
 
     def _joined(self, pieces: list[Values], *, absolute: bool) -> Values:
@@ -201,7 +224,9 @@ class Evaluator(Attributes):
                         found.add(other)
                     else:
                         found.add(base)
+
             return bounded(found)
+
         parted: list[Iterable[Value]] = []
         for piece in pieces:
             parted += [piece, [text("/")]]
@@ -212,16 +237,27 @@ class Evaluator(Attributes):
         base = self.values(func.value, scope)
         if not any(isinstance(value, Text | Collection) for value in base):
             return None
+
         known = frozenset(value for value in base if isinstance(value, Text | Collection))
         attr = func.attr
         if attr == "format":
             return bounded(one for template in texts(known) for one in self._format(template, call, scope))
         if attr == "join" and call.args:
             return self._glued(known, call.args[0], scope)
+
         if attr in {"get", "pop", "setdefault"} and any(isinstance(value, Collection) for value in known):
-            key = next(constants(self.values(call.args[0], scope)), None) if call.args else None
-            default = call.args[1] if len(call.args) > 1 else None
+            if call.args:
+                key = next(constants(self.values(call.args[0], scope)), None)
+            else:
+                key = None
+
+            if len(call.args) > 1:
+                default = call.args[1]
+            else:
+                default = None
+
             return self.items(known, key) | self.values(default, scope)
+
         if attr == "values":
             return known
         if attr in _UNCHANGED:
@@ -229,12 +265,17 @@ class Evaluator(Attributes):
         if attr in _TEXT_METHODS:
             arguments = [next(constants(self.values(one, scope)), None) for one in call.args]
             return frozenset(applied(one, attr, arguments) for one in texts(known))
+
         rest = base - known
-        return None if rest else ONLY_UNKNOWN
+        if rest:
+            return None
+
+        return ONLY_UNKNOWN
 
     def _format(self, template: Text, call: ast.Call, scope: NameScope) -> Values:
         if (known := template.constant) is None:
             return frozenset({template})
+
         keywords = {one.arg: one.value for one in call.keywords if one.arg}
         pieces: list[Iterable[Value]] = []
         place = 0
@@ -242,18 +283,25 @@ class Evaluator(Attributes):
             fields = list(string.Formatter().parse(known))
         except ValueError:
             return ONLY_UNKNOWN
+
         for literal, field, _, _ in fields:
             pieces.append([text(literal)])
             if field is None:
                 continue
+
             name = field.partition(".")[0].partition("[")[0]
             if not name or name.isdecimal():
                 at = int(name) if name else place
                 place += 1
-                given = self.values(call.args[at], scope) if at < len(call.args) else ONLY_UNKNOWN
+                if at < len(call.args):
+                    given = self.values(call.args[at], scope)
+                else:
+                    given = ONLY_UNKNOWN
             else:
                 given = self.values(keywords.get(name), scope)
+
             pieces.append(given if field == name else ONLY_UNKNOWN)
+
         return concat(pieces)
 
     def _glued(self, separators: Values, items: ast.expr, scope: NameScope) -> Values:
@@ -267,8 +315,10 @@ class Evaluator(Attributes):
             ):
                 found.add(UNKNOWN)
                 continue
+
             pieces: list[Iterable[Value]] = []
             for item in value.node.elts:
                 pieces += [self.values(item, value.scope), [text(separator)]]
             found |= concat(pieces[:-1])
+
         return bounded(found)

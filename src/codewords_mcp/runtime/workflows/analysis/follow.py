@@ -51,9 +51,11 @@ class Follower(ABC):
         """What the expression may give. Empty for None and for what follows itself round in a circle."""
         if node is None:
             return NONE
+
         key = (node, scope)
         if key in self._known:
             return self._known[key]
+
         self._fuel -= 1
         if key in self._open:
             self._cut = True
@@ -61,6 +63,7 @@ class Follower(ABC):
         if self._depth >= DEEPEST or self._fuel <= 0:
             self._cut = True
             return ONLY_UNKNOWN
+
         outer_cut, self._cut = self._cut, False
         self._open.add(key)
         self._depth += 1
@@ -69,6 +72,7 @@ class Follower(ABC):
         finally:
             self._depth -= 1
             self._open.discard(key)
+
         if not self._cut or self._depth == 0:  # what was cut short may be more when it is asked for by itself
             self._known[key] = found
         self._cut = outer_cut or (self._cut and self._depth > 0)
@@ -102,6 +106,7 @@ class Follower(ABC):
                 found |= self.values(node.elts[key], scope)
             else:
                 found |= self.elements(frozenset({value}))
+
         return bounded(found)
 
     def elements(self, values: Values) -> Values:

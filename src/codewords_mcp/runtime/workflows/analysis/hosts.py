@@ -44,21 +44,28 @@ def normal(host: str) -> str | None:
     except ValueError:
         pass
     else:
-        return None if address.is_loopback or address.is_unspecified else str(address)
+        if address.is_loopback or address.is_unspecified:
+            return None
+        return str(address)
+
     name = bare.lower().removesuffix(".")
     if not name.isascii():
         try:
             name = name.encode("idna").decode()
         except UnicodeError:
             return None
+
     if name == "localhost" or name.endswith(".localhost") or _NAME.fullmatch(name) is None:
         return None
+
     return name
 
 
 def named_in(value: str) -> set[str]:
     """The hosts that the value of a variable names: a URL, a DSN, or a host with or without a port."""
-    return look([text(value)], host_form=True).hosts if value.strip() else set()
+    if value.strip():
+        return look([text(value)], host_form=True).hosts
+    return set()
 
 
 def look(addresses: Iterable[Text], *, host_form: bool, files: bool = False) -> HostUses:
@@ -78,12 +85,14 @@ def _look_at(one: Text, places: HostUses, *, host_form: bool, files: bool) -> No
             holes.append(part)
         else:
             marked += _HOLES.sub("?", part)
+
     if holes and isinstance(one.parts[0], Hole) and one.parts[0].env in RUNTIME:
         places.runtime.append(text(*one.parts[1:]))
         return
     if here := _RUNTIME_HERE.match(marked):
         places.runtime.append(text(*_after(one, here.end())))
         return
+
     scheme = _SCHEME.match(marked.lstrip())
     if scheme:
         if scheme[1].lower() not in _WITHOUT_HOST:
@@ -123,13 +132,16 @@ def _host(host: str, holes: list[Hole], places: HostUses) -> None:
         if name := normal(host):
             places.hosts.add(name)
         return
+
     hole = holes[ord(found[-1][0]) - 0xE000]
     if len(host) == 1:
         if hole.env:
             places.variables.add(hole.env)
         else:
             places.open = True
+
         return
+
     start, rest = host[: found[0].start()].lower(), host[found[-1].end() :]
     below = rest.partition(".")[2]
     if "." in below and (name := normal(below)):

@@ -57,10 +57,14 @@ class Names(Follower):
         """What a name may stand for there."""
         found = scope.find(name)
         grown = self._index.grown.get(name, [])
+
         if found is None:
             if name in self._stars:
                 return frozenset({Ref(self._stars[name])})
-            return frozenset({Ref(name)}) if name in _BUILTINS else ONLY_UNKNOWN
+            if name in _BUILTINS:
+                return frozenset({Ref(name)})
+            return ONLY_UNKNOWN
+
         where, bindings = found
         values = bounded(value for one in bindings for value in self._bound(one, where, name))
         if grown and any(isinstance(value, Collection) for value in values):
@@ -68,6 +72,7 @@ class Names(Follower):
                 UNKNOWN if item is None else Collection(ast.List(elts=[item], ctx=ast.Load()), inside)
                 for item, inside in grown
             }
+
         return values
 
     def _bound(self, binding: Binding, scope: NameScope, name: str) -> Iterable[Value]:
@@ -115,6 +120,7 @@ class Names(Follower):
         """Per place, what `d.items()`, `enumerate(…)` and `zip(…)` give in turn; None for other iterables."""
         if not isinstance(node, ast.Call):
             return None
+
         match node.func:
             case ast.Attribute(value=value, attr="items"):
                 known = self.values(value, scope)
@@ -137,6 +143,7 @@ class Names(Follower):
         added = self.values(node, scope)
         if any(isinstance(value, Collection) for value in added):
             return added
+
         return concat([before, added])
 
     def parameter(self, owner: FunctionNode, name: str, scope: NameScope) -> Values:
@@ -160,8 +167,13 @@ class Names(Follower):
             return frozenset({Obj(Class(outside.node, outside.parent or outside))})
         if known := self._annotated(argument.annotation, outside):
             return known
+
         found: set[Value] = set(self.values(default_of(owner, name), outside))
-        place = every.index(argument) if argument in every else None
+        if argument in every:
+            place = every.index(argument)
+        else:
+            place = None
+
         given, complete = self._given(owner, name, place, outside)
         found |= given
         if not complete or not found:
@@ -175,6 +187,7 @@ class Names(Follower):
                 annotation = ast.parse(annotation.value, mode="eval").body
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 return NONE
+
         match annotation:
             case ast.BinOp(left=left, op=ast.BitOr(), right=right):
                 return self._annotated(left, scope) | self._annotated(right, scope)
@@ -192,6 +205,7 @@ class Names(Follower):
                         and value.name.partition(".")[0] not in {"pydantic", "typing"} | _BUILTINS
                     ):
                         found.add(InstanceValue(value.name, None, None))
+
                 return frozenset(found)
             case _:
                 return NONE
@@ -203,16 +217,19 @@ class Names(Follower):
         called = called_as(owner)
         if called is None or getattr(owner, "decorator_list", None):
             return set(), False
+
         method = isinstance(outside.node, ast.ClassDef)
         if called == "__init__" and method and isinstance(outside.node, ast.ClassDef):
             called = outside.node.name
         shift = 1 if method and not is_static(owner) else 0
         found: set[Value] = set()
         calls = self._index.named.get(called, [])
+
         for call, scope in calls:
             found |= self._argument(
                 call.args, call.keywords, name, None if place is None else place - shift, scope
             )
+
         handed_on = 0
         for call, scope, first in self._handed_on(called):
             handed_on += 1
@@ -225,6 +242,7 @@ class Names(Follower):
                 found |= self._argument(
                     rest, call.keywords, name, None if place is None else place - shift, scope
                 )
+
         complete = self._index.loaded.get(called, 0) <= len(calls) + handed_on
         return found, complete
 
@@ -243,7 +261,9 @@ class Names(Follower):
             return ONLY_UNKNOWN
         if place is not None and 0 <= place < len(args):
             return self.values(args[place], scope) or ONLY_UNKNOWN
-        return ONLY_UNKNOWN if any(keyword.arg is None for keyword in keywords) else NONE
+        if any(keyword.arg is None for keyword in keywords):
+            return ONLY_UNKNOWN
+        return NONE
 
     def _handed_on(self, called: str) -> Iterator[tuple[ast.Call, NameScope, int]]:
         """Calls that are given the function and call it: (call, scope, where its arguments begin; -1 for `map`)."""

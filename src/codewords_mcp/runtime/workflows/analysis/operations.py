@@ -29,10 +29,12 @@ class Operations:
         """Count a call of a service at this path."""
         if service not in OPERATIONS:
             return
+
         whole = path.constant
-        operation = (
-            find_by_beginning(service, path.start) if whole is None else find_operation(service, whole)
-        )
+        if whole is None:
+            operation = find_by_beginning(service, path.start)
+        else:
+            operation = find_operation(service, whole)
 
         if operation is None:
             self.add_unknown(service, line)
@@ -51,6 +53,7 @@ class Operations:
         """
         declared_items = {item for name in declared if (item := declared_item(name))}
         found: set[str] = set()
+
         for service in services:
             closed = {item for item in declared_items if service_of(item) == service}
             named = {item for item in self._items if service_of(item) == service} | closed

@@ -127,9 +127,11 @@ def _function(node: FunctionNode, scope: NameScope, found: ScriptIndex) -> list[
     for rest in (node.args.vararg, node.args.kwarg):
         if rest is not None:
             inner.bind(rest.arg, Binding("unknown"))
+
     if isinstance(node, ast.Lambda):
         found.returns[node] = [(node.body, inner)]
         return [*((part, scope) for part in outside), (node.body, inner)]
+
     scope.bind(node.name, Binding("function", node))
     outside += node.decorator_list
     return [*((part, scope) for part in outside), *((part, inner) for part in node.body)]
@@ -183,10 +185,19 @@ def _simple(node: ast.AST, scope: NameScope, found: ScriptIndex) -> None:
                 found.returns.setdefault(owner.node, []).append((value, scope))
         case ast.Call(func=func, args=args):
             if isinstance(func, ast.Attribute) and func.attr in _GROWS and isinstance(func.value, ast.Name):
-                item = args[-1] if args and func.attr in _ADDS else None
+                if args and func.attr in _ADDS:
+                    item = args[-1]
+                else:
+                    item = None
+
                 found.grown.setdefault(func.value.id, []).append((item, scope))
+
             found.calls.append((node, scope))
-            last = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
+            if isinstance(func, ast.Name):
+                last = func.id
+            else:
+                last = getattr(func, "attr", "")
+
             found.named.setdefault(last, []).append((node, scope))
         case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name, ctx=ast.Load()):
             found.loaded[name] = found.loaded.get(name, 0) + 1
@@ -219,7 +230,11 @@ def _bind_target(target: ast.expr, binding: Binding, scope: NameScope, found: Sc
             case ast.Starred(value=inner) if isinstance(inner, ast.Name):
                 scope.bind(inner.id, Binding("unknown"))
             case ast.Subscript(value=ast.Name(id=name)):
-                item = binding.node if binding.kind == "value" and not path else None
+                if binding.kind == "value" and not path:
+                    item = binding.node
+                else:
+                    item = None
+
                 found.grown.setdefault(name, []).append((item if isinstance(item, ast.expr) else None, scope))
             case _:
                 pass

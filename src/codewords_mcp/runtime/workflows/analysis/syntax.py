@@ -31,7 +31,9 @@ def constant(value: object) -> Values:
         return frozenset({text(value.decode("latin-1"))})
     if isinstance(value, int) and not isinstance(value, bool):
         return frozenset({text(str(value) if value.bit_length() < 64 else "0")})
-    return NONE if value is None else ONLY_UNKNOWN
+    if value is None:
+        return NONE
+    return ONLY_UNKNOWN
 
 
 def members(node: ast.expr) -> list[ast.expr]:
@@ -56,7 +58,10 @@ def applied(one: Text, method: str, arguments: list[str | None]) -> Text:
     """A text method, really applied where text and arguments are known; else the text as it was, for it keeps its host."""
     known = one.constant
     if known is None or None in arguments:
-        return one if method != "replace" or not one.constant else UNKNOWN
+        if method != "replace" or not one.constant:
+            return one
+        return UNKNOWN
+
     try:
         apply: Callable[..., str] = getattr(known, method)
         return text(apply(*arguments))
@@ -87,12 +92,16 @@ def default_of(owner: FunctionNode, name: str) -> ast.expr | None:
 
 def called_as(owner: FunctionNode) -> str | None:
     """The name by which a function is called; None for a lambda."""
-    return None if isinstance(owner, ast.Lambda) else owner.name
+    if isinstance(owner, ast.Lambda):
+        return None
+    return owner.name
 
 
 def last_name(node: ast.expr) -> str:
     """The last part of a dotted name."""
-    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+    if isinstance(node, ast.Name):
+        return node.id
+    return getattr(node, "attr", "")
 
 
 def _decorated(owner: FunctionNode, names: frozenset[str]) -> bool:

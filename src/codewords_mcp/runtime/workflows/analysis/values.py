@@ -30,7 +30,9 @@ class Text:
     @property
     def constant(self) -> str | None:
         """The whole text, where nothing of it is a hole."""
-        return "".join(str(part) for part in self.parts) if not self.holes else None
+        if not self.holes:
+            return "".join(str(part) for part in self.parts)
+        return None
 
     @property
     def holes(self) -> tuple[Hole, ...]:
@@ -40,7 +42,9 @@ class Text:
     @property
     def start(self) -> str:
         """The literal beginning."""
-        return self.parts[0] if self.parts and isinstance(self.parts[0], str) else ""
+        if self.parts and isinstance(self.parts[0], str):
+            return self.parts[0]
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

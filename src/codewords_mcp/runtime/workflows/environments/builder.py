@@ -40,6 +40,7 @@ async def resolve(uv: Uv, recipe: Recipe, work: Path) -> str:
     """
     if not recipe.requirements:
         return ""
+
     arguments = [
         "pip",
         "compile",
@@ -56,16 +57,19 @@ async def resolve(uv: Uv, recipe: Recipe, work: Path) -> str:
         overrides = work / "overrides.txt"
         overrides.write_text(recipe.client.requirement + "\n", encoding="utf-8")
         arguments += ["--overrides", str(overrides)]
+
     if not all(one.isprintable() for one in recipe.requirements):  # each is one line of what uv reads
         raise EnvironmentFailed(
             "A dependency holds a control character.", hint="Write it in plain characters."
         )
+
     stdin = "".join(f"{one}\n" for one in recipe.requirements)
     done = await uv.run(
         *arguments, "-", within=_RESOLVE_TIMEOUT, doing="resolving the dependencies", cwd=work, stdin=stdin
     )
     if done.code:
         raise explain(done.stderr, recipe.python.short, recipe.requirements)
+
     return "".join(f"{line}\n" for line in done.stdout.splitlines() if "==" in line)
 
 
@@ -82,6 +86,7 @@ async def build_venv(
     await _install(uv, recipe, lock, work)
     timings["install"] = _ms(started)
     fresh = await asyncio.to_thread(_not_compiled, uv.cache, recipe.python.tag)
+
     if fresh:
         await progress(0.6, 1, "Compiling packages")
         started = time.perf_counter()
@@ -89,6 +94,7 @@ async def build_venv(
         await asyncio.to_thread(shutil.rmtree, work / "venv")
         await _install(uv, recipe, lock, work)
         timings["compile"] = _ms(started)
+
     await asyncio.to_thread(_fit, work / "venv", recipe.python)
 
 
@@ -113,6 +119,7 @@ async def _install(uv: Uv, recipe: Recipe, lock: str, work: Path) -> None:
         )
     if not lock:
         return
+
     arguments = [
         "pip",
         "install",
@@ -136,7 +143,9 @@ async def _install(uv: Uv, recipe: Recipe, lock: str, work: Path) -> None:
 
 
 def _client_options(recipe: Recipe) -> list[str]:
-    return ["--find-links", str(recipe.client.path.parent)] if recipe.client else []
+    if recipe.client:
+        return ["--find-links", str(recipe.client.path.parent)]
+    return []
 
 
 def _not_compiled(cache: Path, tag: str) -> list[Path]:
@@ -145,7 +154,10 @@ def _not_compiled(cache: Path, tag: str) -> list[Path]:
     marks = cache / "bytecode" / tag
     if not archives.is_dir():
         return []
-    done = {mark.name for mark in marks.iterdir()} if marks.is_dir() else set[str]()
+    if marks.is_dir():
+        done = {mark.name for mark in marks.iterdir()}
+    else:
+        done = set[str]()
     return [archive for archive in archives.iterdir() if archive.is_dir() and archive.name not in done]
 
 

@@ -38,12 +38,14 @@ async def client_wheel(uv: Uv, cache: Path) -> ClientWheel:
     packaged = _packaged()
     if packaged is not None:
         return _describe(packaged)
+
     source = _source()
     if source is None:
         raise EnvironmentFailed(
             "The codewords-client wheel is missing from this installation.",
             hint="Install codewords-mcp again.",
         )
+
     folder = cache / _content(source)
     return _describe(_wheel_in(folder) or await _build(uv, source, folder))
 
@@ -111,6 +113,7 @@ async def _build(uv: Uv, source: Path, folder: Path) -> Path:
         )
         if done.code or _wheel_in(work) is None:
             raise _not_built(done.stderr)
+
         return _publish(work, folder)
 
 

@@ -125,7 +125,10 @@ class Environments:
 
     async def _recipe(self, script: Script) -> Recipe:
         python = await self._python(script.requires_python)
-        client = await self._client() if script.uses_our_client else None
+        if script.uses_our_client:
+            client = await self._client()
+        else:
+            client = None
         requirements = tuple(sorted(set(script.dependencies)))
         return Recipe(_hash(requirements, python, client), requirements, python, client)
 
@@ -152,6 +155,7 @@ class Environments:
             )
             build = self._builds[recipe.hash] = _Build(task, listeners)
             task.add_done_callback(lambda _: self._forget(recipe.hash, build))
+
         build.listeners.append(progress)
         build.waiters += 1
         try:
@@ -172,6 +176,7 @@ class Environments:
     async def _build(self, recipe: Recipe, progress: Progress, damage: list[str]) -> Environment:
         if not damage:
             return await _writable(self._build_in_place(recipe, progress))
+
         log.warning("environment damaged: built again", hash=recipe.hash, packages=damage[:_SHOWN])
         try:
             environment = await _writable(self._build_in_place(recipe, progress, replace_existing=True))
@@ -181,6 +186,7 @@ class Environments:
                 f" {error.message}",
                 hint=error.hint,
             ) from error
+
         self._damaged_hashes.discard(recipe.hash)
         self.rebuilt[recipe.hash] = damage
         return environment
@@ -191,6 +197,7 @@ class Environments:
         """Build beside the environment that is there, so that a build that fails changes nothing."""
         self._root.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=self._root, prefix=shelf.temporary_prefix()))
+
         try:
             timings: dict[str, float] = {}
             lock = await self._cured(lambda: self._lock(recipe, work, progress, timings))
@@ -203,6 +210,7 @@ class Environments:
             shelf.publish(work, self._root / recipe.hash)
         finally:
             await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
+
         await progress(1, 1, "Environment ready")
         log.info("environment built", hash=recipe.hash, packages=lock.count("=="), timings_ms=timings)
         return replace(environment, built=True, timings_ms=timings)
@@ -258,10 +266,12 @@ class Environments:
                 facts: dict[str, Any] = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue  # one that is being built, or is no environment
+
             venv = folder / "venv"
             site_packages = venv / "lib" / f"python{facts['python_version']}" / "site-packages"
             if damage := self._damage(venv, site_packages, facts, hashes=True):
                 found[folder.name] = damage
+
         return found
 
     @staticmethod
@@ -276,6 +286,7 @@ class Environments:
         kept = self._root / "locks" / f"{recipe.hash}.txt"
         if kept.is_file():
             return kept.read_text(encoding="utf-8")
+
         await progress(0.1, 1, "Resolving dependencies")
         started = time.perf_counter()
         lock = await resolve(self._uv, recipe, work)
@@ -283,6 +294,7 @@ class Environments:
         kept.parent.mkdir(exist_ok=True)
         shelf.write(work / "lock.txt", lock)
         (work / "lock.txt").replace(kept)
+
         return lock
 
     def _load(self, recipe: Recipe) -> tuple[Environment | None, list[str]]:
@@ -298,13 +310,17 @@ class Environments:
                 _UNWRITABLE.format(reason=getattr(error, "strerror", None) or "its description is damaged"),
                 hint=f"Remove {folder} and try again.",
             ) from error
+
         environment = _describe(recipe, folder, str(facts["lock"]))
         hashes = recipe.hash in self._damaged_hashes
         return environment, self._damage(environment.path, environment.site_packages, facts, hashes=hashes)
 
 
 def _in_short(packages: list[str]) -> str:
-    more = f" and {len(packages) - _NAMED} more" if len(packages) > _NAMED else ""
+    if len(packages) > _NAMED:
+        more = f" and {len(packages) - _NAMED} more"
+    else:
+        more = ""
     return f"{', '.join(packages[:_NAMED])}{more}"
 
 

@@ -61,14 +61,17 @@ def collect(root: Path, in_use: set[str], older_than: float) -> int:
     """See `Environments.collect`."""
     removed = 0
     now = time.time()
+
     for folder in root.iterdir() if root.is_dir() else ():
         try:
             age = now - folder.stat().st_mtime
         except FileNotFoundError:  # another process took it away
             continue
+
         if folder.name.startswith(".tmp-"):
             if age > _STALE_BUILD or not _alive(folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
         elif folder.name != _KEPT and folder.name not in in_use and age >= older_than:
             removed += remove(folder)
+
     return removed

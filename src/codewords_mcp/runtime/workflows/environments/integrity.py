@@ -49,11 +49,14 @@ def clean_cache(cache: Path, *, marks: str) -> list[str]:
             shutil.rmtree(archive, ignore_errors=True)
             for mark in (cache / marks).glob(f"*/{archive.name}"):
                 mark.unlink(missing_ok=True)
+
     return sorted(removed)
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [one for one in folder.glob(f"*{SUFFIX}") if one.is_dir()] if folder.is_dir() else []
+    if folder.is_dir():
+        return [one for one in folder.glob(f"*{SUFFIX}") if one.is_dir()]
+    return []
 
 
 def _is_whole(info: Path, *, hashes: bool) -> bool:
@@ -69,6 +72,7 @@ def _is_same(info: Path, row: list[str], *, hashes: bool) -> bool:
     """Whether the file of one line of RECORD is there, with its size and hash."""
     if len(row) != 3:
         return False
+
     name, digest, size = row
     path = info.parent / name
     if path.name in _OURS or ".data/" in name or not (path.suffix in _CODE or SUFFIX in name):
@@ -77,8 +81,10 @@ def _is_same(info: Path, row: list[str], *, hashes: bool) -> bool:
         return path.is_symlink() or path.exists() or not hashes
     if not path.is_file() or (size and path.stat().st_size != int(size)):
         return False
+
     kind, _, expected = digest.partition("=")
     if not hashes or not expected or kind not in hashlib.algorithms_guaranteed:
         return True
+
     found = base64.urlsafe_b64encode(hashlib.new(kind, path.read_bytes()).digest()).rstrip(b"=")
     return found.decode() == expected.rstrip("=")

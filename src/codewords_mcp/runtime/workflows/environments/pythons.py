@@ -52,6 +52,7 @@ async def find_python(uv: Uv, requires: str, *, downloads: bool, installs: Path)
     own = own_python()
     if SpecifierSet(requires).contains(own.version, prereleases=True) and own.executable.exists():
         return own
+
     where = {"UV_PYTHON_INSTALL_DIR": str(installs)}
     found = await _find(uv, requires, where)
     fetched: bool | None = None
@@ -61,19 +62,21 @@ async def find_python(uv: Uv, requires: str, *, downloads: bool, installs: Path)
         )
         fetched = done.code == 0
         found = await _find(uv, requires, where)
+
     if found is None:
-        tried = (
-            ""
-            if fetched is None
-            else " Fetching one failed too: is the network there?"
-            if not fetched
-            else ""
-        )
+        if fetched is None:
+            tried = ""
+        elif not fetched:
+            tried = " Fetching one failed too: is the network there?"
+        else:
+            tried = ""
+
         raise EnvironmentFailed(
             f"The script asks for Python {requires}, and none of this machine fits.{tried}",
             hint='Write `requires-python = ">=3.11"`, or install that Python.'
             + ("" if downloads else " CODEWORDS_PYTHON_DOWNLOADS=true lets the runtime fetch it."),
         )
+
     return found
 
 
@@ -90,15 +93,19 @@ async def _find(uv: Uv, requires: str, where: dict[str, str]) -> Python | None:
     )
     if done.code or not done.stdout.strip():
         return None
+
     command = (done.stdout.strip().splitlines()[-1], "-I", "-S", "-c", _PROBE)
     probed = await run_command(
         command, env=uv.environment(), within=30, doing="asking a Python for its version"
     )
     if probed.code:
         return None
+
     return _described(json.loads(probed.stdout))
 
 
 def _described(facts: dict[str, str]) -> Python | None:
     python = Python(Path(os.path.realpath(facts["base_prefix"])), facts["version"], facts["tag"])
-    return python if python.executable.exists() else None
+    if python.executable.exists():
+        return python
+    return None

@@ -60,6 +60,7 @@ def no_index(text: str) -> EnvironmentFailed | None:
             "The package index cannot be reached from this machine.",
             hint="Check the network or UV_DEFAULT_INDEX, then try again.",
         )
+
     return None
 
 
@@ -89,6 +90,7 @@ def _conflict(text: str, asked: dict[str, str]) -> EnvironmentFailed | None:
     step = next((step for step in steps if step[3] in asked), None)
     if step is None and ("depends on Python" in text or "has no" in text or not steps):
         return None
+
     step = step or steps[0]
     package, other = step[1], step[3]
     rival = next((one for one in steps if one[3] == other and one[1] != package), None)
@@ -98,6 +100,7 @@ def _conflict(text: str, asked: dict[str, str]) -> EnvironmentFailed | None:
         against = f"{rival[1]}{rival[2] or ''} needs {other}{rival[4]}"
     else:
         against = "other dependencies of the script do not fit that"
+
     return EnvironmentFailed(
         f"{package}{step[2] or ''} needs {other}{step[4]}, but {against}.",
         hint=_hint(package, rival[1] if rival and other not in asked else other),

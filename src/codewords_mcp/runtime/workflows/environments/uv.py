@@ -113,6 +113,7 @@ async def run_command(
             f"{Path(command[0]).name} could not be started while {doing}: {error.strerror}.",
             hint="Run `codewords doctor`.",
         ) from error
+
     try:
         async with asyncio.timeout(within):
             out, err = await process.communicate()
@@ -123,12 +124,14 @@ async def run_command(
         ) from None
     finally:
         await _end(process)
+
     finished = UvResult(process.returncode or 0, _text(out), _text(err))
     if finished.code and any(sign in finished.stderr for sign in _NO_SPACE):
         raise StorageFailed(
             f"The home cannot be written while {doing}: the disk is full or read-only.",
             hint="Free some space in the folder of CODEWORDS_HOME and try again.",
         )
+
     return finished
 
 

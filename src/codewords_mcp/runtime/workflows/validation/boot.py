@@ -110,6 +110,7 @@ async def boot(
         port=PORT,
         network=False,
     )
+
     try:
         sandbox = await driver.start(spec)
     except SandboxUnavailable as error:
@@ -117,6 +118,7 @@ async def boot(
             Check(id="starts", status="failed", message=error.message, fix=error.hint or None)
         )
         return result
+
     output = _Output(sandbox)
     try:
         await _ready(sandbox, output)
@@ -125,7 +127,12 @@ async def boot(
         )
         result.checks.append(Check(id="port", status="passed", message="It listens on PORT."))
         await _ask(script, sandbox, result)
-        example = smoke.example(result.openapi) if smoke and result.openapi else None
+
+        if smoke and result.openapi:
+            example = smoke.example(result.openapi)
+        else:
+            example = None
+
         if example is not None:
             result.example = example
             answer = await try_example(sandbox.socket_path, example)
@@ -150,6 +157,7 @@ async def boot(
     finally:
         await sandbox.kill()
         await output.text()
+
     return result
 
 
@@ -165,6 +173,7 @@ async def _ready(sandbox: Sandbox, output: _Output) -> None:
     """Wait until it serves. Raises what `wait_ready` raises, and _Looping once it has not left its own start twice."""
     ready = asyncio.ensure_future(sandbox.wait_ready())
     stuck = asyncio.ensure_future(output.until(_looping, _NEVER))
+
     try:
         await asyncio.wait({ready, stuck}, return_when=asyncio.FIRST_COMPLETED)
         if not ready.done() and (line := _looping(output.so_far())):
@@ -179,7 +188,9 @@ async def _ready(sandbox: Sandbox, output: _Output) -> None:
 def _looping(output: str) -> int | None:
     """The line of the program's own at which it was seen again and again, without anything else being called; None else."""
     seen = _SEEN_AT.findall(output)
-    return int(seen[-1]) if len(seen) >= _TIMES else None
+    if len(seen) >= _TIMES:
+        return int(seen[-1])
+    return None
 
 
 def _env(script: Script) -> dict[str, str]:
@@ -210,6 +221,7 @@ def _failed(error: ProgramFailed, script: Script, output: str) -> Check:
             message="The program ended at once without serving anything.",
             fix=_MAIN_BLOCK,
         )
+
     return Check(id="starts", status="failed", message=error.message, fix=error.hint or None)
 
 
@@ -241,6 +253,7 @@ async def _ask(script: Script, sandbox: Sandbox, result: Boot) -> None:
             Check(id="openapi", status="failed", message=error.message, fix=error.hint or None)
         )
         return
+
     result.checks.append(_judge(script, status, body, result))
 
 
@@ -272,6 +285,7 @@ def _judge(script: Script, status: int, body: bytes, result: Boot) -> Check:
             message=f"The app fails to describe itself (status {status} for /openapi.json).",
             fix="Look for a model or a response type that FastAPI cannot describe.",
         )
+
     return Check(
         id="openapi",
         status="failed",
@@ -292,7 +306,11 @@ def _document(body: bytes) -> dict[str, Any] | None:
 
 def _routes(document: dict[str, Any]) -> Check:
     paths = document.get("paths")
-    count = len(cast("dict[str, Any]", paths)) if isinstance(paths, dict) else 0
+    if isinstance(paths, dict):
+        count = len(cast("dict[str, Any]", paths))
+    else:
+        count = 0
+
     if not count:
         return Check(
             id="openapi",
@@ -300,6 +318,7 @@ def _routes(document: dict[str, Any]) -> Check:
             message="The app has no route, so it can answer nothing.",
             fix='Add one, as in @app.post("/").',
         )
+
     return Check(
         id="openapi",
         status="passed",

@@ -138,17 +138,21 @@ class _Work:
                 return
             with self.timed("look"):
                 await self._look(script)
+
         if self._failed():
             return
+
         await self._progress(1, _STEPS, "Preparing its environment")
         with self.timed("environment"):
             environment = await self._build(script)
         if environment is None:
             return
+
         await self._progress(3, _STEPS, "Starting it in a sandbox")
         with self.timed("boot"):
             smoke = self.smoke.of_header(script)
             result = await boot(script, environment.ref, self._driver, self._limits, smoke)
+
         self.checks += result.checks
         self.example = result.example
         self.openapi = result.openapi
@@ -160,7 +164,11 @@ class _Work:
                 await refuse_excess(code)
             script = await asyncio.to_thread(parse_script, code, max_code=self._max_code)
         except InvalidScript as error:
-            one = "parse" if isinstance(error, UnreadableScript) else "header"
+            if isinstance(error, UnreadableScript):
+                one = "parse"
+            else:
+                one = "header"
+
             if one == "header":
                 self.checks.append(_passed("parse", "The script is valid Python."))
             failed = Check(
@@ -173,12 +181,14 @@ class _Work:
             )
             self.checks.append(failed)
             return None
+
         self.script = script
         self.checks += [
             _passed("parse", "The script is valid Python."),
             _passed("header", "Its header declares Python and packages."),
         ]
         self.checks += script.notes
+
         return script
 
     async def _look(self, script: Script) -> None:
@@ -213,10 +223,15 @@ class _Work:
                 Check(id="dependencies", status="failed", message=error.message, fix=error.hint or None)
             )
             return None
+
         self.environment = environment
         packages = environment.lock.count("==")
         self.checks.append(_passed("dependencies", f"{packages} packages, locked."))
-        how = "built" if environment.built else "there already"
+        if environment.built:
+            how = "built"
+        else:
+            how = "there already"
+
         self.checks.append(
             _passed("environment", f"The environment for Python {environment.python_version} is {how}.")
         )
@@ -249,6 +264,7 @@ def _app(script: Script) -> Check:
         )
     if script.look.mentions_fastapi:
         return _passed("app", "It makes a FastAPI app; starting it will show.")
+
     return Check(
         id="app",
         status="failed",

@@ -41,6 +41,7 @@ async def refuse_excess(text: str) -> None:
     """Raise InvalidScript where the code is more than can be looked at. Code that is no Python passes."""
     if len(text) <= LOOKED_AT:
         return
+
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
     command = (sys.executable, "-I", "-c", _PROGRAM)
     try:
@@ -49,11 +50,13 @@ async def refuse_excess(text: str) -> None:
         )
     except EnvironmentFailed:
         raise _too_much() from None
+
     said = done.stdout.split()
     if said == ["no", "tree"]:
         return
     if len(said) != 2:
         raise _too_much()
+
     refuse_size(int(said[0]), int(said[1]))
 
 

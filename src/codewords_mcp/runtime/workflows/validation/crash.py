@@ -50,18 +50,25 @@ def last_exception(output: str) -> tuple[str, str, str] | None:
     start = text.rfind("Traceback (most recent call last)")
     if start < 0:
         return None
+
     trace = text[start:]
     lines = trace.splitlines()[1:]
     for number, line in enumerate(lines):
-        raised = _RAISED.fullmatch(line) if line[:1] not in {"", " ", "\t"} else None
+        if line[:1] not in {"", " ", "\t"}:
+            raised = _RAISED.fullmatch(line)
+        else:
+            raised = None
+
         if raised and raised[1] not in _LEVELS:
             said = " ".join((raised[2] or "").split())[:200]
             if not said and number + 1 < len(lines) and raised[2] is not None:
                 said = " ".join(lines[number + 1].split())[:200]
             return raised[1], said, "\n".join(trace.splitlines()[: number + 2])
+
     grouped = [one for one in _GROUPED.finditer(trace) if one[1] not in _LEVELS]
     if not grouped:
         return None
+
     return grouped[-1][1], " ".join((grouped[-1][2] or "").split())[:200], trace
 
 
@@ -73,12 +80,14 @@ def explain_crash(script: Script, output: str, when: str = "while it starts") ->
     found = last_exception(output)
     if found is None:
         return None
+
     name, said, trace = found
     frames = _FRAME.findall(trace)
     line = int(frames[-1]) if frames else None
     message = f"The program ends with {name.rsplit('.', maxsplit=1)[-1]} {when}" + (
         f'; it says: "{said}".' if said else "."
     )
+
     return Check(id="starts", status="failed", message=message, line=line, fix=_fix(script, name, said))
 
 
@@ -91,6 +100,7 @@ def _fix(script: Script, name: str, said: str) -> str | None:
             or module[1].split(".")[0].replace("_", "-")
         )
         return f'Add "{package}" to `dependencies` in the header.'
+
     key = _KEY.fullmatch(said)
     if (
         name == "KeyError"
@@ -101,4 +111,5 @@ def _fix(script: Script, name: str, said: str) -> str | None:
         return f'Add "{key[1]}" to env_vars under [tool.env-checker].'
     if "python-multipart" in said:
         return 'Add "python-multipart" to `dependencies` in the header.'
+
     return None

@@ -25,14 +25,20 @@ def misfit(openapi: dict[str, Any], method: str, path: str, value: Any) -> str |
     route = _route(openapi, method, path.partition("?")[0])
     if route is None:
         return None
+
     schema = next(one["input"] for one in routes_of(openapi) if (one["method"], one["path"]) == route)
     if not isinstance(schema, dict):
         return None
+
     if value is None:
         needed = openapi["paths"][route[1]][route[0].lower()].get("requestBody", {}).get("required")
-        return "an input is needed" if needed else None
+        if needed:
+            return "an input is needed"
+        return None
+
     if len(json.dumps(value)) > LARGEST_INPUT or len(json.dumps(schema)) > LARGEST_SCHEMA:
         return None
+
     return _first_fault(cast("dict[str, Any]", schema), value)
 
 
@@ -43,7 +49,9 @@ def _route(openapi: dict[str, Any], method: str, path: str) -> tuple[str, str] |
         for template, operations in openapi.get("paths", {}).items()
         if method.lower() in operations and _matches(template, path)
     ]
-    return (method.upper(), min(found, key=lambda one: one.count("{"))) if found else None
+    if found:
+        return (method.upper(), min(found, key=lambda one: one.count("{")))
+    return None
 
 
 def _matches(template: str, path: str) -> bool:
@@ -59,12 +67,15 @@ def _first_fault(schema: dict[str, Any], value: Any) -> str | None:
 
     make: Any = cast("Any", validators).extend
     validator: Any = make(Draft202012Validator, dict.fromkeys(_NOT_CHECKED))
+
     try:
         faults: list[Any] = [one for one in validator(schema).iter_errors(value) if _is_fault(one)]
     except Exception:  # noqa: BLE001  # its own schema makes no sense, in any of many ways: the workflow has to judge
         return None
+
     if not faults:
         return None
+
     return _sentence(min(faults, key=_place))
 
 
@@ -85,7 +96,9 @@ def _is_fault(error: Any) -> bool:
 
 
 def _names(types: Any) -> Iterable[str]:
-    return [types] if isinstance(types, str) else [str(one) for one in types]
+    if isinstance(types, str):
+        return [types]
+    return [str(one) for one in types]
 
 
 def _is_read_as(value: str | float, types: Iterable[str]) -> bool:
@@ -107,6 +120,7 @@ def _is_read_as(value: str | float, types: Iterable[str]) -> bool:
         return True
     if not isinstance(value, str) or not {"integer", "number"} & set(types):
         return False
+
     try:
         return float(text).is_integer() or "number" in types
     except (ValueError, OverflowError):
@@ -117,13 +131,22 @@ def _sentence(error: Any) -> str:
     where = "".join(
         f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path
     ).lstrip(".")
-    subject = f"`{where}`" if _FIELD.fullmatch(where) else "a field" if where else "the input"
+    if _FIELD.fullmatch(where):
+        subject = f"`{where}`"
+    elif where:
+        subject = "a field"
+    else:
+        subject = "the input"
+
     if error.validator == "required":
         missing = next((one for one in error.validator_value if one not in error.instance), "")
-        name = (
-            f"`{where}.{missing}`".replace("`.", "`") if _FIELD.fullmatch(f"{where}.{missing}") else "a field"
-        )
+        if _FIELD.fullmatch(f"{where}.{missing}"):
+            name = f"`{where}.{missing}`".replace("`.", "`")
+        else:
+            name = "a field"
+
         return f"{name} is missing"
+
     if error.validator == "type":
         wanted = " or ".join(one for one in _names(error.validator_value) if one in _TYPES)
         return f"{subject} is no {wanted}"
@@ -142,4 +165,5 @@ def _sentence(error: Any) -> str:
         "maxProperties",
     }:
         return f"{subject} is too short or too long"
+
     return f"{subject} does not fit"

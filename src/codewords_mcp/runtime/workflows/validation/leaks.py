@@ -104,6 +104,7 @@ def _check(leak: Leak, known: Collection[str]) -> Check:
         store = f"it is set already as {leak.name}"
     else:
         store = f"run `codewords secrets set {leak.name}`"
+
     return Check(
         id="leaks",
         status="failed",
@@ -204,7 +205,9 @@ def _entropy(value: str) -> float:
 
 
 def _kind(name: str) -> str:
-    return "a password" if _PASSWORD.search(name) else "a secret"
+    if _PASSWORD.search(name):
+        return "a password"
+    return "a secret"
 
 
 def _variable(name: str) -> str:

@@ -36,19 +36,23 @@ async def lint(script: Script) -> list[Check]:
     done = await run_command(
         command, env=environment, within=30, doing="looking at the code with ruff", stdin=script.code
     )
+
     try:
         findings: list[dict[str, Any]] = json.loads(done.stdout)
     except ValueError:
         raise EnvironmentFailed(
             "ruff did not look at the code.", hint="Install codewords-mcp again."
         ) from None
+
     imported = missing_imports(script.tree)
     checks = [_check(finding, imported) for finding in findings]
     checks.sort(key=lambda check: check.status != "failed")
     kept = _once(checks)
+
     if len(kept) > _LIMIT:
         left = Check(id="lint", status="note", message=f"{len(kept) - _LIMIT} more findings are left out.")
         kept = [*kept[:_LIMIT], left]
+
     return kept or [Check(id="lint", status="passed", message="No line of the code is sure to crash.")]
 
 
@@ -77,11 +81,9 @@ def _check(finding: dict[str, Any], imported: tuple[str, ...]) -> Check:
 
 
 def _define(name: str) -> str:
-    return (
-        f"import {name}"
-        if name in sys.stdlib_module_names
-        else f"Define `{name}` before this line, or import it."
-    )
+    if name in sys.stdlib_module_names:
+        return f"import {name}"
+    return f"Define `{name}` before this line, or import it."
 
 
 def _once(checks: list[Check]) -> list[Check]:

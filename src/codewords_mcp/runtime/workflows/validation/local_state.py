@@ -47,9 +47,14 @@ def _places(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
+
         name = _name(node.func)
         first = node.args[0] if node.args else None
-        text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
+        if isinstance(first, ast.Constant) and isinstance(first.value, str):
+            text = first.value
+        else:
+            text = ""
+
         if _is_database(name, text):
             yield node.lineno, "This database"
         elif name == "open" and text and not text.startswith(_SCRATCH) and _mode(node).startswith("a"):
@@ -69,13 +74,16 @@ def _name(func: ast.expr) -> str:
         return func.id
     if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name):
         return f"{func.value.id}.{func.attr}"
-    return func.attr if isinstance(func, ast.Attribute) else ""
+    if isinstance(func, ast.Attribute):
+        return func.attr
+    return ""
 
 
 def _mode(call: ast.Call) -> str:
-    given = (
-        call.args[1]
-        if len(call.args) > 1
-        else next((one.value for one in call.keywords if one.arg == "mode"), None)
-    )
-    return given.value if isinstance(given, ast.Constant) and isinstance(given.value, str) else ""
+    if len(call.args) > 1:
+        given = call.args[1]
+    else:
+        given = next((one.value for one in call.keywords if one.arg == "mode"), None)
+    if isinstance(given, ast.Constant) and isinstance(given.value, str):
+        return given.value
+    return ""

@@ -25,7 +25,9 @@ def check_services(services: Iterable[ServiceInfo], declared: Collection[str]) -
                         fix=f"codewords secrets set {one.name}",
                     ),
                 )
+
         if service.unavailable:
             message = f"{service.name} cannot be used now: {service.unavailable}"
             checks.setdefault(service.name, Check(id="credentials", status="warning", message=message))
+
     return list(checks.values())

@@ -53,13 +53,16 @@ async def check_packages(script: Script) -> tuple[list[Check], tuple[str, ...]]:
     """(warnings, what a person is asked about) of the script's own dependencies. An index that does not answer is no fault."""
     names = [Requirement(one).name for one in script.dependencies]
     doubtful: dict[str, str] = {}
+
     for name in names:
         if famous := famous_like(name):
             doubtful[name] = f"its name is nearly that of {famous}"
+
     unknown = [name for name in names if name not in _popular() and name not in doubtful][:_MOST]
     for name, since in await _published(unknown):
         if since is not None and datetime.now(UTC) - since < YOUNG:
             doubtful[name] = f"first published {since.date().isoformat()}"
+
     checks = [_warning(script, name, why) for name, why in doubtful.items()]
     return checks, tuple(sorted(f"{name} ({why})" for name, why in doubtful.items()))
 
@@ -98,6 +101,7 @@ async def _published(names: list[str]) -> list[tuple[str, datetime | None]]:
     """(name, when its first file was published) as the index tells; None where it does not tell."""
     index = _index()
     missing = [name for name in names if (index, name) not in _first_seen]
+
     if missing and not os.environ.get("UV_OFFLINE"):
         import httpx
 
@@ -106,6 +110,7 @@ async def _published(names: list[str]) -> list[tuple[str, datetime | None]]:
         for name, told in zip(missing, found, strict=True):
             if told is not ...:
                 _first_seen[index, name] = told
+
     return [(name, _first_seen.get((index, name))) for name in names]
 
 
@@ -119,10 +124,14 @@ async def _ask(http: Any, index: str, name: str) -> Any:
     import httpx
 
     accept = {"Accept": "application/vnd.pypi.simple.v1+json"}
+
     try:
         reply = await http.get(f"{index}/{name}/", headers=accept)
         files: Any = parse(reply.content).get("files", []) if reply.status_code == 200 else []
         stamp = min((str(one["upload-time"]) for one in files if one.get("upload-time")), default="")
-        return datetime.fromisoformat(re.sub(r"Z$", "+00:00", stamp)) if stamp else None
+        if stamp:
+            return datetime.fromisoformat(re.sub(r"Z$", "+00:00", stamp))
+
+        return None
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError, KeyError, TypeError):
         return ...

@@ -45,9 +45,14 @@ def watched_code(script: Script, seconds: float) -> str:
     Code without a line that can take this is as it was.
     """
     code = runnable_code(script)
-    first = next((node for node in script.tree.body if not _opens(node)), None) if script.tree else None
+    if script.tree:
+        first = next((node for node in script.tree.body if not _opens(node)), None)
+    else:
+        first = None
+
     if first is None or not isinstance(first, _SIMPLE):
         return code
+
     offset = _offset(script.code, first)
     watch = (
         f"import faulthandler as _watch; _watch.dump_traceback_later({seconds:g}, repeat=True); del _watch; "
@@ -71,12 +76,15 @@ def missing_imports(tree: ast.Module | None) -> tuple[str, ...]:
     main = _main_block(tree)
     if tree is None or main is None or _place(tree) is None:
         return ()
+
     bound = _bound(tree)
     if "*" in bound:
         return ()
+
     inside = set(_read(main))
     outside = {name for node in tree.body if node is not main for name in _read(node)}
     unknown = inside - outside - bound - set(dir(builtins))
+
     return tuple(sorted(unknown & sys.stdlib_module_names))
 
 
@@ -91,6 +99,7 @@ def _main_block(tree: ast.Module | None) -> ast.If | None:
                 return node
             case _:
                 pass
+
     return None
 
 
@@ -98,7 +107,9 @@ def _place(tree: ast.Module | None) -> ast.stmt | None:
     """The first statement of the main block, where an import can stand before it on its line."""
     main = _main_block(tree)
     first = main.body[0] if main else None
-    return first if isinstance(first, _SIMPLE) else None
+    if isinstance(first, _SIMPLE):
+        return first
+    return None
 
 
 def _offset(code: str, statement: ast.stmt) -> int:
@@ -142,4 +153,5 @@ def _bound(tree: ast.Module) -> set[str]:
                 names.update(several)
             case _:
                 pass
+
     return names

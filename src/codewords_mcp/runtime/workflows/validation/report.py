@@ -33,7 +33,12 @@ def make_report(checks: Iterable[Check], manifest: Manifest | None = None) -> Va
     found += [Check(id=one, status="skipped", message=_NOT_REACHED) for one in IDS if one in missing]
     found.sort(key=lambda check: order.get(check.id, order["lint"]))
     capabilities = manifest.lines() if manifest else []
-    may = ["Once deployed it may:", *(f"  {line}" for line in capabilities)] if capabilities else []
+
+    if capabilities:
+        may = ["Once deployed it may:", *(f"  {line}" for line in capabilities)]
+    else:
+        may = []
+
     text = "\n".join([_summary(found), *(_line(check) for check in found), *may])
     return ValidationReport(
         all_passed=all(check.status != "failed" for check in found),
@@ -52,16 +57,29 @@ def _summary(checks: list[Check]) -> str:
         _count(count["note"], "note", "s"),
     ]
     details = ", ".join(part for part in parts if part)
-    verdict = "The script cannot be deployed" if count["failed"] else "The script is valid"
-    return f"{verdict}: {details}." if details else f"{verdict}."
+
+    if count["failed"]:
+        verdict = "The script cannot be deployed"
+    else:
+        verdict = "The script is valid"
+
+    if details:
+        return f"{verdict}: {details}."
+
+    return f"{verdict}."
 
 
 def _count(number: int, word: str, plural: str = "") -> str:
-    return f"{number} {word}{plural if number > 1 else ''}" if number else ""
+    if number:
+        return f"{number} {word}{plural if number > 1 else ''}"
+    return ""
 
 
 def _line(check: Check) -> str:
     place = f", line {check.line}" if check.line else ""
     place += f", column {check.column}" if check.line and check.column else ""
-    fix = f"\n    Fix: {check.fix.replace(chr(10), chr(10) + '    ')}" if check.fix else ""
+    if check.fix:
+        fix = f"\n    Fix: {check.fix.replace(chr(10), chr(10) + '    ')}"
+    else:
+        fix = ""
     return f"{_SIGNS[check.status]} {check.id}{place}: {check.message}{fix}"

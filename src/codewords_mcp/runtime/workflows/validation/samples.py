@@ -43,7 +43,9 @@ def main_route(routes: list[dict[str, Any]]) -> JsonRoute | None:
     """`POST /`, else the first POST without parameters in its path; None where there is none. `routes` are `routes_of`'s."""
     posts = [one for one in routes if one["method"] == "POST" and "{" not in one["path"]]
     posts.sort(key=lambda one: one["path"] != "/")
-    return JsonRoute(posts[0]["path"], posts[0]["input"] or {}) if posts else None
+    if posts:
+        return JsonRoute(posts[0]["path"], posts[0]["input"] or {})
+    return None
 
 
 def example_of(schema: Json, name: str = "") -> Any:
@@ -74,26 +76,35 @@ def _example_of(schema: Json, name: str, depth: int, budget: _Budget) -> Any:
     budget.take(1)
     if isinstance(given := schema.get("examples"), list) and given:
         return cast("list[Any]", given)[0]
+
     for word in ("example", "default", "const"):
         if schema.get(word) is not None:
             return schema[word]
+
     if schema.get("enum"):
         return schema["enum"][0]
+
     for word in ("anyOf", "oneOf", "allOf"):
         if options := cast("list[Json]", schema.get(word) or []):
             real = [one for one in options if one.get("type") != "null"]
             return _example_of((real or options)[0], name, depth + 1, budget)
+
     kind = schema.get("type", "object" if "properties" in schema else "string")
     if kind == "object":
         return _object(schema, depth, budget)
+
     if kind == "array":
         least = max(1, int(schema.get("minItems", 1)))
         items = cast("Json", schema.get("items") or {})
         return [_example_of(items, name.removesuffix("s"), depth + 1, budget) for _ in range(min(least, 20))]
+
     if kind in {"integer", "number"}:
         return _number(schema, whole=kind == "integer")
     if kind in {"boolean", "null"}:
-        return True if kind == "boolean" else None
+        if kind == "boolean":
+            return True
+        return None
+
     return _text(schema, name, budget)
 
 
@@ -116,7 +127,10 @@ def _number(schema: Json, *, whole: bool) -> float:
     step = schema.get("multipleOf")
     if step and value % step:
         value = step * (value // step + 1)
-    return int(value) if whole else value
+    if whole:
+        return int(value)
+
+    return value
 
 
 def _text(schema: Json, name: str, budget: _Budget) -> str:
@@ -126,4 +140,6 @@ def _text(schema: Json, name: str, budget: _Budget) -> str:
     least, most = int(schema.get("minLength", 0)), int(schema.get("maxLength", 1 << 20))
     text = text or _TEXT
     budget.take(max(0, least))
-    return (text + " " + "example " * (least // 8 + 1))[:least] if len(text) < least else text[:most]
+    if len(text) < least:
+        return (text + " " + "example " * (least // 8 + 1))[:least]
+    return text[:most]

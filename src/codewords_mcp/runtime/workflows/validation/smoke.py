@@ -60,7 +60,9 @@ class Smoke:
     def of_header(self, script: Script) -> Smoke:
         """With what the header says; it says what the code is now, so it goes before what was given once."""
         in_header = _as_json(script.tool.get("example"))
-        return self if in_header is None else replace(self, given=in_header, source="header")
+        if in_header is None:
+            return self
+        return replace(self, given=in_header, source="header")
 
     def example(self, openapi: dict[str, Any]) -> Example | None:
         """The input for an app; None where there is none to try it with."""
@@ -89,6 +91,7 @@ async def try_example(socket_path: str, example: Example) -> SmokeResponse:
         (b"accept", b"application/json"),
         (b"content-length", str(len(body)).encode()),
     ]
+
     try:
         async with asyncio.timeout(WITHIN):
             reply = await http1.request(socket_path, "POST", example.path.encode(), headers, _once(body))
@@ -121,6 +124,7 @@ def judge(script: Script, example: Example, answer: SmokeResponse, output: str) 
     status = answer.status
     if 0 < status < 400:
         return _check("passed", f"It answers {what} with {status}.")
+
     crash = explain_crash(script, output + "\n" + answer.body, f"on {what}")
     if _OUTSIDE.search(output + answer.body) or status in {424, 502, 503, 504}:
         return _check(
@@ -131,12 +135,14 @@ def judge(script: Script, example: Example, answer: SmokeResponse, output: str) 
         return crash.model_copy(update={"id": "smoke", "status": "warning"})
     if status == 0:
         return _check("note", f"It gave no answer to {what} within {WITHIN:.0f} s.")
+
     told = f"It answers {what} with {status}"
     fix = "Give an input that it takes: `# example = {…}` under [tool.codewords]."
     if status == 422:
         return _check(
             "note" if example.source == "derived" else "warning", f"{told}: {_refused(answer)}.", fix
         )
+
     return _check("warning" if status >= 500 else "note", f"{told}.", fix)
 
 

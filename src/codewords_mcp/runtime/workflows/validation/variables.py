@@ -64,7 +64,13 @@ async def check_connections(script: Script, ask: Callable[[str], Awaitable[Conne
     for app in script.connections:
         name = variable_of(app)
         found = await ask(app)
-        status = "warning" if found.connected is None else "passed" if found.connected else "failed"
+        if found.connected is None:
+            status = "warning"
+        elif found.connected:
+            status = "passed"
+        else:
+            status = "failed"
+
         checks.append(
             Check(
                 id="connections",
@@ -74,6 +80,7 @@ async def check_connections(script: Script, ask: Callable[[str], Awaitable[Conne
                 fix=None if found.connected else found.how or None,
             )
         )
+
     return checks
 
 
@@ -81,6 +88,7 @@ def _undeclared(script: Script) -> Iterator[Check]:
     declared = {variable.name for variable in script.env} | PROVIDED | _SYSTEM
     declared |= {variable_of(app) for app in script.connections}
     seen: set[str] = set()
+
     for node in ast.walk(script.tree) if script.tree else ():
         match node:
             case ast.Subscript(

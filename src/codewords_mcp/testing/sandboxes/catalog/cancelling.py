@@ -32,6 +32,7 @@ async def starting(context: Context) -> None:
     """A start cancelled at any moment leaves no process, no file and no network."""
     network = SuiteNetwork(delay=0.005)
     mark = secrets.token_hex(16)
+
     async with context.another_driver(network) as (driver, folder):
         for turns, seconds in [*((turns, 0.0) for turns in _TURNS), *((0, seconds) for seconds in _SECONDS)]:
             spec = context.spec(f"mark = {mark!r}", programs.WITNESS, "held = witness('main')", STUBBORN)
@@ -43,10 +44,12 @@ async def starting(context: Context) -> None:
             await cancel(task)
             if not task.cancelled() and task.exception() is None:
                 await within(task.result().kill(), "Killing a sandbox that was started after all")
+
         await until(lambda: not network.open(), "The closing of the cancelled sandboxes' networks")
         for side in network.sides.values():
             if side.came["main"].is_set():
                 await side.gone("main")
+
         await context.leaves_nothing(mark, folder)
         program = await context.start(context.spec("print('fine')"), driver=driver)
         same(await program.ended(), Exit("exited", code=0), "The exit of the sandbox after those")
@@ -75,6 +78,7 @@ async def waiting(context: Context) -> None:
             await asyncio.sleep(0)
             await cancel(task)
             expect(task.cancelled(), "A cancelled wait did not raise CancelledError.")
+
         await program.ready()
         same(await program.ask(), (200, b"served"), "The answer")
 
@@ -115,6 +119,7 @@ async def uploading(context: Context) -> None:
     async with background(program.request("POST", b"/hold/" + name, [], body())):
         await within(started.wait(), "Sending the first part")
         await _counted(context, name)
+
     await _counted(context, name + b"-gone")
 
 
@@ -140,6 +145,7 @@ async def killing(context: Context) -> None:
             await asyncio.sleep(0)
         same(await within(program.sandbox.wait(), "The end"), Exit("timed_out"), "The exit")
         await program.side.gone("main")
+
     await context.leaves_nothing(mark)
 
 

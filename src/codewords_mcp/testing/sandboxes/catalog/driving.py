@@ -33,6 +33,7 @@ async def plausible(context: Context) -> None:
     time.sleep(600)
     """
     limits = Limits(memory=256 << 20)
+
     async with context.running(code, limits=limits) as program:
         await program.until_printed(b"\n")
         wall, cpu = json.loads(program.stdout)
@@ -40,6 +41,7 @@ async def plausible(context: Context) -> None:
         await within(program.sandbox.kill(), "Killing")
         final = await program.usage()
         same(await program.usage(), final, "The usage, asked again after the end")
+
     expect(
         final.wall_seconds >= running.wall_seconds >= wall,
         f"Wall time is {running}, then {final}; the program saw {wall} s.",
@@ -86,9 +88,11 @@ async def close(context: Context) -> None:
         await asyncio.sleep(0)
         await within(driver.close(), "Closing the driver")
         await within(asyncio.wait({starting}), "The end of a start that was under way")
+
         for program in (*running, serving):
             same(await program.ended(), Exit("killed"), "The exit of a sandbox that ran")
             await program.side.gone("main")
+
         same(await ended.ended(), Exit("exited", code=3), "The exit of a sandbox that had ended")
         if not starting.cancelled() and starting.exception() is None:
             await within(starting.result().wait(), "The end of the sandbox that was being started")
@@ -121,6 +125,7 @@ async def crash(context: Context) -> None:
         finally:
             victim.kill()
             await victim.wait()
+
         await until(
             lambda: asyncio.to_thread(lambda: not _processes_with(mark)),
             "The end of the killed driver's sandboxes",
@@ -152,7 +157,9 @@ async def _open_elsewhere(context: Context, folder: Path, mark: str) -> asyncio.
 
 
 async def _line(process: asyncio.subprocess.Process) -> bytes:
-    return await process.stdout.readline() if process.stdout is not None else b""
+    if process.stdout is not None:
+        return await process.stdout.readline()
+    return b""
 
 
 def _processes_with(mark: str) -> list[str]:

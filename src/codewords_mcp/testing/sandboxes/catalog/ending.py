@@ -56,7 +56,12 @@ async def before_listening(context: Context) -> None:
             await program.ended()
             same((error.code, error.exit_code), ("program_exited", code), "The error while waiting")
             failure = program.sandbox.failure()
-        seen = (failure.code, failure.exit_code) if isinstance(failure, ProgramFailed) else failure
+
+        if isinstance(failure, ProgramFailed):
+            seen = (failure.code, failure.exit_code)
+        else:
+            seen = failure
+
         same(seen, ("program_exited", code), "The failure afterwards")
 
 
@@ -103,7 +108,12 @@ async def served_well(context: Context) -> None:
             same(await program.ask(), (200, b"bye"), "The answer")
             same(await program.ended(), Exit("exited", code=status), "The exit")
             failure = program.sandbox.failure()
-        seen = failure.exit_code if isinstance(failure, ProgramFailed) else failure
+
+        if isinstance(failure, ProgramFailed):
+            seen = failure.exit_code
+        else:
+            seen = failure
+
         same(
             seen, status or None, f"The code in the failure of a program that served and ended with {status}"
         )
@@ -159,6 +169,7 @@ async def grace(context: Context) -> None:
         await program.until_printed(b"began")
         await within(program.sandbox.stop(60), "Stopping")
         await program.drained()
+
     same(program.stdout, b"began\nfinished\n", "The output")
 
 

@@ -68,9 +68,11 @@ async def gone(context: Context) -> None:
     import json, os, tempfile
     print(json.dumps([folder for folder in {_FOLDERS} if os.path.exists(os.path.join(folder, {mark!r}))]))
     """
+
     if context.driver.tier.id == "P":  # these folders are then the host's own
         write_all = write_all.replace(_FOLDERS, "(os.getcwd(), tempfile.gettempdir())")
         look = look.replace(_FOLDERS, "(os.getcwd(), tempfile.gettempdir())")
+
     written = await context.report(write_all)
     expect(written, "The program could write nowhere.")
     same(await context.report(look), [], "Folders where the next sandbox sees the file")
@@ -105,10 +107,12 @@ async def killed_while_writing(context: Context) -> None:
             print("going", flush=True)
     """
     code = code.replace("number % 300", "(number % 290 + 10 if number > 100 else number)")
+
     async with context.running(code) as program:
         await program.until_printed(b"going")
         path = Path(program.sandbox.socket_path)
         expect(os.access(path, os.F_OK), "The sandbox's socket is not at its path.")
+
     await until(lambda: not path.exists(), "The removal of the sandbox's socket")
     await context.leaves_nothing(mark)
     expect(list(beside.iterdir()), "Removing the sandbox's files removed what a link in them named.")

@@ -58,6 +58,7 @@ async def files(context: Context) -> None:
     tops = ["/app", "/tmp", "/var", "/dev", "/run", "/home", "/root", "/mnt", "/srv", "/opt", "/media"]
     print(json.dumps([folder for top in tops for folder, _, names in os.walk(top) if {mark!r} in names]))
     """
+
     async with context.running(write) as program:
         await program.until_printed(b"written")
         same(await context.report(look), [], "Folders where another sandbox's file is seen")
@@ -77,16 +78,19 @@ async def processes(context: Context) -> None:
     import json
     print(json.dumps(processes(set(os.environ["KNOWN"].split()))))
     """
+
     async with context.running(code, env={"OTHERS": mark}) as program:
         await program.until_printed(b"\n")
         child = program.stdout.split()[1].decode()
         host = await asyncio.create_subprocess_exec(
             sys.executable, "-c", "input()", mark, stdin=asyncio.subprocess.PIPE
         )
+
         try:
             seen = await context.report(_PROCESSES, "import os", look, env={"KNOWN": f"{child} {host.pid}"})
         finally:
             await host.communicate(b"\n")
+
     expect(mark not in seen, "A process of another sandbox, or of the host, is seen.")
 
 
@@ -161,12 +165,14 @@ async def host_loopback(context: Context) -> None:
             pass
     print(json.dumps(reached))
     """
+
     with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
         unix.bind("\0" + name if sys.platform == "linux" else str(context.folder / name))
         unix.listen()
         for listener in (tcp, unix):
             listener.setblocking(False)
             asyncio.get_running_loop().add_reader(listener, _greet, listener)
+
         try:
             env = {"TARGET": str(tcp.getsockname()[1]), "NAME": name}
             same(await context.report(code, env=env), [], "What the host's services said")

@@ -43,14 +43,21 @@ async def _ends_by_memory(
     """Take memory by megabytes up to four times the limit, while another sandbox goes on answering."""
     code = _HOARD.format(take=take, prepare=prepare, times=times)
     neighbour = await context.server()
+
     async with context.running(code, limits=Limits(memory=_MEMORY, processes=64)) as program:
         exit_ = await program.ended()
         failure = program.sandbox.failure()
+
     same(await neighbour.ask(), (200, b'"here"'), "The answer of another sandbox")
     if exit_ == Exit("exited", code=_REFUSED) and not context.claims(Capability.EXACT_MEMORY_LIMIT):
         return
+
     same(exit_, Exit("out_of_memory"), f"The exit, with stderr {program.stderr!r}")
-    seen = failure.code if isinstance(failure, ProgramFailed) else failure
+    if isinstance(failure, ProgramFailed):
+        seen = failure.code
+    else:
+        seen = failure
+
     same(seen, "program_out_of_memory", "The failure")
 
 
@@ -171,7 +178,10 @@ async def threads(context: Context) -> None:
 
 def _near(context: Context, made: int) -> None:
     """Beside the program itself, a driver may keep one process in the sandbox; best effort may be generous."""
-    most = _PROCESSES if context.claims(Capability.EXACT_PROCESS_LIMIT) else 2 * _PROCESSES
+    if context.claims(Capability.EXACT_PROCESS_LIMIT):
+        most = _PROCESSES
+    else:
+        most = 2 * _PROCESSES
     expect(
         _PROCESSES // 2 <= made <= most,
         f"Of {_PROCESSES} processes allowed, {made} more than the program could be made.",
@@ -182,10 +192,16 @@ async def _ends_by_disk(context: Context, code: str) -> None:
     async with context.running(code, limits=Limits(disk=_DISK, memory=512 << 20)) as program:
         exit_ = await program.ended()
         failure = program.sandbox.failure()
+
     if exit_ == Exit("exited", code=_REFUSED):  # EFBIG, ENOSPC or EDQUOT, which is exact
         return
+
     same(exit_, Exit("disk_full"), f"The exit, with stderr {program.stderr!r}")
-    seen = failure.code if isinstance(failure, ProgramFailed) else failure
+    if isinstance(failure, ProgramFailed):
+        seen = failure.code
+    else:
+        seen = failure
+
     same(seen, "program_disk_full", "The failure")
 
 

@@ -114,6 +114,7 @@ async def transparent(context: Context) -> None:
     async with context.running(_TRY, f"ANSWERING = {ANSWERING!r}", code) as program:
         await program.ended()
         side = program.side
+
     same(program.stdout, b'["%b", "caught", "caught"]\n' % RESOLVED.encode(), "What the program heard")
     same(side.caught, [(RESOLVED, 4321), (ANSWERING, 25)], "The destinations that came to the runtime")
     expect(
@@ -137,6 +138,7 @@ async def proxy(context: Context) -> None:
     async with context.running(_TRY, code) as program:
         await program.ended()
         side = program.side
+
     expect(
         (RESOLVED, 4321) in side.caught or side.proxied,
         "The request came neither to the runtime's policy nor to its proxy.",

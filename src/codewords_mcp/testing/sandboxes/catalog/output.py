@@ -105,10 +105,13 @@ async def flood(context: Context) -> None:
         await settled(half.is_set, 1)
         expect(not half.is_set(), "The program could write 25 MB that nobody read.")
         sha, size = hashlib.sha256(first.data), len(first.data)
+
         async for chunk in chunks:
             if chunk.stream == "stdout":
                 sha.update(chunk.data)
                 size += len(chunk.data)
+
         same(await within(program.sandbox.wait(), "The end"), Exit("exited", code=0), "The exit")
+
     wanted = hashlib.sha256(b"".join(hashlib.sha256(b"%d" % n).digest() * 2048 for n in range(_FLOOD >> 16)))
     same((size, sha.hexdigest()), (_FLOOD, wanted.hexdigest()), "Size and digest of the output")

@@ -59,11 +59,13 @@ async def variables(context: Context) -> None:
         "LOWER_case": "kept", "PYTHONHASHSEED": "0",
     }  # fmt: skip
     os.environ[_CANARY] = "inherited"
+
     try:
         code = "import json, os; print(json.dumps(dict(os.environ)))"
         seen = await context.report(code, env=given, network=False)
     finally:
         del os.environ[_CANARY]
+
     same({name: seen.get(name) for name in given}, given, "The variables that were given")
     others = seen.keys() - given.keys() - OWN_VARIABLES
     same(others, set[str](), "Names of variables that neither the caller nor the protocol gave")
@@ -80,6 +82,7 @@ async def large_variables(context: Context) -> None:
     same(
         digest, _sha("".join(chr(97 + n) * 65_000 for n in range(16))), "The digest of 16 variables of 65 kB"
     )
+
     try:
         async with context.running(code, env={"V0": "x" * (1 << 20), "N": "1"}) as program:
             await program.ended()
@@ -87,6 +90,7 @@ async def large_variables(context: Context) -> None:
             digest = program.stdout.decode().strip()
     except SandboxFailed:
         return  # refused at once
+
     if not refused:
         same(digest, json.dumps(_sha("x" * (1 << 20))), "The digest of a variable of 1 MB")
 
@@ -188,6 +192,7 @@ time.sleep(0.5)
         await send({"type": "http.response.body", "body": json.dumps(seen).encode()})
     uvicorn.run(app, port=int(os.environ["PORT"]), lifespan="off")
     """
+
     async with context.running(_IMPORTING, run, env={"DEPENDENCY": dependency}) as program:
         await program.ready()
         same(

@@ -74,9 +74,11 @@ async def duplex(context: Context) -> None:
 
     outgoing.put_nowait(b"part 0")
     reply = await program.request("POST", b"/duplex", [], body())
+
     for number in range(1, 20):
         same(await within(anext(reply.body), "A part of the answer"), b"part %d" % (number - 1), "A part")
         outgoing.put_nowait(b"part %d" % number)
+
     outgoing.put_nowait(None)
     same([chunk async for chunk in reply.body], [b"part 19"], "The rest of the answer")
 
@@ -112,6 +114,7 @@ async def upload_backpressure(context: Context) -> None:
         await program.ask(b"/go/" + gate)
         reply = await within(asking, "The answer")
         seen = json.loads(b"".join([chunk async for chunk in reply.body]))
+
     same(seen, [_MUCH, hashlib.sha256(bytes(_MUCH)).hexdigest()], "What the program read")
 
 
@@ -159,11 +162,13 @@ async def big_bodies_by_port(context: Context) -> None:
     ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
     """
     data = hashlib.sha256(b"seed").digest() * (_BIG // 32)
+
     async with context.running(code) as program:
         await program.ready()
         headers = [(b"content-length", b"%d" % len(data))]
         reply = await program.request("POST", b"/", headers, _once(data))
         answer = b"".join([chunk async for chunk in reply.body])
+
     same(
         (len(answer), answer == data),
         (_BIG, True),
@@ -176,11 +181,13 @@ async def websocket(context: Context) -> None:
     """A WebSocket is opened through the socket: text, binary, a message of 1 MB, and the close come through."""
     program = await context.server()
     connecting = unix_connect(program.sandbox.socket_path, "ws://localhost/socket", max_size=None, proxy=None)
+
     async with connecting as link:
         same(link.response and link.response.headers.get("x-seen"), "yes", "A header of the upgrade")
         for message in ("päper 🎈", b"\x00\xff", "x" * (1 << 20), b"\x80" * (1 << 20)):
             await link.send(message)
             same(await within(link.recv(), "The echo of a message"), message, "The echo of a message")
+
         await link.send("close")
         try:
             await within(link.recv(), "The close of the WebSocket")
@@ -262,12 +269,16 @@ async def dies_unasked(context: Context) -> None:
             await program.until_printed(b"asked")
             await within(program.sandbox.kill(), "Killing the sandbox")
             error = await raises(ProgramFailed, asking, "A request in flight")
+
     same(error.code, "program_bad_reply", "The code of the error")
 
 
 def _says_exited(program: Program, code: int) -> None:
     failure = program.sandbox.failure()
-    seen = (failure.code, failure.exit_code) if isinstance(failure, ProgramFailed) else failure
+    if isinstance(failure, ProgramFailed):
+        seen = (failure.code, failure.exit_code)
+    else:
+        seen = failure
     same(seen, ("program_exited", code), "The failure that explains it")
 
 

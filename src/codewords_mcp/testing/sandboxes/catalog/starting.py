@@ -114,6 +114,7 @@ async def no_environment(context: Context) -> None:
             await within(program.sandbox.wait_ready(), "Getting ready")
 
     await raises(SandboxFailed, start(), "Starting in an environment that is not there")
+
     async with context.running("print('fine')") as program:
         await program.ended()
         same(program.stdout, b"fine\n", "The output of the next sandbox")

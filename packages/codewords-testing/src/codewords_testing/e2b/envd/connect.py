@@ -112,6 +112,7 @@ def streamed_in(call: Callable[[CloudSandbox, AsyncIterator[Json]], Awaitable[No
             await call(sandbox, messages())
         except RpcError as error:
             return Response(envelope({"error": error.body()}, _END), media_type=MEDIA_TYPE)
+
         return Response(envelope({}) + envelope({}, _END), media_type=MEDIA_TYPE)
 
     return handle

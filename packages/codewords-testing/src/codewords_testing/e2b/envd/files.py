@@ -79,12 +79,14 @@ async def _tool(sandbox: CloudSandbox, order: Json, given: bytes | None = None) 
     out, err = await asyncio.gather(*reads)
     if await process.ended == 0:
         return out
+
     failed: Json = json.loads(err.splitlines()[-1]) if err.strip() else {"failed": "OSError", "why": ""}
     path = order["path"]
     if failed["failed"] in ("FileNotFoundError", "NotADirectoryError"):
         raise RpcError("not_found", f"path '{path}' does not exist")
     if failed["failed"] == "FileExistsError":
         raise RpcError("already_exists", f"path '{path}' already exists")
+
     raise RpcError("invalid_argument", f"'{path}': {failed['why'].lower()}")
 
 
@@ -140,6 +142,7 @@ def is_signed(request: Request, sandbox: CloudSandbox, operation: str) -> bool:
     query = request.query_params
     if request.headers.get("x-access-token") == sandbox.token:
         return True
+
     parts = [query.get("path", ""), operation, query.get("username", ""), sandbox.token]
     until = query.get("signature_expiration")
     if until is not None:
@@ -147,6 +150,7 @@ def is_signed(request: Request, sandbox: CloudSandbox, operation: str) -> bool:
     digest = hashlib.sha256(":".join(parts).encode()).digest()
     signature = "v1_" + base64.b64encode(digest).rstrip(b"=").decode()
     fresh = until is None or int(until) > time.time()
+
     return fresh and secrets.compare_digest(signature, query.get("signature", ""))
 
 
@@ -170,6 +174,7 @@ async def write(request: Request, sandbox: CloudSandbox) -> Response:
     """POST /files?path=, as multipart or as it is, gzipped or not."""
     if not is_signed(request, sandbox, "write"):
         return _error(401, "missing signature query parameter")
+
     written: list[Json] = []
     try:
         for name, data in await _parts(request):
@@ -178,6 +183,7 @@ async def write(request: Request, sandbox: CloudSandbox) -> Response:
             written.append({"path": path, "name": os.path.basename(path), "type": "file"})  # noqa: PTH119
     except RpcError as error:
         return _error(400, error.message)
+
     return JSONResponse(written)
 
 

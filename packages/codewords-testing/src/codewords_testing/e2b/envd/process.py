@@ -71,12 +71,18 @@ async def start(sandbox: CloudSandbox, message: Json, request: Request) -> Async
     cwd = files.real(config.get("cwd") or "")
     environment = request.app.state.cloud.environment(sandbox) | config.get("envs", {})
     use_stdin = message.get("stdin", True)
+
     try:
         argv = [config["cmd"], *config.get("args", [])]
         process = await sandbox.machine.run(argv, environment, cwd, stdin=use_stdin)
     except (OSError, MachineFailed) as error:
-        reason = f"cwd '{cwd}' does not exist" if isinstance(error, FileNotFoundError) else str(error)
+        if isinstance(error, FileNotFoundError):
+            reason = f"cwd '{cwd}' does not exist"
+        else:
+            reason = str(error)
+
         raise RpcError("invalid_argument", reason) from error
+
     running = Running(process, config, message.get("tag"))
     sandbox.processes[running.pid] = running
     milliseconds = int(request.headers.get("connect-timeout-ms", 0))
@@ -93,7 +99,10 @@ async def connect(sandbox: CloudSandbox, message: Json, request: Request) -> Asy
     """Follow a process that runs, or hear the end of one that has ended."""
     pid = message["process"].get("pid")
     ended = sandbox.processes.get(pid)
-    running = ended if ended is not None else select(sandbox, message["process"])
+    if ended is not None:
+        running = ended
+    else:
+        running = select(sandbox, message["process"])
     async for event in follow(running, request):
         yield event
 
@@ -104,7 +113,12 @@ async def follow(running: Running, request: Request) -> AsyncIterator[Json]:
     running.listeners.add(queue)
     every = float(request.headers.get("keepalive-ping-interval", 90))
     milliseconds = int(request.headers.get("connect-timeout-ms", 0))
-    deadline = time.monotonic() + milliseconds / 1000 if milliseconds else float("inf")
+
+    if milliseconds:
+        deadline = time.monotonic() + milliseconds / 1000
+    else:
+        deadline = float("inf")
+
     try:
         yield {"event": {"start": {"pid": running.pid}}}
         if running.end is not None:
@@ -115,10 +129,12 @@ async def follow(running: Running, request: Request) -> AsyncIterator[Json]:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, min(every, deadline - time.monotonic()))):
                     event = await queue.get()
+
             if event is None:
                 raise RpcError("unavailable", GONE)
             if "keepalive" in event and time.monotonic() >= deadline:
                 raise RpcError("deadline_exceeded", "context deadline exceeded")
+
             yield {"event": event}
             if "end" in event:
                 return
@@ -146,6 +162,7 @@ async def _watch(running: Running, sandbox: CloudSandbox, seconds: float | None)
     if running.process.stdin is not None:
         os.close(running.process.stdin)
         running.process.stdin = None
+
     await running.tell(None if sandbox.machine.ended.is_set() else running.end)
 
 

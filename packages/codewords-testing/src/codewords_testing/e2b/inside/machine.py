@@ -40,12 +40,14 @@ def main(channel_fd: int, spec_fd: int) -> None:
     linux.die_with_parent()
     if os.getppid() != spec["parent"]:
         return
+
     try:
         _enter_namespaces()
         root.build(spec)
     except OSError as error:
         channel.send(host, {"broken": str(error)})
         return
+
     pid = os.fork()
     if pid == 0:
         _guarded(host, spec)
@@ -76,6 +78,7 @@ def _enter_namespaces() -> None:
     if uid == 0:
         linux.unshare(flags)
         return
+
     linux.unshare(flags | linux.CLONE_NEWUSER)
     for name, text in (
         ("setgroups", "deny"),
@@ -130,6 +133,7 @@ class Init:
         signal.signal(signal.SIGCHLD, _woken)
         self._selector.register(self._host, selectors.EVENT_READ, self._on_host)
         self._selector.register(wake, selectors.EVENT_READ, lambda: wake.recv(4096))
+
         while not self._over:
             for key, _ in self._selector.select():
                 key.data()
@@ -149,9 +153,11 @@ class Init:
             received = channel.receive(self._host)
         except BlockingIOError:
             return
+
         if received is None:
             self._over = True
             return
+
         message, fds = received
         try:
             self._answer(message, fds)
@@ -182,6 +188,7 @@ class Init:
         except OSError as error:
             self._say({"failed": number, "error": error.strerror or str(error), "errno": error.errno})
             return
+
         program.returncode = 0  # else the object complains that nobody collected its process
         self._ours.add(program.pid)
         self._say({"started": number, "pid": program.pid})
@@ -196,9 +203,11 @@ class Init:
             except OSError:
                 link.close()
                 continue
+
             self._say({"dialled": number}, [link.fileno()])
             link.close()
             return
+
         self._say({"refused": number})
 
     def _reap(self) -> None:

@@ -24,6 +24,7 @@ def build(spec: dict[str, Any]) -> None:
     top: str = spec["root"]
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
     linux.mount("tmpfs", top, "tmpfs", linux.MS_NODEV, "size=1m,nr_inodes=1024,mode=755")
+
     for name in sorted(os.listdir("/")):
         path = f"/{name}"
         if os.path.islink(path):
@@ -31,6 +32,7 @@ def build(spec: dict[str, Any]) -> None:
         elif os.path.isdir(path) and name not in _OWN and name != "lost+found":
             os.mkdir(top + path)
             _overlay(spec, name)
+
     for name in _OWN:
         os.mkdir(f"{top}/{name}")
     linux.mount("/sys", f"{top}/sys", None, linux.MS_BIND | linux.MS_REC)
@@ -42,6 +44,7 @@ def build(spec: dict[str, Any]) -> None:
         if folder.startswith(("/tmp/", "/run/")):
             os.makedirs(top + folder, exist_ok=True)
             linux.bind(folder, top + folder, linux.MS_RDONLY | _PLAIN)
+
     _settle(top, network=spec["network"])
 
 
@@ -54,6 +57,7 @@ def _overlay(spec: dict[str, Any], name: str) -> None:
     os.makedirs(work, exist_ok=True)
     os.chmod(upper, os.stat(f"/{name}").st_mode & 0o7777)
     options = f"lowerdir={':'.join([*below, f'/{name}'])},upperdir={upper},workdir={work}"
+
     try:
         linux.mount(
             "overlay",

@@ -98,8 +98,10 @@ class SyscallBroker:
             fcntl.ioctl(self._listener, _RECEIVE, request)
         except OSError:
             return  # whoever asked is gone
+
         if self.closed:
             return
+
         number, thread, _, call, _, _, *arguments = _REQUEST.unpack(request)
         name = self._names.get(call, "")
         act = self._answers.get(name, _refuse)
@@ -122,6 +124,7 @@ class SyscallBroker:
             code = -refused.code
         except OSError as error:
             code = -(error.errno or errno.EACCES)
+
         with contextlib.suppress(OSError):
             self._check(number)
             fcntl.ioctl(self._listener, _SEND, _ANSWER.pack(number, value, code, flags))
@@ -143,8 +146,10 @@ class SyscallBroker:
             address = self._judge(address, host)
         else:
             raise SyscallRefused(errno.EACCES)
+
         if not self.exact:
             raise ConnectTarget
+
         with _Duplicate(thread, arguments[0]) as fd:
             _call("connect", fd, address, len(address))
         return 0
@@ -155,12 +160,15 @@ class SyscallBroker:
         """
         if not host:
             raise SyscallRefused(errno.ENETUNREACH)
+
         port = struct.unpack_from("!H", address, 2)[0]
         if port in self._allowed and host == "127.0.0.1":
             return address
+
         own = self._ports.get(port)
         if own is None or own[0] != host:
             raise SyscallRefused(errno.ECONNREFUSED)
+
         return address[:2] + struct.pack("!H", own[1]) + address[4:]
 
     def _bind(self, thread: int, arguments: tuple[int, ...]) -> int:
@@ -181,25 +189,31 @@ class SyscallBroker:
                 host = "::1" if only else "::ffff:127.0.0.1"
             elif sock.family != socket.AF_INET:
                 raise SyscallRefused(errno.EACCES)
+
             sock.bind((host, _ANY_PORT))
             real: int = sock.getsockname()[1]
+
         self._ports[port or real] = ("::1" if host == "::1" else "127.0.0.1", real)
 
     def _listen(self, thread: int, arguments: tuple[int, ...]) -> int:
         """The socket that the program was given listens already, and it is the only one where there are no duplicates."""
         if not self.exact:
             return 0
+
         with _Duplicate(thread, arguments[0]) as fd, socket.socket(fileno=os.dup(fd)) as sock:
             if sock.family not in (socket.AF_INET, socket.AF_INET6):
                 return 0
+
             if sock.getsockname()[1] == _ANY_PORT:
                 self._bind_loopback(fd, _ANY_PORT)
             backlog = ctypes.c_int(arguments[1] & 0xFFFF_FFFF).value
             sock.listen(max(0, backlog))
             real = sock.getsockname()[1]
+
         for number, place in self._ports.items():
             if place[1] == real:
                 self._listening[number] = place
+
         self._said(self._listening)
         return 0
 
@@ -246,6 +260,7 @@ class _Duplicate:
             code = ctypes.get_errno()
         finally:
             os.close(pidfd)
+
         if self._fd < 0:
             raise SyscallRefused(code)
 
@@ -261,14 +276,17 @@ def _read_address(thread: int, arguments: tuple[int, ...]) -> bytes:
     length = ctypes.c_int(arguments[2] & 0xFFFF_FFFF).value
     if not 2 <= length <= 128:
         raise SyscallRefused(errno.EINVAL)
+
     memory = os.open(f"/proc/{tree.process_of(thread)}/mem", os.O_RDONLY | os.O_CLOEXEC)
     try:
         address = os.pread(memory, length, arguments[1])
     finally:
         os.close(memory)
+
     needed = _LENGTHS.get(struct.unpack_from("=H", address)[0], 2)
     if len(address) < needed:
         raise SyscallRefused(errno.EINVAL)
+
     return address[: max(needed, 16)]
 
 

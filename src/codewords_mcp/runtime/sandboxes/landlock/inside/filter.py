@@ -125,10 +125,12 @@ def _rules(*, scoped: bool, counted: bool) -> dict[str, list[Instruction]]:
     rules["prctl"] = _is_one_of(0, (_PR_SET_DUMPABLE,), _refuse(errno.EPERM), _PASS)
     rules["fcntl"] = _is_one_of(1, _LEASES, _refuse(errno.EPERM), _PASS)
     rules["ioctl"] = _is_one_of(1, _IOCTLS, _refuse(errno.EPERM), _PASS)
+
     if not scoped:
         rules |= {name: [_ASK] for name in SIGNALS}
         rules["pidfd_send_signal"] = [_refuse(errno.EPERM)]
         rules["fcntl"] = _is_one_of(1, (*_LEASES, *_SET_OWNER), _refuse(errno.EPERM), _PASS)
+
     if not counted:
         rules |= {name: [_ASK] for name in FORKS}
     return rules
@@ -143,6 +145,7 @@ def assemble(*, scoped: bool, counted: bool, machine: str | None = None) -> byte
     table = syscalls.numbers(machine)
     if not table:
         raise OSError(errno.ENOSYS, f"no system call table for {machine} machines yet")
+
     program: list[Instruction] = [
         (_LOAD, 0, 0, 4),
         (_JEQ, 1, 0, syscalls.AUDIT_ARCHITECTURES[machine]),
@@ -152,5 +155,6 @@ def assemble(*, scoped: bool, counted: bool, machine: str | None = None) -> byte
     for name, body in _rules(scoped=scoped, counted=counted).items():
         if name in table:
             program += [(_JEQ, 0, len(body), table[name]), *body]
+
     program.append(_PASS)
     return b"".join(struct.pack("<HBBI", code, yes, no, value) for code, yes, no, value in program)

@@ -57,6 +57,7 @@ def start(spec: dict[str, Any], listener: int, boot: int) -> StartedProgram:
             if "error" in message:
                 raise _not_started(message)
             questions = fds[0]
+
     return StartedProgram(pid, questions)
 
 
@@ -79,9 +80,14 @@ def _be_program(spec: dict[str, Any], listener: int, boot: int, warden: socket.s
         arguments: list[str] = [*spec["argv"], str(LISTENER_FD), str(BOOT_FD), str(spec["port"])]
         os.execve(arguments[0], arguments, spec["variables"])  # noqa: S606
     except BaseException as error:  # noqa: BLE001  # nothing may return from here into the warden's code
-        number = error.errno if isinstance(error, OSError) else None
+        if isinstance(error, OSError):
+            number = error.errno
+        else:
+            number = None
+
         with contextlib.suppress(OSError):
             channel.send(warden, {"error": str(error), "errno": number, "step": step})
+
     os._exit(127)
 
 
@@ -99,6 +105,7 @@ def _settle(folder: str) -> None:
         signal.SIGXFSZ,
     ):
         signal.signal(number, signal.SIG_DFL)
+
     os.chdir(folder)
     os.umask(0o022)
 
@@ -133,9 +140,11 @@ def _limit(*, files: int, disk: int, memory: int | None, processes: int) -> None
         resource.RLIMIT_MSGQUEUE: 0,
         resource.RLIMIT_SIGPENDING: _PENDING_SIGNALS,
     }
+
     if memory is not None:
         wanted[resource.RLIMIT_DATA] = memory
         wanted[resource.RLIMIT_AS] = 2 * memory + (4 << 30)
+
     for which, value in wanted.items():
         _, hard = resource.getrlimit(which)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)  # noqa: PLW2901
@@ -171,4 +180,5 @@ def _load_asking(program: bytes) -> int:
     if fd < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"seccomp: {os.strerror(number)}")
+
     return fd

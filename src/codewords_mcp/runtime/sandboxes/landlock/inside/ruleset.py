@@ -65,6 +65,7 @@ def restrict(rules: list[tuple[str, int]], ports: list[int], version: int) -> No
         for path, rights in rules:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
                 _allow_path(ruleset, path, rights & known)
+
         for port in ports:
             _call(_ADD_RULE, "landlock port", ruleset, _RULE_PORT, struct.pack("=QQ", _CONNECT_TCP, port), 0)
         _call(_RESTRICT, "landlock", ruleset, 0)

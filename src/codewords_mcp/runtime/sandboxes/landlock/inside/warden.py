@@ -49,6 +49,7 @@ def main() -> None:
             _SupervisorWatch(spec, runtime, leash).run(listener, boot)
     except Exception as error:  # noqa: BLE001  # the runtime must hear of it, and stderr is the program's
         _say_error(runtime, error, getattr(error, "step", "isolation"))
+
     _end_all()
     os._exit(0)
 
@@ -64,7 +65,10 @@ def _drop_capabilities() -> None:
 
 
 def _say_error(runtime: socket.socket, error: Exception, step: str) -> None:
-    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, OSError):
+        number = error.errno
+    else:
+        number = None
     with contextlib.suppress(OSError):
         channel.send(
             runtime, {"error": getattr(error, "strerror", None) or str(error), "errno": number, "step": step}
@@ -103,9 +107,11 @@ class _SupervisorWatch:
         self._selector.register(self._leash, selectors.EVENT_READ, self._on_leash)
         self._selector.register(self._runtime, selectors.EVENT_READ, self._on_runtime)
         self._selector.register(wake, selectors.EVENT_READ, lambda: wake.recv(4096))
+
         while not self._over and not self._reap():
             for key, _ in self._selector.select():
                 key.data()
+
         broker.closed = True
 
     def _on_leash(self) -> None:

@@ -40,7 +40,10 @@ class Helper:
     """Copies `areas` for a fork, if it is worth it."""
 
     def __init__(self, areas: list[Area]) -> None:
-        self._areas = areas if len(os.sched_getaffinity(0)) > 1 else []
+        if len(os.sched_getaffinity(0)) > 1:
+            self._areas = areas
+        else:
+            self._areas = []
         self._last = 0.0
         self._helped: list[int] = []
 
@@ -51,6 +54,7 @@ class Helper:
         self._helped = [one for one in self._helped if _lives(one)]
         if now - last < _APART or len(self._helped) >= _MOST or not self._areas:
             return
+
         self._helped.append(pid)
         for place in range(0, len(self._areas), _PIECE):
             if select.select([until], [], [], 0)[0]:
@@ -86,6 +90,7 @@ def _written(work: Callable[[], object]) -> array.array[int]:
     """Addresses of pages, as such a fork finds them. Raises OSError."""
     ours, theirs = os.pipe()
     pid = os.fork()
+
     if pid == 0:
         with contextlib.suppress(BaseException):
             before = _exclusive(False)
@@ -94,7 +99,9 @@ def _written(work: Callable[[], object]) -> array.array[int]:
             found = array.array("Q", sorted(before & after)).tobytes()
             while found:
                 found = found[os.write(theirs, found) :]
+
         os._exit(0)
+
     os.close(theirs)
     with os.fdopen(ours, "rb") as pipe:
         pages = array.array("Q", pipe.read())
@@ -106,11 +113,13 @@ def _exclusive(wanted: bool) -> set[int]:
     """Pages in memory that can be written to, which this process has alone, or not. Raises OSError."""
     pages: set[int] = set()
     asked = _PRESENT | (_EXCLUSIVE if wanted else 0)
+
     with open("/proc/self/maps", encoding="utf-8") as maps, open("/proc/self/pagemap", "rb", 0) as pagemap:
         for line in maps:
             span, rights, *_ = line.split()
             if rights != "rw-p":
                 continue
+
             start, end = (int(address, 16) for address in span.split("-"))
             entries = array.array(
                 "Q", os.pread(pagemap.fileno(), (end - start) // _PAGE * 8, start // _PAGE * 8)
@@ -120,4 +129,5 @@ def _exclusive(wanted: bool) -> set[int]:
                 for number, entry in enumerate(entries)
                 if entry & (_PRESENT | _EXCLUSIVE) == asked
             )
+
     return pages

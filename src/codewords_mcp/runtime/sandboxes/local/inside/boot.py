@@ -75,13 +75,16 @@ class UvicornHook:
 
             _tell(self.channel, {"imported": True})
             return ModuleSpec(name, _LoadedModule(self.known), is_package=True)  # type: ignore[arg-type]
+
         if name not in self._MODULES:
             return None
+
         from importlib.machinery import PathFinder
 
         spec = PathFinder.find_spec(name, path)
         if spec is None or spec.loader is None:
             return None
+
         run_module = spec.loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
@@ -94,6 +97,7 @@ class UvicornHook:
                 self._patch_server(module.__dict__["Server"])
 
         spec.loader.exec_module = exec_module
+
         return spec
 
     def _patch_config(self, config: Any) -> None:
@@ -144,6 +148,7 @@ def _main_module(path: str) -> ModuleType:
         __annotations__={},
         __cached__=None,
     )
+
     return module
 
 
@@ -158,6 +163,7 @@ def run(path: str, hook: UvicornHook) -> None:
     os.set_inheritable(hook.channel, False)
     module = _main_module(path)
     sys.modules["__main__"] = module
+
     try:
         with open(path, "rb") as file:
             code = compile(file.read(), path, "exec", dont_inherit=True)

@@ -32,9 +32,11 @@ class _Half:
                 data = self.source.recv(_CHUNK)
                 self.ended = not data
                 self.pending = memoryview(data)
+
         if self.pending:
             with contextlib.suppress(BlockingIOError):
                 self.pending = self.pending[self.target.send(self.pending) :]
+
         if self.ended and not self.pending and not self.shut:
             self.target.shutdown(socket.SHUT_WR)
             self.shut = True
@@ -67,12 +69,14 @@ class _BridgePair:
         """Go on with both directions. The events of one turn may name a pair that an earlier one has closed."""
         if self._closed:
             return
+
         try:
             for half in self._halves:
                 half.pump()
         except OSError:
             self.close()
             return
+
         if all(half.done for half in self._halves):
             self.close()
         else:
@@ -96,7 +100,10 @@ class Bridge:
         self._selector = selector
         self._listener = listener
         self._address = address
-        self._family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        if ":" in address[0]:
+            self._family = socket.AF_INET6
+        else:
+            self._family = socket.AF_INET
         self._pairs: set[_BridgePair] = set()
         listener.setblocking(False)
         selector.register(listener, selectors.EVENT_READ, self.accept)
@@ -105,15 +112,18 @@ class Bridge:
         """Take one connection; one that cannot be carried on is closed, which the caller sees."""
         if len(self._pairs) >= _MAX_CONNECTIONS:
             return
+
         try:
             outer, _ = self._listener.accept()
         except OSError:  # another reader of the queue was quicker, or the program's limit of files is reached
             return
+
         try:
             inner = self._connect()
         except OSError:
             outer.close()
             return
+
         outer.setblocking(False)
         self._pairs.add(_BridgePair(self, outer, inner))
         if len(self._pairs) >= _MAX_CONNECTIONS:

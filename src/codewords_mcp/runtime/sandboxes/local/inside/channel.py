@@ -33,7 +33,10 @@ MAX_FDS = 24
 
 def pair() -> tuple[socket.socket, socket.socket]:
     """Two connected ends. Datagrams where packets with an end of file are not to be had (macOS)."""
-    kind = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
+    if sys.platform == "linux":
+        kind = socket.SOCK_SEQPACKET
+    else:
+        kind = socket.SOCK_DGRAM
     return socket.socketpair(socket.AF_UNIX, kind)
 
 
@@ -50,11 +53,13 @@ def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     data, fds, _, _ = socket.recv_fds(channel, MAX_MESSAGE, MAX_FDS)
     if not data:
         return None
+
     message = _parsed(data)
     if message is None:
         for fd in fds:
             os.close(fd)
         return {}, []
+
     return message, fds
 
 
@@ -64,4 +69,6 @@ def _parsed(data: bytes) -> dict[str, Any] | None:
         message: Any = json.loads(data.decode())
     except (ValueError, RecursionError):
         return None
-    return cast("dict[str, Any]", message) if isinstance(message, dict) else None
+    if isinstance(message, dict):
+        return cast("dict[str, Any]", message)
+    return None

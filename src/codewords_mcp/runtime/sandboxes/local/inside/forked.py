@@ -56,15 +56,21 @@ def start(
     for number, fd in ((1, files["stdout"]), (2, files["stderr"])):
         os.dup2(fd, number)
         os.close(fd)
+
     try:
         shell.enter(key)
         _reseed()
         identity.lock_down(kit.filters[message["exact_memory"]])
     except BaseException as error:  # noqa: BLE001  # nothing may return into the server's code
-        number = error.errno if isinstance(error, OSError) else None
+        if isinstance(error, OSError):
+            number = error.errno
+        else:
+            number = None
+
         with contextlib.suppress(OSError), socket.socket(fileno=files["runtime"]) as runtime:
             channel.send(runtime, {"error": str(error), "errno": number, "step": "isolation"})
         os._exit(1)
+
     fds = [files["listener"], inside.detach(), files["runtime"]]
     return lambda: _program(kit, fds, early=message["early"], proxies=not key.catches_all)
 
@@ -78,6 +84,7 @@ def _program(kit: ForkTemplate, fds: list[int], *, early: bool, proxies: bool) -
     if early:  # nobody waits yet
         warm.serving(loop="auto")
         os.write(_RUNTIME_FD, b'{"waiting": true}')
+
     claim = _claim(proxies=proxies)
     limits = claim.limits
     identity.limit(
@@ -112,6 +119,7 @@ def _claim(*, proxies: bool) -> Claim:
         pidfd = os.pidfd_open(os.getpid())
         channel.send(runtime, {"running": True}, [pidfd])
         os.close(pidfd)
+
     variables = cast("dict[str, str]", claim["variables"])
     if proxies:
         variables = init.proxy_variables() | variables
@@ -128,10 +136,12 @@ def _look_new(kit: ForkTemplate, claim: Claim) -> list[object]:
     """What differs between this interpreter and one that was started for the program; the modules it shall not see."""
     os.environ.clear()
     os.environ.update(claim.variables)
+
     if "TZ" in claim.variables:
         import time
 
         time.tzset()
+
     buried: list[object] = [sys.modules.pop(name, None) for name in kit.modules]
     sys.orig_argv[:] = ["/env/bin/python", rootfs.BOOT, MAIN]
     sys.path[0] = os.path.dirname(MAIN)
@@ -141,6 +151,7 @@ def _look_new(kit: ForkTemplate, claim: Claim) -> list[object]:
         site.addsitedir(kit.packages)
         with contextlib.suppress(ImportError):
             import sitecustomize  # noqa: F401  # pyright: ignore[reportMissingImports, reportUnusedImport]
+
     kit.hook.forget()
     return buried
 

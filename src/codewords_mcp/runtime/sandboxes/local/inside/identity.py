@@ -29,6 +29,7 @@ def enter_namespaces(uid: int | None) -> None:
     if uid is not None:
         linux.unshare(flags)
         return
+
     outer_uid, outer_gid = os.geteuid(), os.getegid()
     linux.unshare(flags | linux.CLONE_NEWUSER)
     _map_ids(0, outer_uid, outer_gid)
@@ -48,11 +49,14 @@ def enter_server_namespaces(first: int | None, count: int, build: Callable[[], N
         linux.unshare(flags)
         _map_ids(SERVER_ID, outer_uid, outer_gid)
         build()
+
         return
+
     linux.unshare(linux.CLONE_NEWNS)
     build()
     os.setgroups([])
     own = first + SERVER_ID
+
     with _mapped_by_root(f"0 {first} {count}"):
         os.setresgid(own, own, own)
         os.setresuid(own, own, own)
@@ -65,6 +69,7 @@ def _mapped_by_root(line: str) -> Generator[None, None, None]:
     pid = os.getpid()
     ready, ready_inside = os.pipe()
     mapper = os.fork()
+
     if mapper == 0:
         status = 1
         try:
@@ -75,6 +80,7 @@ def _mapped_by_root(line: str) -> Generator[None, None, None]:
                 status = 0
         finally:
             os._exit(status)
+
     try:
         yield
         os.write(ready_inside, b"x")
@@ -82,6 +88,7 @@ def _mapped_by_root(line: str) -> Generator[None, None, None]:
         os.close(ready_inside)
         os.close(ready)
         _, status = os.waitpid(mapper, 0)
+
     if status:
         raise OSError(1, "the fork server's ids could not be mapped")
 
@@ -96,12 +103,14 @@ def become(uid: int | None, counters: int) -> None:
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
         linux.prctl(linux.PR_SET_DUMPABLE, 1)  # cleared by setuid; /proc/self must be ours to write the maps
+
     outer_uid, outer_gid = os.geteuid(), os.getegid()
     linux.unshare(linux.CLONE_NEWUSER)
     _map_ids(INNER_ID, outer_uid, outer_gid)
     for name, value in _COUNTERS.items():
         with contextlib.suppress(FileNotFoundError):  # a kernel without inotify
             _write(name, value, folder=counters)
+
     os.close(counters)
 
 
@@ -132,6 +141,7 @@ def limit(*, files: int, disk: int, processes: int, memory: int | None, address_
         wanted[resource.RLIMIT_DATA] = memory
         if address_space:
             wanted[resource.RLIMIT_AS] = 2 * memory + (4 << 30)
+
     for which, value in wanted.items():
         _, hard = resource.getrlimit(which)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)  # noqa: PLW2901

@@ -40,6 +40,7 @@ def run(spec: dict[str, Any], runtime: socket.socket, listener: socket.socket) -
     identity.become(spec["uid"], counters)
     if not in_group(runtime):
         return
+
     linux.die_with_parent()  # setuid cleared it
     limits = spec["limits"]
     identity.limit(

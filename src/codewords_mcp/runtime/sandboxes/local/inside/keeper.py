@@ -30,6 +30,7 @@ def serve(requests: socket.socket) -> NoReturn:
 
     signal.signal(signal.SIGCHLD, on_child)
     on_child(0, None)
+
     while True:
         received = channel.receive(requests)
         if received is None:
@@ -48,6 +49,7 @@ def serve(requests: socket.socket) -> NoReturn:
                 requests.close()
                 os.close(own_pids)
                 shell.run(message, fds, filters)
+
         for fd in fds:
             os.close(fd)
 
@@ -59,6 +61,7 @@ def reap(runtime: socket.socket) -> bool:
             pid, status, used = os.wait4(-1, os.WNOHANG)
             if not pid:
                 return True
+
             message: dict[str, Any] = {
                 "ended": pid,
                 "exited": os.waitstatus_to_exitcode(status),
@@ -67,6 +70,7 @@ def reap(runtime: socket.socket) -> bool:
             }
             with contextlib.suppress(OSError):
                 channel.send(runtime, message)
+
     return False
 
 

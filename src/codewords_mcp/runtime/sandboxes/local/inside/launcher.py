@@ -29,10 +29,15 @@ def main() -> None:
         else:
             server.launch(spec, runtime)
     except Exception as error:  # noqa: BLE001  # the runtime must hear of it, and stderr is the program's
-        number = error.errno if isinstance(error, OSError) else None
+        if isinstance(error, OSError):
+            number = error.errno
+        else:
+            number = None
+
         with contextlib.suppress(OSError):
             channel.send(runtime, {"error": str(error), "errno": number, "step": "isolation"})
         os._exit(1)
+
     os._exit(0)
 
 
@@ -45,12 +50,14 @@ def _launch(spec: dict[str, Any], runtime: socket.socket, listener: socket.socke
     linux.die_with_parent()
     if os.getppid() != spec["parent"]:
         return  # the runtime died before it could take us along
+
     identity.enter_namespaces(spec["uid"])
     rootfs.build(rootfs.Sources(**spec["sources"]))
     pid = os.fork()
     if pid == 0:
         init.run(spec, runtime, listener)
         os._exit(0)
+
     pidfd = os.pidfd_open(pid)
     channel.send(runtime, {"forked": pid}, [pidfd])
     os.close(pidfd)

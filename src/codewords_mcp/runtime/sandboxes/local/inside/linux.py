@@ -115,6 +115,7 @@ def _set_attributes(target: str, flags: int) -> bool:
     )
     if result != 0 and ctypes.get_errno() == errno.ENOSYS:
         return False
+
     _check(result, f"mount_setattr on {target}")
     return True
 

@@ -48,10 +48,12 @@ def open_listeners() -> dict[str, socket.socket]:
         route_everything_to_loopback()
     except OSError:
         return listeners
+
     listeners["transparent"] = _listen(TRANSPARENT_PORT)
     dns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     dns.bind((_LOOPBACK, DNS_PORT))
     listeners["dns"] = dns
+
     return listeners
 
 
@@ -96,6 +98,7 @@ def _await_acks(channel: socket.socket, count: int, step: str) -> None:
                 if number:
                     raise OSError(number, step)
                 count -= 1
+
             data = data[(length + 3) & ~3 :]
 
 
@@ -172,6 +175,7 @@ def redirect_tcp(port: int) -> None:
         inet + _attribute(1, table) + _attribute(2, chain) + _nest(4, _redirect_rule(port)),
     )
     batch += _message(_BATCH_END, _REQUEST, 5, header(0, 10))
+
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as channel:
         channel.send(batch)
         _await_acks(channel, 3, "nftables redirection")

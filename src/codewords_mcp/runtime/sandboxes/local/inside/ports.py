@@ -60,6 +60,7 @@ class ListeningPorts:
         """Port and address of each listening socket. Nothing where the kernel does not tell."""
         if self._kernel is None:
             return
+
         question = _QUESTION.pack(family, socket.IPPROTO_TCP, 0, 1 << _LISTEN)
         header = _HEADER.pack(_HEADER.size + len(question), _BY_FAMILY, _REQUEST_DUMP, family, 0)
         with contextlib.suppress(OSError):
@@ -70,13 +71,17 @@ class ListeningPorts:
                     length, kind, _, sequence, _ = _HEADER.unpack_from(data)
                     if kind in (_ERROR, _DONE):
                         return
+
                     if sequence == family:  # else it belongs to a question that was given up
                         _, _, port, address = _ANSWER.unpack_from(data, _HEADER.size)
                         yield socket.ntohs(port), address
+
                     data = data[(length + 3) & ~3 :]
 
 
 def _reached(family: int, address: bytes) -> str | None:
     if family == socket.AF_INET6:
         return _V6_REACHABLE.get(address)
-    return "127.0.0.1" if address[:4] in _V4_REACHABLE else None
+    if address[:4] in _V4_REACHABLE:
+        return "127.0.0.1"
+    return None

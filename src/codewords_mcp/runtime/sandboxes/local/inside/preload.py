@@ -70,7 +70,11 @@ def run(packages: str) -> list[str]:
     A module that this version of its package does not have is fine.
     """
     imported: list[str] = []
-    installed = _installed(packages) if packages else frozenset[str]()
+    if packages:
+        installed = _installed(packages)
+    else:
+        installed = frozenset[str]()
+
     wanted = [
         *_STANDARD,
         *(name for package, names in _PACKAGES.items() if package in installed for name in names),
@@ -82,7 +86,9 @@ def run(packages: str) -> list[str]:
             continue
         except BaseException as error:  # sys.exit too: the program shall see it, not its server
             raise ImportError(f"{name}: {type(error).__name__}") from error
+
         imported.append(name)
+
     return imported
 
 

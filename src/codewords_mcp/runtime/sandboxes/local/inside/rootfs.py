@@ -78,17 +78,20 @@ def build(sources: Sources) -> None:
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
     linux.mount("tmpfs", root, "tmpfs", _TMPFS, "size=2m,nr_inodes=4096,mode=755")
     _bind_folder("/usr", root + "/usr")
+
     for name in _TOP_LEVEL:
         if os.path.islink("/" + name):
             os.symlink(os.readlink("/" + name), f"{root}/{name}")
         elif os.path.isdir("/" + name):
             _bind_folder("/" + name, f"{root}/{name}")
+
     _bind_folder(sources.environment, root + "/env")
     if sources.python is not None:
         _bind_folder(sources.python, root + "/python")
     for folder in sources.folders:
         os.makedirs(os.path.dirname(root + folder), exist_ok=True)
         _bind_folder(folder, root + folder)
+
     _make_etc(root)
     _make_dev(root)
     for name in ("proc", "app", "tmp", "run", "var", "var/tmp", ".codewords"):
@@ -110,6 +113,7 @@ def enter(root: str) -> int:
     linux.mount(root, root, None, linux.MS_BIND | linux.MS_REC)  # this namespace's own, to pivot to
     _pivot_to(root)
     linux.mount("none", "/", None, linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY | _TMPFS)
+
     return counters
 
 
@@ -136,10 +140,12 @@ def enter_server(covered: list[str]) -> None:
     _mount_proc("." + SERVER_ROOT)
     own = "." + _SERVER_SELF
     linux.mount("tmpfs", own, "tmpfs", _TMPFS, _SERVER_SIZE)
+
     for name in (SERVER_ROOT, SERVER_SANDBOXES):
         os.mkdir(own + name)
         # mounts of this namespace's own, since sandboxes could not pivot to one that came with it; each of them once
         linux.mount("." + name, own + name, None, linux.MS_BIND | linux.MS_REC)
+
     _pivot_to(own)
     for root in ("/", SERVER_ROOT):
         linux.mount("none", root, None, linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY | _TMPFS)
@@ -159,6 +165,7 @@ def enter_shell(name: str) -> int:
     bind_own(SERVER_ROOT, own + "/app", own + "/tmp")
     mount_shared_memory(SERVER_ROOT)
     _pivot_to(SERVER_ROOT)
+
     return counters
 
 
@@ -214,6 +221,7 @@ def _make_etc(root: str) -> None:
     for path in _ETC_BINDS:
         if not os.path.exists(path):
             continue
+
         target = root + path
         os.makedirs(os.path.dirname(target), exist_ok=True)
         if os.path.isdir(path):
@@ -241,9 +249,11 @@ def restrict_proc(root: str) -> None:
     for name in _PROC_READONLY:
         if os.path.exists(f"{proc}/{name}"):
             linux.bind(f"{proc}/{name}", f"{proc}/{name}", _READONLY | linux.MS_NOEXEC)
+
     for name in _PROC_MASKED:
         with contextlib.suppress(FileNotFoundError):
             linux.mount(root + "/dev/null", f"{proc}/{name}", None, linux.MS_BIND)
+
     for name in _PROC_EMPTIED:
         if os.path.isdir(f"{proc}/{name}"):
             linux.mount(

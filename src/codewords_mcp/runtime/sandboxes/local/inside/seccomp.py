@@ -175,8 +175,13 @@ def assemble(machine: str | None = None, *, server: bool = False, exact_memory: 
     table = syscalls.numbers(machine)
     if not table:
         raise OSError(errno.ENOSYS, f"no system call table for {machine} machines yet")
+
     judged = _judged(exact_memory=exact_memory)
-    allowed = syscalls.ALLOWED | _SERVER_CALLS if server else syscalls.ALLOWED
+    if server:
+        allowed = syscalls.ALLOWED | _SERVER_CALLS
+    else:
+        allowed = syscalls.ALLOWED
+
     passed: list[_Instruction] = [_PASS]
     refused, unknown = [_refuse(errno.EPERM)], [_refuse(errno.ENOSYS)]
     by_number = {

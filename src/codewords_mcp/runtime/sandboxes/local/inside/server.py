@@ -27,9 +27,11 @@ def launch(spec: dict[str, Any], runtime: socket.socket) -> None:
     linux.die_with_parent()
     if os.getppid() != spec["parent"]:
         return  # the runtime died before it could take us along
+
     answer = channel.receive(runtime)
     if answer is None or not answer[0].get("go"):
         return  # it says so once this process is in its cgroup
+
     requests = socket.socket(fileno=answer[1][0])
     files = _own_files()
     sources = rootfs.Sources(**spec["sources"])
@@ -42,6 +44,7 @@ def launch(spec: dict[str, Any], runtime: socket.socket) -> None:
     linux.die_with_parent()
     if os.getppid() != spec["parent"]:
         return
+
     pid = os.fork()
     if pid == 0:
         _reporting(runtime, lambda: _keep(spec, runtime, requests, files))
@@ -64,9 +67,11 @@ def _keep(
     _skip_pids()
     rootfs.restrict_proc(rootfs.SERVER_ROOT)
     pid = os.fork()
+
     if pid == 0:
         requests.close()
         _reporting(runtime, lambda: _become_server(spec, runtime, covered))
+
     pidfd = os.pidfd_open(pid)
     channel.send(runtime, {"server": pid}, [pidfd])
     os.close(pidfd)

@@ -47,6 +47,7 @@ def run(message: dict[str, Any], fds: list[int], filters: dict[bool, bytes]) -> 
     """Be process 1 of a new shell until it is over. `fds`: those of `_FILES`, the socket for the key, control groups."""
     runtime, listener = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
     key, groups = socket.socket(fileno=fds[4]), fds[5:]
+
     try:
         names, ports, namespaces = _isolate(message, runtime, groups, filters)
         _leave_key(key, init.catches_all(names), namespaces, groups, fds[:4])
@@ -54,7 +55,11 @@ def run(message: dict[str, Any], fds: list[int], filters: dict[bool, bytes]) -> 
         channel.send(runtime, {"empty": True})
         watch.run()
     except BaseException as error:  # noqa: BLE001  # nothing may return into the keeper's code
-        number = error.errno if isinstance(error, OSError) else None
+        if isinstance(error, OSError):
+            number = error.errno
+        else:
+            number = None
+
         with contextlib.suppress(OSError):
             channel.send(runtime, {"error": str(error), "errno": number, "step": "isolation"})
     finally:
@@ -74,13 +79,16 @@ def _isolate(
     names = init.open_network(runtime, network=message["network"])
     identity.become(message["uid"], counters)
     own = ["pid", *_NAMESPACES]
+
     try:
         linux.unshare(linux.CLONE_NEWCGROUP)
     except OSError:
         own.remove("cgroup")
+
     namespaces = {name: os.open(f"/proc/self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in own}
     ports = ListeningPorts()
     identity.lock_down(filters[message["exact_memory"]])
+
     return names, ports, namespaces
 
 
@@ -105,12 +113,14 @@ def take_key(shell: socket.socket) -> ShellDescriptors:
     received = channel.receive(shell)
     if received is None:
         raise OSError(32, "the sandbox is gone")
+
     message, fds = received
     names: list[str] = message["namespaces"]
     namespaces = dict(zip(names, fds, strict=False))
     rest = fds[len(names) :]
     groups, files = rest[: message["groups"]], rest[message["groups"] :]
     pid = namespaces.pop("pid")
+
     return ShellDescriptors(
         pid, namespaces, groups, dict(zip(_FILES, files, strict=True)), message["catches_all"]
     )
@@ -125,6 +135,7 @@ def enter(key: ShellDescriptors) -> None:
     for name, kind in _NAMESPACES.items():
         if name in key.namespaces:
             linux.setns(key.namespaces[name], kind)
+
     for fd in (key.pid, *key.namespaces.values(), *key.groups):
         os.close(fd)
     os.setresgid(identity.INNER_ID, identity.INNER_ID, identity.INNER_ID)

@@ -55,10 +55,12 @@ def serving(*, loop: str) -> bool:
     """
     if "uvicorn" not in sys.modules or "fastapi" not in sys.modules:
         return False
+
     try:
         _rehearse(loop)
     except Exception:  # noqa: BLE001  # of a uvicorn that we do not know: its programs start all the same
         return False
+
     return True
 
 
@@ -67,10 +69,12 @@ def _rehearse(loop: str) -> None:
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind("\0rehearsal")  # abstract: seen in this network namespace only
         listener.listen(_TIMES)
+
         for _ in range(_TIMES):
             client = stack.enter_context(socket.socket(socket.AF_UNIX))
             client.connect("\0rehearsal")
             client.sendall(_REQUEST)
+
         script: dict[str, Any] = {"__name__": "rehearsal"}
         exec(compile(_SCRIPT, "rehearsal", "exec", dont_inherit=True), script)  # noqa: S102
         _serve(script["app"], listener, loop)
@@ -132,6 +136,7 @@ def _loggers_kept() -> Generator[None]:
     internals: Any = logging
     kept = {one: (one.level, list(one.handlers), one.propagate, one.disabled) for one in loggers()}
     listed = internals._handlerList[:]  # noqa: SLF001
+
     try:
         yield
     finally:
@@ -141,6 +146,7 @@ def _loggers_kept() -> Generator[None]:
             logger.propagate, logger.disabled = propagate, disabled
             if logger.level != level:
                 logger.setLevel(level)
+
         internals._handlerList[:] = listed  # noqa: SLF001
 
 

@@ -66,6 +66,7 @@ class ProgramWatch:
         self._program = os.fork()
         if self._program:
             return False
+
         signal.set_wakeup_fd(-1)
         for number in _OWN_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
@@ -86,6 +87,7 @@ class ProgramWatch:
             for key, _ in self._selector.select(self._until_look()):
                 with contextlib.suppress(BlockingIOError):
                     key.data()
+
             if self._port is not None and self._until_look() == 0:
                 self._look_for_port(self._port)
 
@@ -106,6 +108,7 @@ class ProgramWatch:
                 if pid == self._program:
                     self._say_exited(os.waitstatus_to_exitcode(status))
                     return True
+
         if self._over:
             self._say_exited(None)  # who made it knows
         return self._over
@@ -133,6 +136,7 @@ class ProgramWatch:
         if received is None:
             self._selector.unregister(self._boot)
             return
+
         message, fds = received
         for fd in fds:
             os.close(fd)
@@ -171,10 +175,12 @@ class ProgramWatch:
         self._look_at = time.monotonic() + (_EAGER_POLL if eager else _LAZY_POLL)
         ports = self._ports.listening()
         address = ports.pop(port, None)
+
         if address is not None:
             bridge.Bridge(self._selector, self._listener, (address, port))
             self._say_serving("tcp", None)
             return
+
         others = sorted(port for port in ports if port not in netns.OWN_PORTS)
         # A program that has uvicorn will serve later, whatever auxiliary port it opened first.
         if others != self._told_ports and not self._imported:

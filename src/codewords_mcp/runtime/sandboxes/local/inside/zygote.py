@@ -30,6 +30,7 @@ def main() -> Program:
     control.set_inheritable(False)
     packages, covered = sys.argv[1], sys.argv[2:]
     hook = boot.UvicornHook()
+
     try:
         for folder in covered:  # this package is loaded, and no .pth file of the environment was looked at
             linux.unmount(folder)
@@ -43,10 +44,12 @@ def main() -> Program:
     except Exception as error:  # noqa: BLE001  # whatever it is, programs start without a fork server then
         channel.send(control, {"refused": str(error)[:500]})
         os._exit(1)
+
     filters = {exact: seccomp.assemble(exact_memory=exact) for exact in (True, False)}
     kit = forked.ForkTemplate(hook, packages, filters, _is_hooked(packages), forked.own_modules())
     seconds = time.perf_counter() - began
     channel.send(control, {"ready": True, "modules": len(imported), "seconds": round(seconds, 3)})
+
     return _serve(control, kit, helper)
 
 
@@ -55,9 +58,11 @@ def _check_quiet(control: socket.socket) -> None:
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
         raise RuntimeError(f"a package started {threads - 1} thread(s) when it was imported")
+
     with contextlib.suppress(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
         raise RuntimeError("a package started a process when it was imported")
+
     listing = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY)
     files = {int(name) for name in os.listdir(listing)} - {0, 1, 2, control.fileno(), listing}
     os.close(listing)
@@ -81,6 +86,7 @@ def _serve(control: socket.socket, kit: forked.ForkTemplate, helper: ahead.Helpe
         message, fds = received
         inside = socket.socket(fileno=fds[0])
         key: shell.ShellDescriptors | None = None
+
         try:
             key = shell.take_key(inside)
             linux.setns(key.pid, linux.CLONE_NEWPID)
@@ -94,9 +100,11 @@ def _serve(control: socket.socket, kit: forked.ForkTemplate, helper: ahead.Helpe
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))
                 control.close()
                 return forked.start(kit, message, key, inside)
+
             channel.send(control, {"born": message["name"], "pid": pid})
             if not message["early"]:
                 helper.help(pid, control.fileno())
+
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))
         if key is not None:
             key.close()
