@@ -37,7 +37,7 @@ from tool_tokens import count, paid  # noqa: E402
 
 from codewords_mcp.runtime.api.runtime import Runtime  # noqa: E402
 from codewords_mcp.runtime.model.authoring import Edit  # noqa: E402
-from codewords_mcp.runtime.model.core import no_progress  # noqa: E402
+from codewords_mcp.runtime.model.progress import no_progress  # noqa: E402
 from codewords_testing.providers import LoopbackProviders, loopback_providers  # noqa: E402
 
 KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY")

@@ -15,7 +15,7 @@ import time
 from _bench import Question, interleave, options, report
 
 from codewords_mcp.runtime.auth.authority import Authorities, CallTarget, Permissions
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import Manifest, StoredSecret
 
 AT_ONCE = 1000

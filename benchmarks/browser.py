@@ -22,7 +22,7 @@ from codewords_mcp.runtime.browser.actions import Action, Extract, Navigate
 from codewords_mcp.runtime.browser.base import BrowserUser
 from codewords_mcp.runtime.browser.headless import chromium
 from codewords_mcp.runtime.browser.headless.driver import PROGRAM
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings
 

@@ -27,7 +27,7 @@ from tests.workshop import make_home  # noqa: E402
 
 from codewords_mcp.runtime.api.runtime import Runtime  # noqa: E402
 from codewords_mcp.runtime.egress import Egress, EgressPolicy, SandboxNetwork  # noqa: E402
-from codewords_mcp.runtime.model.core import Caller  # noqa: E402
+from codewords_mcp.runtime.model.caller import Caller  # noqa: E402
 from codewords_mcp.runtime.sandboxes.base import SandboxSockets  # noqa: E402
 from codewords_mcp.settings import Settings  # noqa: E402
 

@@ -14,7 +14,8 @@ from typing import Any
 from _bench import Question, options, report
 
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import Caller, RunRequest
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.services.base import read
 from codewords_mcp.runtime.services.model_prompt.services import OPENAI
 from codewords_mcp.settings import Settings

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import Caller, Consent, Run, RunRequest
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.run import Run, RunRequest
+from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.settings import Settings
 
 HEADER = """# /// script

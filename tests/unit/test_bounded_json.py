@@ -16,8 +16,8 @@ from codewords_mcp.bounded_json import MAX_DEPTH, UnacceptableJson, check, parse
 from codewords_mcp.errors import InvalidInput, StorageFailed
 from codewords_mcp.http.wire_format import log_record, result_record
 from codewords_mcp.mcp_server.run_format import RunView, _log, run_result, run_words  # pyright: ignore[reportPrivateUsage]
-from codewords_mcp.runtime.model.core import LogLine
 from codewords_mcp.runtime.model.log_text import level_of
+from codewords_mcp.runtime.model.run import LogLine
 from codewords_mcp.runtime.runs.results import CapturedBody, WorkflowResponse, response_record
 from codewords_mcp.runtime.store import runs
 from codewords_mcp.runtime.store.clock import now

@@ -14,7 +14,6 @@ from codewords_mcp.errors import ConsentNeeded, Forbidden, NotFound
 from codewords_mcp.runtime.auth.consents import Consents
 from codewords_mcp.runtime.auth.one_time_links import Links
 from codewords_mcp.runtime.auth.questions import Question, of_call, of_deploy
-from codewords_mcp.runtime.model.core import Consent
 from codewords_mcp.runtime.model.manifest import (
     NOTHING,
     WIDTH,
@@ -24,6 +23,7 @@ from codewords_mcp.runtime.model.manifest import (
     described,
     tabled,
 )
+from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.secrets import MasterKey, Vault
 from codewords_mcp.runtime.store.database import Database
 

@@ -29,7 +29,7 @@ from codewords_mcp.http.routes.gateway import provider_of, simple_of
 from codewords_mcp.http.routes.services import firecrawls
 from codewords_mcp.http.state import CALLER, LISTENER
 from codewords_mcp.runtime.auth.access_table import HTTP
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime

@@ -15,7 +15,7 @@ from codewords_mcp.mcp_server.tool import McpTool
 from codewords_mcp.prompts import add_prompts
 from codewords_mcp.resources import add_resources
 from codewords_mcp.resources.recent import complete, list_recent
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
 from codewords_mcp.tools import all_tools
 from codewords_mcp.tools._published import WorkflowTool

@@ -14,7 +14,7 @@ from codewords_mcp.http.middleware.client_connection import ClientConnection
 from codewords_mcp.http.middleware.errors import outcome
 from codewords_mcp.http.responses import HEARTBEAT, NDJSON, JsonReply, LineStream, line
 from codewords_mcp.http.state import house
-from codewords_mcp.runtime.model.core import Progress, no_progress
+from codewords_mcp.runtime.model.progress import Progress, no_progress
 
 Work = Callable[[Progress], Awaitable[Any]]
 

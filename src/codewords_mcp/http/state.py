@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from codewords_mcp.errors import Unauthenticated
 from codewords_mcp.runtime.auth.access import Access
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, cast
 
-from codewords_mcp.runtime.model.core import AnswerFile, Attempt, Run, Step
 from codewords_mcp.runtime.model.log_text import Line, fields_of
+from codewords_mcp.runtime.model.run import AnswerFile, Attempt, Run, Step
 
 
 def timestamp(moment: datetime | None) -> str | None:

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from codewords_mcp.mcp_server.text import clean, cut, one_line
 from codewords_mcp.mcp_server.tool_wording import as_tools
-from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.model.validation import Check
 
 _SHOWN = 25
 

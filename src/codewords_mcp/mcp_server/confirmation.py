@@ -16,7 +16,7 @@ from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.mcp_server.consent import Asking, asker_of, waiting
 from codewords_mcp.mcp_server.context import DoorContext, asking
 from codewords_mcp.runtime.auth.questions import Question, of_tool
-from codewords_mcp.runtime.model.core import Consent
+from codewords_mcp.runtime.model.workflow import Consent
 
 CONFIRM = "confirm"
 """The argument that a tool with a question has beside its own."""

@@ -10,7 +10,7 @@ from mcp.server.mcpserver import Context
 
 from codewords_mcp.errors import Unauthenticated
 from codewords_mcp.mcp_server.jobs import Jobs
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeVar, cast
 
 from codewords_mcp.errors import TooBusy
-from codewords_mcp.runtime.model.core import Progress
+from codewords_mcp.runtime.model.progress import Progress
 
 T = TypeVar("T")
 

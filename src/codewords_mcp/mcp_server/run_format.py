@@ -14,9 +14,10 @@ from codewords_mcp.mcp_server.paging import WINDOW, TextWindow, at_path, part_of
 from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
 from codewords_mcp.mcp_server.tool_wording import as_tools
 from codewords_mcp.runtime.model.authoring import Diagnosis, refusals
-from codewords_mcp.runtime.model.core import FINISHED, Caller, LogLine, Run
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.file_problems import file_problem
 from codewords_mcp.runtime.model.log_text import is_server_line, readable
+from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime

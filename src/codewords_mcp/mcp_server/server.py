@@ -67,7 +67,7 @@ from codewords_mcp.mcp_server.tool_errors import failure
 from codewords_mcp.mcp_server.tool_list import ToolList
 from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.runtime.auth.session_shares import SessionShares
-from codewords_mcp.runtime.model.core import Caller, Scope
+from codewords_mcp.runtime.model.caller import Caller, Scope
 from codewords_mcp.runtime.model.publishing import PublishedTool
 from codewords_mcp.settings import Settings
 

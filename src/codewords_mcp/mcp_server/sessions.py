@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from codewords_mcp.mcp_server.context import principal_of
 from codewords_mcp.runtime.auth.session_shares import McpSession, SessionShares
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator

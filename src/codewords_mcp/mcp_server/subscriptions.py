@@ -27,7 +27,8 @@ from codewords_mcp.mcp_server.access import access_of, subscription_rule
 from codewords_mcp.mcp_server.context import RequestContext, caller_of
 from codewords_mcp.mcp_server.errors import foreseen
 from codewords_mcp.mcp_server.list_changes import Changes
-from codewords_mcp.runtime.model.core import FINISHED, Caller
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.run import FINISHED
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime

@@ -14,7 +14,7 @@ from codewords_mcp.mcp_server.errors import foreseen
 from codewords_mcp.mcp_server.text import fence
 from codewords_mcp.mcp_server.tool_wording import as_tools
 from codewords_mcp.runtime.model.conflicts import VersionChanged
-from codewords_mcp.runtime.model.core import ValidationReport
+from codewords_mcp.runtime.model.validation import ValidationReport
 
 ERROR_KEY = "codewords/error"
 """Where a result's `_meta` carries the error as data: `{code, message, origin, hint?, …}`."""

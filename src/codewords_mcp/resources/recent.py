@@ -23,7 +23,8 @@ from codewords_mcp.mcp_server.skills import skills
 from codewords_mcp.mcp_server.text import one_line
 from codewords_mcp.resources import run, run_logs, services, workflow
 from codewords_mcp.runtime.auth.access import Access
-from codewords_mcp.runtime.model.core import Run, WorkflowSummary
+from codewords_mcp.runtime.model.run import Run
+from codewords_mcp.runtime.model.workflow import WorkflowSummary
 
 _LISTED = 20
 _COMPLETED = 100

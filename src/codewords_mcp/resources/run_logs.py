@@ -5,7 +5,7 @@ from __future__ import annotations
 from codewords_mcp.mcp_server.context import DoorContext, asking
 from codewords_mcp.mcp_server.errors import protocol_errors
 from codewords_mcp.mcp_server.text import clean, cut, fence
-from codewords_mcp.runtime.model.core import LogLine
+from codewords_mcp.runtime.model.run import LogLine
 
 URI = "run://{run_id}/logs"
 TITLE = "Run log"

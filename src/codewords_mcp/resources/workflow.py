@@ -5,7 +5,7 @@ from __future__ import annotations
 from codewords_mcp.mcp_server.context import DoorContext, asking
 from codewords_mcp.mcp_server.errors import protocol_errors
 from codewords_mcp.mcp_server.text import compact, fence, one_line
-from codewords_mcp.runtime.model.core import WorkflowDetail
+from codewords_mcp.runtime.model.workflow import WorkflowDetail
 
 URI = "workflow://{workflow_id}"
 TITLE = "Workflow"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from codewords_mcp.mcp_server import tool as _tool
 from codewords_mcp.mcp_server.context import DoorContext, asking
-from codewords_mcp.runtime.model.core import Caller, Progress
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.progress import Progress
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime

@@ -13,7 +13,9 @@ from codewords_mcp.mcp_server.paging import part_of
 from codewords_mcp.mcp_server.run_format import RunResult, RunView, run_result, run_words
 from codewords_mcp.mcp_server.text import fence, one_line
 from codewords_mcp.mcp_server.tool import answer
-from codewords_mcp.runtime.model.core import FINISHED, Caller, LogLine, Progress, Run
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.progress import Progress
+from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime

@@ -13,8 +13,8 @@ from codewords_mcp.mcp_server.consent import Asking, as_data, asker_of, waiting
 from codewords_mcp.mcp_server.context import DoorContext, asking
 from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
 from codewords_mcp.mcp_server.tool import EXECUTES, answer, tool
-from codewords_mcp.runtime.model.core import Consent
 from codewords_mcp.runtime.model.integration import ActionOutcome
+from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.tools._integrations import ActionKey, App
 
 _ASKED_WITHIN = 18.0

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from codewords_mcp.mcp_server.context import DoorContext, asking
 from codewords_mcp.mcp_server.tool import DESTROYS, answer, tool
 from codewords_mcp.runtime.model.authoring import DRAFT_ID
-from codewords_mcp.runtime.model.core import Consent
 from codewords_mcp.runtime.model.plain_text import quoted
+from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.tools._arguments import Subject
 
 

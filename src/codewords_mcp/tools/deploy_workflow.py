@@ -17,7 +17,7 @@ from codewords_mcp.mcp_server.consent import Asking, as_data, asker_of, waiting
 from codewords_mcp.mcp_server.context import DoorContext, asking
 from codewords_mcp.mcp_server.text import clean_json, compact, fence
 from codewords_mcp.mcp_server.tool import EXECUTES, answer, tool
-from codewords_mcp.runtime.model.core import Consent, Deployment
+from codewords_mcp.runtime.model.workflow import Consent, Deployment
 from codewords_mcp.tools._availability import lasting
 from codewords_mcp.tools._jobs import joined
 

@@ -13,7 +13,8 @@ from codewords_mcp.mcp_server.context import DoorContext, asking
 from codewords_mcp.mcp_server.text import clean, cut, fenced, one_line
 from codewords_mcp.mcp_server.tool import ADDS, answer, tool
 from codewords_mcp.runtime.model.authoring import Edit, Edited
-from codewords_mcp.runtime.model.core import Caller, Progress
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
 from codewords_mcp.tools._jobs import joined
 

@@ -12,7 +12,9 @@ from codewords_mcp.mcp_server.context import DoorContext, asking
 from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
 from codewords_mcp.mcp_server.tool import READS, answer, tool
 from codewords_mcp.runtime.model.authoring import DRAFT_ID, Draft
-from codewords_mcp.runtime.model.core import Caller, Run, WorkflowDetail
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.run import Run
+from codewords_mcp.runtime.model.workflow import WorkflowDetail
 from codewords_mcp.tools._arguments import Subject
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from codewords_mcp.mcp_server.check_format import CheckItem, items_of, lines_of, may, plain
 from codewords_mcp.mcp_server.context import DoorContext
 from codewords_mcp.mcp_server.tool import READS, answer, tool
-from codewords_mcp.runtime.model.core import ValidationReport
+from codewords_mcp.runtime.model.validation import ValidationReport
 from codewords_mcp.tools._jobs import joined
 
 

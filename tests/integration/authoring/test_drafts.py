@@ -10,8 +10,9 @@ from tests.workshop import ADMIN, ALLOWED, ECHO, HEADER, MAIN, deploy, fetch, fi
 from codewords_mcp.errors import Conflict, ConsentNeeded, InvalidInput, NotFound
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.authoring import Edit
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.conflicts import NameTaken, VersionChanged
-from codewords_mcp.runtime.model.core import Caller, Consent
+from codewords_mcp.runtime.model.workflow import Consent
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

@@ -8,7 +8,7 @@ from tests.workshop import ADMIN, deploy, workflow
 from codewords_mcp.errors import InvalidInput, ModelAnswerInvalid
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.authoring import Edit
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_testing.providers import LoopbackProviders
 from codewords_testing.providers.scripted import chat_reply
 

@@ -9,7 +9,8 @@ from tests.workshop import ADMIN, deploy, finished, log_text, make_home, open_ru
 
 from codewords_mcp.mcp_server.run_format import RunView, run_result, run_words
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import Check, Run
+from codewords_mcp.runtime.model.run import Run
+from codewords_mcp.runtime.model.validation import Check
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

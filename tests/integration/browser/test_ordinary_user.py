@@ -22,7 +22,7 @@ from codewords_mcp.runtime.browser.actions import Extract, Navigate
 from codewords_mcp.runtime.browser.base import BrowserUser, StepFailed
 from codewords_mcp.runtime.browser.headless.driver import PROGRAM, HeadlessBrowser
 from codewords_mcp.runtime.egress import Egress, EgressEvent, EgressPolicy
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
 from codewords_mcp.runtime.workflows.environments.environment import Environments

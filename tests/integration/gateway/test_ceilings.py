@@ -17,7 +17,9 @@ from codewords_mcp.errors import BudgetExceeded
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.gateway.prices import USD
-from codewords_mcp.runtime.model.core import BudgetPeriod, BudgetScope, Caller, ProviderRequest
+from codewords_mcp.runtime.model.budget import BudgetPeriod, BudgetScope
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.provider import ProviderRequest
 from codewords_mcp.runtime.secrets.master_key import load_master_key
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.secrets.vault import Vault

@@ -11,7 +11,7 @@ from tests.integration.http.doors import Door
 from tests.integration.secrets.library import Library
 
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_testing.providers import LoopbackProviders
 
 from .conftest import KEYS

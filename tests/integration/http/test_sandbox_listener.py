@@ -17,7 +17,7 @@ from codewords_mcp.http.internal_listener import ROUTES
 from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.egress.network import MAX_CONNECTIONS
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 
 from .doors import ADMIN_KEY, Door, Inside
 

@@ -9,7 +9,8 @@ import httpx
 import pytest
 from tests.people import Browser, sign_in
 
-from codewords_mcp.runtime.model.core import Caller, SecretForm
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.secret import SecretForm
 
 from .doors import ADMIN_KEY, Door
 

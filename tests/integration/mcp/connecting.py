@@ -29,7 +29,7 @@ from codewords_mcp.http.middleware.errors import ErrorBoundary
 from codewords_mcp.http.middleware.hosts import HostGuard, Trust
 from codewords_mcp.mcp_server.server import serve_http
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
 
 Era = Literal["legacy", "2026-07-28"]

@@ -18,27 +18,16 @@ from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.api.tasks import TaskStore
 from codewords_mcp.runtime.auth.questions import Question
 from codewords_mcp.runtime.model.authoring import Brief, Diagnosis, Draft, Template
+from codewords_mcp.runtime.model.base import Page
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.change_events import Announcements
-from codewords_mcp.runtime.model.core import (
-    FINISHED,
-    Caller,
-    Check,
-    Consent,
-    Deployment,
-    LogLine,
-    Page,
-    Progress,
-    Run,
-    RunError,
-    SecretInfo,
-    ValidationReport,
-    Version,
-    WorkflowDetail,
-    WorkflowSummary,
-    no_progress,
-)
+from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.publishing import PublishedTool
+from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run, RunError
+from codewords_mcp.runtime.model.secret import SecretInfo
 from codewords_mcp.runtime.model.service import ServiceInfo
+from codewords_mcp.runtime.model.validation import Check, ValidationReport
+from codewords_mcp.runtime.model.workflow import Consent, Deployment, Version, WorkflowDetail, WorkflowSummary
 from codewords_mcp.runtime.secrets.names import check_name
 from codewords_mcp.runtime.secrets.rules import make_rule
 from codewords_mcp.runtime.store.database import Database

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
 
 from .connecting import Era, data_of, over_http, serving, text_of

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from tests.workshop import ADMIN, ALLOWED, fetch, make_home, open_runtime, workflow
 
-from codewords_mcp.runtime.model.core import FINISHED, RunRequest
+from codewords_mcp.runtime.model.run import FINISHED, RunRequest
 from codewords_mcp.runtime.store import workflows
 from codewords_mcp.settings import Settings
 

@@ -14,7 +14,7 @@ from mcp import Client
 from codewords_mcp import __version__
 from codewords_mcp.http.mcp_app import create_server
 from codewords_mcp.mcp_server.server import INSTRUCTIONS
-from codewords_mcp.runtime.model.core import RunError
+from codewords_mcp.runtime.model.run import RunError
 from codewords_mcp.settings import Settings
 
 from .connecting import Era, data_of, in_process, over_http

@@ -9,7 +9,7 @@ from mcp import Client
 from tests.workshop import ADMIN, make_home, open_runtime, workflow
 
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
 
 from .connecting import confirmed, data_of, over_http, serving, text_of

@@ -16,7 +16,7 @@ from mcp_types import JSONRPCResponse
 
 from codewords_mcp.mcp_server import server
 from codewords_mcp.runtime.auth.session_shares import SessionShares
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
 
 from .connecting import over_http, serving

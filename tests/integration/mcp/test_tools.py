@@ -12,8 +12,8 @@ from mcp_types import ResourceTemplateReference, TextContent, TextResourceConten
 
 from codewords_mcp.mcp_server.tool_errors import ERROR_KEY
 from codewords_mcp.runtime.model.authoring import Template
-from codewords_mcp.runtime.model.core import RunError
 from codewords_mcp.runtime.model.integration import Action, App, Detail, FoundActions, Hit, Option, Prop
+from codewords_mcp.runtime.model.run import RunError
 
 from .connecting import confirmed, data_of, text_of
 from .fake import ANN, FakeRuntime

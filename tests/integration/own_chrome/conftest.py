@@ -17,7 +17,7 @@ from tests.workshop import make_home
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.browser.actions import Navigate
 from codewords_mcp.runtime.browser.base import BrowserUser, Tab
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
 
 from .chrome import Chrome

@@ -14,7 +14,7 @@ from tests.workshop import ADMIN, ALLOWED, fetch, workflow
 
 from codewords_mcp.http.app import create_app
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 
 ANN, BEN = Caller("ann", "user"), Caller("ben", "user")
 _ACTS = """

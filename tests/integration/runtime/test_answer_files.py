@@ -16,7 +16,7 @@ from codewords_mcp.errors import Conflict
 from codewords_mcp.http.wire_format import result_record
 from codewords_mcp.mcp_server.run_format import RunView, run_result, run_words
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import AnswerFile, Run
+from codewords_mcp.runtime.model.run import AnswerFile, Run
 from codewords_mcp.runtime.model.schedule import ScheduleRequest
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("runs:answer-files")]

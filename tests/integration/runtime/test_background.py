@@ -21,8 +21,9 @@ from tests.workshop import (
 from codewords_mcp.errors import Conflict, RunCancelled, TooBusy
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.auth.authority import Permissions
-from codewords_mcp.runtime.model.core import Caller, Run
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import Manifest
+from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.runs import background_run
 from codewords_mcp.runtime.runs import cancellation as breaking
 from codewords_mcp.runtime.runs.lease import Lease

@@ -23,7 +23,7 @@ from tests.workshop import (
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.api.tasks import TaskStore
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.schedule import ScheduleRequest
 from codewords_mcp.runtime.runs import background_run
 from codewords_mcp.runtime.runs import queue as queues

@@ -7,7 +7,7 @@ from tests.workshop import ADMIN, ECHO, deploy, fetch
 
 from codewords_mcp.errors import Conflict
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import Run
+from codewords_mcp.runtime.model.run import Run
 
 pytestmark = pytest.mark.anyio
 

@@ -24,8 +24,9 @@ from tests.workshop import (
 from codewords_mcp.errors import Conflict, ConsentNeeded, InvalidInput, NotFound, ValidationFailed
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.auth.questions import Question
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.conflicts import NameTaken
-from codewords_mcp.runtime.model.core import Caller, Consent
+from codewords_mcp.runtime.model.workflow import Consent
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

@@ -14,7 +14,7 @@ from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runti
 
 from codewords_mcp.http.app import create_app
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import Run
+from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.runs import background_run
 from codewords_mcp.runtime.store.tables import runs
 

@@ -12,7 +12,7 @@ from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runti
 
 from codewords_mcp.errors import Conflict, TooBusy
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("runs:limits", "store:postgres")]
 GREEDY, MODEST = Caller("local", "user", key_id="greedy"), Caller("local", "user", key_id="modest")

@@ -17,7 +17,7 @@ from tests.workshop import ADMIN, ALLOWED, ECHO, deploy, fetch, log_text, make_h
 from codewords_mcp.errors import ConsentNeeded
 from codewords_mcp.http.app import create_app
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import Consent
+from codewords_mcp.runtime.model.workflow import Consent
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

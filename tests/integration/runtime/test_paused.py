@@ -14,7 +14,7 @@ from tests.workshop import ADMIN, deploy, finished, make_home, open_runtime
 
 from codewords_mcp.errors import Forbidden
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.schedule import ScheduleRequest
 from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.store import runs as run_rows

@@ -12,7 +12,8 @@ import pytest
 from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runtime, request, workflow
 
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import Caller, Run, RunInput
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.run import Run, RunInput
 from codewords_mcp.runtime.runs.input import KEPT_BYTES
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("runs:input-kept")]

@@ -34,7 +34,7 @@ from codewords_mcp.errors import (
     TooBusy,
 )
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

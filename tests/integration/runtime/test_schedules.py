@@ -13,7 +13,7 @@ from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runti
 
 from codewords_mcp.errors import CodewordsError, Conflict, InvalidInput, NotFound, TooBusy
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.schedule import Schedule, ScheduleRequest
 from codewords_mcp.runtime.store import schedules as rows
 from codewords_mcp.runtime.store.clock import now

@@ -24,7 +24,7 @@ from tests.workshop import (
 
 from codewords_mcp.errors import CodewordsError, ProgramFailed, Unauthenticated
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

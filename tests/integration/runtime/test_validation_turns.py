@@ -11,7 +11,7 @@ import pytest
 from tests.workshop import ECHO, make_home, open_runtime
 
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.workflows.validation import checks
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("workflows:turns")]

@@ -13,7 +13,7 @@ from tests.integration.workflows.conftest import open_environments, open_sandbox
 
 from codewords_mcp.errors import SandboxUnavailable
 from codewords_mcp.runtime.authoring.templates import templates
-from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.sandboxes import http1
 from codewords_mcp.runtime.sandboxes.base import (
     Capability,

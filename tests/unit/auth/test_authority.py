@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from codewords_mcp.errors import NotAgreed
 from codewords_mcp.runtime.auth.authority import Authorities, Authority, CallTarget, Permissions
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import (
     ANY,
     PAGE_SERVICES,

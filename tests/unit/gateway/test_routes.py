@@ -7,7 +7,7 @@ import pytest
 from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.gateway.providers import base_urls, find_route
 from codewords_mcp.runtime.gateway.variables import provider_variables
-from codewords_mcp.runtime.model.core import Provider
+from codewords_mcp.runtime.model.provider import Provider
 from codewords_mcp.settings import Settings
 
 pytestmark = pytest.mark.requirement("gateway:routes")

@@ -10,7 +10,7 @@ import pytest
 from codewords_mcp.runtime.gateway.accounts import AccountKey, LocalAccounts, Reservation, ReservationRequest
 from codewords_mcp.runtime.gateway.attribution import CallAttribution, CallChain
 from codewords_mcp.runtime.gateway.ledger import Ledger
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("gateway:budgets")]
 RUN, OTHER = AccountKey("run", "r1", ""), AccountKey("workflow", "w1", "")

@@ -12,7 +12,7 @@ import pytest
 
 from codewords_mcp.http.middleware.client_connection import ClientConnection, ClientGoneError
 from codewords_mcp.http.routes import gateway
-from codewords_mcp.runtime.model.core import ProviderReply
+from codewords_mcp.runtime.model.provider import ProviderReply
 
 
 @pytest.mark.anyio

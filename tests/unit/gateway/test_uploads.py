@@ -6,7 +6,7 @@ import pytest
 
 from codewords_mcp.errors import Conflict, Unauthenticated
 from codewords_mcp.runtime.gateway.uploads import UploadTickets
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 
 pytestmark = [pytest.mark.requirement("gateway:uploads")]
 RUN = Caller("ann", "run", run_id="r1")

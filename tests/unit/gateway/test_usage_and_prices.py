@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from codewords_mcp.runtime.gateway.prices import USD, Prices
 from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_mcp.runtime.gateway.usage import read_usage
-from codewords_mcp.runtime.model.core import Provider
+from codewords_mcp.runtime.model.provider import Provider
 
 pytestmark = pytest.mark.requirement("gateway:prices")
 

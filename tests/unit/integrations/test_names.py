@@ -9,7 +9,7 @@ from codewords_mcp.errors import InvalidInput, NotAgreed
 from codewords_mcp.runtime.auth.authority import Authorities, Permissions
 from codewords_mcp.runtime.integrations.configure import configured, require
 from codewords_mcp.runtime.model import integration_names as names
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.integration import Action, Prop
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.runtime.workflows.analysis import derive

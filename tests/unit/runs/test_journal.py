@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from codewords_mcp.runtime.model.core import LogLine
 from codewords_mcp.runtime.model.log_text import Line
+from codewords_mcp.runtime.model.run import LogLine
 from codewords_mcp.runtime.runs.log_followers import by_line
 from codewords_mcp.runtime.runs.run_logs import MAX_LINE, Journal
 from codewords_mcp.runtime.store import runs

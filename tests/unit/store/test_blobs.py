@@ -15,7 +15,7 @@ import pytest
 from tests.s3 import S3, serving_s3
 
 from codewords_mcp.errors import InvalidInput, StorageFailed
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.store.blobs import Blobs
 from codewords_mcp.runtime.store.bucket import AT_ONCE, PART, Bucket
 from codewords_mcp.runtime.store.database import Database

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from codewords_mcp.runtime.model.core import Run
 from codewords_mcp.runtime.model.log_text import Line
+from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.store import logs, recovery, requests, runs, usage
 from codewords_mcp.runtime.store.clock import now, rising_texts, to_datetime, to_text
 from codewords_mcp.runtime.store.database import Database

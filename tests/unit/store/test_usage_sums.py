@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, func, select, text, update
 from tests.integration.front.peer import until
 
-from codewords_mcp.runtime.model.core import CostsBy
+from codewords_mcp.runtime.model.budget import CostsBy
 from codewords_mcp.runtime.store import model_usage as calls
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store import summing, usage

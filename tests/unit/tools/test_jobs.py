@@ -8,7 +8,7 @@ import pytest
 
 from codewords_mcp.errors import NotFound, TooBusy
 from codewords_mcp.mcp_server.jobs import Jobs
-from codewords_mcp.runtime.model.core import Progress, no_progress
+from codewords_mcp.runtime.model.progress import Progress, no_progress
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("mcp:long-work")]
 

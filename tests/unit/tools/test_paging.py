@@ -14,7 +14,7 @@ from mcp_types import CallToolResult, TextContent
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.mcp_server.paging import WINDOW, at_path, part_of
 from codewords_mcp.mcp_server.run_format import RunView, run_result, run_words
-from codewords_mcp.runtime.model.core import LogLine, Run
+from codewords_mcp.runtime.model.run import LogLine, Run
 from codewords_mcp.tools._runs import answer_log, answer_run
 
 pytestmark = pytest.mark.requirement("mcp:parts")

@@ -11,7 +11,7 @@ import pytest
 from codewords_mcp.mcp_server.run_format import RunView
 from codewords_mcp.mcp_server.tool_wording import as_tools
 from codewords_mcp.runtime.authoring.diagnose import diagnose
-from codewords_mcp.runtime.model.core import LogLine, Run, RunError
+from codewords_mcp.runtime.model.run import LogLine, Run, RunError
 from codewords_mcp.tools._runs import answer_run
 
 NOW = "2026-01-01T00:00:00.000000Z"

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.workflows.scripts import APP, HEADER, script
 
 from codewords_mcp.runtime.authoring.private_hosts import check_private_hosts
-from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import parse_script
 
 pytestmark = pytest.mark.requirement("workflows:private-hosts")

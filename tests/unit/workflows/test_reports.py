@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from tests.unit.workflows.scripts import APP, HEADER, script
 
-from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.runtime.workflows.validation.crash import explain_crash
 from codewords_mcp.runtime.workflows.validation.report import IDS, make_report

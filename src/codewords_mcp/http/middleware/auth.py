@@ -18,7 +18,7 @@ from codewords_mcp.http.middleware.people import PageSessionGuard
 from codewords_mcp.http.paths import PROVIDER_PREFIXES, looks_like_token
 from codewords_mcp.http.state import CALLER, CHALLENGE, LISTENER
 from codewords_mcp.runtime.auth.access_table import HTTP
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 
 if TYPE_CHECKING:
     from codewords_mcp.http.middleware.tokens import Tokens

@@ -17,7 +17,7 @@ from codewords_mcp.http.middleware.protocol import SOCKET_ENDS
 from codewords_mcp.http.pages import sorry
 from codewords_mcp.http.state import CALLER, ERROR_PAGE, OPENS_PAGES, PERSON, SELF
 from codewords_mcp.runtime.auth.peers import Peer
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime

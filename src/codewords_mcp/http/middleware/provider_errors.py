@@ -19,7 +19,7 @@ from codewords_mcp.errors import (
     Unauthenticated,
 )
 from codewords_mcp.http.responses import JsonReply
-from codewords_mcp.runtime.model.core import Dialect, Provider
+from codewords_mcp.runtime.model.provider import Dialect, Provider
 
 _OPENAI = {
     400: "invalid_request_error",

@@ -16,7 +16,7 @@ import structlog
 
 from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import InvalidInput, InvalidToken, ServiceNotAvailable
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
 
 if TYPE_CHECKING:

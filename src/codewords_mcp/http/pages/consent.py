@@ -15,7 +15,7 @@ from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.http.pages import page, sorry
 from codewords_mcp.http.state import ERROR_PAGE, runtime
 from codewords_mcp.runtime.auth.questions import OpenQuestion
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 
 _MAX_FORM = 1024
 _FOLDED_FROM = 40

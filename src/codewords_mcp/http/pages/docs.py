@@ -16,7 +16,7 @@ from codewords_mcp.http.pages import page, prose
 from codewords_mcp.http.pages.sign_in import signed_in_as, waiting_list
 from codewords_mcp.http.routes.agreements import agreement_list
 from codewords_mcp.http.state import PERSON, own_url, runtime
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 
 _TITLES = {"mcp": "MCP"}
 _KEYS = {

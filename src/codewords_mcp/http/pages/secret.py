@@ -15,7 +15,7 @@ from codewords_mcp.http.middleware.people import person
 from codewords_mcp.http.operations import HttpOperation
 from codewords_mcp.http.pages import page, prose, sorry
 from codewords_mcp.http.state import ERROR_PAGE, runtime
-from codewords_mcp.runtime.model.core import SecretForm, SecretInfo
+from codewords_mcp.runtime.model.secret import SecretForm, SecretInfo
 
 MAX_FORM = 1 << 18
 """Bytes of the form; percent-encoding makes up to three of one."""

@@ -25,8 +25,7 @@ from codewords_mcp.http.pages import HEADERS, page, prose, sorry
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import ERROR_PAGE, OPENS_PAGES, PERSON, SELF, caller, runtime
 from codewords_mcp.runtime.auth.sessions import SESSION_TTL, checked_path
-from codewords_mcp.runtime.model.caller import HOME_OWNER
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
 from codewords_mcp.runtime.model.session import WaitingPage
 
 _MAX_FORM = 2048

@@ -14,7 +14,8 @@ from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import AppState, caller, house, runtime
 from codewords_mcp.mcp_server.access import parse_toolsets
-from codewords_mcp.runtime.model.core import KeyInfo, Scope
+from codewords_mcp.runtime.model.caller import Scope
+from codewords_mcp.runtime.model.key import KeyInfo
 
 
 class KeyBody(Body):

@@ -12,7 +12,7 @@ from codewords_mcp.http.bodies import Body, read_body
 from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
-from codewords_mcp.runtime.model.core import Budget, BudgetPeriod, BudgetScope
+from codewords_mcp.runtime.model.budget import Budget, BudgetPeriod, BudgetScope
 
 _SCOPES, _PERIODS = get_args(BudgetScope), get_args(BudgetPeriod)
 

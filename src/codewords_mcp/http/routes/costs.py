@@ -12,7 +12,7 @@ from codewords_mcp.http.bodies import query_int
 from codewords_mcp.http.operations import HttpOperation, Parameter
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
-from codewords_mcp.runtime.model.core import CostsBy
+from codewords_mcp.runtime.model.budget import CostsBy
 
 _ITEM = {
     "type": "object",

@@ -14,7 +14,8 @@ from codewords_mcp.http.progress import answer, watched
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
 from codewords_mcp.runtime.model.authoring import Draft, Edit, Edited, Generation
-from codewords_mcp.runtime.model.core import Consent, Progress
+from codewords_mcp.runtime.model.progress import Progress
+from codewords_mcp.runtime.model.workflow import Consent
 
 _MANY = 1 << 31
 

@@ -17,7 +17,7 @@ from codewords_mcp.http.middleware.client_connection import ClientConnection
 from codewords_mcp.http.operations import HttpOperation, Parameter
 from codewords_mcp.http.responses import JsonReply, aclose
 from codewords_mcp.http.state import caller, house, own_url, runtime
-from codewords_mcp.runtime.model.core import StoredFile
+from codewords_mcp.runtime.model.file import StoredFile
 
 BINARY = "application/octet-stream"
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")

@@ -17,7 +17,7 @@ from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import ERROR_PAGE, caller, house, own_url, runtime
 from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
-from codewords_mcp.runtime.model.core import Provider, ProviderReply, ProviderRequest
+from codewords_mcp.runtime.model.provider import Provider, ProviderReply, ProviderRequest
 
 PROVIDERS: tuple[Provider, ...] = ("openai", "anthropic", "gemini")
 STALLED = 300.0

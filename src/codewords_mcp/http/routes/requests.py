@@ -20,9 +20,9 @@ from codewords_mcp.http.state import caller, house, runtime
 from codewords_mcp.http.wire_format import log_record, result_record, run_record
 from codewords_mcp.mcp_server.run_format import Diagnosed, NextStep, diagnosed, next_step, secret_needed
 from codewords_mcp.runtime.model.authoring import refusals
-from codewords_mcp.runtime.model.core import FINISHED, RunStatus
 from codewords_mcp.runtime.model.log_batch import LogBatch
 from codewords_mcp.runtime.model.log_text import LEVELS, Line, Tracing, is_at_least, levelled, tracing_after
+from codewords_mcp.runtime.model.run import FINISHED, RunStatus
 
 _PIECE = 32 << 10
 RECORD = {"$ref": "#/components/schemas/RequestRecord"}

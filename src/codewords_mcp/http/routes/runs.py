@@ -11,7 +11,7 @@ from codewords_mcp.http.middleware.headers import inward, number, outward, token
 from codewords_mcp.http.operations import HttpOperation, Parameter
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import RUN_ID, caller, house, own_url, runtime
-from codewords_mcp.runtime.model.core import RunRequest, RunResponse
+from codewords_mcp.runtime.model.run import RunRequest, RunResponse
 
 _HEADERS = (
     Parameter("X-Provisioned-Request-Id", "An id from POST /provision-request for this run.", {"type": "string"}, "header"),

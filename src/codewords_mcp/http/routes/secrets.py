@@ -11,7 +11,7 @@ from codewords_mcp.http.middleware.headers import content_length
 from codewords_mcp.http.operations import HttpOperation, items_of
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
-from codewords_mcp.runtime.model.core import KeyRotation, SecretInfo
+from codewords_mcp.runtime.model.secret import KeyRotation, SecretInfo
 
 
 class SecretBody(Body):

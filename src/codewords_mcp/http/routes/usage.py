@@ -15,7 +15,7 @@ from codewords_mcp.http.bodies import query_int
 from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
-from codewords_mcp.runtime.model.core import UsageBy, UsageSum
+from codewords_mcp.runtime.model.usage import UsageBy, UsageSum
 
 
 async def usage(request: Request) -> Response:

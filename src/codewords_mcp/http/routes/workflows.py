@@ -11,14 +11,9 @@ from codewords_mcp.http.progress import answer
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
 from codewords_mcp.runtime.model.authoring import Template
-from codewords_mcp.runtime.model.core import (
-    Consent,
-    Deployment,
-    Progress,
-    ValidationReport,
-    WorkflowDetail,
-    WorkflowSummary,
-)
+from codewords_mcp.runtime.model.progress import Progress
+from codewords_mcp.runtime.model.validation import ValidationReport
+from codewords_mcp.runtime.model.workflow import Consent, Deployment, WorkflowDetail, WorkflowSummary
 
 _MANY = 1 << 31
 

@@ -36,20 +36,13 @@ from codewords_mcp.runtime.model.authoring import (
     Generation,
     Template,
 )
-from codewords_mcp.runtime.model.caller import refuse_run
-from codewords_mcp.runtime.model.core import (
-    FINISHED,
-    Caller,
-    Check,
-    Consent,
-    Progress,
-    Run,
-    ValidationReport,
-    WorkflowDetail,
-    no_progress,
-)
+from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.manifest import ANY
+from codewords_mcp.runtime.model.progress import Progress, no_progress
+from codewords_mcp.runtime.model.run import FINISHED, Run
 from codewords_mcp.runtime.model.service_operations import service_of
+from codewords_mcp.runtime.model.validation import Check, ValidationReport
+from codewords_mcp.runtime.model.workflow import Consent, WorkflowDetail
 from codewords_mcp.runtime.runs.launcher import limits_of
 from codewords_mcp.runtime.store import runs, workflows
 from codewords_mcp.runtime.store.drafts import DraftRow

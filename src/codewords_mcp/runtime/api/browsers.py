@@ -7,8 +7,7 @@ from datetime import datetime
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.browser.own.connection import MessageChannel
 from codewords_mcp.runtime.model.browser import OwnChrome
-from codewords_mcp.runtime.model.caller import refuse_run
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller, refuse_run
 
 
 class BrowserCalls:

@@ -7,8 +7,10 @@ from typing import Any
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
 from codewords_mcp.runtime.api.authoring import AuthoringCalls
 from codewords_mcp.runtime.authoring.drafts import stale
-from codewords_mcp.runtime.model.caller import refuse_run
-from codewords_mcp.runtime.model.core import Caller, Check, Consent, Deployment, Progress, no_progress
+from codewords_mcp.runtime.model.caller import Caller, refuse_run
+from codewords_mcp.runtime.model.progress import Progress, no_progress
+from codewords_mcp.runtime.model.validation import Check
+from codewords_mcp.runtime.model.workflow import Consent, Deployment
 from codewords_mcp.runtime.workflows.openapi import UNTITLED
 from codewords_mcp.runtime.workflows.validation.smoke import Smoke
 

@@ -11,11 +11,11 @@ from codewords_mcp.runtime.auth.one_time_links import OneTimeLink, require_own
 from codewords_mcp.runtime.auth.questions import of_call
 from codewords_mcp.runtime.integrations.native_table import SERVICES
 from codewords_mcp.runtime.integrations.service import RUN_SECONDS, ActionRequest
-from codewords_mcp.runtime.model.caller import refuse_run
-from codewords_mcp.runtime.model.core import Caller, Consent
+from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.integration import Account, ActionOutcome, Connection, Detail, FoundActions
 from codewords_mcp.runtime.model.integration_names import plain
 from codewords_mcp.runtime.model.service import CallPreview
+from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN
 from codewords_mcp.runtime.workflows.validation.variables import ConnectionFacts
 

@@ -7,17 +7,9 @@ from typing import Any
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.gateway.providers import find_route
-from codewords_mcp.runtime.model.caller import refuse_run, require_admin
-from codewords_mcp.runtime.model.core import (
-    Budget,
-    BudgetPeriod,
-    BudgetScope,
-    Caller,
-    CostsBy,
-    Provider,
-    ProviderReply,
-    ProviderRequest,
-)
+from codewords_mcp.runtime.model.budget import Budget, BudgetPeriod, BudgetScope, CostsBy
+from codewords_mcp.runtime.model.caller import Caller, refuse_run, require_admin
+from codewords_mcp.runtime.model.provider import Provider, ProviderReply, ProviderRequest
 from codewords_mcp.runtime.store import workflows
 
 

@@ -8,8 +8,7 @@ from sqlalchemy import Connection
 
 from codewords_mcp.errors import NotFound, TooBusy
 from codewords_mcp.runtime.api.container import Container
-from codewords_mcp.runtime.model.caller import refuse_run
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.publishing import (
     PublishedTool,
     check_name,

@@ -22,25 +22,15 @@ from codewords_mcp.runtime.api.status import StatusCalls
 from codewords_mcp.runtime.api.tasks import TaskStore
 from codewords_mcp.runtime.api.webhooks import WebhookCalls
 from codewords_mcp.runtime.model.availability import Hosting
-from codewords_mcp.runtime.model.caller import refuse_run, require_admin
+from codewords_mcp.runtime.model.base import Page
+from codewords_mcp.runtime.model.caller import Caller, Scope, refuse_run, require_admin
 from codewords_mcp.runtime.model.change_events import Announcements
-from codewords_mcp.runtime.model.core import (
-    Caller,
-    FileLinks,
-    KeyInfo,
-    LogLine,
-    Page,
-    Run,
-    RunRequest,
-    RunResponse,
-    Scope,
-    StoredFile,
-    UsageBy,
-    UsageSum,
-    WorkflowDetail,
-    WorkflowSummary,
-)
+from codewords_mcp.runtime.model.file import FileLinks, StoredFile
+from codewords_mcp.runtime.model.key import KeyInfo
 from codewords_mcp.runtime.model.log_batch import LogBatch
+from codewords_mcp.runtime.model.run import LogLine, Run, RunRequest, RunResponse
+from codewords_mcp.runtime.model.usage import UsageBy, UsageSum
+from codewords_mcp.runtime.model.workflow import WorkflowDetail, WorkflowSummary
 from codewords_mcp.runtime.runs.log_followers import by_line
 from codewords_mcp.runtime.store import runs as run_rows
 from codewords_mcp.runtime.store import usage

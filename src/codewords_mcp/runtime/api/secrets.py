@@ -8,8 +8,8 @@ from typing import Any, Literal
 from codewords_mcp.errors import InvalidInput, NotFound
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.one_time_links import OneTimeLink, require_own
-from codewords_mcp.runtime.model.caller import refuse_run, require_admin
-from codewords_mcp.runtime.model.core import Caller, KeyRotation, SecretForm, SecretInfo
+from codewords_mcp.runtime.model.caller import Caller, refuse_run, require_admin
+from codewords_mcp.runtime.model.secret import KeyRotation, SecretForm, SecretInfo
 from codewords_mcp.runtime.secrets.names import check_name, check_value
 from codewords_mcp.runtime.secrets.rules import HostRule, make_rule, read_rule
 

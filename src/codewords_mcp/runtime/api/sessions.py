@@ -9,8 +9,7 @@ from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.one_time_links import OneTimeLink
 from codewords_mcp.runtime.auth.peers import Peer, is_another_users, uid_of
 from codewords_mcp.runtime.auth.sessions import SignIn, require_person
-from codewords_mcp.runtime.model.caller import HOME_OWNER
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller
 from codewords_mcp.runtime.model.session import WaitingPage
 from codewords_mcp.runtime.store.clock import to_datetime
 

@@ -11,8 +11,7 @@ from codewords_mcp import __version__
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.api.readiness import Problem
 from codewords_mcp.runtime.api.secrets import SecretCalls
-from codewords_mcp.runtime.model.caller import require_admin
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller, require_admin
 from codewords_mcp.runtime.model.limits import OWN_SCOPES
 from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.store import runs as run_rows

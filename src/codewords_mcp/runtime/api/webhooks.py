@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.auth.sandbox_access import SandboxAccess
-from codewords_mcp.runtime.model.caller import refuse_run
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.webhook import Arrival, Delivery, Webhook, WebhookResponse
 
 

@@ -11,8 +11,8 @@ from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.auth.consents import Consents
 from codewords_mcp.runtime.auth.questions import of_run
 from codewords_mcp.runtime.model.agreement import Agreement
-from codewords_mcp.runtime.model.core import Consent
 from codewords_mcp.runtime.model.manifest import Manifest, described
+from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.store import agreements as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database

@@ -20,8 +20,8 @@ from codewords_mcp.runtime.auth.key_format import (
     new_key,
     new_run_key,
 )
-from codewords_mcp.runtime.model.caller import HOME_OWNER
-from codewords_mcp.runtime.model.core import Caller, KeyInfo, Scope
+from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, Scope
+from codewords_mcp.runtime.model.key import KeyInfo
 from codewords_mcp.runtime.model.time_bounds import check_seconds
 from codewords_mcp.runtime.store import access
 from codewords_mcp.runtime.store.clock import now, optional_datetime

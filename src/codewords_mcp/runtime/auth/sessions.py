@@ -23,7 +23,7 @@ from codewords_mcp.errors import (
 )
 from codewords_mcp.runtime.auth.api_keys import ApiKeys
 from codewords_mcp.runtime.auth.wrong_keys import WrongKeys
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.store import service_values as values
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database

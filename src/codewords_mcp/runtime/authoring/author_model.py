@@ -5,7 +5,7 @@ from __future__ import annotations
 from codewords_mcp.errors import ModelAnswerInvalid
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.model.authoring import Ask, Written
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
 
 MAX_TOKENS = 16_000

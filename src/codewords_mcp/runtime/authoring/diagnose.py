@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from codewords_mcp.errors import InvalidScript
 from codewords_mcp.runtime.authoring.edits import diff_of
 from codewords_mcp.runtime.model.authoring import Diagnosis, Frame, refusals
-from codewords_mcp.runtime.model.core import LogLine, Run
+from codewords_mcp.runtime.model.run import LogLine, Run
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.runtime.workflows.validation.crash import explain_crash, last_exception
 

@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound
 from codewords_mcp.runtime.authoring.edits import diff_of
 from codewords_mcp.runtime.model.authoring import Draft, Edited, Tried
-from codewords_mcp.runtime.model.core import Caller, Check
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.store import drafts as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database

@@ -16,7 +16,9 @@ from codewords_mcp.runtime.authoring.model_request import (
     system_prompt,
 )
 from codewords_mcp.runtime.model.authoring import Ask, Generation, Tried, Written
-from codewords_mcp.runtime.model.core import Caller, Check, Progress
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.progress import Progress
+from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.store.drafts import DraftRow
 
 SAME = 3

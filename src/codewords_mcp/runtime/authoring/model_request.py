@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from codewords_mcp.errors import InvalidInput
 from codewords_mcp.runtime.authoring.edits import apply_patch
-from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.model.validation import Check
 
 LONGEST = 8_000
 """Characters of a description, and of its constraints."""

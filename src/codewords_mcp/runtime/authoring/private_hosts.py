@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from codewords_mcp.runtime.egress.addresses import Address, not_public, parse_address
 from codewords_mcp.runtime.egress.policy import HOST_ALIAS, OPENABLE
-from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import Script
 
 _MOST = 5

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from codewords_mcp.runtime.browser.actions import Action
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 
 MAX_HTML = 10_000_000
 """Characters of HTML or text that one step may give; a page with more is a failure `too_large`, never cut in silence."""

@@ -14,7 +14,8 @@ from typing import NamedTuple, Protocol
 
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.ledger import Ledger, today
-from codewords_mcp.runtime.model.core import BudgetPeriod, BudgetScope, Provider
+from codewords_mcp.runtime.model.budget import BudgetPeriod, BudgetScope
+from codewords_mcp.runtime.model.provider import Provider
 
 PERIODS: tuple[BudgetPeriod, ...] = ("total", "month", "day")
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from codewords_mcp.runtime.gateway.rules import NONE, Rules
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 
 DEEPEST = 32
 """Runs of a chain that a call is counted on; one that is nested deeper is counted on the nearest."""

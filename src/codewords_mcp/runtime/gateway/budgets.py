@@ -27,7 +27,7 @@ from codewords_mcp.runtime.gateway.exchange import ProviderCall
 from codewords_mcp.runtime.gateway.ledger import Ledger
 from codewords_mcp.runtime.gateway.prices import USD
 from codewords_mcp.runtime.gateway.shared_accounts import SharedAccounts
-from codewords_mcp.runtime.model.core import Budget, BudgetPeriod, BudgetScope
+from codewords_mcp.runtime.model.budget import Budget, BudgetPeriod, BudgetScope
 from codewords_mcp.runtime.store import budgets as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database

@@ -13,7 +13,7 @@ from codewords_mcp.runtime.gateway.providers import ProviderRoute
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.tap import Reading, Tap, tap_for
 from codewords_mcp.runtime.gateway.upstream import translated
-from codewords_mcp.runtime.model.core import CallUsage
+from codewords_mcp.runtime.model.provider import CallUsage
 
 LARGEST = 4 << 20
 """Bytes of an answer that is kept to be given again."""

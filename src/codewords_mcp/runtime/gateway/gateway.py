@@ -29,7 +29,8 @@ from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.telemetry import Telemetry, open_telemetry
 from codewords_mcp.runtime.gateway.upstream import Upstream
 from codewords_mcp.runtime.gateway.verdicts import when_to_return
-from codewords_mcp.runtime.model.core import Caller, Provider, ProviderReply, ProviderRequest
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.provider import Provider, ProviderReply, ProviderRequest
 from codewords_mcp.runtime.recording.recorder import Tapes
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.store.database import Database

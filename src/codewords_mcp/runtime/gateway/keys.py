@@ -13,7 +13,7 @@ from itertools import count
 from codewords_mcp.errors import ServiceNotAvailable
 from codewords_mcp.runtime.gateway.health import Health
 from codewords_mcp.runtime.model.caller import HOME_OWNER
-from codewords_mcp.runtime.model.core import Provider
+from codewords_mcp.runtime.model.provider import Provider
 from codewords_mcp.runtime.secrets.service import SecretService
 
 NAMES: dict[Provider, str] = {

@@ -16,7 +16,9 @@ from sqlalchemy import Connection, RowMapping
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.prices import USD
 from codewords_mcp.runtime.gateway.usage import Tokens
-from codewords_mcp.runtime.model.core import CostsBy, Provider, Run
+from codewords_mcp.runtime.model.budget import CostsBy
+from codewords_mcp.runtime.model.provider import Provider
+from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.store import budgets as budget_rows
 from codewords_mcp.runtime.store import model_usage as rows
 from codewords_mcp.runtime.store.clock import now

@@ -14,7 +14,7 @@ from codewords_mcp.runtime.gateway.ledger import Ledger
 from codewords_mcp.runtime.gateway.prices import USD, Prices
 from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.usage import Tokens
-from codewords_mcp.runtime.model.core import CallUsage
+from codewords_mcp.runtime.model.provider import CallUsage
 
 BYTES_PER_TOKEN = 4
 """Of English text, by every tokenizer of the three providers; used only where nothing was told."""

@@ -13,7 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 from codewords_mcp.runtime.gateway.usage import Tokens
-from codewords_mcp.runtime.model.core import Provider
+from codewords_mcp.runtime.model.provider import Provider
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice

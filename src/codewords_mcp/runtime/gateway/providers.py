@@ -13,7 +13,7 @@ from typing import Literal
 from urllib.parse import unquote
 
 from codewords_mcp.errors import NotFound
-from codewords_mcp.runtime.model.core import Dialect, Provider
+from codewords_mcp.runtime.model.provider import Dialect, Provider
 from codewords_mcp.settings import Settings
 
 Kind = Literal["metered", "free", "unmetered"]

@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from codewords_mcp.errors import InvalidInput, TooBusy
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.keys import TITLES
-from codewords_mcp.runtime.model.core import Provider
+from codewords_mcp.runtime.model.provider import Provider
 
 MOST = 30.0
 """Seconds that a call waits for its turn."""

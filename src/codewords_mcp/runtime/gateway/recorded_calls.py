@@ -8,7 +8,7 @@ from dataclasses import replace
 from codewords_mcp.errors import Conflict
 from codewords_mcp.runtime.gateway import headers, uploads
 from codewords_mcp.runtime.gateway.providers import find_route
-from codewords_mcp.runtime.model.core import Provider, ProviderReply, ProviderRequest
+from codewords_mcp.runtime.model.provider import Provider, ProviderReply, ProviderRequest
 from codewords_mcp.runtime.recording.recorder import (
     SAFE,
     HeldExchange,

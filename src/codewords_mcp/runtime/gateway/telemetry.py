@@ -24,7 +24,7 @@ from codewords_mcp.runtime.gateway.content import content_of, finish_reasons
 from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.usage import Json
-from codewords_mcp.runtime.model.core import Provider
+from codewords_mcp.runtime.model.provider import Provider
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from codewords_mcp.errors import Conflict, Unauthenticated
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 
 TICKET = b"gw_ticket="
 LIFETIME = 3600.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from codewords_mcp.runtime.model.core import Model
+from codewords_mcp.runtime.model.base import Model
 
 
 class Agreement(Model):

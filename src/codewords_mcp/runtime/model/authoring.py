@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from codewords_mcp.runtime.model.core import Check, Model, Run
+from codewords_mcp.runtime.model.base import Model
+from codewords_mcp.runtime.model.run import Run
+from codewords_mcp.runtime.model.validation import Check
 
 DRAFT_ID = re.compile(r"draft_[0-9a-f]{12}")
 ExampleFrom = Literal["header", "given", "derived"]

@@ -8,7 +8,7 @@ import re
 from typing import Any, cast
 
 from codewords_mcp.errors import InvalidInput, NotFound
-from codewords_mcp.runtime.model.core import Model
+from codewords_mcp.runtime.model.base import Model
 
 Schema = dict[str, Any]
 METHODS = ("post", "get", "put", "patch", "delete")

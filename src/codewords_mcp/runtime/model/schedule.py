@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from codewords_mcp.runtime.model.availability import Availability
-from codewords_mcp.runtime.model.core import Model, RunStatus
+from codewords_mcp.runtime.model.base import Model
+from codewords_mcp.runtime.model.run import RunStatus
 
 CatchUp = Literal["skip", "once", "all"]
 Overlap = Literal["skip", "queue", "parallel"]

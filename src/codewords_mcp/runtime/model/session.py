@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from codewords_mcp.runtime.model.core import Model
+from codewords_mcp.runtime.model.base import Model
 
 
 class WaitingPage(Model):

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from codewords_mcp.runtime.model.base import Model
 from codewords_mcp.runtime.model.caller import MadeBy
-from codewords_mcp.runtime.model.core import Model
 
 WebhookKind = Literal["plain", "hub", "standard", "stripe", "slack", "whatsapp"]
 """Who sends, which is how it signs: `plain` not at all (its URL is the secret), `hub` like GitHub

@@ -21,7 +21,8 @@ from codewords_mcp.errors import (
     RunTimedOut,
     SandboxFailed,
 )
-from codewords_mcp.runtime.model.core import Caller, RunRequest
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.runs.cancellation import break_off
 from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.launcher import LaunchConfig

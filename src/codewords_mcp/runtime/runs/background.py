@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from codewords_mcp.errors import RunCancelled, StorageFailed
-from codewords_mcp.runtime.model.core import RunRequest
 from codewords_mcp.runtime.model.limits import LimitScope
+from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.runs import background_request as works
 from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.runs.background_run import STORE_PAUSE, BackgroundRun

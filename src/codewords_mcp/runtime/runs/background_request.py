@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from codewords_mcp.runtime.model.caller import MadeBy
-from codewords_mcp.runtime.model.core import Caller, RunRequest
+from codewords_mcp.runtime.model.caller import Caller, MadeBy
+from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.runs.request_headers import AUTH
 from codewords_mcp.runtime.store import logs, recovery, requests
 

@@ -12,8 +12,9 @@ from codewords_mcp.errors import NotFound
 from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.gateway.rules import Rules, rules_of
 from codewords_mcp.runtime.model.authoring import DRAFT_ID
-from codewords_mcp.runtime.model.core import Caller, no_progress
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import Manifest
+from codewords_mcp.runtime.model.progress import no_progress
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.database import Database

@@ -25,10 +25,10 @@ from codewords_mcp.errors import (
     StorageFailed,
 )
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
-from codewords_mcp.runtime.model.caller import MadeBy
-from codewords_mcp.runtime.model.core import FINISHED, Caller, LogLine, Run, RunRequest, RunResponse
+from codewords_mcp.runtime.model.caller import Caller, MadeBy
 from codewords_mcp.runtime.model.limits import LimitScope
 from codewords_mcp.runtime.model.log_batch import LogBatch
+from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run, RunRequest, RunResponse
 from codewords_mcp.runtime.runs.attempt import Execution
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.background_request import replayed

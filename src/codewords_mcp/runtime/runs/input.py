@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from codewords_mcp.runtime.model.core import RunRequest
+from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.runs.request_headers import value_of
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 

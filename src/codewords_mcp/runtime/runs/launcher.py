@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from codewords_mcp.runtime.auth.api_keys import ApiKeys, RunKey
 from codewords_mcp.runtime.egress.intercept import Interception, SandboxCredential
 from codewords_mcp.runtime.gateway.variables import is_provider_key, provider_variables
-from codewords_mcp.runtime.model.core import RunRequest
 from codewords_mcp.runtime.model.integration import variable_of
+from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.runs.catalog import Servable
 from codewords_mcp.runtime.runs.request_headers import value_of
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from codewords_mcp.runtime.model.core import LogLine
 from codewords_mcp.runtime.model.log_batch import LogBatch
+from codewords_mcp.runtime.model.run import LogLine
 from codewords_mcp.runtime.store import logs
 from codewords_mcp.runtime.store.database import Database
 

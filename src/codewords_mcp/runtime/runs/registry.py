@@ -19,10 +19,11 @@ from codewords_mcp.runtime.auth.authority import Authorities, Authority, RunAuth
 from codewords_mcp.runtime.auth.questions import describe_key
 from codewords_mcp.runtime.gateway.attribution import DEEPEST, CallAttribution, CallChain
 from codewords_mcp.runtime.gateway.rules import NONE, Rules
-from codewords_mcp.runtime.model.caller import MAX_DEPTH, MadeBy
-from codewords_mcp.runtime.model.core import FINISHED, Caller, Consent, RunRequest
+from codewords_mcp.runtime.model.caller import MAX_DEPTH, Caller, MadeBy
 from codewords_mcp.runtime.model.limits import LimitScope, place_of
 from codewords_mcp.runtime.model.plain_text import item
+from codewords_mcp.runtime.model.run import FINISHED, RunRequest
+from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.runs.admission import Admission
 from codewords_mcp.runtime.runs.catalog import Catalog, Servable
 from codewords_mcp.runtime.runs.launcher import LaunchConfig, Launcher

@@ -16,7 +16,7 @@ from typing import IO, Any
 import structlog
 
 from codewords_mcp.errors import CodewordsError, NotFound, Unauthenticated
-from codewords_mcp.runtime.model.core import FINISHED, AnswerFile, Run, RunRequest
+from codewords_mcp.runtime.model.run import FINISHED, AnswerFile, Run, RunRequest
 from codewords_mcp.runtime.runs.request_headers import Headers, value_of
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime

@@ -18,8 +18,8 @@ from codewords_mcp.errors import (
     RunTimedOut,
     SandboxFailed,
 )
-from codewords_mcp.runtime.model.core import RunError, RunRequest
 from codewords_mcp.runtime.model.manifest import ANY, covers
+from codewords_mcp.runtime.model.run import RunError, RunRequest
 from codewords_mcp.runtime.runs.request_headers import Headers, value_of
 from codewords_mcp.runtime.runs.run_logs import RunLog
 from codewords_mcp.runtime.store import runs as rows

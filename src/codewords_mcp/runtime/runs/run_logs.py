@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from codewords_mcp.runtime.model.core import Step
 from codewords_mcp.runtime.model.log_text import Line
+from codewords_mcp.runtime.model.run import Step
 from codewords_mcp.runtime.runs.log_followers import Tails
 from codewords_mcp.runtime.sandboxes.base import STREAMS, Stream
 from codewords_mcp.runtime.store import logs, runs

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from codewords_mcp.runtime.auth.api_keys import RunKey
 from codewords_mcp.runtime.egress import Egress, EgressEvent
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.runs.launcher import LaunchConfig, Launcher
 from codewords_mcp.runtime.runs.lease import Lease, OneShot, PreparedSandbox
 from codewords_mcp.runtime.runs.run_logs import RunLog

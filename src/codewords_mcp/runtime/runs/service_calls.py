@@ -13,7 +13,7 @@ from codewords_mcp.bounded_json import UnacceptableJson, parse, parse_or_none
 from codewords_mcp.errors import CodewordsError, InvalidInput, RunCancelled, RunTimedOut
 from codewords_mcp.runtime.auth.access import Access
 from codewords_mcp.runtime.auth.access_table import service_rule
-from codewords_mcp.runtime.model.core import RunRequest, RunResponse
+from codewords_mcp.runtime.model.run import RunRequest, RunResponse
 from codewords_mcp.runtime.runs.background_request import replayed
 from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.registry import CalledService, RunAncestry, RunRegistry, first_attempt, new_id

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
 from codewords_mcp.runtime.runs.lease import Lease, PreparedSandbox, pump
 from codewords_mcp.runtime.runs.run_logs import RunLog

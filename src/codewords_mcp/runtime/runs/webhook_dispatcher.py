@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from codewords_mcp.errors import CodewordsError, EnvironmentFailed, StorageFailed, TooBusy
-from codewords_mcp.runtime.model.caller import MadeBy
-from codewords_mcp.runtime.model.core import Caller, RunRequest
+from codewords_mcp.runtime.model.caller import Caller, MadeBy
+from codewords_mcp.runtime.model.run import RunRequest
 from codewords_mcp.runtime.runs.background_request import replayed
 from codewords_mcp.runtime.runs.dispatcher import RunDispatcher
 from codewords_mcp.runtime.runs.poll_loop import PollLoop

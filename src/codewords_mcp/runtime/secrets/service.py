@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from codewords_mcp import __version__
 from codewords_mcp.errors import InvalidInput, NotFound, StorageFailed
 from codewords_mcp.runtime.model.caller import HOME_OWNER
-from codewords_mcp.runtime.model.core import SecretInfo
+from codewords_mcp.runtime.model.secret import SecretInfo
 from codewords_mcp.runtime.secrets.names import check_name, check_value
 from codewords_mcp.runtime.secrets.rotation import Keys
 from codewords_mcp.runtime.secrets.rules import WELL_KNOWN, HostRule, read_rule, well_known

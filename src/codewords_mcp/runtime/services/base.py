@@ -23,8 +23,7 @@ from codewords_mcp.runtime.browser.sessions import Browsers
 from codewords_mcp.runtime.egress import EgressPolicy
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.integrations.service import Integrations
-from codewords_mcp.runtime.model.caller import HOME_OWNER, MadeBy
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import HOME_OWNER, Caller, MadeBy
 from codewords_mcp.runtime.model.service_operations import operation_name
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.services._logins import LoginService

@@ -20,7 +20,7 @@ from codewords_mcp.runtime.auth.authority import host_of
 from codewords_mcp.runtime.browser.actions import Action, Navigate
 from codewords_mcp.runtime.browser.base import StepFailed, Tab
 from codewords_mcp.runtime.gateway.keys import NAMES, TITLES
-from codewords_mcp.runtime.model.core import Provider
+from codewords_mcp.runtime.model.provider import Provider
 from codewords_mcp.runtime.services._browsing import without_browser
 from codewords_mcp.runtime.services.base import (
     Input,

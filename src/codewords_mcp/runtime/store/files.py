@@ -10,7 +10,8 @@ from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 from sqlalchemy import RowMapping
 
 from codewords_mcp.errors import BodyTooLarge, Conflict, InvalidInput, NotFound, Unauthenticated
-from codewords_mcp.runtime.model.core import Caller, FileLinks, StoredFile
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.file import FileLinks, StoredFile
 from codewords_mcp.runtime.store import access
 from codewords_mcp.runtime.store.blobs import Blobs
 from codewords_mcp.runtime.store.clock import now

@@ -9,8 +9,8 @@ from typing import cast
 
 from sqlalchemy import Connection, func, insert, select
 
-from codewords_mcp.runtime.model.core import LogLine
 from codewords_mcp.runtime.model.log_text import Line
+from codewords_mcp.runtime.model.run import LogLine
 from codewords_mcp.runtime.store.tables import log_chunks
 
 _INSERT = insert(log_chunks)

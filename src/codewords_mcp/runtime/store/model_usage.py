@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from codewords_mcp.runtime.model.core import CostsBy
+from codewords_mcp.runtime.model.budget import CostsBy
 from codewords_mcp.runtime.store.usage_tables import COUNTERS, model_usage, model_usage_days
 
 SUBJECTS: dict[str, ColumnElement[Any]] = {

@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from codewords_mcp.runtime.model.core import AnswerFile, Attempt, Run, RunError, RunInput, Step
+from codewords_mcp.runtime.model.run import AnswerFile, Attempt, Run, RunError, RunInput, Step
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime
 from codewords_mcp.runtime.store.tables import runs
 

@@ -11,8 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, TooBusy
-from codewords_mcp.runtime.model.caller import MadeBy
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller, MadeBy
 from codewords_mcp.runtime.model.schedule import Schedule, ScheduleRequest
 from codewords_mcp.runtime.model.time_bounds import check_seconds
 from codewords_mcp.runtime.store import schedules as rows

@@ -12,8 +12,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from codewords_mcp.errors import InvalidScript
-from codewords_mcp.runtime.model.core import Check
 from codewords_mcp.runtime.model.service_operations import OPERATIONS, declared_item, item_of
+from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.header import Header
 from codewords_mcp.runtime.workflows.model_calls import MODEL_KEYS, check_model_calls
 

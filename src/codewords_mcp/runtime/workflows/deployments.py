@@ -18,18 +18,13 @@ from sqlalchemy.exc import IntegrityError
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound, ValidationFailed
 from codewords_mcp.runtime.auth.questions import Question, of_deletion, of_deploy
+from codewords_mcp.runtime.model.base import Page
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.conflicts import NameTaken, VersionChanged
-from codewords_mcp.runtime.model.core import (
-    Caller,
-    Check,
-    Deployment,
-    Page,
-    Progress,
-    Version,
-    WorkflowDetail,
-    WorkflowSummary,
-)
 from codewords_mcp.runtime.model.manifest import Manifest
+from codewords_mcp.runtime.model.progress import Progress
+from codewords_mcp.runtime.model.validation import Check
+from codewords_mcp.runtime.model.workflow import Deployment, Version, WorkflowDetail, WorkflowSummary
 from codewords_mcp.runtime.store import workflows as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
 from codewords_mcp.runtime.store.database import Database

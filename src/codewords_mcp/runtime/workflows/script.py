@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from codewords_mcp.errors import InvalidScript
-from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.declarations import (
     EnvVar,
     dependencies,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.model.validation import Check
 
 _MAX_STEPS = 200
 _STEP = re.compile(r"STEPLOG START ([A-Za-z0-9_.:-]{1,80}(?: [A-Za-z0-9_.:-]{1,80}){0,9})")

@@ -24,7 +24,7 @@ from codewords_mcp.runtime.browser.base import (
 from codewords_mcp.runtime.browser.own.connection import LineClosed
 from codewords_mcp.runtime.browser.own.error_texts import LOST, failure, gone
 from codewords_mcp.runtime.browser.own.pairing import ConnectedChrome, PairedBrowsers
-from codewords_mcp.runtime.model.core import Caller
+from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.store import runs, workflows
 from codewords_mcp.runtime.store.database import Database
 

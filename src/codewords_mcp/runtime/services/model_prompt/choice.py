@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from codewords_mcp.errors import ServiceNotAvailable
 from codewords_mcp.runtime.gateway.gateway import Gateway
-from codewords_mcp.runtime.model.core import Provider
+from codewords_mcp.runtime.model.provider import Provider
 
 _MODELS: tuple[tuple[Provider, str], ...] = (
     ("anthropic", "claude-sonnet-4-5"),

@@ -25,7 +25,8 @@ from codewords_mcp.errors import (
 )
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.gateway.keys import NAMES, TITLES
-from codewords_mcp.runtime.model.core import Caller, CallUsage, Provider
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.provider import CallUsage, Provider
 from codewords_mcp.runtime.services.model_prompt import schemas, sdks
 from codewords_mcp.runtime.services.model_prompt.model_suggestions import neighbour
 

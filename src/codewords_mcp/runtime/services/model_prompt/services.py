@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from codewords_mcp.runtime.gateway.keys import NAMES, TITLES
-from codewords_mcp.runtime.model.core import Provider
+from codewords_mcp.runtime.model.provider import Provider
 from codewords_mcp.runtime.services.base import Operation, Output, Service, ServiceContext, ServiceCredential
 from codewords_mcp.runtime.services.model_prompt.prompt import Form, answer
 

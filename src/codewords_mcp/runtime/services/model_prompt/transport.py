@@ -8,7 +8,8 @@ import httpx2
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.gateway.gateway import Gateway
-from codewords_mcp.runtime.model.core import Caller, CallUsage, Provider, ProviderReply, ProviderRequest
+from codewords_mcp.runtime.model.caller import Caller
+from codewords_mcp.runtime.model.provider import CallUsage, Provider, ProviderReply, ProviderRequest
 
 HOST = "http://gateway.invalid"
 """No such host is ever asked: the transport answers."""

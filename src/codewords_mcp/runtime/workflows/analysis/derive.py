@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from codewords_mcp.runtime.model.core import Check
 from codewords_mcp.runtime.model.manifest import (
     ANY,
     ANY_ACTION,
@@ -20,6 +19,7 @@ from codewords_mcp.runtime.model.manifest import (
     covers,
 )
 from codewords_mcp.runtime.model.service_operations import declared_item, service_of
+from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.analysis import hosts, tables
 from codewords_mcp.runtime.workflows.analysis.accounts import accounts_of
 from codewords_mcp.runtime.workflows.analysis.calls import Calls

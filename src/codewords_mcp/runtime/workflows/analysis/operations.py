@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-from codewords_mcp.runtime.model.core import Check
 from codewords_mcp.runtime.model.service_operations import (
     OPERATIONS,
     declared_item,
@@ -14,6 +13,7 @@ from codewords_mcp.runtime.model.service_operations import (
     item_of,
     service_of,
 )
+from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.analysis.values import Text
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codewords_mcp.errors import EnvironmentFailed
-from codewords_mcp.runtime.model.core import Progress
+from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.workflows.environments import bytecode
 from codewords_mcp.runtime.workflows.environments.client_wheel import ClientWheel
 from codewords_mcp.runtime.workflows.environments.pythons import Python

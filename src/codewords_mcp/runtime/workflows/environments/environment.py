@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import structlog
 
 from codewords_mcp.errors import EnvironmentFailed, StorageFailed
-from codewords_mcp.runtime.model.core import Progress, no_progress
+from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.workflows.environments import folders as shelf
 from codewords_mcp.runtime.workflows.environments.builder import Recipe, build_venv, resolve

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import CodewordsError, ProgramFailed, SandboxUnavailable
-from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Limits, Sandbox, SandboxSpec
 from codewords_mcp.runtime.workflows.openapi import normalise
 from codewords_mcp.runtime.workflows.script import Script

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from codewords_mcp.errors import EnvironmentFailed, InvalidScript
-from codewords_mcp.runtime.model.core import Check, Progress, ValidationReport, no_progress
 from codewords_mcp.runtime.model.manifest import ANY, Manifest
+from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.service import ServiceInfo
+from codewords_mcp.runtime.model.validation import Check, ValidationReport
 from codewords_mcp.runtime.sandboxes.base import Driver, Limits
 from codewords_mcp.runtime.workflows.analysis import derive
 from codewords_mcp.runtime.workflows.environments.environment import Environment, Environments

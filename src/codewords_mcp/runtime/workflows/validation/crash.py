@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import Script
 
 _FRAME = re.compile(r'File "[^"\n]*/main\.py", line (\d+)')

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.secrets.names import check_name
 from codewords_mcp.runtime.workflows.header import normalise
 from codewords_mcp.runtime.workflows.script import Script

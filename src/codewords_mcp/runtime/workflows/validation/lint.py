@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from codewords_mcp.errors import EnvironmentFailed
-from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.environments.uv import run_command
 from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.runtime.workflows.validation.repair import missing_imports

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.model.validation import Check
 
 _MOST = 3
 _SCRATCH = "/tmp/"  # noqa: S108  # of a sandbox, and what stands there is meant for one run

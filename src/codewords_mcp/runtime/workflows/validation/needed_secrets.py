@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from codewords_mcp.runtime.model.core import Check
 from codewords_mcp.runtime.model.service import ServiceInfo
+from codewords_mcp.runtime.model.validation import Check
 
 
 def check_services(services: Iterable[ServiceInfo], declared: Collection[str]) -> list[Check]:

@@ -16,7 +16,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from codewords_mcp.bounded_json import parse
-from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.script import Script
 
 YOUNG = timedelta(days=30)

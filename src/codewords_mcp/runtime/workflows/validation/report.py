@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from codewords_mcp.runtime.model.core import Check, ValidationReport
 from codewords_mcp.runtime.model.manifest import Manifest
+from codewords_mcp.runtime.model.validation import Check, ValidationReport
 
 IDS = (
     "parse",

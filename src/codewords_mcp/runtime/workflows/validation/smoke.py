@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.model.authoring import ExampleFrom
-from codewords_mcp.runtime.model.core import Check
+from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.workflows.openapi import routes_of
 from codewords_mcp.runtime.workflows.script import Script
 from codewords_mcp.runtime.workflows.validation.crash import explain_crash

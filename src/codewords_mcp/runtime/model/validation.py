@@ -1,0 +1,36 @@
+"""Results of validating a script."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from codewords_mcp.runtime.model.base import Model
+from codewords_mcp.runtime.model.manifest import Manifest
+
+CheckStatus = Literal["passed", "failed", "warning", "note", "skipped"]
+
+
+class Check(Model):
+    """One check of a validation. `line` and `column` count from 1; `fix` is what to change, if known."""
+
+    id: str
+    status: CheckStatus
+    message: str
+    line: int | None = None
+    column: int | None = None
+    fix: str | None = None
+
+
+class ValidationReport(Model):
+    """`all_passed` is true when no check failed; warnings and notes do not fail. `report` is the same as text.
+
+    `capabilities`: what it may do once it is deployed, in lines for a person; empty where the code could not be read.
+    """
+
+    all_passed: bool
+    report: str
+    checks: list[Check]
+    capabilities: list[str] = Field(default_factory=list[str])
+    manifest: Manifest | None = None
