@@ -1,4 +1,4 @@
-"""Every error that reaches a person, a model or a client, with one table to the wire.
+"""Errors that reach a person, a model or a client, and their codes and statuses on the wire.
 
     CodewordsError                      code                 status  origin
     ├── InvalidInput                    invalid_input        400     platform
@@ -6,7 +6,7 @@
     │   └── BodyTooLarge                body_too_large       413
     ├── Unauthenticated                 unauthenticated      401
     ├── Forbidden                       forbidden            403
-    │   ├── UnpricedModel               unpriced_model       403     nobody can say what the call costs
+    │   ├── UnpricedModel               unpriced_model       403     the call's cost can't be determined
     │   ├── ModelNotAllowed             model_not_allowed    403     the key's or the workflow's list lacks it
     │   ├── AddressRefused              address_refused      403     an address that services may not reach
     │   ├── NotAgreed                   not_agreed           403     a call that the workflow's manifest does not list
@@ -25,24 +25,24 @@
     ├── ServiceNotAvailable             service_not_available 501    a library service that is not here
     │   ├── MissingCredential           missing_credential   424     (credential)
     │   └── NotConnected                not_connected        424
-    ├── UpstreamFailed                  upstream_failed      502     (upstream_status, upstream_said) of what a service asked
-    │   ├── IntegrationFailed           integration_failed   502     an action of an app that said it failed
+    ├── UpstreamFailed                  upstream_failed      502     (upstream_status, upstream_said) a service's upstream
+    │   ├── IntegrationFailed           integration_failed   502     an action of an app reported a failure
     │   └── UpstreamTimedOut            upstream_timed_out   504
-    ├── BudgetExceeded                  budget_exceeded      402     (limit, spent, what would fit)
-    ├── ModelAnswerInvalid              model_answer_invalid 502     an answer that is no answer: cut, refused, of another shape
-    ├── ProviderRefused                 provider_refused     502     a model provider's own error, by its status
-    ├── ProviderUnavailable             provider_unavailable 502     a model provider cannot be reached, or broke off
+    ├── BudgetExceeded                  budget_exceeded      402     (limit, spent, fits_output_tokens …)
+    ├── ModelAnswerInvalid              model_answer_invalid 502     a response cut off, refused or of another shape
+    ├── ProviderRefused                 provider_refused     502     (provider_status) a model provider's own error
+    ├── ProviderUnavailable             provider_unavailable 502     a model provider unreachable, or cut off mid-response
     ├── ProviderTimedOut                provider_timed_out   504
     ├── EnvironmentFailed               environment_failed   422     a dependency cannot be installed
     ├── SandboxUnavailable              sandbox_unavailable  503     no isolation on this machine
-    ├── SandboxFailed                   sandbox_failed       500     a sandbox broke, not the program in it
-    ├── RuntimeUnavailable              runtime_unavailable  503     the home's runtime does not start, answer or end
+    ├── SandboxFailed                   sandbox_failed       500     the sandbox failed, not the program in it
+    ├── RuntimeUnavailable              runtime_unavailable  503     the home's runtime does not start, respond or stop
     └── StorageFailed                   storage_failed       507     disk full, read-only home, locked home
 
 A failing program is a result, a failing sandbox is an error: `ProgramFailed.origin` is "service",
-everything else's is "platform", and the HTTP door says so in `Error-Origin`.
+every other error's is "platform". The HTTP API sends it in the header `Error-Origin`.
 
-Messages hold only our own words and validated names; text from outside never enters them.
+Messages contain only our own words and validated names, never text from outside.
 """
 
 from __future__ import annotations
@@ -53,15 +53,19 @@ Origin = Literal["platform", "service"]
 
 
 class CodewordsError(Exception):
-    """A failure with a stable `code`, a sentence a person can act on, and an HTTP status.
+    """A failure with a stable `code`, a sentence that a person can act on, and an HTTP status.
 
-    `message` says what was wrong and where; `hint` says what to do, and may be empty.
-    `run_id` is the run that it ended, where one was recorded.
+    `message` says what was wrong and where. `hint` says what to do; it may be empty.
+    `run_id` is the run that the error ended, if one was recorded.
     """
 
-    code: ClassVar[str] = "internal_error"
-    status: ClassVar[int] = 500
-    origin: ClassVar[Origin] = "platform"
+    code: str = "internal_error"
+    status: int = 500
+    origin: Origin = "platform"
+    wire_fields: ClassVar[tuple[str, ...]] = ()
+    """Attributes that the wire carries beside code, message, origin and hint."""
+    optional_wire_fields: ClassVar[tuple[str, ...]] = ()
+    """Attributes that the wire carries unless they are None or ""."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -73,11 +77,13 @@ class CodewordsError(Exception):
         return f"{self.message} {self.hint}".strip()
 
     def details(self) -> dict[str, Any]:
-        """Fields beside code, message and hint that the wire carries."""
-        return {}
+        """Return the fields that the wire carries beside code, message, origin and hint."""
+        fields = {name: getattr(self, name) for name in self.wire_fields}
+        optional = {name: getattr(self, name) for name in self.optional_wire_fields}
+        return fields | {name: value for name, value in optional.items() if value not in {None, ""}}
 
     def to_dict(self) -> dict[str, Any]:
-        """The wire form: `{code, message, hint?, origin, …details}`."""
+        """Return the wire form: `{code, message, hint?, origin, …details}`."""
         body: dict[str, Any] = {"code": self.code, "message": self.message, "origin": self.origin}
         if self.hint:
             body["hint"] = self.hint
@@ -96,6 +102,7 @@ class InvalidScript(InvalidInput):
 
     code = "invalid_script"
     status = 422
+    wire_fields = ("line", "column")
 
     def __init__(
         self, message: str, *, hint: str = "", line: int | None = None, column: int | None = None
@@ -104,13 +111,9 @@ class InvalidScript(InvalidInput):
         self.line = line
         self.column = column
 
-    def details(self) -> dict[str, Any]:
-        """What the wire carries beside code, message and hint."""
-        return {"line": self.line, "column": self.column}
-
 
 class BodyTooLarge(InvalidInput):
-    """A request body over the limit of the settings."""
+    """A request body over the configured limit."""
 
     code = "body_too_large"
     status = 413
@@ -124,7 +127,7 @@ class Unauthenticated(CodewordsError):
 
 
 class InvalidToken(Unauthenticated):
-    """An access token of an authorization server that is not good here."""
+    """An access token that is expired, forged, or issued for another resource."""
 
 
 class Forbidden(CodewordsError):
@@ -135,56 +138,64 @@ class Forbidden(CodewordsError):
 
 
 class InsufficientScope(Forbidden):
-    """A key or token without the scope that this takes. `by_token`: its bearer can ask for a further one."""
+    """A key or token without the required scope.
+
+    `by_token`: the request carried an access token, whose bearer can sign in again for more scopes.
+    """
 
     code = "insufficient_scope"
+    wire_fields = ("scope",)
 
     def __init__(self, scope: str, *, by_token: bool) -> None:
+        if by_token:
+            hint = "Sign in again and grant it."
+        else:
+            hint = f"`codewords keys create --scope …,{scope}` makes one with it."
+
         super().__init__(
             f"This needs the scope {scope}, which the key does not have.",
-            hint="Sign in again and grant it."
-            if by_token
-            else f"`codewords keys create --scope …,{scope}` makes one with it.",
+            hint=hint,
         )
         self.scope = scope
         self.by_token = by_token
 
-    def details(self) -> dict[str, Any]:
-        """What the wire carries beside code, message and hint."""
-        return {"scope": self.scope}
-
 
 class UnpricedModel(Forbidden):
-    """A call under a budget whose price nobody knows."""
+    """A call of a model without a known price while a budget applies."""
 
     code = "unpriced_model"
 
 
 class ModelNotAllowed(Forbidden):
-    """A model that the caller's key, or the header of its workflow, does not list."""
+    """A model outside the list of the caller's key or of the workflow's header."""
 
     code = "model_not_allowed"
 
 
 class AddressRefused(Forbidden):
-    """An address that a library service may not reach for its caller: private, or not in the workflow's own list."""
+    """An address that a library service may not reach for its caller.
+
+    It is private, or missing from the workflow's own list.
+    """
 
     code = "address_refused"
 
 
 class NotAgreed(Forbidden):
-    """A workflow's call of a service, model or workflow that its manifest does not list."""
+    """A call of a service, model or workflow outside the calling workflow's manifest."""
 
     code = "not_agreed"
 
 
 class ConsentNeeded(Forbidden):
-    """A deploy that waits for a person's yes; nothing was changed.
+    """An operation that waits for a person's consent; nothing was changed.
 
-    `asks` are lines for that person, `confirm` the token of this very `question`, `url` the page on which to answer it.
+    `question` and `asks` (one permission a line) are for that person. `confirm` is the token of
+    this question; `url` is the page on which it is answered.
     """
 
     code = "consent_needed"
+    wire_fields = ("asks", "confirm", "url")
 
     def __init__(
         self, message: str, *, asks: list[str], confirm: str, url: str, hint: str = "", question: str = ""
@@ -195,10 +206,6 @@ class ConsentNeeded(Forbidden):
         self.confirm = confirm
         self.url = url
 
-    def details(self) -> dict[str, Any]:
-        """What the wire carries beside code, message and hint."""
-        return {"asks": self.asks, "confirm": self.confirm, "url": self.url}
-
 
 class NotFound(CodewordsError):
     """An id that does not exist for this caller. Another caller's ids look the same."""
@@ -208,84 +215,76 @@ class NotFound(CodewordsError):
 
 
 class MethodNotAllowed(CodewordsError):
-    """A route that does not take this method. `allow` lists those it takes."""
+    """A route that does not take this method. `allow` lists the methods that it takes."""
 
     code = "method_not_allowed"
     status = 405
+    wire_fields = ("allow",)
 
     def __init__(self, message: str, *, allow: list[str], hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.allow = allow
 
-    def details(self) -> dict[str, Any]:
-        """What the wire carries beside code, message and hint."""
-        return {"allow": self.allow}
-
 
 class WrongHost(CodewordsError):
-    """A request whose `Host` is not a name of this runtime: how DNS rebinding looks."""
+    """A request whose `Host` is not a name of this runtime, as in DNS rebinding."""
 
     code = "wrong_host"
     status = 421
 
 
 class Conflict(CodewordsError):
-    """The state does not allow this: an id taken, a run that has ended."""
+    """The current state does not allow this: an id is taken, a run has finished."""
 
     code = "conflict"
     status = 409
 
 
 class ValidationFailed(CodewordsError):
-    """A deploy whose checks did not pass. `report` is the `ValidationReport` as a dict."""
+    """A deploy with failed checks. `report` is the `ValidationReport` as a dict."""
 
     code = "validation_failed"
     status = 422
+    wire_fields = ("report",)
 
     def __init__(self, message: str, *, report: dict[str, Any], hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.report = report
 
-    def details(self) -> dict[str, Any]:
-        """What the wire carries beside code, message and hint."""
-        return {"report": self.report}
-
 
 class TooBusy(CodewordsError):
-    """The concurrency limit is reached and the queue behind it is full."""
+    """The concurrency limit is reached and its queue is full. `retry_after` is in seconds."""
 
     code = "too_busy"
     status = 429
+    wire_fields = ("retry_after",)
+    optional_wire_fields = ("limit",)
 
     def __init__(self, message: str, *, retry_after: int, limit: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
         self.limit = limit
 
-    def details(self) -> dict[str, Any]:
-        """What the wire carries beside code, message and hint."""
-        return {"retry_after": self.retry_after} | ({"limit": self.limit} if self.limit else {})
-
 
 class RunTimedOut(CodewordsError):
-    """A run passed its time limit and its sandbox was destroyed."""
+    """A run exceeded its time limit; its sandbox was destroyed."""
 
     code = "run_timed_out"
     status = 504
 
 
 class RunPending(CodewordsError):
-    """A result that was asked for before the run has ended. 504, since the public clients retry only that."""
+    """A result requested before the run has finished."""
 
     code = "run_pending"
-    status = 504
+    status = 504  # the public clients retry only this status
 
 
 class RunCancelled(CodewordsError):
-    """A run was cancelled before it answered. 499 is nginx's "client closed request"."""
+    """A run was cancelled before it responded."""
 
     code = "run_cancelled"
-    status = 499
+    status = 499  # nginx's "client closed request"
 
 
 class RunInterrupted(CodewordsError):
@@ -306,65 +305,60 @@ ProgramFailure = Literal[
 
 
 class ProgramFailed(CodewordsError):
-    """The workflow's own program did not answer: it exited, never listened, or hit a limit.
+    """The workflow's own program did not respond: it exited, never listened, or hit a limit.
 
-    `kind` tells which; it is the wire's `code`.
+    `kind` is the code on the wire.
     """
 
     status = 502
     origin = "service"
+    optional_wire_fields = ("exit_code",)
 
     def __init__(
         self, kind: ProgramFailure, message: str, *, hint: str = "", exit_code: int | None = None
     ) -> None:
         super().__init__(message, hint=hint)
-        self.code = kind  # pyright: ignore[reportAttributeAccessIssue]  # one class, several stable codes
+        self.code = kind
         self.exit_code = exit_code
-
-    def details(self) -> dict[str, Any]:
-        """What the wire carries beside code, message and hint."""
-        if self.exit_code is None:
-            return {}
-        return {"exit_code": self.exit_code}
 
 
 class ServiceNotAvailable(CodewordsError):
-    """A library service that this runtime does not have, or that is not configured."""
+    """A library service that this runtime lacks, or that is not configured."""
 
     code = "service_not_available"
     status = 501
 
 
 class MissingCredential(ServiceNotAvailable):
-    """A library service that needs a credential which nobody gave. `credential` is the name of the secret."""
+    """A library service without its credential. `credential` is the name of the missing secret."""
 
     code = "missing_credential"
     status = 424
+    wire_fields = ("credential",)
 
     def __init__(self, message: str, *, credential: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.credential = credential
 
-    def details(self) -> dict[str, Any]:
-        """What the wire carries beside code, message and hint."""
-        return {"credential": self.credential}
-
 
 class NotConnected(ServiceNotAvailable):
-    """A library service that works in somebody's browser or account, of which none is connected."""
+    """A library service whose browser or account is not connected."""
 
     code = "not_connected"
     status = 424
 
 
 class UpstreamFailed(CodewordsError):
-    """What a library service asked answered with an error, not at all, or with more than is taken.
+    """The upstream of a library service failed: an error, no response, or one that is too large.
 
-    `upstream_status` is its HTTP status, None where there was none; `upstream_said` its own words, which are data.
+    `upstream_status` is its HTTP status, None without a response. `upstream_said` is its own text:
+    data from outside.
     """
 
     code = "upstream_failed"
     status = 502
+    wire_fields = ("upstream_status",)
+    optional_wire_fields = ("upstream_said",)
 
     def __init__(
         self, message: str, *, hint: str = "", upstream_status: int | None = None, upstream_said: str = ""
@@ -373,30 +367,24 @@ class UpstreamFailed(CodewordsError):
         self.upstream_status = upstream_status
         self.upstream_said = upstream_said
 
-    def details(self) -> dict[str, Any]:
-        """What the wire carries beside code, message and hint."""
-        if self.upstream_said:
-            said = {"upstream_said": self.upstream_said}
-        else:
-            said = {}
-        return {"upstream_status": self.upstream_status} | said
-
 
 class UpstreamTimedOut(UpstreamFailed):
-    """What a library service asked did not answer in time."""
+    """The upstream of a library service did not respond in time."""
 
     code = "upstream_timed_out"
     status = 504
 
 
 class BudgetExceeded(CodewordsError):
-    """A model call that may cost more than a budget has left. Amounts are USD.
+    """A model call that may cost more than a budget has left. Amounts are in USD.
 
-    `fits_output_tokens` is how many tokens the answer may have for the call to fit, 0 where it fits in no way.
+    `fits_output_tokens` is the largest output, in tokens, with which the call fits the budget.
+    It is 0 if the call can't fit.
     """
 
     code = "budget_exceeded"
     status = 402
+    wire_fields = ("scope", "period", "limit", "spent", "reserved", "needed", "fits_output_tokens")
 
     def __init__(
         self,
@@ -412,47 +400,39 @@ class BudgetExceeded(CodewordsError):
         hint: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
-        self.facts: dict[str, Any] = {
-            "scope": scope,
-            "period": period,
-            "limit": limit,
-            "spent": spent,
-            "reserved": reserved,
-            "needed": needed,
-            "fits_output_tokens": fits_output_tokens,
-        }
-
-    def details(self) -> dict[str, Any]:
-        """What the wire carries beside code, message and hint."""
-        return self.facts
+        self.scope = scope
+        self.period = period
+        self.limit = limit
+        self.spent = spent
+        self.reserved = reserved
+        self.needed = needed
+        self.fits_output_tokens = fits_output_tokens
 
 
 class ModelAnswerInvalid(CodewordsError):
-    """A model's answer to the simple form that is cut off, refused, or not of the shape that was asked for."""
+    """A model's response that is cut off, refused, or not of the requested shape."""
 
     code = "model_answer_invalid"
     status = 502
 
 
 class ProviderRefused(CodewordsError):
-    """A model provider's own error to a call of the simple form. `provider_status` is the provider's HTTP status."""
+    """A model provider's own error. `provider_status` is the provider's HTTP status."""
 
     code = "provider_refused"
     status = 502
+    wire_fields = ("provider_status",)
 
     def __init__(self, message: str, *, provider_status: int, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.provider_status = provider_status
 
-    def details(self) -> dict[str, Any]:
-        """What the wire carries beside code, message and hint."""
-        return {"provider_status": self.provider_status}
-
 
 class ProviderUnavailable(CodewordsError):
-    """A model provider that cannot be reached, or whose answer broke off. `reached`: it may have begun to work.
+    """A model provider that can't be reached, or whose response was cut off.
 
-    `retry_after`: whole seconds for which it is not asked, where that was found out before.
+    `reached`: the provider may have started to work on the request. `retry_after`: whole seconds
+    for which the provider is not called, if an earlier failure set them.
     """
 
     reached = True
@@ -463,7 +443,7 @@ class ProviderUnavailable(CodewordsError):
 
 
 class ProviderTimedOut(CodewordsError):
-    """A model provider that did not answer in time."""
+    """A model provider that did not respond in time."""
 
     code = "provider_timed_out"
     status = 504
@@ -484,14 +464,14 @@ class SandboxUnavailable(CodewordsError):
 
 
 class SandboxFailed(CodewordsError):
-    """The sandbox itself broke, not the program in it."""
+    """The sandbox itself failed, not the program in it."""
 
     code = "sandbox_failed"
     status = 500
 
 
 class RuntimeUnavailable(CodewordsError):
-    """The home's runtime could not be started, did not answer, or did not end in time."""
+    """The home's runtime could not be started, did not respond, or did not stop in time."""
 
     code = "runtime_unavailable"
     status = 503

@@ -29,9 +29,9 @@ class RemoteError(CodewordsError):
         super().__init__(
             str(body.get("message") or f"The runtime answered {status}."), hint=str(body.get("hint") or "")
         )
-        self.code = str(body.get("code") or "internal_error")  # pyright: ignore[reportAttributeAccessIssue]  # the wire's
-        self.status = status  # pyright: ignore[reportAttributeAccessIssue]
-        self.origin = "service" if body.get("origin") == "service" else "platform"  # pyright: ignore[reportAttributeAccessIssue]
+        self.code = str(body.get("code") or "internal_error")
+        self.status = status
+        self.origin = "service" if body.get("origin") == "service" else "platform"
         self.body = dict(body)
 
         if self.code == "unauthenticated":

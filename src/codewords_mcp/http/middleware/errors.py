@@ -36,7 +36,9 @@ _PROCESS, _NUMBERS = secrets.token_hex(4), itertools.count(1)
 
 
 class HttpInternalError(CodewordsError):
-    """A failure that we did not foresee. `request_id` is what the runtime's log has it under."""
+    """A failure that we did not foresee. `request_id` is the id of its entry in the runtime's log."""
+
+    wire_fields = ("request_id",)
 
     def __init__(self, request_id: str) -> None:
         super().__init__(
@@ -44,10 +46,6 @@ class HttpInternalError(CodewordsError):
             hint=f"Its log has the reason under {request_id}; trying again is safe.",
         )
         self.request_id = request_id
-
-    def details(self) -> dict[str, Any]:
-        """The id to look for."""
-        return {"request_id": self.request_id}
 
 
 class ErrorBoundary:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
 
 from codewords_mcp.errors import Conflict
 
@@ -12,6 +11,8 @@ _DIFF_KEPT = 6_000
 
 class NameTaken(Conflict):
     """A deploy under the name of another workflow, which was not named by its id. Nothing was deployed."""
+
+    wire_fields = ("service_id", "version")
 
     def __init__(self, service_id: str, version: int) -> None:
         super().__init__(
@@ -22,10 +23,6 @@ class NameTaken(Conflict):
         self.service_id = service_id
         self.version = version
 
-    def details(self) -> dict[str, Any]:
-        """What the wire carries beside code, message and hint."""
-        return {"service_id": self.service_id, "version": self.version}
-
 
 class VersionChanged(Conflict):
     """A deploy that began from another version than the live one. Nothing was deployed.
@@ -33,6 +30,8 @@ class VersionChanged(Conflict):
     `live_changes` is the unified diff from `base_version` to the live version, `own_changes` the one to the code that was
     to be deployed; both bounded, and "" where the base is unknown.
     """
+
+    wire_fields = ("service_id", "base_version", "live_version", "live_changes", "own_changes")
 
     def __init__(
         self, service_id: str, base: int, live: int, *, base_code: str, live_code: str, code: str
@@ -47,16 +46,6 @@ class VersionChanged(Conflict):
         self.live_version = live
         self.live_changes = _diff(base_code, live_code, f"version {base}", f"version {live}")
         self.own_changes = _diff(base_code, code, f"version {base}", "this code")
-
-    def details(self) -> dict[str, Any]:
-        """What the wire carries beside code, message and hint."""
-        return {
-            "service_id": self.service_id,
-            "base_version": self.base_version,
-            "live_version": self.live_version,
-            "live_changes": self.live_changes,
-            "own_changes": self.own_changes,
-        }
 
 
 def _diff(before: str, after: str, old: str, new: str) -> str:
