@@ -28,6 +28,7 @@ from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
 from codewords_mcp.runtime.runs.lease import Lease
 from codewords_mcp.runtime.runs.request_headers import to_caller, to_workflow, value_of
+from codewords_mcp.runtime.runs.response_stream import ResponseStream
 from codewords_mcp.runtime.runs.result_files import AnswerFiles, Collected
 from codewords_mcp.runtime.runs.results import (
     CapturedBody,
@@ -56,8 +57,6 @@ from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.workflows.script_facts import COOKIES
 
 log = structlog.get_logger(__name__)
-CHUNKS_AHEAD = 8
-"""Chunks of an answer that wait for a slow caller before the workflow is held back."""
 EXPLAIN_WAIT = 2.0
 """Seconds to wait for a sandbox's end to explain a broken connection."""
 RETRIED = frozenset({"failed", "timed_out", "interrupted"})
@@ -74,8 +73,8 @@ class Try:
 
 
 class Execution:
-    """One attempt at a run, in flight. `attempt()` is its whole life and never raises; `answered` and `chunks` give the
-    answer out. Everything that it writes is for as long as `executor` holds the run.
+    """One attempt at a run, in flight. `attempt()` is its whole life and never raises; `response` goes
+    to the caller. Everything that it writes is for as long as `executor` holds the run.
     """
 
     def __init__(
@@ -102,9 +101,7 @@ class Execution:
         self.depth = depth
         self.key_id = request.caller.key_id
         self.request = request
-        self.answered: asyncio.Future[WorkflowResponse] = asyncio.get_running_loop().create_future()
-        self.answered.add_done_callback(_retrieve)
-        self.chunks: asyncio.Queue[bytes | CodewordsError | None] = asyncio.Queue(CHUNKS_AHEAD)
+        self.response = ResponseStream()
         self.settled = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self._db = database
@@ -339,7 +336,7 @@ class Execution:
         if value_of(headers, b"set-cookie") is not None:
             self.run_log.say(f"The response sets a cookie. {COOKIES}")
         self._answer = WorkflowResponse(reply.status, headers)
-        self.answered.set_result(self._answer)
+        self.response.start(self._answer)
         self._collected = self._answer_files.collect(self.run_id, headers)
         expected = int(value_of(headers, b"content-length") or -1)
         seen = 0
@@ -366,9 +363,9 @@ class Execution:
         if self._collected is not None:
             await self._collected.add(chunk)
 
-    async def _give(self, item: bytes | CodewordsError | None) -> None:
+    async def _give(self, item: bytes | None) -> None:
         if not self.request.background:
-            await self.chunks.put(item)
+            await self.response.put(item)
 
     async def _finish(self, lease: Lease | None, error: CodewordsError | None) -> None:
         """Settle the record and release the lease. Neither waits for the other to succeed."""
@@ -378,7 +375,7 @@ class Execution:
                 await _kill(lease, error)
             await self._settle(error)
             if error is not None:
-                self._give_error(error)
+                self.response.fail(error)
         finally:
             if lease is not None:
                 usage = await self._release(lease)
@@ -387,13 +384,6 @@ class Execution:
 
         if usage is not None:
             self._record_usage(usage)
-
-    def _give_error(self, error: CodewordsError) -> None:
-        if not self.answered.done():
-            self.answered.set_exception(error)
-        if self.chunks.full():
-            self.chunks.get_nowait()  # a caller that stopped reading gets the error, not the chunk before it
-        self.chunks.put_nowait(error)
 
     async def _release(self, lease: Lease) -> Usage | None:
         try:
@@ -479,20 +469,9 @@ class Execution:
         written = self._db.write_with_retries(write)
         settle_if_refused(self._db, written, self.run_id, self._executor)
 
-    async def body(self) -> AsyncIterator[bytes]:
-        """The answer's bytes for one caller; a break before the end cancels the run."""
-        whole = False
-        try:
-            while (item := await self.chunks.get()) is not None:
-                if isinstance(item, CodewordsError):
-                    whole = True
-                    raise item
-                yield item
-
-            whole = True
-        finally:
-            if not whole:
-                await self.hang_up()
+    def body(self) -> AsyncIterator[bytes]:
+        """The body's bytes for one caller; a break before the end cancels the run."""
+        return self.response.body(self.hang_up)
 
     async def hang_up(self) -> None:
         """The caller has gone: cancel and wait until the record says so."""
@@ -505,9 +484,3 @@ async def _kill(lease: Lease, error: CodewordsError) -> None:
         await lease.kill("timed_out" if isinstance(error, RunTimedOut) else "killed")
     except Exception:
         log.exception("sandbox not ended as expected")  # its release ends it
-
-
-def _retrieve(future: asyncio.Future[WorkflowResponse]) -> None:
-    # whoever awaits it sees the error; when nobody does, asyncio need not complain
-    if not future.cancelled():
-        future.exception()

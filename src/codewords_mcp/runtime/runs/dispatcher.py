@@ -7,13 +7,12 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy import Connection, Row
 
-from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import (
     CodewordsError,
     Conflict,
@@ -24,22 +23,22 @@ from codewords_mcp.errors import (
     RuntimeUnavailable,
     StorageFailed,
 )
-from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.model.caller import Caller, MadeBy
-from codewords_mcp.runtime.model.limits import LimitScope
 from codewords_mcp.runtime.model.log_batch import LogBatch
 from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run, RunRequest, RunResponse
 from codewords_mcp.runtime.runs.attempt import Execution
 from codewords_mcp.runtime.runs.background import BackgroundRuns
-from codewords_mcp.runtime.runs.background_request import replayed
 from codewords_mcp.runtime.runs.background_run import BackgroundRun
+from codewords_mcp.runtime.runs.foreground import ForegroundRuns
 from codewords_mcp.runtime.runs.registry import RunRegistry, new_id, shown
-from codewords_mcp.runtime.runs.results import unreadable
-from codewords_mcp.runtime.runs.service_calls import NOT_KEPT, ServiceRunner, about
-from codewords_mcp.runtime.runs.slots import NotOurs
-from codewords_mcp.runtime.store import executors, logs, slots
+from codewords_mcp.runtime.runs.repeated_request import RepeatedRequest, repeat_response
+from codewords_mcp.runtime.runs.service_calls import ServiceRunner
+from codewords_mcp.runtime.store import executors, logs
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
+
+if TYPE_CHECKING:
+    from codewords_mcp.runtime.runs.websocket import WebSocketSession
 
 log = structlog.get_logger(__name__)
 POLL = 1.0
@@ -62,6 +61,7 @@ class RunDispatcher:
         self._journal = floor.journal
         self._active = floor.active
         self._served = served
+        self._foreground = ForegroundRuns(floor)
         self.background = BackgroundRuns(floor, served)
 
     @property
@@ -116,18 +116,18 @@ class RunDispatcher:
         self._admit(request)
         if service := self._served.find(request.service_id):
             served = await self._served.run(service, request)
-            if isinstance(served, str):
+            if isinstance(served, RepeatedRequest):
                 return await self._again(request, served)
             return served
 
-        execution = await self._launch(request)
-        if isinstance(execution, str):
+        execution = await self._foreground.launch(request, Execution)
+        if isinstance(execution, RepeatedRequest):
             return await self._again(request, execution)
 
         try:
-            answer = await asyncio.shield(execution.answered)
+            answer = await asyncio.shield(execution.response.started)
         except asyncio.CancelledError:
-            if not execution.answered.cancelled():
+            if not execution.response.started.cancelled():
                 await execution.hang_up()
             raise
         except CodewordsError as error:
@@ -163,12 +163,13 @@ class RunDispatcher:
             digest = hashlib.sha256(request.idempotency_key.encode()).hexdigest()
             request.idempotency_key = f"{authority.workflow}/{digest}"
 
-    async def _again(self, request: RunRequest, first: str) -> RunResponse:
-        """What the run answered that first used the idempotency key. Raises Conflict."""
+    async def _again(self, request: RunRequest, repeated: RepeatedRequest) -> RunResponse:
+        """Wait for the first run with the idempotency key and repeat its response. Raises Conflict."""
         owner = Caller(request.caller.owner, "user")
-        return _replay(await self.wait(owner, first, self._floor.settings.sync_timeout))
+        timeout = self._floor.settings.sync_timeout
+        return repeat_response(await self.wait(owner, repeated.first_run_id, timeout))
 
-    async def websocket(self, request: RunRequest, subprotocols: list[str]) -> Any:
+    async def websocket(self, request: RunRequest, subprotocols: list[str]) -> WebSocketSession:
         """See `Runtime.websocket`."""
         from codewords_mcp.runtime.runs.websocket import WebSocketExecution
 
@@ -176,10 +177,9 @@ class RunDispatcher:
         if self._served.find(request.service_id):
             raise InvalidInput("A library service has no websockets.", hint="POST to it.")
 
-        execution = await self._launch(
-            request, lambda *a, **k: WebSocketExecution(*a, subprotocols=subprotocols, **k)
-        )
-        if isinstance(execution, str):
+        make = partial(WebSocketExecution, subprotocols=subprotocols)
+        execution = await self._foreground.launch(request, make)
+        if isinstance(execution, RepeatedRequest):
             raise Conflict("A websocket cannot be replayed.", hint="Leave the Idempotency-Key out.")
 
         return await execution.session()
@@ -323,158 +323,6 @@ class RunDispatcher:
             await asyncio.wait(tasks, timeout=30)
         await self.background.close()
 
-    # the path of one run that somebody waits for
-
-    async def _launch(self, request: RunRequest, make: Callable[..., Execution] = Execution) -> Any:
-        """The execution, already on its way; or the id of the run that first used the idempotency key."""
-        floor = self._floor
-        if not floor.answering:
-            raise RuntimeUnavailable(
-                "This runtime is ending; nothing was begun.", hint="Try again in a moment."
-            )
-
-        floor.last_activity = time.monotonic()
-        servable = await floor.servable(request.caller, request.service_id)
-        run_id = request.request_id or new_id()
-        ancestry = await floor.ancestry(request, run_id)
-        ancestry.check()
-        place = floor.place(request, servable)
-        kit = await floor.launcher.kit(request, servable)
-        row = floor.row(request, servable, run_id, ancestry)
-        claimed = floor.admission.claim(place)
-
-        try:
-            recorded = await self._record(request, row, place, claimed=claimed)
-        except BaseException:
-            if claimed:
-                floor.admission.leave(place)
-            raise
-
-        if claimed and not recorded.began:
-            floor.admission.leave(place)
-        if recorded.first is not None:
-            return recorded.first
-
-        execution = make(
-            run_id,
-            request,
-            database=floor.database,
-            run_log=floor.journal.open(run_id),
-            kept=floor.settings.max_response_kept,
-            timeout=request.timeout or floor.settings.sync_timeout,
-            kit=kit,
-            recorded=recorded.written,
-            queued=not recorded.began,
-            supply=floor.supply,
-            correlation_id=ancestry.correlation_id,
-            executor=floor.executor,
-            answer_files=floor.answer_files,
-            depth=ancestry.depth,
-            scrubbers_above=floor.scrubbers_above(request.caller),
-        )
-        floor.begin(run_id, request.caller, kit)
-        floor.enter(execution, self._live(execution, place, claimed=recorded.began))
-
-        return execution
-
-    async def _record(
-        self, request: RunRequest, row: dict[str, Any], place: LimitScope, *, claimed: bool
-    ) -> _Recorded:
-        """Write the run's row: soon, where nothing has to be known of others for it."""
-        floor, began = self._floor, False
-        if claimed and not self._db.shared and request.request_id is None and request.idempotency_key is None:
-            return _Recorded(None, began=True, written=self._db.write_soon(rows.add, row))
-
-        if not claimed:
-            self._check_own_wait(request, place)
-
-        def decide(connection: Connection, row: dict[str, Any]) -> dict[str, Any]:
-            nonlocal began
-            turns = floor.turns
-            if claimed:
-                waits_for = turns.why_not_now(connection, place, behind=False)
-            else:
-                waits_for = turns.why(place)
-
-            began = waits_for is None
-            if began:
-                return row
-
-            slots.lock(connection, place)
-            slots.check_line(connection, place)
-            return row | {"status": "queued", "started_at": None, "attempts": [], "waits_for": waits_for}
-
-        try:
-            first = await floor.record_once(request, row, decide)
-        except asyncio.CancelledError:
-            self._withdraw_unseen(row)
-            raise
-
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        written.set_result(None)
-        return _Recorded(first, began=began and first is None, written=written)
-
-    def _withdraw_unseen(self, row: dict[str, Any]) -> None:
-        """The caller hung up while the row was written, and it may be: writes are made in order, so this finds it."""
-        at, error = now(), RunCancelled("The run was cancelled: the caller hung up.")
-        ended: dict[str, Any] = {
-            "status": "cancelled",
-            "completed_at": at,
-            "error": about(error),
-            "attempts": [],
-            "executor": None,
-        }
-        self._db.write_with_retries(
-            rows.change, row["id"], ended, only_from=rows.UNFINISHED, holder=row["executor"]
-        )
-
-    def _check_own_wait(self, request: RunRequest, place: LimitScope) -> None:
-        """Raises Conflict where the runs that it would wait for are those that wait for it."""
-        full = self._floor.admission.full(place)
-        if full is None or full.scope != "workflow" or not place.nested:
-            return
-        if _alive(self._floor.lineage.origin(request.caller)).count(place.service_id) >= (full.runs or 0):
-            raise Conflict(
-                f"This workflow would wait for itself: it may run {full.runs} at once and is called by its own run.",
-                hint="Raise `concurrency` in its header, or call it in the background (run_async).",
-            )
-
-    async def _live(self, execution: Execution, place: LimitScope, *, claimed: bool) -> None:
-        floor, patience = self._floor, execution.timeout
-        try:
-            try:
-                async with floor.turns.slot(execution.run_id, place, claimed=claimed, patience=patience):
-                    await floor.headroom.enter(execution.run_log.say)
-                    await execution.attempt()
-            except asyncio.CancelledError:
-                await execution.refuse(RunCancelled("The run was cancelled before it started."))
-            except NotOurs:
-                await execution.refuse(RunInterrupted("The run was taken over while it waited."))
-            except CodewordsError as error:
-                await execution.refuse(error)
-            except Exception:
-                log.exception("run failed in the runtime", run_id=execution.run_id)
-                await execution.refuse(unreadable())
-        finally:
-            try:
-                self._journal.close(execution.run_log)
-            finally:
-                floor.leave(execution.run_id)
-
-
-def _alive(origin: CallAttribution) -> tuple[str, ...]:
-    """The workflows of a chain whose runs go on; those that only made a schedule in it come after them."""
-    return origin.services[: len(origin.runs)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Recorded:
-    """What became of a run's row. `first`: the run that first used the idempotency key; `began`: it has its slot."""
-
-    first: str | None
-    began: bool
-    written: asyncio.Future[None]
-
 
 def _closer(execution: Execution, body: AsyncIterator[bytes]) -> Callable[[], Awaitable[None]]:
     async def close() -> None:
@@ -483,57 +331,3 @@ def _closer(execution: Execution, body: AsyncIterator[bytes]) -> Callable[[], Aw
             await execution.hang_up()
 
     return close
-
-
-def _replay(run: Run) -> RunResponse:
-    """The first run's answer again, for a repeated idempotency key."""
-    if run.status not in FINISHED:
-        raise Conflict(
-            f"The run {run.id} with this Idempotency-Key is still going on.",
-            hint=f"GET /result/{run.id} waits for it.",
-        )
-    if run.response_status is None:
-        raise Conflict(
-            f"The run {run.id} with this Idempotency-Key ended without an answer ({run.status}).",
-            hint="Use a new key to run again.",
-        )
-    if run.response_file is not None:
-        raise Conflict(
-            f"The run {run.id} with this Idempotency-Key has succeeded; its answer is kept as a file.",
-            hint=f"GET /result/{run.id} has its link.",
-        )
-    if run.response_truncated:
-        if run.response_content == NOT_KEPT:
-            why = "holds something secret"
-        else:
-            why = "was too long to be kept whole"
-
-        raise Conflict(
-            f"The run {run.id} with this Idempotency-Key has succeeded; its answer {why}.",
-            hint="Use a new key to run again.",
-        )
-
-    content = (run.response_content or "").encode()
-    if run.response_json is not None or _is_json(content):
-        kind = b"application/json"
-    else:
-        kind = b"text/plain; charset=utf-8"
-
-    headers = [
-        (b"content-type", kind),
-        (b"content-length", str(len(content)).encode()),
-        (b"x-request-id", run.id.encode()),
-        (b"idempotent-replay", b"true"),
-    ]
-
-    async def nothing_to_close() -> None:
-        return None
-
-    return RunResponse(run.id, run.response_status, headers, replayed(content), nothing_to_close)
-
-
-def _is_json(content: bytes) -> bool:
-    with suppress(ValueError):
-        parse(content)
-        return True
-    return False

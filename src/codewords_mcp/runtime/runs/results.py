@@ -26,6 +26,8 @@ from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 
+NOT_STORED = "(not kept: it holds something secret)"
+"""Stored in place of a response that holds something secret."""
 log = structlog.get_logger(__name__)
 
 

@@ -17,7 +17,8 @@ from codewords_mcp.runtime.model.run import RunRequest, RunResponse
 from codewords_mcp.runtime.runs.background_request import replayed
 from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.registry import CalledService, RunAncestry, RunRegistry, first_attempt, new_id
-from codewords_mcp.runtime.runs.results import settle_if_refused
+from codewords_mcp.runtime.runs.repeated_request import RepeatedRequest
+from codewords_mcp.runtime.runs.results import NOT_STORED, settle_if_refused
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 from codewords_mcp.runtime.services import refuse_planned
 from codewords_mcp.runtime.services.base import Service, ServiceContext, ServiceDependencies, Spent, read
@@ -26,7 +27,6 @@ from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
 
 JSON_TYPE = (b"content-type", b"application/json")
-NOT_KEPT = "(not kept: it holds something secret)"
 log = structlog.get_logger(__name__)
 
 
@@ -67,10 +67,10 @@ class ServiceRunner:
             refuse_planned(service_id)
         return service
 
-    async def run(self, service: Service, request: RunRequest) -> RunResponse | str:
-        """Answer a call that somebody waits for, and record it; or the id of the run that first used its idempotency key.
+    async def run(self, service: Service, request: RunRequest) -> RunResponse | RepeatedRequest:
+        """Carry out a call whose caller waits, and record it.
 
-        Raises what the service raises, with the run's id; the record has it too.
+        Raises the service's error, with the run's id; the record has it too.
         """
         floor, at = self._floor, now()
         run_id = request.request_id or new_id()
@@ -91,7 +91,7 @@ class ServiceRunner:
         else:
             first = await floor.record_once(request, row)
             if first is not None:
-                return first
+                return RepeatedRequest(first)
             answer, values = await self._known(_call(request, run_id, ancestry), service, request, at)
 
         if isinstance(answer, CodewordsError):
@@ -269,7 +269,7 @@ def _parsed(body: bytes, request: RunRequest) -> dict[str, Any]:
 def _kept(answer: bytes, *, private: bool, limit: int) -> dict[str, Any]:
     """What the record keeps of an answer."""
     if private:
-        return {"response_content": NOT_KEPT, "response_truncated": True}
+        return {"response_content": NOT_STORED, "response_truncated": True}
     if len(answer) > limit:
         return {"response_content": answer[:limit].decode(errors="ignore"), "response_truncated": True}
     return {"response_content": answer.decode(), "response_json": parse_or_none(answer)}

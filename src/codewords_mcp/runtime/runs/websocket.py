@@ -71,12 +71,12 @@ class WebSocketExecution(Execution):
     async def session(self) -> WebSocketSession:
         """The open session. Raises what the run failed of. Cancelling this cancels the run."""
         try:
-            await asyncio.wait({self._session, self.answered}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({self._session, self.response.started}, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             await self.hang_up()
             raise
         if not self._session.done():
-            await self.answered  # failed before it opened: this raises
+            await self.response.started  # failed before it opened: this raises
             raise RunCancelled("The websocket closed before it opened.")
         return self._session.result()
 
