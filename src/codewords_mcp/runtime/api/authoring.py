@@ -213,9 +213,9 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         Raises NotFound, ConsentNeeded, Forbidden, Conflict while runs of it go on.
         """
         refuse_run(caller, "delete workflows")
-        name = await self._house.deployments.delete(
-            caller, service_id, lambda ask: self._house.consents.settle(ask, consent)
-        )
+        deployments = self._house.deployments
+        await self._house.consents.settle(await deployments.deletion_question(caller, service_id), consent)
+        name = await deployments.delete(caller, service_id)
         self._house.forget(service_id)
         self._house.webhooks.changed()
         await self._house.tell_changed(caller.owner, service_id)

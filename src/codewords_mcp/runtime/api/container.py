@@ -78,6 +78,7 @@ from codewords_mcp.runtime.triggers.slack_socket_mode import SocketMode
 from codewords_mcp.runtime.triggers.webhooks import WebhookService
 from codewords_mcp.runtime.web.client import Web
 from codewords_mcp.runtime.workflows.analysis import derive
+from codewords_mcp.runtime.workflows.deploy import Deployer
 from codewords_mcp.runtime.workflows.deployments import Deployments
 from codewords_mcp.runtime.workflows.environments.environment import Environments
 from codewords_mcp.runtime.workflows.script import Script
@@ -143,7 +144,7 @@ class Container:
             database, lambda service_id: f"{self.base_url}/run/{service_id}/", self._isolation
         )
         self.drafts = Drafts(database, settings.draft_ttl)
-        self.deployments.on_live = self.forget
+        self.deployer = Deployer(database, self.deployments, self.forget)
         self.catalog = Catalog(database, self.environments, self._manifest_of)
         self.admission = Admission()
         self.egress = Egress(

@@ -11,6 +11,8 @@ from codewords_mcp.runtime.model.caller import Caller, refuse_run
 from codewords_mcp.runtime.model.progress import Progress, no_progress
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.model.workflow import Consent, Deployment
+from codewords_mcp.runtime.store.drafts import DraftRow
+from codewords_mcp.runtime.workflows.deploy import DeployRequest
 from codewords_mcp.runtime.workflows.openapi import UNTITLED
 from codewords_mcp.runtime.workflows.validation.smoke import Smoke
 
@@ -76,23 +78,8 @@ class DeploymentCalls(AuthoringCalls):
         elif code is None:
             code = await self.template_code(caller, template_id or "")
 
-        async def unchanged() -> None:
-            if draft is not None and (await drafts.get(caller, draft.id)).revision != draft.revision:
-                raise stale(draft.revision)
-
-        deployment = await self._house.deployments.deploy(
-            caller,
-            code,
-            name=name,
-            service_id=service_id,
-            base_version=base_version,
-            description=description,
-            public=public,
-            validate=lambda text, report: self._validate(caller, text, report, smoke),
-            agree=lambda ask: self._house.consents.settle(ask, consent),
-            unchanged=unchanged,
-            progress=progress,
-        )
+        request = DeployRequest(caller, code, name, service_id, base_version, description, public)
+        deployment = await self._make_live(request, draft, consent, smoke, progress)
         if draft is not None:
             await drafts.remove(caller, draft.id)
         self._house.forget(deployment.service_id)
@@ -100,6 +87,33 @@ class DeploymentCalls(AuthoringCalls):
             await self._house.tell_changed(caller.owner, deployment.service_id)
         notes = [*deployment.notes, *await self._broken_schedules(caller, deployment.service_id)]
         return deployment.model_copy(update={"notes": notes, "availability": self._house.availability()})
+
+    async def _make_live(
+        self,
+        request: DeployRequest,
+        draft: DraftRow | None,
+        consent: Consent,
+        smoke: Smoke,
+        progress: Progress,
+    ) -> Deployment:
+        deployer = self._house.deployer
+        plan = await deployer.plan(request)
+        if isinstance(plan, Deployment):
+            return plan
+
+        checked = await self._validate(request.caller, request.code, progress, smoke)
+        review = await deployer.review(plan, checked)
+        if isinstance(review, Deployment):
+            return review
+
+        # validation takes seconds to minutes: a draft that was edited meanwhile is not what was validated
+        if draft is not None:
+            current = await self._house.drafts.get(request.caller, draft.id)
+            if current.revision != draft.revision:
+                raise stale(draft.revision)
+
+        await self._house.consents.settle(review.question, consent)
+        return await deployer.activate(review)
 
     async def _broken_schedules(self, caller: Caller, service_id: str) -> list[Check]:
         """A warning for each schedule whose input does not fit what is live now."""
