@@ -395,6 +395,21 @@ def access() -> str:
     return "\n".join(parts)
 
 
+def modules() -> str:
+    """Every module of the distribution with the first sentence of its docstring, by package."""
+    import ast
+
+    source = HERE.parents[1] / "src" / "codewords_mcp"
+    packages: dict[str, list[list[str]]] = {}
+    for path in sorted(source.rglob("*.py")):
+        if "programs" in path.parts or "versions" in path.parts:  # templates and migrations, one like the other
+            continue
+        package = path.parent.relative_to(source.parent).as_posix()
+        first = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n\n")[0]
+        packages.setdefault(package, []).append([f"`{path.name}`", first])
+    return "\n".join(f"## {name}/\n\n{_table(['module', ''], rows)}" for name, rows in packages.items())
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "access": access,
     "cli": cli,
@@ -405,6 +420,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "services": services,
     "attacks": attacks,
     "compatibility": compatibility,
+    "modules": modules,
 }
 
 

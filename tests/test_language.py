@@ -1,0 +1,115 @@
+"""The language of the code: words that name nothing in this field, riddles in docstrings, names of two things.
+
+Each limit below only ever sinks. A word is added to the list when it is found, never taken out.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = [ROOT / "src" / "codewords_mcp", *sorted((ROOT / "packages").glob("*/src"))]
+NOT_OURS = ("templates/programs", "__pycache__", "migrations/versions")
+"""Programs that people take over, and migrations that are never changed."""
+PRIVATE_WORDS = frozenset(
+    "house houses floor kit shelf shelves nursery courier lookout keeper warden leash husk told asked given kept said "
+    "wanted begun whose astray stray bury draught story wish wishes patience".split()
+)
+PRIVATE_FILES = PRIVATE_WORDS | {"breaking", "turns", "heads", "forms", "tails", "door"}
+RIDDLE = re.compile(r"(What|Whether|Which|Who|Whose|How|Where|Why)\b")
+
+MAX_PRIVATE_NAMES = 20
+MAX_RIDDLES = 60
+MAX_SHARED_CLASSES = 20
+MAX_UNTYPED_RETURNS = 90
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    found = (path for source in SOURCES for path in sorted(source.rglob("*.py")))
+    return {
+        path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+        for path in found
+        if not any(part in path.as_posix() for part in NOT_OURS)
+    }
+
+
+def names(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
+                yield name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case _:
+                pass
+
+
+def words(name: str) -> set[str]:
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?=[A-Z]|$)", name)}
+
+
+@pytest.mark.requirement("language:names")
+def test_no_name_is_a_word_that_only_this_project_uses() -> None:
+    private = Counter(
+        f"{path}: {name}"
+        for path, tree in modules().items()
+        for name in names(tree)
+        if words(name) & PRIVATE_WORDS
+    )
+    private.update(path for path in modules() if words(Path(path).stem) & PRIVATE_FILES)
+    assert private.total() <= MAX_PRIVATE_NAMES, private.most_common(40)
+
+
+@pytest.mark.requirement("language:names")
+def test_a_class_name_stands_for_one_class() -> None:
+    classes: defaultdict[str, list[str]] = defaultdict(list)
+    for path, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                classes[node.name].append(path)
+
+    shared = {name: paths for name, paths in classes.items() if len(paths) > 1}
+    assert sum(map(len, shared.values())) <= MAX_SHARED_CLASSES, shared
+
+
+@pytest.mark.requirement("language:docstrings")
+def test_a_docstring_names_its_subject_first() -> None:
+    riddles = [
+        f"{path}:{getattr(node, 'lineno', 1)}: {text.splitlines()[0]}"
+        for path, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if (text := ast.get_docstring(node)) and RIDDLE.match(text) and not _of_a_bool(node, text)
+    ]
+    assert len(riddles) <= MAX_RIDDLES, riddles
+
+
+def _of_a_bool(node: ast.AST, text: str) -> bool:
+    """`Whether …` is plain on a function that returns a bool."""
+    is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    return (
+        text.startswith("Whether")
+        and is_function
+        and node.returns is not None
+        and ast.unparse(node.returns) == "bool"
+    )
+
+
+@pytest.mark.requirement("language:types")
+def test_functions_name_the_type_that_they_return() -> None:
+    untyped = [
+        f"{path}:{node.lineno} {node.name}"
+        for path, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if node.returns is not None and ast.unparse(node.returns) == "Any"
+    ]
+    assert len(untyped) <= MAX_UNTYPED_RETURNS, untyped
