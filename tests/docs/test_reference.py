@@ -121,7 +121,7 @@ def test_the_example_configuration_starts_the_server_and_is_the_one_in_the_guide
     example = (ROOT / "examples" / "claude_desktop_config.json").read_text(encoding="utf-8")
     server = json.loads(example)["mcpServers"]["codewords"]
     scripts = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'{server["command"]} = "codewords_mcp.stdio:main"' in scripts
+    assert f'{server["command"]} = "codewords_mcp.__main__:main"' in scripts
     same = [
         block
         for block in blocks(ROOT / "docs" / "guides" / "claude-desktop.md")

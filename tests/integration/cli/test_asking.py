@@ -11,6 +11,7 @@ from tests.workshop import make_home
 
 MAIL = {"to": "friend@example.org", "subject": "Hello", "text": "From a\nterminal"}
 RUN = ("codewords", "run", "send_email", "--input", json.dumps(MAIL))
+INPUT = '{"name": "Ada"}'
 
 
 def unsent(shell: Shell) -> int:
@@ -120,7 +121,7 @@ def test_a_person_agrees_to_anothers_workflow_on_a_terminal_and_withdraws_it_by_
     shell: Shell, greeting: str
 ) -> None:
     made = of_another(shell, greeting, "agreed on a terminal")
-    run = ("codewords", "run", made, "--input", '{"name": "Ada"}')
+    run = ("codewords", "run", made, "--input", INPUT)
 
     def answered(answer: str, *words: str) -> tuple[int, str]:
         terminal = Terminal(shell, *words)
@@ -148,5 +149,5 @@ def test_a_person_agrees_to_anothers_workflow_on_a_terminal_and_withdraws_it_by_
     assert shell("codewords", "agreements", "withdraw", made).code == 2
     assert shell(*run).code == 3, "it is asked about again"
 
-    code, shown = answered("y", "codewords", "schedules", "create", made, "@yearly", "-z", "UTC")
+    code, shown = answered("y", "codewords", "schedules", "create", made, "@yearly", "-z", "UTC", "--input", INPUT)
     assert code == 0, shown

@@ -76,7 +76,7 @@ def test_a_held_and_published_home_is_found_and_its_file_is_for_its_owner_only(h
 def test_a_home_is_held_once_and_the_refusal_names_who_holds_it(home: Path) -> None:
     hold = HomeLock(str(home))
     hold.publish(info(os.getpid()))
-    second = "import sys; from codewords_mcp.stdio.home_lock import Hold; Hold(sys.argv[1])"
+    second = "import sys; from codewords_mcp.stdio.home_lock import HomeLock; HomeLock(sys.argv[1])"
     refused = subprocess.run(
         [sys.executable, "-c", second, str(home)],
         capture_output=True,

@@ -126,7 +126,7 @@ class Systemd(Manager):
             "[Unit]",
             "Description=CodeWords workflows: MCP server and runtime",
             "",
-            "[SessionService]",
+            "[Service]",
             f"ExecStart={command}",
             f"Environment={_systemd_word(f'CODEWORDS_HOME={service.home}')}",
             "# Runs get 15 s to finish; those that are left go on after the next start.",
