@@ -420,7 +420,6 @@ PAGES: dict[str, Callable[[], str]] = {
     "services": services,
     "attacks": attacks,
     "compatibility": compatibility,
-    "modules": modules,
 }
 
 
