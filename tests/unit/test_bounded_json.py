@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from codewords_mcp.bounded_json import MAX_DEPTH, UnacceptableJson, check, parse, parse_or_none, parse_stored
 from codewords_mcp.errors import InvalidInput, StorageFailed
 from codewords_mcp.http.wire_format import log_record, result_record
-from codewords_mcp.mcp_server.run_format import RunView, _log, run_result, run_words  # pyright: ignore[reportPrivateUsage]
+from codewords_mcp.mcp_server.run_format import RunView, _log, format_run, run_result  # pyright: ignore[reportPrivateUsage]
 from codewords_mcp.runtime.model.log_text import level_of
 from codewords_mcp.runtime.model.run import LogLine
 from codewords_mcp.runtime.runs.results import CapturedBody, WorkflowResponse, response_record
@@ -159,7 +159,7 @@ def _told(database: Database, run_id: str) -> tuple[bytes, str]:
     assert run_id in [one.id for one in listed]
     told = run_result(RunView(run))
     told.model_dump_json()
-    return to_json(result_record(run)), run_words(told)
+    return to_json(result_record(run)), format_run(told)
 
 
 def test_whatever_a_program_answers_its_record_is_settled_and_read(database: Database) -> None:

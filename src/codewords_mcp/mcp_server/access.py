@@ -47,7 +47,7 @@ _URI_ARGUMENTS: Final = {
 }
 
 
-def completed(subject: str, argument: str) -> str | None:
+def completion_kind(subject: str, argument: str) -> str | None:
     """The kind of name that an argument of a prompt or an address takes; None where it can't be listed."""
     return _PROMPT_ARGUMENTS.get((subject, argument)) or _URI_ARGUMENTS.get((subject, argument))
 
@@ -73,22 +73,22 @@ _SCHEMES: Final = {
 
 def rules_of(method: str, params: Mapping[str, Any]) -> list[Rule]:
     """The rules of all that a message asks for, except tools, which `Surface.find` judges by their own."""
-    asked = [TABLE.find("method", method)]
+    rules = [TABLE.find("method", method)]
     uri, name = str(params.get("uri", "")), str(params.get("name", ""))
 
     match method:
         case "resources/read":
-            asked.append(resource_rule(uri))
+            rules.append(resource_rule(uri))
         case "resources/subscribe":
-            asked.append(subscription_rule(uri))
+            rules.append(subscription_rule(uri))
         case "prompts/get":
-            asked.append(TABLE.find("prompt", name))
+            rules.append(TABLE.find("prompt", name))
         case "completion/complete":
-            asked += _completion_rules(params)
+            rules += _completion_rules(params)
         case _:
             pass
 
-    return [rule for rule in asked if rule is not None]
+    return [rule for rule in rules if rule is not None]
 
 
 def subscription_rule(uri: str) -> Rule | None:
@@ -101,7 +101,7 @@ def subscription_rule(uri: str) -> Rule | None:
 def _completion_rules(params: Mapping[str, Any]) -> list[Rule | None]:
     match params:
         case {"ref": {"name": subject} | {"uri": subject}, "argument": {"name": argument}}:
-            subject, kind = str(subject), completed(str(subject), str(argument))
+            subject, kind = str(subject), completion_kind(str(subject), str(argument))
         case _:
             return []
     of = TABLE.find("prompt", subject) or TABLE.find("resource", subject)
@@ -122,9 +122,9 @@ def filter_list(ctx: RequestContext, result: Any) -> Any:
     if ctx.method not in _LISTS or not isinstance(result, dict):
         return result
     key, kind, name = _LISTS[ctx.method]
-    access, answer = access_of(ctx), cast("dict[str, Any]", result)
-    shown = [one for one in answer[key] if _shown(access, TABLE.find(kind, one[name]))]
-    return answer | {key: shown}
+    access, listing = access_of(ctx), cast("dict[str, Any]", result)
+    shown = [item for item in listing[key] if _is_shown(access, TABLE.find(kind, item[name]))]
+    return listing | {key: shown}
 
 
 _LISTS: Final[dict[str, tuple[str, Kind, str]]] = {
@@ -133,7 +133,7 @@ _LISTS: Final[dict[str, tuple[str, Kind, str]]] = {
 }
 
 
-def _shown(access: Access, rule: Rule | None) -> bool:
+def _is_shown(access: Access, rule: Rule | None) -> bool:
     return rule is None or access.shows(rule)
 
 

@@ -22,10 +22,10 @@ class CheckItem(BaseModel):
     fix: str | None = None
 
 
-def items_of(checks: list[Check]) -> list[CheckItem]:
+def check_items(checks: list[Check]) -> list[CheckItem]:
     """What did not simply pass, failures first, bounded."""
-    told = [check for check in checks if check.status in {"failed", "warning", "note"}]
-    told.sort(key=lambda check: ("failed", "warning", "note").index(check.status))
+    reported = [check for check in checks if check.status in {"failed", "warning", "note"}]
+    reported.sort(key=lambda check: ("failed", "warning", "note").index(check.status))
     return [
         CheckItem(
             id=check.id,
@@ -35,23 +35,23 @@ def items_of(checks: list[Check]) -> list[CheckItem]:
             column=check.column,
             fix=check.fix and cut(clean(as_tools(check.fix)), 600),
         )
-        for check in told[:_SHOWN]
+        for check in reported[:_SHOWN]
     ]
 
 
-def lines_of(checks: list[Check]) -> list[str]:
+def check_lines(checks: list[Check]) -> list[str]:
     """One line a check: `- failed ruff (line 3, column 9): message. Fix: …`."""
-    return [_line(item) for item in items_of(checks)]
+    return [_line(item) for item in check_items(checks)]
 
 
-def may(capabilities: list[str]) -> list[str]:
+def capability_lines(capabilities: list[str]) -> list[str]:
     """What the workflow may do, in one line; nothing where it is not known."""
     if capabilities:
-        return [f"It may, and no more: {'; '.join(plain(capabilities))}"]
+        return [f"It may, and no more: {'; '.join(capability_list(capabilities))}"]
     return []
 
 
-def plain(capabilities: list[str]) -> list[str]:
+def capability_list(capabilities: list[str]) -> list[str]:
     """The lines of a manifest without the blanks that align them for people."""
     return [" ".join(line.split()) for line in capabilities]
 

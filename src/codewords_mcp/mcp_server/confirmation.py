@@ -13,77 +13,77 @@ from typing import Any
 from mcp_types import CallToolResult, InputRequiredResult, TextContent
 
 from codewords_mcp.errors import ConsentNeeded
-from codewords_mcp.mcp_server.consent import Asking, asker_of, waiting
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.consent import ConsentDialogue, asker_name, pending_lines
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.runtime.auth.questions import Question, of_tool
 from codewords_mcp.runtime.model.workflow import Consent
 
 CONFIRM = "confirm"
 """The argument that a tool with a question has beside its own."""
 SCHEMA = {"type": "string", "description": "Token of the reply that asked"}
-ASKED_WITHIN = 30.0
+CONFIRM_TIMEOUT = 30.0
 """Seconds of a call after which it no longer waits for a person: what they agreed to has to be done yet."""
-Ask = Callable[[DoorContext, dict[str, Any]], Awaitable[str | Question | None]]
+MakeQuestion = Callable[[ToolContext, dict[str, Any]], Awaitable[str | Question | None]]
 """`await ask(ctx, arguments)`: what to ask the person, a sentence of ours or a whole question; None where nothing is asked."""
 
 
-async def settle(
-    ctx: DoorContext, tool: str, arguments: dict[str, Any], confirm: str | None, ask: Ask
+async def ask_tool_question(
+    ctx: ToolContext, tool: str, arguments: dict[str, Any], confirm: str | None, ask: MakeQuestion
 ) -> CallToolResult | InputRequiredResult | None:
     """None where the tool may go on; else what to answer instead. Raises Forbidden where the person declined."""
-    person = Asking(ctx, until=time.monotonic() + ASKED_WITHIN)
-    before = await person.answered_before()
-    if confirm and before is None:
-        await person.on_page(confirm)
-    asked = await ask(ctx, arguments)
-    if asked is None:
+    dialogue = ConsentDialogue(ctx, until=time.monotonic() + CONFIRM_TIMEOUT)
+    previous = await dialogue.answered_before()
+    if confirm and previous is None:
+        await dialogue.on_page(confirm)
+    prepared = await ask(ctx, arguments)
+    if prepared is None:
         return None
 
-    _, caller = asking(ctx)
-    if isinstance(asked, str):
-        question = of_tool(caller.owner, tool, arguments, asked)
+    _, caller = runtime_and_caller(ctx)
+    if isinstance(prepared, str):
+        question = of_tool(caller.owner, tool, arguments, prepared)
     else:
-        question = asked
+        question = prepared
 
-    needed = await _settle(ctx, question, before or confirm)
-    if needed is not None and before is None and confirm is None:
-        answered = await person.ask(needed)
-        if isinstance(answered, InputRequiredResult):
-            return answered
-        if answered:
-            needed = await _settle(ctx, question, needed.confirm)
+    pending = await _settle(ctx, question, previous or confirm)
+    if pending is not None and previous is None and confirm is None:
+        outcome = await dialogue.ask(pending)
+        if isinstance(outcome, InputRequiredResult):
+            return outcome
+        if outcome:
+            pending = await _settle(ctx, question, pending.confirm)
 
-    if needed is None:
+    if pending is None:
         return None
 
-    return told(needed, tool)
+    return pending_result(pending, tool)
 
 
-async def put(
-    ctx: DoorContext, needed: ConsentNeeded, tool: str, confirm: str | None
+async def ask_runtime_question(
+    ctx: ToolContext, pending: ConsentNeeded, tool: str, confirm: str | None
 ) -> CallToolResult | InputRequiredResult | None:
     """Put to the person what the runtime asks before it does the tool's work; None where they have answered just now."""
-    person = Asking(ctx, until=time.monotonic() + ASKED_WITHIN)
+    dialogue = ConsentDialogue(ctx, until=time.monotonic() + CONFIRM_TIMEOUT)
     if confirm is None and ctx.input_responses is None:
-        answered = await person.ask(needed)
-        if isinstance(answered, InputRequiredResult):
-            return answered
-        if answered:
+        outcome = await dialogue.ask(pending)
+        if isinstance(outcome, InputRequiredResult):
+            return outcome
+        if outcome:
             return None
-    return told(needed, tool)
+    return pending_result(pending, tool)
 
 
-def told(needed: ConsentNeeded, tool: str) -> CallToolResult:
+def pending_result(pending: ConsentNeeded, tool: str) -> CallToolResult:
     """A question that waits, as a result: its items are data."""
-    text = "\n".join(["needs_consent: " + needed.message, *waiting(needed, tool)[1:]])
-    meta = {"codewords/confirm": needed.confirm}
+    text = "\n".join(["needs_consent: " + pending.message, *pending_lines(pending, tool)[1:]])
+    meta = {"codewords/confirm": pending.confirm}
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True, _meta=meta)
 
 
-async def asks_nothing(_ctx: DoorContext, _arguments: dict[str, Any]) -> None:
-    """For a tool that asks nothing itself: what the runtime asks before it does the tool's work is put by `put`."""
+async def no_question(_ctx: ToolContext, _arguments: dict[str, Any]) -> None:
+    """Ask nothing: for tools whose question comes from the runtime (`ask_runtime_question`)."""
 
 
-async def _settle(ctx: DoorContext, question: Question, confirm: str | None) -> ConsentNeeded | None:
-    runtime, caller = asking(ctx)
-    return await runtime.settle_or_ask(caller, question, Consent(confirm=confirm, asker=asker_of(ctx)))
+async def _settle(ctx: ToolContext, question: Question, confirm: str | None) -> ConsentNeeded | None:
+    runtime, caller = runtime_and_caller(ctx)
+    return await runtime.settle_or_ask(caller, question, Consent(confirm=confirm, asker=asker_name(ctx)))

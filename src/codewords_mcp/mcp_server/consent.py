@@ -23,37 +23,37 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from codewords_mcp.errors import ConsentNeeded
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.elicitation import EMPTY_FORM, elicit_form, elicit_url
 from codewords_mcp.mcp_server.tasks import task_of
 from codewords_mcp.mcp_server.text import fence
 from codewords_mcp.runtime.auth.questions import describe_key
 from codewords_mcp.runtime.model.plain_text import quoted
 
-ANSWERED_WITHIN = 25.0
+ANSWER_TIMEOUT = 25.0
 """Seconds that a call waits for a person; what they say on the page later is found by the next call."""
-ASKED_FOR = 600.0
+TASK_ANSWER_TIMEOUT = 600.0
 """Seconds that a task waits for a person: as long as the page's address is good."""
-LONGEST_FORM = 4_000
+MAX_FORM_CHARS = 4_000
 """Characters that a client's form is trusted to show; the page shows any number."""
 _QUESTION = "consent"
 Way = Literal["form", "page", "text"]
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class ConsentDialogue:
     """One call that may ask, and until when (by the monotonic clock) it may wait for a person."""
 
-    ctx: DoorContext
+    ctx: ToolContext
     until: float
 
     @property
     def seconds(self) -> float:
         """How long to wait for a person now; a second at the least."""
         if task_of(self.ctx) is None:
-            most = ANSWERED_WITHIN
+            most = ANSWER_TIMEOUT
         else:
-            most = ASKED_FOR
+            most = TASK_ANSWER_TIMEOUT
         return min(max(self.until - time.monotonic(), 1.0), most)
 
     async def answered_before(self) -> str | None:
@@ -78,19 +78,19 @@ class Asking:
 
     async def on_page(self, token: str) -> bool:
         """Wait for what the person says on the page; whether they have."""
-        runtime, caller = asking(self.ctx)
+        runtime, caller = runtime_and_caller(self.ctx)
         return await runtime.wait_for_consent(caller, token, self.seconds) is not None
 
     async def ask(self, question: ConsentNeeded) -> InputRequiredResult | bool:
         """Ask the person and take the answer; whether they gave one. Or the question, for the client to put."""
         ctx, way = self.ctx, _way(self.ctx, question)
         if way == "text":
-            runtime, caller = asking(ctx)
+            runtime, caller = runtime_and_caller(ctx)
             await runtime.open_page(caller.owner, question.url)
             return False
 
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            return _for_the_client(question, way)
+            return _input_required(question, way)
 
         with anyio.move_on_after(self.seconds):
             return await (self._by_form(question) if way == "form" else self._by_page(question))
@@ -116,11 +116,11 @@ class Asking:
         return answered
 
     async def _take(self, token: str, *, agreed: bool) -> None:
-        runtime, caller = asking(self.ctx)
+        runtime, caller = runtime_and_caller(self.ctx)
         await runtime.answer_consent(caller, token, agreed=agreed)
 
 
-def _for_the_client(question: ConsentNeeded, way: Way) -> InputRequiredResult:
+def _input_required(question: ConsentNeeded, way: Way) -> InputRequiredResult:
     """The server may not ask here: the client asks, and calls again with the answer and the (sealed) state."""
     params: Any = (
         ElicitRequestFormParams(message=_message(question), requested_schema=EMPTY_FORM)
@@ -131,7 +131,7 @@ def _for_the_client(question: ConsentNeeded, way: Way) -> InputRequiredResult:
     return InputRequiredResult(input_requests={_QUESTION: ElicitRequest(params=params)}, request_state=state)
 
 
-def _way(ctx: DoorContext, question: ConsentNeeded) -> Way:
+def _way(ctx: ToolContext, question: ConsentNeeded) -> Way:
     can = ctx.client_capabilities
     elicitation = can.elicitation if can else None
     if elicitation is None:
@@ -139,7 +139,7 @@ def _way(ctx: DoorContext, question: ConsentNeeded) -> Way:
 
     # before 2025-11-25 the capability had no members and meant forms
     shows_forms = elicitation.form is not None or elicitation.url is None
-    if shows_forms and len(_message(question)) <= LONGEST_FORM:
+    if shows_forms and len(_message(question)) <= MAX_FORM_CHARS:
         return "form"
     if elicitation.url is not None:
         return "page"
@@ -155,9 +155,9 @@ def _message(question: ConsentNeeded) -> str:
     return "\n".join(part for part in (question.question, *question.asks, page) if part)
 
 
-def asker_of(ctx: DoorContext) -> str:
+def asker_name(ctx: ToolContext) -> str:
     """Who asks, as the question tells it: the chat host by its own name, and the key that it has."""
-    _, caller = asking(ctx)
+    _, caller = runtime_and_caller(ctx)
     params = getattr(ctx.session, "client_params", None)  # a task outlives the session that began it
     if params is not None:
         host = quoted(params.client_info.name, 60)
@@ -166,14 +166,14 @@ def asker_of(ctx: DoorContext) -> str:
     return f"{host}, over MCP with {describe_key(caller)}"
 
 
-def as_data(question: ConsentNeeded) -> list[str]:
+def fenced_items(question: ConsentNeeded) -> list[str]:
     """What is asked, one item a line, between a label and a random boundary: hosts show structured results too."""
     return fence(
-        "What is asked", "\n".join(" ".join(one.split()) for one in question.asks), LONGEST_FORM
+        "What is asked", "\n".join(" ".join(line.split()) for line in question.asks), MAX_FORM_CHARS
     ).splitlines()
 
 
-def waiting(question: ConsentNeeded, tool: str, *, by_token: bool = True) -> list[str]:
+def pending_lines(question: ConsentNeeded, tool: str, *, by_token: bool = True) -> list[str]:
     """What a model is told to do about a question that waits, and what is asked, as data.
 
     `by_token`: the tool takes `confirm`.
@@ -184,7 +184,7 @@ def waiting(question: ConsentNeeded, tool: str, *, by_token: bool = True) -> lis
     )
     return [
         question.message,
-        *as_data(question),
+        *fenced_items(question),
         next_step,
         f"Then call {tool} again with the same arguments"
         + (f" and confirm={json.dumps(question.confirm)}." if by_token else "."),

@@ -36,7 +36,7 @@ class ServerState:
 RequestContext = ServerRequestContext[ServerState, Any]
 """What a low-level handler gets."""
 
-DoorContext = Context[ServerState, Any]
+ToolContext = Context[ServerState, Any]
 """What a tool, resource or prompt function gets."""
 
 
@@ -63,7 +63,7 @@ def principal_of(caller: Caller) -> str:
     return ":".join((caller.kind, caller.owner, caller.key_id or "", caller.run_id or ""))
 
 
-def asking(ctx: DoorContext) -> tuple[Runtime, Caller]:
+def runtime_and_caller(ctx: ToolContext) -> tuple[Runtime, Caller]:
     """The runtime, and on whose behalf to ask it. Raises Unauthenticated."""
     request = ctx.request_context
     return request.lifespan_context.runtime, caller_of(request)

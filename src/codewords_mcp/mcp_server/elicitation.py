@@ -14,7 +14,7 @@ from mcp import MCPError
 from mcp_types import ElicitResult
 from pydantic import ValidationError
 
-from codewords_mcp.mcp_server.context import DoorContext
+from codewords_mcp.mcp_server.context import ToolContext
 
 Action = Literal["accept", "decline", "cancel"]
 EMPTY_FORM: Final[dict[str, Any]] = {"type": "object", "properties": {}}
@@ -22,12 +22,12 @@ EMPTY_FORM: Final[dict[str, Any]] = {"type": "object", "properties": {}}
 log = structlog.get_logger(__name__)
 
 
-async def elicit_form(ctx: DoorContext, message: str) -> Action | None:
+async def elicit_form(ctx: ToolContext, message: str) -> Action | None:
     """What the person did with a form without fields; None where no answer of theirs came."""
     return await _action(ctx.session.elicit_form(message, EMPTY_FORM, ctx.request_id))
 
 
-async def elicit_url(ctx: DoorContext, message: str, url: str, elicitation_id: str) -> Action | None:
+async def elicit_url(ctx: ToolContext, message: str, url: str, elicitation_id: str) -> Action | None:
     """Whether the person opens a page; None where no answer of theirs came."""
     return await _action(ctx.session.elicit_url(message, url, elicitation_id, ctx.request_id))
 

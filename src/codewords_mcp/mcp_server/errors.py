@@ -13,7 +13,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from codewords_mcp.errors import CodewordsError, InvalidInput, NotFound
-from codewords_mcp.mcp_server.context import DoorContext
+from codewords_mcp.mcp_server.context import ToolContext
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,7 +24,7 @@ class McpInternalError(CodewordsError):
     """Something nobody foresaw: only an id, under which the log has the rest."""
 
 
-def foreseen(error: BaseException, what: str) -> CodewordsError:
+def known_or_masked(error: BaseException, what: str) -> CodewordsError:
     """The error itself where it is ours; else it is logged, and an error with the log's id takes its place."""
     if isinstance(error, CodewordsError):
         return error
@@ -55,15 +55,15 @@ def protocol_errors(fn: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
         except MCPError:
             raise
         except Exception as error:
-            data = _uri_asked(kwargs.get("ctx"))
-            raise to_protocol_error(foreseen(error, fn.__name__), **data) from error
+            data = _requested_uri(kwargs.get("ctx"))
+            raise to_protocol_error(known_or_masked(error, fn.__name__), **data) from error
 
     return guarded
 
 
-def _uri_asked(ctx: object) -> dict[str, str]:
+def _requested_uri(ctx: object) -> dict[str, str]:
     if isinstance(ctx, Context):
-        params = cast("DoorContext", ctx).request_context.params
+        params = cast("ToolContext", ctx).request_context.params
     else:
         params = None
     if params and "uri" in params:

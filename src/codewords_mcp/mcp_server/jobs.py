@@ -40,11 +40,11 @@ class _Job:
 
     async def follow(self, progress: Progress) -> None:
         """Return at the end. Progress is told from the follower's own task, so that a slow client slows only itself."""
-        told = None
+        reported = None
         while True:
             change, latest = self._change, self.latest
-            if latest is not None and latest is not told:
-                told = latest
+            if latest is not None and latest is not reported:
+                reported = latest
                 await progress(*latest)
             elif self.task.done():
                 return

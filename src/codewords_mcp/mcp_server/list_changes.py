@@ -15,14 +15,14 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from codewords_mcp.mcp_server.context import RequestContext, caller_of
 from codewords_mcp.runtime.model.change_events import Change
 
-_KNOWN = "codewords.changes"
+_STATE_KEY = "codewords.changes"
 _EVENTS: dict[Change, Callable[[], ServerEvent]] = {
     "workflows": ResourcesListChanged,
     "tools": ToolsListChanged,
 }
 
 
-class Changes:
+class ListChangeNotifier:
     """Who listens, by owner: streams of 2026-07-28, and sessions of before."""
 
     def __init__(self, connection_of: Callable[[RequestContext], Connection]) -> None:
@@ -36,9 +36,9 @@ class Changes:
         if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS or ctx.method == "initialize":
             return
         connection = self._connection_of(ctx)
-        if _KNOWN in connection.state:
+        if _STATE_KEY in connection.state:
             return
-        connection.state[_KNOWN] = key = object()
+        connection.state[_STATE_KEY] = key = object()
         self._sessions[key] = (caller_of(ctx).owner, ctx.session)
         connection.exit_stack.callback(self._sessions.pop, key, None)
 
@@ -50,11 +50,11 @@ class Changes:
 
     def tell(self, owner: str, change: Change) -> None:
         """To all of the owner's clients; a slow one keeps nobody waiting."""
-        for whose, listener in list(self._streams.values()):
-            if whose == owner:
+        for subscriber, listener in list(self._streams.values()):
+            if subscriber == owner:
                 listener(_EVENTS[change]())
-        for whose, session in list(self._sessions.values()):
-            if whose == owner:
+        for subscriber, session in list(self._sessions.values()):
+            if subscriber == owner:
                 task = asyncio.create_task(_notify(session, change))
                 self._telling.add(task)
                 task.add_done_callback(self._telling.discard)

@@ -11,7 +11,7 @@ from codewords_mcp.mcp_server.text import clean, clean_json, compact
 WINDOW = 6_000
 """Characters of one part."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{1000,}={0,2}")
-_KEYS_TOLD = 20
+_MAX_KEYS = 20
 
 
 class TextWindow(NamedTuple):
@@ -39,7 +39,7 @@ def at_path(value: Any, path: str) -> Any:
         else:
             raise InvalidInput(
                 f"The result has nothing at part {len(walked) + 1} of this path.",
-                hint=f"There {_there(value)}.",
+                hint=f"There {_describe(value)}.",
             )
 
         walked.append(key)
@@ -47,9 +47,9 @@ def at_path(value: Any, path: str) -> Any:
     return value
 
 
-def _there(value: Any) -> str:
+def _describe(value: Any) -> str:
     if isinstance(value, dict):
-        keys = [key for key in list(cast("dict[str, Any]", value))[:_KEYS_TOLD] if key.isidentifier()]
+        keys = [key for key in list(cast("dict[str, Any]", value))[:_MAX_KEYS] if key.isidentifier()]
         if keys:
             return f"are the keys {', '.join(keys)}"
         return "is an object"
@@ -58,7 +58,7 @@ def _there(value: Any) -> str:
     return "is a single value"
 
 
-def part_of(value: Any, offset: int = 0, size: int = WINDOW) -> TextWindow:
+def text_window(value: Any, offset: int = 0, size: int = WINDOW) -> TextWindow:
     """A window of a JSON value as text, or of a text; cleaned first, so that offsets stay what they are."""
     if isinstance(value, str):
         text = clean(value)
@@ -73,7 +73,7 @@ def without_base64(value: Any) -> Any:
     if isinstance(value, str):
         return _BASE64.sub(lambda found: f"(base64, {len(found[0])} characters)", value)
     if isinstance(value, list):
-        return [without_base64(one) for one in cast("list[Any]", value)]
+        return [without_base64(item) for item in cast("list[Any]", value)]
     if isinstance(value, dict):
-        return {key: without_base64(one) for key, one in cast("dict[str, Any]", value).items()}
+        return {key: without_base64(item) for key, item in cast("dict[str, Any]", value).items()}
     return value

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from codewords_mcp.bounded_json import parse_or_none
 
-_SESSION = "mcp-session-id"
+_SESSION_HEADER = "mcp-session-id"
 
 
 def with_unique_ids(app: ASGIApp, limit: int) -> ASGIApp:
@@ -22,7 +22,7 @@ def with_unique_ids(app: ASGIApp, limit: int) -> ASGIApp:
     open_ids: set[tuple[str, str]] = set()
 
     async def unique(scope: Scope, receive: Receive, send: Send) -> None:
-        session = Headers(raw=scope["headers"]).get(_SESSION)
+        session = Headers(raw=scope["headers"]).get(_SESSION_HEADER)
         if session is None or scope["method"] != "POST":
             await app(scope, receive, send)
             return
@@ -73,10 +73,10 @@ def _id_of(body: bytes) -> str | int | None:
     if not isinstance(message, dict):
         return None
     record = cast("dict[str, Any]", message)
-    found: Any = record.get("id")
-    if "method" not in record or isinstance(found, bool) or not isinstance(found, str | int):
+    request_id: Any = record.get("id")
+    if "method" not in record or isinstance(request_id, bool) or not isinstance(request_id, str | int):
         return None
-    return found
+    return request_id
 
 
 def _refusal(request_id: str | int) -> JSONResponse:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 from pydantic import BaseModel, Field
 
-from codewords_mcp.mcp_server.paging import WINDOW, TextWindow, at_path, part_of, without_base64
+from codewords_mcp.mcp_server.paging import WINDOW, TextWindow, at_path, text_window, without_base64
 from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
 from codewords_mcp.mcp_server.tool_wording import as_tools
 from codewords_mcp.runtime.model.authoring import Diagnosis, refusals
@@ -22,19 +22,19 @@ from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
 
-_RESULT_KEPT = 16_000
-_RESULT_SHOWN = WINDOW
-_ASKED_KEPT, _ASKED_SHOWN = 2_000, 500
+_MAX_RESULT = 16_000
+_MAX_RESULT_SHOWN = WINDOW
+_MAX_INPUT, _MAX_INPUT_SHOWN = 2_000, 500
 _LOG_LINE = 1_000
-_REACHED_KEPT = 40
+_MAX_REACHED = 40
 _REFUSED = " (refused)"
-_LOG_SHOWN = 12_000
-_DIAGNOSIS_SHOWN = 2_400
+_MAX_LOG_SHOWN = 12_000
+_MAX_DIAGNOSIS_SHOWN = 2_400
 NextStep = Literal["wait", "again", "secret", "route", "input", "code"]
 """Wait for the end; run it again; set a secret; take another route; correct the input; correct the code."""
 _UNFIT = 422
 """What FastAPI answers to an input that does not fit: then it is the input that is to be changed."""
-_LOG_ENDS_WITHIN = 3.0
+_LOG_END_TIMEOUT = 3.0
 _EMPTY = 204
 _NO_TEXT = "The answer is empty, or it is not text and from before binary answers were kept as files."
 _SECRET = re.compile(r"codewords secrets set ([A-Z][A-Z0-9_]{1,63})")
@@ -49,7 +49,7 @@ class RunFailure(BaseModel):
     hint: str | None = None
 
 
-class Diagnosed(BaseModel):
+class DiagnosisResult(BaseModel):
     """Where it failed: `at` are the workflow's own lines, the innermost last, `around` the code there. `since`: what changed
     since it last worked.
     """
@@ -96,7 +96,7 @@ class RunResult(BaseModel):
     next_offset: int | None = None
     file: ResultFile | None = None
     error: RunFailure | None = None
-    diagnosis: Diagnosed | None = None
+    diagnosis: DiagnosisResult | None = None
     reached: list[str] = []
     refused: list[str] = []
     logs: list[str] = []
@@ -107,7 +107,7 @@ async def last_lines(runtime: Runtime, caller: Caller, run: Run, limit: int) -> 
     """The log's last lines; of a run that failed, those too that its program wrote after its answer: the traceback."""
     if run.status in FINISHED and run.status != "succeeded":
         seen = await runtime.tail(caller, run.id, limit=1)
-        with anyio.move_on_after(_LOG_ENDS_WITHIN):
+        with anyio.move_on_after(_LOG_END_TIMEOUT):
             async for _ in runtime.logs(caller, run.id, after=seen[-1].created_at if seen else None):
                 pass
     return await runtime.tail(caller, run.id, limit=limit)
@@ -131,10 +131,10 @@ class RunView:
 
 def run_result(view: RunView) -> RunResult:
     """Make the structured result of a view. Raises InvalidInput for a path that leads nowhere."""
-    run, why = view.run, view.diagnosis
+    run, diagnosis = view.run, view.diagnosis
     result, part = _result(run, view.path, view.offset)
 
-    if why is not None and why.frames and not view.path and not view.offset:
+    if diagnosis is not None and diagnosis.frames and not view.path and not view.offset:
         # then the answer is the traceback, which the diagnosis tells in fewer words
         result, part = None, None
 
@@ -147,20 +147,20 @@ def run_result(view: RunView) -> RunResult:
         seconds=_seconds(run),
         timings_ms={name: round(value, 1) for name, value in run.timings_ms.items()},
         isolation=run.isolation,
-        asked=_asked(run) if view.with_input else None,
+        asked=_format_input(run) if view.with_input else None,
         cost_usd=run.usage.get("cost"),
         result=result,
-        result_cut=run.response_truncated or (part is not None and part.total > _RESULT_KEPT) or None,
+        result_cut=run.response_truncated or (part is not None and part.total > _MAX_RESULT) or None,
         record_cut=run.response_truncated or None,
         total=part.total if part and not part.whole else None,
         next_offset=part.next if part else None,
         file=_file(run),
         error=_error(run),
-        diagnosis=diagnosed(why),
+        diagnosis=diagnosis_result(diagnosis),
         reached=_reached(run),
-        refused=[one_line(one, 400) for one in refusals(run)],
+        refused=[one_line(refusal, 400) for refusal in refusals(run)],
         logs=_log(view.logs),
-        next=_next_call(run, why),
+        next=_next_call(run, diagnosis),
     )
 
 
@@ -174,10 +174,10 @@ def _result(run: Run, path: str, offset: int) -> tuple[Any, TextWindow | None]:
         value = at_path(value, path)
     if not (path and isinstance(value, str)):  # who names a string wants all of it
         value = without_base64(value)
-    part = part_of(value, offset)
+    part = text_window(value, offset)
     if part.total == 0:
         return None, None
-    if offset == 0 and part.total <= _RESULT_KEPT:
+    if offset == 0 and part.total <= _MAX_RESULT:
         return clean(value) if isinstance(value, str) else clean_json(value), part
 
     return part.text, part
@@ -195,12 +195,12 @@ def _file(run: Run) -> ResultFile | None:
     )
 
 
-def _asked(run: Run) -> str | None:
+def _format_input(run: Run) -> str | None:
     """`POST /path {"its": "input"}` of a run that has ended."""
     if run.input is None:
         return None
     content = run.input.content or (f"({run.input.bytes} bytes, not kept)" if run.input.bytes else "")
-    return cut(clean(f"{run.input.method} {run.input.path} {content}".rstrip()), _ASKED_KEPT)
+    return cut(clean(f"{run.input.method} {run.input.path} {content}".rstrip()), _MAX_INPUT)
 
 
 def _seconds(run: Run) -> float | None:
@@ -224,77 +224,79 @@ def _error(run: Run) -> RunFailure | None:
 def _reached(run: Run) -> list[str]:
     """`host:port` of what it reached, and of what was refused."""
     found: list[dict[str, Any]] = run.usage.get("egress", {}).get("reached", [])
-    told = [f"{one['host']}:{one['port']}{'' if one['allowed'] else _REFUSED}" for one in found]
-    if len(told) > _REACHED_KEPT:
-        more = [f"{len(told) - _REACHED_KEPT} more"]
+    lines = [
+        f"{address['host']}:{address['port']}{'' if address['allowed'] else _REFUSED}" for address in found
+    ]
+    if len(lines) > _MAX_REACHED:
+        more = [f"{len(lines) - _MAX_REACHED} more"]
     else:
         more = []
-    return told[:_REACHED_KEPT] + more
+    return lines[:_MAX_REACHED] + more
 
 
-def diagnosed(why: Diagnosis | None) -> Diagnosed | None:
+def diagnosis_result(diagnosis: Diagnosis | None) -> DiagnosisResult | None:
     """The diagnosis with what came from outside cleaned and cut; None for a run without one."""
-    if why is None:
+    if diagnosis is None:
         return None
 
-    return Diagnosed(
-        step=why.step,
-        error=one_line(why.error or "", 200) or None,
-        at=[f"line {f.line} in {f.function}: {one_line(f.text, 160)}" for f in why.frames],
-        around=clean(why.around) if why.around else None,
-        input=clean(why.input) if why.input else None,
-        since=clean(why.since) if why.since else None,
-        routes=[one_line(one, 100) for one in why.routes],
-        fix=one_line(as_tools(why.fix or ""), 600) or None,
+    return DiagnosisResult(
+        step=diagnosis.step,
+        error=one_line(diagnosis.error or "", 200) or None,
+        at=[f"line {f.line} in {f.function}: {one_line(f.text, 160)}" for f in diagnosis.frames],
+        around=clean(diagnosis.around) if diagnosis.around else None,
+        input=clean(diagnosis.input) if diagnosis.input else None,
+        since=clean(diagnosis.since) if diagnosis.since else None,
+        routes=[one_line(route, 100) for route in diagnosis.routes],
+        fix=one_line(as_tools(diagnosis.fix or ""), 600) or None,
     )
 
 
-def _diagnosis_lines(why: Diagnosed) -> str:
-    told = [
-        *([f"step {why.step}"] if why.step else []),
-        *([why.error] if why.error else []),
-        *why.at,
-        *([why.around] if why.around else []),
-        *([f"input: {why.input}"] if why.input else []),
-        *([why.since] if why.since else []),
-        *([f"routes: {', '.join(why.routes)}"] if why.routes else []),
+def _diagnosis_lines(diagnosis: DiagnosisResult) -> str:
+    lines = [
+        *([f"step {diagnosis.step}"] if diagnosis.step else []),
+        *([diagnosis.error] if diagnosis.error else []),
+        *diagnosis.at,
+        *([diagnosis.around] if diagnosis.around else []),
+        *([f"input: {diagnosis.input}"] if diagnosis.input else []),
+        *([diagnosis.since] if diagnosis.since else []),
+        *([f"routes: {', '.join(diagnosis.routes)}"] if diagnosis.routes else []),
     ]
-    return "\n".join(told)
+    return "\n".join(lines)
 
 
 def _log(lines: list[LogLine]) -> list[str]:
     """The last lines that fit, each cut, without those of the server's start and end."""
-    kept: list[str] = []
-    room = _LOG_SHOWN
+    texts: list[str] = []
+    remaining = _MAX_LOG_SHOWN
 
     for line in reversed(lines):
         if is_server_line(line.stream, line.message):
             continue
 
-        text = cut(_said(line), _LOG_LINE)
-        room -= len(text) + 1
-        if room < 0:
+        text = cut(_format_log_line(line), _LOG_LINE)
+        remaining -= len(text) + 1
+        if remaining < 0:
             break
 
-        kept.append(text)
+        texts.append(text)
 
-    return kept[::-1]
+    return texts[::-1]
 
 
-def _said(line: LogLine) -> str:
+def _format_log_line(line: LogLine) -> str:
     """The line, its stream where that is not stdout; of one that a logger wrote as JSON what it says, without its time."""
     text = clean(line.message)
     if entry := readable(text):
-        level, told = entry
+        level, message = entry
         if level in {None, "info"}:
-            return told
-        return f"[{level}] {told}"
+            return message
+        return f"[{level}] {message}"
     if line.stream == "stdout":
         return text
     return f"[{line.stream}] {text}"
 
 
-def next_step(run: Run, why: Diagnosis | None) -> NextStep | None:
+def next_step(run: Run, diagnosis: Diagnosis | None) -> NextStep | None:
     """What to do next. A fault of the platform has its own hint."""
     if run.status not in FINISHED:
         return "wait"
@@ -302,11 +304,11 @@ def next_step(run: Run, why: Diagnosis | None) -> NextStep | None:
         return "again"
     if run.error is not None and run.error.code == "missing_credential":
         return "secret"
-    if why is None or (run.error is not None and run.error.origin == "platform"):
+    if diagnosis is None or (run.error is not None and run.error.origin == "platform"):
         return None
-    if why.secret:
+    if diagnosis.secret:
         return "secret"
-    if why.routes:
+    if diagnosis.routes:
         return "route"
     if run.response_status == _UNFIT:
         return "input"
@@ -314,21 +316,21 @@ def next_step(run: Run, why: Diagnosis | None) -> NextStep | None:
     return "code"
 
 
-def secret_needed(run: Run, why: Diagnosis | None) -> str | None:
+def secret_needed(run: Run, diagnosis: Diagnosis | None) -> str | None:
     """The name of the secret that has to be set first."""
     if run.error is not None and run.error.code == "missing_credential":
-        named = _SECRET.search(f"{run.error.message} {run.error.hint}")
-        if named:
-            return named[1]
+        match = _SECRET.search(f"{run.error.message} {run.error.hint}")
+        if match:
+            return match[1]
         return None
-    if why is not None:
-        return why.secret
+    if diagnosis is not None:
+        return diagnosis.secret
     return None
 
 
-def _next_call(run: Run, why: Diagnosis | None) -> str | None:
+def _next_call(run: Run, diagnosis: Diagnosis | None) -> str | None:
     workflow = f"workflow_id={json.dumps(run.service_id)}"
-    secret = secret_needed(run, why)
+    secret = secret_needed(run, diagnosis)
     calls: dict[NextStep | None, str | None] = {
         None: None,
         "wait": f"get_run(run_id={json.dumps(run.id)}, wait_seconds=40)",
@@ -338,10 +340,10 @@ def _next_call(run: Run, why: Diagnosis | None) -> str | None:
         "input": f"get_workflow({workflow})",
         "code": f"edit_workflow({workflow}, edits=[…])",
     }
-    return calls[next_step(run, why)]
+    return calls[next_step(run, diagnosis)]
 
 
-def run_words(data: RunResult) -> str:
+def format_run(data: RunResult) -> str:
     """All of it as text."""
     parts = [_headline(data)]
     if data.error is not None:
@@ -350,26 +352,26 @@ def run_words(data: RunResult) -> str:
         )
 
     if data.diagnosis is not None:
-        if told := _diagnosis_lines(data.diagnosis):
-            parts.append(fence("Diagnosis", told, _DIAGNOSIS_SHOWN))
+        if lines := _diagnosis_lines(data.diagnosis):
+            parts.append(fence("Diagnosis", lines, _MAX_DIAGNOSIS_SHOWN))
         if data.diagnosis.fix:
             parts.append(f"Likely fix: {data.diagnosis.fix}")
 
     if data.asked is not None and (data.diagnosis is None or data.diagnosis.input is None):
-        parts.append(fence("Asked", data.asked, _ASKED_SHOWN))
-    parts += _result_words(data)
+        parts.append(fence("Asked", data.asked, _MAX_INPUT_SHOWN))
+    parts += _result_lines(data)
     if data.refused:
         parts.append("Refused or failed connections:")
-        parts += [f"- {one}" for one in data.refused]
+        parts += [f"- {refusal}" for refusal in data.refused]
 
     if data.logs:
-        parts.append(fence(f"Last {len(data.logs)} log lines", "\n".join(data.logs), _LOG_SHOWN))
+        parts.append(fence(f"Last {len(data.logs)} log lines", "\n".join(data.logs), _MAX_LOG_SHOWN))
     if data.next is not None:
         parts.append(f"Next: {data.next}")
     return "\n".join(parts)
 
 
-def _result_words(data: RunResult) -> list[str]:
+def _result_lines(data: RunResult) -> list[str]:
     """The result as data, and how to read what is not shown of it."""
     if (file := data.file) is not None:
         if file.url:
@@ -383,7 +385,7 @@ def _result_words(data: RunResult) -> list[str]:
             return [_NO_TEXT]
         return []
 
-    parts = [fence("Result", compact(data.result)[:_RESULT_SHOWN], _RESULT_SHOWN)]
+    parts = [fence("Result", compact(data.result)[:_MAX_RESULT_SHOWN], _MAX_RESULT_SHOWN)]
     if data.next_offset is not None:
         parts.append(
             f"{data.total} characters in all. Next part: get_run(run_id={json.dumps(data.run_id)}, "

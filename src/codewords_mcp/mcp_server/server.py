@@ -55,15 +55,15 @@ from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import CodewordsError, InsufficientScope, Unauthenticated
 from codewords_mcp.mcp_server.access import check_message, check_settings, filter_list, rules_of
 from codewords_mcp.mcp_server.context import CALLER_KEY, RequestContext, ServerState, caller_of, principal_of
-from codewords_mcp.mcp_server.errors import foreseen, to_protocol_error
-from codewords_mcp.mcp_server.list_changes import Changes
+from codewords_mcp.mcp_server.errors import known_or_masked, to_protocol_error
+from codewords_mcp.mcp_server.list_changes import ListChangeNotifier
 from codewords_mcp.mcp_server.request_ids import with_unique_ids
 from codewords_mcp.mcp_server.sessions import ReleasingWriter, Sessions, SseSessions
 from codewords_mcp.mcp_server.skills_extension import Skills
 from codewords_mcp.mcp_server.subscriptions import Subscriptions
 from codewords_mcp.mcp_server.tasks import Tasks
 from codewords_mcp.mcp_server.tool import McpTool
-from codewords_mcp.mcp_server.tool_errors import failure
+from codewords_mcp.mcp_server.tool_errors import error_result
 from codewords_mcp.mcp_server.tool_list import ToolList
 from codewords_mcp.runtime.auth.access_table import TABLE
 from codewords_mcp.runtime.auth.session_shares import SessionShares
@@ -89,9 +89,9 @@ _ICON = (
     ).decode()
 )
 
-_OWN = CacheHint(ttl_ms=60_000, scope="private")
-_FRESH = CacheHint(ttl_ms=0, scope="private")
-_BODY = 4 << 20
+_PRIVATE_CACHE = CacheHint(ttl_ms=60_000, scope="private")
+_NO_CACHE = CacheHint(ttl_ms=0, scope="private")
+_MAX_BODY = 4 << 20
 _NO_CHECK = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 
 
@@ -133,12 +133,12 @@ def create_server(
 
     check_settings(settings)
     bus = InMemorySubscriptionBus()
-    changes = Changes(_connection_of)
+    changes = ListChangeNotifier(_connection_of)
     tools = [*contents.tools, *more]
     tool_list = ToolList(tools, contents.to_tool, bus)
     tasks = Tasks(tool_list.find, tool_list.call)
 
-    with _root_logging_kept():
+    with _keep_root_logging():
         server = MCPServer[ServerState](
             "codewords",
             title="CodeWords",
@@ -151,19 +151,19 @@ def create_server(
             subscriptions=bus,
             request_state_security=_state_security(settings),
             cache_hints={
-                "tools/list": _OWN,
-                "prompts/list": _OWN,
-                "resources/templates/list": _OWN,
-                "resources/list": _FRESH,
-                "resources/read": _FRESH,
+                "tools/list": _PRIVATE_CACHE,
+                "prompts/list": _PRIVATE_CACHE,
+                "resources/templates/list": _PRIVATE_CACHE,
+                "resources/list": _NO_CACHE,
+                "resources/read": _NO_CACHE,
             },
             middleware=[_boundary(changes)],
         )
 
     contents.register(server)
     tool_list.serve(server)
-    _open_seams(server, contents, Subscriptions(bus, _connection_of, changes))
-    _open_tools(server, tool_list, tasks)
+    _add_handlers(server, contents, Subscriptions(bus, _connection_of, changes))
+    _add_tool_handlers(server, tool_list, tasks)
     _check_rows(server)
 
     return server
@@ -177,7 +177,7 @@ def serve_http(
     Authentication before it must put a `Caller` under `codewords.caller` into each scope: without one it answers 401.
     Host and Origin are checked by the HTTP API's layers, for every route.
     """
-    limit = max(_BODY, 4 * settings.max_code)
+    limit = max(_MAX_BODY, 4 * settings.max_code)
     low = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     shares = SessionShares()
     manager = Sessions(low, shares, security_settings=_NO_CHECK, max_request_body_size=limit)
@@ -252,7 +252,7 @@ async def _check_scope(caller: Caller, receive: Receive, limit: int) -> Receive:
         read.append(await receive())
         body += read[-1].get("body", b"")
 
-    missing = [scope for scope in _scopes_asked(body) if not caller.can(scope)]
+    missing = [scope for scope in _required_scopes(body) if not caller.can(scope)]
     if missing:
         raise InsufficientScope(" ".join(dict.fromkeys(missing)), by_token=True)
 
@@ -267,7 +267,7 @@ async def _check_scope(caller: Caller, receive: Receive, limit: int) -> Receive:
     return again
 
 
-def _scopes_asked(body: bytes) -> list[Scope]:
+def _required_scopes(body: bytes) -> list[Scope]:
     """The scopes that a message needs; published tools are run."""
     try:
         message = parse(body)
@@ -281,8 +281,8 @@ def _scopes_asked(body: bytes) -> list[Scope]:
                 return list(rule.scopes)
             return ["run"]
         case {"method": str() as method, "params": {**params}}:
-            asked = cast("dict[str, Any]", params)
-            return [scope for rule in rules_of(method, asked) for scope in rule.scopes]
+            arguments = cast("dict[str, Any]", params)
+            return [scope for rule in rules_of(method, arguments) for scope in rule.scopes]
         case _:
             return []
 
@@ -299,7 +299,7 @@ def _state_security(settings: Settings) -> RequestStateSecurity:
     )
 
 
-def _boundary(changes: Changes) -> ServerMiddleware[Any]:
+def _boundary(changes: ListChangeNotifier) -> ServerMiddleware[Any]:
     """Whatever a handler raises leaves as a JSON-RPC error in our words. (Tools have their own boundary.)"""
 
     async def boundary(ctx: ServerRequestContext[ServerState, Any], call_next: CallNext) -> HandlerResult:
@@ -314,14 +314,14 @@ def _boundary(changes: Changes) -> ServerMiddleware[Any]:
                 raise MCPError(
                     INVALID_PARAMS, "No such prompt, or a required argument is missing: see prompts/list."
                 ) from error
-            raise to_protocol_error(foreseen(error, ctx.method)) from error
+            raise to_protocol_error(known_or_masked(error, ctx.method)) from error
         except Exception as error:
-            raise to_protocol_error(foreseen(error, ctx.method)) from error
+            raise to_protocol_error(known_or_masked(error, ctx.method)) from error
 
     return boundary
 
 
-def _open_seams(
+def _add_handlers(
     server: MCPServer[ServerState], contents: ServerContents, subscriptions: Subscriptions
 ) -> None:
     """What `MCPServer` 2.3 has no public way for. Each is pinned by a test, and the dependency by `mcp<2.4`."""
@@ -346,7 +346,7 @@ def _open_seams(
     low.create_initialization_options = announcing
 
 
-def _open_tools(server: MCPServer[ServerState], tool_list: ToolList, tasks: Tasks) -> None:
+def _add_tool_handlers(server: MCPServer[ServerState], tool_list: ToolList, tasks: Tasks) -> None:
     """Which tools there are depends on who asks, which the SDK's own list and call do not know."""
     low = server._lowlevel_server  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
@@ -354,8 +354,8 @@ def _open_tools(server: MCPServer[ServerState], tool_list: ToolList, tasks: Task
         try:
             tool = await tool_list.find(ctx, params.name)
         except CodewordsError as error:
-            return failure(error, params.name)
-        return _signed(await tasks.call(ctx, params, tool), ctx)
+            return error_result(error, params.name)
+        return _with_server_info(await tasks.call(ctx, params, tool), ctx)
 
     low.add_request_handler("tools/list", PaginatedRequestParams, tool_list.list)
     low.add_request_handler("tools/call", CallToolRequestParams, call)
@@ -368,7 +368,7 @@ def _check_rows(server: MCPServer[ServerState]) -> None:
         TABLE.get("method", method)
 
 
-def _signed(result: HandlerResult, ctx: RequestContext) -> HandlerResult:
+def _with_server_info(result: HandlerResult, ctx: RequestContext) -> HandlerResult:
     """With our name and version in short: the SDK would copy the icon too into each result."""
     if isinstance(result, CallToolResult) and ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
         result.meta = {
@@ -388,7 +388,7 @@ async def _set_level(_: RequestContext, __: SetLevelRequestParams) -> EmptyResul
 
 
 @contextmanager
-def _root_logging_kept() -> Any:
+def _keep_root_logging() -> Any:
     """The SDK's constructor gives the root logger a handler and a level: logging is the business of whoever serves."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level

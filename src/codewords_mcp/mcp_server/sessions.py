@@ -50,7 +50,7 @@ class Sessions(StreamableHTTPSessionManager):
             idle_timeout=self.session_idle_timeout,
         )
         session_id = transport.mcp_session_id or ""
-        owner, key = _share_of(requestor)
+        owner, key = _owner_and_key(requestor)
         transport.session = self._shares.open(owner, key, lambda: self._evict(session_id, transport))
         if requestor is not None:
             self._session_owners[session_id] = requestor
@@ -75,7 +75,7 @@ class _Transport(StreamableHTTPServerTransport):
 
     @override
     async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with _used(self.session, scope["method"]):
+        with _in_use(self.session, scope["method"]):
             await super().handle_request(scope, receive, send)
 
     @override
@@ -139,7 +139,7 @@ class SseSessions:
     def message(self, scope: Scope) -> Generator[None]:
         """A message for a session of these is being taken."""
         (session_id,) = parse_qs(scope["query_string"].decode("latin-1")).get("session_id", [""])[:1]
-        with _used(self._by_id.get(session_id), scope["method"]):
+        with _in_use(self._by_id.get(session_id), scope["method"]):
             yield
 
 
@@ -183,7 +183,7 @@ class _Text:
 
 
 @contextmanager
-def _used(session: McpSession | None, method: str) -> Generator[None]:
+def _in_use(session: McpSession | None, method: str) -> Generator[None]:
     """Note that a request of this session is in flight; a GET only listens."""
     if session is None:
         yield
@@ -201,7 +201,7 @@ def _used(session: McpSession | None, method: str) -> Generator[None]:
             session.end_call()
 
 
-def _share_of(requestor: AuthorizationContext | None) -> tuple[str, str]:
+def _owner_and_key(requestor: AuthorizationContext | None) -> tuple[str, str]:
     """(owner, key) that a session is counted on: what `server._bound_to_caller` told the SDK."""
     if requestor is None:
         return "", ""

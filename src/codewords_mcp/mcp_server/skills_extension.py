@@ -13,7 +13,7 @@ from mcp_types import INVALID_PARAMS, PaginatedRequestParams, RequestParams
 
 from codewords_mcp.mcp_server.skills import Skill, digest, skills
 
-_KEPT = {"resultType": "complete", "ttlMs": 300_000, "cacheScope": "public"}
+_CACHE_FIELDS = {"resultType": "complete", "ttlMs": 300_000, "cacheScope": "public"}
 
 
 class GetSkillParams(RequestParams):
@@ -32,11 +32,11 @@ class Skills(Extension):
         return [
             ResourceBinding(
                 TextResource(
-                    uri=one.uri_of(path), name=f"{one.name}/{path}", text=text, mime_type="text/markdown"
+                    uri=skill.uri_of(path), name=f"{skill.name}/{path}", text=text, mime_type="text/markdown"
                 )
             )
-            for one in skills()
-            for path, text in one.files.items()
+            for skill in skills()
+            for path, text in skill.files.items()
         ]
 
     def methods(self) -> Sequence[MethodBinding]:
@@ -47,20 +47,20 @@ class Skills(Extension):
         ]
 
     async def _list(self, _: Any, __: PaginatedRequestParams) -> HandlerResult:
-        return {**_KEPT, "skills": [_entry(one) for one in skills()]}
+        return {**_CACHE_FIELDS, "skills": [_entry(skill) for skill in skills()]}
 
     async def _get(self, _: Any, params: GetSkillParams) -> HandlerResult:
-        for one in skills():
-            if one.uri == params.uri:
-                return {**_KEPT, "skill": _entry(one)}
+        for skill in skills():
+            if skill.uri == params.uri:
+                return {**_CACHE_FIELDS, "skill": _entry(skill)}
         raise MCPError(
             INVALID_PARAMS, "There is no skill at this address: see skills/list.", {"uri": params.uri}
         )
 
 
-def _entry(one: Skill) -> dict[str, Any]:
+def _entry(skill: Skill) -> dict[str, Any]:
     files = [
-        {"uri": one.uri_of(path), "digest": digest(text), "size": len(text.encode())}
-        for path, text in one.files.items()
+        {"uri": skill.uri_of(path), "digest": digest(text), "size": len(text.encode())}
+        for path, text in skill.files.items()
     ]
-    return {"uri": one.uri, "frontmatter": one.front_matter, "resources": files}
+    return {"uri": skill.uri, "frontmatter": skill.front_matter, "resources": files}

@@ -25,20 +25,20 @@ from mcp_types import (
 from codewords_mcp.errors import CodewordsError, InvalidInput, TooBusy
 from codewords_mcp.mcp_server.access import access_of, subscription_rule
 from codewords_mcp.mcp_server.context import RequestContext, caller_of
-from codewords_mcp.mcp_server.errors import foreseen
-from codewords_mcp.mcp_server.list_changes import Changes
+from codewords_mcp.mcp_server.errors import known_or_masked
+from codewords_mcp.mcp_server.list_changes import ListChangeNotifier
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run import FINISHED
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
 
-WATCHERS = 256
+MAX_WATCHERS = 256
 """Watched runs at once, over all clients."""
 
 _RUN = re.compile(r"run://([^/]+)(/logs)?")
-_LOOK_WITHIN = 30.0
-_NEWS_EVERY = 1.0
+_POLL_TIMEOUT = 30.0
+_LOG_UPDATE_INTERVAL = 1.0
 _STATE = "codewords.subscriptions"
 
 
@@ -46,7 +46,10 @@ class Subscriptions:
     """The handlers of both eras over one count of watchers. `connection_of` gives a legacy request's session."""
 
     def __init__(
-        self, bus: SubscriptionBus, connection_of: Callable[[RequestContext], Connection], changes: Changes
+        self,
+        bus: SubscriptionBus,
+        connection_of: Callable[[RequestContext], Connection],
+        changes: ListChangeNotifier,
     ) -> None:
         self._bus = bus
         self._changes = changes
@@ -56,7 +59,7 @@ class Subscriptions:
     async def subscribe(self, ctx: RequestContext, params: SubscribeRequestParams) -> EmptyResult:
         """Up to 2025-11-25: tell this session until it unsubscribes or ends. Raises InvalidInput, NotFound, TooBusy."""
         uri = str(params.uri)
-        await _readable(ctx, uri)
+        await _check_readable(ctx, uri)
         connection = self._connection_of(ctx)
         watched: dict[str, asyncio.Task[None]] = connection.state.setdefault(_STATE, {})
         if uri not in watched:
@@ -76,13 +79,13 @@ class Subscriptions:
         self, ctx: RequestContext, params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
         """From 2026-07-28: the response is the stream. Addresses that cannot be watched are left out of what it honours."""
-        wanted = [
+        watchable = [
             uri for uri in params.notifications.resource_subscriptions or [] if await _is_readable(ctx, uri)
         ]
-        honoured = params.notifications.model_copy(update={"resource_subscriptions": wanted})
+        honoured = params.notifications.model_copy(update={"resource_subscriptions": watchable})
         stream = _StreamBus(self._bus)
         owner = caller_of(ctx).owner
-        async with self._telling(ctx, wanted, stream):
+        async with self._telling(ctx, watchable, stream):
             stream.also = lambda listener: self._changes.stream(owner, listener)
             return await ListenHandler(stream)(ctx, params.model_copy(update={"notifications": honoured}))
 
@@ -102,9 +105,9 @@ class Subscriptions:
     def _start(
         self, ctx: RequestContext, uri: str, tell: Callable[[], Awaitable[None]]
     ) -> asyncio.Task[None]:
-        if self._watching >= WATCHERS:
+        if self._watching >= MAX_WATCHERS:
             raise TooBusy(
-                f"{WATCHERS} runs are being watched.", retry_after=60, hint="Poll get_run, or try later."
+                f"{MAX_WATCHERS} runs are being watched.", retry_after=60, hint="Poll get_run, or try later."
             )
         self._watching += 1
         task = asyncio.create_task(_watch(ctx.lifespan_context.runtime, caller_of(ctx), uri, tell))
@@ -130,18 +133,18 @@ class _StreamBus:
 
     def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
         self._listener = listener
-        ends = [self._shared.subscribe(listener), *([self.also(listener)] if self.also else [])]
+        unsubscribers = [self._shared.subscribe(listener), *([self.also(listener)] if self.also else [])]
 
-        def end() -> None:
-            for one in ends:
-                one()
+        def unsubscribe_all() -> None:
+            for unsubscribe in unsubscribers:
+                unsubscribe()
 
-        return end
+        return unsubscribe_all
 
 
-async def _readable(ctx: RequestContext, uri: str) -> None:
+async def _check_readable(ctx: RequestContext, uri: str) -> None:
     """Raises InvalidInput for what cannot be watched, NotFound for what is not the caller's."""
-    run_id, _ = _parts(uri)
+    run_id, _ = _parse_uri(uri)
     rule = subscription_rule(uri)
     if rule is not None:
         access_of(ctx).require(rule)
@@ -150,13 +153,13 @@ async def _readable(ctx: RequestContext, uri: str) -> None:
 
 async def _is_readable(ctx: RequestContext, uri: str) -> bool:
     try:
-        await _readable(ctx, uri)
+        await _check_readable(ctx, uri)
     except CodewordsError:
         return False
     return True
 
 
-def _parts(uri: str) -> tuple[str, bool]:
+def _parse_uri(uri: str) -> tuple[str, bool]:
     """(run id, whether its log is meant)."""
     match = _RUN.fullmatch(uri)
     if match is None:
@@ -165,13 +168,13 @@ def _parts(uri: str) -> tuple[str, bool]:
 
 
 async def _watch(runtime: Runtime, caller: Caller, uri: str, tell: Callable[[], Awaitable[None]]) -> None:
-    run_id, log = _parts(uri)
+    run_id, log = _parse_uri(uri)
     changes = _log_changes if log else _record_changes
     try:
         async for _ in changes(runtime, caller, run_id):
             await tell()
     except Exception as error:  # noqa: BLE001  # nobody awaits a watcher: its end is all that a client sees
-        foreseen(error, "subscription")
+        known_or_masked(error, "subscription")
 
 
 async def _record_changes(runtime: Runtime, caller: Caller, run_id: str) -> AsyncIterator[None]:
@@ -179,7 +182,7 @@ async def _record_changes(runtime: Runtime, caller: Caller, run_id: str) -> Asyn
     run = await runtime.get_run(caller, run_id)
     while run.status not in FINISHED:
         before = run.status
-        run = await runtime.get_run(caller, run_id, wait=_LOOK_WITHIN)
+        run = await runtime.get_run(caller, run_id, wait=_POLL_TIMEOUT)
         if run.status != before:
             yield
 
@@ -187,11 +190,11 @@ async def _record_changes(runtime: Runtime, caller: Caller, run_id: str) -> Asyn
 async def _log_changes(runtime: Runtime, caller: Caller, run_id: str) -> AsyncIterator[None]:
     """At most once a second while lines come, and once more after the last."""
     seen = await runtime.tail(caller, run_id, limit=1)
-    told, news = 0.0, False
+    reported_at, pending = 0.0, False
     async for line in runtime.logs(caller, run_id, after=seen[-1].created_at if seen else None):
-        news = news or line is not None
-        if news and time.monotonic() - told >= _NEWS_EVERY:
-            told, news = time.monotonic(), False
+        pending = pending or line is not None
+        if pending and time.monotonic() - reported_at >= _LOG_UPDATE_INTERVAL:
+            reported_at, pending = time.monotonic(), False
             yield
-    if news:
+    if pending:
         yield

@@ -29,18 +29,18 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from codewords_mcp.errors import NotFound
 from codewords_mcp.mcp_server.context import RequestContext, caller_of, principal_of
-from codewords_mcp.mcp_server.errors import foreseen, to_protocol_error
+from codewords_mcp.mcp_server.errors import known_or_masked, to_protocol_error
 from codewords_mcp.runtime.api.tasks import TTL, TaskRecord, TaskStore
 
 TASKS = "io.modelcontextprotocol/tasks"
-AT_ONCE = 0.5
+IMMEDIATE_TIMEOUT = 0.5
 """Seconds within which a call is answered as if there were no tasks."""
-POLL = 1.0
+POLL_INTERVAL = 1.0
 """Seconds that a client should wait between two questions."""
-MOST = 200
+MAX_TASKS = 200
 """Tasks under way in this process; further calls are answered without one."""
 TaskSupport = Literal["never", "optional", "required"]
-_BEAT = 2.0
+_HEARTBEAT_INTERVAL = 2.0
 
 
 class TaskParams(RequestParams):
@@ -144,15 +144,15 @@ class Tasks(Extension):
 
     async def call(self, ctx: RequestContext, params: CallToolRequestParams, tool: LongTool) -> HandlerResult:
         """Answer a call, as a task where it takes longer and the client can have one."""
-        declared = _declares(ctx)
+        declared = _declares_tasks(ctx)
         if tool.task == "required" and not declared:
             require_client_extension(ctx, TASKS)
-        if tool.task == "never" or not declared or len(self._running) >= MOST:
+        if tool.task == "never" or not declared or len(self._running) >= MAX_TASKS:
             return await self._call(ctx, params, tool)
 
         running = self._start(ctx, params, tool, self._book(ctx).new_id())
         try:
-            await asyncio.wait({running.work}, timeout=AT_ONCE)
+            await asyncio.wait({running.work}, timeout=IMMEDIATE_TIMEOUT)
         except asyncio.CancelledError:
             running.work.cancel()
             raise
@@ -167,7 +167,7 @@ class Tasks(Extension):
     ) -> _Running:
         session = TaskSession(task_id, ctx.session.client_capabilities)
         running = _Running(self._book(ctx), session)
-        running.work = asyncio.create_task(self._call(_within(ctx, session), params, tool))
+        running.work = asyncio.create_task(self._call(_with_session(ctx, session), params, tool))
         return running
 
     async def _keep(
@@ -187,7 +187,7 @@ class Tasks(Extension):
             raise
 
         self._follow(ctx, params, tool, running)
-        return {"resultType": "task", **_head(record, running)}
+        return {"resultType": "task", **_task_fields(record, running)}
 
     def _follow(
         self, ctx: RequestContext, params: CallToolRequestParams, tool: LongTool, running: _Running
@@ -212,7 +212,9 @@ class Tasks(Extension):
                     return
 
                 params = await self._ask(running, params, result, number)
-                running.work = asyncio.create_task(self._call(_within(ctx, running.session), params, tool))
+                running.work = asyncio.create_task(
+                    self._call(_with_session(ctx, running.session), params, tool)
+                )
         except asyncio.CancelledError:
             running.work.cancel()
             await asyncio.wait({running.work})
@@ -221,16 +223,16 @@ class Tasks(Extension):
         except MCPError as error:
             await book.change(task_id, "failed", outcome=_dump(error.error))
         except Exception as error:  # noqa: BLE001  # the boundary: nobody awaits this
-            told = to_protocol_error(foreseen(error, params.name))
-            await book.change(task_id, "failed", outcome=_dump(told.error))
+            protocol_error = to_protocol_error(known_or_masked(error, params.name))
+            await book.change(task_id, "failed", outcome=_dump(protocol_error.error))
         finally:
             self._running.pop(task_id, None)
 
     async def _ask(
-        self, running: _Running, params: CallToolRequestParams, asked: InputRequiredResult, number: int
+        self, running: _Running, params: CallToolRequestParams, question: InputRequiredResult, number: int
     ) -> CallToolRequestParams:
         """Wait for the answers; the call that gives them to the tool. Keys are new in each round."""
-        requests = asked.input_requests or {}
+        requests = question.input_requests or {}
         names = {f"{number}.{key}": key for key in requests}
         running.answers = {}
         running.asks = {name: _dump(requests[key]) for name, key in names.items()}
@@ -243,7 +245,7 @@ class Tasks(Extension):
         running.asks = {}
         await running.book.change(task_id, "working", message=running.session.message)
         plain = params.model_dump(by_alias=True, exclude_none=True, mode="json")
-        plain |= {"inputResponses": responses, "requestState": asked.request_state}
+        plain |= {"inputResponses": responses, "requestState": question.request_state}
 
         return CallToolRequestParams.model_validate(
             {key: value for key, value in plain.items() if value is not None}
@@ -252,7 +254,7 @@ class Tasks(Extension):
     async def _beat(self, book: TaskStore) -> None:
         """Say that what is here lives, and hear what other replicas were told for it."""
         while self._running:
-            await asyncio.sleep(_BEAT)
+            await asyncio.sleep(_HEARTBEAT_INTERVAL)
             with suppress(Exception):  # a store that is away for a while is the next beat's matter
                 cancelled, answers = await book.beat(list(self._running))
                 for task_id in cancelled & self._running.keys():
@@ -266,15 +268,15 @@ class Tasks(Extension):
         record, running = await self._find(ctx, params.task_id)
         if record.abandoned:
             record, running = await self._go_on(ctx, record)
-        told = _head(record, running)
+        fields = _task_fields(record, running)
         if record.status == "completed":
-            told["result"] = record.outcome
+            fields["result"] = record.outcome
         elif record.status == "failed":
-            told["error"] = record.outcome
+            fields["error"] = record.outcome
         elif record.status == "input_required":
-            told["inputRequests"] = running.unanswered if running else record.asks
+            fields["inputRequests"] = running.unanswered if running else record.asks
 
-        return {"resultType": "complete", **told}
+        return {"resultType": "complete", **fields}
 
     async def _update(self, ctx: RequestContext, params: UpdateParams) -> HandlerResult:
         record, running = await self._find(ctx, params.task_id)
@@ -321,18 +323,18 @@ class Tasks(Extension):
 
     async def aclose(self) -> None:
         """Leave what is under way to whoever comes next, and wait until it has stopped here."""
-        running = list(self._running.values())
-        for one in running:
+        all_running = list(self._running.values())
+        for one in all_running:
             one.session.leaving = True
             one.keeper.cancel()
-        await asyncio.gather(*(one.keeper for one in running), return_exceptions=True)
+        await asyncio.gather(*(one.keeper for one in all_running), return_exceptions=True)
         if self._beating is not None:
             self._beating.cancel()
-        if running:
-            await running[0].book.leave()
+        if all_running:
+            await all_running[0].book.leave()
 
 
-def _declares(ctx: RequestContext) -> bool:
+def _declares_tasks(ctx: RequestContext) -> bool:
     can = ctx.session.client_capabilities
     return bool(
         ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
@@ -342,7 +344,7 @@ def _declares(ctx: RequestContext) -> bool:
     )
 
 
-def _within(ctx: RequestContext, session: TaskSession) -> RequestContext:
+def _with_session(ctx: RequestContext, session: TaskSession) -> RequestContext:
     return dataclasses.replace(ctx, session=cast("Any", session))
 
 
@@ -353,24 +355,24 @@ def _dump(model: Any) -> dict[str, Any]:
     return plain
 
 
-def _head(record: TaskRecord, running: _Running | None) -> dict[str, Any]:
+def _task_fields(record: TaskRecord, running: _Running | None) -> dict[str, Any]:
     if running and record.is_open:
         message = running.session.message
     else:
         message = record.message
 
-    told = {
+    fields = {
         "taskId": record.id,
         "status": record.status,
-        "createdAt": _time(record.created_at),
-        "lastUpdatedAt": _time(record.updated_at),
+        "createdAt": _iso_time(record.created_at),
+        "lastUpdatedAt": _iso_time(record.updated_at),
         "ttlMs": int(TTL * 1000),
-        "pollIntervalMs": int(POLL * 1000),
+        "pollIntervalMs": int(POLL_INTERVAL * 1000),
     }
-    return told | ({"statusMessage": message} if message else {})
+    return fields | ({"statusMessage": message} if message else {})
 
 
-def _time(micros: int) -> str:
+def _iso_time(micros: int) -> str:
     return datetime.fromtimestamp(micros / 1e6, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -17,26 +17,32 @@ from pydantic import BaseModel, Field, ValidationError
 
 from codewords_mcp.bounded_json import UnacceptableJson, check
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
-from codewords_mcp.mcp_server.confirmation import CONFIRM, SCHEMA, Ask, put, settle
-from codewords_mcp.mcp_server.context import DoorContext
+from codewords_mcp.mcp_server.confirmation import (
+    CONFIRM,
+    SCHEMA,
+    MakeQuestion,
+    ask_runtime_question,
+    ask_tool_question,
+)
+from codewords_mcp.mcp_server.context import ToolContext
 from codewords_mcp.mcp_server.tasks import TaskSupport, task_of
-from codewords_mcp.mcp_server.tool_errors import TookTooLong, bad_arguments, failure, unknown_arguments
+from codewords_mcp.mcp_server.tool_errors import TookTooLong, bad_arguments, error_result, unknown_arguments
 from codewords_mcp.mcp_server.tool_schema import lean
 from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
 
-ANSWER_WITHIN = 44.0
+CALL_TIMEOUT = 44.0
 """Seconds in which every tool answers: chat hosts give up between 60 s and some minutes, some sooner."""
 
-WORK_WITHIN = 38.0
+WORK_TIMEOUT = 38.0
 """Seconds a tool waits for work that goes on behind it, before it answers with a handle."""
 
-_LAST_WAIT = 42.0
+_LAST_WAIT_AFTER = 42.0
 """Seconds of a call after which a tool waits for nothing more: it has to tell how far it came."""
-_BEGAN: ContextVar[float] = ContextVar("began")
+_CALL_STARTED: ContextVar[float] = ContextVar("began")
 """When the call began, by the monotonic clock."""
 
-TASK_WITHIN = 3600.0
+TASK_TIMEOUT = 3600.0
 """Seconds that a tool in a task waits for its work."""
 
 READS = ToolAnnotations(
@@ -68,7 +74,7 @@ class McpTool(Tool):
     rule: Rule = Field(exclude=True)
     task: TaskSupport = "never"
     again: bool = False
-    confirm: Ask | None = Field(default=None, exclude=True)
+    confirm: MakeQuestion | None = Field(default=None, exclude=True)
     about_secrets: bool = False
 
     @property
@@ -86,7 +92,7 @@ class McpTool(Tool):
     ) -> Any:
         """Check the arguments, ask a person where the tool wants it, and call the function within its time."""
         accepted = list(self.parameters.get("properties", {}))
-        _BEGAN.set(time.monotonic())
+        _CALL_STARTED.set(time.monotonic())
 
         try:
             try:
@@ -96,18 +102,18 @@ class McpTool(Tool):
 
             if unknown := [name for name in arguments if name not in accepted]:
                 raise unknown_arguments(unknown, accepted)
-            async with asyncio.timeout(None if task_of(context) else ANSWER_WITHIN):
+            async with asyncio.timeout(None if task_of(context) else CALL_TIMEOUT):
                 return await self._confirmed(dict(arguments), context, convert_result=convert_result)
         except TimeoutError:  # the limit above: a TimeoutError of the tool's own arrives wrapped
-            return failure(_too_slow(), self.name)
+            return error_result(_too_slow(), self.name)
         except MCPError:
             raise
         except ToolError as error:
-            return failure(_cause(error, accepted), self.name, about_secrets=self.about_secrets)
+            return error_result(_cause(error, accepted), self.name, about_secrets=self.about_secrets)
         except ValidationError as error:
-            return failure(bad_arguments(error, accepted), self.name, about_secrets=self.about_secrets)
+            return error_result(bad_arguments(error, accepted), self.name, about_secrets=self.about_secrets)
         except Exception as error:  # noqa: BLE001  # the boundary
-            return failure(error, self.name, about_secrets=self.about_secrets)
+            return error_result(error, self.name, about_secrets=self.about_secrets)
 
     async def _confirmed(
         self, arguments: dict[str, Any], context: Context[Any, Any], *, convert_result: bool
@@ -120,22 +126,22 @@ class McpTool(Tool):
                 )
 
             self.fn_metadata.arg_model.model_validate(arguments)  # nobody is asked about what cannot be done
-            if asked := await settle(context, self.name, arguments, token, self.confirm):
-                return asked
+            if pending := await ask_tool_question(context, self.name, arguments, token, self.confirm):
+                return pending
 
             try:
                 return await self.perform(dict(arguments), context, convert_result=convert_result)
             except (ToolError, ConsentNeeded) as error:
                 if isinstance(error, ConsentNeeded):
-                    needed = error
+                    question = error
                 else:
-                    needed = error.__cause__
+                    question = error.__cause__
 
-                if not isinstance(needed, ConsentNeeded):
+                if not isinstance(question, ConsentNeeded):
                     raise
 
-            if asked := await put(context, needed, self.name, token):
-                return asked
+            if pending := await ask_runtime_question(context, question, self.name, token):
+                return pending
 
         return await self.perform(arguments, context, convert_result=convert_result)
 
@@ -146,11 +152,11 @@ class McpTool(Tool):
         return await super().run(arguments, context, convert_result=convert_result)
 
 
-def patience(ctx: Context[Any, Any], seconds: float) -> float:
+def remaining_timeout(ctx: Context[Any, Any], seconds: float) -> float:
     """How long a tool waits: these seconds in a plain call, less where a person was waited for before; to the end in a task."""
     if task_of(ctx):
-        return TASK_WITHIN
-    return max(min(seconds, _LAST_WAIT - (time.monotonic() - _BEGAN.get(time.monotonic()))), 0.0)
+        return TASK_TIMEOUT
+    return max(min(seconds, _LAST_WAIT_AFTER - (time.monotonic() - _CALL_STARTED.get(time.monotonic()))), 0.0)
 
 
 def _cause(error: ToolError, accepted: list[str]) -> BaseException:
@@ -163,7 +169,7 @@ def _cause(error: ToolError, accepted: list[str]) -> BaseException:
 
 def _too_slow() -> TookTooLong:
     return TookTooLong(
-        f"The runtime did not answer within {ANSWER_WITHIN:.0f} s.",
+        f"The runtime did not answer within {CALL_TIMEOUT:.0f} s.",
         hint="Try again; `codewords doctor` in a terminal shows what is slow or broken.",
     )
 
@@ -176,7 +182,7 @@ def tool(
     rule: Rule | None = None,
     task: TaskSupport = "never",
     again: bool = False,
-    confirm: Ask | None = None,
+    confirm: MakeQuestion | None = None,
     about_secrets: bool = False,
 ) -> McpTool:
     """Make the tool of a function; its docstring is the description, on one line.
@@ -206,13 +212,13 @@ def tool(
     return made
 
 
-def opens_pages(ctx: DoorContext) -> bool:
+def can_open_pages(ctx: ToolContext) -> bool:
     """Whether the client says that it can show a person a page."""
     can = ctx.client_capabilities
     return bool(can and can.elicitation and can.elicitation.url is not None)
 
 
-def answer(data: BaseModel, text: str) -> CallToolResult:
+def tool_result(data: BaseModel, text: str) -> CallToolResult:
     """A tool's result, in few words and as data, which some hosts show instead: what is absent or a default is left out."""
     return CallToolResult(
         content=[TextContent(type="text", text=text)],

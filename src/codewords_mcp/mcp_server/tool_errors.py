@@ -8,9 +8,9 @@ from mcp_types import CallToolResult, TextContent
 from pydantic import ValidationError
 
 from codewords_mcp.errors import CodewordsError, ConsentNeeded, InvalidInput, UpstreamFailed, ValidationFailed
-from codewords_mcp.mcp_server.check_format import lines_of
-from codewords_mcp.mcp_server.consent import as_data, waiting
-from codewords_mcp.mcp_server.errors import foreseen
+from codewords_mcp.mcp_server.check_format import check_lines
+from codewords_mcp.mcp_server.consent import fenced_items, pending_lines
+from codewords_mcp.mcp_server.errors import known_or_masked
 from codewords_mcp.mcp_server.text import fence
 from codewords_mcp.mcp_server.tool_wording import as_tools
 from codewords_mcp.runtime.model.conflicts import VersionChanged
@@ -21,7 +21,7 @@ ERROR_KEY = "codewords/error"
 
 
 _DIFF = 4_000
-IN_CHAT = (
+EXPOSED_VALUE_HINT = (
     "If that was a secret's value, it is now in this chat and can be read there: tell the user to replace it at its source"
     " (make a new one, revoke this one) and to give the new one on the page only."
 )
@@ -35,23 +35,23 @@ class TookTooLong(CodewordsError):
     status = 504
 
 
-def failure(error: BaseException, tool: str, *, about_secrets: bool = False) -> CallToolResult:
+def error_result(error: BaseException, tool: str, *, about_secrets: bool = False) -> CallToolResult:
     """Any exception as a result: `code: message`, the hint on a line of its own, and the failing checks of a deploy.
 
     `about_secrets`: what did not fit may be a secret's value, which the reply then says.
     """
-    known = foreseen(error, tool)
+    known = known_or_masked(error, tool)
     if about_secrets and isinstance(known, InvalidInput):
-        known.hint = f"{known.hint} {IN_CHAT}".lstrip()
+        known.hint = f"{known.hint} {EXPOSED_VALUE_HINT}".lstrip()
     if isinstance(known, ConsentNeeded):
-        lines = [f"{known.code}: {known.message}", *waiting(known, tool, by_token=False)[1:]]
-        body = known.to_dict() | {"asks": as_data(known)}
+        lines = [f"{known.code}: {known.message}", *pending_lines(known, tool, by_token=False)[1:]]
+        body = known.to_dict() | {"asks": fenced_items(known)}
         return _failed(lines, body)
 
     lines = [f"{known.code}: {known.message}"]
     if isinstance(known, ValidationFailed):
         report = ValidationReport.model_validate(known.report)
-        lines += lines_of([check for check in report.checks if check.status == "failed"])
+        lines += check_lines([check for check in report.checks if check.status == "failed"])
     elif known.hint:
         lines.append(as_tools(known.hint))
 
@@ -78,16 +78,18 @@ def bad_arguments(error: ValidationError, accepted: list[str]) -> InvalidInput:
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
         name = str(fault["loc"][0]) if fault["loc"] else ""
         faults.setdefault(name if name in accepted else "arguments", cast("Any", fault)["msg"])
-    told = "; ".join(f"`{name}`: {message[:1].lower()}{message[1:]}" for name, message in faults.items())
-    return InvalidInput(f"Bad arguments: {told}.", hint=_accepts(accepted))
+    faults_text = "; ".join(
+        f"`{name}`: {message[:1].lower()}{message[1:]}" for name, message in faults.items()
+    )
+    return InvalidInput(f"Bad arguments: {faults_text}.", hint=_accepts(accepted))
 
 
 def unknown_arguments(names: list[str], accepted: list[str]) -> InvalidInput:
     """Arguments that the tool does not have. Only what looks like a name is repeated."""
-    told = ", ".join(
+    shown = ", ".join(
         f"`{name}`" if name.isidentifier() and len(name) <= 32 else "(not a name)" for name in sorted(names)
     )
-    return InvalidInput(f"Unknown argument {told}; nothing was done.", hint=_accepts(accepted))
+    return InvalidInput(f"Unknown argument {shown}; nothing was done.", hint=_accepts(accepted))
 
 
 def _accepts(accepted: list[str]) -> str:

@@ -60,15 +60,15 @@ class ToolList:
     async def find(self, ctx: RequestContext, name: str) -> McpTool:
         """The tool of this name that this request may call. Raises NotFound, Forbidden."""
         tool = self._own.get(name) or next(
-            (one for one in await self._published(ctx) if one.name == name), None
+            (published for published in await self._published(ctx) if published.name == name), None
         )
         if tool is None:
             if name.isidentifier() and len(name) <= 64:
-                told = f" {name}"
+                shown = f" {name}"
             else:
-                told = " of that name"
+                shown = " of that name"
 
-            raise NotFound(f"There is no tool{told}.", hint="tools/list has those that there are.")
+            raise NotFound(f"There is no tool{shown}.", hint="tools/list has those that there are.")
 
         access_of(ctx).require(tool.rule)
         return tool

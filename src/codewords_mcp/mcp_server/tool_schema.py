@@ -42,7 +42,7 @@ def _resolved(node: JsonSchema, defs: dict[str, JsonSchema]) -> JsonSchema:
 
 def _without_null(node: JsonSchema) -> JsonSchema:
     options = cast("list[JsonSchema]", node.get("anyOf", []))
-    kept = [option for option in options if option.get("type") != "null"]
-    if len(kept) != 1 or len(options) == len(kept):
+    not_null = [option for option in options if option.get("type") != "null"]
+    if len(not_null) != 1 or len(options) == len(not_null):
         return node
-    return {k: v for k, v in node.items() if k != "anyOf"} | kept[0]
+    return {k: v for k, v in node.items() if k != "anyOf"} | not_null[0]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors
 from codewords_mcp.mcp_server.text import compact, fence
 
@@ -17,11 +17,11 @@ TITLE = "Add an integration"
 async def add_integration(
     workflow_id: Annotated[str, Field(description="The workflow to extend")],
     service: Annotated[str, Field(description="A library service, such as send_email")],
-    ctx: DoorContext,
+    ctx: ToolContext,
     purpose: Annotated[str, Field(description="What it should be used for")] = "",
 ) -> str:
     """Let a workflow use a library service."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     detail = await runtime.get_workflow(caller, workflow_id, include_code=True)
     found = await runtime.get_service(caller, service)
     schemas = [

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors
 from codewords_mcp.mcp_server.skills import skill
 
@@ -15,10 +15,10 @@ TITLE = "Build a workflow"
 
 @protocol_errors
 async def build_workflow(
-    description: Annotated[str, Field(description="What the workflow should do")], ctx: DoorContext
+    description: Annotated[str, Field(description="What the workflow should do")], ctx: ToolContext
 ) -> str:
     """Write, check, deploy and try a workflow."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     brief = await runtime.brief(caller, description)
     services = "\n".join(brief.services) or "(none)"
     return (

@@ -9,13 +9,13 @@ from pydantic import Field
 
 from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors
 from codewords_mcp.mcp_server.text import fence
 
 TITLE = "Port a script"
 
-_SHOWN = 40_000
+_MAX_SOURCE = 40_000
 _CRON = re.compile(r"^[ \t]*(@\w+|(?:[\d*/,\-]+[ \t]+){4}[\d*/,\-]+)[ \t]+\S", re.MULTILINE)
 _ADVICE = {
     "n8n": "Each node becomes a function, each connection a call; a trigger node becomes the input of POST / (a schedule "
@@ -32,14 +32,14 @@ _ADVICE = {
 @protocol_errors
 async def port_script(
     source: Annotated[str, Field(description="The script, crontab line, or the export as JSON")],
-    ctx: DoorContext,
+    ctx: ToolContext,
 ) -> str:
     """Make a workflow of a script, a cron job, or an n8n or Zapier export."""
     if not source.strip():
         raise InvalidInput("There is nothing to port.", hint="Paste the script or the exported JSON.")
 
     kind, facts = _kind(source)
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     brief = await runtime.brief(caller, re.sub(r"[^A-Za-z ]+", " ", source)[:4_000] or "script")
     services = "\n".join(brief.services) or "(none)"
     then = (
@@ -51,7 +51,7 @@ async def port_script(
         [
             f"Make a CodeWords workflow of this {kind} source. {_ADVICE[kind]}",
             *([f"It has: {facts}"] if facts else []),
-            fence("Source", source, _SHOWN),
+            fence("Source", source, _MAX_SOURCE),
             f"Rules:\n\n{brief.rules}",
             f"Services that may take the place of its steps:\n{services}",
             then,
@@ -75,9 +75,9 @@ def _kind(source: str) -> tuple[str, str]:
         ):
             if isinstance(record.get(key), list):
                 listed = cast("list[Any]", record[key])
-                nodes = [cast("dict[str, Any]", one) for one in listed if isinstance(one, dict)]
-                parts = [str(one.get(name, "?")) for one in nodes]
-                return kind, re.sub(r"[^\w ,.\-]", "", ", ".join(parts))[:1_000]
+                nodes = [cast("dict[str, Any]", node) for node in listed if isinstance(node, dict)]
+                names = [str(node.get(name, "?")) for node in nodes]
+                return kind, re.sub(r"[^\w ,.\-]", "", ", ".join(names))[:1_000]
 
     return ("cron" if _CRON.search(source) and "import " not in source else "script"), ""
 

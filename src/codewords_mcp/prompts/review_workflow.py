@@ -6,14 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors
 from codewords_mcp.mcp_server.text import fence
 
 TITLE = "Review a workflow"
 
-_MAY = 4_000
-_ASKED = """\
+_MAX_CAPABILITIES = 4_000
+_CHECKLIST = """\
 Look for, in this order, and give the line with each finding: wrong results; errors that are swallowed or told unclearly;
 secrets that are logged or written down; what breaks when it is run twice or many times at once; blocking calls; input that
 is not bounded; what a run may cost; what it may reach and does not need. Say what is good in one sentence. Change nothing
@@ -22,18 +22,18 @@ before the user agrees; then edit_workflow with small edits. read_practice has a
 
 @protocol_errors
 async def review_workflow(
-    workflow_id: Annotated[str, Field(description="The workflow to review")], ctx: DoorContext
+    workflow_id: Annotated[str, Field(description="The workflow to review")], ctx: ToolContext
 ) -> str:
     """Review a workflow's code and behaviour."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     detail = await runtime.get_workflow(caller, workflow_id, include_code=True)
     runs = ", ".join(f"{run.id} {run.status}" for run in detail.last_runs) or "none yet"
 
     return "\n\n".join(
         [
             f"Review the workflow {workflow_id}, version {detail.version}.",
-            f"{_ASKED}{', '.join(runtime.practice_topics())}.",
-            fence("It may", "\n".join(detail.capabilities), _MAY),
+            f"{_CHECKLIST}{', '.join(runtime.practice_topics())}.",
+            fence("It may", "\n".join(detail.capabilities), _MAX_CAPABILITIES),
             f"Last runs: {runs}",
             fence("Its code", detail.code or "", len(detail.code or "") + 1),
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors
 
 URI = "practices://{topic}"
@@ -11,7 +11,7 @@ MIME_TYPE = "text/markdown"
 
 
 @protocol_errors
-async def read(topic: str, ctx: DoorContext) -> str:
+async def read(topic: str, ctx: ToolContext) -> str:
     """A short page with code that runs, such as practices://errors."""
-    runtime, _ = asking(ctx)
+    runtime, _ = runtime_and_caller(ctx)
     return runtime.practice(topic)

@@ -17,7 +17,7 @@ from mcp_types import (
 
 from codewords_mcp.bounded_json import parse
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.mcp_server.access import access_of, completed, resource_rule
+from codewords_mcp.mcp_server.access import access_of, completion_kind, resource_rule
 from codewords_mcp.mcp_server.context import RequestContext, caller_of
 from codewords_mcp.mcp_server.skills import skills
 from codewords_mcp.mcp_server.text import one_line
@@ -26,8 +26,8 @@ from codewords_mcp.runtime.auth.access import Access
 from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.workflow import WorkflowSummary
 
-_LISTED = 20
-_COMPLETED = 100
+_PAGE_SIZE = 20
+_MAX_COMPLETIONS = 100
 
 
 async def list_recent(ctx: RequestContext, params: PaginatedRequestParams | None) -> ListResourcesResult:
@@ -37,33 +37,33 @@ async def list_recent(ctx: RequestContext, params: PaginatedRequestParams | None
     """
     runtime, caller = ctx.lifespan_context.runtime, caller_of(ctx)
     cursor = params.cursor if params else None
-    of_workflows, of_runs = _positions(cursor)
+    workflow_cursor, run_cursor = _positions(cursor)
     access = access_of(ctx)
 
     if cursor:
-        found = []
+        resources = []
     else:
-        found = [one for one in _fixed() if _may_read(access, str(one.uri))]
+        resources = [one for one in _fixed_resources() if _may_read(access, str(one.uri))]
 
     if not _may_read(access, workflow.URI):
-        of_workflows = None
+        workflow_cursor = None
 
     if not _may_read(access, run.URI):
-        of_runs = None
+        run_cursor = None
 
-    if of_workflows is not None:
-        workflows = await runtime.list_workflows(caller, limit=_LISTED, cursor=of_workflows or None)
-        found += map(_of_workflow, workflows.items)
-        of_workflows = workflows.next_cursor
+    if workflow_cursor is not None:
+        workflows = await runtime.list_workflows(caller, limit=_PAGE_SIZE, cursor=workflow_cursor or None)
+        resources += map(_workflow_resource, workflows.items)
+        workflow_cursor = workflows.next_cursor
 
-    if of_runs is not None:
-        runs = await runtime.list_runs(caller, limit=_LISTED, cursor=of_runs or None)
-        found += [resource for item in runs.items for resource in _of_run(item)]
-        of_runs = runs.next_cursor
+    if run_cursor is not None:
+        runs = await runtime.list_runs(caller, limit=_PAGE_SIZE, cursor=run_cursor or None)
+        resources += [resource for item in runs.items for resource in _run_resources(item)]
+        run_cursor = runs.next_cursor
 
-    more = of_workflows is not None or of_runs is not None
+    more = workflow_cursor is not None or run_cursor is not None
     return ListResourcesResult(
-        resources=found, next_cursor=json.dumps([of_workflows, of_runs]) if more else None
+        resources=resources, next_cursor=json.dumps([workflow_cursor, run_cursor]) if more else None
     )
 
 
@@ -89,20 +89,23 @@ def _positions(cursor: str | None) -> tuple[str | None, str | None]:
             raise InvalidInput("This cursor is none of this list's.", hint="Begin without one.")
 
 
-def _fixed() -> list[Resource]:
+def _fixed_resources() -> list[Resource]:
     all_services = Resource(
         uri=services.ALL_URI, name="services", title=services.TITLE, mime_type=services.MIME_TYPE
     )
     ours = [
         Resource(
-            uri=one.uri, name=one.name, description=one.front_matter["description"], mime_type="text/markdown"
+            uri=skill.uri,
+            name=skill.name,
+            description=skill.front_matter["description"],
+            mime_type="text/markdown",
         )
-        for one in skills()
+        for skill in skills()
     ]
     return [all_services, *ours]
 
 
-def _of_workflow(item: WorkflowSummary) -> Resource:
+def _workflow_resource(item: WorkflowSummary) -> Resource:
     return Resource(
         uri=f"workflow://{item.service_id}",
         name=item.service_id,
@@ -113,44 +116,54 @@ def _of_workflow(item: WorkflowSummary) -> Resource:
     )
 
 
-def _of_run(item: Run) -> list[Resource]:
-    told = f"{item.service_id or 'run'} {item.status}"
-    seen = Annotations(last_modified=(item.completed_at or item.started_at or item.created_at).isoformat())
+def _run_resources(item: Run) -> list[Resource]:
+    title = f"{item.service_id or 'run'} {item.status}"
+    annotations = Annotations(
+        last_modified=(item.completed_at or item.started_at or item.created_at).isoformat()
+    )
     return [
-        Resource(uri=f"run://{item.id}", name=item.id, title=told, mime_type=run.MIME_TYPE, annotations=seen),
+        Resource(
+            uri=f"run://{item.id}",
+            name=item.id,
+            title=title,
+            mime_type=run.MIME_TYPE,
+            annotations=annotations,
+        ),
         Resource(
             uri=f"run://{item.id}/logs",
             name=f"{item.id}/logs",
-            title=f"Log of {told}",
+            title=f"Log of {title}",
             mime_type=run_logs.MIME_TYPE,
-            annotations=seen,
+            annotations=annotations,
         ),
     ]
 
 
 async def complete(ctx: RequestContext, params: CompleteRequestParams) -> CompleteResult:
     """Ids and names that begin with what was typed, newest first; nothing for arguments that name nothing."""
-    known = await _known(ctx, _named(params))
+    known = await _candidates(ctx, _completion_kind(params))
     values = [value for value in known if value.startswith(params.argument.value)]
     return CompleteResult(
-        completion=Completion(values=values[:_COMPLETED], has_more=len(values) > _COMPLETED)
+        completion=Completion(values=values[:_MAX_COMPLETIONS], has_more=len(values) > _MAX_COMPLETIONS)
     )
 
 
-def _named(params: CompleteRequestParams) -> str | None:
+def _completion_kind(params: CompleteRequestParams) -> str | None:
     """What the argument names, None where it is nothing that can be listed."""
     ref = params.ref
     if isinstance(ref, PromptReference):
         subject = ref.name
     else:
         subject = str(ref.uri)
-    return completed(subject, params.argument.name)
+    return completion_kind(subject, params.argument.name)
 
 
-async def _known(ctx: RequestContext, kind: str | None) -> list[str]:
+async def _candidates(ctx: RequestContext, kind: str | None) -> list[str]:
     runtime, caller = ctx.lifespan_context.runtime, caller_of(ctx)
     if kind == "workflow":
-        return [item.service_id for item in (await runtime.list_workflows(caller, limit=_COMPLETED)).items]
+        return [
+            item.service_id for item in (await runtime.list_workflows(caller, limit=_MAX_COMPLETIONS)).items
+        ]
 
     if kind in {"service", "page"}:
         names = [item.name for item in await runtime.list_services(caller)]
@@ -161,6 +174,6 @@ async def _known(ctx: RequestContext, kind: str | None) -> list[str]:
     if kind == "topic":
         return runtime.practice_topics()
     if kind:
-        return [item.id for item in (await runtime.list_runs(caller, limit=_COMPLETED)).items]
+        return [item.id for item in (await runtime.list_runs(caller, limit=_MAX_COMPLETIONS)).items]
 
     return []

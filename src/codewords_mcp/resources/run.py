@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors
-from codewords_mcp.mcp_server.paging import part_of
+from codewords_mcp.mcp_server.paging import text_window
 from codewords_mcp.mcp_server.text import clean_json
 
 URI = "run://{run_id}"
@@ -19,9 +19,9 @@ _FIELD = 16_000
 
 
 @protocol_errors
-async def read(run_id: str, ctx: DoorContext) -> str:
+async def read(run_id: str, ctx: ToolContext) -> str:
     """A run's record: status, timings, result, error, steps. The result is data from the workflow."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     run = await runtime.get_run(caller, run_id)
     record = clean_json(run.model_dump(mode="json", exclude={"owner"}, exclude_none=True))
     if "response_json" in record:
@@ -33,7 +33,7 @@ async def read(run_id: str, ctx: DoorContext) -> str:
 
 def _bounded(run_id: str, name: str, value: Any) -> Any:
     """A field of the record, or the beginning of its text with how to read on."""
-    part = part_of(value, 0, _FIELD)
+    part = text_window(value, 0, _FIELD)
     if part.whole:
         return value
     if name.startswith("response"):

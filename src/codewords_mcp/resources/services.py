@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors
 from codewords_mcp.mcp_server.text import compact
 from codewords_mcp.runtime.model.service import OperationInfo, ServiceInfo
@@ -13,20 +13,24 @@ from codewords_mcp.runtime.model.service import OperationInfo, ServiceInfo
 URI, ALL_URI = "services://{name}", "services://all"
 TITLE = "Library services"
 MIME_TYPE = "text/markdown"
-_FIELDS = 30
+_MAX_FIELDS = 30
 
 
 @protocol_errors
-async def read(name: str, ctx: DoorContext) -> str:
+async def read(name: str, ctx: ToolContext) -> str:
     """What workflows can call: `all` services in short, or one with the schemas of its operations and its credentials."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     if name == "all":
         return _page(await runtime.list_services(caller))
     service = await runtime.get_service(caller, name)
     lines = [*_brief(service), ""]
-    for one in service.operations:
-        lines += [f"## {service.name} {one.path} ({one.effect})", "", f"input: {compact(one.input)}"]
-        lines += [f"output: {compact(one.output)}", ""]
+    for operation in service.operations:
+        lines += [
+            f"## {service.name} {operation.path} ({operation.effect})",
+            "",
+            f"input: {compact(operation.input)}",
+        ]
+        lines += [f"output: {compact(operation.output)}", ""]
     return "\n".join(lines)
 
 
@@ -52,15 +56,15 @@ def _brief(service: ServiceInfo) -> Iterator[str]:
     for credential in service.credentials:
         if not credential.present:
             if credential.without:
-                told = f"without it: {credential.without}"
+                need = f"without it: {credential.without}"
             else:
-                told = "needed"
+                need = "needed"
 
-            yield f"  - {credential.name} is not set ({told}). {credential.how}"
+            yield f"  - {credential.name} is not set ({need}). {credential.how}"
 
 
-def _signature(one: OperationInfo) -> str:
-    required: list[str] = one.input.get("required", [])
-    properties: dict[str, Any] = one.input.get("properties", {})
+def _signature(operation: OperationInfo) -> str:
+    required: list[str] = operation.input.get("required", [])
+    properties: dict[str, Any] = operation.input.get("properties", {})
     names = [name if name in required else f"{name}?" for name in properties]
-    return "{" + ", ".join(names[:_FIELDS]) + "}"
+    return "{" + ", ".join(names[:_MAX_FIELDS]) + "}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.errors import protocol_errors
 from codewords_mcp.mcp_server.text import compact, fence, one_line
 from codewords_mcp.runtime.model.workflow import WorkflowDetail
@@ -11,18 +11,18 @@ URI = "workflow://{workflow_id}"
 TITLE = "Workflow"
 MIME_TYPE = "text/markdown"
 
-_TOLD = 20_000
+_MAX_FACTS = 20_000
 
 
 @protocol_errors
-async def read(workflow_id: str, ctx: DoorContext) -> str:
+async def read(workflow_id: str, ctx: ToolContext) -> str:
     """A deployed workflow: summary, routes, versions and code."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     return _page(await runtime.get_workflow(caller, workflow_id, include_code=True))
 
 
 def _page(detail: WorkflowDetail) -> str:
-    told = [
+    facts = [
         f"name: {one_line(detail.name, 80)}",
         *([f"description: {one_line(detail.description, 400)}"] if detail.description else []),
         f"routes: {compact(detail.routes)}",
@@ -35,7 +35,7 @@ def _page(detail: WorkflowDetail) -> str:
         f"- version {detail.version} of {len(detail.versions)}",
         f"- url: {detail.url}",
         "",
-        fence("What its author wrote of it", "\n".join(told), _TOLD),
+        fence("What its author wrote of it", "\n".join(facts), _MAX_FACTS),
         "",
         fence("Its code", detail.code or "", len(detail.code or "") + 1),
     ]

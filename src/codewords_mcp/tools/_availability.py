@@ -5,7 +5,7 @@ from __future__ import annotations
 from codewords_mcp.runtime.model.availability import Availability
 
 
-def lasting(availability: Availability | None) -> str | None:
+def availability_text(availability: Availability | None) -> str | None:
     """The sentence and what a person can do about it."""
     if availability is None:
         return None

@@ -7,7 +7,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from codewords_mcp.mcp_server.check_format import CheckItem, items_of, lines_of, may, plain
+from codewords_mcp.mcp_server.check_format import (
+    CheckItem,
+    capability_lines,
+    capability_list,
+    check_items,
+    check_lines,
+)
 from codewords_mcp.mcp_server.text import clean_json, compact, fence, one_line
 from codewords_mcp.runtime.model.authoring import Draft
 
@@ -40,11 +46,11 @@ def draft_result(draft: Draft) -> DraftResult:
         revision=draft.revision,
         ready=draft.ready,
         workflow_id=draft.workflow_id,
-        checks=items_of(draft.checks),
-        capabilities=plain(draft.capabilities) if draft.ready else [],
+        checks=check_items(draft.checks),
+        capabilities=capability_list(draft.capabilities) if draft.ready else [],
         example=clean_json(draft.example),
         model=draft.model or None,
-        tried=[one_line(one.problem, 160) or "passed" for one in draft.tried],
+        tried=[one_line(attempt.problem, 160) or "passed" for attempt in draft.tried],
         cost_usd=draft.cost,
     )
 
@@ -57,13 +63,13 @@ def draft_lines(draft: Draft, *, checks: bool = True) -> list[str]:
         state = "does not pass its checks yet"
 
     if draft.workflow_id:
-        of = f" of {draft.workflow_id} version {draft.base_version}"
+        origin = f" of {draft.workflow_id} version {draft.base_version}"
     else:
-        of = ""
+        origin = ""
 
-    lines = [f"{draft.draft_id} revision {draft.revision}{of} {state}."]
+    lines = [f"{draft.draft_id} revision {draft.revision}{origin} {state}."]
     if checks:
-        lines += [*lines_of(draft.checks), *(may(draft.capabilities) if draft.ready else [])]
+        lines += [*check_lines(draft.checks), *(capability_lines(draft.capabilities) if draft.ready else [])]
         if draft.example is not None:
             lines.append(fence("Example input", compact(clean_json(draft.example)), _EXAMPLE))
 

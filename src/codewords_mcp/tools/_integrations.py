@@ -14,7 +14,7 @@ from codewords_mcp.runtime.model.integration import Hit, Prop
 App = Annotated[str, Field(description="Like google_sheets")]
 ActionKey = Annotated[str, Field(description="Key from search_integrations")]
 Props = dict[str, Any]
-_SHOWN = 12
+_MAX_OPTIONS = 12
 
 
 class ActionItem(BaseModel):
@@ -26,12 +26,15 @@ class ActionItem(BaseModel):
     name: str | None = None
 
 
-def item_of(hit: Hit) -> ActionItem:
+def action_item(hit: Hit) -> ActionItem:
     """As data."""
     name = one_line(hit.name, 60)
-    said = hit.key.endswith("-".join(name.lower().split()))
+    is_in_key = hit.key.endswith("-".join(name.lower().split()))
     return ActionItem(
-        key=one_line(hit.key, 120), app=one_line(hit.app, 80), writes=hit.writes, name=None if said else name
+        key=one_line(hit.key, 120),
+        app=one_line(hit.app, 80),
+        writes=hit.writes,
+        name=None if is_in_key else name,
     )
 
 
@@ -44,20 +47,20 @@ def refuse_integrations(workflow_id: str) -> None:
         )
 
 
-def line_of(action: ActionItem) -> str:
+def action_line(action: ActionItem) -> str:
     """As words."""
     how = "writes" if action.writes else "reads"
     return f"- {action.app}: {action.key} ({how}) {action.name or ''}".rstrip()
 
 
-def field_of(prop: Prop) -> str:
+def field_line(prop: Prop) -> str:
     """One field: its name, type, and what is to be known before it is set."""
     facts = [prop.type, *(["needed"] if prop.required else [])]
     if prop.default is not None:
         facts.append(f"default {one_line(json.dumps(prop.default, ensure_ascii=False), 40)}")
     if prop.options:
-        more = ", …" if len(prop.options) > _SHOWN else ""
-        facts.append("one of " + one_line(", ".join(map(str, prop.options[:_SHOWN])), 160) + more)
+        more = ", …" if len(prop.options) > _MAX_OPTIONS else ""
+        facts.append("one of " + one_line(", ".join(map(str, prop.options[:_MAX_OPTIONS])), 160) + more)
 
     if prop.remote:
         facts.append("values: give `prop`")

@@ -19,7 +19,7 @@ from codewords_mcp.runtime.auth.access_table import published_rule
 from codewords_mcp.runtime.model.publishing import PublishedTool
 from codewords_mcp.tools.run_workflow import run_workflow
 
-_DESCRIBED = 600
+_MAX_DESCRIPTION = 600
 
 
 async def _placeholder() -> Annotated[CallToolResult, RunResult]:
@@ -33,9 +33,9 @@ class WorkflowTool(McpTool):
     published: PublishedTool | None = Field(default=None, exclude=True)
 
     @classmethod
-    def of(cls, one: PublishedTool) -> WorkflowTool:
+    def of(cls, published: PublishedTool) -> WorkflowTool:
         """Made anew only where something about it changed."""
-        return _made(one.model_dump_json())
+        return _make_tool(published.model_dump_json())
 
     async def perform(
         self,
@@ -45,36 +45,47 @@ class WorkflowTool(McpTool):
         convert_result: bool,  # noqa: ARG002
     ) -> Any:
         """Check the arguments by the schema and run it."""
-        one = cast("PublishedTool", self.published)
+        published = cast("PublishedTool", self.published)
         _check(arguments, self.parameters)
-        path, body = one.path, arguments.get("input") if one.wrapped else arguments
+        path, body = published.path, arguments.get("input") if published.wrapped else arguments
 
-        if one.method == "GET":
+        if published.method == "GET":
             if arguments:
                 path = f"{path}?{urlencode(arguments, doseq=True)}"
             body = None
 
         return await run_workflow(
-            cast("Any", context), one.workflow_id, body, path, cast("Any", one.method), wait_seconds=40
+            cast("Any", context),
+            published.workflow_id,
+            body,
+            path,
+            cast("Any", published.method),
+            wait_seconds=40,
         )
 
 
 @functools.lru_cache(maxsize=512)
-def _made(plain: str) -> WorkflowTool:
-    one = PublishedTool.model_validate_json(plain)
+def _make_tool(plain: str) -> WorkflowTool:
+    published = PublishedTool.model_validate_json(plain)
     pattern = tool(
         _placeholder,
-        title=one_line(one.title, 60),
-        hints=READS.model_copy(update={"open_world_hint": True}) if one.read_only else EXECUTES,
-        rule=published_rule(one.tool, one.toolset, read_only=one.read_only),
+        title=one_line(published.title, 60),
+        hints=READS.model_copy(update={"open_world_hint": True}) if published.read_only else EXECUTES,
+        rule=published_rule(published.tool, published.toolset, read_only=published.read_only),
         task="optional",
         again=True,
     )
     values: dict[str, Any] = {
         name: getattr(pattern, name) for name in WorkflowTool.model_fields if hasattr(pattern, name)
     }
-    values["name"], values["parameters"], values["published"] = one.tool, one.input_schema, one
-    values["description"] = one_line(one.description, _DESCRIBED) or f"Run the workflow {one.workflow_id}."
+    values["name"], values["parameters"], values["published"] = (
+        published.tool,
+        published.input_schema,
+        published,
+    )
+    values["description"] = (
+        one_line(published.description, _MAX_DESCRIPTION) or f"Run the workflow {published.workflow_id}."
+    )
 
     return WorkflowTool.model_construct(None, **values)
 
@@ -87,6 +98,6 @@ def _check(arguments: dict[str, Any], schema: dict[str, Any]) -> None:
     fault = library.exceptions.best_match(library.Draft202012Validator(schema).iter_errors(arguments))
     if fault is None:
         return
-    place = "/".join(str(part) for part in list(fault.absolute_path)[:8]) or "arguments"
+    location = "/".join(str(part) for part in list(fault.absolute_path)[:8]) or "arguments"
     rule = one_line(json.dumps({fault.validator: fault.validator_value}, default=str), 200)
-    raise InvalidInput(f"Bad arguments: `{one_line(place, 80)}` must match {rule}.")
+    raise InvalidInput(f"Bad arguments: `{one_line(location, 80)}` must match {rule}.")

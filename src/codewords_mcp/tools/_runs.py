@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mcp_types import CallToolResult, ImageContent, TextContent
 
-from codewords_mcp.mcp_server.paging import part_of
-from codewords_mcp.mcp_server.run_format import RunResult, RunView, run_result, run_words
+from codewords_mcp.mcp_server.paging import text_window
+from codewords_mcp.mcp_server.run_format import RunResult, RunView, format_run, run_result
 from codewords_mcp.mcp_server.text import fence, one_line
-from codewords_mcp.mcp_server.tool import answer
+from codewords_mcp.mcp_server.tool import tool_result
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run
@@ -20,14 +20,14 @@ from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
 
-_SLICE = 5.0
-LOG = "@log"
+_POLL_INTERVAL = 5.0
+LOG_PATH = "@log"
 """The path that means a run's log instead of its result."""
-LOG_READ = 20_000
+MAX_LOG_LINES = 20_000
 """Lines of a log that can be read by parts: the last."""
-_LEAST, _MOST = 100, 400_000
+_MIN_PICTURE, _MAX_PICTURE = 100, 400_000
 """Characters of base64 of a picture that is shown: up to 300 kB."""
-_LOOKED_AT = 500
+_MAX_VALUES = 500
 _PICTURE = re.compile(r"(?:data:image/[a-z+]{1,20};base64,)?([A-Za-z0-9+/]+={0,2})")
 PICTURE_BYTES = 100_000
 """Bytes of a binary answer up to which a picture is shown; a larger one is a link only."""
@@ -42,12 +42,14 @@ _KINDS = {"iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif
 """How base64 of a picture begins."""
 
 
-async def follow(runtime: Runtime, caller: Caller, run: Run, *, seconds: float, progress: Progress) -> Run:
+async def wait_for_run(
+    runtime: Runtime, caller: Caller, run: Run, *, seconds: float, progress: Progress
+) -> Run:
     """Wait up to `seconds` for the run's end, telling progress at least every 5 s; the record as it is then."""
     start = time.monotonic()
     while run.status not in FINISHED and (waited := time.monotonic() - start) < seconds:
-        await progress(waited, seconds, _stage(run))
-        run = await runtime.get_run(caller, run.id, wait=min(seconds - waited, _SLICE))
+        await progress(waited, seconds, _progress_message(run))
+        run = await runtime.get_run(caller, run.id, wait=min(seconds - waited, _POLL_INTERVAL))
     return run
 
 
@@ -63,10 +65,10 @@ async def load_picture(runtime: Runtime, caller: Caller, run: Run) -> bytes | No
     return None
 
 
-def answer_run(view: RunView) -> CallToolResult:
+def run_tool_result(view: RunView) -> CallToolResult:
     """Make a tool's result of a view, with a small picture of the answer as an image beside it."""
     data = run_result(view)
-    result = answer(data, run_words(data))
+    result = tool_result(data, format_run(data))
     file, picture = view.run.response_file, _picture(view.run.response_json)
     if view.picture is not None and file is not None:
         picture = file.content_type, base64.b64encode(view.picture).decode()
@@ -78,35 +80,39 @@ def answer_run(view: RunView) -> CallToolResult:
     return result
 
 
-def answer_log(run: Run, lines: list[LogLine], offset: int) -> CallToolResult:
+def log_tool_result(run: Run, lines: list[LogLine], offset: int) -> CallToolResult:
     """A part of the log, the oldest lines first, and how to read on."""
-    text = "\n".join(f"{line.created_at} {line.stream}: {line.message}" for line in lines)
-    part = part_of(text, offset)
+    text = "\n".join(f"{log_line.created_at} {log_line.stream}: {log_line.message}" for log_line in lines)
+    part = text_window(text, offset)
     data = RunResult(
         run_id=run.id, status=run.status, logs=part.text.splitlines(), total=part.total, next_offset=part.next
     )
-    words = [fence(f"Log of run {run.id}", part.text, len(part.text) + 1)]
+    blocks = [fence(f"Log of run {run.id}", part.text, len(part.text) + 1)]
 
     if part.next is not None:
-        words.append(
-            f'{part.total} characters in all. Next part: get_run(run_id="{run.id}", path="{LOG}", offset={part.next})'
+        blocks.append(
+            f'{part.total} characters in all. Next part: get_run(run_id="{run.id}", path="{LOG_PATH}", offset={part.next})'
         )
 
-    return answer(data, "\n".join(words))
+    return tool_result(data, "\n".join(blocks))
 
 
-def _picture(value: Any) -> tuple[str, str] | None:
+def _picture(result: Any) -> tuple[str, str] | None:
     """(media type, base64) of the first picture in a result that is small enough to be shown."""
-    waiting = [value]
-    for _ in range(_LOOKED_AT):
-        if not waiting:
+    values = [result]
+    for _ in range(_MAX_VALUES):
+        if not values:
             return None
-        one = waiting.pop()
+        one = values.pop()
         if isinstance(one, dict):
-            waiting += reversed(list(cast("dict[str, Any]", one).values()))
+            values += reversed(list(cast("dict[str, Any]", one).values()))
         elif isinstance(one, list):
-            waiting += reversed(cast("list[Any]", one)[:_LOOKED_AT])
-        elif isinstance(one, str) and _LEAST < len(one) <= _MOST and (found := _PICTURE.fullmatch(one)):
+            values += reversed(cast("list[Any]", one)[:_MAX_VALUES])
+        elif (
+            isinstance(one, str)
+            and _MIN_PICTURE < len(one) <= _MAX_PICTURE
+            and (found := _PICTURE.fullmatch(one))
+        ):
             kind = next((kind for head, kind in _KINDS.items() if found[1].startswith(head)), None)
             if kind:
                 return kind, found[1]
@@ -114,7 +120,7 @@ def _picture(value: Any) -> tuple[str, str] | None:
     return None
 
 
-def _stage(run: Run) -> str:
+def _progress_message(run: Run) -> str:
     if run.steps:
         step = f", step {one_line(run.steps[-1].id, 60)}"
     else:

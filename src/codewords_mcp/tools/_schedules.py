@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from codewords_mcp.mcp_server.text import one_line
 from codewords_mcp.runtime.model.schedule import Schedule
-from codewords_mcp.tools._availability import lasting
+from codewords_mcp.tools._availability import availability_text
 
 
 class ScheduleItem(BaseModel):
@@ -31,17 +31,17 @@ class ScheduleItem(BaseModel):
 
 
 @overload
-def _own_time(moment: datetime, zone: str) -> str: ...
+def _zoned_time(moment: datetime, zone: str) -> str: ...
 @overload
-def _own_time(moment: datetime | None, zone: str) -> str | None: ...
-def _own_time(moment: datetime | None, zone: str) -> str | None:
+def _zoned_time(moment: datetime | None, zone: str) -> str | None: ...
+def _zoned_time(moment: datetime | None, zone: str) -> str | None:
     """With the offset of the schedule's zone."""
     if moment:
         return moment.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")
     return None
 
 
-def item(schedule: Schedule) -> ScheduleItem:
+def schedule_item(schedule: Schedule) -> ScheduleItem:
     """Without what a model does not need."""
     return ScheduleItem(
         schedule_id=schedule.id,
@@ -49,17 +49,17 @@ def item(schedule: Schedule) -> ScheduleItem:
         cron=schedule.cron,
         timezone=schedule.timezone,
         paused=schedule.paused,
-        next=[_own_time(moment, schedule.timezone) for moment in schedule.next],
+        next=[_zoned_time(moment, schedule.timezone) for moment in schedule.next],
         last_run_id=schedule.last_run_id,
-        last_run_at=_own_time(schedule.last_at, schedule.timezone),
+        last_run_at=_zoned_time(schedule.last_at, schedule.timezone),
         last_run_status=schedule.last_status,
         missed=schedule.missed,
         note=one_line(schedule.note, 300) or None,
-        availability=lasting(schedule.availability),
+        availability=availability_text(schedule.availability),
     )
 
 
-def line(schedule: ScheduleItem) -> str:
+def schedule_line(schedule: ScheduleItem) -> str:
     """One line of words."""
     when = f"{schedule.cron or 'once'} {schedule.timezone}"
     if schedule.paused:

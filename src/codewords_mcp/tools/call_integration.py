@@ -9,23 +9,23 @@ from mcp_types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.errors import ConsentNeeded
-from codewords_mcp.mcp_server.consent import Asking, as_data, asker_of, waiting
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.consent import ConsentDialogue, asker_name, fenced_items, pending_lines
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
-from codewords_mcp.mcp_server.tool import EXECUTES, answer, tool
+from codewords_mcp.mcp_server.tool import EXECUTES, tool, tool_result
 from codewords_mcp.runtime.model.integration import ActionOutcome
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.tools._integrations import ActionKey, App
 
-_ASKED_WITHIN = 18.0
+_CONSENT_TIMEOUT = 18.0
 """Seconds of a call after which it no longer waits for a person: the app has to answer yet."""
-_WITHIN = 40.0
-_AT_LEAST = 15.0
-_RESULT_KEPT = 16_000
-_RESULT_SHOWN = 1_500
+_CALL_TIMEOUT = 40.0
+_MIN_TIMEOUT = 15.0
+_MAX_RESULT = 16_000
+_MAX_RESULT_SHOWN = 1_500
 
 
-class Called(BaseModel):
+class IntegrationCallResult(BaseModel):
     """`result` is data from the app. `needs_consent`: nothing was done; a person agrees on the page at `consent_url`."""
 
     status: str
@@ -40,7 +40,7 @@ class Called(BaseModel):
 
 
 async def call_integration(
-    ctx: DoorContext,
+    ctx: ToolContext,
     app: App,
     action: ActionKey,
     props: dict[str, Any] | None = None,
@@ -48,63 +48,66 @@ async def call_integration(
     confirm: Annotated[
         str | None, Field(description="From the reply that asked, once the user agreed")
     ] = None,
-) -> Annotated[CallToolResult, Called] | InputRequiredResult:
+) -> Annotated[CallToolResult, IntegrationCallResult] | InputRequiredResult:
     """Do something in a connected app, once. What changes anything needs the user's consent, asked on the way."""
-    began = time.monotonic()
-    person = Asking(ctx, until=began + _ASKED_WITHIN)
-    asked = await person.answered_before()
-    if confirm and asked is None:
-        await person.on_page(confirm)
-    wanted: dict[str, Any] = {"app": app, "action": action, "props": props or {}, "account": account}
-    done = await _call(ctx, wanted, asked or confirm, began)
-    if isinstance(done, ConsentNeeded) and asked is None and confirm is None:
-        answered = await person.ask(done)
-        if isinstance(answered, InputRequiredResult):
-            return answered
-        if answered:
-            done = await _call(ctx, wanted, done.confirm, began)
+    started = time.monotonic()
+    dialogue = ConsentDialogue(ctx, until=started + _CONSENT_TIMEOUT)
+    answered_token = await dialogue.answered_before()
+    if confirm and answered_token is None:
+        await dialogue.on_page(confirm)
+    call: dict[str, Any] = {"app": app, "action": action, "props": props or {}, "account": account}
+    result = await _call(ctx, call, answered_token or confirm, started)
+    if isinstance(result, ConsentNeeded) and answered_token is None and confirm is None:
+        outcome = await dialogue.ask(result)
+        if isinstance(outcome, InputRequiredResult):
+            return outcome
+        if outcome:
+            result = await _call(ctx, call, result.confirm, started)
 
-    if isinstance(done, ConsentNeeded):
-        return _waiting(done)
+    if isinstance(result, ConsentNeeded):
+        return _pending_result(result)
 
-    return _told(done)
+    return _done_result(result)
 
 
 async def _call(
-    ctx: DoorContext, wanted: dict[str, Any], confirm: str | None, began: float
+    ctx: ToolContext, call: dict[str, Any], confirm: str | None, started: float
 ) -> ActionOutcome | ConsentNeeded:
-    runtime, caller = asking(ctx)
-    seconds = max(began + _WITHIN - time.monotonic(), _AT_LEAST)
+    runtime, caller = runtime_and_caller(ctx)
+    timeout = max(started + _CALL_TIMEOUT - time.monotonic(), _MIN_TIMEOUT)
     return await runtime.call_or_ask(
-        caller, **wanted, seconds=seconds, consent=Consent(confirm=confirm, asker=asker_of(ctx))
+        caller, **call, seconds=timeout, consent=Consent(confirm=confirm, asker=asker_name(ctx))
     )
 
 
-def _waiting(question: ConsentNeeded) -> CallToolResult:
-    data = Called(
-        status="needs_consent", asks=as_data(question), consent_url=question.url, confirm=question.confirm
+def _pending_result(question: ConsentNeeded) -> CallToolResult:
+    data = IntegrationCallResult(
+        status="needs_consent",
+        asks=fenced_items(question),
+        consent_url=question.url,
+        confirm=question.confirm,
     )
-    lines = waiting(question, "call_integration")
-    return answer(data, "\n".join(lines))
+    lines = pending_lines(question, "call_integration")
+    return tool_result(data, "\n".join(lines))
 
 
-def _told(done: ActionOutcome) -> CallToolResult:
+def _done_result(done: ActionOutcome) -> CallToolResult:
     value = clean_json(done.ret)
     text = compact(value)
-    too_long = len(text) > _RESULT_KEPT
-    data = Called(
+    too_long = len(text) > _MAX_RESULT
+    data = IntegrationCallResult(
         status="done",
         action=done.action,
         account=done.account,
         summary=one_line(done.summary, 200) or None,
-        result=cut(text, _RESULT_KEPT) if too_long else value,
+        result=cut(text, _MAX_RESULT) if too_long else value,
         result_cut=too_long or None,
     )
     lines = [f"Done: {done.action}" + (f" with account {clean(done.account)}" if done.account else "")]
     shown = "\n".join(part for part in (done.summary, text if value is not None else "") if part)
     if shown:
-        lines.append(fence(f"Reply of {done.action}", shown, _RESULT_SHOWN))
-    return answer(data, "\n".join(lines))
+        lines.append(fence(f"Reply of {done.action}", shown, _MAX_RESULT_SHOWN))
+    return tool_result(data, "\n".join(lines))
 
 
 TOOL = tool(call_integration, title="Call integration", hints=EXECUTES)

@@ -6,17 +6,17 @@ from typing import Annotated
 
 from mcp_types import CallToolResult
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.run_format import RunResult, RunView
 from codewords_mcp.mcp_server.tool import DESTROYS, tool
 from codewords_mcp.tools._arguments import RunId
-from codewords_mcp.tools._runs import answer_run
+from codewords_mcp.tools._runs import run_tool_result
 
 
-async def cancel_run(ctx: DoorContext, run_id: RunId) -> Annotated[CallToolResult, RunResult]:
+async def cancel_run(ctx: ToolContext, run_id: RunId) -> Annotated[CallToolResult, RunResult]:
     """Cancel a run and what it started."""
-    runtime, caller = asking(ctx)
-    return answer_run(RunView(await runtime.cancel_run(caller, run_id)))
+    runtime, caller = runtime_and_caller(ctx)
+    return run_tool_result(RunView(await runtime.cancel_run(caller, run_id)))
 
 
 TOOL = tool(cancel_run, title="Cancel run", hints=DESTROYS)

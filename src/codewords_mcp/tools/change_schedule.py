@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 from mcp_types import CallToolResult
 from pydantic import BaseModel
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
-from codewords_mcp.mcp_server.tool import DESTROYS, answer, tool
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
+from codewords_mcp.mcp_server.tool import DESTROYS, tool, tool_result
 from codewords_mcp.runtime.model import plain_text as plain
-from codewords_mcp.tools._schedules import ScheduleItem, item, line
+from codewords_mcp.tools._schedules import ScheduleItem, schedule_item, schedule_line
 
 
 class ChangedSchedule(BaseModel):
@@ -21,24 +21,24 @@ class ChangedSchedule(BaseModel):
 
 
 async def change_schedule(
-    ctx: DoorContext, schedule_id: str, action: Literal["pause", "resume", "delete"]
+    ctx: ToolContext, schedule_id: str, action: Literal["pause", "resume", "delete"]
 ) -> Annotated[CallToolResult, ChangedSchedule]:
     """Pause, resume or delete a schedule. Its runs stay."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     if action == "delete":
         await runtime.delete_schedule(caller, schedule_id)
-        return answer(ChangedSchedule(schedule_id=schedule_id), "It is deleted.")
+        return tool_result(ChangedSchedule(schedule_id=schedule_id), "It is deleted.")
 
     if action == "pause":
         act = runtime.pause_schedule
     else:
         act = runtime.resume_schedule
 
-    data = item(await act(caller, schedule_id))
-    return answer(ChangedSchedule(schedule_id=data.schedule_id, schedule=data), line(data))
+    data = schedule_item(await act(caller, schedule_id))
+    return tool_result(ChangedSchedule(schedule_id=data.schedule_id, schedule=data), schedule_line(data))
 
 
-async def _question(_: DoorContext, arguments: dict[str, Any]) -> str | None:
+async def _question(_: ToolContext, arguments: dict[str, Any]) -> str | None:
     if arguments["action"] != "delete":
         return None
     return f"Delete the schedule {plain.item(arguments['schedule_id'], 60)}? Its workflow will not run by itself any more."

@@ -11,15 +11,15 @@ from mcp_types import CallToolResult, ElicitRequest, ElicitRequestURLParams, Eli
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.elicitation import elicit_url
 from codewords_mcp.mcp_server.text import one_line
-from codewords_mcp.mcp_server.tool import EXECUTES, answer, opens_pages, tool
+from codewords_mcp.mcp_server.tool import EXECUTES, can_open_pages, tool, tool_result
 from codewords_mcp.runtime.model.integration import Connection
 from codewords_mcp.tools._integrations import App
 
-_CONSENT_WITHIN = 20.0
-_CONNECTED_WITHIN = 20.0
+_CONSENT_TIMEOUT = 20.0
+_CONNECT_TIMEOUT = 20.0
 _QUESTION = "connect"
 
 
@@ -35,24 +35,24 @@ class ConnectionState(BaseModel):
 
 
 async def connect_integration(
-    ctx: DoorContext, app: App, wait: bool = False
+    ctx: ToolContext, app: App, wait: bool = False
 ) -> Annotated[CallToolResult, ConnectionState] | InputRequiredResult:
     """Check whether an app is connected; if not, the user connects it on a page. `wait`: until they have, up to 20 s."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     if ctx.input_responses is not None and ctx.request_state is not None:
-        reply = ctx.input_responses.get(_QUESTION)
-        if isinstance(reply, ElicitResult):  # else it is an answer to another question: ask again
-            accepted = reply.action == "accept"
+        response = ctx.input_responses.get(_QUESTION)
+        if isinstance(response, ElicitResult):  # else it is an answer to another question: ask again
+            accepted = response.action == "accept"
             if accepted:
                 return await _once_connected(ctx, json.loads(ctx.request_state)["app"])
             return _declined(app)
 
-    found = await runtime.connect_app(caller, app, wait=_CONNECTED_WITHIN if wait else 0.0)
+    found = await runtime.connect_app(caller, app, wait=_CONNECT_TIMEOUT if wait else 0.0)
     url = found.connect_link_url
-    if found.connected or url is None or wait or not opens_pages(ctx):
+    if found.connected or url is None or wait or not can_open_pages(ctx):
         if url is not None and not wait:
             await runtime.open_page(caller.owner, url)
-        return _told(found)
+        return _state_result(found)
 
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
         # The server may not ask here: the client asks, and calls again with the answer and this (sealed) state.
@@ -63,13 +63,13 @@ async def connect_integration(
     return await _ask_now(ctx, found, url)
 
 
-async def _ask_now(ctx: DoorContext, found: Connection, url: str) -> CallToolResult:
+async def _ask_now(ctx: ToolContext, found: Connection, url: str) -> CallToolResult:
     """Ask within this call, as clients up to 2025-11-25 are asked. One that does not answer gets the address as text."""
     question, action = secrets.token_urlsafe(16), None
-    with anyio.move_on_after(_CONSENT_WITHIN):
+    with anyio.move_on_after(_CONSENT_TIMEOUT):
         action = await elicit_url(ctx, _message(found.app), url, question)
     if action is None:
-        return _told(found)
+        return _state_result(found)
     if action != "accept":
         return _declined(found.app)
 
@@ -78,9 +78,9 @@ async def _ask_now(ctx: DoorContext, found: Connection, url: str) -> CallToolRes
     return result
 
 
-async def _once_connected(ctx: DoorContext, app: str) -> CallToolResult:
-    runtime, caller = asking(ctx)
-    return _told(await runtime.connect_app(caller, app, wait=_CONNECTED_WITHIN))
+async def _once_connected(ctx: ToolContext, app: str) -> CallToolResult:
+    runtime, caller = runtime_and_caller(ctx)
+    return _state_result(await runtime.connect_app(caller, app, wait=_CONNECT_TIMEOUT))
 
 
 def _message(app: str) -> str:
@@ -89,11 +89,11 @@ def _message(app: str) -> str:
 
 def _declined(app: str) -> CallToolResult:
     data = ConnectionState(app=app, status="declined", connected=False, env_var="")
-    return answer(data, "The user declined; nothing was connected.")
+    return tool_result(data, "The user declined; nothing was connected.")
 
 
-def _told(found: Connection) -> CallToolResult:
-    names = [one_line(f"{one.name} ({one.id})", 80) for one in found.accounts[:10]]
+def _state_result(found: Connection) -> CallToolResult:
+    names = [one_line(f"{account.name} ({account.id})", 80) for account in found.accounts[:10]]
     url = found.connect_link_url
     data = ConnectionState(
         app=found.app,
@@ -113,7 +113,7 @@ def _told(found: Connection) -> CallToolResult:
 
     if found.how and not found.connected and not (url and url in found.how):
         lines.append(found.how)
-    return answer(data, "\n".join(lines))
+    return tool_result(data, "\n".join(lines))
 
 
 TOOL = tool(connect_integration, title="Connect integration", hints=EXECUTES, about_secrets=True)

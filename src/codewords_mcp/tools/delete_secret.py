@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult
 from pydantic import BaseModel
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
-from codewords_mcp.mcp_server.tool import DESTROYS, answer, tool
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
+from codewords_mcp.mcp_server.tool import DESTROYS, tool, tool_result
 from codewords_mcp.runtime.model.plain_text import item, quoted
 
 
@@ -18,17 +18,22 @@ class DeletedSecret(BaseModel):
     name: str
 
 
-async def delete_secret(ctx: DoorContext, name: str) -> Annotated[CallToolResult, DeletedSecret]:
+async def delete_secret(ctx: ToolContext, name: str) -> Annotated[CallToolResult, DeletedSecret]:
     """Delete a secret for good. Workflows that need it will fail."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     await runtime.delete_secret(caller, name)
-    return answer(DeletedSecret(name=name), f"Deleted {name}.")
+    return tool_result(DeletedSecret(name=name), f"Deleted {name}.")
 
 
-async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> str:
-    runtime, caller = asking(ctx)
+async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> str:
+    runtime, caller = runtime_and_caller(ctx)
     name = arguments["name"]
-    users = [user for one in await runtime.list_secrets(caller) if one.name == name for user in one.used_by]
+    users = [
+        user
+        for secret in await runtime.list_secrets(caller)
+        if secret.name == name
+        for user in secret.used_by
+    ]
     if users:
         needed = f" These workflows need it: {', '.join(quoted(user, 60) for user in users[:10])}."
     else:

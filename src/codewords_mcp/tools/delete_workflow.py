@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult
 from pydantic import BaseModel
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
-from codewords_mcp.mcp_server.tool import DESTROYS, answer, tool
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
+from codewords_mcp.mcp_server.tool import DESTROYS, tool, tool_result
 from codewords_mcp.runtime.model.authoring import DRAFT_ID
 from codewords_mcp.runtime.model.plain_text import quoted
 from codewords_mcp.runtime.model.workflow import Consent
@@ -22,25 +22,25 @@ class DeletedWorkflow(BaseModel):
 
 
 async def delete_workflow(
-    ctx: DoorContext, workflow_id: Subject
+    ctx: ToolContext, workflow_id: Subject
 ) -> Annotated[CallToolResult, DeletedWorkflow]:
     """Delete a workflow with its versions, schedules and webhooks, or a draft."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     if DRAFT_ID.fullmatch(workflow_id):
         await runtime.delete_draft(caller, workflow_id)
-        return answer(DeletedWorkflow(workflow_id=workflow_id), "The draft is deleted.")
+        return tool_result(DeletedWorkflow(workflow_id=workflow_id), "The draft is deleted.")
     # whoever had to be asked has agreed: see `confirm`
     await runtime.delete_workflow(caller, workflow_id, consent=Consent(allow=True))
-    return answer(
+    return tool_result(
         DeletedWorkflow(workflow_id=workflow_id), f"{workflow_id} is deleted. Its runs stay on record."
     )
 
 
-async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> str | None:
+async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> str | None:
     workflow_id = arguments["workflow_id"]
     if DRAFT_ID.fullmatch(workflow_id):
         return None
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     found = await runtime.get_workflow(caller, workflow_id)
     count = len(found.versions)
     return (

@@ -12,23 +12,29 @@ from pydantic import BaseModel, Field
 
 from codewords_mcp.errors import ConsentNeeded, InvalidInput
 from codewords_mcp.mcp_server import tool as _tool
-from codewords_mcp.mcp_server.check_format import CheckItem, items_of, lines_of, may, plain
-from codewords_mcp.mcp_server.consent import Asking, as_data, asker_of, waiting
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.check_format import (
+    CheckItem,
+    capability_lines,
+    capability_list,
+    check_items,
+    check_lines,
+)
+from codewords_mcp.mcp_server.consent import ConsentDialogue, asker_name, fenced_items, pending_lines
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.text import clean_json, compact, fence
-from codewords_mcp.mcp_server.tool import EXECUTES, answer, tool
+from codewords_mcp.mcp_server.tool import EXECUTES, tool, tool_result
 from codewords_mcp.runtime.model.workflow import Consent, Deployment
-from codewords_mcp.tools._availability import lasting
-from codewords_mcp.tools._jobs import joined
+from codewords_mcp.tools._availability import availability_text
+from codewords_mcp.tools._jobs import join_job
 
-_ASKED_WITHIN = 34.0
+_CONSENT_TIMEOUT = 34.0
 """Seconds of a call after which it no longer waits for a person: what was built before has to be made live yet."""
-_AT_LEAST = 6.0
-_EXAMPLE = 600
+_MIN_TIMEOUT = 6.0
+_MAX_EXAMPLE = 600
 """Characters of an example that the line for a shell has in it."""
 
 
-class Deployed(BaseModel):
+class DeployResult(BaseModel):
     """What is live now; only `status` while the environment is being built.
 
     `needs_consent`: nothing was deployed; `asks` is what a person has to agree to first, on the page at `consent_url`.
@@ -49,7 +55,7 @@ class Deployed(BaseModel):
 
 
 async def deploy_workflow(
-    ctx: DoorContext,
+    ctx: ToolContext,
     code: Annotated[str | None, Field(description="The whole Python file")] = None,
     template_id: Annotated[str | None, Field(description="Instead of code")] = None,
     draft_id: Annotated[str | None, Field(description="Instead of code")] = None,
@@ -59,17 +65,17 @@ async def deploy_workflow(
     description: str = "",
     revision: int | None = None,
     confirm: Annotated[str | None, Field(description="From the reply that asked")] = None,
-) -> Annotated[CallToolResult, Deployed] | InputRequiredResult:
+) -> Annotated[CallToolResult, DeployResult] | InputRequiredResult:
     """Validate code, a draft or a template and make it live under a URL. A failed deploy leaves the version before serving.
 
     What it may reach needs the user's consent, asked on the way.
     """
-    if sum(one is not None for one in (code, template_id, draft_id)) != 1:
+    if sum(source is not None for source in (code, template_id, draft_id)) != 1:
         raise InvalidInput(
             "Give one of `code`, `template_id` and `draft_id`.", hint="list_templates shows the templates."
         )
 
-    wanted: dict[str, Any] = {
+    request: dict[str, Any] = {
         "code": code,
         "template_id": template_id,
         "draft_id": draft_id,
@@ -79,63 +85,66 @@ async def deploy_workflow(
         "base_version": base_version,
         "description": description,
     }
-    began = time.monotonic()
-    person = Asking(ctx, until=began + _tool.patience(ctx, _ASKED_WITHIN))
-    asked = await person.answered_before()
-    if confirm and asked is None:
-        await person.on_page(confirm)
-    deployment = await _deploy(ctx, wanted, asked or confirm, began)
-    if isinstance(deployment, ConsentNeeded) and asked is None and confirm is None:
-        answered = await person.ask(deployment)
-        if isinstance(answered, InputRequiredResult):
-            return answered
-        if answered:
-            deployment = await _deploy(ctx, wanted, deployment.confirm, began)
+    started = time.monotonic()
+    dialogue = ConsentDialogue(ctx, until=started + _tool.remaining_timeout(ctx, _CONSENT_TIMEOUT))
+    answered_token = await dialogue.answered_before()
+    if confirm and answered_token is None:
+        await dialogue.on_page(confirm)
+    deployment = await _deploy(ctx, request, answered_token or confirm, started)
+    if isinstance(deployment, ConsentNeeded) and answered_token is None and confirm is None:
+        outcome = await dialogue.ask(deployment)
+        if isinstance(outcome, InputRequiredResult):
+            return outcome
+        if outcome:
+            deployment = await _deploy(ctx, request, deployment.confirm, started)
 
     if isinstance(deployment, ConsentNeeded):
-        return _waiting(deployment)
+        return _pending_result(deployment)
     if deployment is None:
         text = "Still building the environment. Call deploy_workflow again with the same arguments: it joins this work."
-        return answer(Deployed(status="building"), text)
+        return tool_result(DeployResult(status="building"), text)
 
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     example = (await runtime.get_workflow(caller, deployment.service_id)).example
-    return _answer(deployment, example)
+    return _deployed_result(deployment, example)
 
 
 async def _deploy(
-    ctx: DoorContext, wanted: dict[str, Any], confirm: str | None, began: float
+    ctx: ToolContext, request: dict[str, Any], confirm: str | None, started: float
 ) -> Deployment | ConsentNeeded | None:
-    return await joined(
+    return await join_job(
         ctx,
         "deploy",
-        [wanted, confirm],
+        [request, confirm],
         lambda runtime, caller, progress: runtime.deploy_or_ask(
-            caller, **wanted, consent=Consent(confirm=confirm, asker=asker_of(ctx)), progress=progress
+            caller, **request, consent=Consent(confirm=confirm, asker=asker_name(ctx)), progress=progress
         ),
-        wait=max(began + _tool.WORK_WITHIN - time.monotonic(), _AT_LEAST),
+        wait=max(started + _tool.WORK_TIMEOUT - time.monotonic(), _MIN_TIMEOUT),
     )
 
 
-def _waiting(question: ConsentNeeded) -> CallToolResult:
-    data = Deployed(
-        status="needs_consent", asks=as_data(question), consent_url=question.url, confirm=question.confirm
+def _pending_result(question: ConsentNeeded) -> CallToolResult:
+    data = DeployResult(
+        status="needs_consent",
+        asks=fenced_items(question),
+        consent_url=question.url,
+        confirm=question.confirm,
     )
-    lines = waiting(question, "deploy_workflow")
-    return answer(data, "\n".join(lines))
+    lines = pending_lines(question, "deploy_workflow")
+    return tool_result(data, "\n".join(lines))
 
 
-def _answer(live: Deployment, example: Any) -> CallToolResult:
-    data = Deployed(
+def _deployed_result(live: Deployment, example: Any) -> CallToolResult:
+    data = DeployResult(
         status="deployed" if live.changed else "unchanged",
         workflow_id=live.service_id,
         version=live.version,
         url=live.url,
         isolation=live.isolation,
         curl=_curl(live.url, example),
-        notes=items_of(live.notes),
-        capabilities=plain(live.capabilities),
-        availability=lasting(live.availability),
+        notes=check_items(live.notes),
+        capabilities=capability_list(live.capabilities),
+        availability=availability_text(live.availability),
     )
     if live.changed:
         done = f"Deployed version {live.version}"
@@ -147,12 +156,12 @@ def _answer(live: Deployment, example: Any) -> CallToolResult:
         f"Shell: {data.curl}"
         if data.curl == _curl(live.url, None)
         else fence("Shell", data.curl or "", 2_000),
-        *may(live.capabilities),
-        *lines_of(live.notes),
+        *capability_lines(live.capabilities),
+        *check_lines(live.notes),
         *([f"The runtime: {data.availability}"] if data.availability else []),
         f"Next: run_workflow(workflow_id={json.dumps(live.service_id)}, input={{…}})",
     ]
-    return answer(data, "\n".join(lines))
+    return tool_result(data, "\n".join(lines))
 
 
 def _curl(url: str, example: Any) -> str:
@@ -161,7 +170,7 @@ def _curl(url: str, example: Any) -> str:
         known = compact(clean_json(example))
     else:
         known = ""
-    if 0 < len(known) <= _EXAMPLE:
+    if 0 < len(known) <= _MAX_EXAMPLE:
         body = shlex.quote(known)
     else:
         body = "'{}'"

@@ -8,15 +8,15 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.mcp_server.check_format import CheckItem, items_of, lines_of
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.check_format import CheckItem, check_items, check_lines
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.text import clean, cut, fenced, one_line
-from codewords_mcp.mcp_server.tool import ADDS, answer, tool
+from codewords_mcp.mcp_server.tool import ADDS, tool, tool_result
 from codewords_mcp.runtime.model.authoring import Edit, Edited
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
-from codewords_mcp.tools._jobs import joined
+from codewords_mcp.tools._jobs import join_job
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
@@ -47,7 +47,7 @@ class EditResult(BaseModel):
 
 
 async def edit_workflow(
-    ctx: DoorContext,
+    ctx: ToolContext,
     workflow_id: Annotated[str | None, Field(description="A workflow or draft; none starts a draft")] = None,
     edits: Annotated[list[Replacement] | None, Field(description="All or none are made")] = None,
     patch: Annotated[str | None, Field(description="Or a unified diff")] = None,
@@ -60,7 +60,7 @@ async def edit_workflow(
     if template_id is not None and workflow_id is not None:
         raise InvalidInput("`template_id` starts a new draft; leave `workflow_id` out.")
 
-    changes = [Edit(**one.model_dump()) for one in edits or []]
+    changes = [Edit(**edit.model_dump()) for edit in edits or []]
 
     async def work(runtime: Runtime, caller: Caller, _: Progress) -> Edited:
         if template_id is not None:
@@ -71,17 +71,17 @@ async def edit_workflow(
             caller, workflow_id, edits=changes, patch=patch or "", code=code or ""
         )
 
-    asking(ctx)
-    content = [workflow_id, [one.model_dump() for one in changes], patch, code, template_id]
-    done = await joined(ctx, "edit", content, work)
-    if done is None:
+    runtime_and_caller(ctx)
+    content = [workflow_id, [edit.model_dump() for edit in changes], patch, code, template_id]
+    edited = await join_job(ctx, "edit", content, work)
+    if edited is None:
         text = "Still building the environment. Call edit_workflow again with the same arguments: it joins this work."
-        return answer(EditResult(status="building"), text)
+        return tool_result(EditResult(status="building"), text)
 
-    return _answer(done, new=workflow_id is None, whole=bool(code))
+    return _edit_result(edited, new=workflow_id is None, whole=bool(code))
 
 
-def _answer(done: Edited, *, new: bool, whole: bool) -> CallToolResult:
+def _edit_result(done: Edited, *, new: bool, whole: bool) -> CallToolResult:
     draft = done.draft
     if new or (whole and not done.continued):
         diff = None
@@ -97,20 +97,23 @@ def _answer(done: Edited, *, new: bool, whole: bool) -> CallToolResult:
             update={"description": None, "checks": [], "capabilities": [], "example": None}
         ),
         diff=diff,
-        checks=[] if new else items_of(done.checks),
+        checks=[] if new else check_items(done.checks),
         resolved=[one_line(check.message, 200) for check in done.resolved],
     )
     if new:
-        return answer(data, "\n".join(draft_lines(draft)))
+        return tool_result(data, "\n".join(draft_lines(draft)))
 
-    changed = [*lines_of(done.checks), *(f"- resolved {line}" for line in data.resolved)]
-    told = changed or ["No check changed."]
-    return answer(
-        data, "\n".join([*_of_draft(done), _difference(done, diff), *told, *draft_lines(draft, checks=False)])
+    changed = [*check_lines(done.checks), *(f"- resolved {line}" for line in data.resolved)]
+    check_text = changed or ["No check changed."]
+    return tool_result(
+        data,
+        "\n".join(
+            [*_draft_notes(done), _difference(done, diff), *check_text, *draft_lines(draft, checks=False)]
+        ),
     )
 
 
-def _of_draft(done: Edited) -> list[str]:
+def _draft_notes(done: Edited) -> list[str]:
     """Which code was changed, where that is not what the call says by itself."""
     draft = done.draft
     lines: list[str] = []

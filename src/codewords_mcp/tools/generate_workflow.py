@@ -19,16 +19,16 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, Field
 
 from codewords_mcp.errors import ModelAnswerInvalid
-from codewords_mcp.mcp_server.context import DoorContext, asking
-from codewords_mcp.mcp_server.tool import EXECUTES, answer, tool
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
+from codewords_mcp.mcp_server.tool import EXECUTES, tool, tool_result
 from codewords_mcp.runtime.model.authoring import Ask, Brief, Generation, Written
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
-from codewords_mcp.tools._jobs import joined
+from codewords_mcp.tools._jobs import join_job
 
 _MAX_TOKENS = 8_000
 
 
-class Generated(BaseModel):
+class GenerateResult(BaseModel):
     """`ready` and `unfinished` have a draft. `brief`: no model wrote it; write the code yourself from it."""
 
     status: Literal["ready", "unfinished", "brief", "working"]
@@ -39,22 +39,22 @@ class Generated(BaseModel):
 
 
 async def generate_workflow(
-    ctx: DoorContext,
+    ctx: ToolContext,
     description: Annotated[str, Field(description="What it takes, does and answers")],
     constraints: str = "",
     brief: Annotated[bool, Field(description="Ask no model: what you need to write it")] = False,
-) -> Annotated[CallToolResult, Generated]:
+) -> Annotated[CallToolResult, GenerateResult]:
     """Have a workflow written, checked, repaired and tried in a sandbox: a draft to deploy.
 
     Without a model that writes it, it gives what you need to write it.
     """
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     if brief:
-        return _answer(
+        return _generated_result(
             Generation(status="brief", brief=await runtime.brief(caller, description, constraints))
         )
 
-    done = await joined(
+    done = await join_job(
         ctx,
         "generate",
         [description.strip(), constraints.strip()],
@@ -69,12 +69,12 @@ async def generate_workflow(
     )
     if done is None:
         text = "Still writing. Call generate_workflow again with the same arguments: it joins this work."
-        return answer(Generated(status="working"), text)
+        return tool_result(GenerateResult(status="working"), text)
 
-    return _answer(done)
+    return _generated_result(done)
 
 
-def _client_model(ctx: DoorContext) -> Ask | None:
+def _client_model(ctx: ToolContext) -> Ask | None:
     """The client's own model, by sampling: where it offers that, and the protocol lets a server ask in the middle of a call."""
     can = ctx.client_capabilities
     if can is None or can.sampling is None or ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
@@ -108,10 +108,12 @@ def _client_model(ctx: DoorContext) -> Ask | None:
     return ask
 
 
-def _answer(done: Generation) -> CallToolResult:
+def _generated_result(done: Generation) -> CallToolResult:
     if done.brief is not None:
         text = _brief(done.brief, done.why)
-        return answer(Generated(status="brief", why=done.why or None, brief=text, next=done.brief.next), text)
+        return tool_result(
+            GenerateResult(status="brief", why=done.why or None, brief=text, next=done.brief.next), text
+        )
 
     assert done.draft is not None  # noqa: S101  # only a brief has none
     draft = done.draft
@@ -122,11 +124,11 @@ def _answer(done: Generation) -> CallToolResult:
 
     count = len(draft.tried)
     head = [f"Written by {draft.model} in {count} answer{'s' if count > 1 else ''}{costs}."]
-    head += [f"- answer {number}: {one}" for number, one in enumerate(draft_result(draft).tried, 1)]
+    head += [f"- answer {number}: {problem}" for number, problem in enumerate(draft_result(draft).tried, 1)]
     if done.why:
         head.append(f"It stopped there: {done.why}.")
-    data = Generated(status=done.status, draft=draft_result(draft), why=done.why or None)
-    return answer(data, "\n".join([*head, *draft_lines(draft)]))
+    data = GenerateResult(status=done.status, draft=draft_result(draft), why=done.why or None)
+    return tool_result(data, "\n".join([*head, *draft_lines(draft)]))
 
 
 def _brief(brief: Brief, why: str) -> str:

@@ -8,16 +8,16 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.text import clean_json, fence, one_line
-from codewords_mcp.mcp_server.tool import READS_OUTSIDE, answer, tool
+from codewords_mcp.mcp_server.tool import READS_OUTSIDE, tool, tool_result
 from codewords_mcp.runtime.model.integration import Action, Detail, Option, Prop, variable_of
-from codewords_mcp.tools._integrations import ActionItem, App, field_of, item_of, line_of
+from codewords_mcp.tools._integrations import ActionItem, App, action_item, action_line, field_line
 
-_ACTIONS = 20
-_FIELDS = 30
-_OPTIONS = 30
-_SHOWN = 3_000
+_MAX_ACTIONS = 20
+_MAX_FIELDS = 30
+_MAX_OPTIONS = 30
+_MAX_SHOWN = 3_000
 
 
 class Integration(BaseModel):
@@ -35,7 +35,7 @@ class Integration(BaseModel):
 
 
 async def get_integration(
-    ctx: DoorContext,
+    ctx: ToolContext,
     app: App,
     action: str | None = None,
     query: Annotated[str, Field(description="Narrows actions or values")] = "",
@@ -45,44 +45,46 @@ async def get_integration(
     ] = None,
 ) -> Annotated[CallToolResult, Integration]:
     """Show an app's actions, or one action's fields and types."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     if action is None:
-        found = await runtime.list_actions(caller, app, query=query, limit=_ACTIONS)
+        found = await runtime.list_actions(caller, app, query=query, limit=_MAX_ACTIONS)
     else:
         found = await runtime.get_action(caller, app, action, prop=prop or "", props=props, query=query)
 
     data = Integration(
         app=one_line(found.app, 80),
         env_var=one_line(variable_of(found.app), 120),
-        actions=list(map(item_of, found.actions)),
+        actions=list(map(action_item, found.actions)),
         total=found.total or None,
         action=one_line(found.action.key, 120) if found.action else None,
         writes=found.action.writes if found.action else None,
-        fields=list(map(_clean_field, found.action.fields[:_FIELDS])) if found.action else [],
-        options=[Option.model_validate(clean_json(one.model_dump())) for one in found.options[:_OPTIONS]],
+        fields=list(map(_clean_field, found.action.fields[:_MAX_FIELDS])) if found.action else [],
+        options=[
+            Option.model_validate(clean_json(option.model_dump())) for option in found.options[:_MAX_OPTIONS]
+        ],
         note=found.note or None,
     )
-    return answer(data, "\n".join(_lines(found, data)))
+    return tool_result(data, "\n".join(_lines(found, data)))
 
 
 def _lines(found: Detail, data: Integration) -> list[str]:
     if found.action is not None:
-        return _of_action(found.action)
+        return _action_lines(found.action)
 
     if found.options:
         listed = "\n".join(
-            f"{one.label} = {json.dumps(one.value, ensure_ascii=False)}" for one in data.options
+            f"{option.label} = {json.dumps(option.value, ensure_ascii=False)}" for option in data.options
         )
-        if len(found.options) > _OPTIONS:
-            more = f"{len(found.options) - _OPTIONS} more: narrow them with query."
+        if len(found.options) > _MAX_OPTIONS:
+            more = f"{len(found.options) - _MAX_OPTIONS} more: narrow them with query."
         else:
             more = ""
 
-        return [fence("Values", listed, _SHOWN), *([more] if more else [])]
+        return [fence("Values", listed, _MAX_SHOWN), *([more] if more else [])]
 
-    listed = "\n".join(map(line_of, data.actions))
+    listed = "\n".join(map(action_line, data.actions))
     if listed:
-        lines = [fence("Actions", listed, _SHOWN)]
+        lines = [fence("Actions", listed, _MAX_SHOWN)]
     else:
         lines = []
 
@@ -91,9 +93,9 @@ def _lines(found: Detail, data: Integration) -> list[str]:
     return [*lines, *([data.note] if data.note else [])]
 
 
-def _of_action(action: Action) -> list[str]:
+def _action_lines(action: Action) -> list[str]:
     fields = action.fields
-    listed = "\n".join(field_of(prop) for prop in fields[:_FIELDS])
+    listed = "\n".join(field_line(prop) for prop in fields[:_MAX_FIELDS])
     if action.writes:
         how = "changes something, so the user is asked"
     else:
@@ -104,9 +106,9 @@ def _of_action(action: Action) -> list[str]:
         f'In a workflow: client.run("pipedream", inputs={{"app": "{app}", "action": "{key}", "props": {{…}}}}) '
         f'with "{variable}" in env_vars.'
     )
-    lines = [fence("Action", f"{key} ({how})\n{listed[:_SHOWN]}\n{call}", _SHOWN + 1_000)]
-    if len(fields) > _FIELDS:
-        lines.append(f"{len(fields) - _FIELDS} more fields.")
+    lines = [fence("Action", f"{key} ({how})\n{listed[:_MAX_SHOWN]}\n{call}", _MAX_SHOWN + 1_000)]
+    if len(fields) > _MAX_FIELDS:
+        lines.append(f"{len(fields) - _MAX_FIELDS} more fields.")
     return lines
 
 

@@ -7,15 +7,22 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.run_format import RunResult, RunView, last_lines
 from codewords_mcp.mcp_server.tool import READS, tool
 from codewords_mcp.tools._arguments import RunId, WaitSeconds
-from codewords_mcp.tools._runs import LOG, LOG_READ, answer_log, answer_run, follow, load_picture
+from codewords_mcp.tools._runs import (
+    LOG_PATH,
+    MAX_LOG_LINES,
+    load_picture,
+    log_tool_result,
+    run_tool_result,
+    wait_for_run,
+)
 
 
 async def get_run(
-    ctx: DoorContext,
+    ctx: ToolContext,
     run_id: RunId,
     wait_seconds: WaitSeconds = 0,
     log_lines: Annotated[int, Field(ge=0, le=200)] = 20,
@@ -23,25 +30,25 @@ async def get_run(
     offset: Annotated[int, Field(ge=0, description="To read on")] = 0,
 ) -> Annotated[CallToolResult, RunResult]:
     """Get a run's status, timings, result, last log lines and, if it failed, a diagnosis; optionally wait for its end."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     run = await runtime.get_run(caller, run_id)
-    if path == LOG:
-        return answer_log(run, await runtime.tail(caller, run_id, limit=LOG_READ), offset)
+    if path == LOG_PATH:
+        return log_tool_result(run, await runtime.tail(caller, run_id, limit=MAX_LOG_LINES), offset)
 
-    run = await follow(runtime, caller, run, seconds=wait_seconds, progress=ctx.report_progress)
+    run = await wait_for_run(runtime, caller, run, seconds=wait_seconds, progress=ctx.report_progress)
     if log_lines:
         logs = await last_lines(runtime, caller, run, log_lines)
     else:
         logs = []
 
-    why = await runtime.diagnose(caller, run)
+    diagnosis = await runtime.diagnose(caller, run)
     whole = not (path or offset)
     if whole:
         picture = await load_picture(runtime, caller, run)
     else:
         picture = None
 
-    return answer_run(RunView(run, logs, why, path, offset, with_input=whole, picture=picture))
+    return run_tool_result(RunView(run, logs, diagnosis, path, offset, with_input=whole, picture=picture))
 
 
 TOOL = tool(get_run, title="Get run", hints=READS)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.mcp_server.check_format import may, plain
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.check_format import capability_lines, capability_list
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.text import clean, clean_json, compact, cut, fence, one_line
-from codewords_mcp.mcp_server.tool import READS, answer, tool
+from codewords_mcp.mcp_server.tool import READS, tool, tool_result
 from codewords_mcp.runtime.model.authoring import DRAFT_ID, Draft
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run import Run
@@ -21,11 +21,11 @@ from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
 
-_VERSIONS = 20
-_RUNS = 3
-_ROUTES_SHOWN = 4_000
+_MAX_VERSIONS = 20
+_MAX_RUNS = 3
+_MAX_ROUTES = 4_000
 _DIFF = 8_000
-_EXAMPLE = 600
+_MAX_EXAMPLE = 600
 
 
 class VersionItem(BaseModel):
@@ -68,24 +68,24 @@ class Workflow(BaseModel):
 
 
 async def get_workflow(
-    ctx: DoorContext,
+    ctx: ToolContext,
     workflow_id: Subject,
     version: int | None = None,
     include_code: bool = False,
     diff: Annotated[int | None, Field(description="Compare with this version; 0: the one before")] = None,
 ) -> Annotated[CallToolResult, Workflow]:
     """Get a workflow's or draft's routes with inputs, environment, versions and last runs; on request its code or a diff."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     if diff is not None:
-        return await _difference(runtime, caller, workflow_id, version, diff)
+        return await _diff_result(runtime, caller, workflow_id, version, diff)
     if DRAFT_ID.fullmatch(workflow_id):
-        return _draft(await runtime.get_draft(caller, workflow_id, include_code=include_code))
+        return _draft_result(await runtime.get_draft(caller, workflow_id, include_code=include_code))
     detail = await runtime.get_workflow(caller, workflow_id, version=version, include_code=include_code)
     data = _data(detail)
-    return answer(data, _text(data))
+    return tool_result(data, _text(data))
 
 
-async def _difference(
+async def _diff_result(
     runtime: Runtime, caller: Caller, workflow_id: str, version: int | None, against: int
 ) -> CallToolResult:
     found = await runtime.diff(caller, workflow_id, version=version, against=against or None)
@@ -94,24 +94,24 @@ async def _difference(
         text = fence("Difference", shown, _DIFF + 100)
     else:
         text = "Nothing differs."
-    return answer(Workflow(workflow_id=workflow_id, diff=shown), text)
+    return tool_result(Workflow(workflow_id=workflow_id, diff=shown), text)
 
 
-def _draft(draft: Draft) -> CallToolResult:
+def _draft_result(draft: Draft) -> CallToolResult:
     data = Workflow(
         workflow_id=draft.draft_id,
         name=one_line(draft.name, 80),
-        routes=clean_json(_untitled(draft.routes)),
+        routes=clean_json(_without_titles(draft.routes)),
         draft=draft_result(draft),
         code=draft.code,
     )
     lines = [
         *draft_lines(draft),
-        fence("Name and routes", f"{data.name}\n{compact(data.routes)}", _ROUTES_SHOWN),
+        fence("Name and routes", f"{data.name}\n{compact(data.routes)}", _MAX_ROUTES),
     ]
     if draft.code is not None:
         lines.append(fence("Its code", draft.code, len(draft.code) + 1))
-    return answer(data, "\n".join(lines))
+    return tool_result(data, "\n".join(lines))
 
 
 def _data(detail: WorkflowDetail) -> Workflow:
@@ -121,17 +121,17 @@ def _data(detail: WorkflowDetail) -> Workflow:
         description=one_line(detail.description, 400) or None,
         url=detail.url,
         version=detail.version,
-        routes=clean_json(_untitled(detail.routes)),
-        env=[_variable(one) for one in detail.env],
+        routes=clean_json(_without_titles(detail.routes)),
+        env=[_variable(variable) for variable in detail.env],
         dependencies=detail.dependencies,
         versions=[
             VersionItem(
                 version=v.version, created_at=v.created_at.isoformat(timespec="seconds"), active=v.active
             )
-            for v in detail.versions[:_VERSIONS]
+            for v in detail.versions[:_MAX_VERSIONS]
         ],
-        last_runs=[_run_item(r) for r in detail.last_runs[:_RUNS]],
-        capabilities=plain(detail.capabilities),
+        last_runs=[_run_item(r) for r in detail.last_runs[:_MAX_RUNS]],
+        capabilities=capability_list(detail.capabilities),
         example=clean_json(detail.example),
         code=clean(detail.code) if detail.code else None,
     )
@@ -151,60 +151,60 @@ def _run_item(run: Run) -> RunItem:
     )
 
 
-def _untitled(value: Any) -> Any:
+def _without_titles(value: Any) -> Any:
     """Routes without the titles that a schema makes of its fields' names."""
     if isinstance(value, list):
-        return [_untitled(one) for one in cast("list[Any]", value)]
+        return [_without_titles(member) for member in cast("list[Any]", value)]
     if not isinstance(value, dict):
         return value
 
     members = cast("dict[str, Any]", value)
     return {
-        name: _untitled(one)
-        for name, one in members.items()
-        if name != "title" or not isinstance(one, str)  # a field may be called so
+        name: _without_titles(member)
+        for name, member in members.items()
+        if name != "title" or not isinstance(member, str)  # a field may be called so
     }
 
 
-def _variable(told: dict[str, Any]) -> dict[str, Any]:
+def _variable(variable: dict[str, Any]) -> dict[str, Any]:
     """A variable as data: one with a default says nothing of being needed."""
-    told = {name: value for name, value in told.items() if value is not None}
-    if "default" in told:
-        return {"name": told["name"], "default": told["default"]}
-    return told
+    variable = {name: value for name, value in variable.items() if value is not None}
+    if "default" in variable:
+        return {"name": variable["name"], "default": variable["default"]}
+    return variable
 
 
 def _environment(variables: list[dict[str, Any]]) -> str:
     """`NAME=default, NAME`: those without a default are needed, unless they are said to be optional."""
     return ", ".join(
-        one["name"]
+        variable["name"]
         + (
-            f"={one['default']}"
-            if one.get("default") is not None
+            f"={variable['default']}"
+            if variable.get("default") is not None
             else ""
-            if one.get("required", True)
+            if variable.get("required", True)
             else " (optional)"
         )
-        for one in variables
+        for variable in variables
     )
 
 
 def _text(data: Workflow) -> str:
-    told = [
+    facts = [
         f"Name: {data.name}",
         *([f"Description: {data.description}"] if data.description else []),
-        f"Routes: {cut(compact(data.routes), _ROUTES_SHOWN)}",
+        f"Routes: {cut(compact(data.routes), _MAX_ROUTES)}",
         f"Environment: {_environment(data.env)}",
     ]
     if data.example is not None:
-        told.append(f"Example input: {cut(compact(data.example), _EXAMPLE)}")
+        facts.append(f"Example input: {cut(compact(data.example), _MAX_EXAMPLE)}")
     lines = [
         f"{data.workflow_id} version {data.version}",
         f"URL: {data.url}",
-        fence("What its author wrote", "\n".join(told), _ROUTES_SHOWN + 2_000),
+        fence("What its author wrote", "\n".join(facts), _MAX_ROUTES + 2_000),
         f"Versions: {', '.join(map(_version, data.versions))}",
     ]
-    lines += may(data.capabilities)
+    lines += capability_lines(data.capabilities)
     if data.last_runs:
         lines.append("Last runs:")
         lines += [f"- {_run_line(run)}" for run in data.last_runs]

@@ -7,10 +7,10 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import BaseModel
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
-from codewords_mcp.mcp_server.tool import READS, answer, tool
-from codewords_mcp.tools._availability import lasting
-from codewords_mcp.tools._schedules import ScheduleItem, item, line
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
+from codewords_mcp.mcp_server.tool import READS, tool, tool_result
+from codewords_mcp.tools._availability import availability_text
+from codewords_mcp.tools._schedules import ScheduleItem, schedule_item, schedule_line
 
 
 class ScheduleList(BaseModel):
@@ -20,20 +20,20 @@ class ScheduleList(BaseModel):
     availability: str | None = None
 
 
-async def list_schedules(ctx: DoorContext) -> Annotated[CallToolResult, ScheduleList]:
+async def list_schedules(ctx: ToolContext) -> Annotated[CallToolResult, ScheduleList]:
     """List schedules: next times, last run, what was missed."""
-    runtime, caller = asking(ctx)
-    items = [item(one) for one in await runtime.list_schedules(caller)]
-    lines = [line(one) for one in items] or ["No schedules."]
+    runtime, caller = runtime_and_caller(ctx)
+    items = [schedule_item(schedule) for schedule in await runtime.list_schedules(caller)]
+    lines = [schedule_line(schedule) for schedule in items] or ["No schedules."]
 
     if items:
-        lasts = lasting(runtime.availability())
+        availability = availability_text(runtime.availability())
     else:
-        lasts = None
+        availability = None
 
-    if lasts:
-        lines.append(f"The runtime: {lasts}")
-    return answer(ScheduleList(schedules=items, availability=lasts), "\n".join(lines))
+    if availability:
+        lines.append(f"The runtime: {availability}")
+    return tool_result(ScheduleList(schedules=items, availability=availability), "\n".join(lines))
 
 
 TOOL = tool(list_schedules, title="List schedules", hints=READS)

@@ -7,8 +7,8 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import BaseModel
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
-from codewords_mcp.mcp_server.tool import READS, answer, tool
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
+from codewords_mcp.mcp_server.tool import READS, tool, tool_result
 
 
 class SecretItem(BaseModel):
@@ -27,9 +27,9 @@ class SecretList(BaseModel):
     secrets: list[SecretItem]
 
 
-async def list_secrets(ctx: DoorContext) -> Annotated[CallToolResult, SecretList]:
+async def list_secrets(ctx: ToolContext) -> Annotated[CallToolResult, SecretList]:
     """List secrets: names, hosts, workflows; never values."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     found = sorted(await runtime.list_secrets(caller), key=lambda secret: secret.name)
     items = [
         SecretItem(
@@ -42,15 +42,15 @@ async def list_secrets(ctx: DoorContext) -> Annotated[CallToolResult, SecretList
     ]
     lines = [_line(s) for s in items]
 
-    return answer(SecretList(secrets=items), "\n".join(lines) or "No secrets.")
+    return tool_result(SecretList(secrets=items), "\n".join(lines) or "No secrets.")
 
 
 def _line(secret: SecretItem) -> str:
     if secret.hosts:
-        held = f"goes to {', '.join(secret.hosts)}"
+        use = f"goes to {', '.join(secret.hosts)}"
     else:
-        held = "readable by workflows"
-    return f"{secret.name}: {held}" + (f"; used by {', '.join(secret.used_by)}" if secret.used_by else "")
+        use = "readable by workflows"
+    return f"{secret.name}: {use}" + (f"; used by {', '.join(secret.used_by)}" if secret.used_by else "")
 
 
 TOOL = tool(list_secrets, title="List secrets", hints=READS)

@@ -8,9 +8,9 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from codewords_mcp.errors import NotFound
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.text import clean_json, compact, fence, one_line
-from codewords_mcp.mcp_server.tool import READS, answer, tool
+from codewords_mcp.mcp_server.tool import READS, tool, tool_result
 from codewords_mcp.runtime.model.authoring import Template
 
 _BEST = 5
@@ -36,24 +36,24 @@ class TemplateList(BaseModel):
 
 
 async def list_templates(
-    ctx: DoorContext,
+    ctx: ToolContext,
     template_id: Annotated[str | None, Field(description="Give one for its code and example input")] = None,
     query: Annotated[str, Field(description="What it should do; the best first")] = "",
     category: str = "",
 ) -> Annotated[CallToolResult, TemplateList]:
     """List workflow templates to start from. Read the nearest one's code before writing your own."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     templates = await runtime.list_templates(
         caller, query=query if template_id is None else "", category=category if template_id is None else ""
     )
     if template_id is not None:
-        return _with_code(_the_one(templates, template_id))
+        return _with_code(_find_template(templates, template_id))
     if query or category:
-        return _told(templates[:_BEST] if query else templates)
+        return _template_list(templates[:_BEST] if query else templates)
     return _all(templates)
 
 
-def _told(templates: list[Template]) -> CallToolResult:
+def _template_list(templates: list[Template]) -> CallToolResult:
     """With their descriptions."""
     items = [
         TemplateItem(
@@ -64,14 +64,14 @@ def _told(templates: list[Template]) -> CallToolResult:
         )
         for t in templates
     ]
-    told = "\n".join(map(_line, items))
+    lines = "\n".join(map(_line, items))
 
-    if told:
-        text = fence("Templates", told, len(told) + 1)
+    if lines:
+        text = fence("Templates", lines, len(lines) + 1)
     else:
         text = ""
 
-    return answer(
+    return tool_result(
         TemplateList(templates=items), text or "No template fits; call it without query and category."
     )
 
@@ -79,8 +79,8 @@ def _told(templates: list[Template]) -> CallToolResult:
 def _all(templates: list[Template]) -> CallToolResult:
     """In short: names by category."""
     names: dict[str, list[str]] = {}
-    for one in templates:
-        names.setdefault(one.category, []).append(one.id)
+    for template in templates:
+        names.setdefault(template.category, []).append(template.id)
     items = [
         TemplateItem(id=t.id, title=one_line(t.title, 80), category=t.category or None) for t in templates
     ]
@@ -89,7 +89,7 @@ def _all(templates: list[Template]) -> CallToolResult:
         "Next: list_templates(query=…) for what fits, or list_templates(template_id=…) for its code."
     )
 
-    return answer(TemplateList(templates=items), "\n".join(lines))
+    return tool_result(TemplateList(templates=items), "\n".join(lines))
 
 
 def _line(item: TemplateItem) -> str:
@@ -100,7 +100,7 @@ def _line(item: TemplateItem) -> str:
     return f"{item.id} [{item.category}]: {item.description}{lacks}"
 
 
-def _the_one(templates: list[Template], template_id: str) -> Template:
+def _find_template(templates: list[Template], template_id: str) -> Template:
     for template in templates:
         if template.id == template_id:
             return template
@@ -109,9 +109,9 @@ def _the_one(templates: list[Template], template_id: str) -> Template:
 
 def _with_code(template: Template) -> CallToolResult:
     item = TemplateItem.model_validate(clean_json(template.model_dump(mode="json", exclude={"needs"})))
-    told = f"{item.title}. Example input: {compact(template.example_input)}\n{template.code}"
-    text = f"{item.id}\n{fence('Template', told, len(told) + 1)}"
-    return answer(TemplateList(templates=[item]), text)
+    facts = f"{item.title}. Example input: {compact(template.example_input)}\n{template.code}"
+    text = f"{item.id}\n{fence('Template', facts, len(facts) + 1)}"
+    return tool_result(TemplateList(templates=[item]), text)
 
 
 TOOL = tool(list_templates, title="List templates", hints=READS)

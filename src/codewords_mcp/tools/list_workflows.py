@@ -7,9 +7,9 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import BaseModel
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.text import fence, one_line
-from codewords_mcp.mcp_server.tool import READS, answer, tool
+from codewords_mcp.mcp_server.tool import READS, tool, tool_result
 from codewords_mcp.tools._arguments import Cursor, Limit
 
 
@@ -42,10 +42,10 @@ class WorkflowList(BaseModel):
 
 
 async def list_workflows(
-    ctx: DoorContext, query: str = "", limit: Limit = 20, cursor: Cursor = None
+    ctx: ToolContext, query: str = "", limit: Limit = 20, cursor: Cursor = None
 ) -> Annotated[CallToolResult, WorkflowList]:
     """List deployed workflows and drafts, or find them by text."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     page = await runtime.list_workflows(caller, query=query, limit=limit, cursor=cursor)
     items = [
         WorkflowItem(
@@ -67,7 +67,7 @@ async def list_workflows(
     else:
         drafts = await runtime.list_drafts(caller)
 
-    kept = [
+    matching = [
         DraftItem(
             draft_id=d.draft_id,
             name=one_line(d.name, 80),
@@ -82,14 +82,14 @@ async def list_workflows(
         f"{d.draft_id} revision {d.revision}: {d.name}, "
         + ("passes its checks" if d.ready else "does not pass its checks")
         + (f", of {d.workflow_id}" if d.workflow_id else "")
-        for d in kept
+        for d in matching
     ]
     if lines:
         lines = [fence("Workflows and drafts", "\n".join(lines), len("\n".join(lines)) + 1)]
     if page.next_cursor:
         lines.append(f'More: cursor="{page.next_cursor}"')
-    return answer(
-        WorkflowList(workflows=items, drafts=kept or None, next_cursor=page.next_cursor),
+    return tool_result(
+        WorkflowList(workflows=items, drafts=matching or None, next_cursor=page.next_cursor),
         "\n".join(lines) or "No workflows.",
     )
 

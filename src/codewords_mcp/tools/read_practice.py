@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from mcp_types import CallToolResult
 from pydantic import BaseModel
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
-from codewords_mcp.mcp_server.tool import READS, answer, tool
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
+from codewords_mcp.mcp_server.tool import READS, tool, tool_result
 
 Topic = Literal[
     "batching",
@@ -29,11 +29,11 @@ class Practice(BaseModel):
     text: str
 
 
-async def read_practice(ctx: DoorContext, topic: Topic) -> Annotated[CallToolResult, Practice]:
+async def read_practice(ctx: ToolContext, topic: Topic) -> Annotated[CallToolResult, Practice]:
     """How to do one thing right in a workflow, in a short page with code."""
-    runtime, _ = asking(ctx)
+    runtime, _ = runtime_and_caller(ctx)
     text = runtime.practice(topic)
-    return answer(Practice(text=text), text)
+    return tool_result(Practice(text=text), text)
 
 
 TOOL = tool(read_practice, title="Read practice", hints=READS)

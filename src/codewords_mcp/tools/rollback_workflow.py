@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
-from codewords_mcp.mcp_server.tool import DESTROYS, answer, tool
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
+from codewords_mcp.mcp_server.tool import DESTROYS, tool, tool_result
 from codewords_mcp.runtime.auth.questions import Question, of_rollback
 from codewords_mcp.runtime.model.manifest import Manifest
 from codewords_mcp.tools._arguments import WorkflowId
 
 
-class RolledBack(BaseModel):
+class RollbackResult(BaseModel):
     """The version that is live now."""
 
     workflow_id: str
@@ -23,30 +23,30 @@ class RolledBack(BaseModel):
 
 
 async def rollback_workflow(
-    ctx: DoorContext,
+    ctx: ToolContext,
     workflow_id: WorkflowId,
     version: Annotated[int, Field(ge=1, description="From get_workflow")],
-) -> Annotated[CallToolResult, RolledBack]:
+) -> Annotated[CallToolResult, RollbackResult]:
     """Make another version of a workflow live at once. No version is lost."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     live = await runtime.rollback(caller, workflow_id, version)
-    data = RolledBack(workflow_id=live.service_id, version=live.version, url=live.url)
-    return answer(data, f"Version {live.version} of {live.service_id} is live at {live.url}")
+    data = RollbackResult(workflow_id=live.service_id, version=live.version, url=live.url)
+    return tool_result(data, f"Version {live.version} of {live.service_id} is live at {live.url}")
 
 
-async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> Question | None:
+async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> Question | None:
     """Nobody is asked about what is not there, or is live already. A version that may do more than the live one was agreed to
     once, and maybe taken back since: the question says what it may do. Raises NotFound.
     """
-    runtime, caller = asking(ctx)
-    wanted = arguments["version"]
+    runtime, caller = runtime_and_caller(ctx)
+    version = arguments["version"]
     found = await runtime.get_workflow(caller, arguments["workflow_id"])
-    if wanted == found.version:
+    if version == found.version:
         return None
 
-    other = await runtime.get_workflow(caller, found.service_id, version=wanted)
-    more = other.manifest and other.manifest.widens(found.manifest or Manifest())
-    return of_rollback(caller.owner, found.name, found.service_id, wanted, found.version, more)
+    other = await runtime.get_workflow(caller, found.service_id, version=version)
+    widening = other.manifest and other.manifest.widens(found.manifest or Manifest())
+    return of_rollback(caller.owner, found.name, found.service_id, version, found.version, widening)
 
 
 TOOL = tool(

@@ -11,28 +11,28 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from codewords_mcp.errors import CodewordsError, InvalidInput
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.run_format import RunResult, RunView, last_lines
 from codewords_mcp.mcp_server.tasks import task_of
-from codewords_mcp.mcp_server.tool import EXECUTES, patience, tool
+from codewords_mcp.mcp_server.tool import EXECUTES, remaining_timeout, tool
 from codewords_mcp.runtime.auth.questions import Question
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.manifest import OWN_CHROME
 from codewords_mcp.runtime.model.run import FINISHED, Run
 from codewords_mcp.tools._arguments import WaitSeconds, WorkflowId
 from codewords_mcp.tools._integrations import refuse_integrations
-from codewords_mcp.tools._runs import answer_run, follow, load_picture
+from codewords_mcp.tools._runs import load_picture, run_tool_result, wait_for_run
 
 if TYPE_CHECKING:
     from codewords_mcp.runtime.api.runtime import Runtime
 
-_LOGS_OF_A_FAILURE = 20
+_FAILURE_LOG_LINES = 20
 _CANCELLING: set[asyncio.Task[None]] = set()
 """Runs whose callers have cancelled them; held, so that none is forgotten half-way."""
 
 
 async def run_workflow(
-    ctx: DoorContext,
+    ctx: ToolContext,
     workflow_id: WorkflowId,
     input: Annotated[Any, Field(description="JSON body; get_workflow shows its shape")] = None,  # noqa: A002  # the word a model expects
     path: Annotated[str, Field(description="Route, with its query")] = "/",
@@ -42,7 +42,7 @@ async def run_workflow(
     """Run a workflow in a sandbox, or a library service (what writes asks the user), and wait for its result. A longer run goes
     on: the answer has its run_id and the next call.
     """
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     task = task_of(ctx)
     # a task of its own: cancelling this call while the run is being recorded must not lose its id
     recording = asyncio.ensure_future(
@@ -60,8 +60,8 @@ async def run_workflow(
 
     try:
         run = await asyncio.shield(recording)
-        seconds = patience(ctx, wait_seconds)
-        run = await follow(runtime, caller, run, seconds=seconds, progress=ctx.report_progress)
+        seconds = remaining_timeout(ctx, wait_seconds)
+        run = await wait_for_run(runtime, caller, run, seconds=seconds, progress=ctx.report_progress)
     except anyio.get_cancelled_exc_class():
         if task is not None and task.leaving:
             raise
@@ -74,12 +74,12 @@ async def run_workflow(
         raise
 
     if run.status not in FINISHED or run.status == "succeeded":
-        return answer_run(RunView(run, picture=await load_picture(runtime, caller, run)))
+        return run_tool_result(RunView(run, picture=await load_picture(runtime, caller, run)))
 
-    logs = await last_lines(runtime, caller, run, _LOGS_OF_A_FAILURE)
-    why = await runtime.diagnose(caller, run)
+    logs = await last_lines(runtime, caller, run, _FAILURE_LOG_LINES)
+    diagnosis = await runtime.diagnose(caller, run)
     # the lines of the workflow's own that a diagnosis has say more than the end of a traceback
-    return answer_run(RunView(run, [] if why and why.frames else logs, why))
+    return run_tool_result(RunView(run, [] if diagnosis and diagnosis.frames else logs, diagnosis))
 
 
 async def _cancel(runtime: Runtime, caller: Caller, recording: asyncio.Future[Run]) -> None:
@@ -99,10 +99,10 @@ async def _refuse_own_chrome(runtime: Runtime, caller: Caller, workflow_id: str)
         )
 
 
-async def _question(ctx: DoorContext, arguments: dict[str, Any]) -> Question | None:
+async def _question(ctx: ToolContext, arguments: dict[str, Any]) -> Question | None:
     """A service that sends, changes or acts on something is called by a model only once a person has agreed to this call."""
     refuse_integrations(arguments["workflow_id"])
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     await _refuse_own_chrome(runtime, caller, arguments["workflow_id"])
     return runtime.service_question(
         caller, arguments["workflow_id"], arguments.get("path", "/"), arguments.get("input")

@@ -7,12 +7,12 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import BaseModel
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.text import fence, one_line
-from codewords_mcp.mcp_server.tool import READS, answer, tool
-from codewords_mcp.tools._integrations import ActionItem, item_of, line_of
+from codewords_mcp.mcp_server.tool import READS, tool, tool_result
+from codewords_mcp.tools._integrations import ActionItem, action_item, action_line
 
-_SHOWN = 6_000
+_MAX_SHOWN = 6_000
 
 
 class IntegrationList(BaseModel):
@@ -24,21 +24,21 @@ class IntegrationList(BaseModel):
 
 
 async def search_integrations(
-    ctx: DoorContext, query: str, limit: int = 8
+    ctx: ToolContext, query: str, limit: int = 8
 ) -> Annotated[CallToolResult, IntegrationList]:
     """Find actions of other apps (Slack, Google Sheets, HubSpot, 2000 more) by what is to be done."""
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     found = await runtime.search_integrations(caller, query, limit=max(1, min(limit, 30)))
     data = IntegrationList(
-        actions=list(map(item_of, found.actions)),
+        actions=list(map(action_item, found.actions)),
         apps=[one_line(app.slug, 80) for app in found.apps],
         note=found.note or None,
     )
-    told = list(map(line_of, data.actions))
+    results = list(map(action_line, data.actions))
     if data.apps:
-        told.append(f"Apps of that name: {', '.join(data.apps)}")
-    if told:
-        lines = [fence("Found", "\n".join(told), _SHOWN)]
+        results.append(f"Apps of that name: {', '.join(data.apps)}")
+    if results:
+        lines = [fence("Found", "\n".join(results), _MAX_SHOWN)]
     else:
         lines = ["No actions."]
 
@@ -46,7 +46,7 @@ async def search_integrations(
         lines.append(data.note)
     if found.actions:
         lines.append("Next: get_integration(app, action) for its fields, then connect_integration(app)")
-    return answer(data, "\n".join(lines))
+    return tool_result(data, "\n".join(lines))
 
 
 TOOL = tool(search_integrations, title="Search integrations", hints=READS)

@@ -12,13 +12,13 @@ from mcp_types import CallToolResult, ElicitRequest, ElicitRequestURLParams, Eli
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, Field
 
-from codewords_mcp.mcp_server.context import DoorContext, asking
+from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.elicitation import elicit_url
-from codewords_mcp.mcp_server.tool import WRITES, answer, opens_pages, tool
+from codewords_mcp.mcp_server.tool import WRITES, can_open_pages, tool, tool_result
 
-_CONSENT_WITHIN = 20.0
-_TYPED_WITHIN = 20.0
-_LOOK_EVERY = 0.5
+_CONSENT_TIMEOUT = 20.0
+_TYPING_TIMEOUT = 20.0
+_POLL_INTERVAL = 0.5
 _QUESTION = "secret"
 
 
@@ -32,7 +32,7 @@ class SecretEntry(BaseModel):
 
 
 async def set_secret(
-    ctx: DoorContext,
+    ctx: ToolContext,
     name: Annotated[str, Field(description="Like STRIPE_API_KEY")],
     hosts: tuple[str, ...] = (),
 ) -> Annotated[CallToolResult, SecretEntry] | InputRequiredResult:
@@ -40,12 +40,12 @@ async def set_secret(
     if ctx.input_responses is not None and ctx.request_state is not None:
         return await _after_question(ctx, name, json.loads(ctx.request_state))
 
-    runtime, caller = asking(ctx)
+    runtime, caller = runtime_and_caller(ctx)
     before = await _stored_at(ctx, name)
     url = await runtime.secret_entry(caller, name, hosts=hosts)
-    if not opens_pages(ctx):
+    if not can_open_pages(ctx):
         await runtime.open_page(caller.owner, url)
-        return _told(name, "waiting", url)
+        return _status_result(name, "waiting", url)
 
     if ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
         # The server may not ask here: the client asks, and calls again with the answer and this (sealed) state.
@@ -56,42 +56,42 @@ async def set_secret(
     return await _ask_now(ctx, name, url, before)
 
 
-async def _after_question(ctx: DoorContext, name: str, state: dict[str, str]) -> CallToolResult:
-    reply = (ctx.input_responses or {}).get(_QUESTION)
-    if not isinstance(reply, ElicitResult):  # an answer to another question
-        return _told(name, "waiting", state["url"])
-    if reply.action != "accept":
-        return _told(name, "declined")
-    return await _once_typed(ctx, name, state["url"], state["before"])
+async def _after_question(ctx: ToolContext, name: str, state: dict[str, str]) -> CallToolResult:
+    response = (ctx.input_responses or {}).get(_QUESTION)
+    if not isinstance(response, ElicitResult):  # an answer to another question
+        return _status_result(name, "waiting", state["url"])
+    if response.action != "accept":
+        return _status_result(name, "declined")
+    return await _wait_until_stored(ctx, name, state["url"], state["before"])
 
 
-async def _ask_now(ctx: DoorContext, name: str, url: str, before: str) -> CallToolResult:
+async def _ask_now(ctx: ToolContext, name: str, url: str, before: str) -> CallToolResult:
     """Ask within this call, as clients up to 2025-11-25 are asked. One that does not answer gets the address as text."""
     question = secrets.token_urlsafe(16)
     action = None
-    with anyio.move_on_after(_CONSENT_WITHIN):
+    with anyio.move_on_after(_CONSENT_TIMEOUT):
         action = await elicit_url(ctx, _message(name), url, question)
     if action is None:
-        return _told(name, "waiting", url)
+        return _status_result(name, "waiting", url)
     if action != "accept":
-        return _told(name, "declined")
+        return _status_result(name, "declined")
 
-    result = await _once_typed(ctx, name, url, before)
+    result = await _wait_until_stored(ctx, name, url, before)
     await ctx.session.send_elicit_complete(question, ctx.request_id)
     return result
 
 
-async def _once_typed(ctx: DoorContext, name: str, url: str, before: str) -> CallToolResult:
-    end = time.monotonic() + _TYPED_WITHIN
+async def _wait_until_stored(ctx: ToolContext, name: str, url: str, before: str) -> CallToolResult:
+    end = time.monotonic() + _TYPING_TIMEOUT
     while time.monotonic() < end:
         if await _stored_at(ctx, name) != before:
-            return _told(name, "stored")
-        await anyio.sleep(_LOOK_EVERY)  # the page is another request: the store is where the two meet
-    return _told(name, "waiting", url)
+            return _status_result(name, "stored")
+        await anyio.sleep(_POLL_INTERVAL)  # the page is another request: the store is where the two meet
+    return _status_result(name, "waiting", url)
 
 
-async def _stored_at(ctx: DoorContext, name: str) -> str:
-    runtime, caller = asking(ctx)
+async def _stored_at(ctx: ToolContext, name: str) -> str:
+    runtime, caller = runtime_and_caller(ctx)
     return next((s.updated_at.isoformat() for s in await runtime.list_secrets(caller) if s.name == name), "")
 
 
@@ -99,7 +99,7 @@ def _message(name: str) -> str:
     return f"Enter the value of {name} on this page of your own CodeWords runtime. The assistant does not see it."
 
 
-def _told(
+def _status_result(
     name: str, status: Literal["waiting", "stored", "declined"], url: str | None = None
 ) -> CallToolResult:
     command = f"codewords secrets set {name}"
@@ -110,7 +110,7 @@ def _told(
         "stored": f"{name} is stored.",
         "declined": f"The user declined; {name} is unchanged.",
     }
-    return answer(data, text[status])
+    return tool_result(data, text[status])
 
 
 TOOL = tool(set_secret, title="Set secret", hints=WRITES, about_secrets=True)

@@ -7,11 +7,17 @@ from typing import Annotated, Literal
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
-from codewords_mcp.mcp_server.check_format import CheckItem, items_of, lines_of, may, plain
-from codewords_mcp.mcp_server.context import DoorContext
-from codewords_mcp.mcp_server.tool import READS, answer, tool
+from codewords_mcp.mcp_server.check_format import (
+    CheckItem,
+    capability_lines,
+    capability_list,
+    check_items,
+    check_lines,
+)
+from codewords_mcp.mcp_server.context import ToolContext
+from codewords_mcp.mcp_server.tool import READS, tool, tool_result
 from codewords_mcp.runtime.model.validation import ValidationReport
-from codewords_mcp.tools._jobs import joined
+from codewords_mcp.tools._jobs import join_job
 
 
 class ValidationResult(BaseModel):
@@ -24,14 +30,14 @@ class ValidationResult(BaseModel):
 
 
 async def validate_workflow(
-    ctx: DoorContext,
+    ctx: ToolContext,
     code: Annotated[str, Field(description="The whole Python file")],
 ) -> Annotated[CallToolResult, ValidationResult]:
     """Check a workflow's code without deploying it: header, syntax, dependencies, and that it starts in a sandbox.
 
     Failing checks come with line, column and fix. A workflow is a FastAPI app under a PEP 723 header; see list_templates.
     """
-    report = await joined(
+    report = await join_job(
         ctx,
         "validate",
         [code],
@@ -39,12 +45,12 @@ async def validate_workflow(
     )
     if report is None:
         text = "Still building the environment. Call validate_workflow again with the same code: it joins this work."
-        return answer(ValidationResult(status="building"), text)
+        return tool_result(ValidationResult(status="building"), text)
 
-    return _answer(report)
+    return _validation_result(report)
 
 
-def _answer(report: ValidationReport) -> CallToolResult:
+def _validation_result(report: ValidationReport) -> CallToolResult:
     passed = sum(check.status == "passed" for check in report.checks)
     failed = sum(check.status == "failed" for check in report.checks)
     if report.all_passed:
@@ -55,10 +61,12 @@ def _answer(report: ValidationReport) -> CallToolResult:
     data = ValidationResult(
         status="done",
         all_passed=report.all_passed,
-        checks=items_of(report.checks),
-        capabilities=plain(report.capabilities),
+        checks=check_items(report.checks),
+        capabilities=capability_list(report.capabilities),
     )
-    return answer(data, "\n".join([head, *lines_of(report.checks), *may(report.capabilities)]))
+    return tool_result(
+        data, "\n".join([head, *check_lines(report.checks), *capability_lines(report.capabilities)])
+    )
 
 
 TOOL = tool(

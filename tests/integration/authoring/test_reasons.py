@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.workshop import ADMIN, deploy, finished, log_text, make_home, open_runtime, request, workflow
 
-from codewords_mcp.mcp_server.run_format import RunView, run_result, run_words
+from codewords_mcp.mcp_server.run_format import RunView, format_run, run_result
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.run import Run
 from codewords_mcp.runtime.model.validation import Check
@@ -71,7 +71,7 @@ async def told(runtime: Runtime, run: Run) -> str:
     """What a model reads of a run whose log has ended."""
     async for _ in runtime.logs(ADMIN, run.id):
         pass
-    return run_words(run_result(RunView(run, [], await runtime.diagnose(ADMIN, run))))
+    return format_run(run_result(RunView(run, [], await runtime.diagnose(ADMIN, run))))
 
 
 def warned(checks: list[Check], one: str) -> dict[str, str]:

@@ -150,7 +150,7 @@ async def test_what_a_person_declines_is_not_run_and_what_only_reads_is_not_aske
 async def test_a_client_that_cannot_ask_gets_pages_and_the_model_cannot_agree_for_the_person(
     door: Door, connect: LoopbackConnect, era: Era, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_consent, "ANSWERED_WITHIN", 0.05)
+    monkeypatch.setattr(_consent, "ANSWER_TIMEOUT", 0.05)
     async with over_http(f"{door.url}/mcp", ADMIN_KEY, era) as client:
         state = await client.call_tool("connect_integration", {"app": "slack"})
         assert data_of(state)["url"] in text_of(state)

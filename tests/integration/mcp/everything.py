@@ -39,7 +39,7 @@ from mcp_types import (
 from pydantic import BaseModel, Field
 
 from codewords_mcp.errors import NotFound
-from codewords_mcp.mcp_server.context import DoorContext
+from codewords_mcp.mcp_server.context import ToolContext
 from codewords_mcp.mcp_server.tasks import TaskSupport
 from codewords_mcp.mcp_server.tool import EXECUTES, McpTool, tool
 from codewords_mcp.runtime.auth.access import Rule
@@ -102,30 +102,30 @@ def _said(text: str) -> CallToolResult:
     return CallToolResult(content=[_text(text)])
 
 
-async def greet(ctx: DoorContext, name: str) -> CallToolResult:
+async def greet(ctx: ToolContext, name: str) -> CallToolResult:
     """No task."""
     return _said(f"Hello, {name}!")
 
 
-async def slow_compute(ctx: DoorContext, seconds: float = 0, label: str = "") -> CallToolResult:
+async def slow_compute(ctx: ToolContext, seconds: float = 0, label: str = "") -> CallToolResult:
     """For a moment by each second that was asked: the suite asks for 1 to see an end, and for 60 to see none."""
     await anyio.sleep(seconds * A_MOMENT)
     return _said(f"{label} took {seconds} s")
 
 
-async def failing_job(ctx: DoorContext) -> CallToolResult:
+async def failing_job(ctx: ToolContext) -> CallToolResult:
     """Fails after a moment."""
     await anyio.sleep(A_MOMENT)
     raise NotFound("This fails, as it should.")
 
 
-async def protocol_error_job(ctx: DoorContext) -> CallToolResult:
+async def protocol_error_job(ctx: ToolContext) -> CallToolResult:
     """An error of the protocol after a moment."""
     await anyio.sleep(A_MOMENT)
     raise MCPError(INTERNAL_ERROR, "The protocol is broken, as it should be.")
 
 
-async def confirm_delete(ctx: DoorContext, filename: str) -> CallToolResult | InputRequiredResult:
+async def confirm_delete(ctx: ToolContext, filename: str) -> CallToolResult | InputRequiredResult:
     """Asks once, as a task."""
     if not isinstance(_replied(ctx, "sure"), ElicitResult):
         await anyio.sleep(A_MOMENT)
@@ -135,7 +135,7 @@ async def confirm_delete(ctx: DoorContext, filename: str) -> CallToolResult | In
     return _said(f"{filename} is gone")
 
 
-async def multi_input(ctx: DoorContext) -> CallToolResult | InputRequiredResult:
+async def multi_input(ctx: ToolContext) -> CallToolResult | InputRequiredResult:
     """Asks twice at once, as a task."""
     if not isinstance(_replied(ctx, "one"), ElicitResult):
         await anyio.sleep(A_MOMENT)
@@ -144,7 +144,7 @@ async def multi_input(ctx: DoorContext) -> CallToolResult | InputRequiredResult:
     return _said("both have come")
 
 
-async def test_tool_with_task(ctx: DoorContext) -> CallToolResult | InputRequiredResult:
+async def test_tool_with_task(ctx: ToolContext) -> CallToolResult | InputRequiredResult:
     """Asks before it is a task."""
     reply = _replied(ctx, "user_name")
     if not isinstance(reply, ElicitResult):

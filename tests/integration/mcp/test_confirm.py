@@ -75,7 +75,7 @@ async def test_a_no_is_a_no_and_a_models_token_does_not_change_it(
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers on the page while a call waits."""
-    monkeypatch.setattr("codewords_mcp.mcp_server.consent.ANSWERED_WITHIN", 0.01)
+    monkeypatch.setattr("codewords_mcp.mcp_server.consent.ANSWER_TIMEOUT", 0.01)
 
 
 @pytest.mark.requirement("confirm:token")

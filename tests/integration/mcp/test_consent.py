@@ -93,7 +93,7 @@ async def test_a_person_who_says_no_has_nothing_deployed(real: Runtime, era: Era
 async def test_without_a_way_to_ask_the_page_decides_and_the_models_token_is_no_yes(
     real: Runtime, era: Era, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("codewords_mcp.mcp_server.consent.ANSWERED_WITHIN", 0.05)
+    monkeypatch.setattr("codewords_mcp.mcp_server.consent.ANSWER_TIMEOUT", 0.05)
     name = f"page {era}"
     code = asking(HOST, name)
     async with connected(real, era) as client:

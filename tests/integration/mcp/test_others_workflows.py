@@ -32,7 +32,7 @@ async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Runti
 @pytest.fixture(autouse=True)
 def _nobody_answers_late(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if "action" not in request.fixturenames:
-        monkeypatch.setattr("codewords_mcp.mcp_server.consent.ANSWERED_WITHIN", 0.01)
+        monkeypatch.setattr("codewords_mcp.mcp_server.consent.ANSWER_TIMEOUT", 0.01)
 
 
 async def public(runtime: Runtime) -> str:

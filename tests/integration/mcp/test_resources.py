@@ -149,7 +149,7 @@ async def test_another_callers_run_cannot_be_watched(runtime: FakeRuntime, url: 
 async def test_watching_too_many_runs_is_refused(
     runtime: FakeRuntime, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subscriptions, "WATCHERS", 1)
+    monkeypatch.setattr(subscriptions, "MAX_WATCHERS", 1)
     async with over_http(url, "ann", "legacy") as client:
         runtime.gate = Gate()
         runtime.gate.go_on.set()

@@ -64,7 +64,7 @@ async def test_a_person_who_declines_has_nothing_stored(runtime: FakeRuntime, ur
 async def test_a_person_who_does_not_type_in_time_leaves_the_page_waiting(
     runtime: FakeRuntime, settings: Settings, era: Era, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(set_secret, "_TYPED_WITHIN", 0.01)
+    monkeypatch.setattr(set_secret, "_TYPING_TIMEOUT", 0.01)
     person = Person(runtime, "accept", types=False)
     async with in_process(runtime, settings, ANN, era, elicitation_callback=person) as client:
         result = await _set(client)

@@ -24,7 +24,7 @@ CAN: dict[str, Any] = {"extensions": {door_tasks.TASKS: {}}, "elicitation": {"fo
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door_tasks, "AT_ONCE", 0.05)
+    monkeypatch.setattr(door_tasks, "IMMEDIATE_TIMEOUT", 0.05)
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ async def test_beyond_the_most_tasks_a_call_is_answered_without_one(
 ) -> None:
     workflow_id = await _deployed(ann)
     runtime.gate = Gate()
-    monkeypatch.setattr(door_tasks, "MOST", 1)
+    monkeypatch.setattr(door_tasks, "MAX_TASKS", 1)
     calls = [{"workflow_id": workflow_id, "wait_seconds": 0}] * 2
     first, second = [await ann.call("run_workflow", call) for call in calls]
     assert first["resultType"] == "task"
@@ -189,7 +189,7 @@ async def test_the_header_of_a_request_must_name_its_task(ann: Bare, runtime: Fa
 async def test_another_replica_answers_for_a_task_and_hands_a_cancellation_over(
     runtime: FakeRuntime, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door_tasks, "_BEAT", 0.05)
+    monkeypatch.setattr(door_tasks, "_HEARTBEAT_INTERVAL", 0.05)
     keys = {"ann": ANN, "bob": BOB}
     async with serving(runtime, settings, keys) as here, serving(runtime, settings, keys) as there:
         ann = Bare(here, "ann", CAN)

@@ -63,7 +63,7 @@ async def test_building_that_takes_longer_is_said_and_the_same_call_joins_it(
 ) -> None:
     runtime.gate = gate = Gate()
     with monkeypatch.context() as short:
-        short.setattr(_tool, "WORK_WITHIN", 0.01)
+        short.setattr(_tool, "WORK_TIMEOUT", 0.01)
         first = await client.call_tool(tool, {"code": "x"})
     assert data_of(first)["status"] == "building"
     assert f"Call {tool} again" in text_of(first)
@@ -82,7 +82,7 @@ async def test_a_tool_whose_runtime_hangs_answers_in_time_all_the_same(
         await asyncio.Event().wait()
 
     runtime.list_workflows = hangs  # pyright: ignore[reportAttributeAccessIssue]
-    monkeypatch.setattr(_tool, "ANSWER_WITHIN", 0.05)
+    monkeypatch.setattr(_tool, "CALL_TIMEOUT", 0.05)
     result = await client.call_tool("list_workflows", {})
     assert result.is_error
     assert text_of(result).startswith("took_too_long: ")
@@ -90,7 +90,7 @@ async def test_a_tool_whose_runtime_hangs_answers_in_time_all_the_same(
 
 @pytest.mark.requirement("mcp:long-work")
 def test_the_limits_keep_every_answer_within_45_seconds() -> None:
-    assert _tool.WORK_WITHIN < _tool.ANSWER_WITHIN <= 45
+    assert _tool.WORK_TIMEOUT < _tool.CALL_TIMEOUT <= 45
 
 
 @pytest.mark.requirement("mcp:progress")
@@ -154,7 +154,7 @@ async def test_the_end_of_a_server_ends_the_work_it_began(
     runtime: FakeRuntime, settings: Settings, era: Era, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime.gate = gate = Gate()
-    monkeypatch.setattr(_tool, "WORK_WITHIN", 0.01)
+    monkeypatch.setattr(_tool, "WORK_TIMEOUT", 0.01)
     async with in_process(runtime, settings, ANN, era) as client:
         await client.call_tool("validate_workflow", {"code": "x"})
         await gate.started.wait()

@@ -14,7 +14,7 @@ from tests.workshop import ADMIN, deploy, fetch, finished, make_home, open_runti
 
 from codewords_mcp.errors import Conflict
 from codewords_mcp.http.wire_format import result_record
-from codewords_mcp.mcp_server.run_format import RunView, run_result, run_words
+from codewords_mcp.mcp_server.run_format import RunView, format_run, run_result
 from codewords_mcp.runtime.api.runtime import Runtime
 from codewords_mcp.runtime.model.run import AnswerFile, Run
 from codewords_mcp.runtime.model.schedule import ScheduleRequest
@@ -113,7 +113,7 @@ async def test_a_picture_a_document_and_a_mislabelled_answer_have_a_link(
         assert await download(runtime, file) == data
         told = result_record(run)["responseFile"]
         assert (told["downloadUri"], told["contentType"]) == (file.download_uri, kind)
-        words = run_words(run_result(RunView(run)))
+        words = format_run(run_result(RunView(run)))
         assert f"The answer is a file, {kind}, {len(data)} bytes: {file.download_uri}" in words
         assert "%PDF" not in words
 
@@ -130,7 +130,7 @@ async def test_a_scheduled_run_has_a_link_to_its_binary_answer(runtime: Runtime)
         file = file_of(run)
         assert (file.content_type, file.size, file.problem) == (kind, len(data), None)
         assert await download(runtime, file) == data
-        assert f"The answer is a file, {kind}, {len(data)} bytes: {file.download_uri}" in run_words(
+        assert f"The answer is a file, {kind}, {len(data)} bytes: {file.download_uri}" in format_run(
             run_result(RunView(run))
         )
 
@@ -160,7 +160,7 @@ async def test_an_answer_that_passes_memory_is_whole_and_one_past_the_limit_says
         over = await answered(runtime, service, f"/streamed-{LIMIT + 256}", background=background)
         assert (over.status, file_of(over).problem) == ("succeeded", "too_large")
         assert file_of(over).size == LIMIT + 256
-        assert "larger than CODEWORDS_MAX_FILE" in run_words(run_result(RunView(over)))
+        assert "larger than CODEWORDS_MAX_FILE" in format_run(run_result(RunView(over)))
 
 
 async def test_a_store_that_fails_fails_no_run_and_is_told(runtime: Runtime, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ async def test_a_store_that_fails_fails_no_run_and_is_told(runtime: Runtime, tmp
         run = await answered(runtime, service, "/png", background=background)
         assert (run.status, file_of(run).problem) == ("succeeded", "store_failed")
         assert file_of(await runtime.get_run(ADMIN, run.id)).problem == "store_failed"
-        assert "the file store did not take it" in run_words(run_result(RunView(run)))
+        assert "the file store did not take it" in format_run(run_result(RunView(run)))
 
 
 async def test_a_store_that_hangs_holds_up_no_run(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:

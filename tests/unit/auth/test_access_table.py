@@ -149,7 +149,7 @@ def test_a_cell_of_the_table_is_what_was_decided(
 
 @pytest.mark.requirement("access:rows")
 def test_every_operation_has_a_row_and_every_row_an_operation() -> None:
-    from codewords_mcp.mcp_server.access import completed
+    from codewords_mcp.mcp_server.access import completion_kind
     from codewords_mcp.prompts import MODULES as PROMPTS
     from codewords_mcp.resources import MODULES as RESOURCES
     from codewords_mcp.tools import all_tools
@@ -161,7 +161,7 @@ def test_every_operation_has_a_row_and_every_row_an_operation() -> None:
     rows = {(rule.kind, rule.name) for rule in TABLE}
     assert served - rows == set()
     assert {row for row in rows - served if row[0] in {"http", "tool", "prompt"}} == set()
-    assert completed("debug_run", "run_id") == "run"
+    assert completion_kind("debug_run", "run_id") == "run"
 
 
 @pytest.mark.requirement("access:rows")

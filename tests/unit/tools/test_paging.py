@@ -12,10 +12,10 @@ import pytest
 from mcp_types import CallToolResult, TextContent
 
 from codewords_mcp.errors import InvalidInput
-from codewords_mcp.mcp_server.paging import WINDOW, at_path, part_of
-from codewords_mcp.mcp_server.run_format import RunView, run_result, run_words
+from codewords_mcp.mcp_server.paging import WINDOW, at_path, text_window
+from codewords_mcp.mcp_server.run_format import RunView, format_run, run_result
 from codewords_mcp.runtime.model.run import LogLine, Run
-from codewords_mcp.tools._runs import answer_log, answer_run
+from codewords_mcp.tools._runs import log_tool_result, run_tool_result
 
 pytestmark = pytest.mark.requirement("mcp:parts")
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,7 +41,7 @@ def test_a_long_result_is_read_to_its_end_by_the_offsets_that_the_parts_tell() -
     for _ in range(20):
         told = run_result(RunView(run_of(value), offset=offset))
         read += told.result
-        words = run_words(told)
+        words = format_run(told)
         if told.next_offset is None:
             break
         assert f"{len(whole)} characters in all" in words
@@ -51,7 +51,7 @@ def test_a_long_result_is_read_to_its_end_by_the_offsets_that_the_parts_tell() -
 
 
 def test_the_text_of_a_middling_result_says_where_it_goes_on() -> None:
-    words = run_words(run_result(RunView(run_of(["some words"] * 800))))
+    words = format_run(run_result(RunView(run_of(["some words"] * 800))))
     assert f"offset={WINDOW}" in words
 
 
@@ -69,7 +69,7 @@ def test_a_path_leads_into_the_result_and_a_wrong_one_says_what_is_there() -> No
 
 
 def test_a_picture_is_shown_as_one_and_its_base64_is_not_told() -> None:
-    told = answer_run(RunView(run_of({"page": {"shot": PNG}})))
+    told = run_tool_result(RunView(run_of({"page": {"shot": PNG}})))
     assert [part.type for part in told.content] == ["text", "text", "image"]
     assert PNG[:200] not in _words(told)
     assert told.structured_content is not None
@@ -78,7 +78,7 @@ def test_a_picture_is_shown_as_one_and_its_base64_is_not_told() -> None:
 
 
 def test_an_answer_that_is_no_text_says_so() -> None:
-    assert "not text" in run_words(run_result(RunView(run_of(None))))
+    assert "not text" in format_run(run_result(RunView(run_of(None))))
 
 
 def test_a_log_is_read_by_parts() -> None:
@@ -86,15 +86,15 @@ def test_a_log_is_read_by_parts() -> None:
         LogLine(created_at=f"2026-01-01T00:00:{n % 60:02}.{n:06}Z", stream="stdout", message=f"line {n}")
         for n in range(500)
     ]
-    first = _words(answer_log(run_of(1), lines, 0))
+    first = _words(log_tool_result(run_of(1), lines, 0))
     found = re.search(r'path="@log", offset=(\d+)\)', first)
     assert found is not None
-    second = _words(answer_log(run_of(1), lines, int(found[1])))
+    second = _words(log_tool_result(run_of(1), lines, int(found[1])))
     assert "line 0\n" in first
     assert "line 0\n" not in second
 
 
 def test_parts_are_cut_from_cleaned_text_so_that_offsets_hold() -> None:
     dirty = "a\u200b" * WINDOW * 2
-    first = part_of(dirty)
+    first = text_window(dirty)
     assert (first.total, first.next) == (WINDOW * 2, WINDOW)

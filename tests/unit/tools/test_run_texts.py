@@ -8,7 +8,7 @@ import pytest
 
 from codewords_mcp.runtime.model.schedule import Schedule
 from codewords_mcp.tools import get_workflow
-from codewords_mcp.tools._schedules import item, line
+from codewords_mcp.tools._schedules import schedule_item, schedule_line
 
 pytestmark = pytest.mark.requirement("mcp:runs-in-text")
 AT = datetime(2026, 11, 27, 8, 0, tzinfo=UTC)
@@ -24,9 +24,9 @@ def schedule(**more: object) -> Schedule:
 
 
 def test_a_schedule_that_fails_names_its_last_run_with_time_and_outcome() -> None:
-    words = line(item(schedule(last_run_id="r1", last_at=AT, last_status="timed_out")))
+    words = schedule_line(schedule_item(schedule(last_run_id="r1", last_at=AT, last_status="timed_out")))
     assert "last run r1 at 2026-11-27T09:00:00+01:00: timed out" in words
-    assert "never ran yet" in line(item(schedule()))
+    assert "never ran yet" in schedule_line(schedule_item(schedule()))
 
 
 def test_a_workflow_names_of_each_run_its_time_cause_and_cost_and_of_each_version_its_date() -> None:

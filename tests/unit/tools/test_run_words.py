@@ -12,7 +12,7 @@ from codewords_mcp.mcp_server.run_format import RunView
 from codewords_mcp.mcp_server.tool_wording import as_tools
 from codewords_mcp.runtime.authoring.diagnose import diagnose
 from codewords_mcp.runtime.model.run import LogLine, Run, RunError
-from codewords_mcp.tools._runs import answer_run
+from codewords_mcp.tools._runs import run_tool_result
 
 NOW = "2026-01-01T00:00:00.000000Z"
 SAID: list[tuple[Literal["stdout", "stderr"], str]] = [
@@ -33,7 +33,7 @@ SAID: list[tuple[Literal["stdout", "stderr"], str]] = [
 def test_a_log_is_what_the_workflow_said_and_not_what_its_server_did() -> None:
     lines = [LogLine(created_at=NOW, stream=stream, message=text) for stream, text in SAID]
     run = Run(id="r", owner="o", status="succeeded", created_at=datetime(2026, 1, 1, tzinfo=UTC))
-    result = answer_run(RunView(run, lines))
+    result = run_tool_result(RunView(run, lines))
     assert result.structured_content is not None
     assert result.structured_content["logs"] == [
         "fetching url=/a",
@@ -84,7 +84,7 @@ def test_a_run_says_what_it_reached_and_names_what_was_refused() -> None:
         id="r", owner="o", status="succeeded", created_at=datetime(2026, 1, 1, tzinfo=UTC),
         usage={"egress": {"policy": None, "reached": reached}},
     )  # fmt: skip
-    result = answer_run(RunView(run))
+    result = run_tool_result(RunView(run))
     assert result.structured_content is not None
     told = result.structured_content["reached"]
     assert told[:2] == ["api.example.com:443", "10.0.0.1:80 (refused)"]
@@ -99,7 +99,7 @@ def test_after_an_interrupted_run_the_next_call_runs_it_again() -> None:
     error = RunError(code="interrupted", message="The runtime stopped.", origin="platform")
     at = datetime(2026, 1, 1, tzinfo=UTC)
     run = Run(id="r", owner="o", service_id="w_1", status="interrupted", created_at=at, error=error)
-    result = answer_run(RunView(run))
+    result = run_tool_result(RunView(run))
     assert result.structured_content is not None
     assert (
         result.structured_content["next"]
@@ -118,7 +118,7 @@ def test_after_a_run_that_lacked_a_credential_of_the_platform_the_next_call_sets
         response_json=said, response_content=json.dumps(said),
     )  # fmt: skip
     found = diagnose(run, [], "", None, None, unset={name})
-    result = answer_run(RunView(run, [], found))
+    result = run_tool_result(RunView(run, [], found))
     assert result.structured_content is not None
     assert result.structured_content["next"].startswith(f'set_secret(name="{name}")')
     text = result.content[0].text  # type: ignore[union-attr]

@@ -18,7 +18,13 @@ from codewords_mcp.http.progress import watched
 from codewords_mcp.http.responses import NDJSON, SSE, JsonReply, LineStream, line
 from codewords_mcp.http.state import caller, house, runtime
 from codewords_mcp.http.wire_format import log_record, result_record, run_record
-from codewords_mcp.mcp_server.run_format import Diagnosed, NextStep, diagnosed, next_step, secret_needed
+from codewords_mcp.mcp_server.run_format import (
+    DiagnosisResult,
+    NextStep,
+    diagnosis_result,
+    next_step,
+    secret_needed,
+)
 from codewords_mcp.runtime.model.authoring import refusals
 from codewords_mcp.runtime.model.log_batch import LogBatch
 from codewords_mcp.runtime.model.log_text import LEVELS, Line, Tracing, is_at_least, levelled, tracing_after
@@ -83,7 +89,7 @@ class RunDiagnosis(BaseModel):
     were refused.
     """
 
-    diagnosis: Diagnosed | None = None
+    diagnosis: DiagnosisResult | None = None
     next_step: NextStep | None = None
     secret: str | None = None
     refused: list[str] = []
@@ -97,7 +103,7 @@ async def diagnosis(request: Request) -> Response:
 
     return JsonReply(
         RunDiagnosis(
-            diagnosis=diagnosed(why),
+            diagnosis=diagnosis_result(why),
             next_step=next_step(run, why),
             secret=secret_needed(run, why),
             refused=refusals(run),

@@ -49,7 +49,7 @@ def skills() -> tuple[Skill, ...]:
 
 def skill(name: str) -> Skill:
     """One of ours by its name."""
-    return next(one for one in skills() if one.name == name)
+    return next(candidate for candidate in skills() if candidate.name == name)
 
 
 def digest(text: str) -> str:
