@@ -20,8 +20,8 @@ from codewords_mcp.runtime.model.manifest import (
     Grant,
     Manifest,
     StoredSecret,
-    described,
-    tabled,
+    describe_grants,
+    tabulate_grants,
 )
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.secrets import MasterKey, Vault
@@ -53,7 +53,7 @@ def test_any_manifest_is_at_most_ten_bounded_lines_and_what_is_asked_is_whole() 
     assert all(len(line) <= WIDTH + 40 for line in lines)
     assert "and 191 more" in lines[0]
     assert Manifest().lines() == [NOTHING]
-    asked = "\n".join(described(FULL.grants()))
+    asked = "\n".join(describe_grants(FULL.grants()))
     assert all(host in asked for host in FULL.hosts)
     assert "PLAIN (plain: the code can read it)" in asked
     assert "HELD (never seen by the code: put in for api.example.com and b.example.com only)" in asked
@@ -283,7 +283,7 @@ def test_a_question_says_of_each_operation_whether_it_changes_something_and_with
             "user_login: me",
         )
     )
-    [(kind, items)] = tabled(manifest.grants())
+    [(kind, items)] = tabulate_grants(manifest.grants())
     assert (kind, items) == (
         "services",
         [

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from codewords_mcp.errors import InvalidInput, NotFound
-from codewords_mcp.runtime.model.publishing import LONGEST_SCHEMA, choose_route, input_schema, tool_name
+from codewords_mcp.runtime.model.publishing import MAX_SCHEMA, choose_route, input_schema, tool_name
 
 pytestmark = pytest.mark.requirement("published:schemas")
 
@@ -62,7 +62,7 @@ def test_a_schema_that_grows_without_end_becomes_any_object() -> None:
         "properties": {f"p{n}": {"$ref": "#/components/schemas/Node"} for n in range(40)},
     }
     schema, wrapped = input_schema(_openapi({"$ref": "#/components/schemas/Node"}, Node=node), "/", "POST")
-    assert len(json.dumps(schema)) <= LONGEST_SCHEMA
+    assert len(json.dumps(schema)) <= MAX_SCHEMA
     assert wrapped
     assert schema["properties"] == {"input": {"type": "object"}}
 
@@ -167,6 +167,6 @@ def test_a_deep_wide_or_dangling_schema_is_bounded(method: str) -> None:
             "parameters": parameters,
         }
         made, _ = input_schema({"paths": {"/": {method.lower(): operation}}}, "/", method)
-        assert len(json.dumps(made)) <= LONGEST_SCHEMA + 200
+        assert len(json.dumps(made)) <= MAX_SCHEMA + 200
         assert "$" not in json.dumps(made)
         _judge(made)

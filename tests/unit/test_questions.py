@@ -18,7 +18,7 @@ from codewords_mcp.runtime.auth.questions import (
     of_tool,
 )
 from codewords_mcp.runtime.model import plain_text as plain
-from codewords_mcp.runtime.model.manifest import ANY, Grant, described, tabled
+from codewords_mcp.runtime.model.manifest import ANY, Grant, describe_grants, tabulate_grants
 from codewords_mcp.runtime.workflows.analysis.calls import Calls
 from codewords_mcp.runtime.workflows.analysis.derive import (
     _Header,  # pyright: ignore[reportPrivateUsage]
@@ -84,8 +84,8 @@ def test_every_question_shows_what_was_chosen_as_items(text: str) -> None:
         of_tool("ann", "delete_secret", {"name": text}, "Delete it?"),
     ):
         check(question.asked_by(text))
-    assert all(len(line.splitlines()) == 1 for line in described(grants))
-    assert tabled(grants)
+    assert all(len(line.splitlines()) == 1 for line in describe_grants(grants))
+    assert tabulate_grants(grants)
 
 
 def test_questions_of_other_code_input_or_owner_are_other_questions() -> None:

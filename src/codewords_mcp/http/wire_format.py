@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from codewords_mcp.runtime.model.log_text import Line, fields_of
-from codewords_mcp.runtime.model.run import AnswerFile, Attempt, Run, Step
+from codewords_mcp.runtime.model.run import Attempt, ResponseFile, Run, Step
 
 
 def timestamp(moment: datetime | None) -> str | None:
@@ -52,7 +52,7 @@ def run_record(run: Run) -> dict[str, Any]:
     }
 
 
-def _file(file: AnswerFile | None) -> dict[str, Any] | None:
+def _file(file: ResponseFile | None) -> dict[str, Any] | None:
     if file is None:
         return None
 

@@ -12,7 +12,7 @@ from codewords_mcp.mcp_server.check_format import CheckItem, check_items, check_
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.text import clean, cut, fenced, one_line
 from codewords_mcp.mcp_server.tool import ADDS, tool, tool_result
-from codewords_mcp.runtime.model.authoring import Edit, Edited
+from codewords_mcp.runtime.model.authoring import Edit, EditedDraft
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
@@ -62,7 +62,7 @@ async def edit_workflow(
 
     changes = [Edit(**edit.model_dump()) for edit in edits or []]
 
-    async def work(runtime: Runtime, caller: Caller, _: Progress) -> Edited:
+    async def work(runtime: Runtime, caller: Caller, _: Progress) -> EditedDraft:
         if template_id is not None:
             return await runtime.draft_of_template(caller, template_id, edits=changes, patch=patch or "")
         if workflow_id is None:
@@ -81,7 +81,7 @@ async def edit_workflow(
     return _edit_result(edited, new=workflow_id is None, whole=bool(code))
 
 
-def _edit_result(done: Edited, *, new: bool, whole: bool) -> CallToolResult:
+def _edit_result(done: EditedDraft, *, new: bool, whole: bool) -> CallToolResult:
     draft = done.draft
     if new or (whole and not done.continued):
         diff = None
@@ -113,7 +113,7 @@ def _edit_result(done: Edited, *, new: bool, whole: bool) -> CallToolResult:
     )
 
 
-def _draft_notes(done: Edited) -> list[str]:
+def _draft_notes(done: EditedDraft) -> list[str]:
     """Which code was changed, where that is not what the call says by itself."""
     draft = done.draft
     lines: list[str] = []
@@ -128,7 +128,7 @@ def _draft_notes(done: Edited) -> list[str]:
     return lines
 
 
-def _difference(done: Edited, diff: str | None) -> str:
+def _difference(done: EditedDraft, diff: str | None) -> str:
     """The hunks of the diff, without its two lines of names, which the draft's own line says; or how much was changed."""
     if not done.diff:
         return "The code is the same; it was checked again."

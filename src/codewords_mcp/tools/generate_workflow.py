@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field
 from codewords_mcp.errors import ModelAnswerInvalid
 from codewords_mcp.mcp_server.context import ToolContext, runtime_and_caller
 from codewords_mcp.mcp_server.tool import EXECUTES, tool, tool_result
-from codewords_mcp.runtime.model.authoring import Ask, Brief, Generation, Written
+from codewords_mcp.runtime.model.authoring import AskModel, Brief, Generation, ModelCompletion
 from codewords_mcp.tools._drafts import DraftResult, draft_lines, draft_result
 from codewords_mcp.tools._jobs import join_job
 
@@ -74,13 +74,13 @@ async def generate_workflow(
     return _generated_result(done)
 
 
-def _client_model(ctx: ToolContext) -> Ask | None:
+def _client_model(ctx: ToolContext) -> AskModel | None:
     """The client's own model, by sampling: where it offers that, and the protocol lets a server ask in the middle of a call."""
     can = ctx.client_capabilities
     if can is None or can.sampling is None or ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
         return None
 
-    async def ask(system: str, prompt: str) -> Written:
+    async def ask(system: str, prompt: str) -> ModelCompletion:
         question = CreateMessageRequestParams(
             messages=[SamplingMessage(role="user", content=TextContent(type="text", text=prompt))],
             system_prompt=system,
@@ -103,7 +103,7 @@ def _client_model(ctx: ToolContext) -> Ask | None:
         else:
             text = ""
 
-        return Written(text, cut=made.stop_reason == "maxTokens")
+        return ModelCompletion(text, cut=made.stop_reason == "maxTokens")
 
     return ask
 

@@ -9,7 +9,7 @@ from tests.workshop import ADMIN, ALLOWED
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.authoring import Tried
+from codewords_mcp.runtime.model.authoring import GenerationAttempt
 from codewords_testing.providers import LoopbackProviders
 from codewords_testing.providers.scripted import chat_reply
 
@@ -25,7 +25,7 @@ class Outcome:
     failure: str = ""
     model: str = ""
     seconds: float = 0.0
-    tried: list[Tried] = field(default_factory=list[Tried])
+    tried: list[GenerationAttempt] = field(default_factory=list[GenerationAttempt])
     cost: float | None = None
 
 

@@ -16,7 +16,7 @@ from codewords_mcp.errors import Conflict
 from codewords_mcp.http.wire_format import result_record
 from codewords_mcp.mcp_server.run_format import RunView, format_run, run_result
 from codewords_mcp.runtime.api.runtime import Runtime
-from codewords_mcp.runtime.model.run import AnswerFile, Run
+from codewords_mcp.runtime.model.run import ResponseFile, Run
 from codewords_mcp.runtime.model.schedule import ScheduleRequest
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("runs:answer-files")]
@@ -77,7 +77,7 @@ async def runtime(tmp_path: Path) -> AsyncIterator[Runtime]:
         yield runtime
 
 
-async def download(runtime: Runtime, file: AnswerFile) -> bytes:
+async def download(runtime: Runtime, file: ResponseFile) -> bytes:
     assert file.download_uri is not None
     stored = await runtime.find_file(file.download_uri.rpartition("/")[2])
     return b"".join([chunk async for chunk in await runtime.read_file(stored, 0, stored.size)])
@@ -89,7 +89,7 @@ async def answered(runtime: Runtime, service: str, path: str, *, background: boo
     return await finished(runtime, (await fetch(runtime, service, {}, path=path))[2])
 
 
-def file_of(run: Run) -> AnswerFile:
+def file_of(run: Run) -> ResponseFile:
     assert run.response_file is not None
     return run.response_file
 

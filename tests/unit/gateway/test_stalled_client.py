@@ -12,7 +12,7 @@ import pytest
 
 from codewords_mcp.http.middleware.client_connection import ClientConnection, ClientGoneError
 from codewords_mcp.http.routes import gateway
-from codewords_mcp.runtime.model.provider import ProviderReply
+from codewords_mcp.runtime.model.provider import GatewayResponse
 
 
 @pytest.mark.anyio
@@ -37,7 +37,7 @@ async def test_a_client_that_stops_reading_is_given_up_and_the_providers_call_wi
         if message["type"] == "http.response.body":
             await asyncio.Event().wait()
 
-    reply = ProviderReply(200, [], body(), close, lambda: None)
+    reply = GatewayResponse(200, [], body(), close, lambda: None)
     with pytest.raises(ClientGoneError):
         async with ClientConnection(receive, [], limit=10) as connection:
             await gateway.pass_on(reply, connection, send)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from codewords_mcp.errors import TooBusy
-from codewords_mcp.runtime.model.limits import NESTED_FACTOR, LimitScope, place_of
+from codewords_mcp.runtime.model.limits import NESTED_FACTOR, LimitScope, limit_scope
 from codewords_mcp.runtime.runs.admission import USUAL, Admission
 from codewords_mcp.settings import Settings
 
@@ -26,7 +26,7 @@ def place(
     nested: bool = False,
     **limits: Any,
 ) -> LimitScope:
-    return place_of(Settings(**limits), owner, key, service, own, nested=nested)
+    return limit_scope(Settings(**limits), owner, key, service, own, nested=nested)
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from codewords_mcp.runtime.model.log_text import LEVELS, LONGEST, fields_of, is_at_least, level_of
+from codewords_mcp.runtime.model.log_text import LEVELS, MAX_PARSED, fields_of, is_at_least, level_of
 
 pytestmark = pytest.mark.requirement("logs:levels")
 
@@ -37,7 +37,7 @@ def test_a_level_is_read_where_a_line_says_one(message: str, level: str | None) 
 
 def test_fields_are_those_of_a_json_object_and_of_nothing_else() -> None:
     assert fields_of('{"event": "x", "user": {"id": 1}}') == {"event": "x", "user": {"id": 1}}
-    for message in ("[1]", "{}x", "plain", '{"a": "' + "y" * LONGEST + '"}', '{"a":' * 5000):
+    for message in ("[1]", "{}x", "plain", '{"a": "' + "y" * MAX_PARSED + '"}', '{"a":' * 5000):
         assert fields_of(message) is None
     assert fields_of("{}") == {}
 

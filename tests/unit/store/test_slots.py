@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from tests.postgres import Postgres
 
 from codewords_mcp.errors import TooBusy
-from codewords_mcp.runtime.model.limits import LimitScope, place_of
+from codewords_mcp.runtime.model.limits import LimitScope, limit_scope
 from codewords_mcp.runtime.store import runs, slots
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
@@ -32,7 +32,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 
 def place(owner: str = "o", service: str = "w", key: str | None = None, **limits: Any) -> LimitScope:
-    return place_of(Settings(**limits), owner, key, service, (None, None), nested=False)
+    return limit_scope(Settings(**limits), owner, key, service, (None, None), nested=False)
 
 
 def add(

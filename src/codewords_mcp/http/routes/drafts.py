@@ -13,7 +13,7 @@ from codewords_mcp.http.operations import HttpOperation, Parameter, items_of
 from codewords_mcp.http.progress import answer, watched
 from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import caller, runtime
-from codewords_mcp.runtime.model.authoring import Draft, Edit, Edited, Generation
+from codewords_mcp.runtime.model.authoring import Draft, Edit, EditedDraft, Generation
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.workflow import Consent
 
@@ -141,17 +141,17 @@ _AGAINST = Parameter("against", "The version to compare with; the one before oth
 
 OPERATIONS = [
     HttpOperation("GET", "/drafts", "List drafts", list_drafts, reply=items_of(Draft)),
-    HttpOperation("POST", "/drafts", "Keep code as a draft", create_draft, body=DraftBody, reply=Edited),
+    HttpOperation("POST", "/drafts", "Keep code as a draft", create_draft, body=DraftBody, reply=EditedDraft),
     HttpOperation(
         "GET", "/drafts/{draft_id}", "One draft", get_draft, reply=Draft,
         parameters=(Parameter("code", "1 adds the code.", {"type": "integer", "enum": [0, 1], "default": 0}),),
     ),
     HttpOperation("DELETE", "/drafts/{draft_id}", "Delete a draft", delete_draft, status=204),
-    HttpOperation("POST", "/drafts/{draft_id}/edits", "Change a draft", edit, body=EditBody, reply=Edited),
+    HttpOperation("POST", "/drafts/{draft_id}/edits", "Change a draft", edit, body=EditBody, reply=EditedDraft),
     HttpOperation("GET", "/drafts/{draft_id}/diff", "What a draft changes", diff, parameters=(_AGAINST,), reply=_DIFF),
     HttpOperation(
         "POST", "/workflows/{service_id}/edits", "Make a draft of the live version, with a change", edit,
-        body=EditBody, reply=Edited,
+        body=EditBody, reply=EditedDraft,
     ),
     HttpOperation(
         "GET", "/workflows/{service_id}/diff", "What is different between two versions", diff, reply=_DIFF,

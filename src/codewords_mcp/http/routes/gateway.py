@@ -17,7 +17,7 @@ from codewords_mcp.http.responses import JsonReply
 from codewords_mcp.http.state import ERROR_PAGE, caller, house, own_url, runtime
 from codewords_mcp.runtime.auth.access import Rule
 from codewords_mcp.runtime.auth.access_table import TABLE
-from codewords_mcp.runtime.model.provider import Provider, ProviderReply, ProviderRequest
+from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, ProviderRequest
 
 PROVIDERS: tuple[Provider, ...] = ("openai", "anthropic", "gemini")
 STALLED = 300.0
@@ -157,7 +157,7 @@ async def serve_simple(scope: Scope, receive: Receive, send: Send) -> None:
     await JsonReply(answer)(scope, receive, send)
 
 
-async def pass_on(reply: ProviderReply, connection: ClientConnection, send: Send) -> None:
+async def pass_on(reply: GatewayResponse, connection: ClientConnection, send: Send) -> None:
     """Piece by piece. The last piece of an answer whose length is known ends it: one event less for each call.
 
     A client that stops reading for `STALLED` seconds has hung up, which ends the provider's call too.

@@ -161,7 +161,7 @@ async def _written(
             yield heartbeat
             continue
         # What is made for one follower is right for all that were at the same place.
-        for piece in batch.form(f"{write.__name__} {level} {','.join(sorted(tracing))}", pieces):
+        for piece in batch.encoded(f"{write.__name__} {level} {','.join(sorted(tracing))}", pieces):
             yield piece
         tracing = tracing_after(batch.lines, tracing)
 

@@ -27,12 +27,12 @@ from codewords_mcp.runtime.authoring.service_choice import choose_services
 from codewords_mcp.runtime.authoring.templates import lacking, read_template, template_code, templates
 from codewords_mcp.runtime.model.authoring import (
     DRAFT_ID,
-    Ask,
+    AskModel,
     Brief,
     Diagnosis,
     Draft,
     Edit,
-    Edited,
+    EditedDraft,
     Generation,
     Template,
 )
@@ -105,7 +105,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
 
     async def create_draft(
         self, caller: Caller, code: str, *, name: str = "", description: str = "", example: Any = None
-    ) -> Edited:
+    ) -> EditedDraft:
         """Check code and keep it as a draft, whatever the checks say. Raises InvalidInput, Conflict with too many drafts."""
         refuse_run(caller, "make drafts")
         origin = DraftSource(name, description, example=example)
@@ -114,7 +114,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
 
     async def draft_of_template(
         self, caller: Caller, template_id: str, *, edits: Sequence[Edit] = (), patch: str = ""
-    ) -> Edited:
+    ) -> EditedDraft:
         """A draft that begins as a template, with these changes made already. Raises NotFound, and what `edit_draft` raises."""
         refuse_run(caller, "make drafts")
         if edits and patch:
@@ -135,7 +135,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         patch: str = "",
         code: str = "",
         revision: int | None = None,
-    ) -> Edited:
+    ) -> EditedDraft:
         """Change a draft, or make one of a workflow's live version: by `edits`, a unified `patch`, or other `code`.
 
         A workflow that has an open draft is gone on with there (`continued`), so that no change is left in another draft.
@@ -371,7 +371,7 @@ class AuthoringCalls(Library, IntegrationCalls, BrowserCalls, SessionCalls):
         description: str,
         *,
         constraints: str = "",
-        ask: Ask | None = None,
+        ask: AskModel | None = None,
         brief_on_failure: bool = False,
         progress: Progress = no_progress,
     ) -> Generation:

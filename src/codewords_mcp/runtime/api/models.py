@@ -9,7 +9,7 @@ from codewords_mcp.runtime.api.container import Container
 from codewords_mcp.runtime.gateway.providers import find_route
 from codewords_mcp.runtime.model.budget import Budget, BudgetPeriod, BudgetScope, CostsBy
 from codewords_mcp.runtime.model.caller import Caller, refuse_run, require_admin
-from codewords_mcp.runtime.model.provider import Provider, ProviderReply, ProviderRequest
+from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, ProviderRequest
 from codewords_mcp.runtime.store import workflows
 
 
@@ -18,7 +18,7 @@ class ModelCalls:
 
     _house: Container
 
-    async def ask_provider(self, request: ProviderRequest) -> ProviderReply:
+    async def ask_provider(self, request: ProviderRequest) -> GatewayResponse:
         """Call a model provider and stream its answer. Cancelling, or closing the reply early, aborts the call.
 
         Raises NotAgreed where a workflow calls whose manifest does not list the provider, NotFound, ServiceNotAvailable

@@ -11,7 +11,7 @@ from codewords_mcp.runtime.auth.authority import Permissions
 from codewords_mcp.runtime.auth.consents import Consents
 from codewords_mcp.runtime.auth.questions import of_run
 from codewords_mcp.runtime.model.agreement import Agreement
-from codewords_mcp.runtime.model.manifest import Manifest, described
+from codewords_mcp.runtime.model.manifest import Manifest, describe_grants
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.store import agreements as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
@@ -91,7 +91,7 @@ class Agreements:
                 service_id=row["workflow_id"],
                 name=row["name"],
                 published_by=row["author"],
-                capabilities=described(Manifest.model_validate(row["manifest"]).widens(Manifest())),
+                capabilities=describe_grants(Manifest.model_validate(row["manifest"]).widens(Manifest())),
                 agreed_at=to_datetime(row["agreed_at"]),
             )
             for row in found

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from codewords_mcp.runtime.model.caller import Caller
-from codewords_mcp.runtime.model.manifest import Grant, described, tabled
+from codewords_mcp.runtime.model.manifest import Grant, describe_grants, tabulate_grants
 from codewords_mcp.runtime.model.plain_text import item, one_line, quoted
 
 Rows = list[tuple[str, list[str]]]
@@ -115,7 +115,9 @@ def of_deploy(
     )
     # a new workflow is known by its name, an old one by its id
     digest = _digest(owner, service_id or f"new {name}", live, sorted(grants), code_hash)
-    return Question(owner, digest, tabled(grants), described(grants), wording, diff[:MOST_DIFF])
+    return Question(
+        owner, digest, tabulate_grants(grants), describe_grants(grants), wording, diff[:MOST_DIFF]
+    )
 
 
 def of_run(
@@ -140,8 +142,8 @@ def of_run(
     held = [
         f"{grant.item}, where you run it with Run-As-Template" for grant in grants if grant.kind == "secret"
     ]
-    rows = tabled(others) + ([("your secrets", held)] if held else [])
-    lines = described(others) + ([f"your secrets {', '.join(held)}"] if held else [])
+    rows = tabulate_grants(others) + ([("your secrets", held)] if held else [])
+    lines = describe_grants(others) + ([f"your secrets {', '.join(held)}"] if held else [])
 
     return Question(owner, _digest(owner, "run", service_id, digest, sorted(grants)), rows, lines, wording)
 
@@ -169,7 +171,7 @@ def of_rollback(
     """An assistant wants another version live. `grants`: what it may do that the live one may not; None where nobody knows."""
     title = f"Make version {version} of the workflow {quoted(name, _TITLE)} live, in place of version {live}?"
     if grants is not None:
-        more = tabled(grants or ())
+        more = tabulate_grants(grants or ())
     else:
         more = [("may do", ["what its code asks for"])]
 

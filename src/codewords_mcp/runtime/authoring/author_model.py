@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from codewords_mcp.errors import ModelAnswerInvalid
 from codewords_mcp.runtime.gateway.gateway import Gateway
-from codewords_mcp.runtime.model.authoring import Ask, Written
+from codewords_mcp.runtime.model.authoring import AskModel, ModelCompletion
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.settings import Settings
 
@@ -12,7 +12,7 @@ MAX_TOKENS = 16_000
 """Of one answer: a program of 500 lines has about 6,000."""
 
 
-async def gateway_author(gateway: Gateway, caller: Caller, settings: Settings) -> tuple[str, Ask] | None:
+async def gateway_author(gateway: Gateway, caller: Caller, settings: Settings) -> tuple[str, AskModel] | None:
     """(`provider/model`, how to ask it); None where no provider has a key for this caller. Raises what the gateway raises."""
     from codewords_mcp.runtime.services.model_prompt.choice import choose
 
@@ -22,7 +22,7 @@ async def gateway_author(gateway: Gateway, caller: Caller, settings: Settings) -
 
     provider, model = chosen
 
-    async def ask(system: str, prompt: str) -> Written:
+    async def ask(system: str, prompt: str) -> ModelCompletion:
         from codewords_mcp.runtime.services.model_prompt.prompt import Form, answer
 
         form = Form(model=model, prompt=prompt, system=system, max_tokens=MAX_TOKENS)
@@ -31,7 +31,7 @@ async def gateway_author(gateway: Gateway, caller: Caller, settings: Settings) -
         except ModelAnswerInvalid as error:
             if "limit of tokens" not in error.message:
                 raise
-            return Written("", cut=True)
-        return Written(str(told["response"]), int(told["usage"].get("total_tokens", 0)), told["cost"])
+            return ModelCompletion("", cut=True)
+        return ModelCompletion(str(told["response"]), int(told["usage"].get("total_tokens", 0)), told["cost"])
 
     return f"{provider}/{model}", ask

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from codewords_mcp.errors import Conflict, InvalidInput, NotFound
 from codewords_mcp.runtime.authoring.edits import diff_of
-from codewords_mcp.runtime.model.authoring import Draft, Edited, Tried
+from codewords_mcp.runtime.model.authoring import Draft, EditedDraft, GenerationAttempt
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.validation import Check
 from codewords_mcp.runtime.store import drafts as rows
@@ -45,7 +45,7 @@ class GenerationHistory:
 
     model: str = ""
     plan: str = ""
-    tried: tuple[Tried, ...] = ()
+    tried: tuple[GenerationAttempt, ...] = ()
     done: bool = False
 
 
@@ -200,13 +200,13 @@ def edited(
     *,
     continued: bool = False,
     live_version: int | None = None,
-) -> Edited:
+) -> EditedDraft:
     """The change from (its name, code, checks) to a draft as it is now."""
     name, code, old = before
     draft = shown(after)
     known, now_there = {_same(check) for check in old}, {_same(check) for check in draft.checks}
 
-    return Edited(
+    return EditedDraft(
         draft=draft,
         diff=diff_of(code, after.code, (name, f"{after.id} revision {after.revision}")),
         continued=continued,
@@ -267,7 +267,7 @@ def _told(story: GenerationHistory) -> dict[str, Any]:
 def _story(row: DraftRow) -> GenerationHistory:
     """How it was generated; changed by hand since, no model goes on with it."""
     facts = row.facts
-    tried = tuple(Tried.model_validate(one) for one in facts["tried"])
+    tried = tuple(GenerationAttempt.model_validate(one) for one in facts["tried"])
     return GenerationHistory(facts["model"], facts["plan"], tried, done=True)
 
 

@@ -15,7 +15,7 @@ from codewords_mcp.runtime.authoring.model_request import (
     repair_prompt,
     system_prompt,
 )
-from codewords_mcp.runtime.model.authoring import Ask, Generation, Tried, Written
+from codewords_mcp.runtime.model.authoring import AskModel, Generation, GenerationAttempt, ModelCompletion
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.progress import Progress
 from codewords_mcp.runtime.model.validation import Check
@@ -57,7 +57,7 @@ class Generator:
     drafts: Drafts
     caller: Caller
     wish: GenerationRequest
-    ask: Ask
+    ask: AskModel
     model: str
     validate: Validate
     bounds: Bounds
@@ -100,7 +100,7 @@ class Generator:
             self.story = GenerationHistory(model=self.model)
             return
         self.row = row
-        tried = tuple(Tried.model_validate(one) for one in row.facts["tried"])
+        tried = tuple(GenerationAttempt.model_validate(one) for one in row.facts["tried"])
         self.story = GenerationHistory(row.facts["model"], row.facts["plan"], tried, done=row.facts["done"])
         self.faults = faults_of(Check.model_validate(check) for check in row.facts["checks"])
 
@@ -133,7 +133,7 @@ class Generator:
         self.story = replace(self.story, plan=self.story.plan or draught.plan)
         await self._keep(draught.code, written)
 
-    async def _keep(self, code: str, written: Written) -> None:
+    async def _keep(self, code: str, written: ModelCompletion) -> None:
         """Check the code, and keep it with what the checks found."""
         if self.row is None:
             origin = DraftSource(description=self.wish.description[:2000], asked=self.wish.digest)
@@ -144,12 +144,12 @@ class Generator:
         self._tried(written)
         self.row = await self.drafts.tell(self.row, self.story)
 
-    def _tried(self, written: Written) -> None:
+    def _tried(self, written: ModelCompletion) -> None:
         if self.faults:
             problem = self.faults[0][:_PROBLEM]
         else:
             problem = ""
-        one = Tried(problem=problem, tokens=written.tokens, cost=written.cost)
+        one = GenerationAttempt(problem=problem, tokens=written.tokens, cost=written.cost)
         self.story = replace(self.story, tried=(*self.story.tried, one))
 
     def _stops(self) -> str:

@@ -30,7 +30,7 @@ from codewords_mcp.runtime.gateway.telemetry import Telemetry, open_telemetry
 from codewords_mcp.runtime.gateway.upstream import Upstream
 from codewords_mcp.runtime.gateway.verdicts import when_to_return
 from codewords_mcp.runtime.model.caller import Caller
-from codewords_mcp.runtime.model.provider import Provider, ProviderReply, ProviderRequest
+from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, ProviderRequest
 from codewords_mcp.runtime.recording.recorder import Tapes
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.store.database import Database
@@ -84,7 +84,7 @@ class Gateway:
         self.budgets.forget_run(run_id)
         self._tickets.forget_run(run_id)
 
-    async def ask(self, request: ProviderRequest) -> ProviderReply:
+    async def ask(self, request: ProviderRequest) -> GatewayResponse:
         """As `_ask`, unless the caller's run has a recorder that answers in the provider's place. Raises Conflict where it
         holds the call.
         """
@@ -95,13 +95,13 @@ class Gateway:
             return reply
         return await self._recorded(request)
 
-    async def _recorded(self, request: ProviderRequest) -> ProviderReply:
+    async def _recorded(self, request: ProviderRequest) -> GatewayResponse:
         tape = self.tapes.of(request.caller.run_id)
         return await (
             self._ask(request) if tape is None else recorded.ask(request, tape, self._bases, self._ask)
         )
 
-    async def _ask(self, request: ProviderRequest) -> ProviderReply:
+    async def _ask(self, request: ProviderRequest) -> GatewayResponse:
         """Call the provider. Cancelling the awaiting task, or closing the reply early, aborts the call.
 
         Raises NotFound for a path that is none, ServiceNotAvailable without a key, ModelNotAllowed, BudgetExceeded,
@@ -131,7 +131,7 @@ class Gateway:
                 call.keep = partial(self._keep, call, question, told)
                 told = [*told, (cache.ASKS, b"miss")]
 
-            return ProviderReply(answer.status, told, call.relay(), call.close, lambda: call.used)
+            return GatewayResponse(answer.status, told, call.relay(), call.close, lambda: call.used)
         except BaseException as error:
             if isinstance(error, CodewordsError):
                 call.failure = error.code
@@ -180,13 +180,13 @@ class Gateway:
     ) -> None:
         self._cache.keep(question.name, question.seconds, told, body, reading.tokens or {}, call.model)
 
-    def _given(self, call: ProviderCall, kept: cache.CachedResponse) -> ProviderReply:
+    def _given(self, call: ProviderCall, kept: cache.CachedResponse) -> GatewayResponse:
         """The reply with a kept answer."""
         call.used = used = self._meter.given(call, kept)
         if call.watched is not None:
             call.watched.ended(call, Reading(kept.model, body=kept.body))
         told = [*kept.headers, (b"content-length", b"%d" % len(kept.body)), (cache.ASKS, b"hit")]
-        return ProviderReply(200, told, kept.pieces(), _nothing, lambda: used)
+        return GatewayResponse(200, told, kept.pieces(), _nothing, lambda: used)
 
     def prepare(self) -> asyncio.Task[Telemetry | None]:
         """Import what calls need, in a thread: together it takes half a second, which the first call need not wait for."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from codewords_mcp.errors import Conflict
 from codewords_mcp.runtime.gateway import headers, uploads
 from codewords_mcp.runtime.gateway.providers import find_route
-from codewords_mcp.runtime.model.provider import Provider, ProviderReply, ProviderRequest
+from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, ProviderRequest
 from codewords_mcp.runtime.recording.recorder import (
     SAFE,
     HeldExchange,
@@ -23,8 +23,8 @@ async def ask(
     request: ProviderRequest,
     tape: RecordingSession,
     bases: Mapping[Provider, str],
-    make: Callable[[ProviderRequest], Awaitable[ProviderReply]],
-) -> ProviderReply:
+    make: Callable[[ProviderRequest], Awaitable[GatewayResponse]],
+) -> GatewayResponse:
     """The recorder's answer, or that of `make`, heard. Raises Conflict where the call is held, and what `make` raises."""
     route = find_route(request.provider, request.method, request.path, run_mount=request.run_mount)
     body, again = await read_ahead(request.body)
@@ -36,7 +36,7 @@ async def ask(
     if isinstance(verdict, HeldExchange):
         raise Conflict(f"This call did not go out: it was held: {verdict.why}.")
     if isinstance(verdict, RecordedResponse):
-        return ProviderReply(verdict.status, verdict.headers, verdict.pieces, _nothing, lambda: None)
+        return GatewayResponse(verdict.status, verdict.headers, verdict.pieces, _nothing, lambda: None)
 
     request = replace(request, body=again)
     if verdict is None:
@@ -47,9 +47,9 @@ async def ask(
 
 async def _heard(
     request: ProviderRequest,
-    make: Callable[[ProviderRequest], Awaitable[ProviderReply]],
+    make: Callable[[ProviderRequest], Awaitable[GatewayResponse]],
     exchange: RecordedExchange,
-) -> ProviderReply:
+) -> GatewayResponse:
     try:
         reply = await make(request)
     except BaseException:

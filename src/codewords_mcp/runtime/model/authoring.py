@@ -1,4 +1,4 @@
-"""The nouns of authoring: drafts, edits, what was generated, why a run failed. Times are timezone-aware UTC."""
+"""Data models of authoring: drafts, edits, generation and diagnosis. Times are timezone-aware UTC."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ from codewords_mcp.runtime.model.validation import Check
 
 DRAFT_ID = re.compile(r"draft_[0-9a-f]{12}")
 ExampleFrom = Literal["header", "given", "derived"]
-"""The header of the code, whoever deployed or edited it, or the schema of its input."""
+"""Source of an example: the code's header, the person who deployed or edited it, or the schema of
+its input.
+"""
 
 
 class Template(Model):
-    """A workflow to start from. `services` are those it calls, `needs` secrets, `missing` those of both that are not set."""
+    """A workflow to start from. `services`: those it calls; `needs`: secrets; `missing`: services
+    and secrets that are not set up.
+    """
 
     id: str
     title: str
@@ -33,8 +37,10 @@ class Template(Model):
     example_input: dict[str, Any] = Field(default_factory=dict[str, Any])
 
 
-class Tried(Model):
-    """One answer of a model: what was wrong with what it wrote, "" where nothing was; cost in USD, None if unknown."""
+class GenerationAttempt(Model):
+    """One completion of a model. `problem`: the fault of its program, "" if there is none. `cost`
+    in USD, None if unknown.
+    """
 
     problem: str
     tokens: int = 0
@@ -42,10 +48,11 @@ class Tried(Model):
 
 
 class Draft(Model):
-    """Code that is worked on and not served. Each change of the code is a new `revision`, from 1.
+    """Code in progress that is not served. Each change of the code is a new `revision`, counted
+    from 1.
 
-    `workflow_id` and `base_version`: what it was made from. `checks` are the last validation's; `ready` that none failed.
-    `tried`, `plan` and `model` tell how it was generated. `code` only when asked for.
+    `workflow_id` and `base_version`: its source. `checks`: results of the last validation; `ready`:
+    none failed. `tried`, `plan` and `model` record its generation. `code` is set on request only.
     """
 
     draft_id: str
@@ -62,7 +69,7 @@ class Draft(Model):
     example_from: ExampleFrom | None = None
     plan: str = ""
     model: str = ""
-    tried: list[Tried] = Field(default_factory=list[Tried])
+    tried: list[GenerationAttempt] = Field(default_factory=list[GenerationAttempt])
     created_at: datetime
     updated_at: datetime
     expires_at: datetime
@@ -70,25 +77,29 @@ class Draft(Model):
 
     @property
     def cost(self) -> float | None:
-        """What its models' answers cost in USD; None where that is not known of all of them."""
-        known = [one.cost for one in self.tried if one.cost is not None]
+        """Total cost of the model calls in USD. None if the cost of any call is unknown."""
+        known = [attempt.cost for attempt in self.tried if attempt.cost is not None]
         if known and len(known) == len(self.tried):
             return round(sum(known), 6)
         return None
 
 
 class Edit(Model):
-    """Text that stands in the code exactly once, or anywhere with `replace_all`, and what takes its place."""
+    """A replacement. `old` must occur exactly once in the code, or at least once with
+    `replace_all`.
+    """
 
     old: str
     new: str
     replace_all: bool = False
 
 
-class Edited(Model):
-    """A draft after a change: the unified diff, the checks that are new, and those that are gone.
+class EditedDraft(Model):
+    """A draft after a change: the unified diff, new checks, and checks that no longer apply
+    (`resolved`).
 
-    `continued`: a workflow was named, and this is the draft of it that was open. `live_version` is the one that serves now.
+    `continued`: the request named a workflow, and its open draft was edited. `live_version`: the
+    version that serves now.
     """
 
     draft: Draft
@@ -100,7 +111,7 @@ class Edited(Model):
 
 
 class Brief(Model):
-    """What an assistant needs to write a workflow itself."""
+    """Instructions for an assistant that writes a workflow itself."""
 
     rules: str
     template_id: str
@@ -110,10 +121,11 @@ class Brief(Model):
 
 
 class Generation(Model):
-    """`ready`: a draft that passes every check. `unfinished`: the best there was, `why` it went no further.
+    """Result of a generation. `ready`: a draft that passes every check. `unfinished`: the best
+    draft so far, and in `why` the reason for stopping.
 
-    `brief`: this is what an assistant needs to write it: there is no model to ask, the model wrote no program (`why`), or the
-    brief was asked for.
+    `brief`: instructions for an assistant. They are returned on request, without a model, or after
+    a model wrote no program (`why`).
     """
 
     status: Literal["ready", "unfinished", "brief"]
@@ -123,7 +135,7 @@ class Generation(Model):
 
 
 class Frame(Model):
-    """A place in a traceback that is the workflow's own: the line's number, its function and its text."""
+    """A traceback entry in the workflow's own code: line number, function and source text."""
 
     line: int
     function: str
@@ -131,9 +143,10 @@ class Frame(Model):
 
 
 class Diagnosis(Model):
-    """Why a run failed. `around`: the code about the innermost frame, numbered, its line marked. `input` is what it was asked,
-    bounded; `since` what is different from its last success. `secret`: the one that is missing. `routes`: those that there
-    are, where none was asked. `refused`: connections that were not made, and why.
+    """The cause of a failed run. `around`: numbered code around the innermost frame, with its line
+    marked. `input`: the run's input, bounded. `since`: differences from its last success. `secret`:
+    the missing one. `routes`: the existing routes, if the request matched none. `refused`: refused
+    connections with reasons.
     """
 
     step: str | None = None
@@ -149,8 +162,8 @@ class Diagnosis(Model):
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A model's answer; `cut`: it reached its limit of tokens. `cost` in USD, None if unknown."""
+class ModelCompletion:
+    """A model's response. `cut`: it reached its token limit. `cost` in USD, None if unknown."""
 
     text: str
     tokens: int = 0
@@ -158,30 +171,34 @@ class Written:
     cut: bool = False
 
 
-Ask = Callable[[str, str], Awaitable[Written]]
-"""`await ask(system, prompt)`: one question to a model, without a memory of those before."""
+AskModel = Callable[[str, str], Awaitable[ModelCompletion]]
+"""`await ask(system, prompt)`: one call of a model, without a history."""
 
-_REFUSED = 5
-"""Refusals of a run that are told of; of the others how many there are."""
+_MAX_REFUSALS = 5
+"""Number of refusals listed. Further ones are counted only."""
 
 
 def refusals(run: Run) -> list[str]:
-    """`host:port: why` of each connection and request that was refused or came to nothing, with the line that would allow it."""
+    """`host:port: reason` of each refused or failed connection and request, with the line that
+    would allow it.
+    """
     egress = run.usage.get("egress", {})
-    found = [
-        f"{one['host']}:{one['port']}: {one['why']}" for one in egress.get("reached", []) if one.get("why")
+    lines = [
+        f"{entry['host']}:{entry['port']}: {entry['why']}"
+        for entry in egress.get("reached", [])
+        if entry.get("why")
     ]
-    found += [
-        f"{one['host']}:{one['port']}: refused"
-        for one in egress.get("reached", [])
-        if not one["allowed"] and not one.get("why")
+    lines += [
+        f"{entry['host']}:{entry['port']}: refused"
+        for entry in egress.get("reached", [])
+        if not entry["allowed"] and not entry.get("why")
     ]
-    found += [f"a request to {one['host']}: {one['reason']}" for one in egress.get("refused", [])]
-    found += [one["why"] for one in run.usage.get("refused_calls", [])]
+    lines += [f"a request to {entry['host']}: {entry['reason']}" for entry in egress.get("refused", [])]
+    lines += [entry["why"] for entry in run.usage.get("refused_calls", [])]
 
-    if len(found) > _REFUSED:
-        more = [f"{len(found) - _REFUSED} more"]
+    if len(lines) > _MAX_REFUSALS:
+        more = [f"{len(lines) - _MAX_REFUSALS} more"]
     else:
         more = []
 
-    return found[:_REFUSED] + more
+    return lines[:_MAX_REFUSALS] + more

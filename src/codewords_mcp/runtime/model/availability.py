@@ -1,4 +1,4 @@
-"""Whether this runtime's address lasts, and what starts the runtime again after it ended."""
+"""The lifetime of a runtime's address, and the ways in which the runtime is started again."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 StartedBy = Literal["terminal", "supervisor", "service", "detached"]
-"""A person's `codewords-mcp serve`, a container or another program, the unit of `codewords-mcp service install`, or
-the first chat or command that needed a runtime."""
+"""A person's `codewords-mcp serve`, a container or another program, the unit of `codewords-mcp
+service install`, or the first chat or command that needed a runtime.
+"""
 
 
 def _no_service() -> bool:
@@ -19,10 +20,10 @@ def _no_service() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Hosting:
-    """How the process of this runtime lives. `idle_timeout` is in seconds, 0 for never.
+    """How this runtime's process was started. `idle_timeout` is in seconds, 0 for never.
 
-    `missed_port`: the home's own port, where another program has it. `service_installed` tells whether a service
-    manager starts this home's runtime with the session.
+    `missed_port`: the home's own port, if another program occupies it. `service_installed` returns
+    whether a service manager starts this home's runtime with the session.
     """
 
     started_by: StartedBy = "supervisor"
@@ -32,11 +33,11 @@ class Hosting:
 
 
 class Availability(BaseModel):
-    """What becomes of this runtime's address. `sentence` and `fix` are the same for a person.
+    """How long this runtime's address lasts. `sentence` and `fix` are the same for a person.
 
-    `missed_port`: the home's own port, which another program has, so that addresses given out before do not answer.
-    `ends_when_idle`: it ends without use. `starts_with_session`: a service manager starts it after a reboot; None where
-    whoever started it has to know.
+    `missed_port`: the home's own port if another program occupies it; addresses given out earlier
+    then do not answer. `ends_when_idle`: the runtime ends without use. `starts_with_session`: a
+    service manager starts it after a reboot; None if only the program that started it knows.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,7 +51,9 @@ class Availability(BaseModel):
 
 
 def availability(hosting: Hosting, url: str, *, awaits_events: bool) -> Availability:
-    """`awaits_events`: schedules, triggers or webhooks are active, so that it does not end without use."""
+    """Compute the availability. `awaits_events`: active schedules, triggers or webhooks prevent the
+    end without use.
+    """
     installed = hosting.started_by == "service" or hosting.service_installed()
     detached = hosting.started_by == "detached"
     ends = detached and hosting.idle_timeout > 0 and not awaits_events

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Model(BaseModel):
-    """Base of the models below: immutable, closed."""
+    """Base class of the data models: immutable, without extra fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

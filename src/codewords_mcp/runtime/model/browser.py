@@ -1,4 +1,4 @@
-"""A person's own Chrome, as they are told of it."""
+"""The state of a person's own Chrome."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pydantic import BaseModel
 
 
 class OwnChrome(BaseModel):
-    """`sentence` says how it stands, `fix` what to do, "" where nothing is. `address` is where the extension looks for its
-    runtime, `extension` its version, `acting` what acts in it now.
+    """`sentence` describes the state, `fix` says what to do, "" if nothing. `address`: the
+    runtime's address in the extension, `extension`: its version, `acting`: the workflows that use
+    the browser now.
     """
 
     paired: bool

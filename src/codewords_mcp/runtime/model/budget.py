@@ -13,9 +13,10 @@ BudgetPeriod = Literal["total", "month", "day"]
 
 
 class Budget(Model):
-    """A ceiling for model calls, in USD. `subject` is one workflow's or key's id; "" holds for each of them alone.
+    """A ceiling for model calls, in USD. `subject` is a workflow's or key's id; "" applies to each
+    of them separately.
 
-    `spent` and `reserved` are told for the home and for one workflow or key.
+    `spent` and `reserved` are filled in for budgets of the home, one workflow or one key.
     """
 
     scope: BudgetScope

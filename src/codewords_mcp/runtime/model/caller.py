@@ -1,4 +1,4 @@
-"""Who asks, and what they may do."""
+"""The caller of an operation, and its permissions."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ from typing import Any, Literal
 from codewords_mcp.errors import Conflict, Forbidden
 
 MAX_DEPTH = 20
-"""Workflows that may call each other in a chain, also by schedules and webhooks that they make: beyond it is one that calls
-itself without end.
+"""Maximum length of a chain of workflows that call each other, also by schedules and webhooks. A
+longer chain is a workflow that calls itself without end.
 """
 
 Scope = Literal["read", "run", "write", "admin"]
-"""What a key may do: look; run workflows and call models and services; change what is there; administer keys."""
+"""Permission of a key: read; run workflows and call models and services; change things; administer
+keys.
+"""
 
 
 HOME_OWNER = "local"
-"""Owner of what the home's admin key makes."""
+"""Owner of everything made with the home's admin key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `owner` owns workflows, runs, secrets and files; another owner's are not found.
+    """Authenticated origin of a request. `owner` owns workflows, runs, secrets and files; another
+    owner's are not found.
 
-    kind: `admin` may all; `user` may use and deploy own things, not administer keys or stop the runtime;
-    `run` is a sandboxed workflow: `/run`, provider routes and files only.
-    `scopes` and `toolsets` (of the MCP door) narrow that; None does not. `by_token`: an authorization server's token,
-    for which further scopes can be had, named it.
+    kind: `admin` may do everything. `user` may use and deploy its own things, but not administer
+    keys or stop the runtime. `run` is a sandboxed workflow: `/run`, provider routes and files only.
+    `scopes` and `toolsets` (MCP only) narrow that; None does not. `by_token`: an authorization
+    server issued the token, and further scopes can be requested there.
     """
 
     owner: str
@@ -39,14 +42,16 @@ class Caller:
     by_token: bool = False
 
     def can(self, scope: Scope) -> bool:
-        """Whether its scopes have this one; `admin` has all."""
+        """Whether the caller has this scope; `admin` includes all."""
         return self.scopes is None or scope in self.scopes or "admin" in self.scopes
 
 
 @dataclass(frozen=True, slots=True)
 class MadeBy:
-    """The workflow whose run made a schedule, webhook or delivery. What that starts counts on it: `depth` is how deep in a chain
-    of calls the started run stands, `services` are the workflows of that chain, the nearest first. `key_id` is the key that
+    """The workflow whose run created a schedule, webhook or delivery.
+
+    Runs started by it count towards that workflow's chain. `depth` is the depth of the started run
+    in the chain, `services` are the chain's workflows, the nearest first. `key_id` is the key that
     began the chain, None for the home's own.
     """
 
@@ -56,7 +61,7 @@ class MadeBy:
     key_id: str | None = None
 
     def check(self) -> None:
-        """Raises Conflict where what it starts would stand too deep in the chain."""
+        """Raise Conflict if the started run would exceed the maximum depth."""
         if self.depth > MAX_DEPTH:
             raise Conflict(
                 f"Workflows start each other {MAX_DEPTH} deep, which is the limit.",
@@ -64,27 +69,29 @@ class MadeBy:
             )
 
     def as_json(self) -> dict[str, Any]:
-        """For the store."""
+        """The stored form."""
         plain = {"workflow": self.workflow, "depth": self.depth, "services": list(self.services)}
         return plain | ({"key_id": self.key_id} if self.key_id else {})
 
     @classmethod
     def from_json(cls, stored: dict[str, Any] | None) -> MadeBy | None:
-        """From the store; None for what a person made."""
+        """Parse the stored form. None for things made by a person."""
         if stored is None:
             return None
         return cls(stored["workflow"], stored["depth"], tuple(stored["services"]), stored.get("key_id"))
 
 
-def require_admin(caller: Caller, what: str) -> None:
+def require_admin(caller: Caller, action: str) -> None:
     """Raise Forbidden unless the caller is an admin."""
     if caller.kind != "admin":
-        raise Forbidden(f"This key may not {what}.", hint="Use the home's admin key.")
+        raise Forbidden(f"This key may not {action}.", hint="Use the home's admin key.")
 
 
-def refuse_run(caller: Caller, what: str) -> None:
-    """Raise Forbidden for a running workflow's key: it runs things and moves files, and administers nothing."""
+def refuse_run(caller: Caller, action: str) -> None:
+    """Raise Forbidden for a running workflow's key, which may run things and move files but
+    administer nothing.
+    """
     if caller.kind == "run":
         raise Forbidden(
-            f"A running workflow's key may not {what}.", hint="Use a person's key, outside the workflow."
+            f"A running workflow's key may not {action}.", hint="Use a person's key, outside the workflow."
         )

@@ -1,4 +1,4 @@
-"""What has changed, told at once to whoever listens in this process: lists that clients keep are then read anew."""
+"""Change events within one process, so that clients read their lists again at once."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ Listener = Callable[[str, Change], None]
 
 
 class Announcements:
-    """For one event loop."""
+    """Subscribers of one event loop."""
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Tell it from now on; what ends that."""
+        """Subscribe. Returns a function that ends the subscription."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
     def announce(self, owner: str, change: Change) -> None:
-        """Something of this owner's has changed."""
+        """Notify all subscribers of a change to one of this owner's lists."""
         for listener in list(self._listeners):
             listener(owner, change)

@@ -1,4 +1,6 @@
-"""Deploys that would silently replace something: a name in use, and a live version that the deploy did not begin from."""
+"""Conflicts of a deploy that would replace something unseen: a name in use, or a live version other
+than its base.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,12 @@ import difflib
 
 from codewords_mcp.errors import Conflict
 
-_DIFF_KEPT = 6_000
+_MAX_DIFF = 6_000
+"""Maximum characters of a diff."""
 
 
 class NameTaken(Conflict):
-    """A deploy under the name of another workflow, which was not named by its id. Nothing was deployed."""
+    """The name belongs to another workflow, which was not named by its id. Nothing was deployed."""
 
     wire_fields = ("service_id", "version")
 
@@ -25,10 +28,10 @@ class NameTaken(Conflict):
 
 
 class VersionChanged(Conflict):
-    """A deploy that began from another version than the live one. Nothing was deployed.
+    """The deploy is based on another version than the live one. Nothing was deployed.
 
-    `live_changes` is the unified diff from `base_version` to the live version, `own_changes` the one to the code that was
-    to be deployed; both bounded, and "" where the base is unknown.
+    `live_changes`: unified diff from `base_version` to the live version. `own_changes`: diff from
+    `base_version` to the submitted code. Both are bounded, and "" if the base is unknown.
     """
 
     wire_fields = ("service_id", "base_version", "live_version", "live_changes", "own_changes")
@@ -51,6 +54,6 @@ class VersionChanged(Conflict):
 def _diff(before: str, after: str, old: str, new: str) -> str:
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), old, new, n=2, lineterm="")
     text = "\n".join(lines)
-    if len(text) <= _DIFF_KEPT:
+    if len(text) <= _MAX_DIFF:
         return text
-    return f"{text[:_DIFF_KEPT]}\n… ({len(text) - _DIFF_KEPT} more characters)"
+    return f"{text[:_MAX_DIFF]}\n… ({len(text) - _MAX_DIFF} more characters)"

@@ -17,7 +17,7 @@ class FileLinks(Model):
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """An uploaded file; `size` in bytes, `stored_as` its name among them."""
+    """An uploaded file; `size` in bytes, `stored_as` the name under which it is stored."""
 
     filename: str
     content_type: str

@@ -1,10 +1,10 @@
-"""Why a binary answer has no link, in words."""
+"""Messages for a binary response without a download link."""
 
 from __future__ import annotations
 
 from typing import Final
 
-_WORDS: Final = {
+_MESSAGES: Final = {
     "storing": "it is being stored; ask again in a moment",
     "too_large": "it is larger than CODEWORDS_MAX_FILE and was not kept; have the workflow answer with less",
     "busy": "too many answers were being stored; it was not kept; run the workflow again",
@@ -14,5 +14,5 @@ _WORDS: Final = {
 
 
 def file_problem(problem: str | None) -> str:
-    """The sentence of `AnswerFile.problem`."""
-    return f"no link: {_WORDS.get(problem or '', 'the file is not there')}"
+    """The message for `ResponseFile.problem`."""
+    return f"no link: {_MESSAGES.get(problem or '', 'the file is not there')}"

@@ -1,4 +1,4 @@
-"""What the facade tells of integrations: apps, their actions, accounts that are connected, and what a call gave."""
+"""Data models of integrations: apps, their actions, connected accounts and results of actions."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from codewords_mcp.runtime.model.base import Model
 
 Status = Literal["connected", "missing", "unhealthy", "not_required", "not_configured"]
 Backend = Literal["native", "connect"]
-"""native: carried out by the runtime itself, with the caller's own token. connect: by the Pipedream project."""
+"""native: executed by the runtime with the caller's own token. connect: executed by the Pipedream
+project.
+"""
 
 
 class App(Model):
-    """An app. `auth`: how an account is connected. `weight`: how much it is used, more is more."""
+    """An app. `auth`: the method of connecting an account. `weight`: popularity, more is more."""
 
     slug: str
     name: str
@@ -25,8 +27,9 @@ class App(Model):
 
 
 class Prop(Model):
-    """One field of an action. `options`: the values that it takes, where they are known; `remote`: the app tells them
-    (`get_integration` with `prop`); `reloads`: what else there is depends on its value.
+    """One field of an action. `options`: its allowed values, if they are known. `remote`: the app
+    lists the values (`get_integration` with `prop`). `reloads`: the other fields depend on its
+    value.
     """
 
     name: str
@@ -44,12 +47,12 @@ class Prop(Model):
 
     @property
     def is_field(self) -> bool:
-        """Whether a caller gives it: accounts and the broker's own services are put in for them."""
+        """Whether a caller sets it. The broker sets accounts and its own services."""
         return self.type not in {"app", "alert"} and not self.type.startswith("$.service")
 
 
 class Action(Model):
-    """What can be done in an app. `writes`: it may change something there."""
+    """An action of an app. `writes`: it may change something there."""
 
     key: str
     app: str
@@ -63,12 +66,12 @@ class Action(Model):
 
     @property
     def fields(self) -> list[Prop]:
-        """The props that a caller gives."""
+        """The props that a caller sets."""
         return [prop for prop in self.props if prop.is_field]
 
 
 class Account(Model):
-    """An account of the person's that is connected. `healthy` is false once its access has ended."""
+    """A connected account of the person. `healthy` is false after its access ended."""
 
     id: str
     app: str
@@ -79,7 +82,9 @@ class Account(Model):
 
 
 class Connection(Model):
-    """Whether an app can be used. `message` says how it stands, `how` what to do; `env_var` declares it in a workflow."""
+    """The state of an app's connection. `message` describes it, `how` says what to do; `env_var`
+    declares the app in a workflow.
+    """
 
     app: str
     status: Status
@@ -94,7 +99,7 @@ class Connection(Model):
 
 
 class Hit(Model):
-    """An action that answers a search."""
+    """An action that matches a search."""
 
     key: str
     app: str
@@ -104,7 +109,9 @@ class Hit(Model):
 
 
 class FoundActions(Model):
-    """The best first. `apps` are those whose own name was asked for. `note` says what a reader should know of the list."""
+    """Matches, the best first. `apps`: apps whose own name matched. `note`: a remark on the list
+    for the reader.
+    """
 
     actions: tuple[Hit, ...] = ()
     apps: tuple[App, ...] = ()
@@ -112,14 +119,14 @@ class FoundActions(Model):
 
 
 class Option(Model):
-    """A value that a field takes, and what people call it."""
+    """A value of a field, and its label for people."""
 
     label: str
     value: Any
 
 
 class Detail(Model):
-    """An app: its actions, or the one that was asked for with its fields, or the values of one field."""
+    """An app with its actions, or one action with its fields, or the values of one field."""
 
     app: str
     actions: tuple[Hit, ...] = ()
@@ -131,7 +138,9 @@ class Detail(Model):
 
 
 class ActionOutcome(Model):
-    """What an action gave: `ret` as the app returned it, `exports` with `$summary`, `os` what it logged."""
+    """The result of an action: `ret` as the app returned it, `exports` with `$summary`, `os` its
+    log output.
+    """
 
     action: str
     backend: Backend

@@ -1,4 +1,8 @@
-"""Names as people and older scripts write them, and what they certainly mean. What is not certain is never run."""
+"""Names of apps and actions as people and older scripts write them, and the exact names they stand
+for.
+
+A name that is ambiguous is never run.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from typing import Any
 
 from codewords_mcp.errors import InvalidInput
 
-Given = Mapping[str, Any]
+Params = Mapping[str, Any]
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "slack": ("slack_v2", "slack"),
     "airtable": ("airtable_oauth", "airtable"),
@@ -25,35 +29,39 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "postgres": ("postgresql",),
     "onedrive": ("microsoft_onedrive",),
 }
-"""An app's plain name → the apps that the broker has for it. Declaring the plain name covers all of them."""
+"""An app's plain name → the broker's apps of that name. Declaring the plain name covers all of
+them.
+"""
 _FORM = re.compile(r"[a-z0-9_]{1,100}")
 _ACTION = re.compile(r"[a-z0-9_./-]{1,200}")
 
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """An action by another name: its key, and how what was given is written there."""
+    """Another name of an action: the action's key, and a function that converts its parameters."""
 
     key: str
-    props: Callable[[Given], dict[str, Any]] = dict
+    props: Callable[[Params], dict[str, Any]] = dict
 
 
-def _contact(given: Given) -> dict[str, Any]:
+def _contact_params(params: Params) -> dict[str, Any]:
     spelled = {"firstName": "firstname", "lastName": "lastname"}
-    found = {spelled.get(name, name): value for name, value in given.items()}
-    return {"objectProperties": found, "updateIfExists": False}
+    properties = {spelled.get(name, name): value for name, value in params.items()}
+    return {"objectProperties": properties, "updateIfExists": False}
 
 
 ALIASES: Mapping[tuple[str, str], Alias] = {
     ("slack", "send-message"): Alias("slack_v2-post-message"),
-    ("hubspot", "create-contact"): Alias("hubspot-create-or-update-contact", _contact),
+    ("hubspot", "create-contact"): Alias("hubspot-create-or-update-contact", _contact_params),
     ("google_sheets", "append-rows"): Alias("google_sheets-add-rows"),
 }
-"""(app, name) → what it is at the broker, where the fields are known to mean the same."""
+"""(app, name) → the broker's action, for names whose fields are known to mean the same."""
 
 
 def app_name(text: str) -> str:
-    """An app's slug as it was typed: `Google Sheets`, `google-sheets`. "" for what cannot be one."""
+    """The slug of an app's name as typed: `Google Sheets`, `google-sheets`. "" if the text can't be
+    a slug.
+    """
     bare = re.sub(r"[\s-]+", "_", text.strip().lower())
     if _FORM.fullmatch(bare):
         return bare
@@ -61,7 +69,7 @@ def app_name(text: str) -> str:
 
 
 def app_of(text: str) -> str:
-    """The same. Raises InvalidInput for what cannot be one."""
+    """Like `app_name`. Raises InvalidInput if the text can't be a slug."""
     slug = app_name(text)
     if not slug:
         raise InvalidInput(
@@ -71,7 +79,7 @@ def app_of(text: str) -> str:
 
 
 def action_name(text: str) -> str:
-    """An action's name or key as it was typed. "" for what cannot be one."""
+    """The normalized name or key of an action. "" if the text can't be one."""
     bare = re.sub(r"\s+", "-", text.strip().lower())
     if _ACTION.fullmatch(bare):
         return bare
@@ -79,22 +87,22 @@ def action_name(text: str) -> str:
 
 
 def family(app: str) -> tuple[str, ...]:
-    """The apps that this one's name stands for, itself among them."""
+    """All apps that the name stands for, `app` itself included."""
     return tuple(dict.fromkeys((*FAMILIES.get(app, ()), app)))
 
 
 def plain(app: str) -> str:
-    """The plain name of an app, by which it is known without a broker."""
+    """The plain name of an app, which is independent of the broker."""
     return next((name for name, slugs in FAMILIES.items() if app in slugs), app)
 
 
 def covers(declared: str, app: str) -> bool:
-    """Whether a connection that is declared by this name is one of the app."""
+    """Whether a connection declared by this name is a connection of the app."""
     return app in family(declared) or declared in family(app)
 
 
 def candidates(app: str, name: str) -> list[str]:
-    """Keys that this name may be, the likeliest first."""
+    """Keys that the name may stand for, the likeliest first."""
     slugs = dict.fromkeys((app, *family(app)))
     if any(name.startswith(f"{slug}-") for slug in slugs):
         whole = [name]
@@ -105,11 +113,11 @@ def candidates(app: str, name: str) -> list[str]:
 
 
 def nearest(name: str, known: Iterable[str], count: int = 5) -> list[str]:
-    """Keys that are written nearly so, or share words, the nearest first."""
-    asked = set(re.split(r"[-_/]", name))
+    """Keys with a similar spelling or shared words, the nearest first."""
+    words = set(re.split(r"[-_/]", name))
 
     def near(key: str) -> float:
-        shared = len(asked & set(re.split(r"[-_/]", key)))
+        shared = len(words & set(re.split(r"[-_/]", key)))
         return difflib.SequenceMatcher(None, name, key).ratio() + 0.3 * shared
 
     return sorted(known, key=lambda key: (-near(key), key))[:count]

@@ -10,8 +10,9 @@ from codewords_mcp.runtime.model.caller import Scope
 
 
 class KeyInfo(Model):
-    """An API key without its text. `models`: names and patterns of the only models that it may ask; `scopes`: all that it
-    may do; `toolsets`: the only ones that it sees, over MCP alone. None for all.
+    """An API key without its text. `models`: names and patterns of the models that it may call;
+    `scopes`: its permissions; `toolsets`: the toolsets visible to it, over MCP only. None means
+    all.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""How many runs may go on and wait at a time: of a key, a caller, a workflow, and the whole home."""
+"""Limits of running and queued runs: per key, caller, workflow, and for the whole home."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from codewords_mcp.settings import Settings
 
 Scope = Literal["key", "caller", "workflow", "home"]
 OWN_SCOPES = ("key", "workflow", "home")
-"""Those whose settings carry their name; the others are the caller's."""
+"""Scopes whose settings carry their name. The other settings are the caller's."""
 NESTED_FACTOR = 2
-"""Calls made by running workflows do not wait for a key, a caller or the home, whose slot their caller holds while it
-waits for them; up to this many times the limit they start, and beyond it they are refused."""
+"""Nested runs may exceed the limits of key, caller and home up to this factor, and are refused
+beyond it.
+
+They are not queued there: their parent occupies a slot while it waits for them, so queueing could
+deadlock.
+"""
 RETRY_AFTER = 5
-"""Seconds after which one who was turned away may come back."""
+"""Seconds after which a refused caller may retry."""
 _SETTING: dict[Scope, str] = {
     "key": "CODEWORDS_KEY",
     "caller": "CODEWORDS",
     "workflow": "CODEWORDS_WORKFLOW",
     "home": "CODEWORDS_HOME",
 }
-_OF: dict[Scope, str] = {
+_SUBJECT: dict[Scope, str] = {
     "key": "with this key",
     "caller": "of this caller",
     "workflow": "of this workflow",
@@ -32,7 +36,7 @@ _OF: dict[Scope, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`runs` at once and `waiting` beside them, of one subject; None is no bound."""
+    """At most `runs` at once and `waiting` in the queue, for one subject. None is unlimited."""
 
     scope: Scope
     subject: str
@@ -41,17 +45,19 @@ class Limit:
 
     @property
     def name(self) -> tuple[Scope, str]:
-        """What it is counted under."""
+        """The key under which runs are counted."""
         return self.scope, self.subject
 
-    def most(self, *, nested: bool) -> int | None:
-        """Runs at once. A workflow's own limit is the author's word and holds for nested runs too."""
+    def max_runs(self, *, nested: bool) -> int | None:
+        """Maximum concurrent runs. The workflow limit is set by its author and applies to nested
+        runs too.
+        """
         if self.runs is None or not nested or self.scope == "workflow":
             return self.runs
         return self.runs * NESTED_FACTOR
 
     def refusal(self, waiting: int) -> TooBusy:
-        """The error of a run that would wait behind too many."""
+        """The error for a run that would exceed the queue limit."""
         setting = _SETTING[self.scope]
         if self.scope == "workflow":
             own = " or the header's `concurrency` and `queue_limit`"
@@ -59,34 +65,37 @@ class Limit:
             own = ""
 
         return TooBusy(
-            f"{waiting} runs {_OF[self.scope]} are waiting, which is the limit.",
+            f"{waiting} runs {_SUBJECT[self.scope]} are waiting, which is the limit.",
             retry_after=RETRY_AFTER,
             limit=self.scope,
             hint=f"Try again in some seconds, or raise {setting}_CONCURRENCY, {setting}_QUEUE_LIMIT{own}.",
         )
 
     def too_nested(self, active: int) -> TooBusy:
-        """The error of a call by a workflow that would start beyond what nested runs may."""
+        """The error for a workflow's call beyond the limit of nested runs."""
         return TooBusy(
-            f"{active} runs {_OF[self.scope]} are active; workflows that call workflows may not start more.",
+            f"{active} runs {_SUBJECT[self.scope]} are active; workflows that call workflows may not start more.",
             retry_after=RETRY_AFTER,
             limit=self.scope,
             hint="Look for a workflow that calls itself without end.",
         )
 
-    def waited(self, seconds: float) -> TooBusy:
-        """The error of a run that somebody waits for and whose turn did not come in its time."""
+    def waited(self, timeout: float) -> TooBusy:
+        """The error for a run that got no slot within its caller's timeout."""
         return TooBusy(
-            f"Its turn did not come within {seconds:g} s: the runs {_OF[self.scope]} at once are {self.runs}.",
+            f"Timed out after {timeout:g} s in the queue: the limit of {self.runs} concurrent runs {_SUBJECT[self.scope]} "
+            "is in use.",
             retry_after=RETRY_AFTER,
             limit=self.scope,
-            hint="Run it in the background (run_async), where it may wait as long as it takes.",
+            hint="Run it in the background (run_async): there it may wait without a timeout.",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class LimitScope:
-    """What a run is counted on. `limits` begin with the narrowest; `nested`: a running workflow has called it."""
+    """The limits that apply to a run. `limits` begin with the narrowest; `nested`: a running
+    workflow called it.
+    """
 
     owner: str
     key_id: str
@@ -96,16 +105,16 @@ class LimitScope:
 
     @property
     def group(self) -> tuple[str, str, str, bool]:
-        """Runs that are alike: they wait for each other in order."""
+        """The key of equivalent runs. They are started in order."""
         return self.owner, self.key_id, self.service_id, self.nested
 
     @property
-    def line(self) -> str:
-        """The name of their part of the durable line."""
+    def queue_name(self) -> str:
+        """The name of their part of the durable queue."""
         return f"{self.owner}/{self.key_id}/{self.service_id}"
 
 
-def place_of(
+def limit_scope(
     settings: Settings,
     owner: str,
     key_id: str | None,
@@ -114,23 +123,19 @@ def place_of(
     *,
     nested: bool,
 ) -> LimitScope:
-    """The place of a run; `own` is what the workflow's header says: (runs, waiting)."""
-    key, s = key_id or "", settings
-    if own[0] is None:
-        runs = s.workflow_concurrency
-    else:
-        runs = own[0]
-
-    if own[1] is None:
-        waiting = s.workflow_queue_limit
-    else:
-        waiting = own[1]
+    """The limits of a run. `own` are those of the workflow's header: (runs, waiting)."""
+    key = key_id or ""
+    runs, waiting = own
+    if runs is None:
+        runs = settings.workflow_concurrency
+    if waiting is None:
+        waiting = settings.workflow_queue_limit
 
     limits = (
-        Limit("key", f"{owner}/{key}", s.key_concurrency, s.key_queue_limit),
+        Limit("key", f"{owner}/{key}", settings.key_concurrency, settings.key_queue_limit),
         Limit("workflow", service_id, runs, waiting),
-        Limit("caller", owner, s.concurrency, s.queue_limit),
-        Limit("home", "", s.home_concurrency, s.home_queue_limit),
+        Limit("caller", owner, settings.concurrency, settings.queue_limit),
+        Limit("home", "", settings.home_concurrency, settings.home_queue_limit),
     )
-    bounded = tuple(one for one in limits if (one.runs, one.waiting) != (None, None))
+    bounded = tuple(limit for limit in limits if (limit.runs, limit.waiting) != (None, None))
     return LimitScope(owner, key, service_id, bounded, nested)

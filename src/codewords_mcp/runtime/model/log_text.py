@@ -1,6 +1,7 @@
-"""What a line of a program's log says about itself: its level, and the fields of a structured one.
+"""The level and the structured fields of a program's log line.
 
-Read off when a line is shown, not when it is stored: a flood of lines must not cost more than their writing.
+They are parsed when a line is shown, not when it is stored: a flood of lines must cost no more than
+writing them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any, cast
 from codewords_mcp.bounded_json import parse_or_none
 
 Line = tuple[str, str, str]
-"""created_at, stream, message: a line where a model for each would cost more than the rest."""
+"""created_at, stream, message. A tuple: a model object for each line would cost more than all other
+work on it.
+"""
 LEVELS = ("debug", "info", "warning", "error", "critical")
 _NAMES = {
     "trace": "debug", "debug": "debug", "info": "info", "notice": "info", "warn": "warning", "warning": "warning",
@@ -37,15 +40,17 @@ _SERVER = re.compile(
     r"INFO: +(Started server process \[\d+\]|Waiting for application (startup|shutdown)\.|"
     r"Application (startup|shutdown) complete\.|Uvicorn running on .*|Shutting down|Finished server process \[\d+\])"
 )
-"""A line of the workflow's server about its start or end, on stderr."""
+"""Lines of the workflow's HTTP server about its start and end, on stderr."""
 _SERVER_ACCESS = re.compile(r'INFO: +[\d.]+:\d+ - "[A-Z]+ \S+ HTTP/1\.1" \d{3}.*')
-"""A line of the workflow's server about a request that the run's record tells of; uvicorn writes it to stdout by default."""
-LONGEST = 16 << 10
-"""Characters of a line that is looked into."""
+"""The server's access line. The run's record has the same facts. uvicorn writes it to stdout by
+default.
+"""
+MAX_PARSED = 16 << 10
+"""Maximum characters of a line that is parsed."""
 
 
 def level_of(message: str) -> str | None:
-    """One of `LEVELS`, where the line says one."""
+    """One of `LEVELS`, or None if the line names no level."""
     if message.startswith("{"):
         fields = fields_of(message) or {}
         named = next((fields[key] for key in _LEVEL_KEYS if isinstance(fields.get(key), str)), "")
@@ -54,32 +59,34 @@ def level_of(message: str) -> str | None:
     if message.startswith("Traceback (most recent call last)"):
         return "error"
 
-    found = _PLAIN.match(message)
-    if found:
-        return _NAMES.get((found["head"] or found["bracket"]).lower())
+    match = _PLAIN.match(message)
+    if match:
+        return _NAMES.get((match["head"] or match["bracket"]).lower())
 
     return None
 
 
 def fields_of(message: str) -> dict[str, Any] | None:
-    """The fields of a line that is one JSON object, as structlog writes them."""
-    if not message.startswith("{") or len(message) > LONGEST:
+    """The fields of a line that is one JSON object, as structlog writes them. None for any other
+    line.
+    """
+    if not message.startswith("{") or len(message) > MAX_PARSED:
         return None
-    found = parse_or_none(message)
-    if isinstance(found, dict):
-        return cast("dict[str, Any]", found)
+    parsed = parse_or_none(message)
+    if isinstance(parsed, dict):
+        return cast("dict[str, Any]", parsed)
     return None
 
 
-def is_at_least(level: str | None, least: str) -> bool:
-    """Whether a line of this level is of `least` or above; one that says none counts as `info`."""
-    return LEVELS.index(level or "info") >= LEVELS.index(least)
+def is_at_least(level: str | None, minimum: str) -> bool:
+    """Whether the level is `minimum` or above. None counts as `info`."""
+    return LEVELS.index(level or "info") >= LEVELS.index(minimum)
 
 
 def readable(message: str) -> tuple[str | None, str] | None:
-    """The level and the text of a line that a logger wrote as JSON, without its time; None for any other line.
+    """Level and text of a JSON log line, without its time. None for any other line.
 
-    The fields follow the event as `name=value`; an exception follows on lines of its own.
+    The fields follow the event as `name=value`. An exception follows on lines of its own.
     """
     fields = fields_of(message)
     if fields is None:
@@ -89,12 +96,12 @@ def readable(message: str) -> tuple[str | None, str] | None:
     if event is None or not any(key in fields for key in (*_TIME_KEYS, *_LEVEL_KEYS)):
         return None
 
-    shown = {
+    extra = {
         key: value
         for key, value in fields.items()
         if key not in {event, *_TIME_KEYS, *_LEVEL_KEYS, "exception"}
     }
-    text = " ".join([fields[event], *(f"{key}={_compact(value)}" for key, value in shown.items())])
+    text = " ".join([fields[event], *(f"{key}={_compact(value)}" for key, value in extra.items())])
     exception = fields.get("exception")
     if isinstance(exception, str) and exception:
         text += "\n" + exception.rstrip("\n")
@@ -108,7 +115,7 @@ def _compact(value: object) -> str:
 
 
 def is_server_line(stream: str, message: str) -> bool:
-    """Whether the workflow's HTTP server says here that it starts, ends, or has answered a request."""
+    """Whether the workflow's HTTP server logs its start, its end or an answered request."""
     if stream == "platform" or not message.startswith("INFO: "):
         return False
     text = message.strip()
@@ -118,13 +125,13 @@ def is_server_line(stream: str, message: str) -> bool:
 
 
 Tracing = frozenset[str]
-"""The streams on which a traceback goes on."""
+"""Streams that are within a traceback."""
 
 
 def levelled(lines: Iterable[Line], tracing: Tracing = frozenset()) -> Iterator[tuple[Line, str | None]]:
-    """Each line with its level. The lines of a traceback, to the exception's last word, have the level of its first.
+    """Each line with its level. All lines of a traceback have the level of its first line.
 
-    `tracing` is what `tracing_after` gave for the lines before.
+    `tracing` is the result of `tracing_after` for the lines before.
     """
     for line in lines:
         level, tracing = _step(line, tracing)
@@ -132,7 +139,7 @@ def levelled(lines: Iterable[Line], tracing: Tracing = frozenset()) -> Iterator[
 
 
 def tracing_after(lines: Sequence[Line], tracing: Tracing = frozenset()) -> Tracing:
-    """The streams on which a traceback goes on after these lines."""
+    """The streams that are within a traceback after these lines."""
     for line in lines:
         if tracing or line[2].find("Traceback") >= 0 or line[2].find(_RAISES) >= 0:
             tracing = _step(line, tracing)[1]

@@ -1,7 +1,7 @@
-"""What a workflow may do, as a person reads it, agrees to it and has it enforced.
+"""Permissions of a workflow: a person reads them, consents to them, and the runtime enforces them.
 
-A manifest is derived from the code and its header (`workflows/reach/`), stored with each version, and held against
-what the workflow does: hosts at the egress, services and workflows at their door.
+A manifest is derived from the code and its header (`workflows/analysis/`) and stored with each
+version. The egress proxy checks hosts against it, the service routes check services and workflows.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from codewords_mcp.runtime.model import plain_text as plain
 from codewords_mcp.runtime.model.service_operations import OPERATIONS, change_of, item_of, service_of
 
 ANY = "*"
-"""In place of an item: any of its kind."""
+"""The item that stands for any item of its kind."""
 ANY_ACTION = "any app: any action (writes)"
 OWN_CHROME = ("chrome_extension", "web_automation_agent")
-"""Library services that act in a person's own Chrome, where one is paired: that is agreed to as such."""
+"""Library services that act in a person's own Chrome if one is paired. Consent to them says so."""
 PAGE_SERVICES = ("chrome_extension", "firecrawl", "web_automation_agent", "webpage_to_markdown")
-"""Library services that go to addresses which a program gives: to hosts of the manifest, and to its `pages`."""
+"""Library services that open addresses chosen by the program. They are limited to `hosts` and
+`pages` of the manifest.
+"""
 WITH_CREDENTIALS = {
     "firecrawl": "your FIRECRAWL_API_KEY",
     "github": "your GITHUB_TOKEN",
@@ -36,10 +38,12 @@ WITH_CREDENTIALS = {
     "web_automation_agent": "your key of a model provider",
     "whatsapp_trigger": "your WHATSAPP_ACCESS_TOKEN",
 }
-"""Library services that act with a credential of the person who runs the workflow → which, as that person reads it."""
+"""Library services that use a credential of the person who runs the workflow → its name for that
+person.
+"""
 WORKFLOW_ID = re.compile(r"[a-z0-9_]+_[0-9a-f]{8}")
 WIDTH = 200
-"""Characters of a line; what does not fit is counted."""
+"""Maximum characters of a line. Items that do not fit are counted."""
 NOTHING = "reaches nothing: no hosts, services, models, workflows or secrets"
 
 
@@ -47,15 +51,16 @@ _ACCOUNT = ": account"
 
 
 def account_item(provider: str) -> str:
-    """How a manifest lists the account at a model provider."""
+    """The manifest's item for the account at a model provider."""
     return f"{provider}{_ACCOUNT} (files, batches, models)"
 
 
 class Grant(NamedTuple):
-    """One thing that is asked for. kind: host, page, address, model, service, browser, workflow, schedule, action,
-    connection, secret, package.
+    """One permission. kind: host, page, address, model, service, browser, workflow, schedule,
+    action, connection, secret, package.
 
-    `item` is what a person reads: a host or `*.` pattern, the name of a variable or service, `*` for any.
+    `item` is the text for a person: a host or `*.` pattern, the name of a variable or service, `*`
+    for any.
     """
 
     kind: str
@@ -63,9 +68,10 @@ class Grant(NamedTuple):
 
 
 class StoredSecret(BaseModel):
-    """A secret that the workflow gets. `hosts`: it is put in by the egress, for these only; None: a plain variable.
+    """A secret that the workflow gets. `hosts`: the egress proxy inserts the value, for these hosts
+    only; None: a plain variable.
 
-    `optional`: the variable has a default, and the secret takes its place where one is set.
+    `optional`: the variable has a default, which a stored secret replaces.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -85,14 +91,15 @@ class StoredSecret(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a version may do. Everything is sorted and without duplicates; `*` stands for any.
+    """Permissions of a version. All fields are sorted and without duplicates; `*` stands for any.
 
-    `hosts`: names, addresses, or `*.example.com` for every name below. `pages`: the same, for library services that read
-    pages (`PAGE_SERVICES`), beyond `hosts`. `addresses`: variables whose value names a host.
-    `open_lines`: lines of the code whose address is only known when it runs. `services` are library services, or single
-    operations of them (`github: search_code`); a service alone stands for all of its operations. `browsers` are those that
-    act in the person's own Chrome, `actions` read `app: action (writes)`. `unread`: packages of which
-    nobody can read here what they connect to. `packages` are those whose name or age makes them doubtful, with the reason.
+    `hosts`: names, addresses, or `*.example.com` for every name below. `pages`: the same, for
+    library services that read pages (`PAGE_SERVICES`), beyond `hosts`. `addresses`: variables whose
+    value names a host. `open_lines`: lines of the code whose address is only known at run time.
+    `services`: library services, or single operations of them (`github: search_code`); a service
+    alone includes all of its operations. `browsers`: services that act in the person's own Chrome.
+    `actions` read `app: action (writes)`. `unread`: packages whose connections can't be determined
+    from their code. `packages`: those with a doubtful name or age, with the reason.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -115,21 +122,25 @@ class Manifest(BaseModel):
 
     @property
     def any_host(self) -> bool:
-        """Whether every host of the public internet may be reached."""
+        """Whether every host of the public internet is allowed."""
         return ANY in self.hosts
 
     @property
     def outdated(self) -> bool:
-        """Whether it is of before people were asked about their own Chrome, and would ask for it now."""
+        """Whether the manifest lacks the permission for a person's own Chrome, because it is older
+        than that permission.
+        """
         return not self.browsers and any(name in OWN_CHROME for name in self.service_names)
 
     @property
     def service_names(self) -> frozenset[str]:
-        """The library services of which something may be called."""
+        """Names of the library services with at least one allowed operation."""
         return frozenset(map(service_of, self.services))
 
     def may_call(self, name: str) -> bool:
-        """Whether anything of this service, model provider or workflow may be called; `*` asks for any of its kind."""
+        """Whether anything of this service, model provider or workflow may be called; `*` means any
+        of its kind.
+        """
         return self._lists(name) or name in self.service_names
 
     def may_operate(self, service: str, operation: str) -> bool:
@@ -138,7 +149,8 @@ class Manifest(BaseModel):
 
     def _lists(self, name: str) -> bool:
         """Whether the service, model provider or workflow is listed as a whole."""
-        if _ACCOUNT in name:  # never by "any service": it is named as such
+        # an account is listed by name: "any service" does not include it
+        if _ACCOUNT in name:
             return name in self.models
         if ANY in self.services or name in self.services or name in self.models or name in self.workflows:
             return True
@@ -149,15 +161,15 @@ class Manifest(BaseModel):
     def may_act(self, app: str, action: str) -> bool:
         """Whether this action of an app may be used, both as they are called."""
         name = action.removeprefix(f"{app}-").removeprefix(f"{app}_").removeprefix(f"{app}/")[:60]
-        said = {
-            f"{one}: {do}"
-            for one in (app, "any app")
-            for do in (name, f"{name} (writes)", "any action (writes)")
+        accepted = {
+            f"{listed_app}: {listed_action}"
+            for listed_app in (app, "any app")
+            for listed_action in (name, f"{name} (writes)", "any action (writes)")
         }
-        return ANY in self.services or bool(said & set(self.actions))
+        return ANY in self.services or bool(accepted & set(self.actions))
 
     def grants(self) -> list[Grant]:
-        """All that it asks for; empty where it reaches nothing."""
+        """All permissions as a list. Empty if the workflow reaches nothing."""
         kinds = {
             "host": self.hosts,
             "page": self.pages,
@@ -175,11 +187,11 @@ class Manifest(BaseModel):
         return [Grant(kind, item) for kind, items in kinds.items() for item in items]
 
     def widens(self, before: Manifest) -> list[Grant]:
-        """What of this `before` did not allow."""
+        """The permissions that `before` does not include."""
         return [grant for grant in self.grants() if not before.allows(grant, self)]
 
-    def allows(self, grant: Grant, asked: Manifest) -> bool:
-        """Whether `grant`, of the manifest `asked`, is within this one."""
+    def allows(self, grant: Grant, new: Manifest) -> bool:
+        """Whether this manifest includes `grant`, a permission of the manifest `new`."""
         kind, item = grant
         if kind in {"host", "address"}:
             return self.any_host or (
@@ -200,35 +212,33 @@ class Manifest(BaseModel):
                 or f"{item.partition(': ')[0]}: any action (writes)" in self.actions
             )
         if kind in {"browser", "connection", "package"}:
-            return (
-                item
-                in {"browser": self.browsers, "connection": self.connections, "package": self.packages}[kind]
-            )
+            by_kind = {"browser": self.browsers, "connection": self.connections, "package": self.packages}
+            return item in by_kind[kind]
 
-        secret = next(one for one in asked.secrets if str(one) == item)
-        return any(_holds_as_much(own, secret) for own in self.secrets if own.name == secret.name)
+        added = next(secret for secret in new.secrets if str(secret) == item)
+        return any(_exposes_no_more(added, own) for own in self.secrets if own.name == added.name)
 
     def lines(self) -> list[str]:
-        """The whole manifest in at most ten lines, each of a bounded length."""
-        found = [_line(kind, items) for kind, items in _grouped(self.grants())]
+        """The whole manifest in at most ten lines of bounded length."""
+        result = [_line(kind, items) for kind, items in _grouped(self.grants())]
         if self.open_lines and self.any_host:
-            found = [
+            result = [
                 line + f"; address made while it runs, {_numbers(self.open_lines)}"
                 if line.startswith("hosts")
                 else line
-                for line in found
+                for line in result
             ]
 
         if self.service_lines:
-            found.append(
+            result.append(
                 f"{'any call':<12} the service is named while it runs, {_numbers(self.service_lines)}"
             )
 
-        return found[:10] or [NOTHING]
+        return result[:10] or [NOTHING]
 
 
 def covers(patterns: Iterable[str], host: str) -> bool:
-    """Whether a host, or a `*.` pattern of hosts, is among the patterns or below one of them."""
+    """Whether a host, or a `*.` pattern of hosts, matches one of the patterns."""
     known = frozenset(patterns)
     if host in known or ANY in known:
         return True
@@ -240,18 +250,20 @@ def covers(patterns: Iterable[str], host: str) -> bool:
     return False
 
 
-def described(grants: Iterable[Grant]) -> list[str]:
-    """Every one of these grants, none left out, one line a kind: what a person is asked to agree to."""
-    return [_line(kind, items, whole=True) for kind, items in _asked(grants)]
+def describe_grants(grants: Iterable[Grant]) -> list[str]:
+    """The text of a consent question: one line for each kind, and no permission left out."""
+    return [_line(kind, items, whole=True) for kind, items in _by_kind(grants)]
 
 
-def tabled(grants: Iterable[Grant]) -> list[tuple[str, list[str]]]:
-    """The same as a table: what kind of thing, and each of it."""
-    return [(_TITLES[kind], items) for kind, items in _asked(grants)]
+def tabulate_grants(grants: Iterable[Grant]) -> list[tuple[str, list[str]]]:
+    """The same as a table of (kind, items)."""
+    return [(_TITLES[kind], items) for kind, items in _by_kind(grants)]
 
 
-def _asked(grants: Iterable[Grant]) -> list[tuple[str, list[str]]]:
-    """Grouped by kind. A service that acts with a credential of the person says which."""
+def _by_kind(grants: Iterable[Grant]) -> list[tuple[str, list[str]]]:
+    """Items grouped by kind. A service that acts with a credential of the person names the
+    credential.
+    """
     return _grouped(list(grants), credentials=True)
 
 
@@ -282,18 +294,20 @@ _IN_CHROME = "acts in your own Chrome, signed in as you, where it is paired"
 
 
 def _grouped(grants: list[Grant], *, credentials: bool = False) -> list[tuple[str, list[str]]]:
-    found: dict[str, list[str]] = {}
+    by_kind: dict[str, list[str]] = {}
     for kind, item in grants:
         if kind == "service":
-            shown = _service(item, credentials=credentials)
+            text = _service(item, credentials=credentials)
         else:
-            shown = _said(kind, item)
-        found.setdefault(kind, []).append(shown)
-    return list(found.items())
+            text = _item_text(kind, item)
+        by_kind.setdefault(kind, []).append(text)
+    return list(by_kind.items())
 
 
 def _service(item: str, *, credentials: bool) -> str:
-    """A library service or an operation of one, with what it changes and, if asked for, whose credential it uses."""
+    """A library service or operation, its effect and, with `credentials`, the credential that it
+    uses.
+    """
     if item == ANY:
         return _ANY_ITEM["service"]
 
@@ -311,8 +325,10 @@ def _service(item: str, *, credentials: bool) -> str:
     return plain.one_line(f"{name} ({', '.join(details)})" if details else name)
 
 
-def _said(kind: str, item: str) -> str:
-    """An item as a person reads it: what a program chose can be told from the question's own words."""
+def _item_text(kind: str, item: str) -> str:
+    """The text of an item for a person. Names chosen by a program are set apart from the question's
+    own text.
+    """
     if item == ANY:
         return _ANY_ITEM.get(kind, item)
     if kind == "browser":
@@ -323,34 +339,36 @@ def _said(kind: str, item: str) -> str:
 
 
 _NAMED = frozenset(("host", "page", "address", "model", "workflow", "connection"))
-"""Kinds whose items are bare names of a program's choice; those of the others are sentences of ours around such names."""
+"""Kinds whose items are bare names chosen by a program. Items of the other kinds are sentences of
+ours that contain such names.
+"""
 
 
 def _line(kind: str, items: list[str], *, whole: bool = False) -> str:
-    shown, size = 0, 0
+    count, size = 0, 0
     for item in items:
         size += len(item) + 2
-        if size > WIDTH and shown and not whole:
+        if size > WIDTH and count and not whole:
             break
-        shown += 1
+        count += 1
 
-    if shown < len(items):
-        more = f" and {len(items) - shown} more"
+    if count < len(items):
+        more = f" and {len(items) - count} more"
     else:
         more = ""
 
-    return f"{_TITLES[kind]:<12} {', '.join(items[:shown])}{more}"
+    return f"{_TITLES[kind]:<12} {', '.join(items[:count])}{more}"
 
 
 def _numbers(lines: tuple[int, ...]) -> str:
-    told = ", ".join(map(str, lines[:5])) + (" …" if len(lines) > 5 else "")
+    numbers = ", ".join(map(str, lines[:5])) + (" …" if len(lines) > 5 else "")
     if len(lines) == 1:
-        return f"line {told}"
-    return f"lines {told}"
+        return f"line {numbers}"
+    return f"lines {numbers}"
 
 
-def _holds_as_much(own: StoredSecret, asked: StoredSecret) -> bool:
-    """Whether `asked` shows the workflow no more of the secret, and to no other host, than `own`."""
+def _exposes_no_more(new: StoredSecret, own: StoredSecret) -> bool:
+    """Whether `new` exposes the secret to the code and to hosts no more than `own` does."""
     if own.hosts is None:
         return True
-    return asked.hosts is not None and all(covers(own.hosts, host) for host in asked.hosts)
+    return new.hosts is not None and all(covers(own.hosts, host) for host in new.hosts)

@@ -9,4 +9,4 @@ Progress = Callable[[float, float, str], Awaitable[None]]
 
 
 async def no_progress(done: float, total: float, message: str) -> None:
-    """Drop progress: the default where nobody listens."""
+    """Discard progress. The default without a listener."""

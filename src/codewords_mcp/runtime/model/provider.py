@@ -10,19 +10,20 @@ from codewords_mcp.runtime.model.caller import Caller
 
 Provider = Literal["openai", "anthropic", "gemini"]
 Dialect = Literal["openai", "anthropic", "gemini"]
-"""Whose shape errors have: Gemini is also called in OpenAI's."""
+"""The error format. Gemini is also called in OpenAI's format."""
 
 
 @dataclass(slots=True)
 class ProviderRequest:
     """A call of a model provider, as its SDK made it.
 
-    `path` is what follows `/openai`, percent-encoded, with its first slash; `run_mount` says that it followed
-    `/run/openai`. `here` is how the caller reached Gemini's mount: `http://127.0.0.1:8765/gemini`. `length` is the body's
-    size where it was declared.
+    `path` is the part after `/openai`, percent-encoded, with its first slash; `run_mount`: it
+    followed `/run/openai`. `here` is the URL of Gemini's mount for the caller:
+    `http://127.0.0.1:8765/gemini`. `length` is the declared size of the body.
 
-    `may_wait`: it may be made again after a while; False where whoever asks repeats calls itself, or has another way.
-    `may_switch`: a model of the same provider may answer instead. `instead_of`: this asks instead of that model already.
+    `may_wait`: the gateway may retry after a pause; false if the caller retries itself or has an
+    alternative. `may_switch`: another model of the provider may be used. `instead_of`: the model
+    that this one replaces already.
     """
 
     provider: Provider
@@ -42,9 +43,11 @@ class ProviderRequest:
 
 @dataclass(frozen=True, slots=True)
 class CallUsage:
-    """What a model call used, by kind of token, and cost in USD; `cost` is None for a model without a price.
+    """Usage of a model call by kind of token, and its cost in USD. `cost` is None for a model
+    without a price.
 
-    `estimated`: the provider did not tell. `cached`: it was not asked; the tokens are those of when it was.
+    `estimated`: the provider reported no usage. `cached`: the provider was not called; the tokens
+    are those of the original call.
     """
 
     tokens: dict[str, int]
@@ -54,10 +57,11 @@ class CallUsage:
 
 
 @dataclass(slots=True)
-class ProviderReply:
-    """The provider's own answer, streamed. Iterate `body` to its end, or close it, which ends the call upstream.
+class GatewayResponse:
+    """The provider's own response, streamed. Iterate `body` to its end, or close it, which ends the
+    upstream call.
 
-    `used` gives what the call used once it is settled, None before and for calls that cost nothing.
+    `used` returns the usage once it is settled, None before and for calls that cost nothing.
     """
 
     status: int

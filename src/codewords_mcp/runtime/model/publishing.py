@@ -1,4 +1,6 @@
-"""A workflow's route as a tool: name, words and input schema from its OpenAPI, bounded."""
+"""A workflow's route as a tool: name, description and input schema, made from its OpenAPI document
+and bounded.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,14 @@ from codewords_mcp.runtime.model.base import Model
 
 Schema = dict[str, Any]
 METHODS = ("post", "get", "put", "patch", "delete")
-LONGEST_SCHEMA = 16_000
-"""Characters of an input schema; a larger one is told as any object."""
+MAX_SCHEMA = 16_000
+"""Maximum characters of an input schema. A larger schema is published as any object."""
 _DEPTH = 12
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _FREE: Schema = {"type": "object"}
-_FUEL = 5_000
-"""Parts of a schema that are read at most."""
-_MOST_PARAMETERS = 100
+_MAX_NODES = 5_000
+"""Maximum nodes of a schema that are read."""
+_MAX_PARAMETERS = 100
 _LEFT_OUT = {
     "title", "examples", "example", "discriminator", "definitions", "dependentSchemas", "unevaluatedProperties",
     "unevaluatedItems",
@@ -32,10 +34,10 @@ _FOLLOWED = {
 
 
 class PublishedTool(Model):
-    """A workflow as a tool of its own: `tool` its name, `input_schema` what its route takes by its OpenAPI.
+    """A workflow as a tool. `tool` is its name, `input_schema` the input of its route.
 
-    `wrapped`: the route's body is no object, so it is the argument `input`. `read_only`: its owner says that it changes
-    nothing.
+    `wrapped`: the route's body is no object, so it is passed as the argument `input`. `read_only`:
+    its owner declared that it changes nothing.
     """
 
     tool: str
@@ -51,7 +53,7 @@ class PublishedTool(Model):
 
 
 def tool_name(name: str) -> str:
-    """A name that hosts take, made of a workflow's."""
+    """A tool name made from a workflow's name, valid for all hosts."""
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:40].rstrip("_")
     if _NAME.fullmatch(plain):
         return plain
@@ -59,7 +61,7 @@ def tool_name(name: str) -> str:
 
 
 def check_name(name: str) -> str:
-    """Raises InvalidInput for what can't name a tool."""
+    """The name. Raises InvalidInput if it is not valid for a tool."""
     if not _NAME.fullmatch(name):
         raise InvalidInput(
             "A tool's name is a lower-case letter and up to 39 lower-case letters, digits and _.",
@@ -69,42 +71,49 @@ def check_name(name: str) -> str:
 
 
 def choose_route(openapi: Schema, path: str | None) -> tuple[str, str, Schema]:
-    """(path, method, operation): the one asked for, else POST / or the only one. Raises NotFound, InvalidInput."""
+    """(path, method, operation) of the requested route, else of POST / or the only route. Raises
+    NotFound, InvalidInput.
+    """
     routes = {
-        (where, method): _object(operation)
-        for where, item in _object(_object(openapi).get("paths")).items()
+        (route_path, method): _object(operation)
+        for route_path, item in _object(_object(openapi).get("paths")).items()
         for method, operation in _object(item).items()
         if method in METHODS and isinstance(operation, dict)
     }
-    wanted = {key: value for key, value in routes.items() if path is None or key[0] == path}
-    if not wanted:
+    matching = {key: value for key, value in routes.items() if path is None or key[0] == path}
+    if not matching:
         raise NotFound("The workflow has no such route.", hint="`codewords show` lists its routes.")
 
-    for key in (("/", "post"), *([next(iter(wanted))] if len({where for where, _ in wanted}) == 1 else [])):
-        if key in wanted:
+    for key in (
+        ("/", "post"),
+        *([next(iter(matching))] if len({route_path for route_path, _ in matching}) == 1 else []),
+    ):
+        if key in matching:
             if "{" in key[0]:
                 raise InvalidInput(
                     "A route with parts in braces can't be a tool.", hint="Give another with --path."
                 )
-            return key[0], key[1].upper(), wanted[key]
+            return key[0], key[1].upper(), matching[key]
 
-    known = ", ".join(sorted({where for where, _ in wanted})[:10])
+    known = ", ".join(sorted({route_path for route_path, _ in matching})[:10])
     raise InvalidInput(f"The workflow has several routes: {known}.", hint="Say which with --path.")
 
 
 def input_schema(openapi: Schema, path: str, method: str) -> tuple[Schema, bool]:
-    """(schema of the arguments, whether the body is the argument `input` since it is no object with named properties)."""
+    """(schema of the arguments, wrapped). `wrapped`: the body is no object with named properties,
+    so it is the argument `input`.
+    """
     operation = operation_of(openapi, path, method)
     inliner = _Inliner(_object(_object(_object(openapi).get("components")).get("schemas")))
 
     if method == "GET":
         properties, required = _query(operation, inliner)
-        asked = _closed({"properties": properties, "required": required})
-        return (asked if not inliner.spent and _is_usable(asked) else dict(_FREE)), False
+        schema = _closed({"properties": properties, "required": required})
+        return (schema if not inliner.exhausted and _is_usable(schema) else dict(_FREE)), False
 
     content = _object(_object(operation.get("requestBody")).get("content"))
     body = inliner.inlined(_object(content.get("application/json")).get("schema", _FREE))
-    if inliner.spent or not _is_usable(body):
+    if inliner.exhausted or not _is_usable(body):
         body = dict(_FREE)
     if body.get("type") == "object" and body.get("properties"):
         return _closed(body), False
@@ -113,40 +122,42 @@ def input_schema(openapi: Schema, path: str, method: str) -> tuple[Schema, bool]
 
 
 def operation_of(openapi: Any, path: str, method: str) -> Schema:
-    """A route's operation; empty where there is none that can be read."""
+    """The OpenAPI operation of a route. Empty if the document has none that is readable."""
     return _object(_object(_object(_object(openapi).get("paths")).get(path)).get(method.lower()))
 
 
 def _query(operation: Schema, inliner: _Inliner) -> tuple[Schema, list[str]]:
-    """(properties, names of the required) of the parameters in the query."""
+    """(properties, required names) of the query parameters."""
     properties: Schema = {}
     required: list[str] = []
-    given = operation.get("parameters")
-    for one in map(_object, cast("list[Any]", given)[:_MOST_PARAMETERS] if isinstance(given, list) else []):
-        if one.get("in") == "query" and isinstance(name := one.get("name"), str):
-            properties[name] = inliner.inlined(one.get("schema", {}))
-            if one.get("required") is True and name not in required:
+    parameters = operation.get("parameters")
+    for parameter in map(
+        _object, cast("list[Any]", parameters)[:_MAX_PARAMETERS] if isinstance(parameters, list) else []
+    ):
+        if parameter.get("in") == "query" and isinstance(name := parameter.get("name"), str):
+            properties[name] = inliner.inlined(parameter.get("schema", {}))
+            if parameter.get("required") is True and name not in required:
                 required.append(name)
     return properties, required
 
 
 def _object(value: Any) -> Schema:
-    """The value where it is an object; an empty one for whatever else a program put there."""
+    """The value if it is an object, else an empty one: a program can put anything there."""
     if isinstance(value, dict):
         return cast("Schema", value)
     return {}
 
 
 def _is_usable(schema: Any) -> bool:
-    """Whether hosts and checks of arguments can use it: short enough, an object, and a JSON Schema."""
-    return isinstance(schema, dict) and len(text := json.dumps(schema)) <= LONGEST_SCHEMA and _is_schema(text)
+    """Whether the schema is a short enough, valid JSON Schema of an object."""
+    return isinstance(schema, dict) and len(text := json.dumps(schema)) <= MAX_SCHEMA and _is_schema(text)
 
 
 @functools.lru_cache(maxsize=512)
 def _is_schema(text: str) -> bool:
     import jsonschema
 
-    library = cast("Any", jsonschema)  # its types are not all told
+    library = cast("Any", jsonschema)  # the library is only partly typed
     try:
         library.Draft202012Validator.check_schema(json.loads(text))
     except (library.exceptions.SchemaError, RecursionError):
@@ -160,29 +171,30 @@ def _closed(schema: Schema) -> Schema:
 
 
 class _Inliner:
-    """A schema with what it refers to in place, without titles. Bounded: what recurs is cut, and of what is too large
-    nothing more is read (`spent`).
+    """Replaces references in a schema by their targets and removes titles.
+
+    Bounded: recursion is cut, and after `_MAX_NODES` nodes nothing more is read (`exhausted`).
     """
 
     def __init__(self, named: Schema) -> None:
         self._named = named
-        self._fuel = _FUEL
+        self._nodes_left = _MAX_NODES
 
     @property
-    def spent(self) -> bool:
-        """Whether the schema was larger than is read."""
-        return self._fuel <= 0
+    def exhausted(self) -> bool:
+        """Whether the schema was larger than the maximum."""
+        return self._nodes_left <= 0
 
     def inlined(self, node: Any, depth: int = _DEPTH) -> Any:
-        """The node with its references in place."""
-        self._fuel -= 1
+        """The node with its references resolved."""
+        self._nodes_left -= 1
         if isinstance(node, list):
-            if depth <= 0 or self.spent:
+            if depth <= 0 or self.exhausted:
                 return []
             return [self.inlined(one, depth - 1) for one in cast("list[Any]", node)]
         if not isinstance(node, dict):
             return node
-        if depth <= 0 or self.spent:
+        if depth <= 0 or self.exhausted:
             return {}
 
         schema = cast("Schema", node)

@@ -27,7 +27,7 @@ FINISHED: frozenset[str] = frozenset({"succeeded", "failed", "timed_out", "cance
 
 
 class RunError(Model):
-    """Why a run did not succeed. origin `service`: the workflow; `platform`: the runtime."""
+    """The reason of a failed run. origin `service`: the workflow; `platform`: the runtime."""
 
     code: str
     message: str
@@ -36,7 +36,7 @@ class RunError(Model):
 
 
 class Attempt(Model):
-    """One try at a run. `outcome` is a RunStatus that is final, or None while it lasts."""
+    """One attempt of a run. `outcome` is a final RunStatus, or None during the attempt."""
 
     number: int
     started_at: datetime
@@ -48,16 +48,18 @@ WaitsFor = Literal["key", "caller", "workflow", "home", "turn", "time", "retry",
 
 
 class Step(Model):
-    """A step a workflow announced with `STEPLOG START <id>`."""
+    """A step that a workflow announced with `STEPLOG START <id>`."""
 
     id: str
     at: datetime
 
 
 class RunInput(Model):
-    """What a run was asked. `content` is at most 16 KiB of text, without secrets; None where it is private or no text.
+    """The request of a run. `content`: at most 16 KiB of text, without secrets; None if it is
+    private or not text.
 
-    `path` has the query; `bytes` is the whole size, `truncated` says that more came than is kept.
+    `path` includes the query. `bytes` is the whole size; `truncated`: the body was longer than the
+    stored part.
     """
 
     method: str
@@ -68,9 +70,11 @@ class RunInput(Model):
     truncated: bool = False
 
 
-class AnswerFile(Model):
-    """A binary answer, stored as a file of the run's owner. `download_uri` needs no key, until `expires_at`; without one
-    `problem` says why: it is `storing`, was `too_large`, the store was `busy` or `store_failed`, or the file is `gone`.
+class ResponseFile(Model):
+    """A binary response, stored as a file of the run's owner.
+
+    `download_uri` needs no key, until `expires_at`. Without a link, `problem` says why: the file is
+    `storing`, was `too_large`, the store was `busy`, `store_failed`, or the file is `gone`.
     """
 
     file_id: str
@@ -83,14 +87,16 @@ class AnswerFile(Model):
 
 
 class Run(Model):
-    """The record of a run. `response_content` is bounded text; `response_json` its JSON where it is JSON.
+    """The record of a run. `response_content` is bounded text; `response_json` its JSON if it is
+    JSON.
 
-    It waits from `created_at`, has a sandbox started for it from `started_at`, and its program is asked from
-    `running_at`. `retries`: attempts beyond the first that its header asks for. `not_before`: it was delayed to this
-    time. `depth`: how many workflows called each other before this one. `held`: a process has it; of an ended run,
-    its log may still grow. `waits_for`: what a waiting run waits for: a limit that is reached (of its `key`, `caller`,
-    `workflow` or the `home`), its `turn` behind others, its `time`, the pause before another attempt (`retry`), or
-    `memory` of the machine. `input` is there once the run has ended.
+    It waits from `created_at`, its sandbox is started at `started_at`, and its program gets the
+    request at `running_at`. `retries`: attempts beyond the first that its header asks for.
+    `not_before`: time until which it is delayed. `depth`: length of the chain of calls before this
+    one. `held`: a process owns it; the log of an ended run may still grow. `waits_for`: the reason
+    for waiting: a limit that is reached (of its `key`, `caller`, `workflow` or the `home`), its
+    `turn` behind others, its `time`, the pause before another attempt (`retry`), or `memory` of the
+    machine. `input` is set once the run has ended.
     """
 
     id: str
@@ -106,7 +112,7 @@ class Run(Model):
     response_content: str | None = None
     response_json: Any = None
     response_truncated: bool = False
-    response_file: AnswerFile | None = None
+    response_file: ResponseFile | None = None
     correlation_id: str | None = None
     parent_id: str | None = None
     error: RunError | None = None
@@ -126,7 +132,9 @@ class Run(Model):
 
 
 class LogLine(Model):
-    """One line of a run's log. `created_at` is fixed width, UTC, microseconds; strictly rising, ≥ 1 ms apart."""
+    """One line of a run's log. `created_at` is fixed width, UTC, microseconds; strictly rising, ≥ 1
+    ms apart.
+    """
 
     created_at: str
     stream: Literal["stdout", "stderr", "platform"]
@@ -135,11 +143,11 @@ class LogLine(Model):
 
 @dataclass(slots=True)
 class RunRequest:
-    """A call of a workflow or library service.
+    """A request to a workflow or library service.
 
-    `path` starts with "/", without the query; `query` is raw; `headers` are lower-case byte pairs as an ASGI
-    scope has them. `body` yields chunks. `timeout` and `delay` are seconds; `priority` is 1 (first) to 100, among the
-    waiting runs of one caller.
+    `path` starts with "/" and excludes the query; `query` is raw; `headers` are lower-case byte
+    pairs as in an ASGI scope. `body` yields chunks. `timeout` and `delay` are seconds; `priority`
+    is 1 (first) to 100, among the waiting runs of one caller.
     """
 
     service_id: str
@@ -162,7 +170,9 @@ class RunRequest:
 
 @dataclass(slots=True)
 class RunResponse:
-    """A workflow's own answer, streamed. Iterate `body` to its end or close it: closing early cancels the run."""
+    """A workflow's own response, streamed. Iterate `body` to its end or close it: closing early
+    cancels the run.
+    """
 
     run_id: str
     status: int

@@ -1,4 +1,4 @@
-"""The nouns of schedules. Times are timezone-aware UTC."""
+"""Data models of schedules. Times are timezone-aware UTC."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ Overlap = Literal["skip", "queue", "parallel"]
 
 
 class Schedule(Model):
-    """When a workflow runs by itself. `cron` is None for one that runs once. `next` are its next times, at most three.
+    """A schedule of a workflow. `cron` is None for a single run. `next` are the next times, at most
+    three.
 
-    `catch_up`: what becomes of times at which nothing could run: none, the latest, or each (at most 100) is made up
-    for. `overlap`: what becomes of a time at which the run before still goes on: nothing, a run after it, or a run
-    beside it. `jitter`: seconds over which its runs are spread. `note` says what happened at its last time, if anything
-    did; `last_status` and `last_error` are of the run `last_run_id`, while it is
-    on record. `missed` counts the times at which nothing could run.
+    `catch_up`: which missed times are made up for: none, the latest, or each (at most 100).
+    `overlap`: a time that comes during the previous run is skipped, queued, or run in parallel.
+    `jitter`: seconds over which its runs are spread. `note` describes an incident at its last time.
+    `last_status` and `last_error` belong to the run `last_run_id`, while it is on record. `missed`
+    counts times at which nothing could run.
     """
 
     id: str

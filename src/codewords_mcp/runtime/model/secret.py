@@ -18,13 +18,17 @@ class SecretInfo(Model):
     updated_at: datetime
     used_by: list[str] = Field(default_factory=list[str])
     held: Literal["placeholder", "plain"] = "plain"
-    """Whether workflows get a placeholder that is swapped for the value on its way to `hosts`, or the value itself."""
+    """`placeholder`: workflows get a placeholder that the egress proxy replaces on the way to
+    `hosts`. `plain`: they get the value.
+    """
     hosts: list[str] = Field(default_factory=list[str])
     places: list[str] = Field(default_factory=list[str])
 
 
 class KeyRotation(Model):
-    """What a change of the master key did: how many secrets, the new key's id, and where the old key is."""
+    """Result of a change of the master key: the number of secrets, the new key's id, and the path
+    of the old key.
+    """
 
     secrets: int
     key_id: str
@@ -32,7 +36,7 @@ class KeyRotation(Model):
 
 
 class SecretForm(Model):
-    """What the page for typing a secret shows. Without `hosts` the value is a plain variable."""
+    """Contents of the page for typing a secret. Without `hosts` the value is a plain variable."""
 
     name: str
     users: list[str]

@@ -1,4 +1,4 @@
-"""What the facade tells of library services."""
+"""Data models of library services."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from codewords_mcp.runtime.model.base import Model
 
 
 class CredentialInfo(Model):
-    """A secret that a service uses; `without`: what it does when there is none, "" where it needs one.
+    """A secret that a service uses. `without`: the service's behaviour if it is not set, "" if the
+    secret is required.
 
-    `essential`: without it the service does not do what it is for.
+    `essential`: without it the service can't serve its purpose.
     """
 
     name: str
@@ -23,9 +24,11 @@ class CredentialInfo(Model):
 
 
 class OperationInfo(Model):
-    """One thing that a service does; `path` follows its id. `input` and `output` are JSON Schemas.
+    """One operation of a service. `path` follows the service's id. `input` and `output` are JSON
+    Schemas.
 
-    An operation of effect "writes" may send, change or act on something; `reads_sometimes`: with some inputs it only reads.
+    An operation of effect "writes" may send, change or act on something; `reads_sometimes`: with
+    some inputs it only reads.
     """
 
     path: str
@@ -39,14 +42,18 @@ class OperationInfo(Model):
 
 
 class CallPreview(Model):
-    """What a call would do: `writes`, it may send, change or act on something; `asks`, the call itself, on lines for a person."""
+    """Preview of a call. `writes`: it may send, change or act on something. `asks`: the call in
+    lines for a person.
+    """
 
     writes: bool
     asks: list[str] = Field(default_factory=list[str])
 
 
 class ServiceInfo(Model):
-    """A library service. `ready`: it has every credential that it needs, and is not `unavailable`, which says why."""
+    """A library service. `ready`: it has all required credentials and is not `unavailable`, which
+    holds a reason.
+    """
 
     name: str
     title: str
@@ -58,5 +65,7 @@ class ServiceInfo(Model):
 
     @property
     def lacking(self) -> list[CredentialInfo]:
-        """The credentials that are not set, and without which it does not do what it is for."""
-        return [one for one in self.credentials if one.essential and not one.present]
+        """The essential credentials that are not set."""
+        return [
+            credential for credential in self.credentials if credential.essential and not credential.present
+        ]

@@ -1,6 +1,7 @@
-"""The operations of library services by name, for readers that must not load the services themselves.
+"""Operations of library services by name, for modules that must not import the services themselves.
 
-`services/` has the operations; a test compares this table with them. A manifest names one as `github: search_code`.
+`services/` implements the operations; a test compares this table with them. A manifest names one as
+`github: search_code`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from typing import Final, Literal, NamedTuple
 from urllib.parse import unquote
 
 Change = Literal["", "writes", "may write"]
-"""Whether a call changes or sends something: never, always, or with some inputs."""
+"""Whether a call changes or sends something: never, always, or depending on its input."""
 
 
 class ServiceOperation(NamedTuple):
-    """One operation: the paths that call it, the first one being its name, and whether it changes something."""
+    """One operation: the paths that call it, and its effect. The first path is its name."""
 
     name: str
     paths: tuple[str, ...]
@@ -21,7 +22,7 @@ class ServiceOperation(NamedTuple):
 
 
 def operation_name(paths: tuple[str, ...]) -> str:
-    """The name of the operation that these paths call: the first that is not empty, else "call"."""
+    """The name of the operation with these paths: the first that is not empty, else "call"."""
     return next((path for path in paths if path), "call")
 
 
@@ -81,21 +82,23 @@ OPERATIONS: Final[dict[str, tuple[ServiceOperation, ...]]] = {
     ),
     "whatsapp_trigger": _TRIGGER,
 }
-"""Services that have several operations. A service with one is named as a whole."""
+"""Services with several operations. A service with a single one is named as a whole."""
 
 
 def item_of(service: str, operation: str) -> str:
-    """How a manifest names one operation of a service."""
+    """The manifest's item for one operation of a service."""
     return f"{service}: {operation}"
 
 
 def service_of(item: str) -> str:
-    """The service of a manifest's item, which names the service alone or one operation of it."""
+    """The service of a manifest's item. An item is a service or one operation of it."""
     return item.partition(":")[0]
 
 
 def declared_item(item: str) -> str | None:
-    """The item for `service: operation` as a header writes it, an alias too; None where there is no such operation."""
+    """The item for `service: operation` as a header writes it, aliases included. None if there is
+    no such operation.
+    """
     service, colon, path = item.partition(":")
     if colon:
         operation = find_operation(service, path.strip())
@@ -107,7 +110,9 @@ def declared_item(item: str) -> str | None:
 
 
 def find_operation(service: str, path: str) -> ServiceOperation | None:
-    """The operation that a whole path calls, written as a program writes it: with its slashes, query and escapes."""
+    """The operation called by a whole path, as a program writes it: with slashes, query and
+    escapes.
+    """
     bare = _bare(path)
     operations = OPERATIONS.get(service, ())
     exact = (operation for operation in operations if bare in operation.paths)
@@ -116,20 +121,22 @@ def find_operation(service: str, path: str) -> ServiceOperation | None:
 
 
 def find_by_beginning(service: str, beginning: str) -> ServiceOperation | None:
-    """The operation that every path with this beginning calls; None where several are possible."""
+    """The operation called by every path with this beginning. None if several are possible."""
     if beginning.partition("?")[0].partition("#")[0] != beginning:
         return find_operation(service, beginning)
     bare = unquote(beginning).lstrip("/")
     operations = OPERATIONS.get(service, ())
     if any(path.startswith(bare) for operation in operations for path in operation.paths):
         return None
-    return next((one for one in operations if any(map(bare.startswith, _prefixes(one)))), None)
+    return next(
+        (operation for operation in operations if any(map(bare.startswith, _prefixes(operation)))), None
+    )
 
 
 def change_of(item: str) -> Change:
-    """Whether an operation, or any operation of a service, changes something."""
+    """The effect of an operation, or the strongest effect of a service's operations."""
     service, _, name = item.partition(": ")
-    changes = {one.change for one in OPERATIONS.get(service, ()) if name in {"", one.name}}
+    changes = {operation.change for operation in OPERATIONS.get(service, ()) if name in {"", operation.name}}
 
     if "writes" in changes:
         return "writes"

@@ -1,4 +1,4 @@
-"""What the facade tells of pages that wait for a person."""
+"""Pages that wait for a person."""
 
 from __future__ import annotations
 

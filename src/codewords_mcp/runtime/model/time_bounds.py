@@ -1,7 +1,7 @@
-"""Numbers and texts of time that come from outside, each within bounds with which every calculation is safe.
+"""Bounds for durations and times that come from outside.
 
-Whatever takes a duration or a moment from a caller reads it here: infinite, not a number, or beyond the calendar, it is
-invalid input and never an overflow later on.
+All durations and times from callers are parsed here. An infinite, undefined or too large value is
+refused as invalid input, so that later calculations can't overflow.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from typing import Final
 from codewords_mcp.errors import InvalidInput
 
 MAX_SECONDS: Final = 100 * 366 * 86400.0
-"""No duration of ours is longer: a hundred years."""
+"""The longest duration: a hundred years."""
 FIRST_YEAR, LAST_YEAR = 1970, 9800
-"""No moment of ours is outside: `MAX_SECONDS` later, in any zone, is still within the calendar."""
+"""Bounds of all times. `MAX_SECONDS` after the last one is still within the calendar, in any zone.
+"""
 
 
 def check_seconds(value: float, name: str, *, low: float = 0.0, high: float | None = MAX_SECONDS) -> float:
-    """The duration. Raises InvalidInput outside of the bounds, and for infinity and NaN. `high` is None where the caller
-    cuts a longer one.
+    """The duration. Raises InvalidInput if it is out of bounds, infinite or NaN. `high` is None if
+    the caller truncates longer durations.
     """
     if not math.isfinite(value) or value < low or (high is not None and value > high):
         if high is not None:
@@ -32,7 +33,7 @@ def check_seconds(value: float, name: str, *, low: float = 0.0, high: float | No
 
 
 def parse_seconds(text: str, name: str, *, low: float = 0.0, high: float | None = MAX_SECONDS) -> float:
-    """The duration that a text names; see `check_seconds`. Raises InvalidInput."""
+    """Parse a duration. See `check_seconds`. Raises InvalidInput."""
     try:
         if text.isascii() and len(text) <= 40:
             value = float(text)
@@ -44,7 +45,9 @@ def parse_seconds(text: str, name: str, *, low: float = 0.0, high: float | None 
 
 
 def parse_moment(text: str, *, zone: tzinfo | None = None) -> datetime:
-    """The moment that a text in ISO 8601 names, in UTC; `zone` is that of a text without one. Raises InvalidInput."""
+    """Parse an ISO 8601 time, and convert it to UTC. `zone` applies to a text without a zone.
+    Raises InvalidInput.
+    """
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:

@@ -10,12 +10,14 @@ UsageBy = Literal["workflow", "key", "day"]
 
 
 class UsageSum(Model):
-    """What the runs of one workflow, key or day used. Times in seconds, memory in bytes, cost in US dollars.
+    """Resources used by the runs of one workflow, key or day. Times in seconds, memory in bytes,
+    cost in US dollars.
 
-    Of a key, `of` is its id, None for the home's own key; runs that its runs have started are counted under it too.
-    `egress_in` and `egress_out` are bytes that came from and went to destinations outside. Waiting is until a sandbox
-    is started, starting until its program is asked, running until the end. `cost` is of machines and of models; `unpriced`
-    counts calls of models without a known price, which are not in it.
+    For a key, `of` is its id, None for the home's own key; runs started by its runs are counted
+    under it too. `egress_in` and `egress_out` are bytes from and to outside destinations. Waiting
+    lasts until a sandbox is started, starting until the program gets its request, running until the
+    end. `cost` includes machines and models; `unpriced` counts model calls without a known price,
+    which `cost` lacks.
     """
 
     of: str | None

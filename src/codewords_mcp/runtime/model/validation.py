@@ -13,7 +13,9 @@ CheckStatus = Literal["passed", "failed", "warning", "note", "skipped"]
 
 
 class Check(Model):
-    """One check of a validation. `line` and `column` count from 1; `fix` is what to change, if known."""
+    """One check of a validation. `line` and `column` count from 1; `fix` says what to change, if
+    known.
+    """
 
     id: str
     status: CheckStatus
@@ -24,9 +26,10 @@ class Check(Model):
 
 
 class ValidationReport(Model):
-    """`all_passed` is true when no check failed; warnings and notes do not fail. `report` is the same as text.
+    """`all_passed` is true if no check failed; warnings and notes do not count as failed. `report`
+    is the same as text.
 
-    `capabilities`: what it may do once it is deployed, in lines for a person; empty where the code could not be read.
+    `capabilities`: the permissions in lines for a person; empty if the code could not be read.
     """
 
     all_passed: bool

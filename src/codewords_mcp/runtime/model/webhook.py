@@ -1,4 +1,4 @@
-"""What the facade tells of webhooks and of what came by them."""
+"""Data models of webhooks and their deliveries."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from codewords_mcp.runtime.model.base import Model
 from codewords_mcp.runtime.model.caller import MadeBy
 
 WebhookKind = Literal["plain", "hub", "standard", "stripe", "slack", "whatsapp"]
-"""Who sends, which is how it signs: `plain` not at all (its URL is the secret), `hub` like GitHub
-(X-Hub-Signature-256), `standard` like standardwebhooks.com, `stripe`, `slack`, `whatsapp`.
+"""Sender type, which determines its signature scheme: `plain` none (the URL is the secret), `hub`
+like GitHub (X-Hub-Signature-256), `standard` like standardwebhooks.com, `stripe`, `slack`,
+`whatsapp`.
 """
 DeliveryStatus = Literal["received", "started", "ignored", "failed", "refused"]
-"""`received`: its runs are about to be started; `ignored`: nothing wanted it; `refused`: it was not the sender's."""
+"""`received`: its runs are about to be started. `ignored`: no webhook matched. `refused`: the
+sender's signature is wrong.
+"""
 
 
 class Webhook(Model):
-    """An address that starts a workflow. `secret` names the secret that its sender signs with."""
+    """An address that starts a workflow. `secret` names the secret for the sender's signature."""
 
     id: str
     kind: WebhookKind
@@ -42,7 +45,9 @@ class StartedRun(Model):
 
 
 class Delivery(Model):
-    """Something that came. `repeats`: how often it came again. `body` is text, where one delivery was asked for."""
+    """A received event. `repeats` counts further deliveries of it. `body` is text, set when a
+    single delivery is read.
+    """
 
     id: str
     kind: WebhookKind
@@ -72,6 +77,6 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class WebhookResponse:
-    """What the sender is told: text, or JSON."""
+    """The response to the sender: text, or JSON."""
 
     body: str | dict[str, Any]

@@ -16,11 +16,12 @@ from codewords_mcp.runtime.model.validation import Check
 
 
 class Deployment(Model):
-    """A workflow as it is served now. `version` counts from 1; `version_id` names this immutable version.
+    """The live version of a workflow. `version` counts from 1; `version_id` names this immutable
+    version.
 
-    `changed` is false when the code was already live and nothing was done. `isolation` is the sandbox tier.
-    `capabilities` is what it may do, in lines for a person; `manifest` the same as data, None for a version of before.
-    `availability` says whether the address lasts.
+    `changed` is false if the code was already live and nothing was done. `isolation` is the sandbox
+    tier. `capabilities`: the permissions in lines for a person; `manifest`: the same as data, None
+    for a version without one. `availability`: the lifetime of the address.
     """
 
     service_id: str
@@ -42,10 +43,12 @@ class Deployment(Model):
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A person's yes to what a version may do. `allow`: to all of it. `confirm`: the token of one certain question.
+    """A person's consent to a version's permissions. `allow`: consent to all. `confirm`: the token
+    of one question.
 
-    `by_person`: whoever calls answers for a person having said yes to that token; else the page has to have it.
-    `asker`: who asks, as the question tells it.
+    `by_person`: the caller vouches that a person approved this token (CLI, HTTP). If false, the
+    approval must be recorded on the consent page. `asker` names the origin of the request in the
+    question.
     """
 
     allow: bool = False
@@ -55,7 +58,7 @@ class Consent:
 
 
 class WorkflowSummary(Model):
-    """One line of a list."""
+    """One item of a list."""
 
     service_id: str
     name: str
@@ -76,10 +79,11 @@ class Version(Model):
 
 
 class WorkflowDetail(Model):
-    """A workflow with its routes, versions and last runs; `code` only when asked for.
+    """A workflow with its routes, versions and last runs; `code` on request only.
 
-    `capabilities` and `manifest` are as in `Deployment`, of the version that is shown. `example` is an input to try it
-    with: `given` with the version, by its header or its draft, or `derived` from its schema.
+    `capabilities` and `manifest` are as in `Deployment`, for the version shown. `example` is an
+    input to try it with: `given` with the version, by its header or its draft, or `derived` from
+    its schema.
     """
 
     service_id: str

@@ -57,8 +57,8 @@ class Admission:
     def full(self, place: LimitScope) -> Limit | None:
         """The first limit that leaves no room for a run of this place."""
         for limit in place.limits:
-            most = limit.most(nested=place.nested)
-            if most is not None and self.held(limit) >= most:
+            max_runs = limit.max_runs(nested=place.nested)
+            if max_runs is not None and self.held(limit) >= max_runs:
                 return limit
         return None
 

@@ -105,13 +105,13 @@ class BackgroundRuns:
             run = BackgroundRun(floor, self._served, run_id, work, begun=True)
             floor.enter(run, run.live(kit))
         elif not floor.draining:
-            self._lines_up(run_id, "" if request.delay > 0 else place.line)
+            self._lines_up(run_id, "" if request.delay > 0 else place.queue_name)
 
         return run_id
 
     def _claim(self, place: LimitScope, *, delayed: bool) -> bool:
         # behind those that wait already, but for a call that a running workflow makes: it would wait for itself
-        if delayed or self._floor.draining or (self._in_line[place.line] and not place.nested):
+        if delayed or self._floor.draining or (self._in_line[place.queue_name] and not place.nested):
             return False
         return self._floor.admission.claim(place)
 
@@ -145,7 +145,12 @@ class BackgroundRuns:
             requests.add(connection, works.stored(request, row["id"], body))
             if in_line and not began:
                 self._queue.put(
-                    connection, row["id"], 1, line=place.line, priority=row["priority"], delay=request.delay
+                    connection,
+                    row["id"],
+                    1,
+                    line=place.queue_name,
+                    priority=row["priority"],
+                    delay=request.delay,
                 )
 
         first = await self._floor.record_once(request, row, decide, more)
@@ -285,7 +290,7 @@ class BackgroundRuns:
             delivery = row["deliveries"] + 1
             rows.change(connection, row["id"], {"in_queue": True, "deliveries": delivery})
             delay = max(0.0, ((row["not_before"] or 0) - at) / 1e6)
-            line = LimitScope(row["owner"], row["key_id"] or "", row["service_id"], ()).line
+            line = LimitScope(row["owner"], row["key_id"] or "", row["service_id"], ()).queue_name
             self._queue.put(connection, row["id"], delivery, line=line, priority=row["priority"], delay=delay)
         return len(found)
 

@@ -20,7 +20,7 @@ from codewords_mcp.runtime.auth.questions import describe_key
 from codewords_mcp.runtime.gateway.attribution import DEEPEST, CallAttribution, CallChain
 from codewords_mcp.runtime.gateway.rules import NONE, Rules
 from codewords_mcp.runtime.model.caller import MAX_DEPTH, Caller, MadeBy
-from codewords_mcp.runtime.model.limits import LimitScope, place_of
+from codewords_mcp.runtime.model.limits import LimitScope, limit_scope
 from codewords_mcp.runtime.model.plain_text import item
 from codewords_mcp.runtime.model.run import FINISHED, RunRequest
 from codewords_mcp.runtime.model.workflow import Consent
@@ -385,7 +385,7 @@ class RunRegistry:
     def place(self, request: RunRequest, target: Target) -> LimitScope:
         """What this run is counted on."""
         caller = request.caller
-        return place_of(
+        return limit_scope(
             self.settings, caller.owner, caller.key_id, target.service_id, target.limits,
             nested=caller.kind == "run",
         )  # fmt: skip

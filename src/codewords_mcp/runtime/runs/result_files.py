@@ -16,7 +16,7 @@ from typing import IO, Any
 import structlog
 
 from codewords_mcp.errors import CodewordsError, NotFound, Unauthenticated
-from codewords_mcp.runtime.model.run import FINISHED, AnswerFile, Run, RunRequest
+from codewords_mcp.runtime.model.run import FINISHED, ResponseFile, Run, RunRequest
 from codewords_mcp.runtime.runs.request_headers import Headers, value_of
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now, to_datetime
@@ -230,7 +230,7 @@ class AnswerFiles:
 
             return run.model_copy(update={"response_file": file.model_copy(update={"problem": problem})})
 
-        linked: AnswerFile = file.model_copy(
+        linked: ResponseFile = file.model_copy(
             update={"download_uri": address + path, "expires_at": to_datetime(row["expires_at"])}
         )
         return run.model_copy(update={"response_file": linked})

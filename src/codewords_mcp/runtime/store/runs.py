@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from codewords_mcp.runtime.model.run import AnswerFile, Attempt, Run, RunError, RunInput, Step
+from codewords_mcp.runtime.model.run import Attempt, ResponseFile, Run, RunError, RunInput, Step
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime
 from codewords_mcp.runtime.store.tables import runs
 
@@ -54,7 +54,7 @@ def to_run(row: RowMapping) -> Run:
         response_content=row["response_content"],
         response_json=row["response_json"],
         response_truncated=row["response_truncated"],
-        response_file=AnswerFile(**row["response_file"]) if row["response_file"] else None,
+        response_file=ResponseFile(**row["response_file"]) if row["response_file"] else None,
         correlation_id=row["correlation_id"],
         parent_id=row["parent_id"],
         error=RunError(**row["error"]) if row["error"] else None,

@@ -38,8 +38,8 @@ def full(connection: Connection, place: LimitScope) -> tuple[Limit, int] | None:
     """The first limit under which as many runs are active as may be, with how many; None where there is room."""
     bounded = [limit for limit in place.limits if limit.runs is not None]
     for limit, active in zip(bounded, _counts(connection, bounded, place, _active()), strict=True):
-        most = limit.most(nested=place.nested)
-        if most is not None and active >= most:
+        max_runs = limit.max_runs(nested=place.nested)
+        if max_runs is not None and active >= max_runs:
             return limit, active
     return None
 

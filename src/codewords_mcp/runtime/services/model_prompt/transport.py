@@ -9,7 +9,7 @@ import httpx2
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.gateway.gateway import Gateway
 from codewords_mcp.runtime.model.caller import Caller
-from codewords_mcp.runtime.model.provider import CallUsage, Provider, ProviderReply, ProviderRequest
+from codewords_mcp.runtime.model.provider import CallUsage, GatewayResponse, Provider, ProviderRequest
 
 HOST = "http://gateway.invalid"
 """No such host is ever asked: the transport answers."""
@@ -29,7 +29,7 @@ class GatewayTransport(httpx2.AsyncBaseTransport):
         self._caller = caller
         self._may_wait = may_wait
         self._instead_of = instead_of
-        self._replies: list[ProviderReply] = []
+        self._replies: list[GatewayResponse] = []
         self.failure: CodewordsError | None = None
 
     @property
@@ -71,7 +71,7 @@ class GatewayTransport(httpx2.AsyncBaseTransport):
 
 
 class _Body(httpx2.AsyncByteStream):
-    def __init__(self, reply: ProviderReply) -> None:
+    def __init__(self, reply: GatewayResponse) -> None:
         self._reply = reply
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
