@@ -25,7 +25,7 @@ from tests.workshop import warm_folder  # noqa: E402
 from codewords_mcp.runtime.authoring.templates import templates  # noqa: E402
 from codewords_mcp.runtime.sandboxes import http1  # noqa: E402
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Sandbox, SandboxSpec  # noqa: E402
-from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver  # noqa: E402
+from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver  # noqa: E402
 from codewords_mcp.runtime.workflows.environments.environment import Environments  # noqa: E402
 from codewords_mcp.runtime.workflows.script import parse_script  # noqa: E402
 from codewords_mcp.settings import Settings  # noqa: E402

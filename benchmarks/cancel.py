@@ -20,7 +20,7 @@ from _bench import Question, interleave, options, report
 from _door import PROJECT, served
 from _sandboxes import UvRun, ask_port, greeting_environment
 
-from codewords_mcp.runtime.sandboxes.local.measure import processes
+from codewords_mcp.runtime.sandboxes.host.measure import processes
 
 sys.path[:0] = [str(PROJECT)]
 from tests.postgres import serving_postgres  # noqa: E402

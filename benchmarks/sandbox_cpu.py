@@ -24,7 +24,7 @@ from _door import CODE, Client, served
 from _sandboxes import PEER_NAME, UvRun, ask_port, greeting_environment, quiet
 from sandbox_load import AT_ONCE, sustained
 
-from codewords_mcp.runtime.sandboxes.local.measure import processes
+from codewords_mcp.runtime.sandboxes.host.measure import processes
 
 TICK = os.sysconf("SC_CLK_TCK")
 SETTLE = 1.5

@@ -37,9 +37,9 @@ from _sandboxes import (
 )
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
-from codewords_mcp.runtime.sandboxes.local.measure import processes
-from codewords_mcp.runtime.sandboxes.local.sandbox import LocalSandbox
+from codewords_mcp.runtime.sandboxes.host.measure import processes
+from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
+from codewords_mcp.runtime.sandboxes.namespaces.sandbox import LocalSandbox
 
 AT_ONCE = 8
 HUNDRED = 100

@@ -24,7 +24,7 @@ from _bench import Options, Question, clean_environment, options, report
 from _sandboxes import CODE, PEER_NAME, UvRun, ask, execute, greeting_environment, open_driver, quiet, until
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.runtime.sandboxes.local import inside
+from codewords_mcp.runtime.sandboxes.namespaces import inside
 
 PLAIN_NAME = "the same fork without any isolation"
 

@@ -21,7 +21,7 @@ from tests.integration.sandboxes import as_user
 from tests.integration.sandboxes.stage import build_environment
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.runtime.sandboxes.local.files import remove_tree
+from codewords_mcp.runtime.sandboxes.host.files import remove_tree
 
 OBSERVED: Final = PROJECT / "docs" / "reference" / "attacks.json"
 MODULE: Final = "tests.attacks.run"

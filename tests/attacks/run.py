@@ -30,10 +30,9 @@ from tests.attacks.stage import Stage
 from tests.integration.sandboxes.stage import build_environment, fork_server
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
-from codewords_mcp.runtime.sandboxes.confined.driver import ConfinedDriver
-from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock
-from codewords_mcp.runtime.sandboxes.local import measure
-from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
+from codewords_mcp.runtime.sandboxes.host import measure
+from codewords_mcp.runtime.sandboxes.landlock.driver import LandlockDriver
+from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 from codewords_mcp.runtime.sandboxes.process import ProcessDriver
 
 WAYS: Final = {"namespaces": ("exec", "fork"), "landlock": (LANDLOCK,)}
@@ -102,7 +101,7 @@ async def _stage(
 async def _open(around: Ground, run_dir: Path, way: str) -> Driver:
     """The driver that starts sandboxes in this way."""
     if way == LANDLOCK:
-        return await ConfinedDriver.open(Landlock(), around.egress, run_dir)
+        return await LandlockDriver.open(around.egress, run_dir)
     return await LocalDriver.open(around.egress, run_dir, forking=way == "fork", blanks=0)
 
 

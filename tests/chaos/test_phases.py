@@ -15,7 +15,7 @@ from tests.integration.sandboxes.stage import build_environment
 from tests.integration.sandboxes.test_ending import descendants, gone
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
+from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.requirement("sandbox:killed-in-each-phase")]
 PHASES = ("prepare", "blank", "start", "isolated", "running", "stopping", "ending", "closing")
@@ -24,7 +24,9 @@ OWNER = '''
 import asyncio, json, sys, threading
 from pathlib import Path
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, SandboxSpec
-from codewords_mcp.runtime.sandboxes.local import cell, driver, forking, paths
+from codewords_mcp.runtime.sandboxes.forkserver import fork_server
+from codewords_mcp.runtime.sandboxes.host import paths
+from codewords_mcp.runtime.sandboxes.namespaces import driver, isolation
 
 run_dir, path, prefix, version, phase, way = sys.argv[1:]
 CODE = """
@@ -59,15 +61,15 @@ async def main():
             await hang(opened)
         while not any(one["starts"] == "forks" for one in opened.forks.describe()):
             await asyncio.sleep(0.01)
-    kind = forking.ForkCell if way == "fork" else cell.ExecCell
+    kind = fork_server.ForkIsolation if way == "fork" else isolation.ExecIsolation
     if phase == "start":
         kind._expect = lambda *_: hang(opened)  # the first answer from inside
     elif phase == "isolated":
         kind.run = lambda *_: hang(opened)
     elif phase == "ending":
-        cell.Cell.remove = lambda *_: block(opened)
+        isolation.Isolation.remove = lambda *_: block(opened)
     elif phase == "closing":
-        paths.Instance.close = lambda *_: block(opened)
+        paths.DriverFolder.close = lambda *_: block(opened)
     sandbox = await opened.start(SandboxSpec("one", environment, CODE, {}))
     async for _ in sandbox.output():
         break

@@ -10,7 +10,7 @@ from typing import Final
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.e2b.mux import Json
-from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
+from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 from codewords_mcp.runtime.workflows.environments.environment import Environments
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings

@@ -10,7 +10,7 @@ from typing import Any, Final
 from codewords_mcp.agent.egress import MachineNetwork
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
 from codewords_mcp.runtime.sandboxes.e2b import wire
-from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
+from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 
 _NOTES: Final = "agent.json"
 

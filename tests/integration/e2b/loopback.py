@@ -17,7 +17,7 @@ from tests.workshop import warm_folder
 
 from codewords_mcp.runtime.sandboxes.base import Network
 from codewords_mcp.runtime.sandboxes.e2b.driver import E2BDriver
-from codewords_mcp.runtime.sandboxes.local.cgroups import remove_slice
+from codewords_mcp.runtime.sandboxes.host.cgroups import remove_slice
 from codewords_mcp.settings import Settings
 from codewords_testing.e2b import Internet, LoopbackE2B, Options, loopback_e2b, unavailable
 from codewords_testing.e2b.cloud import PATH

@@ -20,7 +20,7 @@ from codewords_mcp.cli._boundary import run_app
 from codewords_mcp.disk_errors import full_disk
 from codewords_mcp.errors import StorageFailed
 from codewords_mcp.http.middleware.errors import HttpInternalError, explain
-from codewords_mcp.runtime.sandboxes.local.paths import Folders
+from codewords_mcp.runtime.sandboxes.host.paths import Folders
 
 NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/secret/path")
 FULL = [NO_SPACE, OSError(errno.EDQUOT, "quota"), sqlite3.OperationalError("database or disk is full")]

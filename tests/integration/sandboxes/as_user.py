@@ -12,7 +12,7 @@ import sysconfig
 from pathlib import Path
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.runtime.sandboxes.local.inside import linux
+from codewords_mcp.runtime.sandboxes.namespaces.inside import linux
 
 NOBODY = 65534
 PROJECT = Path(__file__).resolve().parents[3]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef
-from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
-from codewords_mcp.runtime.sandboxes.local.files import remove_tree
+from codewords_mcp.runtime.sandboxes.host.files import remove_tree
+from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 
 from .stage import build_environment, fork_server
 

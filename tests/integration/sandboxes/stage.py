@@ -31,8 +31,8 @@ from codewords_mcp.runtime.sandboxes.base import (
     SandboxSpec,
     Stream,
 )
-from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
-from codewords_mcp.runtime.sandboxes.local.sandbox import LocalSandbox
+from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
+from codewords_mcp.runtime.sandboxes.namespaces.sandbox import LocalSandbox
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 PACKAGES = ("fastapi", "uvicorn[standard]", "hypercorn")

@@ -15,9 +15,10 @@ import pytest
 
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Exit
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
-from codewords_mcp.runtime.sandboxes.local import measure, nursery
-from codewords_mcp.runtime.sandboxes.local.cell import ExecIsolation
-from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
+from codewords_mcp.runtime.sandboxes.forkserver import warm_pool as nursery
+from codewords_mcp.runtime.sandboxes.host import measure
+from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
+from codewords_mcp.runtime.sandboxes.namespaces.isolation import ExecIsolation
 from codewords_mcp.settings import Settings
 
 from .stage import HELLO, Program, report, running, specification
@@ -141,8 +142,6 @@ import asyncio, json, sys
 from pathlib import Path
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, SandboxSpec
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
-from codewords_mcp.runtime.sandboxes.local import measure
-from codewords_mcp.runtime.sandboxes.local.cell import ExecCell
 from codewords_mcp.settings import Settings
 
 async def main():

@@ -9,7 +9,7 @@ import pytest
 
 from codewords_mcp.errors import ProgramFailed, SandboxFailed
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Exit, Limits
-from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
+from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 
 from .stage import Program, running, specification
 

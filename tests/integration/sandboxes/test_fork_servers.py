@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit
-from codewords_mcp.runtime.sandboxes.local import forking
-from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
+from codewords_mcp.runtime.sandboxes.forkserver import fork_server as forking
+from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 
 from .conftest import Opened
 from .stage import HELLO, running, specification

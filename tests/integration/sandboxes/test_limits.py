@@ -8,7 +8,7 @@ import pytest
 
 from codewords_mcp.errors import ProgramFailed
 from codewords_mcp.runtime.sandboxes.base import Driver, EnvironmentRef, Exit, Limits, OutputChunk
-from codewords_mcp.runtime.sandboxes.local import measure
+from codewords_mcp.runtime.sandboxes.host import measure
 
 from .stage import report, running, specification
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.runtime.sandboxes.local.files import remove_tree
+from codewords_mcp.runtime.sandboxes.host.files import remove_tree
 
 from . import as_user
 

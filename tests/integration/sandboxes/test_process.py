@@ -21,7 +21,7 @@ from codewords_mcp.runtime.sandboxes.base import (
     SandboxSockets,
 )
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
-from codewords_mcp.runtime.sandboxes.listeners import is_another_users_port
+from codewords_mcp.runtime.sandboxes.host.listeners import is_another_users_port
 from codewords_mcp.settings import Settings
 
 from .stage import HELLO, running, specification

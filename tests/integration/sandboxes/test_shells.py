@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit
-from codewords_mcp.runtime.sandboxes.local import inside, nursery
-from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
+from codewords_mcp.runtime.sandboxes.forkserver import warm_pool as nursery
+from codewords_mcp.runtime.sandboxes.namespaces import inside
+from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 
 from .conftest import Opened
 from .stage import HELLO, report, running, specification

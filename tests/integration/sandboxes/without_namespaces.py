@@ -11,7 +11,7 @@ import platform
 import struct
 import sys
 
-from codewords_mcp.runtime.sandboxes.local.inside import linux, syscalls
+from codewords_mcp.runtime.sandboxes.namespaces.inside import linux, syscalls
 
 _LOAD, _JEQ, _JSET, _RETURN = 0x20, 0x15, 0x45, 0x06
 _ALLOW, _ERRNO = 0x7FFF_0000, 0x0005_0000

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from codewords_mcp.runtime.sandboxes.local import cgroups, files, paths
-from codewords_mcp.runtime.sandboxes.local.cgroups import Slice
+from codewords_mcp.runtime.sandboxes.host import cgroups, files, paths
+from codewords_mcp.runtime.sandboxes.host.cgroups import Slice
 
 pytestmark = pytest.mark.requirement("sandbox:cgroups-recorded")
 

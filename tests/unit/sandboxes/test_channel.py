@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from codewords_mcp.runtime.sandboxes.local.inside import channel
+from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
 
 pytestmark = pytest.mark.requirement("sandbox:isolation")
 

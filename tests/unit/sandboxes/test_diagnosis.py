@@ -10,8 +10,8 @@ import pytest
 
 from codewords_mcp.errors import SandboxUnavailable
 from codewords_mcp.runtime.sandboxes.drivers import open_driver
-from codewords_mcp.runtime.sandboxes.local import diagnosis
-from codewords_mcp.runtime.sandboxes.local.diagnosis import MachineFacts
+from codewords_mcp.runtime.sandboxes.host import diagnosis
+from codewords_mcp.runtime.sandboxes.host.diagnosis import MachineFacts
 from codewords_mcp.settings import Settings
 
 pytestmark = pytest.mark.requirement("cli:doctor")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from codewords_mcp.runtime.sandboxes.local.files import Remover, remove_tree
+from codewords_mcp.runtime.sandboxes.host.files import Remover, remove_tree
 
 pytestmark = pytest.mark.requirement("sandbox:cleanup")
 

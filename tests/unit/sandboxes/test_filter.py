@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from codewords_mcp.runtime.sandboxes.landlock.inside import filter as second
-from codewords_mcp.runtime.sandboxes.local.inside import linux, seccomp, syscalls
+from codewords_mcp.runtime.sandboxes.namespaces.inside import linux, seccomp, syscalls
 
 pytestmark = pytest.mark.requirement("sandbox:filter")
 MACHINES: Final = ("x86_64", "aarch64")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from codewords_mcp.runtime.sandboxes.local import inflight, measure
+from codewords_mcp.runtime.sandboxes.host import inflight, measure
 
 pytestmark = [
     pytest.mark.requirement("sandbox:limits"),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from codewords_mcp.runtime.sandboxes.confined.confinement import SelfTestFacts
-from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock
+from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock, ProvedFacts
 from codewords_mcp.runtime.workflows.deployments import isolation_notes
 
 pytestmark = pytest.mark.requirement("sandbox:landlock-limits")
@@ -13,7 +12,7 @@ LIMITS = ("Unix sockets", "UDP", "inotify", "/dev/shm")
 
 
 def test_the_tier_of_landlock_names_its_limits_for_doctor() -> None:
-    tier = Landlock().tier(SelfTestFacts(40, by_address=True, exact=True))
+    tier = Landlock().tier(ProvedFacts(40, by_address=True, exact=True))
     assert [limit for limit in LIMITS if limit not in " ".join(tier.facts)] == []
     assert "host's name" in " ".join(tier.facts)
 

@@ -342,7 +342,7 @@ def _services() -> Finding:
 
 
 def _system(folder: Path) -> Finding:
-    from codewords_mcp.runtime.sandboxes.local import diagnosis
+    from codewords_mcp.runtime.sandboxes.host import diagnosis
 
     level, said, fix = diagnosis.system(str(folder))
     return Finding("system", cast("Status", level), said, fix)

@@ -28,7 +28,7 @@ async def open_driver(settings: Settings, network: Network | None, run_dir: Path
     if sys.platform == "linux":
         return await _on_linux(network, run_dir)
 
-    from codewords_mcp.runtime.sandboxes.local import diagnosis
+    from codewords_mcp.runtime.sandboxes.host import diagnosis
 
     tier = diagnosis.none("")
     raise SandboxUnavailable(" ".join(tier.facts), hint=tier.fix)
@@ -36,19 +36,18 @@ async def open_driver(settings: Settings, network: Network | None, run_dir: Path
 
 async def _on_linux(network: Network | None, run_dir: Path) -> Driver:
     """Namespaces; Landlock where they cannot be proved and it can."""
-    from codewords_mcp.runtime.sandboxes.local.driver import LocalDriver
+    from codewords_mcp.runtime.sandboxes.namespaces.driver import LocalDriver
 
     local = await LocalDriver.open(network, run_dir)
     if local.tier.id != "D":
         return local
 
-    from codewords_mcp.runtime.sandboxes.confined.driver import ConfinedDriver
-    from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock
+    from codewords_mcp.runtime.sandboxes.landlock.driver import LandlockDriver
 
-    confined = await ConfinedDriver.open(Landlock(), network, run_dir)
-    if confined.tier.id != "D":
+    landlock = await LandlockDriver.open(network, run_dir)
+    if landlock.tier.id != "D":
         await local.close()
-        return confined
+        return landlock
 
-    await confined.close()
+    await landlock.close()
     return local

@@ -36,13 +36,13 @@ from codewords_mcp.runtime.sandboxes.base import (
     Tier,
     Usage,
 )
-from codewords_mcp.runtime.sandboxes.confined.spawn import proxies
-from codewords_mcp.runtime.sandboxes.listeners import is_another_users_port
-from codewords_mcp.runtime.sandboxes.local import paths
-from codewords_mcp.runtime.sandboxes.local.inside import channel
-from codewords_mcp.runtime.sandboxes.output import ProgramOutput
+from codewords_mcp.runtime.sandboxes.host import paths
+from codewords_mcp.runtime.sandboxes.host.listeners import is_another_users_port
+from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput
+from codewords_mcp.runtime.sandboxes.host.proxy_variables import proxy_variables
+from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
 
-_BOOT: Final = str(Path(__file__).parent / "local" / "inside" / "boot.py")
+_BOOT: Final = str(Path(__file__).parent / "namespaces" / "inside" / "boot.py")
 _PORT_POLL: Final = 0.1
 _CHUNK: Final = 64 << 10
 _LAST_WORDS: Final = 1.0
@@ -161,7 +161,7 @@ class ProcessSandbox:
             connect = None
 
         if connect is not None:
-            self._way_out = proxies(connect.getsockname()[1])
+            self._way_out = proxy_variables(connect.getsockname()[1])
         else:
             self._way_out = {}
 

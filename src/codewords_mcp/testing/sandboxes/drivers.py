@@ -31,10 +31,9 @@ async def local(network: Network | None, folder: Path) -> Driver:
 
 async def landlock(network: Network | None, folder: Path) -> Driver:
     """Landlock without namespaces, also where namespaces work. Raises SandboxUnavailable where it does not hold."""
-    from codewords_mcp.runtime.sandboxes.confined.driver import ConfinedDriver
-    from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock
+    from codewords_mcp.runtime.sandboxes.landlock.driver import LandlockDriver
 
-    driver = await ConfinedDriver.open(Landlock(), network, folder / "run")
+    driver = await LandlockDriver.open(network, folder / "run")
     if driver.tier.id == "D":
         await driver.close()
         raise SandboxUnavailable(" ".join(driver.tier.facts), hint=driver.tier.fix)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import codewords_mcp
-from codewords_mcp.runtime.sandboxes.local.inside import channel
+from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
 from codewords_testing.e2b.errors import MachineFailed
 
 _LAUNCH: Final = str(Path(__file__).parent / "inside" / "launch.py")

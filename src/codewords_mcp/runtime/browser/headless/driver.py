@@ -15,7 +15,7 @@ from codewords_mcp.runtime.browser.headless import chromium
 from codewords_mcp.runtime.browser.headless.session import HeadlessSession
 from codewords_mcp.runtime.egress import Egress, EgressEvent
 from codewords_mcp.runtime.sandboxes.base import Driver, Limits, SandboxSpec
-from codewords_mcp.runtime.sandboxes.local.inside.netns import CONNECT_PORT
+from codewords_mcp.runtime.sandboxes.namespaces.inside.netns import CONNECT_PORT
 from codewords_mcp.runtime.workflows.environments.environment import Environments
 from codewords_mcp.runtime.workflows.script import parse_script
 from codewords_mcp.settings import Settings

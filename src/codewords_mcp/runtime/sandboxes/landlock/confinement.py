@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from codewords_mcp.runtime.sandboxes.base import Tier
-from codewords_mcp.runtime.sandboxes.confined.confinement import ConfinedProgram, SelfTestFacts
+from codewords_mcp.runtime.sandboxes.base import SandboxSpec, Tier
+from codewords_mcp.runtime.sandboxes.host import diagnosis, paths
 from codewords_mcp.runtime.sandboxes.landlock.inside import ruleset
-from codewords_mcp.runtime.sandboxes.local import diagnosis, watchdog
-from codewords_mcp.runtime.sandboxes.local.inside import syscalls
+from codewords_mcp.runtime.sandboxes.namespaces.inside import syscalls
 
 NEEDED: Final = 4
 """Linux 6.7: TCP. Earlier versions cannot keep a program from the host's loopback."""
 SCOPES: Final = 6
 """Linux 6.12: signals and abstract sockets."""
-_WARDEN: Final = str(Path(__file__).with_name("launch.py"))
 _SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC: Final = (
     # Never /etc/ssl or /etc/pki whole: they hold private keys beside the certificates.
@@ -38,21 +36,39 @@ _PROC: Final = (
 _DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
+@dataclass(frozen=True, slots=True)
+class LandlockProgram:
+    """One program to confine. `ports`: the runtime's listeners on 127.0.0.1 that it may reach.
+
+    `exact`: a cgroup holds its memory and counts its processes. `port` is the PORT that it is told.
+    """
+
+    spec: SandboxSpec
+    folders: paths.Folders
+    ports: Sequence[int]
+    variables: dict[str, str]
+    argv: Sequence[str]
+    port: int
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProvedFacts:
+    """What the self-test saw beside refused acts: are connections judged by address, is memory held by the kernel."""
+
+    acts: int
+    by_address: bool
+    exact: bool
+
+
 class Landlock:
-    """Implements `Confinement`. `most` keeps to an older version of Landlock than the kernel's, to see what it holds."""
+    """The kernel's Landlock on this machine: whether it suffices, and the rules of one sandbox."""
 
-    name = "landlock"
-
-    def __init__(self, most: int | None = None) -> None:
-        found = ruleset.abi()
-        if most is None:
-            self.abi = found
-        else:
-            self.abi = min(found, most)
-        self.memory_over: Callable[[tuple[int, ...], int], bool] = watchdog.memory_over
+    def __init__(self) -> None:
+        self.abi = ruleset.abi()
 
     def missing(self) -> str:
-        """See `Confinement`."""
+        """The reason, in a sentence, why it can't be used here; empty where it can be tried."""
         if not syscalls.numbers():
             return diagnosis.UNKNOWN_MACHINE.format(machine=platform.machine())
         if self.abi == 0:
@@ -62,16 +78,13 @@ class Landlock:
         return ""
 
     def key(self) -> Sequence[str]:
-        """See `Confinement`; a kernel may be the same and its security modules not, so the boot counts."""
+        """The facts that a stored self-test result depends on, beside user, Python and version."""
+        # The boot counts: an equal kernel can start with other security modules.
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return ("landlock", str(self.abi), boot)
 
-    def warden(self) -> str:
-        """See `Confinement`."""
-        return _WARDEN
-
-    def describe(self, start: ConfinedProgram) -> dict[str, Any]:
-        """See `Confinement`; what the program may read and write, by path."""
+    def describe(self, start: LandlockProgram) -> dict[str, Any]:
+        """The supervisor's specification, for JSON: the paths that the program may read and write, ports, limits."""
         environment = start.spec.environment
         limits = asdict(start.spec.limits)
         return {
@@ -100,8 +113,8 @@ class Landlock:
             },
         }
 
-    def tier(self, kept: SelfTestFacts) -> Tier:
-        """See `Confinement`."""
+    def tier(self, kept: ProvedFacts) -> Tier:
+        """The isolation level that these facts prove."""
         facts = [
             diagnosis.C_HOLDS,
             diagnosis.C_NETWORK if kept.by_address else diagnosis.C_NETWORK_BY_PORT,

@@ -1,6 +1,6 @@
 """Process 1 of a machine: namespaces, a root whose changes are its own, and a loop that starts what envd is asked to.
 
-Messages, one JSON object a packet (`sandboxes.local.inside.channel`):
+Messages, one JSON object a packet (`sandboxes.namespaces.inside.channel`):
 host → machine   {"run": id} + memory file of {argv, env, cwd}, stdin, stdout, stderr · {"signal": number, "pid": pid}
                  {"dial": id, "port": number} · {"freeze": true} · {"thaw": true}
 machine → host   {"up": true} + the listeners of its network · {"started": id, "pid": pid} · {"failed": id, "error": text}
@@ -20,9 +20,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from codewords_mcp.runtime.sandboxes.local.inside import channel, linux, netns
+    from codewords_mcp.runtime.sandboxes.namespaces.inside import channel, linux, netns
 else:
-    from sandboxes.local.inside import channel, linux, netns
+    from sandboxes.namespaces.inside import channel, linux, netns
 
 from . import root
 

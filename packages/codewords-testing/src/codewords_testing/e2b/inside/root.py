@@ -10,9 +10,9 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from codewords_mcp.runtime.sandboxes.local.inside import linux
+    from codewords_mcp.runtime.sandboxes.namespaces.inside import linux
 else:
-    from sandboxes.local.inside import linux
+    from sandboxes.namespaces.inside import linux
 
 _OWN: Final = ("proc", "sys", "dev", "tmp", "run")
 """Made anew for each machine, and not part of a snapshot."""

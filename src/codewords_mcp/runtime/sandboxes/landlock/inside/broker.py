@@ -23,7 +23,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from ...local.inside import syscalls
+from ...namespaces.inside import syscalls
 from . import filter as rules
 from . import tree
 

@@ -16,7 +16,7 @@ import platform
 import struct
 from typing import Final
 
-from ...local.inside import syscalls
+from ...namespaces.inside import syscalls
 
 _LOAD, _JEQ, _JSET, _AND, _RETURN = 0x20, 0x15, 0x45, 0x54, 0x06
 _ALLOW, _ERRNO, _NOTIFY, _KILL = 0x7FFF_0000, 0x0005_0000, 0x7FC0_0000, 0x8000_0000

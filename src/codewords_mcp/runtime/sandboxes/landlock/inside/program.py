@@ -11,7 +11,7 @@ import socket
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from ...local.inside import channel, linux, seccomp, syscalls
+from ...namespaces.inside import channel, linux, seccomp, syscalls
 from . import filter as second
 from . import ruleset
 

@@ -22,7 +22,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Final
 
-from ...local.inside import channel, linux
+from ...namespaces.inside import channel, linux
 from . import program, tree
 from .broker import SyscallBroker
 

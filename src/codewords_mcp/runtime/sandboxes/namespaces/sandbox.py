@@ -8,9 +8,9 @@ from typing import Any
 
 from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import Network, OutputChunk, SandboxSockets, SandboxSpec
-from codewords_mcp.runtime.sandboxes.local.cell import Isolation, IsolationResources
-from codewords_mcp.runtime.sandboxes.local.cgroups import Group
-from codewords_mcp.runtime.sandboxes.local.held import WRONG_PORT_SECONDS, ManagedSandbox
+from codewords_mcp.runtime.sandboxes.host.cgroups import Group
+from codewords_mcp.runtime.sandboxes.host.managed_sandbox import WRONG_PORT_SECONDS, ManagedSandbox
+from codewords_mcp.runtime.sandboxes.namespaces.isolation import Isolation, IsolationResources
 
 
 class LocalSandbox(ManagedSandbox):

@@ -17,13 +17,14 @@ from codewords_mcp.runtime.sandboxes.base import (
     SandboxSpec,
     Tier,
 )
-from codewords_mcp.runtime.sandboxes.local import cgroups, paths, selftest
-from codewords_mcp.runtime.sandboxes.local.cell import ExecIsolation, Isolation, IsolationResources
-from codewords_mcp.runtime.sandboxes.local.forking import DriverResources
-from codewords_mcp.runtime.sandboxes.local.forks import ForkServerPool
-from codewords_mcp.runtime.sandboxes.local.sandbox import LocalSandbox
-from codewords_mcp.runtime.sandboxes.local.slots import HostUsers
-from codewords_mcp.runtime.sandboxes.local.watchdog import Watchdog
+from codewords_mcp.runtime.sandboxes.forkserver.fork_server import DriverResources
+from codewords_mcp.runtime.sandboxes.forkserver.pool import ForkServerPool
+from codewords_mcp.runtime.sandboxes.host import cgroups, paths
+from codewords_mcp.runtime.sandboxes.host.host_users import HostUsers
+from codewords_mcp.runtime.sandboxes.host.watchdog import Watchdog
+from codewords_mcp.runtime.sandboxes.namespaces import selftest
+from codewords_mcp.runtime.sandboxes.namespaces.isolation import ExecIsolation, Isolation, IsolationResources
+from codewords_mcp.runtime.sandboxes.namespaces.sandbox import LocalSandbox
 
 _THREADS = 16
 """For what blocks while sandboxes start: process creation, cgroup moves. They live as long as the driver: a launcher

@@ -15,11 +15,13 @@ from typing import Any, Final
 
 from codewords_mcp.runtime.sandboxes import authorities
 from codewords_mcp.runtime.sandboxes.base import SandboxSpec
-from codewords_mcp.runtime.sandboxes.confined.confinement import ConfinedProgram, Confinement
-from codewords_mcp.runtime.sandboxes.local import paths
-from codewords_mcp.runtime.sandboxes.local.inside import channel
+from codewords_mcp.runtime.sandboxes.host import paths
+from codewords_mcp.runtime.sandboxes.host.proxy_variables import proxy_variables
+from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock, LandlockProgram
+from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
 
-BOOT: Final = str(Path(__file__).parent.parent / "local" / "inside" / "boot.py")
+BOOT: Final = str(Path(__file__).parent.parent / "namespaces" / "inside" / "boot.py")
+_LAUNCH: Final = str(Path(__file__).with_name("launch.py"))
 _BACKLOG: Final = 4096
 
 
@@ -70,7 +72,7 @@ def variables(
     ):
         own["LD_LIBRARY_PATH"] = str(environment.base_prefix / "lib")
 
-    way_out = proxies(proxy) if proxy else {}
+    way_out = proxy_variables(proxy) if proxy else {}
     if uri:
         runtime = {"CODEWORDS_RUNTIME_URI": uri, "RUNTIME_URI": uri}
     else:
@@ -86,15 +88,8 @@ def variables(
     return own | way_out | dict(spec.env) | trust | runtime | fixed
 
 
-def proxies(port: int) -> dict[str, str]:
-    """What makes the usual clients go out by a proxy on this machine."""
-    proxy, local = f"http://127.0.0.1:{port}", "localhost,127.0.0.1,::1"
-    named = {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy, "ALL_PROXY": proxy, "NO_PROXY": local}
-    return named | {name.lower(): value for name, value in named.items()}
-
-
 def launch(
-    confinement: Confinement, start: ConfinedProgram, listener: socket.socket, outputs: tuple[int, int]
+    landlock: Landlock, start: LandlockProgram, listener: socket.socket, outputs: tuple[int, int]
 ) -> SpawnedSupervisor:
     """Write the code, listen and start the warden. Closes `outputs`. Raises OSError."""
     try:
@@ -110,10 +105,10 @@ def launch(
             stack.enter_context(boot_inside)
             leash_inside, leash = os.pipe()
             stack.callback(os.close, leash_inside)
-            described = _anonymous_file(confinement.describe(start))
+            described = _anonymous_file(landlock.describe(start))
             stack.callback(os.close, described)
             fds = (theirs.fileno(), leash_inside, described, listener.fileno(), boot_inside.fileno())
-            process = _start(confinement.warden(), fds, outputs)
+            process = _start(_LAUNCH, fds, outputs)
 
         for end in (ours, boot):
             end.setblocking(False)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import structlog
 
-from codewords_mcp.runtime.sandboxes.local import cgroups, files
+from codewords_mcp.runtime.sandboxes.host import cgroups, files
 
 _PATIENCE = 2.0
 """Seconds that a driver's end waits for files to be removed."""

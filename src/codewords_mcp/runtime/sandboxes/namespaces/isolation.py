@@ -19,9 +19,10 @@ import structlog
 
 from codewords_mcp.errors import SandboxFailed
 from codewords_mcp.runtime.sandboxes.base import Limits, SandboxSpec
-from codewords_mcp.runtime.sandboxes.local import cgroups, paths, spawn
-from codewords_mcp.runtime.sandboxes.local.link import ProcessChannel
-from codewords_mcp.runtime.sandboxes.output import ProgramOutput
+from codewords_mcp.runtime.sandboxes.host import cgroups, paths
+from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput
+from codewords_mcp.runtime.sandboxes.host.process_channel import ProcessChannel, SpawnedLauncher
+from codewords_mcp.runtime.sandboxes.namespaces import spawn
 
 T = TypeVar("T")
 
@@ -142,9 +143,7 @@ class Isolation:
         """Do something that blocks."""
         return await asyncio.get_running_loop().run_in_executor(self.place.executor, work)
 
-    def _connect(
-        self, messages: socket.socket, launcher: spawn.SpawnedLauncher | None = None
-    ) -> ProcessChannel:
+    def _connect(self, messages: socket.socket, launcher: SpawnedLauncher | None = None) -> ProcessChannel:
         self.output.start()
         self.link = ProcessChannel(messages, self._on_message, launcher)
         if self._doomed:

@@ -1,4 +1,4 @@
-"""The driver of confined sandboxes: the same for each way of confining."""
+"""The Landlock driver: sandboxes without namespaces, for machines that allow none."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Final
 
 from codewords_mcp.errors import SandboxFailed, SandboxUnavailable, StorageFailed
 from codewords_mcp.runtime.sandboxes.base import Capability, EnvironmentRef, Network, SandboxSpec, Tier
-from codewords_mcp.runtime.sandboxes.confined import selftest
-from codewords_mcp.runtime.sandboxes.confined.confinement import Confinement
-from codewords_mcp.runtime.sandboxes.confined.sandbox import ConfinedResources, ConfinedSandbox
-from codewords_mcp.runtime.sandboxes.local import cgroups, paths
-from codewords_mcp.runtime.sandboxes.local.watchdog import Watchdog
+from codewords_mcp.runtime.sandboxes.host import cgroups, paths
+from codewords_mcp.runtime.sandboxes.host.watchdog import Watchdog, memory_over
+from codewords_mcp.runtime.sandboxes.landlock import selftest
+from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock
+from codewords_mcp.runtime.sandboxes.landlock.sandbox import LandlockResources, LandlockSandbox
 
 _THREADS: Final = 16
 _MOST: Final = 1024
@@ -23,32 +23,31 @@ _MOST: Final = 1024
 _UNTESTED: Final = Tier("D", "Not tested yet")
 
 
-class ConfinedDriver:
+class LandlockDriver:
     """Implements `Driver`. Make it with `open`."""
 
     def __init__(
         self,
-        confinement: Confinement,
         instance: paths.DriverFolder,
         slice_: cgroups.Slice | None,
         network: Network | None,
     ) -> None:
         self.tier = _UNTESTED
         self.capabilities: frozenset[Capability] = frozenset()
-        self._confinement = confinement
+        self._landlock = Landlock()
         self._instance = instance
         self._slice = slice_
         self._exact = slice_ is not None
         self._network = network
-        self._live: dict[str, ConfinedSandbox] = {}
+        self._live: dict[str, LandlockSandbox] = {}
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="sandbox")
         self._waiting = ThreadPoolExecutor(_MOST, thread_name_prefix="warden")
-        self._watchdog = Watchdog(asyncio.get_running_loop(), confinement.memory_over)
+        self._watchdog = Watchdog(asyncio.get_running_loop(), memory_over)
         self._closed = False
         self._testing: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, confinement: Confinement, network: Network | None, run_dir: Path) -> ConfinedDriver:
+    async def open(cls, network: Network | None, run_dir: Path) -> LandlockDriver:
         """Clean up after earlier runtimes, then run the self-test unless its answer is known.
 
         Raises StorageFailed where `run_dir` cannot be used.
@@ -58,8 +57,8 @@ class ConfinedDriver:
         except OSError as error:
             raise StorageFailed(f"The sandboxes' folder cannot be used: {error.strerror}.") from error
 
-        driver = cls(confinement, instance, slice_, network)
-        known = await asyncio.to_thread(selftest.recall, run_dir, confinement, slice_)
+        driver = cls(instance, slice_, network)
+        known = await asyncio.to_thread(selftest.recall, run_dir, driver._landlock, slice_)
         if known is not None:
             driver._believe(known)
         await driver.self_test()
@@ -80,7 +79,7 @@ class ConfinedDriver:
             await asyncio.shield(self._testing)
         return self.tier
 
-    async def start(self, spec: SandboxSpec) -> ConfinedSandbox:
+    async def start(self, spec: SandboxSpec) -> LandlockSandbox:
         """See `Driver.start`. Cancelling it destroys the sandbox."""
         tier = await self.self_test()
         if tier.id == "D":
@@ -103,12 +102,12 @@ class ConfinedDriver:
     async def _test(self) -> None:
         self._exact = self._slice is not None
         folder = self._instance.path
-        finding = await selftest.run(self._start, self._confinement, folder, exact=self._exact)
+        finding = await selftest.run(self._start, self._landlock, folder, exact=self._exact)
         self._believe(finding)
         self._testing = None
-        await asyncio.to_thread(selftest.remember, folder.parent, self._confinement, self._slice, finding)
+        await asyncio.to_thread(selftest.remember, folder.parent, self._landlock, self._slice, finding)
 
-    def _believe(self, finding: selftest.ConfinementFinding) -> None:
+    def _believe(self, finding: selftest.LandlockFinding) -> None:
         self.tier = finding.tier
         self._exact = finding.kept.exact  # a cgroup that did not hold is worse than the watchdog
         found: set[Capability] = set()
@@ -123,13 +122,13 @@ class ConfinedDriver:
 
         self.capabilities = frozenset(found)
 
-    async def _start(self, spec: SandboxSpec, network: Network | None) -> ConfinedSandbox:
+    async def _start(self, spec: SandboxSpec, network: Network | None) -> LandlockSandbox:
         if self._closed or spec.id in self._live:
             raise SandboxFailed(
                 "The sandbox driver is closed." if self._closed else "This sandbox already runs."
             )
 
-        sandbox = ConfinedSandbox(spec, self._place(spec, network))
+        sandbox = LandlockSandbox(spec, self._place(spec, network))
         self._live[spec.id] = sandbox
         sandbox.on_end(lambda: self._live.pop(sandbox.id, None))
         self._watchdog.watch(sandbox)
@@ -142,12 +141,12 @@ class ConfinedDriver:
 
         return sandbox
 
-    def _place(self, spec: SandboxSpec, network: Network | None) -> ConfinedResources:
+    def _place(self, spec: SandboxSpec, network: Network | None) -> LandlockResources:
         folders = self._instance.next_folders()
         slice_ = self._slice if self._exact else None
-        return ConfinedResources(
+        return LandlockResources(
             folders=folders,
-            confinement=self._confinement,
+            landlock=self._landlock,
             discard=self._instance.discard,
             make_group=lambda: slice_.create(folders.top.name, spec.limits) if slice_ else None,
             executor=self._executor,

@@ -19,7 +19,7 @@ import termios
 from collections.abc import Iterator
 from typing import Final
 
-from codewords_mcp.runtime.sandboxes.local.inside import linux
+from codewords_mcp.runtime.sandboxes.namespaces.inside import linux
 
 _SO_PEEK_OFF: Final = 42
 _SO_MEMINFO: Final = 55

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -33,44 +33,53 @@ from codewords_mcp.runtime.sandboxes.base import (
     SandboxSpec,
     Tier,
 )
-from codewords_mcp.runtime.sandboxes.confined.confinement import Confinement, ProbeReport, SelfTestFacts
-from codewords_mcp.runtime.sandboxes.confined.sandbox import ConfinedSandbox
-from codewords_mcp.runtime.sandboxes.local import cgroups, diagnosis
+from codewords_mcp.runtime.sandboxes.host import cgroups, diagnosis
+from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock, ProvedFacts
+from codewords_mcp.runtime.sandboxes.landlock.sandbox import LandlockSandbox
 
 _PROBE: Final = Path(__file__).with_name("probe.py")
 _LIMITS: Final = Limits(memory=64 << 20, disk=16 << 20, processes=16, start_timeout=10)
 _SECONDS: Final = 20.0
-_NOTHING: Final = SelfTestFacts(0, by_address=False, exact=False)
+_NOTHING: Final = ProvedFacts(0, by_address=False, exact=False)
 PASSWORD: Final = "CODEWORDS_SELF_TEST"  # noqa: S105
 """A variable of a host process that the probe must not be able to read."""
 
-StartIn = Callable[[SandboxSpec, Network | None], Awaitable[ConfinedSandbox]]
+StartIn = Callable[[SandboxSpec, Network | None], Awaitable[LandlockSandbox]]
 
 
 @dataclass(frozen=True, slots=True)
-class ConfinementFinding:
+class ProbeReport:
+    """What the probe printed: each act and whether it was refused; each need and whether it was met."""
+
+    acts: dict[str, bool] = field(default_factory=dict[str, bool])
+    needs: dict[str, bool] = field(default_factory=dict[str, bool])
+    survived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LandlockFinding:
     """What the self-test found."""
 
     tier: Tier
-    kept: SelfTestFacts = _NOTHING
+    kept: ProvedFacts = _NOTHING
 
 
-async def run(start: StartIn, confinement: Confinement, folder: Path, *, exact: bool) -> ConfinementFinding:
+async def run(start: StartIn, landlock: Landlock, folder: Path, *, exact: bool) -> LandlockFinding:
     """Start the probe by `start` and judge. `folder` is written to. Raises nothing: a failure is tier D."""
-    missing = confinement.missing()
+    missing = landlock.missing()
     if missing:
-        return ConfinementFinding(diagnosis.none(missing))
+        return LandlockFinding(diagnosis.none(missing))
 
     try:
         async with asyncio.timeout(_SECONDS):
-            return await _try(start, confinement, folder, exact=exact)
+            return await _try(start, landlock, folder, exact=exact)
     except CodewordsError as error:
-        return ConfinementFinding(diagnosis.none(error.message))
+        return LandlockFinding(diagnosis.none(error.message))
     except TimeoutError:
-        return ConfinementFinding(diagnosis.none(f"The self-test did not end within {_SECONDS:g} seconds."))
+        return LandlockFinding(diagnosis.none(f"The self-test did not end within {_SECONDS:g} seconds."))
 
 
-async def _try(start: StartIn, confinement: Confinement, folder: Path, *, exact: bool) -> ConfinementFinding:
+async def _try(start: StartIn, landlock: Landlock, folder: Path, *, exact: bool) -> LandlockFinding:
     with contextlib.ExitStack() as stack:
         facts = _canaries(folder, stack)
         spec = SandboxSpec(
@@ -97,11 +106,11 @@ async def _try(start: StartIn, confinement: Confinement, folder: Path, *, exact:
         else:
             reason = "the self-test could not run"
 
-        return ConfinementFinding(diagnosis.none(f"Isolation does not hold here; {reason}."))
+        return LandlockFinding(diagnosis.none(f"Isolation does not hold here; {reason}."))
 
     held = not report.survived and exit_ == Exit("out_of_memory")
-    kept = SelfTestFacts(len(report.acts), by_address=sandbox.by_address, exact=exact and held)
-    return ConfinementFinding(confinement.tier(kept), kept)
+    kept = ProvedFacts(len(report.acts), by_address=sandbox.by_address, exact=exact and held)
+    return LandlockFinding(landlock.tier(kept), kept)
 
 
 class _Greeter:
@@ -195,39 +204,37 @@ def _read_report(printed: bytes) -> ProbeReport:
     return ProbeReport(acts, needs, survived)
 
 
-def _path(run_dir: Path, confinement: Confinement) -> Path:
-    return run_dir / f"tier-{confinement.name}.json"
+def _path(run_dir: Path) -> Path:
+    return run_dir / "tier-landlock.json"
 
 
-def _key(confinement: Confinement, slice_: cgroups.Slice | None) -> str:
+def _key(landlock: Landlock, slice_: cgroups.Slice | None) -> str:
     parts = (
-        *confinement.key(), platform.release(), str(os.geteuid()), sys.executable, sys.version, metadata.version("codewords-mcp"),
+        *landlock.key(), platform.release(), str(os.geteuid()), sys.executable, sys.version, metadata.version("codewords-mcp"),
         str(slice_ and slice_.version), hashlib.sha256(_PROBE.read_bytes()).hexdigest(),
     )  # fmt: skip
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def recall(
-    run_dir: Path, confinement: Confinement, slice_: cgroups.Slice | None
-) -> ConfinementFinding | None:
+def recall(run_dir: Path, landlock: Landlock, slice_: cgroups.Slice | None) -> LandlockFinding | None:
     """The finding kept in `run_dir`, if it is of this very machine state."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, metadata.PackageNotFoundError):
-        kept: dict[str, Any] = json.loads(_path(run_dir, confinement).read_text(encoding="utf-8"))
-        if kept["key"] == _key(confinement, slice_):
+        kept: dict[str, Any] = json.loads(_path(run_dir).read_text(encoding="utf-8"))
+        if kept["key"] == _key(landlock, slice_):
             tier = kept["tier"] | {"facts": tuple(kept["tier"]["facts"])}
-            return ConfinementFinding(Tier(**tier), SelfTestFacts(**kept["kept"]))
+            return LandlockFinding(Tier(**tier), ProvedFacts(**kept["kept"]))
     return None
 
 
 def remember(
-    run_dir: Path, confinement: Confinement, slice_: cgroups.Slice | None, finding: ConfinementFinding
+    run_dir: Path, landlock: Landlock, slice_: cgroups.Slice | None, finding: LandlockFinding
 ) -> None:
     """Keep a finding, but no failure. Losing it only costs another test, so nothing is raised."""
     if finding.tier.id == "D":
         return
     with contextlib.suppress(OSError, metadata.PackageNotFoundError):
-        kept = {"key": _key(confinement, slice_), **asdict(finding)}
-        path = _path(run_dir, confinement)
+        kept = {"key": _key(landlock, slice_), **asdict(finding)}
+        path = _path(run_dir)
         partial = path.with_suffix(f".{os.getpid()}")
         partial.write_text(json.dumps(kept), encoding="utf-8")
         partial.replace(path)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from codewords_mcp.runtime.sandboxes.local import inflight
+from codewords_mcp.runtime.sandboxes.host import inflight
 
 LimitReason = Literal["out_of_memory", "disk_full"]
 MAX_FILES = 100_000

@@ -10,9 +10,9 @@ import time
 from typing import Any, Final
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, SandboxSpec
-from codewords_mcp.runtime.sandboxes.local import spawn
-from codewords_mcp.runtime.sandboxes.local.forking import DriverResources, ForkIsolation
-from codewords_mcp.runtime.sandboxes.local.nursery import IDLE, ForkWarmPool
+from codewords_mcp.runtime.sandboxes.forkserver.fork_server import DriverResources, ForkIsolation
+from codewords_mcp.runtime.sandboxes.forkserver.warm_pool import IDLE, ForkWarmPool
+from codewords_mcp.runtime.sandboxes.namespaces import spawn
 
 MAX_SERVERS: Final = 8
 MAX_READY: Final = 32

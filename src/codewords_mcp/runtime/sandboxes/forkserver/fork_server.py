@@ -21,11 +21,13 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Limits, SandboxSpec
-from codewords_mcp.runtime.sandboxes.local import cgroups, paths, slots, spawn
-from codewords_mcp.runtime.sandboxes.local.cell import Isolation, IsolationResources, host_pid
-from codewords_mcp.runtime.sandboxes.local.inside import channel
-from codewords_mcp.runtime.sandboxes.local.link import ProcessChannel
-from codewords_mcp.runtime.sandboxes.output import ProgramOutput
+from codewords_mcp.runtime.sandboxes.host import cgroups, paths
+from codewords_mcp.runtime.sandboxes.host import host_users as slots
+from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput
+from codewords_mcp.runtime.sandboxes.host.process_channel import ProcessChannel, SpawnedLauncher
+from codewords_mcp.runtime.sandboxes.namespaces import spawn
+from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
+from codewords_mcp.runtime.sandboxes.namespaces.isolation import Isolation, IsolationResources, host_pid
 
 BOOT_SECONDS: Final = 30.0
 """For a server to import its packages; takes some 500 ms. A package that takes longer is imported by each program."""
@@ -68,7 +70,7 @@ class ForkServer:
         self._output = ProgramOutput()
         self._tail: deque[bytes] = deque(maxlen=8)
         self._group: cgroups.Group | None = None
-        self._spawned: spawn.SpawnedLauncher | None = None
+        self._spawned: SpawnedLauncher | None = None
         self._link: ProcessChannel | None = None
         self._keeper: ProcessChannel | None = None
         self._asked: dict[str, ForkIsolation] = {}
@@ -197,7 +199,7 @@ class ForkServer:
         else:  # nothing goes on, whatever a package may have left running
             self._link.kill_launcher()
 
-    def _spawn(self) -> spawn.SpawnedLauncher:
+    def _spawn(self) -> SpawnedLauncher:
         """Blocks. Raises OSError."""
         folders, environment = self._folders, self.environment
         outputs = self._output.open()

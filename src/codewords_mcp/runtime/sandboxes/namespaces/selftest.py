@@ -23,8 +23,8 @@ from typing import Any
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Exit, Limits, SandboxSpec, Tier
-from codewords_mcp.runtime.sandboxes.local import cgroups, diagnosis
-from codewords_mcp.runtime.sandboxes.local.sandbox import LocalSandbox
+from codewords_mcp.runtime.sandboxes.host import cgroups, diagnosis
+from codewords_mcp.runtime.sandboxes.namespaces.sandbox import LocalSandbox
 
 _PROBE = Path(__file__).with_name("probe.py")
 _LIMITS = Limits(memory=48 << 20, disk=16 << 20, processes=12, start_timeout=10)

@@ -9,36 +9,21 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from codewords_mcp.runtime.sandboxes import authorities
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef, Limits, SandboxSpec
-from codewords_mcp.runtime.sandboxes.local import paths
-from codewords_mcp.runtime.sandboxes.local.inside import channel, rootfs
+from codewords_mcp.runtime.sandboxes.host import paths
+from codewords_mcp.runtime.sandboxes.host.process_channel import SpawnedLauncher
+from codewords_mcp.runtime.sandboxes.namespaces.inside import channel, rootfs
 
 _HERE = Path(__file__).parent
 _LAUNCH = str(_HERE / "launch.py")
 BOOT = str(_HERE / "inside" / "boot.py")
 _BACKLOG = 4096
 MAIN = "/app/main.py"
-
-
-@dataclass(slots=True)
-class SpawnedLauncher:
-    """A launcher that runs. `channel` is non-blocking; `pidfd` is readable when the launcher has ended, which it does
-    after every process of the sandbox.
-    """
-
-    process: subprocess.Popen[bytes]
-    pidfd: int
-    channel: socket.socket
-
-    def reap(self) -> None:
-        """Collect the ended launcher."""
-        self.process.wait()
-        os.close(self.pidfd)
 
 
 def variables(spec: SandboxSpec) -> dict[str, str]:

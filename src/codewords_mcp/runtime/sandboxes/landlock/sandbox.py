@@ -17,13 +17,13 @@ import structlog
 from codewords_mcp.errors import SandboxFailed
 from codewords_mcp.runtime.sandboxes import explain
 from codewords_mcp.runtime.sandboxes.base import Network, OutputChunk, SandboxSockets, SandboxSpec
-from codewords_mcp.runtime.sandboxes.confined import spawn
-from codewords_mcp.runtime.sandboxes.confined.carry import PortForwarder
-from codewords_mcp.runtime.sandboxes.confined.confinement import ConfinedProgram, Confinement
-from codewords_mcp.runtime.sandboxes.local import cgroups, paths
-from codewords_mcp.runtime.sandboxes.local.held import WRONG_PORT_SECONDS, ManagedSandbox
-from codewords_mcp.runtime.sandboxes.local.inside import channel
-from codewords_mcp.runtime.sandboxes.output import ProgramOutput
+from codewords_mcp.runtime.sandboxes.host import cgroups, paths
+from codewords_mcp.runtime.sandboxes.host.managed_sandbox import WRONG_PORT_SECONDS, ManagedSandbox
+from codewords_mcp.runtime.sandboxes.host.output import ProgramOutput
+from codewords_mcp.runtime.sandboxes.landlock import spawn
+from codewords_mcp.runtime.sandboxes.landlock.confinement import Landlock, LandlockProgram
+from codewords_mcp.runtime.sandboxes.landlock.port_forwarder import PortForwarder
+from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
 
 SETUP_SECONDS: Final = 30.0
 KILL_SECONDS: Final = 10.0
@@ -33,11 +33,11 @@ logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class ConfinedResources:
+class LandlockResources:
     """What a driver gives a sandbox: where it lives, how it is confined, in which group, threads for what blocks."""
 
     folders: paths.Folders
-    confinement: Confinement
+    landlock: Landlock
     discard: Callable[[paths.Folders], None]
     make_group: Callable[[], cgroups.Group | None]
     executor: Executor
@@ -46,10 +46,10 @@ class ConfinedResources:
     network: Network | None
 
 
-class ConfinedSandbox(ManagedSandbox):
+class LandlockSandbox(ManagedSandbox):
     """A program below its warden, which confines it and ends when its leash is let go."""
 
-    def __init__(self, spec: SandboxSpec, place: ConfinedResources) -> None:
+    def __init__(self, spec: SandboxSpec, place: LandlockResources) -> None:
         self.place = place
         self.roots: tuple[int, ...] = ()
         """Pid of the warden while it lives, for the watchdog."""
@@ -91,7 +91,7 @@ class ConfinedSandbox(ManagedSandbox):
         await self._in_thread(lambda: place.folders.make(None))
         self._group = await self._in_thread(place.make_group)
         uri, ports = await self._attach()
-        start = ConfinedProgram(
+        start = LandlockProgram(
             spec,
             place.folders,
             ports,
@@ -101,9 +101,7 @@ class ConfinedSandbox(ManagedSandbox):
             exact=self._group is not None,
         )
         outputs = self._output.open()
-        spawned = await self._in_thread(
-            lambda: spawn.launch(place.confinement, start, self._listener, outputs)
-        )
+        spawned = await self._in_thread(lambda: spawn.launch(place.landlock, start, self._listener, outputs))
         self._output.start()
         self._watch(spawned)
         if self._reason is not None:

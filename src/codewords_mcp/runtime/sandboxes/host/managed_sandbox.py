@@ -22,7 +22,7 @@ from codewords_mcp.runtime.sandboxes.base import (
     SandboxSpec,
     Usage,
 )
-from codewords_mcp.runtime.sandboxes.local.cgroups import Group, GroupUsage
+from codewords_mcp.runtime.sandboxes.host.cgroups import Group, GroupUsage
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from codewords_mcp.runtime.sandboxes.base import SandboxSpec
-from codewords_mcp.runtime.sandboxes.local import measure, paths
+from codewords_mcp.runtime.sandboxes.host import measure, paths
 
 _TICK: Final = 0.1
 _MEMORY_SECONDS: Final = 0.1

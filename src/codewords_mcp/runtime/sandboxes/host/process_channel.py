@@ -7,18 +7,35 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 
-from codewords_mcp.runtime.sandboxes.local.inside import channel
-from codewords_mcp.runtime.sandboxes.local.spawn import SpawnedLauncher
+from codewords_mcp.runtime.sandboxes.namespaces.inside import channel
 
 KILL_SECONDS: Final = 10.0
 """For the kernel to end a sandbox's processes; takes some milliseconds. Then the launcher itself is killed."""
 
 logger = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class SpawnedLauncher:
+    """A launcher that runs. `channel` is non-blocking; `pidfd` is readable when the launcher has ended, which it does
+    after every process of the sandbox.
+    """
+
+    process: subprocess.Popen[bytes]
+    pidfd: int
+    channel: socket.socket
+
+    def reap(self) -> None:
+        """Collect the ended launcher."""
+        self.process.wait()
+        os.close(self.pidfd)
 
 
 class ProcessChannel:

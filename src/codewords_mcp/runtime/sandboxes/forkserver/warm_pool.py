@@ -16,7 +16,7 @@ import structlog
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.sandboxes.base import EnvironmentRef
-from codewords_mcp.runtime.sandboxes.local.forking import DriverResources, ForkIsolation, ForkServer
+from codewords_mcp.runtime.sandboxes.forkserver.fork_server import DriverResources, ForkIsolation, ForkServer
 
 PATIENCE: Final = 0.3
 """Seconds that a start waits for a server which others wait for already; about what exec takes longer than that."""

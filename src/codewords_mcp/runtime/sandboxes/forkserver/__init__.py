@@ -1,0 +1,1 @@
+"""Fork servers: sandboxes forked from an interpreter that has the environment imported, and pools of prepared ones."""

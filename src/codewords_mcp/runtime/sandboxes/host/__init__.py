@@ -1,0 +1,1 @@
+"""Parts that the drivers of this machine share: folders, cgroups, processes, output."""
