@@ -92,7 +92,7 @@ async def asked(
         "openai", "POST", "/chat/completions", b"", [], body(), caller, run_mount=False, here="", length=None
     )
     try:
-        reply = await gateway.ask(call)
+        reply = await gateway.send(call)
     except BudgetExceeded:
         return "refused"
     assert reply.status == 200
@@ -117,9 +117,9 @@ async def test_a_hundred_runs_at_once_never_pass_a_budget_together(
     limit, subject = LIMIT + (before if scope == "home" else 0), f"{of} {mine}" if of else ""
     await gateways[0].budgets.set(scope, subject, period, limit)
     for gateway in gateways:
-        gateway.lineage.begin(mine, Caller("ada", "user", key), "what starts them")
+        gateway.call_chain.begin(mine, Caller("ada", "user", key), "what starts them")
         for number in range(RUNS):
-            gateway.lineage.begin(f"{number} {mine}", Caller("ada", "run", key, mine), service)
+            gateway.call_chain.begin(f"{number} {mine}", Caller("ada", "run", key, mine), service)
 
     async def crowd(runs: int) -> Counter[str]:
         calls = (asked(gateways[one % len(gateways)], f"{one} {mine}", key) for one in range(runs))

@@ -253,7 +253,7 @@ def _most(path: str, body: dict[str, Any]) -> int:
     )
     found = estimate(asked, PRICES)
     assert found is not None
-    return found.most
+    return found.max_cost
 
 
 def test_pictures_are_reserved_one_by_one_whatever_the_window_is() -> None:
@@ -318,7 +318,7 @@ def test_a_form_is_counted_by_its_fields_and_files() -> None:
     assert (asked.model, asked.files) == ("gpt-image-1", 2)
     found = estimate(asked, PRICES)
     assert found is not None
-    assert found.most >= 4 * 6_240 * 40_000_000
+    assert found.max_cost >= 4 * 6_240 * 40_000_000
 
 
 @pytest.mark.parametrize(

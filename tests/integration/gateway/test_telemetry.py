@@ -246,7 +246,10 @@ def test_a_workflows_word_on_content_comes_before_the_variable(
         monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", variable)
     telemetry = open_telemetry({})
     assert telemetry is not None
-    assert telemetry.watch([], CallAttribution("ada", "", rules=Rules(trace_content=wish))).content is told
+    assert (
+        telemetry.observe([], CallAttribution("ada", "", rules=Rules(trace_content=wish))).captures_content
+        is told
+    )
     telemetry.close()
 
 
@@ -283,7 +286,7 @@ def test_a_variable_that_is_wrong_is_told_and_ends_no_call(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "1")  # fewer than are exported at once
     assert open_telemetry({}) is None
-    assert "OTEL_* variable is wrong" in capsys.readouterr().out
+    assert "invalid OTEL_* variable" in capsys.readouterr().out
 
 
 def test_where_the_extra_is_not_installed_the_runtime_says_so_and_goes_on(

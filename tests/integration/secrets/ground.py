@@ -89,7 +89,7 @@ async def ground(
     places: tuple[str, ...] = (),
     certified: str = HOST,
     protocols: tuple[str, ...] = ("h2", "http/1.1"),
-    tape: RecordingSession | None = None,
+    recording: RecordingSession | None = None,
     everywhere: bool = False,
     private: frozenset[str] = frozenset(),
     raw: Raw | None = None,
@@ -111,7 +111,7 @@ async def ground(
             other = SandboxCredential(
                 "OTHER_KEY", new_placeholder("other"), "other-value", make_rule([f"{OTHER}:{host.port}"])
             )
-            interception = Interception([credential, other], everywhere=everywhere, tape=tape)
+            interception = Interception([credential, other], everywhere=everywhere, recording=recording)
             events: list[EgressEvent] = []
             egress = Egress(
                 EgressPolicy(allow_private=pairs),

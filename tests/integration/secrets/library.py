@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from codewords_mcp.runtime.recording.recorder import (
-    HeldExchange,
+    BlockedRequest,
     RecordedExchange,
     RecordedRequest,
     RecordingSession,
@@ -23,14 +23,14 @@ class Library:
         self.asked_for: list[RecordedRequest] = []
         self.ended: list[RecordedExchange] = []
 
-    async def asked(self, request: RecordedRequest) -> Verdict:
+    async def decide(self, request: RecordedRequest) -> Verdict:
         self.asked_for.append(request)
         if self.replays:
             known = [one for one in self.ended if one.whole and one.request.key == request.key]
             if known and request.key:
-                return known[-1].again(paced=True)
+                return known[-1].replay(paced=True)
         if self.holds and request.writes:
-            return HeldExchange("this is a dry run")
+            return BlockedRequest("this is a dry run")
         return RecordedExchange(request, self.ended.append)
 
     async def heard(self, count: int) -> list[RecordedExchange]:
@@ -40,6 +40,6 @@ class Library:
                 await asyncio.sleep(0.01)
         return self.ended
 
-    def tape(self, **values: str) -> RecordingSession:
+    def recording(self, **values: str) -> RecordingSession:
         """For a run whose secrets these are."""
         return RecordingSession(self, Scrubber(values))

@@ -14,7 +14,7 @@ from tests.integration.secrets.library import Library
 from tests.integration.secrets.test_clients import run
 from tests.unit.egress.stage import serving
 
-from codewords_mcp.runtime.recording.recorder import MAX_BODY
+from codewords_mcp.runtime.recording.recorder import MAX_BODY_BYTES
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -36,8 +36,10 @@ async def test_what_was_recorded_is_given_again_without_asking_the_host_and_hold
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = Library()
-    tape = library.tape(PLAIN_KEY=PLAIN, **{NAME: VALUE})
-    async with ground(tmp_path, monkeypatch, tape=tape, places=("header", "basic", "query")) as stage:
+    recording = library.recording(PLAIN_KEY=PLAIN, **{NAME: VALUE})
+    async with ground(
+        tmp_path, monkeypatch, recording=recording, places=("header", "basic", "query")
+    ) as stage:
         key = stage.placeholder
         headers = {"Authorization": f"Bearer {key}"}
 
@@ -88,7 +90,7 @@ async def test_what_writes_is_held_and_told_and_what_reads_goes_out(
 ) -> None:
     library = Library()
     library.holds = True
-    async with ground(tmp_path, monkeypatch, tape=library.tape()) as stage, client(stage) as http:
+    async with ground(tmp_path, monkeypatch, recording=library.recording()) as stage, client(stage) as http:
         for method in ("POST", "PUT", "DELETE"):
             reply = await http.request(method, f"{stage.url}/write", content=b"data")
             assert (reply.status_code, "it was held: this is a dry run" in reply.text) == (409, True)
@@ -112,7 +114,7 @@ async def test_what_is_long_passes_whole_and_is_kept_in_part(
         for _ in range(48):
             yield b"u" * (1 << 16)
 
-    async with ground(tmp_path, monkeypatch, tape=library.tape()) as stage, client(stage) as http:
+    async with ground(tmp_path, monkeypatch, recording=library.recording()) as stage, client(stage) as http:
         reply = await http.post(f"{stage.url}/up", content=pieces())
         assert reply.json()["size"] == 3 << 20
         assert len((await http.get(f"{stage.url}/big")).content) == 8 << 20
@@ -120,7 +122,7 @@ async def test_what_is_long_passes_whole_and_is_kept_in_part(
             await http.get(f"{stage.url}/cut")
     up, big, cut = await library.heard(3)
     assert (up.request.body, up.request.key, up.whole) == (None, None, True)
-    assert (big.size, len(big.body), big.whole) == (8 << 20, MAX_BODY, False)
+    assert (big.size, len(big.body), big.whole) == (8 << 20, MAX_BODY_BYTES, False)
     assert (cut.status, cut.whole) == (200, False)
 
 
@@ -132,7 +134,7 @@ async def test_a_client_that_waits_to_be_told_to_send_its_body_is_told(
         pytest.skip("curl is not installed")
     library, body = Library(), tmp_path / "body"
     body.write_bytes(b"b" * 100_000)
-    async with ground(tmp_path, monkeypatch, tape=library.tape()) as stage:
+    async with ground(tmp_path, monkeypatch, recording=library.recording()) as stage:
         sending = ("--expect100-timeout", "60", "-H", "Expect: 100-continue", "--data-binary", f"@{body}")
         said = await run(stage, "curl", "-sS", "--fail", *sending, f"{stage.url}/up")
         assert json.loads(said)["size"] == 100_000
@@ -159,7 +161,9 @@ async def test_hosts_without_a_rule_and_without_tls_are_recorded_too_and_what_is
     async with serving(talk) as port:
         private = frozenset({f"127.0.0.1:{port}"})
         async with (
-            ground(tmp_path, monkeypatch, certified=FREE, tape=library.tape(), private=private) as stage,
+            ground(
+                tmp_path, monkeypatch, certified=FREE, recording=library.recording(), private=private
+            ) as stage,
             client(stage) as http,
         ):
             free = f"https://{FREE}:{stage.host.port}/read"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from codewords_mcp.runtime.gateway.content import MOST, content_of
+from codewords_mcp.runtime.gateway.content import MAX_ATTRIBUTE_BYTES, content_of
 from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_testing.providers import anthropic, gemini, openai
 from codewords_testing.providers.model import Request, StubReply
@@ -137,7 +137,7 @@ def test_pictures_are_named_without_their_bytes_and_instructions_stand_apart() -
 def test_a_long_conversation_keeps_its_end_within_bounds() -> None:
     asked = {"messages": [{"role": "user", "content": f"{number} " + "x" * 10_000} for number in range(100)]}
     text = content_of("chat", asked, b"")["gen_ai.input.messages"]
-    assert len(text.encode()) <= MOST
+    assert len(text.encode()) <= MAX_ATTRIBUTE_BYTES
     assert json.loads(text)[-1]["parts"][0]["content"].startswith("99 ")
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from codewords_mcp.runtime.gateway.cache import Cache
-from codewords_mcp.runtime.gateway.health import ENOUGH, FORGOTTEN, LONGEST, OPEN, Health
+from codewords_mcp.runtime.gateway.health import (
+    FAILURE_TTL,
+    MAX_OPEN_TIMEOUT,
+    OPEN_AFTER_FAILURES,
+    OPEN_TIMEOUT,
+    Health,
+)
 
 
 class Clock:
@@ -20,23 +26,23 @@ class Clock:
 def test_a_circuit_opens_lets_one_trial_through_and_closes_when_it_works() -> None:
     clock = Clock()
     health = Health(clock)
-    for _ in range(ENOUGH - 1):
-        health.failed(("openai",))
+    for _ in range(OPEN_AFTER_FAILURES - 1):
+        health.record_failure(("openai",))
         assert health.enter(("openai",)) == 0
-    health.failed(("openai",))
-    assert health.enter(("openai",)) == OPEN
+    health.record_failure(("openai",))
+    assert health.enter(("openai",)) == OPEN_TIMEOUT
     assert health.enter(("gemini",)) == 0
-    clock.now += OPEN
+    clock.now += OPEN_TIMEOUT
     assert health.enter(("openai",)) == 0  # the trial
     assert health.enter(("openai",)) > 0  # nobody else
-    health.failed(("openai",))
-    assert health.left_alone(("openai",)) == 2 * OPEN
+    health.record_failure(("openai",))
+    assert health.blocked_for(("openai",)) == 2 * OPEN_TIMEOUT
     for _ in range(10):
-        health.failed(("openai",))
-    assert health.left_alone(("openai",)) == LONGEST
-    clock.now += LONGEST
+        health.record_failure(("openai",))
+    assert health.blocked_for(("openai",)) == MAX_OPEN_TIMEOUT
+    clock.now += MAX_OPEN_TIMEOUT
     assert health.enter(("openai",)) == 0
-    health.worked(("openai",))
+    health.record_success(("openai",))
     assert health.enter(("openai",)) == health.enter(("openai",)) == 0
 
 
@@ -44,27 +50,27 @@ def test_a_circuit_opens_lets_one_trial_through_and_closes_when_it_works() -> No
 def test_failures_far_apart_open_nothing_and_a_rest_is_bounded() -> None:
     clock = Clock()
     health = Health(clock)
-    for _ in range(3 * ENOUGH):
-        health.failed(("openai",))
-        clock.now += FORGOTTEN + 1
+    for _ in range(3 * OPEN_AFTER_FAILURES):
+        health.record_failure(("openai",))
+        clock.now += FAILURE_TTL + 1
     assert health.enter(("openai",)) == 0
     health.rest(("openai", "key"), 10_000)
-    assert health.left_alone(("openai", "key")) == LONGEST
+    assert health.blocked_for(("openai", "key")) == MAX_OPEN_TIMEOUT
 
 
 @pytest.mark.requirement("gateway:cache")
 def test_kept_answers_grow_old_and_the_least_asked_for_makes_room() -> None:
     clock = Clock()
-    cache = Cache(room=100, clock=clock)
+    cache = Cache(max_bytes=100, clock=clock)
     for name in "abc":
-        cache.keep(name, 60, [(b"content-type", b"x"), (b"set-cookie", b"y")], b"x" * 30, {}, "model")
+        cache.put(name, 60, [(b"content-type", b"x"), (b"set-cookie", b"y")], b"x" * 30, {}, "model")
     kept = cache.find("a")
     assert kept is not None
     assert kept.headers == [(b"content-type", b"x")]
-    cache.keep("d", 60, [], b"x" * 30, {}, "model")
+    cache.put("d", 60, [], b"x" * 30, {}, "model")
     assert [cache.find(name) is not None for name in "abcd"] == [True, False, True, True]
-    cache.keep("large", 60, [], b"x" * 101, {}, "model")
+    cache.put("large", 60, [], b"x" * 101, {}, "model")
     assert [cache.find(name) for name in ("a", "large")] == [None, None]
-    cache.keep("e", 60, [], b"x", {}, "model")
+    cache.put("e", 60, [], b"x", {}, "model")
     clock.now += 60
     assert cache.find("e") is None

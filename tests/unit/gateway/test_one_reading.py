@@ -87,7 +87,7 @@ def test_fields_of_text_hold_nothing_that_is_counted(kind: str | None) -> None:
     text = dict.fromkeys(inputs._TEXT, "text") | {"type": kind}  # pyright: ignore[reportPrivateUsage]
     found = inputs.Inputs()
 
-    inputs._note(found, text)  # pyright: ignore[reportPrivateUsage]
+    inputs._note_object(found, text)  # pyright: ignore[reportPrivateUsage]
     inputs._note_top(found, RequestFacts(ROUTE, b"", text, "gpt-4o-mini"))  # pyright: ignore[reportPrivateUsage]
 
     assert found == inputs.Inputs()

@@ -28,7 +28,7 @@ class _Books:
         await self.open.wait()
         return 0
 
-    def hold(self, *_call: Any) -> str:
+    def open_reservation(self, *_call: Any) -> str:
         return "held"
 
     def release(self, _held: str) -> None:
@@ -59,14 +59,14 @@ async def test_an_account_of_an_ended_run_is_closed_with_its_last_call() -> None
     first = await accounts.take(_wish(RUN))
     assert isinstance(first, Reservation)
     accounts.forget_run("r1")
-    before = await accounts.look(RUN)
+    before = await accounts.read(RUN)
     accounts.settle(CHILD, first, 3)
-    assert await accounts.look(RUN) is not before
+    assert await accounts.read(RUN) is not before
 
 
 async def test_two_calls_take_from_one_account_though_it_is_closed_between_two_looks() -> None:
     accounts, books = _accounts()
-    await accounts.look(RUN)
+    await accounts.read(RUN)
     books.open.clear()
     waiting = asyncio.ensure_future(accounts.take(_wish(RUN, OTHER)))
     for _ in range(5):
@@ -78,13 +78,13 @@ async def test_two_calls_take_from_one_account_though_it_is_closed_between_two_l
 
 
 def test_a_call_of_a_run_that_has_ended_is_counted_as_its_record_says() -> None:
-    lineage, ended, caller = CallChain(), list[str](), Caller("ann", "run", run_id="r1")
-    lineage.on_end = ended.append
+    call_chain, ended, caller = CallChain(), list[str](), Caller("ann", "run", run_id="r1")
+    call_chain.on_end = ended.append
     above = CallAttribution("ann", "k1", ("r1", "r0"), ("w1", "w0"))
-    with lineage.late("r1", above):
-        with lineage.late("r1", above):
-            assert lineage.origin(caller) == above
-        assert lineage.origin(caller) == above
+    with call_chain.late("r1", above):
+        with call_chain.late("r1", above):
+            assert call_chain.origin(caller) == above
+        assert call_chain.origin(caller) == above
         assert not ended
     assert ended == ["r1"]
-    assert lineage.origin(caller).services == ()
+    assert call_chain.origin(caller).services == ()

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codewords_mcp.runtime.gateway.decompression import DECOMPRESSORS, MAX_OPENED_BYTES
 from codewords_mcp.runtime.gateway.providers import Flavor, find_route
 from codewords_mcp.runtime.gateway.request_facts import read_request
-from codewords_mcp.runtime.gateway.tap import OPENED, OPENERS, CompressedTap, PlainTap, Reading, tap_for
+from codewords_mcp.runtime.gateway.tap import CompressedTap, PlainTap, Reading, tap_for
 from codewords_testing.providers import Request, anthropic, gemini, openai
 from codewords_testing.providers.server import ENCODINGS
 
@@ -68,7 +69,7 @@ def test_what_we_asked_for_is_taken_out_so_that_the_caller_gets_its_own_stream(a
     route = find_route("openai", "POST", "/chat/completions", run_mount=False)
     asked = read_request(route, b'{"model":"gpt-4o-mini-c5","stream":true, "messages":[]}')
     assert asked.hides_usage
-    assert asked.telling() == b'{"stream_options":{"include_usage":true},' + asked.body[1:]
+    assert asked.body_with_usage() == b'{"stream_options":{"include_usage":true},' + asked.body[1:]
     told, silent = stream("chat", stream_options={"include_usage": True}), stream("chat")
     passed, reading = played("chat", cut(told, at), strip=True)
     assert passed == silent
@@ -81,7 +82,9 @@ def test_options_that_were_given_are_kept_beside_ours() -> None:
         body = json.dumps({"model": "m", "stream": True, "stream_options": options}).encode()
         asked = read_request(route, body)
         assert asked.hides_usage
-        assert json.loads(asked.telling())["stream_options"] == (options or {}) | {"include_usage": True}
+        assert json.loads(asked.body_with_usage())["stream_options"] == (options or {}) | {
+            "include_usage": True
+        }
     assert not read_request(route, b'{"stream":true,"stream_options":{"include_usage":true}}').hides_usage
     assert not read_request(route, b'{"stream":false}').hides_usage
     assert not read_request(route, b"not json").hides_usage
@@ -124,13 +127,13 @@ def test_a_compressed_answer_is_read_beside_being_passed_on(flavor: Flavor, enco
 
 @pytest.mark.requirement("gateway:compressed")
 def test_an_answer_that_opens_to_very_much_is_opened_in_pieces() -> None:
-    answer = b'{"data":"' + b"x" * (40 << 20) + b'","usage":{"prompt_tokens":7,"completion_tokens":2}}'
+    response = b'{"data":"' + b"x" * (40 << 20) + b'","usage":{"prompt_tokens":7,"completion_tokens":2}}'
     for encoding, press in ENCODINGS.items():
         measured = Measuring()
-        CompressedTap(measured, OPENERS[encoding]()).feed(press(answer))
+        CompressedTap(measured, DECOMPRESSORS[encoding]()).feed(press(response))
         assert measured.read().tokens == {"input_tokens": 7, "output_tokens": 2}
-        assert max(measured.sizes) <= 4 * OPENED  # brotli keeps to its limit within its own buffer
-        assert sum(measured.sizes) == len(answer)
+        assert max(measured.sizes) <= 4 * MAX_OPENED_BYTES  # brotli keeps to its limit within its own buffer
+        assert sum(measured.sizes) == len(response)
 
 
 class Measuring:
@@ -159,9 +162,11 @@ def test_several_gzip_members_are_one_answer_and_an_unknown_encoding_passes() ->
 
 
 def test_a_long_plain_answer_is_read_at_its_end_without_being_kept() -> None:
-    answer = b'{"data":"' + b"x" * (5 << 20) + b'","usage":{"prompt_tokens":7,"completion_tokens":2}}'
+    response = b'{"data":"' + b"x" * (5 << 20) + b'","usage":{"prompt_tokens":7,"completion_tokens":2}}'
     tap = tap_for("chat", "application/json", "", strip=False)
-    assert b"".join(tap.feed(piece) for piece in cut(answer, list(range(0, len(answer), 65536)))) == answer
+    assert (
+        b"".join(tap.feed(piece) for piece in cut(response, list(range(0, len(response), 65536)))) == response
+    )
     reading = tap.read()
     assert reading.whole
     assert reading.tokens == {"input_tokens": 7, "output_tokens": 2}

@@ -16,17 +16,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from codewords_mcp.errors import ProviderTimedOut, ProviderUnavailable
+from codewords_mcp.runtime.gateway.connection_pool import ProviderResponse
 from codewords_mcp.runtime.gateway.http_connection import (
-    HIGH_WATER,
-    BrokenOffError,
+    MAX_UNREAD_BYTES,
+    ConnectionBrokenError,
     PhaseTimeouts,
-    ProviderResponse,
 )
 from codewords_mcp.runtime.gateway.upstream import Base, Upstream
 
 pytestmark = [pytest.mark.anyio, pytest.mark.requirement("gateway:wire")]
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-PATIENCE = PhaseTimeouts(connect=30, first=30, between=30, whole=60)
+TIMEOUTS = PhaseTimeouts(connect=30, first_byte=30, between_chunks=30, total=60)
 WHOLE = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 
 
@@ -80,8 +80,8 @@ async def get(upstream: Upstream, url: str, method: str = "GET") -> tuple[Provid
 
 
 @asynccontextmanager
-async def wired(patience: PhaseTimeouts = PATIENCE) -> AsyncGenerator[Upstream]:
-    upstream = Upstream(patience)
+async def wired(timeouts: PhaseTimeouts = TIMEOUTS) -> AsyncGenerator[Upstream]:
+    upstream = Upstream(timeouts)
     try:
         yield upstream
     finally:
@@ -141,7 +141,7 @@ async def test_what_ends_before_its_head_or_is_no_http_has_broken_off(said: byte
 async def test_a_body_that_ends_early_is_not_taken_for_a_whole_one(said: bytes) -> None:
     async with server(saying(said)) as (port, _), wired() as upstream:
         answer = await upstream.request("OpenAI", "GET", (f"http://127.0.0.1:{port}", "/"), [], None)
-        with pytest.raises(BrokenOffError):
+        with pytest.raises(ConnectionBrokenError):
             assert [chunk async for chunk in answer.chunks()] == [b"hello"]
 
 
@@ -165,7 +165,7 @@ async def test_a_reader_that_is_slow_makes_the_provider_wait_instead_of_filling_
             for _ in range(50):  # turns of the loop, in which the provider could send it all
                 await asyncio.sleep(0)
     assert size == len(piece) * count
-    assert largest <= 2 * HIGH_WATER
+    assert largest <= 2 * MAX_UNREAD_BYTES
 
 
 async def test_an_answer_to_head_has_no_body_whatever_its_length_says() -> None:
@@ -219,20 +219,20 @@ async def test_bodies_go_out_with_their_length_or_in_chunks_and_an_early_answer_
 
 @pytest.mark.requirement("gateway:timeouts")
 @pytest.mark.parametrize(
-    ("said", "patience"),
+    ("said", "timeouts"),
     [
-        (b"", PATIENCE._replace(first=0.05)),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello", PATIENCE._replace(between=0.05)),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello", PATIENCE._replace(whole=0.05)),
+        (b"", TIMEOUTS._replace(first_byte=0.05)),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello", TIMEOUTS._replace(between_chunks=0.05)),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello", TIMEOUTS._replace(total=0.05)),
     ],
 )
-async def test_each_phase_has_its_own_time(said: bytes, patience: PhaseTimeouts) -> None:
+async def test_each_phase_has_its_own_time(said: bytes, timeouts: PhaseTimeouts) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(said)
         assert await reader.read() == b""  # until the other side gives up
 
-    async with server(serve) as (port, _), wired(patience) as upstream:
+    async with server(serve) as (port, _), wired(timeouts) as upstream:
         where = (f"http://127.0.0.1:{port}", "/")
         if not said:
             with pytest.raises(ProviderTimedOut):
@@ -293,7 +293,10 @@ async def test_tls_is_verified_and_goes_through_a_proxy(
         writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
         await asyncio.gather(_copy(reader, back), _copy(there, writer))
 
-    async with server(saying(WHOLE, WHOLE), context=context) as (port, _), server(proxy) as (between, _):
+    async with (
+        server(saying(WHOLE, WHOLE), context=context) as (port, _),
+        server(proxy) as (between_chunks, _),
+    ):
         url = f"https://127.0.0.1:{port}"
         async with wired() as upstream:
             with pytest.raises(ProviderUnavailable, match="could not be reached"):
@@ -302,7 +305,7 @@ async def test_tls_is_verified_and_goes_through_a_proxy(
         async with wired() as upstream:
             assert (await get(upstream, url))[1] == b"hello"
         for scheme in ("http", "https"):
-            monkeypatch.setenv(f"{scheme}_proxy", f"http://user:p%40ss@127.0.0.1:{between}")
+            monkeypatch.setenv(f"{scheme}_proxy", f"http://user:p%40ss@127.0.0.1:{between_chunks}")
         monkeypatch.setenv("no_proxy", "")
         async with wired() as upstream:
             assert (await get(upstream, url))[1] == b"hello"
@@ -323,5 +326,5 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 def test_a_base_address_may_have_a_path_and_a_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
     base = Base("https://gateway.test:8443/openai/v1/")
-    assert (base.place.host, base.place.port, base.place.secure) == ("gateway.test", 8443, True)
+    assert (base.endpoint.host, base.endpoint.port, base.endpoint.secure) == ("gateway.test", 8443, True)
     assert (base.prefix, base.host) == ("/openai/v1", b"gateway.test:8443")

@@ -174,7 +174,7 @@ class Container:
             launcher,
             self.supply,
             settings,
-            self.gateway.lineage,
+            self.gateway.call_chain,
             self.authorities,
             self.agreements,
             self.answer_files,

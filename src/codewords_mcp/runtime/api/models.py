@@ -32,7 +32,7 @@ class ModelCalls:
             if route.account:
                 authority.require_account(request.provider)
 
-        return await self._house.gateway.ask(request)
+        return await self._house.gateway.send(request)
 
     async def ask_model(self, caller: Caller, provider: Provider, body: bytes) -> dict[str, Any]:
         """The simple form: `{model, prompt, example_output?, …}` as JSON → `{response, model, usage, cost}`.

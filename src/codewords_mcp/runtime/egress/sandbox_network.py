@@ -190,7 +190,7 @@ class SandboxNetwork:
         """(the host's name, a connection to it). Where a recorder may answer in its place it is dialled later, but judged
         by its name. Raises NotConnected.
         """
-        if self._interception is None or self._interception.tape is None:
+        if self._interception is None or self._interception.recording is None:
             dialled = await self._dial(asked, port)
             return dialled.host, dialled.sock
 

@@ -1,5 +1,7 @@
-"""The way to model providers: official SDKs call it with a CodeWords key, it calls the provider with the provider's.
+"""Gateway to model providers: official SDKs call it with a CodeWords key, it calls the provider
+with the provider's key.
 
-`gateway.py` carries one exchange; what it needs is beside it: `providers.py` knows their routes, `keys.py` their keys,
-`headers.py` what crosses, `upstream.py` the wire. It knows no web framework: the ASGI side is `http/gateway.py`.
+`gateway.py` runs one exchange. Beside it, `providers.py` knows the routes, `keys.py` the keys,
+`headers.py` the headers that cross, and `upstream.py` the connections. The gateway knows no web
+framework: its ASGI side is `http/routes/gateway.py`.
 """

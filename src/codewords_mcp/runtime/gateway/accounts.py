@@ -1,7 +1,8 @@
-"""What is spent and reserved of each budget. On SQLite this process is the only writer, and accounts live in memory.
+"""Spent and reserved amounts of each budget.
 
-Taking from several accounts is one step without waiting, so that calls at the same time cannot overrun one together. What
-is spent is read from the books when an account is first needed, and kept up to date here.
+On SQLite this process is the only writer, so accounts live in memory. Taking from several accounts
+is one step without an await, so concurrent calls cannot overrun a budget together. The spent amount
+is read from the ledger when an account is first needed, and kept up to date here.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ PERIODS: tuple[BudgetPeriod, ...] = ("total", "month", "day")
 
 
 class AccountKey(NamedTuple):
-    """An account: whose, and since which day ("" for ever)."""
+    """Identity of an account.
+
+    `since` is the first day of its period, "" for a budget without period.
+    """
 
     scope: BudgetScope
     subject: str
@@ -29,7 +33,7 @@ class AccountKey(NamedTuple):
 
     @property
     def id(self) -> str:
-        """As it is stored."""
+        """The key as the database stores it."""
         return f"{self.scope}:{self.since}:{self.subject}"
 
 
@@ -42,22 +46,22 @@ class BudgetAccount:
 
     @property
     def taken(self) -> int:
-        """Both."""
+        """Spent and reserved together."""
         return self.spent + self.reserved
 
 
 @dataclass(slots=True)
 class Reservation:
-    """What a call in flight has taken. `held` is its id in the ledger."""
+    """Amount that a call in flight has reserved. `reservation_id` is its id in the ledger."""
 
     amount: int
-    held: str
+    reservation_id: str
     accounts: list[BudgetAccount] = field(default_factory=list[BudgetAccount])
 
 
 @dataclass(frozen=True, slots=True)
 class ReservationRequest:
-    """So much, for a call of this origin, where none of these accounts passes its ceiling."""
+    """Request to reserve `amount` for a call, if no account passes its ceiling by it."""
 
     origin: CallAttribution
     provider: Provider
@@ -69,35 +73,38 @@ class ReservationRequest:
 class BudgetAccounts(Protocol):
     """The accounts of a home."""
 
-    async def look(self, key: AccountKey) -> BudgetAccount:
-        """How one stands."""
+    async def read(self, key: AccountKey) -> BudgetAccount:
+        """Spent and reserved amounts of one account."""
         ...
 
-    async def take(self, wish: ReservationRequest) -> Reservation | dict[AccountKey, BudgetAccount]:
-        """Take from every account of the wish; or, where one has not enough, nothing: then how they stand."""
+    async def take(self, request: ReservationRequest) -> Reservation | dict[AccountKey, BudgetAccount]:
+        """Reserve on every account of the request.
+
+        If one account lacks the amount, nothing is reserved and the current accounts are returned.
+        """
         ...
 
     def settle(self, origin: CallAttribution, reservation: Reservation | None, cost: int) -> None:
-        """The call has ended: give back what it took, and count what it cost."""
+        """Release the call's reservation and count its cost."""
         ...
 
     def forget_run(self, run_id: str) -> None:
-        """The run has ended."""
+        """Drop the account of a run that has ended."""
         ...
 
 
 class LocalAccounts:
-    """In memory; the ledger writes down what lasts."""
+    """Accounts in memory. The ledger writes down reservations of long calls."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._accounts: dict[AccountKey, BudgetAccount] = {}
         self._loading: dict[AccountKey, asyncio.Task[None]] = {}
         self._ended: set[AccountKey] = set()
-        """Of runs that have ended while calls that they began were under way."""
+        """Runs that ended while their calls were in flight."""
 
-    async def look(self, key: AccountKey) -> BudgetAccount:
-        """See `BudgetAccounts`. What was spent before the account was opened is in it."""
+    async def read(self, key: AccountKey) -> BudgetAccount:
+        """See `BudgetAccounts`. Includes the costs recorded before the account was opened."""
         if key not in self._accounts:
             self._drop_past()
             self._accounts[key] = BudgetAccount()
@@ -106,31 +113,36 @@ class LocalAccounts:
             await asyncio.shield(loading)
         return self._accounts.setdefault(key, BudgetAccount())
 
-    async def take(self, wish: ReservationRequest) -> Reservation | dict[AccountKey, BudgetAccount]:
+    async def take(self, request: ReservationRequest) -> Reservation | dict[AccountKey, BudgetAccount]:
         """See `BudgetAccounts`."""
-        found = await self._looked(wish.ceilings)
-        # from here on nothing waits
-        for key, ceiling in wish.ceilings.items():
-            if found[key].taken + wish.amount > ceiling:
+        found = await self._read_open(request.ceilings)
+        # No await from here on: another call could take from the same accounts in between.
+        for key, ceiling in request.ceilings.items():
+            if found[key].taken + request.amount > ceiling:
                 return found
         for account in found.values():
-            account.reserved += wish.amount
-        held = self._ledger.hold(wish.origin, wish.provider, wish.model, wish.amount)
-        return Reservation(wish.amount, held, list(found.values()))
+            account.reserved += request.amount
+        reservation_id = self._ledger.open_reservation(
+            request.origin, request.provider, request.model, request.amount
+        )
+        return Reservation(request.amount, reservation_id, list(found.values()))
 
-    async def _looked(self, keys: Collection[AccountKey]) -> dict[AccountKey, BudgetAccount]:
-        """The accounts that others take from too: one may be closed, and opened anew, while the next is read."""
+    async def _read_open(self, keys: Collection[AccountKey]) -> dict[AccountKey, BudgetAccount]:
+        """Return open accounts.
+
+        One may be dropped and reopened while the next is read, so repeat until all agree.
+        """
         while True:
             found = {key: account for key in keys if (account := self._accounts.get(key))}
             if self._loading or len(found) < len(keys):
-                found = {key: await self.look(key) for key in keys}
+                found = {key: await self.read(key) for key in keys}
             if all(self._accounts.get(key) is account for key, account in found.items()):
                 return found
 
     def settle(self, origin: CallAttribution, reservation: Reservation | None, cost: int) -> None:
-        """See `BudgetAccounts`. Every account that is open counts the cost."""
+        """See `BudgetAccounts`. Every open account counts the cost."""
         if reservation is not None:
-            self._ledger.release(reservation.held)
+            self._ledger.release(reservation.reservation_id)
             for account in reservation.accounts:
                 account.reserved -= reservation.amount
 
@@ -146,7 +158,8 @@ class LocalAccounts:
     def forget_run(self, run_id: str) -> None:
         """See `BudgetAccounts`.
 
-        The account stays while something is reserved on it: calls that the run began may outlive it, under the same ceiling.
+        The account stays while it has reservations: calls may outlive their run, under the same
+        ceiling.
         """
         key = AccountKey("run", run_id, "")
         if (account := self._accounts.get(key)) and account.reserved:
@@ -156,9 +169,10 @@ class LocalAccounts:
         self._accounts.pop(key, None)
 
     async def _fill(self, key: AccountKey, account: BudgetAccount) -> None:
-        account.spent = 0  # what was counted since the account was opened is in the books, which are read now
+        # Costs counted since the account was opened are in the ledger too, which is read now.
+        account.spent = 0
         try:
-            account.spent += await self._ledger.spent(since=key.since, **matching(key))
+            account.spent += await self._ledger.spent(since=key.since, **ledger_filters(key))
         except BaseException:
             self._accounts.pop(key, None)
             raise
@@ -166,7 +180,7 @@ class LocalAccounts:
             self._loading.pop(key, None)
 
     def _drop_past(self) -> None:
-        """Accounts of days and months that are over."""
+        """Drop accounts of days and months that are over."""
         current = {since(period) for period in PERIODS}
         for key in [
             key
@@ -176,8 +190,8 @@ class LocalAccounts:
             del self._accounts[key]
 
 
-def matching(key: AccountKey) -> dict[str, str]:
-    """The columns of the books that are an account's."""
+def ledger_filters(key: AccountKey) -> dict[str, str]:
+    """Columns of the ledger that select an account's rows."""
     columns = {"run": "run_id", "workflow": "service_id", "key": "key_id"}
     if key.scope in columns:
         return {columns[key.scope]: key.subject}
@@ -185,7 +199,7 @@ def matching(key: AccountKey) -> dict[str, str]:
 
 
 def since(period: BudgetPeriod, day: str = "") -> str:
-    """The first day of the period in which this day is, or today; "" for ever."""
+    """First day of the period that contains `day` (default: today); "" for the period `total`."""
     if period == "total":
         return ""
     day = day or today()
@@ -206,7 +220,7 @@ def _keys_of(origin: CallAttribution) -> Iterable[AccountKey]:
 
 @lru_cache(maxsize=1024)
 def keys_in(day: str, service_id: str, key_id: str) -> tuple[AccountKey, ...]:
-    """The accounts, but a run's, that a call on this day is counted on."""
+    """Accounts that a call on this day counts on, without those of runs."""
     found: list[AccountKey] = []
     for first in {since(period, day) for period in PERIODS}:
         if service_id:

@@ -1,4 +1,6 @@
-"""Whose call it is: the run that a key acts for, the runs that started it, their workflows, and who asked first."""
+"""Attribution of calls: the run that a key acts for, its parent runs, their workflows, and the
+first caller.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,15 @@ from codewords_mcp.runtime.gateway.rules import NONE, Rules
 from codewords_mcp.runtime.model.caller import Caller
 
 DEEPEST = 32
-"""Runs of a chain that a call is counted on; one that is nested deeper is counted on the nearest."""
+"""Runs of a chain that a call is counted on. A deeper chain is counted on its nearest runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallAttribution:
-    """What a call is counted on. `runs` and `services` begin with the nearest; `key_id` is the first caller's.
+    """Everything that a call is counted on.
 
-    The home's own key has the id "".
+    `runs` and `services` begin with the nearest. `key_id` is the first caller's; the home's own key
+    has the id "".
     """
 
     owner: str
@@ -25,20 +28,20 @@ class CallAttribution:
     runs: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     limits: tuple[dict[str, float], ...] = ()
-    """What the headers of `services` say under `[tool.codewords.budget]`."""
+    """Budgets from `[tool.codewords.budget]` in the headers of `services`."""
     rules: Rules = NONE
-    """What the nearest workflow's header says."""
+    """Rules from the header of the nearest workflow."""
 
 
 class CallChain:
-    """Runs that are alive, by id."""
+    """Active runs by id, with the chain of runs above each."""
 
     def __init__(self) -> None:
         self._alive: dict[str, CallAttribution] = {}
         self._late: dict[str, list[CallAttribution]] = {}
         self.on_end: Callable[[str], None] = lambda _run_id: None
         self.on_models: Callable[[], object] = lambda: None
-        """Called when a run begins that may ask models."""
+        """Called when a run begins that may call models."""
 
     def begin(
         self,
@@ -48,7 +51,10 @@ class CallChain:
         rules: Rules = NONE,
         above: CallAttribution | None = None,
     ) -> None:
-        """A run has been recorded. `above`: what its caller's calls are counted on, where that is not alive here."""
+        """Add a recorded run.
+
+        `above`: attribution of its caller's calls, if the caller's run is active elsewhere.
+        """
         parent = above or self.origin(caller)
         self._alive[run_id] = CallAttribution(
             caller.owner,
@@ -60,13 +66,13 @@ class CallChain:
         )
 
     def end(self, run_id: str) -> None:
-        """It and its sandbox are gone. Idempotent."""
+        """Remove a run whose sandbox is gone. Idempotent."""
         if self._alive.pop(run_id, None) is not None:
             self.on_end(run_id)
 
     @contextmanager
     def late(self, run_id: str, origin: CallAttribution) -> Generator[None]:
-        """Within this, calls of a run that has ended, or goes on elsewhere, are counted on its origin."""
+        """Attribute calls of a run that has ended, or continues elsewhere, while the block runs."""
         self._late.setdefault(run_id, []).append(origin)
         try:
             yield
@@ -78,11 +84,11 @@ class CallChain:
                     self.on_end(run_id)
 
     def knows(self, run_id: str) -> bool:
-        """Whether the run is alive here."""
+        """Whether the run is active here."""
         return run_id in self._alive
 
     def origin(self, caller: Caller) -> CallAttribution:
-        """What a call of this caller is counted on."""
+        """The attribution of a call by this caller."""
         if caller.run_id is not None:
             if alive := self._alive.get(caller.run_id):
                 return alive

@@ -1,13 +1,14 @@
-"""Ceilings that are never crossed: what a call may cost is taken from every budget before it, and settled after it.
+"""Budgets as hard ceilings: a call's maximum cost is reserved before it, and settled after it.
 
-`accounts.py` keeps what is spent and reserved where this process is the only writer, `shared_accounts.py` where replicas
-share a database.
+`accounts.py` keeps spent and reserved amounts for a single writer, `shared_accounts.py` for
+replicas that share a database.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import NamedTuple
 
 from codewords_mcp.errors import BudgetExceeded, InvalidInput
@@ -32,12 +33,12 @@ from codewords_mcp.runtime.store import budgets as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 
-HEARD = 1.0
-"""Seconds after which a budget that another replica set or removed holds here too."""
+REFRESH_INTERVAL = 1.0
+"""Seconds after which a budget that another replica changed applies here too."""
 
 
 class BudgetLimit(NamedTuple):
-    """A budget as it applies to one call; `account` is None for the budget of a single call."""
+    """A budget as it applies to one call. `account` is None for a per-call budget."""
 
     amount: int
     scope: BudgetScope
@@ -46,15 +47,18 @@ class BudgetLimit(NamedTuple):
 
 
 class Budgets:
-    """Every budget of the home. `settled`: those of the settings, which apply beside the stored ones."""
+    """All budgets of the home.
+
+    `configured` ones come from the settings and apply beside the stored ones.
+    """
 
     def __init__(
-        self, database: Database, ledger: Ledger, settled: dict[str, float], *, executor: str = ""
+        self, database: Database, ledger: Ledger, configured: dict[str, float], *, executor: str = ""
     ) -> None:
         self._db = database
-        self._fixed = [from_settings(name, amount) for name, amount in settled.items()]
+        self._fixed = [from_settings(name, amount) for name, amount in configured.items()]
         self._stored: list[Budget] | None = None
-        self._plain: list[tuple[BudgetLimit, str]] = []
+        self._compiled_limits: list[tuple[BudgetLimit, str]] = []
         self._as_of = 0.0
 
         if database.shared:
@@ -66,7 +70,11 @@ class Budgets:
         self.settle, self.forget_run = self._accounts.settle, self._accounts.forget_run
 
     async def list(self) -> list[Budget]:
-        """Every budget, with what is spent and reserved of those that are of one thing."""
+        """All budgets.
+
+        `spent` and `reserved` are filled in for budgets of a single workflow, key or the home. They
+        are None for per-call, per-run and default budgets.
+        """
         found: list[Budget] = []
         for budget in self._fixed + await self._load():
             key = _key(budget.scope, budget.subject, budget.period)
@@ -74,14 +82,14 @@ class Budgets:
                 found.append(budget)
                 continue
 
-            account = await self._accounts.look(key)
-            told = {"spent": account.spent / USD, "reserved": account.reserved / USD}
-            found.append(budget.model_copy(update=told))
+            account = await self._accounts.read(key)
+            sums = {"spent": account.spent / USD, "reserved": account.reserved / USD}
+            found.append(budget.model_copy(update=sums))
 
         return found
 
     async def set(self, scope: BudgetScope, subject: str, period: BudgetPeriod, usd: float) -> Budget:
-        """Set or replace. Raises InvalidInput."""
+        """Set or replace a budget. Raises InvalidInput."""
         amount = to_picodollars(usd)
         _check(scope, subject, period)
         await self._db.write(lambda c: rows.put(c, scope, subject, period, amount, now()))
@@ -89,50 +97,57 @@ class Budgets:
         return Budget(scope=scope, subject=subject, period=period, usd=amount / USD)
 
     async def remove(self, scope: BudgetScope, subject: str, period: BudgetPeriod) -> bool:
-        """False if there was none."""
+        """Remove a budget. Returns False if there was none."""
         removed = await self._db.write(rows.remove, scope, subject, period)
         self._stored = None
         return removed
 
     async def limits(self, origin: CallAttribution) -> list[BudgetLimit]:
-        """Every budget that applies to a call of this origin."""
-        if self._stored is None or (self._shared is not None and time.monotonic() - self._as_of > HEARD):
+        """Every budget that applies to a call with this attribution."""
+        if self._stored is None or (
+            self._shared is not None and time.monotonic() - self._as_of > REFRESH_INTERVAL
+        ):
             await self._load()
-        if not self._plain and not any(origin.limits):
+        if not self._compiled_limits and not any(origin.limits):
             return []
-        found = [limit for budget, subject in self._plain for limit in _applied(budget, subject, origin)]
+        found = [
+            limit for budget, subject in self._compiled_limits for limit in _applied(budget, subject, origin)
+        ]
         if origin.limits:
             found += _of_headers(origin)
         return found
 
     async def reserve(self, call: ProviderCall, limits: list[BudgetLimit], estimate: Estimate) -> Reservation:
-        """Take what a call may cost from every account. Raises BudgetExceeded, and takes nothing, where one has not enough."""
+        """Reserve a call's maximum cost on every account.
+
+        Raises BudgetExceeded, and reserves nothing, if one account lacks the amount.
+        """
         ceilings: dict[AccountKey, int] = {}
         for limit in limits:
             if limit.account is not None:
                 ceilings[limit.account] = min(limit.amount, ceilings.get(limit.account, limit.amount))
-            elif limit.amount < estimate.most:
+            elif limit.amount < estimate.max_cost:
                 raise _refusal(limit, None, estimate, limit.amount)
 
         taken = await self._accounts.take(
-            ReservationRequest(call.origin, call.route.provider, call.model, estimate.most, ceilings)
+            ReservationRequest(call.origin, call.route.provider, call.model, estimate.max_cost, ceilings)
         )
         if isinstance(taken, Reservation):
             return taken
 
-        room, tightest = min(
+        remaining, tightest = min(
             (
                 (limit.amount - taken[limit.account].taken, limit)
                 for limit in limits
                 if limit.account is not None
             ),
-            key=lambda one: one[0],
+            key=itemgetter(0),
         )
         assert tightest.account is not None  # noqa: S101  # only such were looked at
-        raise _refusal(tightest, taken[tightest.account], estimate, room)
+        raise _refusal(tightest, taken[tightest.account], estimate, remaining)
 
     async def forget_past(self) -> None:
-        """Drop what is kept of days, months and runs that are over."""
+        """Drop accounts of days, months and runs that are over."""
         if self._shared is not None:
             await self._shared.forget_past()
 
@@ -142,13 +157,16 @@ class Budgets:
             Budget(scope=row["scope"], subject=row["subject"], period=row["period"], usd=row["amount"] / USD)
             for row in found
         ]
-        self._plain = _compiled(self._fixed + self._stored)
+        self._compiled_limits = _compiled(self._fixed + self._stored)
         self._as_of = time.monotonic()
         return self._stored
 
 
 def from_settings(name: str, usd: float) -> Budget:
-    """A budget of the settings: `call`, `run`, `workflow`, `key`, `day` or `home`. Raises InvalidInput."""
+    """Read a budget of the settings:
+
+    `call`, `run`, `workflow`, `key`, `day` or `home`. Raises InvalidInput.
+    """
     known: dict[str, tuple[BudgetScope, BudgetPeriod]] = {
         "call": ("call", "total"), "run": ("run", "total"), "workflow": ("workflow", "total"), "key": ("key", "total"),
         "day": ("home", "day"), "home": ("home", "total"),
@@ -160,7 +178,7 @@ def from_settings(name: str, usd: float) -> Budget:
 
 
 def to_picodollars(usd: float) -> int:
-    """Raises InvalidInput for what is no amount."""
+    """Convert USD. Raises InvalidInput for a value outside 0 to 1,000,000."""
     if not 0 <= usd <= 1_000_000:  # NaN compares false too
         raise InvalidInput("A budget is 0 to 1,000,000 USD.")
     return round(usd * USD)
@@ -180,7 +198,7 @@ def _key(scope: BudgetScope, subject: str, period: BudgetPeriod) -> AccountKey:
 
 
 def _applied(budget: BudgetLimit, subject: str, origin: CallAttribution) -> Iterable[BudgetLimit]:
-    """A budget as it applies to each thing of a call's that it is for; `subject` is the only one, "" each alone."""
+    """Limits that a budget sets on a call. `subject` "" applies to each subject on its own."""
     amount, scope, period, _ = budget
     if scope == "call":
         return (budget,)
@@ -195,18 +213,21 @@ def _applied(budget: BudgetLimit, subject: str, origin: CallAttribution) -> Iter
         subjects = ("",)
 
     return [
-        BudgetLimit(amount, scope, period, _key(scope, one, period))
-        for one in subjects
-        if not subject or subject == one
+        BudgetLimit(amount, scope, period, _key(scope, applicable, period))
+        for applicable in subjects
+        if not subject or subject == applicable
     ]
 
 
 def _compiled(budgets: list[Budget]) -> list[tuple[BudgetLimit, str]]:
-    return [(BudgetLimit(round(one.usd * USD), one.scope, one.period, None), one.subject) for one in budgets]
+    return [
+        (BudgetLimit(round(budget.usd * USD), budget.scope, budget.period, None), budget.subject)
+        for budget in budgets
+    ]
 
 
 def _of_headers(origin: CallAttribution) -> Iterable[BudgetLimit]:
-    """What the header of a workflow allows: for a call, for each of its runs, and for itself a day, a month, ever."""
+    """Limits from workflow headers: per call, per run of the chain, and per day, month or in total."""
     for depth, table in enumerate(origin.limits):
         for name, usd in table.items():
             amount = round(usd * USD)
@@ -218,23 +239,25 @@ def _of_headers(origin: CallAttribution) -> Iterable[BudgetLimit]:
                 yield BudgetLimit(amount, "workflow", name, _key("workflow", origin.services[0], name))
 
 
-_WORDS: dict[tuple[BudgetScope, BudgetPeriod], str] = {
+_SCOPE_TEXTS: dict[tuple[BudgetScope, BudgetPeriod], str] = {
     ("call", "total"): "a single call",
     ("run", "total"): "this run",
     ("home", "total"): "this home",
 }
-_EACH: dict[BudgetPeriod, Callable[[str], str]] = {
-    "total": lambda what: what,
-    "day": lambda what: f"{what} for today (UTC)",
-    "month": lambda what: f"{what} for this month",
+_PERIOD_TEXTS: dict[BudgetPeriod, Callable[[str], str]] = {
+    "total": lambda label: label,
+    "day": lambda label: f"{label} for today (UTC)",
+    "month": lambda label: f"{label} for this month",
 }
 
 
 def _refusal(
-    limit: BudgetLimit, account: BudgetAccount | None, estimate: Estimate, room: int
+    limit: BudgetLimit, account: BudgetAccount | None, estimate: Estimate, remaining: int
 ) -> BudgetExceeded:
-    what = _WORDS.get((limit.scope, limit.period)) or _EACH[limit.period](f"this {limit.scope}")
-    fits = estimate.fitting(room)
+    label = _SCOPE_TEXTS.get((limit.scope, limit.period)) or _PERIOD_TEXTS[limit.period](
+        f"this {limit.scope}"
+    )
+    fits = estimate.max_output_tokens(remaining)
     spent, reserved = (account.spent, account.reserved) if account is not None else (0, 0)
 
     if account:
@@ -248,7 +271,7 @@ def _refusal(
         hint = ""
 
     return BudgetExceeded(
-        f"The budget of {what} is {usd_text(limit.amount)} USD.{so_far} This call may cost up to {usd_text(estimate.most)}, "
+        f"The budget of {label} is {usd_text(limit.amount)} USD.{so_far} This call may cost up to {usd_text(estimate.max_cost)}, "
         "so it was not made.",
         hint=f"{hint}`codewords budgets` shows and changes budgets.",
         scope=limit.scope,
@@ -256,11 +279,11 @@ def _refusal(
         limit=limit.amount / USD,
         spent=spent / USD,
         reserved=reserved / USD,
-        needed=estimate.most / USD,
+        needed=estimate.max_cost / USD,
         fits_output_tokens=fits,
     )
 
 
 def usd_text(amount: int) -> str:
-    """Picodollars as USD, to a tenth of a millicent."""
+    """Format picodollars as USD, to a tenth of a millicent."""
     return f"{amount / USD:.6f}".rstrip("0").rstrip(".")

@@ -1,7 +1,9 @@
-"""Answers kept for a while, for workflows and callers that ask for it: the same question gets the same answer, at no cost.
+"""Response cache for workflows and callers that enable it: an equal request gets the stored
+response, at no cost.
 
-Off unless asked for. A question is the same where owner, workflow, provider, path, query and body are, byte for byte; and so
-are the headers that change an answer. Only whole answers with status 200 are kept, of what has no effect at the provider.
+Off by default. Requests are equal if owner, workflow, provider, path, query and body are, byte for
+byte, and the headers that change a response. Only complete responses with status 200 to requests
+without effects at the provider are stored.
 """
 
 from __future__ import annotations
@@ -17,20 +19,23 @@ from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.usage import Tokens
 
 Headers = list[tuple[bytes, bytes]]
-ASKS = b"x-codewords-cache"
-"""A caller's header: seconds, or `no` for one call that is to be made all the same. The answer's: `hit` or `miss`."""
-LONGEST = 30 * 86400.0
-ROOM = 64 << 20
-"""Bytes of all that is kept, of this process."""
+CACHE_HEADER = b"x-codewords-cache"
+"""Header of a request: seconds, or `no` to bypass the cache once.
+
+Header of a response: `hit` or `miss`.
+"""
+MAX_TTL = 30 * 86400.0
+MAX_BYTES = 64 << 20
+"""Bytes of all stored bodies, per process."""
 _FLAVORS = frozenset({"chat", "completions", "responses", "embeddings", "messages", "generate", "embed"})
-_TOLD = frozenset({b"content-type", b"content-encoding"})
-_CHANGES = frozenset({b"anthropic-version", b"anthropic-beta", b"openai-beta", b"accept"})
-_PIECE = 256 << 10
+_STORED_HEADERS = frozenset({b"content-type", b"content-encoding"})
+_KEY_HEADERS = frozenset({b"anthropic-version", b"anthropic-beta", b"openai-beta", b"accept"})
+_CHUNK_BYTES = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
 class CachedResponse:
-    """A whole answer, what it used, and the model that gave it."""
+    """A complete response, its token usage, and the model that produced it."""
 
     headers: Headers
     body: bytes
@@ -38,89 +43,92 @@ class CachedResponse:
     model: str
     until: float
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncIterator[bytes]:
         """The body."""
-        for at in range(0, len(self.body), _PIECE):
-            yield self.body[at : at + _PIECE]
+        for at in range(0, len(self.body), _CHUNK_BYTES):
+            yield self.body[at : at + _CHUNK_BYTES]
 
 
 class Cache:
-    """The newest answers of this process, within `room` bytes."""
+    """The newest responses of this process, up to `max_bytes`."""
 
-    def __init__(self, room: int = ROOM, clock: Callable[[], float] = time.monotonic) -> None:
-        self._room = room
+    def __init__(self, max_bytes: int = MAX_BYTES, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_bytes = max_bytes
         self._clock = clock
-        self._kept: OrderedDict[str, CachedResponse] = OrderedDict()
+        self._entries: OrderedDict[str, CachedResponse] = OrderedDict()
         self._size = 0
 
-    def find(self, name: str) -> CachedResponse | None:
-        """The answer to a question, where it is not too old."""
-        kept = self._kept.get(name)
-        if kept is None:
+    def find(self, key: str) -> CachedResponse | None:
+        """The stored response to a request, unless it has expired."""
+        stored = self._entries.get(key)
+        if stored is None:
             return None
-        if kept.until <= self._clock():
-            self._drop(name)
+        if stored.until <= self._clock():
+            self._drop(key)
             return None
-        self._kept.move_to_end(name)
-        return kept
+        self._entries.move_to_end(key)
+        return stored
 
-    def keep(
-        self, name: str, seconds: float, headers: Headers, body: bytes, tokens: Tokens, model: str
-    ) -> None:
-        """Keep an answer; the ones that were not asked for the longest make room."""
-        self._drop(name)
-        told = [pair for pair in headers if pair[0] in _TOLD]
-        self._kept[name] = CachedResponse(told, body, tokens, model, self._clock() + seconds)
+    def put(self, key: str, ttl: float, headers: Headers, body: bytes, tokens: Tokens, model: str) -> None:
+        """Store a response. The least recently used ones are evicted to make space."""
+        self._drop(key)
+        forwarded = [pair for pair in headers if pair[0] in _STORED_HEADERS]
+        self._entries[key] = CachedResponse(forwarded, body, tokens, model, self._clock() + ttl)
         self._size += len(body)
-        while self._size > self._room:
-            self._drop(next(iter(self._kept)))
+        while self._size > self._max_bytes:
+            self._drop(next(iter(self._entries)))
 
-    def _drop(self, name: str) -> None:
-        kept = self._kept.pop(name, None)
-        if kept is not None:
-            self._size -= len(kept.body)
+    def _drop(self, key: str) -> None:
+        stored = self._entries.pop(key, None)
+        if stored is not None:
+            self._size -= len(stored.body)
 
 
 @dataclass(frozen=True, slots=True)
 class CacheLookup:
-    """What stands for a call whose answer may be kept for so many seconds. `may_give`: a kept one may be given."""
+    """Cache key of a call whose response may be stored for `ttl` seconds.
 
-    name: str
-    seconds: float
-    may_give: bool
+    `may_serve`: a stored response may be served.
+    """
+
+    key: str
+    ttl: float
+    may_serve: bool
 
 
-def question_of(
-    headers: Headers, query: bytes, origin: CallAttribution, asked: RequestFacts
+def cache_lookup(
+    headers: Headers, query: bytes, origin: CallAttribution, facts: RequestFacts
 ) -> CacheLookup | None:
-    """None where nothing is to be cached."""
-    seconds, may_give = origin.rules.cache, True
+    """The lookup for a request; None if it is not to be cached."""
+    ttl, may_serve = origin.rules.cache, True
     for name, value in headers:
-        if name == ASKS:
-            told = value.decode("latin-1").strip().lower()
-            if told == "no":
-                may_give = False
+        if name == CACHE_HEADER:
+            forwarded = value.decode("latin-1").strip().lower()
+            if forwarded == "no":
+                may_serve = False
             else:
-                seconds = float(told) if told.isdigit() else 0.0
+                ttl = float(forwarded) if forwarded.isdigit() else 0.0
 
-    if not seconds or asked.route.flavor not in _FLAVORS or not asked.parsed or _has_effects(asked):
+    if not ttl or facts.route.flavor not in _FLAVORS or not facts.parsed or _has_effects(facts):
         return None
 
-    return CacheLookup(_name_of(origin, asked, query, headers), min(seconds, LONGEST), may_give)
+    return CacheLookup(_key_of(origin, facts, query, headers), min(ttl, MAX_TTL), may_serve)
 
 
-def _has_effects(asked: RequestFacts) -> bool:
-    """Whether the call is about what is stored at the provider, or stores something that a later call names."""
-    if asked.names_stored or asked.parsed.get("store") is True or asked.parsed.get("background") is True:
+def _has_effects(facts: RequestFacts) -> bool:
+    """Whether the call uses stored objects of the provider, or stores one that a later call can
+    name.
+    """
+    if facts.names_stored or facts.parsed.get("store") is True or facts.parsed.get("background") is True:
         return True
-    return asked.route.flavor == "responses" and asked.parsed.get("store") is not False
+    return facts.route.flavor == "responses" and facts.parsed.get("store") is not False
 
 
-def _name_of(origin: CallAttribution, asked: RequestFacts, query: bytes, headers: Headers) -> str:
+def _key_of(origin: CallAttribution, facts: RequestFacts, query: bytes, headers: Headers) -> str:
     if origin.services:
         service = origin.services[0]
     else:
         service = ""
-    more = sorted(pair for pair in headers if pair[0] in _CHANGES)
-    place = (origin.owner, service, asked.route.provider, asked.route.path, query, more)
-    return hashlib.sha256(repr(place).encode() + b"\0" + asked.body).hexdigest()
+    more = sorted(pair for pair in headers if pair[0] in _KEY_HEADERS)
+    scope = (origin.owner, service, facts.route.provider, facts.route.path, query, more)
+    return hashlib.sha256(repr(scope).encode() + b"\0" + facts.body).hexdigest()

@@ -1,6 +1,7 @@
-"""Give a request one meaning, where a budget or a list of models is decided by what its body says.
+"""Gives a request a single meaning before a budget or a list of models is applied to it.
 
-What was estimated is what is sent: JSON goes on as it was parsed, a form only where it has one reading.
+The estimated request is the one that is sent: JSON is sent as it was parsed, a form only if it can
+be read in one way.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from codewords_mcp.runtime.gateway.usage import Json
 Headers = list[tuple[bytes, bytes]]
 _JSON = b"application/json"
 _PYTHON = json.JSONEncoder(allow_nan=False)
-"""Encodes as Python's clients do unless they are set otherwise: with spaces, and in ASCII."""
+"""Encodes as Python's clients do by default: with spaces, and in ASCII."""
 _FORMS = frozenset({"images", "audio"})
-"""Interfaces that take forms."""
+"""Interfaces that take multipart forms."""
 _BOUNDARY = re.compile(
     rb'multipart/form-data\s*;\s*boundary=("?)([\w\'()+,\-./:=?]{1,70})\1\s*', re.IGNORECASE
 )
@@ -33,11 +34,14 @@ _PART = re.compile(
     re.IGNORECASE,
 )
 _MANY = frozenset({"image", "image[]", "include[]", "timestamp_granularities[]", "known_speaker_names[]"})
-"""Fields that a form may have several of."""
+"""Form fields that may occur several times."""
 
 
-def canonical(asked: RequestFacts, headers: Headers) -> RequestFacts:
-    """Return the request as it will be estimated and sent. Raises InvalidInput for a body with more than one reading."""
+def canonical(facts: RequestFacts, headers: Headers) -> RequestFacts:
+    """Return the request as it will be estimated and sent.
+
+    Raises InvalidInput for a body that can be read in more than one way.
+    """
     types: list[bytes] = []
     for name, value in headers:
         if name == b"content-type":
@@ -53,22 +57,22 @@ def canonical(asked: RequestFacts, headers: Headers) -> RequestFacts:
     else:
         media = b""
 
-    if media == b"multipart/form-data" and asked.route.flavor in _FORMS:
-        return _form(asked, types[0])
+    if media == b"multipart/form-data" and facts.route.flavor in _FORMS:
+        return _form(facts, types[0])
     if media in {b"", _JSON, b"text/plain"} or media.endswith(b"+json"):
-        return _json(asked)
+        return _json(facts)
 
     raise _unread("its content type is not JSON")
 
 
-def _json(asked: RequestFacts) -> RequestFacts:
-    found, body = asked.parsed, _written(asked.parsed)
-    if found and _has_one_reading(asked.body, found, body):
+def _json(facts: RequestFacts) -> RequestFacts:
+    found, body = facts.parsed, _written(facts.parsed)
+    if found and _is_unambiguous(facts.body, found, body):
         _check_all_spellings(found)
-        return RequestFacts(asked.route, body, found, asked.model, media=_JSON)
+        return RequestFacts(facts.route, body, found, facts.model, media=_JSON)
 
     try:
-        parsed: Any = parse(asked.body, unique_keys=True)
+        parsed: Any = parse(facts.body, unique_keys=True)
     except UnacceptableJson as error:
         raise _unread(str(error)) from None
     except ValueError:
@@ -80,23 +84,23 @@ def _json(asked: RequestFacts) -> RequestFacts:
     found = cast("Json", parsed)
     _check_all_spellings(found)
 
-    model: Any = asked.route.model or found.get("model")
+    model: Any = facts.route.model or found.get("model")
 
     return RequestFacts(
-        asked.route, _written(found), found, model if isinstance(model, str) else "", media=_JSON
+        facts.route, _written(found), found, model if isinstance(model, str) else "", media=_JSON
     )
 
 
 def _written(found: Json) -> bytes:
-    # NaN and the infinities become null, so that no body with them is equal to what is written
+    # NaN and the infinities become null, so a body that holds them never equals its encoding.
     return to_json(found, inf_nan_mode="null")
 
 
-def _has_one_reading(body: bytes, found: Json, written: bytes) -> bool:
-    """Return True where `found` is the only reading of `body`, without parsing it a second time.
+def _is_unambiguous(body: bytes, found: Json, written: bytes) -> bool:
+    """Return True if `found` is the only reading of `body`, without parsing it a second time.
 
-    Most clients write JSON compactly or as Python does by default. A body that an encoder writes back to the same bytes
-    names no key twice. False says nothing about a body.
+    Most clients write JSON compactly or as Python does by default. A body that an encoder writes
+    back to the same bytes names no key twice. False does not mean that the body is ambiguous.
     """
     try:
         if body != written and body != _PYTHON.encode(found).encode():
@@ -117,20 +121,23 @@ def _check_all_spellings(found: Json) -> None:
 
 
 def _check_spellings(found: Json) -> None:
-    """Some providers read names in any case and with or without separators: of two, nobody knows which they take."""
+    """Raise InvalidInput if two names differ only in case or separators.
+
+    Some providers read both as the same field.
+    """
     spelled = {plain(name) for name in found}
     if len(spelled) != len(found):
         raise _unread("it names a field twice, in two spellings")
 
 
-def _form(asked: RequestFacts, content_type: bytes) -> RequestFacts:
-    """Read a form strictly. What a lenient reader could take for another form is refused."""
+def _form(facts: RequestFacts, content_type: bytes) -> RequestFacts:
+    """Read a form strictly. A form that a lenient reader could read otherwise is refused."""
     match = _BOUNDARY.fullmatch(content_type)
     if match is None:
         raise _unread("its boundary is not plain")
 
     mark = b"--" + match[2]
-    first, *parts = asked.body.split(mark)
+    first, *parts = facts.body.split(mark)
     if first or not parts or parts.pop().rstrip(b"\r\n") != b"--":
         raise _unread("it is not a whole form")
 
@@ -153,11 +160,11 @@ def _form(asked: RequestFacts, content_type: bytes) -> RequestFacts:
             fields[name] = ""
 
     model = fields.get("model", "")
-    return replace(asked, parsed=fields, model=model, files=max(files, 1), media=content_type)
+    return replace(facts, parsed=fields, model=model, files=max(files, 1), media=content_type)
 
 
 def _unread(why: str) -> InvalidInput:
     return InvalidInput(
-        f"The body cannot be held to its budget or its list of models: {why}.",
+        f"The request's body cannot be checked against budgets and lists of models: {why}.",
         hint="Send one JSON object that names a model, each field once, without compression.",
     )

@@ -1,6 +1,6 @@
-"""What was said in a call, in the shape that OpenTelemetry's GenAI conventions give to messages.
+"""Messages of a call in the shape of OpenTelemetry's GenAI conventions.
 
-Only for workflows that ask to have it told. Pictures, sound and files are named, and their bytes left out.
+Used only for workflows that enable it. Pictures, sound and files are named without their bytes.
 """
 
 from __future__ import annotations
@@ -14,44 +14,57 @@ from pydantic_core import from_json, to_json
 from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_mcp.runtime.gateway.usage import Json
 
-MOST = 256 << 10
-"""Bytes of one attribute; messages that do not fit are left out, the first of them first."""
+MAX_ATTRIBUTE_BYTES = 256 << 10
+"""Bytes of one attribute. Messages that do not fit are dropped, oldest first."""
 _TEXTS = frozenset({"text", "input_text", "output_text", "summary_text"})
 
 
-def content_of(flavor: Flavor, asked: Json, answer: bytes) -> dict[str, str]:
-    """Attributes of a span, each a JSON list: system instructions, messages that went in, messages that came out."""
-    came: Any = _parsed(answer) if answer.lstrip()[:1] in {b"{", b"["} else _joined(flavor, answer)
-    if isinstance(came, list):  # Gemini streams without `alt=sse`
-        came = _joined_gemini(map(_object, cast("list[Any]", came)))
+def content_of(flavor: Flavor, request: Json, response: bytes) -> dict[str, str]:
+    """Span attributes, each a JSON list: system instructions, input messages, output messages."""
+    output: object
+    if response.lstrip()[:1] in {b"{", b"["}:
+        output = _parsed(response)
+    else:
+        output = _joined(flavor, response)
+
+    # Gemini streams without `alt=sse` are a list of responses.
+    if isinstance(output, list):
+        output = _joined_gemini(map(_object, cast("list[Any]", output)))
+
     found = {
         "gen_ai.system_instructions": _parts(
-            asked.get("instructions") or asked.get("system") or asked.get("systemInstruction")
+            request.get("instructions") or request.get("system") or request.get("systemInstruction")
         ),
-        "gen_ai.input.messages": _asked(asked),
-        "gen_ai.output.messages": _answered(_object(came)),
+        "gen_ai.input.messages": _input_messages(request),
+        "gen_ai.output.messages": _output_messages(_object(output)),
     }
     return {name: _bounded(value) for name, value in found.items() if value}
 
 
-def finish_reasons(answer: Json) -> list[str]:
-    """Why an answer ended, for each of its choices, as its provider says it."""
-    told = [_object(one).get("finish_reason") for one in _list(answer.get("choices"))]
-    told += [_object(one).get("finishReason") for one in _list(answer.get("candidates"))]
-    told.append(answer.get("stop_reason"))
-    if answer.get("object") == "response":
-        told.append(_object(answer.get("incomplete_details")).get("reason") or answer.get("status"))
-    return [one for one in told if isinstance(one, str)]
+def finish_reasons(response: Json) -> list[str]:
+    """Reasons why each choice of a response ended, in the provider's words."""
+    reasons = [_object(choice).get("finish_reason") for choice in _list(response.get("choices"))]
+    reasons += [_object(candidate).get("finishReason") for candidate in _list(response.get("candidates"))]
+    reasons.append(response.get("stop_reason"))
+    if response.get("object") == "response":
+        incomplete = _object(response.get("incomplete_details"))
+        reasons.append(incomplete.get("reason") or response.get("status"))
+
+    return [reason for reason in reasons if isinstance(reason, str)]
 
 
-def _asked(asked: Json) -> list[Json]:
-    given: Any = asked.get("messages") or asked.get("contents") or asked.get("input") or asked.get("prompt")
-    items: list[Any] = [given] if isinstance(given, str | dict) else _list(given)
+def _input_messages(request: Json) -> list[Json]:
+    messages: Any = (
+        request.get("messages") or request.get("contents") or request.get("input") or request.get("prompt")
+    )
+    items: list[Any] = [messages] if isinstance(messages, str | dict) else _list(messages)
     return [_message(item) for item in items]
 
 
 def _message(item: Any) -> Json:
-    """One message of a request, in whichever interface: a text, a message, or an item of `responses`."""
+    """Convert one message of a request, of any interface: a text, a message, or an item of
+    `responses`.
+    """
     if not isinstance(item, dict):
         return {"role": "user", "parts": [_part(item)]}
 
@@ -72,26 +85,30 @@ def _message(item: Any) -> Json:
     return {"role": role, "parts": _parts(content) + _parts(message.get("tool_calls"))}
 
 
-def _answered(answer: Json) -> list[Json]:
-    """The messages of a whole answer."""
-    reasons: list[str | None] = [*finish_reasons(answer), None]
-    if "choices" in answer:
-        choices = [_object(one) for one in _list(answer["choices"])]
-        told = [
-            _message(one["message"]) if "message" in one else _message({"content": one.get("text")})
-            for one in choices
+def _output_messages(response: Json) -> list[Json]:
+    """The messages of a complete response."""
+    reasons: list[str | None] = [*finish_reasons(response), None]
+    if "choices" in response:
+        messages = [_choice_message(_object(choice)) for choice in _list(response["choices"])]
+    elif "candidates" in response:
+        messages = [
+            _message(_object(candidate).get("content")) for candidate in _list(response["candidates"])
         ]
-    elif "candidates" in answer:
-        told = [_message(_object(one).get("content")) for one in _list(answer["candidates"])]
-    elif parts := _parts(answer.get("content") or answer.get("output")):
-        told = [{"role": "assistant", "parts": parts}]
+    elif parts := _parts(response.get("content") or response.get("output")):
+        messages = [{"role": "assistant", "parts": parts}]
     else:
-        told = []
+        messages = []
 
     return [
-        one | {"role": "assistant", "finish_reason": reasons[min(at, len(reasons) - 1)] or "unknown"}
-        for at, one in enumerate(told)
+        message | {"role": "assistant", "finish_reason": reasons[min(at, len(reasons) - 1)] or "unknown"}
+        for at, message in enumerate(messages)
     ]
+
+
+def _choice_message(choice: Json) -> Json:
+    if "message" in choice:
+        return _message(choice["message"])
+    return _message({"content": choice.get("text")})
 
 
 def _parts(content: Any) -> list[Json]:
@@ -125,7 +142,7 @@ def _part(item: Any) -> Json:
         return {"type": "reasoning" if part.get("thought") else "text", "content": part["text"]}
     if kind in {"thinking", "reasoning"}:
         text = part.get("thinking") or "".join(
-            str(_object(one).get("text")) for one in _list(part.get("summary"))
+            str(_object(summary).get("text")) for summary in _list(part.get("summary"))
         )
         return {"type": "reasoning", "content": text}
 
@@ -134,35 +151,38 @@ def _part(item: Any) -> Json:
 
 
 def _tool_part(part: Json, kind: Any) -> Json | None:
-    """A tool that is called, or what it gave."""
-    if kind in {"tool_use", "function_call"}:
-        itself = part
-    else:
-        itself = None
+    """A tool call or a tool's result; None for any other part."""
+    call = _object(part.get("functionCall") or part.get("function"))
+    if not call and kind in {"tool_use", "function_call"}:
+        call = part
 
-    if called := _object(part.get("functionCall") or part.get("function") or itself):
-        given = called.get("args", called.get("input", called.get("arguments")))
+    if call:
+        arguments = call.get("args", call.get("input", call.get("arguments")))
+        if isinstance(arguments, str):
+            arguments = _parsed(arguments.encode())
         return {
-            "type": "tool_call", "id": part.get("call_id") or part.get("id"), "name": called.get("name"),
-            "arguments": _parsed(given.encode()) if isinstance(given, str) else given,
-        }  # fmt: skip
+            "type": "tool_call",
+            "id": part.get("call_id") or part.get("id"),
+            "name": call.get("name"),
+            "arguments": arguments,
+        }
 
-    gave = _object(part.get("functionResponse"))
-    if not gave and kind not in {"tool_result", "function_call_output"}:
+    result = _object(part.get("functionResponse"))
+    if not result and kind not in {"tool_result", "function_call_output"}:
         return None
 
-    told = gave.get("response") or part.get("content") or part.get("output")
-    name = part.get("tool_use_id") or part.get("call_id") or gave.get("name")
-    return {"type": "tool_call_response", "id": name, "response": told}
+    content = result.get("response") or part.get("content") or part.get("output")
+    call_id = part.get("tool_use_id") or part.get("call_id") or result.get("name")
+    return {"type": "tool_call_response", "id": call_id, "response": content}
 
 
 def _joined(flavor: Flavor, stream: bytes) -> Json:
-    """The whole answer that the events of a stream add up to."""
-    events = [_object(_parsed(line[5:])) for line in stream.splitlines() if line.startswith(b"data:")]
+    """Combine the events of a stream into the complete response."""
+    events = [_object(_parsed(row[5:])) for row in stream.splitlines() if row.startswith(b"data:")]
     if flavor == "responses":
-        told = [_object(one["response"]) for one in events if "response" in one]
-        if told:
-            return told[-1]
+        responses = [_object(event["response"]) for event in events if "response" in event]
+        if responses:
+            return responses[-1]
         return {}
 
     if flavor == "messages":
@@ -175,19 +195,19 @@ def _joined(flavor: Flavor, stream: bytes) -> Json:
 
 def _joined_choices(events: Iterable[Json]) -> Json:
     choices: dict[int, Json] = {}
-    for piece in (_object(one) for event in events for one in _list(event.get("choices"))):
+    for piece in (_object(item) for event in events for item in _list(event.get("choices"))):
         choice = choices.setdefault(piece.get("index", 0), {"message": {"content": "", "tool_calls": {}}})
         choice["finish_reason"] = piece.get("finish_reason") or choice.get("finish_reason")
         message, delta = choice["message"], _object(piece.get("delta"))
         message["content"] += delta.get("content") or piece.get("text") or ""
 
         for call in map(_object, _list(delta.get("tool_calls"))):
-            told = message["tool_calls"].setdefault(
+            tool_call = message["tool_calls"].setdefault(
                 call.get("index", 0), {"function": {"name": "", "arguments": ""}}
             )
-            told["id"] = call.get("id") or told.get("id")
+            tool_call["id"] = call.get("id") or tool_call.get("id")
             for name in ("name", "arguments"):
-                told["function"][name] += _object(call.get("function")).get(name) or ""
+                tool_call["function"][name] += _object(call.get("function")).get(name) or ""
 
     for choice in choices.values():
         message = choice["message"]
@@ -214,20 +234,20 @@ def _joined_blocks(events: Iterable[Json]) -> Json:
         reason = delta.get("stop_reason") or reason
 
     for block in blocks.values():
-        if told := block.pop("json"):
-            block["input"] = _parsed(told.encode())
+        if arguments := block.pop("json"):
+            block["input"] = _parsed(arguments.encode())
 
     return {"content": list(blocks.values()), "stop_reason": reason}
 
 
 def _joined_gemini(events: Iterable[Json]) -> Json:
     candidates: dict[int, Json] = {}
-    for one in (_object(one) for event in events for one in _list(event.get("candidates"))):
-        whole = candidates.setdefault(one.get("index", 0), {"content": {"role": "model", "parts": []}})
-        whole["finishReason"] = one.get("finishReason") or whole.get("finishReason")
+    for piece in (_object(item) for event in events for item in _list(event.get("candidates"))):
+        whole = candidates.setdefault(piece.get("index", 0), {"content": {"role": "model", "parts": []}})
+        whole["finishReason"] = piece.get("finishReason") or whole.get("finishReason")
         parts: list[Json] = whole["content"]["parts"]
 
-        for part in map(_object, _list(_object(one.get("content")).get("parts"))):
+        for part in map(_object, _list(_object(piece.get("content")).get("parts"))):
             if parts and set(part) == set(parts[-1]) == {"text"}:
                 parts[-1] = {"text": parts[-1]["text"] + part["text"]}
             else:
@@ -237,15 +257,15 @@ def _joined_gemini(events: Iterable[Json]) -> Json:
 
 
 def _bounded(messages: list[Json]) -> str:
-    """As JSON, the newest messages first to be kept."""
+    """Encode as JSON and drop the oldest messages until it fits."""
     text = to_json(messages)
-    while len(text) > MOST and messages:
+    while len(text) > MAX_ATTRIBUTE_BYTES and messages:
         messages = messages[1:]
         text = to_json(messages)
     return text.decode()
 
 
-def _parsed(data: bytes) -> Any:
+def _parsed(data: bytes) -> object:
     try:
         return from_json(data)
     except ValueError:

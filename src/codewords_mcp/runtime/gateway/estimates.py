@@ -1,8 +1,9 @@
-"""The most that a call can cost, from its request alone: what a budget reserves before the call is made.
+"""Maximum cost of a call, from its request alone: a budget reserves it before the call is made.
 
-Every token is at least a byte, so text has no more tokens than bytes. Pictures count one by one, whatever the model's
-window is: gpt-4o-mini bills each at 33 times what it takes of the window. What is not in the request (an earlier
-conversation, a file by its id, search results) may fill the window, each time that the model is asked.
+Every token is at least a byte, so text has no more tokens than bytes. Pictures count separately,
+whatever the model's window is: gpt-4o-mini bills each at 33 times its share of the window. Content
+outside the request (an earlier conversation, a file by its id, search results) may fill the window
+in every round of the model.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ from codewords_mcp.runtime.gateway.usage import Json
 _OVERHEAD = 64
 """Tokens that a provider puts around a conversation."""
 _TOOLS = 1200
-"""Tokens that a provider puts around tools: Anthropic tells up to 700."""
+"""Tokens that a provider puts around tools. Anthropic documents up to 700."""
 _PICTURE = 50_000
-"""Tokens of one picture at the most: gpt-4o-mini counts 48,169 for eight tiles."""
+"""Maximum tokens of one picture: gpt-4o-mini counts 48,169 for eight tiles."""
 _PAGES = 100
-"""Pages of a document at the most, each of which OpenAI also bills as a picture."""
+"""Maximum pages of a document. OpenAI also bills each as a picture."""
 _EARLIER_PICTURES = 500
-"""Pictures of a conversation at the most, as OpenAI bounds them."""
+"""Maximum pictures of a conversation, by OpenAI's own limit."""
 _BEYOND_WINDOW = re.compile(r"gpt-4o-mini")
-"""Models that bill pictures at more than they take of the window."""
+"""Models that bill pictures at more than their share of the window."""
 _IMAGE_OUT = 8_000
-"""Tokens of one generated picture: gpt-image-1 tells up to 6,240."""
+"""Tokens of one generated picture: gpt-image-1 documents up to 6,240."""
 _WINDOW = 1_000_000
-"""Where a model's window is not known; also Anthropic's, whose window grows with a header."""
+"""Used if a model's window is not known; also for Anthropic, whose window grows with a header."""
 _OUT = 128_000
 _CEILINGS = (
     (re.compile(r"gpt-4o|gpt-4-turbo"), 16_384),
@@ -43,7 +44,7 @@ _CEILINGS = (
     (re.compile(r"gemini-(1\.5|2\.0)"), 8_192),
     (re.compile(r"gemini-"), 65_536),
 )
-"""Tokens that a model writes at the most, as its provider publishes them; `_OUT` for others."""
+"""Maximum output tokens of a model, as its provider publishes them; `_OUT` for others."""
 _LIMITS: dict[Flavor, frozenset[str]] = {
     "chat": frozenset({"max_tokens", "max_completion_tokens"}),
     "completions": frozenset({"max_tokens"}),
@@ -51,14 +52,18 @@ _LIMITS: dict[Flavor, frozenset[str]] = {
     "messages": frozenset({"max_tokens"}),
     "generate": frozenset({"maxOutputTokens", "max_output_tokens"}),
 }
-"""What bounds an answer, as each interface spells it: other spellings do not bound it, and are not believed."""
+"""Fields that limit the output, as each interface spells them.
+
+Other spellings have no effect and are ignored.
+"""
 _COPIES = frozenset({"n", "bestof", "candidatecount"})
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Picodollars at the most: for what goes in, and for each token that comes out. `fees`: of `input_cost`, what is billed
-    apart from tokens.
+    """Maximum cost in picodollars: of the input, and of each output token.
+
+    `fees` is the part of `input_cost` that is billed apart from tokens.
     """
 
     input_cost: int
@@ -67,27 +72,27 @@ class Estimate:
     fees: int = 0
 
     @property
-    def most(self) -> int:
-        """All of it."""
+    def max_cost(self) -> int:
+        """Cost of the input and of the maximum output."""
         return self.input_cost + self.output_tokens * self.per_output
 
-    def fitting(self, room: int) -> int:
-        """How many tokens may come out for so much; 0 where nothing fits."""
+    def max_output_tokens(self, remaining: int) -> int:
+        """Output tokens that `remaining` picodollars pay for; 0 if nothing fits."""
         if self.per_output:
-            return max(0, room - self.input_cost) // self.per_output
+            return max(0, remaining - self.input_cost) // self.per_output
         return 0
 
 
-def estimate(asked: RequestFacts, prices: Prices, inputs: Inputs | None = None) -> Estimate | None:
-    """What a call may cost; None for a model without a price."""
-    provider, flavor = asked.route.provider, asked.route.flavor
-    inputs = inputs or find_inputs(asked)
-    name = prices.real_name(asked.model.rpartition("/")[2])
-    window = prices.window(provider, asked.model) or _WINDOW
+def estimate(facts: RequestFacts, prices: Prices, inputs: Inputs | None = None) -> Estimate | None:
+    """Maximum cost of a call; None for a model without a price."""
+    provider, flavor = facts.route.provider, facts.route.flavor
+    inputs = inputs or find_inputs(facts)
+    name = prices.real_name(facts.model.rpartition("/")[2])
+    window = prices.window(provider, facts.model) or _WINDOW
     if provider == "anthropic":
         window = max(window, _WINDOW)
-    tokens = _input_tokens(asked, inputs, window, name)
-    found = prices.highest(provider, asked.model, tokens, _tier(asked.parsed))
+    tokens = _input_tokens(facts, inputs, window, name)
+    found = prices.highest_rates(provider, facts.model, tokens, _tier(facts.parsed))
     if found is None:
         return None
 
@@ -101,24 +106,24 @@ def estimate(asked: RequestFacts, prices: Prices, inputs: Inputs | None = None) 
     if flavor == "images":
         out = _IMAGE_OUT
     else:
-        out = _output_tokens(asked, name) * (1 + inputs.rounds)
+        out = _output_tokens(facts, name) * (1 + inputs.rounds)
 
-    return Estimate(tokens * per_input + fees, out, found.output * _copies(asked.parsed), fees)
+    return Estimate(tokens * per_input + fees, out, found.output * _copies(facts.parsed), fees)
 
 
-def _input_tokens(asked: RequestFacts, inputs: Inputs, window: int, name: str) -> int:
-    tools = _TOOLS if asked.parsed.get("tools") else 0
-    if not asked.files:
-        text = len(asked.body) + _OVERHEAD + tools
+def _input_tokens(facts: RequestFacts, inputs: Inputs, window: int, name: str) -> int:
+    tools = _TOOLS if facts.parsed.get("tools") else 0
+    if not facts.files:
+        text = len(facts.body) + _OVERHEAD + tools
     else:
-        text = len(str(asked.parsed)) + _OVERHEAD
+        text = len(str(facts.parsed)) + _OVERHEAD
 
     pictures = inputs.pictures
     if _BEYOND_WINDOW.match(name):
         pictures += inputs.documents * _PAGES + (_EARLIER_PICTURES if inputs.stored else 0)
-    if inputs.window or inputs.documents or asked.route.flavor == "audio":
+    if inputs.window or inputs.documents or facts.route.flavor == "audio":
         text = max(text, window)
-    if asked.route.flavor == "images":
+    if facts.route.flavor == "images":
         each = _IMAGE_OUT
     else:
         each = _PICTURE
@@ -126,37 +131,37 @@ def _input_tokens(asked: RequestFacts, inputs: Inputs, window: int, name: str) -
     return text + inputs.rounds * max(text, window) + pictures * each * (1 + inputs.rounds)
 
 
-def _output_tokens(asked: RequestFacts, name: str) -> int:
-    limits = _LIMITS.get(asked.route.flavor, frozenset())
-    given = [
+def _output_tokens(facts: RequestFacts, name: str) -> int:
+    limits = _LIMITS.get(facts.route.flavor, frozenset())
+    limits_set = [
         value
-        for place in _places(asked.parsed, own=asked.route.flavor != "generate")
+        for config in _config_objects(facts.parsed, own=facts.route.flavor != "generate")
         for field in limits
-        if (value := count_of(place.get(field)))
+        if (value := count_of(config.get(field)))
     ]
-    thinking: Any = asked.parsed.get("thinking")
+    thinking: Any = facts.parsed.get("thinking")
 
     if isinstance(thinking, dict):
         thought = count_of(cast("Json", thinking).get("budget_tokens"))
     else:
         thought = 0
 
-    # what was predicted and not used is billed as if it had been written
-    if asked.parsed.get("prediction"):
-        predicted = len(str(asked.parsed["prediction"]))
+    # Predicted tokens that are not used are billed like output.
+    if facts.parsed.get("prediction"):
+        predicted = len(str(facts.parsed["prediction"]))
     else:
         predicted = 0
 
-    return (max(given) if given else _ceiling(name)) + thought + predicted
+    return (max(limits_set) if limits_set else _max_output_of(name)) + thought + predicted
 
 
 @lru_cache(maxsize=1024)
-def _ceiling(name: str) -> int:
-    return next((most for pattern, most in _CEILINGS if pattern.match(name)), _OUT)
+def _max_output_of(name: str) -> int:
+    return next((max_cost for pattern, max_cost in _CEILINGS if pattern.match(name)), _OUT)
 
 
-def _places(parsed: Json, *, own: bool) -> list[Json]:
-    """The body itself, and what Gemini's has in a part of it."""
+def _config_objects(parsed: Json, *, own: bool) -> list[Json]:
+    """The body itself (if `own`), and Gemini's configuration object in it."""
     configs = [
         cast("Json", value)
         for name, value in parsed.items()
@@ -170,14 +175,14 @@ def _places(parsed: Json, *, own: bool) -> list[Json]:
 def _copies(parsed: Json) -> int:
     values = [
         count_of(value)
-        for place in _places(parsed, own=True)
-        for name, value in place.items()
+        for config in _config_objects(parsed, own=True)
+        for name, value in config.items()
         if plain(name) in _COPIES
     ]
     return max([1, *values])
 
 
 def _tier(parsed: Json) -> str:
-    """The service tier or speed that is asked for, which may be dearer."""
-    asked = [parsed.get("service_tier"), parsed.get("speed")]
-    return next((one for one in asked if one in {"priority", "fast"}), "")
+    """The requested service tier or speed, which may cost more."""
+    named = [parsed.get("service_tier"), parsed.get("speed")]
+    return next((tier for tier in named if tier in {"priority", "fast"}), "")

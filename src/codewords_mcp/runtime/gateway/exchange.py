@@ -1,4 +1,6 @@
-"""One call in flight: its answer passes through here once, and what it used is settled once, however it ends."""
+"""One call in flight: its response passes through here once, and its usage is settled once, however
+it ends.
+"""
 
 from __future__ import annotations
 
@@ -7,196 +9,201 @@ from typing import Protocol
 
 from codewords_mcp.runtime.gateway.accounts import Reservation
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
-from codewords_mcp.runtime.gateway.http_connection import ProviderResponse
+from codewords_mcp.runtime.gateway.connection_pool import ProviderResponse
 from codewords_mcp.runtime.gateway.keys import TITLES
 from codewords_mcp.runtime.gateway.providers import ProviderRoute
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.tap import Reading, Tap, tap_for
-from codewords_mcp.runtime.gateway.upstream import translated
+from codewords_mcp.runtime.gateway.upstream import as_provider_errors
 from codewords_mcp.runtime.model.provider import CallUsage
 
-LARGEST = 4 << 20
-"""Bytes of an answer that is kept to be given again."""
-Keep = Callable[[bytes, Reading], None]
+MAX_CAPTURED_BYTES = 4 << 20
+"""Bytes of a response that may be stored in the cache."""
+OnComplete = Callable[[bytes, Reading], None]
 
 
-class Books(Protocol):
-    """Where a call is settled."""
+class CallSettler(Protocol):
+    """Settles calls."""
 
     def settle(self, call: ProviderCall, reading: Reading) -> None:
-        """Count it."""
+        """Count the call."""
         ...
 
 
-class Watcher(Protocol):
-    """Who is told of a call as it goes on. `content`: what was said is told too."""
+class CallObserver(Protocol):
+    """Observes a call. `captures_content`: receives the messages too."""
 
-    content: bool
+    captures_content: bool
 
-    def answering(self) -> None:
-        """The first piece has come."""
+    def on_first_chunk(self) -> None:
+        """The first chunk of the response has arrived."""
         ...
 
-    def ended(self, call: ProviderCall, reading: Reading) -> None:
-        """It is settled."""
+    def on_end(self, call: ProviderCall, reading: Reading) -> None:
+        """The call is settled."""
         ...
 
 
 class ProviderCall:
-    """A call. `begun` with its answer, then `relay` is read to its end, or `close` is called; or `close` alone.
+    """A call to a provider.
 
-    `others`: what may be asked instead, in this order, when it cannot be had.
+    Call `on_response`, then read `relay` to its end or call `close`. Without a response, call
+    `close` alone. `fallbacks` are the requests to send instead, in this order, if the model is
+    unavailable.
     """
 
     def __init__(
         self,
         route: ProviderRoute,
         origin: CallAttribution,
-        asked: RequestFacts | None,
-        books: Books,
-        others: tuple[RequestFacts, ...] = (),
+        facts: RequestFacts | None,
+        settler: CallSettler,
+        fallbacks: tuple[RequestFacts, ...] = (),
     ) -> None:
         self.route = route
         self.origin = origin
-        self.asked = asked
-        self.others = others
+        self.facts = facts
+        self.fallbacks = fallbacks
         self.instead_of = ""
-        """The model that was asked for, where another one answers."""
-        self.repeated = 0
+        """The requested model, if a fallback is used."""
+        self.retries = 0
         self.failure = ""
-        """Our code for what ended it before its answer was whole."""
-        self.watched: Watcher | None = None
-        self.keep: Keep | None = None
-        """Takes the whole answer, where it may be given again."""
-        self.strip = asked is not None and asked.hides_usage
+        """Our error code, if the call ended before its response was complete."""
+        self.observer: CallObserver | None = None
+        self.on_complete: OnComplete | None = None
+        """Receives the complete response, if it may be stored in the cache."""
+        self.strip = facts is not None and facts.hides_usage
         self.status = 0
-        """The answer's status; 0 while there is none."""
+        """The response's status; 0 before there is one."""
         self.sent = False
         """The provider may have begun to work, and to bill."""
         self.reservation: Reservation | None = None
         self.fees = 0
-        """Picodollars reserved for what is billed apart from tokens."""
+        """Picodollars reserved for fees apart from tokens."""
         self.used: CallUsage | None = None
-        self.passed = 0
-        """Bytes of the answer."""
-        self._first = asked
+        self.passed_bytes = 0
+        """Bytes of the response passed on."""
+        self._original = facts
         self._next = 0
-        self._books = books
-        self._answer: ProviderResponse | None = None
+        self._settler = settler
+        self._response: ProviderResponse | None = None
         self._tap: Tap | None = None
-        self._expected = -1
-        self._ended = False
+        self._expected_bytes = -1
+        self._complete = False
         self._settled = False
 
     @property
     def model(self) -> str:
-        """What is asked now; "" where the request names none."""
-        if self.asked is not None:
-            return self.asked.model
+        """The model of the current request; "" if the request names none."""
+        if self.facts is not None:
+            return self.facts.model
         return ""
 
     @property
     def bills(self) -> bool:
-        """Whether the provider may bill it."""
+        """Whether the provider may bill the call."""
         return self.route.kind != "free"
 
     @property
-    def is_bound(self) -> bool:
-        """Whether it is about something that is stored at the provider, for one of its accounts."""
-        return self.asked is None or self.asked.names_stored
+    def is_bound_to_account(self) -> bool:
+        """Whether the call uses an object that is stored at the provider, in one of its accounts."""
+        return self.facts is None or self.facts.names_stored
 
     @property
-    def has_stand_in(self) -> bool:
-        """Whether another model may still be asked."""
-        return self._next < len(self.others)
+    def has_fallback(self) -> bool:
+        """Whether another model may still be tried."""
+        return self._next < len(self.fallbacks)
 
-    def stand_in(self) -> bool:
-        """Ask the next model from now on; False where there is none."""
-        if not self.has_stand_in or self._first is None:
+    def use_fallback(self) -> bool:
+        """Switch to the next fallback model. Returns False if there is none."""
+        if not self.has_fallback or self._original is None:
             return False
-        self._ask(self.others[self._next])
+        self._switch_to(self.fallbacks[self._next])
         self._next += 1
         return True
 
-    def stand_back(self) -> None:
-        """Ask what was asked for, again."""
-        if self._first is not None:
-            self._ask(self._first)
+    def use_original(self) -> None:
+        """Switch back to the requested model."""
+        if self._original is not None:
+            self._switch_to(self._original)
             self._next = 0
 
-    def _ask(self, asked: RequestFacts) -> None:
-        first = self._first
-        assert first is not None  # noqa: S101  # who has stand-ins has asked for something
-        self.asked, self.route = asked, asked.route
-        if asked is not first:
-            self.instead_of = first.model
+    def _switch_to(self, facts: RequestFacts) -> None:
+        original = self._original
+        assert original is not None  # noqa: S101  # a call with fallbacks has a request
+        self.facts, self.route = facts, facts.route
+        if facts is not original:
+            self.instead_of = original.model
         else:
             self.instead_of = ""
 
-    def begun(self, answer: ProviderResponse) -> None:
-        """The answer's head has come."""
-        self._answer, self.status = answer, answer.status
+    def on_response(self, response: ProviderResponse) -> None:
+        """Take a response whose head has arrived."""
+        self._response, self.status = response, response.status
         media, encoding = "", ""
 
-        for name, value in answer.headers:
+        for name, value in response.headers:
             if name == b"content-length" and value.isdigit():
-                self._expected = int(value)
+                self._expected_bytes = int(value)
             elif name == b"content-type":
                 media = value.decode("latin-1")
             elif name == b"content-encoding":
                 encoding = value.decode("latin-1")
 
-        if self.asked is not None and answer.status < 300:
-            watched = self.watched
+        if self.facts is not None and response.status < 300:
+            observer = self.observer
             self._tap = tap_for(
                 self.route.flavor,
                 media,
                 encoding,
                 strip=self.strip,
-                watched=watched is not None,
-                keeps=watched is not None and watched.content,
+                observed=observer is not None,
+                captures=observer is not None and observer.captures_content,
             )
 
     async def relay(self) -> AsyncIterator[bytes]:
-        """The answer's pieces. It is settled before the last of them, so that whoever has it all finds its cost."""
-        answer, tap = self._answer, self._tap
-        assert answer is not None  # noqa: S101  # begun() came first
-        kept: list[bytes] | None = [] if self.keep is not None and self.status == 200 else None
+        """The response's chunks.
 
-        with translated(TITLES[self.route.provider]):
-            async for chunk in answer.chunks():
-                if self.watched is not None and not self.passed:
-                    self.watched.answering()
-                self.passed += len(chunk)
+        The call is settled before the last one, so a caller that has it all finds its cost.
+        """
+        response, tap = self._response, self._tap
+        assert response is not None  # noqa: S101  # on_response() came first
+        captured: list[bytes] | None = [] if self.on_complete is not None and self.status == 200 else None
+
+        with as_provider_errors(TITLES[self.route.provider]):
+            async for chunk in response.chunks():
+                if self.observer is not None and not self.passed_bytes:
+                    self.observer.on_first_chunk()
+                self.passed_bytes += len(chunk)
                 if tap is not None:
-                    passed = tap.feed(chunk)
+                    passed_bytes = tap.feed(chunk)
                 else:
-                    passed = chunk
+                    passed_bytes = chunk
 
-                if self.passed == self._expected:
-                    self._ended = True
+                if self.passed_bytes == self._expected_bytes:
+                    self._complete = True
                     self._settle()
 
-                if kept is not None and self.passed <= LARGEST:
-                    kept.append(passed)
+                if captured is not None and self.passed_bytes <= MAX_CAPTURED_BYTES:
+                    captured.append(passed_bytes)
                 else:
-                    kept = None
+                    captured = None
 
-                if passed:
-                    yield passed
+                if passed_bytes:
+                    yield passed_bytes
 
-        self._ended = True
+        self._complete = True
         rest = tap.rest() if tap is not None else b""
         self._settle()
         if rest:
             yield rest
-        if kept is not None and tap is not None and self.keep is not None and tap.read().whole:
-            self.keep(b"".join([*kept, rest]), tap.read())
+        if captured is not None and tap is not None and self.on_complete is not None and tap.read().whole:
+            self.on_complete(b"".join([*captured, rest]), tap.read())
 
     async def close(self) -> None:
-        """End it, wherever it is. Idempotent."""
-        if self._answer is not None:
-            self._answer.close()
+        """End the call in any state. Idempotent."""
+        if self._response is not None:
+            self._response.close()
         self._settle()
 
     def _settle(self) -> None:
@@ -209,9 +216,9 @@ class ProviderCall:
         else:
             reading = Reading()
 
-        self._books.settle(self, reading)
-        if self.watched is not None:
-            if self._answer is not None and not self._ended:
+        self._settler.settle(self, reading)
+        if self.observer is not None:
+            if self._response is not None and not self._complete:
                 self.failure = self.failure or "cut_short"
             self.failure = self.failure or reading.failure
-            self.watched.ended(self, reading)
+            self.observer.on_end(self, reading)

@@ -1,4 +1,6 @@
-"""The gateway of a home: a call's route, key and origin, the call itself, and its answer passed on as it comes."""
+"""The gateway of a home: finds a call's route, key and attribution, makes the call and relays its
+response.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,10 @@ from codewords_mcp.runtime.gateway.attempts import Attempts
 from codewords_mcp.runtime.gateway.attribution import CallAttribution, CallChain
 from codewords_mcp.runtime.gateway.budgets import BudgetLimit, Budgets
 from codewords_mcp.runtime.gateway.canonical import canonical
+from codewords_mcp.runtime.gateway.connection_pool import ProviderResponse
 from codewords_mcp.runtime.gateway.exchange import ProviderCall
 from codewords_mcp.runtime.gateway.health import Health
-from codewords_mcp.runtime.gateway.http_connection import PhaseTimeouts, ProviderResponse
+from codewords_mcp.runtime.gateway.http_connection import PhaseTimeouts
 from codewords_mcp.runtime.gateway.keys import TITLES, ProviderKey, ProviderKeys
 from codewords_mcp.runtime.gateway.ledger import Ledger
 from codewords_mcp.runtime.gateway.meter import CallMeter
@@ -24,25 +27,25 @@ from codewords_mcp.runtime.gateway.prices import Prices
 from codewords_mcp.runtime.gateway.providers import ProviderRoute, base_urls, find_route
 from codewords_mcp.runtime.gateway.rate_limits import RateLimits
 from codewords_mcp.runtime.gateway.request_facts import RequestFacts, read_request
-from codewords_mcp.runtime.gateway.rules import allows, stand_ins
+from codewords_mcp.runtime.gateway.rules import allows, fallbacks_for
 from codewords_mcp.runtime.gateway.tap import Reading
 from codewords_mcp.runtime.gateway.telemetry import Telemetry, open_telemetry
 from codewords_mcp.runtime.gateway.upstream import Upstream
 from codewords_mcp.runtime.gateway.verdicts import when_to_return
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, ProviderRequest
-from codewords_mcp.runtime.recording.recorder import Tapes
+from codewords_mcp.runtime.recording.recorder import RecorderRegistry
 from codewords_mcp.runtime.secrets.service import SecretService
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.settings import Settings
 
-PIECE = 256 << 10
-"""Bytes handed to a connection at once: more would hold up everybody else."""
+CHUNK_BYTES = 256 << 10
+"""Bytes handed to a connection at once. A larger chunk would delay all other calls."""
 _UPLOAD_URL, _CONTROL_URL = b"x-goog-upload-url", b"x-goog-upload-control-url"
 
 
 class Gateway:
-    """The gateway of one home. All methods are for the event loop of the runtime."""
+    """The gateway of one home. All methods run on the runtime's event loop."""
 
     def __init__(
         self,
@@ -53,14 +56,14 @@ class Gateway:
         *,
         executor: str,
     ) -> None:
-        self.tapes = Tapes()
+        self.recorders = RecorderRegistry()
         self.keys = ProviderKeys(secrets)
-        self.lineage = CallChain()
+        self.call_chain = CallChain()
         self.ledger = Ledger(database)
         self.prices = Prices(settings.model_prices, settings.model_aliases)
         self.budgets = Budgets(database, self.ledger, settings.budgets, executor=executor)
-        self.lineage.on_end = self._run_ended
-        self.lineage.on_models = self.prepare
+        self.call_chain.on_end = self._run_ended
+        self.call_chain.on_models = self.prepare
         self._keyring = keyring
         self._meter = CallMeter(self.prices, self.ledger, self.budgets)
         self._fallbacks = settings.model_fallbacks
@@ -84,9 +87,12 @@ class Gateway:
         self.budgets.forget_run(run_id)
         self._tickets.forget_run(run_id)
 
-    async def ask(self, request: ProviderRequest) -> GatewayResponse:
-        """As `_ask`, unless the caller's run has a recorder that answers in the provider's place. Raises Conflict where it
-        holds the call.
+    async def send(self, request: ProviderRequest) -> GatewayResponse:
+        """Send a request, unless the recorder of the caller's run answers it.
+
+        See `_call_provider` for errors.
+
+        Raises Conflict if the recorder blocks the call.
         """
         if uploads.TICKET in request.query and uploads.ticket_in(request.query) is not None:
             with self._tickets.part(request.query, request.headers) as statuses:
@@ -96,42 +102,48 @@ class Gateway:
         return await self._recorded(request)
 
     async def _recorded(self, request: ProviderRequest) -> GatewayResponse:
-        tape = self.tapes.of(request.caller.run_id)
+        session = self.recorders.of(request.caller.run_id)
         return await (
-            self._ask(request) if tape is None else recorded.ask(request, tape, self._bases, self._ask)
+            self._call_provider(request)
+            if session is None
+            else recorded.answer_or_record(request, session, self._bases, self._call_provider)
         )
 
-    async def _ask(self, request: ProviderRequest) -> GatewayResponse:
-        """Call the provider. Cancelling the awaiting task, or closing the reply early, aborts the call.
+    async def _call_provider(self, request: ProviderRequest) -> GatewayResponse:
+        """Call the provider.
 
-        Raises NotFound for a path that is none, ServiceNotAvailable without a key, ModelNotAllowed, BudgetExceeded,
-        UnpricedModel, TooBusy where a rate limit makes it wait too long, ProviderUnavailable, ProviderTimedOut, and
-        whatever the body of the request raises.
+        Cancelling the awaiting task, or closing the reply early, aborts the call.
+
+        Raises NotFound for an invalid path, ServiceNotAvailable without a key, ModelNotAllowed,
+        BudgetExceeded, UnpricedModel, TooBusy if a rate limit would delay it too long,
+        ProviderUnavailable, ProviderTimedOut, and whatever the body of the request raises.
         """
         route = find_route(request.provider, request.method, request.path, run_mount=request.run_mount)
         keys = await self.keys.find(request.caller.owner, route.provider)
         self._telemetry = await self._prepared()
-        asked = None
+        facts = None
         if route.kind == "metered":
-            asked = read_request(route, b"".join([chunk async for chunk in request.body]))
-        call, limits = await self._exchange(request, route, asked)
-        asked = call.asked
-        question = asked and cache.question_of(request.headers, request.query, call.origin, asked)
-        if question and question.may_give and (kept := self._cache.find(question.name)):
-            return self._given(call, kept)
+            facts = read_request(route, b"".join([chunk async for chunk in request.body]))
+        call, limits = await self._exchange(request, route, facts)
+        facts = call.facts
+        lookup = facts and cache.cache_lookup(request.headers, request.query, call.origin, facts)
+        if lookup and lookup.may_serve and (cached := self._cache.find(lookup.key)):
+            return self._cached_reply(call, cached)
 
         try:
             await self._meter.reserve(call, limits)
-            answer = await self._answered(request, call, keys)
-            call.begun(answer)
-            if answer.status == 429 and (seconds := when_to_return(answer, {})):
-                self._rates.told(route.provider, seconds)
-            told = self._headers(request, call, answer)
-            if question and not call.instead_of:
-                call.keep = partial(self._keep, call, question, told)
-                told = [*told, (cache.ASKS, b"miss")]
+            response = await self._attempt(request, call, keys)
+            call.on_response(response)
+            if response.status == 429 and (seconds := when_to_return(response, {})):
+                self._rates.on_refused(route.provider, seconds)
+            response_headers = self._headers(request, call, response)
+            if lookup and not call.instead_of:
+                call.on_complete = partial(self._store_response, call, lookup, response_headers)
+                response_headers = [*response_headers, (cache.CACHE_HEADER, b"miss")]
 
-            return GatewayResponse(answer.status, told, call.relay(), call.close, lambda: call.used)
+            return GatewayResponse(
+                response.status, response_headers, call.relay(), call.close, lambda: call.used
+            )
         except BaseException as error:
             if isinstance(error, CodewordsError):
                 call.failure = error.code
@@ -142,26 +154,29 @@ class Gateway:
             raise
 
     async def _exchange(
-        self, request: ProviderRequest, route: ProviderRoute, asked: RequestFacts | None
+        self, request: ProviderRequest, route: ProviderRoute, facts: RequestFacts | None
     ) -> tuple[ProviderCall, list[BudgetLimit]]:
-        """The call as it will be made, and the budgets that it is held to. Raises ModelNotAllowed, InvalidInput."""
-        origin = self.lineage.origin(request.caller)
-        others: tuple[RequestFacts, ...] = ()
+        """The call as it will be made, and the budgets that limit it.
+
+        Raises ModelNotAllowed, InvalidInput.
+        """
+        origin = self.call_chain.origin(request.caller)
+        fallbacks: tuple[RequestFacts, ...] = ()
         limits: list[BudgetLimit] = []
 
         if route.kind != "free":
-            listed, limits = await self._lists(origin), await self._meter.limits(origin)
-            if asked is not None and (listed or limits):
-                asked = canonical(asked, request.headers)
-            if listed:
-                _check(listed, route, asked)
-            if asked is not None and request.may_switch:
-                others = self._others(origin, listed, asked)
+            allowed, limits = await self._lists(origin), await self._meter.limits(origin)
+            if facts is not None and (allowed or limits):
+                facts = canonical(facts, request.headers)
+            if allowed:
+                _check(allowed, route, facts)
+            if facts is not None and request.may_switch:
+                fallbacks = self._fallback_requests(origin, allowed, facts)
 
-        call = ProviderCall(route, origin, asked, self._meter, others)
+        call = ProviderCall(route, origin, facts, self._meter, fallbacks)
         call.instead_of = request.instead_of
         if self._telemetry is not None:
-            call.watched = self._telemetry.watch(request.headers, origin)
+            call.observer = self._telemetry.observe(request.headers, origin)
         return call, limits
 
     async def _prepared(self) -> Telemetry | None:
@@ -170,95 +185,105 @@ class Gateway:
             await asyncio.shield(warming)
         return warming.result()
 
-    def _keep(
+    def _store_response(
         self,
         call: ProviderCall,
-        question: cache.CacheLookup,
-        told: headers.Headers,
+        lookup: cache.CacheLookup,
+        response_headers: headers.Headers,
         body: bytes,
         reading: Reading,
     ) -> None:
-        self._cache.keep(question.name, question.seconds, told, body, reading.tokens or {}, call.model)
+        self._cache.put(lookup.key, lookup.ttl, response_headers, body, reading.tokens or {}, call.model)
 
-    def _given(self, call: ProviderCall, kept: cache.CachedResponse) -> GatewayResponse:
-        """The reply with a kept answer."""
-        call.used = used = self._meter.given(call, kept)
-        if call.watched is not None:
-            call.watched.ended(call, Reading(kept.model, body=kept.body))
-        told = [*kept.headers, (b"content-length", b"%d" % len(kept.body)), (cache.ASKS, b"hit")]
-        return GatewayResponse(200, told, kept.pieces(), _nothing, lambda: used)
+    def _cached_reply(self, call: ProviderCall, cached: cache.CachedResponse) -> GatewayResponse:
+        """The reply with a cached response."""
+        call.used = used = self._meter.record_cached(call, cached)
+        if call.observer is not None:
+            call.observer.on_end(call, Reading(cached.model, body=cached.body))
+        response_headers = [
+            *cached.headers,
+            (b"content-length", b"%d" % len(cached.body)),
+            (cache.CACHE_HEADER, b"hit"),
+        ]
+        return GatewayResponse(200, response_headers, cached.chunks(), _nothing, lambda: used)
 
     def prepare(self) -> asyncio.Task[Telemetry | None]:
-        """Import what calls need, in a thread: together it takes half a second, which the first call need not wait for."""
+        """Import the modules that calls need, in a thread.
+
+        This takes half a second, which the first call need not wait for.
+        """
         if self._warming is None:
             self._warming = asyncio.create_task(asyncio.to_thread(_imported, self._bases))
         return self._warming
 
     def fallbacks(self, caller: Caller, provider: Provider, model: str) -> list[tuple[Provider, str]]:
-        """(provider, model) of what stands in for a model that this caller asks for; providers may differ."""
-        origin = self.lineage.origin(caller)
-        return stand_ins((origin.rules.fallbacks, self._fallbacks), provider, model)
+        """(provider, model) of each fallback for a model of this caller. Providers may differ."""
+        origin = self.call_chain.origin(caller)
+        return fallbacks_for((origin.rules.fallbacks, self._fallbacks), provider, model)
 
     def upload_caller(self, path: str, query: bytes) -> Caller:
-        """Who began the upload that this path and the ticket in this query go on with. Raises Unauthenticated."""
+        """The caller that began the upload with this path and the ticket in this query.
+
+        Raises Unauthenticated.
+        """
         return self._tickets.caller(path, query)
 
     async def tidy(self) -> None:
-        """Forget what is old."""
+        """Drop expired records."""
         await self.ledger.purge()
         await self.budgets.forget_past()
 
     async def close(self) -> None:
-        """End every connection to a provider, write what is not written yet, export what is not exported."""
+        """Close connections to providers, write pending sums, export pending telemetry."""
         await self._upstream.close()
         self.ledger.flush()
         if self._warming is not None and (telemetry := await self._warming):
             await asyncio.to_thread(telemetry.close)
 
     async def _lists(self, origin: CallAttribution) -> list[tuple[str, ...]]:
-        """The lists of models that a call of this origin has to keep to, all of them."""
+        """The lists of models that all must allow a call with this attribution."""
         if origin.key_id:
             of_key = await self._keyring.models_of(origin.key_id)
         else:
             of_key = None
-        return [listed for listed in (of_key, origin.rules.models) if listed is not None]
+        return [allowed for allowed in (of_key, origin.rules.models) if allowed is not None]
 
-    def _others(
-        self, origin: CallAttribution, listed: list[tuple[str, ...]], asked: RequestFacts
+    def _fallback_requests(
+        self, origin: CallAttribution, allowed: list[tuple[str, ...]], facts: RequestFacts
     ) -> tuple[RequestFacts, ...]:
-        if not (origin.rules.fallbacks or self._fallbacks) or asked.files:
+        if not (origin.rules.fallbacks or self._fallbacks) or facts.files:
             return ()
-        provider = asked.route.provider
-        found = stand_ins((origin.rules.fallbacks, self._fallbacks), provider, asked.model)
+        provider = facts.route.provider
+        found = fallbacks_for((origin.rules.fallbacks, self._fallbacks), provider, facts.model)
         return tuple(
-            asked.of(model)
+            facts.for_model(model)
             for where, model in found
-            if where == provider and all(allows(one, provider, model) for one in listed)
+            if where == provider and all(allows(names, provider, model) for names in allowed)
         )
 
-    async def _answered(
+    async def _attempt(
         self, request: ProviderRequest, call: ProviderCall, keys: list[ProviderKey]
     ) -> ProviderResponse:
-        """The answer to pass on, by whichever key and try."""
+        """The response to pass on, after attempts with any key."""
         body: AsyncIterator[bytes] | None = request.body
-        if call.asked is not None or request.length == 0 or (not request.length and not _is_chunked(request)):
+        if call.facts is not None or request.length == 0 or (not request.length and not _is_chunked(request)):
             body = None
         query = uploads.without_ticket(headers.without_key(request.query)).decode("latin-1")
 
         async def send(key: ProviderKey) -> ProviderResponse:
-            route, asked, sent = call.route, call.asked, body
+            route, facts, sent = call.route, call.facts, body
             if route.kind != "free":
                 await self._rates.enter(route.provider, call.origin)
             length = request.length
             content: bytes | AsyncIterator[bytes] | None = sent
-            if asked is not None:
+            if facts is not None:
                 if call.strip:
-                    content = asked.telling()
+                    content = facts.body_with_usage()
                 else:
-                    content = asked.body
+                    content = facts.body
 
                 length = len(content)
-                if length > PIECE:
+                if length > CHUNK_BYTES:
                     content = _in_pieces(content)
 
             call.sent = True
@@ -266,49 +291,50 @@ class Gateway:
                 TITLES[route.provider],
                 request.method,
                 (self._bases[route.provider], f"{route.path}?{query}" if query else route.path),
-                headers.to_provider(request.headers, route, key.value, media=asked.media if asked else b""),
+                headers.to_provider(request.headers, route, key.value, media=facts.media if facts else b""),
                 content,
                 length,
             )
 
-        if body is not None:  # it streams through: there is no second time
-            return await self._attempts.answered(call, keys[:1], send, repeats=False)
+        # A body that streams through can be sent once only, so there is neither a second key nor a retry.
+        if body is not None:
+            return await self._attempts.execute(call, keys[:1], send, may_wait=False)
 
-        return await self._attempts.answered(call, keys, send, repeats=request.may_wait)
+        return await self._attempts.execute(call, keys, send, may_wait=request.may_wait)
 
     def _headers(
-        self, request: ProviderRequest, call: ProviderCall, answer: ProviderResponse
+        self, request: ProviderRequest, call: ProviderCall, response: ProviderResponse
     ) -> headers.Headers:
-        kept = headers.to_caller(answer.headers, edited=call.strip)
+        cached = headers.to_caller(response.headers, edited=call.strip)
         if call.instead_of:
-            kept += [
+            cached += [
                 (b"x-codewords-model", call.model.encode()),
                 (b"x-codewords-instead-of", call.instead_of.encode()),
             ]
 
-        if request.provider != "gemini" or not any(name == _UPLOAD_URL for name, _ in kept):
-            return kept
+        if request.provider != "gemini" or not any(name == _UPLOAD_URL for name, _ in cached):
+            return cached
 
         return [
             (name, self._tickets.issue(request.caller, value, request.here) if name == _UPLOAD_URL else value)
-            for name, value in kept
+            for name, value in cached
             if name != _CONTROL_URL
         ]
 
 
-def _check(listed: list[tuple[str, ...]], route: ProviderRoute, asked: RequestFacts | None) -> None:
-    """Raises ModelNotAllowed."""
-    if asked is None or not asked.model:
+def _check(allowed: list[tuple[str, ...]], route: ProviderRoute, facts: RequestFacts | None) -> None:
+    """Check the model against every list. Raises ModelNotAllowed."""
+    if facts is None or not facts.model:
         raise ModelNotAllowed(
-            "This call does not say which model it asks, so it is refused where models are listed.",
-            hint="Make it with a key that may ask every model.",
+            "This call names no model, so it is refused where a list of models applies.",
+            hint="Name a model, or use a key that may call every model.",
         )
 
-    for one in listed:
-        if not allows(one, route.provider, asked.model):
+    for names in allowed:
+        if not allows(names, route.provider, facts.model):
             raise ModelNotAllowed(
-                "This model is not among those that may be asked here.",
-                hint=f"Allowed are {', '.join(one) or 'none'}. `codewords keys create --models` and `models` under "
+                "This model is not in the list of allowed models.",
+                hint=f"Allowed are {', '.join(names) or 'none'}. `codewords keys create --models` and `models` under "
                 "[tool.codewords] list them.",
             )
 
@@ -329,5 +355,5 @@ def _is_chunked(request: ProviderRequest) -> bool:
 
 
 async def _in_pieces(whole: bytes) -> AsyncIterator[bytes]:
-    for at in range(0, len(whole), PIECE):
-        yield whole[at : at + PIECE]
+    for at in range(0, len(whole), CHUNK_BYTES):
+        yield whole[at : at + CHUNK_BYTES]

@@ -1,4 +1,6 @@
-"""What crosses the gateway: everything but connection matters, what is between caller and runtime, and the key."""
+"""Headers that cross the gateway: all except connection headers, those between caller and runtime,
+and keys.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ _OURS = frozenset(
         b"x-codewords-cache",
     }
 )  # fmt: skip
-_CALLERS_PLACE = frozenset(
+_ABOUT_CALLER = frozenset(
     {
         b"host", b"cookie", b"origin", b"referer", b"forwarded", b"x-forwarded-for", b"x-forwarded-host",
         b"x-forwarded-proto", b"x-real-ip",
@@ -29,11 +31,12 @@ _CALLERS_PLACE = frozenset(
 )  # fmt: skip
 # With these a GET would be a POST to the provider, and pass as free of charge.
 _METHOD_OVERRIDES = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
-# The answer must be readable, to count what it used; compressed answers that come all the same are passed on as they are.
+# Usage is read from the response, so no compression is requested. A provider that compresses all
+# the same is relayed unchanged, and decompressed only to be read.
 _DROPPED_INWARD = (
     _HOP_BY_HOP
     | _OURS
-    | _CALLERS_PLACE
+    | _ABOUT_CALLER
     | _METHOD_OVERRIDES
     | {b"accept-encoding", b"content-length", b"expect"}
 )
@@ -43,25 +46,26 @@ _DROPPED_OUTWARD = _HOP_BY_HOP | {
 }  # fmt: skip
 _OF_BODY = frozenset({b"content-type", b"content-encoding"})
 _BEARER_SINCE = b"2026-10-21"
-"""The Anthropic API version from which its SDK sends the key as a bearer token (anthropic 2.0)."""
+"""Anthropic API version from which its SDK sends the key as a bearer token (anthropic 2.0)."""
 _KEY_PARAMETER = re.compile(rb"(^|&)key=[^&]*")
 
 
 def to_provider(headers: Headers, route: ProviderRoute, key: bytes, *, media: bytes = b"") -> Headers:
-    """The caller's headers, but for its body's size, with the provider's key where the provider expects it.
+    """The caller's headers without the body's size, with the provider's key in the header that it
+    expects.
 
-    `media` takes the place of the caller's content type, for a body that is not as the caller sent it.
+    `media` replaces the caller's content type, for a body that was rewritten.
     """
-    kept = [*of_caller(headers), (b"accept-encoding", b"identity")]
+    forwarded = [*of_caller(headers), (b"accept-encoding", b"identity")]
     if media:
-        kept = [pair for pair in kept if pair[0] not in _OF_BODY]
-        kept.append((b"content-type", media))
-    kept.append(_credential(headers, route, key))
-    return kept
+        forwarded = [pair for pair in forwarded if pair[0] not in _OF_BODY]
+        forwarded.append((b"content-type", media))
+    forwarded.append(_credential(headers, route, key))
+    return forwarded
 
 
 def of_caller(headers: Headers) -> Headers:
-    """What of the caller's headers goes on: no key, nothing of the connection."""
+    """The caller's headers without keys and connection headers."""
     named = _named_by_connection(headers)
     return [pair for pair in headers if pair[0] not in _DROPPED_INWARD and pair[0] not in named]
 
@@ -78,23 +82,23 @@ def _credential(headers: Headers, route: ProviderRoute, key: bytes) -> tuple[byt
         return b"authorization", b"Bearer " + key
     if route.provider == "gemini":
         return b"x-goog-api-key", key
-    came = dict(headers)
-    if b"authorization" in came and came.get(b"anthropic-version", b"") >= _BEARER_SINCE:
+    received = dict(headers)
+    if b"authorization" in received and received.get(b"anthropic-version", b"") >= _BEARER_SINCE:
         return b"authorization", b"Bearer " + key
     return b"x-api-key", key
 
 
-def to_caller(answered: Headers, *, edited: bool) -> Headers:
-    """The provider's headers. `edited`: the body may lose bytes, so its length is not told."""
+def to_caller(received: Headers, *, edited: bool) -> Headers:
+    """The provider's headers. `edited`: the body may lose bytes, so its length is dropped."""
     return [
         pair
-        for pair in answered
+        for pair in received
         if pair[0] not in _DROPPED_OUTWARD and not (edited and pair[0] == b"content-length")
     ]
 
 
 def without_key(query: bytes) -> bytes:
-    """The query without `key=`, in which Gemini's REST callers send theirs."""
+    """The query without `key=`, in which Gemini's REST callers send their key."""
     if b"key=" in query:
         return _KEY_PARAMETER.sub(b"", query).lstrip(b"&")
     return query

@@ -1,6 +1,8 @@
-"""Which providers, models and keys are worth asking now: what failed is left alone for a while, then tried once.
+"""Circuit breakers for providers, models and keys: a failing one is skipped for a while, then tried
+once.
 
-Names are tuples: `(provider,)` for whether it can be reached, `(provider, "model", name)`, `(provider, "key", name)`.
+Names are tuples: `(provider,)` for its reachability, `(provider, "model", name)`, `(provider,
+"key", name)`.
 """
 
 from __future__ import annotations
@@ -10,70 +12,75 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Name = tuple[str, ...]
-ENOUGH = 5
-"""Failures without a success between them, after which a circuit opens."""
-FORGOTTEN = 60.0
-"""Seconds after which a failure counts no more."""
-OPEN, LONGEST = 5.0, 60.0
-"""Seconds that a circuit is open at first, and at the most; each failed trial doubles it."""
-_KEPT = 1000
+OPEN_AFTER_FAILURES = 5
+"""Consecutive failures after which a circuit opens."""
+FAILURE_TTL = 60.0
+"""Seconds after which a failure no longer counts."""
+OPEN_TIMEOUT, MAX_OPEN_TIMEOUT = 5.0, 60.0
+"""Seconds that a circuit is open at first, and at most. Each failed trial doubles it."""
+_MAX_NAMES = 1000
 
 
 @dataclass(slots=True)
-class _Trouble:
+class _CircuitState:
     failures: int = 0
     last: float = 0.0
     until: float = 0.0
 
 
 class Health:
-    """What is known of each name. Nothing is kept of those that work."""
+    """Circuit state of each failing name. Working names take no memory."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._troubled: dict[Name, _Trouble] = {}
+        self._circuits: dict[Name, _CircuitState] = {}
 
-    def left_alone(self, name: Name) -> float:
-        """Seconds for which it should not be asked; 0 where it may be."""
-        trouble = self._troubled.get(name)
-        if trouble is not None:
-            return max(0.0, trouble.until - self._clock())
+    def blocked_for(self, name: Name) -> float:
+        """Seconds for which the name should be skipped; 0 if it may be called."""
+        circuit = self._circuits.get(name)
+        if circuit is not None:
+            return max(0.0, circuit.until - self._clock())
         return 0.0
 
     def enter(self, name: Name) -> float:
-        """As `left_alone`, for who asks it now: of an open circuit whose time is over one call alone is let through."""
-        if not self._troubled:
+        """Like `blocked_for`, for a caller that calls now.
+
+        An expired circuit lets a single call through.
+        """
+        if not self._circuits:
             return 0.0
-        left = self.left_alone(name)
-        trouble = self._troubled.get(name)
-        if not left and trouble is not None and trouble.failures >= ENOUGH:
-            trouble.until = self._clock() + OPEN  # for the others, until this one's outcome is known
-        return left
+        blocked = self.blocked_for(name)
+        circuit = self._circuits.get(name)
+        if not blocked and circuit is not None and circuit.failures >= OPEN_AFTER_FAILURES:
+            circuit.until = self._clock() + OPEN_TIMEOUT  # for the others, until this one's outcome is known
+        return blocked
 
-    def worked(self, *names: Name) -> None:
-        """It answered."""
-        if self._troubled:
+    def record_success(self, *names: Name) -> None:
+        """Close the circuits of these names."""
+        if self._circuits:
             for name in names:
-                self._troubled.pop(name, None)
+                self._circuits.pop(name, None)
 
-    def failed(self, name: Name) -> None:
-        """It did not; after `ENOUGH` times it is left alone."""
-        trouble, now = self._trouble(name), self._clock()
-        if trouble.failures < ENOUGH and now - trouble.last > FORGOTTEN:
-            trouble.failures = 0
-        trouble.failures, trouble.last = trouble.failures + 1, now
-        if trouble.failures >= ENOUGH:
-            trouble.until = now + min(LONGEST, OPEN * 2 ** (trouble.failures - ENOUGH))
+    def record_failure(self, name: Name) -> None:
+        """Count a failure. `OPEN_AFTER_FAILURES` of them open the circuit."""
+        circuit, now = self._circuit(name), self._clock()
+        if circuit.failures < OPEN_AFTER_FAILURES and now - circuit.last > FAILURE_TTL:
+            circuit.failures = 0
+        circuit.failures, circuit.last = circuit.failures + 1, now
+        if circuit.failures >= OPEN_AFTER_FAILURES:
+            circuit.until = now + min(
+                MAX_OPEN_TIMEOUT, OPEN_TIMEOUT * 2 ** (circuit.failures - OPEN_AFTER_FAILURES)
+            )
 
     def rest(self, name: Name, seconds: float) -> None:
-        """It said when to come back, or will not work for a while."""
-        trouble = self._trouble(name)
-        trouble.until = max(trouble.until, self._clock() + min(LONGEST, seconds))
+        """Open the circuit for a time that the provider named or its error implies."""
+        circuit = self._circuit(name)
+        circuit.until = max(circuit.until, self._clock() + min(MAX_OPEN_TIMEOUT, seconds))
 
-    def _trouble(self, name: Name) -> _Trouble:
-        found = self._troubled.get(name)
+    def _circuit(self, name: Name) -> _CircuitState:
+        found = self._circuits.get(name)
         if found is None:
-            while len(self._troubled) >= _KEPT:
-                del self._troubled[next(iter(self._troubled))]
-            found = self._troubled[name] = _Trouble()
+            while len(self._circuits) >= _MAX_NAMES:
+                del self._circuits[next(iter(self._circuits))]
+            found = self._circuits[name] = _CircuitState()
         return found

@@ -1,7 +1,7 @@
-"""Find everything in a request that a provider charges for and that its text does not show.
+"""Finds everything in a request that a provider bills and that its text does not show.
 
-Works on the parsed body, and compares names without case and separators: some providers read `max_tokens`, `maxTokens`
-and their escaped spellings alike.
+Works on the parsed body, and compares names without case and separators: some providers read
+`max_tokens`, `maxTokens` and their escaped spellings alike.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from codewords_mcp.runtime.gateway.request_facts import RequestFacts
 from codewords_mcp.runtime.gateway.usage import Json
 
 SEARCHES = 10
-"""Uses of a provider's tool where its documentation bounds them and the request does not."""
+"""Uses of a provider's tool if its documentation limits them and the request does not."""
 _TEXT = frozenset(
     {
         "role", "content", "text", "type", "name", "id", "parts", "contents", "messages", "model", "input", "instructions",
@@ -24,7 +24,7 @@ _TEXT = frozenset(
         "maxOutputTokens", "n", "seed", "stop", "temperature", "top_p", "user",
     }
 )  # fmt: skip
-"""Fields that refer to nothing and bear no data. Most requests have no others."""
+"""Fields that refer to nothing and hold no data. Most requests have no others."""
 _TEXT_TYPES = frozenset({"text", "input_text", "output_text", "message"})
 _CONTAINERS = (dict, list)
 _SCHEMAS = frozenset(
@@ -38,7 +38,7 @@ _SCHEMAS = frozenset(
         "parametersjsonschema",
     }
 )
-"""Under these names is a description of data, whatever its fields are called."""
+"""Fields that hold a schema, whose own field names mean nothing here."""
 _PICTURES = frozenset({"imageurl", "imagedata"})
 _PICTURE_TYPES = frozenset({"image", "inputimage", "imageurl", "computerscreenshot"})
 _DOCUMENTS = frozenset({"filedata", "fileid", "fileurl", "fileuri"})
@@ -54,27 +54,30 @@ _ANTHROPIC_CLIENT = re.compile(r"(custom|bash|texteditor|computer|memory)\d*")
 _GEMINI_TOOLS = frozenset({"googlesearch", "googlesearchretrieval", "urlcontext", "codeexecution"})
 _GEMINI_CLIENT = frozenset({"functiondeclarations", "computeruse"})
 _GEMINI_ONE_PROMPT = re.compile(r"gemini-[12]")
-"""These bill a search once for a prompt, later ones each query."""
+"""Models that bill searches once per prompt. Later ones bill each query."""
 
 
 @dataclass(slots=True)
 class Inputs:
-    """What a request refers to or carries beside text."""
+    """Billable inputs of a request beside its text."""
 
     pictures: int = 0
     documents: int = 0
     window: bool = False
-    """Something may fill the model's whole window: sound, a stored conversation, a file by its id."""
+    """An input may fill the model's whole window: sound, a stored conversation, a file by its id.
+    """
     stored: bool = False
-    """An earlier conversation, which may hold pictures."""
+    """An earlier conversation, which may contain pictures."""
     cached: bool = False
-    """Parts are to be kept in the provider's cache."""
+    """Parts are to be stored in the provider's cache."""
     rounds: int = 0
-    """Times that the provider may ask the model again, with what its own tools gave."""
+    """Times that the provider may call the model again with results of its own tools."""
     searches: int = 0
     """Searches that are billed apart from tokens."""
     uncounted: str = ""
-    """What no answer tells the cost of, as words for a refusal; "" where everything can be counted."""
+    """The input whose cost no response states, as text for a refusal; "" if everything can be
+    counted.
+    """
 
 
 @lru_cache(maxsize=4096)
@@ -83,16 +86,16 @@ def plain(name: str) -> str:
     return name.casefold().replace("_", "").replace("-", "")
 
 
-def find_inputs(asked: RequestFacts) -> Inputs:
+def find_inputs(facts: RequestFacts) -> Inputs:
     """Walk a request once."""
     found = Inputs()
-    if asked.files:
-        found.pictures = asked.files
-    for container in _objects(asked.parsed):
+    if facts.files:
+        found.pictures = facts.files
+    for container in _objects(facts.parsed):
         if not _is_plain_text(container):
-            _note(found, container)
-    if not asked.parsed.keys() <= _TEXT:
-        _note_top(found, asked)
+            _note_object(found, container)
+    if not facts.parsed.keys() <= _TEXT:
+        _note_top(found, facts)
     return found
 
 
@@ -105,36 +108,36 @@ def _is_plain_text(container: Json) -> bool:
 
 
 def _objects(value: Any) -> Iterator[Json]:
-    """Every object in a value, but for those in schemas."""
+    """Every object in a value, except those in schemas."""
     waiting = [value]
     while waiting:
-        one = waiting.pop()
-        if isinstance(one, dict):
-            found = cast("Json", one)
+        value = waiting.pop()
+        if isinstance(value, dict):
+            found = cast("Json", value)
             yield found
             waiting += [
                 inner
                 for name, inner in found.items()
                 if isinstance(inner, _CONTAINERS) and plain(name) not in _SCHEMAS
             ]
-        elif isinstance(one, list):
-            waiting += [inner for inner in cast("list[Any]", one) if isinstance(inner, _CONTAINERS)]
+        elif isinstance(value, list):
+            waiting += [inner for inner in cast("list[Any]", value) if isinstance(inner, _CONTAINERS)]
 
 
-def _note(found: Inputs, one: Json) -> None:
-    names = {plain(name) for name, value in one.items() if value is not None}
-    kind = one.get("type")
+def _note_object(found: Inputs, container: Json) -> None:
+    names = {plain(name) for name, value in container.items() if value is not None}
+    kind = container.get("type")
     kind = plain(kind) if isinstance(kind, str) else ""
     if names & _PICTURES or kind in _PICTURE_TYPES:
         found.pictures += 1
-    if names & _DOCUMENTS or (kind in _DOCUMENT_TYPES and not _is_text(one)):
+    if names & _DOCUMENTS or (kind in _DOCUMENT_TYPES and not _is_text(container)):
         found.documents += 1
     if names & _SOUNDS or kind in {"inputaudio", "inputvideo", "video", "audio"}:
         found.window = True
     if names & _STORED or kind == "itemreference":
         found.stored = found.window = True
     if "inlinedata" in names:
-        _note_inline(found, one)
+        _note_inline(found, container)
     if "audio" in names and "role" in names:  # an earlier spoken answer, by its id
         found.window = True
     if "cachecontrol" in names:
@@ -146,10 +149,10 @@ def _is_text(document: Json) -> bool:
     return isinstance(source, dict) and cast("Json", source).get("type") in {"text", "content"}
 
 
-def _note_inline(found: Inputs, one: Json) -> None:
-    """Gemini's data in place: its media type says what it is."""
+def _note_inline(found: Inputs, container: Json) -> None:
+    """Count Gemini's inline data by its media type."""
     data: Any = next(
-        value for name, value in one.items() if plain(name) == "inlinedata" and value is not None
+        value for name, value in container.items() if plain(name) == "inlinedata" and value is not None
     )
     media = "".join(
         str(value)
@@ -163,63 +166,61 @@ def _note_inline(found: Inputs, one: Json) -> None:
         found.documents += 1
 
 
-def _note_top(found: Inputs, asked: RequestFacts) -> None:
-    """Tools that the provider runs, and what else only stands at the top."""
-    top = {plain(name): value for name, value in asked.parsed.items() if value not in (None, [], {})}
+def _note_top(found: Inputs, facts: RequestFacts) -> None:
+    """Count the provider's own tools and other top-level fields."""
+    top = {plain(name): value for name, value in facts.parsed.items() if value not in (None, [], {})}
     if isinstance(top.get("prompt"), dict):
         found.uncounted = "A stored prompt may hold tools and pictures, and the request does not show them"
     if any(name in top for name in ("mcpservers", "plugins")):
-        found.uncounted = (
-            "Servers and plugins that the provider calls are billed apart from what answers tell"
-        )
+        found.uncounted = "Servers and plugins that the provider calls are billed outside the reported usage"
 
     if "websearchoptions" in top:
-        _searching(found, 1)
+        _note_searches(found, 1)
     tools: Any = top.get("tools")
     for tool in cast("list[Any]", tools) if isinstance(tools, list) else [tools] if tools else []:
-        _note_tool(found, asked, cast("Json", tool) if isinstance(tool, dict) else {}, top)
+        _note_tool(found, facts, cast("Json", tool) if isinstance(tool, dict) else {}, top)
 
 
-def _note_tool(found: Inputs, asked: RequestFacts, tool: Json, top: Json) -> None:
+def _note_tool(found: Inputs, facts: RequestFacts, tool: Json, top: Json) -> None:
     kind = tool.get("type")
     kind = plain(kind) if isinstance(kind, str) else ""
-    if asked.route.dialect == "gemini":
-        _note_gemini_tool(found, asked, {plain(name) for name in tool})
-    elif asked.route.dialect == "anthropic":
+    if facts.route.dialect == "gemini":
+        _note_gemini_tool(found, facts, {plain(name) for name in tool})
+    elif facts.route.dialect == "anthropic":
         if not kind or _ANTHROPIC_CLIENT.fullmatch(kind):
             return
         if kind.startswith(("websearch", "webfetch")):
-            _searching(found, count_of(tool.get("max_uses")) or SEARCHES)
+            _note_searches(found, count_of(tool.get("max_uses")) or SEARCHES)
         else:
-            found.uncounted = "A tool that the provider runs is billed apart from what answers tell"
+            found.uncounted = "A tool that the provider runs is billed outside the reported usage"
     elif kind in _OPENAI_CLIENT:
         return
-    elif kind.startswith("websearch") and (most := count_of(top.get("maxtoolcalls"))):
-        _searching(found, most)
+    elif kind.startswith("websearch") and (max_calls := count_of(top.get("maxtoolcalls"))):
+        _note_searches(found, max_calls)
     elif kind.startswith("websearch"):
-        found.uncounted = "A web search without `max_tool_calls` has no bound"
+        found.uncounted = "A web search without `max_tool_calls` has no limit"
     else:
-        found.uncounted = "A tool that the provider runs is billed apart from what answers tell"
+        found.uncounted = "A tool that the provider runs is billed outside the reported usage"
 
 
-def _note_gemini_tool(found: Inputs, asked: RequestFacts, names: set[str]) -> None:
+def _note_gemini_tool(found: Inputs, facts: RequestFacts, names: set[str]) -> None:
     if names - _GEMINI_TOOLS - _GEMINI_CLIENT:
-        found.uncounted = "A tool that the provider runs is billed apart from what answers tell"
+        found.uncounted = "A tool that the provider runs is billed outside the reported usage"
     if names & _GEMINI_TOOLS:
         found.window = True
         found.rounds = max(found.rounds, SEARCHES)
     if names & {"googlesearch", "googlesearchretrieval"}:
-        found.searches += 1 if _GEMINI_ONE_PROMPT.match(asked.model) else SEARCHES
+        found.searches += 1 if _GEMINI_ONE_PROMPT.match(facts.model) else SEARCHES
 
 
-def _searching(found: Inputs, uses: int) -> None:
+def _note_searches(found: Inputs, uses: int) -> None:
     found.window = True
     found.rounds += uses
     found.searches += uses
 
 
 def count_of(value: Any) -> int:
-    """A count as providers read it: a number, also as text or with a fraction; 0 for what is none."""
+    """A count as providers read it: a number, also as text or with a fraction; 0 if it is none."""
     if isinstance(value, str):
         if value.isascii() and value.isdigit() and len(value) < 20:
             value = int(value)

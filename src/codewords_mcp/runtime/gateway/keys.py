@@ -1,4 +1,5 @@
-"""The providers' own keys: from secrets, else from the environment that the runtime was started with.
+"""The providers' own keys: from secrets, else from the environment that the runtime was started
+with.
 
 A provider may have several: `OPENAI_API_KEY`, `OPENAI_API_KEY_2` and so on.
 """
@@ -22,26 +23,28 @@ NAMES: dict[Provider, str] = {
     "gemini": "GEMINI_API_KEY",
 }
 TITLES: dict[Provider, str] = {"openai": "OpenAI", "anthropic": "Anthropic", "gemini": "Gemini"}
-MOST = 20
+MAX_KEYS = 20
 """Keys of one provider."""
-_CACHED = 1024
-_uses = count(1)
+_MAX_CACHED = 1024
+_use_counter = count(1)
 
 
 @dataclass(slots=True, eq=False)
 class ProviderKey:
-    """One key. `name` is its secret's, of whichever owner; `health` is where it stands in `Health`."""
+    """One key. `name` is the name of its secret; `health` is its name in `Health`."""
 
     name: str
     value: bytes = field(repr=False)
     health: tuple[str, ...]
     in_flight: int = 0
     used: int = 0
-    """When it was chosen last, counted."""
+    """Sequence number of its last use."""
 
 
 class ProviderKeys:
-    """Finds the keys to call a provider with: the caller's own secrets, else the home's, else the environment's."""
+    """Finds the keys of a provider: the caller's own secrets, else the home's, else the
+    environment's.
+    """
 
     def __init__(self, secrets: SecretService) -> None:
         self._secrets = secrets
@@ -49,69 +52,77 @@ class ProviderKeys:
         self._as_of = -1
 
     async def find(self, owner: str, provider: Provider) -> list[ProviderKey]:
-        """One at the least. Raises ServiceNotAvailable where there is none, saying how to add one; StorageFailed."""
-        if self._as_of != self._secrets.changes or len(self._known) > _CACHED:
+        """At least one key.
+
+        Raises StorageFailed, and ServiceNotAvailable with the way to add a key.
+        """
+        if self._as_of != self._secrets.changes or len(self._known) > _MAX_CACHED:
             self._known.clear()
             self._as_of = self._secrets.changes
 
         keys = self._known.get((owner, provider))
         if keys is None:
             as_of = self._as_of
-            keys = await self._look(owner, provider)
+            keys = await self._load(owner, provider)
             if keys and as_of == self._secrets.changes:
                 keys = self._known.setdefault((owner, provider), keys)
 
         if not keys:
-            raise missing(provider)
+            raise missing_key_error(provider)
 
         return keys
 
     async def configured(self) -> list[Provider]:
         """Providers that the home itself has a key for."""
-        return [provider for provider in NAMES if await self._look(HOME_OWNER, provider)]
+        return [provider for provider in NAMES if await self._load(HOME_OWNER, provider)]
 
-    async def _look(self, owner: str, provider: Provider) -> list[ProviderKey]:
+    async def _load(self, owner: str, provider: Provider) -> list[ProviderKey]:
         names = names_of(provider)
-        for holder in dict.fromkeys((owner, HOME_OWNER)):
-            if found := _keys(provider, holder, names, await self._secrets.values(holder, names)):
+        for owner_id in dict.fromkeys((owner, HOME_OWNER)):
+            if found := _keys(provider, owner_id, names, await self._secrets.values(owner_id, names)):
                 return found
         return _keys(provider, "", names, os.environ)
 
 
 def names_of(provider: Provider) -> list[str]:
-    """What a provider's keys may be called."""
-    return [NAMES[provider], *(f"{NAMES[provider]}_{number}" for number in range(2, MOST + 1))]
+    """Possible names of a provider's keys."""
+    return [NAMES[provider], *(f"{NAMES[provider]}_{number}" for number in range(2, MAX_KEYS + 1))]
 
 
-def _keys(provider: Provider, holder: str, names: list[str], values: Mapping[str, str]) -> list[ProviderKey]:
+def _keys(
+    provider: Provider, owner_id: str, names: list[str], values: Mapping[str, str]
+) -> list[ProviderKey]:
     found = {name: values.get(name, "").strip() for name in names}
     return [
-        ProviderKey(name, value.encode("ascii"), (provider, "key", holder, name))
+        ProviderKey(name, value.encode("ascii"), (provider, "key", owner_id, name))
         for name, value in found.items()
         if value and value.isascii() and value.isprintable()  # else it is no header, and no key
     ]
 
 
-def in_turn(keys: list[ProviderKey], health: Health, first_only: Callable[[], bool]) -> list[ProviderKey]:
-    """The keys in the order in which to try them: those that rest last, then the least busy, then by turns.
+def in_trial_order(
+    keys: list[ProviderKey], health: Health, first_only: Callable[[], bool]
+) -> list[ProviderKey]:
+    """The keys in the order to try them: resting ones last, then by fewest calls in flight, then
+    round-robin.
 
-    `first_only`: the call names what is stored at the provider, which another account may not know: the first key that
-    does not rest, and no other.
+    `first_only`: the call names an object that is stored in one account of the provider. Then the
+    result is the first key that is not resting, alone.
     """
     if len(keys) == 1:
         return keys
 
-    resting = {key.name: health.left_alone(key.health) for key in keys}
+    resting = {key.name: health.blocked_for(key.health) for key in keys}
     if first_only():
         return sorted(keys, key=lambda key: resting[key.name])[:1]
 
     ordered = sorted(keys, key=lambda key: (resting[key.name], key.in_flight, key.used))
-    ordered[0].used = next(_uses)
+    ordered[0].used = next(_use_counter)
     return ordered
 
 
-def missing(provider: Provider) -> ServiceNotAvailable:
-    """What is said where nobody gave a key for this provider."""
+def missing_key_error(provider: Provider) -> ServiceNotAvailable:
+    """The error for a provider without a key."""
     name = NAMES[provider]
     return ServiceNotAvailable(
         f"No {TITLES[provider]} API key is set, so the call was not made.",

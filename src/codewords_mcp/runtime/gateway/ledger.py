@@ -1,4 +1,6 @@
-"""The books of model calls: sums in memory, written soon, so that a call never waits for the disk."""
+"""Ledger of model calls: sums in memory, written in batches, so that a call never waits for the
+disk.
+"""
 
 from __future__ import annotations
 
@@ -24,33 +26,36 @@ from codewords_mcp.runtime.store import model_usage as rows
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.database import Database
 from codewords_mcp.runtime.store.usage_tables import COUNTERS
-from codewords_mcp.runtime.store.usage_tables import KEPT_DAYS as SUMS_KEPT
+from codewords_mcp.runtime.store.usage_tables import KEPT_DAYS as SUM_DAYS
 
-SOON = 0.1
-"""Seconds over which sums are gathered. A runtime that is killed loses at most that."""
-KEPT_DAYS = 400
-"""Days of which it is known what each run asked."""
+FLUSH_INTERVAL = 0.1
+"""Seconds over which sums are collected. A killed runtime loses at most that."""
+RUN_DAYS = 400
+"""Days for which the models of each run are stored."""
 _FIELDS = {
     "input_tokens": "input_tokens", "output_tokens": "output_tokens", "cache_read_tokens": "cache_read_tokens",
     "cache_write_tokens": "cache_write_tokens", "output_reasoning_tokens": "reasoning_tokens",
     "input_audio_tokens": "audio_tokens", "output_audio_tokens": "audio_tokens", "input_image_tokens": "image_tokens",
     "output_image_tokens": "image_tokens",
 }  # fmt: skip
-_Held = tuple[CallAttribution, Provider, str, int, int]
-"""Whose call, of which provider and model, for how many picodollars, since when."""
+_OpenReservation = tuple[CallAttribution, Provider, str, int, int]
+"""Attribution, provider, model, picodollars, and start time of a reservation."""
 Settle = Callable[[Connection, Mapping[rows.UsageAccount, Mapping[str, int]], list[str]], None]
 
 
 class Ledger:
-    """Adds calls up, on their run and the runs above it."""
+    """Sums up calls, on their run and the runs above it."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
         self._sums: dict[rows.UsageAccount, dict[str, int]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._opened: dict[str, _Held] = {}
-        self._lasting: dict[str, _Held] = {}
-        """Calls that were in flight at the last flush: those that last are written down at the next."""
+        self._open: dict[str, _OpenReservation] = {}
+        self._still_open: dict[str, _OpenReservation] = {}
+        """Calls that were in flight at the last flush.
+
+        Those still in flight at the next one are written down.
+        """
         self._ids = itertools.count()
         self._mark = uuid.uuid4().hex[:24]
         self._written: set[str] = set()
@@ -71,9 +76,10 @@ class Ledger:
         fallback: bool = False,
         cached: bool = False,
     ) -> None:
-        """Count one call; `cost` in picodollars, None where the model has no price.
+        """Count one call. `cost` is in picodollars, None if the model has no price.
 
-        `fallback`: the model stood in for another; `cached`: nobody was asked.
+        `fallback`: the model replaced the requested one. `cached`: the response came from the
+        cache.
         """
         counts = {"calls": 1, "cost": cost or 0}
         if estimated:
@@ -99,43 +105,46 @@ class Ledger:
 
         self.touch()
 
-    def written(
+    def new_reservation(
         self, origin: CallAttribution, provider: Provider, model: str, amount: int
     ) -> tuple[str, dict[str, Any]]:
-        """A reservation's id and row, for whoever writes it down."""
-        held = self._new_id()
-        return held, _row(held, (origin, provider, model, amount, now()))
+        """A reservation's id and row, for a caller that writes it to the database itself."""
+        reservation_id = self._new_id()
+        return reservation_id, _row(reservation_id, (origin, provider, model, amount, now()))
 
     def _new_id(self) -> str:
         return f"{self._mark}{next(self._ids)}"
 
-    def hold(self, origin: CallAttribution, provider: Provider, model: str, amount: int) -> str:
-        """A call in flight may cost so much: written down if it lasts longer than `SOON`. Its id."""
-        held = self._new_id()
-        self._opened[held] = (origin, provider, model, amount, now())
-        self.touch()
-        return held
+    def open_reservation(self, origin: CallAttribution, provider: Provider, model: str, amount: int) -> str:
+        """Reserve an amount for a call in flight. Returns the reservation's id.
 
-    def end(self, held: str) -> None:
-        """A reservation that was written down is over."""
-        self._closed.append(held)
+        It is written down if it lasts longer than `FLUSH_INTERVAL`.
+        """
+        reservation_id = self._new_id()
+        self._open[reservation_id] = (origin, provider, model, amount, now())
+        self.touch()
+        return reservation_id
+
+    def close_reservation(self, reservation_id: str) -> None:
+        """Delete a written reservation at the next flush."""
+        self._closed.append(reservation_id)
         self.touch()
 
-    def release(self, held: str) -> None:
-        """It is settled."""
-        if self._opened.pop(held, None) or self._lasting.pop(held, None):
+    def release(self, reservation_id: str) -> None:
+        """Settle a reservation."""
+        if self._open.pop(reservation_id, None) or self._still_open.pop(reservation_id, None):
             return
-        if held in self._written:
-            self._written.discard(held)
-            self.end(held)
+        if reservation_id in self._written:
+            self._written.discard(reservation_id)
+            self.close_reservation(reservation_id)
 
     def touch(self) -> None:
-        """Something is to be written soon."""
+        """Schedule a flush."""
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SOON, self.flush)
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_INTERVAL, self.flush)
 
     def flush(self) -> None:
-        """Hand what was gathered to the store; whoever reads from now on sees it."""
+        """Hand the collected sums to the store. Later reads see them."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -145,10 +154,10 @@ class Ledger:
             return
 
         sums, self._sums = self._sums, {}
-        opened = [_row(held, one) for held, one in self._lasting.items()]
-        self._lasting, self._opened = self._opened, {}
+        opened = [_row(reservation_id, call) for reservation_id, call in self._still_open.items()]
+        self._still_open, self._open = self._open, {}
         closed, self._closed = self._closed, []
-        self._written.update(one["id"] for one in opened)
+        self._written.update(row["id"] for row in opened)
 
         if settle := self.settle:
             if sums or closed:
@@ -156,20 +165,23 @@ class Ledger:
         elif sums or opened or closed:
             self._db.write_with_retries(_write, sums, opened, closed)
 
-        if self._lasting:
+        if self._still_open:
             self.touch()
 
-    async def spent(self, *, since: str, **matching: str) -> int:
-        """Picodollars of what was recorded until now; what is recorded from now on is not in it, however long it takes."""
+    async def spent(self, *, since: str, **filters: str) -> int:
+        """Picodollars recorded until now.
+
+        Later records are not included, however long the read takes.
+        """
         self.flush()
         self._reading += 1
         try:
-            return await self._db.read(lambda c: rows.spent(c, since=since, **matching))
+            return await self._db.read(lambda c: rows.spent(c, since=since, **filters))
         finally:
             self._reading -= 1
 
     async def with_costs(self, runs: list[Run]) -> list[Run]:
-        """The runs with `cost` and `models` in their usage, where they called models."""
+        """The runs with `cost` and `models` in their usage, if they called models."""
         if not runs:
             return runs
         self.flush()
@@ -180,23 +192,23 @@ class Ledger:
         return [_with_cost(run, by_run[run.id]) if run.id in by_run else run for run in runs]
 
     async def totals(self, by: CostsBy, *, owner: str | None, days: int, limit: int) -> list[dict[str, Any]]:
-        """Sums by one dimension over the last days, in USD; of every owner where none is named."""
+        """Sums by one dimension over the last days, in USD; of all owners if `owner` is None."""
         self.flush()
         since = _day(time.time() - (days - 1) * 86400)
         found = await self._db.read(rows.totals, by, owner=owner, since=since, limit=limit)
         return [in_usd(row) for row in found]
 
     async def purge(self) -> None:
-        """Forget what is older than `KEPT_DAYS`, and sums older than `SUMS_KEPT`."""
-        runs_from, sums_from = (_day(time.time() - days * 86400) for days in (KEPT_DAYS, SUMS_KEPT))
+        """Delete rows older than `RUN_DAYS`, and sums older than `SUM_DAYS`."""
+        runs_from, sums_from = (_day(time.time() - days * 86400) for days in (RUN_DAYS, SUM_DAYS))
         await self._db.write(rows.purge, runs_from, sums_from)
 
 
-def _row(held: str, one: _Held) -> dict[str, Any]:
-    """A reservation as it is written down."""
-    origin, provider, model, amount, opened_at = one
+def _row(reservation_id: str, call: _OpenReservation) -> dict[str, Any]:
+    """A reservation as a row of the database."""
+    origin, provider, model, amount, opened_at = call
     accounts = [list(account) for account in _accounts(origin, provider, model)]
-    return {"id": held, "opened_at": opened_at, "accounts": accounts, "amount": amount}
+    return {"id": reservation_id, "opened_at": opened_at, "accounts": accounts, "amount": amount}
 
 
 def _accounts(origin: CallAttribution, provider: Provider, model: str) -> list[rows.UsageAccount]:
@@ -205,9 +217,9 @@ def _accounts(origin: CallAttribution, provider: Provider, model: str) -> list[r
         service = origin.services[0]
     else:
         service = ""
-    place = (today(), origin.owner, service, origin.key_id)
+    dimensions = (today(), origin.owner, service, origin.key_id)
     return [
-        rows.UsageAccount(*place, run_id, depth > 0, provider, model[:200])
+        rows.UsageAccount(*dimensions, run_id, depth > 0, provider, model[:200])
         for depth, run_id in enumerate(origin.runs or ("",))
     ]
 
@@ -228,12 +240,12 @@ def _with_cost(run: Run, found: list[RowMapping]) -> Run:
     for model in models:
         del model["run_id"]
     cost = sum(row["cost"] for row in found) / USD + (run.usage.get("cost") or 0)  # of machines
-    told = {"cost": round(cost, 12), "models": models}
-    return run.model_copy(update={"usage": run.usage | told})
+    costs = {"cost": round(cost, 12), "models": models}
+    return run.model_copy(update={"usage": run.usage | costs})
 
 
 def in_usd(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A row of sums as a person reads it: `cost` in USD."""
+    """A row of sums with `cost` in USD."""
     counts = {name: int(row[name]) for name in COUNTERS}
     return dict(row) | counts | {"cost": round(counts["cost"] / USD, 12)}
 
@@ -248,5 +260,5 @@ def _day_text(number: int) -> str:
 
 
 def today() -> str:
-    """The day in UTC, as it is written."""
+    """Today's date in UTC, as the database stores it."""
     return _day(time.time())

@@ -1,8 +1,9 @@
-"""What tokens cost: the tables of genai-prices, a person's own prices before them, aliases for names they lack.
+"""Prices of tokens: the tables of genai-prices, configured prices before them, aliases for unlisted
+names.
 
-Amounts are whole picodollars, 10⁻¹² USD, so that sums are exact; a price of 1 USD for a million tokens is 10⁶ of them a
-token. genai-prices takes 60 µs and more a call; for text its rates are compiled once and multiplied here, and everything
-else (audio, images, video) is left to it.
+Amounts are whole picodollars, 10⁻¹² USD, so that sums are exact. A price of 1 USD per million
+tokens is 10⁶ picodollars per token. genai-prices takes 60 µs and more per call, so its text rates
+are compiled once and multiplied here. It prices everything else (audio, images, video) itself.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ _BY_TEXT = {
 }  # fmt: skip
 _OTHER_USES = ("audio", "image", "video", "storage")
 _DAY = 86400
-_KEPT = 2048
-_OWN = ("input", "output", "cached")
+_MAX_MODELS = 2048
+_OWN_FIELDS = ("input", "output", "cached")
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRates:
-    """Picodollars a token, or a web search, of one model while one tier holds."""
+    """Picodollars per token, or per web search, of one model in one tier."""
 
     input: int
     output: int
@@ -49,7 +50,7 @@ class TokenRates:
     web_search: int = 0
 
     def cost(self, tokens: Tokens) -> int:
-        """Of text; parts of the input that have a rate of their own are taken out of the rest."""
+        """Cost of text. Input parts with their own rate are subtracted from the rest."""
         read, written = tokens.get("cache_read_tokens", 0), tokens.get("cache_write_tokens", 0)
         for_an_hour = min(written, tokens.get("cache_write_1h_tokens", 0))
         plain = max(0, tokens["input_tokens"] - read - written)
@@ -66,14 +67,14 @@ class TokenRates:
 
 @dataclass(slots=True)
 class _PricedModel:
-    """A model as it is priced today. `tiers`: (more input tokens than this, rates), highest first."""
+    """A model with today's prices. `tiers`: (lower bound of input tokens, rates), highest first."""
 
     tiers: list[tuple[int, TokenRates]]
     simple: bool
     price: ModelPrice | None
     window: int | None
     other_input: int = 0
-    """Of the dearest kind of input that is no text, a token."""
+    """Rate of the dearest non-text input."""
     other_output: int = 0
 
     def rates(self, input_tokens: int) -> TokenRates:
@@ -84,7 +85,10 @@ class _PricedModel:
 
 
 class Prices:
-    """Prices calls. `own`: model → {input, output, cached?} in USD a million tokens; `aliases`: name → name."""
+    """Prices calls.
+
+    `own`: model → {input, output, cached?} in USD per million tokens; `aliases`: name → name.
+    """
 
     def __init__(self, own: dict[str, dict[str, float]], aliases: dict[str, str]) -> None:
         self._own = {model: _own_rates(prices) for model, prices in own.items()}
@@ -93,16 +97,23 @@ class Prices:
         self._day = 0
 
     def cost(self, provider: Provider, model: str, tokens: Tokens, tier: str = "") -> int | None:
-        """Picodollars; None for a model that has no price. `tier` is the service tier that the answer names."""
+        """Picodollars; None for a model without a price.
+
+        `tier` is the service tier that the response names.
+        """
         known = self._find(provider, model, tier)
         if known is None:
             return None
         if known.price is None or (known.simple and tokens.keys() <= _TEXT):
             return known.rates(tokens["input_tokens"]).cost(tokens)
-        return _by_genai(known.price, tokens)
+        return _cost_by_genai(known.price, tokens)
 
-    def highest(self, provider: Provider, model: str, input_tokens: int, tier: str = "") -> TokenRates | None:
-        """What each token may cost at the most, of whatever kind, in a call with so many input tokens; None without a price."""
+    def highest_rates(
+        self, provider: Provider, model: str, input_tokens: int, tier: str = ""
+    ) -> TokenRates | None:
+        """Maximum rates per token of any kind, with so many input tokens; None for a model without
+        a price.
+        """
         known = self._find(provider, model, tier)
         if known is None:
             return None
@@ -113,38 +124,38 @@ class Prices:
         return replace(base, input=dearest_in, output=dearest_out)
 
     def window(self, provider: Provider, model: str) -> int | None:
-        """How many tokens the model takes in, where that is known."""
+        """Maximum input tokens of the model, if known."""
         known = self._find(provider, model, "")
         if known is not None:
             return known.window
         return None
 
     def is_own(self, model: str) -> bool:
-        """Whether a person priced this name, or what it stands for."""
+        """Whether the settings price or alias this name."""
         return model in self._aliases or model in self._own
 
     def real_name(self, model: str) -> str:
-        """The name behind an alias."""
+        """The model behind an alias."""
         return self._aliases.get(model, model)
 
     def _find(self, provider: Provider, model: str, tier: str) -> _PricedModel | None:
         day = int(time.time()) // _DAY
-        if day != self._day or len(self._known) > _KEPT:
+        if day != self._day or len(self._known) > _MAX_MODELS:
             self._known.clear()
             self._day = day
         key = (provider, model, tier)
         if key not in self._known:
-            self._known[key] = self._look(provider, model, tier)
+            self._known[key] = self._load(provider, model, tier)
         return self._known[key]
 
-    def _look(self, provider: Provider, model: str, tier: str) -> _PricedModel | None:
+    def _load(self, provider: Provider, model: str, tier: str) -> _PricedModel | None:
         name = model.rpartition("/")[2]
         name = self.real_name(name)
         if name in self._own:
             return _PricedModel([(-1, self._own[name])], simple=True, price=None, window=None)
 
         if name:
-            found = _in_tables(_NAMES[provider], name)
+            found = _find_in_tables(_NAMES[provider], name)
         else:
             found = None
 
@@ -163,26 +174,26 @@ class Prices:
 
 
 def _own_rates(prices: dict[str, float]) -> TokenRates:
-    unit = {name: round(prices[name] * 10**6) for name in _OWN if name in prices}
-    asked = unit.get("input", 0)
-    return TokenRates(asked, unit.get("output", 0), unit.get("cached", asked), asked, asked)
+    unit = {name: round(prices[name] * 10**6) for name in _OWN_FIELDS if name in prices}
+    plain = unit.get("input", 0)
+    return TokenRates(plain, unit.get("output", 0), unit.get("cached", plain), plain, plain)
 
 
-def _in_tables(provider: str, model: str) -> ModelInfo | None:
+def _find_in_tables(provider: str, model: str) -> ModelInfo | None:
     from genai_prices.data_snapshot import get_snapshot
 
     providers = get_snapshot().providers
-    listed = next(one for one in providers if one.id == provider)
+    listed = next(table for table in providers if table.id == provider)
     return listed.find_model(model, all_providers=providers)
 
 
 def _compiled(price: ModelPrice, window: int | None) -> _PricedModel | None:
-    """Rates for each tier of input tokens, where text is all that the model bills."""
+    """Text rates for each tier of input tokens."""
     from genai_prices.types import TieredPrices
 
     values: dict[str, Any] = {name: value for name, value in vars(price).items() if value is not None}
     if not {"input_mtok", "output_mtok"} & values.keys():
-        return None  # by the second, the character or the picture: nothing that a reply tells
+        return None  # priced by the second, the character or the picture, which no response reports
 
     extra = [name for name in values if name not in _BY_TEXT and not any(use in name for use in _OTHER_USES)]
     starts = {-1} | {
@@ -202,12 +213,12 @@ def _compiled(price: ModelPrice, window: int | None) -> _PricedModel | None:
 
 def _rates_at(values: dict[str, Any], start: int) -> TokenRates:
     unit = {ours: _at(values[name], start) for name, ours in _BY_TEXT.items() if name in values}
-    asked = unit.get("input", 0)
-    written = unit.get("cache_write", asked)
+    plain = unit.get("input", 0)
+    written = unit.get("cache_write", plain)
     return TokenRates(
-        asked,
+        plain,
         unit.get("output", 0),
-        unit.get("cache_read", asked),
+        unit.get("cache_read", plain),
         written,
         unit.get("cache_write_1h", written),
         unit.get("web_search", 0) * 1000,
@@ -215,7 +226,7 @@ def _rates_at(values: dict[str, Any], start: int) -> TokenRates:
 
 
 def _at(value: Any, start: int) -> int:
-    """A price, per million, in the tier that begins above `start` input tokens, as picodollars for one."""
+    """A price per million, in the tier that begins at `start` input tokens, as picodollars for one."""
     tiers = getattr(value, "tiers", ())
     reached = [tier.price for tier in tiers if tier.start <= start]
     if hasattr(value, "base"):
@@ -225,7 +236,7 @@ def _at(value: Any, start: int) -> int:
     return int((reached[-1] if reached else base) * 10**6)
 
 
-def _by_genai(price: ModelPrice, tokens: Tokens) -> int | None:
+def _cost_by_genai(price: ModelPrice, tokens: Tokens) -> int | None:
     from genai_prices import Usage
 
     try:

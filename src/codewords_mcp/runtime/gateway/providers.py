@@ -1,7 +1,8 @@
-"""Which upstream address a path means, and what a call to it is: metered, free, or spending what nobody can count.
+"""Routes of providers: the upstream path of a request, and its kind: metered, free or unmetered.
 
-Paths come as the SDKs send them with the base URLs of the wire contract: OpenAI's with or without `/v1`, Anthropic's
-and Gemini's with their version. `/run/gemini/v1/…` is Google's OpenAI-compatible interface.
+Paths come as the SDKs send them with the base URLs of the wire contract: OpenAI's with or without
+`/v1`, Anthropic's and Gemini's with their version. `/run/gemini/v1/…` is Google's OpenAI-compatible
+interface.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from codewords_mcp.runtime.model.provider import Dialect, Provider
 from codewords_mcp.settings import Settings
 
 Kind = Literal["metered", "free", "unmetered"]
-"""`unmetered` spends money that no reply tells: batches, fine-tuning, video. Where a budget applies it is refused."""
+"""`unmetered` spends money that no response states: batches, fine-tuning, video.
+
+A budget refuses it.
+"""
 Flavor = Literal[
     "chat", "completions", "responses", "embeddings", "images", "audio", "messages", "generate", "embed", ""
 ]
 
 COMPATIBLE = "/v1beta/openai"
-"""Where Google serves its OpenAI-compatible interface."""
+"""Path of Google's OpenAI-compatible interface."""
 
 _OPENAI: dict[str, Flavor] = {
     "/chat/completions": "chat",
@@ -55,7 +59,7 @@ _MODEL_POSTS: dict[Dialect, re.Pattern[str]] = {
     "anthropic": re.compile(r"/v1/(messages/count_tokens|files)"),
     "gemini": re.compile(r"/upload/.+|/v\w+/files|/v\w+/(models|publishers/google/models)/[^/:]+:\w+"),
 }
-"""What is sent to models, or stored for them under a new name."""
+"""Requests to models, or that store an object under a new name."""
 _MODEL_READS: dict[Dialect, re.Pattern[str]] = {
     "openai": re.compile(
         r"/(responses/[^/]+(/input_items)?|files/[^/]+|models/[^/]+|videos/[^/]+(/content)?|realtime/.+)"
@@ -63,12 +67,15 @@ _MODEL_READS: dict[Dialect, re.Pattern[str]] = {
     "anthropic": re.compile(r"/v1/(models(/[^/]+)?|files/[^/]+)"),
     "gemini": re.compile(r"/v\w+/(models(/[^/:]+(/operations/[^/:]+)?)?|files/[^/:]+)"),
 }
-"""What is read by an id that only its maker was told, and the provider's own models."""
+"""Reads by an id that only its creator knows, and reads of the provider's own models."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderRoute:
-    """Where a call goes. `model` is known here only where the path names it; `dialect` is how its errors look."""
+    """Route of a call.
+
+    `model` is set only if the path names it. `dialect` is the format of its errors.
+    """
 
     provider: Provider
     dialect: Dialect
@@ -77,14 +84,16 @@ class ProviderRoute:
     flavor: Flavor = ""
     model: str = ""
     account: bool = False
-    """It lists, reads, changes or deletes what belongs to the provider's account, which all owners of the home share."""
+    """It lists, reads, changes or deletes objects of the provider's account, which all owners of
+    the home share.
+    """
 
 
 @lru_cache(maxsize=1024)
 def find_route(provider: Provider, method: str, path: str, *, run_mount: bool) -> ProviderRoute:
-    """The route of a path, percent-encoded, behind `/openai` or `/run/openai` (`run_mount`).
+    """The route of a percent-encoded path, behind `/openai` or `/run/openai` (`run_mount`).
 
-    Raises NotFound for a path with `.`, `..` or empty parts: what it means is for each server to guess.
+    Raises NotFound for a path with `.`, `..` or empty parts: servers normalize them differently.
     """
     plain = unquote(path)
     if (
@@ -176,7 +185,7 @@ def _of_account(dialect: Dialect, method: str, flavor: Flavor, plain: str) -> bo
 
 
 def base_urls(settings: Settings) -> dict[Provider, str]:
-    """Where each provider is, without a trailing slash, such that a route's path can be put behind it."""
+    """Base URL of each provider, without a trailing slash, so that a route's path can be appended."""
     openai = settings.openai_base_url.rstrip("/")
     if openai.count("/") == 2:  # the two of "://": no path
         openai += "/v1"

@@ -1,4 +1,6 @@
-"""Rate limits of providers and of keys, kept on this side: calls over a rate wait their turn, and who waits takes turns."""
+"""Rate limits of providers and keys, applied before the call: excess calls queue, and keys take
+turns.
+"""
 
 from __future__ import annotations
 
@@ -11,58 +13,58 @@ from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.gateway.keys import TITLES
 from codewords_mcp.runtime.model.provider import Provider
 
-MOST = 30.0
-"""Seconds that a call waits for its turn."""
-MOST_KEYS = 1024
-"""Turnstiles of keys that are kept: those that hold nobody up make room."""
-HELD = 30.0
-"""Seconds that a provider's own "come back later" is honoured at the most."""
+MAX_WAIT = 30.0
+"""Seconds that a call waits in the queue."""
+MAX_KEY_LIMITERS = 1024
+"""Pacers of keys in memory. Idle ones are dropped to make space."""
+MAX_PAUSE = 30.0
+"""Maximum seconds for which a provider's `retry-after` is honoured."""
 
 
-class Turnstile:
-    """Lets so many calls a minute through, one at a time, the waiting keys by turns."""
+class CallPacer:
+    """Lets a number of calls per minute through, one at a time, round-robin over the waiting keys."""
 
     def __init__(self, title: str, per_minute: float, setting: str = "CODEWORDS_PROVIDER_RATES") -> None:
         self._title = title
         self._setting = setting
-        self._gap = 60 / per_minute
+        self._interval = 60 / per_minute
         self._free_at = 0.0
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
 
     async def enter(self, key: str) -> None:
-        """Return when it is this call's turn. Raises TooBusy where that takes longer than `MOST` seconds."""
+        """Wait for a slot. Raises TooBusy if that takes longer than `MAX_WAIT` seconds."""
         loop = asyncio.get_running_loop()
         if not self._waiting and loop.time() >= self._free_at:
-            self._free_at = loop.time() + self._gap
+            self._free_at = loop.time() + self._interval
             return
 
-        turn: asyncio.Future[None] = loop.create_future()
-        self._waiting.setdefault(key, deque()).append(turn)
+        waiter: asyncio.Future[None] = loop.create_future()
+        self._waiting.setdefault(key, deque()).append(waiter)
         self._arm()
         try:
-            async with asyncio.timeout(MOST):
-                await turn
+            async with asyncio.timeout(MAX_WAIT):
+                await waiter
         except TimeoutError:
             raise TooBusy(
-                f"Calls of {self._title} wait longer than {MOST:g} s for their turn.",
-                retry_after=max(1, math.ceil(self._gap * self.waiting)),
-                hint=f"{self._setting} limits them.",
+                f"Timed out after {MAX_WAIT:g} s in the queue: the rate limit of {self._title} is in use.",
+                retry_after=max(1, math.ceil(self._interval * self.waiting)),
+                hint=f"Try again later, or raise the limit in {self._setting}.",
             ) from None
 
     @property
     def idle(self) -> bool:
-        """Whether it holds nobody up."""
+        """Whether no call waits or would have to."""
         return not self._waiting and asyncio.get_running_loop().time() >= self._free_at
 
     @property
     def waiting(self) -> int:
-        """Calls that wait."""
-        return sum(len(turns) for turns in self._waiting.values())
+        """Number of waiting calls."""
+        return sum(len(queue) for queue in self._waiting.values())
 
-    def hold(self, seconds: float) -> None:
-        """The provider said when to come back."""
-        until = asyncio.get_running_loop().time() + min(seconds, HELD)
+    def pause(self, seconds: float) -> None:
+        """Let no call through for some seconds, as the provider asked."""
+        until = asyncio.get_running_loop().time() + min(seconds, MAX_PAUSE)
         self._free_at = max(self._free_at, until)
 
     def _arm(self) -> None:
@@ -73,21 +75,22 @@ class Turnstile:
         self._timer = None
         now = asyncio.get_running_loop().time()
         while self._waiting and now >= self._free_at:
-            key, turns = self._waiting.popitem(last=False)
-            turn = turns.popleft()
-            if turns:
-                self._waiting[key] = turns  # behind the other keys
-            if not turn.done():  # else its caller left
-                turn.set_result(None)
-                self._free_at = now + self._gap
+            key, queue = self._waiting.popitem(last=False)
+            waiter = queue.popleft()
+            if queue:
+                self._waiting[key] = queue  # behind the other keys
+            if not waiter.done():  # a cancelled call uses no slot
+                waiter.set_result(None)
+                self._free_at = now + self._interval
 
         self._arm()
 
 
 class RateLimits:
-    """The turnstiles of the settings: calls a minute of each provider, and of each key by its id, `*` for every other one.
+    """Pacers from the settings: calls per minute of each provider, and of each key by its id (`*`:
+    any other).
 
-    Raises InvalidInput for what is no provider or rate.
+    Raises InvalidInput for an unknown provider or an invalid rate.
     """
 
     def __init__(self, per_minute: dict[str, float], of_keys: dict[str, float] | None = None) -> None:
@@ -99,33 +102,39 @@ class RateLimits:
         if not all(map(_is_rate, self._of_keys.values())):
             raise InvalidInput("CODEWORDS_KEY_RATES is JSON of calls a minute for ids of keys, and `*`.")
 
-        self._turnstiles = {
-            name: Turnstile(TITLES[name], per_minute[name]) for name in TITLES if name in per_minute
+        self._pacers = {
+            name: CallPacer(TITLES[name], per_minute[name]) for name in TITLES if name in per_minute
         }
-        self.held: dict[str, Turnstile] = {}
+        self.key_limiters: dict[str, CallPacer] = {}
 
     async def enter(self, provider: Provider, origin: CallAttribution) -> None:
-        """Wait for the turn of a call: its key's, whose runs take turns, then its provider's, where keys do. Raises TooBusy."""
+        """Wait for the key's slot, round-robin over its runs, then for the provider's, round-robin
+        over keys.
+
+        Raises TooBusy.
+        """
         if self._of_keys:
             rate = self._of_keys.get(origin.key_id, self._of_keys.get("*", 0.0))
             if rate:
                 await self._of_key(origin.key_id, rate).enter(origin.runs[-1] if origin.runs else "")
-        turnstile = self._turnstiles.get(provider)
-        if turnstile is not None:
-            await turnstile.enter(f"{origin.owner}/{origin.key_id}")
+        pacer = self._pacers.get(provider)
+        if pacer is not None:
+            await pacer.enter(f"{origin.owner}/{origin.key_id}")
 
-    def told(self, provider: Provider, seconds: float) -> None:
-        """The provider refused, and said when to come back: later calls wait until then."""
-        turnstile = self._turnstiles.get(provider)
-        if turnstile is not None:
-            turnstile.hold(seconds)
+    def on_refused(self, provider: Provider, seconds: float) -> None:
+        """Pause calls to a provider that refused one and said when to come back."""
+        pacer = self._pacers.get(provider)
+        if pacer is not None:
+            pacer.pause(seconds)
 
-    def _of_key(self, key_id: str, rate: float) -> Turnstile:
-        found = self.held.get(key_id)
+    def _of_key(self, key_id: str, rate: float) -> CallPacer:
+        found = self.key_limiters.get(key_id)
         if found is None:
-            if len(self.held) >= MOST_KEYS:
-                self.held = {one: held for one, held in self.held.items() if not held.idle}
-            found = self.held[key_id] = Turnstile("this key", rate, "CODEWORDS_KEY_RATES")
+            if len(self.key_limiters) >= MAX_KEY_LIMITERS:
+                self.key_limiters = {
+                    known: pacer for known, pacer in self.key_limiters.items() if not pacer.idle
+                }
+            found = self.key_limiters[key_id] = CallPacer("this key", rate, "CODEWORDS_KEY_RATES")
         return found
 
 

@@ -1,4 +1,4 @@
-"""Calls of a run that has a recorder: put to it first, and heard by it."""
+"""Calls of a run that has a recorder: it decides about them first, and records them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from codewords_mcp.runtime.gateway import headers, uploads
 from codewords_mcp.runtime.gateway.providers import find_route
 from codewords_mcp.runtime.model.provider import GatewayResponse, Provider, ProviderRequest
 from codewords_mcp.runtime.recording.recorder import (
-    SAFE,
-    HeldExchange,
+    SAFE_METHODS,
+    BlockedRequest,
     RecordedExchange,
     RecordedResponse,
     RecordingSession,
@@ -19,33 +19,36 @@ from codewords_mcp.runtime.recording.recorder import (
 )
 
 
-async def ask(
+async def answer_or_record(
     request: ProviderRequest,
-    tape: RecordingSession,
+    session: RecordingSession,
     bases: Mapping[Provider, str],
     make: Callable[[ProviderRequest], Awaitable[GatewayResponse]],
 ) -> GatewayResponse:
-    """The recorder's answer, or that of `make`, heard. Raises Conflict where the call is held, and what `make` raises."""
+    """The recorder's response, or the recorded response of `make`.
+
+    Raises Conflict if the recorder blocks the call, and whatever `make` raises.
+    """
     route = find_route(request.provider, request.method, request.path, run_mount=request.run_mount)
-    body, again = await read_ahead(request.body)
+    body, replayed_body = await read_ahead(request.body)
     query = uploads.without_ticket(headers.without_key(request.query))
     target = f"{bases[route.provider]}{route.path}".encode() + (b"?" + query if query else b"")
-    writes = request.method not in SAFE and route.kind != "metered"
-    told = headers.of_caller(request.headers)
-    verdict = await tape.asked("gateway", request.method, target, told, body, writes=writes)
-    if isinstance(verdict, HeldExchange):
+    writes = request.method not in SAFE_METHODS and route.kind != "metered"
+    sent_headers = headers.of_caller(request.headers)
+    verdict = await session.decide("gateway", request.method, target, sent_headers, body, writes=writes)
+    if isinstance(verdict, BlockedRequest):
         raise Conflict(f"This call did not go out: it was held: {verdict.why}.")
     if isinstance(verdict, RecordedResponse):
         return GatewayResponse(verdict.status, verdict.headers, verdict.pieces, _nothing, lambda: None)
 
-    request = replace(request, body=again)
+    request = replace(request, body=replayed_body)
     if verdict is None:
         return await make(request)
 
-    return await _heard(request, make, verdict)
+    return await _record(request, make, verdict)
 
 
-async def _heard(
+async def _record(
     request: ProviderRequest,
     make: Callable[[ProviderRequest], Awaitable[GatewayResponse]],
     exchange: RecordedExchange,
@@ -56,11 +59,11 @@ async def _heard(
         exchange.end(whole=False)
         raise
 
-    exchange.answered(reply.status, reply.headers)
+    exchange.record_response(reply.status, reply.headers)
 
     async def pieces() -> AsyncIterator[bytes]:
         async for piece in reply.body:
-            exchange.received(piece)
+            exchange.record_chunk(piece)
             yield piece
         exchange.end(whole=True)
 

@@ -1,4 +1,4 @@
-"""What a request asks for, as far as counting and limiting it need to know."""
+"""Facts of a request that counting and limiting need."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ _MODEL_FIELD = re.compile(rb'name="model"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]{1,200
 _STORED = re.compile(
     rb'"(previous_response_id|conversation|file_id|fileData|file_data|fileUri|file_uri|cachedContent|cached_content|container)"\s*:'
 )
-_TELLS_USAGE = frozenset({"chat", "completions"})
-"""Interfaces whose streams tell usage only where `stream_options.include_usage` asks for it."""
+_USAGE_ON_REQUEST = frozenset({"chat", "completions"})
+"""Interfaces whose streams report usage only if `stream_options.include_usage` is set."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
-    """A request on a route that costs. `body` is as it was sent; `parsed` is {} where it is no JSON object.
+    """A request on a billed route.
 
-    Of one whose meaning was settled (`canonical.py`), `body` is what `parsed` says and `media` its content type; `files`
-    counts those in a form.
+    `body` is as it was sent; `parsed` is {} if it is no JSON object.
+
+    In a canonical request (`canonical.py`), `body` encodes `parsed` and `media` is its content
+    type. `files` counts the files of a form.
     """
 
     route: ProviderRoute
@@ -36,29 +38,29 @@ class RequestFacts:
 
     @property
     def readable(self) -> bool:
-        """Whether it says what it asks for."""
+        """Whether the request could be parsed."""
         return bool(self.parsed) or bool(self.model)
 
     @property
     def hides_usage(self) -> bool:
-        """Whether its stream would not tell what it used."""
-        if self.route.flavor not in _TELLS_USAGE or self.parsed.get("stream") is not True:
+        """Whether its stream would not report usage."""
+        if self.route.flavor not in _USAGE_ON_REQUEST or self.parsed.get("stream") is not True:
             return False
         options: Any = self.parsed.get("stream_options")
         return not (isinstance(options, dict) and cast("Json", options).get("include_usage") is True)
 
     @property
     def names_stored(self) -> bool:
-        """Whether it is about something that an earlier call left at the provider."""
-        # a name may be spelled with escapes: then it is looked for in what the body means
+        """Whether it names an object that an earlier call stored at the provider."""
+        # A field's name may be spelled with escapes, so such a body is searched in its parsed form.
         if b"\\u" in self.body and self.parsed:
             body = to_json(self.parsed)
         else:
             body = self.body
         return _STORED.search(body) is not None
 
-    def of(self, model: str) -> RequestFacts:
-        """The same, asked of another model; every other byte of the body stays where that can be."""
+    def for_model(self, model: str) -> RequestFacts:
+        """The same request for another model. Other bytes of the body stay the same if possible."""
         if self.route.model:
             at = self.route.path.rindex(self.route.model)
             path = self.route.path[:at] + model + self.route.path[at + len(self.route.model) :]
@@ -72,8 +74,11 @@ class RequestFacts:
 
         return replace(self, model=model, body=body, parsed=self.parsed | {"model": model})
 
-    def telling(self) -> bytes:
-        """The body that also asks for usage; every other byte stays, where the options were not given."""
+    def body_with_usage(self) -> bytes:
+        """The body that also requests usage.
+
+        Other bytes stay the same unless it has stream options.
+        """
         if self.parsed.get("stream_options") is None and '"stream_options"' not in self.parsed:
             at = self.body.index(b"{") + 1
             if b'"stream_options"' not in self.body:
@@ -83,7 +88,10 @@ class RequestFacts:
 
 
 def read_request(route: ProviderRoute, body: bytes) -> RequestFacts:
-    """Read a body: JSON, or a form with a `model` field. What it cannot read is the provider's to refuse."""
+    """Read a body:
+
+    JSON, or a form with a `model` field. An unreadable body is left to the provider to refuse.
+    """
     parsed: Any = None
     if body.lstrip()[:1] == b"{":
         try:

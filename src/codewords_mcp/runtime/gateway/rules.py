@@ -1,4 +1,4 @@
-"""What a workflow's header says about its model calls, and which models a list allows."""
+"""Rules from a workflow's header for its model calls, and matching of models against lists."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ _PROVIDERS = ("openai", "anthropic", "gemini")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`[tool.codewords]`: `budget` scope → USD; `models` that it may ask, None for all; `fallbacks` model → those that stand
-    in for it; `cache` seconds that answers are kept, 0 for none; `trace_content` whether telemetry tells what was said, None
-    for what the environment says.
+    """Model settings of `[tool.codewords]`.
+
+    `budget`: scope → USD. `models`: allowed names, None for all. `fallbacks`: model → its
+    replacements. `cache`: seconds that responses are stored, 0 for none. `trace_content`: whether
+    telemetry holds messages, None for the environment's default.
     """
 
     budget: dict[str, float] = field(default_factory=dict[str, float])
@@ -31,7 +33,7 @@ NONE = Rules()
 
 
 def rules_of(tool: Mapping[str, Any]) -> Rules:
-    """Read a header's table, which was checked when the workflow was deployed."""
+    """Read a header's table. It was validated when the workflow was deployed."""
     if not tool.keys() & {"budget", "models", "fallbacks", "cache", "trace_content"}:
         return NONE
 
@@ -47,31 +49,31 @@ def rules_of(tool: Mapping[str, Any]) -> Rules:
 
 @lru_cache(maxsize=4096)
 def allows(listed: tuple[str, ...], provider: Provider, model: str) -> bool:
-    """Whether a list of names and patterns (`gpt-4o*`, `anthropic/*`) holds a model."""
+    """Whether a list of names and patterns (`gpt-4o*`, `anthropic/*`) contains a model."""
     plain = plain_name(model)
     return any(fnmatchcase(name, pattern) for pattern in listed for name in (plain, f"{provider}/{plain}"))
 
 
 def plain_name(model: str) -> str:
-    """A model's name without what Gemini's interfaces put before it."""
+    """A model's name without the prefix of Gemini's interfaces."""
     return model.removeprefix("models/")
 
 
-def placed(model: str, provider: Provider) -> tuple[Provider, str]:
-    """(provider, model) of a name in a list of fallbacks, where `provider` is meant unless the name says another."""
+def parse_fallback(model: str, provider: Provider) -> tuple[Provider, str]:
+    """(provider, model) of a fallback's name. Names without a provider mean `provider`."""
     first, _, rest = model.partition("/")
     if rest and first in _PROVIDERS:
         return (first, rest)
     return (provider, model)
 
 
-def stand_ins(
+def fallbacks_for(
     tables: Iterable[Mapping[str, list[str]]], provider: Provider, model: str
 ) -> list[tuple[Provider, str]]:
-    """Who stands in for a model, by the first table that names it."""
+    """The fallbacks of a model, by the first table that names it."""
     plain = plain_name(model)
     for table in tables:
         listed = table.get(plain) or table.get(f"{provider}/{plain}")
         if listed:
-            return [placed(one, provider) for one in listed]
+            return [parse_fallback(name, provider) for name in listed]
     return []

@@ -1,4 +1,4 @@
-"""Accounts of budgets in the database that replicas share: a ceiling holds for all of them together."""
+"""Budget accounts in a database that replicas share: a ceiling applies to all of them together."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ from codewords_mcp.runtime.gateway.accounts import (
     Reservation,
     ReservationRequest,
     keys_in,
-    matching,
+    ledger_filters,
     since,
 )
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
-from codewords_mcp.runtime.gateway.ledger import SOON, Ledger
+from codewords_mcp.runtime.gateway.ledger import FLUSH_INTERVAL, Ledger
 from codewords_mcp.runtime.store import budget_accounts as rows
 from codewords_mcp.runtime.store import model_usage
 from codewords_mcp.runtime.store.database import Database
 
-_TRIES = 5
-"""Times that an account is opened anew, where another replica closes it in between."""
+_MAX_ATTEMPTS = 5
+"""Times that an account is reopened, if another replica closes it in between."""
 
 
 class SharedAccounts:
-    """See `Accounts`. A call takes with one statement; what it gives back goes with the books, in one transaction."""
+    """See `BudgetAccounts`.
+
+    A call reserves with one statement; it is released in the ledger's transaction.
+    """
 
     def __init__(self, database: Database, ledger: Ledger, executor: str) -> None:
         self._db = database
@@ -39,8 +42,8 @@ class SharedAccounts:
         self._executor = executor
         ledger.settle = self._settle
 
-    async def look(self, key: AccountKey) -> BudgetAccount:
-        """See `Accounts`."""
+    async def read(self, key: AccountKey) -> BudgetAccount:
+        """See `BudgetAccounts`."""
         self._ledger.flush()
 
         def opened(connection: Connection) -> tuple[int, int]:
@@ -49,12 +52,14 @@ class SharedAccounts:
 
         return BudgetAccount(*await self._db.write(opened))
 
-    async def take(self, wish: ReservationRequest) -> Reservation | dict[AccountKey, BudgetAccount]:
-        """See `Accounts`."""
-        held, row = self._ledger.written(wish.origin, wish.provider, wish.model, wish.amount)
-        ceilings = {key.id: ceiling for key, ceiling in wish.ceilings.items()}
-        told = {"accounts": json.dumps(row["accounts"]), "budgets": json.dumps(list(ceilings))}
-        values = row | told | {"executor": self._executor}
+    async def take(self, request: ReservationRequest) -> Reservation | dict[AccountKey, BudgetAccount]:
+        """See `BudgetAccounts`."""
+        reservation_id, row = self._ledger.new_reservation(
+            request.origin, request.provider, request.model, request.amount
+        )
+        ceilings = {key.id: ceiling for key, ceiling in request.ceilings.items()}
+        encoded = {"accounts": json.dumps(row["accounts"]), "budgets": json.dumps(list(ceilings))}
+        values = row | encoded | {"executor": self._executor}
 
         def attempt(connection: Connection) -> dict[str, tuple[int, int]] | None:
             if rows.take(connection, ceilings, values):
@@ -64,37 +69,42 @@ class SharedAccounts:
         found: dict[str, tuple[int, int]] = {}
         looked = 0
 
-        for _ in range(_TRIES):
+        for _ in range(_MAX_ATTEMPTS):
             taken = await self._db.aside(attempt)
             if taken is None:
-                return Reservation(wish.amount, held)
+                return Reservation(request.amount, reservation_id)
 
             found = taken
-            closed = [key for key in wish.ceilings if key.id not in found]
+            closed = [key for key in request.ceilings if key.id not in found]
             if closed:
                 await self._db.write(_open, closed)
-            elif not looked:  # what has ended here may free enough
+            elif not looked:  # reservations that ended here may free enough
                 self._ledger.flush()
                 await self._db.drained()
                 looked = 1
             elif looked == 1 and any(reserved for _, reserved in found.values()):
-                await asyncio.sleep(2 * SOON)  # or what has ended on another replica
+                await asyncio.sleep(2 * FLUSH_INTERVAL)  # wait for other replicas' flush, too
                 looked = 2
             else:
                 break
 
-        return {key: BudgetAccount(*found.get(key.id, (0, wish.ceilings[key]))) for key in wish.ceilings}
+        return {
+            key: BudgetAccount(*found.get(key.id, (0, request.ceilings[key]))) for key in request.ceilings
+        }
 
     def settle(self, origin: CallAttribution, reservation: Reservation | None, cost: int) -> None:  # noqa: ARG002  # in the books already
-        """See `Accounts`."""
+        """See `BudgetAccounts`."""
         if reservation is not None:
-            self._ledger.end(reservation.held)
+            self._ledger.close_reservation(reservation.reservation_id)
 
     def forget_run(self, run_id: str) -> None:
-        """See `Accounts`: `forget_past` closes it, now and then, since other replicas may still count on it."""
+        """See `BudgetAccounts`.
+
+        `forget_past` closes the account later: other replicas may still use it.
+        """
 
     async def forget_past(self) -> None:
-        """Close accounts that are not needed."""
+        """Close accounts that are no longer needed."""
         current = {since(period) for period in PERIODS}
         await self._db.write(rows.forget_past, current)
 
@@ -107,11 +117,11 @@ class SharedAccounts:
         spent: Counter[str] = Counter()
         for account, counts in sums.items():
             spent.update(dict.fromkeys(counted_on(account), counts["cost"]))
-        rows.settle(connection, sums, {one: cost for one, cost in spent.items() if cost}, ended)
+        rows.settle(connection, sums, {account_id: cost for account_id, cost in spent.items() if cost}, ended)
 
 
 def counted_on(account: model_usage.UsageAccount) -> Iterable[str]:
-    """The ids of the accounts that a row of the books is counted on."""
+    """Ids of the accounts that a row of the ledger counts on."""
     if account.run_id:
         yield AccountKey("run", account.run_id, "").id
     if not account.nested:
@@ -120,10 +130,10 @@ def counted_on(account: model_usage.UsageAccount) -> Iterable[str]:
 
 
 def settle_dead(connection: Connection, alive: Any) -> int:
-    """Count what replicas that are not alive had reserved as spent; how many calls."""
+    """Count reservations of dead replicas as spent. Returns the number of calls."""
     return rows.settle_dead(connection, alive, counted_on)
 
 
 def _open(connection: Connection, keys: Iterable[AccountKey]) -> None:
     for key in keys:
-        rows.open_account(connection, key.id, key.since, matching(key))
+        rows.open_account(connection, key.id, key.since, ledger_filters(key))

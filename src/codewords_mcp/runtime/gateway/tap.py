@@ -1,33 +1,33 @@
-"""Reads what a call used off the answer as it passes, without holding it up.
+"""Reads a call's usage from the response as it passes, without delaying it.
 
-Nothing is parsed while bytes pass: the last piece that told usage is kept, and read at the end. One thing is ever
-changed: OpenAI's streams tell usage only when asked, so the gateway asks, and takes out what its caller did not ask for.
+Nothing is parsed while bytes pass: the last event with usage is stored, and read at the end. The
+response is changed in one case. OpenAI's streams report usage only on request, so the gateway
+requests it, and removes it if the caller did not.
 """
 
 from __future__ import annotations
 
 import re
-import zlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 from pydantic_core import from_json
 
+from codewords_mcp.runtime.gateway.decompression import DECOMPRESSORS, DecompressionError, Decompressor
 from codewords_mcp.runtime.gateway.providers import Flavor
 from codewords_mcp.runtime.gateway.usage import Json, Tokens, read_usage
 
-WHOLE = 1 << 20
-"""Bytes of a plain answer that are kept to be read whole; of a longer one only the end is, where usage stands."""
-_END = 128 << 10
-OPENED = 1 << 20
-"""Bytes of a compressed answer that are opened at once."""
-_ANY_ZLIB = 47
-_LONGEST_EVENT = 32 << 20
+MAX_KEPT_BYTES = 1 << 20
+"""Bytes of a plain response that are stored to be parsed.
+
+Of a longer one only the end is, where usage is.
+"""
+_TAIL_BYTES = 128 << 10
+_MAX_EVENT_BYTES = 32 << 20
 _NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,')
-_TOLD = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{')
+_USAGE_OBJECT = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{')
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
-_ENDING = re.compile(
+_END_EVENT = re.compile(
     rb'("finish_reason"\s*:\s*")|^event:\s*error|^data:\s*\{\s*"error"|"type"\s*:\s*"(?:error|response\.failed)"',
     re.MULTILINE,
 )
@@ -36,9 +36,12 @@ _USAGE = re.compile(r'"(?:usage|usageMetadata)"\s*:\s*(?=\{)')
 
 @dataclass(slots=True)
 class Reading:
-    """What an answer told. `tokens` is None where it told nothing; `events` counts its pieces, for an estimate.
+    """Facts read from a response.
 
-    `whole`: the last word on usage was among what passed; a stream that ended early may have told a first word only.
+    `tokens` is None without a usage report; `events` counts events, for an estimate.
+
+    `whole`: the final usage report has passed. A stream that ended early may have an early report
+    only.
     """
 
     model: str = ""
@@ -46,46 +49,46 @@ class Reading:
     tokens: Tokens | None = None
     events: int = 0
     whole: bool = False
-    answer: Json = field(default_factory=Json)
-    """What told it, and why the answer ended."""
+    response: Json = field(default_factory=Json)
+    """Object that holds the usage report and the finish reason."""
     failure: str = ""
-    """The provider's name for an error that came inside the stream; seen where a call is watched."""
+    """The provider's name for an error inside the stream. Set for observed calls."""
     body: bytes = b""
-    """The answer itself, where it is to be told."""
+    """The response itself, if it is captured."""
 
 
 class Tap(Protocol):
-    """Sees every piece of an answer."""
+    """Sees every chunk of a response."""
 
     def feed(self, chunk: bytes) -> bytes:
-        """What to pass on for this piece."""
+        """Take a chunk. Returns the bytes to pass on."""
         ...
 
     def rest(self) -> bytes:
-        """What was held back and must still be passed on at the end."""
+        """Held-back bytes to pass on at the end."""
         ...
 
     def read(self) -> Reading:
-        """What was told until now."""
+        """The facts read so far."""
         ...
 
 
 @dataclass(slots=True)
 class PlainTap:
-    """For an answer in one piece of JSON."""
+    """For a response that is one JSON document."""
 
     flavor: Flavor
-    _kept: list[bytes] = field(default_factory=list[bytes])
+    _chunks: list[bytes] = field(default_factory=list[bytes])
     _size: int = 0
     _cut: bool = False
 
     def feed(self, chunk: bytes) -> bytes:
         """See `Tap`."""
-        self._kept.append(chunk)
+        self._chunks.append(chunk)
         self._size += len(chunk)
-        if self._size > WHOLE:
-            end = b"".join(self._kept)[-_END:]
-            self._kept, self._size, self._cut = [end], len(end), True
+        if self._size > MAX_KEPT_BYTES:
+            end = b"".join(self._chunks)[-_TAIL_BYTES:]
+            self._chunks, self._size, self._cut = [end], len(end), True
         return chunk
 
     def rest(self) -> bytes:
@@ -94,25 +97,25 @@ class PlainTap:
 
     def read(self) -> Reading:
         """See `Tap`."""
-        data = b"".join(self._kept)
+        data = b"".join(self._chunks)
         if self._cut:
             return _reading(self.flavor, _usage_at_the_end(data))
         parsed = _parsed(data)
-        if isinstance(parsed, list):  # Gemini streams without `alt=sse` are a list of answers
+        if isinstance(parsed, list):  # Gemini streams without `alt=sse` are a list of responses
             items = cast("list[Any]", parsed)
             parsed = next((item for item in reversed(items) if "usageMetadata" in _object(item)), None)
         return _reading(self.flavor, _object(parsed))
 
 
 class StreamTap:
-    """For server-sent events. `strip`: usage was asked for by us, and is taken out again."""
+    """For server-sent events. `strip`: the gateway requested usage, so it is removed again."""
 
-    def __init__(self, flavor: Flavor, *, strip: bool, watched: bool = False) -> None:
+    def __init__(self, flavor: Flavor, *, strip: bool, observed: bool = False) -> None:
         self._flavor: Flavor = flavor
         self._strip = strip
-        self._watched = watched
+        self._observed = observed
         self._finish = self._failure = b""
-        self._held = b""
+        self._pending = b""
         self._separator = b""
         self._first = b""
         self._last = b""
@@ -124,7 +127,7 @@ class StreamTap:
         if self._blind:
             return chunk
 
-        data = self._held + chunk if self._held else chunk
+        data = self._pending + chunk if self._pending else chunk
         if not self._separator:
             self._separator = _separator_of(data)
         if self._separator:
@@ -133,15 +136,15 @@ class StreamTap:
             end = -1
 
         if end < 0:
-            return self._hold(data, chunk)
+            return self._hold_back(data, chunk)
 
         end += len(self._separator)
-        block, self._held = data[:end], data[end:]
+        block, self._pending = data[:end], data[end:]
         self._events += block.count(self._separator)
-        if self._watched and _ENDING.search(block):
+        if self._observed and _END_EVENT.search(block):
             self._note_ending(block)
         if b'"usage' in block:
-            block = self._look(block)
+            block = self._read_usage_events(block)
         if self._strip:
             return block
 
@@ -149,15 +152,15 @@ class StreamTap:
 
     def rest(self) -> bytes:
         """See `Tap`."""
-        held, self._held = self._held, b""
+        pending, self._pending = self._pending, b""
         if self._strip:
-            return held
+            return pending
         return b""
 
-    def _hold(self, data: bytes, chunk: bytes) -> bytes:
-        self._held = data
-        if len(data) > _LONGEST_EVENT:
-            self._blind, self._held = True, b""
+    def _hold_back(self, data: bytes, chunk: bytes) -> bytes:
+        self._pending = data
+        if len(data) > _MAX_EVENT_BYTES:
+            self._blind, self._pending = True, b""
             if self._strip:
                 return data
             return chunk
@@ -165,16 +168,16 @@ class StreamTap:
             return b""
         return chunk
 
-    def _look(self, block: bytes) -> bytes:
-        kept: list[bytes] = []
+    def _read_usage_events(self, block: bytes) -> bytes:
+        passed_on: list[bytes] = []
         for event in block.split(self._separator):
-            if _TOLD.search(event):
+            if _USAGE_OBJECT.search(event):
                 self._note(event)
                 if self._strip and _NO_CHOICES.search(event):
                     continue
-            kept.append(_NULL_USAGE.sub(b"", event, count=1) if self._strip else event)
+            passed_on.append(_NULL_USAGE.sub(b"", event, count=1) if self._strip else event)
         if self._strip:
-            return self._separator.join(kept)
+            return self._separator.join(passed_on)
         return block
 
     def _note(self, event: bytes) -> None:
@@ -185,7 +188,7 @@ class StreamTap:
 
     def _note_ending(self, block: bytes) -> None:
         for event in block.split(self._separator):
-            if ending := _ENDING.search(event):
+            if ending := _END_EVENT.search(event):
                 if ending[1]:
                     self._finish = event
                 else:
@@ -205,82 +208,30 @@ class StreamTap:
         reading.events = self._events
         reading.whole = whole and reading.tokens is not None
         if self._finish:
-            reading.answer = _object(_parsed(_data_of(self._finish)))
+            reading.response = _object(_parsed(_data_of(self._finish)))
         if self._failure:
             reading.failure = _failure(_object(_parsed(_data_of(self._failure))))
         return reading
 
 
-class Opener(Protocol):
-    """Opens a compressed answer."""
-
-    def open(self, chunk: bytes) -> Iterator[bytes]:
-        """What a piece holds, in pieces of at most `OPENED` bytes. Raises OpenerError for what cannot be opened."""
-        ...
-
-
-class OpenerError(Exception):
-    """The answer is not compressed as it says."""
-
-
-class ZlibOpener:
-    """gzip, of several members too, and deflate; told apart by their head."""
-
-    def __init__(self) -> None:
-        self._opener = zlib.decompressobj(_ANY_ZLIB)
-
-    def open(self, chunk: bytes) -> Iterator[bytes]:
-        """See `Opener`."""
-        while chunk:
-            if self._opener.eof:
-                self._opener = zlib.decompressobj(_ANY_ZLIB)
-            try:
-                yield self._opener.decompress(chunk, OPENED)
-            except zlib.error:
-                raise OpenerError from None
-            chunk = self._opener.unconsumed_tail or self._opener.unused_data
-
-
-class BrotliOpener:
-    """brotli."""
-
-    def __init__(self) -> None:
-        import brotli  # pyright: ignore[reportMissingTypeStubs]
-
-        library = cast("Any", brotli)
-        self._opener: Any = library.Decompressor()
-        self._failures: type[Exception] = library.error
-
-    def open(self, chunk: bytes) -> Iterator[bytes]:
-        """See `Opener`."""
-        try:
-            yield self._opener.process(chunk, output_buffer_limit=OPENED)
-            while not self._opener.can_accept_more_data():
-                yield self._opener.process(b"", output_buffer_limit=OPENED)
-        except self._failures:
-            raise OpenerError from None
-
-
-OPENERS: dict[str, Callable[[], Opener]] = {
-    "gzip": ZlibOpener, "x-gzip": ZlibOpener, "deflate": ZlibOpener, "br": BrotliOpener,
-}  # fmt: skip
-
-
 class CompressedTap:
-    """Reads a compressed answer beside passing it on; where it cannot be opened, usage is not known."""
+    """Reads a compressed response and passes it on unchanged.
 
-    def __init__(self, inner: Tap, opener: Opener | None) -> None:
+    Usage is unknown if it cannot be decompressed.
+    """
+
+    def __init__(self, inner: Tap, decompressor: Decompressor | None) -> None:
         self._inner = inner
-        self._opener = opener
+        self._decompressor = decompressor
 
     def feed(self, chunk: bytes) -> bytes:
         """See `Tap`."""
-        if self._opener is not None:
+        if self._decompressor is not None:
             try:
-                for piece in self._opener.open(chunk):
+                for piece in self._decompressor.open(chunk):
                     self._inner.feed(piece)
-            except OpenerError:
-                self._opener = None
+            except DecompressionError:
+                self._decompressor = None
         return chunk
 
     def rest(self) -> bytes:
@@ -292,19 +243,19 @@ class CompressedTap:
         return self._inner.read()
 
 
-class KeepingTap:
-    """Keeps what passes too, up to `WHOLE` bytes of it."""
+class CapturingTap:
+    """Also captures the response, up to `MAX_KEPT_BYTES`."""
 
     def __init__(self, inner: Tap) -> None:
         self._inner = inner
-        self._kept: list[bytes] = []
-        self._room = WHOLE
+        self._chunks: list[bytes] = []
+        self._remaining_bytes = MAX_KEPT_BYTES
 
     def feed(self, chunk: bytes) -> bytes:
         """See `Tap`."""
-        if self._room > 0:
-            self._kept.append(chunk[: self._room])
-            self._room -= len(chunk)
+        if self._remaining_bytes > 0:
+            self._chunks.append(chunk[: self._remaining_bytes])
+            self._remaining_bytes -= len(chunk)
         return self._inner.feed(chunk)
 
     def rest(self) -> bytes:
@@ -314,29 +265,29 @@ class KeepingTap:
     def read(self) -> Reading:
         """See `Tap`."""
         reading = self._inner.read()
-        reading.body = b"".join(self._kept)
+        reading.body = b"".join(self._chunks)
         return reading
 
 
 def tap_for(
-    flavor: Flavor, media: str, encoding: str, *, strip: bool, watched: bool = False, keeps: bool = False
+    flavor: Flavor, media: str, encoding: str, *, strip: bool, observed: bool = False, captures: bool = False
 ) -> Tap:
-    """The tap for an answer, by its content type and content encoding.
+    """The tap for a response, by its content type and content encoding.
 
-    `watched`: how it ended is read too; `keeps`: so is what it said.
+    `observed`: also read how it ended. `captures`: also capture its body.
     """
     encoding = encoding.strip().lower()
     compressed = encoding not in {"", "identity"}
     tap: Tap = PlainTap(flavor)
     if "event-stream" in media:
-        tap = StreamTap(flavor, strip=strip and not compressed, watched=watched)
-    if keeps:
-        tap = KeepingTap(tap)
+        tap = StreamTap(flavor, strip=strip and not compressed, observed=observed)
+    if captures:
+        tap = CapturingTap(tap)
     if not compressed:
         return tap
 
-    opener = OPENERS.get(encoding)
-    return CompressedTap(tap, opener() if opener is not None else None)
+    decompressor = DECOMPRESSORS.get(encoding)
+    return CompressedTap(tap, decompressor() if decompressor is not None else None)
 
 
 def _separator_of(data: bytes) -> bytes:
@@ -355,11 +306,11 @@ def _data_of(event: bytes) -> bytes:
     return b""
 
 
-def _parsed(data: bytes) -> Any:
-    try:
-        if data:
-            return from_json(data)
+def _parsed(data: bytes) -> object:
+    if not data:
         return None
+    try:
+        return from_json(data)
     except ValueError:
         return None
 
@@ -371,12 +322,14 @@ def _object(value: Any) -> Json:
 
 
 def _merged(first: Json, last: Json) -> Json:
-    """Anthropic tells input and cache at the start and the output, counted up, at the end."""
+    """Merge Anthropic's first event, with input and cache tokens, and its last, with the total
+    output.
+    """
     message = _object(first.get("message"))
-    told = {name: value for name, value in _object(last.get("usage")).items() if value is not None}
+    final = {name: value for name, value in _object(last.get("usage")).items() if value is not None}
     if not message:
         return last
-    return message | _object(last.get("delta")) | {"usage": _object(message.get("usage")) | told}
+    return message | _object(last.get("delta")) | {"usage": _object(message.get("usage")) | final}
 
 
 def _is_finished(event: Json) -> bool:
@@ -387,7 +340,7 @@ def _is_finished(event: Json) -> bool:
 
 
 def _usage_at_the_end(data: bytes) -> Json:
-    """The last usage object of a long answer's end."""
+    """The last usage object in the end of a long response."""
     text = data.decode("utf-8", "replace")
     found = list(_USAGE.finditer(text))
     if not found:
@@ -403,13 +356,13 @@ def _usage_at_the_end(data: bytes) -> Json:
     return {"usage": usage, "usageMetadata": usage}
 
 
-def _reading(flavor: Flavor, answer: Json) -> Reading:
-    usage = _object(answer.get("usageMetadata" if flavor in {"generate", "embed"} else "usage"))
-    model = answer.get("model") or answer.get("modelVersion")
+def _reading(flavor: Flavor, response: Json) -> Reading:
+    usage = _object(response.get("usageMetadata" if flavor in {"generate", "embed"} else "usage"))
+    model = response.get("model") or response.get("modelVersion")
     if flavor == "messages":
         tier = usage.get("speed")
     else:
-        tier = answer.get("service_tier")
+        tier = response.get("service_tier")
 
     tokens = read_usage(flavor, usage) if usage else None
     return Reading(
@@ -417,17 +370,17 @@ def _reading(flavor: Flavor, answer: Json) -> Reading:
         tier if isinstance(tier, str) and tier not in {"auto", "standard"} else "",
         tokens,
         whole=tokens is not None,
-        answer=answer,
+        response=response,
     )
 
 
 def _failure(event: Json) -> str:
-    """The name of an error, of whichever provider."""
+    """The name of an error, of any provider."""
     error = _object(event.get("error")) or _object(_object(event.get("response")).get("error")) or event
     if isinstance(error.get("code"), str):
-        told = error.get("code")
+        name = error.get("code")
     else:
-        told = error.get("status") or error.get("type")
-    if isinstance(told, str) and told:
-        return told
+        name = error.get("status") or error.get("type")
+    if isinstance(name, str) and name:
+        return name
     return "error"

@@ -1,9 +1,11 @@
-"""Spans and metrics of model calls by OpenTelemetry's GenAI conventions, exported by OTLP over HTTP.
+"""Spans and metrics of model calls by OpenTelemetry's GenAI conventions, exported by OTLP over
+HTTP.
 
-Off unless the standard OTEL_* variables name where to, and the extra `otel` is installed; imported only then. Prompts and
-replies are in it only where a workflow's header (`trace_content`) or the variable of GenAI instrumentations asks for them.
-All calls of a run, and of the runs that it started, are one trace unless a caller names another. The conventions are still in
-development, so their names are written here, not imported:
+Off unless the standard OTEL_* variables name an endpoint and the extra `otel` is installed;
+imported only then. Prompts and replies are included only if a workflow's header (`trace_content`)
+or the variable of GenAI instrumentations enables them. All calls of a run, and of the runs that it
+started, are one trace unless a caller names another. The conventions are still in development, so
+their names are written here, not imported:
 https://github.com/open-telemetry/semantic-conventions-genai
 """
 
@@ -13,7 +15,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import structlog
@@ -34,21 +36,21 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
-"""The variable by which instrumentations of GenAI are told to tell prompts and replies."""
-_WHERE = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_{}_ENDPOINT")
+"""Variable that tells GenAI instrumentations to include prompts and replies."""
+_ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_{}_ENDPOINT")
 _SYSTEMS: dict[Provider, str] = {"openai": "openai", "anthropic": "anthropic", "gemini": "gcp.gemini"}
 _OPERATIONS: dict[Flavor, str] = {
     "chat": "chat", "responses": "chat", "messages": "chat", "completions": "text_completion",
     "generate": "generate_content", "embeddings": "embeddings", "embed": "embeddings",
 }  # fmt: skip
-_ASKED = {
+_REQUEST_ATTRIBUTES = {
     "max_tokens": "gen_ai.request.max_tokens", "max_completion_tokens": "gen_ai.request.max_tokens",
     "max_output_tokens": "gen_ai.request.max_tokens", "temperature": "gen_ai.request.temperature",
     "top_p": "gen_ai.request.top_p", "top_k": "gen_ai.request.top_k", "seed": "gen_ai.request.seed",
     "frequency_penalty": "gen_ai.request.frequency_penalty", "presence_penalty": "gen_ai.request.presence_penalty",
     "maxOutputTokens": "gen_ai.request.max_tokens", "topP": "gen_ai.request.top_p", "topK": "gen_ai.request.top_k",
 }  # fmt: skip
-_USED = {
+_USAGE_ATTRIBUTES = {
     "input_tokens": "gen_ai.usage.input_tokens", "output_tokens": "gen_ai.usage.output_tokens",
     "cache_read_tokens": "gen_ai.usage.cache_read.input_tokens",
     "cache_write_tokens": "gen_ai.usage.cache_creation.input_tokens",
@@ -58,30 +60,36 @@ _USED = {
 _TOKEN_BUCKETS = [4**n for n in range(14)]
 _SECOND_BUCKETS = [0.01 * 2**n for n in range(14)]
 _CLOSING = 5_000
-"""Milliseconds that the end of the runtime waits for what is not exported yet."""
+"""Milliseconds that closing waits for pending exports."""
+
+
+class TraceIds(Protocol):
+    """Generator of trace ids. `next_trace` is the id of the next trace; 0 for a random one."""
+
+    next_trace: int
 
 
 class TracedCall:
-    """One call as it is watched: a `Watcher` whose call becomes a span and counts in the metrics."""
+    """A `CallObserver` that turns its call into a span and metrics."""
 
-    def __init__(self, telemetry: Telemetry, context: Any, *, content: bool) -> None:
+    def __init__(self, telemetry: Telemetry, context: Any, *, captures_content: bool) -> None:
         self._telemetry = telemetry
-        self.content = content
+        self.captures_content = captures_content
         self.context = context
         self._began = time.time_ns()
         self._first = 0
 
-    def answering(self) -> None:
-        """The first piece has come."""
+    def on_first_chunk(self) -> None:
+        """See `CallObserver`."""
         self._first = time.time_ns()
 
-    def ended(self, call: ProviderCall, reading: Reading) -> None:
-        """It is settled."""
-        self._telemetry.tell(call, reading, self, (self._began, self._first, time.time_ns()))
+    def on_end(self, call: ProviderCall, reading: Reading) -> None:
+        """See `CallObserver`."""
+        self._telemetry.record_call(call, reading, self, (self._began, self._first, time.time_ns()))
 
 
 class Telemetry:
-    """Where spans and metrics go. Blocking to make; `close` blocks too, for a while."""
+    """Exporters of spans and metrics. Construction blocks; `close` blocks for up to `_CLOSING`."""
 
     def __init__(self, signals: tuple[str, ...], bases: Mapping[Provider, str]) -> None:
         from opentelemetry.propagate import extract
@@ -115,21 +123,27 @@ class Telemetry:
                 explicit_bucket_boundaries_advisory=_SECOND_BUCKETS,
             )
 
-    def watch(self, headers: list[tuple[bytes, bytes]], origin: CallAttribution) -> TracedCall:
-        """A call begins; its span belongs to the trace that the caller's `traceparent` names, else to its run's."""
+    def observe(self, headers: list[tuple[bytes, bytes]], origin: CallAttribution) -> TracedCall:
+        """Begin a call.
+
+        Its span belongs to the trace of the caller's `traceparent`, else to its run's.
+        """
         carried = {
             name.decode("latin-1"): value.decode("latin-1")
             for name, value in headers
             if name in {b"traceparent", b"tracestate"}
         }
-        wish = origin.rules.trace_content
+        requested = origin.rules.trace_content
         context = self._extract(carried) if carried else None
-        return TracedCall(self, context, content=self._content if wish is None else wish)
+        return TracedCall(self, context, captures_content=self._content if requested is None else requested)
 
-    def tell(
-        self, call: ProviderCall, reading: Reading, watched: TracedCall, times: tuple[int, int, int]
+    def record_call(
+        self, call: ProviderCall, reading: Reading, observer: TracedCall, times: tuple[int, int, int]
     ) -> None:
-        """A call has ended. `times` are nanoseconds since 1970: its begin, its first piece (0 for none), its end."""
+        """Export a call that has ended.
+
+        `times` are nanoseconds since 1970: its start, its first chunk (0 for none), its end.
+        """
         began, first, ended = times
         common = _common(call, reading) | self._servers.get(call.route.provider, {})
         if self._metrics is not None:
@@ -141,11 +155,11 @@ class Telemetry:
 
         name = f"{common['gen_ai.operation.name']} {call.model}".strip()
         self._ids.next_trace = _trace_of(call.origin)
-        span = self._tracer.start_span(name, watched.context, SpanKind.CLIENT, start_time=began)
+        span = self._tracer.start_span(name, observer.context, SpanKind.CLIENT, start_time=began)
         self._ids.next_trace = 0
         span.set_attributes(common | _details(call, reading))
-        if watched.content and call.asked is not None and call.status < 300:
-            span.set_attributes(content_of(call.route.flavor, call.asked.parsed, reading.body))
+        if observer.captures_content and call.facts is not None and call.status < 300:
+            span.set_attributes(content_of(call.route.flavor, call.facts.parsed, reading.body))
         if first and _is_stream(call):
             span.set_attribute("gen_ai.response.time_to_first_chunk", (first - began) / 1e9)
         if "error.type" in common:
@@ -163,7 +177,7 @@ class Telemetry:
                 self._tokens.record(count, common | {"gen_ai.token.type": kind})
 
     def close(self) -> None:
-        """Export what is left."""
+        """Export pending spans and metrics."""
         if self._spans is not None:
             self._spans.force_flush(_CLOSING)
             self._spans.shutdown()
@@ -172,7 +186,10 @@ class Telemetry:
 
 
 def open_telemetry(bases: Mapping[Provider, str]) -> Telemetry | None:
-    """What the environment asks for; None, with a word in the log where that is why, when nothing is to be exported."""
+    """Telemetry as the environment configures it; None if it is off.
+
+    A wrong configuration is logged.
+    """
     signals = _signals()
     if not signals:
         return None
@@ -180,43 +197,41 @@ def open_telemetry(bases: Mapping[Provider, str]) -> Telemetry | None:
     try:
         return Telemetry(signals, bases)
     except ImportError:
-        log.warning(
-            "OTEL_* variables are set, but telemetry is not installed: from the clone or wheel, pip install '.[otel]'"
-        )
-    except ValueError as error:  # of a variable: calls of models must not fail for it
-        log.warning("an OTEL_* variable is wrong, so there is no telemetry", reason=str(error))
+        log.warning("telemetry not installed", hint="OTEL_* variables are set: pip install '.[otel]'")
+    except ValueError as error:  # model calls must not fail for a wrong variable
+        log.warning("telemetry off: invalid OTEL_* variable", reason=str(error))
 
     return None
 
 
 def _signals() -> tuple[str, ...]:
-    """Which of traces and metrics have an exporter, by the standard variables."""
+    """The signals (traces, metrics) that have an exporter, by the standard variables."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return ()
-    wanted: list[str] = []
+    enabled: list[str] = []
     for signal in ("traces", "metrics"):
         chosen = os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower()
-        named = any(os.environ.get(name.format(signal.upper())) for name in _WHERE)
+        named = any(os.environ.get(name.format(signal.upper())) for name in _ENDPOINT_VARIABLES)
         if "otlp" in chosen.split(",") or (named and not chosen):
-            wanted.append(signal)
-    return tuple(wanted)
+            enabled.append(signal)
+    return tuple(enabled)
 
 
-def _trace_ids() -> Any:
-    """Gives spans without a parent the id in `next_trace`, where that is not 0."""
+def _trace_ids() -> TraceIds:
+    """Generator that gives spans without a parent the id in `next_trace`, if that is not 0."""
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
-    class TraceIds(RandomIdGenerator):
+    class RunTraceIds(RandomIdGenerator):
         next_trace = 0
 
         def generate_trace_id(self) -> int:
             return self.next_trace or super().generate_trace_id()
 
-    return TraceIds()
+    return RunTraceIds()
 
 
 def _trace_of(origin: CallAttribution) -> int:
-    """The id of the first run of the chain, which is as long and as random as a trace's; 0 for a call of no run."""
+    """Id of the chain's first run, as long and as random as a trace id; 0 for a call outside runs."""
     try:
         if origin.runs:
             return uuid.UUID(origin.runs[-1]).int
@@ -251,55 +266,59 @@ def _metrics(resource: Any) -> MeterProvider:
 
 
 def _common(call: ProviderCall, reading: Reading) -> dict[str, Any]:
-    """What spans and metrics both say: of few values each."""
-    told: dict[str, Any] = {
+    """Attributes of both spans and metrics, each of few distinct values."""
+    attributes: dict[str, Any] = {
         "gen_ai.operation.name": _OPERATIONS.get(call.route.flavor, call.route.flavor or "other"),
         "gen_ai.provider.name": _SYSTEMS[call.route.provider],
     }
     if call.model:
-        told["gen_ai.request.model"] = call.instead_of or call.model
+        attributes["gen_ai.request.model"] = call.instead_of or call.model
     if reading.model or call.instead_of:
-        told["gen_ai.response.model"] = reading.model or call.model
+        attributes["gen_ai.response.model"] = reading.model or call.model
     if call.failure or call.status >= 400:
-        told["error.type"] = call.failure or str(call.status)
-    return told
+        attributes["error.type"] = call.failure or str(call.status)
+    return attributes
 
 
 def _details(call: ProviderCall, reading: Reading) -> dict[str, Any]:
-    """What spans say beside: what was asked for and used, why it ended, and whose call it was."""
-    told: dict[str, Any] = {"codewords.owner": call.origin.owner}
-    if call.asked is not None:
-        config: Any = call.asked.parsed.get("generationConfig")
-        given = call.asked.parsed | (cast("Json", config) if isinstance(config, dict) else {})
-        for name, attribute in _ASKED.items():
-            value: Any = given.get(name)
+    """Further attributes of spans: parameters, usage, finish reason, attribution."""
+    attributes: dict[str, Any] = {"codewords.owner": call.origin.owner}
+    if call.facts is not None:
+        config: Any = call.facts.parsed.get("generationConfig")
+        parameters = call.facts.parsed | (cast("Json", config) if isinstance(config, dict) else {})
+        for name, attribute in _REQUEST_ATTRIBUTES.items():
+            value: Any = parameters.get(name)
             if type(value) in {int, float}:
-                told[attribute] = value
+                attributes[attribute] = value
 
-    if reasons := finish_reasons(reading.answer):
-        told["gen_ai.response.finish_reasons"] = reasons
-    name = reading.answer.get("id") or reading.answer.get("responseId")
+    if reasons := finish_reasons(reading.response):
+        attributes["gen_ai.response.finish_reasons"] = reasons
+    name = reading.response.get("id") or reading.response.get("responseId")
     if isinstance(name, str):
-        told["gen_ai.response.id"] = name
+        attributes["gen_ai.response.id"] = name
     if _is_stream(call):
-        told["gen_ai.request.stream"] = True
+        attributes["gen_ai.request.stream"] = True
     if call.origin.runs:
-        told["codewords.run_id"] = call.origin.runs[0]
+        attributes["codewords.run_id"] = call.origin.runs[0]
     if call.origin.services:
-        told["gen_ai.workflow.name"] = call.origin.services[0]
-    if call.repeated:
-        told["codewords.retries"] = call.repeated
+        attributes["gen_ai.workflow.name"] = call.origin.services[0]
+    if call.retries:
+        attributes["codewords.retries"] = call.retries
     used = call.used
     if used is not None:
-        told |= {attribute: used.tokens[name] for name, attribute in _USED.items() if name in used.tokens}
-        told |= {"codewords.estimated": used.estimated, "codewords.cached": used.cached}
+        attributes |= {
+            attribute: used.tokens[name]
+            for name, attribute in _USAGE_ATTRIBUTES.items()
+            if name in used.tokens
+        }
+        attributes |= {"codewords.estimated": used.estimated, "codewords.cached": used.cached}
         if used.cost is not None:
-            told["codewords.cost_usd"] = used.cost
+            attributes["codewords.cost_usd"] = used.cost
 
-    return told
+    return attributes
 
 
 def _is_stream(call: ProviderCall) -> bool:
-    return call.asked is not None and (
-        call.asked.parsed.get("stream") is True or "stream" in call.route.path.rpartition(":")[2]
+    return call.facts is not None and (
+        call.facts.parsed.get("stream") is True or "stream" in call.route.path.rpartition(":")[2]
     )

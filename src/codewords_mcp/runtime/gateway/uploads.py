@@ -1,7 +1,9 @@
-"""Gemini's resumable uploads: their second request goes to an address that the first one's answer gives, without a key.
+"""Gemini's resumable uploads: the second request goes, without a key, to an address from the first
+response.
 
-That address is led back to the gateway, with a ticket that stands for the caller and for this one upload: good for its path
-and id only, once for each part, until it is finished, and no longer than its run.
+That address is rewritten to the gateway, with a ticket for the caller and this upload. A ticket is
+valid for one path and upload id, once per part, until the upload is complete, and no longer than
+its run.
 """
 
 from __future__ import annotations
@@ -18,63 +20,67 @@ from codewords_mcp.errors import Conflict, Unauthenticated
 from codewords_mcp.runtime.model.caller import Caller
 
 TICKET = b"gw_ticket="
-LIFETIME = 3600.0
-"""Seconds that a ticket is good for."""
-_HELD = 10_000
+TICKET_TTL = 3600.0
+"""Seconds that a ticket is valid."""
+_MAX_UPLOADS = 10_000
 
 
 @dataclass(slots=True)
 class ProviderUpload:
-    """One upload that has begun. `path` is ours, `query` the provider's."""
+    """One upload in progress. `path` is the gateway's, `query` the provider's."""
 
     caller: Caller
     path: str
     query: bytes
     until: float
     sent: set[str] = field(default_factory=set[str])
-    """Offsets of parts that are sent, or on their way."""
+    """Offsets of parts that were sent or are being sent."""
 
 
 class UploadTickets:
-    """Tickets of uploads that have begun."""
+    """Tickets of uploads in progress."""
 
     def __init__(self) -> None:
         self._uploads: OrderedDict[str, ProviderUpload] = OrderedDict()
 
-    def issue(self, caller: Caller, url: bytes, here: str) -> bytes:
-        """Lead the provider's upload address back to us, with a new ticket. `here` is `http://host/gemini`, without a
-        trailing slash.
+    def issue(self, caller: Caller, url: bytes, mount_url: str) -> bytes:
+        """Rewrite the provider's upload address to the gateway, with a new ticket.
+
+        `mount_url` is `http://host/gemini`, without a trailing slash.
         """
         ticket = secrets.token_urlsafe(24)
         parts = urlsplit(url.decode("latin-1"))
-        path = urlsplit(here).path + unquote(parts.path)
+        path = urlsplit(mount_url).path + unquote(parts.path)
         self._uploads[ticket] = ProviderUpload(
-            caller, path, parts.query.encode("latin-1"), time.monotonic() + LIFETIME
+            caller, path, parts.query.encode("latin-1"), time.monotonic() + TICKET_TTL
         )
-        while len(self._uploads) > _HELD:
+        while len(self._uploads) > _MAX_UPLOADS:
             self._uploads.popitem(last=False)
         query = f"{parts.query}&" if parts.query else ""
-        return f"{here}{parts.path}?{query}{TICKET.decode()}{ticket}".encode("latin-1")
+        return f"{mount_url}{parts.path}?{query}{TICKET.decode()}{ticket}".encode("latin-1")
 
     def caller(self, path: str, query: bytes) -> Caller:
-        """Who began the upload that a request goes on with. Raises Unauthenticated."""
+        """The caller that began the upload of a request. Raises Unauthenticated."""
         return self._find(path, query).caller
 
     def forget_run(self, run_id: str) -> None:
-        """Its run has ended, and its uploads with it."""
-        for ticket in [one for one, upload in self._uploads.items() if upload.caller.run_id == run_id]:
+        """Drop the uploads of a run that has ended."""
+        for ticket in [ticket for ticket, upload in self._uploads.items() if upload.caller.run_id == run_id]:
             del self._uploads[ticket]
 
     @contextmanager
     def part(self, query: bytes, headers: list[tuple[bytes, bytes]]) -> Generator[list[int]]:
-        """Send one part of an upload; the block puts the answer's status into the list. Raises Unauthenticated, and Conflict for
-        a part that was sent already.
+        """Send one part of an upload. The block appends the response's status to the list.
+
+        Raises Unauthenticated, and Conflict for a part that was sent already.
         """
         ticket = ticket_in(query) or ""
         upload = self._find(None, query)
-        told = dict(headers)
-        commands = {one.strip() for one in told.get(b"x-goog-upload-command", b"").lower().split(b",")}
-        offset = told.get(b"x-goog-upload-offset", b"0").decode("latin-1").strip()
+        by_name = dict(headers)
+        commands = {
+            command.strip() for command in by_name.get(b"x-goog-upload-command", b"").lower().split(b",")
+        }
+        offset = by_name.get(b"x-goog-upload-offset", b"0").decode("latin-1").strip()
         writes = b"upload" in commands
         if writes and offset in upload.sent:
             raise Conflict(
@@ -106,7 +112,7 @@ class UploadTickets:
 
 
 def ticket_in(query: bytes) -> str | None:
-    """The ticket of a request's query."""
+    """The ticket in a query, None without one."""
     for part in query.split(b"&"):
         if part.startswith(TICKET):
             return part[len(TICKET) :].decode("latin-1")
@@ -114,5 +120,5 @@ def ticket_in(query: bytes) -> str | None:
 
 
 def without_ticket(query: bytes) -> bytes:
-    """The query as the provider gave it."""
+    """The query as the provider issued it."""
     return b"&".join(part for part in query.split(b"&") if not part.startswith(TICKET))

@@ -1,4 +1,6 @@
-"""Requests to providers: where each of them is, what is written, and failures in our words."""
+"""Requests to providers: their addresses, the request's head, and connection failures as our
+errors.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +10,20 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from codewords_mcp.errors import ProviderTimedOut, ProviderUnavailable
+from codewords_mcp.runtime.gateway.connecting import authorization_of
+from codewords_mcp.runtime.gateway.connection_pool import Pool, ProviderResponse
 from codewords_mcp.runtime.gateway.http_connection import (
-    BrokenOffError,
+    ConnectionBrokenError,
     Endpoint,
     Headers,
     PhaseTimeouts,
-    Pool,
-    ProviderResponse,
-    authorization_of,
 )
 
 _NO_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
 class Base:
-    """A provider's address, read once."""
+    """A provider's address, parsed once."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -34,22 +35,22 @@ class Base:
         else:
             proxy = getproxies().get(parts.scheme, "")
 
-        self.place = Endpoint(host, port, secure, proxy)
+        self.endpoint = Endpoint(host, port, secure, proxy)
         self.host = parts.netloc.rpartition("@")[2].encode("latin-1")
         self.prefix = parts.path.rstrip("/")
-        self.more = b""
+        self.proxy_header = b""
 
-        if proxy and not secure:  # such a proxy is told the whole address
+        if proxy and not secure:  # a proxy for plain HTTP gets the absolute URL (RFC 9112, 3.2.2)
             self.prefix = f"http://{self.host.decode('latin-1')}{self.prefix}"
             if authorization := authorization_of(proxy):
-                self.more = b"proxy-authorization: " + authorization + b"\r\n"
+                self.proxy_header = b"proxy-authorization: " + authorization + b"\r\n"
 
 
 class Upstream:
-    """Connections to providers. Use it on one event loop; `close` ends what is left."""
+    """Connections to providers. For one event loop; `close` ends the remaining ones."""
 
-    def __init__(self, patience: PhaseTimeouts) -> None:
-        self._pool = Pool(patience)
+    def __init__(self, timeouts: PhaseTimeouts) -> None:
+        self._pool = Pool(timeouts)
         self._bases: dict[str, Base] = {}
 
     async def request(
@@ -61,11 +62,11 @@ class Upstream:
         body: bytes | AsyncIterator[bytes] | None,
         length: int | None = None,
     ) -> ProviderResponse:
-        """The answer's status and headers; its body has not been read.
+        """Send a request. Returns its response with status and headers; the body has not been read.
 
-        `title` is the provider's name in errors, `url` its address and what follows, with the query. `headers` say nothing
-        of the body's size; `length` does, where a body that is streamed has one that is known.
-        Raises ProviderUnavailable, ProviderTimedOut, and what `body` raises.
+        `title` is the provider's name in errors. `url` is its address, and the path with the query.
+        `headers` exclude the body's size; `length` gives it for a streamed body, if known. Raises
+        ProviderUnavailable, ProviderTimedOut, and whatever `body` raises.
         """
         base = self._bases.get(url[0])
         if base is None:
@@ -76,11 +77,13 @@ class Upstream:
             size = length
 
         head = _head(base, method, url[1], headers, size, has_body=body is not None)
-        with translated(title):
-            return await self._pool.request(base.place, head, body, chunked=body is not None and size is None)
+        with as_provider_errors(title):
+            return await self._pool.request(
+                base.endpoint, head, body, chunked=body is not None and size is None
+            )
 
     async def close(self) -> None:
-        """End every connection."""
+        """Close every connection."""
         self._pool.close()
 
 
@@ -93,20 +96,20 @@ def _head(
         lines.append(b"transfer-encoding: chunked" if size is None else b"content-length: %d" % size)
     elif method not in _NO_BODY:
         lines.append(b"content-length: 0")
-    return b"\r\n".join(lines) + b"\r\n" + base.more + b"\r\n"
+    return b"\r\n".join(lines) + b"\r\n" + base.proxy_header + b"\r\n"
 
 
 @contextmanager
-def translated(title: str) -> Generator[None]:
-    """Failures of the wire as ours; nothing of their text, which holds addresses, is passed on."""
+def as_provider_errors(title: str) -> Generator[None]:
+    """Raise connection failures as provider errors. Their text, which holds addresses, is dropped."""
     try:
         yield
     except TimeoutError as error:
         raise ProviderTimedOut(
-            f"{title} did not answer in time.",
+            f"{title} did not respond in time.",
             hint="Try again; CODEWORDS_PROVIDER_TIMEOUT and CODEWORDS_PROVIDER_CHUNK_TIMEOUT are how long the runtime waits.",
         ) from error
-    except BrokenOffError as error:
+    except ConnectionBrokenError as error:
         raise ProviderUnavailable(f"The connection to {title} broke off.", hint="Try again.") from error
     except OSError as error:
         unreachable = ProviderUnavailable(

@@ -1,6 +1,7 @@
-"""What a provider says that a call used, in one set of names whichever interface it spoke.
+"""Providers' usage reports, in one set of names for all interfaces.
 
-Names are those of genai-prices: `input_tokens` counts cached ones too, `output_tokens` the reasoning.
+Names are those of genai-prices: `input_tokens` counts cached ones too, `output_tokens` the
+reasoning.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from codewords_mcp.runtime.gateway.providers import Flavor
 
 Tokens = dict[str, int]
 Json = dict[str, Any]
-_MOST = 1 << 40
+_MAX_COUNT = 1 << 40
 """No call uses more of anything; a greater number is a mistake."""
 
 
 def read_usage(flavor: Flavor, usage: Json) -> Tokens | None:
-    """The tokens of a usage object; None where it says nothing that can be trusted: negative, fractional, absent."""
+    """The tokens of a usage object; None if its counts are invalid: negative, fractional, absent."""
     read = _READERS.get(flavor, _openai)
     tokens = read(usage)
-    if tokens is None or any(not 0 <= count <= _MOST for count in tokens.values()):
+    if tokens is None or any(not 0 <= count <= _MAX_COUNT for count in tokens.values()):
         return None
     return {
         name: count for name, count in tokens.items() if count or name in {"input_tokens", "output_tokens"}
@@ -28,7 +29,7 @@ def read_usage(flavor: Flavor, usage: Json) -> Tokens | None:
 
 
 def _number(value: Any) -> int:
-    """A count; -1, which no usage may hold, for what is none. Absent is 0."""
+    """A count; -1, which no usage may hold, for any other value. Absent is 0."""
     if value is None:
         return 0
     if type(value) is int:
@@ -44,9 +45,9 @@ def _part(value: Any, name: str) -> Json:
 
 
 def _openai(usage: Json) -> Tokens | None:
-    """Chat and embeddings say `prompt_tokens`, responses, images and audio `input_tokens`."""
-    asked = usage.get("prompt_tokens", usage.get("input_tokens"))
-    if asked is None:
+    """Chat and embeddings use `prompt_tokens`; responses, images and audio `input_tokens`."""
+    prompt = usage.get("prompt_tokens", usage.get("input_tokens"))
+    if prompt is None:
         return None
 
     read = (
@@ -60,7 +61,7 @@ def _openai(usage: Json) -> Tokens | None:
         or _part(usage, "output_token_details")
     )
     return {
-        "input_tokens": _number(asked),
+        "input_tokens": _number(prompt),
         "output_tokens": _number(usage.get("completion_tokens", usage.get("output_tokens"))),
         "cache_read_tokens": _number(read.get("cached_tokens")),
         "cache_write_tokens": _number(read.get("cache_write_tokens")),
@@ -73,7 +74,7 @@ def _openai(usage: Json) -> Tokens | None:
 
 
 def _anthropic(usage: Json) -> Tokens | None:
-    """Its `input_tokens` leave the cache out; web searches are billed apart."""
+    """`input_tokens` exclude the cache here. Web searches are billed apart."""
     if usage.get("input_tokens") is None:
         return None
 
@@ -82,10 +83,10 @@ def _anthropic(usage: Json) -> Tokens | None:
         _number(usage.get("cache_read_input_tokens")),
     )
     split, tools = _part(usage, "cache_creation"), _part(usage, "server_tool_use")
-    asked = _number(usage.get("input_tokens"))
+    uncached = _number(usage.get("input_tokens"))
 
     return {
-        "input_tokens": asked + written + read if min(asked, written, read) >= 0 else -1,
+        "input_tokens": uncached + written + read if min(uncached, written, read) >= 0 else -1,
         "output_tokens": _number(usage.get("output_tokens")),
         "cache_read_tokens": read,
         "cache_write_tokens": written,
@@ -102,17 +103,20 @@ def _gemini(usage: Json) -> Tokens | None:
         return None
 
     prompt, tools = _number(usage.get("promptTokenCount")), _number(usage.get("toolUsePromptTokenCount"))
-    answer, thoughts = _number(usage.get("candidatesTokenCount")), _number(usage.get("thoughtsTokenCount"))
-    told = ("promptTokensDetails", "toolUsePromptTokensDetails")
+    candidates, thoughts = (
+        _number(usage.get("candidatesTokenCount")),
+        _number(usage.get("thoughtsTokenCount")),
+    )
+    details = ("promptTokensDetails", "toolUsePromptTokensDetails")
 
     return {
         "input_tokens": prompt + tools if min(prompt, tools) >= 0 else -1,
-        "output_tokens": answer + thoughts if min(answer, thoughts) >= 0 else -1,
+        "output_tokens": candidates + thoughts if min(candidates, thoughts) >= 0 else -1,
         "cache_read_tokens": _number(usage.get("cachedContentTokenCount")),
         "output_reasoning_tokens": thoughts,
-        "input_audio_tokens": sum(_of_kind(usage, name, "AUDIO") for name in told),
-        "input_image_tokens": sum(_of_kind(usage, name, "IMAGE", "DOCUMENT") for name in told),
-        "input_video_tokens": sum(_of_kind(usage, name, "VIDEO") for name in told),
+        "input_audio_tokens": sum(_of_kind(usage, name, "AUDIO") for name in details),
+        "input_image_tokens": sum(_of_kind(usage, name, "IMAGE", "DOCUMENT") for name in details),
+        "input_video_tokens": sum(_of_kind(usage, name, "VIDEO") for name in details),
         "cache_audio_read_tokens": _of_kind(usage, "cacheTokensDetails", "AUDIO"),
         "output_audio_tokens": _of_kind(usage, "candidatesTokensDetails", "AUDIO"),
         "output_image_tokens": _of_kind(usage, "candidatesTokensDetails", "IMAGE", "DOCUMENT"),

@@ -1,4 +1,6 @@
-"""What a workflow that declares a provider's key finds in its environment: its run's key, and where to send it."""
+"""Environment variables of a workflow that declares a provider's key: its run's key and the
+gateway's address.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,9 @@ def is_provider_key(name: str) -> bool:
 def provider_variables(declared: Mapping[str, str | None], *, key: str, runtime: str) -> dict[str, str]:
     """The variables for the provider keys among the declared ones (name → default).
 
-    `key` is the run's, `runtime` how it is reached. The provider's own key thereby never enters a sandbox. A workflow that
-    declares an address too means another provider of that interface: both stay as they are.
+    `key` is the run's key, `runtime` the runtime's address. The provider's own key never enters a
+    sandbox. A workflow that also declares an address means another provider with that interface:
+    both stay unchanged.
     """
     found: dict[str, str] = {}
     for name, default in declared.items():

@@ -1,7 +1,8 @@
-"""What may be done about a provider's error answer, by that provider's own rules.
+"""Decides how to continue after a provider's error response, by that provider's own rules.
 
-Repeated are 408, 409, 429 and 5xx, as OpenAI's and Anthropic's SDKs do unless `x-should-retry` says otherwise, and Google's
-where it is told to; what an exhausted quota answers is not. None of these is billed.
+408, 409, 429 and 5xx are retried, as OpenAI's and Anthropic's SDKs do unless `x-should-retry` says
+otherwise. Google's SDK does so if configured. An exhausted quota is not retried. None of these is
+billed.
 """
 
 from __future__ import annotations
@@ -13,58 +14,65 @@ from typing import Any, cast
 
 from pydantic_core import from_json
 
-from codewords_mcp.runtime.gateway.http_connection import ProviderResponse
+from codewords_mcp.runtime.gateway.connection_pool import ProviderResponse
 from codewords_mcp.runtime.gateway.providers import ProviderRoute
 from codewords_mcp.runtime.gateway.usage import Json
 
-LARGEST = 64 << 10
-"""Bytes of an error answer that are read before it is judged."""
+MAX_ERROR_BYTES = 64 << 10
+"""Bytes of an error response that are read before it is judged."""
 _DOWN = frozenset({502, 503, 504, 529})
 _BY_MODEL = frozenset({"messages", "generate", "embed", "chat", "completions", "embeddings"})
-_SPENT = 60.0
-"""Seconds that a key is left alone whose account has nothing left, or that is not valid."""
-_LIMITED = 5.0
-"""Seconds that a key is left alone whose provider does not say for how long."""
+_EXHAUSTED_REST = 60.0
+"""Seconds to skip a key that is invalid or whose account is out of credit."""
+_RATE_LIMITED_REST = 5.0
+"""Seconds to skip a rate-limited key if the provider names no time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`again`: the same may help later, after so many seconds where the provider says; `other_key`, `other_model`: so may
-    another; `rest`: seconds to leave this key alone; `down`: the model's provider fails.
+    """Possible next steps after a response.
+
+    `retryable`: the same call may succeed later, after `retry_after` seconds if the provider names
+    them. `other_key`, `other_model`: another one may succeed. `rest`: seconds to skip this key.
+    `down`: the provider fails for this model.
     """
 
-    again: bool = False
-    after: float | None = None
+    retryable: bool = False
+    retry_after: float | None = None
     other_key: bool = False
     other_model: bool = False
     rest: float = 0.0
     down: bool = False
 
 
-FINE = Verdict()
+NO_ACTION = Verdict()
 
 
-def judge(route: ProviderRoute, answer: ProviderResponse, body: bytes) -> Verdict:
-    """The verdict on an answer; `body` is empty where it was too long to be read."""
-    status = answer.status
+def judge(route: ProviderRoute, response: ProviderResponse, body: bytes) -> Verdict:
+    """The verdict on a response. `body` is empty if it was too long to read."""
+    status = response.status
     if status < 400:
-        return FINE
+        return NO_ACTION
 
-    told = _object(body)
-    after = when_to_return(answer, told)
+    error_object = _object(body)
+    retry_after = when_to_return(response, error_object)
     if status in {401, 403}:
-        return Verdict(other_key=True, rest=_SPENT if status == 401 else 0.0)
-    if status == 402 or (status == 429 and _is_spent(told)):
-        return Verdict(other_key=True, other_model=True, rest=_SPENT)
+        return Verdict(other_key=True, rest=_EXHAUSTED_REST if status == 401 else 0.0)
+    if status == 402 or (status == 429 and _is_exhausted(error_object)):
+        return Verdict(other_key=True, other_model=True, rest=_EXHAUSTED_REST)
 
-    wish = answer.header(b"x-should-retry")
-    again = wish == "true" or (wish != "false" and (status in {408, 409, 429} or status >= 500))
+    should_retry = response.header(b"x-should-retry")
+    retryable = should_retry == "true" or (
+        should_retry != "false" and (status in {408, 409, 429} or status >= 500)
+    )
     if status == 429:
-        return Verdict(again, after, other_key=True, other_model=True, rest=after or _LIMITED)
+        return Verdict(
+            retryable, retry_after, other_key=True, other_model=True, rest=retry_after or _RATE_LIMITED_REST
+        )
     if status == 404:
-        return Verdict(other_model=_lacks_model(route, told))
+        return Verdict(other_model=_lacks_model(route, error_object))
 
-    return Verdict(again, after, other_model=status >= 500, down=status in _DOWN)
+    return Verdict(retryable, retry_after, other_model=status >= 500, down=status in _DOWN)
 
 
 def _object(body: bytes) -> Json:
@@ -72,7 +80,7 @@ def _object(body: bytes) -> Json:
         parsed: Any = from_json(body) if body else None
     except ValueError:
         return {}
-    if isinstance(parsed, list) and parsed:  # Gemini's streams tell an error as a list of one
+    if isinstance(parsed, list) and parsed:  # Gemini's streams send an error as a list with one element
         parsed = cast("list[Any]", parsed)[0]
     found: Any = cast("Json", parsed).get("error") if isinstance(parsed, dict) else None
     if isinstance(found, dict):
@@ -80,8 +88,11 @@ def _object(body: bytes) -> Json:
     return {}
 
 
-def _is_spent(error: Json) -> bool:
-    """Whether a 429 is of an account that waiting does not fill: OpenAI's quota, Gemini's of a day."""
+def _is_exhausted(error: Json) -> bool:
+    """Whether a 429 is of an account that waiting does not fill:
+
+    OpenAI's quota, Gemini's daily quota.
+    """
     if "insufficient_quota" in {error.get("code"), error.get("type")}:
         return True
     return any(
@@ -95,10 +106,10 @@ def _lacks_model(route: ProviderRoute, error: Json) -> bool:
     return error.get("code") == "model_not_found" or route.flavor in _BY_MODEL
 
 
-def when_to_return(answer: ProviderResponse, error: Json) -> float | None:
-    """Seconds until the provider wants to be asked again, by its headers or, in Gemini's manner, its error."""
+def when_to_return(response: ProviderResponse, error: Json) -> float | None:
+    """Seconds until the provider accepts the next call, by its headers or, for Gemini, its error."""
     for header, unit in ((b"retry-after-ms", 1000.0), (b"retry-after", 1.0)):
-        value = answer.header(header)
+        value = response.header(header)
         seconds = _number(value)
         if seconds is not None:
             return seconds / unit

@@ -1,8 +1,10 @@
-"""The seam for recording, replay and dry runs: what passes the egress or the gateway is put to a recorder first.
+"""Recording, replay and dry runs: the egress proxy and the gateway put each request of a run to its
+recorder.
 
-Both doors do the same: they read the request's body as far as `MAX_BODY`, ask, and do what they are told. No recorder sees the
-value of a secret: requests have `[secret NAME]` where the value, or the placeholder of it, would stand, and answers are
-scrubbed. What is decided about it is in docs/design/032-nothing-lost-between-processes.md.
+Both read the request's body up to `MAX_BODY_BYTES`, ask the recorder, and follow its verdict. No
+recorder sees the value of a secret. Requests have `[secret NAME]` in place of the value or its
+placeholder, and responses are scrubbed. The decisions are in
+docs/design/032-nothing-lost-between-processes.md.
 """
 
 from __future__ import annotations
@@ -19,25 +21,29 @@ from urllib.parse import urlsplit
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 
 Headers = list[tuple[bytes, bytes]]
-Door = Literal["egress", "gateway"]
+RecordingChannel = Literal["egress", "gateway"]
 
-MAX_BODY: Final = 1 << 20
-"""Bytes of a body, of either direction, that are recorded. What is longer passes, and is not `whole`."""
+MAX_BODY_BYTES: Final = 1 << 20
+"""Bytes of a body, of either direction, that are recorded. A longer body passes and is not `whole`.
+"""
 MAX_CHUNKS: Final = 4096
-"""Pieces of an answer that keep their times; the last takes what comes after."""
-DONE: Final = b"data: [DONE]"
-"""The last event of a model's stream, at which some clients hang up."""
-SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Chunks of a response with their own time. The last one takes the rest."""
+STREAM_END: Final = b"data: [DONE]"
+"""The last event of a model's stream. Some clients close the connection after it."""
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedRequest:
-    """What a workflow asks. `body` is None where it is longer than `MAX_BODY`: such a request matches nothing.
+    """A request of a workflow.
 
-    `writes`: it may change something where it goes. By its method; calls that only ask a model do not.
+    `body` is None if it is longer than `MAX_BODY_BYTES`: it then matches nothing.
+
+    `writes`: it may change state at its target. Decided by its method; calls that only prompt a
+    model do not.
     """
 
-    door: Door
+    channel: RecordingChannel
     method: str
     url: str
     headers: Headers
@@ -46,23 +52,25 @@ class RecordedRequest:
 
     @property
     def key(self) -> str | None:
-        """Equal for requests that ask the same: door, method, address and body count, headers do not, for they hold
-        placeholders, dates and names of clients. None where the body is not all here.
+        """Equal for requests with equal channel, method, address and body; None without the
+        complete body.
+
+        Headers do not count: they hold placeholders, dates and names of clients.
         """
         if self.body is None:
             return None
-        asked = f"{self.door}\0{self.method}\0{self.url}".encode()
-        return hashlib.sha256(asked + b"\0" + self.body).hexdigest()
+        target = f"{self.channel}\0{self.method}\0{self.url}".encode()
+        return hashlib.sha256(target + b"\0" + self.body).hexdigest()
 
     @property
     def host(self) -> str:
-        """Where it goes."""
+        """The target's host."""
         return urlsplit(self.url).hostname or ""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedResponse:
-    """Given in the host's place; nothing goes out."""
+    """Returned in the host's place. Nothing is sent."""
 
     status: int
     headers: Headers
@@ -70,91 +78,103 @@ class RecordedResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldExchange:
-    """Nothing goes out, and the workflow is told so with status 409. `why` completes "it was held: …"."""
+class BlockedRequest:
+    """Nothing is sent, and the workflow gets status 409. `why` completes "it was held: …"."""
 
     why: str
 
 
 @dataclass(slots=True)
 class RecordedExchange:
-    """A request that goes out, and its answer as the workflow got it. `on_end` is told once it is over, however it ended."""
+    """A sent request, and its response as the workflow got it.
+
+    `on_end` is called once when it ends in any way.
+    """
 
     request: RecordedRequest
     on_end: Callable[[RecordedExchange], None] | None = None
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     status: int = 0
-    """0 as long as there was no answer."""
+    """0 until there is a response."""
     headers: Headers = field(default_factory=Headers)
     chunks: list[tuple[float, bytearray]] = field(default_factory=list[tuple[float, bytearray]])
-    """(seconds since the request, bytes) as they came."""
+    """(seconds since the request, bytes) as they arrived."""
     size: int = 0
-    """Bytes of the answer's body, those beyond `MAX_BODY` too."""
+    """Bytes of the response's body, including those beyond `MAX_BODY_BYTES`."""
     whole: bool = False
-    """Whether the answer came to its end, and is all here: else it can be looked at, and not given again."""
+    """The response was complete and is all recorded: only then can it be replayed."""
     _ended: bool = False
     _clock: float = field(default_factory=time.monotonic)
     _scrubber: Scrubber = field(default_factory=lambda: Scrubber({}))
 
     @property
     def body(self) -> bytes:
-        """What is here of the answer's body."""
+        """The recorded part of the response's body."""
         return b"".join(chunk for _, chunk in self.chunks)
 
-    def scrubbed_by(self, scrubber: Scrubber) -> None:
-        """Take these values out of what is heard from here on; lengths stay, as the headers tell them."""
+    def scrub_with(self, scrubber: Scrubber) -> None:
+        """Remove these values from the bytes recorded from here on.
+
+        Lengths stay, as the headers state them.
+        """
         self._scrubber = scrubber.another(same_length=True)
 
-    def answered(self, status: int, headers: Headers) -> None:
-        """The answer's head."""
+    def record_response(self, status: int, headers: Headers) -> None:
+        """Record the response's head."""
         self.status = status
         self.headers = [(name.lower(), self._scrubber.whole(value)) for name, value in headers]
 
-    def received(self, chunk: bytes) -> None:
-        """A piece of its body."""
-        self._keep(self._scrubber.feed(chunk))
+    def record_chunk(self, chunk: bytes) -> None:
+        """Record a chunk of its body."""
+        self._append(self._scrubber.feed(chunk))
 
     def end(self, *, whole: bool) -> None:
-        """It is over; `whole` says whether the answer came to its end. The first call counts."""
+        """End the exchange.
+
+        `whole` says whether the response was complete. Only the first call counts.
+        """
         if self._ended:
             return
         self._ended = True
-        self._keep(self._scrubber.flush())
-        self.whole = (whole or self.body.rstrip().endswith(DONE)) and self.size <= MAX_BODY
+        self._append(self._scrubber.flush())
+        self.whole = (whole or self.body.rstrip().endswith(STREAM_END)) and self.size <= MAX_BODY_BYTES
         if self.on_end is not None:
             self.on_end(self)
 
-    def _keep(self, clean: bytes) -> None:
-        room = max(MAX_BODY - self.size, 0)
+    def _append(self, clean: bytes) -> None:
+        capacity = max(MAX_BODY_BYTES - self.size, 0)
         self.size += len(clean)
-        if not (kept := clean[:room]):
+        if not (recordable := clean[:capacity]):
             return
         if len(self.chunks) < MAX_CHUNKS:
-            self.chunks.append((time.monotonic() - self._clock, bytearray(kept)))
+            self.chunks.append((time.monotonic() - self._clock, bytearray(recordable)))
         else:
-            self.chunks[-1][1].extend(kept)
+            self.chunks[-1][1].extend(recordable)
 
-    def again(self, *, paced: bool = False) -> RecordedResponse:
-        """The same answer, for a request that asks the same; `paced` in the time that it took."""
+    def replay(self, *, paced: bool = False) -> RecordedResponse:
+        """The same response, for an equal request; with the original delays if `paced`."""
         return RecordedResponse(self.status, self.headers, self._pieces(paced=paced))
 
     async def _pieces(self, *, paced: bool) -> AsyncIterator[bytes]:
         since = time.monotonic()
         for at, chunk in list(self.chunks):
-            if paced and (left := at - (time.monotonic() - since)) > 0:
-                await asyncio.sleep(left)
+            if paced and (remaining := at - (time.monotonic() - since)) > 0:
+                await asyncio.sleep(remaining)
             yield bytes(chunk)
 
 
-Verdict = RecordedResponse | HeldExchange | RecordedExchange | None
-"""None: it goes out, and is not heard."""
+Verdict = RecordedResponse | BlockedRequest | RecordedExchange | None
+"""None: the request is sent and not recorded."""
 
 
 class Recorder(Protocol):
-    """What is asked before each request of a run goes out."""
+    """Decides about each request of a run before it is sent."""
 
-    async def asked(self, request: RecordedRequest) -> Verdict:
-        """What to do with it. The request waits meanwhile. An `RecordedExchange` is to be made of this request."""
+    async def decide(self, request: RecordedRequest) -> Verdict:
+        """The verdict on a request, which waits for it.
+
+        A `RecordedExchange` must be made of this request.
+        """
         ...
 
 
@@ -165,9 +185,9 @@ class RecordingSession:
     recorder: Recorder
     scrubber: Scrubber
 
-    async def asked(
+    async def decide(
         self,
-        door: Door,
+        channel: RecordingChannel,
         method: str,
         url: bytes,
         headers: Headers,
@@ -175,51 +195,54 @@ class RecordingSession:
         *,
         writes: bool,
     ) -> Verdict:
-        """The recorder's word on a request, of which it sees what it may."""
+        """The recorder's verdict on a request, of which it sees the scrubbed form."""
         clean = self.scrubber.whole
         request = RecordedRequest(
-            door,
+            channel,
             method,
             clean(url).decode("latin-1"),
             [(name.lower(), clean(value)) for name, value in headers],
             None if body is None else clean(body),
             writes,
         )
-        verdict = await self.recorder.asked(request)
+        verdict = await self.recorder.decide(request)
         if isinstance(verdict, RecordedExchange):
-            verdict.scrubbed_by(self.scrubber)
+            verdict.scrub_with(self.scrubber)
         return verdict
 
 
-class Tapes:
-    """Which runs have a recorder, of one runtime."""
+class RecorderRegistry:
+    """The runs of one runtime that have a recorder."""
 
     def __init__(self) -> None:
         self._by_run: dict[str, RecordingSession] = {}
 
-    def put(self, run_id: str, tape: RecordingSession) -> None:
-        """From here on what this run asks is put to it."""
-        self._by_run[run_id] = tape
+    def add(self, run_id: str, session: RecordingSession) -> None:
+        """Put all later requests of this run to the recorder."""
+        self._by_run[run_id] = session
 
     def of(self, run_id: str | None) -> RecordingSession | None:
-        """The recorder of a run; of who is no run, None."""
+        """The recorder of a run; None without one, or outside runs."""
         if run_id and self._by_run:
             return self._by_run.get(run_id)
         return None
 
-    def drop(self, run_id: str) -> None:
-        """The run is over. Idempotent."""
+    def remove(self, run_id: str) -> None:
+        """Remove a run that is over. Idempotent."""
         self._by_run.pop(run_id, None)
 
 
 async def read_ahead(body: AsyncIterator[bytes]) -> tuple[bytes | None, AsyncIterator[bytes]]:
-    """(the body, None where it is longer than `MAX_BODY`; the same body, to be sent). Raises what `body` does."""
+    """(the body, None if longer than `MAX_BODY_BYTES`; the same body, to be sent).
+
+    Raises whatever `body` raises.
+    """
     pieces: list[bytes] = []
     size = 0
     async for piece in body:
         pieces.append(piece)
         size += len(piece)
-        if size > MAX_BODY:
+        if size > MAX_BODY_BYTES:
             return None, _after(pieces, body)
     return b"".join(pieces), _after(pieces, body)
 

@@ -74,7 +74,7 @@ async def intercept(
 
     try:
         # a recorder hears HTTP/1.1 only, which every client of HTTP/2 falls back to
-        both = _OFFERS_H2 in hello and session.interception.tape is None
+        both = _OFFERS_H2 in hello and session.interception.recording is None
         if both:
             protocols = ("h2", "http/1.1")
         else:

@@ -18,7 +18,7 @@ from codewords_mcp.runtime.egress.intercept.requests import Outgoing, RequestRef
 from codewords_mcp.runtime.egress.intercept.responses import AnswerScrubber, UnreadableResponse
 from codewords_mcp.runtime.egress.intercept.session import LIMIT, HostUnreachable, InterceptSession, TlsStream
 from codewords_mcp.runtime.egress.intercept.websocket import carry_websocket
-from codewords_mcp.runtime.recording.recorder import MAX_BODY, RecordedResponse
+from codewords_mcp.runtime.recording.recorder import MAX_BODY_BYTES, RecordedResponse
 
 MAX_HEAD: Final = 64 << 10
 """Bytes of a message's head, of either side."""
@@ -112,8 +112,8 @@ class Http1:
 
     async def _recorded(self, outgoing: Outgoing) -> RecordedResponse | None:
         """What a recorder answers, where there is one. Raises Refusal, OSError."""
-        tape = self._session.interception.tape
-        if tape is None:
+        recording = self._session.interception.recording
+        if recording is None:
             return None
 
         if self._program.http.they_are_waiting_for_100_continue:
@@ -124,7 +124,7 @@ class Http1:
         pieces: list[bytes] = []
         size = 0
         self._ahead.clear()
-        while size <= MAX_BODY:
+        while size <= MAX_BODY_BYTES:
             self._ahead.append(event := await self._part(outgoing))
             if not isinstance(event, h11.Data):
                 break
@@ -132,7 +132,7 @@ class Http1:
             pieces.append(bytes(event.data))
             size += len(pieces[-1])
 
-        return await outgoing.ask(tape, b"".join(pieces) if size <= MAX_BODY else None)
+        return await outgoing.ask(recording, b"".join(pieces) if size <= MAX_BODY_BYTES else None)
 
     async def _exchange(self, outgoing: Outgoing) -> None:
         host = await self._connected()

@@ -11,7 +11,7 @@ from codewords_mcp.runtime.secrets.scrub import Scrubber
 class Interception:
     """Made before a sandbox starts that has a secret with a host rule, or whose requests are put to a recorder.
 
-    Intercepted are the hosts of the rules; with `everywhere`, or a `tape`, all hosts that are spoken to by TLS.
+    Intercepted are the hosts of the rules; with `everywhere`, or a `recording`, all hosts that are spoken to by TLS.
     """
 
     def __init__(
@@ -19,12 +19,12 @@ class Interception:
         every: list[SandboxCredential],
         *,
         everywhere: bool = False,
-        tape: RecordingSession | None = None,
+        recording: RecordingSession | None = None,
     ) -> None:
         self.credentials = Credentials(every)
         self.scrubber = Scrubber({one.name: one.value for one in every})
-        self.everywhere = everywhere or tape is not None
-        self.tape = tape
+        self.everywhere = everywhere or recording is not None
+        self.recording = recording
         hosts = {host for host, _ in self.credentials.hosts}
         self.authority = CertificateAuthority(None if self.everywhere else hosts)
 

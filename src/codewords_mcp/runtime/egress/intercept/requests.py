@@ -9,8 +9,8 @@ from codewords_mcp.runtime.egress.intercept.credentials import Headers, Misplace
 from codewords_mcp.runtime.egress.intercept.responses import readable
 from codewords_mcp.runtime.egress.intercept.session import InterceptSession
 from codewords_mcp.runtime.recording.recorder import (
-    SAFE,
-    HeldExchange,
+    SAFE_METHODS,
+    BlockedRequest,
     RecordedExchange,
     RecordedResponse,
     RecordingSession,
@@ -81,21 +81,21 @@ class Outgoing:
         if self.secrets:
             session.used(self.secrets)
 
-    async def ask(self, tape: RecordingSession, body: bytes | None) -> RecordedResponse | None:
+    async def ask(self, recording: RecordingSession, body: bytes | None) -> RecordedResponse | None:
         """What a recorder answers in the host's place; None where the request goes out. Raises Refusal where it is held."""
         named, head, session = self._session.interception.credentials, self._head, self._session
         scheme = b"https" if session.secure else b"http"
-        verdict = await tape.asked(
+        verdict = await recording.decide(
             "egress",
             head.method,
             b"%b://%b%b" % (scheme, session.authority.encode(), named.named(head.target)),
             [(name, named.named_in_header(value)) for name, value in head.headers],
             body,
-            writes=head.method not in SAFE or self.upgrades,
+            writes=head.method not in SAFE_METHODS or self.upgrades,
         )
         if isinstance(verdict, RecordedResponse):
             return verdict
-        if isinstance(verdict, HeldExchange):
+        if isinstance(verdict, BlockedRequest):
             reason = f"it was held: {verdict.why}"
             raise RequestRefused(409, f"The request to {session.host} did not go out: {reason}.", reason)
 
@@ -113,12 +113,12 @@ class Outgoing:
         if self.secrets and 300 <= status < 400:
             self._note_redirect(headers)
         if self._exchange is not None:
-            self._exchange.answered(status, headers)
+            self._exchange.record_response(status, headers)
 
     def received(self, chunk: bytes) -> None:
         """A piece of the answer's body, as the program gets it."""
         if self._exchange is not None:
-            self._exchange.received(chunk)
+            self._exchange.record_chunk(chunk)
 
     def ended(self, *, whole: bool) -> None:
         """The exchange is over; `whole` where the answer came to its end. The first call counts."""

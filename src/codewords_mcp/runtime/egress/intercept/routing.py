@@ -45,7 +45,7 @@ async def carry(
 
             if is_tls(first):
                 await intercept(session, program, upstream, first)
-            elif session.interception.tape is not None and is_http(first):
+            elif session.interception.recording is not None and is_http(first):
                 session.secure = False
                 await read_plain(session, program, upstream)
             else:

@@ -43,7 +43,7 @@ class GatewayTransport(httpx2.AsyncBaseTransport):
         raw = request.url.raw_path.partition(b"?")
 
         try:
-            reply = await self._gateway.ask(
+            reply = await self._gateway.send(
                 ProviderRequest(
                     provider=self._provider,
                     method=request.method,
