@@ -17,6 +17,7 @@ from sqlalchemy import Connection, create_engine, func, select, text, update
 from tests.integration.front.peer import until
 
 from codewords_mcp.runtime.model.budget import CostsBy
+from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.store import model_usage as calls
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store import summing, usage
@@ -217,7 +218,7 @@ def _matches(account: UsageAccount, matching: dict[str, str]) -> bool:
 
 
 def unsummed(database: Database) -> int:
-    ended = runs.c.status.not_in((*rows.UNFINISHED, "provisioned"))
+    ended = runs.c.status.not_in((*UNFINISHED, "provisioned"))
     query = select(func.count()).where(runs.c.summed.is_(None), ended)
     return database.write_blocking(lambda c: c.execute(query).scalar_one())
 
@@ -414,7 +415,7 @@ def test_a_run_that_is_not_added_up_yet_is_not_purged(database: Database) -> Non
     husks = sum(run["status"] == "provisioned" for run in told)
     assert database.write_blocking(lambda c: rows.purge(c, (TODAY + 1) * usage.DAY)) == husks
     sum_up(database)
-    ended = sum(run["status"] not in (*rows.UNFINISHED, "provisioned") for run in told)
+    ended = sum(run["status"] not in (*UNFINISHED, "provisioned") for run in told)
     assert database.write_blocking(lambda c: rows.purge(c, (TODAY + 1) * usage.DAY)) == ended
 
 

@@ -23,6 +23,16 @@ from codewords_mcp.errors import (
 )
 from codewords_mcp.runtime.model.caller import Caller
 from codewords_mcp.runtime.model.run import RunRequest
+from codewords_mcp.runtime.model.run_state import (
+    AttemptEntry,
+    FinalStatus,
+    close_attempts,
+    open_attempt,
+    to_finished,
+    to_queued,
+    to_running,
+    to_starting,
+)
 from codewords_mcp.runtime.runs.cancellation import break_off
 from codewords_mcp.runtime.runs.input import RequestReader
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
@@ -121,7 +131,7 @@ class Execution:
         self._executor = executor
         self._try = turn or Try()
         self._scrubbers_above = scrubbers_above
-        self.outcome: str | None = None
+        self.outcome: FinalStatus | None = None
         """The status that this attempt ended with."""
         self._cancelled = ""
         self._stopped = False
@@ -232,23 +242,24 @@ class Execution:
         self._began_at = now()
         self._timings["queued"] = self._elapsed()
         if self._queued:
-            values = {
-                "status": "starting",
-                "started_at": self._began_at,
-                "running_at": None,
-                "waits_for": None,
+            values = to_starting(self._began_at, self._attempts(None)) | {
                 "version": self._kit.servable.version,
                 "retries": self._try.number - 1 + self._try.left,
-                "attempts": self._attempts(None, None),
             }
             self._recorded = self._db.write_soon(self._record_begin, values)
 
     def _record_begin(self, connection: Connection, values: dict[str, Any]) -> None:
         self._lost = not rows.change(connection, self.run_id, values, holder=self._executor)
 
-    def _attempts(self, ended_at: int | None, outcome: str | None) -> list[dict[str, Any]]:
-        this = {"number": self._try.number, "started_at": self._began_at, "ended_at": ended_at}
-        return [*self._try.earlier, this | {"outcome": outcome}]
+    def _attempts(self, outcome: FinalStatus | None, ended_at: int = 0) -> list[AttemptEntry]:
+        """The column `attempts`: the earlier ones, and this one if it has begun."""
+        if self._began_at is None:
+            return list(self._try.earlier)
+
+        attempts = [*self._try.earlier, open_attempt(self._try.number, self._began_at)]
+        if outcome is None:
+            return attempts
+        return close_attempts(attempts, ended_at, outcome)
 
     def _elapsed(self) -> float:
         return round((time.perf_counter() - self._born) * 1000, 2)
@@ -269,10 +280,7 @@ class Execution:
                 await self._until_ready(ready, asking)
             self._mark("ready")
             if not lease.shared:
-                running = {
-                    "status": "running", "isolation": lease.tier, "running_at": now(), "waits_for": None,
-                }  # fmt: skip
-                self._change(running, only_from=("starting",))
+                self._change(to_running(now(), lease.tier), only_from=("starting",))
 
             reply = await asking
             self._mark("answer")
@@ -445,17 +453,19 @@ class Execution:
         self._timings["total"] = self._elapsed()
         self.outcome = status = final_status(error, self._answer)
 
-        return {
-            "status": "queued" if self.again else status,
-            "started_at": self._began_at,
-            "completed_at": None if self.again else ended,
-            "waits_for": "retry" if self.again else None,
+        attempts, error_columns = self._attempts(status, ended), error_record(error, self._answer)
+        if self.again:
+            columns = to_queued("retry", attempts=attempts, started_at=self._began_at)
+            columns["error"] = error_columns
+        else:
+            columns = to_finished(status, error_columns, ended, attempts)
+            columns["started_at"] = self._began_at
+
+        return columns | {
             "isolation": self._isolation,
             "timings": self._timings,
-            "error": error_record(error, self._answer),
             "steps": self._steps(),
             "usage": egress_record(self._kit.egress, self.run_log),
-            "attempts": self._attempts(ended, status) if self._began_at else list(self._try.earlier),
         }
 
     def _write_outcome(self, values: dict[str, Any]) -> None:

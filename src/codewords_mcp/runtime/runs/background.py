@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from codewords_mcp.errors import RunCancelled, StorageFailed
 from codewords_mcp.runtime.model.limits import LimitScope
 from codewords_mcp.runtime.model.run import RunRequest
+from codewords_mcp.runtime.model.run_state import delivered, platform_error, to_finished, to_waiting_in_queue
 from codewords_mcp.runtime.runs import background_request as works
 from codewords_mcp.runtime.runs import pausing
 from codewords_mcp.runtime.runs.background_run import STORE_PAUSE, BackgroundRun
@@ -135,8 +136,8 @@ class BackgroundRuns:
             else:
                 waits_for = turns.why(place)
 
-            began = waits_for is None
-            if began:
+            if waits_for is None:
+                began = True
                 return row
 
             return _waiting(connection, row, place, waits_for, request.delay, in_line=in_line)
@@ -221,8 +222,8 @@ class BackgroundRuns:
 
     async def withdraw(self, run_id: str) -> bool:
         """Cancel a run that waits and that nobody holds; False where it is not one."""
-        error = {"code": RunCancelled.code, "message": "The run was cancelled before it started."}
-        values = {"status": "cancelled", "completed_at": now(), "error": error | {"origin": "platform"}}
+        error = platform_error(RunCancelled.code, "The run was cancelled before it started.")
+        values = to_finished("cancelled", error, now())
 
         def write(connection: Connection) -> int | None:
             row = requests.load(connection, run_id)
@@ -288,7 +289,7 @@ class BackgroundRuns:
         at = now()
         for row in found:
             delivery = row["deliveries"] + 1
-            rows.change(connection, row["id"], {"in_queue": True, "deliveries": delivery})
+            rows.change(connection, row["id"], delivered(delivery))
             delay = max(0.0, ((row["not_before"] or 0) - at) / 1e6)
             line = LimitScope(row["owner"], row["key_id"] or "", row["service_id"], ()).queue_name
             self._queue.put(connection, row["id"], delivery, line=line, priority=row["priority"], delay=delay)
@@ -327,7 +328,7 @@ def _waiting(
     connection: Connection,
     row: dict[str, Any],
     place: LimitScope,
-    waits_for: str | None,
+    waits_for: str,
     delay: float,
     *,
     in_line: bool,
@@ -335,8 +336,5 @@ def _waiting(
     """The row of a run that goes into the line, now or soon. Raises TooBusy where there is no room in it."""
     slots.lock(connection, place)
     slots.check_line(connection, place)
-    return row | {
-        "status": "queued", "executor": None, "started_at": None, "attempts": [], "in_queue": in_line,
-        "deliveries": int(in_line),
-        "waits_for": waits_for, "not_before": row["created_at"] + int(delay * 1e6) if delay > 0 else None,
-    }  # fmt: skip
+    not_before = row["created_at"] + int(delay * 1e6) if delay > 0 else None
+    return row | to_waiting_in_queue(waits_for, in_queue=in_line, not_before=not_before)

@@ -13,21 +13,29 @@ from sqlalchemy import Connection
 
 from codewords_mcp.errors import CodewordsError, RunCancelled, StorageFailed, TooBusy
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
+from codewords_mcp.runtime.model.run_state import (
+    ACTIVE,
+    NOT_RUNNING,
+    close_attempts,
+    error_entry,
+    to_finished,
+    to_queued,
+    to_running_service,
+)
 from codewords_mcp.runtime.runs import background_request as works
 from codewords_mcp.runtime.runs.attempt import Execution, Try
 from codewords_mcp.runtime.runs.cancellation import break_off
 from codewords_mcp.runtime.runs.launcher import LaunchConfig
-from codewords_mcp.runtime.runs.registry import CalledService, RunRegistry, first_attempt
+from codewords_mcp.runtime.runs.registry import CalledService, RunRegistry
 from codewords_mcp.runtime.runs.results import settle_if_refused, unreadable
 from codewords_mcp.runtime.runs.run_logs import RunLog
-from codewords_mcp.runtime.runs.service_calls import ServiceRunner, about
-from codewords_mcp.runtime.runs.slots import UNBEGUN, NotOurs
+from codewords_mcp.runtime.runs.service_calls import ServiceRunner
+from codewords_mcp.runtime.runs.slots import NotOurs
 from codewords_mcp.runtime.secrets.scrub import Scrubber
 from codewords_mcp.runtime.services.base import Service
 from codewords_mcp.runtime.store import recovery, requests
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store.clock import now
-from codewords_mcp.runtime.store.slots import ACTIVE
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
@@ -136,12 +144,10 @@ class BackgroundRun:
                 raise asyncio.CancelledError
 
             self._trying, at = True, now()
-            work.attempts = [first_attempt(at)]
-            running = {
-                "status": "running", "started_at": at, "running_at": at, "waits_for": None, "attempts": work.attempts,
-            }  # fmt: skip
+            running = to_running_service(at)
+            work.attempts = running["attempts"]
             if not await floor.database.write(
-                rows.change, self.run_id, running, only_from=UNBEGUN, holder=floor.executor
+                rows.change, self.run_id, running, only_from=NOT_RUNNING, holder=floor.executor
             ):
                 raise NotOurs
 
@@ -169,12 +175,7 @@ class BackgroundRun:
     async def _wait_again(self) -> None:
         """Once the store is there again: the slot that this run may have taken for everybody to see is given back."""
         self._work.attempts = [one for one in self._work.attempts if one["ended_at"]]
-        values = {
-            "status": "queued",
-            "started_at": None,
-            "waits_for": "turn",
-            "attempts": self._work.attempts,
-        }
+        values = to_queued("turn", attempts=self._work.attempts)
         holder = self._floor.executor
 
         while True:
@@ -297,14 +298,9 @@ class BackgroundRun:
 
     def _settle(self, error: CodewordsError) -> None:
         at = now()
-        if isinstance(error, RunCancelled):
-            status = "cancelled"
-        else:
-            status = "failed"
-        attempts = [
-            a if a["ended_at"] else a | {"ended_at": at, "outcome": status} for a in self._work.attempts
-        ]
-        self._record_end({"status": status, "completed_at": at, "error": about(error), "attempts": attempts})
+        status = "cancelled" if isinstance(error, RunCancelled) else "failed"
+        attempts = close_attempts(self._work.attempts, at, status)
+        self._record_end(to_finished(status, error_entry(error), at, attempts))
 
     def _record_end(self, values: dict[str, Any]) -> None:
         def write(connection: Connection) -> None:

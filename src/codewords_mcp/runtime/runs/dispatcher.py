@@ -26,6 +26,7 @@ from codewords_mcp.errors import (
 from codewords_mcp.runtime.model.caller import Caller, MadeBy
 from codewords_mcp.runtime.model.log_batch import LogBatch
 from codewords_mcp.runtime.model.run import FINISHED, LogLine, Run, RunRequest, RunResponse
+from codewords_mcp.runtime.model.run_state import to_finished, to_provisioned
 from codewords_mcp.runtime.runs.attempt import Execution
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.background_run import BackgroundRun
@@ -87,10 +88,10 @@ class RunDispatcher:
                 {
                     "id": run_id,
                     "owner": caller.owner,
-                    "status": "provisioned",
                     "created_at": now(),
                     "parent_id": caller.run_id,
-                },
+                }
+                | to_provisioned(),
             )
         )
         return run_id
@@ -267,7 +268,7 @@ class RunDispatcher:
     async def _withdraw(self, run: Run) -> bool:
         """Cancel what nobody has begun; False where somebody has it."""
         if run.status == "provisioned":
-            ended = {"status": "cancelled", "completed_at": now()}
+            ended = to_finished("cancelled", None, now())
             return await self._db.write(rows.change, run.id, ended, only_from=("provisioned",))
         return await self.background.withdraw(run.id)
 

@@ -15,11 +15,11 @@ from codewords_mcp.errors import CodewordsError, Conflict, RunCancelled, RunInte
 from codewords_mcp.runtime.gateway.attribution import CallAttribution
 from codewords_mcp.runtime.model.limits import LimitScope
 from codewords_mcp.runtime.model.run import RunRequest
+from codewords_mcp.runtime.model.run_state import UNFINISHED, error_entry, to_finished, to_queued
 from codewords_mcp.runtime.runs.attempt import Execution
 from codewords_mcp.runtime.runs.registry import RunRegistry, new_id
 from codewords_mcp.runtime.runs.repeated_request import RepeatedRequest
 from codewords_mcp.runtime.runs.results import unreadable
-from codewords_mcp.runtime.runs.service_calls import about
 from codewords_mcp.runtime.runs.slots import NotOurs
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store import slots
@@ -116,7 +116,7 @@ class ForegroundRuns:
 
             slots.lock(connection, place)
             slots.check_line(connection, place)
-            return row | {"status": "queued", "started_at": None, "attempts": [], "waits_for": waits_for}
+            return row | to_queued(waits_for)
 
         try:
             first = await floor.record_once(request, row, decide)
@@ -130,16 +130,10 @@ class ForegroundRuns:
 
     def _withdraw_unseen(self, row: dict[str, Any]) -> None:
         """The caller hung up while the row was written, and it may be: writes are made in order, so this finds it."""
-        at, error = now(), RunCancelled("The run was cancelled: the caller hung up.")
-        ended: dict[str, Any] = {
-            "status": "cancelled",
-            "completed_at": at,
-            "error": about(error),
-            "attempts": [],
-            "executor": None,
-        }
+        error = error_entry(RunCancelled("The run was cancelled: the caller hung up."))
+        ended = to_finished("cancelled", error, now(), [], release=True)
         self._db.write_with_retries(
-            rows.change, row["id"], ended, only_from=rows.UNFINISHED, holder=row["executor"]
+            rows.change, row["id"], ended, only_from=UNFINISHED, holder=row["executor"]
         )
 
     def _check_own_wait(self, request: RunRequest, place: LimitScope) -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from codewords_mcp.runtime.model.run_state import platform_error, to_finished
 from codewords_mcp.runtime.store import requests
 from codewords_mcp.runtime.store.clock import now, to_micros
 from codewords_mcp.runtime.store.database_identity import was_restored
@@ -22,11 +23,7 @@ from codewords_mcp.runtime.triggers import cron
 
 PAUSED = "paused"
 """Name in the table `meta`; its value is JSON, `{"at": µs}`."""
-CANCELLED = {
-    "code": "cancelled",
-    "message": "The run waited in a backup that was restored.",
-    "origin": "platform",
-}
+CANCELLED = platform_error("cancelled", "The run waited in a backup that was restored.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +120,7 @@ def _cancel_waiting(connection: Connection, before: int) -> None:
         runs.c.created_at < before,
     )
     for run_id in connection.execute(left).scalars().all():
-        change(connection, run_id, {"status": "cancelled", "completed_at": now(), "error": CANCELLED})
+        change(connection, run_id, to_finished("cancelled", CANCELLED, now()))
         requests.forget(connection, run_id)
 
     unstarted = (deliveries.c.status == "received") & (deliveries.c.received_at < before)

@@ -23,6 +23,7 @@ from codewords_mcp.runtime.model.caller import MAX_DEPTH, Caller, MadeBy
 from codewords_mcp.runtime.model.limits import LimitScope, limit_scope
 from codewords_mcp.runtime.model.plain_text import item
 from codewords_mcp.runtime.model.run import FINISHED, RunRequest
+from codewords_mcp.runtime.model.run_state import open_attempt, released, to_starting
 from codewords_mcp.runtime.model.workflow import Consent
 from codewords_mcp.runtime.runs.admission import Admission
 from codewords_mcp.runtime.runs.catalog import Catalog, Servable
@@ -267,9 +268,8 @@ class RunRegistry:
         self.lineage.end(run_id)
         self.authorities.end(run_id)
         if self.database.shared:  # followers elsewhere wait for it: no line comes any more
-            free = {"executor": None}
             self.database.write_with_retries(
-                rows.change, run_id, free, only_from=tuple(FINISHED), holder=self.executor
+                rows.change, run_id, released(), only_from=tuple(FINISHED), holder=self.executor
             )
 
         self.journal.tell(run_id)
@@ -399,7 +399,6 @@ class RunRegistry:
             "created_at": at,
             "service_id": target.service_id,
             "version": target.version,
-            "status": "starting",
             "correlation_id": ancestry.correlation_id,
             "parent_id": request.caller.run_id,
             "idempotency_key": request.idempotency_key,
@@ -407,9 +406,7 @@ class RunRegistry:
             "executor": self.executor,
             "depth": ancestry.depth,
             "made_by": request.made_by.as_json() if request.made_by else None,
-            "started_at": at,
-            "attempts": [first_attempt(at)],
-        }
+        } | to_starting(at, [open_attempt(1, at)])
 
     async def record_once(
         self, request: RunRequest, row: dict[str, Any], decide: Decide | None = None, more: More | None = None
@@ -425,11 +422,6 @@ class RunRegistry:
                 raise
             # two first uses of one idempotency key at once: the other one won
             return await self.database.read(_first, request, row)
-
-
-def first_attempt(at: int) -> dict[str, Any]:
-    """The first entry of `attempts`, begun at this time."""
-    return {"number": 1, "started_at": at, "ended_at": None, "outcome": None}
 
 
 def new_id() -> str:

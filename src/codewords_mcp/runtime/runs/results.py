@@ -20,6 +20,7 @@ from codewords_mcp.errors import (
 )
 from codewords_mcp.runtime.model.manifest import ANY, covers
 from codewords_mcp.runtime.model.run import RunError, RunRequest
+from codewords_mcp.runtime.model.run_state import UNFINISHED, FinalStatus, error_entry, to_finished
 from codewords_mcp.runtime.runs.request_headers import Headers, value_of
 from codewords_mcp.runtime.runs.run_logs import RunLog
 from codewords_mcp.runtime.store import runs as rows
@@ -109,7 +110,7 @@ def failed_by_itself(error: CodewordsError | None, answer: WorkflowResponse | No
     return answer is not None and answer.status >= 400
 
 
-def final_status(error: CodewordsError | None, answer: WorkflowResponse | None) -> str:
+def final_status(error: CodewordsError | None, answer: WorkflowResponse | None) -> FinalStatus:
     """The status of a run that ended so."""
     if isinstance(error, RunTimedOut):
         return "timed_out"
@@ -137,13 +138,8 @@ def settle_if_refused(database: Database, written: asyncio.Future[None], run_id:
         if done.cancelled() or (error := done.exception()) is None:
             return
         log.error("outcome refused by the store", run_id=run_id, reason=type(error).__name__)
-        values = {
-            "status": "failed",
-            "completed_at": now(),
-            "waits_for": None,
-            "error": error_record(unreadable(), None),
-        }
-        database.write_with_retries(rows.change, run_id, values, only_from=rows.UNFINISHED, holder=holder)
+        values = to_finished("failed", error_entry(unreadable()), now())
+        database.write_with_retries(rows.change, run_id, values, only_from=UNFINISHED, holder=holder)
 
     written.add_done_callback(look)
 
@@ -151,9 +147,7 @@ def settle_if_refused(database: Database, written: asyncio.Future[None], run_id:
 def error_record(error: CodewordsError | None, answer: WorkflowResponse | None) -> dict[str, Any] | None:
     """The record's `error`, None for a run that succeeded."""
     if error is not None:
-        return RunError(
-            code=error.code, message=error.message, origin=error.origin, hint=error.hint
-        ).model_dump()
+        return error_entry(error)
     if answer is not None and not 200 <= answer.status < 300:
         return RunError(
             code="workflow_answered_error",

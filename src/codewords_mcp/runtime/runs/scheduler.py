@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy import Connection, RowMapping
 
 from codewords_mcp.runtime.model.manifest import Manifest
+from codewords_mcp.runtime.model.run_state import to_queued
 from codewords_mcp.runtime.runs.background import BackgroundRuns
 from codewords_mcp.runtime.runs.poll_loop import PollLoop
 from codewords_mcp.runtime.runs.registry import RunRegistry
@@ -206,7 +207,6 @@ class Scheduler(PollLoop):
                 "created_at": at,
                 "service_id": row["service_id"],
                 "version": version,
-                "status": "queued",
                 "correlation_id": run_id,
                 "executor": self._floor.executor,
                 "background": True,
@@ -215,7 +215,8 @@ class Scheduler(PollLoop):
                 "depth": row["made_by"]["depth"] if row["made_by"] else 0,
                 "made_by": row["made_by"],
                 "not_before": at + int(jitter * 1e6) if jitter else None,
-            },
+            }
+            | to_queued(None),
         )
         requests.add(connection, _request(row, run_id))
 

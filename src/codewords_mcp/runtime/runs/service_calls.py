@@ -14,9 +14,18 @@ from codewords_mcp.errors import CodewordsError, InvalidInput, RunCancelled, Run
 from codewords_mcp.runtime.auth.access import Access
 from codewords_mcp.runtime.auth.access_table import service_rule
 from codewords_mcp.runtime.model.run import RunRequest, RunResponse
+from codewords_mcp.runtime.model.run_state import (
+    Columns,
+    FinalStatus,
+    close_attempts,
+    error_entry,
+    open_attempt,
+    to_finished,
+    to_running_service,
+)
 from codewords_mcp.runtime.runs.background_request import replayed
 from codewords_mcp.runtime.runs.input import RequestReader
-from codewords_mcp.runtime.runs.registry import CalledService, RunAncestry, RunRegistry, first_attempt, new_id
+from codewords_mcp.runtime.runs.registry import CalledService, RunAncestry, RunRegistry, new_id
 from codewords_mcp.runtime.runs.repeated_request import RepeatedRequest
 from codewords_mcp.runtime.runs.results import NOT_STORED, settle_if_refused
 from codewords_mcp.runtime.secrets.scrub import Scrubber
@@ -76,7 +85,7 @@ class ServiceRunner:
         run_id = request.request_id or new_id()
         ancestry = await floor.ancestry(request, run_id)
         row = floor.row(request, CalledService(service.name), run_id, ancestry)
-        row |= {"status": "running", "running_at": at}
+        row |= to_running_service(at)
 
         if (
             request.request_id is None and request.idempotency_key is None
@@ -123,7 +132,7 @@ class ServiceRunner:
             assert call.task is not None  # noqa: S101  # it is the one that runs here
             call.task.uncancel()
             answer = RunCancelled(f"The run was cancelled: {call.why}.")
-            values["error"] = about(answer)
+            values["error"] = error_entry(answer)
         finally:
             floor.active.pop(call.run_id, None)
             call.settled.set()
@@ -159,19 +168,15 @@ class ServiceRunner:
             async with self._floor.counted(request.caller):
                 answer = await self._within(service, request, run_id, spent, reader)
         except CodewordsError as error:
-            if isinstance(error, RunTimedOut):
-                status = "timed_out"
-            else:
-                status = "failed"
-
-            return error, _ended(began, status, error=about(error), **_used(spent))
+            status = "timed_out" if isinstance(error, RunTimedOut) else "failed"
+            return error, _ended(began, status, error=error_entry(error), **_used(spent))
         except Exception:
             log.exception("a service failed", service=service.name, run_id=run_id)
             error = CodewordsError(
                 f"The service {service.name} failed through a fault of its own.",
                 hint=f"The runtime's log has the reason under {run_id}.",
             )
-            return error, _ended(began, "failed", error=about(error))
+            return error, _ended(began, "failed", error=error_entry(error))
 
         kept = _kept(answer, private=reader.private, limit=self._floor.settings.max_response_kept)
         return answer, _ended(began, "succeeded", response_status=200, **kept, **_used(spent))
@@ -231,16 +236,11 @@ def _call(request: RunRequest, run_id: str, ancestry: RunAncestry) -> _Call:
     return _Call(run_id, ancestry.correlation_id, ancestry.depth, request.caller.key_id, task)
 
 
-def about(error: CodewordsError) -> dict[str, Any]:
-    """What a record tells of an error."""
-    return {"code": error.code, "message": error.message, "origin": error.origin, "hint": error.hint}
-
-
-def _ended(began: int, status: str, **more: Any) -> dict[str, Any]:
+def _ended(began: int, status: FinalStatus, error: Columns | None = None, **more: Any) -> Columns:
     """The columns of a call that has ended now."""
     at = max(now(), began)
-    attempt = first_attempt(began) | {"ended_at": at, "outcome": status}
-    return {"status": status, "completed_at": at, "attempts": [attempt]} | more
+    attempts = close_attempts([open_attempt(1, began)], at, status)
+    return to_finished(status, error, at, attempts) | more
 
 
 def _used(spent: Spent) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from codewords_mcp.errors import CodewordsError
 from codewords_mcp.runtime.model.limits import LimitScope
+from codewords_mcp.runtime.model.run_state import NOT_RUNNING, to_starting, waiting_for
 from codewords_mcp.runtime.runs.admission import USUAL, Admission, Ticket
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store import slots
@@ -22,7 +23,6 @@ LOOK = 0.2
 """Seconds between looks at what the others hold, while runs wait here; news of theirs make it look at once."""
 SPACING = 0.02
 """Seconds between two looks at the least."""
-UNBEGUN = ("queued", "starting")
 log = structlog.get_logger(__name__)
 
 
@@ -74,8 +74,8 @@ class SlotManager:
 
     def tell(self, run_id: str, waits_for: str) -> None:
         """Let the record say what the run waits for."""
-        values = {"waits_for": waits_for}
-        self._db.write_soon(rows.change, run_id, values, only_from=UNBEGUN, holder=self._executor)
+        values = waiting_for(waits_for)
+        self._db.write_soon(rows.change, run_id, values, only_from=NOT_RUNNING, holder=self._executor)
 
     @asynccontextmanager
     async def slot(
@@ -134,8 +134,9 @@ class SlotManager:
         slots.lock(connection, place)
         if slots.full(connection, place) is not None:
             return False, slots.held_elsewhere(connection, self._executor)
-        values = {"status": "starting", "started_at": now(), "waits_for": None}
-        if not rows.change(connection, run_id, values, only_from=("queued",), holder=self._executor):
+        if not rows.change(
+            connection, run_id, to_starting(now()), only_from=("queued",), holder=self._executor
+        ):
             raise NotOurs
         return True, None
 

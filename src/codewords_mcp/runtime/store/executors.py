@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, text, update
 
+from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.store.clock import now
-from codewords_mcp.runtime.store.runs import UNFINISHED
 from codewords_mcp.runtime.store.tables import executors, runs
 
 _CLOCK = text("SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)")

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select, update
 
+from codewords_mcp.runtime.model.run_state import (
+    UNFINISHED,
+    Columns,
+    claimed_by,
+    close_attempts,
+    has_open_attempt,
+    not_delivered,
+    platform_error,
+    to_finished,
+    to_released,
+)
 from codewords_mcp.runtime.store import requests
 from codewords_mcp.runtime.store.clock import now
-from codewords_mcp.runtime.store.runs import UNFINISHED, change
+from codewords_mcp.runtime.store.runs import change
 from codewords_mcp.runtime.store.tables import runs
 
 STOPPED = "The runtime stopped while this run was in flight."
@@ -54,37 +64,22 @@ def abandon(
     return left
 
 
-def _verdict(row: RowMapping, at: int) -> dict[str, Any] | None:
-    """The columns to set, None to leave the run where it is: in the queue."""
-    attempts: list[dict[str, Any]] = row["attempts"]
-    begun = bool(attempts) and attempts[-1]["ended_at"] is None
-    closed = [a if a["ended_at"] else a | {"ended_at": at, "outcome": "interrupted"} for a in attempts]
+def _verdict(row: RowMapping, at: int) -> Columns | None:
+    """Columns of a run that its executor left; None for a run that is in the queue and stays there."""
+    attempts = close_attempts(row["attempts"], at, "interrupted")
+
     if row["cancel_asked"]:
-        return _over("cancelled", "cancelled", "The run was cancelled.", closed, at)
-    if row["background"] and not begun:
+        error = platform_error("cancelled", "The run was cancelled.", RUN_AGAIN)
+        return to_finished("cancelled", error, at, attempts, release=True)
+    if row["background"] and not has_open_attempt(row["attempts"]):
         if row["executor"] is None:
             return None
-        return _wait(closed)
+        return to_released(attempts)
     if row["background"] and len(attempts) <= row["retries"]:
-        return _wait(closed)
+        return to_released(attempts)
 
-    return _over("interrupted", "interrupted", STOPPED, closed, at)
-
-
-def _wait(attempts: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "status": "queued",
-        "executor": None,
-        "in_queue": False,
-        "attempts": attempts,
-        "waits_for": "turn",
-    }
-
-
-def _over(status: str, code: str, message: str, attempts: list[dict[str, Any]], at: int) -> dict[str, Any]:
-    error = {"code": code, "message": message, "origin": "platform", "hint": RUN_AGAIN}
-    # held by nobody: one that was taken for dead and comes back must not end it another way
-    return {"status": status, "completed_at": at, "error": error, "attempts": attempts, "executor": None}
+    error = platform_error("interrupted", STOPPED, RUN_AGAIN)
+    return to_finished("interrupted", error, at, attempts, release=True)
 
 
 def claim(connection: Connection, run_id: str, executor: str) -> bool:
@@ -92,7 +87,7 @@ def claim(connection: Connection, run_id: str, executor: str) -> bool:
     taken = (
         update(runs)
         .where(runs.c.id == run_id, runs.c.status == "queued", runs.c.executor.is_(None))
-        .values(executor=executor, in_queue=False)
+        .values(claimed_by(executor))
     )
     return connection.execute(taken).rowcount == 1
 
@@ -125,7 +120,7 @@ def undelivered(connection: Connection, limit: int = 500) -> list[RowMapping]:
 def stranded(connection: Connection, run_ids: Collection[str]) -> None:
     """The queue gave these to an executor that died before it held them: nobody has them."""
     lost = update(runs).where(runs.c.id.in_(run_ids), runs.c.status == "queued", runs.c.executor.is_(None))
-    connection.execute(lost.values(in_queue=False))
+    connection.execute(lost.values(not_delivered()))
 
 
 def waiting_anywhere(connection: Connection) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Engine, Row, delete, select, text
 
+from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.store import runs as rows
 from codewords_mcp.runtime.store import usage
 from codewords_mcp.runtime.store.clock import now
@@ -132,7 +133,7 @@ def _with_old_logs(connection: Connection, since: int, before: int) -> Sequence[
     """(id, created_at) of ended runs from that time that have a log still, the oldest first."""
     has_log = select(log_chunks.c.run_id).where(log_chunks.c.run_id == runs.c.id).exists()
     old = (runs.c.created_at >= since) & (runs.c.created_at < before)
-    over = runs.c.status.not_in(rows.UNFINISHED)  # said so that the index on the time is taken, as in `purge`
+    over = runs.c.status.not_in(UNFINISHED)  # said so that the index on the time is taken, as in `purge`
     query = select(runs.c.id, runs.c.created_at).where(old, over, has_log).order_by(runs.c.created_at)
     return connection.execute(query.limit(LOGS_AT_ONCE)).all()
 

@@ -21,12 +21,12 @@ from sqlalchemy import (
 )
 
 from codewords_mcp.runtime.model.run import Attempt, ResponseFile, Run, RunError, RunInput, Step
+from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.store.clock import optional_datetime, to_datetime
 from codewords_mcp.runtime.store.tables import runs
 
 DEEPEST_CHAIN = 64
 """Calls in a chain that are followed upwards; none is so long (`floor.MAX_DEPTH`)."""
-UNFINISHED = ("queued", "starting", "running")
 
 
 def to_run(row: RowMapping) -> Run:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, and_, delete, func, insert, or_, select, update
 
-from codewords_mcp.runtime.store.runs import UNFINISHED
+from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.store.tables import runs, schedules
 
 

@@ -14,10 +14,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text, true
 
 from codewords_mcp.runtime.model.limits import Limit, LimitScope, Scope
+from codewords_mcp.runtime.model.run_state import ACTIVE
 from codewords_mcp.runtime.store.clock import now
 from codewords_mcp.runtime.store.tables import runs
 
-ACTIVE = ("starting", "running")
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 
 

@@ -14,11 +14,11 @@ import structlog
 from sqlalchemy import Connection, Select, func, literal_column, or_, select, text
 
 from codewords_mcp.errors import StorageFailed
+from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.store import model_usage as calls
 from codewords_mcp.runtime.store import usage
 from codewords_mcp.runtime.store.clock import now, to_text
 from codewords_mcp.runtime.store.database import Database
-from codewords_mcp.runtime.store.runs import UNFINISHED
 from codewords_mcp.runtime.store.tables import UNSUMMED, runs
 from codewords_mcp.runtime.store.usage_tables import model_usage
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, update
 
-from codewords_mcp.runtime.store.runs import UNFINISHED
+from codewords_mcp.runtime.model.run_state import UNFINISHED
 from codewords_mcp.runtime.store.tables import (
     drafts,
     published,
